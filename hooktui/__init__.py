@@ -1,0 +1,3 @@
+"""hooktui sends webhooks, and is run from a terminal."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The engine: claim, send, record; and the only outbound sockets."""

@@ -1,0 +1,1 @@
+"""Rules without I/O; imports nothing else of ours."""

@@ -1,0 +1,193 @@
+"""The event catalogue: which event types exist, in which groups, and what a subscription covers.
+
+The ETL catalogue (names and descriptions as in the Service Hooks documentation) is built in; any
+product can bring its own as a TOML file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.objects import Catalogue, EventGroup, EventType
+
+PING = "ping"
+"""The type of a test delivery; beside the catalogue, and nobody can subscribe to it."""
+
+_NAME = re.compile(r"[a-z0-9_-]{1,64}(\.[a-z0-9_-]{1,64}){0,3}")
+
+
+def _group(identity: str, name: str, *types: tuple[str, str, str]) -> EventGroup:
+    return EventGroup(
+        id=identity,
+        name=name,
+        types=tuple(EventType(id=i, name=n, description=d) for i, n, d in types),
+    )
+
+
+ETL = Catalogue(
+    groups=(
+        _group(
+            "job",
+            "Job",
+            ("job.submitted", "Job Submitted", "Job was submitted by user or schedule for execution."),
+            ("job.started", "Job Started", "Job execution started."),
+            ("job.stopped", "Job Stopped", "Job stopped by user."),
+            ("job.completed", "Job Completed", "Job completed successfully."),
+            ("job.failed", "Job Failed", "Job completed with failure."),
+        ),
+        _group(
+            "cluster",
+            "Cluster",
+            (
+                "cluster.requested",
+                "Cluster Requested",
+                "Cluster creation requested by user or schedule.",
+            ),
+            (
+                "cluster.available",
+                "Cluster Available",
+                "Cluster is available and jobs can be run on it.",
+            ),
+            ("cluster.terminated", "Cluster Terminated", "Cluster is terminated."),
+            (
+                "cluster.idled",
+                "Cluster Idled",
+                "No activity on the cluster for a specified interval.",
+            ),
+            (
+                "cluster.error",
+                "Cluster Error",
+                "Cluster error occurred and jobs can't be executed on it.",
+            ),
+        ),
+    )
+)
+
+
+def type_ids(catalogue: Catalogue) -> tuple[str, ...]:
+    """Return all event types in the catalogue's order."""
+    return tuple(t.id for group in catalogue.groups for t in group.types)
+
+
+def group_of(event_type: str) -> str:
+    """Return the group that an event type belongs to: what stands before its first dot."""
+    return event_type.partition(".")[0]
+
+
+def subscribes(events: Iterable[str], event_type: str) -> bool:
+    """Return whether a subscription (types and bare group names) covers an event type."""
+    wanted = events if isinstance(events, frozenset | set) else set(events)
+    return event_type in wanted or group_of(event_type) in wanted
+
+
+def near(catalogue: Catalogue, name: str) -> list[str]:
+    """Return up to three types or groups that look like a name that is unknown."""
+    known = [*type_ids(catalogue), *(group.id for group in catalogue.groups)]
+    close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    return close or [t for t in known if t.startswith(name.lower()[:3])][:3]
+
+
+def unknown(catalogue: Catalogue, name: str) -> str:
+    """Return the message for an event type that does not exist; it names near ones."""
+    close = near(catalogue, name)
+    hint = f"did you mean {' or '.join(close)}?" if close else "see: hooktui events types"
+    return f"unknown event type {name[:100]!r}; {hint}"
+
+
+def check_type(catalogue: Catalogue, event_type: str) -> None:
+    """Refuse an event type that cannot be sent.
+
+    Raises:
+        Refused: the type is not in the catalogue.
+    """
+    if event_type not in type_ids(catalogue):
+        raise Refused.field("/type", unknown(catalogue, event_type))
+
+
+def normalise(catalogue: Catalogue, events: Sequence[str]) -> tuple[str, ...]:
+    """Return a subscription in catalogue order, without doubles; a bare group covers its types.
+
+    Raises:
+        Refused: it is empty, or names something that the catalogue does not have.
+    """
+    wanted = set(events)
+    if not wanted:
+        raise Refused.field("/events", "choose at least one event, such as job or cluster.error")
+    known = set(type_ids(catalogue)) | {group.id for group in catalogue.groups}
+    errors = [
+        FieldError(f"/events/{place}", unknown(catalogue, name))
+        for place, name in enumerate(events)
+        if name not in known
+    ]
+    if errors:
+        raise Refused.fields(errors)
+    result: list[str] = []
+    for group in catalogue.groups:
+        if group.id in wanted:
+            result.append(group.id)
+        else:
+            result += [t.id for t in group.types if t.id in wanted]
+    return tuple(result)
+
+
+def summary(catalogue: Catalogue, events: Iterable[str]) -> str:
+    """Return a subscription in short: ``all job · 2 cluster``."""
+    wanted = set(events)
+    parts = []
+    for group in catalogue.groups:
+        count = sum(t.id in wanted for t in group.types)
+        if group.id in wanted:
+            parts.append(f"all {group.id}")
+        elif count:
+            parts.append(f"{count} {group.id}")
+    known = {group.id for group in catalogue.groups} | set(type_ids(catalogue))
+    parts += sorted(wanted - known)
+    return " · ".join(parts)
+
+
+def load(path: Path) -> Catalogue:
+    """Read a catalogue from TOML: ``[[group]]`` with ``id``, ``name`` and ``[[group.type]]`` in it.
+
+    Raises:
+        Refused: the file is not a catalogue; the message says where.
+    """
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        groups = tuple(
+            _group(
+                g["id"], g["name"], *((t["id"], t["name"], t["description"]) for t in g["type"])
+            )
+            for g in data["group"]
+        )
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Refused(f"cannot read the event catalogue {path}: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise Refused(
+            f"event catalogue {path}: each [[group]] needs id, name and [[group.type]] tables with "
+            f"id, name and description ({error} is missing or misplaced)"
+        ) from error
+    seen: set[str] = set()
+    for group in groups:
+        for name in (group.id, *(t.id for t in group.types)):
+            wrong = (
+                "is not of the form group.type (a-z, 0-9, _ and -)"
+                if not isinstance(name, str) or not _NAME.fullmatch(name)
+                else "stands twice"
+                if name in seen
+                else "is reserved"
+                if name == PING
+                else "does not start with its group's id and a dot"
+                if name != group.id and group_of(name) != group.id
+                else None
+            )
+            if wrong:
+                raise Refused(f"event catalogue {path}: {name!r} {wrong}")
+            seen.add(name)
+        if "." in group.id or not group.types:
+            raise Refused(f"event catalogue {path}: group {group.id!r} needs types and no dot")
+    return Catalogue(groups=groups)

@@ -1,0 +1,69 @@
+"""Wall-clock time as the program uses it: whole milliseconds inside, RFC 3339 UTC on the wire."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+_UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def now_ms() -> int:
+    """Return milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def to_rfc3339(ms: int) -> str:
+    """Return ``2026-11-25T03:04:05.678Z`` for milliseconds since the epoch."""
+    moment = datetime.fromtimestamp(ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+
+
+def optional_rfc3339(ms: int | None) -> str | None:
+    """Return the wire form of a time that may be absent."""
+    return None if ms is None else to_rfc3339(ms)
+
+
+def from_rfc3339(text: str) -> int:
+    """Return milliseconds since the epoch.
+
+    Raises:
+        ValueError: the text is not an RFC 3339 time with an offset or ``Z``.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone; write it as 2026-11-25T03:04:05Z")
+    whole = moment.replace(microsecond=0)
+    return int(whole.timestamp()) * 1000 + moment.microsecond // 1000
+
+
+def parse_duration_s(text: str) -> float:
+    """Return seconds for ``30s``, ``10m``, ``1.5h``, ``7d``, ``250ms`` or a bare number of seconds.
+
+    Raises:
+        ValueError: the text is not a duration.
+    """
+    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
+    unit = text[len(digits) :] or "s"
+    if unit not in _UNITS_S or not digits or not digits.replace(".", "", 1).isascii():
+        raise ValueError(f"{text!r} is not a duration; write it as 30s, 10m, 24h or 7d")
+    try:
+        number = float(digits)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e12:
+        raise ValueError(f"{text!r} is not a duration; write it as 30s, 10m, 24h or 7d")
+    return number * _UNITS_S[unit]
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration in its largest whole units: ``5s``, ``30m``, ``2h``, ``1h 30m``, ``3d 3h``."""
+    if seconds < 1:
+        return f"{round(seconds * 1000)}ms"
+    left = round(seconds)
+    parts = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if left >= size:
+            parts.append(f"{left // size}{unit}")
+            left %= size
+    return " ".join(parts[:2])

@@ -1,0 +1,189 @@
+"""The states of a delivery, and the decision what comes after an attempt: pure functions only.
+
+    pending → sending → delivered | failed | pending (again)
+    pending → cancelled
+    sending → pending (interrupted by a crash or a stop: does not use up the schedule)
+
+"Held" is no state of its own: it is ``pending`` while the hook is disabled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hooktui.domain.schedule import (
+    INTERRUPTED_WAIT_S,
+    INTERRUPTIONS_BEFORE_WAIT,
+    wait_before_next_s,
+)
+
+
+class Status(StrEnum):
+    """Where a delivery stands."""
+
+    PENDING = "pending"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more happens to the delivery by itself."""
+        return self in _FINAL
+
+
+_FINAL = frozenset({Status.DELIVERED, Status.FAILED, Status.CANCELLED})
+
+
+class Trigger(StrEnum):
+    """Why a delivery exists."""
+
+    EVENT = "event"
+    PING = "ping"
+    RESEND = "resend"
+    REPLAY = "replay"
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class ErrorClass(StrEnum):
+    """Why an attempt did not deliver; the closed list of the contract."""
+
+    ADDRESS_REFUSED = "address_refused"
+    DNS = "dns"
+    CONNECT_REFUSED = "connect_refused"
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECT = "connect"
+    TLS = "tls"
+    TLS_CERTIFICATE = "tls_certificate"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    PROTOCOL = "protocol"
+    RESPONSE_TOO_LARGE = "response_too_large"
+    REDIRECT = "redirect"
+    STATUS = "status"
+    INTERRUPTED = "interrupted"
+
+
+class DisabledReason(StrEnum):
+    """Why a hook is not active."""
+
+    BY_HAND = "disabled by hand"
+    GONE = "receiver answered 410 Gone"
+    FAILING = "no success for 5 days"
+
+
+RETRY_AFTER_STATUSES = frozenset({429, 502, 503, 504})
+"""Answers whose ``Retry-After`` moves the next attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an attempt came to: a status code, or the error class that prevented one."""
+
+    status_code: int | None
+    error: ErrorClass | None = None
+    retry_after_s: int | None = None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the receiver took the event: any 2xx, fully answered."""
+        return self.error is None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a decision needs to know of a delivery before the attempt it is about.
+
+    ``tries`` counts answered or errored attempts, ``interruptions`` those cut off in a row.
+    """
+
+    trigger: Trigger
+    tries: int
+    interruptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The new state of a delivery after an attempt.
+
+    ``wait_s`` is set exactly when ``status`` is pending. ``disable`` asks to disable the hook.
+    """
+
+    outcome: Outcome
+    status: Status
+    tries: int
+    interruptions: int
+    reason: str | None = None
+    wait_s: float | None = None
+    disable: DisabledReason | None = None
+
+
+def error_of_status(status_code: int) -> ErrorClass | None:
+    """Return the error class of an answer: None for 2xx, redirects are never followed."""
+    if 200 <= status_code < 300:
+        return None
+    return ErrorClass.REDIRECT if 300 <= status_code < 400 else ErrorClass.STATUS
+
+
+def after_answer(
+    standing: Standing, answer: Answer, schedule_s: Sequence[float], chance: float
+) -> Decision:
+    """Decide what follows an attempt that was answered or ended in an error.
+
+    Args:
+        standing: the delivery before this attempt.
+        answer: what came back.
+        schedule_s: the hook's waits in seconds.
+        chance: a random number in 0..1 for the jitter.
+    """
+    tries = standing.tries + 1
+    if answer.delivered:
+        return Decision(Outcome.DELIVERED, Status.DELIVERED, tries, 0)
+    if answer.status_code == 410:
+        reason = DisabledReason.GONE
+        return Decision(
+            Outcome.FAILED, Status.FAILED, tries, 0, reason=reason.value, disable=reason
+        )
+    if standing.trigger is Trigger.PING:
+        return Decision(Outcome.FAILED, Status.FAILED, tries, 0, reason="a ping is never retried")
+    retry_after_s = (
+        answer.retry_after_s if answer.status_code in RETRY_AFTER_STATUSES else None
+    )
+    wait_s = wait_before_next_s(schedule_s, tries, chance, retry_after_s)
+    if wait_s is None:
+        reason_text = f"gave up after {tries} attempt{'s' if tries > 1 else ''}"
+        return Decision(Outcome.FAILED, Status.FAILED, tries, 0, reason=reason_text)
+    return Decision(Outcome.FAILED, Status.PENDING, tries, 0, wait_s=wait_s)
+
+
+def after_interruption(standing: Standing) -> Decision:
+    """Decide what follows an attempt that a crash or a stop cut off.
+
+    It does not use up the schedule: due at once, and after ten in a row in 5 minutes with a flag,
+    for then the attempt itself may be what kills the server.
+    """
+    interruptions = standing.interruptions + 1
+    if standing.trigger is Trigger.PING:
+        reason = "interrupted; a ping is never retried"
+        return Decision(
+            Outcome.INTERRUPTED, Status.FAILED, standing.tries, interruptions, reason=reason
+        )
+    flagged = interruptions % INTERRUPTIONS_BEFORE_WAIT == 0
+    return Decision(
+        Outcome.INTERRUPTED,
+        Status.PENDING,
+        standing.tries,
+        interruptions,
+        reason=f"interrupted {interruptions} times in a row" if flagged else None,
+        wait_s=INTERRUPTED_WAIT_S if flagged else 0.0,
+    )

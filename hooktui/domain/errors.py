@@ -1,0 +1,136 @@
+"""The errors of the house: one small tree, each message says what happened and what to do.
+
+Every error carries the HTTP status that the API answers with (RFC 9110); the command line derives
+its exit code from the same number, so that a refusal means the same wherever it is met.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One bad field: a JSON pointer (RFC 6901) into the request body, and cause with fix."""
+
+    pointer: str
+    detail: str
+
+
+class HooktuiError(Exception):
+    """Something went wrong that a person can act on; ``str(error)`` is one clear line."""
+
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Internal error"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class Malformed(HooktuiError):
+    """The input is not what it claims to be, such as a body that is not JSON."""
+
+    status = 400
+    title = "Malformed request"
+
+
+class Unauthenticated(HooktuiError):
+    """No token, or one that is unknown, expired or revoked."""
+
+    status = 401
+    title = "Not authenticated"
+
+
+class NotAllowed(HooktuiError):
+    """The caller is known, and its role does not allow this."""
+
+    status = 403
+    title = "Not allowed"
+
+
+class NotFound(HooktuiError):
+    """No such thing, or not in this account."""
+
+    status = 404
+    title = "Not found"
+
+
+class Conflict(HooktuiError):
+    """The thing is in a state that does not allow this, or somebody changed it meanwhile."""
+
+    status = 409
+    title = "Conflict"
+
+
+class TooLarge(HooktuiError):
+    """The input is over a size limit."""
+
+    status = 413
+    title = "Too large"
+
+
+class Unsupported(HooktuiError):
+    """The media type is not one that this call takes."""
+
+    status = 415
+    title = "Unsupported media type"
+
+
+class Refused(HooktuiError):
+    """The input was understood and is not acceptable; ``errors`` names each bad field."""
+
+    status = 422
+    title = "Refused input"
+
+    def __init__(self, detail: str, errors: Sequence[FieldError] = ()) -> None:
+        super().__init__(detail)
+        self.errors = tuple(errors)
+
+    @classmethod
+    def field(cls, pointer: str, detail: str) -> Refused:
+        """Refuse one field."""
+        return cls(detail, [FieldError(pointer, detail)])
+
+    @classmethod
+    def fields(cls, errors: Sequence[FieldError]) -> Refused:
+        """Refuse several fields at once; the summary is their messages in one line."""
+        return cls("; ".join(error.detail for error in errors), errors)
+
+
+class TooManyRequests(HooktuiError):
+    """Over a rate limit; ``retry_after_s`` says when to come again."""
+
+    status = 429
+    title = "Too many requests"
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(HooktuiError):
+    """The server cannot do this now (starting, stopping, store busy); try again."""
+
+    status = 503
+    title = "Unavailable"
+
+    def __init__(self, detail: str, retry_after_s: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+class DiskFull(HooktuiError):
+    """There is no room to store more events safely."""
+
+    status = 507
+    title = "Insufficient storage"
+
+
+class NoServer(HooktuiError):
+    """No server answers where one was looked for (client side only)."""
+
+    status = 0
+    title = "No server"

@@ -1,0 +1,103 @@
+"""Public ids: ``evt_``, ``dlv_`` and ``rpl_`` with a time-ordered 63-bit integer behind them.
+
+42 bits of milliseconds since 1970 (enough until 2109), 9 bits of server number, 12 bits of counter,
+written as 13 Crockford base-32 characters. Inside the program, and in the database, an id is the
+integer; the text form exists only at the edges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NewType
+
+from hooktui.domain.clock import now_ms
+
+AccountId = NewType("AccountId", int)
+HookId = NewType("HookId", int)
+EventId = NewType("EventId", int)
+DeliveryId = NewType("DeliveryId", int)
+
+Prefix = Literal["evt", "dlv", "rpl"]
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
+# Crockford: lower case reads as upper case, I and L as 1, O as 0.
+_VALUES |= {letter.lower(): value for letter, value in _VALUES.items()}
+_VALUES |= dict.fromkeys("iIlL", 1) | dict.fromkeys("oO", 0)
+_LENGTH = 13
+_COUNTER_BITS, _SERVER_BITS = 12, 9
+MAX_SERVER_NUMBER = (1 << _SERVER_BITS) - 1
+# Two letters at a time: encoding is on the hot path.
+_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+
+
+class IdClock:
+    """Makes ids that never go backwards, whatever the wall clock does.
+
+    Args:
+        server_number: 0 to 511, unique among servers that share a database.
+        last_id: the highest id already stored, so that a restart continues above it.
+        clock: milliseconds since the epoch.
+    """
+
+    def __init__(
+        self, server_number: int = 0, last_id: int = 0, clock: Callable[[], int] = now_ms
+    ) -> None:
+        if not 0 <= server_number <= MAX_SERVER_NUMBER:
+            raise ValueError(f"server number {server_number} is not in 0..{MAX_SERVER_NUMBER}")
+        self._server = server_number << _COUNTER_BITS
+        self._clock = clock
+        self._ms = (last_id >> (_COUNTER_BITS + _SERVER_BITS)) + (1 if last_id else 0)
+        self._counter = -1
+
+    def next(self) -> int:
+        """Return the next id."""
+        ms = self._clock()
+        if ms > self._ms:
+            self._ms, self._counter = ms, 0
+        elif self._counter + 1 < 1 << _COUNTER_BITS:
+            self._counter += 1
+        else:
+            self._ms, self._counter = self._ms + 1, 0
+        return (self._ms << (_COUNTER_BITS + _SERVER_BITS)) | self._server | self._counter
+
+
+def time_of(identity: int) -> int:
+    """Return the milliseconds since the epoch at which an id was made."""
+    return identity >> (_COUNTER_BITS + _SERVER_BITS)
+
+
+def floor_at(ms: int) -> int:
+    """Return the smallest id that could be made at or after a time: turns times into id ranges."""
+    return max(ms, 0) << (_COUNTER_BITS + _SERVER_BITS)
+
+
+def encode(prefix: Prefix, identity: int) -> str:
+    """Return the public form, such as ``evt_01JDG3R8Z4000``."""
+    pairs = _PAIRS
+    return (
+        f"{prefix}_{_ALPHABET[identity >> 60]}"
+        f"{pairs[identity >> 50 & 1023]}{pairs[identity >> 40 & 1023]}"
+        f"{pairs[identity >> 30 & 1023]}{pairs[identity >> 20 & 1023]}"
+        f"{pairs[identity >> 10 & 1023]}{pairs[identity & 1023]}"
+    )
+
+
+def decode(prefix: Prefix, text: str) -> int:
+    """Return the integer behind a public id.
+
+    Raises:
+        ValueError: not an id of this kind.
+    """
+    head, _, tail = text.partition("_")
+    if head != prefix or len(tail) != _LENGTH:
+        raise ValueError(f"{text!r} is not an id of the form {prefix}_… with {_LENGTH} characters")
+    identity = 0
+    for letter in tail:
+        value = _VALUES.get(letter)
+        if value is None:
+            raise ValueError(f"{text!r} holds {letter!r}, which no id contains")
+        identity = identity << 5 | value
+    if identity >= 1 << 63:
+        raise ValueError(f"{text!r} is out of range")
+    return identity

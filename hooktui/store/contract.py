@@ -1,0 +1,259 @@
+"""The store as the rest of the server sees it, and what it promises.
+
+Promises, each held by SQLite and PostgreSQL alike:
+
+* ``accept`` returns only after event, deliveries and idempotency key are on disk, in one
+  transaction; nothing of a refused or failed call is stored.
+* ``claim`` gives a delivery to one caller at a time, under a lease with a random token; the attempt
+  is numbered at the claim.
+* ``record`` changes a delivery only if id, state, attempt number and lease token still match; a
+  stale worker changes nothing (its result comes back False).
+* Every change that people can see enters the change feed in the same transaction.
+
+The hot calls (accept, claim, record, release, rescue) are driver SQL in batches. Everything that is
+not per delivery is a plain function over a SQLAlchemy connection (``queries``, ``changes``), run by
+``read`` in a short read-only transaction off the event loop, or by ``write`` in the writer's next
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
+
+from hooktui.domain.deliveries import Answer, Decision, Trigger
+from hooktui.domain.hooks import LiveHook, LiveSecret
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.domain.roles import Role
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from hooktui.domain.objects import Attempt, Delivery, Event, Hook
+    from hooktui.store.changes import Tx
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+LEASE_S = 60
+"""A lease outlives the longest legal attempt (30 s) twice; after it, anybody may rescue the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, for the audit trail: user, role, and where from."""
+
+    user: str
+    role: Role
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An event that a producer offers: checked, and its bytes exactly as they will be sent."""
+
+    account: AccountId
+    type: str
+    body: bytes
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of an offer; counts, and whether the key had been seen before."""
+
+    id: EventId
+    type: str
+    account: AccountId
+    deliveries: int
+    skipped: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed delivery: all that an attempt needs besides the hook itself."""
+
+    delivery: DeliveryId
+    event: EventId
+    event_type: str
+    hook: HookId
+    account: AccountId
+    trigger: Trigger
+    number: int
+    tries: int
+    interruptions: int
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """An attempt that is over, and what was decided; ``record`` stores both.
+
+    Times are milliseconds since the epoch, durations milliseconds. ``secret_ids`` are the secrets
+    that signed, newest first.
+    """
+
+    job: Job
+    decision: Decision
+    answer: Answer
+    started_at_ms: int
+    finished_at_ms: int
+    error_detail: str | None = None
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+    total_ms: float | None = None
+    reused_connection: bool = False
+    address: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
+    size: int = 0
+    secret_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """What a commit changed that the engine or a waiting reader wants to know.
+
+    ``due`` names hooks that have a pending delivery, with the time (ms) when it is due.
+    """
+
+    hooks_changed: frozenset[HookId] = frozenset()
+    due: Mapping[HookId, int] = field(default_factory=dict)
+
+
+Reserve = Callable[[HookId], bool]
+"""Asked for each new delivery: may it be handed over in memory, leased in its insert?
+
+True takes one free slot of the hook; the engine gives slots back itself when the commit fails.
+"""
+
+Listener = Callable[[Signals], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """One line of the change feed: its kind and the object as it goes over the wire.
+
+    ``at_ms`` is when the change was committed. Attempts come with the delivery they belong to.
+    """
+
+    kind: str
+    at_ms: int
+    account: AccountId
+    object: Attempt | Delivery | Event | Hook | Mapping[str, object]
+    delivery: Delivery | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Changes after a position; ``reset`` when that position is older than what is kept."""
+
+    items: tuple[FeedItem, ...]
+    next: str
+    reset: bool = False
+
+
+class Store(Protocol):
+    """One store; see the module's docstring for its promises."""
+
+    async def accept(
+        self, offers: Sequence[Offer], reserve: Reserve | None = None
+    ) -> tuple[list[Accepted], list[Job]]:
+        """Store events with their deliveries, all or nothing; return answers and handed-over jobs.
+
+        Raises:
+            Refused: a key was used before with another type or body (names which).
+            DiskFull: there is no room.
+        """
+        ...
+
+    async def claim(self, hook: HookId, most: int) -> list[Job]:
+        """Lease up to ``most`` due deliveries of an active hook, oldest due first."""
+        ...
+
+    async def claim_ping(self, hook: HookId, body: bytes) -> Job:
+        """Store a ping event with its delivery, already leased; works on inactive hooks.
+
+        Raises:
+            NotFound: there is no such hook.
+        """
+        ...
+
+    async def record(self, results: Sequence[Result]) -> list[bool]:
+        """Store attempts and new states in one transaction; False where the fence did not hold."""
+        ...
+
+    async def release(self, jobs: Sequence[Job]) -> None:
+        """Give unsent jobs back, uncounted and due at once."""
+        ...
+
+    async def rescue(self) -> int:
+        """Record attempts whose lease has run out as interrupted; return how many."""
+        ...
+
+    async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
+        """Return when (ms) the next pending delivery of each active hook is due."""
+        ...
+
+    def hooks(self) -> Mapping[HookId, LiveHook]:
+        """Return the live hooks (not the deleted ones), as of the last commit seen."""
+        ...
+
+    async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
+        """Return those of a hook's secrets that still exist, also expired ones, newest first."""
+        ...
+
+    def listen(self, listener: Listener) -> None:
+        """Call a listener after each commit that concerns it, in the event loop's thread."""
+        ...
+
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query of ``hooktui.store.queries`` in a short read-only transaction."""
+        ...
+
+    async def write(
+        self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a change of ``hooktui.store.changes`` in the next write transaction."""
+        ...
+
+    async def feed(
+        self, after: str | None, limit: int, account: AccountId | None = None
+    ) -> FeedPage:
+        """Return up to ``limit`` changes after a position (None: from the oldest that is kept).
+
+        Raises:
+            Refused: the position is not one of this store's.
+        """
+        ...
+
+    async def feed_tail(
+        self,
+        limit: int,
+        account: AccountId | None = None,
+        keep: Callable[[FeedItem], bool] | None = None,
+    ) -> FeedPage:
+        """Return the newest ``limit`` changes (that ``keep`` accepts), oldest first."""
+        ...
+
+    def feed_end(self) -> str:
+        """Return the position after the newest change."""
+        ...
+
+    async def wait_for_change(self, after: str, timeout_s: float) -> None:
+        """Return once there may be changes after a position, or the time is up, or on close."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was taken, release the files, and wake whoever waits for changes."""
+        ...
+
+
+OpenStore = Callable[[], Awaitable[Store]]
