@@ -1,0 +1,59 @@
+"""Where things lie: the look-up order of the contract, and what an environment may lack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hooktui.domain.errors import Refused
+from hooktui.domain.places import SYSTEM_SOCKET, places
+
+
+def test_a_home_puts_everything_into_one_folder():
+    found = places({"HOOKTUI_HOME": "/h", "HOME": "/home/ann", "XDG_STATE_HOME": "/x"})
+    assert {path.parent for path in (found.database, found.socket, found.key_file)} == {Path("/h")}
+    assert {path.parent for path in (found.lock, found.config, found.log)} == {Path("/h")}
+    assert [p.name for p in (found.database, found.socket, found.key_file)] == [
+        "hooktui.db",
+        "hooktui.sock",
+        "hooktui.key",
+    ]
+    assert [p.name for p in (found.lock, found.config, found.log)] == [
+        "hooktui.lock",
+        "config.toml",
+        "server.log",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environ", "system_server", "socket"),
+    [
+        ({"HOOKTUI_SOCKET": "/s/x.sock", "HOOKTUI_HOME": "/h"}, True, "/s/x.sock"),
+        ({"HOOKTUI_SOCKET": "/s/x.sock", "HOME": "/home/ann"}, False, "/s/x.sock"),
+        ({"HOOKTUI_HOME": "/h", "HOME": "/home/ann"}, True, "/h/hooktui.sock"),
+        ({"HOME": "/home/ann"}, True, str(SYSTEM_SOCKET)),
+        ({"HOME": "/home/ann"}, False, "/home/ann/.local/state/hooktui/hooktui.sock"),
+        ({"XDG_STATE_HOME": "/x", "XDG_CONFIG_HOME": "/c"}, False, "/x/hooktui/hooktui.sock"),
+        ({"XDG_STATE_HOME": "x", "HOME": "/a"}, False, "/a/.local/state/hooktui/hooktui.sock"),
+        ({"HOOKTUI_HOME": "", "HOOKTUI_SOCKET": "", "HOME": "/"}, True, str(SYSTEM_SOCKET)),
+    ],
+)
+def test_the_socket_is_looked_up_in_the_order_of_the_contract(environ, system_server, socket):
+    assert places(environ, system_server=system_server).socket == Path(socket)
+
+
+def test_the_system_service_keeps_its_database_apart_from_its_socket():
+    found = places({"HOME": "/home/ann"}, system_server=True)
+    assert found.database == Path("/var/lib/hooktui/hooktui.db")
+    assert found.config == Path("/etc/hooktui/config.toml")
+
+
+def test_a_users_configuration_lies_in_the_xdg_configuration_folder():
+    assert places({"HOME": "/a"}).config == Path("/a/.config/hooktui/config.toml")
+    assert places({"HOME": "/a", "XDG_CONFIG_HOME": "/c"}).config == Path("/c/hooktui/config.toml")
+
+
+def test_without_any_folder_the_message_says_what_to_set():
+    with pytest.raises(Refused, match="HOOKTUI_HOME"):
+        places({})
