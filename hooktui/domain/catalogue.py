@@ -34,7 +34,11 @@ ETL = Catalogue(
         _group(
             "job",
             "Job",
-            ("job.submitted", "Job Submitted", "Job was submitted by user or schedule for execution."),
+            (
+                "job.submitted",
+                "Job Submitted",
+                "Job was submitted by user or schedule for execution.",
+            ),
             ("job.started", "Job Started", "Job execution started."),
             ("job.stopped", "Job Stopped", "Job stopped by user."),
             ("job.completed", "Job Completed", "Job completed successfully."),
@@ -159,9 +163,7 @@ def load(path: Path) -> Catalogue:
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
         groups = tuple(
-            _group(
-                g["id"], g["name"], *((t["id"], t["name"], t["description"]) for t in g["type"])
-            )
+            _group(g["id"], g["name"], *((t["id"], t["name"], t["description"]) for t in g["type"]))
             for g in data["group"]
         )
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

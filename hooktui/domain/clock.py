@@ -57,7 +57,7 @@ def parse_duration_s(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration in its largest whole units: ``5s``, ``30m``, ``2h``, ``1h 30m``, ``3d 3h``."""
+    """Return a duration in its two largest units: ``250ms``, ``5s``, ``1h 30m``, ``3d 3h``."""
     if seconds < 1:
         return f"{round(seconds * 1000)}ms"
     left = round(seconds)

@@ -156,9 +156,7 @@ def after_answer(
         )
     if standing.trigger is Trigger.PING:
         return Decision(Outcome.FAILED, Status.FAILED, tries, 0, reason="a ping is never retried")
-    retry_after_s = (
-        answer.retry_after_s if answer.status_code in RETRY_AFTER_STATUSES else None
-    )
+    retry_after_s = answer.retry_after_s if answer.status_code in RETRY_AFTER_STATUSES else None
     wait_s = wait_before_next_s(schedule_s, tries, chance, retry_after_s)
     if wait_s is None:
         reason_text = f"gave up after {tries} attempt{'s' if tries > 1 else ''}"
@@ -187,3 +185,13 @@ def after_interruption(standing: Standing) -> Decision:
         reason=f"interrupted {interruptions} times in a row" if flagged else None,
         wait_s=INTERRUPTED_WAIT_S if flagged else 0.0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What an engine is doing: attempts under way, and averages over the last minute."""
+
+    in_flight: int
+    accepted_per_s: float
+    delivered_per_s: float
+    failed_per_s: float

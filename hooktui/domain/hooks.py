@@ -33,7 +33,10 @@ DEFAULT_OVERLAP_S, MAX_OVERLAP_S = 24 * 3600, 7 * 24 * 3600
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # RFC 9110, 5.6.2
 _VISIBLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?|")
 _REFUSED_HEADERS = frozenset(
-    "host connection content-length transfer-encoding te upgrade trailer expect keep-alive".split()
+    [
+        *("host", "connection", "content-length", "transfer-encoding", "te", "upgrade"),
+        *("trailer", "expect", "keep-alive"),
+    ]
 )
 _REFUSED_PREFIXES = ("proxy-", "webhook-", "x-hook-")
 # Values that are kept like secrets even when nobody says so.
@@ -190,9 +193,7 @@ def masked_headers(headers: Mapping[str, str], sensitive: Sequence[str]) -> dict
     return {name: MASK if name in sensitive else value for name, value in headers.items()}
 
 
-def unmasked_headers(
-    headers: Mapping[str, str], before: Mapping[str, str]
-) -> Mapping[str, str]:
+def unmasked_headers(headers: Mapping[str, str], before: Mapping[str, str]) -> Mapping[str, str]:
     """Return edited headers with each ``***`` replaced by the value that is stored.
 
     Raises:
@@ -202,7 +203,9 @@ def unmasked_headers(
     for name, value in headers.items():
         if value == MASK and name.lower() not in stored:
             pointer = "/headers/" + name.replace("~", "~0").replace("/", "~1")
-            raise Refused.field(pointer, f"header {name!r} is new; give its value instead of {MASK}")
+            raise Refused.field(
+                pointer, f"header {name!r} is new; give its value instead of {MASK}"
+            )
     return {
         name: stored[name.lower()] if value == MASK else value for name, value in headers.items()
     }
@@ -213,7 +216,9 @@ def _check_hash(name: str) -> str | None:
 
 
 def _check_range(value: float, low: float, high: float, unit: str) -> str | None:
-    return None if low <= value <= high else f"{value:g} is not in {low:g} to {high:g} {unit}".strip()
+    return (
+        None if low <= value <= high else f"{value:g} is not in {low:g} to {high:g} {unit}".strip()
+    )
 
 
 def _check_rate(rate: float | None) -> str | None:
@@ -227,7 +232,9 @@ def _check_credentials(credentials: Credentials | None) -> list[FieldError]:
         return []
     errors = []
     if not credentials.user or ":" in credentials.user or len(credentials.user) > 256:
-        errors.append(FieldError("/basic_auth/user", "a user name of 1 to 256 characters, no colon"))
+        errors.append(
+            FieldError("/basic_auth/user", "a user name of 1 to 256 characters, no colon")
+        )
     if len(credentials.password) > 1024:
         errors.append(FieldError("/basic_auth/password", "a password has at most 1024 characters"))
     text = credentials.user + credentials.password

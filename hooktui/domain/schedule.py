@@ -69,9 +69,9 @@ def wait_before_next_s(
 
 
 def parse_retry_after_s(value: str, now_ms: int) -> int | None:
-    """Return the seconds of a ``Retry-After`` value (RFC 9110, 10.2.3), or None if it is neither form.
+    """Return the seconds of a ``Retry-After`` value (RFC 9110, 10.2.3): a number or a date.
 
-    The result is clamped to 1 s … 24 h.
+    None if it is neither; the result is clamped to 1 s … 24 h.
     """
     text = value.strip()
     if text.isascii() and text.isdigit():

@@ -1,0 +1,136 @@
+"""What a hook of type ``web`` sends: the request line and headers around the event's own bytes.
+
+The body is never touched. Two signatures cover it: ``X-Hook-Signature`` (hex HMAC of the body) and
+the three ``webhook-*`` headers of Standard Webhooks 1.0. During a rotation the newest secret signs
+first, and ``X-Hook-Signature`` stays with the oldest live one, which every receiver still knows.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+
+from hooktui import __version__
+from hooktui.domain import ids
+from hooktui.domain.hooks import LiveHook, LiveSecret
+from hooktui.domain.objects import MASK
+from hooktui.domain.signatures import (
+    hook_signature,
+    standard_key,
+    standard_signature,
+)
+from hooktui.domain.signatures import string_signed as signed_bytes
+
+Headers = list[tuple[str, str]]
+
+
+def fixed_headers(hook: LiveHook, *, show: bool = False) -> Headers:
+    """Return the headers that are the same for every request of a hook.
+
+    Args:
+        hook: the hook; its own headers replace ``Content-Type`` and ``User-Agent``.
+        show: for people: sensitive values and the password appear as ``***``.
+    """
+    settings = hook.settings
+    own = {name.lower() for name in settings.headers}
+    headers: Headers = [("Host", hook.target.host_header)]
+    headers += [
+        (name, value)
+        for name, value in (
+            ("Content-Type", "application/json"),
+            ("User-Agent", f"hooktui/{__version__}"),
+            ("Accept", "*/*"),
+            ("Accept-Encoding", "identity"),
+        )
+        if name.lower() not in own
+    ]
+    headers += [
+        (name, MASK if show and name in settings.sensitive_headers else value)
+        for name, value in settings.headers.items()
+    ]
+    if settings.basic_auth is not None:
+        pair = f"{settings.basic_auth.user}:{settings.basic_auth.password}".encode()
+        headers.append(("Authorization", f"Basic {MASK if show else b64encode(pair).decode()}"))
+    headers.append(("X-Hook-Id", str(hook.id)))
+    return headers
+
+
+def attempt_headers(
+    hook: LiveHook,
+    *,
+    event_type: str,
+    delivery: ids.DeliveryId,
+    event: ids.EventId,
+    timestamp_s: int,
+    body: bytes,
+    secrets: Sequence[LiveSecret],
+) -> Headers:
+    """Return the headers that belong to one attempt: names, ids and signatures.
+
+    Args:
+        hook: the hook; says which hash signs.
+        event_type: such as ``job.failed``.
+        delivery: its id, the same for each attempt.
+        event: the event's id, which is the message id of Standard Webhooks.
+        timestamp_s: Unix seconds of this attempt.
+        body: the bytes that are sent.
+        secrets: those that sign, newest first.
+    """
+    message_id = ids.encode("evt", event)
+    headers: Headers = [
+        ("X-Hook-Event", event_type),
+        ("X-Hook-Delivery", ids.encode("dlv", delivery)),
+        ("webhook-id", message_id),
+        ("webhook-timestamp", str(timestamp_s)),
+    ]
+    if secrets:
+        signature = hook_signature(secrets[-1].value, body, hook.settings.signature_hash)
+        headers.append(("X-Hook-Signature", signature))
+    keys = [key for key in (standard_key(secret.value) for secret in secrets) if key is not None]
+    if keys:
+        signatures = [standard_signature(key, message_id, timestamp_s, body) for key in keys]
+        headers.append(("webhook-signature", " ".join(signatures)))
+    headers.append(("Content-Length", str(len(body))))
+    return headers
+
+
+def request_headers(
+    hook: LiveHook,
+    *,
+    event_type: str,
+    delivery: ids.DeliveryId,
+    event: ids.EventId,
+    timestamp_s: int,
+    body: bytes,
+    secrets: Sequence[LiveSecret],
+    show: bool,
+) -> Headers:
+    """Return all headers of a request, in the order in which they are sent."""
+    return fixed_headers(hook, show=show) + attempt_headers(
+        hook,
+        event_type=event_type,
+        delivery=delivery,
+        event=event,
+        timestamp_s=timestamp_s,
+        body=body,
+        secrets=secrets,
+    )
+
+
+def string_signed(event: ids.EventId, timestamp_s: int, body: bytes) -> str:
+    """Return the string that ``webhook-signature`` covers (``X-Hook-Signature``: the body)."""
+    return signed_bytes(ids.encode("evt", event), timestamp_s, body).decode("utf-8", "replace")
+
+
+def head_prefix(hook: LiveHook) -> bytes:
+    """Return the request line and the fixed headers as bytes; worth keeping for a hook's life."""
+    return f"POST {hook.target.path} HTTP/1.1\r\n".encode() + _lines(fixed_headers(hook))
+
+
+def request_head(prefix: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
+    """Return a complete request head: a hook's prefix, an attempt's headers, the blank line."""
+    return prefix + _lines(headers) + b"\r\n"
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("ascii")

@@ -1,0 +1,269 @@
+"""The engine: claim, send, record.
+
+What this process just accepted is handed over in memory for as many deliveries as the hook has free
+slots; everything else (backlog, retries, what a restart left) is claimed hook by hook when it is
+due. Each attempt is one task; its result goes to the recorder, and its slot is free again as soon
+as the receiver has answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+
+from hooktui.delivery.lanes import Lane, Lanes
+from hooktui.delivery.rates import Rate
+from hooktui.delivery.recorder import Recorder
+from hooktui.delivery.sender import Sender
+from hooktui.delivery.transport import Transport
+from hooktui.domain.clock import now_ms
+from hooktui.domain.deliveries import Load, Outcome
+from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.store.contract import Accepted, Job, Offer, Result, Signals, Store
+
+_log = logging.getLogger(__name__)
+
+STOP_IN_FLIGHT_S = 10.0
+"""How long a stop waits for attempts that are under way."""
+RESCUE_EVERY_S = 15.0
+_LONGEST_NAP_S = 5.0  # looks at the wall clock again at least so often: it may have jumped
+_CLAIM_RETRY_S = 1.0
+
+
+class Engine:
+    """Sends what the store holds, as soon as it is due, and never more than once at a time.
+
+    Args:
+        store: the queue and everything about hooks.
+        transport: the only way out.
+        clock: milliseconds since the epoch.
+        chance: random numbers in 0..1, for the jitter of retries.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        transport: Transport,
+        *,
+        clock: Callable[[], int] = now_ms,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._sender = Sender(transport, clock, chance)
+        self._recorder = Recorder(store, self._on_recorded)
+        self._lanes = Lanes()
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._loops: list[asyncio.Task[None]] = []
+        self._wake = asyncio.Event()
+        self._changed: set[HookId] = set()
+        self._stopping = False
+        self._accepted, self._delivered, self._failed = Rate(), Rate(), Rate()
+
+    async def start(self) -> None:
+        """Take up what waits in the store, and begin."""
+        self._store.listen(self._on_signals)
+        self._recorder.start()
+        self._refresh_lanes(self._store.hooks().keys())
+        await self._look_up_due(None)
+        self._loops = [
+            asyncio.create_task(self._dispatch(), name="dispatch"),
+            asyncio.create_task(self._rescue(), name="rescue"),
+        ]
+
+    async def stop(self) -> None:
+        """Start nothing more, let attempts end for 10 s, cut off the rest, write all results."""
+        self._stopping = True
+        for loop in self._loops:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        if self._attempts:
+            _, late = await asyncio.wait(set(self._attempts), timeout=STOP_IN_FLIGHT_S)
+            for attempt in late:
+                attempt.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._recorder.stop(within_s=STOP_IN_FLIGHT_S)
+
+    async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
+        """Store events and begin to send them; returns once they are on disk.
+
+        Raises:
+            Refused: an idempotency key was used with another event.
+            DiskFull: there is no room.
+        """
+        taken: list[HookId] = []
+
+        def reserve(hook: HookId) -> bool:
+            free = (
+                not self._stopping
+                and not self._recorder.full
+                and self._lanes.reserve(hook, self._clock())
+            )
+            if free:
+                taken.append(hook)
+            return free
+
+        try:
+            accepted, jobs = await self._store.accept(offers, reserve)
+        except BaseException:
+            for hook in taken:
+                self._lanes.give_back(hook, self._clock())
+            raise
+        for job in jobs:
+            self._begin(job)
+        self._accepted.add(sum(not one.duplicate for one in accepted))
+        return accepted
+
+    async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
+        """Send a test delivery now, also to an inactive hook; returns when its result is stored.
+
+        Raises:
+            NotFound: there is no such hook.
+        """
+        job = await self._store.claim_ping(hook, body)
+        live = self._store.hooks().get(hook)
+        started_at_ms = self._clock()
+        if live is None:
+            result = self._sender.deleted(job)
+        else:
+            try:
+                result = await self._sender.attempt(live, job)
+            except asyncio.CancelledError:
+                self._recorder.add(self._sender.interrupted(job, started_at_ms, "cut off"))
+                raise
+        await self._recorder.add_and_wait(result)
+        return job.delivery
+
+    def load(self) -> Load:
+        """Return what is going on now, averaged over the last minute."""
+        return Load(
+            in_flight=len(self._attempts),
+            accepted_per_s=self._accepted.per_second(),
+            delivered_per_s=self._delivered.per_second(),
+            failed_per_s=self._failed.per_second(),
+        )
+
+    # Claim
+
+    async def _dispatch(self) -> None:
+        while True:
+            if self._changed:
+                changed, self._changed = self._changed, set()
+                await self._take_up(changed)
+            ready = [] if self._recorder.full else self._lanes.take_ready(self._clock())
+            if ready:
+                await asyncio.gather(*(self._claim(lane, count) for lane, count in ready))
+            else:
+                await self._nap()
+
+    async def _nap(self) -> None:
+        self._wake.clear()
+        if self._changed or (self._lanes.any_ready and not self._recorder.full):
+            return
+        due_ms = self._lanes.next_due_ms()
+        nap_s = _LONGEST_NAP_S
+        if due_ms is not None:
+            nap_s = min(max((due_ms - self._clock()) / 1000, 0.001), nap_s)
+        try:
+            async with asyncio.timeout(nap_s):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _claim(self, lane: Lane, count: int) -> None:
+        jobs: list[Job] = []
+        try:
+            jobs = await self._store.claim(lane.hook, count)
+            for job in jobs:
+                self._begin(job)
+            if self._lanes.claimed(lane, count, len(jobs), self._clock()):
+                await self._look_up_due([lane.hook])
+        except Exception:  # the rows are still there, so come again
+            _log.exception("claiming for hook %d failed; again in %g s", lane.hook, _CLAIM_RETRY_S)
+            now = self._clock()
+            if lane.claiming:
+                self._lanes.claimed(lane, count, len(jobs), now)
+            self._lanes.hint(lane.hook, now + round(_CLAIM_RETRY_S * 1000), now)
+
+    async def _look_up_due(self, hooks: Sequence[HookId] | None) -> None:
+        due = await self._store.next_due(hooks)
+        now = self._clock()
+        for hook, due_ms in due.items():
+            self._lanes.hint(hook, due_ms, now)
+
+    async def _rescue(self) -> None:
+        while True:
+            await asyncio.sleep(RESCUE_EVERY_S)
+            try:
+                rescued = await self._store.rescue()
+            except Exception:  # nothing is lost by waiting for the next round
+                _log.exception("looking for expired leases failed; again in %g s", RESCUE_EVERY_S)
+                continue
+            if rescued:
+                _log.warning("%d deliveries had an expired lease and are due again", rescued)
+
+    # Send
+
+    def _begin(self, job: Job) -> None:
+        attempt = asyncio.create_task(self._attempt(job))
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempts.discard)
+
+    async def _attempt(self, job: Job) -> None:
+        hook = self._store.hooks().get(job.hook)
+        started_at_ms = self._clock()
+        try:
+            if hook is None:
+                result = self._sender.deleted(job)
+            else:
+                result = await self._sender.attempt(hook, job)
+        except asyncio.CancelledError:
+            result = self._sender.interrupted(job, started_at_ms, "cut off by a stop")
+        except Exception as error:  # a fault of ours must not cost the receiver its event
+            _log.exception("attempt of delivery %d failed inside", job.delivery)
+            detail = f"internal error: {type(error).__name__}"
+            result = self._sender.interrupted(job, started_at_ms, detail)
+        self._recorder.add(result)
+        self._lanes.give_back(job.hook, self._clock())
+        if self._lanes.any_ready:
+            self._wake.set()
+
+    # Record
+
+    def _on_recorded(self, results: list[Result]) -> None:
+        delivered = sum(r.decision.outcome is Outcome.DELIVERED for r in results)
+        self._delivered.add(delivered)
+        self._failed.add(len(results) - delivered)
+        self._wake.set()
+
+    def _on_signals(self, signals: Signals) -> None:
+        now = self._clock()
+        for hook, due_ms in signals.due.items():
+            if self._lanes.lane(hook) is None:
+                self._refresh_lanes([hook])
+            self._lanes.hint(hook, due_ms, now)
+        self._changed |= signals.hooks_changed
+        if signals.due or signals.hooks_changed:
+            self._wake.set()
+
+    async def _take_up(self, changed: set[HookId]) -> None:
+        for hook in changed:
+            self._sender.forget(hook)
+        self._refresh_lanes(changed)
+        try:
+            await self._look_up_due(list(changed))
+        except Exception:  # try the same again: a hook that was just enabled must not be missed
+            _log.exception("looking up what is due failed; again in %g s", _CLAIM_RETRY_S)
+            await asyncio.sleep(_CLAIM_RETRY_S)
+            self._changed |= changed
+
+    def _refresh_lanes(self, hooks: Iterable[HookId]) -> None:
+        live = self._store.hooks()
+        for hook in hooks:
+            one = live.get(hook)
+            if one is None:
+                self._lanes.drop(hook)
+            else:
+                self._lanes.put(hook, most=one.settings.max_in_flight, active=one.active)

@@ -1,0 +1,101 @@
+"""Results on their way into the store: batched, and written until they hold.
+
+After a good send a failing state write is retried, never the send: a result stays here, leased in
+the store, until its transaction commits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from hooktui.store.contract import Result, Store
+
+_log = logging.getLogger(__name__)
+
+LINGER_S = 0.001
+"""Results wait a millisecond for company: one commit then serves many (measured)."""
+MOST_PER_BATCH = 500
+FULL = 5_000
+"""So many unwritten results stop new claims, so that memory stays bounded when writing is slow."""
+_RETRY_S = (0.05, 0.2, 1.0, 5.0)
+
+
+class Recorder:
+    """Collects results and records them in batches, in the order in which they came.
+
+    Args:
+        store: where they go.
+        on_recorded: told of each batch that is in the store.
+    """
+
+    def __init__(self, store: Store, on_recorded: Callable[[list[Result]], None]) -> None:
+        self._store = store
+        self._on_recorded = on_recorded
+        self._waiting: list[tuple[Result, asyncio.Future[bool] | None]] = []
+        self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether so much waits to be written that nothing new should be started."""
+        return len(self._waiting) >= FULL
+
+    def start(self) -> None:
+        """Begin to write what is added."""
+        self._task = asyncio.create_task(self._run(), name="recorder")
+
+    def add(self, result: Result) -> None:
+        """Take a result; it will be written."""
+        self._waiting.append((result, None))
+        self._arrived.set()
+        self._idle.clear()
+
+    async def add_and_wait(self, result: Result) -> bool:
+        """Take a result and return once it is written: False when the fence did not hold."""
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append((result, done))
+        self._arrived.set()
+        self._idle.clear()
+        return await done
+
+    async def stop(self, within_s: float) -> None:
+        """Write what is left, then end; what cannot be written stays leased and is rescued."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._idle.wait()
+        except TimeoutError:
+            _log.error("%d results could not be written before the stop", len(self._waiting))
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            if len(self._waiting) < MOST_PER_BATCH:
+                await asyncio.sleep(LINGER_S)
+            batch = self._waiting[:MOST_PER_BATCH]
+            held = await self._write([result for result, _ in batch])
+            del self._waiting[: len(batch)]
+            for (_, done), fence_held in zip(batch, held, strict=True):
+                if done is not None and not done.done():
+                    done.set_result(fence_held)
+            self._on_recorded([result for result, _ in batch])
+            if not self._waiting:
+                self._arrived.clear()
+                self._idle.set()
+
+    async def _write(self, results: list[Result]) -> list[bool]:
+        tries = 0
+        while True:
+            try:
+                return await self._store.record(results)
+            except Exception:  # whatever it was: the send happened, so its result must be kept
+                wait_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
+                _log.exception("recording %d results failed; again in %g s", len(results), wait_s)
+                tries += 1
+                await asyncio.sleep(wait_s)

@@ -1,0 +1,133 @@
+"""One attempt, told as a story: sign the stored bytes, send them, read the answer, decide."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from hooktui.channels import web
+from hooktui.delivery.transport import Answered, Transport
+from hooktui.domain.clock import now_ms
+from hooktui.domain.deliveries import (
+    Answer,
+    Decision,
+    ErrorClass,
+    Outcome,
+    Standing,
+    Status,
+    after_answer,
+    after_interruption,
+)
+from hooktui.domain.hooks import LiveHook
+from hooktui.domain.ids import HookId
+from hooktui.domain.schedule import parse_retry_after_s
+from hooktui.store.contract import Job, Result
+
+
+class Sender:
+    """Makes attempts.
+
+    Args:
+        transport: the only way out.
+        clock: milliseconds since the epoch.
+        chance: random numbers in 0..1, for the jitter of the schedule.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Callable[[], int] = now_ms,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._chance = chance
+        self._prefixes: dict[HookId, tuple[int, bytes]] = {}
+
+    async def attempt(self, hook: LiveHook, job: Job) -> Result:
+        """Send a job's event to its hook and decide what follows; raises only CancelledError."""
+        started_at_ms = self._clock()
+        secrets = hook.secrets_at(started_at_ms)
+        headers = web.attempt_headers(
+            hook,
+            event_type=job.event_type,
+            delivery=job.delivery,
+            event=job.event,
+            timestamp_s=started_at_ms // 1000,
+            body=job.body,
+            secrets=secrets,
+        )
+        answered = await self._transport.send(
+            hook.id,
+            hook.target,
+            web.request_head(self._prefix(hook), headers),
+            job.body,
+            verify_tls=hook.settings.verify_tls,
+            timeout_s=hook.settings.timeout_s,
+        )
+        answer = _judge(answered, self._clock)
+        standing = Standing(job.trigger, job.tries, job.interruptions)
+        decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())
+        return Result(
+            job=job,
+            decision=decision,
+            answer=answer,
+            started_at_ms=started_at_ms,
+            finished_at_ms=max(self._clock(), started_at_ms),
+            error_detail=answered.error_detail,
+            dns_ms=answered.dns_ms,
+            connect_ms=answered.connect_ms,
+            tls_ms=answered.tls_ms,
+            first_byte_ms=answered.first_byte_ms,
+            total_ms=answered.total_ms,
+            reused_connection=answered.reused_connection,
+            address=answered.address,
+            headers=answered.headers,
+            body=answered.body,
+            truncated=answered.truncated,
+            size=answered.size,
+            secret_ids=tuple(secret.id for secret in secrets),
+        )
+
+    def interrupted(self, job: Job, started_at_ms: int, detail: str) -> Result:
+        """Return the result of an attempt that was cut off before it was answered."""
+        standing = Standing(job.trigger, job.tries, job.interruptions)
+        return self._unanswered(job, after_interruption(standing), started_at_ms, detail)
+
+    def deleted(self, job: Job) -> Result:
+        """Return the result of a claimed job whose hook was deleted before it could be sent."""
+        decision = Decision(
+            Outcome.INTERRUPTED, Status.CANCELLED, job.tries, job.interruptions, "hook deleted"
+        )
+        return self._unanswered(job, decision, self._clock(), "the hook was deleted")
+
+    def forget(self, hook: HookId) -> None:
+        """Drop what is kept for a hook that was edited or deleted."""
+        self._prefixes.pop(hook, None)
+        self._transport.forget(hook)
+
+    def _unanswered(self, job: Job, decision: Decision, started_at_ms: int, detail: str) -> Result:
+        now = max(self._clock(), started_at_ms)
+        return Result(
+            job=job,
+            decision=decision,
+            answer=Answer(None, ErrorClass.INTERRUPTED),
+            started_at_ms=started_at_ms,
+            finished_at_ms=now,
+            error_detail=detail,
+        )
+
+    def _prefix(self, hook: LiveHook) -> bytes:
+        known = self._prefixes.get(hook.id)
+        if known is not None and known[0] == hook.version:
+            return known[1]
+        prefix = web.head_prefix(hook)
+        self._prefixes[hook.id] = (hook.version, prefix)
+        return prefix
+
+
+def _judge(answered: Answered, clock: Callable[[], int]) -> Answer:
+    retry_after_s = None
+    if answered.retry_after is not None:
+        retry_after_s = parse_retry_after_s(answered.retry_after, clock())
+    return Answer(answered.status_code, answered.error, retry_after_s)
