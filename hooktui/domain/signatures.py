@@ -1,0 +1,123 @@
+"""Signing: the seed's hex HMAC of the body, and Standard Webhooks 1.0 (``v1,`` + base64).
+
+Both schemes use the same secret in different ways: the hex HMAC is keyed with the secret as shown
+(its ASCII bytes), the standard one with the bytes behind ``whsec_``. A secret of any other form is
+good for the first scheme only. Signing is on the hot path: one-shot ``hmac.digest``, no objects.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+import secrets
+from typing import Final, Literal, get_args
+
+HashName = Literal["sha256", "sha1", "sha512"]
+HASHES: Final[tuple[HashName, ...]] = get_args(HashName)
+"""Hashes for ``X-Hook-Signature``; the first is the default."""
+
+PREFIX: Final = "whsec_"
+KEY_BYTES: Final = 32
+# Standard Webhooks, "Signature scheme": secrets have 24 to 64 bytes of key material.
+MIN_KEY_BYTES, MAX_KEY_BYTES = 24, 64
+MIN_SECRET_LENGTH, MAX_SECRET_LENGTH = 16, 128
+
+_PRINTABLE = re.compile(r"[\x20-\x7e]*")
+
+
+def make_secret() -> str:
+    """Return a new secret: ``whsec_`` and the base64 of 32 random bytes."""
+    return PREFIX + base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii")
+
+
+def check_secret(text: str) -> str | None:
+    """Return what is wrong with a secret that an admin sets, or None. Never repeats the secret."""
+    if text.startswith(PREFIX):
+        key = standard_key(text)
+        if key is None:
+            return f"what follows {PREFIX} is not base64; write it with padding, or drop {PREFIX}"
+        if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
+            return (
+                f"a {PREFIX} secret holds {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes in base64, this"
+                f" one {len(key)}"
+            )
+        return None
+    if not MIN_SECRET_LENGTH <= len(text) <= MAX_SECRET_LENGTH:
+        return (
+            f"a secret has {MIN_SECRET_LENGTH} to {MAX_SECRET_LENGTH} characters, this one has"
+            f" {len(text)}"
+        )
+    if not _PRINTABLE.fullmatch(text):
+        return "a secret holds printable ASCII characters only; choose another one"
+    if text != text.strip():
+        return "a secret neither begins nor ends with a space; remove it"
+    return None
+
+
+def standard_key(secret: str) -> bytes | None:
+    """Return the key bytes behind a ``whsec_`` secret, or None when the secret is not one."""
+    if not secret.startswith(PREFIX):
+        return None
+    try:
+        return base64.b64decode(secret[len(PREFIX) :], validate=True)
+    except ValueError:  # also binascii.Error
+        return None
+
+
+def hook_signature(secret: str, body: bytes, hash_name: str = HASHES[0]) -> str:
+    """Return the value of ``X-Hook-Signature``: lower-case hex of the body's HMAC.
+
+    Raises:
+        ValueError: the hash is not one of `HASHES`.
+    """
+    if hash_name not in HASHES:
+        raise ValueError(f"{hash_name!r} is not a hash for signatures; use {', '.join(HASHES)}")
+    return hmac.digest(secret.encode("ascii"), body, hash_name).hex()
+
+
+def string_signed(message_id: str, timestamp: int, body: bytes) -> bytes:
+    """Return the exact bytes that `standard_signature` signs: ``id.timestamp.body``."""
+    return b"%s.%d.%s" % (message_id.encode("ascii"), timestamp, body)
+
+
+def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
+    """Return one entry of ``webhook-signature``.
+
+    Args:
+        key: what `standard_key` returned.
+        message_id: the event's id, as in ``webhook-id``.
+        timestamp: Unix seconds of the attempt, as in ``webhook-timestamp``.
+        body: the event's bytes.
+    """
+    digest = hmac.digest(key, string_signed(message_id, timestamp, body), "sha256")
+    return "v1," + binascii.b2a_base64(digest, newline=False).decode("ascii")
+
+
+def verify_hook_signature(
+    secret: str, body: bytes, signature: str, hash_name: str = HASHES[0]
+) -> bool:
+    """Return whether a received ``X-Hook-Signature`` is right, in constant time.
+
+    Case does not matter, and ``sha256=`` (the name of the hash) may stand before the digits, as
+    GitHub writes it.
+
+    Raises:
+        ValueError: the hash is not one of `HASHES`.
+    """
+    expected = hook_signature(secret, body, hash_name)
+    given = signature.strip().lower().removeprefix(f"{hash_name}=")
+    return hmac.compare_digest(expected.encode("ascii"), given.encode("utf-8", "replace"))
+
+
+def verify_standard_signature(
+    key: bytes, message_id: str, timestamp: int, body: bytes, signatures: str
+) -> bool:
+    """Return whether one entry of a received ``webhook-signature`` is right, in constant time."""
+    expected = standard_signature(key, message_id, timestamp, body).encode("ascii")
+    matches = [
+        hmac.compare_digest(expected, given.encode("utf-8", "replace"))
+        for given in signatures.split()
+    ]
+    return any(matches)

@@ -1,0 +1,113 @@
+"""Untrusted text made safe to show: what a receiver, producer or admin typed never acts.
+
+Terminals obey control characters, and people are fooled by those that cannot be seen. Everything
+that leaves the program towards a person goes through `visible`: console, command line, logs, CSV
+and error messages.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+MAX_MARKS = 3
+"""Combining marks on one base character; real scripts need no more, stacks of them hide lines."""
+
+ELLIPSIS = "…"
+
+# Printable text without these (no arrow, box or Latin letter is among them) needs no closer look.
+_MAY_STACK_OR_HIDE = re.compile(r"[\u0300-\u1fff\u20d0-\u20ff\u2c00-\U0010ffff]")
+_NOT_PLAIN = re.compile(r"[^ -~]+")
+_NOT_PLAIN_IN_LINES = re.compile(r"[^ -~\n\t]+")
+# Format characters (bidi, zero-width, tags), surrogates, what Unicode 14 does not know (its width
+# is a guess), and the two separators that some programs take for line breaks.
+_ESCAPED = frozenset({"Cf", "Cs", "Cn", "Zl", "Zp"})
+# Default_Ignorable_Code_Point of other categories: drawn as nothing, or as a blank.
+_INVISIBLE = frozenset(
+    {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x3164, 0xFFA0}
+    | set(range(0xFE00, 0xFE10))
+)
+_VARIATION_SELECTORS_SUPPLEMENT = range(0xE0100, 0xE01F0)
+_JOINING_JAMO = (range(0x1160, 0x1200), range(0xD7B0, 0xD800))
+
+
+def visible(text: str | bytes, *, lines: bool = False, limit: int | None = None) -> str:
+    r"""Return text that can be shown anywhere: one look is what is there, and nothing acts.
+
+    Printable ASCII and ordinary Unicode stay as they are. C0 controls become their pictures
+    (``␛``), DEL ``␡``, C1 controls and invalid UTF-8 ``\x9b``; bidi, zero-width, tag and other
+    invisible characters, line and paragraph separators and lone surrogates become ``\u{202e}``. Of
+    more than three combining marks on a character the rest is replaced by ``…``; a mark without a
+    character to stand on becomes ``\u{301}``.
+
+    Applying it again changes nothing. It is not reversible: a backslash stays a backslash.
+
+    Args:
+        text: anything; bytes are read as UTF-8.
+        lines: keep line breaks (LF) and tabs, for places that show several lines.
+        limit: characters to show at most (of each line, with ``lines``), the closing ``…`` counted.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "backslashreplace")
+    if not text.isprintable() or (not text.isascii() and _MAY_STACK_OR_HIDE.search(text)):
+        text = (_NOT_PLAIN_IN_LINES if lines else _NOT_PLAIN).sub(_show_run, text)
+    if limit is None or len(text) <= limit:
+        return text
+    if lines:
+        return "\n".join(_cut(line, limit) for line in text.split("\n"))
+    return _cut(text, limit)
+
+
+def _cut(line: str, limit: int) -> str:
+    if len(line) <= limit:
+        return line
+    return line[: limit - 1] + ELLIPSIS if limit > 0 else ""
+
+
+def _show_run(found: re.Match[str]) -> str:
+    """Return the visible form of a run of characters that are not plain ASCII."""
+    start = found.start()
+    has_base = start > 0 and found.string[start - 1] not in "\n\t"
+    marks = 0
+    shown: list[str] = []
+    for letter in found[0]:
+        escaped = _escaped(letter)
+        if escaped is None and _is_mark(letter) and has_base:
+            marks += 1
+            if marks <= MAX_MARKS:
+                shown.append(letter)
+            elif marks == MAX_MARKS + 1:
+                shown.append(ELLIPSIS)
+            continue
+        if escaped is None and _is_mark(letter):
+            escaped = f"\\u{{{ord(letter):x}}}"
+        shown.append(escaped or letter)
+        has_base, marks = True, 0
+    return "".join(shown)
+
+
+def _escaped(letter: str) -> str | None:
+    """Return what stands for a character that must not be shown as it is, else None."""
+    code = ord(letter)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0x80 <= code < 0xA0:
+        return f"\\x{code:02x}"
+    if 0xDC80 <= code <= 0xDCFF:  # an undecodable byte, as Python's surrogateescape keeps it
+        return f"\\x{code - 0xDC00:02x}"
+    if (
+        unicodedata.category(letter) in _ESCAPED
+        or code in _INVISIBLE
+        or code in _VARIATION_SELECTORS_SUPPLEMENT
+    ):
+        return f"\\u{{{code:x}}}"
+    return None
+
+
+def _is_mark(letter: str) -> bool:
+    # Medial and final jamo are letters to Unicode, but terminals draw them onto the one before.
+    return unicodedata.category(letter).startswith("M") or any(
+        ord(letter) in jamo for jamo in _JOINING_JAMO
+    )

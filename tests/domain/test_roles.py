@@ -1,0 +1,69 @@
+"""Roles: the whole table of who may do what, and that nobody raises a role."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.domain.errors import NotAllowed
+from hooktui.domain.roles import Need, Role, allows, is_lower, lower, require, why_not
+
+PAIRS = [(role, need) for role in Role for need in Need]
+
+
+@pytest.mark.parametrize(
+    ("role", "may"),
+    [("viewer", "read"), ("operator", "read operate"), ("producer", "produce"),
+     ("admin", "read operate administer produce")],
+)  # fmt: skip
+def test_a_role_may_do_exactly_this(role: str, may: str) -> None:
+    assert {need for need in Need if allows(Role(role), need)} == set(may.split())
+
+
+@pytest.mark.parametrize(
+    ("role", "lower_ones"),
+    [("viewer", "viewer"), ("operator", "viewer operator"), ("producer", "producer"),
+     ("admin", "viewer operator producer admin")],
+)  # fmt: skip
+def test_a_request_may_lower_its_role_and_never_raise_it(role: str, lower_ones: str) -> None:
+    for wanted in Role:
+        if wanted in lower_ones.split():
+            assert lower(Role(role), wanted) is wanted
+        else:
+            with pytest.raises(NotAllowed, match="never raise"):
+                lower(Role(role), wanted)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_without_a_wish_the_role_stays(role: Role) -> None:
+    assert lower(role, None) is role
+
+
+@pytest.mark.parametrize(("role", "need"), PAIRS)
+def test_what_is_not_allowed_is_refused_with_who_may(role: Role, need: Need) -> None:
+    if allows(role, need):
+        require(role, need)
+        return
+    with pytest.raises(NotAllowed) as refusal:
+        require(role, need)
+    line = why_not(role, need)
+    assert str(refusal.value) == line
+    assert f"your role {role} may" in line
+    named = [other for other in Role if other in line.rpartition("needs ")[2].split()]
+    assert named
+    assert all(allows(other, need) for other in named)
+
+
+def test_the_line_for_people() -> None:
+    assert why_not(Role.VIEWER, Need.OPERATE) == (
+        "your role viewer may only look; pinging, resending, cancelling, enabling and disabling"
+        " needs operator or admin"
+    )
+
+
+def test_lower_is_an_order() -> None:
+    for a in Role:
+        assert is_lower(a, a)
+        for b in Role:
+            assert a is b or not (is_lower(a, b) and is_lower(b, a))
+            for c in Role:
+                assert is_lower(a, c) or not (is_lower(a, b) and is_lower(b, c))

@@ -1,0 +1,138 @@
+r"""`visible`: tables of hostile text, and properties over any text at all."""
+
+from __future__ import annotations
+
+import itertools
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooktui.domain.text import MAX_MARKS, visible
+
+# Everything, weighted towards what hurts; st.text() alone leaves out lone surrogates.
+HOSTILE = st.text(
+    st.one_of(
+        st.characters(exclude_categories=()),
+        st.sampled_from("\x00\x1b\x9b\r\n\t\x7f\u202e\u200b\u0301\u0338\u1160\ufe0f\U000e0041 a…"),
+    ),
+    max_size=60,
+)
+
+TABLE = [
+    ("plain text, {}[]\\ and ~", "plain text, {}[]\\ and ~"),
+    ("Bücher 例え 💩 ½ naïve", "Bücher 例え 💩 ½ naïve"),
+    ("e\u0301", "e\u0301"),
+    ("\ue0b0 private use", "\ue0b0 private use"),
+    ("a\u00a0b", "a\u00a0b"),
+    ("\x00", "␀"),
+    ("\x1b[31mred\x1b[0m", "␛[31mred␛[0m"),
+    ("\x1b]52;c;YWJj\x07", "␛]52;c;YWJj␇"),
+    ("a\r\nb\tc", "a␍␊b␉c"),
+    ("\x1f", "␟"),
+    ("\x7f", "␡"),
+    ("\x9b31m", "\\x9b31m"),
+    ("\x85", "\\x85"),
+    ("\xa0", "\xa0"),
+    ("\xad", "\\u{ad}"),
+    ("abc\u202egnp.exe", "abc\\u{202e}gnp.exe"),
+    ("\u2066a\u2069", "\\u{2066}a\\u{2069}"),
+    ("\u061c\u200e\u200f", "\\u{61c}\\u{200e}\\u{200f}"),
+    ("a\u200bb\u200cc\u200dd\u2060e\ufeff", "a\\u{200b}b\\u{200c}c\\u{200d}d\\u{2060}e\\u{feff}"),
+    ("\u2028\u2029", "\\u{2028}\\u{2029}"),
+    ("\U000e0041\U000e0100", "\\u{e0041}\\u{e0100}"),
+    ("\u2764\ufe0f", "\u2764\\u{fe0f}"),
+    ("a\u115f\u3164\uffa0\u034f", "a\\u{115f}\\u{3164}\\u{ffa0}\\u{34f}"),
+    ("\ud800\udfff", "\\u{d800}\\u{dfff}"),
+    ("\udc9b", "\\x9b"),
+    ("\ufffe\U0010ffff", "\\u{fffe}\\u{10ffff}"),
+    ("a" + "\u0301" * 3 + "b", "a" + "\u0301" * 3 + "b"),
+    ("a" + "\u0301" * 4 + "b", "a" + "\u0301" * 3 + "…b"),
+    ("a" + "\u0301\u0338\u20dd\u0489" * 50 + "b", "a\u0301\u0338\u20dd…b"),
+    ("\u0301a", "\\u{301}a"),
+    ("\u1112\u1161\u11ab", "\u1112\u1161\u11ab"),
+    ("\u1112" + "\u1161" * 9, "\u1112" + "\u1161" * 3 + "…"),
+    (b"plain", "plain"),
+    ("Bücher".encode(), "Bücher"),
+    (b"\xff\x1b\xc3", "\\xff␛\\xc3"),
+    (b"\xc2\x9b31m", "\\x9b31m"),
+    (b"\xed\xa0\x80", "\\xed\\xa0\\x80"),
+    (b"\xc0\x9b", "\\xc0\\x9b"),
+    ("", ""),
+    (b"", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), TABLE)
+def test_what_is_shown_for_a_text(text: str | bytes, shown: str) -> None:
+    assert visible(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\n\tb", "a\n\tb"),
+        ("a\r\nb", "a␍\nb"),
+        ("a\x0bb\x0cc\x85d\u2028e", "a␋b␌c\\x85d\\u{2028}e"),
+        ("\n\u0301", "\n\\u{301}"),
+        ("\x1b\n\x1b", "␛\n␛"),
+        (b"a\nb\xff", "a\nb\\xff"),
+    ],
+)
+def test_line_breaks_and_tabs_stay_where_lines_are_shown(text: str | bytes, shown: str) -> None:
+    assert visible(text, lines=True) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "shown"),
+    [
+        ("abcdef", 6, "abcdef"),
+        ("abcdef", 5, "abcd…"),
+        ("abcdef", 1, "…"),
+        ("abcdef", 0, ""),
+        ("\x1babc", 3, "␛a…"),
+    ],
+)
+def test_a_long_text_is_cut_with_an_ellipsis(text: str, limit: int, shown: str) -> None:
+    assert visible(text, limit=limit) == shown
+
+
+def test_with_lines_the_limit_is_for_each_line() -> None:
+    assert visible("abcdef\nab\nabcd", lines=True, limit=3) == "ab…\nab\nab…"
+
+
+def is_harmless(letter: str) -> bool:
+    category = unicodedata.category(letter)
+    return category == "Co" or (category[0] != "C" and category not in ("Zl", "Zp"))
+
+
+@given(st.one_of(HOSTILE, st.binary(max_size=60)), st.booleans())
+def test_whatever_comes_in_only_harmless_characters_come_out(
+    text: str | bytes, lines: bool
+) -> None:
+    shown = visible(text, lines=lines)
+    assert all(is_harmless(letter) or (lines and letter in "\n\t") for letter in shown)
+    shown.encode("utf-8")
+    runs = itertools.groupby(shown, lambda letter: unicodedata.category(letter)[0] == "M")
+    assert all(len(list(run)) <= MAX_MARKS for is_marks, run in runs if is_marks)
+
+
+@given(HOSTILE, st.booleans(), st.one_of(st.none(), st.integers(0, 30)))
+def test_showing_what_is_shown_changes_nothing(text: str, lines: bool, limit: int | None) -> None:
+    shown = visible(text, lines=lines, limit=limit)
+    assert visible(shown, lines=lines, limit=limit) == shown
+    assert limit is None or all(len(line) <= limit for line in shown.split("\n"))
+
+
+@given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E)))
+def test_printable_ascii_stays_the_same_object(text: str) -> None:
+    assert visible(text) is text
+    assert visible(text.encode()) == text
+
+
+def test_every_code_point_alone_is_harmless() -> None:
+    for code in itertools.chain(range(0x3100), range(0xD700, 0x10000), range(0xE0000, 0xE0200)):
+        shown = visible(chr(code))
+        assert all(is_harmless(letter) for letter in shown), hex(code)
+        assert not unicodedata.combining(shown[0]), hex(code)
