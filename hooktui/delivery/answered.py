@@ -1,0 +1,102 @@
+"""What one attempt at the wire came to, and the limits that bound it: values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from hooktui.domain.deliveries import ErrorClass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The bounds of one attempt and of the connections that are kept (contract.md, section 1).
+
+    Attributes:
+        dns_s: name look-up, waiting for a free look-up thread included.
+        connect_s: TCP connect, all addresses of the name together.
+        tls_s: TLS handshake.
+        first_byte_s: from the request's last write to the first byte of an answer.
+        read_bytes: of an answer, head and body and interim answers together.
+        header_fields: per answer; nobody honest sends more, each costs us memory.
+        stored_body_bytes: of the body, kept for people.
+        stored_headers: kept for people.
+        stored_header_bytes: of each header, name and value together.
+        idle_s: a kept connection is closed after this; most servers close theirs after 60 s.
+        idle_connections: kept per hook; as many as the largest ``max_in_flight`` one would set.
+        addresses: of one name, tried in turn.
+    """
+
+    dns_s: float = 5.0
+    connect_s: float = 5.0
+    tls_s: float = 5.0
+    first_byte_s: float = 15.0
+    read_bytes: int = 64 * 1024
+    header_fields: int = 1000
+    stored_body_bytes: int = 16 * 1024
+    stored_headers: int = 50
+    stored_header_bytes: int = 1024
+    idle_s: float = 30.0
+    idle_connections: int = 64
+    addresses: int = 8
+
+
+class Fault(NamedTuple):
+    """Why an attempt got no complete answer: the error class, and one plain line for people."""
+
+    error: ErrorClass
+    detail: str
+
+
+@dataclass(slots=True)
+class Phases:
+    """How long the steps before the request took, in ms; None for those that did not happen."""
+
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+
+
+class Answered(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of one attempt: an answer, or the error that prevented one.
+
+    Attributes:
+        status_code: of the final answer, also when its body never came to an end.
+        error: None exactly when the receiver took the event (2xx).
+        error_detail: one plain line for people; None for answers.
+        headers: name and value as sent, cut to the limits, Latin-1 (RFC 9110, 5.5).
+        body: the first bytes of the body, raw: never inflated.
+        truncated: ``body`` is not the whole body.
+        size: body bytes that were read.
+        retry_after: the raw ``Retry-After`` of an answer that is not 2xx.
+        dns_ms: name look-up; this and the next three are None for a step that did not happen.
+        connect_ms: TCP connect.
+        tls_ms: TLS handshake.
+        first_byte_ms: from the request's write to the first byte of an answer.
+        total_ms: everything, from the call to the answer's last byte.
+        reused_connection: the request went over a kept connection.
+        address: the address dialled, ``127.0.0.1:9900`` or ``[::1]:9900``.
+    """
+
+    status_code: int | None
+    error: ErrorClass | None
+    error_detail: str | None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
+    size: int = 0
+    retry_after: str | None = None
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+    total_ms: float | None = None
+    reused_connection: bool = False
+    address: str | None = None
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception's text as one plain line; its class name when it has no text."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,236 @@
+"""Opens connections, and only to addresses that were judged: the one place that dials outward.
+
+The order is the safety (security.md, section 1): resolve once, judge every address of the answer,
+dial a judged one, see who answered, then TLS against the host *name*. There is no second look-up,
+so DNS rebinding has nothing to bind to. Proxy settings of the environment play no part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Hashable, Iterable
+from ipaddress import IPv6Address, ip_address
+from time import monotonic
+
+from hooktui.delivery.answered import Fault, Limits, Phases, one_line
+from hooktui.delivery.connection import Connection
+from hooktui.delivery.resolver import Address, NameLookupError, Resolver
+from hooktui.delivery.trust import unverified_context, verified_context
+from hooktui.domain.addresses import Networks, Target, how_to_allow, judge
+from hooktui.domain.deliveries import ErrorClass
+
+# The event loop waits this long for a receiver's TLS goodbye; nothing depends on it.
+_TLS_GOODBYE_S = 1.0
+
+
+class DialError(Exception):
+    """No connection came about."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.detail)
+        self.fault = fault
+
+
+class Dialer:
+    """Dials for one transport.
+
+    Attributes:
+        own_listeners: address and port of everything this server listens on; ``0.0.0.0`` and
+            ``::`` stand for every address of this machine. Hooks never reach them.
+    """
+
+    def __init__(
+        self,
+        allowed: Networks,
+        resolver: Resolver,
+        limits: Limits,
+        verified: ssl.SSLContext | None = None,
+    ) -> None:
+        self._allowed = allowed
+        self._resolver = resolver
+        self._limits = limits
+        self._verified = verified
+        self.own_listeners: frozenset[tuple[Address, int]] = frozenset()
+
+    async def dial(
+        self,
+        lane_key: Hashable,
+        target: Target,
+        *,
+        verify_tls: bool,
+        deadline: float,
+        phases: Phases,
+        on_lost: Callable[[Connection], None],
+    ) -> Connection:
+        """Return an open connection to the target.
+
+        Args:
+            lane_key: the hook, for the resolver's fairness.
+            target: where to.
+            verify_tls: whether certificates are checked.
+            deadline: monotonic seconds at which the whole attempt is over.
+            phases: gets the time of each step, also of the one that fails.
+            on_lost: called once when the connection has ended.
+
+        Raises:
+            DialError: with the fault.
+        """
+        addresses = await self._resolve(lane_key, target, deadline, phases)
+        self._judge(target, addresses)
+        began = monotonic()
+        try:
+            sock, address = await self._connect_any(target, addresses, deadline)
+        finally:
+            phases.connect_ms = (monotonic() - began) * 1000
+        label = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
+        connection = Connection(
+            asyncio.get_running_loop(),
+            self._limits,
+            f"{label}:{target.port}",
+            (*target.origin, verify_tls),
+            on_lost,
+        )
+        await self._hand_over(sock, connection, target, verify_tls, deadline, phases)
+        return connection
+
+    # Step 1: addresses
+
+    async def _resolve(
+        self, lane_key: Hashable, target: Target, deadline: float, phases: Phases
+    ) -> tuple[Address, ...]:
+        if target.literal is not None:
+            return (target.literal,)
+        began = monotonic()
+        limit_s = max(0.0, min(self._limits.dns_s, deadline - began))
+        try:
+            return await self._resolver.resolve(lane_key, target.host, target.port, limit_s)
+        except NameLookupError as failure:
+            raise DialError(Fault(ErrorClass.DNS, str(failure))) from None
+        finally:
+            phases.dns_ms = (monotonic() - began) * 1000
+
+    def _judge(self, target: Target, addresses: Iterable[Address]) -> None:
+        """Refuse a name as soon as one of its addresses is forbidden: it is not to be trusted."""
+        for address in addresses:
+            reason = judge(address, self._allowed)
+            if reason is not None:
+                leads = "" if target.literal is not None else f"{target.host} leads to an address "
+                leads += "that hooks may not reach: " if leads else ""
+                detail = f"{leads}{reason}. {how_to_allow(address)}"
+                raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
+            self._refuse_own_listener(address, target.port, address.is_loopback)
+
+    def _refuse_own_listener(self, address: Address, port: int, on_this_machine: bool) -> None:
+        plain = _plain(address)
+        for own_address, own_port in self.own_listeners:
+            everywhere = own_address.is_unspecified and on_this_machine
+            if own_port == port and (everywhere or own_address == plain):
+                detail = f"{address} port {port} is this hooktui server itself; use another URL"
+                raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
+
+    # Step 2: TCP
+
+    async def _connect_any(
+        self, target: Target, addresses: tuple[Address, ...], deadline: float
+    ) -> tuple[socket.socket, Address]:
+        """Try each address in turn; one that hangs leaves the others their share of the time."""
+        until = min(deadline, monotonic() + self._limits.connect_s)
+        tried = addresses[: self._limits.addresses]
+        fault = Fault(ErrorClass.CONNECT_TIMEOUT, f"no time left to connect to {target.host}")
+        for done, address in enumerate(tried):
+            share_s = (until - monotonic()) / (len(tried) - done)
+            if share_s <= 0:
+                break
+            try:
+                return await self._connect(address, target.port, share_s), address
+            except TimeoutError:
+                detail = f"{address} port {target.port} did not answer the connect in time"
+                fault = Fault(ErrorClass.CONNECT_TIMEOUT, detail)
+            except ConnectionRefusedError:
+                detail = f"nothing listens at {address} port {target.port}"
+                fault = Fault(ErrorClass.CONNECT_REFUSED, detail)
+            except OSError as error:
+                reason = error.strerror or one_line(error)
+                detail = f"connecting to {address} port {target.port} failed: {reason}"
+                fault = Fault(ErrorClass.CONNECT, detail)
+        raise DialError(fault)
+
+    async def _connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
+        family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.timeout(timeout_s):
+                await asyncio.get_running_loop().sock_connect(sock, (str(address), port))
+            peer = ip_address(sock.getpeername()[0])
+            if peer != address:
+                detail = f"dialled {address}, and {peer} answered"
+                raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
+            # Where we come from the address that we went to, the peer is this machine.
+            self._refuse_own_listener(address, port, ip_address(sock.getsockname()[0]) == peer)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    # Step 3: TLS, or nothing
+
+    async def _hand_over(
+        self,
+        sock: socket.socket,
+        connection: Connection,
+        target: Target,
+        verify_tls: bool,
+        deadline: float,
+        phases: Phases,
+    ) -> None:
+        """Give the socket to the connection; after this the event loop owns and closes it."""
+        loop = asyncio.get_running_loop()
+        if target.scheme == "http":
+            try:
+                await loop.create_connection(lambda: connection, sock=sock)
+            except OSError as error:
+                detail = f"the connection broke at once: {one_line(error)}"
+                raise DialError(Fault(ErrorClass.CONNECT, detail)) from None
+            return
+        began = monotonic()
+        limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
+        context = unverified_context()
+        if verify_tls:
+            context = self._verified or verified_context()
+        try:
+            await loop.create_connection(
+                lambda: connection,
+                sock=sock,
+                ssl=context,
+                server_hostname=target.host.rstrip("."),
+                ssl_handshake_timeout=limit_s,
+                ssl_shutdown_timeout=_TLS_GOODBYE_S,
+            )
+        except (ssl.SSLError, OSError) as error:
+            raise DialError(_tls_fault(error, target, monotonic() - began, limit_s)) from None
+        finally:
+            phases.tls_ms = (monotonic() - began) * 1000
+
+
+def _tls_fault(error: OSError, target: Target, took_s: float, limit_s: float) -> Fault:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        detail = f"the certificate of {target.host} was not accepted: {error.verify_message}"
+        return Fault(ErrorClass.TLS_CERTIFICATE, detail)
+    # The event loop reports its handshake timeout as an aborted connection.
+    if isinstance(error, ConnectionAbortedError) and took_s >= limit_s * 0.9:
+        detail = f"{target.host} did not finish the TLS handshake within {limit_s:.3g} s"
+        return Fault(ErrorClass.TIMEOUT, detail)
+    if isinstance(error, ssl.SSLError):
+        reason = (error.reason or one_line(error)).replace("_", " ").lower()
+        return Fault(ErrorClass.TLS, f"no TLS with {target.host}: {reason}")
+    return Fault(ErrorClass.TLS, f"{target.host} broke off the TLS handshake: {one_line(error)}")
+
+
+def _plain(address: Address) -> Address:
+    """Return the IPv4 address inside an IPv4-mapped one."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped

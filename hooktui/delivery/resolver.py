@@ -1,0 +1,157 @@
+"""Name look-ups that cannot hold anybody up: own threads, a deadline, one look-up per host.
+
+``getaddrinfo`` cannot be cancelled, and the event loop's default executor is tiny: 20 hung ones
+kept a healthy hook waiting for 4 s (measured). So look-ups run in 64 daemon threads of their own,
+at most two at a time for one hook, and whoever asks for a host that is being looked up joins in.
+
+Nothing is cached beyond that: each connect sees, and judges, what the name leads to at that moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Hashable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from queue import Empty, SimpleQueue
+
+from hooktui.delivery.answered import one_line
+
+Address = IPv4Address | IPv6Address
+Lookup = Callable[[str, int], Sequence[str]]
+"""Host and port to addresses; blocking, may raise OSError."""
+
+LOOKUP_THREADS = 64
+LOOKUPS_PER_LANE = 2
+_THREAD_IDLE_S = 10.0
+
+
+class NameLookupError(Exception):
+    """A name led to no address; ``str(error)`` is one plain line."""
+
+
+def system_lookup(host: str, port: int) -> list[str]:
+    """Ask the operating system; each address once, in the order of RFC 6724."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class Resolver:
+    """Looks names up for one event loop."""
+
+    def __init__(self, lookup: Lookup = system_lookup) -> None:
+        self._lookup = lookup
+        self._threads = _DaemonThreads(LOOKUP_THREADS)
+        self._running: dict[str, _Pending] = {}
+        self._of_lane: dict[Hashable, set[_Pending]] = {}
+
+    async def resolve(
+        self, lane_key: Hashable, host: str, port: int, timeout_s: float
+    ) -> tuple[Address, ...]:
+        """Return the addresses of a name, in the order of preference, at least one.
+
+        Args:
+            lane_key: who asks; one lane runs at most two look-ups at a time.
+            host: an ASCII name.
+            port: what for; look-ups of one host are shared whatever the port.
+            timeout_s: waiting for a free thread included.
+
+        Raises:
+            NameLookupError: no such name, no address, or no answer in time.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer = await self._answer(lane_key, host, port)
+        except TimeoutError:
+            raise NameLookupError(f"looking up {host} took longer than {timeout_s:.3g} s") from None
+        if isinstance(answer, str):
+            raise NameLookupError(answer)
+        return answer
+
+    async def _answer(self, lane_key: Hashable, host: str, port: int) -> _Answer:
+        while host not in self._running:
+            of_lane = self._of_lane.setdefault(lane_key, set())
+            if len(of_lane) < LOOKUPS_PER_LANE:
+                self._start(lane_key, host, port)
+            else:
+                await asyncio.wait(of_lane, return_when=asyncio.FIRST_COMPLETED)
+        # An asker that gives up must not take the look-up away from the others.
+        return await asyncio.shield(self._running[host])
+
+    def _start(self, lane_key: Hashable, host: str, port: int) -> None:
+        loop = asyncio.get_running_loop()
+        pending: _Pending = loop.create_future()
+        self._running[host] = pending
+        self._of_lane[lane_key].add(pending)
+
+        def finish(answer: _Answer) -> None:
+            del self._running[host]
+            of_lane = self._of_lane[lane_key]
+            of_lane.discard(pending)
+            if not of_lane:
+                del self._of_lane[lane_key]
+            pending.set_result(answer)
+
+        def work() -> None:
+            answer = self._look_up(host, port)
+            try:
+                loop.call_soon_threadsafe(finish, answer)
+            except RuntimeError:  # the loop closed while the system was still searching
+                return
+
+        self._threads.submit(work)
+
+    def _look_up(self, host: str, port: int) -> _Answer:
+        """Return addresses, or what went wrong as text; raises nothing, it runs in a thread."""
+        try:
+            addresses = tuple(ip_address(text) for text in self._lookup(host, port))
+        except socket.gaierror as error:
+            return f"{host} was not found ({error.strerror or one_line(error)})"
+        except (OSError, ValueError) as error:  # UnicodeError is a ValueError
+            return f"looking up {host} failed ({one_line(error)})"
+        return addresses or f"{host} has no address"
+
+
+_Answer = tuple[Address, ...] | str
+_Pending = asyncio.Future[_Answer]
+
+
+class _DaemonThreads:
+    """A pool whose threads never hold up the interpreter's exit and leave when idle.
+
+    ``concurrent.futures`` joins its threads at exit, and a stuck look-up would hang it.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._tasks: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._alive = 0
+        self._unfinished = 0
+
+    def submit(self, task: Callable[[], None]) -> None:
+        with self._lock:
+            self._unfinished += 1
+            self._tasks.put(task)
+            start = self._alive < min(self._unfinished, self._most)
+            if start:
+                self._alive += 1
+        if start:
+            threading.Thread(target=self._work, name="hooktui-lookup", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                task = self._tasks.get(timeout=_THREAD_IDLE_S)
+            except Empty:
+                with self._lock:
+                    if self._tasks.empty():
+                        self._alive -= 1
+                        return
+                continue
+            try:
+                task()
+            finally:
+                with self._lock:
+                    self._unfinished -= 1

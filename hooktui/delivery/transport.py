@@ -1,0 +1,270 @@
+"""Sends prepared requests over connections that are kept per hook: one call, one bounded attempt.
+
+The engine calls `Transport.send` with bytes; what comes back is always an `Answered`, whatever the
+receiver or the network did. Delivery is at least once: when a *kept* connection breaks before any
+byte of an answer, the receiver most likely closed it while it was idle, and the request is sent
+once more on a fresh connection within the same deadline, as every HTTP client does. A receiver that
+read the request and then died sees it twice; `webhook-id` tells it so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Hashable, Iterable
+from ipaddress import ip_address
+from time import monotonic
+
+from hooktui.delivery.answered import Answered, Fault, Limits, Phases
+from hooktui.delivery.connection import Connection
+from hooktui.delivery.dial import Dialer, DialError
+from hooktui.delivery.resolver import Resolver
+from hooktui.domain.addresses import Networks, Target
+from hooktui.domain.deliveries import ErrorClass, error_of_status
+
+__all__ = ["Answered", "Limits", "Transport"]
+
+_SWEEP_S = 5.0
+_BROKEN = frozenset({ErrorClass.RESET, ErrorClass.TLS})
+_NO_PHASES = Phases()
+
+
+class Transport:
+    """The only way out of the program; belongs to one event loop.
+
+    Args:
+        allowed: networks that hooks may reach although they are not public.
+        resolver: looks names up.
+        limits: of each attempt.
+        verified: the TLS context for hooks that verify certificates; the system's authorities
+            unless given.
+    """
+
+    def __init__(
+        self,
+        allowed: Networks,
+        resolver: Resolver,
+        limits: Limits | None = None,
+        verified: ssl.SSLContext | None = None,
+    ) -> None:
+        self._limits = limits or Limits()
+        self._dialer = Dialer(allowed, resolver, self._limits, verified)
+        self._lanes: dict[Hashable, _Lane] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def refuse_own_listeners(self, listeners: Iterable[tuple[str, int]]) -> None:
+        """Name what this server listens on, so that no hook sends to it.
+
+        ``0.0.0.0`` and ``::`` stand for every address of this machine.
+        """
+        self._dialer.own_listeners = frozenset(
+            (ip_address(address), port) for address, port in listeners
+        )
+
+    async def send(
+        self,
+        lane_key: Hashable,
+        target: Target,
+        head: bytes,
+        body: bytes,
+        *,
+        verify_tls: bool,
+        timeout_s: float,
+    ) -> Answered:
+        """Make one attempt.
+
+        Args:
+            lane_key: the hook; connections are shared within it only.
+            target: where to.
+            head: request line and headers, blank line included, exactly as they go out.
+            body: what follows; ``head`` names its length.
+            verify_tls: whether the certificate is checked.
+            timeout_s: for everything together.
+
+        Raises:
+            RuntimeError: the transport is closed.
+        """
+        if self._closed:
+            raise RuntimeError("the transport is closed")
+        started = monotonic()
+        deadline = started + timeout_s
+        request = head + body
+        lane = self._lanes.get(lane_key) or self._open_lane(lane_key)
+        lane.in_flight += 1
+        try:
+            connection = lane.take((*target.origin, verify_tls))
+            if connection is not None:
+                fault = await _exchange(connection, request, deadline, timeout_s)
+                stale = fault is not None and fault.error in _BROKEN
+                if not stale or connection.first_byte_at is not None:
+                    answered = self._answered(connection, fault, started)
+                    lane.give_back(connection)
+                    return answered
+            phases = Phases()
+            try:
+                connection = await self._dialer.dial(
+                    lane_key,
+                    target,
+                    verify_tls=verify_tls,
+                    deadline=deadline,
+                    phases=phases,
+                    on_lost=lane.drop,
+                )
+            except DialError as failure:
+                return _not_dialled(failure.fault, started, phases)
+            fault = await _exchange(connection, request, deadline, timeout_s)
+            answered = self._answered(connection, fault, started, phases)
+            lane.give_back(connection)
+            return answered
+        finally:
+            lane.in_flight -= 1
+
+    def forget(self, lane_key: Hashable) -> None:
+        """Close a hook's kept connections (it was edited or deleted); running attempts go on."""
+        lane = self._lanes.pop(lane_key, None)
+        if lane is not None:
+            lane.retire()
+
+    def close(self) -> None:
+        """Close all kept connections; running attempts must have ended or been cancelled."""
+        self._closed = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        for lane in self._lanes.values():
+            lane.retire()
+        self._lanes.clear()
+
+    def _open_lane(self, lane_key: Hashable) -> _Lane:
+        lane = self._lanes[lane_key] = _Lane(self._limits.idle_connections)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+        return lane
+
+    def _sweep(self) -> None:
+        """Close what was idle for too long: one timer for all, not one per connection."""
+        before = monotonic() - self._limits.idle_s
+        for lane_key, lane in list(self._lanes.items()):
+            lane.close_idle_since(before)
+            if not lane.idle and not lane.in_flight:
+                del self._lanes[lane_key]
+        self._sweeper = None
+        if self._lanes:
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+
+    def _answered(
+        self,
+        connection: Connection,
+        fault: Fault | None,
+        started: float,
+        phases: Phases = _NO_PHASES,
+    ) -> Answered:
+        """Put together what is kept of an exchange; a kept connection had no phases before."""
+        limits = self._limits
+        status_code, first_byte_at = connection.status_code, connection.first_byte_at
+        error, detail = fault if fault is not None else (None, None)
+        if status_code is not None and error is None:
+            error = error_of_status(status_code)
+        body = b"".join(connection.body)
+        return Answered(
+            status_code=status_code,
+            error=error,
+            error_detail=detail,
+            headers=tuple(
+                [
+                    _stored_header(name, value, limits.stored_header_bytes)
+                    for name, value in connection.headers[: limits.stored_headers]
+                ]
+            ),
+            body=body,
+            truncated=connection.truncated or len(body) < connection.size,
+            size=connection.size,
+            retry_after=None if error is None else _retry_after(connection, limits),
+            dns_ms=phases.dns_ms,
+            connect_ms=phases.connect_ms,
+            tls_ms=phases.tls_ms,
+            first_byte_ms=(
+                None if first_byte_at is None else (first_byte_at - connection.sent_at) * 1000
+            ),
+            total_ms=(connection.finished_at - started) * 1000,
+            reused_connection=phases is _NO_PHASES,
+            address=connection.address,
+        )
+
+
+class _Lane:
+    """The connections of one hook; the most recently used goes out first."""
+
+    __slots__ = ("_idle_most", "_retired", "idle", "in_flight")
+
+    def __init__(self, idle_most: int) -> None:
+        self.idle: list[Connection] = []
+        self.in_flight = 0
+        self._idle_most = idle_most
+        self._retired = False
+
+    def take(self, origin: tuple[str, str, int, bool]) -> Connection | None:
+        while self.idle:
+            connection = self.idle.pop()
+            if connection.origin == origin and not connection.closed:
+                return connection
+            connection.close()  # the hook has another URL by now
+        return None
+
+    def give_back(self, connection: Connection) -> None:
+        if connection.closed or not connection.reusable:
+            connection.abort()
+        elif self._retired or len(self.idle) >= self._idle_most:
+            connection.close()
+        else:
+            connection.idle_since = connection.finished_at
+            self.idle.append(connection)
+
+    def drop(self, connection: Connection) -> None:
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    def close_idle_since(self, before: float) -> None:
+        while self.idle and self.idle[0].idle_since < before:
+            self.idle.pop(0).close()
+
+    def retire(self) -> None:
+        self._retired = True
+        while self.idle:
+            self.idle.pop().close()
+
+
+async def _exchange(
+    connection: Connection, request: bytes, deadline: float, timeout_s: float
+) -> Fault | None:
+    try:
+        return await connection.exchange(request, deadline, timeout_s)
+    except asyncio.CancelledError:
+        connection.abort()  # an answer may still come: the next request must not get it
+        raise
+
+
+def _not_dialled(fault: Fault, started: float, phases: Phases) -> Answered:
+    return Answered(
+        status_code=None,
+        error=fault.error,
+        error_detail=fault.detail,
+        dns_ms=phases.dns_ms,
+        connect_ms=phases.connect_ms,
+        tls_ms=phases.tls_ms,
+        total_ms=(monotonic() - started) * 1000,
+    )
+
+
+def _stored_header(name: bytes, value: bytes, most: int) -> tuple[str, str]:
+    if len(name) + len(value) > most:
+        name = name[:most]
+        value = value[: most - len(name)]
+    return name.decode("latin-1"), value.decode("latin-1")
+
+
+def _retry_after(connection: Connection, limits: Limits) -> str | None:
+    for name, value in connection.headers:
+        if name.lower() == b"retry-after":
+            return value[: limits.stored_header_bytes].decode("latin-1")
+    return None
