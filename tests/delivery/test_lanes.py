@@ -1,0 +1,149 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooktui.delivery.lanes import MOST_PER_CLAIM, Lanes
+
+
+def lanes_of(*mosts: int) -> Lanes:
+    lanes = Lanes()
+    for number, most in enumerate(mosts, start=1):
+        lanes.put(number, most=most, active=True)
+    return lanes
+
+
+def taken(lanes: Lanes, now: int) -> dict[int, int]:
+    return {lane.hook: count for lane, count in lanes.take_ready(now)}
+
+
+def test_a_new_delivery_is_handed_over_while_a_slot_is_free():
+    lanes = lanes_of(2)
+    assert [lanes.reserve(1, 0) for _ in range(3)] == [True, True, False]
+
+
+def test_a_new_delivery_does_not_overtake_older_ones_that_are_due():
+    lanes = lanes_of(2)
+    lanes.hint(1, 100, now_ms=100)
+    assert not lanes.reserve(1, 100)
+
+
+def test_a_retry_that_is_due_later_does_not_hold_up_a_new_delivery():
+    lanes = lanes_of(2)
+    lanes.hint(1, 5_000, now_ms=100)
+    assert lanes.reserve(1, 100)
+
+
+def test_an_inactive_hook_starts_nothing():
+    lanes = lanes_of(2)
+    lanes.put(1, most=2, active=False)
+    lanes.hint(1, 0, now_ms=10)
+    assert not lanes.reserve(1, 10)
+    assert taken(lanes, 10) == {}
+    lanes.put(1, most=2, active=True)
+    lanes.hint(1, 0, now_ms=10)
+    assert taken(lanes, 10) == {1: 2}
+
+
+def test_a_full_hook_is_not_ready_and_blocks_no_other():
+    lanes = lanes_of(1, 1)
+    assert lanes.reserve(1, 0)
+    lanes.hint(1, 0, now_ms=0)
+    lanes.hint(2, 0, now_ms=0)
+    assert taken(lanes, 0) == {2: 1}
+    lanes.give_back(1, now_ms=1)
+    assert taken(lanes, 1) == {1: 1}
+
+
+def test_a_delivery_due_later_becomes_ready_when_its_time_comes():
+    lanes = lanes_of(1)
+    lanes.hint(1, 500, now_ms=0)
+    assert lanes.next_due_ms() == 500
+    assert taken(lanes, 499) == {}
+    assert taken(lanes, 500) == {1: 1}
+
+
+def test_a_hint_during_a_claim_is_not_lost():
+    lanes = lanes_of(4)
+    lanes.hint(1, 0, now_ms=0)
+    [(lane, count)] = lanes.take_ready(0)
+    lanes.hint(1, 0, now_ms=0)
+    assert taken(lanes, 0) == {}, "one claim per hook at a time"
+    assert lanes.claimed(lane, count, got=0, now_ms=0)
+    assert taken(lanes, 0) == {1: 4}
+
+
+def test_a_claim_that_got_all_it_asked_for_comes_again():
+    lanes = lanes_of(2 * MOST_PER_CLAIM)
+    lanes.hint(1, 0, now_ms=0)
+    [(lane, count)] = lanes.take_ready(0)
+    assert count == MOST_PER_CLAIM
+    assert not lanes.claimed(lane, count, got=count, now_ms=0)
+    assert taken(lanes, 0) == {1: MOST_PER_CLAIM}
+
+
+def test_a_deleted_hook_is_forgotten_even_with_attempts_under_way():
+    lanes = lanes_of(2)
+    lanes.hint(1, 0, now_ms=0)
+    [(lane, count)] = lanes.take_ready(0)
+    lanes.drop(1)
+    lanes.claimed(lane, count, got=1, now_ms=0)
+    lanes.give_back(1, now_ms=0)
+    lanes.hint(1, 0, now_ms=0)
+    assert taken(lanes, 0) == {}
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["reserve", "hint", "take", "claimed", "answer", "pause", "resume"]),
+        st.integers(1, 3),
+        st.integers(0, 50),
+    ),
+    max_size=80,
+)
+
+
+@given(STEPS)
+def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
+    mosts = {1: 1, 2: 3, 3: 10}
+    lanes, now, running, claims, owed = (
+        lanes_of(*mosts.values()),
+        0,
+        dict.fromkeys(mosts, 0),
+        {},
+        {},
+    )
+    paused = set()
+    for step, hook, number in steps:
+        now += number
+        if step == "reserve":
+            running[hook] += lanes.reserve(hook, now)
+        elif step == "hint":
+            lanes.hint(hook, now + number, now)
+            owed[hook] = min(owed.get(hook, now + number), now + number)
+        elif step == "take":
+            for lane, count in lanes.take_ready(now):
+                assert owed.pop(lane.hook) <= now
+                claims[lane.hook] = (lane, count)
+        elif step == "claimed" and hook in claims:
+            lane, count = claims.pop(hook)
+            got = min(number, count - 1)
+            running[hook] += got
+            lanes.claimed(lane, count, got, now)
+        elif step == "answer" and running[hook]:
+            running[hook] -= 1
+            lanes.give_back(hook, now)
+        elif step in {"pause", "resume"}:
+            paused.add(hook)
+            lanes.put(hook, most=mosts[hook], active=step == "resume")
+        for one, most in mosts.items():
+            asked = claims[one][1] if one in claims else 0
+            assert running[one] + asked <= most
+    for lane, count in claims.values():
+        lanes.claimed(lane, count, 0, now)
+    for hook, most in mosts.items():
+        lanes.put(hook, most=most, active=True)
+        for _ in range(running[hook]):
+            lanes.give_back(hook, now)
+        if hook in owed and hook in paused:  # the engine looks up what is due after a pause
+            lanes.hint(hook, owed[hook], now)
+    now += 1_000
+    assert set(owed) <= set(taken(lanes, now))
