@@ -1,0 +1,156 @@
+"""What a server's answer means: the JSON of a success, or the error that a problem object names.
+
+Both transports end here, so that an error is the same whichever way the call went.
+"""
+
+from __future__ import annotations
+
+import errno
+import ssl
+from collections.abc import Mapping
+
+import msgspec
+
+from hooktui.client.connection import ServerAddress
+from hooktui.domain.errors import (
+    Conflict,
+    DiskFull,
+    FieldError,
+    HooktuiError,
+    Malformed,
+    NoServer,
+    NotAllowed,
+    NotFound,
+    Refused,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
+)
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Ten times the largest page that a server makes; what is longer comes from something else."""
+
+_CLASSES: dict[int, type[HooktuiError]] = {
+    kind.status: kind
+    for kind in (
+        Malformed, Unauthenticated, NotAllowed, NotFound, Conflict, TooLarge, Unsupported, DiskFull,
+    )
+}  # fmt: skip
+_LATER: dict[int, type[TooManyRequests | Unavailable]] = {429: TooManyRequests, 503: Unavailable}
+_JSON_TYPES = ("application/json", "application/problem+json")
+
+
+class Problem(Exception):
+    """The cause of an error that a server reported: its problem object (RFC 9457), as it came."""
+
+    def __init__(self, fields: Mapping[str, object]) -> None:
+        super().__init__(str(fields.get("detail", "")))
+        self.fields = fields
+
+
+class UnknownAnswer(HooktuiError):
+    """The server answered with a status that no class of ours stands for."""
+
+    status = 500
+    title = "Unexpected answer"
+
+
+def read_answer(
+    address: ServerAddress, status: int, headers: Mapping[str, str], body: bytes
+) -> object:
+    """Return the decoded JSON of a success (None for an empty one).
+
+    Args:
+        address: where it came from, for the message.
+        status: of the answer.
+        headers: with lower-case names.
+        body: the whole of it.
+
+    Raises:
+        HooktuiError: the class that belongs to the status; its ``__cause__`` is the `Problem`.
+    """
+    if status == 204 or (200 <= status < 300 and not body):
+        return None
+    content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if content_type not in _JSON_TYPES:
+        raise not_ours(address, f"it answers {status} with {content_type or 'no content type'}")
+    try:
+        answer: object = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise not_ours(address, f"its answer is not JSON: {error}") from error
+    if 200 <= status < 300:
+        return answer
+    if not isinstance(answer, dict):
+        raise not_ours(address, f"it answers {status} without a problem object")
+    raise _error_of(address, status, headers, answer) from Problem(answer)
+
+
+def not_ours(address: ServerAddress, why: str) -> NoServer:
+    """Return the error for an answer that no hooktui server gives."""
+    return NoServer(f"what answers at {address} is not a hooktui server of this version: {why}")
+
+
+def _error_of(
+    address: ServerAddress, status: int, headers: Mapping[str, str], problem: Mapping[str, object]
+) -> HooktuiError:
+    detail = str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
+    if status == Refused.status:
+        return Refused(detail, _field_errors(problem.get("errors")))
+    if status == Unauthenticated.status and address.socket is None and address.token is None:
+        return Unauthenticated(
+            f"{address} wants a token; put one into HOOKTUI_TOKEN (an admin makes it with"
+            " `hooktui tokens create`)"
+        )
+    later = _LATER.get(status)
+    if later is not None:
+        seconds = headers.get("retry-after", "")
+        return later(detail, int(seconds) if seconds.isascii() and seconds.isdigit() else 1)
+    return _CLASSES.get(status, UnknownAnswer)(detail)
+
+
+def _field_errors(errors: object) -> list[FieldError]:
+    if not isinstance(errors, list):
+        return []
+    return [
+        FieldError(str(error.get("pointer", "")), str(error.get("detail", "")))
+        for error in errors
+        if isinstance(error, dict)
+    ]
+
+
+def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
+    """Return the error for a connection that did not come about."""
+    if error.errno in (errno.EACCES, errno.EPERM) and address.socket is not None:
+        return NotAllowed(
+            f"you may not open {address}; ask its owner to add you to the group of that socket"
+        )
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return NoServer(
+            f"{address} shows a certificate that is not trusted: {error.verify_message};"
+            " SSL_CERT_FILE can name another authority"
+        )
+    if address.socket is None:
+        return NoServer(f"no server answers at {address}: {reason(error)}; check --connect")
+    return NoServer(f"no server answers at {address}; start one with: hooktui serve")
+
+
+def broken_off(address: ServerAddress, error: Exception) -> NoServer:
+    """Return the error for a connection that ended before the answer was there."""
+    return NoServer(
+        f"the server at {address} went away before it answered ({reason(error)}); whether it did"
+        " what was asked is not known"
+    )
+
+
+def too_slow(address: ServerAddress, timeout_s: float) -> Unavailable:
+    """Return the error for an answer that did not come in time."""
+    return Unavailable(f"the server at {address} did not answer within {timeout_s:g} s")
+
+
+def reason(error: Exception) -> str:
+    """Return why, in words: the system's text for an ``OSError``."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,109 @@
+"""The asynchronous client, on httpx: what the console uses."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from hooktui.client.answers import broken_off, no_connection, read_answer, too_slow
+from hooktui.client.calls import Call
+from hooktui.client.connection import ServerAddress
+from hooktui.client.plain import CONNECT_TIMEOUT_S, decoded, request_headers
+from hooktui.sockets import short_path
+
+T = TypeVar("T")
+
+MAX_CONNECTIONS = 20
+"""A console holds one long poll and a few calls at once."""
+
+
+class AsyncClient:
+    """Sends calls, several at once, over kept connections.
+
+    Args:
+        address: where the server is, from `find_server`.
+        role: lowers the role of every call, as ``--role`` does.
+    """
+
+    def __init__(self, address: ServerAddress, role: str | None = None) -> None:
+        self.address = address
+        self._headers = request_headers(address, role)
+        self._http: httpx.AsyncClient | None = None
+        self._held = ExitStack()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; the next call opens another."""
+        http, self._http = self._http, None
+        if http is not None:
+            await http.aclose()
+        self._held.close()
+
+    async def call(self, call: Call[T]) -> T:
+        """Send a call and return its value.
+
+        Raises:
+            HooktuiError: what the server refused, or that there is none.
+        """
+        http = self._opened()
+        timeout = httpx.Timeout(call.timeout_s, connect=CONNECT_TIMEOUT_S)
+        try:
+            response = await http.request(
+                call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
+            )
+        except httpx.TimeoutException as error:
+            raise too_slow(self.address, call.timeout_s) from error
+        except httpx.ConnectError as error:
+            raise no_connection(self.address, _system_error(error)) from error
+        except httpx.HTTPError as error:
+            raise broken_off(self.address, _system_error(error)) from error
+        answer = read_answer(self.address, response.status_code, response.headers, response.content)
+        return decoded(call, self.address, answer)
+
+    def _opened(self) -> httpx.AsyncClient:
+        if self._http is None:
+            self._http = httpx.AsyncClient(
+                base_url=self.address.origin,
+                headers=self._headers,
+                transport=self._transport(),
+                trust_env=False,
+            )
+        return self._http
+
+    def _transport(self) -> httpx.AsyncHTTPTransport:
+        limits = httpx.Limits(
+            max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
+        )
+        if self.address.socket is None:
+            # The machine's own authorities, as in the synchronous client; httpx brings others.
+            verify = ssl.create_default_context() if self.address.scheme == "https" else True
+            return httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
+        try:
+            name = self._held.enter_context(short_path(self.address.socket))
+        except OSError as error:
+            raise no_connection(self.address, error) from error
+        return httpx.AsyncHTTPTransport(uds=name, limits=limits, trust_env=False)
+
+
+def _system_error(error: BaseException) -> OSError:
+    """Return the ``OSError`` below an error of httpx, which names its number."""
+    below: BaseException | None = error
+    while below is not None:
+        if isinstance(below, OSError):
+            return below
+        below = below.__cause__ or below.__context__
+    return OSError(str(error) or type(error).__name__)

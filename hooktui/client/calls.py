@@ -1,0 +1,310 @@
+"""The calls of the HTTP API as values: what is asked, and how the answer is read.
+
+A `Call` does nothing by itself; a client's ``call`` sends it. So the synchronous and the
+asynchronous client share one list of what the API can do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, Literal, TypedDict, TypeVar, Unpack
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from hooktui.client.feed import FeedPage, decode_page
+from hooktui.domain.objects import (
+    AcceptedEvent,
+    Account,
+    Catalogue,
+    Delivery,
+    DeliveryDetail,
+    Event,
+    EventDetail,
+    Hook,
+    Page,
+    Secrets,
+    Status,
+    Token,
+)
+
+T = TypeVar("T")
+
+USUAL_TIMEOUT_S = 30.0
+PING_TIMEOUT_S = 45.0
+"""A ping waits for the receiver, at most 30 s, after a turn in the queue."""
+
+_JSON = {"Content-Type": "application/json"}
+_NDJSON = {"Content-Type": "application/x-ndjson"}
+
+Method = Literal["GET", "POST", "PATCH", "DELETE"]
+Parameter = str | int | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One request, and the function that turns its decoded JSON into a value.
+
+    ``path`` is escaped already and holds the query. ``body`` is what is sent, byte by byte.
+    """
+
+    method: Method
+    path: str
+    decode: Callable[[object], T]
+    body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    timeout_s: float = USUAL_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedHook(Hook):
+    """A new hook with its secret, which is given this once, and warnings about it."""
+
+    secret: str
+    warnings: tuple[str, ...] = ()
+
+
+class Window(TypedDict, total=False):
+    """Which part of a list: all optional; ``order`` is ``asc`` or ``desc``."""
+
+    limit: int | None
+    cursor: str | None
+    sort: str | None
+    order: str | None
+    from_end: bool
+
+
+def _to(kind: type[T]) -> Callable[[object], T]:
+    return partial(msgspec.convert, type=kind)
+
+
+def _nothing(_answer: object) -> None:
+    return None
+
+
+def _path(*parts: str | int, **query: Parameter) -> str:
+    path = "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
+    given = {
+        name: str(value).lower() if isinstance(value, bool) else str(value)
+        for name, value in query.items()
+        if value is not None and value is not False
+    }
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _get(kind: type[T], *parts: str | int, **query: Parameter) -> Call[T]:
+    return Call("GET", _path(*parts, **query), _to(kind))
+
+
+def _send(
+    method: Method,
+    decode: Callable[[object], T],
+    *parts: str | int,
+    fields: Mapping[str, object] | None = None,
+    **query: Parameter,
+) -> Call[T]:
+    if fields is None:
+        return Call(method, _path(*parts, **query), decode)
+    return Call(method, _path(*parts, **query), decode, msgspec.json.encode(fields), _JSON)
+
+
+# Hooks
+
+
+def list_hooks(account: int, *, q: str | None = None, **window: Unpack[Window]) -> Call[Page[Hook]]:
+    """List hooks; ``q`` is a filter."""
+    return _get(Page[Hook], "hooks", account=account, q=q, **window)
+
+
+def get_hook(hook: int, *, account: int | None = None) -> Call[Hook]:
+    """Read one hook."""
+    return _get(Hook, "hooks", hook, account=account)
+
+
+def create_hook(account: int, fields: Mapping[str, object]) -> Call[CreatedHook]:
+    """Make a hook from the writable fields of the hook object, ``secret`` among them."""
+    return _send("POST", _to(CreatedHook), "hooks", fields=fields, account=account)
+
+
+def edit_hook(hook: int, fields: Mapping[str, object], *, account: int | None = None) -> Call[Hook]:
+    """Change fields of a hook; with ``version`` only if nobody else changed it meanwhile."""
+    return _send("PATCH", _to(Hook), "hooks", hook, fields=fields, account=account)
+
+
+def delete_hook(hook: int, *, account: int | None = None) -> Call[None]:
+    """Delete a hook and cancel what it still had to send."""
+    return _send("DELETE", _nothing, "hooks", hook, account=account)
+
+
+def ping_hook(hook: int, *, account: int | None = None) -> Call[DeliveryDetail]:
+    """Send a test delivery and wait for its one attempt."""
+    path = _path("hooks", hook, "ping", account=account)
+    return Call("POST", path, _pinged, timeout_s=PING_TIMEOUT_S)
+
+
+class _Pinged(msgspec.Struct):
+    delivery: DeliveryDetail
+
+
+def _pinged(answer: object) -> DeliveryDetail:
+    return msgspec.convert(answer, _Pinged).delivery
+
+
+def hook_secrets(hook: int, *, account: int | None = None) -> Call[Secrets]:
+    """Read a hook's live secrets; the server audits it."""
+    return _get(Secrets, "hooks", hook, "secret", account=account)
+
+
+def rotate_secret(
+    hook: int,
+    *,
+    secret: str | None = None,
+    overlap_s: float | None = None,
+    account: int | None = None,
+) -> Call[Secrets]:
+    """Give a hook a new secret (a made one by default); both sign for the overlap."""
+    fields = {"secret": secret, "overlap_s": overlap_s}
+    given = {name: value for name, value in fields.items() if value is not None}
+    parts = ("hooks", hook, "secret", "rotate")
+    return _send("POST", _to(Secrets), *parts, fields=given, account=account)
+
+
+def finish_rotation(hook: int, *, account: int | None = None) -> Call[Secrets]:
+    """End the overlap of a rotation now."""
+    return _send("POST", _to(Secrets), "hooks", hook, "secret", "finish", account=account)
+
+
+# Events
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedEvents:
+    """Answer to sending many events: how many, and each in the order sent."""
+
+    accepted: int
+    data: tuple[AcceptedEvent, ...]
+
+
+def send_event(
+    account: int, event_type: str, body: bytes, *, key: str | None = None
+) -> Call[AcceptedEvent]:
+    """Send one event; ``body`` is what receivers get, byte by byte."""
+    headers = _JSON | ({"Idempotency-Key": key} if key is not None else {})
+    path = _path("events", event_type, account=account)
+    return Call("POST", path, _to(AcceptedEvent), body, headers)
+
+
+def send_many(account: int, lines: bytes) -> Call[AcceptedEvents]:
+    """Send up to 1,000 events as NDJSON lines ``{"type", "data", "key"?}``, all or nothing."""
+    return Call("POST", _path("events", account=account), _to(AcceptedEvents), lines, _NDJSON)
+
+
+def list_events(
+    account: int, *, q: str | None = None, **window: Unpack[Window]
+) -> Call[Page[Event]]:
+    """List events; ``q`` is a filter."""
+    return _get(Page[Event], "events", account=account, q=q, **window)
+
+
+def get_event(event: str, *, account: int | None = None) -> Call[EventDetail]:
+    """Read an event with its body, deliveries and skips."""
+    return _get(EventDetail, "events", event, account=account)
+
+
+def event_types() -> Call[Catalogue]:
+    """Read the catalogue of event types."""
+    return _get(Catalogue, "event-types")
+
+
+# Deliveries
+
+
+def list_deliveries(
+    account: int,
+    *,
+    q: str | None = None,
+    hook: int | None = None,
+    event: str | None = None,
+    status: str | None = None,
+    **window: Unpack[Window],
+) -> Call[Page[Delivery]]:
+    """List deliveries; ``q`` is a filter, the others narrow to one value each."""
+    narrow = {"hook": hook, "event": event, "status": status}
+    return _get(Page[Delivery], "deliveries", account=account, q=q, **narrow, **window)
+
+
+def get_delivery(delivery: str, *, account: int | None = None) -> Call[DeliveryDetail]:
+    """Read a delivery with its attempts, its request and the string signed."""
+    return _get(DeliveryDetail, "deliveries", delivery, account=account)
+
+
+def resend_delivery(delivery: str, *, account: int | None = None) -> Call[Delivery]:
+    """Send again: a new delivery of a final one, the same one at once when it still waits."""
+    return _send("POST", _to(Delivery), "deliveries", delivery, "resend", account=account)
+
+
+def cancel_delivery(delivery: str, *, account: int | None = None) -> Call[Delivery]:
+    """Cancel a delivery that waits."""
+    return _send("POST", _to(Delivery), "deliveries", delivery, "cancel", account=account)
+
+
+# Accounts, tokens, the server itself
+
+
+def list_accounts(**window: Unpack[Window]) -> Call[Page[Account]]:
+    """List accounts."""
+    return _get(Page[Account], "accounts", **window)
+
+
+def create_account(name: str) -> Call[Account]:
+    """Make an account."""
+    return _send("POST", _to(Account), "accounts", fields={"name": name})
+
+
+def list_tokens(account: int | None = None, **window: Unpack[Window]) -> Call[Page[Token]]:
+    """List tokens, without the tokens themselves."""
+    return _get(Page[Token], "tokens", account=account, **window)
+
+
+def create_token(fields: Mapping[str, object]) -> Call[Token]:
+    """Make a token from ``name``, ``role``, ``account`` and ``expires_at``; it is shown once."""
+    return _send("POST", _to(Token), "tokens", fields=fields)
+
+
+def revoke_token(token: int) -> Call[None]:
+    """Make a token worthless."""
+    return _send("DELETE", _nothing, "tokens", token)
+
+
+def server_status(account: int | None = None) -> Call[Status]:
+    """Read how the server is doing."""
+    return _get(Status, "status", account=account)
+
+
+def follow_feed(
+    account: int,
+    *,
+    after: str | None = None,
+    wait_s: int = 0,
+    limit: int | None = None,
+    q: str | None = None,
+    from_end: bool = False,
+) -> Call[FeedPage]:
+    """Read changes after a position, waiting up to ``wait_s`` (at most 30) for the first.
+
+    ``from_end`` without ``after`` gives the newest ``limit`` changes and the position after them.
+    """
+    path = _path(
+        "feed", account=account, after=after, wait=wait_s, limit=limit, q=q, from_end=from_end
+    )
+    return Call("GET", path, decode_page, timeout_s=USUAL_TIMEOUT_S + wait_s)
+
+
+# Health
+
+
+def healthy() -> Call[None]:
+    """Ask whether a server is alive; needs no token."""
+    return Call("GET", "/healthz", _nothing, timeout_s=5.0)

@@ -1,0 +1,81 @@
+"""Where a client finds its server: a Unix socket or an HTTP origin, and what people call it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hooktui.domain.places import places
+from hooktui.sockets import system_server_present
+
+_LOOPBACK_NAMES = frozenset({"localhost", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """One server: ``socket`` is set for a local one, else scheme, host and port are what counts.
+
+    Attributes:
+        socket: the Unix socket, or None.
+        scheme: ``http`` or ``https``.
+        host: name or address, IPv6 without brackets.
+        port: the TCP port.
+        token: what is sent as ``Authorization: Bearer``; never over a Unix socket, where the
+            kernel tells who calls.
+    """
+
+    socket: Path | None = None
+    scheme: str = "http"
+    host: str = "localhost"
+    port: int = 80
+    token: str | None = field(default=None, repr=False)
+
+    @property
+    def origin(self) -> str:
+        """The URL that requests are relative to."""
+        if self.socket is not None:
+            return "http://localhost"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return self.origin if self.socket is None else str(self.socket)
+
+
+def find_server(environ: Mapping[str, str], connect: str | None = None) -> ServerAddress:
+    """Return where the server is, as ``--connect`` or the environment says.
+
+    Args:
+        environ: such as ``os.environ``; ``HOOKTUI_TOKEN`` is the token for TCP.
+        connect: ``https://host[:port]``, ``http://`` to this machine, or the path of a socket.
+
+    Raises:
+        ValueError: ``connect`` is none of these; the message says what to write.
+        Refused: the environment names no folder at all.
+    """
+    if not connect:
+        here = places(environ, system_server=system_server_present())
+        return ServerAddress(socket=here.socket)
+    if "://" not in connect:
+        return ServerAddress(socket=Path(connect.removeprefix("unix:")))
+    return _origin(connect, environ.get("HOOKTUI_TOKEN") or None)
+
+
+def _origin(url: str, token: str | None) -> ServerAddress:
+    parts = urlsplit(url)
+    scheme, host = parts.scheme, parts.hostname or ""
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if scheme not in ("http", "https") or not host or port == 0 or parts.username is not None:
+        raise ValueError(f"{url!r} is not where a server can be; write https://host:port")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} has a path; --connect takes https://host:port and no more")
+    if scheme == "http" and host not in _LOOPBACK_NAMES and not host.startswith("127."):
+        raise ValueError(f"http://{host} would show the token to the network; use https://{host}")
+    return ServerAddress(
+        scheme=scheme, host=host, port=port or (443 if scheme == "https" else 80), token=token
+    )

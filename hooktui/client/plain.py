@@ -1,0 +1,168 @@
+"""The synchronous client, on ``http.client`` alone: quick to import, for commands and scripts."""
+
+from __future__ import annotations
+
+import http.client
+import select
+import socket
+import ssl
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+
+from hooktui import __version__, sockets
+from hooktui.client.answers import (
+    MAX_ANSWER_BYTES,
+    broken_off,
+    no_connection,
+    not_ours,
+    read_answer,
+    reason,
+    too_slow,
+)
+from hooktui.client.calls import Call
+from hooktui.client.connection import ServerAddress
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT_S = 5.0
+
+
+class _SocketConnection(HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=CONNECT_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        """Open the socket, however long its path is."""
+        self.sock = sockets.connect(self._path, CONNECT_TIMEOUT_S)
+
+
+class PlainClient:
+    """Sends calls one after another over one kept connection. Not for several threads.
+
+    Args:
+        address: where the server is, from `find_server`.
+        role: lowers the role of every call, as ``--role`` does.
+    """
+
+    def __init__(self, address: ServerAddress, role: str | None = None) -> None:
+        self.address = address
+        self._headers = request_headers(address, role)
+        self._connection: HTTPConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connection; the next call opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def call(self, call: Call[T]) -> T:
+        """Send a call and return its value.
+
+        Raises:
+            HooktuiError: what the server refused, or that there is none.
+        """
+        return decoded(call, self.address, self.answer(call))
+
+    def answer(self, call: Call[T]) -> object:
+        """Send a call and return its decoded JSON as it came, for output as JSON.
+
+        Raises:
+            HooktuiError: as `call`.
+        """
+        connection = self._connected()
+        try:
+            _set_timeout(connection, call.timeout_s)
+            connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
+            response = connection.getresponse()
+            body = response.read(MAX_ANSWER_BYTES)
+            if response.will_close or response.read(1):
+                self.close()
+        except TimeoutError as error:
+            self.close()
+            raise too_slow(self.address, call.timeout_s) from error
+        except (OSError, HTTPException) as error:
+            self.close()
+            raise broken_off(self.address, error) from error
+        return read_answer(self.address, response.status, _lower_names(response), body)
+
+    def _connected(self) -> HTTPConnection:
+        """Return a connection that the other side has not closed."""
+        if self._connection is not None and not _readable(self._connection.sock):
+            return self._connection
+        self.close()
+        connection = _connection_to(self.address)
+        try:
+            connection.connect()
+        except TimeoutError as error:
+            raise too_slow(self.address, CONNECT_TIMEOUT_S) from error
+        except OSError as error:
+            raise no_connection(self.address, error) from error
+        self._connection = connection
+        return connection
+
+
+def request_headers(address: ServerAddress, role: str | None) -> dict[str, str]:
+    """Return the headers that every request to a server carries."""
+    headers = {"User-Agent": f"hooktui/{__version__}", "Accept": "application/json"}
+    if address.token is not None:
+        headers["Authorization"] = f"Bearer {address.token}"
+    if role is not None:
+        headers["Hooktui-Role"] = role
+    return headers
+
+
+def decoded(call: Call[T], address: ServerAddress, answer: object) -> T:
+    """Return the value of a call's answer.
+
+    Raises:
+        HooktuiError: it does not have the form that this client knows.
+    """
+    try:
+        return call.decode(answer)
+    except msgspec.ValidationError as error:
+        raise not_ours(address, f"{call.method} {call.path}: {reason(error)}") from error
+
+
+def _connection_to(address: ServerAddress) -> HTTPConnection:
+    if address.socket is not None:
+        return _SocketConnection(address.socket)
+    if address.scheme == "https":
+        context = ssl.create_default_context()
+        return http.client.HTTPSConnection(
+            address.host, address.port, timeout=CONNECT_TIMEOUT_S, context=context
+        )
+    return HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
+
+
+def _set_timeout(connection: HTTPConnection, seconds: float) -> None:
+    if connection.sock is not None:
+        connection.sock.settimeout(seconds)
+
+
+def _readable(idle: socket.socket | None) -> bool:
+    """Return whether something waits on a socket that should be silent: its end, most often."""
+    if idle is None:
+        return True
+    return bool(select.select([idle], [], [], 0)[0])
+
+
+def _lower_names(response: HTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.getheaders()}

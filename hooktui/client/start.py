@@ -1,0 +1,103 @@
+"""Starting a server in the background, for a console that finds none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import hooktui
+from hooktui.client.calls import healthy
+from hooktui.client.connection import ServerAddress
+from hooktui.client.plain import PlainClient
+from hooktui.domain.errors import NoServer
+from hooktui.domain.places import Places
+from hooktui.domain.text import visible
+
+START_TIMEOUT_S = 20.0
+"""A start takes one second; a first one on a slow disk, with migrations, a few."""
+
+OTHER_SERVER_GRACE_S = 3.0
+"""When two consoles start at once, one server ends and the other answers a little later."""
+
+_POLL_S = 0.02
+_LOG_TAIL_BYTES = 4096
+
+
+def start_server(
+    places: Places, environ: Mapping[str, str], timeout_s: float = START_TIMEOUT_S
+) -> None:
+    """Start ``hooktui serve`` in its own session and return when it answers.
+
+    It outlives this process. Its output goes to ``places.log``.
+
+    Raises:
+        NoServer: it ended instead (with the last line of its log), or did not answer in time.
+    """
+    process = _spawn(places, environ)
+    address = ServerAddress(socket=places.socket)
+    deadline = time.monotonic() + timeout_s
+    ended = False
+    while time.monotonic() < deadline:
+        if _answers(address):
+            return
+        if not ended and process.poll() is not None:
+            ended = True
+            deadline = min(deadline, time.monotonic() + OTHER_SERVER_GRACE_S)
+        time.sleep(_POLL_S)
+    if ended:
+        raise NoServer(f"the server ended at its start: {_last_line(places.log)}")
+    raise NoServer(f"the server did not answer within {timeout_s:g} s; see {places.log}")
+
+
+def _spawn(places: Places, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        places.home.mkdir(mode=0o750, parents=True, exist_ok=True)
+        log = os.open(places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise NoServer(f"cannot start a server: {places.log}: {error.strerror}") from error
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "hooktui", "serve"],
+            cwd="/",
+            env=_environment(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which this very hooktui is found from the folder ``/``."""
+    ours = Path(hooktui.__file__).parent.parent
+    if str(ours) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        return dict(environ)
+    paths = [str(ours), *filter(None, [environ.get("PYTHONPATH")])]
+    return {**environ, "PYTHONPATH": os.pathsep.join(paths)}
+
+
+def _answers(address: ServerAddress) -> bool:
+    try:
+        with PlainClient(address) as client:
+            client.call(healthy())
+    except NoServer:
+        return False
+    return True
+
+
+def _last_line(log: Path) -> str:
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_TAIL_BYTES))
+            lines = file.read().splitlines()
+    except OSError as error:
+        return f"{log}: {error.strerror}"
+    written = [line for line in lines if line.strip()]
+    return visible(written[-1], limit=400) if written else f"it wrote nothing to {log}"
