@@ -1,0 +1,234 @@
+"""The engine against the real store and real receivers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+
+from hooktui.delivery.engine import Engine
+from hooktui.delivery.resolver import Resolver
+from hooktui.delivery.transport import Transport
+from hooktui.domain.catalogue import ETL
+from hooktui.domain.hooks import HookSettings, check_settings
+from hooktui.domain.ids import encode
+from hooktui.domain.roles import Role
+from hooktui.domain.signatures import make_secret
+from hooktui.store.contract import Actor, Offer
+from hooktui.store.delivery_queries import get_delivery, list_deliveries
+from hooktui.store.hook_changes import change_hook, create_hook, delete_hook
+from hooktui.store.pages import PageRequest
+from hooktui.store.queries import get_hook
+from hooktui.store.sqlite import SqliteStore
+from tests.delivery.conftest import LOOPBACK, Receivers, read_request
+
+ACTOR = Actor("test", Role.ADMIN, "tests")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+BUSY = b"HTTP/1.1 500 Busy\r\nContent-Length: 0\r\n\r\n"
+GONE = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
+
+
+async def until(condition, within_s: float = 5.0):
+    """Return the first true value of an async condition."""
+    deadline = time.monotonic() + within_s
+    while True:
+        value = await condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.01)
+
+
+@dataclass
+class House:
+    """A store and an engine on it."""
+
+    store: SqliteStore
+    engine: Engine
+
+    async def hook(self, url: str, **settings) -> int:
+        draft = HookSettings(url=url, events=("job",), retry_schedule_s=(0.01,), **settings)
+        checked = check_settings(draft, ETL)
+        hook = await self.store.write(create_hook, ACTOR, 1, checked, make_secret())
+        return hook.id
+
+    async def emit(self, count: int = 1) -> None:
+        offers = [Offer(1, "job.failed", b'{"n":%d}' % n) for n in range(count)]
+        await self.engine.accept(offers)
+
+    async def deliveries(self, **wanted):
+        page = await self.store.read(list_deliveries, 1, PageRequest(limit=500))
+        found = page.data
+        for name, value in wanted.items():
+            found = [d for d in found if getattr(d, name) == value]
+        return found
+
+    async def all_are(self, status: str, count: int):
+        async def settled():
+            return len(await self.deliveries(status=status)) == count
+
+        await until(settled)
+
+
+@pytest.fixture
+async def house(tmp_path) -> AsyncIterator[House]:
+    store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
+    transport = Transport(LOOPBACK, Resolver())
+    engine = Engine(store, transport)
+    await engine.start()
+    yield House(store, engine)
+    await engine.stop()
+    transport.close()
+    await store.close()
+
+
+def url_of(receiver) -> str:
+    target = receiver.target
+    return f"http://{target.host}:{target.port}/in"
+
+
+def forever(answer: bytes, seen: list[bytes], delay_s: float = 0.0):
+    async def behaviour(reader, writer):
+        while True:
+            seen.append(await read_request(reader))
+            if delay_s:
+                await asyncio.sleep(delay_s)
+            writer.write(answer)
+            await writer.drain()
+
+    return behaviour
+
+
+async def test_an_accepted_event_is_delivered(house: House, receivers: Receivers):
+    seen: list[bytes] = []
+    await house.hook(url_of(await receivers.behaving(forever(OK, seen))))
+    await house.emit()
+    await house.all_are("delivered", 1)
+    assert seen[0].endswith(b'{"n":0}')
+
+
+async def test_more_than_the_free_slots_is_delivered_too_and_never_over_the_limit(house, receivers):
+    at_once = most = 0
+
+    async def behaviour(reader, writer):
+        nonlocal at_once, most
+        while True:
+            await read_request(reader)
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0.002)
+            at_once -= 1
+            writer.write(OK)
+
+    await house.hook(url_of(await receivers.behaving(behaviour)), max_in_flight=3)
+    await house.emit(200)
+    await house.all_are("delivered", 200)
+    assert most == 3
+
+
+async def test_a_hung_receiver_delays_no_other_hook(house: House, receivers: Receivers):
+    async def hang(reader, writer):
+        await reader.read()
+
+    quick: list[bytes] = []
+    await house.hook(url_of(await receivers.behaving(hang)), max_in_flight=2)
+    await house.hook(url_of(await receivers.behaving(forever(OK, quick))))
+    await house.emit(100)
+    await house.all_are("delivered", 100)
+    assert len(quick) == 100
+
+
+async def test_a_failed_attempt_is_retried_and_then_given_up(house: House, receivers: Receivers):
+    seen: list[bytes] = []
+    await house.hook(url_of(await receivers.behaving(forever(BUSY, seen))))
+    await house.emit()
+    await house.all_are("failed", 1)
+    [delivery] = await house.deliveries()
+    assert (delivery.attempts, len(seen)) == (2, 2)
+    assert delivery.reason == "gave up after 2 attempts"
+
+
+async def test_gone_disables_the_hook_and_holds_what_waits(house: House, receivers: Receivers):
+    seen: list[bytes] = []
+    receiver = await receivers.behaving(forever(GONE, seen, 0.05))
+    hook = await house.hook(url_of(receiver), max_in_flight=1)
+    await house.emit(3)
+    await house.all_are("failed", 1)
+    shown = await house.store.read(get_hook, 1, hook)
+    assert not shown.active
+    held = await house.deliveries(status="pending")
+    assert [d.held for d in held] == [True, True]
+    assert len(seen) == 1
+
+
+async def test_enabling_a_hook_sends_what_was_held(house: House, receivers: Receivers):
+    seen: list[bytes] = []
+    receiver = await receivers.behaving(forever(BUSY, seen))
+    hook = await house.hook(url_of(receiver), max_in_flight=1)
+    await house.emit(1)
+
+    def switch(active: bool):
+        def edit(settings):
+            from dataclasses import replace
+
+            return replace(settings, active=active, retry_schedule_s=(0.01,))
+
+        return edit
+
+    await house.store.write(change_hook, ACTOR, 1, hook, switch(False), None)
+    waiting = await house.deliveries(status="pending")
+    await house.store.write(change_hook, ACTOR, 1, hook, switch(True), None)
+    await house.all_are("failed", 1)
+    assert len(waiting) in {0, 1}
+
+
+async def test_deleting_a_hook_cancels_what_waits_and_lets_the_rest_end(house, receivers):
+    seen: list[bytes] = []
+    receiver = await receivers.behaving(forever(OK, seen, 0.1))
+    hook = await house.hook(url_of(receiver), max_in_flight=1)
+    await house.emit(3)
+
+    async def arrived():
+        return seen
+
+    await until(arrived)
+    await house.store.write(delete_hook, ACTOR, 1, hook)
+    await house.all_are("cancelled", 2)
+    await house.all_are("delivered", 1)
+
+
+async def test_a_ping_waits_for_its_answer_and_works_on_an_inactive_hook(house, receivers):
+    seen: list[bytes] = []
+    receiver = await receivers.behaving(forever(BUSY, seen))
+    hook = await house.hook(url_of(receiver), active=False)
+    delivery = await house.engine.ping(hook, b'{"id":1}')
+    record = await house.store.read(get_delivery, 1, delivery)
+    assert record.delivery.id == encode("dlv", delivery)
+    assert (record.delivery.status, record.delivery.trigger) == ("failed", "ping")
+    assert [a.status_code for a in record.attempts] == [500]
+    assert len(seen) == 1
+
+
+async def test_a_stop_lets_attempts_end_and_loses_none(tmp_path, receivers: Receivers):
+    seen: list[bytes] = []
+    receiver = await receivers.behaving(forever(OK, seen, 0.2))
+    store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
+    transport = Transport(LOOPBACK, Resolver())
+    engine = Engine(store, transport)
+    await engine.start()
+    house = House(store, engine)
+    await house.hook(url_of(receiver), max_in_flight=2)
+    await house.emit(4)
+    await engine.stop()
+    statuses = sorted(d.status for d in await house.deliveries())
+    assert statuses == ["delivered", "delivered", "pending", "pending"]
+    again = Engine(store, transport)
+    await again.start()
+    await house.all_are("delivered", 4)
+    await again.stop()
+    transport.close()
+    await store.close()
+    assert len(seen) == 4

@@ -1,0 +1,34 @@
+from hooktui.delivery.rates import Rate
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_rate_is_the_average_over_the_last_minute():
+    clock = Clock()
+    rate = Rate(clock)
+    for _ in range(120):
+        rate.add(3)
+        clock.now += 1
+    assert 2.9 <= rate.per_second() <= 3.0
+
+
+def test_what_is_older_than_a_minute_does_not_count():
+    clock = Clock()
+    rate = Rate(clock)
+    rate.add(1_000)
+    clock.now += 61
+    assert rate.per_second() == 0
+
+
+def test_a_young_rate_counts_since_its_start():
+    clock = Clock()
+    rate = Rate(clock)
+    clock.now += 2
+    rate.add(10)
+    assert rate.per_second() == 5
