@@ -1,0 +1,400 @@
+"""The filter language: what each form means, what is refused and where, and properties."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooktui.domain.errors import Refused
+from hooktui.domain.filter_terms import leaves
+from hooktui.domain.filters import (
+    Ago,
+    At,
+    CodeRange,
+    FilterError,
+    Key,
+    Pattern,
+    Subject,
+    Took,
+    parse,
+    parse_hook_filter,
+)
+
+NOW = 1_795_575_845_000
+BODY = {
+    "id": 157,
+    "status": "failed",
+    "cluster_id": 52,
+    "progress": 1.0,
+    "errors": "No space: the disk full of logs",
+    "completed_at": None,
+    "fallback": True,
+    "tags": ["night", "etl"],
+    "outputs": [{"name": "a", "rows": 0}, {"name": "b", "rows": 7}],
+    "creator": {"type": "Schedule", "Größe": "ß"},
+    "empty": "",
+    "nothing": [],
+}
+SUBJECT = Subject(
+    at_ms=NOW - 60_000,
+    status="failed",
+    held=False,
+    outcome="failed",
+    hook=12,
+    event_type="job.failed",
+    code=503,
+    took_ms=2500.0,
+    error="tls_certificate",
+    trigger="event",
+    words=lambda: "job.failed Nightly Load 503 Service Unavailable a,b",
+    data=lambda: BODY,
+)
+
+MATCHES = [
+    "", "   ",
+    # words
+    "nightly", "NIGHTLY", "ight", '"nightly load"', '"load 503"', "night*503", "night**load", "*",
+    "nightly service", "-daily", '-"load nightly"', "a,b", "-x", '"job.failed"',
+    # status, outcome, held
+    "status:failed", "status:FAILED", "status:delivered,failed", "-status:delivered,pending",
+    "-status:held", "STATUS:failed", 'status:"failed"',
+    "hook:12", "hook:1,12", "-hook:1,2", "hook:012",
+    "event:job.failed", "event:job.*", "event:job", "event:*.failed", "event:JOB.Failed",
+    "event:cluster,job.failed", "-event:cluster.*", "-event:fail", "event:*",
+    "code:503", "code:5xx", "code:50x", "code:>=500", "code:>502", "code:<504", "code:<=503",
+    "code:404,5XX", "-code:4xx",
+    "took:>2s", "took:>=2.5s", "took:<=2500ms", "took:<1m", "took:>2", "-took:<2s",
+    "took:<1s,>2s",
+    "since:10m", "since:1m", "since:60s", "since:1w", "-since:59s", "since:1s,10m",
+    "since:2026-11-25T03:03:05Z", "since:2026-11-25T04:03:05+01:00", "since:2026-11-25t03:03:05z",
+    "error:tls_certificate", "error:tls", "error:dns,tls", "error:*cert*", "-error:timeout",
+    "trigger:event", "-trigger:ping,resend",
+    # data
+    "data.cluster_id:52", "data.cluster_id:51,52", "data.cluster_id:5*", "-data.cluster_id:5",
+    "data.progress:1.0", "data.progress:1", "data.progress:1e0", "data.completed_at:null",
+    "data.fallback:true", "data.errors:*disk*", "data.errors:*DISK*",
+    'data.errors:"*disk full*"', 'data.errors:*"disk full"*', 'data.errors:"No space: the*"',
+    "data.tags:night", "data.tags:etl", "data.tags.0:night", "data.tags.1:etl",
+    "-data.tags.0:etl", "data.outputs.name:b", "data.outputs.1.name:b", "-data.outputs.0.name:b",
+    "data.outputs.rows:7", "data.creator.type:schedule", "data.creator:*", "data.creator.Größe:ß",
+    'data.empty:""', "data.empty:*", "-data.errors:disk",
+    "-data.missing:*", "-data.nothing:*", "-data.id.deeper:*", "-data.tags.9:*",
+    "-data.CLUSTER_ID:52",
+    # joined
+    "status:failed hook:12 event:job.* code:5xx took:>2s since:10m error:tls nightly",
+    "status:failed\thook:12\n-hook:13",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", MATCHES)
+def test_a_filter_fits_and_its_negation_does_not(text: str) -> None:
+    parsed = parse(text)
+    assert parsed.matches(SUBJECT, NOW)
+    for term in parsed.terms:
+        opposite = replace(term, negated=not term.negated)
+        assert not replace(parsed, terms=(opposite,)).matches(SUBJECT, NOW)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["status:failed hook:13", "nightly daily", "-nightly status:failed", "took:>2s took:<1s"],
+)
+def test_terms_are_joined_by_and(text: str) -> None:
+    assert not parse(text).matches(SUBJECT, NOW)
+
+
+def test_what_a_subject_does_not_have_fits_no_term() -> None:
+    bare = Subject(at_ms=NOW)
+    for text in ("status:failed", "hook:1", "event:*", "code:1xx,>=100", "took:>=0s", "error:*",
+                 "trigger:event", "word", "data.a:*"):  # fmt: skip
+        assert not parse(text).matches(bare, NOW), text
+        assert parse(f"-{text}").matches(bare, NOW), text
+
+
+def test_held_deliveries_are_pending_ones_too() -> None:
+    held = Subject(at_ms=NOW, status="pending", held=True)
+    assert parse("status:held").matches(held, NOW)
+    assert parse("status:pending").matches(held, NOW)
+    assert not parse("status:held").matches(replace(held, held=False), NOW)
+
+
+def test_an_attempts_outcome_is_found_by_status() -> None:
+    attempt = Subject(at_ms=NOW, outcome="interrupted")
+    assert parse("status:interrupted").matches(attempt, NOW)
+
+
+def test_words_and_data_are_fetched_only_when_a_term_needs_them() -> None:
+    def never() -> str:
+        raise AssertionError("not needed")
+
+    subject = replace(SUBJECT, words=never, data=never)
+    assert parse("status:failed code:5xx").matches(subject, NOW)
+    assert not parse("status:failed").needs_data
+    assert parse("-data.a:1").needs_data
+
+
+VALUES = [
+    ("code:5xx", CodeRange(500, 599)),
+    ("code:50x", CodeRange(500, 509)),
+    ("code:404", CodeRange(404, 404)),
+    ("code:>404", CodeRange(405, 999)),
+    ("code:>=404", CodeRange(404, 999)),
+    ("code:<404", CodeRange(100, 403)),
+    ("code:<=404", CodeRange(100, 404)),
+    ("took:>2s", Took(">", 2000)),
+    ("took:<=1.5m", Took("<=", 90_000)),
+    ("took:>=250ms", Took(">=", 250)),
+    ("since:10m", Ago(600_000)),
+    ("since:2026-11-25T03:04:05Z", At(NOW)),
+    ("hook:12", 12),
+    ("status:Failed", "failed"),
+    ("trigger:ping", "ping"),
+    ("error:dns", "dns"),
+    ("word", Pattern(("word",))),
+    ("*Disk*", Pattern(("", "disk", ""))),
+    ('"a \\"b\\" \\* \\\\ \\n"', Pattern(('a "b" * \\ \\n',))),
+    ("a\\*b", Pattern(("a\\", "b"))),
+    ('data.a:b" c"d', Pattern(("b cd",))),
+    ('data.a:"b,c"', Pattern(("b,c",))),
+    ("data.a:b:c", Pattern(("b:c",))),
+    ("data.a:***", Pattern(("", ""))),
+]
+
+
+@pytest.mark.parametrize(("text", "value"), VALUES)
+def test_values_are_parsed_once(text: str, value: object) -> None:
+    assert parse(text).terms[0].values == (value,)
+
+
+def test_a_bare_error_class_covers_its_special_cases() -> None:
+    assert parse("error:tls").terms[0].values == ("tls", "tls_certificate")
+    assert parse("error:connect").terms[0].values == (
+        "connect_refused", "connect_timeout", "connect",
+    )  # fmt: skip
+    assert parse("error:*timeout*").terms[0].values == ("connect_timeout", "timeout")
+
+
+def test_a_term_says_where_it_stands_and_what_it_is() -> None:
+    first, second = parse('  "disk full" -data.a.b:1,2').terms
+    assert (first.key, first.column, first.negated, first.path) == (Key.WORD, 3, False, ())
+    assert (second.key, second.column, second.negated) == (Key.DATA, 15, True)
+    assert second.path == ("a", "b")
+    assert len(second.values) == 2
+
+
+def test_a_huge_span_still_fits_a_64_bit_column() -> None:
+    for text in ("since:999999999999w", "took:>999999999999w"):
+        value = parse(text).terms[0].values[0]
+        assert isinstance(value, Ago | Took)
+        assert value.ms < 1 << 63
+
+
+REFUSED = [
+    # text, column, what the message must speak of
+    ("stauts:failed", 1, "did you mean status"),
+    ("a b stauts:failed", 5, "did you mean status"),
+    ("-stauts:failed", 2, "did you mean status"),
+    ("http://example.com", 1, "quotes"),
+    ("12:30", 1, "unknown key '12'"),
+    ("account:1", 1, "unknown key"),
+    ("word:x", 1, "unknown key"),
+    ("data:x", 1, "data.cluster_id:52"),
+    ("data.:x", 1, "empty field"),
+    ("data..a:x", 1, "empty field"),
+    ("data.a.:x", 1, "empty field"),
+    ("status:", 8, "one of pending"),
+    ("status: failed", 8, "one of pending"),
+    ("status:failed,", 15, "one of pending"),
+    ("status:,failed", 8, "one of pending"),
+    ('status:""', 8, "one of pending"),
+    ("status:faild", 8, "did you mean failed"),
+    ("status:failed,zzz", 15, "one of pending"),
+    ("status:fail*", 8, "did you mean failed"),
+    ("hook:x", 6, "a hook's number"),
+    ("hook:-1", 6, "a hook's number"),
+    ("hook:1,x", 8, "a hook's number"),
+    ("hook:\u0661", 6, "a hook's number"),
+    ("hook:9999999999999999999", 6, "a hook's number"),
+    ("event:job/failed", 7, "an event type"),
+    ("code:99", 6, "a status code"),
+    ("code:5000", 6, "a status code"),
+    ("code:xxx", 6, "a status code"),
+    ("code:5x5", 6, "a status code"),
+    ("code:>5xx", 6, "a status code"),
+    ("code:>", 6, "a status code"),
+    ("code:0xx", 6, "a status code"),
+    ("took:2s", 6, "a comparison"),
+    ("took:>", 6, "a comparison"),
+    ("took:>fast", 6, "a comparison"),
+    ("took:=2s", 6, "a comparison"),
+    ("took:>-2s", 6, "a comparison"),
+    ("since:soon", 7, "a duration or a time"),
+    ("since:2026-11-25T03:04:05", 7, "a duration or a time"),
+    ("since:2026-11-25", 7, "a duration or a time"),
+    ("since:2026-13-25T03:04:05Z", 7, "a duration or a time"),
+    ("since:-10m", 7, "a duration or a time"),
+    ("error:tlss", 7, "did you mean tls"),
+    ("error:zzz*", 7, "one of address_refused"),
+    ("trigger:pong", 9, "did you mean ping"),
+    ("data.a:", 8, "a value is missing"),
+    ("data.a:x,,y", 10, "a value is missing"),
+    ("-", 1, "directly before"),
+    ("a - b", 3, "directly before"),
+    ('""', 1, "empty quotes"),
+    ('-""', 2, "empty quotes"),
+    ('"disk', 1, "not closed"),
+    ('disk "full', 6, "not closed"),
+    ('data.a:"x\\"', 8, "not closed"),
+    ("a\x00b", 2, "U+0000"),
+    ("ab\x1b", 3, "U+001B"),
+    ("\ud800", 1, "U+D800"),
+    ("x" * 2001, 2001, "at most 2000"),
+]
+
+
+@pytest.mark.parametrize(("text", "column", "what"), REFUSED)
+def test_an_error_names_the_column_and_what_is_expected(text: str, column: int, what: str) -> None:
+    with pytest.raises(FilterError) as refusal:
+        parse(text)
+    assert refusal.value.column == column
+    assert f"column {column}: " in refusal.value.detail
+    assert what in refusal.value.detail
+    assert isinstance(refusal.value, Refused)
+    assert refusal.value.status == 422
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [("disk", 1), ("event:job.* status:failed", 13), ("-hook:1", 1), ('data.a:1 "b c"', 10)],
+)
+def test_a_hooks_filter_takes_data_and_event_terms_only(text: str, column: int) -> None:
+    with pytest.raises(FilterError, match=re.escape("event: and data.")) as refusal:
+        parse_hook_filter(text)
+    assert refusal.value.column == column
+
+
+@pytest.mark.parametrize(
+    ("text", "event_type", "wanted"),
+    [
+        ("", "job.failed", True),
+        ("event:job.failed", "job.failed", True),
+        ("event:job.failed", "job.started", False),
+        ("event:job.failed data.cluster_id:52", "job.failed", True),
+        ("event:job.failed data.cluster_id:53", "job.failed", False),
+        ("-event:cluster.* data.errors:*disk*", "job.failed", True),
+    ],
+)
+def test_a_hooks_filter_decides_about_events(text: str, event_type: str, wanted: bool) -> None:
+    assert parse_hook_filter(text).matches_event(event_type, BODY) is wanted
+
+
+def test_large_numbers_keep_all_their_digits() -> None:
+    body = {"id": 9007199254740993}
+    assert parse("data.id:9007199254740993").matches_event("x", body)
+    assert not parse("data.id:9007199254740992").matches_event("x", body)
+    assert not parse("data.id:9007199254740993").matches_event("x", {"id": 9007199254740992})
+
+
+def test_booleans_are_not_numbers() -> None:
+    assert not parse("data.a:1").matches_event("x", {"a": True})
+    assert not parse("data.a:0").matches_event("x", {"a": False})
+    assert parse("data.a:false").matches_event("x", {"a": False})
+
+
+@pytest.mark.parametrize("body", [None, 5, "x", [], {}, [[[]]], True])
+def test_a_body_of_any_shape_is_walked(body: object) -> None:
+    assert not parse("data.a:*").matches_event("x", body)
+    assert parse("-data.a:*").matches_event("x", body)
+
+
+def test_deep_nesting_does_not_end_in_a_recursion_error() -> None:
+    deep: object = {"a": 1}
+    for _ in range(50_000):
+        deep = [deep]
+    assert parse("data.a:1").matches_event("x", deep)
+
+
+def test_a_pattern_of_many_stars_is_quick_on_a_long_text() -> None:
+    # A regular expression made of it would backtrack for years; the test's time limit guards this.
+    pattern = parse("data.a:" + "*a" * 200 + "*b").terms[0]
+    assert not pattern.matches_data({"a": "a" * 100_000})
+
+
+def test_leaves_come_in_the_order_of_the_body() -> None:
+    assert list(leaves(BODY, ("outputs", "name"))) == ["a", "b"]
+    assert list(leaves([[1, [2]], 3], ())) == [1, 2, 3]
+
+
+def test_the_text_of_a_filter_is_kept() -> None:
+    text = '  status:failed   "disk full" '
+    assert str(parse(text)) == text
+    assert parse(text).source == text
+
+
+ALPHABET = st.sampled_from('abdt.:-,"*\\ x5<>=09\t\x00\ud800ü')
+PIECES = st.sampled_from(
+    ["status:", "failed", "hook:", "12", "event:", "job.*", "code:", "5xx", "took:", ">2s",
+     "since:", "10m", "error:", "tls", "data.", "a", ":", ",", "-", '"', "*", " ", "trigger:",
+     "ping", "\\", "held", "1e999999", "9" * 30, "2026-11-25T03:04:05Z",
+     "0001-01-01T00:00:00+23:59",
+     "9999-12-31T23:59:59-23:59", "24:00:00"],
+)  # fmt: skip
+ANY_FILTER = st.one_of(
+    st.text(max_size=40),
+    st.text(ALPHABET, max_size=40),
+    st.lists(PIECES, max_size=10).map("".join),
+    st.text(st.characters(exclude_categories=()), max_size=20).map(lambda t: f"since:{t}"),
+    st.text(st.characters(exclude_categories=()), max_size=20).map(lambda t: f"took:>{t}"),
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@given(ANY_FILTER, JSON)
+def test_any_text_is_a_filter_that_works_or_a_filter_error(text: str, body: object) -> None:
+    for parser in (parse, parse_hook_filter):
+        refusal: FilterError | None = None
+        try:
+            parsed = parser(text)
+        except FilterError as error:
+            refusal = error
+        if refusal:
+            assert 1 <= refusal.column <= len(text) + 1
+            assert "\n" not in str(refusal)
+            continue
+        assert parser(str(parsed)) == parsed
+        parsed.matches(replace(SUBJECT, data=lambda: body), NOW)
+        parsed.matches_event("job.failed", body)
+
+
+@given(st.text(max_size=12), st.text(max_size=12), st.text(max_size=12))
+def test_stars_stand_for_anything(before: str, middle: str, after: str) -> None:
+    parts = (before.casefold(), after.casefold())
+    assert Pattern(parts).matches(before + middle + after)
+    assert Pattern(("", *parts, "")).matches(middle + before + middle + after + middle)
+    assert Pattern((middle.casefold(),)).found_in(before + middle + after)
+
+
+@given(st.lists(st.text("ab", max_size=3), min_size=1, max_size=5), st.text("ab", max_size=12))
+def test_patterns_fit_as_the_regular_expression_does(parts: list[str], text: str) -> None:
+    expression = re.compile(".*".join(map(re.escape, parts)), re.S)
+    pattern = Pattern(tuple(parts))
+    assert pattern.matches(text) == bool(expression.fullmatch(text))
+    assert pattern.found_in(text) == bool(expression.search(text))
+
+
+@given(JSON)
+def test_a_negated_data_term_is_the_opposite(body: object) -> None:
+    check: Callable[[str], bool] = lambda text: parse(text).matches_event("x", body)  # noqa: E731
+    for term in ("data.a:1", "data.a.b:*", "data.a.0:null", "data.a:true,false"):
+        assert check(term) != check(f"-{term}")
