@@ -1,0 +1,109 @@
+"""The outbound transport for users of httpx: an `httpx.AsyncBaseTransport` over ours.
+
+    transport = Transport(allowed=(), resolver=Resolver())
+    async with httpx.AsyncClient(transport=HooktuiTransport(transport)) as client:
+        response = await client.post("https://example.com/hook", json={"id": 1})
+
+It keeps every limit and judgement of hooktui's own deliveries; so a response's body is what an
+attempt stores of it. ``response.extensions["hooktui"]`` is the `Answered`, with ``truncated``.
+"""
+
+from __future__ import annotations
+
+from typing import Never
+
+import httpx
+
+from hooktui.delivery.answered import Answered
+from hooktui.delivery.transport import Transport
+from hooktui.domain.addresses import parse_url
+from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.errors import Refused
+
+# An answer to HEAD has no body whatever its length says, CONNECT becomes another protocol: both
+# need a reader that knows the request, which deliveries (always POST) never do.
+_METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
+
+_EXCEPTIONS: dict[ErrorClass, type[httpx.TransportError]] = {
+    ErrorClass.ADDRESS_REFUSED: httpx.ConnectError,
+    ErrorClass.DNS: httpx.ConnectError,
+    ErrorClass.CONNECT_REFUSED: httpx.ConnectError,
+    ErrorClass.CONNECT_TIMEOUT: httpx.ConnectTimeout,
+    ErrorClass.CONNECT: httpx.ConnectError,
+    ErrorClass.TLS: httpx.ConnectError,
+    ErrorClass.TLS_CERTIFICATE: httpx.ConnectError,
+    ErrorClass.TIMEOUT: httpx.ReadTimeout,
+    ErrorClass.RESET: httpx.ReadError,
+    ErrorClass.PROTOCOL: httpx.RemoteProtocolError,
+    ErrorClass.RESPONSE_TOO_LARGE: httpx.RemoteProtocolError,
+}
+
+
+class HooktuiTransport(httpx.AsyncBaseTransport):
+    """Sends httpx requests the way hooktui sends deliveries.
+
+    Args:
+        transport: shared or own; closing the client closes it.
+        verify_tls: whether certificates are checked.
+        timeout_s: for each request in all; httpx's own timeouts are not used.
+    """
+
+    def __init__(
+        self, transport: Transport, *, verify_tls: bool = True, timeout_s: float = 30.0
+    ) -> None:
+        self._transport = transport
+        self._verify_tls = verify_tls
+        self._timeout_s = timeout_s
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request.
+
+        Raises:
+            httpx.TransportError: no complete answer; the message is the delivery's error.
+            httpx.UnsupportedProtocol: a method or a URL that hooktui does not send to.
+        """
+        if request.method not in _METHODS:
+            raise httpx.UnsupportedProtocol(f"{request.method} is not sent", request=request)
+        try:
+            target = parse_url(str(request.url))
+        except Refused as error:
+            raise httpx.UnsupportedProtocol(str(error), request=request) from None
+        body = await request.aread()
+        answered = await self._transport.send(
+            ("httpx", target.origin),
+            target,
+            _head(request, target.path, len(body)),
+            body,
+            verify_tls=self._verify_tls,
+            timeout_s=self._timeout_s,
+        )
+        if answered.error in _EXCEPTIONS or answered.status_code is None:
+            _raise(answered, request)
+        return httpx.Response(
+            answered.status_code,
+            headers=list(answered.headers),
+            stream=httpx.ByteStream(answered.body),
+            extensions={"hooktui": answered},
+            request=request,
+        )
+
+    async def aclose(self) -> None:
+        """Close the kept connections."""
+        self._transport.close()
+
+
+def _head(request: httpx.Request, path: str, length: int) -> bytes:
+    """Return the request's head; the body goes out in one piece, uncompressed answers are asked."""
+    lines = [f"{request.method} {path} HTTP/1.1".encode("ascii")]
+    lines += [
+        b"%s: %s" % (name, value)
+        for name, value in request.headers.raw
+        if name.lower() not in (b"accept-encoding", b"content-length", b"transfer-encoding")
+    ]
+    lines += [b"Accept-Encoding: identity", b"Content-Length: %d" % length, b"", b""]
+    return b"\r\n".join(lines)
+
+
+def _raise(answered: Answered, request: httpx.Request) -> Never:
+    kind = httpx.TransportError if answered.error is None else _EXCEPTIONS[answered.error]
+    raise kind(answered.error_detail or "no answer", request=request)

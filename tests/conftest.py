@@ -1,0 +1,56 @@
+"""What holds for every test: nothing leaves this machine.
+
+An audit hook sees each connect of this process, whoever makes it, and fails the test that dials
+anything but loopback or a Unix socket. Names other than ``localhost`` do not exist in tests: a real
+look-up would dial a name server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import sys
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+_LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+_NAMES = frozenset({"localhost", "127.0.0.1", "::1", ""})
+_dialled: list[str] = []
+
+
+def _is_local(address: object) -> bool:
+    if not isinstance(address, tuple):  # a path: AF_UNIX, AF_NETLINK and the like
+        return isinstance(address, str | bytes) or address is None
+    try:
+        host = ip_address(address[0] or "127.0.0.1")
+    except ValueError:
+        return address[0] == "localhost"
+    return any(host in network for network in _LOOPBACK)
+
+
+def _guard(event: str, arguments: tuple[object, ...]) -> None:
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        if not _is_local(arguments[1]):
+            _dialled.append(f"{event} {arguments[1]!r}")
+            raise PermissionError(f"tests dial loopback only, not {arguments[1]!r}")
+    elif event == "socket.getaddrinfo":
+        name = arguments[0].decode() if isinstance(arguments[0], bytes) else arguments[0]
+        with contextlib.suppress(ValueError):
+            ip_address(str(name))
+            return
+        if name is not None and name not in _NAMES:
+            raise socket.gaierror(socket.EAI_NONAME, f"tests look no names up, {name!r} neither")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture(autouse=True)
+def loopback_only() -> Iterator[None]:
+    """Fail the test that dialled out, also where the program handled the refusal."""
+    _dialled.clear()
+    yield
+    outside, _dialled[:] = list(_dialled), []
+    assert not outside, f"the test dialled {outside}"

@@ -1,0 +1,278 @@
+"""Connections are kept within one hook, and only clean ones: no answer meets a wrong request."""
+
+import asyncio
+import socket
+import struct
+
+import psutil
+import pytest
+
+from hooktui.domain.deliveries import ErrorClass
+from tests.delivery.conftest import until
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+async def test_a_connection_is_used_again_for_the_same_hook(client, receivers):
+    receiver = await receivers.answering(OK, OK, OK)
+    answers = [await client.post(receiver.target) for _ in range(3)]
+    assert [answered.reused_connection for answered in answers] == [False, True, True]
+    assert receiver.connections == 1
+    assert answers[1].connect_ms is None
+    assert answers[1].address == answers[0].address
+
+
+async def test_two_hooks_share_no_connection(client, receivers):
+    receiver = await receivers.answering(OK, OK)
+    await client.post(receiver.target, lane="one")
+    answered = await client.post(receiver.target, lane="two")
+    assert not answered.reused_connection
+    assert receiver.connections == 2
+
+
+async def test_requests_at_the_same_time_use_connections_of_their_own(client, receivers):
+    receiver = await receivers.answering(OK, OK)
+    answers = await asyncio.gather(*(client.post(receiver.target) for _ in range(5)))
+    assert {answered.status_code for answered in answers} == {200}
+    assert receiver.connections == 5
+
+
+async def test_a_hook_with_a_new_url_leaves_its_old_connections(client, receivers):
+    old, new = await receivers.answering(OK, OK), await receivers.answering(OK, OK)
+    await client.post(old.target)
+    answered = await client.post(new.target)
+    assert not answered.reused_connection
+    assert answered.address == f"127.0.0.1:{new.target.port}"
+    async with asyncio.timeout(2):
+        await old.closed_by_peer.wait()
+
+
+NOT_KEPT = {
+    "connection: close": b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    "204 with a body": b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello",
+    "304 with a body": b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\nhello",
+    "a second answer": OK + b"HTTP/1.1 500 Forged\r\nContent-Length: 0\r\n\r\n",
+    "half a second answer": OK + b"HTTP/1.1 5",
+    "surplus bytes": OK + b"x",
+}
+
+
+@pytest.mark.parametrize("answer", NOT_KEPT.values(), ids=NOT_KEPT)
+async def test_an_answer_stands_but_its_connection_is_not_kept(client, receivers, answer):
+    receiver = await receivers.answering(answer, OK)
+    first = await client.post(receiver.target)
+    status = int(answer[9:12])
+    assert first.status_code == status
+    assert first.error is (None if status < 300 else ErrorClass.REDIRECT)
+    second = await client.post(receiver.target)
+    assert second.status_code == status
+    assert not second.reused_connection
+    assert receiver.connections == 2
+
+
+async def test_http_1_0_with_keep_alive_is_kept(client, receivers):
+    answer = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
+    receiver = await receivers.answering(answer, answer)
+    await client.post(receiver.target)
+    assert (await client.post(receiver.target)).reused_connection
+
+
+async def test_bytes_on_an_idle_connection_discard_it(client, receivers):
+    gates = []
+
+    async def smuggle(reader, writer):
+        gate = asyncio.Event()
+        gates.append((gate, writer))
+        while await reader.readuntil(b"\r\n\r\n"):
+            await reader.readexactly(2)
+            writer.write(OK)
+
+    receiver = await receivers.behaving(smuggle)
+    await client.post(receiver.target)
+    gates[0][1].write(b"HTTP/1.1 299 Forged\r\nContent-Length: 0\r\n\r\n")
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+    answered = await client.post(receiver.target)
+    assert (answered.status_code, answered.reused_connection) == (200, False)
+
+
+async def test_bytes_that_arrive_with_the_next_request_never_answer_it_twice(client, receivers):
+    """The forged answer races the next request: it may answer that one, but no later one."""
+    writers = []
+
+    async def smuggle(reader, writer):
+        writers.append(writer)
+        while await reader.readuntil(b"\r\n\r\n"):
+            await reader.readexactly(2)
+            writer.write(OK * 2)
+
+    receiver = await receivers.behaving(smuggle)
+    for _ in range(20):
+        assert (await client.post(receiver.target)).status_code == 200
+    await until(lambda: len(writers) == 20)
+
+
+@pytest.mark.parametrize("how", ["closed", "reset"])
+async def test_a_kept_connection_that_broke_meanwhile_is_replaced_once(client, receivers, how):
+    connections = 0
+
+    async def close_after_first(reader, writer):
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        writer.write(OK)
+        if connections > 1:
+            await reader.read(1)
+            return
+        # Read the second request and go: the client cannot know before it has written.
+        await reader.readuntil(b"\r\n\r\n")
+        if how == "reset":
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+    receiver = await receivers.behaving(close_after_first)
+    await client.post(receiver.target)
+    answered = await client.post(receiver.target)
+    assert (answered.status_code, answered.error) == (200, None)
+    assert not answered.reused_connection
+    assert answered.connect_ms is not None
+    assert receiver.connections == 2
+
+
+async def test_a_fresh_connection_that_breaks_is_not_tried_again(client, receivers):
+    receiver = await receivers.answering(b"")
+    answered = await client.post(receiver.target)
+    assert answered.error is ErrorClass.RESET
+    assert receiver.connections == 1
+
+
+async def test_a_kept_connection_that_breaks_within_the_answer_is_not_tried_again(
+    client, receivers
+):
+    async def break_off(reader, writer):
+        for answer in (OK, b"HTTP/1.1 200 OK\r\n"):
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(2)
+            writer.write(answer)
+
+    receiver = await receivers.behaving(break_off)
+    await client.post(receiver.target)
+    answered = await client.post(receiver.target)
+    assert answered.error is ErrorClass.RESET
+    assert answered.reused_connection
+    assert receiver.connections == 1
+
+
+async def test_a_cancelled_attempt_takes_its_connection_along(client, receivers):
+    receiver = await receivers.behaving(lambda reader, _: reader.read())
+    task = asyncio.ensure_future(client.post(receiver.target, timeout_s=5))
+    await until(lambda: receiver.connections == 1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await client.post(receiver.target, timeout_s=0.1)
+    assert receiver.connections == 2
+
+
+async def test_forgetting_a_hook_closes_its_idle_connections(client, receivers):
+    receiver = await receivers.answering(OK, OK)
+    await client.post(receiver.target)
+    client.transport.forget("hook")
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+    assert not (await client.post(receiver.target)).reused_connection
+
+
+async def test_a_running_attempt_of_a_forgotten_hook_goes_on_and_keeps_nothing(client, receivers):
+    go_on = asyncio.Event()
+
+    async def wait(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        await reader.readexactly(2)
+        await go_on.wait()
+        writer.write(OK)
+        if not await reader.read(1):
+            receiver.closed_by_peer.set()
+
+    receiver = await receivers.behaving(wait)
+    task = asyncio.ensure_future(client.post(receiver.target))
+    await until(lambda: receiver.connections == 1)
+    client.transport.forget("hook")
+    go_on.set()
+    assert (await task).status_code == 200
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+
+
+async def test_an_idle_connection_is_closed_in_time(clients, receivers, monkeypatch):
+    monkeypatch.setattr("hooktui.delivery.transport._SWEEP_S", 0.05)
+    client = clients.with_(idle_s=0.1)
+    receiver = await receivers.answering(OK, OK)
+    await client.post(receiver.target)
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+
+
+async def test_a_hook_keeps_a_bounded_number_of_connections(clients, receivers):
+    client = clients.with_(idle_connections=3)
+    receiver = await receivers.answering(OK, OK)
+    await asyncio.gather(*(client.post(receiver.target) for _ in range(8)))
+    again = await asyncio.gather(*(client.post(receiver.target) for _ in range(8)))
+    assert sum(answered.reused_connection for answered in again) == 3
+
+
+async def test_a_closed_transport_closes_its_connections_and_sends_no_more(client, receivers):
+    receiver = await receivers.answering(OK, OK)
+    await client.post(receiver.target)
+    client.transport.close()
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+    with pytest.raises(RuntimeError, match="closed"):
+        await client.post(receiver.target)
+
+
+async def test_a_shorter_deadline_holds_on_a_kept_connection(client, receivers):
+    """The timer of a connection is armed once and lazily: a later, shorter limit must win."""
+    receiver = await receivers.answering(OK)
+    await client.post(receiver.target, timeout_s=30)
+    began = asyncio.get_running_loop().time()
+    answered = await client.post(receiver.target, timeout_s=0.1)
+    assert answered.error is ErrorClass.TIMEOUT
+    assert answered.reused_connection
+    assert asyncio.get_running_loop().time() - began < 0.28
+
+
+async def test_a_timer_from_an_earlier_request_does_not_end_a_later_one(clients, receivers):
+    client = clients.with_(first_byte_s=0.4)
+
+    async def slower_and_slower(reader, writer):
+        for delay_s in (0.0, 0.3, 0.3):
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(2)
+            await asyncio.sleep(delay_s)
+            writer.write(OK)
+        await reader.read(1)
+
+    receiver = await receivers.behaving(slower_and_slower)
+    answers = [await client.post(receiver.target) for _ in range(3)]
+    assert [answered.status_code for answered in answers] == [200, 200, 200]
+    assert receiver.connections == 1
+
+
+async def test_no_socket_is_left_behind(clients, receivers):
+    client = clients.with_()
+    receiver = await receivers.answering(OK, OK)
+    hung = await receivers.behaving(lambda reader, _: reader.read())
+    await asyncio.gather(*(client.post(receiver.target) for _ in range(10)))
+    await asyncio.gather(*(client.post(hung.target, timeout_s=0.1) for _ in range(10)))
+    client.transport.close()
+    ports = {receiver.target.port, hung.target.port}
+
+    def ours():
+        open_ = psutil.Process().net_connections("tcp4")
+        return [one for one in open_ if one.raddr and one.raddr.port in ports]
+
+    await until(lambda: not ours())

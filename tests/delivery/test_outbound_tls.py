@@ -1,0 +1,242 @@
+"""TLS outward: the host name is checked, each failure has its class, nothing is kept half-open."""
+
+import asyncio
+import datetime
+import ssl
+import warnings
+from ipaddress import ip_address
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from hooktui.delivery.trust import unverified_context, verified_context
+from hooktui.domain.addresses import parse_url
+from hooktui.domain.deliveries import ErrorClass
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+class Authority:
+    """A certificate authority of our own; ``trust`` is what a client that trusts it uses."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
+        certificate = self._sign(self._name, self._key.public_key(), authority=True)
+        self._made = 0
+        self.trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.trust.load_verify_locations(
+            cadata=certificate.public_bytes(serialization.Encoding.PEM).decode()
+        )
+
+    def _sign(self, name, public_key, *, authority=False, hosts=(), days=1):
+        now = datetime.datetime.now(datetime.UTC)
+        begin = now - datetime.timedelta(days=10)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(self._name)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begin)
+            .not_valid_after(now + datetime.timedelta(days=days))
+            .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        )
+        if hosts:
+            builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+        return builder.sign(self._key, hashes.SHA256())
+
+    def server_context(self, *hosts, days=1):
+        """Return a server's context with a certificate for these names and addresses."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        names = [
+            x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host)
+            for host in hosts
+        ]
+        certificate = self._sign(
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "receiver")]),
+            key.public_key(),
+            hosts=names,
+            days=days,
+        )
+        self._made += 1
+        path = self._folder / f"server{self._made}.pem"
+        path.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+            + certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(path)
+        return context
+
+
+@pytest.fixture
+def authority(tmp_path):
+    return Authority(tmp_path)
+
+
+async def test_a_trusted_certificate_for_the_host_is_taken(authority, clients, receivers):
+    receiver = await receivers.answering(OK, OK, tls=authority.server_context("127.0.0.1"))
+    client = clients.with_(verified=authority.trust)
+    first = await client.post(receiver.target)
+    second = await client.post(receiver.target)
+    assert (first.status_code, first.error, first.reused_connection) == (200, None, False)
+    assert first.tls_ms > 0
+    assert first.connect_ms < first.total_ms
+    assert (second.status_code, second.reused_connection, second.tls_ms) == (200, True, None)
+
+
+async def test_tls_checks_the_name_and_not_the_address(authority, clients, receivers):
+    context = authority.server_context("receiver.test")
+    names = []
+    context.sni_callback = lambda sock, name, _: names.append(name)
+    receiver = await receivers.answering(OK, tls=context)
+    client = clients.with_(verified=authority.trust, lookup=lambda host, port: ["127.0.0.1"])
+    port = receiver.target.port
+    good = await client.post(parse_url(f"https://receiver.test:{port}/in"))
+    other = await client.post(parse_url(f"https://other.test:{port}/in"))
+    assert good.error is None
+    assert names == ["receiver.test", "other.test"]
+    assert other.error is ErrorClass.TLS_CERTIFICATE
+    assert "other.test" in other.error_detail
+    assert len(receiver.requests) == 1
+
+
+async def test_an_unknown_authority_is_a_certificate_error(authority, clients, receivers):
+    receiver = await receivers.answering(OK, tls=authority.server_context("127.0.0.1"))
+    answered = await clients.with_().post(receiver.target)
+    assert answered.error is ErrorClass.TLS_CERTIFICATE
+    assert answered.error_detail.startswith("the certificate of 127.0.0.1 was not accepted: ")
+    assert answered.tls_ms is not None
+    assert receiver.requests == []
+
+
+async def test_an_expired_certificate_is_a_certificate_error(authority, clients, receivers):
+    receiver = await receivers.answering(OK, tls=authority.server_context("127.0.0.1", days=-1))
+    answered = await clients.with_(verified=authority.trust).post(receiver.target)
+    assert answered.error is ErrorClass.TLS_CERTIFICATE
+    assert "expired" in answered.error_detail
+
+
+async def test_a_hook_may_do_without_verification(authority, clients, receivers):
+    receiver = await receivers.answering(OK, OK, tls=authority.server_context("elsewhere.test"))
+    client = clients.with_()
+    answered = await client.post(receiver.target, verify_tls=False)
+    assert (answered.status_code, answered.error) == (200, None)
+    # ... and one that verifies again does not ride on the connection that was not verified.
+    answered = await client.post(receiver.target, verify_tls=True)
+    assert answered.error is ErrorClass.TLS_CERTIFICATE
+
+
+async def test_garbage_instead_of_tls_is_a_tls_error(clients, receivers):
+    async def garbage(reader, writer):
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+
+    receiver = await receivers.behaving(garbage)
+    answered = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
+    assert answered.error is ErrorClass.TLS
+    assert answered.error_detail == "no TLS with 127.0.0.1: wrong version number"
+
+
+async def test_a_close_within_the_handshake_is_a_tls_error(clients, receivers):
+    async def close(reader, writer):
+        await reader.read(100)
+
+    receiver = await receivers.behaving(close)
+    answered = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
+    assert answered.error is ErrorClass.TLS
+
+
+async def test_a_hung_handshake_times_out_and_is_closed(clients, receivers):
+    async def hang(reader, writer):
+        await reader.read()
+        receiver.closed_by_peer.set()
+
+    receiver = await receivers.behaving(hang)
+    answered = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
+    assert answered.error is ErrorClass.TIMEOUT
+    assert answered.error_detail == "127.0.0.1 did not finish the TLS handshake within 0.3 s"
+    assert 200 < answered.tls_ms < 1000
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+
+
+async def test_a_cancelled_handshake_closes_its_socket(clients, receivers):
+    connected = asyncio.Event()
+
+    async def hang(reader, writer):
+        await reader.read(1)
+        connected.set()
+        await reader.read()
+        receiver.closed_by_peer.set()
+
+    receiver = await receivers.behaving(hang)
+    client = clients.with_(tls_s=5.0)
+    target = parse_url(f"https://127.0.0.1:{receiver.target.port}/")
+    task = asyncio.ensure_future(client.post(target, timeout_s=5))
+    await connected.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+
+
+async def test_old_tls_is_refused(authority, clients, receivers):
+    context = authority.server_context("127.0.0.1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    receiver = await receivers.answering(OK, tls=context)
+    answered = await clients.with_().post(receiver.target, verify_tls=False)
+    assert answered.error is ErrorClass.TLS
+
+
+async def test_an_endless_body_over_tls_is_cut(authority, clients, receivers):
+    async def endless(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b"x" * 10_000)
+            await writer.drain()
+
+    receiver = await receivers.behaving(endless, tls=authority.server_context("127.0.0.1"))
+    answered = await clients.with_(verified=authority.trust).post(receiver.target)
+    assert (answered.status_code, answered.error, answered.truncated) == (200, None, True)
+    assert answered.size <= 65_536
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+
+
+def test_the_environment_names_no_authorities(monkeypatch, tmp_path):
+    known = len(verified_context().get_ca_certs())
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    verified_context.cache_clear()
+    try:
+        context = verified_context()
+        assert len(context.get_ca_certs()) == known > 0
+        assert context.keylog_filename is None
+    finally:
+        verified_context.cache_clear()
+
+
+def test_verified_contexts_check_chain_and_name():
+    assert verified_context().verify_mode is ssl.CERT_REQUIRED
+    assert verified_context().check_hostname
+    assert verified_context().minimum_version is ssl.TLSVersion.TLSv1_2
+    assert unverified_context().verify_mode is ssl.CERT_NONE
+    assert unverified_context().minimum_version is ssl.TLSVersion.TLSv1_2

@@ -1,0 +1,470 @@
+"""Whatever a receiver does: the attempt ends in time, reads a bounded answer, says what it was."""
+
+import asyncio
+import contextlib
+import gzip
+import socket
+import struct
+import time
+from itertools import pairwise
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hooktui.delivery.answered import Limits
+from hooktui.delivery.connection import Connection
+from hooktui.domain.addresses import parse_url
+from hooktui.domain.deliveries import ErrorClass
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+async def _flood(writer, piece):
+    with contextlib.suppress(OSError):
+        while True:
+            writer.write(piece)
+            await writer.drain()
+
+
+async def _request(reader):
+    await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(2)
+
+
+async def test_an_answer_is_taken_with_status_headers_and_body(client, receivers):
+    receiver = await receivers.answering(
+        b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\nX-Name: caf\xe9\r\n\r\nhello"
+    )
+    answered = await client.post(receiver.target, body=b'{"id":1}')
+    assert (answered.status_code, answered.error, answered.error_detail) == (201, None, None)
+    assert answered.headers == (("Content-Length", "5"), ("X-Name", "caf\xe9"))
+    assert (answered.body, answered.size, answered.truncated) == (b"hello", 5, False)
+    assert answered.address == f"127.0.0.1:{receiver.target.port}"
+    assert not answered.reused_connection
+    assert answered.dns_ms is None
+    assert answered.tls_ms is None
+    assert answered.connect_ms is not None
+    assert answered.first_byte_ms is not None
+    assert answered.total_ms >= answered.connect_ms + answered.first_byte_ms
+    assert receiver.requests[0].endswith(b'\r\n\r\n{"id":1}')
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (200, None),
+        (204, None),
+        (302, ErrorClass.REDIRECT),
+        (304, ErrorClass.REDIRECT),
+        (410, ErrorClass.STATUS),
+        (503, ErrorClass.STATUS),
+        (999, ErrorClass.STATUS),
+    ],
+)
+async def test_the_status_decides(client, receivers, status, error):
+    receiver = await receivers.answering(
+        b"HTTP/1.1 %d X\r\nRetry-After: 7\r\nLocation: http://127.0.0.90/\r\n"
+        b"Content-Length: 0\r\n\r\n" % status
+    )
+    answered = await client.post(receiver.target)
+    assert (answered.status_code, answered.error) == (status, error)
+    assert answered.retry_after == (None if error is None else "7")
+    assert receiver.connections == 1
+
+
+PROTOCOL_ERRORS = {
+    "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
+    "length and chunks": OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "chunks and length": OK + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    "negative length": OK + b"Content-Length: -1\r\n\r\n",
+    "bad chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+    "garbage": b"\x16\x03\x01 hello",
+    "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "folded header": OK + b"X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
+    "nul in a header": OK + b"X: a\0b\r\nContent-Length: 0\r\n\r\n",
+    "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
+    "HTTP/2": b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "HTTP/0.9": b"HTTP/0.9 200 OK\r\nContent-Length: 0\r\n\r\n",
+    "status 99": b"HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n",
+    "101": b"HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nabc",
+    "101 without upgrade": b"HTTP/1.1 101 S\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("answer", PROTOCOL_ERRORS.values(), ids=PROTOCOL_ERRORS)
+async def test_an_invalid_answer_is_a_protocol_error_and_ends_the_connection(
+    client, receivers, answer
+):
+    receiver = await receivers.answering(answer)
+    answered = await client.post(receiver.target)
+    assert answered.error is ErrorClass.PROTOCOL
+    assert "\n" not in answered.error_detail
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+
+
+async def test_a_receiver_that_never_answers_times_out_at_the_first_byte_limit(client, receivers):
+    receiver = await receivers.behaving(lambda reader, _: reader.read())
+    began = time.monotonic()
+    answered = await client.post(receiver.target, timeout_s=5)
+    assert 0.25 < time.monotonic() - began < 1
+    assert (answered.status_code, answered.error) == (None, ErrorClass.TIMEOUT)
+    assert answered.error_detail == "no answer within 0.3 s"
+    assert answered.first_byte_ms is None
+
+
+async def test_a_receiver_that_hangs_before_accepting_times_out(client):
+    # The kernel completes the handshake for the backlog; nobody ever accepts.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = _target(server.getsockname()[1])
+        answered = await client.post(target)
+    assert answered.error is ErrorClass.TIMEOUT
+
+
+def _target(port):
+    return parse_url(f"http://127.0.0.1:{port}/in")
+
+
+async def test_a_slow_drip_ends_at_the_total_deadline(client, receivers):
+    async def drip(reader, writer):
+        await _request(reader)
+        writer.write(OK + b"Content-Length: 1000\r\n\r\n")
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    receiver = await receivers.behaving(drip)
+    began = time.monotonic()
+    answered = await client.post(receiver.target, timeout_s=0.5)
+    assert 0.45 < time.monotonic() - began < 1.5
+    assert (answered.status_code, answered.error) == (200, ErrorClass.TIMEOUT)
+    assert answered.error_detail == "the answer was not complete within 0.5 s"
+    assert answered.size > 5
+    assert answered.truncated is False
+
+
+async def test_a_drip_in_the_head_ends_at_the_total_deadline(client, receivers):
+    async def drip(reader, writer):
+        await _request(reader)
+        writer.write(OK)
+        while True:
+            writer.write(b"X: y\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    receiver = await receivers.behaving(drip)
+    answered = await client.post(receiver.target, timeout_s=0.5)
+    assert (answered.status_code, answered.error) == (None, ErrorClass.TIMEOUT)
+
+
+async def test_a_receiver_that_reads_nothing_is_left_at_the_deadline(client, receivers):
+    async def deaf(reader, writer):
+        writer.transport.pause_reading()
+        await asyncio.sleep(5)
+
+    receiver = await receivers.behaving(deaf)
+    began = time.monotonic()
+    answered = await client.post(receiver.target, body=b"x" * 20_000_000, timeout_s=0.4)
+    assert time.monotonic() - began < 1.5
+    assert answered.error is ErrorClass.TIMEOUT
+
+
+async def test_interim_answers_are_passed_over(client, receivers):
+    early = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nRetry-After: 99\r\n\r\n"
+    receiver = await receivers.answering(
+        b"HTTP/1.1 100 Continue\r\n\r\n" + early * 3 + OK + b"Content-Length: 2\r\n\r\nhi"
+    )
+    answered = await client.post(receiver.target)
+    assert (answered.status_code, answered.error, answered.body) == (200, None, b"hi")
+    assert answered.headers == (("Content-Length", "2"),)
+
+
+async def test_endless_interim_answers_end_at_the_cap(client, receivers):
+    async def early(reader, writer):
+        await _request(reader)
+        await _flood(writer, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+
+    receiver = await receivers.behaving(early)
+    answered = await client.post(receiver.target, timeout_s=5)
+    assert (answered.status_code, answered.error) == (None, ErrorClass.RESPONSE_TOO_LARGE)
+
+
+async def test_slow_endless_interim_answers_end_at_the_deadline(client, receivers):
+    async def early(reader, writer):
+        await _request(reader)
+        while True:
+            writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    receiver = await receivers.behaving(early)
+    answered = await client.post(receiver.target, timeout_s=0.5)
+    assert (answered.status_code, answered.error) == (None, ErrorClass.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Type: text/plain\r\n\r\n",
+        b"Content-Length: 100000000000\r\n\r\n",
+    ],
+    ids=["until close", "with a length"],
+)
+async def test_an_endless_body_is_cut_and_the_status_decides(client, receivers, head):
+    async def endless(reader, writer):
+        await _request(reader)
+        writer.write(OK + head)
+        await _flood(writer, b"x" * 10_000)
+        receiver.closed_by_peer.set()
+
+    receiver = await receivers.behaving(endless)
+    answered = await client.post(receiver.target, timeout_s=5)
+    assert (answered.status_code, answered.error) == (200, None)
+    assert answered.truncated
+    assert 60_000 < answered.size <= 65_536
+    assert len(answered.body) == 16_384
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
+
+
+async def test_endless_chunks_of_nothing_much_are_cut(client, receivers):
+    async def chunks(reader, writer):
+        await _request(reader)
+        writer.write(b"HTTP/1.1 500 Oops\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await _flood(writer, b"1;%s\r\nx\r\n" % (b"e" * 500))
+
+    receiver = await receivers.behaving(chunks)
+    answered = await client.post(receiver.target, timeout_s=5)
+    assert (answered.status_code, answered.error) == (500, ErrorClass.STATUS)
+    assert answered.truncated
+    assert answered.size < 200
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"X: y\r\n", b"X-%s: y\r\n" % (b"n" * 5000), b"v" * 5000],
+    ids=["many headers", "long names", "one value without end"],
+)
+async def test_an_endless_head_is_too_large(client, receivers, piece):
+    async def endless(reader, writer):
+        await _request(reader)
+        writer.write(OK + b"X-Start: ")
+        if not piece.startswith(b"v"):
+            writer.write(b"\r\n")
+        await _flood(writer, piece)
+
+    receiver = await receivers.behaving(endless)
+    answered = await client.post(receiver.target, timeout_s=5)
+    assert (answered.status_code, answered.error) == (None, ErrorClass.RESPONSE_TOO_LARGE)
+
+
+async def test_an_endless_reason_phrase_is_too_large(client, receivers):
+    async def endless(reader, writer):
+        await _request(reader)
+        writer.write(b"HTTP/1.1 200 ")
+        await _flood(writer, b"O" * 5000)
+
+    receiver = await receivers.behaving(endless)
+    answered = await client.post(receiver.target, timeout_s=5)
+    assert answered.error is ErrorClass.RESPONSE_TOO_LARGE
+
+
+async def test_more_than_a_thousand_headers_are_too_many(client, receivers):
+    head = OK + b"Content-Length: 0\r\n"
+    receiver = await receivers.answering(
+        head + b"a: b\r\n" * 999 + b"\r\n", head + b"a: b\r\n" * 1000 + b"\r\n"
+    )
+    answered = await client.post(receiver.target)
+    assert (answered.status_code, answered.error, len(answered.headers)) == (200, None, 50)
+    answered = await client.post(receiver.target)
+    assert (answered.status_code, answered.error) == (None, ErrorClass.RESPONSE_TOO_LARGE)
+
+
+async def test_stored_headers_are_cut_to_a_kilobyte(client, receivers):
+    receiver = await receivers.answering(
+        OK + b"X: %s\r\nContent-Length: 0\r\n%s: v\r\n\r\n" % (b"v" * 3000, b"n" * 3000)
+    )
+    answered = await client.post(receiver.target)
+    assert answered.error is None
+    assert [len(name) + len(value) for name, value in answered.headers] == [1024, 15, 1024]
+
+
+async def test_a_large_complete_body_is_stored_in_part_and_the_connection_kept(client, receivers):
+    receiver = await receivers.answering(
+        *[OK + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000] * 2
+    )
+    for reused in (False, True):
+        answered = await client.post(receiver.target)
+        assert (answered.error, answered.size, len(answered.body)) == (None, 60_000, 16_384)
+        assert answered.truncated
+        assert answered.reused_connection is reused
+
+
+async def test_a_gzip_bomb_is_stored_as_it_came(client, receivers):
+    bomb = gzip.compress(b"\0" * 5_000_000)
+    receiver = await receivers.answering(
+        OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(bomb), bomb)
+    )
+    answered = await client.post(receiver.target)
+    assert answered.error is None
+    assert answered.body == bomb
+
+
+@pytest.mark.parametrize(
+    ("answer", "where"),
+    [
+        (b"", "before any answer"),
+        (OK + b"X: y\r\n", "in the middle of the answer's head"),
+        (OK + b"Content-Length: 10\r\n\r\nhello", "in the middle of the answer's body"),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel", "in the middle of the answer's body"),
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+            "in the middle of the answer's body",
+        ),
+    ],
+)
+@pytest.mark.parametrize("how", ["closed", "reset"])
+async def test_a_cut_connection_is_a_reset(client, receivers, answer, where, how):
+    async def cut(reader, writer):
+        await _request(reader)
+        writer.write(answer)
+        await writer.drain()
+        if how == "reset":
+            # Sent before the reset: let the client read what there is.
+            await asyncio.sleep(0.05 if answer else 0)
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.transport.abort()
+
+    receiver = await receivers.behaving(cut)
+    answered = await client.post(receiver.target)
+    assert answered.error is ErrorClass.RESET
+    assert answered.error_detail == f"the receiver {how} the connection {where}"
+    assert receiver.connections == 1
+
+
+async def test_a_body_until_close_is_complete_at_the_close_and_not_at_a_reset(client, receivers):
+    async def until_close(reader, writer):
+        await _request(reader)
+        writer.write(OK + b"\r\nhello")
+
+    async def until_reset(reader, writer):
+        await _request(reader)
+        writer.write(OK + b"\r\nhello")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+        sock = writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.transport.abort()
+
+    answered = await client.post((await receivers.behaving(until_close)).target)
+    assert (answered.status_code, answered.error, answered.body) == (200, None, b"hello")
+    answered = await client.post((await receivers.behaving(until_reset)).target)
+    assert (answered.status_code, answered.error) == (200, ErrorClass.RESET)
+
+
+async def test_chunks_and_trailers_are_read(client, receivers):
+    receiver = await receivers.answering(
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nT: 1\r\n\r\n"
+    )
+    answered = await client.post(receiver.target)
+    assert (answered.error, answered.body, answered.size) == (None, b"hello!", 6)
+    assert answered.headers == (("Transfer-Encoding", "chunked"),)
+
+
+async def test_an_early_answer_stands_and_its_connection_is_not_kept(client, receivers):
+    async def impatient(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.pause_reading()
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        await asyncio.sleep(5)
+
+    receiver = await receivers.behaving(impatient)
+    answered = await client.post(receiver.target, body=b"x" * 20_000_000)
+    assert (answered.status_code, answered.error) == (413, ErrorClass.STATUS)
+    await client.post(receiver.target, body=b"x" * 20_000_000)
+    assert receiver.connections == 2
+
+
+async def test_a_closed_port_is_refused(client):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    answered = await client.post(_target(port))
+    assert answered.error is ErrorClass.CONNECT_REFUSED
+    assert answered.error_detail == f"nothing listens at 127.0.0.1 port {port}"
+    assert answered.connect_ms is not None
+
+
+async def test_a_full_backlog_is_a_connect_timeout(client):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        with contextlib.ExitStack() as fillers:
+            for _ in range(3):
+                filler = fillers.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(server.getsockname())
+            began = time.monotonic()
+            answered = await client.post(_target(server.getsockname()[1]))
+    assert answered.error is ErrorClass.CONNECT_TIMEOUT
+    assert time.monotonic() - began < 1
+
+
+class _Wire(asyncio.Transport):
+    """The write side of a connection that goes nowhere."""
+
+    def write(self, data):
+        pass
+
+    def abort(self):
+        pass
+
+    def get_write_buffer_size(self):
+        return 0
+
+
+_PIECES = st.lists(
+    st.sampled_from(
+        [
+            OK,
+            b"HTTP/1.1 204 No\r\n\r\n",
+            b"HTTP/1.1 103 E\r\n\r\n",
+            b"HTTP/1.1 101 S\r\n\r\n",
+            b"HTTP/1.0 200 OK\r\n",
+            b"Content-Length: 3\r\n",
+            b"Transfer-Encoding: chunked\r\n",
+            b"Connection: close\r\n",
+            b"X: y\r\n",
+            b"\r\n",
+            b"3\r\nabc\r\n",
+            b"0\r\n\r\n",
+            b"abc",
+            b"\0",
+        ]
+    )
+    | st.binary(max_size=8),
+    max_size=12,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(pieces=_PIECES, cuts=st.lists(st.integers(0, 200), max_size=6))
+async def test_any_bytes_in_any_pieces_end_the_exchange_at_the_close_at_the_latest(pieces, cuts):
+    connection = Connection(
+        asyncio.get_running_loop(), Limits(), "a", ("http", "a", 1, True), lambda _: None
+    )
+    connection.connection_made(_Wire())
+    waiter = connection.exchange(b"", time.monotonic() + 5, 5)
+    stream = b"".join(pieces)
+    places = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
+    for start, end in pairwise(places):
+        if connection.closed:
+            break
+        connection.data_received(stream[start:end])
+    connection.eof_received()
+    connection.connection_lost(None)
+    fault = await waiter
+    assert connection.closed
+    assert fault is not None or connection.status_code >= 200
