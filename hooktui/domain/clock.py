@@ -45,13 +45,10 @@ def parse_duration_s(text: str) -> float:
     """
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = text[len(digits) :] or "s"
-    if unit not in _UNITS_S or not digits or not digits.replace(".", "", 1).isascii():
-        raise ValueError(f"{text!r} is not a duration; write it as 30s, 10m, 24h or 7d")
-    try:
-        number = float(digits)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e12:
+    # float() alone would also take 1e5, 1_000, +5 and digits of other scripts.
+    plain = digits.isascii() and digits.replace(".", "", 1).isdecimal()
+    number = float(digits) if plain else -1.0
+    if unit not in _UNITS_S or not 0 <= number < 1e12:
         raise ValueError(f"{text!r} is not a duration; write it as 30s, 10m, 24h or 7d")
     return number * _UNITS_S[unit]
 

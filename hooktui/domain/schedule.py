@@ -7,7 +7,7 @@ stop cut off do not count. Durations are seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from email.utils import parsedate_to_datetime
+from datetime import UTC
 
 from hooktui.domain.clock import parse_duration_s
 
@@ -77,8 +77,13 @@ def parse_retry_after_s(value: str, now_ms: int) -> int | None:
     if text.isascii() and text.isdigit():
         seconds = int(text[:9])
     else:
+        from email.utils import parsedate_to_datetime  # here: it brings socket and more along
+
         try:
-            seconds = round(parsedate_to_datetime(text).timestamp() - now_ms / 1000)
+            moment = parsedate_to_datetime(text)
+            if moment.tzinfo is None:  # the asctime form, which RFC 9110 (5.6.7) reads as UTC
+                moment = moment.replace(tzinfo=UTC)
+            seconds = round(moment.timestamp() - now_ms / 1000)
         except (ValueError, TypeError, OverflowError):
             return None
     return min(max(seconds, MIN_RETRY_AFTER_S), MAX_RETRY_AFTER_S)
