@@ -1,0 +1,327 @@
+"""The console: the app that holds the link to the server, the feed, the themes and the screens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from hooktui.console.base import Changes, HouseScreen
+from hooktui.console.feed import Feed
+from hooktui.console.link import Link, LinkState
+from hooktui.console.log_buffer import LogBuffer
+from hooktui.console.options import ConsoleOptions
+from hooktui.console.safety import EscapeFilter, Terminal, write_fault
+from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.signs import ASCII, UNICODE
+from hooktui.console.theme import THEMES, default_theme, quiet_colour
+from hooktui.console.widgets.chrome import Severity
+from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.domain.catalogue import ETL
+from hooktui.domain.clock import now_ms
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.objects import Catalogue, Hook, Status
+from hooktui.domain.roles import Role
+
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from hooktui.client.calls import Call
+
+T = TypeVar("T")
+
+STATUS_S = 5.0
+"""While deliveries run or wait, backlog and rate are read again this often; when idle, never."""
+
+
+def _palette() -> type[Provider]:
+    from hooktui.console.palette import HouseCommands
+
+    return HouseCommands
+
+
+class HooktuiApp(App[None]):
+    """The console.
+
+    Attributes:
+        clock: returns "now" in milliseconds; given, so that pictures do not change by themselves.
+        signs: what is drawn for states, Unicode or ASCII.
+        link: the way to the server.
+        log_buffer: the latest lines of the live log, shared by every widget that shows it.
+        account: number of the account that is shown.
+        catalogue: the event types of the server; the built-in ones until it has answered.
+        status: how the server was last time; None until it has answered.
+        fault: what went wrong, when the app had to end.
+    """
+
+    CSS_PATH = "console.tcss"
+    TITLE = "hooktui"
+    COMMANDS: ClassVar[Any] = {_palette}
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [
+        (0, "-tiny"), (60, "-narrow"), (100, "-wide"),
+    ]  # fmt: skip
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-flat"), (15, "-low")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit", priority=True),
+        Binding("ctrl+c", "how_to_quit", "Quit", show=False, id="app.how_to_quit"),
+    ]
+
+    def __init__(
+        self,
+        options: ConsoleOptions | None = None,
+        *,
+        environ: Mapping[str, str] | None = None,
+        clock: Callable[[], int] = now_ms,
+    ) -> None:
+        self.options = options or ConsoleOptions()
+        self.environ = dict(os.environ if environ is None else environ)
+        super().__init__()
+        self.clock = clock
+        self.signs = ASCII if self.options.ascii else UNICODE
+        self.link = Link(self.options, self.environ, self._link_changed)
+        self.log_buffer = LogBuffer()
+        self.feed = Feed(self)
+        self.account = self.options.account
+        self.account_name = ""
+        self.catalogue: Catalogue = ETL
+        self.status: Status | None = None
+        self.fault: str | None = None
+        self._filters.append(EscapeFilter())
+        self._status_due = False
+        for theme in THEMES:
+            self.register_theme(theme)
+        wanted = self.options.theme
+        self.theme = wanted if wanted in self.available_themes else default_theme(self.environ)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Give every theme the one colour that only ours define."""
+        return {"quiet": quiet_colour(self.current_theme)}
+
+    def get_default_screen(self) -> Screen[Any]:
+        """Start with the hooks."""
+        return HooksScreen()
+
+    def on_mount(self) -> None:
+        """Watch the terminal, and reach the server without holding up the first paint."""
+        if not self.is_headless:
+            Terminal(self).watch()
+        self.run_worker(self._attach(), name="attach", group="server")
+
+    # -- the server
+
+    async def ask(self, call: Call[T]) -> T:
+        """Send a call once the server is reached, and return its answer.
+
+        Raises:
+            HooktuiError: the server refused, or went away.
+        """
+        return await self.link.ask(call)
+
+    @property
+    def role(self) -> Role:
+        """The role that we act in; until the server has said so, the one that was asked for."""
+        if self.status is not None:
+            return Role(self.status.role)
+        return Role(self.options.role) if self.options.role else Role.ADMIN
+
+    async def _attach(self) -> None:
+        """Reach a server (or start one), read what the frame shows, then follow the feed."""
+        from hooktui.client import calls
+
+        await self.link.open()
+        try:
+            self.catalogue = await self.ask(calls.event_types())
+            accounts = await self.ask(calls.list_accounts(limit=500))
+            await self.refresh_status()
+        except HooktuiError as error:
+            self.notice(str(error), "bad")
+        else:
+            names = {account.id: account.name for account in accounts.data}
+            self.account_name = names.get(self.account, "")
+            if self.account not in names:
+                self.notice(f"there is no account {self.account} here", "bad")
+        if self.link.started:
+            self.notice(
+                "started a server; it stays and goes on delivering when you quit"
+                " (`hooktui stop` ends it)"
+            )
+        self.tell(Changes(everything=True))
+        await self.feed.follow()
+
+    def _link_changed(self, state: LinkState, problem: HooktuiError | None) -> None:
+        """Show at once that the server was lost or is back."""
+        if state is LinkState.BARRED and problem is not None:
+            self.exit(return_code=4, message=None)
+            self.fault = str(problem)
+            return
+        for screen in self.house_screens():
+            screen.refresh_frame()
+
+    async def refresh_status(self) -> None:
+        """Read backlog and rates, and draw them."""
+        from hooktui.client import calls
+
+        self.status = await self.ask(calls.server_status(self.account))
+        for screen in self.house_screens():
+            screen.refresh_frame()
+
+    def status_soon(self) -> None:
+        """Read the status in a while; any number of calls until then make one."""
+        if not self._status_due:
+            self._status_due = True
+            self.set_timer(STATUS_S / 5, self._status_now)
+
+    async def _status_now(self) -> None:
+        self._status_due = False
+        try:
+            await self.refresh_status()
+        except HooktuiError:
+            return  # the feed notices a lost server, and says so
+        if self.status is not None and not _is_calm(self.status):
+            self._status_due = True
+            self.set_timer(STATUS_S, self._status_now)
+
+    # -- what screens share
+
+    def house_screens(self) -> Iterator[HouseScreen]:
+        """Return the full screens of the stack, the lowest first."""
+        for screen in self.screen_stack:
+            if isinstance(screen, HouseScreen):
+                yield screen
+
+    def front(self) -> HouseScreen | None:
+        """Return the full screen that is in front, under dialogs."""
+        found = list(self.house_screens())
+        return found[-1] if found else None
+
+    def tell(self, changes: Changes) -> None:
+        """Pass changes of the feed on to every screen; each takes them when it is in front."""
+        for screen in self.house_screens():
+            screen.take(changes)
+
+    def notice(self, text: str, severity: Severity = "plain") -> None:
+        """Show a notice on the screen that is in front."""
+        front = self.front()
+        if front is not None:
+            front.notice(text, severity)
+
+    def standing(self) -> tuple[Pieces, Pieces]:
+        """Return the status line: who and where on the left, backlog and rate on the right."""
+        dot = f" {self.signs.dot} "
+        where: Piece = (self.link.where, "quiet")
+        left: list[Piece] = [(" ", "plain")]
+        if self.link.state is LinkState.CONNECTED and self.status is not None:
+            left += [
+                (self.account_name or f"account {self.account}", "plain"),
+                (f"{dot}{self.status.user} ({self.status.role}){dot}", "quiet"),
+                where,
+            ]
+        elif self.link.state is LinkState.LOST:
+            left += [(f"{self.link.word}{dot}", "bad"), where]
+        else:
+            left += [(f"{self.link.word}{dot}", "warn"), where]
+        right: list[Piece] = []
+        if self.status is not None:
+            backlog, rates = self.status.backlog, self.status.rates
+            tone = "plain" if backlog.count else "quiet"
+            right.append((f"{backlog.count:,} waiting", tone))
+            if backlog.held:
+                right.append((f"{dot}{backlog.held:,} held", "warn"))
+            right.append((f"{dot}{rates.delivered_per_s:.1f}/s ", "quiet"))
+        return left, right
+
+    # -- ways to the screens
+
+    def go_hooks(self) -> None:
+        """Go to the hooks, whatever lies above them."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+
+    def go_log(self) -> None:
+        """Go to the live log."""
+        from hooktui.console.screens.live_log import LiveLogScreen
+
+        if not isinstance(self.screen, LiveLogScreen):
+            self.go_hooks()
+            self.push_screen(LiveLogScreen())
+
+    def open_form(self, hook: Hook | None) -> None:
+        """Open the form of a new hook (None), or of one that exists."""
+        from hooktui.console.screens.hook_form import HookFormScreen
+
+        self.push_screen(HookFormScreen(hook))
+
+    def open_hook(self, hook: int) -> None:
+        """Open a hook by its id."""
+        from hooktui.console.screens.hook import HookScreen
+
+        self.push_screen(HookScreen(hook))
+
+    def open_secret(self, hook: Hook) -> None:
+        """Open the secret of a hook."""
+        from hooktui.console.screens.secret import SecretScreen
+
+        self.push_screen(SecretScreen(hook))
+
+    def open_delivery(self, delivery: str) -> None:
+        """Open a delivery by its id."""
+        from hooktui.console.screens.delivery import DeliveryScreen
+
+        self.push_screen(DeliveryScreen(delivery))
+
+    def open_help(self) -> None:
+        """Show the keys of the screen in front; choosing one runs it."""
+        from hooktui.console.screens.help import HelpScreen
+
+        front = self.front()
+        if front is not None:
+            self.push_screen(HelpScreen(front), front.run_chosen)
+
+    # -- the end
+
+    def action_how_to_quit(self) -> None:
+        """Answer ctrl+c, which many press to leave."""
+        self.notice("q quits; ctrl+q does so from everywhere")
+
+    def _fatal_error(self) -> None:
+        """End after an unforeseen error: no traceback with locals on the terminal (secrets!)."""
+        self.fault = write_fault(self.environ)
+        self._close_messages_no_wait()
+
+    def _print_error_renderables(self) -> None:
+        """Print nothing; `run` says one line once the terminal is back."""
+        if self._exit_renderables and self.fault is None:
+            self.fault = write_fault(self.environ)
+        self._exit_renderables.clear()
+
+
+def _is_calm(status: Status) -> bool:
+    rates = status.rates
+    return not (
+        status.backlog.count
+        or rates.in_flight
+        or rates.accepted_per_s
+        or rates.delivered_per_s
+        or rates.failed_per_s
+    )
+
+
+def run(options: ConsoleOptions) -> int:
+    """Run the console in this terminal and return the exit code."""
+    import gc
+    import sys
+
+    # Nothing becomes garbage before the first paint; not looking for it saves 30 ms.
+    gc.disable()
+    app = HooktuiApp(options)
+    app.call_after_refresh(gc.enable)
+    app.run(mouse=not options.no_mouse)
+    gc.enable()
+    if app.fault is not None:
+        sys.stderr.write(f"hooktui: {app.fault}\n")
+        return app.return_code or 1
+    return app.return_code or 0

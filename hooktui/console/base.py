@@ -1,0 +1,288 @@
+"""What every screen of the console shares: the frame, the verbs, notices, and calls to the server.
+
+A screen names its verbs in ``VERBS`` and does each in a method ``verb_<name>`` (plain, or ``async``:
+then it runs as a worker, so that a slow server never holds up a key). Every key of the table is
+bound on every screen; what is not possible answers with the reason instead of silence.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import ModalScreen, Screen
+
+from hooktui.console.keys import BY_NAME, EVERYWHERE, VERBS, bindings
+from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, Severity, StatusLine
+from hooktui.console.widgets.painted import Pieces
+from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.roles import allows, why_not
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+    from hooktui.console.app import HooktuiApp
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+NOTICE_S = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
+"""How long a notice stays, by its weight."""
+
+CHANGES_S = 0.25
+"""Changes of the feed are handed to a screen at most this often."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """What the feed said since a screen was last told; merged, however many lines there were.
+
+    ``everything`` is set after the feed could not be followed without a gap.
+    """
+
+    hooks: set[int] = field(default_factory=set)
+    busy_hooks: set[int] = field(default_factory=set)
+    deliveries: set[str] = field(default_factory=set)
+    events: bool = False
+    everything: bool = False
+
+    def merge(self, other: Changes) -> None:
+        """Take in later changes."""
+        self.hooks |= other.hooks
+        self.busy_hooks |= other.busy_hooks
+        self.deliveries |= other.deliveries
+        self.events |= other.events
+        self.everything |= other.everything
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.hooks or self.busy_hooks or self.deliveries or self.events or self.everything
+        )
+
+
+class HouseScreen(Screen[None]):
+    """A full screen: heading, body, status line, line of keys."""
+
+    VERBS: ClassVar[tuple[str, ...]] = ()
+    """The verbs of this screen, in the order of the line of keys."""
+
+    PLACE: ClassVar[str] = ""
+    """What the heading and the help call this place."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(verb.name for verb in VERBS))]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pending = Changes()
+        self._changes_due = False
+        self._notices = 0
+
+    # -- the frame
+
+    def compose(self) -> ComposeResult:
+        """Frame the body."""
+        yield Heading(id="heading")
+        yield from self.compose_body()
+        yield StatusLine(id="status")
+        yield KeyLine(lambda: list(self.offers()), id="keys")
+
+    def compose_body(self) -> ComposeResult:
+        """Yield the widgets between heading and status line."""
+        yield from ()
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Return the left and right part of the heading; `refresh_frame` draws it."""
+        return ((f" {self.PLACE}", "strong"),), ()
+
+    def on_mount(self) -> None:
+        """Draw the frame for the first time."""
+        self.refresh_frame()
+
+    def on_screen_resume(self) -> None:
+        """Catch up on what changed while another screen was in front."""
+        self.refresh_frame()
+        self._schedule_changes()
+
+    def refresh_frame(self) -> None:
+        """Draw heading, status line and line of keys again; cheap when nothing changed."""
+        if self.is_mounted:
+            self.query_one(Heading).show(*self.heading())
+            self.query_one(StatusLine).show(*self.house.standing())
+            self.query_one(KeyLine).refresh()
+
+    # -- the server
+
+    @property
+    def house(self) -> HooktuiApp:
+        """The app, by its own type."""
+        return cast("HooktuiApp", self.app)
+
+    async def ask(self, call: Call[T]) -> T:
+        """Send a call and return its answer.
+
+        Raises:
+            HooktuiError: the server refused, or cannot be reached.
+        """
+        return await self.house.ask(call)
+
+    async def call(self, call: Call[T]) -> T | None:
+        """Send a call and return its answer; an error becomes a notice, and None."""
+        try:
+            return await self.house.ask(call)
+        except HooktuiError as error:
+            self.show_error(error)
+            return None
+
+    async def done(self, call: Call[object]) -> bool:
+        """Send a call that answers nothing; return whether it succeeded (else: a notice)."""
+        try:
+            await self.house.ask(call)
+        except HooktuiError as error:
+            self.show_error(error)
+            return False
+        return True
+
+    # -- notices
+
+    def notice(self, text: str, severity: Severity = "plain") -> None:
+        """Answer an action where the eye is: in the status line. ``text`` may be untrusted."""
+        if not self.is_mounted:
+            return
+        self.query_one(StatusLine).notify_line(text, severity)
+        self._notices += 1
+        this_one = self._notices
+
+        def end() -> None:
+            if self._notices == this_one:
+                self.clear_notice()
+
+        self.set_timer(NOTICE_S[severity], end)
+
+    def clear_notice(self) -> None:
+        """Take the notice away."""
+        if self.is_mounted:
+            self.query_one(StatusLine).clear_notice()
+
+    def show_error(self, error: HooktuiError) -> None:
+        """Tell of an error; several bad fields in one line."""
+        details = [one.detail for one in error.errors] if isinstance(error, Refused) else []
+        self.notice("; ".join(details) or str(error), "bad")
+
+    # -- verbs
+
+    def offers(self) -> Iterator[Offer]:
+        """Return the verbs of this place, and why one is not possible."""
+        for name in self.VERBS:
+            yield Offer(BY_NAME[name], self.why_not(name))
+
+    def verbs_here(self) -> tuple[str, ...]:
+        """Return every verb that works or is explained here, the general ones last."""
+        return (*self.VERBS, *(name for name in EVERYWHERE if name not in self.VERBS))
+
+    def why_not(self, name: str) -> str | None:
+        """Return why a verb is not possible here and now, or None; screens add their reasons."""
+        verb = BY_NAME[name]
+        if name not in self.VERBS and name not in EVERYWHERE:
+            return f"{verb.label} ({verb.key}) is not possible on this screen; ? shows what is"
+        role = self.house.role
+        if not allows(role, verb.need):
+            return why_not(role, verb.need)
+        return None
+
+    async def action_verb(self, name: str) -> None:
+        """Do a verb, or say why not."""
+        self.run_verb(name)
+
+    def run_verb(self, name: str) -> None:
+        """Do a verb by its name, or say why not; help, palette, keys and clicks all come here."""
+        reason = self.why_not(name)
+        if reason is not None:
+            if BY_NAME[name].tells:
+                self.notice(reason, "warn")
+            return
+        self.clear_notice()
+        method: Callable[[], Awaitable[None] | None] = getattr(self, f"verb_{name}")
+        outcome = method()
+        if inspect.iscoroutine(outcome):
+            self.run_worker(outcome, name=f"verb {name}", group="verbs")
+
+    def run_chosen(self, name: str | None) -> None:
+        """Do the verb that help or the palette answered with, if any."""
+        if name is not None:
+            self.run_verb(name)
+
+    def on_key_line_chosen(self, message: KeyLine.Chosen) -> None:
+        """Run a verb that was clicked."""
+        message.stop()
+        self.run_verb(message.name)
+
+    def verb_back(self) -> None:
+        """Leave this screen; from the first one there is nowhere to go back to."""
+        if len(self.app.screen_stack) > 1 and self.app.screen is self:
+            self.dismiss(None)
+
+    def verb_quit(self) -> None:
+        """Quit the console; the server stays."""
+        self.app.exit()
+
+    def verb_help(self) -> None:
+        """Show the keys of this place; choosing one runs it."""
+        self.house.open_help()
+
+    def verb_palette(self) -> None:
+        """Open the palette."""
+        self.app.action_command_palette()
+
+    def verb_reload(self) -> None:
+        """Load what is shown again."""
+        self._pending.merge(Changes(everything=True))
+        self._schedule_changes()
+        self.house.status_soon()
+
+    def verb_go_hooks(self) -> None:
+        """Go to the hooks."""
+        self.house.go_hooks()
+
+    def verb_go_log(self) -> None:
+        """Go to the live log."""
+        self.house.go_log()
+
+    # -- the feed
+
+    def take(self, changes: Changes) -> None:
+        """Take in changes of the feed; `changed` is told soon, and once for many."""
+        self._pending.merge(changes)
+        self._schedule_changes()
+
+    async def changed(self, changes: Changes) -> None:
+        """Show what changed; screens that show things of the server do something here."""
+
+    def _schedule_changes(self) -> None:
+        if self._pending and not self._changes_due and self.is_current:
+            self._changes_due = True
+            self.set_timer(CHANGES_S, self._hand_over_changes)
+
+    def _hand_over_changes(self) -> None:
+        self._changes_due = False
+        changes, self._pending = self._pending, Changes()
+        if changes:
+            self.run_worker(self.changed(changes), name="changes", group="changes", exclusive=False)
+
+
+class HouseModal(ModalScreen[R]):
+    """A dialog that answers with something; Esc closes it without an answer."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
+
+    @property
+    def house(self) -> HooktuiApp:
+        """The app, by its own type."""
+        return cast("HooktuiApp", self.app)
+
+    async def action_verb(self, name: str) -> None:
+        """Do one of the few verbs of a dialog."""
+        if name == "back":
+            self.dismiss(None)

@@ -1,0 +1,124 @@
+"""The one table of keys: a verb has the same key on every screen, and a key has one meaning.
+
+Screens pick their verbs by name; help, the line of keys and the palette are made from this table.
+Every binding has an id (``verb.<name>``), so that a configuration can remap it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from textual.binding import Binding
+
+from hooktui.domain.roles import Need
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """Something that a key does.
+
+    Attributes:
+        name: how code names it; a screen does it in its method ``verb_<name>``.
+        keys: Textual's names of the keys, comma-separated; the first one is shown.
+        label: one or two words for the line of keys.
+        help: a sentence for the help.
+        need: what the server asks of the caller's role.
+        shown: how the key is written, where Textual's name of it is not.
+        tells: whether a screen that lacks the verb says so; the others just do nothing there.
+    """
+
+    name: str
+    keys: str
+    label: str
+    help: str
+    need: Need = Need.READ
+    shown: str = ""
+    tells: bool = True
+
+    @property
+    def id(self) -> str:
+        """The id of the binding."""
+        return f"verb.{self.name}"
+
+    @property
+    def key(self) -> str:
+        """How the (first) key is shown."""
+        return self.shown or self.keys.partition(",")[0]
+
+
+_READ, _OPERATE, _ADMIN = Need.READ, Need.OPERATE, Need.ADMINISTER
+
+VERBS: Final = (
+    Verb("open", "enter", "open", "Open what is under the cursor", shown="Enter"),
+    Verb("back", "escape", "back", "Unmark, close, or go back", shown="Esc", tells=False),
+    Verb("mark", "space", "mark", "Mark or unmark the line; tick a box in a form", shown="Space"),
+    Verb("mark_all", "ctrl+a", "mark all", "Mark all lines that are shown", shown="^a"),
+    Verb("new", "n", "new", "New hook", _ADMIN),
+    Verb("edit", "e", "edit", "Edit the hook", _ADMIN),
+    Verb("delete", "d", "delete", "Delete the hook; asks first", _ADMIN),
+    Verb("activate", "a", "on/off", "Activate or deactivate the hook", _OPERATE),
+    Verb("undo", "u", "undo", "Undo the last activate or deactivate", _OPERATE),
+    Verb("ping", "p", "ping", "Send a test delivery and show the answer", _OPERATE),
+    Verb("secret", "s", "secret", "The hook's secret, and how to verify with it", _ADMIN),
+    Verb("reveal", "v", "reveal", "Show the secret for 30 seconds; audited", _ADMIN),
+    Verb("rotate", "t", "rotate", "Rotate the secret, or finish the rotation", _ADMIN),
+    Verb("resend", "r", "resend", "Send the delivery again", _OPERATE),
+    Verb("cancel", "c", "cancel", "Cancel the waiting delivery", _OPERATE),
+    Verb("follow", "f", "follow", "Follow the log, or stop following"),
+    Verb("log_pane", "l", "log", "Show or hide the log pane"),
+    Verb("zoom", "z", "zoom", "Zoom the log pane, or back"),
+    Verb("larger", "plus", "larger", "Make the log pane larger", shown="+"),
+    Verb("smaller", "minus", "smaller", "Make the log pane smaller", shown="-"),
+    Verb("filter", "slash", "filter", "Filter what is shown", shown="/"),
+    Verb("sort", "o", "sort", "Sort by the next column"),
+    Verb("order", "O", "order", "Turn the order round"),
+    Verb("copy", "y", "copy", "Copy the thing under the cursor"),
+    Verb("copy_as", "Y", "copy as", "Copy as curl, verify or JSON"),
+    Verb("wrap", "w", "wrap", "Wrap long lines, or cut them"),
+    Verb("raw", "b", "raw", "Show bodies as they were sent, or as trees"),
+    Verb("previous", "left_square_bracket", "previous", "Previous attempt or tab", shown="["),
+    Verb("next", "right_square_bracket", "next", "Next attempt or tab", shown="]"),
+    Verb("save", "ctrl+s", "save", "Save", _ADMIN, shown="^s"),
+    Verb("go_hooks", "1", "hooks", "Go to the hooks"),
+    Verb("go_log", "2", "live log", "Go to the live log"),
+    Verb("help", "question_mark", "help", "The keys of this place", shown="?"),
+    Verb("palette", "ctrl+p", "palette", "Find a screen, a hook, a verb or a theme", shown="^p"),
+    Verb("reload", "ctrl+r", "reload", "Load what is shown again", shown="^r"),
+    Verb("quit", "q", "quit", "Quit; the server stays and goes on delivering"),
+)
+"""Every verb of the console, in the order in which help lists them."""
+
+MOVES: Final = (
+    Verb("up", "up,k", "up", "One line up", shown="Up k"),
+    Verb("down", "down,j", "down", "One line down", shown="Down j"),
+    Verb("page_up", "pageup", "page up", "One page up", shown="PgUp"),
+    Verb("page_down", "pagedown", "page down", "One page down", shown="PgDn"),
+    Verb("first", "home,g", "first", "To the first line", shown="Home g"),
+    Verb("last", "end,G", "last", "To the last line", shown="End G"),
+)
+"""What moves the cursor in every list; the lists themselves do it."""
+
+BY_NAME: Final = {verb.name: verb for verb in (*VERBS, *MOVES)}
+
+EVERYWHERE: Final = ("go_hooks", "go_log", "help", "palette", "reload", "back", "quit")
+"""What every full screen offers besides its own verbs."""
+
+
+def bindings(*names: str) -> list[Binding]:
+    """Return bindings of verbs whose action is ``verb('<name>')``, for the screen to dispatch.
+
+    Raises:
+        KeyError: there is no such verb.
+    """
+    return [_binding(BY_NAME[name], f"verb('{name}')") for name in names]
+
+
+def move_bindings() -> list[Binding]:
+    """Return the bindings of a list: moves (action ``move('<name>')``) and Enter."""
+    moves = [_binding(verb, f"move('{verb.name}')") for verb in MOVES]
+    return [*moves, _binding(BY_NAME["open"], "open")]
+
+
+def _binding(verb: Verb, action: str) -> Binding:
+    return Binding(verb.keys, action, verb.label, show=False, key_display=verb.key, id=verb.id)

@@ -1,0 +1,141 @@
+"""The way to the server: attach to one, or start one; then every call goes through here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import TYPE_CHECKING, TypeVar
+
+from hooktui.console.options import ConsoleOptions
+from hooktui.domain.errors import HooktuiError, NoServer, NotAllowed, Unauthenticated
+
+if TYPE_CHECKING:
+    from hooktui.client.asynchronous import AsyncClient
+    from hooktui.client.calls import Call
+    from hooktui.client.connection import ServerAddress
+
+T = TypeVar("T")
+
+AGAIN_S = 2.0
+"""Between two looks for a server that is not there."""
+
+
+class LinkState(Enum):
+    """Where the way to the server stands."""
+
+    CONNECTING = "connecting…"
+    STARTING = "starting the server…"
+    CONNECTED = "connected"
+    LOST = "server lost, reconnecting…"
+    BARRED = "not allowed"
+
+
+class Link:
+    """One server, found once and reached again as often as needed.
+
+    Attributes:
+        state: where the way stands.
+        where: what people call the server.
+        started: whether we started it.
+    """
+
+    def __init__(
+        self,
+        options: ConsoleOptions,
+        environ: Mapping[str, str],
+        on_change: Callable[[LinkState, HooktuiError | None], None],
+    ) -> None:
+        self.state = LinkState.CONNECTING
+        self.where = options.connect or "local server"
+        self.started = False
+        self._options = options
+        self._environ = environ
+        self._on_change = on_change
+        self._client: AsyncClient | None = None
+        self._reached = asyncio.Event()
+
+    @property
+    def word(self) -> str:
+        """What to tell about the state."""
+        return self.state.value
+
+    async def ask(self, call: Call[T]) -> T:
+        """Wait until the server was reached the first time; send a call, return its answer.
+
+        Raises:
+            HooktuiError: the server refused, or went away.
+        """
+        await self._reached.wait()
+        if self._client is None:
+            raise NoServer("the console is closing")
+        return await self._client.call(call)
+
+    async def open(self) -> None:
+        """Reach the server; start one where there should be a local one and is none.
+
+        Returns once it answers; it keeps trying until then.
+        """
+        # Here, not above: httpx takes 100 ms to import, and the first paint does not need it.
+        from hooktui.client.asynchronous import AsyncClient
+        from hooktui.client.connection import find_server
+
+        address = find_server(self._environ, self._options.connect)
+        self.where = str(address)
+        self._client = AsyncClient(address, self._options.role)
+        may_start = self._options.connect is None
+        while not await self._answers():
+            if may_start:
+                may_start = False
+                await self._start(address)
+            else:
+                await asyncio.sleep(AGAIN_S)
+        self._set(LinkState.CONNECTED)
+        self._reached.set()
+
+    async def _answers(self) -> bool:
+        from hooktui.client.calls import server_status
+
+        if self._client is None:
+            return False
+        try:
+            await self._client.call(server_status())
+        except (NotAllowed, Unauthenticated) as error:
+            self._set(LinkState.BARRED, error)
+            # The app ends now; never look on, and never start a second server beside this one.
+            await asyncio.Event().wait()
+        except HooktuiError:
+            return False
+        return True
+
+    async def _start(self, address: ServerAddress) -> None:
+        from hooktui.client.start import start_server
+        from hooktui.domain.places import SYSTEM_SOCKET, places
+
+        if address.socket is None or address.socket == SYSTEM_SOCKET:
+            return
+        self._set(LinkState.STARTING)
+        try:
+            await asyncio.to_thread(start_server, places(self._environ), self._environ)
+        except NoServer as error:
+            self._set(LinkState.LOST, error)
+        else:
+            self.started = True
+
+    def lost(self, error: HooktuiError) -> None:
+        """Note that the server does not answer any more."""
+        self._set(LinkState.LOST, error)
+
+    def back(self) -> None:
+        """Note that it answers again."""
+        self._set(LinkState.CONNECTED)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    def _set(self, state: LinkState, problem: HooktuiError | None = None) -> None:
+        if state is not self.state:
+            self.state = state
+            self._on_change(state, problem)

@@ -1,0 +1,74 @@
+"""The latest lines of the live log: a ring buffer that knows nothing of Textual.
+
+Every line has a number that never changes; a line that fell out of the ring is simply gone. Widgets
+remember numbers, so that a full ring costs them nothing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+CAPACITY = 10_000
+"""Lines kept: 4 MB at most, and minutes of a busy server."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One attempt as a line of the log, or a remark (``note``) about the log itself.
+
+    ``result`` is the status code or the error class; ``status`` the delivery's after it.
+    """
+
+    at_ms: int
+    delivery: str = ""
+    hook: int = 0
+    event: str = ""
+    event_type: str = ""
+    trigger: str = ""
+    attempt: int = 0
+    status: str = ""
+    outcome: str = ""
+    result: str = ""
+    duration_ms: float | None = None
+    size: int | None = None
+    detail: str = ""
+    note: str = ""
+
+
+class LogBuffer:
+    """A ring of lines with running numbers.
+
+    Attributes:
+        end: the number that the next line will get.
+        first: the number of the oldest line that is kept.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._lines: deque[LogLine] = deque(maxlen=capacity)
+        self.end = 0
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest line that is kept."""
+        return self.end - len(self._lines)
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __getitem__(self, number: int) -> LogLine:
+        if not self.first <= number < self.end:
+            raise KeyError(number)
+        return self._lines[number - self.first]
+
+    def since(self, number: int) -> Iterator[tuple[int, LogLine]]:
+        """Return the lines from a number on, each with its number, oldest first."""
+        for at in range(max(number, self.first), self.end):
+            yield at, self[at]
+
+    def extend(self, lines: Iterable[LogLine]) -> None:
+        """Add lines at the end."""
+        for line in lines:
+            self._lines.append(line)
+            self.end += 1

@@ -1,0 +1,96 @@
+"""What keeps a terminal whole: no stray escape characters, no traceback on it, no orphaned console.
+
+Textual installs no handler for SIGTERM and SIGHUP (the terminal would stay broken), prints
+tracebacks with locals (which hold secrets), and spins when its terminal is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.segment import Segment
+from textual.color import Color
+from textual.filter import LineFilter
+
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.places import places
+from hooktui.domain.text import visible
+
+if TYPE_CHECKING:
+    from hooktui.console.app import HooktuiApp
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|hkt_\w+")
+
+TERMINAL_CHECK_S = 1.0
+
+
+class EscapeFilter(LineFilter):
+    """The second layer: shows control characters that some text brought as far as a line."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return the segments with every control character made visible."""
+        if not any(_CONTROL.search(segment.text) for segment in segments if not segment.control):
+            return segments
+        return [
+            segment if segment.control else Segment(visible(segment.text), segment.style)
+            for segment in segments
+        ]
+
+
+class Terminal:
+    """Ends the app in good order when it is told to, or when its terminal has gone."""
+
+    def __init__(self, app: HooktuiApp) -> None:
+        self._app = app
+        self._poll = select.poll()
+
+    def watch(self) -> None:
+        """Install the signal handlers and the check of the terminal."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._end, 128 + number)
+        self._poll.register(sys.__stdin__.fileno() if sys.__stdin__ else 0, select.POLLHUP)
+        self._app.set_interval(TERMINAL_CHECK_S, self._check)
+
+    def _check(self) -> None:
+        if any(event & (select.POLLHUP | select.POLLERR) for _, event in self._poll.poll(0)):
+            self._end(128 + signal.SIGHUP)
+
+    def _end(self, return_code: int) -> None:
+        self._app.exit(return_code=return_code)
+
+
+def write_fault(environ: Mapping[str, str]) -> str:
+    """Write the current exception to ``console.log`` (no locals) and return one line about it."""
+    error = sys.exception()
+    inner = getattr(error, "error", None)  # a failed worker wraps what really happened
+    error = inner if isinstance(inner, BaseException) else error
+    name = type(error).__name__
+    try:
+        log = places(environ).log.with_name("console.log")
+        written = _append(log, error)
+    except (HooktuiError, OSError) as problem:
+        return f"the console ended on an unforeseen {name}; its log cannot be written: {problem}"
+    return f"the console ended on an unforeseen {name}; details are in {written}"
+
+
+def _append(log: Path, error: BaseException | None) -> Path:
+    log.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    lines = traceback.format_exception(error) if error is not None else ["no exception\n"]
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    text = _SECRET.sub("***", f"{stamp} console\n" + "".join(lines))
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with open(handle, "w", encoding="utf-8") as file:
+        file.write(visible(text, lines=True) + "\n")
+    return log

@@ -1,0 +1,57 @@
+"""The signs of the console, in Unicode and in ASCII; a sign never stands without its word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """One character for each thing that is drawn.
+
+    ``bars`` run from nothing to full. Every sign is one cell wide in every terminal.
+    """
+
+    active: str
+    disabled: str
+    failing: str
+    waiting: str
+    delivered: str
+    failed: str
+    retry: str
+    cancelled: str
+    sending: str
+    marked: str
+    up: str
+    down: str
+    dot: str
+    ellipsis: str
+    rule: str
+    bars: str
+    ticked: str
+    unticked: str
+    partly: str
+
+
+UNICODE: Final = Signs(
+    active="●", disabled="○", failing="!", waiting="◌", delivered="✓", failed="✗", retry="↻",
+    cancelled="−", sending="→", marked="▌", up="▲", down="▼", dot="·", ellipsis="…", rule="─",
+    bars=" ▁▂▃▄▅▆▇█", ticked="[x]", unticked="[ ]", partly="[-]",
+)  # fmt: skip
+
+ASCII: Final = Signs(
+    active="*", disabled="o", failing="!", waiting="~", delivered="+", failed="x", retry="~",
+    cancelled="-", sending=">", marked=">", up="^", down="v", dot="-", ellipsis="~", rule="-",
+    bars=" .:-=+*#@", ticked="[x]", unticked="[ ]", partly="[-]",
+)  # fmt: skip
+
+
+def sparkline(shares: Sequence[float | None], signs: Signs) -> str:
+    """Return a bar for each share (0 to 1); nothing for None, where there was nothing to count."""
+    top = len(signs.bars) - 1
+    return "".join(
+        signs.bars[0] if share is None else signs.bars[max(1, round(share * top))]
+        for share in shares
+    )

@@ -1,0 +1,150 @@
+"""What frames every screen: the heading, the status line, and the line of keys. One line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from textual import events
+from textual.message import Message
+from textual.strip import Strip
+
+from hooktui.console.keys import Verb
+from hooktui.console.widgets.painted import Painted, Piece, Pieces, text_width
+
+Severity = Literal["good", "plain", "warn", "bad"]
+
+
+class OneLine(Painted):
+    """A line with a left and a right part; the right one gives way first."""
+
+    DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._left: tuple[Piece, ...] = ()
+        self._right: tuple[Piece, ...] = ()
+
+    def show(self, left: Pieces, right: Pieces = ()) -> None:
+        """Show something else; writes to the terminal only when it differs."""
+        if (tuple(left), tuple(right)) != (self._left, self._right):
+            self._left, self._right = tuple(left), tuple(right)
+            self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the line."""
+        width = self.size.width
+        left, right = self._left, self._right
+        gap = width - text_width(left) - text_width(right)
+        if right and gap < 1:
+            return self.strip(left, width)
+        filler: Pieces = ((" " * gap, "plain"),) if right else ()
+        return self.strip((*left, *filler, *right), width)
+
+
+class Heading(OneLine):
+    """The top line: which place this is, and what is in it."""
+
+    DEFAULT_CSS = "Heading { background: $panel; }"
+
+
+class StatusLine(OneLine):
+    """Who and where, backlog and rate; an answer to an action takes its place for a while."""
+
+    DEFAULT_CSS = """
+    StatusLine { background: $panel; height: auto; min-height: 1; max-height: 3; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._notice: list[Pieces] = []
+
+    def notify_line(self, text: str, severity: Severity) -> None:
+        """Show a notice instead of the standing text; long ones take up to three lines."""
+        import textwrap
+
+        width = max(self.size.width - 2, 20)
+        sign = {"good": "", "plain": "", "warn": "! ", "bad": "! "}[severity]
+        lines = textwrap.wrap(sign + text, width, max_lines=3, placeholder=" …") or [""]
+        before = len(self._notice)
+        self._notice = [((" " + line, severity),) for line in lines]
+        self.refresh(layout=before != len(self._notice))
+
+    def clear_notice(self) -> None:
+        """Show the standing text again."""
+        if self._notice:
+            layout = len(self._notice) > 1
+            self._notice = []
+            self.refresh(layout=layout)
+
+    @property
+    def notice(self) -> str:
+        """The notice that is shown, or nothing."""
+        return " ".join(text.strip() for line in self._notice for text, _ in line)
+
+    def get_content_height(self, *_: object) -> int:
+        """One line, or as many as the notice has."""
+        return max(1, len(self._notice))
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the notice, or the standing text."""
+        if not self._notice:
+            return super().render_line(y)
+        return self.strip(self._notice[y] if y < len(self._notice) else (), self.size.width)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A verb as the line of keys shows it; ``why_not`` dims it."""
+
+    verb: Verb
+    why_not: str | None
+
+
+class KeyLine(Painted):
+    """The verbs of this place with their keys; a click runs one. Dimmed: not possible here, now."""
+
+    DEFAULT_CSS = "KeyLine { height: 1; width: 1fr; }"
+
+    @dataclass
+    class Chosen(Message):
+        """A verb was clicked."""
+
+        name: str
+
+    def __init__(self, offers: Callable[[], Sequence[Offer]], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._offers = offers
+        self._spans: list[tuple[int, int, str]] = []
+
+    def render_line(self, y: int) -> Strip:
+        """Draw as many verbs as there is room for; help is always among them."""
+        width = self.size.width
+        pieces: list[Piece] = []
+        self._spans = []
+        tail: list[Piece] = [("? ", "accent"), ("help ", "quiet")]
+        room = width - text_width(tail)
+        x = 1
+        pieces.append((" ", "plain"))
+        for offer in self._offers():
+            key, label = offer.verb.key, offer.verb.label
+            length = len(key) + len(label) + 3
+            if x + length > room:
+                break
+            pieces += (
+                [(f"{key} ", "accent"), (f"{label}  ", "plain")]
+                if offer.why_not is None
+                else [(f"{key} {label}  ", "quiet")]
+            )
+            self._spans.append((x, x + length - 2, offer.verb.name))
+            x += length
+        self._spans.append((x, x + 6, "help"))
+        return self.strip([*pieces, *tail], width)
+
+    def on_click(self, event: events.Click) -> None:
+        """Run the verb that was clicked."""
+        for start, end, name in self._spans:
+            if start <= event.x < end:
+                self.post_message(self.Chosen(name))
+                return

@@ -1,0 +1,94 @@
+"""Lines made of pieces: ``(text, tone)`` pairs, and the base of widgets that draw them.
+
+A tone names a meaning, not a colour: the theme decides what it looks like. Every text of a piece
+goes through ``visible``, so what a receiver or a producer typed is shown and never acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Literal
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from hooktui.domain.text import visible
+
+Tone = Literal["plain", "quiet", "strong", "accent", "good", "warn", "bad", "cursor", "blurred"]
+Piece = tuple[str, Tone]
+Pieces = Sequence[Piece]
+
+TONES: tuple[Tone, ...] = (
+    "plain", "quiet", "strong", "accent", "good", "warn", "bad", "cursor", "blurred",
+)  # fmt: skip
+
+
+class Painted(Widget):
+    """A widget that draws lines of pieces through the Line API."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
+    DEFAULT_CSS = """
+    Painted {
+        & > .tone--quiet { color: $quiet; }
+        & > .tone--strong { text-style: bold; }
+        & > .tone--accent { color: $accent; }
+        & > .tone--good { color: $success; }
+        & > .tone--warn { color: $warning; }
+        & > .tone--bad { color: $error; text-style: bold; }
+        & > .tone--cursor {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+        }
+        & > .tone--blurred { background: $panel; }
+        &:ansi > .tone--quiet { color: ansi_bright_black; }
+        &:ansi > .tone--blurred { text-style: bold; }
+    }
+    """
+
+    def tone(self, tone: Tone) -> Style:
+        """Return how a tone looks in the current theme."""
+        if tone == "plain":
+            return self.rich_style
+        return self.get_component_rich_style(f"tone--{tone}")
+
+    def segments(self, pieces: Iterable[Piece], over: Style | None = None) -> list[Segment]:
+        """Return pieces as segments; ``over`` (a cursor line) goes on top of every tone."""
+        found = []
+        for text, tone in pieces:
+            style = self.tone(tone)
+            if over is not None:
+                # A cursor's colours win where it has some; a plain cursor keeps the state colours.
+                style = style + over
+            found.append(Segment(visible(text), style))
+        return found
+
+    def strip(self, pieces: Iterable[Piece], width: int, over: Style | None = None) -> Strip:
+        """Return pieces as one line of exactly ``width`` cells, cut with an ellipsis."""
+        segments = fit(self.segments(pieces, over), width)
+        base = self.tone("plain")
+        return Strip(segments).adjust_cell_length(width, base if over is None else base + over)
+
+
+def fit(segments: list[Segment], width: int, ellipsis: str = "…") -> list[Segment]:
+    """Cut segments to a width in cells; a cut is shown by an ellipsis."""
+    total = sum(cell_len(segment.text) for segment in segments)
+    if total <= width:
+        return segments
+    room = max(width - 1, 0)
+    kept: list[Segment] = []
+    for text, style, _ in segments:
+        length = cell_len(text)
+        if length >= room:
+            kept.append(Segment(set_cell_size(text, room) + (ellipsis if width > 0 else ""), style))
+            break
+        kept.append(Segment(text, style))
+        room -= length
+    return kept
+
+
+def text_width(pieces: Iterable[Piece]) -> int:
+    """Return how many cells pieces take."""
+    return sum(cell_len(visible(text)) for text, _ in pieces)

@@ -1,0 +1,196 @@
+"""The part of a long list that is in memory: a few pages, fetched by cursor as they are needed.
+
+Knows nothing of Textual. Rows have positions in the whole list (0 to total); where the list is very
+long and was entered from its end, positions count back from the total that the server names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from hooktui.domain.objects import Page
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+PAGE = 100
+"""Rows fetched at once: more than the tallest terminal shows."""
+
+MOST_PAGES = 5
+
+
+class PageSource(Protocol[T_co]):
+    """Where rows come from: one page of a list, by cursor."""
+
+    async def page(
+        self,
+        *,
+        cursor: str | None,
+        limit: int,
+        from_end: bool,
+        sort: str | None,
+        descending: bool,
+    ) -> Page[T_co]:
+        """Return the page at a cursor; None: the first one, or the last with ``from_end``.
+
+        Raises:
+            HooktuiError: the server does not give it.
+        """
+        ...
+
+
+@dataclass(slots=True)
+class _Loaded(Generic[T]):
+    """A page in memory, and how it was asked for."""
+
+    rows: list[T]
+    cursor: str | None
+    from_end: bool
+    backward: bool
+    prev: str | None
+    next: str | None
+
+
+class Window(Generic[T]):
+    """Pages of a list that lie side by side.
+
+    Attributes:
+        first: position of the first row in memory.
+        total: rows in the whole list, as the server said last.
+        estimated: whether that is an estimate.
+        sort: the server's name of the order; None: its default.
+        descending: whether the order is turned round.
+    """
+
+    def __init__(self, source: PageSource[T], row_id: Callable[[T], Hashable]) -> None:
+        self._source = source
+        self._row_id = row_id
+        self._pages: list[_Loaded[T]] = []
+        self.first = 0
+        self.total = 0
+        self.estimated = False
+        self.sort: str | None = None
+        self.descending = False
+
+    # -- what is in memory
+
+    @property
+    def end(self) -> int:
+        """The position after the last row in memory."""
+        return self.first + sum(len(page.rows) for page in self._pages)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether rows follow the ones in memory."""
+        return bool(self._pages) and self._pages[-1].next is not None
+
+    @property
+    def has_before(self) -> bool:
+        """Whether rows precede the ones in memory."""
+        return bool(self._pages) and self._pages[0].prev is not None
+
+    def row(self, position: int) -> T | None:
+        """Return the row at a position, or None when it is not in memory."""
+        at = position - self.first
+        if at < 0:
+            return None
+        for page in self._pages:
+            if at < len(page.rows):
+                return page.rows[at]
+            at -= len(page.rows)
+        return None
+
+    def rows(self) -> Iterator[T]:
+        """Return the rows in memory."""
+        for page in self._pages:
+            yield from page.rows
+
+    def find(self, identity: Hashable) -> int | None:
+        """Return the position of a row by its id, or None when it is not in memory."""
+        for at, row in enumerate(self.rows()):
+            if self._row_id(row) == identity:
+                return self.first + at
+        return None
+
+    # -- fetching
+
+    async def to_start(self) -> None:
+        """Load the first page and forget all others."""
+        self._pages = [await self._fetch(None)]
+        self._settle()
+
+    async def to_end(self) -> None:
+        """Load the last page and forget all others."""
+        page = await self._fetch(None, from_end=True)
+        self._pages = [page]
+        self.first = max(self.total - len(page.rows), 0)
+        self._settle()
+
+    async def more(self) -> None:
+        """Load the page after the ones in memory; the first ones may go."""
+        if not self.has_more:
+            return
+        page = await self._fetch(self._pages[-1].next)
+        self._pages.append(page)
+        while len(self._pages) > MOST_PAGES:
+            self.first += len(self._pages.pop(0).rows)
+        self._settle()
+
+    async def before(self) -> None:
+        """Load the page before the ones in memory; the last ones may go."""
+        if not self.has_before:
+            return
+        page = await self._fetch(self._pages[0].prev, backward=True)
+        self._pages.insert(0, page)
+        self.first -= len(page.rows)
+        del self._pages[MOST_PAGES:]
+        self._settle()
+
+    async def again(self, top: int, bottom: int) -> None:
+        """Load the pages that hold the positions ``top`` to ``bottom`` again.
+
+        What follows them is forgotten and fetched again when needed: rows may have come or gone, so
+        that the old borders no longer meet.
+        """
+        at, start = 0, self.first
+        while at < len(self._pages) - 1 and start + len(self._pages[at].rows) <= top:
+            start += len(self._pages[at].rows)
+            at += 1
+        old = self._pages[at] if self._pages else None
+        if old is None:
+            await self.to_start()
+            return
+        page = await self._fetch(old.cursor, from_end=old.from_end, backward=old.backward)
+        fresh = [page]
+        end = start + len(page.rows)
+        while end <= bottom and fresh[-1].next is not None and len(fresh) < MOST_PAGES:
+            fresh.append(await self._fetch(fresh[-1].next))
+            end += len(fresh[-1].rows)
+        # A page that was fetched backwards has a fixed end, not a fixed start.
+        kept = [] if page.backward or page.from_end else self._pages[:at]
+        if not kept:
+            self.first = start
+        self._pages = kept + fresh
+        if page.from_end:
+            self.first = max(self.total - len(page.rows), 0)
+        self._settle()
+
+    async def _fetch(
+        self, cursor: str | None, *, from_end: bool = False, backward: bool = False
+    ) -> _Loaded[T]:
+        page = await self._source.page(
+            cursor=cursor, limit=PAGE, from_end=from_end, sort=self.sort, descending=self.descending
+        )
+        self.total, self.estimated = page.total, page.total_is_estimate
+        return _Loaded(page.data, cursor, from_end, backward, page.prev, page.next)
+
+    def _settle(self) -> None:
+        """Bring positions in line with the ends of the list, once those are in memory."""
+        if not self.has_before:
+            self.first = 0
+        self.first = max(self.first, 0)
+        if not self.has_more:
+            self.total = self.end
+        self.total = max(self.total, self.end)
