@@ -1,0 +1,100 @@
+"""The demo's receiver: a small HTTP server on this machine that answers as its moods say.
+
+It reads what `hooktui` sends (a POST with a Content-Length, over kept connections) and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+from hooktui.sources.moods import Mood, Reply, reply
+
+_REQUEST = re.compile(rb"[A-Z]+ (/[!-~]*) HTTP/1\.1\r\n")
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d{1,9})\r\n", re.IGNORECASE)
+_MISSING = Reply(404, 0.0, b'{"error":"no such path"}')
+
+
+class Receiver:
+    """Listens from ``async with`` on; the mood of a path is its name, such as ``/flaky``.
+
+    Args:
+        seed: the same seed, the same answers to the n-th request of each path.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._asked: Counter[str] = Counter()
+        self._talking: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    def url(self, mood: Mood) -> str:
+        """Return where requests are answered in a mood."""
+        return f"http://127.0.0.1:{self.port}/{mood.value}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        if self._server is not None:
+            self._server.close()
+        for task in self._talking:
+            task.cancel()
+        await asyncio.gather(*self._talking, return_exceptions=True)
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._talking.add(task)
+            task.add_done_callback(self._talking.discard)
+        try:
+            while await self._answer_one(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            return  # the other side went away, or does not speak HTTP
+        except asyncio.CancelledError:
+            return  # we end; in Python 3.11 the streams' own callback cannot bear a cancelled task
+        finally:
+            writer.close()
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Read one request and answer it; return whether there may be another."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        requested = _REQUEST.match(head)
+        if requested is None:
+            return False
+        found = _LENGTH.search(head)
+        await reader.readexactly(int(found[1]) if found else 0)
+        answer = self._reply(requested[1].decode("latin-1"))
+        await asyncio.sleep(answer.delay_s)
+        writer.write(_response(answer))
+        await writer.drain()
+        return True
+
+    def _reply(self, path: str) -> Reply:
+        if path[1:] not in tuple(Mood):
+            return _MISSING
+        self._asked[path] += 1
+        return reply(Mood(path[1:]), self._seed, path, self._asked[path])
+
+
+def _response(answer: Reply) -> bytes:
+    lines = [
+        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
+        "Server: moody/1.0",
+        *(f"{name}: {value}" for name, value in answer.headers),
+        f"Content-Length: {len(answer.body)}",
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + answer.body

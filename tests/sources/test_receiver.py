@@ -1,0 +1,61 @@
+"""The demo's receiver, asked over real sockets."""
+
+import asyncio
+import time
+
+import httpx
+
+from hooktui.sources.moods import Mood, reply
+from hooktui.sources.receiver import Receiver
+
+
+async def test_each_path_answers_in_its_mood_and_counts_its_own_requests():
+    async with Receiver(seed=3) as receiver, httpx.AsyncClient(trust_env=False) as client:
+        for number in range(1, 7):
+            for mood in (Mood.FAST, Mood.FLAKY, Mood.BUSY, Mood.DOWN, Mood.GONE):
+                answer = await client.post(receiver.url(mood), content=b'{"id":1}')
+                expected = reply(mood, 3, f"/{mood.value}", number)
+                assert answer.status_code == expected.status
+                assert answer.content == expected.body
+                assert answer.headers["content-type"] == dict(expected.headers)["Content-Type"]
+
+
+async def test_a_slow_answer_holds_up_nobody_else():
+    async with Receiver(seed=3) as receiver, httpx.AsyncClient(trust_env=False) as client:
+        slow = asyncio.create_task(client.post(receiver.url(Mood.SLOW), content=b"{}"))
+        await asyncio.sleep(0)
+        begun = time.monotonic()
+        assert (await client.post(receiver.url(Mood.FAST), content=b"{}")).status_code == 200
+        assert time.monotonic() - begun < 0.9
+        assert not slow.done()
+        assert (await slow).status_code == 200
+
+
+async def test_a_path_without_a_mood_does_not_exist():
+    async with Receiver(seed=3) as receiver, httpx.AsyncClient(trust_env=False) as client:
+        url = f"http://127.0.0.1:{receiver.port}/elsewhere"
+        assert (await client.post(url, content=b"{}")).status_code == 404
+
+
+async def test_what_is_not_http_or_breaks_off_leaves_the_receiver_well(caplog):
+    async with Receiver(seed=3) as receiver, httpx.AsyncClient(trust_env=False) as client:
+        for broken in (b"\r\n\r\n", b"hello\r\n\r\n", b"POST /fast HTTP/1.1\r\nContent-Length: 9"):
+            reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
+            writer.write(broken)
+            writer.write_eof()
+            await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+        assert (await client.post(receiver.url(Mood.FAST), content=b"{}")).status_code == 200
+    assert caplog.records == []
+
+
+async def test_it_ends_although_somebody_is_still_waiting():
+    async with httpx.AsyncClient(trust_env=False) as client:
+        async with Receiver(seed=3) as receiver:
+            slow = asyncio.create_task(client.post(receiver.url(Mood.SLOW), content=b"{}"))
+            while not receiver._talking:  # noqa: ASYNC110 - a condition, no pause
+                await asyncio.sleep(0.01)
+            begun = time.monotonic()
+        assert time.monotonic() - begun < 0.9
+        (outcome,) = await asyncio.gather(slow, return_exceptions=True)
+        assert isinstance(outcome, httpx.HTTPError)
