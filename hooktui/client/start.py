@@ -30,8 +30,8 @@ _LOG_TAIL_BYTES = 4096
 
 def start_server(
     places: Places, environ: Mapping[str, str], timeout_s: float = START_TIMEOUT_S
-) -> None:
-    """Start ``hooktui serve`` in its own session and return when it answers.
+) -> subprocess.Popen[bytes]:
+    """Start ``hooktui serve`` in its own session and return its process when it answers.
 
     It outlives this process. Its output goes to ``places.log``.
 
@@ -44,7 +44,7 @@ def start_server(
     ended = False
     while time.monotonic() < deadline:
         if _answers(address):
-            return
+            return process
         if not ended and process.poll() is not None:
             ended = True
             deadline = min(deadline, time.monotonic() + OTHER_SERVER_GRACE_S)

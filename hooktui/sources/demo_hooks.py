@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from hooktui.sources.moods import Mood
@@ -18,11 +18,11 @@ class DemoHook:
     retry_schedule_s: tuple[float, ...] = (1, 2, 3)
     fields: Mapping[str, object] = field(default_factory=dict)
 
-    def created(self, url: Callable[[Mood], str]) -> dict[str, object]:
-        """Return what the call that makes it says, given where each mood is reached."""
+    def settings(self, url: str) -> dict[str, object]:
+        """Return what the call that makes it says, for a receiver at a URL."""
         return {
             "name": self.name,
-            "url": url(self.mood),
+            "url": url,
             "events": list(self.events),
             "retry_schedule_s": list(self.retry_schedule_s),
             **self.fields,

@@ -1,0 +1,198 @@
+"""``hooktui demo``: a throw-away account with its own server, in the console or as a log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.deliveries import status
+from hooktui.cli.failure import DONE, FAILED, UsageError
+from hooktui.cli.output import Styled
+from hooktui.cli.times import clock, duration_s, took
+from hooktui.client import calls
+from hooktui.client.feed import AttemptLine, FeedLine
+from hooktui.client.plain import PlainClient
+from hooktui.domain.clock import format_duration
+from hooktui.domain.objects import Hook
+from hooktui.sources.demo import Demo, running_demo
+from hooktui.sources.tally import Tally
+
+ACCOUNT = 1
+MAX_SEED = 2**63 - 1
+_WAIT_S = 1
+_PAGE = 500
+
+
+def demo(
+    *,
+    headless: Annotated[bool, Parameter(negative=())] = False,
+    for_: Annotated[str | None, Parameter(name="--for")] = None,
+    seed: int = 1,
+    context: Context,
+) -> int:
+    """Run a throw-away account whose jobs and clusters live, and a receiver with moods.
+
+    Everything is made in a temporary folder and gone afterwards; your own hooks are not touched.
+
+    Args:
+        headless: print the log and a summary instead of opening the console.
+        for_: how long, such as 20s; without it until you quit.
+        seed: the same number, the same events and answers.
+        context: the run.
+    """
+    if context.options.connect is not None or context.options.account not in (None, ACCOUNT):
+        raise UsageError("the demo brings its own server and account: no --connect, no --account")
+    if not 0 <= seed <= MAX_SEED:
+        raise UsageError(f"--seed: a number from 0 to {MAX_SEED}, not {seed}")
+    for_s = None if for_ is None else duration_s("--for", for_)
+    if not headless and not (os.isatty(0) and os.isatty(1)):
+        raise UsageError("the console needs a terminal; see: hooktui demo --headless --for 20s")
+    with _leaving_orderly():
+        context.out.note("starting a throw-away server, receiver and account…")
+        with running_demo(seed, context.environ) as running:
+            if headless:
+                return _print_log(context, running, for_s)
+            return _open_console(context, running, for_s)
+
+
+@contextmanager
+def _leaving_orderly() -> Iterator[None]:
+    """Make a SIGTERM or a lost terminal unwind, so that nothing is left behind."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, leave) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _open_console(context: CommandContext, running: Demo, for_s: float | None) -> int:
+    from hooktui.console.app import run
+    from hooktui.console.options import ConsoleOptions
+
+    # The console and whatever it starts read the environment of the process.
+    mine = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(running.environ)
+    timer = threading.Timer(for_s or 0, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.daemon = True
+    if for_s is not None:
+        timer.start()
+    try:
+        return run(ConsoleOptions(account=ACCOUNT, role=context.options.role))
+    finally:
+        timer.cancel()
+        os.environ.clear()
+        os.environ.update(mine)
+
+
+def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> int:
+    tally, log = Tally(), _Log(context)
+    begun = time.monotonic()
+    with PlainClient(running.address, context.options.role) as client:
+        try:
+            for line in _follow(client, None if for_s is None else begun + for_s):
+                tally.add(line)
+                log.write(line)
+        except KeyboardInterrupt:
+            context.out.note("")
+        hooks = client.call(calls.list_hooks(ACCOUNT, limit=_PAGE)).data
+    ran_s = time.monotonic() - begun
+    _summarise(context, tally, [hook for hook in hooks if not hook.active], ran_s)
+    missing = [name for name in ("delivered", "retried", "failed") if not tally.counts()[name]]
+    if missing:
+        context.out.note(
+            f"in {format_duration(ran_s)} nothing was {' and nothing '.join(missing)};"
+            " a run of 20s shows all three"
+        )
+    return FAILED if missing else DONE
+
+
+def _follow(client: PlainClient, until: float | None) -> Iterator[FeedLine]:
+    """Yield the changes from the beginning until a moment of the monotonic clock."""
+    after: str | None = None
+    while until is None or time.monotonic() < until:
+        page = client.call(calls.follow_feed(ACCOUNT, after=after, wait_s=_WAIT_S, limit=_PAGE))
+        after = page.next
+        yield from page.data
+
+
+class _Log:
+    """Writes one line for each event, attempt, and hook that changes its state."""
+
+    def __init__(self, context: CommandContext) -> None:
+        self._context = context
+        self._hooks: dict[int, Hook] = {}
+
+    def write(self, line: FeedLine) -> None:
+        """Write a line of the feed, if it is one for people."""
+        out = self._context.out
+        if self._context.json:
+            out.json_line(dict(line.fields))
+            return
+        at = Styled(clock(line.at), "dim")
+        if line.kind == "event":
+            event = line.event()
+            skipped = f", {event.skipped} skipped" if event.skipped else ""
+            out.line(at, f"  event  {event.type:<20}  {event.id}  ",
+                     f"{event.deliveries} deliveries{skipped}")  # fmt: skip
+        elif line.kind == "attempt":
+            self._attempt(at, line.attempt())
+        elif line.kind == "hook" and "active" in line.fields:
+            self._hook(at, line.hook())
+        out.flush()
+
+    def _attempt(self, at: Styled, attempt: AttemptLine) -> None:
+        hook = self._hooks.get(attempt.hook)
+        name = hook.name if hook else f"hook {attempt.hook}"
+        answered = str(attempt.status_code or attempt.error or "")
+        asked = attempt.retry_after_s
+        self._context.out.line(
+            at,
+            f"  sent   {attempt.event_type:<20}  {name:<22.22}  #{attempt.number} {answered:<4}"
+            f"{took(attempt.phases_ms.total):>7}  ",
+            status("retried" if attempt.status == "pending" else attempt.status),
+            "" if asked is None else f"  asked to wait {asked} s",
+        )
+
+    def _hook(self, at: Styled, hook: Hook) -> None:
+        before = self._hooks.get(hook.id)
+        self._hooks[hook.id] = hook
+        if before is not None and before.active == hook.active:
+            return
+        state = "active" if hook.active else f"disabled: {hook.disabled_reason}"
+        self._context.out.line(at, f"  hook   {hook.name:<22.22}  ", state)
+
+
+def _summarise(context: CommandContext, tally: Tally, disabled: list[Hook], ran_s: float) -> None:
+    out = context.out
+    if context.json:
+        names = {hook.name: hook.disabled_reason for hook in disabled}
+        out.json_line({"kind": "summary", **tally.counts(), "disabled_hooks": names})
+        return
+    out.line("")
+    out.line(Styled(f"summary of {format_duration(ran_s)}", "bold"))
+    for name, count, meaning in (
+        ("events", tally.events, "accepted"),
+        ("delivered", tally.delivered, "deliveries that arrived"),
+        ("retried", tally.retried, "deliveries that took more than one attempt"),
+        ("failed", tally.failed, "deliveries that were given up"),
+        ("waiting", tally.waiting, "deliveries still to be sent or tried again"),
+        ("skipped", tally.skipped, "times a hook was passed over: disabled, or by its filter"),
+        ("disabled", len(disabled), ", ".join(f"{h.name} ({h.disabled_reason})" for h in disabled)),
+    ):
+        out.line(f"  {name:<10}{count:>6}  ", Styled(meaning, "dim"))

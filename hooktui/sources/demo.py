@@ -1,0 +1,92 @@
+"""The demo as the process in front sees it: a server that is there for a while, and then gone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from hooktui.client.connection import ServerAddress, find_server
+from hooktui.domain.errors import NoServer
+from hooktui.domain.text import visible
+
+CLOSE_S = 15.0
+"""Behind the scenes a stop takes two seconds at most; more means that it hangs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A demo that runs.
+
+    Attributes:
+        home: its temporary home.
+        address: where its server is.
+        environ: an environment in which console and commands mean the demo's server.
+    """
+
+    home: Path
+    address: ServerAddress
+    environ: Mapping[str, str]
+
+
+@contextmanager
+def running_demo(seed: int, environ: Mapping[str, str]) -> Iterator[Demo]:
+    """Run a throw-away account with its server and receiver until the block ends.
+
+    Args:
+        seed: the same seed, the same events and answers.
+        environ: such as ``os.environ``; its ``HOOKTUI_*`` are left out, so that nothing of the
+            user's own installation is read or touched.
+
+    Raises:
+        NoServer: it did not start.
+    """
+    clean = {name: value for name, value in environ.items() if not name.startswith("HOOKTUI_")}
+    with tempfile.TemporaryFile() as errors:
+        process = _start(seed, clean, errors)
+        try:
+            home = _home_of(process, errors)
+            mine = {**clean, "HOOKTUI_HOME": str(home)}
+            yield Demo(home, find_server(mine), mine)
+        finally:
+            _end(process)
+
+
+def _start(seed: int, environ: Mapping[str, str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "hooktui.sources.stage", str(seed)],
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=errors,
+        start_new_session=True,
+    )
+
+
+def _home_of(process: subprocess.Popen[bytes], errors: IO[bytes]) -> Path:
+    """Wait until everything is there; return the home."""
+    line = process.stdout.readline() if process.stdout is not None else b""
+    if line:
+        return Path(json.loads(line)["home"])
+    process.wait()
+    errors.seek(0)
+    said = errors.read().strip().splitlines() or [b"it said nothing"]
+    raise NoServer(f"the demo did not start: {visible(said[-1], limit=500)}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let go: with its stdin closed it stops the server and removes the home."""
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            pipe.close()
+    try:
+        process.wait(CLOSE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,78 @@
+"""What became of everything that was sent, added up from the lines of the change feed."""
+
+from __future__ import annotations
+
+from hooktui.client.feed import FeedLine
+from hooktui.domain.deliveries import Status
+
+
+class Tally:
+    """Counts as the feed goes by; feed it every line from the beginning.
+
+    Attributes:
+        events: how many came in.
+        deliveries: how many they made.
+        skipped: hooks that subscribed and were passed over, over all events.
+        attempts: HTTP tries that are over.
+    """
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.deliveries = 0
+        self.skipped = 0
+        self.attempts = 0
+        self._status: dict[str, str] = {}
+        self._retried: set[str] = set()
+
+    def add(self, line: FeedLine) -> None:
+        """Count one line."""
+        if line.kind == "event":
+            event = line.event()
+            self.events += 1
+            self.deliveries += event.deliveries
+            self.skipped += event.skipped
+        elif line.kind == "attempt":
+            attempt = line.attempt()
+            self.attempts += 1
+            self._status[attempt.delivery] = attempt.status
+            if attempt.number > 1:
+                self._retried.add(attempt.delivery)
+        elif line.kind == "delivery":
+            delivery = line.delivery()
+            self._status[delivery.id] = delivery.status
+
+    @property
+    def delivered(self) -> int:
+        """Deliveries that arrived."""
+        return self._count(Status.DELIVERED)
+
+    @property
+    def failed(self) -> int:
+        """Deliveries that were given up."""
+        return self._count(Status.FAILED)
+
+    @property
+    def retried(self) -> int:
+        """Deliveries that took more than one attempt so far."""
+        return len(self._retried)
+
+    @property
+    def waiting(self) -> int:
+        """Deliveries that are not over."""
+        return self.deliveries - sum(Status(status).final for status in self._status.values())
+
+    def counts(self) -> dict[str, int]:
+        """Return all counts by name."""
+        return {
+            "events": self.events,
+            "deliveries": self.deliveries,
+            "delivered": self.delivered,
+            "failed": self.failed,
+            "retried": self.retried,
+            "waiting": self.waiting,
+            "skipped": self.skipped,
+            "attempts": self.attempts,
+        }
+
+    def _count(self, status: Status) -> int:
+        return sum(one == status for one in self._status.values())

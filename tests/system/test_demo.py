@@ -1,0 +1,145 @@
+"""``hooktui demo`` from outside: shows what sending is like, repeats itself, and leaves nothing."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.system.conftest import wait_for
+
+EVENT_LINE = re.compile(r"^\d\d:\d\d:\d\d  event  (\S+)", re.MULTILINE)
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    """An environment with an installation of the user's own, which the demo must not touch."""
+    own, temporary = tmp_path / "own", tmp_path / "temporary"
+    own.mkdir()
+    temporary.mkdir()
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
+    return {
+        **keep,
+        "HOME": str(own),
+        "HOOKTUI_HOME": str(own / "hooktui"),
+        "TMPDIR": str(temporary),
+        "NO_COLOR": "1",
+    }
+
+
+def start(environ: dict[str, str], *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "hooktui", "demo", *arguments],
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    process = start(environ, *arguments)
+    out, err = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+
+def homes(environ: dict[str, str]) -> list[Path]:
+    return list(Path(environ["TMPDIR"]).iterdir())
+
+
+def servers(environ: dict[str, str]) -> list[int]:
+    """Return processes that work in the temporary folder of this test."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            home = process.environ().get("HOOKTUI_HOME", "")
+        except (psutil.AccessDenied, psutil.NoSuchProcess, psutil.ZombieProcess):
+            continue
+        if home.startswith(environ["TMPDIR"]):
+            found.append(process.pid)
+    return found
+
+
+def nothing_is_left(environ: dict[str, str]) -> bool:
+    return not homes(environ) and not servers(environ)
+
+
+@pytest.mark.slow
+def test_twenty_seconds_show_delivered_retried_and_failed(environ):
+    result = run(environ, "--headless", "--for", "20s")
+    assert result.returncode == 0, result.stderr
+    _, _, summary = result.stdout.partition("\nsummary of 2")
+    counts = {name: int(n) for name, n in re.findall(r"^  (\w+) +(\d+)", summary, re.MULTILINE)}
+    assert counts.keys() >= {"delivered", "retried", "failed", "waiting", "skipped", "disabled"}
+    assert min(counts["delivered"], counts["retried"], counts["failed"], counts["skipped"]) > 0
+    assert "Old CI (retired) (receiver answered 410 Gone)" in summary
+    assert nothing_is_left(environ)
+    assert not (Path(environ["HOME"]) / "hooktui").exists()
+
+
+@pytest.mark.slow
+def test_the_same_seed_brings_the_same_events_and_another_seed_others(environ):
+    processes = [start(environ, "--headless", "--for", "8s", "--seed", s) for s in ("5", "5", "6")]
+    events = [EVENT_LINE.findall(p.communicate(timeout=60)[0]) for p in processes]
+    length = min(len(some) for some in events)
+    first, again, other = (some[:length] for some in events)
+    assert length >= 6
+    assert first == again
+    assert first != other
+
+
+def test_a_run_too_short_to_show_everything_says_so(environ):
+    result = run(environ, "--headless", "--for", "1s")
+    assert result.returncode == 1
+    assert re.search(r"nothing was .*failed", result.stderr)
+    assert "summary of" in result.stdout
+
+
+def test_as_json_every_line_is_one_and_the_last_is_the_summary(environ):
+    result = run(environ, "--headless", "--for", "2s", "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {line["kind"] for line in lines} >= {"event", "attempt", "hook"}
+    assert lines[-1]["kind"] == "summary"
+    assert lines[-1]["events"] == sum(line["kind"] == "event" for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, None), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_however_it_is_ended_nothing_is_left_behind(environ, number, status):
+    process = start(environ, "--headless")
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    assert homes(environ)
+    assert servers(environ)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert "Traceback" not in err
+    if status is not None:
+        assert process.returncode == status
+    else:
+        assert "summary of" in out
+    wait_for(lambda: nothing_is_left(environ), what="server and home are gone")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "needs a terminal"),
+        (("--headless", "--for", "soon"), "is not a duration"),
+        (("--headless", "--seed", "-1"), "--seed"),
+        (("--headless", "--connect", "https://example.com"), "brings its own server"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(environ, arguments, message):
+    result = run(environ, *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert nothing_is_left(environ)
