@@ -211,12 +211,9 @@ class Connection(asyncio.Protocol):
         self._read += len(data)
         try:
             self._parser.feed_data(data if len(data) <= room else data[:room])
-        except httptools.HttpParserUpgrade:
-            self._fault = _SWITCHED
-        except httptools.HttpParserError as error:
-            if self._complete:
-                self.reusable = False  # bytes after a complete answer; the answer stands
-            elif self._fault is None:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            # After a complete answer this is about surplus bytes (see on_message_begin).
+            if self._fault is None and not self._complete:
                 self._fault = Fault(ErrorClass.PROTOCOL, f"not valid HTTP/1.1: {one_line(error)}")
         if self._fault is not None:
             self._finish(self._fault)
@@ -279,7 +276,7 @@ class Connection(asyncio.Protocol):
     # httptools.HttpResponseParser; after a complete answer or a fault these only look on
 
     def on_message_begin(self) -> None:
-        """Note a second answer that nobody asked for."""
+        """Discard the connection after a second answer; the first one stands."""
         if self._complete:
             self.reusable = False
 
@@ -301,7 +298,8 @@ class Connection(asyncio.Protocol):
         if version not in _VERSIONS:
             self._fault = Fault(ErrorClass.PROTOCOL, f"the answer is HTTP/{version}, not HTTP/1.1")
         elif status_code == _SWITCHING_PROTOCOLS:
-            self._fault = _SWITCHED
+            detail = "the receiver switched protocols (101), which nobody asked for"
+            self._fault = Fault(ErrorClass.PROTOCOL, detail)
         elif status_code < 100:
             self._fault = Fault(ErrorClass.PROTOCOL, f"the answer's status is {status_code}")
         elif status_code >= 200:
@@ -329,4 +327,3 @@ class Connection(asyncio.Protocol):
 
 
 _VERSIONS = frozenset({"1.0", "1.1"})
-_SWITCHED = Fault(ErrorClass.PROTOCOL, "the receiver switched protocols (101), unasked")

@@ -166,15 +166,24 @@ async def test_a_kept_connection_that_breaks_within_the_answer_is_not_tried_agai
     assert receiver.connections == 1
 
 
-async def test_a_cancelled_attempt_takes_its_connection_along(client, receivers):
-    receiver = await receivers.behaving(lambda reader, _: reader.read())
-    task = asyncio.ensure_future(client.post(receiver.target, timeout_s=5))
-    await until(lambda: receiver.connections == 1)
+async def test_a_cancelled_attempt_takes_its_connection_along(clients, receivers):
+    requested = asyncio.Event()
+
+    async def hang(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        requested.set()
+        await reader.read()
+        receiver.closed_by_peer.set()
+
+    client = clients.with_(first_byte_s=9.0)
+    receiver = await receivers.behaving(hang)
+    task = asyncio.ensure_future(client.post(receiver.target, timeout_s=9))
+    await requested.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await client.post(receiver.target, timeout_s=0.1)
-    assert receiver.connections == 2
+    async with asyncio.timeout(2):
+        await receiver.closed_by_peer.wait()
 
 
 async def test_forgetting_a_hook_closes_its_idle_connections(client, receivers):

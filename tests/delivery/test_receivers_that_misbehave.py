@@ -104,6 +104,14 @@ async def test_an_invalid_answer_is_a_protocol_error_and_ends_the_connection(
         await receiver.closed_by_peer.wait()
 
 
+@pytest.mark.parametrize("headers", [b"", b"Upgrade: h2c\r\nConnection: upgrade\r\n"])
+async def test_switching_protocols_is_named_as_such_at_once(client, receivers, headers):
+    receiver = await receivers.answering(b"HTTP/1.1 101 Switching\r\n%s\r\n" % headers)
+    answered = await client.post(receiver.target)
+    assert answered.error is ErrorClass.PROTOCOL
+    assert answered.error_detail.startswith("the receiver switched protocols (101)")
+
+
 async def test_a_receiver_that_never_answers_times_out_at_the_first_byte_limit(client, receivers):
     receiver = await receivers.behaving(lambda reader, _: reader.read())
     began = time.monotonic()

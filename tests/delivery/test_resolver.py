@@ -153,6 +153,6 @@ def test_a_stuck_lookup_does_not_hold_up_the_exit():
         "asyncio.run(main())\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=10, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
