@@ -109,7 +109,7 @@ class HooktuiApp(App[None]):
         """Watch the terminal, and reach the server without holding up the first paint."""
         if not self.is_headless:
             Terminal(self).watch()
-        self.run_worker(self._attach(), name="attach", group="server")
+        self.run_worker(self._reach_server(), name="attach", group="server")
 
     # -- the server
 
@@ -128,7 +128,7 @@ class HooktuiApp(App[None]):
             return Role(self.status.role)
         return Role(self.options.role) if self.options.role else Role.ADMIN
 
-    async def _attach(self) -> None:
+    async def _reach_server(self) -> None:
         """Reach a server (or start one), read what the frame shows, then follow the feed."""
         from hooktui.client import calls
 

@@ -16,7 +16,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
 
-from hooktui.console.keys import BY_NAME, EVERYWHERE, VERBS, bindings
+from hooktui.console.keys import BY_NAME, EVERYWHERE, bindings
+from hooktui.console.keys import VERBS as ALL_VERBS
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, Severity, StatusLine
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.errors import HooktuiError, Refused
@@ -72,7 +73,7 @@ class HouseScreen(Screen[None]):
     PLACE: ClassVar[str] = ""
     """What the heading and the help call this place."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(verb.name for verb in VERBS))]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(verb.name for verb in ALL_VERBS))]
 
     def __init__(self) -> None:
         super().__init__()
