@@ -1,0 +1,144 @@
+"""What a delivery and its attempts are in words: how it stands, why, and what happens next.
+
+Every text names its clock times in the admin's time zone; "now" is always given.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from hooktui.console.times import took
+from hooktui.console.widgets.painted import Tone
+from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.deliveries import ErrorClass, Outcome, Status
+from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail, Phases
+
+STATUS_TONES: Final[dict[str, Tone]] = {
+    Status.PENDING: "warn",
+    Status.SENDING: "accent",
+    Status.DELIVERED: "good",
+    Status.FAILED: "bad",
+    Status.CANCELLED: "quiet",
+}
+
+OUTCOME_TONES: Final[dict[str, Tone]] = {
+    Outcome.DELIVERED: "good",
+    Outcome.FAILED: "bad",
+    Outcome.INTERRUPTED: "warn",
+}
+
+_ERRORS: Final[dict[str, str]] = {
+    ErrorClass.ADDRESS_REFUSED: "address refused by policy",
+    ErrorClass.DNS: "host name not resolved",
+    ErrorClass.CONNECT_REFUSED: "connection refused",
+    ErrorClass.CONNECT_TIMEOUT: "no connection in time",
+    ErrorClass.CONNECT: "no connection",
+    ErrorClass.TLS: "TLS failed",
+    ErrorClass.TLS_CERTIFICATE: "certificate not trusted",
+    ErrorClass.TIMEOUT: "no answer in time",
+    ErrorClass.RESET: "connection broken off",
+    ErrorClass.PROTOCOL: "not an HTTP answer",
+    ErrorClass.RESPONSE_TOO_LARGE: "answer too large",
+    ErrorClass.REDIRECT: "redirects are never followed",
+    ErrorClass.STATUS: "not a 2xx status",
+    ErrorClass.INTERRUPTED: "cut off by a stop or crash",
+}
+
+
+def moment(at_ms: int, now_ms: int) -> str:
+    """Return a clock time, with as much of a date as it needs beside now.
+
+    ``14:03:07`` on the same day, ``Thu 14:03`` within six days, else ``2026-12-01 14:03``.
+    """
+    at, now = time.localtime(at_ms / 1000), time.localtime(now_ms / 1000)
+    if at[:3] == now[:3]:
+        return time.strftime("%H:%M:%S", at)
+    near = abs(at_ms - now_ms) < 6 * 86_400_000
+    return time.strftime("%a %H:%M" if near else "%Y-%m-%d %H:%M", at)
+
+
+def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:
+    """Return the clock time of every attempt of a delivery that began now and kept failing."""
+    times = [moment(now_ms, now_ms)]
+    at_ms = now_ms
+    for wait_s in schedule_s:
+        at_ms += round(wait_s * 1000)
+        times.append(moment(at_ms, now_ms))
+    return times
+
+
+def standing(delivery: Delivery | DeliveryDetail) -> str:
+    """Return the status in one word, as lists show it; a held delivery is ``held``."""
+    if delivery.held and delivery.status == Status.PENDING:
+        return "held"
+    if delivery.status == Status.PENDING:
+        tries = delivery.attempts
+        count = tries if isinstance(tries, int) else len(tries)
+        return "retrying" if count else "waiting"
+    return delivery.status
+
+
+def what_next(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
+    """Return what happens to a delivery next, or how it ended."""
+    reason = f": {delivery.reason}" if delivery.reason else ""
+    match delivery.status:
+        case Status.PENDING if delivery.held:
+            return "waits until its hook is active again; r sends it then at once"
+        case Status.PENDING:
+            return f"next attempt {_due(delivery.next_attempt_at, now_ms)}{reason}"
+        case Status.SENDING:
+            return "an attempt is under way"
+        case Status.DELIVERED:
+            return f"arrived {_ended(delivery, now_ms)}; nothing more happens"
+        case Status.FAILED:
+            return f"gave up {_ended(delivery, now_ms)}{reason}; r sends it again"
+        case _:
+            return f"cancelled {_ended(delivery, now_ms)}{reason}; r sends it again"
+
+
+def _due(at: str | None, now_ms: int) -> str:
+    if at is None:
+        return "as soon as there is a free place"
+    at_ms = from_rfc3339(at)
+    left_s = (at_ms - now_ms) / 1000
+    if left_s < 1:
+        return "is due now"
+    return f"at {moment(at_ms, now_ms)}, in {format_duration(left_s)}"
+
+
+def _ended(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
+    if delivery.finished_at is None:
+        return ""
+    ended = f"at {moment(from_rfc3339(delivery.finished_at), now_ms)}"
+    if delivery.duration_ms:
+        ended += f", {format_duration(delivery.duration_ms / 1000)} after it came"
+    return ended
+
+
+def error_words(error: str | None, detail: str | None = None) -> str:
+    """Return why an attempt failed: the error class in words, and what the server knows more."""
+    if error is None:
+        return ""
+    words = _ERRORS.get(error, error)
+    return f"{words} ({detail})" if detail else words
+
+
+def answer_words(attempt: Attempt) -> str:
+    """Return what came back in short: the status code, or why there was none."""
+    if attempt.status_code is not None:
+        reason = "" if attempt.error in (None, ErrorClass.STATUS) else error_words(attempt.error)
+        return f"{attempt.status_code} {reason}".rstrip()
+    return error_words(attempt.error) or "under way"
+
+
+def phases_words(phases: Phases) -> str:
+    """Return the phases that happened: ``dns 2ms, connect 8ms, tls 21ms, first byte 90ms``."""
+    named = (
+        ("dns", phases.dns),
+        ("connect", phases.connect),
+        ("tls", phases.tls),
+        ("first byte", phases.first_byte),
+    )
+    return ", ".join(f"{name} {took(value)}" for name, value in named if value is not None)

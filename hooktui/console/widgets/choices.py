@@ -1,0 +1,212 @@
+"""Small controls of forms and dialogs: one box, one choice of few, a heading that folds, a note.
+
+Each is one line (a note: as many as its text needs) and is drawn without a border, so that a form
+fits on 80 by 24.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+
+from hooktui.console.keys import BY_NAME
+from hooktui.console.widgets.painted import Painted, Piece, Tone
+from hooktui.domain.text import visible
+
+_MARK, _OPEN = BY_NAME["mark"], BY_NAME["open"]
+
+
+class Control(Painted, can_focus=True):
+    """One focusable line; Space (and Enter) act on it."""
+
+    DEFAULT_CSS = "Control { height: 1; width: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(_MARK.keys, "act", _MARK.label, show=False, id=_MARK.id),
+        Binding(_OPEN.keys, "act", _OPEN.label, show=False, id=_OPEN.id),
+    ]
+
+    class Changed(Message):
+        """The control has another value now."""
+
+        def __init__(self, sender: Control) -> None:
+            super().__init__()
+            self.sender = sender
+
+        @property
+        def control(self) -> Control:
+            """The control that changed."""
+            return self.sender
+
+    def pieces(self) -> Sequence[Piece]:
+        """Return what the line shows."""
+        raise NotImplementedError
+
+    def action_act(self) -> None:
+        """Change the value by one step."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the line; the one that takes keys as the cursor."""
+        over = self.tone("cursor") if self.has_focus else None
+        return self.strip(self.pieces(), self.size.width, over)
+
+    def changed(self) -> None:
+        """Draw the new value and tell of it."""
+        self.refresh()
+        self.post_message(self.Changed(self))
+
+    def on_click(self, event: events.Click) -> None:
+        """Act on a click."""
+        event.stop()
+        self.action_act()
+
+    def on_focus(self) -> None:
+        """Draw the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Take the cursor away."""
+        self.refresh()
+
+
+class TickBox(Control):
+    """``[x] words``."""
+
+    def __init__(self, words: str, *, ticked: bool, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.words = words
+        self.ticked = ticked
+
+    def pieces(self) -> Sequence[Piece]:
+        """Return the box and its words."""
+        box: Piece = ("[x] ", "good") if self.ticked else ("[ ] ", "plain")
+        return (box, (self.words, "plain"))
+
+    def action_act(self) -> None:
+        """Tick or untick."""
+        self.ticked = not self.ticked
+        self.changed()
+
+
+class Choice(Control):
+    """One of few words, side by side: ``(x) sha256  ( ) sha1``; left and right choose, too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "step(-1)", "Previous", show=False, id="choice.left"),
+        Binding("right", "step(1)", "Next", show=False, id="choice.right"),
+    ]
+
+    def __init__(
+        self,
+        options: Sequence[str],
+        chosen: int = 0,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's word
+    ) -> None:
+        super().__init__(id=id)
+        self.options = tuple(options)
+        self.chosen = chosen
+
+    @property
+    def value(self) -> str:
+        """The word that is chosen."""
+        return self.options[self.chosen]
+
+    def pieces(self) -> Sequence[Piece]:
+        """Return all words, the chosen one marked."""
+        shown: list[Piece] = []
+        for place, option in enumerate(self.options):
+            here = place == self.chosen
+            tone: Tone = "good" if here else "quiet"
+            shown += [("(x) " if here else "( ) ", tone), (f"{option}   ", tone)]
+        return shown
+
+    def action_act(self) -> None:
+        """Choose the next word, the first after the last."""
+        self._choose((self.chosen + 1) % len(self.options))
+
+    def action_step(self, by: int) -> None:
+        """Choose a neighbour; the ends are ends."""
+        self._choose(max(0, min(len(self.options) - 1, self.chosen + by)))
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the word that was clicked."""
+        event.stop()
+        end = 0
+        for place, option in enumerate(self.options):
+            end += len(option) + 7
+            if event.x < end:
+                self._choose(place)
+                return
+
+    def _choose(self, place: int) -> None:
+        if place != self.chosen:
+            self.chosen = place
+            self.changed()
+
+
+class FoldTitle(Control):
+    """A heading that shows or hides what stands below it, with a summary of that beside it."""
+
+    def __init__(self, title: str, *, opened: bool = False, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.title = title
+        self.opened = opened
+        self.summary = ""
+
+    def summarise(self, summary: str) -> None:
+        """Show another summary."""
+        if summary != self.summary:
+            self.summary = summary
+            self.refresh()
+
+    def pieces(self) -> Sequence[Piece]:
+        """Return sign, title and summary."""
+        sign: Piece = ("▾ " if self.opened else "▸ ", "quiet")
+        return (sign, (self.title, "strong"), (f"  {self.summary}", "quiet"))
+
+    def action_act(self) -> None:
+        """Fold or unfold."""
+        self.opened = not self.opened
+        self.changed()
+
+
+class Note(Painted):
+    """A few words under a field, wrapped; takes no room while it has none."""
+
+    DEFAULT_CSS = "Note { height: auto; width: 1fr; display: none; &.-some { display: block; } }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.text = ""
+        self._tone: Tone = "quiet"
+
+    def show(self, text: str, tone: Tone = "quiet") -> None:
+        """Show other words; none hide the note."""
+        if (text, tone) != (self.text, self._tone):
+            self.text, self._tone = text, tone
+            self.set_class(bool(text), "-some")
+            self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return as many lines as the words need."""
+        return len(self._wrapped(width))
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the words."""
+        lines = self._wrapped(self.size.width)
+        return self.strip(((lines[y], self._tone),) if y < len(lines) else (), self.size.width)
+
+    def _wrapped(self, width: int) -> list[str]:
+        return [
+            line
+            for paragraph in self.text.split("\n")
+            for line in textwrap.wrap(visible(paragraph), max(10, width)) or [""]
+        ]
