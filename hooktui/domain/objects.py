@@ -114,7 +114,7 @@ class NewHook:
     """Answer to creating a hook: the hook, its secret this once, and warnings about it."""
 
     hook: Hook
-    secret: str
+    secret: str = field(repr=False)
     warnings: tuple[str, ...] = ()
 
 
@@ -122,7 +122,7 @@ class NewHook:
 class Secret:
     """One live secret of a hook."""
 
-    secret: str
+    secret: str = field(repr=False)
     created_at: str
     expires_at: str | None
     last_used_at: str | None
@@ -132,7 +132,7 @@ class Secret:
 class Secrets:
     """The secrets of a hook; ``secret`` is the newest."""
 
-    secret: str
+    secret: str = field(repr=False)
     secrets: tuple[Secret, ...]
 
 
@@ -289,7 +289,7 @@ class Token:
     created_at: str
     expires_at: str | None
     last_used_at: str | None
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
