@@ -12,6 +12,7 @@ from textual.screen import Screen
 
 from hooktui.console.base import Changes, HouseScreen
 from hooktui.console.feed import Feed
+from hooktui.console.keys import BY_NAME
 from hooktui.console.link import Link, LinkState
 from hooktui.console.log_buffer import LogBuffer
 from hooktui.console.options import ConsoleOptions
@@ -20,7 +21,7 @@ from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.signs import ASCII, UNICODE
 from hooktui.console.theme import THEMES, default_theme, quiet_colour
 from hooktui.console.widgets.chrome import Severity
-from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.painted import Piece, Pieces, Tone
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
@@ -53,6 +54,7 @@ class HooktuiApp(App[None]):
         link: the way to the server.
         log_buffer: the latest lines of the live log, shared by every widget that shows it.
         account: number of the account that is shown.
+        hook_names: names of the hooks that were seen, for the log.
         catalogue: the event types of the server; the built-in ones until it has answered.
         status: how the server was last time; None until it has answered.
         fault: what went wrong, when the app had to end.
@@ -61,10 +63,10 @@ class HooktuiApp(App[None]):
     CSS_PATH = "console.tcss"
     TITLE = "hooktui"
     COMMANDS: ClassVar[Any] = {_palette}
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as the base class declares it
         (0, "-tiny"), (60, "-narrow"), (100, "-wide"),
     ]  # fmt: skip
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]]] = [(0, "-flat"), (15, "-low")]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-low")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit", priority=True),
         Binding("ctrl+c", "how_to_quit", "Quit", show=False, id="app.how_to_quit"),
@@ -87,6 +89,7 @@ class HooktuiApp(App[None]):
         self.feed = Feed(self)
         self.account = self.options.account
         self.account_name = ""
+        self.hook_names: dict[int, str] = {}
         self.catalogue: Catalogue = ETL
         self.status: Status | None = None
         self.fault: str | None = None
@@ -227,12 +230,23 @@ class HooktuiApp(App[None]):
         right: list[Piece] = []
         if self.status is not None:
             backlog, rates = self.status.backlog, self.status.rates
-            tone = "plain" if backlog.count else "quiet"
+            tone: Tone = "plain" if backlog.count else "quiet"
             right.append((f"{backlog.count:,} waiting", tone))
             if backlog.held:
                 right.append((f"{dot}{backlog.held:,} held", "warn"))
             right.append((f"{dot}{rates.delivered_per_s:.1f}/s ", "quiet"))
         return left, right
+
+    def places(self, here: str) -> Pieces:
+        """Return the screens with their digits, for the right end of headings."""
+        pieces: list[Piece] = []
+        for verb in (BY_NAME["go_hooks"], BY_NAME["go_log"]):
+            at_it = verb.label.lower() == here.lower()
+            pieces += [
+                (f"{verb.key} ", "quiet"),
+                (f"{verb.label}  ", "plain" if at_it else "quiet"),
+            ]
+        return pieces
 
     # -- ways to the screens
 
@@ -250,10 +264,11 @@ class HooktuiApp(App[None]):
             self.push_screen(LiveLogScreen())
 
     def open_form(self, hook: Hook | None) -> None:
-        """Open the form of a new hook (None), or of one that exists."""
-        from hooktui.console.screens.hook_form import HookFormScreen
+        """Open the form of a hook that exists; for a new one (None) the list of types first."""
+        from hooktui.console.screens.form import HookForm
+        from hooktui.console.screens.types import HookTypes
 
-        self.push_screen(HookFormScreen(hook))
+        self.push_screen(HookTypes() if hook is None else HookForm(hook))
 
     def open_hook(self, hook: int) -> None:
         """Open a hook by its id."""

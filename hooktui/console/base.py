@@ -1,7 +1,7 @@
 """What every screen of the console shares: the frame, the verbs, notices, and calls to the server.
 
-A screen names its verbs in ``VERBS`` and does each in a method ``verb_<name>`` (plain, or ``async``:
-then it runs as a worker, so that a slow server never holds up a key). Every key of the table is
+A screen names its verbs in ``VERBS`` and does each in a method ``verb_<name>``, plain or ``async``
+(then it runs as a worker, so that a slow server never holds up a key). Every key of the table is
 bound on every screen; what is not possible answers with the reason instead of silence.
 """
 
@@ -18,7 +18,14 @@ from textual.screen import ModalScreen, Screen
 
 from hooktui.console.keys import BY_NAME, EVERYWHERE, bindings
 from hooktui.console.keys import VERBS as ALL_VERBS
-from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, Severity, StatusLine
+from hooktui.console.widgets.chrome import (
+    Heading,
+    KeyLine,
+    Offer,
+    Severity,
+    StatusLine,
+    TooSmall,
+)
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.roles import allows, why_not
@@ -89,6 +96,7 @@ class HouseScreen(Screen[None]):
         yield from self.compose_body()
         yield StatusLine(id="status")
         yield KeyLine(lambda: list(self.offers()), id="keys")
+        yield TooSmall()
 
     def compose_body(self) -> ComposeResult:
         """Yield the widgets between heading and status line."""
@@ -267,10 +275,17 @@ class HouseScreen(Screen[None]):
             self.set_timer(CHANGES_S, self._hand_over_changes)
 
     def _hand_over_changes(self) -> None:
-        self._changes_due = False
-        changes, self._pending = self._pending, Changes()
-        if changes:
-            self.run_worker(self.changed(changes), name="changes", group="changes", exclusive=False)
+        """Tell `changed` in a worker; what comes meanwhile waits until it is done."""
+
+        async def hand_over() -> None:
+            changes, self._pending = self._pending, Changes()
+            try:
+                await self.changed(changes)
+            finally:
+                self._changes_due = False
+            self._schedule_changes()
+
+        self.run_worker(hand_over(), name="changes", group="changes")
 
 
 class HouseModal(ModalScreen[R]):

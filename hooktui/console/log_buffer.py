@@ -7,7 +7,7 @@ remember numbers, so that a full ring costs them nothing.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 CAPACITY = 10_000
@@ -42,12 +42,13 @@ class LogBuffer:
 
     Attributes:
         end: the number that the next line will get.
-        first: the number of the oldest line that is kept.
+        listeners: called after lines were added.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._lines: deque[LogLine] = deque(maxlen=capacity)
         self.end = 0
+        self.listeners: list[Callable[[], None]] = []
 
     @property
     def first(self) -> int:
@@ -72,3 +73,5 @@ class LogBuffer:
         for line in lines:
             self._lines.append(line)
             self.end += 1
+        for listener in tuple(self.listeners):
+            listener()

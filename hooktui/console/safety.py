@@ -91,6 +91,6 @@ def _append(log: Path, error: BaseException | None) -> Path:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     text = _SECRET.sub("***", f"{stamp} console\n" + "".join(lines))
     handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.write(visible(text, lines=True) + "\n")
     return log

@@ -37,7 +37,7 @@ class Signs:
 
 UNICODE: Final = Signs(
     active="●", disabled="○", failing="!", waiting="◌", delivered="✓", failed="✗", retry="↻",
-    cancelled="−", sending="→", marked="▌", up="▲", down="▼", dot="·", ellipsis="…", rule="─",
+    cancelled="⊘", sending="→", marked="▌", up="▲", down="▼", dot="·", ellipsis="…", rule="─",
     bars=" ▁▂▃▄▅▆▇█", ticked="[x]", unticked="[ ]", partly="[-]",
 )  # fmt: skip
 

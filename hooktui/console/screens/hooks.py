@@ -2,33 +2,107 @@
 
 from __future__ import annotations
 
+import asyncio
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, cast
+
 from textual.app import ComposeResult
 
-from hooktui.console.base import Changes, HouseScreen
-from hooktui.console.widgets.columns import Column
+from hooktui.console.base import Changes
+from hooktui.console.hook_verbs import HookVerbs
+from hooktui.console.hook_words import columns, failing
+from hooktui.console.times import counted
+from hooktui.console.widgets.live_log import LiveLog
+from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.objects import Hook, Page
 
+if TYPE_CHECKING:
+    from hooktui.console.widgets.filter_bar import FilterBar
 
-class HooksScreen(HouseScreen):
+BUSY_S = 1.0
+"""While deliveries run, the numbers of the hooks are read again this often, not for each one."""
+
+TIMES_S = 15.0
+"""Between two looks whether "4m" has become "5m"."""
+
+PANE, SMALLEST_PANE = 9, 4
+"""Lines of the log pane, its caption among them."""
+
+_SELECTION_VERBS = ("edit", "delete", "activate", "ping", "secret", "open", "mark")
+
+_EMPTY: tuple[Pieces, ...] = (
+    (("  No hooks yet.", "strong"),),
+    (),
+    (("  A hook gets a signed POST for each event that it asks for: jobs, clusters,", "quiet"),),
+    (("  or whatever your product sends. What fails is tried again.", "quiet"),),
+    (),
+    (("  n", "accent"), ("  makes the first one", "plain")),
+    (("  ?", "accent"), ("  shows every key", "plain")),
+    (),
+    (("  To look around first: quit with q and run `hooktui demo`.", "quiet"),),
+)
+
+
+class HooksScreen(HookVerbs):
     """All hooks of the account."""
 
     PLACE = "Hooks"
-    VERBS = ("open", "new", "edit", "ping")
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "open", "new", "edit", "ping", "activate", "secret", "delete", "filter", "log_pane",
+        "mark", "mark_all", "undo", "zoom", "larger", "smaller", "follow", "sort", "order",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    HooksScreen LiveLog { height: 9; }
+    HooksScreen.-zoomed LiveLog { height: 1fr; }
+    HooksScreen.-zoomed WindowedList { display: none; }
+    HooksScreen.-without-log LiveLog { display: none; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._words = ""
+        self._pane = PANE
+        self._reloaded_at = 0.0
 
     def compose_body(self) -> ComposeResult:
-        """The list."""
+        """The list above, the log below."""
+        house = self.house
         yield WindowedList(
-            [
-                Column[Hook](
-                    name="id", title="id", cell=lambda h: str(h.id), width=5, align="right"
-                ),
-                Column[Hook](name="name", title="name", cell=lambda h: h.name, width=12, grow=1),
-            ],
+            columns(house.signs, house.clock, lambda: house.catalogue),
             self,
             lambda hook: hook.id,
+            empty=_EMPTY,
+            sort="id",
+            signs=house.signs,
             id="hooks",
         )
+        yield LiveLog(
+            house.log_buffer, house.clock, house.hook_names, house.signs, caption=True, id="log"
+        )
+
+    def on_mount(self) -> None:
+        """Load the list; the first paint does not wait for it."""
+        super().on_mount()
+        self.set_interval(TIMES_S, self.listing.refresh_times)
+        self.run_worker(self.listing.load(), name="load")
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while another screen was in front."""
+        super().on_screen_resume()
+        self.log_pane.catch_up()
+
+    @property
+    def listing(self) -> WindowedList[Hook]:
+        """The list of hooks."""
+        return cast("WindowedList[Hook]", self.query_one("#hooks", WindowedList))
+
+    @property
+    def log_pane(self) -> LiveLog:
+        """The live log."""
+        return self.query_one("#log", LiveLog)
+
+    # -- rows
 
     async def page(
         self,
@@ -42,19 +116,204 @@ class HooksScreen(HouseScreen):
         """Return a page of hooks."""
         from hooktui.client import calls
 
-        return await self.ask(
+        page = await self.ask(
             calls.list_hooks(
-                self.house.account, cursor=cursor, limit=limit, from_end=from_end, sort=sort,
+                self.house.account,
+                q=self._words.strip() or None,
+                cursor=cursor,
+                limit=limit,
+                from_end=from_end,
+                sort=sort,
                 order="desc" if descending else None,
             )
-        )  # fmt: skip
-
-    def on_mount(self) -> None:
-        super().on_mount()
-        self.run_worker(self.query_one(WindowedList).load())
+        )
+        self.house.hook_names.update({hook.id: hook.name for hook in page.data})
+        return page
 
     async def changed(self, changes: Changes) -> None:
-        await self.query_one(WindowedList).reload()
+        """Show what changed; the numbers of busy hooks not more than once a second."""
+        if not (changes.hooks or changes.everything):
+            await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
+        self._reloaded_at = monotonic()
+        await self.listing.reload()
+
+    def on_windowed_list_moved(self) -> None:
+        """Draw what depends on the row under the cursor, and the counts."""
+        self.refresh_frame()
+
+    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
+        """Say why there are no rows."""
+        self.show_error(message.error)
+
+    def on_windowed_list_marks_changed(self) -> None:
+        """Narrow the log to the marked hooks."""
+        self._narrow_log()
+        self.refresh_frame()
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Return how many hooks there are, and how many of them fail."""
+        listing = self.listing
+        left: list[Piece] = [(f" {self.PLACE}", "strong")]
+        dot = f" {self.house.signs.dot} "
+        if listing.loaded:
+            about = "about " if listing.window.estimated else ""
+            left.append((f"  {about}{counted(listing.window.total, 'hook')}", "plain"))
+            broken = sum(failing(hook) for hook in listing.window.rows())
+            off = sum(not hook.active for hook in listing.window.rows())
+            if broken:
+                left.append((f"{dot}{broken} failing", "bad"))
+            if off:
+                left.append((f"{dot}{off} disabled", "quiet"))
+        if self._words:
+            left.append((f"{dot}filter: {self._words}", "accent"))
+        if listing.marks:
+            left.append((f"{dot}{len(listing.marks)} marked", "accent"))
+        return left, self.house.places(self.PLACE)
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: nothing is under the cursor, nothing to undo."""
+        reason = super().why_not(name)
+        if reason is not None or not self.is_mounted:
+            return reason
+        if name == "open" and self.log_pane.has_focus:
+            return None
+        if name in _SELECTION_VERBS and not self.listing.selected:
+            return "there is no hook under the cursor; n makes one"
+        if name in ("edit", "secret", "open") and len(self.listing.marks) > 1:
+            return f"this works on one hook, and {len(self.listing.marks)} are marked; Esc unmarks"
+        if name == "undo" and not self.can_undo:
+            return "there is nothing to undo; u turns round the last activate or deactivate"
+        if name in ("larger", "smaller", "zoom") and self.has_class("-without-log"):
+            return "the log pane is hidden; l shows it"
+        return None
+
+    def selected_hooks(self) -> list[Hook]:
+        """The hooks that a verb acts on."""
+        return self.listing.selected
+
+    def verb_open(self) -> None:
+        """Open what is under the cursor, wherever the keys go."""
+        if self.log_pane.has_focus:
+            self.log_pane.action_open()
+        else:
+            self.listing.action_open()
+
+    def on_windowed_list_opened(self) -> None:
+        """Open the hook that was chosen."""
+        reason = self.why_not("open")
+        row = self.listing.cursor_row
+        if reason is not None:
+            self.notice(reason, "warn")
+        elif row is not None:
+            self.house.open_hook(row.id)
+
+    def on_live_log_opened(self, message: LiveLog.Opened) -> None:
+        """Open the delivery of a log line."""
+        self.house.open_delivery(message.delivery)
 
     def verb_new(self) -> None:
+        """Make a hook."""
         self.house.open_form(None)
+
+    def verb_mark(self) -> None:
+        """Mark the row under the cursor."""
+        self.listing.toggle_mark()
+
+    def verb_mark_all(self) -> None:
+        """Mark every row that is loaded."""
+        self.notice(f"{counted(self.listing.mark_all(), 'hook')} marked; Esc unmarks")
+
+    def verb_back(self) -> None:
+        """Undo one narrowing after the other: marks, filter; there is nothing behind home."""
+        if self.listing.clear_marks():
+            return
+        if self._words:
+            self._set_words("")
+        elif self.has_class("-zoomed"):
+            self.verb_zoom()
+        else:
+            self.listing.focus()
+
+    def verb_sort(self) -> None:
+        """Sort by the next column that can be sorted."""
+        self._sort(self.listing.next_sort(), descending=False)
+
+    def verb_order(self) -> None:
+        """Turn the order round."""
+        window = self.listing.window
+        self._sort(window.sort, descending=not window.descending)
+
+    def _sort(self, sort: str | None, *, descending: bool) -> None:
+        listing = self.listing
+        self.run_worker(listing.sort_by(sort, descending=descending), group="sort", exclusive=True)
+        title = next((c.title for c in listing.columns if c.sort == sort), "id")
+        self.notice(f"sorted by {title}, {'largest' if descending else 'smallest'} first")
+
+    # -- the filter
+
+    def verb_filter(self) -> None:
+        """Let the admin type words; the list narrows while typing."""
+        # Here, not above: the first paint needs no input.
+        from hooktui.console.widgets.filter_bar import FilterBar
+
+        bar = FilterBar(self._words, "words in name, URL or events; Enter keeps, Esc clears")
+        self.mount(bar, before="#status")
+        bar.focus()
+
+    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
+        """Narrow the list."""
+        self._set_words(message.text)
+
+    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+        """Go back to the list."""
+        self.query("FilterBar").remove()
+        self.listing.focus()
+        if not message.kept:
+            self._set_words("")
+
+    def _set_words(self, words: str) -> None:
+        if words != self._words:
+            self._words = words
+            self.run_worker(self.listing.load(), group="filter", exclusive=True)
+            self.refresh_frame()
+
+    # -- the log pane
+
+    def _narrow_log(self) -> None:
+        marked = frozenset(hook.id for hook in self.listing.marks.values())
+        self.log_pane.show_only(self.log_pane.filter, marked or None)
+
+    def verb_follow(self) -> None:
+        """Follow the log, or stand still."""
+        self.log_pane.follow(not self.log_pane.following)
+
+    def verb_log_pane(self) -> None:
+        """Show or hide the log."""
+        self.remove_class("-zoomed")
+        hidden = not self.has_class("-without-log")
+        if hidden and self.log_pane.has_focus:
+            self.listing.focus()
+        self.set_class(hidden, "-without-log")
+
+    def verb_zoom(self) -> None:
+        """Give the log the whole screen, or back."""
+        self.toggle_class("-zoomed")
+        zoomed = self.has_class("-zoomed")
+        self.log_pane.styles.height = None if zoomed else self._pane
+        (self.log_pane if zoomed else self.listing).focus()
+
+    def verb_larger(self) -> None:
+        """Make the log larger."""
+        self._resize_pane(2)
+
+    def verb_smaller(self) -> None:
+        """Make the log smaller."""
+        self._resize_pane(-2)
+
+    def _resize_pane(self, by: int) -> None:
+        most = max(self.size.height - 8, SMALLEST_PANE)
+        self._pane = max(SMALLEST_PANE, min(self._pane + by, most))
+        self.remove_class("-zoomed")
+        self.log_pane.styles.height = self._pane

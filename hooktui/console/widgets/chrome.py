@@ -21,7 +21,7 @@ class OneLine(Painted):
 
     DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._left: tuple[Piece, ...] = ()
         self._right: tuple[Piece, ...] = ()
@@ -56,7 +56,7 @@ class StatusLine(OneLine):
     StatusLine { background: $panel; height: auto; min-height: 1; max-height: 3; }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._notice: list[Pieces] = []
 
@@ -113,7 +113,7 @@ class KeyLine(Painted):
 
         name: str
 
-    def __init__(self, offers: Callable[[], Sequence[Offer]], *, id: str | None = None) -> None:
+    def __init__(self, offers: Callable[[], Sequence[Offer]], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._offers = offers
         self._spans: list[tuple[int, int, str]] = []
@@ -148,3 +148,17 @@ class KeyLine(Painted):
             if start <= event.x < end:
                 self.post_message(self.Chosen(name))
                 return
+
+
+class TooSmall(Painted):
+    """Says what the console needs; shown instead of everything else in a tiny terminal."""
+
+    DEFAULT_CSS = "TooSmall { width: 1fr; height: 1fr; }"
+
+    def render_line(self, y: int) -> Strip:
+        """Draw two lines in the middle."""
+        width, height = self.app.size
+        texts = (f"this terminal is {width}x{height}", "hooktui needs 60x15")
+        at = y - height // 2 + 1
+        line = texts[at].center(width) if 0 <= at < len(texts) else ""
+        return self.strip(((line, "plain"),), width)

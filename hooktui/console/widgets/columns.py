@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.painted import Pieces
 
 T = TypeVar("T")
 
@@ -83,8 +83,3 @@ def pieces_of(cell: str | Pieces) -> Pieces:
 
 def _needed(columns: Sequence[Column[T]]) -> int:
     return sum(column.width for column in columns) + GAP * (len(columns) - 1)
-
-
-def blank(width: int) -> Piece:
-    """Return empty cells."""
-    return (" " * width, "plain")

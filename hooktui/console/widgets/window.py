@@ -13,7 +13,6 @@ from typing import Generic, Protocol, TypeVar
 from hooktui.domain.objects import Page
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 PAGE = 100
 """Rows fetched at once: more than the tallest terminal shows."""
@@ -21,7 +20,7 @@ PAGE = 100
 MOST_PAGES = 5
 
 
-class PageSource(Protocol[T_co]):
+class PageSource(Protocol[T]):
     """Where rows come from: one page of a list, by cursor."""
 
     async def page(
@@ -32,7 +31,7 @@ class PageSource(Protocol[T_co]):
         from_end: bool,
         sort: str | None,
         descending: bool,
-    ) -> Page[T_co]:
+    ) -> Page[T]:
         """Return the page at a cursor; None: the first one, or the last with ``from_end``.
 
         Raises:

@@ -1,0 +1,84 @@
+"""The palette (ctrl+p): screens, verbs of this place, hooks and themes, found by a few letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from hooktui.console.keys import BY_NAME
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.text import visible
+
+if TYPE_CHECKING:
+    from hooktui.console.app import HooktuiApp
+
+HOOKS_FOUND = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One thing to choose: what is searched, what it does, and an explanation."""
+
+    text: str
+    run: Callable[[], object]
+    help: str
+
+
+class HouseCommands(Provider):
+    """Finds verbs, themes and, on the server, hooks."""
+
+    @property
+    def _house(self) -> HooktuiApp:
+        return cast("HooktuiApp", self.app)
+
+    async def discover(self) -> Hits:
+        """Show the verbs of this place before anything is typed."""
+        for entry in self._verbs():
+            yield DiscoveryHit(entry.text, entry.run, help=entry.help)
+
+    async def search(self, query: str) -> Hits:
+        """Find what fits; hooks are asked from the server, whatever their number."""
+        matcher = self.matcher(query)
+        for entry in (*self._verbs(), *self._themes()):
+            score = matcher.match(entry.text)
+            if score > 0:
+                yield Hit(score, matcher.highlight(entry.text), entry.run, help=entry.help)
+        for entry in await self._hooks(query):
+            # Content, not str: a hook's name is somebody's text, never markup.
+            yield Hit(0.5, Content(entry.text), entry.run, entry.text, help=entry.help)
+
+    def _verbs(self) -> Iterator[_Entry]:
+        front = self._house.front()
+        if front is None:
+            return
+        for name in front.verbs_here():
+            verb = BY_NAME[name]
+            if name != "palette" and front.why_not(name) is None:
+                text = f"{verb.help}  {verb.key}"
+                yield _Entry(text, partial(front.run_verb, name), front.PLACE)
+
+    def _themes(self) -> Iterator[_Entry]:
+        for name in sorted(self._house.available_themes):
+            yield _Entry(f"Theme {name}", partial(setattr, self._house, "theme", name), "Colours")
+
+    async def _hooks(self, query: str) -> list[_Entry]:
+        from hooktui.client import calls
+
+        call = calls.list_hooks(self._house.account, q=query, limit=HOOKS_FOUND)
+        try:
+            page = await self._house.ask(call)
+        except HooktuiError:
+            return []  # the status line tells of a lost server; the rest of the palette works
+        return [
+            _Entry(
+                visible(f"Hook {hook.id} {hook.name}", limit=60),
+                partial(self._house.open_hook, hook.id),
+                visible(hook.url, limit=80).replace("[", "("),
+            )
+            for hook in page.data
+        ]

@@ -1,0 +1,57 @@
+"""The line where a filter is typed: it narrows what is shown while one types.
+
+Enter keeps the filter and gives the keys back to the list; Esc takes it away.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import BindingType
+from textual.message import Message
+from textual.widgets import Input
+
+from hooktui.console.keys import bindings
+
+
+class FilterBar(Input):
+    """An input that says on every change what is typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
+    DEFAULT_CSS = "FilterBar { dock: bottom; }"
+
+    class Typed(Message):
+        """The text is another one."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the latest text counts."""
+            return isinstance(message, FilterBar.Typed)
+
+    class Left(Message):
+        """The keys go back to the list; ``kept`` tells whether the filter stays."""
+
+        def __init__(self, *, kept: bool) -> None:
+            super().__init__()
+            self.kept = kept
+
+    def __init__(self, text: str, hint: str) -> None:
+        super().__init__(text, placeholder=hint, compact=True)
+        self.cursor_blink = False
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Pass on what is typed."""
+        event.stop()
+        self.post_message(self.Typed(event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the filter."""
+        event.stop()
+        self.post_message(self.Left(kept=True))
+
+    def action_verb(self, name: str) -> None:
+        """Take the filter away (Esc is the only verb here)."""
+        self.post_message(self.Left(kept=False))

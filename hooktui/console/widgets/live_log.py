@@ -1,0 +1,420 @@
+"""The live log: what is delivered, as it happens. Draws a ring buffer line by line.
+
+Lines are put into the buffer by whoever follows the feed; a burst of any size makes one repaint, at
+most four a second, and only while the log is seen. Not following *is* paused: the picture stands
+still, and a chip counts what is new.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import ClassVar, Final
+
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.strip import Strip
+
+from hooktui.console.keys import move_bindings
+from hooktui.console.log_buffer import LogBuffer, LogLine
+from hooktui.console.signs import Signs
+from hooktui.console.times import clock_time, size, took
+from hooktui.console.widgets.columns import Column, Placed, place
+from hooktui.console.widgets.painted import Piece, Pieces, Tone
+from hooktui.console.widgets.table import MARGIN, Table
+from hooktui.domain.deliveries import ErrorClass, Outcome, Status
+from hooktui.domain.filters import Filter, Subject
+
+REPAINT_S: Final = 0.25
+"""Between two repaints while following; a slow line gets no more than it can take."""
+
+CHIP_S: Final = 1.0
+"""Between two counts of new lines while paused."""
+
+
+class LiveLog(Table, inherit_bindings=False):
+    """The lines of a buffer, the newest at the bottom.
+
+    Args:
+        buffer: where the lines are.
+        clock: returns "now" in milliseconds, for filters like ``since:10m``.
+        names: names of hooks by id; may grow later.
+        signs: what is drawn for states.
+        caption: whether line 0 names the log (for a pane) or the columns (for a screen).
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
+
+    class FromLog(Message):
+        """A message of a log."""
+
+        def __init__(self, log: LiveLog) -> None:
+            super().__init__()
+            self.log_widget = log
+
+        @property
+        def control(self) -> LiveLog:
+            """The log that sent it."""
+            return self.log_widget
+
+    class Opened(FromLog):
+        """Enter, or a double click, on a line; ``delivery`` is its delivery's id."""
+
+        def __init__(self, log: LiveLog, delivery: str) -> None:
+            super().__init__(log)
+            self.delivery = delivery
+
+    class StateChanged(FromLog):
+        """Following began or ended, or other lines are shown, or more are new."""
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the latest state counts."""
+            return isinstance(message, LiveLog.StateChanged)
+
+    def __init__(
+        self,
+        buffer: LogBuffer,
+        clock: Callable[[], int],
+        names: Mapping[int, str],
+        signs: Signs,
+        *,
+        caption: bool = False,
+        id: str | None = None,  # noqa: A002 - as in every widget
+    ) -> None:
+        super().__init__(id=id)
+        self.buffer = buffer
+        self.following = True
+        self.filter: Filter | None = None
+        self.hooks: frozenset[int] | None = None
+        self.new = 0
+        self.signs = signs
+        self._clock = clock
+        self._names = names
+        self._caption = caption
+        self._shown: deque[int] = deque()
+        self._read_to = 0
+        self._cursor: int | None = None
+        self._due = False
+        self._drawn_at = 0.0
+        self._placed: list[Placed[LogLine]] = []
+        self._columns = _columns(names, signs)
+
+    # -- what others ask and tell
+
+    @property
+    def cursor_line(self) -> LogLine | None:
+        """The line under the cursor; while following, the newest one."""
+        number = self._cursor if self._cursor is not None else self._newest
+        if number is None or number < self.buffer.first:
+            return None
+        return self.buffer[number]
+
+    def follow(self, following: bool) -> None:
+        """Follow the newest lines, or stand still."""
+        if following == self.following:
+            return
+        self.following = following
+        self._cursor = None if following else self._newest
+        self.new = 0
+        self.catch_up()
+        self.refresh()
+        self.post_message(self.StateChanged(self))
+
+    def show_only(self, wanted: Filter | None = None, hooks: frozenset[int] | None = None) -> None:
+        """Show lines that fit a filter and belong to some hooks; None: all of them."""
+        if (wanted, hooks) == (self.filter, self.hooks):
+            return
+        self.filter, self.hooks = wanted, hooks
+        self._shown.clear()
+        self._read_to = self.buffer.first
+        self._read()
+        self._cursor = None if self.following else self._newest
+        self.new = 0
+        self._resize()
+        self.scroll_top(self._last_top)
+        self.refresh()
+        self.post_message(self.StateChanged(self))
+
+    def catch_up(self) -> None:
+        """Draw what has come since; called when the log is seen again."""
+        self._due = False
+        if not self.is_attached or not self._seen:
+            return
+        self._drawn_at = monotonic()
+        if self.following:
+            if self._read() or self.top != self._last_top:
+                self._resize()
+                self.scroll_top(self._last_top)
+                self.refresh()
+            return
+        added = self._read()
+        if added:
+            self.new += added
+            self._resize()
+            self.refresh(Region(0, 0, self.size.width, 1))
+            self.post_message(self.StateChanged(self))
+
+    def state(self) -> Pieces:
+        """Return whether it follows, what is new, and what it is narrowed to."""
+        pieces: list[Piece] = []
+        if self.following:
+            pieces.append(("following", "quiet"))
+        else:
+            pieces.append(("paused", "warn"))
+            chip = f" {self.signs.dot} {self.new:,} new, f follows" if self.new else ""
+            pieces.append((chip, "accent"))
+        if self.hooks is not None:
+            hooks = ", ".join(str(hook) for hook in sorted(self.hooks)[:5])
+            more = ", …" if len(self.hooks) > 5 else ""
+            pieces.append((f" {self.signs.dot} hook {hooks}{more}", "accent"))
+        if self.filter is not None:
+            pieces.append((f" {self.signs.dot} filter: {self.filter}", "accent"))
+        return pieces
+
+    # -- the buffer
+
+    def on_mount(self) -> None:
+        """Hear of new lines."""
+        self.buffer.listeners.append(self._grown)
+        self._read()
+
+    def on_unmount(self) -> None:
+        """Hear of nothing any more."""
+        self.buffer.listeners.remove(self._grown)
+
+    def on_show(self) -> None:
+        """Catch up with what came while it was hidden."""
+        self.catch_up()
+
+    def _grown(self) -> None:
+        """Repaint soon; many calls make one repaint, and none while nobody looks."""
+        if self._due or not self._seen:
+            return
+        self._due = True
+        pause = REPAINT_S if self.following else CHIP_S
+        self.set_timer(max(self._drawn_at + pause - monotonic(), 0.01), self.catch_up)
+
+    @property
+    def _seen(self) -> bool:
+        return self.is_attached and self.display and self.size.height > 0 and self.screen.is_current
+
+    def _read(self) -> int:
+        """Take in the lines since the last time; return how many of them are shown."""
+        fitting = [number for number, line in self.buffer.since(self._read_to) if self._fits(line)]
+        self._read_to = self.buffer.end
+        self._shown.extend(fitting)
+        gone = 0
+        while self._shown and self._shown[0] < self.buffer.first:
+            self._shown.popleft()
+            gone += 1
+        if gone and not self.following:
+            # The ring is full: the same lines stay where they are on the screen.
+            self.scroll_top(self.top - gone)
+        if self._cursor is not None and self._cursor < self.buffer.first:
+            self._cursor = self._shown[0] if self._shown else None
+        return len(fitting)
+
+    def _fits(self, line: LogLine) -> bool:
+        if line.note:
+            return True
+        if self.hooks is not None and line.hook not in self.hooks:
+            return False
+        return self.filter is None or self.filter.matches(
+            _subject(line, self._names), self._clock()
+        )
+
+    @property
+    def _newest(self) -> int | None:
+        return self._shown[-1] if self._shown else None
+
+    @property
+    def _last_top(self) -> int:
+        return max(len(self._shown) - self.rows_high, 0)
+
+    # -- moving
+
+    def action_move(self, name: str) -> None:
+        """Move the cursor; the first move stops following, so that the line stays under it."""
+        if not self._shown:
+            return
+        if self.following:
+            self.follow(False)
+        at = self._position()
+        high = self.rows_high
+        to = {
+            "up": at - 1, "down": at + 1, "page_up": at - high, "page_down": at + high,
+            "first": 0, "last": len(self._shown) - 1,
+        }[name]  # fmt: skip
+        self._go_to(to)
+
+    def action_open(self) -> None:
+        """Open the delivery of the line under the cursor."""
+        line = self.cursor_line
+        if line is not None and line.delivery:
+            self.post_message(self.Opened(self, line.delivery))
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on a line; a double click opens it."""
+        position = self.top + event.y - 1
+        if event.y == 0 or position >= len(self._shown):
+            return
+        self.follow(False)
+        self._go_to(position)
+        if event.chain == 2:
+            self.action_open()
+
+    def on_mouse_scroll_up(self) -> None:
+        """Scrolling back stops following."""
+        if self._shown:
+            self.follow(False)
+
+    def _position(self) -> int:
+        """Return where the cursor is among the lines that are shown."""
+        if self._cursor is None:
+            return len(self._shown) - 1
+        low, high = 0, len(self._shown)
+        while low < high:  # numbers are in order, so the half that matters is known
+            middle = (low + high) // 2
+            if self._shown[middle] < self._cursor:
+                low = middle + 1
+            else:
+                high = middle
+        return min(low, len(self._shown) - 1)
+
+    def _go_to(self, position: int) -> None:
+        old = self._position()
+        position = max(0, min(position, len(self._shown) - 1))
+        self._cursor = self._shown[position]
+        before = self.top
+        if position < before:
+            self.scroll_top(position)
+        elif position >= before + self.rows_high:
+            self.scroll_top(position - self.rows_high + 1)
+        if self.top == before:
+            self.refresh_row(old)
+            self.refresh_row(position)
+
+    # -- drawing
+
+    def on_resize(self) -> None:
+        """Place the columns anew."""
+        self._placed = place(self._columns, self.line_width - MARGIN - 1)
+        self._resize()
+        if self.following:
+            self.scroll_top(self._last_top)
+
+    def on_focus(self) -> None:
+        """Show the cursor as the place where keys go."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Show the cursor as resting."""
+        self.refresh()
+
+    def _resize(self) -> None:
+        wanted = Size(self.line_width, len(self._shown) + 1)
+        if wanted != self.virtual_size:
+            self.virtual_size = wanted
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the caption or the titles (line 0), or a line of the log."""
+        if y == 0:
+            return self._caption_line() if self._caption else self.draw_heading(self._placed)
+        position = self.top + y - 1
+        if position >= len(self._shown):
+            return self.strip(self._empty(y), self.line_width)
+        number = self._shown[position]
+        if number < self.buffer.first:
+            return self.strip((), self.line_width)
+        line = self.buffer[number]
+        at_cursor = not self.following and number == self._cursor
+        over = self.cursor_style() if at_cursor else None
+        if line.note:
+            return self.strip(
+                ((f"  {self.signs.rule} {line.note}", "warn"),), self.line_width, over
+            )
+        return self.draw_row(self._placed, line, over=over)
+
+    def _caption_line(self) -> Strip:
+        name: Tone = "strong" if self.has_focus else "plain"
+        rule = self.signs.rule
+        left: list[Piece] = [(f"{rule} ", "quiet"), ("Live log", name), ("  ", "plain")]
+        left += self.state()
+        left.append((f" {rule * self.line_width}", "quiet"))
+        strip = self.segments(left)
+        return Strip(strip).crop(0, self.line_width)
+
+    def _empty(self, y: int) -> Pieces:
+        if self._shown or y != 1:
+            return ()
+        if self.filter is not None or self.hooks is not None:
+            return (("  nothing fits yet", "quiet"),)
+        return (("  quiet so far: every attempt of a delivery shows here as it happens", "quiet"),)
+
+
+def _columns(names: Mapping[int, str], signs: Signs) -> tuple[Column[LogLine], ...]:
+    def hook(line: LogLine) -> Pieces:
+        return ((f"{line.hook} ", "quiet"), (names.get(line.hook, ""), "plain"))
+
+    def event(line: LogLine) -> Pieces:
+        trigger = "" if line.trigger in ("event", "ping", "") else f" ({line.trigger})"
+        return ((line.event_type, "plain"), (trigger, "quiet"))
+
+    def attempt(line: LogLine) -> Pieces:
+        return ((f"#{line.attempt}", "quiet" if line.attempt == 1 else "warn"),)
+
+    return (
+        Column(name="time", title="time", cell=lambda e: ((clock_time(e.at_ms), "quiet"),), width=8,
+               priority=0),
+        Column(name="result", title="result", cell=lambda e: result_pieces(e, signs), width=12,
+               grow=1, most=18, priority=0),
+        Column(name="hook", title="hook", cell=hook, width=10, grow=3, most=26, priority=1),
+        Column(name="event", title="event", cell=event, width=17, grow=2, most=26, priority=1),
+        Column(name="try", title="try", cell=attempt, width=3, align="right", priority=3),
+        Column(name="took", title="took", cell=lambda e: took(e.duration_ms), width=6,
+               align="right", priority=2),
+        Column(name="size", title="size", cell=lambda e: ((size(e.size), "quiet"),), width=6,
+               align="right", priority=5),
+        Column(name="detail", title="why", cell=lambda e: ((e.detail, "quiet"),), width=12, grow=6,
+               priority=6),
+    )  # fmt: skip
+
+
+def result_pieces(line: LogLine, signs: Signs) -> Pieces:
+    """Return how an attempt ended: sign, code or error, and whether it will be tried again."""
+    if line.outcome == Outcome.DELIVERED:
+        return ((f"{signs.delivered} ", "good"), (line.result, "good"))
+    if line.outcome == Outcome.INTERRUPTED:
+        return ((f"{signs.retry} interrupted", "warn"),)
+    if line.status in (Status.PENDING, Status.SENDING):
+        return ((f"{signs.retry} {line.result}", "warn"),)
+    return ((f"{signs.failed} {line.result}", "bad"),)
+
+
+def _subject(line: LogLine, names: Mapping[int, str]) -> Subject:
+    """Return a line as filters see it."""
+    code = int(line.result) if line.result.isdigit() else None
+    error: str | None = None
+    if line.outcome != Outcome.DELIVERED:
+        error = ErrorClass.STATUS if code is not None else line.result
+    return Subject(
+        at_ms=line.at_ms,
+        status=line.status,
+        outcome=line.outcome,
+        hook=line.hook,
+        event_type=line.event_type,
+        code=code,
+        took_ms=line.duration_ms,
+        error=error,
+        trigger=line.trigger,
+        words=lambda: " ".join(_words(line, names)),
+    )
+
+
+def _words(line: LogLine, names: Mapping[int, str]) -> Iterator[str]:
+    yield from (line.delivery, line.event, line.event_type, line.status, line.result, line.detail)
+    yield str(line.hook)
+    yield names.get(line.hook, "")

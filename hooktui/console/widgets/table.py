@@ -1,0 +1,114 @@
+"""Rows drawn in columns: what the list and the live log have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from hooktui.console.signs import UNICODE, Signs
+from hooktui.console.widgets.columns import GAP, Column, Placed, pieces_of
+from hooktui.console.widgets.painted import Painted, Pieces, fit
+
+T = TypeVar("T")
+
+MARGIN: Final = 2
+"""Cells before the first column: the mark, and a space."""
+
+
+class Table(Painted, ScrollView, inherit_bindings=False):
+    """A scrolled widget whose line 0 is a heading and whose other lines are rows."""
+
+    can_focus = True
+    ALLOW_SELECT = False
+    DEFAULT_CSS = """
+    Table {
+        height: 1fr; width: 1fr;
+        overflow-x: hidden; overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        background: $background;
+    }
+    """
+
+    signs: Signs = UNICODE
+
+    @property
+    def top(self) -> int:
+        """The position of the first row that is seen."""
+        return round(self.scroll_offset.y)
+
+    @property
+    def rows_high(self) -> int:
+        """Rows that are seen at once, below the heading."""
+        return max(self.size.height - 1, 1)
+
+    @property
+    def line_width(self) -> int:
+        """Cells of a line, without the scrollbar."""
+        return self.scrollable_content_region.width
+
+    def scroll_top(self, position: int) -> None:
+        """Show the rows from a position on."""
+        self.scroll_to(y=max(position, 0), animate=False, force=True)
+
+    def refresh_row(self, position: int) -> None:
+        """Repaint one row, if it is seen."""
+        y = position - self.top + 1
+        if 0 < y < self.size.height:
+            self.refresh(Region(0, y, self.size.width, 1))
+
+    def cursor_style(self) -> Style:
+        """Return how the line of the cursor looks: other where keys do not go."""
+        return self.tone("cursor" if self.has_focus else "blurred")
+
+    def draw_heading(
+        self, placed: Sequence[Placed[T]], sort: str | None = None, *, descending: bool = False
+    ) -> Strip:
+        """Return the titles of the columns, with the sign of the sort."""
+        segments = self.segments(((" " * MARGIN, "plain"),))
+        for number, one in enumerate(placed):
+            title = one.column.title
+            if one.column.sort is not None and one.column.sort == sort:
+                title += self.signs.down if descending else self.signs.up
+            segments += self._cell(one, ((title, "quiet"),), None)
+            if number < len(placed) - 1:
+                segments += self.segments(((" " * GAP, "plain"),))
+        return self._whole(segments, None)
+
+    def draw_row(
+        self, placed: Sequence[Placed[T]], row: T, *, over: Style | None, marked: bool = False
+    ) -> Strip:
+        """Return a row; ``over`` is the style of the cursor's line."""
+        mark: Pieces = ((self.signs.marked if marked else " ", "accent"), (" ", "plain"))
+        segments = self.segments(mark, over)
+        for number, one in enumerate(placed):
+            segments += self._cell(one, pieces_of(one.column.cell(row)), over)
+            if number < len(placed) - 1:
+                segments += self.segments(((" " * GAP, "plain"),), over)
+        return self._whole(segments, over)
+
+    def _cell(self, placed: Placed[T], pieces: Pieces, over: Style | None) -> list[Segment]:
+        segments = fit(self.segments(pieces, over), placed.width, self.signs.ellipsis)
+        room = placed.width - sum(segment.cell_length for segment in segments)
+        padding = self.segments(((" " * room, "plain"),), over) if room > 0 else []
+        return padding + segments if placed.column.align == "right" else segments + padding
+
+    def _whole(self, segments: list[Segment], over: Style | None) -> Strip:
+        width, base = self.line_width, self.tone("plain")
+        strip = Strip(Segment.simplify(fit(segments, width)))
+        return strip.adjust_cell_length(width, base if over is None else base + over)
+
+
+def column_at(placed: Sequence[Placed[T]], x: int) -> Column[T] | None:
+    """Return the column at a cell of a line, if there is one."""
+    start = MARGIN
+    for one in placed:
+        if start <= x < start + one.width:
+            return one.column
+        start += one.width + GAP
+    return None
