@@ -62,7 +62,7 @@ class Call(Generic[T]):
 class CreatedHook(Hook):
     """A new hook with its secret, which is given this once, and warnings about it."""
 
-    secret: str
+    secret: str = field(repr=False)
     warnings: tuple[str, ...] = ()
 
 
@@ -113,7 +113,9 @@ def _send(
 # Hooks
 
 
-def list_hooks(account: int, *, q: str | None = None, **window: Unpack[Window]) -> Call[Page[Hook]]:
+def list_hooks(
+    account: int | None, *, q: str | None = None, **window: Unpack[Window]
+) -> Call[Page[Hook]]:
     """List hooks; ``q`` is a filter."""
     return _get(Page[Hook], "hooks", account=account, q=q, **window)
 
@@ -123,7 +125,7 @@ def get_hook(hook: int, *, account: int | None = None) -> Call[Hook]:
     return _get(Hook, "hooks", hook, account=account)
 
 
-def create_hook(account: int, fields: Mapping[str, object]) -> Call[CreatedHook]:
+def create_hook(account: int | None, fields: Mapping[str, object]) -> Call[CreatedHook]:
     """Make a hook from the writable fields of the hook object, ``secret`` among them."""
     return _send("POST", _to(CreatedHook), "hooks", fields=fields, account=account)
 
@@ -188,7 +190,7 @@ class AcceptedEvents:
 
 
 def send_event(
-    account: int, event_type: str, body: bytes, *, key: str | None = None
+    account: int | None, event_type: str, body: bytes, *, key: str | None = None
 ) -> Call[AcceptedEvent]:
     """Send one event; ``body`` is what receivers get, byte by byte."""
     headers = _JSON | ({"Idempotency-Key": key} if key is not None else {})
@@ -196,13 +198,13 @@ def send_event(
     return Call("POST", path, _to(AcceptedEvent), body, headers)
 
 
-def send_many(account: int, lines: bytes) -> Call[AcceptedEvents]:
+def send_many(account: int | None, lines: bytes) -> Call[AcceptedEvents]:
     """Send up to 1,000 events as NDJSON lines ``{"type", "data", "key"?}``, all or nothing."""
     return Call("POST", _path("events", account=account), _to(AcceptedEvents), lines, _NDJSON)
 
 
 def list_events(
-    account: int, *, q: str | None = None, **window: Unpack[Window]
+    account: int | None, *, q: str | None = None, **window: Unpack[Window]
 ) -> Call[Page[Event]]:
     """List events; ``q`` is a filter."""
     return _get(Page[Event], "events", account=account, q=q, **window)
@@ -222,7 +224,7 @@ def event_types() -> Call[Catalogue]:
 
 
 def list_deliveries(
-    account: int,
+    account: int | None,
     *,
     q: str | None = None,
     hook: int | None = None,
@@ -284,7 +286,7 @@ def server_status(account: int | None = None) -> Call[Status]:
 
 
 def follow_feed(
-    account: int,
+    account: int | None,
     *,
     after: str | None = None,
     wait_s: int = 0,

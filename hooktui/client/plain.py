@@ -6,6 +6,7 @@ import http.client
 import select
 import socket
 import ssl
+import struct
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,7 @@ from hooktui.client.answers import (
 )
 from hooktui.client.calls import Call
 from hooktui.client.connection import ServerAddress
+from hooktui.domain.errors import NotAllowed
 
 T = TypeVar("T")
 
@@ -102,6 +104,23 @@ class PlainClient:
             self.close()
             raise broken_off(self.address, error) from error
         return read_answer(self.address, response.status, _lower_names(response), body)
+
+    def server_pid(self) -> int:
+        """Return the process at the other end of the Unix socket, as the kernel knows it.
+
+        Raises:
+            HooktuiError: nobody listens, or its process is out of sight.
+        """
+        connected = self._connected().sock
+        credentials = connected.getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")
+        )
+        pid: int = struct.unpack("3i", credentials)[0]
+        if pid <= 0:
+            raise NotAllowed(
+                f"the server at {self.address} runs in another container; end it there"
+            )
+        return pid
 
     def _connected(self) -> HTTPConnection:
         """Return a connection that the other side has not closed."""

@@ -1,0 +1,149 @@
+"""What a command gets besides its own arguments: options, streams, and the client."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, BinaryIO
+
+from cyclopts import Parameter
+
+from hooktui.cli.failure import UsageError
+from hooktui.cli.options import GlobalOptions
+from hooktui.cli.output import Output
+from hooktui.client.connection import ServerAddress, find_server
+from hooktui.client.plain import PlainClient
+from hooktui.domain.errors import HooktuiError
+
+
+class CommandContext:
+    """One run of a command.
+
+    Args:
+        options: the global ones.
+        environ: such as ``os.environ``.
+    """
+
+    def __init__(self, options: GlobalOptions, environ: Mapping[str, str]) -> None:
+        self.options = options
+        self.environ = environ
+        self.out = Output(
+            sys.stdout,
+            sys.stderr,
+            color=_color(options, environ),
+            quiet=options.quiet,
+        )
+        self._stdin_taken = False
+
+    @property
+    def account(self) -> int | None:
+        """The account that was asked for; None leaves it to the server."""
+        return self.options.account
+
+    @property
+    def json(self) -> bool:
+        """Whether the answer is JSON."""
+        return self.options.json
+
+    @cached_property
+    def address(self) -> ServerAddress:
+        """Where the server is.
+
+        Raises:
+            UsageError: ``--connect`` is wrong.
+        """
+        try:
+            return find_server(self.environ, self.options.connect)
+        except ValueError as error:
+            raise UsageError(f"--connect: {error}") from error
+
+    @cached_property
+    def client(self) -> PlainClient:
+        """The client; it connects at its first call."""
+        return PlainClient(self.address, self.options.role)
+
+    def close(self) -> None:
+        """Close the client, if there is one."""
+        if "client" in self.__dict__:
+            self.client.close()
+
+    def take_stdin(self) -> BinaryIO:
+        """Return stdin for reading to its end; it can be taken once.
+
+        Raises:
+            UsageError: something else takes it.
+        """
+        if self._stdin_taken:
+            raise UsageError("only one value can be read from stdin (-)")
+        self._stdin_taken = True
+        return sys.stdin.buffer
+
+    def open_input(self, name: str | None) -> BinaryIO:
+        """Open a FILE argument; ``-`` and None are stdin.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        if name is None or name == "-":
+            if sys.stdin.isatty():
+                self.out.note("reading from the terminal; ctrl+d ends it")
+            return self.take_stdin()
+        try:
+            return open(name, "rb")  # noqa: PTH123 - the caller closes it
+        except (OSError, ValueError) as error:
+            raise UsageError(f"cannot read {name}: {_reason(error)}") from error
+
+    def secret_value(self, option: str, text: str) -> str:
+        """Return a value that may be given as ``@FILE`` or ``-`` (stdin); one line break is cut.
+
+        Raises:
+            UsageError: it cannot be read.
+        """
+        if text != "-" and not text.startswith("@"):
+            return text
+        with self.open_input(text if text == "-" else text[1:]) as stream:
+            try:
+                content = stream.read().decode("utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"{option}: cannot read {text}: {_reason(error)}") from error
+        return content.removesuffix("\n").removesuffix("\r")
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Ask before something is destroyed.
+
+        Raises:
+            UsageError: nobody can be asked, and ``--yes`` was not given.
+            Declined: the answer was not yes.
+        """
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise UsageError(f"{question} Say so with --yes")
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise Declined("nothing was done")
+
+
+class Declined(HooktuiError):
+    """The person said no."""
+
+    title = "Declined"
+
+
+def _color(options: GlobalOptions, environ: Mapping[str, str]) -> bool:
+    if options.no_color or environ.get("NO_COLOR") or environ.get("TERM") == "dumb":
+        return False
+    return sys.stdout.isatty()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return os.fsdecode(error.strerror)
+    return str(error)
+
+
+Context = Annotated[CommandContext, Parameter(parse=False)]
+"""Annotates the parameter of a command that is not on the command line."""

@@ -1,0 +1,230 @@
+"""``hooktui deliveries``: the list, one delivery with its attempts, resend and cancel."""
+
+from __future__ import annotations
+
+import json
+
+from cyclopts import App
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
+from hooktui.cli.output import Column, Output, Piece, Style, Styled
+from hooktui.cli.times import ago, clock, took
+from hooktui.client import calls
+from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail
+
+app = App(name="deliveries", help="List, show, resend and cancel deliveries.")
+
+DELIVERIES = Listing(
+    (
+        Column("ID"),
+        Column("STATUS"),
+        Column("HOOK", right=True),
+        Column("EVENT TYPE"),
+        Column("TRIGGER"),
+        Column("TRIES", right=True),
+        Column("CREATED"),
+        Column("NEXT TRY"),
+        Column("REASON"),
+    ),
+    "no deliveries; each event makes one for every hook that subscribes to it: hooktui emit TYPE",
+)
+
+_STYLES: dict[str, Style] = {
+    "delivered": "good",
+    "failed": "bad",
+    "pending": "warn",
+    "interrupted": "warn",
+    "cancelled": "dim",
+}
+_MAX_BODY_LINES = 200
+
+
+@app.command(name="list")
+def list_deliveries(
+    *terms: FilterTerms, limit: Limit = 50, everything: All = False, context: Context
+) -> None:
+    """List deliveries, newest first.
+
+    Args:
+        terms: a filter, such as status:failed hook:12 since:10m.
+        limit: how many at most.
+        everything: all of them.
+        context: the run.
+    """
+    q = joined(terms)
+    show_list(
+        context,
+        lambda window: calls.list_deliveries(context.account, q=q, **window),
+        DELIVERIES,
+        row,
+        None if everything else limit,
+    )
+
+
+def row(delivery: Delivery) -> list[Piece]:
+    """Return the cells of a delivery."""
+    due = delivery.next_attempt_at
+    return [
+        delivery.id,
+        status(delivery.status, held=delivery.held),
+        str(delivery.hook),
+        delivery.event_type,
+        delivery.trigger,
+        str(delivery.attempts),
+        ago(delivery.created_at),
+        "" if due is None or delivery.held else ago(due),
+        delivery.reason or "",
+    ]
+
+
+def status(name: str, *, held: bool = False) -> Styled:
+    """Return a status or outcome as it is shown."""
+    return Styled("held" if held else name, _STYLES.get(name, "bold"))
+
+
+@app.command
+def show(delivery: str, /, *, context: Context) -> None:
+    """Show one delivery: its attempts, request and answers.
+
+    Args:
+        delivery: its id, dlv_….
+        context: the run.
+    """
+    call = calls.get_delivery(delivery, account=context.account)
+    if context.json:
+        context.out.json(context.client.answer(call))
+    else:
+        _write(context, context.client.call(call))
+
+
+def _write(context: CommandContext, delivery: DeliveryDetail) -> None:
+    out = context.out
+    out.line(
+        Styled(f"delivery {delivery.id}", "bold"), "  ", status(delivery.status, held=delivery.held)
+    )
+    facts = [
+        ("event", f"{delivery.event} ({delivery.event_type})"),
+        ("hook", str(delivery.hook)),
+        ("trigger", delivery.trigger),
+        ("created", _when(delivery.created_at)),
+        ("reason", delivery.reason or ""),
+        ("took", took(delivery.duration_ms)),
+        ("next try", _next_try(delivery)),
+    ]
+    for label, value in facts:
+        if value:
+            out.line(Styled(f"  {label:<9}", "dim"), value)
+    for attempt in delivery.attempts:
+        show_attempt(context, attempt)
+    if delivery.request is None:
+        out.line(Styled("request", "bold"), "  its body has been purged")
+        return
+    out.line(Styled("request", "bold"), f"  {delivery.request.method} {delivery.request.url}")
+    _write_message(out, delivery.request.headers, delivery.request.body)
+
+
+def _when(time: str) -> str:
+    return f"{clock(time)} ({ago(time)})"
+
+
+def _next_try(delivery: DeliveryDetail) -> str:
+    if delivery.held:
+        return "held until its hook is enabled"
+    return "" if delivery.next_attempt_at is None else _when(delivery.next_attempt_at)
+
+
+def show_attempt(context: CommandContext, attempt: Attempt) -> None:
+    """Write one attempt: what came of it, how long its phases took, and what was answered."""
+    out = context.out
+    out.line(
+        Styled(f"attempt {attempt.number}", "bold"),
+        f"  {clock(attempt.started_at)}  ",
+        status(attempt.outcome),
+        f"  {attempt.status_code or ''} {attempt.error or ''}".rstrip(),
+        f"  {took(attempt.phases_ms.total)}",
+    )
+    detail = [attempt.error_detail or "", _phases(attempt)]
+    if attempt.retry_after_s is not None:
+        detail.append(f"asked to be left alone for {attempt.retry_after_s} s")
+    for text in filter(None, detail):
+        out.line("  ", text)
+    if attempt.response is not None:
+        _write_message(out, attempt.response.headers, attempt.response.body)
+        if attempt.response.truncated:
+            out.line(Styled("  … the rest of the answer was not kept", "dim"))
+
+
+def _phases(attempt: Attempt) -> str:
+    phases = attempt.phases_ms
+    parts = [
+        f"{name} {took(value)}"
+        for name, value in (
+            ("dns", phases.dns),
+            ("connect", phases.connect),
+            ("tls", phases.tls),
+            ("first byte", phases.first_byte),
+        )
+        if value is not None
+    ]
+    if attempt.reused_connection:
+        parts.append("connection reused")
+    where = [] if attempt.address is None else [f"to {attempt.address}"]
+    return " · ".join([*where, *parts])
+
+
+def _write_message(out: Output, headers: tuple[tuple[str, str], ...], body: str) -> None:
+    for name, value in headers:
+        out.line(Styled(f"  {name}: ", "dim"), value)
+    if body:
+        out.line("")
+        write_body(out, body)
+
+
+def write_body(out: Output, body: str) -> None:
+    """Write a body indented; JSON is laid out, and what is very long is cut."""
+    lines = _laid_out(body).split("\n")
+    out.block("\n".join(lines[:_MAX_BODY_LINES]), indent="    ")
+    if len(lines) > _MAX_BODY_LINES:
+        out.line(Styled(f"    … {len(lines) - _MAX_BODY_LINES} more lines; see --json", "dim"))
+
+
+def _laid_out(body: str) -> str:
+    try:
+        return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return body
+
+
+@app.command
+def resend(delivery: str, /, *more: str, context: Context) -> int:
+    """Send deliveries again; one that still waits is sent at once. Prints the ids.
+
+    Args:
+        delivery: its id, dlv_….
+        more: further ids.
+        context: the run.
+    """
+    return for_each(
+        context,
+        [delivery, *more],
+        lambda one: calls.resend_delivery(one, account=context.account),
+        lambda sent: context.out.line(sent.id),
+    )
+
+
+@app.command
+def cancel(delivery: str, /, *more: str, context: Context) -> int:
+    """Cancel deliveries that wait.
+
+    Args:
+        delivery: its id, dlv_….
+        more: further ids.
+        context: the run.
+    """
+    return for_each(
+        context,
+        [delivery, *more],
+        lambda one: calls.cancel_delivery(one, account=context.account),
+        lambda done: context.out.note(f"{done.id} is cancelled"),
+    )

@@ -1,0 +1,127 @@
+"""``hooktui emit``: send one event, or many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, BinaryIO, cast
+
+from cyclopts import Parameter
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.failure import UsageError
+from hooktui.client import calls
+from hooktui.client.plain import decoded
+from hooktui.domain.errors import HooktuiError
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_LINES, MAX_REQUEST_BYTES = 1000, 8 * 1024 * 1024
+"""What the server takes at once; longer input is sent in parts."""
+
+Many = Annotated[bool, Parameter(negative=())]
+
+
+def emit(
+    event_type: Annotated[str | None, Parameter(name="TYPE")] = None,
+    file: Annotated[str | None, Parameter(name="FILE")] = None,
+    /,
+    *,
+    key: str | None = None,
+    many: Many = False,
+    context: Context,
+) -> None:
+    """Send an event whose body is the JSON of FILE or stdin, byte by byte; prints its id.
+
+    With --many: FILE or stdin holds a line {"type": …, "data": …, "key"?: …} for each event. Up to
+    1,000 lines and 8 MiB are stored all or not at all; more are sent in parts.
+
+    Args:
+        event_type: such as job.failed; not with --many.
+        file: a file, or - for stdin.
+        key: the same key within 24 hours is the same event: it is stored once.
+        many: one event a line.
+        context: the run.
+    """
+    if not many:
+        if event_type is None:
+            raise UsageError("emit needs the TYPE of the event; see: hooktui events types")
+        _emit_one(context, event_type, file, key)
+        return
+    if file is not None or key is not None:
+        raise UsageError("emit --many takes one FILE; types and keys stand in its lines")
+    _emit_many(context, event_type)
+
+
+def _emit_one(context: CommandContext, event_type: str, file: str | None, key: str | None) -> None:
+    with context.open_input(file) as stream:
+        body = _read(stream, file, MAX_BODY_BYTES + 1)
+    call = calls.send_event(context.account, event_type, body, key=key)
+    answer = context.client.answer(call)
+    accepted = decoded(call, context.address, answer)
+    if context.json:
+        context.out.json(answer)
+    else:
+        context.out.line(accepted.id)
+    if accepted.duplicate:
+        context.out.note("this key was seen before: that is the id of the first event")
+    elif not accepted.deliveries:
+        why = f"{accepted.skipped} skipped" if accepted.skipped else "none subscribes to this type"
+        context.out.note(f"accepted, and sent to no hook ({why})")
+
+
+def _emit_many(context: CommandContext, file: str | None) -> None:
+    sent = 0
+    with context.open_input(file) as stream:
+        for lines in _parts(stream, file):
+            call = calls.send_many(context.account, b"".join(lines))
+            try:
+                answer = context.client.answer(call)
+            except HooktuiError as error:
+                if sent:
+                    context.out.note(f"the first {sent} events were accepted; the next part fails")
+                raise error
+            for raw, accepted in zip(
+                cast("dict[str, list[object]]", answer)["data"],
+                decoded(call, context.address, answer).data,
+                strict=True,
+            ):
+                if context.json:
+                    context.out.json_line(raw)
+                else:
+                    context.out.line(accepted.id)
+            sent += len(lines)
+            context.out.progress(f"{sent} events")
+    context.out.progress("")
+    if not sent:
+        raise UsageError("there are no lines to send")
+
+
+def _parts(stream: BinaryIO, file: str | None) -> Iterator[list[bytes]]:
+    """Yield lines in parts that the server takes at once."""
+    lines: list[bytes] = []
+    size = 0
+    while line := _read_line(stream, file):
+        if not line.strip():
+            continue
+        if not line.endswith(b"\n"):
+            line += b"\n"
+        if lines and (len(lines) == MAX_LINES or size + len(line) > MAX_REQUEST_BYTES):
+            yield lines
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line)
+    if lines:
+        yield lines
+
+
+def _read(stream: BinaryIO, file: str | None, size: int) -> bytes:
+    try:
+        return stream.read(size)
+    except OSError as error:
+        raise UsageError(f"cannot read {file or 'stdin'}: {error.strerror}") from error
+
+
+def _read_line(stream: BinaryIO, file: str | None) -> bytes:
+    try:
+        return stream.readline(MAX_REQUEST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read {file or 'stdin'}: {error.strerror}") from error

@@ -1,0 +1,120 @@
+"""``hooktui events``: what came in, what became of it, and which types of events there are."""
+
+from __future__ import annotations
+
+from cyclopts import App
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.deliveries import DELIVERIES, write_body
+from hooktui.cli.deliveries import row as delivery_row
+from hooktui.cli.listing import All, FilterTerms, Limit, Listing, joined, show_list
+from hooktui.cli.output import Column, Piece, Styled
+from hooktui.cli.times import ago, clock
+from hooktui.client import calls
+from hooktui.domain.objects import Event, EventDetail
+
+app = App(name="events", help="List and show events, and the types of events.")
+
+_EVENTS = Listing(
+    (
+        Column("ID"),
+        Column("TYPE"),
+        Column("CREATED"),
+        Column("BYTES", right=True),
+        Column("DELIVERIES", right=True),
+        Column("SKIPPED", right=True),
+    ),
+    "no events yet; send one: hooktui emit TYPE FILE (types: hooktui events types)",
+)
+
+
+@app.command(name="list")
+def list_events(
+    *terms: FilterTerms, limit: Limit = 50, everything: All = False, context: Context
+) -> None:
+    """List events, newest first.
+
+    Args:
+        terms: a filter, such as event:job.* since:1h.
+        limit: how many at most.
+        everything: all of them.
+        context: the run.
+    """
+    q = joined(terms)
+    show_list(
+        context,
+        lambda window: calls.list_events(context.account, q=q, **window),
+        _EVENTS,
+        _row,
+        None if everything else limit,
+    )
+
+
+def _row(event: Event) -> list[Piece]:
+    return [
+        event.id,
+        event.type,
+        ago(event.created_at),
+        f"{event.size:,}",
+        str(event.deliveries),
+        str(event.skipped) if event.skipped else "",
+    ]
+
+
+@app.command
+def show(event: str, /, *, context: Context) -> None:
+    """Show one event: its body, its deliveries, and the hooks that it was not sent to.
+
+    Args:
+        event: its id, evt_….
+        context: the run.
+    """
+    call = calls.get_event(event, account=context.account)
+    if context.json:
+        context.out.json(context.client.answer(call))
+    else:
+        _write(context, context.client.call(call))
+
+
+def _write(context: CommandContext, event: EventDetail) -> None:
+    out = context.out
+    out.line(Styled(f"event {event.id}", "bold"), f"  {event.type}")
+    out.line(Styled("  accepted ", "dim"), f"{clock(event.created_at)} ({ago(event.created_at)})")
+    if event.body is None:
+        out.line("  its body has been purged")
+    else:
+        write_body(out, event.body)
+    if event.deliveries:
+        out.table(DELIVERIES.columns, [delivery_row(one) for one in event.deliveries])
+    for skip in event.skips:
+        out.line(f"not sent to hook {skip.hook}: {skip.reason}")
+    if not event.deliveries and not event.skips:
+        out.line("no hook subscribes to this type")
+
+
+@app.command
+def types(*, context: Context) -> None:
+    """List the types of events that can be sent and subscribed to.
+
+    Args:
+        context: the run.
+    """
+    catalogue = context.client.call(calls.event_types())
+    rows = [(group, kind) for group in catalogue.groups for kind in group.types]
+    if context.json:
+        context.out.json_array(
+            {
+                "id": kind.id,
+                "name": kind.name,
+                "description": kind.description,
+                "group": group.id,
+            }
+            for group, kind in rows
+        )
+        return
+    context.out.table(
+        (Column("TYPE"), Column("NAME"), Column("DESCRIPTION")),
+        [(kind.id, kind.name, kind.description) for _, kind in rows],
+    )
+    groups = ", ".join(group.id for group in catalogue.groups)
+    context.out.note(f"a group alone ({groups}) means all of its types, also future ones")

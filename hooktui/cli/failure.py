@@ -1,0 +1,72 @@
+"""How commands end when they fail: one line or one problem object on stderr, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from typing import TextIO
+
+from hooktui.client.answers import Problem
+from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.text import visible
+
+DONE, FAILED, USAGE, NOT_FOUND, NOT_ALLOWED, NO_SERVER, REFUSED = range(7)
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+BROKEN_PIPE = 141
+"""128 + SIGPIPE: the reader of our output has seen enough."""
+
+_CODES = {
+    0: NO_SERVER,
+    400: REFUSED,
+    401: NOT_ALLOWED,
+    403: NOT_ALLOWED,
+    404: NOT_FOUND,
+    413: REFUSED,
+    415: REFUSED,
+    422: REFUSED,
+}
+
+
+class UsageError(HooktuiError):
+    """The command line itself is wrong: a bad option, or a file that cannot be read."""
+
+    status = 0
+    title = "Usage"
+
+
+class Failed(HooktuiError):
+    """The command did what it could, and it did not work, such as a stop that takes too long."""
+
+    status = 500
+    title = "Failed"
+
+
+def exit_code(error: HooktuiError) -> int:
+    """Return the exit code of an error; it follows from the HTTP status."""
+    if isinstance(error, UsageError):
+        return USAGE
+    return _CODES.get(error.status, FAILED)
+
+
+def report(error: HooktuiError, stream: TextIO, *, as_json: bool) -> int:
+    """Tell people or a program what went wrong, and return the exit code."""
+    if as_json:
+        stream.write(json.dumps(_problem(error)) + "\n")
+    else:
+        stream.write(f"hooktui: {visible(error.detail)}\n")
+    return exit_code(error)
+
+
+def _problem(error: HooktuiError) -> dict[str, object]:
+    if isinstance(error.__cause__, Problem):
+        return dict(error.__cause__.fields)
+    problem: dict[str, object] = {
+        "type": "about:blank",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+    }
+    if isinstance(error, Refused) and error.errors:
+        problem["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
+    return problem

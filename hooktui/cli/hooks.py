@@ -1,0 +1,233 @@
+"""``hooktui hooks``: the list, one hook, and everything that is done to hooks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.deliveries import show_attempt
+from hooktui.cli.failure import DONE, FAILED
+from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
+from hooktui.cli.output import Column, Piece, Styled
+from hooktui.cli.times import ago, took
+from hooktui.client import calls
+from hooktui.client.plain import decoded
+from hooktui.domain.clock import format_duration
+from hooktui.domain.objects import DeliveryDetail, Hook
+
+Yes = Annotated[bool, Parameter(name="--yes", negative=(), help="Do not ask.")]
+
+app = App(name="hooks", help="List, show, create, edit and test hooks.")
+for name, target, text in (
+    ("create", "hook_form:create", "Make a hook; prints its secret this once."),
+    ("edit", "hook_form:edit", "Change a hook; what is not named stays."),
+    ("secret", "secrets:secret", "Show a hook's secret, or rotate it."),
+):
+    app.command(f"hooktui.cli.{target}", name=name, help=text)
+
+_HOOKS = Listing(
+    (
+        Column("ID", right=True),
+        Column("STATE"),
+        Column("NAME"),
+        Column("URL"),
+        Column("EVENTS"),
+        Column("LAST"),
+        Column("24 H", right=True),
+        Column("WAITING", right=True),
+    ),
+    "no hooks yet; make one: hooktui hooks create --url https://… --events job",
+)
+
+
+@app.command(name="list")
+def list_hooks(
+    *terms: FilterTerms, limit: Limit = 50, everything: All = False, context: Context
+) -> None:
+    """List the account's hooks.
+
+    Args:
+        terms: a filter.
+        limit: how many at most.
+        everything: all of them.
+        context: the run.
+    """
+    q = joined(terms)
+    show_list(
+        context,
+        lambda window: calls.list_hooks(context.account, q=q, **window),
+        _HOOKS,
+        _row,
+        None if everything else limit,
+    )
+
+
+def _row(hook: Hook) -> list[Piece]:
+    stats = hook.stats
+    last = "" if stats.last_status is None else f"{stats.last_status}, {ago(stats.last_at)}"
+    share = "" if stats.success_24h is None else f"{stats.success_24h:.0%}"
+    waiting = stats.waiting + stats.held
+    return [
+        str(hook.id),
+        state(hook),
+        hook.name,
+        hook.url,
+        ", ".join(hook.events),
+        last,
+        share,
+        str(waiting) if waiting else "",
+    ]
+
+
+def state(hook: Hook) -> Styled:
+    """Return whether a hook is active, in a word."""
+    if not hook.active:
+        return Styled("disabled", "warn")
+    if hook.stats.breaker != "closed":
+        return Styled(f"breaker {hook.stats.breaker}", "bad")
+    return Styled("active", "good")
+
+
+@app.command
+def show(hook: int, /, *, context: Context) -> None:
+    """Show one hook with all its settings.
+
+    Args:
+        hook: its number.
+        context: the run.
+    """
+    call = calls.get_hook(hook, account=context.account)
+    if context.json:
+        context.out.json(context.client.answer(call))
+    else:
+        write_hook(context, context.client.call(call))
+
+
+def write_hook(context: CommandContext, hook: Hook) -> None:
+    """Write a hook for people: what differs from the defaults, and how it is doing."""
+    out = context.out
+    out.line(Styled(f"hook {hook.id}", "bold"), "  ", hook.name, "  ", state(hook))
+    for label, value in _facts(hook):
+        out.line(Styled(f"  {label:<11}", "dim"), value)
+
+
+def _facts(hook: Hook) -> list[tuple[str, str]]:
+    stats = hook.stats
+    facts = [("url", hook.url), ("events", ", ".join(hook.events))]
+    if hook.disabled_reason is not None:
+        facts.append(("disabled", f"{hook.disabled_reason}, {ago(hook.disabled_at)}"))
+    if hook.filter is not None:
+        facts.append(("filter", hook.filter))
+    facts += [("header", f"{name}: {value}") for name, value in hook.headers.items()]
+    if hook.basic_auth is not None:
+        facts.append(("basic auth", f"user {hook.basic_auth.user}"))
+    waits = ", ".join(format_duration(wait) for wait in hook.retry_schedule_s)
+    facts += [
+        ("signature", hook.signature_hash),
+        ("retries", f"after {waits}" if waits else "none"),
+        ("limits", _limits(hook)),
+    ]
+    if not hook.verify_tls:
+        facts.append(("tls", "certificates are not verified"))
+    if stats.last_status is not None:
+        facts.append(("last", f"{stats.last_status}, {ago(stats.last_at)}"))
+    if stats.success_24h is not None:
+        slow = f", p95 {took(stats.p95_ms)}" if stats.p95_ms is not None else ""
+        facts.append(("24 hours", f"{stats.success_24h:.1%} delivered{slow}"))
+    if stats.waiting or stats.held:
+        facts.append(("waiting", f"{stats.waiting} to be sent, {stats.held} held"))
+    facts.append(("changed", f"{ago(hook.updated_at)} (version {hook.version})"))
+    return facts
+
+
+def _limits(hook: Hook) -> str:
+    rate = f", {hook.rate_per_s:g} a second" if hook.rate_per_s is not None else ""
+    order = ", in order" if hook.ordered else ""
+    deadline = format_duration(hook.timeout_s)
+    return f"{deadline} a try, {hook.max_in_flight} at a time{rate}{order}"
+
+
+@app.command
+def enable(hook: int, /, *more: int, context: Context) -> int:
+    """Switch hooks on; what was held for them is sent.
+
+    Args:
+        hook: its number.
+        more: further numbers.
+        context: the run.
+    """
+    return _switch(context, [hook, *more], active=True)
+
+
+@app.command
+def disable(hook: int, /, *more: int, context: Context) -> int:
+    """Switch hooks off; what waits for them is held.
+
+    Args:
+        hook: its number.
+        more: further numbers.
+        context: the run.
+    """
+    return _switch(context, [hook, *more], active=False)
+
+
+def _switch(context: CommandContext, hooks: list[int], *, active: bool) -> int:
+    def told(hook: Hook) -> None:
+        context.out.note(f"hook {hook.id} ({hook.name}) is {'active' if active else 'disabled'}")
+
+    return for_each(
+        context,
+        hooks,
+        lambda hook: calls.edit_hook(hook, {"active": active}, account=context.account),
+        told,
+    )
+
+
+@app.command
+def delete(hook: int, /, *more: int, yes: Yes = False, context: Context) -> int:
+    """Delete hooks; what still waits for them is cancelled.
+
+    Args:
+        hook: its number.
+        more: further numbers.
+        yes: do not ask.
+        context: the run.
+    """
+    hooks = [hook, *more]
+    named = ", ".join(map(str, hooks))
+    context.confirm(
+        f"Delete hook {named}? What waits for it is cancelled; this cannot be undone.", yes=yes
+    )
+    return for_each(
+        context,
+        hooks,
+        lambda hook: calls.delete_hook(hook, account=context.account),
+        lambda _: context.out.note("deleted"),
+    )
+
+
+@app.command
+def ping(hook: int, /, *, context: Context) -> int:
+    """Send a test delivery and say what the receiver answered; exit code 1 if it was not 2xx.
+
+    Args:
+        hook: its number.
+        context: the run.
+    """
+    call = calls.ping_hook(hook, account=context.account)
+    answer = context.client.answer(call)
+    delivery = decoded(call, context.address, answer)
+    if context.json:
+        context.out.json(answer)
+    else:
+        _write_ping(context, delivery)
+    return DONE if delivery.status == "delivered" else FAILED
+
+
+def _write_ping(context: CommandContext, delivery: DeliveryDetail) -> None:
+    good = delivery.status == "delivered"
+    context.out.line("ping ", Styled(delivery.status, "good" if good else "bad"), f" {delivery.id}")
+    for attempt in delivery.attempts:
+        show_attempt(context, attempt)

@@ -1,0 +1,140 @@
+"""Lists: pages are fetched until there is enough, and shown as a table or as a bare array."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, cast
+
+from cyclopts import Parameter
+
+from hooktui.cli.context import CommandContext
+from hooktui.cli.failure import UsageError, report
+from hooktui.cli.output import Column, Piece
+from hooktui.client.calls import Call, Window
+from hooktui.client.plain import decoded
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.objects import Page
+
+T = TypeVar("T")
+
+PAGE = 500
+"""The largest page that a server gives."""
+
+Limit = Annotated[int, Parameter(help="How many at most (50).")]
+All = Annotated[bool, Parameter(name="--all", negative=(), help="All of them.")]
+FilterTerms = Annotated[
+    str,
+    Parameter(
+        allow_leading_hyphen=True,
+        help="Such as status:failed hook:12 since:10m -event:job.*",
+    ),
+]
+"""Annotates ``*terms``: a leading ``-`` negates a term, it is no option."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """How a kind of thing is listed: its table, and what to say when there is none."""
+
+    columns: Sequence[Column]
+    empty: str
+
+
+def joined(terms: Sequence[str]) -> str | None:
+    """Return filter terms as one filter, None when there are none.
+
+    Raises:
+        UsageError: one of them is an option that the command does not have.
+    """
+    for term in terms:
+        if term.startswith("--"):
+            raise UsageError(f"unknown option {term}")
+    return " ".join(terms) or None
+
+
+def show_list(
+    context: CommandContext,
+    call: Callable[[Window], Call[Page[T]]],
+    listing: Listing,
+    row: Callable[[T], Sequence[Piece]],
+    limit: int | None,
+) -> None:
+    """Write a list; ``limit`` None means all of it.
+
+    Args:
+        context: the run.
+        call: makes the call of one page.
+        listing: how this kind is shown.
+        row: makes the cells of one thing.
+        limit: how many at most.
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: at least 1")
+    pages = _pages(context, call, limit)
+    if context.json:
+        context.out.json_array(raw for raws, _ in pages for raw in raws)
+        return
+    items: list[T] = []
+    total = 0
+    for _, page in pages:
+        items += page.data
+        total = page.total
+        context.out.progress(f"{len(items)} of {total}" if page.next else "")
+    if not items:
+        context.out.note(listing.empty)
+        return
+    context.out.table(listing.columns, (row(item) for item in items))
+    if len(items) < total:
+        context.out.note(f"{len(items)} of {total:,}; --all shows the rest, --limit N more")
+
+
+def _pages(
+    context: CommandContext, make: Callable[[Window], Call[Page[T]]], limit: int | None
+) -> Iterator[tuple[list[object], Page[T]]]:
+    """Yield pages as they came and as values, cut to the limit."""
+    left = limit
+    window = Window(limit=PAGE if left is None else min(left, PAGE))
+    while True:
+        call = make(window)
+        answer = context.client.answer(call)
+        page = decoded(call, context.address, answer)
+        raws = cast("dict[str, list[object]]", answer)["data"]
+        yield raws, page
+        if left is not None:
+            left -= len(raws)
+        if page.next is None or not raws or (left is not None and left <= 0):
+            return
+        window = Window(limit=PAGE if left is None else min(left, PAGE), cursor=page.next)
+
+
+def for_each(
+    context: CommandContext,
+    ids: Sequence[Any],
+    call: Callable[[Any], Call[T]],
+    told: Callable[[T], None],
+) -> int:
+    """Do something to each of several things; one that fails does not keep the others from it.
+
+    As JSON, one id gives its object, several give an array.
+
+    Returns:
+        The exit code: that of the first error, else 0.
+    """
+    code = 0
+    raws: list[object] = []
+    for identity in ids:
+        one = call(identity)
+        try:
+            answer = context.client.answer(one)
+        except HooktuiError as error:
+            told_code = report(error, sys.stderr, as_json=context.json)
+            code = code or told_code
+            continue
+        raws.append(answer)
+        if not context.json:
+            told(decoded(one, context.address, answer))
+    if context.json and raws:
+        context.out.json(raws[0] if len(ids) == 1 else raws)
+    return code

@@ -1,0 +1,121 @@
+"""``hooktui log``: the last lines, and live with ``-f``."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.deliveries import status
+from hooktui.cli.listing import FilterTerms, joined
+from hooktui.cli.output import Piece, Styled
+from hooktui.cli.times import clock, took
+from hooktui.client import calls
+from hooktui.client.feed import AttemptLine, FeedLine, FeedPage
+from hooktui.domain.errors import NoServer, Refused, Unavailable
+
+LAST_LINES = 50
+KINDS = frozenset({"attempt", "hook", "engine"})
+"""What makes a line: what was sent, and what changed how things are sent."""
+
+_PAGE = 500
+_WAIT_S = 30
+_AGAIN_S = 0.5
+
+Follow = Annotated[bool, Parameter(name=["--follow", "-f"], negative=())]
+
+
+def log(*terms: FilterTerms, follow: Follow = False, context: Context) -> None:
+    """Show the last 50 attempts, and with -f each further one as it happens.
+
+    Args:
+        terms: a filter, such as status:failed hook:12.
+        follow: go on until ctrl+c; a restart of the server loses no line.
+        context: the run.
+    """
+    q = joined(terms)
+    page = context.client.call(calls.follow_feed(context.account, limit=_PAGE, q=q, from_end=True))
+    lines = [line for line in page.data if line.kind in KINDS]
+    for line in lines[-LAST_LINES:]:
+        _write(context, line)
+    if follow:
+        _follow(context, page.next, q)
+    elif not lines:
+        context.out.note("nothing yet; -f waits for it")
+
+
+def _follow(context: CommandContext, position: str, q: str | None) -> None:
+    while True:
+        page = _next_page(context, position, q)
+        if page.reset:
+            context.out.note("the server no longer has the lines after the last one; going on")
+        for line in page.data:
+            if line.kind in KINDS:
+                _write(context, line)
+        position = page.next
+
+
+def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPage:
+    """Wait for changes, and for the server while it is away."""
+    call = calls.follow_feed(context.account, after=position, wait_s=_WAIT_S, limit=_PAGE, q=q)
+    context.out.flush()
+    away = False
+    while True:
+        try:
+            page = context.client.call(call)
+        except (NoServer, Unavailable) as error:
+            if not away:
+                context.out.note(f"{error.detail}; waiting for it to come back")
+            away = True
+            time.sleep(_AGAIN_S)
+            continue
+        except Refused:
+            if not away:
+                raise
+            # Another database is behind the server now: its lines are all new to us.
+            context.out.note("the server has another history now; following that")
+            call = calls.follow_feed(context.account, limit=_PAGE, q=q, from_end=True)
+            continue
+        if away:
+            context.out.note("the server is back")
+        return page
+
+
+def _write(context: CommandContext, line: FeedLine) -> None:
+    if context.json:
+        context.out.json_line(line.fields)
+    elif line.kind == "attempt":
+        context.out.line(*_attempt(line.attempt()))
+    elif line.kind == "hook":
+        context.out.line(_time(line.at), f"  hook {line.fields.get('id', '?')}  ", _hook(line))
+    else:
+        said = line.fields.get("message") or line.fields.get("state") or ""
+        context.out.line(_time(line.at), f"  engine  {said}")
+
+
+def _attempt(attempt: AttemptLine) -> list[Piece]:
+    error = attempt.error if attempt.error not in (None, "status") else None
+    detail = f" {attempt.error_detail}" if attempt.error_detail else ""
+    answered = str(attempt.status_code or "---")
+    outcome = status("retried" if attempt.status == "pending" else attempt.status)
+    return [
+        _time(attempt.started_at),
+        f"  hook {attempt.hook:<4} {attempt.event_type:<20} #{attempt.number:<3} {answered:<4}",
+        f"{took(attempt.phases_ms.total):>7}  ",
+        outcome,
+        f"  {error}{detail}" if error else "",
+    ]
+
+
+def _hook(line: FeedLine) -> str:
+    if line.fields.get("deleted") or "active" not in line.fields:
+        return "deleted"
+    if line.fields["active"]:
+        return f"changed: {line.fields.get('name', '')}"
+    return f"disabled: {line.fields.get('disabled_reason') or 'by hand'}"
+
+
+def _time(at: str) -> Styled:
+    return Styled(clock(at), "dim")

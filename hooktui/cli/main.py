@@ -1,0 +1,148 @@
+"""The command table, and how a command is found, run and ended.
+
+Each command lies in a module that is imported only when it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from inspect import BoundArguments
+from typing import Any
+
+from cyclopts import App, CycloptsError, Parameter
+
+from hooktui import __version__
+from hooktui.cli.failure import (
+    BROKEN_PIPE,
+    DONE,
+    FAILED,
+    INTERRUPTED,
+    UsageError,
+    report,
+)
+from hooktui.cli.options import HELP, GlobalOptions, split_options
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.text import visible
+
+COMMANDS = (
+    ("demo", "demo:demo", "A throw-away account that runs jobs, and a receiver with moods."),
+    ("serve", "server:serve", "Run the server."),
+    ("stop", "server:stop", "End the server."),
+    ("status", "server:status", "Tell how the server is doing."),
+    ("emit", "emit:emit", "Send an event, or many."),
+    ("hooks", "hooks:app", "List, show, create, edit and test hooks."),
+    ("events", "events:app", "List and show events, and the types of events."),
+    ("deliveries", "deliveries:app", "List, show, resend and cancel deliveries."),
+    ("log", "log:log", "Show what was sent; -f follows."),
+    ("listen", "listen:listen", "Run a receiver that shows requests and checks signatures."),
+    ("verify", "verify:verify", "Check a signature."),
+    ("accounts", "accounts:app", "List and create accounts."),
+    ("tokens", "tokens:app", "List, create and revoke tokens."),
+    ("completion", "completion:completion", "Print the completion script of a shell."),
+)
+"""Name, where it is, and what it does, in the order of the help."""
+
+
+_CONSOLE = "console"
+_HELP_FLAGS = ("--help", "-h")
+
+
+def command_table() -> App:
+    """Return the commands, none of them imported."""
+    app = App(
+        name="hooktui",
+        help="Sends webhooks. Without a command: the console.",
+        help_epilogue=HELP,
+        help_format="plaintext",
+        default_parameter=Parameter(show_default=False),
+        help_flags=_HELP_FLAGS,
+        version_flags=[],
+    )
+    for place, (name, target, text) in enumerate(COMMANDS):
+        app.command(f"hooktui.cli.{target}", name=name, help=text, sort_key=place)
+    app.command("hooktui.cli.console:console", name=_CONSOLE, show=False)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | None = None) -> int:
+    """Run a command line and return its exit code; nothing escapes as a traceback."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    environ = os.environ if environ is None else environ
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:  # a terminal without UTF-8 shows escapes instead of failing
+            reconfigure(errors="backslashreplace")
+    try:
+        code = _run(arguments, environ)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _silence_stdout()
+        return BROKEN_PIPE
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return code
+
+
+def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+    as_json = "--json" in arguments
+    try:
+        options, rest = split_options(arguments)
+        if rest[:1] == ["--version"]:
+            return _show_version()
+        if not rest or (rest[0].startswith("-") and rest[0] not in _HELP_FLAGS):
+            rest = [_CONSOLE, *rest]
+        return _run_command(options, environ, rest)
+    except HooktuiError as error:
+        return report(error, sys.stderr, as_json=as_json)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if environ.get("HOOKTUI_DEBUG"):
+            raise
+        told = visible(f"{type(error).__name__}: {error}", limit=500)
+        sys.stderr.write(f"hooktui: internal error: {told}; HOOKTUI_DEBUG=1 shows where\n")
+        return FAILED
+
+
+def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: list[str]) -> int:
+    command, bound, injected = _parse(arguments)
+    if "context" not in injected:  # cyclopts' own: help
+        command(*bound.args, **bound.kwargs)
+        return DONE
+    from hooktui.cli.context import CommandContext
+
+    context = CommandContext(options, environ)
+    try:
+        code = command(*bound.args, **bound.kwargs, context=context)
+        context.out.flush()
+    finally:
+        context.close()
+    return DONE if code is None else int(code)
+
+
+def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, dict[str, Any]]:
+    try:
+        return command_table().parse_args(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        raise UsageError(" ".join(str(error).split())) from error
+
+
+def _show_version() -> int:
+    from hooktui.cli.version import sqlite_named
+
+    python = ".".join(str(number) for number in sys.version_info[:3])
+    sys.stdout.write(f"hooktui {__version__} (Python {python}, {sqlite_named()})\n")
+    return DONE
+
+
+def _silence_stdout() -> None:
+    """Keep the interpreter's own flush at exit from failing once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

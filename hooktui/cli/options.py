@@ -1,0 +1,91 @@
+"""The options that every command takes, wherever they stand on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from hooktui.cli.failure import UsageError
+
+HELP: Final = (
+    "Options of every command: --account N, --connect URL, --role viewer|producer|operator|admin"
+    " (lowers), --json, --quiet, --no-color, --help."
+)
+
+ROLES: Final = ("viewer", "producer", "operator", "admin")
+_FLAGS: Final = ("--json", "--quiet", "--no-color")
+_VALUES: Final = ("--account", "--connect", "--role")
+# Here --role is what the new token may do.
+_OWN_ROLE: Final = ["tokens", "create"]
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalOptions:
+    """What the options of every command say; None: not given.
+
+    Attributes:
+        account: the account that the command is about.
+        connect: where the server is.
+        role: what the caller's role is lowered to.
+        json: answer with JSON.
+        quiet: no hints and no progress.
+        no_color: no colours, not even on a terminal.
+    """
+
+    account: int | None = None
+    connect: str | None = None
+    role: str | None = None
+    json: bool = False
+    quiet: bool = False
+    no_color: bool = False
+
+
+def split_options(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
+    """Return the global options, and the other arguments in their order.
+
+    What follows ``--`` is left alone.
+
+    Raises:
+        UsageError: a value is missing or wrong.
+    """
+    options = GlobalOptions()
+    rest: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            return options, [*rest, argument, *waiting]
+        if argument in _FLAGS:
+            options = _with_flag(options, argument)
+        elif name in _VALUES and not (name == "--role" and rest[:2] == _OWN_ROLE):
+            if not equals:
+                if not waiting:
+                    raise UsageError(f"{name} needs a value")
+                value = waiting.pop(0)
+            options = _with_value(options, name, value)
+        else:
+            rest.append(argument)
+    return options, rest
+
+
+def _with_flag(options: GlobalOptions, name: str) -> GlobalOptions:
+    return replace(
+        options,
+        json=options.json or name == "--json",
+        quiet=options.quiet or name == "--quiet",
+        no_color=options.no_color or name == "--no-color",
+    )
+
+
+def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
+    if name == "--connect":
+        return replace(options, connect=value)
+    if name == "--role":
+        if value not in ROLES:
+            raise UsageError(f"{value!r} is not a role; --role takes {', '.join(ROLES)}")
+        return replace(options, role=value)
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise UsageError(f"{value!r} is not the number of an account; see: hooktui accounts list")
+    return replace(options, account=int(value))

@@ -1,0 +1,220 @@
+"""A small HTTP receiver on loopback: takes requests one by one, answers as told, checks signatures.
+
+It is bounded: a body of at most 1 MiB, 30 s for a request, requests that wait to be shown hold up
+those who send them.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Self
+
+from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.signatures import (
+    standard_key,
+    verify_hook_signature,
+    verify_standard_signature,
+)
+
+MAX_BODY_BYTES = 1024 * 1024
+_REQUEST_TIMEOUT_S = 30.0
+_WAITING = 100
+# The header does not name its hash; the number of its hex digits does.
+_HASH_OF_LENGTH = {40: "sha1", 64: "sha256", 128: "sha512"}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One request; ``checks`` says of each signature whether it is right, with a secret only."""
+
+    at_ms: int
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes = field(repr=False)
+    checks: Mapping[str, bool]
+    answer: int
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether all signatures are right; None when there was nothing to check them with."""
+        return all(self.checks.values()) if self.checks else None
+
+    def fields(self) -> dict[str, object]:
+        """Return the request as JSON shows it."""
+        return {
+            "at": to_rfc3339(self.at_ms),
+            "method": self.method,
+            "path": self.path,
+            "headers": [list(pair) for pair in self.headers],
+            "body": self.body.decode("utf-8", "backslashreplace"),
+            "verified": self.verified,
+            "signatures": dict(self.checks),
+            "status": self.answer,
+        }
+
+
+def check_signatures(secret: str, headers: Mapping[str, str], body: bytes) -> dict[str, bool]:
+    """Return whether each signature that a request carries is right; none at all is wrong.
+
+    Args:
+        secret: as it is shown.
+        headers: with lower-case names.
+        body: the raw bytes.
+    """
+    checks = {}
+    hexadecimal = headers.get("x-hook-signature")
+    if hexadecimal is not None:
+        digits = hexadecimal.strip().rpartition("=")[2]
+        name = _HASH_OF_LENGTH.get(len(digits), "sha256")
+        checks["X-Hook-Signature"] = verify_hook_signature(secret, body, digits, name)
+    standard = headers.get("webhook-signature")
+    key = standard_key(secret)
+    if standard is not None and key is not None:
+        checks["webhook-signature"] = _standard(key, headers, body, standard)
+    return checks or {"X-Hook-Signature": False}
+
+
+def _standard(key: bytes, headers: Mapping[str, str], body: bytes, signatures: str) -> bool:
+    timestamp = headers.get("webhook-timestamp", "")
+    message_id = headers.get("webhook-id", "")
+    if not (timestamp.isascii() and timestamp.isdigit() and message_id.isascii()):
+        return False
+    return verify_standard_signature(key, message_id, int(timestamp[:15]), body, signatures)
+
+
+class Receiver:
+    """Listens at once; iterate over it for the requests, in the order of their arrival.
+
+    Args:
+        port: 0 for any.
+        secret: what to check signatures with.
+        status: what to answer.
+        delay_s: how long to wait before answering.
+
+    Raises:
+        OSError: the port is taken, or not permitted.
+    """
+
+    def __init__(self, port: int, secret: str | None, status: int, delay_s: float) -> None:
+        self._secret = secret
+        self._status = status
+        self._delay_s = delay_s
+        self._received: queue.Queue[Received] = queue.Queue(_WAITING)
+        self._server = _Server(("127.0.0.1", port), self._handler())
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __iter__(self) -> Iterator[Received]:
+        while True:
+            yield self._received.get()
+
+    def _take(self, request: _Request, body: bytes | None) -> int:
+        """Keep a request to be shown, and return what to answer."""
+        headers = tuple(request.headers.items())
+        answer = self._status if body is not None else 413
+        by_name = {name.lower(): value for name, value in headers}
+        checks = (
+            {}
+            if self._secret is None or body is None
+            else check_signatures(self._secret, by_name, body)
+        )
+        self._received.put(
+            Received(now_ms(), request.command, request.path, headers, body or b"", checks, answer)
+        )
+        time.sleep(self._delay_s)
+        return answer
+
+    def _handler(self) -> type[_Request]:
+        return type("Request", (_Request,), {"take": staticmethod(self._take)})
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of connections that broke; who sent them sees it."""
+
+
+class _Request(BaseHTTPRequestHandler):
+    """One connection."""
+
+    protocol_version = "HTTP/1.1"
+    timeout = _REQUEST_TIMEOUT_S
+    server_version = "hooktui"
+    sys_version = ""
+
+    @staticmethod
+    def take(request: _Request, body: bytes | None) -> int:
+        """Keep a request, and return what to answer; the receiver's own."""
+        raise NotImplementedError
+
+    def _answer(self) -> None:
+        body = self._body()
+        status = self.take(self, body)
+        content = b"" if status in (204, 304) else b"%d\n" % status
+        self.send_response(status)
+        if status not in (204, 304):
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(content)))
+        if body is None:
+            self.close_connection = True
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _answer  # noqa: N815
+
+    def _body(self) -> bytes | None:
+        """Return the body, or None when it is too long to be read."""
+        if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            return self._chunks()
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit()) or int(length[:15]) > MAX_BODY_BYTES:
+            return None
+        return self.rfile.read(int(length))
+
+    def _chunks(self) -> bytes | None:
+        body = b""
+        while True:
+            line = self.rfile.readline(1000).partition(b";")[0].strip()
+            try:
+                size = int(line, 16)
+            except ValueError:
+                return None
+            if size < 0 or len(body) + size > MAX_BODY_BYTES:
+                return None
+            if size == 0:
+                while self.rfile.readline(1000).strip():
+                    pass
+                return body
+            body += self.rfile.read(size)
+            self.rfile.readline(10)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing; requests are shown elsewhere."""

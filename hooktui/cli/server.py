@@ -1,0 +1,145 @@
+"""``hooktui serve``, ``stop`` and ``status``: the server itself."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.failure import Failed, UsageError
+from hooktui.cli.output import Output, Styled
+from hooktui.cli.times import ago
+from hooktui.client import calls
+from hooktui.client.plain import PlainClient
+from hooktui.domain.errors import NotAllowed
+from hooktui.domain.objects import Backlog, Status
+
+STOP_TIMEOUT_S = 30.0
+"""The server itself gives attempts in flight 10 s; the rest is for a slow disk."""
+
+_PROGRESS_EVERY_S = 0.5
+
+
+def serve(
+    *,
+    listen: str | None = None,
+    tls_cert: str | None = None,
+    tls_key: str | None = None,
+    database: str | None = None,
+    context: Context,
+) -> None:
+    """Run the server in the foreground; ctrl+c or `hooktui stop` ends it.
+
+    Args:
+        listen: HOST:PORT to listen on beside the Unix socket; callers need a token there.
+        tls_cert: certificate (PEM) for --listen; needed unless the host is loopback.
+        tls_key: its key.
+        database: sqlite:///PATH; the file in the home by default.
+        context: the run.
+    """
+    from hooktui import server
+    from hooktui.settings import BadSettings
+
+    options = {"listen": listen, "tls_cert": tls_cert, "tls_key": tls_key, "database_url": database}
+    try:
+        server.main(options, context.environ)
+    except BadSettings as error:
+        raise UsageError(error.detail) from error
+
+
+def stop(*, context: Context) -> None:
+    """End the server; it finishes what it is sending, and nothing is lost.
+
+    Args:
+        context: the run.
+    """
+    if context.address.socket is None:
+        raise UsageError("stop ends a server of this machine; it does not go with --connect URL")
+    with PlainClient(context.address) as client:
+        pid = client.server_pid()
+    process = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(process, signal.SIGTERM)
+        _await_end(context, process, pid)
+    except PermissionError as error:
+        raise NotAllowed(f"you may not end the server's process {pid}; its owner can") from error
+    finally:
+        os.close(process)
+    context.out.note("the server is stopped")
+
+
+def _await_end(context: CommandContext, process: int, pid: int) -> None:
+    deadline = time.monotonic() + STOP_TIMEOUT_S
+    while not select.select([process], [], [], _PROGRESS_EVERY_S)[0]:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            context.out.progress("")
+            raise Failed(f"the server (process {pid}) still runs after {STOP_TIMEOUT_S:g} s")
+        context.out.progress(f"waiting for attempts in flight, at most {left:.0f} s more")
+    context.out.progress("")
+
+
+def status(*, context: Context) -> None:
+    """Tell how the server is doing: what waits, how fast it goes, and where its data lies.
+
+    Args:
+        context: the run.
+    """
+    call = calls.server_status(context.account)
+    if context.json:
+        context.out.json(context.client.answer(call))
+    else:
+        _write(context.out, context.client.call(call), str(context.address))
+
+
+def _write(out: Output, status: Status, where: str) -> None:
+    rates = status.rates
+    facts = [
+        ("server", f"hooktui {status.version} at {where}"),
+        *(
+            ("process", f"{one.pid} on {one.name}, started {ago(one.started_at)}")
+            for one in status.servers
+        ),
+        ("you", f"{status.user}, {status.role}"),
+        ("waiting", _backlog(status.backlog)),
+        (
+            "rates",
+            f"{rates.accepted_per_s:.1f} events, {rates.delivered_per_s:.1f} delivered,"
+            f" {rates.failed_per_s:.1f} failed a second; {rates.in_flight} in flight",
+        ),
+        ("database", _database(status)),
+    ]
+    if status.disk is not None:
+        facts.append(("disk", f"{_bytes(status.disk.free)} of {_bytes(status.disk.total)} free"))
+    for label, value in facts:
+        out.line(Styled(f"{label:<10}", "dim"), value)
+
+
+def _backlog(backlog: Backlog) -> str:
+    parts = [f"{backlog.count:,} deliveries"]
+    if backlog.oldest_due_at is not None:
+        parts.append(f"the oldest due {ago(backlog.oldest_due_at)}")
+    if backlog.held:
+        parts.append(f"{backlog.held:,} held")
+    if backlog.hooks:
+        most = ", ".join(f"hook {one.hook}: {one.count:,}" for one in backlog.hooks[:5])
+        parts.append(f"most for {most}")
+    return "; ".join(parts)
+
+
+def _database(status: Status) -> str:
+    database = status.database
+    size = "" if database.size is None else f", {_bytes(database.size)}"
+    log = "" if not database.wal_size else f" and {_bytes(database.wal_size)} of log"
+    return f"{database.kind} {database.version}, {database.location}{size}{log}"
+
+
+def _bytes(count: int) -> str:
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,64 @@
+"""Times on the command line: what people type, and what they read."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hooktui.cli.failure import UsageError
+from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s, to_rfc3339
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def duration_s(option: str, text: str) -> float:
+    """Return the seconds of an option's value such as ``10s``.
+
+    Raises:
+        UsageError: it is not a duration.
+    """
+    try:
+        return parse_duration_s(text)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
+def moment_ahead(option: str, text: str) -> str:
+    """Return the RFC 3339 time of ``30d`` (from now) or of an RFC 3339 time.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    try:
+        if len(text) > 8 and text[4:5] == "-":
+            return to_rfc3339(from_rfc3339(text))
+        return to_rfc3339(now_ms() + round(parse_duration_s(text) * 1000))
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{option}: {error}") from error
+
+
+def ago(time: str | None, *, never: str = "never") -> str:
+    """Return how long ago a wire time is: ``3 min ago``, ``in 2 h``."""
+    if time is None:
+        return never
+    seconds = (now_ms() - from_rfc3339(time)) / 1000
+    for size, unit in _UNITS:
+        if abs(seconds) >= size:
+            count = int(abs(seconds) // size)
+            return f"{count} {unit} ago" if seconds > 0 else f"in {count} {unit}"
+    return "now"
+
+
+def clock(time: str) -> str:
+    """Return the local clock time of a wire time, with its date when that is not today."""
+    moment = datetime.fromtimestamp(from_rfc3339(time) / 1000).astimezone()
+    today = datetime.fromtimestamp(now_ms() / 1000).astimezone().date()
+    return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def took(milliseconds: float | None) -> str:
+    """Return a measured time for people: ``34 ms``, ``2.1 s``; empty when there is none."""
+    if milliseconds is None:
+        return ""
+    if milliseconds < 1000:
+        return f"{milliseconds:.0f} ms"
+    return f"{milliseconds / 1000:.1f} s"

@@ -1,0 +1,110 @@
+"""``hooktui tokens``: what programs and remote consoles show instead of being on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from hooktui.cli.context import Context
+from hooktui.cli.hooks import Yes
+from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
+from hooktui.cli.output import Column, Piece
+from hooktui.cli.times import ago, moment_ahead
+from hooktui.client import calls
+from hooktui.client.plain import decoded
+from hooktui.domain.objects import Token
+
+app = App(name="tokens", help="List, create and revoke tokens.")
+
+_TOKENS = Listing(
+    (
+        Column("ID", right=True),
+        Column("NAME"),
+        Column("ROLE"),
+        Column("ACCOUNT", right=True),
+        Column("CREATED"),
+        Column("EXPIRES"),
+        Column("LAST USED"),
+    ),
+    "no tokens; make one: hooktui tokens create NAME --role viewer",
+)
+
+
+@app.command(name="list")
+def list_tokens(*, limit: Limit = 50, everything: All = False, context: Context) -> None:
+    """List tokens, without what they are.
+
+    Args:
+        limit: how many at most.
+        everything: all of them.
+        context: the run.
+    """
+    show_list(
+        context,
+        lambda window: calls.list_tokens(context.account, **window),
+        _TOKENS,
+        _row,
+        None if everything else limit,
+    )
+
+
+def _row(token: Token) -> list[Piece]:
+    return [
+        str(token.id),
+        token.name,
+        token.role,
+        "all" if token.account is None else str(token.account),
+        ago(token.created_at),
+        ago(token.expires_at),
+        ago(token.last_used_at),
+    ]
+
+
+@app.command
+def create(
+    name: str,
+    *,
+    role: str,
+    expires: Annotated[str | None, Parameter(alias="--expires-at")] = None,
+    context: Context,
+) -> None:
+    """Make a token and print it, this once; --account N binds it to one account.
+
+    Args:
+        name: for people: who or what uses it.
+        role: what it may do: viewer, operator, admin, or producer (sends events only).
+        expires: when it ends: 30d, or an RFC 3339 time; never by default.
+        context: the run.
+    """
+    fields: dict[str, object] = {"name": name, "role": role}
+    if context.account is not None:
+        fields["account"] = context.account
+    if expires is not None:
+        fields["expires_at"] = moment_ahead("--expires", expires)
+    call = calls.create_token(fields)
+    answer = context.client.answer(call)
+    if context.json:
+        context.out.json(answer)
+        return
+    token = decoded(call, context.address, answer)
+    context.out.line(token.token or "")
+    context.out.note(
+        f"token {token.id} ({token.role}) is shown this once; clients read it from HOOKTUI_TOKEN"
+    )
+
+
+@app.command
+def revoke(token: int, /, *more: int, yes: Yes = False, context: Context) -> int:
+    """Make tokens worthless, at once.
+
+    Args:
+        token: its number, from `hooktui tokens list`.
+        more: further numbers.
+        yes: do not ask.
+        context: the run.
+    """
+    tokens = [token, *more]
+    named = ", ".join(map(str, tokens))
+    context.confirm(f"Revoke token {named}? Who uses it is locked out at once.", yes=yes)
+    return for_each(context, tokens, calls.revoke_token, lambda _: context.out.note("revoked"))
