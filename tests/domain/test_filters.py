@@ -385,6 +385,11 @@ def test_stars_stand_for_anything(before: str, middle: str, after: str) -> None:
     assert Pattern((middle.casefold(),)).found_in(before + middle + after)
 
 
+def test_the_ends_of_a_pattern_do_not_overlap() -> None:
+    assert not Pattern(("ab", "ba")).matches("aba")
+    assert Pattern(("ab", "ba")).matches("abba")
+
+
 @given(st.lists(st.text("ab", max_size=3), min_size=1, max_size=5), st.text("ab", max_size=12))
 def test_patterns_fit_as_the_regular_expression_does(parts: list[str], text: str) -> None:
     expression = re.compile(".*".join(map(re.escape, parts)), re.S)
