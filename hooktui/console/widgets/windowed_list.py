@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import events
@@ -222,9 +223,12 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             return
         window, top = self.window, self.top
         if top + self.rows_high + _NEAR > window.end and window.has_more:
-            self.run_worker(self._load(window.more), group=f"rows of {self.id}", exclusive=True)
+            self._fetch_in_background(window.more)
         elif top - _NEAR < window.first and window.has_before:
-            self.run_worker(self._load(window.before), group=f"rows of {self.id}", exclusive=True)
+            self._fetch_in_background(window.before)
+
+    def _fetch_in_background(self, fetch: Callable[[], Awaitable[None]]) -> None:
+        self.run_worker(partial(self._load, fetch), group=f"rows of {self.id}", exclusive=True)
 
     # -- moving
 
@@ -259,7 +263,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             await self._load(fetch)
             self._go_to(0 if position == 0 else self.window.total - 1)
 
-        self.run_worker(jump(), group=f"rows of {self.id}", exclusive=True)
+        self.run_worker(jump, group=f"rows of {self.id}", exclusive=True)
 
     def _go_to(self, position: int, top: int | None = None) -> None:
         """Put the cursor on a position; scroll only when it would be out of sight."""

@@ -1,0 +1,51 @@
+"""The one table of keys."""
+
+from collections import Counter
+
+import pytest
+from textual.binding import Binding
+
+from hooktui.console.base import HouseModal, HouseScreen
+from hooktui.console.keys import BY_NAME, EVERYWHERE, MOVES, VERBS, bindings, move_bindings
+from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.live_log import LiveLogScreen
+
+SCREENS = (HooksScreen, LiveLogScreen)
+UNTELLABLE = {"ctrl+j", "ctrl+m", "ctrl+h", "ctrl+i", "ctrl+left_square_bracket"}
+"""Keys that a terminal sends as Enter, Backspace, Tab or Esc."""
+
+
+def all_keys() -> list[str]:
+    return [key for verb in (*VERBS, *MOVES) for key in verb.keys.split(",")]
+
+
+def test_no_key_has_two_meanings():
+    assert [key for key, count in Counter(all_keys()).items() if count > 1] == []
+
+
+def test_no_key_is_one_that_terminals_cannot_tell_from_another():
+    assert UNTELLABLE.isdisjoint(all_keys())
+
+
+def test_every_binding_has_an_id_and_no_two_share_one():
+    found = [*bindings(*(verb.name for verb in VERBS)), *move_bindings()[:-1]]
+    ids = [binding.id for binding in found]
+    assert None not in ids
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_screen_answers_every_key_of_the_table():
+    bound = {b.key for b in HouseScreen.BINDINGS if isinstance(b, Binding)}
+    assert bound == {verb.keys for verb in VERBS}
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_a_screen_does_each_verb_that_it_names(screen: type[HouseScreen]):
+    for name in (*screen.VERBS, *EVERYWHERE):
+        assert name in BY_NAME
+        assert callable(getattr(screen, f"verb_{name}")), name
+
+
+def test_dialogs_bind_only_keys_of_the_table():
+    bound = [b for b in HouseModal.BINDINGS if isinstance(b, Binding)]
+    assert all(b.id is not None and b.id.startswith("verb.") for b in bound)
