@@ -1,0 +1,175 @@
+"""Who may call what: one table of all routes, and how a caller gets its role.
+
+A route that is not in the table cannot be reached. On the Unix socket the kernel says who calls; on
+TCP a token does. A request may lower its role, never raise it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.requests import Request
+
+from hooktui.api.peers import Peer, origin_of
+from hooktui.api.problems import MethodNotAllowed
+from hooktui.domain.errors import NotAllowed, NotFound
+from hooktui.domain.ids import AccountId
+from hooktui.domain.roles import Need, Role, require
+from hooktui.store.contract import Actor
+
+DEFAULT_ACCOUNT = AccountId(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one route asks of its caller.
+
+    Attributes:
+        method: of HTTP.
+        path: the route's template.
+        need: what the caller's role must allow; None: anybody, without a token too.
+        all_accounts: it concerns more than one account: not for tokens that are bound to one.
+    """
+
+    method: str
+    path: str
+    need: Need | None
+    all_accounts: bool = False
+
+
+RULES: Final = (
+    Rule("GET", "/healthz", None),
+    Rule("GET", "/readyz", None),
+    Rule("GET", "/openapi.json", None),
+    Rule("GET", "/docs", None),
+    Rule("GET", "/v1/accounts", Need.READ),
+    Rule("POST", "/v1/accounts", Need.ADMINISTER, all_accounts=True),
+    Rule("POST", "/v1/events/{event}", Need.PRODUCE),
+    Rule("POST", "/v1/events", Need.PRODUCE),
+    Rule("GET", "/v1/events", Need.READ),
+    Rule("GET", "/v1/events/{event}", Need.READ),
+    Rule("GET", "/v1/event-types", Need.READ),
+    Rule("GET", "/v1/hooks", Need.READ),
+    Rule("POST", "/v1/hooks", Need.ADMINISTER),
+    Rule("GET", "/v1/hooks/{hook}", Need.READ),
+    # An operator may change ``active`` alone; the route asks for more when there is more.
+    Rule("PATCH", "/v1/hooks/{hook}", Need.OPERATE),
+    Rule("DELETE", "/v1/hooks/{hook}", Need.ADMINISTER),
+    Rule("POST", "/v1/hooks/{hook}/ping", Need.OPERATE),
+    Rule("GET", "/v1/hooks/{hook}/secret", Need.ADMINISTER),
+    Rule("POST", "/v1/hooks/{hook}/secret/rotate", Need.ADMINISTER),
+    Rule("POST", "/v1/hooks/{hook}/secret/finish", Need.ADMINISTER),
+    Rule("GET", "/v1/deliveries", Need.READ),
+    Rule("GET", "/v1/deliveries/{delivery}", Need.READ),
+    Rule("POST", "/v1/deliveries/{delivery}/resend", Need.OPERATE),
+    Rule("POST", "/v1/deliveries/{delivery}/cancel", Need.OPERATE),
+    Rule("GET", "/v1/tokens", Need.ADMINISTER),
+    Rule("POST", "/v1/tokens", Need.ADMINISTER),
+    Rule("DELETE", "/v1/tokens/{token}", Need.ADMINISTER),
+    Rule("GET", "/v1/feed", Need.READ),
+    Rule("GET", "/v1/status", Need.READ),
+)
+
+
+class Table:
+    """The rules, found by the path of a request."""
+
+    def __init__(self, rules: Sequence[Rule] = RULES) -> None:
+        self._exact: dict[str, dict[str, Rule]] = {}
+        self._by_length: dict[int, list[tuple[list[str], dict[str, Rule]]]] = {}
+        for rule in rules:
+            if "{" not in rule.path:
+                self._exact.setdefault(rule.path, {})[rule.method] = rule
+                continue
+            parts = rule.path.split("/")
+            templates = self._by_length.setdefault(len(parts), [])
+            methods = next((m for known, m in templates if known == parts), None)
+            if methods is None:
+                methods = {}
+                templates.append((parts, methods))
+            methods[rule.method] = rule
+
+    def find(self, method: str, path: str) -> Rule:
+        """Return the rule for a request.
+
+        Raises:
+            NotFound: no route has this path.
+            MethodNotAllowed: one has, with other methods.
+        """
+        methods = self._exact.get(path) or self._match(path)
+        if methods is None:
+            raise NotFound(f"there is nothing at {path[:200]}; /openapi.json lists what there is")
+        rule = methods.get(method)
+        if rule is None:
+            raise MethodNotAllowed(method, path[:200], sorted(methods))
+        return rule
+
+    def _match(self, path: str) -> Mapping[str, Rule] | None:
+        parts = path.split("/")
+        for template, methods in self._by_length.get(len(parts), ()):
+            if all(t == p or (p and t[:1] == "{") for t, p in zip(template, parts, strict=True)):
+                return methods
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request.
+
+    Attributes:
+        user: a user's name, or the token's.
+        role: the role that this request acts in.
+        bound_to: the one account that it may touch; None: all.
+        peer: the process at the other end of the Unix socket.
+        address: where a TCP connection comes from.
+    """
+
+    user: str
+    role: Role
+    bound_to: AccountId | None = None
+    peer: Peer | None = None
+    address: str = ""
+
+    @property
+    def actor(self) -> Actor:
+        """The caller as the audit trail names it."""
+        origin = origin_of(self.peer) if self.peer else f"tcp {self.address}"
+        return Actor(self.user, self.role, origin)
+
+    def require(self, need: Need) -> None:
+        """Refuse what the role does not allow.
+
+        Raises:
+            NotAllowed: with the role that would do.
+        """
+        require(self.role, need)
+
+    def account(self, asked: int | None) -> AccountId:
+        """Return the account that a list or a creation is about.
+
+        Raises:
+            NotAllowed: the token is bound to another one.
+        """
+        if self.bound_to is None:
+            return DEFAULT_ACCOUNT if asked is None else AccountId(asked)
+        if asked is not None and asked != self.bound_to:
+            raise NotAllowed(
+                f"this token is bound to account {self.bound_to}; it cannot touch account {asked}"
+            )
+        return self.bound_to
+
+    def account_or_any(self, asked: int | None) -> AccountId | None:
+        """Return the account that a single thing must be in; None: whichever it is in.
+
+        Raises:
+            NotAllowed: the token is bound to another one.
+        """
+        return self.account(asked) if asked is not None else self.bound_to
+
+
+def caller_of(request: Request) -> Caller:
+    """Return who makes a request; the gate has found out."""
+    caller: Caller = request.scope["caller"]
+    return caller

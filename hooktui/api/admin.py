@@ -1,0 +1,126 @@
+"""Accounts and tokens."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.access import caller_of
+from hooktui.api.answers import answer, no_content
+from hooktui.api.parameters import AccountParameter, TokenParameter, Window
+from hooktui.api.reading import check_account, read_in
+from hooktui.api.service import service_of
+from hooktui.domain.clock import from_rfc3339, now_ms
+from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.hooks import check_name
+from hooktui.domain.objects import Account, Page, Token
+from hooktui.domain.roles import Role
+from hooktui.store import access_changes, queries
+
+router = APIRouter()
+
+
+class AccountBody(BaseModel):
+    """A new account."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+
+
+class TokenBody(BaseModel):
+    """A new token; without ``account`` it may touch all accounts."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str = ""
+    role: str
+    account: int | None = None
+    expires_at: str | None = None
+
+
+@router.get("/v1/accounts", response_model=Page[Account])
+async def list_accounts(request: Request, window: Window) -> Response:
+    """List accounts; a token that is bound to one sees that one."""
+    service, caller = service_of(request), caller_of(request)
+    if caller.bound_to is not None:
+        one = await service.store.read(queries.get_account, caller.bound_to)
+        return answer(Page(data=[one], total=1))
+    return answer(await service.store.read(queries.list_accounts, window))
+
+
+@router.post("/v1/accounts", status_code=201, response_model=Account)
+async def create_account(request: Request, body: AccountBody) -> Response:
+    """Make an account."""
+    name = body.name.strip()
+    wrong = check_name(name) or (None if name else "an account needs a name")
+    if wrong:
+        raise Refused.field("/name", wrong)
+    account = await service_of(request).store.write(
+        access_changes.create_account, caller_of(request).actor, name
+    )
+    return answer(account, 201)
+
+
+@router.get("/v1/tokens", response_model=Page[Token])
+async def list_tokens(
+    request: Request, window: Window, account: AccountParameter = None
+) -> Response:
+    """List tokens, without what they are; with ``account`` those bound to it."""
+    service = service_of(request)
+    owner = caller_of(request).account_or_any(account)
+    if owner is None:
+        return answer(await service.store.read(queries.list_tokens, None, window))
+    return answer(await read_in(service, owner, queries.list_tokens, owner, window))
+
+
+@router.post("/v1/tokens", status_code=201, response_model=Token)
+async def create_token(
+    request: Request, body: TokenBody, account: AccountParameter = None
+) -> Response:
+    """Make a token; it is shown in this answer and never again."""
+    service, caller = service_of(request), caller_of(request)
+    role, expires_at_ms = _checked(body)
+    owner = caller.account_or_any(account if body.account is None else body.account)
+    if owner is not None:
+        await check_account(service, owner)
+    token = await service.store.write(
+        access_changes.create_token, caller.actor, body.name, role, owner, expires_at_ms
+    )
+    return answer(token, 201, headers={"Cache-Control": "no-store"})
+
+
+def _checked(body: TokenBody) -> tuple[Role, int | None]:
+    errors = []
+    wrong = check_name(body.name)
+    if wrong:
+        errors.append(FieldError("/name", wrong))
+    if body.role not in tuple(Role):
+        known = ", ".join(Role)
+        errors.append(FieldError("/role", f"unknown role {body.role[:40]!r}; known: {known}"))
+    if body.account is not None and body.account < 1:
+        errors.append(FieldError("/account", "account: ids are whole numbers from 1"))
+    expires_at_ms = None
+    if body.expires_at is not None:
+        try:
+            expires_at_ms = from_rfc3339(body.expires_at)
+        except (ValueError, OverflowError):
+            detail = f"{body.expires_at[:40]!r} is no time; write it as 2026-11-25T03:04:05Z"
+            errors.append(FieldError("/expires_at", detail))
+        else:
+            if expires_at_ms <= now_ms():
+                errors.append(FieldError("/expires_at", "expires_at lies in the past"))
+    if errors:
+        raise Refused.fields(errors)
+    return Role(body.role), expires_at_ms
+
+
+@router.delete("/v1/tokens/{token}", status_code=204)
+async def revoke_token(request: Request, token: TokenParameter) -> Response:
+    """Make a token worthless."""
+    service, caller = service_of(request), caller_of(request)
+    await service.store.write(access_changes.revoke_token, caller.actor, caller.bound_to, token)
+    service.tokens_version += 1
+    return no_content()

@@ -1,0 +1,176 @@
+"""``/openapi.json``: what FastAPI knows of the routes, and ours of those it does not run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from pydantic import TypeAdapter
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from hooktui.api.answers import answer
+from hooktui.api.shapes import AcceptedEvents
+from hooktui.domain.objects import AcceptedEvent
+
+Document = dict[str, Any]
+
+_ACCOUNT = {
+    "name": "account",
+    "in": "query",
+    "required": False,
+    "description": "The account; 1 where it is left out.",
+    "schema": {"type": "integer", "minimum": 1},
+}
+_PROBLEM: Document = {
+    "type": "object",
+    "description": "RFC 9457",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "Cause and fix."},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def openapi_of(app: FastAPI) -> Callable[[], Document]:
+    """Return what makes the document, at the first call and only once."""
+    made: Document = {}
+
+    def document() -> Document:
+        if not made:
+            made.update(_make(app))
+        return made
+
+    return document
+
+
+def document_routes(document: Callable[[], Document], *, pages: bool) -> list[Route]:
+    """Return the routes of the document, and of a page to read it with when that is wanted."""
+
+    async def openapi(_request: Request) -> Response:
+        return answer(document())
+
+    async def docs(_request: Request) -> Response:
+        return HTMLResponse(_page(document()))
+
+    routes = [Route("/openapi.json", openapi, methods=["GET"])]
+    if pages:
+        routes.append(Route("/docs", docs, methods=["GET"]))
+    return routes
+
+
+def _make(app: FastAPI) -> Document:
+    document = app.openapi()
+    paths, components = document["paths"], document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    _, definitions = TypeAdapter.json_schemas(
+        [
+            (AcceptedEvent, "serialization", TypeAdapter(AcceptedEvent)),
+            (AcceptedEvents, "serialization", TypeAdapter(AcceptedEvents)),
+        ],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas.update(definitions.get("$defs", {}))
+    schemas["Problem"] = _PROBLEM
+    paths.setdefault("/v1/events/{event}", {})["post"] = _accept_one()
+    paths.setdefault("/v1/events", {})["post"] = _accept_many()
+    components["securitySchemes"] = {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},
+    }
+    document["security"] = [{"bearer": []}, {"basic": []}]
+    problem = {
+        "description": "What went wrong, and what to do.",
+        "content": {"application/problem+json": {"schema": {"$ref": _ref("Problem")}}},
+    }
+    for operations in paths.values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = problem
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    # JSON has no tuples of numbers as keys and the like: what is left is plain data.
+    return msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
+
+
+def _ref(name: str) -> str:
+    return f"#/components/schemas/{name}"
+
+
+def _accepted(name: str) -> Document:
+    return {
+        "202": {
+            "description": "Stored; it will be delivered.",
+            "content": {"application/json": {"schema": {"$ref": _ref(name)}}},
+        }
+    }
+
+
+def _accept_one() -> Document:
+    return {
+        "summary": "Send one event",
+        "operationId": "accept_one",
+        "description": "The body is what receivers get, byte by byte; at most 256 KiB.",
+        "parameters": [
+            {
+                "name": "event",
+                "in": "path",
+                "required": True,
+                "description": "The event's type, such as job.failed.",
+                "schema": {"type": "string"},
+            },
+            {
+                "name": "Idempotency-Key",
+                "in": "header",
+                "required": False,
+                "description": "Kept for 24 h: the same event again is stored once.",
+                "schema": {"type": "string", "maxLength": 255},
+            },
+            _ACCOUNT,
+        ],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": {}}}},
+        "responses": _accepted("AcceptedEvent"),
+    }
+
+
+def _accept_many() -> Document:
+    line = {
+        "type": "object",
+        "required": ["type", "data"],
+        "properties": {"type": {"type": "string"}, "data": {}, "key": {"type": "string"}},
+    }
+    return {
+        "summary": "Send many events",
+        "operationId": "accept_many",
+        "description": "One JSON object a line; at most 1,000 lines and 8 MiB; all or none.",
+        "parameters": [_ACCOUNT],
+        "requestBody": {"required": True, "content": {"application/x-ndjson": {"schema": line}}},
+        "responses": _accepted("AcceptedEvents"),
+    }
+
+
+def _page(document: Document) -> str:
+    """Return a plain page that lists the calls; it loads nothing from anywhere."""
+    rows = "".join(
+        f"<tr><td><code>{method.upper()} {path}</code></td><td>{operation['summary']}</td></tr>"
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    )
+    return (
+        "<!doctype html><meta charset=utf-8><title>hooktui API</title>"
+        f'<h1>hooktui API</h1><p><a href="/openapi.json">openapi.json</a></p><table>{rows}</table>'
+    )

@@ -1,0 +1,135 @@
+"""The way in: what every request passes before a route sees it, and every answer on its way out.
+
+In this order: no browsers, the right ``Host``, a route that exists, a caller with a role that may.
+Refusals of calls that change something (or show a secret) are audited.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hooktui.api.access import Caller, Rule, Table
+from hooktui.api.bodies import checked_json
+from hooktui.api.identity import Identity
+from hooktui.api.peers import Peer
+from hooktui.api.problems import problem, unexpected
+from hooktui.api.service import Service
+from hooktui.domain.errors import HooktuiError, NotAllowed
+from hooktui.domain.roles import Need
+from hooktui.domain.text import visible
+from hooktui.store import access_changes
+
+_log = logging.getLogger(__name__)
+_FROM_NOWHERE = (b"none", b"same-origin")
+_READS = (None, Need.READ)
+_WITH_BODY = ("POST", "PATCH")  # events come in by a route that reads for itself
+
+
+class Gate:
+    """Lets requests in, or answers them itself.
+
+    Args:
+        app: what comes behind.
+        service: of this server.
+        identity: finds out who calls.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service, identity: Identity) -> None:
+        self._app = app
+        self._service = service
+        self._identity = identity
+        self._table = Table()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        status: int | None = None
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            rule = self._rule(scope)
+            caller = await self._caller(scope, rule)
+            if caller is not None:
+                scope["caller"] = caller
+                self._check(caller, rule)
+            if rule.method in _WITH_BODY and rule.need is not Need.PRODUCE:
+                receive = await checked_json(scope, receive)
+            await self._app(scope, receive, noting)
+        except HooktuiError as error:
+            await problem(error)(scope, receive, noting)
+        except ClientDisconnect:
+            _log.debug("%s went away", _where(scope))
+        except Exception:
+            _log.exception("error while answering %s", _where(scope))
+            if status is None:
+                await unexpected()(scope, receive, noting)
+        if status == NotAllowed.status and "caller" in scope and rule.need not in _READS:
+            await self._audit(scope["caller"], scope)
+
+    def _rule(self, scope: Scope) -> Rule:
+        for name, value in scope["headers"]:
+            # A page in the browser of somebody who may reach us must not act in their name.
+            if name == b"origin" or (name == b"sec-fetch-site" and value not in _FROM_NOWHERE):
+                raise NotAllowed("requests that come from a web page are not answered")
+        if _peer(scope) is None:
+            self._check_host(_header(scope, b"host") or "")
+        return self._table.find(scope["method"], scope["path"])
+
+    def _check_host(self, value: str) -> None:
+        name = value.lower()
+        host, colon, port = name.rpartition(":")
+        if colon and port.isdigit():
+            name = host
+        if name not in self._service.hosts:
+            raise NotAllowed(
+                f"this server does not answer for the host {value[:100]!r}; its admin can name it"
+                " in HOOKTUI_HOSTS"
+            )
+
+    async def _caller(self, scope: Scope, rule: Rule) -> Caller | None:
+        if rule.need is None:
+            return None
+        wanted = _header(scope, b"hooktui-role")
+        peer = _peer(scope)
+        if peer is not None:
+            return await self._identity.by_peer(peer, wanted)
+        client = scope.get("client")
+        address = str(client[0]) if client else "?"
+        return await self._identity.by_token(
+            _header(scope, b"authorization") or "", wanted, address
+        )
+
+    def _check(self, caller: Caller, rule: Rule) -> None:
+        if rule.need is not None:
+            caller.require(rule.need)
+        if rule.all_accounts and caller.bound_to is not None:
+            raise NotAllowed(
+                f"this token is bound to account {caller.bound_to}, and this call is about all"
+            )
+
+    async def _audit(self, caller: Caller, scope: Scope) -> None:
+        action, target = f"{scope['method']} refused", visible(scope["path"], limit=200)
+        await self._service.store.write(access_changes.audit_refusal, caller.actor, action, target)
+
+
+def _peer(scope: Scope) -> Peer | None:
+    peer: Peer | None = scope["state"].get("peer")
+    return peer
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return str(value, "latin-1")
+    return None
+
+
+def _where(scope: Scope) -> str:
+    return f"{scope['method']} {visible(scope['path'], limit=200)}"

@@ -1,0 +1,160 @@
+"""Hooks: list, make, show, change, delete, ping, and their secrets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.access import caller_of
+from hooktui.api.answers import answer, encode, no_content
+from hooktui.api.delivery_details import detail_of
+from hooktui.api.hook_requests import HookBody, HookEditBody, RotateBody, edited, settings_of
+from hooktui.api.parameters import AccountParameter, HookParameter, Window
+from hooktui.api.reading import check_account, owner_of_hook, read_in
+from hooktui.api.service import service_of
+from hooktui.api.shapes import CreatedHook, Pinged
+from hooktui.domain.hooks import (
+    DEFAULT_OVERLAP_S,
+    HookSettings,
+    check_new_secret,
+    check_overlap,
+)
+from hooktui.domain.objects import Hook, Page, Secrets
+from hooktui.domain.roles import Need
+from hooktui.domain.signatures import make_secret
+from hooktui.store import delivery_queries, hook_changes, hook_queries, secret_changes
+
+router = APIRouter()
+
+
+@router.get("/v1/hooks", response_model=Page[Hook])
+async def list_hooks(
+    request: Request,
+    window: Window,
+    account: AccountParameter = None,
+    q: Annotated[str | None, Query()] = None,
+) -> Response:
+    """List hooks."""
+    service = service_of(request)
+    owner = caller_of(request).account(account)
+    return answer(await read_in(service, owner, hook_queries.list_hooks, owner, window, q))
+
+
+@router.post("/v1/hooks", status_code=201, response_model=CreatedHook)
+async def create_hook(
+    request: Request, body: HookBody, account: AccountParameter = None
+) -> Response:
+    """Make a hook; its secret is in this answer and in no other of its kind."""
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account(account)
+    check_new_secret(body.secret)
+    settings = settings_of(body, service.catalogue)
+    await check_account(service, owner)
+    warning = await service.judge_url(settings.url)
+    secret = make_secret() if body.secret is None else body.secret
+    hook = await service.store.write(
+        hook_changes.create_hook, caller.actor, owner, settings, secret
+    )
+    warnings = [] if warning is None else [warning]
+    return answer(CreatedHook.of(hook, secret, warnings), 201)
+
+
+@router.get("/v1/hooks/{hook}", response_model=Hook)
+async def get_hook(
+    request: Request, hook: HookParameter, account: AccountParameter = None
+) -> Response:
+    """Show one hook."""
+    service = service_of(request)
+    owner = owner_of_hook(service, caller_of(request), hook, account)
+    return answer(await service.store.read(hook_queries.get_hook, owner, hook))
+
+
+@router.patch("/v1/hooks/{hook}", response_model=Hook)
+async def change_hook(
+    request: Request, hook: HookParameter, body: HookEditBody, account: AccountParameter = None
+) -> Response:
+    """Change the fields that are given; with ``version`` only if nobody else did meanwhile."""
+    service, caller = service_of(request), caller_of(request)
+    if body.changed - {"active"}:
+        caller.require(Need.ADMINISTER)
+    owner = owner_of_hook(service, caller, hook, account)
+
+    def edit(before: HookSettings) -> HookSettings:
+        return edited(before, body, service.catalogue)
+
+    if "url" in body.changed:
+        await service.judge_url(body.url)
+    changed = await service.store.write(
+        hook_changes.change_hook, caller.actor, owner, hook, edit, body.version
+    )
+    return answer(changed)
+
+
+@router.delete("/v1/hooks/{hook}", status_code=204)
+async def delete_hook(
+    request: Request, hook: HookParameter, account: AccountParameter = None
+) -> Response:
+    """Delete a hook; deliveries that wait are cancelled."""
+    service, caller = service_of(request), caller_of(request)
+    owner = owner_of_hook(service, caller, hook, account)
+    await service.store.write(hook_changes.delete_hook, caller.actor, owner, hook)
+    return no_content()
+
+
+@router.post("/v1/hooks/{hook}/ping", response_model=Pinged)
+async def ping_hook(
+    request: Request, hook: HookParameter, account: AccountParameter = None
+) -> Response:
+    """Send the hook's own object as a test delivery, and wait for what the receiver says."""
+    service = service_of(request)
+    owner = owner_of_hook(service, caller_of(request), hook, account)
+    shown = await service.store.read(hook_queries.get_hook, owner, hook)
+    delivery = await service.engine.ping(hook, encode(shown))
+    record = await service.store.read(delivery_queries.get_delivery, owner, delivery)
+    return answer(Pinged.of(await detail_of(service, record)))
+
+
+@router.get("/v1/hooks/{hook}/secret", response_model=Secrets)
+async def reveal_secrets(
+    request: Request, hook: HookParameter, account: AccountParameter = None
+) -> Response:
+    """Show a hook's live secrets; audited."""
+    service, caller = service_of(request), caller_of(request)
+    owner = owner_of_hook(service, caller, hook, account)
+    secrets = await service.store.write(secret_changes.reveal_secrets, caller.actor, owner, hook)
+    return answer(secrets, headers={"Cache-Control": "no-store"})
+
+
+@router.post("/v1/hooks/{hook}/secret/rotate", response_model=Secrets)
+async def rotate_secret(
+    request: Request,
+    hook: HookParameter,
+    body: RotateBody | None = None,
+    account: AccountParameter = None,
+) -> Response:
+    """Give a hook a new secret; the old one stays valid for the overlap."""
+    service, caller = service_of(request), caller_of(request)
+    owner = owner_of_hook(service, caller, hook, account)
+    wanted = body or RotateBody()
+    check_new_secret(wanted.secret)
+    overlap_s = DEFAULT_OVERLAP_S if wanted.overlap_s is None else wanted.overlap_s
+    check_overlap(overlap_s)
+    secret = make_secret() if wanted.secret is None else wanted.secret
+    secrets = await service.store.write(
+        secret_changes.rotate_secret, caller.actor, owner, hook, secret, overlap_s
+    )
+    return answer(secrets, headers={"Cache-Control": "no-store"})
+
+
+@router.post("/v1/hooks/{hook}/secret/finish", response_model=Secrets)
+async def finish_rotation(
+    request: Request, hook: HookParameter, account: AccountParameter = None
+) -> Response:
+    """End the overlap of a rotation now."""
+    service, caller = service_of(request), caller_of(request)
+    owner = owner_of_hook(service, caller, hook, account)
+    secrets = await service.store.write(secret_changes.finish_rotation, caller.actor, owner, hook)
+    return answer(secrets, headers={"Cache-Control": "no-store"})

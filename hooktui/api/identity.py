@@ -1,0 +1,162 @@
+"""From a request to its caller: the peer of a Unix socket, or the token of a TCP connection."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import os
+import re
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hooktui.api.access import Caller
+from hooktui.api.peers import Names, Peer, names_of
+from hooktui.api.service import RoleMap, Service
+from hooktui.domain.clock import now_ms
+from hooktui.domain.errors import Malformed, NotAllowed, Unauthenticated
+from hooktui.domain.ids import AccountId
+from hooktui.domain.roles import ALLOWED, Role, lower
+from hooktui.store import access_changes, queries
+
+if TYPE_CHECKING:
+    from hooktui.store.queries import TokenRecord
+
+_TOKEN = re.compile(r"hkt_([1-9][0-9]{0,17})_[0-9A-Za-z_-]{16,128}")
+_NAMES_KEPT_S = 30.0
+# A revoked token works so much longer on other servers of the same database.
+_TOKENS_KEPT_S = 3.0
+_TOUCH_EVERY_S = 60.0
+_MOST_KEPT = 1000
+
+
+@dataclass(slots=True)
+class _KnownToken:
+    record: TokenRecord
+    until: float
+
+
+class Identity:
+    """Finds out who calls; remembers it for moments, since look-ups cost more than requests."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._names: dict[tuple[int, int], tuple[float, Names]] = {}
+        self._tokens: dict[str, _KnownToken] = {}
+        self._tokens_version = service.tokens_version
+        self._touched: dict[int, float] = {}
+
+    async def by_peer(self, peer: Peer, wanted: str | None) -> Caller:
+        """Return the caller that a peer of the Unix socket is.
+
+        Raises:
+            NotAllowed: nothing gives this user a role, or the wanted role is more than it has.
+        """
+        names = await self._names_of(peer)
+        role = role_of(peer, names, self._service.roles)
+        if role is None:
+            raise NotAllowed(
+                f"user {names.user} (uid {peer.uid}) has no role on this server; its admin can give"
+                f' one in config.toml: [users] {names.user} = "viewer"'
+            )
+        return Caller(names.user, lower(role, _role(wanted)), peer=peer)
+
+    async def by_token(self, authorization: str, wanted: str | None, address: str) -> Caller:
+        """Return the caller that the token of an ``Authorization`` header stands for.
+
+        Raises:
+            Unauthenticated: no token, or one that is unknown, expired or revoked.
+            NotAllowed: the wanted role is more than the token has.
+        """
+        record = await self._record(_token_in(authorization))
+        return Caller(
+            f"token {record.id} ({record.name})",
+            lower(Role(record.role), _role(wanted)),
+            bound_to=None if record.account is None else AccountId(record.account),
+            address=address,
+        )
+
+    async def _names_of(self, peer: Peer) -> Names:
+        key = (peer.uid, peer.gid)
+        known = self._names.get(key)
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        names = await asyncio.to_thread(names_of, peer)
+        if len(self._names) >= _MOST_KEPT:
+            self._names.clear()
+        self._names[key] = (time.monotonic() + _NAMES_KEPT_S, names)
+        return names
+
+    async def _record(self, token: str) -> TokenRecord:
+        digest = hashlib.sha256(token.encode("ascii")).hexdigest()
+        if self._tokens_version != self._service.tokens_version:
+            self._tokens.clear()
+            self._tokens_version = self._service.tokens_version
+        known = self._tokens.get(digest)
+        if known is None or known.until < time.monotonic():
+            record = await self._look_up(token)
+            if len(self._tokens) >= _MOST_KEPT:
+                self._tokens.clear()
+            known = self._tokens[digest] = _KnownToken(record, time.monotonic() + _TOKENS_KEPT_S)
+        record = known.record
+        if record.expires_at_ms is not None and record.expires_at_ms <= now_ms():
+            raise Unauthenticated("this token has expired; ask an admin for a new one")
+        await self._touch(record)
+        return record
+
+    async def _look_up(self, token: str) -> TokenRecord:
+        found = _TOKEN.fullmatch(token)
+        record = None
+        if found:
+            digest = hashlib.sha256(token.encode("ascii")).digest()
+            record = await self._service.store.read(queries.token_by_hash, int(found[1]), digest)
+        if record is None:
+            raise Unauthenticated(
+                "this token is not known here, or was revoked; ask an admin for a new one"
+            )
+        return record
+
+    async def _touch(self, record: TokenRecord) -> None:
+        now = time.monotonic()
+        if now - self._touched.get(record.id, -_TOUCH_EVERY_S) < _TOUCH_EVERY_S:
+            return
+        self._touched[record.id] = now
+        await self._service.store.write(access_changes.touch_token, record.id)
+
+
+def role_of(peer: Peer, names: Names, roles: RoleMap) -> Role | None:
+    """Return the highest role that a peer has; root and the owner of this process are admin."""
+    if peer.uid in (0, os.geteuid()):
+        return Role.ADMIN
+    found = {roles.users[names.user]} if names.user in roles.users else set()
+    found |= {roles.groups[group] for group in names.groups if group in roles.groups}
+    return max(found, key=lambda role: len(ALLOWED[role]), default=None)
+
+
+def _role(wanted: str | None) -> Role | None:
+    if wanted is None:
+        return None
+    try:
+        return Role(wanted.strip().lower())
+    except ValueError:
+        known = ", ".join(Role)
+        raise Malformed(f"Hooktui-Role: unknown role {wanted[:40]!r}; known: {known}") from None
+
+
+def _token_in(authorization: str) -> str:
+    """Return the token of ``Bearer hkt_…`` or of ``Basic`` with the token as user name."""
+    scheme, _, rest = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    if scheme.lower() == "basic":
+        try:
+            pair = base64.b64decode(rest.strip(), validate=True).decode("ascii")
+        except (binascii.Error, ValueError):
+            raise Unauthenticated("the Authorization header is not valid Basic") from None
+        return pair.partition(":")[0]
+    raise Unauthenticated(
+        "this server wants a token: Authorization: Bearer hkt_… (make one with: hooktui tokens"
+        " create)"
+    )

@@ -1,0 +1,125 @@
+"""Parameters that many routes share: ids in paths, the account, the window of a list, times."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from fastapi import Depends, Path, Query
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+from hooktui.domain import ids
+from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s
+from hooktui.domain.errors import Refused
+from hooktui.domain.filters import Filter, FilterError, parse
+from hooktui.domain.ids import DeliveryId, EventId, HookId
+from hooktui.store.pages import PageRequest
+
+DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+MAX_TEXT = 2000
+
+_INTEGER = re.compile(r"[1-9][0-9]{0,17}")  # fits a 64-bit column
+_INTEGER_SCHEMA = WithJsonSchema({"type": "integer", "minimum": 1})
+
+
+def _number(text: object) -> int:
+    if isinstance(text, str) and _INTEGER.fullmatch(text):
+        return int(text)
+    raise ValueError(f"{str(text)[:40]!r} is not an id; ids are whole numbers from 1")
+
+
+def _event(text: object) -> EventId:
+    return EventId(ids.decode("evt", str(text)[:100]))
+
+
+def _delivery(text: object) -> DeliveryId:
+    return DeliveryId(ids.decode("dlv", str(text)[:100]))
+
+
+def _text_schema(prefix: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{prefix}_[0-9A-HJKMNP-TV-Z]{{13}}$"})
+
+
+HookParameter = Annotated[HookId, BeforeValidator(_number), _INTEGER_SCHEMA, Path()]
+TokenParameter = Annotated[int, BeforeValidator(_number), _INTEGER_SCHEMA, Path()]
+EventParameter = Annotated[EventId, BeforeValidator(_event), _text_schema("evt"), Path()]
+DeliveryParameter = Annotated[DeliveryId, BeforeValidator(_delivery), _text_schema("dlv"), Path()]
+
+HookQuery = Annotated[HookId | None, BeforeValidator(_number), _INTEGER_SCHEMA, Query()]
+EventQuery = Annotated[EventId | None, BeforeValidator(_event), _text_schema("evt"), Query()]
+
+AccountParameter = Annotated[
+    int | None,
+    BeforeValidator(_number),
+    _INTEGER_SCHEMA,
+    Query(description="The account; 1 where it is left out."),
+]
+Text = Annotated[str | None, Query(max_length=MAX_TEXT)]
+
+
+def account_number(text: str | None) -> int | None:
+    """Return the number of an account from a query.
+
+    Raises:
+        Refused: it is not a number.
+    """
+    if text is None:
+        return None
+    try:
+        return _number(text)
+    except ValueError as error:
+        raise Refused.field("/account", f"account: {error}") from None
+
+
+def _moment(text: str) -> str:
+    moment(text)
+    return text
+
+
+def moment(text: str) -> int:
+    """Return the time (ms) of ``10m`` (so long ago) or of an RFC 3339 time.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return now_ms() - round(parse_duration_s(text) * 1000)
+    except ValueError:
+        pass  # then it is a time
+    try:
+        return from_rfc3339(text.upper().replace(" ", "+"))  # a + that nobody escaped
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text[:40]!r} is no time; write it as 10m, 7d or 2026-11-25T03:04:05Z"
+        ) from None
+
+
+Moment = Annotated[str | None, AfterValidator(lambda t: t if t is None else _moment(t)), Query()]
+
+
+def _window(
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+    cursor: Annotated[str | None, Query(max_length=MAX_TEXT)] = None,
+    sort: Annotated[str | None, Query(max_length=100)] = None,
+    order: Annotated[Literal["asc", "desc"] | None, Query()] = None,
+    from_end: Annotated[bool, Query()] = False,
+) -> PageRequest:
+    return PageRequest(limit=limit, cursor=cursor, sort=sort, order=order, from_end=from_end)
+
+
+Window = Annotated[PageRequest, Depends(_window)]
+"""Which part of a list: ``limit``, ``cursor``, ``sort``, ``order``, ``from_end``."""
+
+
+def filter_of(q: str | None) -> Filter | None:
+    """Return the filter that a ``q`` means; None: everything fits.
+
+    Raises:
+        Refused: it is not one; names the column.
+    """
+    if q is None or not q.strip():
+        return None
+    try:
+        return parse(q)
+    except FilterError as error:
+        raise Refused.field("/q", error.detail) from None

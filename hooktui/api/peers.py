@@ -1,0 +1,88 @@
+"""Who is at the other end of the Unix socket: what the kernel says, and what it lets us look up."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import socket
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+_UCRED = struct.Struct("iII")  # struct ucred of unix(7)
+_NO_LOGIN = 0xFFFF_FFFF  # the loginuid of a process that no login led to, (uid_t) -1
+_CLAIMS = ("SUDO_USER", "SSH_CONNECTION")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A process that connected, as the kernel recorded it at that moment (``SO_PEERCRED``)."""
+
+    pid: int
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names behind a uid: the user's, and those of all its groups."""
+
+    user: str
+    groups: frozenset[str]
+
+
+def peer_of(descriptor: int) -> Peer | None:
+    """Return the peer of a connected socket; None when it is no Unix socket."""
+    with socket.socket(fileno=os.dup(descriptor)) as connection:
+        if connection.family != socket.AF_UNIX:
+            return None
+        pid, uid, gid = _UCRED.unpack(
+            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
+        )
+    return Peer(pid, uid, gid)
+
+
+def names_of(peer: Peer) -> Names:
+    """Look up the names of a peer; may block (name services)."""
+    try:
+        user = pwd.getpwuid(peer.uid).pw_name
+    except KeyError:
+        return Names(str(peer.uid), _group_names([peer.gid]))
+    # The groups of the account, not of the process: a member who has not logged in again counts.
+    return Names(user, _group_names(os.getgrouplist(user, peer.gid)))
+
+
+def _group_names(gids: list[int]) -> frozenset[str]:
+    found = set()
+    for gid in gids:
+        try:
+            found.add(grp.getgrgid(gid).gr_name)
+        except KeyError:  # a group without a name: nothing can be mapped to it
+            continue
+    return frozenset(found)
+
+
+def origin_of(peer: Peer) -> str:
+    """Return where a peer comes from, for the audit trail.
+
+    The login uid is the kernel's word; what the process has in its environment is only *claimed*,
+    and can be read only where the kernel lets us.
+    """
+    parts = [f"unix pid={peer.pid} uid={peer.uid}"]
+    process = Path("/proc") / str(peer.pid)
+    login = _read(process / "loginuid").strip()
+    if login.isdigit() and int(login) != _NO_LOGIN:
+        parts.append(f"loginuid={int(login)}")
+    for entry in _read(process / "environ").split("\0"):
+        name, _, value = entry.partition("=")
+        if name in _CLAIMS and value:
+            parts.append(f"claimed {name}={value[:100]}")
+    return " ".join(parts)
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:  # the process is gone, or not ours to look into
+        return ""

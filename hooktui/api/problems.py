@@ -1,0 +1,138 @@
+"""Errors as they go over the wire: RFC 9457 problem objects, whatever went wrong and wherever."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.answers import encode
+from hooktui.domain.errors import (
+    FieldError,
+    HooktuiError,
+    Malformed,
+    NotFound,
+    Refused,
+    TooLarge,
+    TooManyRequests,
+    Unauthenticated,
+    Unavailable,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+_WORD_STARTS = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class MethodNotAllowed(HooktuiError):
+    """The path is there, the method is not; ``allowed`` are the methods that are."""
+
+    status = 405
+    title = "Method not allowed"
+
+    def __init__(self, method: str, path: str, allowed: Sequence[str]) -> None:
+        self.allowed = ", ".join(allowed)
+        super().__init__(f"{method[:20]} is not a method of {path}; it has {self.allowed}")
+
+
+class TooSlow(HooktuiError):
+    """The request did not arrive in time."""
+
+    status = 408
+    title = "Request timeout"
+
+
+def problem(error: HooktuiError) -> Response:
+    """Return the answer that tells an error."""
+    content: dict[str, object] = {
+        "type": "urn:hooktui:problem:" + _WORD_STARTS.sub("-", type(error).__name__).lower(),
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+    }
+    if isinstance(error, Refused) and error.errors:
+        content["errors"] = list(error.errors)
+    return Response(encode(content), error.status, _headers(error), media_type=MEDIA_TYPE)
+
+
+def _headers(error: HooktuiError) -> Mapping[str, str]:
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="hooktui", Basic realm="hooktui"'}
+    if isinstance(error, TooManyRequests | Unavailable):
+        return {"Retry-After": str(error.retry_after_s)}
+    if isinstance(error, MethodNotAllowed):
+        return {"Allow": error.allowed}
+    if isinstance(error, TooSlow):
+        return {"Connection": "close"}
+    return {}
+
+
+def install(app: FastAPI) -> None:
+    """Make an application tell every error as a problem object."""
+    app.add_exception_handler(HooktuiError, _on_ours)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_unexpected)
+
+
+async def _on_ours(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HooktuiError)  # noqa: S101 - for the type checker
+    return problem(error)
+
+
+async def _on_unexpected(_request: Request, _error: Exception) -> Response:
+    return unexpected()
+
+
+def unexpected() -> Response:
+    """Return the answer to a bug of ours: it shows nothing of the inside, which the log has."""
+    return problem(HooktuiError("the server met an error of its own; its log says which"))
+
+
+async def _on_http(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - for the type checker
+    kind = {400: Malformed, 404: NotFound, 413: TooLarge}.get(error.status_code, HooktuiError)
+    return problem(kind(str(error.detail)))
+
+
+async def _on_invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - for the type checker
+    return problem(translate(error.errors()))
+
+
+def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
+    """Turn the findings of pydantic into the error that says the same in our words."""
+    found: list[FieldError] = []
+    for one in errors:
+        location = one.get("loc")
+        where, *rest = location if isinstance(location, tuple) else ("body",)
+        kind, message = str(one.get("type")), str(one.get("msg"))
+        if where == "path":
+            return NotFound(f"there is no such thing: {message}")
+        if not rest and where == "body":
+            if kind == "missing":
+                return Malformed("the request has no body; send a JSON object")
+            return Refused.field("", "the body must be a JSON object")
+        found.append(FieldError(pointer(rest), _in_our_words(kind, message, rest)))
+    return Refused.fields(found)
+
+
+def pointer(parts: Sequence[object]) -> str:
+    """Return the JSON pointer (RFC 6901) to a place in a body."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def _in_our_words(kind: str, message: str, parts: Sequence[object]) -> str:
+    name = ".".join(str(part)[:100] for part in parts)
+    if kind == "extra_forbidden":
+        return f"unknown field {name!r}; see /openapi.json for the fields of this call"
+    if kind == "missing":
+        return f"{name} is missing"
+    return f"{name}: {message[:1].lower()}{message[1:].removeprefix('Value error, ')}"

@@ -1,0 +1,90 @@
+"""What the routes work with, bundled: made once by the server, reached through ``app.state``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from starlette.requests import Request
+
+from hooktui.domain.deliveries import Load
+from hooktui.domain.ids import AccountId, DeliveryId, HookId
+from hooktui.domain.objects import Catalogue
+from hooktui.domain.roles import Role
+from hooktui.store.contract import Accepted, Offer, Store
+
+
+class Engine(Protocol):
+    """What the API asks of the delivery engine."""
+
+    async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
+        """Store events and begin to send them; returns once they are on disk."""
+        ...
+
+    async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
+        """Send a test delivery; returns when its attempt is recorded."""
+        ...
+
+    def load(self) -> Load:
+        """Return what is going on."""
+        ...
+
+
+JudgeUrl = Callable[[str], Awaitable[str | None]]
+"""Looks at where a hook's URL leads: None, or a warning; raises Refused for what is forbidden."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleMap:
+    """Which users and groups of the operating system have which role."""
+
+    users: Mapping[str, Role] = field(default_factory=dict)
+    groups: Mapping[str, Role] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Service:
+    """Everything that routes need.
+
+    Attributes:
+        store: the database.
+        engine: the sending side.
+        catalogue: the event types of this installation.
+        event_types: their ids, for a fast look.
+        judge_url: looks at where a URL leads when a hook is saved.
+        version: of the program.
+        started_at: of this server, RFC 3339.
+        name: of this server, such as its host's.
+        disk: a folder on the disk whose room counts; None where the database is elsewhere.
+        roles: who has which role on the Unix socket, besides root and the owner.
+        hosts: values of ``Host`` that are taken on TCP, lower case and without a port.
+        api_docs: whether the documentation pages are served.
+        stopping: set when the server begins to stop.
+        accounts: accounts that are known to exist.
+        tokens_version: goes up when a token is revoked, so that none is remembered.
+    """
+
+    store: Store
+    engine: Engine
+    catalogue: Catalogue
+    event_types: frozenset[str]
+    judge_url: JudgeUrl
+    version: str
+    started_at: str
+    name: str
+    disk: Path | None = None
+    roles: RoleMap = field(default_factory=RoleMap)
+    hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
+    api_docs: bool = False
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    accounts: set[AccountId] = field(default_factory=set)
+    tokens_version: int = 0
+
+
+def service_of(request: Request) -> Service:
+    """Return the service behind a request."""
+    service: Service = request.app.state.service
+    return service

@@ -1,0 +1,91 @@
+"""How the server is: alive, ready, and in figures."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.access import DEFAULT_ACCOUNT, caller_of
+from hooktui.api.answers import answer
+from hooktui.api.parameters import AccountParameter
+from hooktui.api.reading import check_account, read_in
+from hooktui.api.service import Service, service_of
+from hooktui.domain.clock import now_ms
+from hooktui.domain.errors import Unavailable
+from hooktui.domain.objects import Disk, Rates, ServerInfo, Status
+from hooktui.store import queries
+
+READY_WITHIN_S = 2.0
+LEAST_ROOM_BYTES = 64 * 1024 * 1024
+"""Below it the server takes no events in (the store keeps the same reserve)."""
+
+router = APIRouter()
+
+
+@router.get("/healthz")
+async def healthz() -> Response:
+    """Say that the process answers."""
+    return answer({"status": "ok"})
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    """Say whether events can be taken in now: the database answers and there is room."""
+    service = service_of(request)
+    if service.stopping.is_set():
+        raise Unavailable("the server is stopping")
+    try:
+        async with asyncio.timeout(READY_WITHIN_S):
+            await check_account(service, DEFAULT_ACCOUNT)
+    except TimeoutError:
+        raise Unavailable(f"the database did not answer within {READY_WITHIN_S:g} s") from None
+    disk = await _disk(service)
+    if disk is not None and disk.free < LEAST_ROOM_BYTES:
+        raise Unavailable(f"the disk is full: {disk.free >> 20} MiB are free", retry_after_s=60)
+    return answer({"status": "ready"})
+
+
+@router.get("/v1/status", response_model=Status)
+async def status(request: Request, account: AccountParameter = None) -> Response:
+    """Show version, database, role, servers, what waits, rates and room."""
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account(account)
+    backlog = await read_in(service, owner, queries.backlog, owner, now_ms())
+    load = service.engine.load()
+    return answer(
+        Status(
+            version=service.version,
+            database=await service.store.info(),
+            role=caller.role,
+            user=caller.user,
+            servers=(
+                ServerInfo(
+                    number=0,
+                    name=service.name,
+                    pid=os.getpid(),
+                    started_at=service.started_at,
+                    version=service.version,
+                ),
+            ),
+            backlog=backlog,
+            rates=Rates(
+                accepted_per_s=load.accepted_per_s,
+                delivered_per_s=load.delivered_per_s,
+                failed_per_s=load.failed_per_s,
+                in_flight=load.in_flight,
+            ),
+            disk=await _disk(service),
+        )
+    )
+
+
+async def _disk(service: Service) -> Disk | None:
+    if service.disk is None:
+        return None
+    usage = await asyncio.to_thread(shutil.disk_usage, service.disk)
+    return Disk(free=usage.free, total=usage.total)

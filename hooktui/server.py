@@ -1,0 +1,260 @@
+"""The server: puts store, engine and API together, and takes them apart again in the right order.
+
+The engine starts before the API is even imported, so that after a restart the first waiting
+delivery does not wait for that too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hooktui import __version__, listening
+from hooktui.domain import catalogue as catalogues
+from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.objects import Catalogue
+from hooktui.domain.places import Places, places
+from hooktui.logs import log_to_stderr
+from hooktui.settings import BadSettings, Settings, load
+
+if TYPE_CHECKING:
+    from hooktui.api.http import Listener
+    from hooktui.api.service import Service
+    from hooktui.delivery.engine import Engine
+    from hooktui.delivery.resolver import Resolver
+    from hooktui.delivery.transport import Transport
+    from hooktui.store.contract import Store
+
+_log = logging.getLogger(__name__)
+
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers: its Unix socket, and host and port where it listens on TCP."""
+
+    socket: Path
+    listen: tuple[tuple[str, int], ...]
+
+
+def main(
+    options: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    ready: Callable[[Running], None] | None = None,
+) -> None:
+    """Run a server until SIGTERM or SIGINT.
+
+    Args:
+        options: settings by field name that go before the environment; None counts as not given.
+        environ: says where things lie; ``os.environ`` by default.
+        ready: called once the server answers.
+
+    Raises:
+        HooktuiError: it could not start: bad settings, another server on this home, no permission.
+    """
+    where = places(os.environ if environ is None else environ)
+    settings = load(where.config, options)
+    log_to_stderr()
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(run(settings, where, ready=ready))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+async def run(
+    settings: Settings,
+    where: Places,
+    *,
+    ready: Callable[[Running], None] | None = None,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Run a server until ``stop`` is set; without one, until SIGTERM or SIGINT.
+
+    Raises:
+        HooktuiError: it could not start.
+    """
+    where = _absolute(where, settings)
+    catalogue = _catalogue(settings)
+    tls = listening.tls(settings)
+    wanted = _stop_on_signals() if stop is None else stop
+    async with contextlib.AsyncExitStack() as stack:
+        store = await _open_store(where)
+        stack.push_async_callback(store.close)
+        tcp = await listening.bind_tcp(settings)
+        stack.callback(listening.close, tcp)
+        resolver = _resolver()
+        transport = _transport(settings, resolver, tcp)
+        stack.callback(transport.close)
+        engine = await _start_engine(store, transport)
+        winding_down = _WindingDown(engine)
+        stack.push_async_callback(winding_down)
+        unix = listening.bind_unix(where.socket)
+        stack.callback(listening.unlink, where.socket, where.socket.stat().st_ino)
+        await winding_down.serve(
+            lambda: _service(settings, where, store, engine, catalogue, resolver), unix, tcp, tls
+        )
+        running = Running(where.socket, tuple(one.getsockname()[:2] for one in tcp))
+        _log.info("started %s", _facts(where, running))
+        if ready is not None:
+            ready(running)
+        await wanted.wait()
+        _log.info("stopping")
+    _log.info("stopped")
+
+
+class _WindingDown:
+    """The end of engine and listeners, together: attempts may end while requests do."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.stopping = asyncio.Event()
+        self._engine = engine
+        self._listeners: list[Listener] = []
+
+    async def serve(
+        self,
+        make_service: Callable[[], Service],
+        unix: socket.socket,
+        tcp: Sequence[socket.socket],
+        tls: tuple[Path, Path] | None,
+    ) -> None:
+        """Answer on all sockets."""
+        # In a thread: the engine is at work already, and importing this takes most of a second.
+        await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
+        from hooktui.api.app import make_app
+        from hooktui.api.http import Listener
+
+        service = make_service()
+        service.stopping = self.stopping
+        app = make_app(service)
+        self._listeners = [Listener(app, unix), *(Listener(app, one, tls) for one in tcp)]
+        for listener in self._listeners:
+            await listener.start()
+
+    async def __call__(self) -> None:
+        """Let long polls end, take nothing more, and wait for what is under way."""
+        self.stopping.set()
+        await asyncio.gather(
+            self._engine.stop(), *(listener.stop() for listener in self._listeners)
+        )
+
+
+# The steps, in the order of the start
+
+
+def _absolute(where: Places, settings: Settings) -> Places:
+    """Return the places as they are whatever the working folder; the database may lie elsewhere."""
+    url = settings.database_url
+    database = where.database
+    if url is not None:
+        if not url.startswith(_SQLITE) or not url.removeprefix(_SQLITE):
+            raise BadSettings(
+                "HOOKTUI_DATABASE_URL: this version stores in SQLite only; write it as"
+                " sqlite:///PATH (four slashes for an absolute one)"
+            )
+        database = Path(url.removeprefix(_SQLITE))
+    return replace(
+        where,
+        home=where.home.absolute(),
+        database=database.absolute(),
+        socket=where.socket.absolute(),
+        key_file=where.key_file.absolute(),
+    )
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    return catalogues.ETL if settings.catalogue is None else catalogues.load(settings.catalogue)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _open_store(where: Places) -> Store:
+    for folder in (where.home, where.database.parent):
+        try:
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from None
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise BadSettings(f"{folder} may not be written; set HOOKTUI_HOME to another folder")
+    from hooktui.store.sqlite import SqliteStore
+
+    # The store takes the lock of its home: a second server ends here.
+    return await SqliteStore.open(where.database, key_file=where.key_file)
+
+
+def _resolver() -> Resolver:
+    from hooktui.delivery.resolver import Resolver
+
+    return Resolver()
+
+
+def _transport(settings: Settings, resolver: Resolver, tcp: Sequence[socket.socket]) -> Transport:
+    from hooktui.delivery.transport import Transport
+
+    transport = Transport(settings.allow_networks, resolver)
+    transport.refuse_own_listeners(one.getsockname()[:2] for one in tcp)
+    return transport
+
+
+async def _start_engine(store: Store, transport: Transport) -> Engine:
+    from hooktui.delivery.engine import Engine
+
+    engine = Engine(store, transport)
+    await engine.start()
+    return engine
+
+
+def _service(
+    settings: Settings,
+    where: Places,
+    store: Store,
+    engine: Engine,
+    catalogue: Catalogue,
+    resolver: Resolver,
+) -> Service:
+    from hooktui.api.service import RoleMap, Service
+    from hooktui.delivery.url_judge import UrlJudge
+
+    listen = [settings.listen.rpartition(":")[0].lower()] if settings.listen else []
+    return Service(
+        store=store,
+        engine=engine,
+        catalogue=catalogue,
+        event_types=frozenset(catalogues.type_ids(catalogue)),
+        judge_url=UrlJudge(settings.allow_networks, resolver),
+        version=__version__,
+        started_at=to_rfc3339(now_ms()),
+        name=socket.gethostname(),
+        disk=where.database.parent,
+        roles=RoleMap(settings.users, settings.groups),
+        hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
+        api_docs=settings.api_docs,
+    )
+
+
+def _facts(where: Places, running: Running) -> str:
+    listen = ",".join(f"{host}:{port}" for host, port in running.listen) or "-"
+    return f"version={__version__} database={where.database} socket={where.socket} listen={listen}"
