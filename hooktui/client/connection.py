@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from hooktui.domain.places import places
 from hooktui.sockets import system_server_present
 
-_LOOPBACK_NAMES = frozenset({"localhost", "::1"})
+_LOOPBACK = re.compile(r"localhost|::1|127(\.[0-9]{1,3}){3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,13 @@ def _origin(url: str, token: str | None) -> ServerAddress:
         port = parts.port
     except ValueError:
         port = 0
-    if scheme not in ("http", "https") or not host or port == 0 or parts.username is not None:
+    if parts.username is not None:
+        raise ValueError("a server has no user and password; HOOKTUI_TOKEN holds the token")
+    if scheme not in ("http", "https") or not host or port == 0:
         raise ValueError(f"{url!r} is not where a server can be; write https://host:port")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         raise ValueError(f"{url!r} has a path; --connect takes https://host:port and no more")
-    if scheme == "http" and host not in _LOOPBACK_NAMES and not host.startswith("127."):
+    if scheme == "http" and not _LOOPBACK.fullmatch(host):
         raise ValueError(f"http://{host} would show the token to the network; use https://{host}")
     return ServerAddress(
         scheme=scheme, host=host, port=port or (443 if scheme == "https" else 80), token=token

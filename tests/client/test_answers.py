@@ -1,0 +1,153 @@
+"""What an answer means, for both clients and over both transports."""
+
+import dataclasses
+import errno
+import json
+
+import pytest
+
+from hooktui.client import ServerAddress, calls
+from hooktui.client.answers import Problem, no_connection
+from hooktui.domain import errors
+
+from .scripted import HOOK, PROBLEM, Answer, answer, page, problem, serving
+
+CLASSES = {
+    400: errors.Malformed,
+    401: errors.Unauthenticated,
+    403: errors.NotAllowed,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    413: errors.TooLarge,
+    415: errors.Unsupported,
+    422: errors.Refused,
+    429: errors.TooManyRequests,
+    503: errors.Unavailable,
+    507: errors.DiskFull,
+}
+
+
+@pytest.mark.parametrize("status", CLASSES)
+async def test_a_problem_becomes_the_error_of_its_status(ask, server, status):
+    server.will(problem(status, "the reason and the fix"))
+    with pytest.raises(CLASSES[status]) as caught:
+        await ask(calls.get_hook(12))
+    assert caught.value.detail == "the reason and the fix"
+    assert caught.value.status == status
+
+
+async def test_an_unknown_status_is_an_error_with_its_detail(ask, server):
+    server.will(problem(418, "short and stout"))
+    with pytest.raises(errors.HooktuiError, match="short and stout"):
+        await ask(calls.get_hook(12))
+
+
+async def test_a_refusal_names_its_fields_and_keeps_the_problem(ask, server):
+    field = {"pointer": "/url", "detail": "no host"}
+    server.will(problem(422, "no host", errors=[field], extra=7))
+    with pytest.raises(errors.Refused) as caught:
+        await ask(calls.create_hook(1, {"url": "http:"}))
+    assert caught.value.errors == (errors.FieldError("/url", "no host"),)
+    assert isinstance(caught.value.__cause__, Problem)
+    assert caught.value.__cause__.fields["extra"] == 7
+
+
+async def test_retry_after_reaches_the_caller(ask, server):
+    told = problem(503, "busy")
+    server.will(dataclasses.replace(told, headers={"Retry-After": "7"}))
+    with pytest.raises(errors.Unavailable) as caught:
+        await ask(calls.server_status())
+    assert caught.value.retry_after_s == 7
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        Answer(200, b"<html>", "text/html"),
+        Answer(500, b"Internal Server Error", "text/plain"),
+        Answer(302, b"", "text/html", {"Location": "/elsewhere"}),
+        Answer(200, b"{no", "application/json"),
+        Answer(404, b"[]", PROBLEM),
+        answer({"id": "not a hook"}),
+    ],
+    ids=["html", "plain 500", "redirect", "not JSON", "no object", "another shape"],
+)
+async def test_what_is_no_hooktui_server_is_no_server(ask, server, told):
+    server.will(told)
+    with pytest.raises(errors.NoServer, match="not a hooktui server"):
+        await ask(calls.get_hook(12))
+    assert len(server.asked) == 1
+
+
+async def test_a_connection_that_ends_early_is_no_server(ask, server):
+    server.will(Answer(drop=True))
+    with pytest.raises(errors.NoServer, match="went away before it answered"):
+        await ask(calls.get_hook(12))
+    assert len(server.asked) == 1, "a call that may have been done is not sent again"
+
+
+async def test_an_answer_that_does_not_come_is_unavailable(ask, server):
+    server.will(Answer(hang=True))
+    call = dataclasses.replace(calls.get_hook(12), timeout_s=0.05)
+    with pytest.raises(errors.Unavailable, match=r"within 0\.05 s"):
+        await ask(call)
+
+
+async def test_no_socket_is_no_server_and_says_what_to_do(connected, tmp_path):
+    address = ServerAddress(socket=tmp_path / "none.sock")
+    async with connected(address) as ask:
+        with pytest.raises(errors.NoServer, match="hooktui serve") as caught:
+            await ask(calls.server_status())
+    assert str(tmp_path / "none.sock") in caught.value.detail
+
+
+async def test_a_stale_socket_is_no_server(connected, tmp_path):
+    with serving(tmp_path / "left.sock") as server:
+        pass
+    assert (tmp_path / "left.sock").exists()
+    async with connected(server.address) as ask:
+        with pytest.raises(errors.NoServer):
+            await ask(calls.server_status())
+
+
+async def test_a_closed_port_is_no_server(connected):
+    with serving() as server:
+        pass
+    async with connected(server.address) as ask:
+        with pytest.raises(errors.NoServer, match="check --connect"):
+            await ask(calls.server_status())
+
+
+def test_a_socket_that_may_not_be_opened_is_not_allowed(tmp_path):
+    address = ServerAddress(socket=tmp_path / "theirs.sock")
+    error = no_connection(address, PermissionError(errno.EACCES, "Permission denied"))
+    assert isinstance(error, errors.NotAllowed)
+
+
+async def test_without_a_token_a_401_says_where_to_put_one(connected):
+    with serving(token=None) as server:
+        server.will(problem(401, "no token"))
+        async with connected(server.address) as ask:
+            with pytest.raises(errors.Unauthenticated, match="HOOKTUI_TOKEN"):
+                await ask(calls.server_status())
+
+
+async def test_fields_of_a_newer_server_are_passed_over(ask, server):
+    server.will(page({**HOOK, "colour": "green"}, total=7))
+    hooks = await ask(calls.list_hooks(1))
+    assert hooks.total == 7
+    assert hooks.data[0].name == "billing"
+    assert hooks.data[0].stats.p95_ms == 120
+    assert hooks.data[0].retry_schedule_s == (5.0, 300.0)
+
+
+async def test_a_created_hook_comes_with_its_secret(ask, server):
+    server.will(answer({**HOOK, "secret": "whsec_x", "warnings": ["slow"]}, 201))
+    created = await ask(calls.create_hook(1, {"url": "https://x.test", "events": ["job"]}))
+    assert (created.id, created.secret, created.warnings) == (12, "whsec_x", ("slow",))
+    assert json.loads(server.asked[0].body) == {"url": "https://x.test", "events": ["job"]}
+
+
+async def test_a_deletion_answers_nothing(ask, server):
+    server.will(Answer(204))
+    assert await ask(calls.delete_hook(12)) is None
