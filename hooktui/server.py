@@ -67,11 +67,12 @@ def main(
     where = places(os.environ if environ is None else environ)
     settings = load(where.config, options)
     log_to_stderr()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(run(settings, where, ready=ready))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes the event loop: uvloop's where it is installed."""
     try:
         import uvloop
     except ImportError:

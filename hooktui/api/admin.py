@@ -13,11 +13,11 @@ from hooktui.api.parameters import AccountParameter, TokenParameter, Window
 from hooktui.api.reading import check_account, read_in
 from hooktui.api.service import service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
-from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.errors import FieldError, NotFound, Refused
 from hooktui.domain.hooks import check_name
 from hooktui.domain.objects import Account, Page, Token
 from hooktui.domain.roles import Role
-from hooktui.store import access_changes, queries
+from hooktui.store import changes, queries
 
 router = APIRouter()
 
@@ -59,7 +59,7 @@ async def create_account(request: Request, body: AccountBody) -> Response:
     if wrong:
         raise Refused.field("/name", wrong)
     account = await service_of(request).store.write(
-        access_changes.create_account, caller_of(request).actor, name
+        changes.create_account, caller_of(request).actor, name
     )
     return answer(account, 201)
 
@@ -85,9 +85,12 @@ async def create_token(
     role, expires_at_ms = _checked(body)
     owner = caller.account_or_any(account if body.account is None else body.account)
     if owner is not None:
-        await check_account(service, owner)
+        try:
+            await check_account(service, owner)
+        except NotFound as error:
+            raise Refused.field("/account", error.detail) from None
     token = await service.store.write(
-        access_changes.create_token, caller.actor, body.name, role, owner, expires_at_ms
+        changes.create_token, caller.actor, body.name, role, owner, expires_at_ms
     )
     return answer(token, 201, headers={"Cache-Control": "no-store"})
 
@@ -121,6 +124,6 @@ def _checked(body: TokenBody) -> tuple[Role, int | None]:
 async def revoke_token(request: Request, token: TokenParameter) -> Response:
     """Make a token worthless."""
     service, caller = service_of(request), caller_of(request)
-    await service.store.write(access_changes.revoke_token, caller.actor, caller.bound_to, token)
+    await service.store.write(changes.revoke_token, caller.actor, caller.bound_to, token)
     service.tokens_version += 1
     return no_content()

@@ -22,14 +22,13 @@ from hooktui.api.parameters import (
     filter_of,
     moment,
 )
-from hooktui.api.reading import owner_of_delivery, read_in
+from hooktui.api.reading import read_in
 from hooktui.api.service import service_of
 from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters import STATUSES
 from hooktui.domain.objects import Delivery, DeliveryDetail, Page
-from hooktui.store import delivery_changes, delivery_queries
-from hooktui.store.delivery_queries import DeliveryQuery
+from hooktui.store import changes, queries
 
 router = APIRouter()
 
@@ -53,7 +52,7 @@ async def list_deliveries(
     owner = caller_of(request).account(account)
     if status is not None and status not in STATUSES:
         raise Refused.field("/status", f"unknown status; known: {', '.join(STATUSES)}")
-    query = DeliveryQuery(
+    query = queries.DeliveryQuery(
         hook=hook,
         event=event,
         event_type=type,
@@ -63,9 +62,7 @@ async def list_deliveries(
         until_ms=None if until is None else moment(until),
         q=filter_of(q),
     )
-    return answer(
-        await read_in(service, owner, delivery_queries.list_deliveries, owner, window, query)
-    )
+    return answer(await read_in(service, owner, queries.list_deliveries, owner, window, query))
 
 
 @router.get("/v1/deliveries/{delivery}", response_model=DeliveryDetail)
@@ -74,8 +71,8 @@ async def get_delivery(
 ) -> Response:
     """Show one delivery with all its attempts."""
     service = service_of(request)
-    owner = await owner_of_delivery(service, caller_of(request), delivery, account)
-    record = await service.store.read(delivery_queries.get_delivery, owner, delivery)
+    owner = caller_of(request).account_or_any(account)
+    record = await service.store.read(queries.get_delivery, owner, delivery)
     return answer(await detail_of(service, record))
 
 
@@ -89,10 +86,8 @@ async def resend(
 ) -> Response:
     """Send again: a final one as a new delivery (201), a waiting one now (200)."""
     service, caller = service_of(request), caller_of(request)
-    owner = await owner_of_delivery(service, caller, delivery, account)
-    sent, created = await service.store.write(
-        delivery_changes.resend, caller.actor, owner, delivery
-    )
+    owner = caller.account_or_any(account)
+    sent, created = await service.store.write(changes.resend, caller.actor, owner, delivery)
     return answer(sent, 201 if created else 200)
 
 
@@ -102,6 +97,6 @@ async def cancel(
 ) -> Response:
     """Cancel a delivery that waits."""
     service, caller = service_of(request), caller_of(request)
-    owner = await owner_of_delivery(service, caller, delivery, account)
-    cancelled = await service.store.write(delivery_changes.cancel, caller.actor, owner, delivery)
+    owner = caller.account_or_any(account)
+    cancelled = await service.store.write(changes.cancel, caller.actor, owner, delivery)
     return answer(cancelled)

@@ -13,7 +13,7 @@ from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.domain.objects import DeliveryDetail, Request
 
 if TYPE_CHECKING:
-    from hooktui.store.delivery_queries import DeliveryRecord
+    from hooktui.store.queries import DeliveryRecord
 
 
 async def detail_of(service: Service, record: DeliveryRecord) -> DeliveryDetail:

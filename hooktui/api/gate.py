@@ -20,7 +20,7 @@ from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, NotAllowed
 from hooktui.domain.roles import Need
 from hooktui.domain.text import visible
-from hooktui.store import access_changes
+from hooktui.store import changes
 
 _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")
@@ -116,7 +116,7 @@ class Gate:
 
     async def _audit(self, caller: Caller, scope: Scope) -> None:
         action, target = f"{scope['method']} refused", visible(scope["path"], limit=200)
-        await self._service.store.write(access_changes.audit_refusal, caller.actor, action, target)
+        await self._service.store.write(changes.audit_refusal, caller.actor, action, target)
 
 
 def _peer(scope: Scope) -> Peer | None:

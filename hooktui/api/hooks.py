@@ -13,7 +13,7 @@ from hooktui.api.answers import answer, encode, no_content
 from hooktui.api.delivery_details import detail_of
 from hooktui.api.hook_requests import HookBody, HookEditBody, RotateBody, edited, settings_of
 from hooktui.api.parameters import AccountParameter, HookParameter, Window
-from hooktui.api.reading import check_account, owner_of_hook, read_in
+from hooktui.api.reading import check_account, read_in
 from hooktui.api.service import service_of
 from hooktui.api.shapes import CreatedHook, Pinged
 from hooktui.domain.hooks import (
@@ -25,7 +25,7 @@ from hooktui.domain.hooks import (
 from hooktui.domain.objects import Hook, Page, Secrets
 from hooktui.domain.roles import Need
 from hooktui.domain.signatures import make_secret
-from hooktui.store import delivery_queries, hook_changes, hook_queries, secret_changes
+from hooktui.store import changes, queries
 
 router = APIRouter()
 
@@ -40,7 +40,7 @@ async def list_hooks(
     """List hooks."""
     service = service_of(request)
     owner = caller_of(request).account(account)
-    return answer(await read_in(service, owner, hook_queries.list_hooks, owner, window, q))
+    return answer(await read_in(service, owner, queries.list_hooks, owner, window, q))
 
 
 @router.post("/v1/hooks", status_code=201, response_model=CreatedHook)
@@ -55,9 +55,7 @@ async def create_hook(
     await check_account(service, owner)
     warning = await service.judge_url(settings.url)
     secret = make_secret() if body.secret is None else body.secret
-    hook = await service.store.write(
-        hook_changes.create_hook, caller.actor, owner, settings, secret
-    )
+    hook = await service.store.write(changes.create_hook, caller.actor, owner, settings, secret)
     warnings = [] if warning is None else [warning]
     return answer(CreatedHook.of(hook, secret, warnings), 201)
 
@@ -68,8 +66,8 @@ async def get_hook(
 ) -> Response:
     """Show one hook."""
     service = service_of(request)
-    owner = owner_of_hook(service, caller_of(request), hook, account)
-    return answer(await service.store.read(hook_queries.get_hook, owner, hook))
+    owner = caller_of(request).account_or_any(account)
+    return answer(await service.store.read(queries.get_hook, owner, hook))
 
 
 @router.patch("/v1/hooks/{hook}", response_model=Hook)
@@ -80,7 +78,7 @@ async def change_hook(
     service, caller = service_of(request), caller_of(request)
     if body.changed - {"active"}:
         caller.require(Need.ADMINISTER)
-    owner = owner_of_hook(service, caller, hook, account)
+    owner = caller.account_or_any(account)
 
     def edit(before: HookSettings) -> HookSettings:
         return edited(before, body, service.catalogue)
@@ -88,7 +86,7 @@ async def change_hook(
     if "url" in body.changed:
         await service.judge_url(body.url)
     changed = await service.store.write(
-        hook_changes.change_hook, caller.actor, owner, hook, edit, body.version
+        changes.change_hook, caller.actor, owner, hook, edit, body.version
     )
     return answer(changed)
 
@@ -99,8 +97,8 @@ async def delete_hook(
 ) -> Response:
     """Delete a hook; deliveries that wait are cancelled."""
     service, caller = service_of(request), caller_of(request)
-    owner = owner_of_hook(service, caller, hook, account)
-    await service.store.write(hook_changes.delete_hook, caller.actor, owner, hook)
+    owner = caller.account_or_any(account)
+    await service.store.write(changes.delete_hook, caller.actor, owner, hook)
     return no_content()
 
 
@@ -110,10 +108,10 @@ async def ping_hook(
 ) -> Response:
     """Send the hook's own object as a test delivery, and wait for what the receiver says."""
     service = service_of(request)
-    owner = owner_of_hook(service, caller_of(request), hook, account)
-    shown = await service.store.read(hook_queries.get_hook, owner, hook)
+    owner = caller_of(request).account_or_any(account)
+    shown = await service.store.read(queries.get_hook, owner, hook)
     delivery = await service.engine.ping(hook, encode(shown))
-    record = await service.store.read(delivery_queries.get_delivery, owner, delivery)
+    record = await service.store.read(queries.get_delivery, owner, delivery)
     return answer(Pinged.of(await detail_of(service, record)))
 
 
@@ -123,8 +121,8 @@ async def reveal_secrets(
 ) -> Response:
     """Show a hook's live secrets; audited."""
     service, caller = service_of(request), caller_of(request)
-    owner = owner_of_hook(service, caller, hook, account)
-    secrets = await service.store.write(secret_changes.reveal_secrets, caller.actor, owner, hook)
+    owner = caller.account_or_any(account)
+    secrets = await service.store.write(changes.reveal_secrets, caller.actor, owner, hook)
     return answer(secrets, headers={"Cache-Control": "no-store"})
 
 
@@ -137,14 +135,14 @@ async def rotate_secret(
 ) -> Response:
     """Give a hook a new secret; the old one stays valid for the overlap."""
     service, caller = service_of(request), caller_of(request)
-    owner = owner_of_hook(service, caller, hook, account)
+    owner = caller.account_or_any(account)
     wanted = body or RotateBody()
     check_new_secret(wanted.secret)
     overlap_s = DEFAULT_OVERLAP_S if wanted.overlap_s is None else wanted.overlap_s
     check_overlap(overlap_s)
     secret = make_secret() if wanted.secret is None else wanted.secret
     secrets = await service.store.write(
-        secret_changes.rotate_secret, caller.actor, owner, hook, secret, overlap_s
+        changes.rotate_secret, caller.actor, owner, hook, secret, overlap_s
     )
     return answer(secrets, headers={"Cache-Control": "no-store"})
 
@@ -155,6 +153,6 @@ async def finish_rotation(
 ) -> Response:
     """End the overlap of a rotation now."""
     service, caller = service_of(request), caller_of(request)
-    owner = owner_of_hook(service, caller, hook, account)
-    secrets = await service.store.write(secret_changes.finish_rotation, caller.actor, owner, hook)
+    owner = caller.account_or_any(account)
+    secrets = await service.store.write(changes.finish_rotation, caller.actor, owner, hook)
     return answer(secrets, headers={"Cache-Control": "no-store"})

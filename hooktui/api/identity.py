@@ -19,7 +19,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Malformed, NotAllowed, Unauthenticated
 from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import ALLOWED, Role, lower
-from hooktui.store import access_changes, queries
+from hooktui.store import changes, queries
 
 if TYPE_CHECKING:
     from hooktui.store.queries import TokenRecord
@@ -123,7 +123,7 @@ class Identity:
         if now - self._touched.get(record.id, -_TOUCH_EVERY_S) < _TOUCH_EVERY_S:
             return
         self._touched[record.id] = now
-        await self._service.store.write(access_changes.touch_token, record.id)
+        await self._service.store.write(changes.touch_token, record.id)
 
 
 def role_of(peer: Peer, names: Names, roles: RoleMap) -> Role | None:

@@ -113,7 +113,8 @@ def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
     for one in errors:
         location = one.get("loc")
         where, *rest = location if isinstance(location, tuple) else ("body",)
-        kind, message = str(one.get("type")), str(one.get("msg"))
+        kind = str(one.get("type"))
+        message = str(one.get("msg")).removeprefix("Value error, ")
         if where == "path":
             return NotFound(f"there is no such thing: {message}")
         if not rest and where == "body":
@@ -135,4 +136,4 @@ def _in_our_words(kind: str, message: str, parts: Sequence[object]) -> str:
         return f"unknown field {name!r}; see /openapi.json for the fields of this call"
     if kind == "missing":
         return f"{name} is missing"
-    return f"{name}: {message[:1].lower()}{message[1:].removeprefix('Value error, ')}"
+    return f"{name}: {message[:1].lower()}{message[1:]}"

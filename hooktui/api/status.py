@@ -13,7 +13,7 @@ from starlette.responses import Response
 from hooktui.api.access import DEFAULT_ACCOUNT, caller_of
 from hooktui.api.answers import answer
 from hooktui.api.parameters import AccountParameter
-from hooktui.api.reading import check_account, read_in
+from hooktui.api.reading import check_account
 from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Unavailable
@@ -54,8 +54,10 @@ async def readyz(request: Request) -> Response:
 async def status(request: Request, account: AccountParameter = None) -> Response:
     """Show version, database, role, servers, what waits, rates and room."""
     service, caller = service_of(request), caller_of(request)
-    owner = caller.account(account)
-    backlog = await read_in(service, owner, queries.backlog, owner, now_ms())
+    owner = caller.account_or_any(account)
+    if owner is not None:
+        await check_account(service, owner)
+    backlog = await service.store.read(queries.backlog, owner, now_ms())
     load = service.engine.load()
     return answer(
         Status(

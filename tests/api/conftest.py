@@ -1,0 +1,50 @@
+"""One real server for each module of tests, each with an account of its own for the taking."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.running import HookReceiver, RunningServer, hook_receiver, running_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[RunningServer]:
+    with running_server(tmp_path_factory.mktemp("home"), listen="127.0.0.1:0") as one:
+        yield one
+
+
+@pytest.fixture
+def api(server: RunningServer) -> Iterator[httpx.Client]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def account(api: httpx.Client) -> int:
+    """An account with nothing in it."""
+    answer = api.post("/v1/accounts", json={"name": "fresh"})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+@pytest.fixture
+def receiver() -> Iterator[HookReceiver]:
+    with hook_receiver() as one:
+        yield one
+
+
+@pytest.fixture
+def tcp(server: RunningServer, api: httpx.Client) -> Iterator[httpx.Client]:
+    """A client on TCP with an admin's token."""
+    token = api.post("/v1/tokens", json={"name": "t", "role": "admin"}).json()["token"]
+    host, port = server.listen[0]
+    with httpx.Client(
+        base_url=f"http://{host}:{port}",
+        headers={"Authorization": f"Bearer {token}"},
+        trust_env=False,
+        timeout=40,
+    ) as client:
+        yield client
