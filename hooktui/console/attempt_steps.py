@@ -1,0 +1,142 @@
+"""The attempts of a delivery as a time line: one step each, then the next with its clock time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from hooktui.console.delivery_words import OUTCOME_TONES, answer_words, moment
+from hooktui.console.signs import Signs
+from hooktui.console.times import took
+from hooktui.console.widgets.columns import Column
+from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.deliveries import Outcome, Status
+from hooktui.domain.objects import Attempt, DeliveryDetail, Page, Phases
+
+BAR: Final = 16
+"""Cells of the longest attempt's bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An attempt that was made, or (without one) the next that will be."""
+
+    number: int
+    attempt: Attempt | None = None
+    at: str | None = None
+
+
+def steps_of(delivery: DeliveryDetail) -> list[Step]:
+    """Return the attempts in their order, then the next one where there will be one."""
+    steps = [Step(a.number, a, a.started_at) for a in delivery.attempts]
+    following = steps[-1].number + 1 if steps else 1
+    if delivery.status == Status.PENDING:
+        steps.append(Step(following, None, None if delivery.held else delivery.next_attempt_at))
+    elif delivery.status == Status.SENDING:
+        steps.append(Step(following))
+    return steps
+
+
+class Steps:
+    """The steps of one delivery as the pages of a list."""
+
+    def __init__(self) -> None:
+        self.delivery: DeliveryDetail | None = None
+
+    @property
+    def longest_ms(self) -> float:
+        """The duration of the longest attempt."""
+        attempts = self.delivery.attempts if self.delivery is not None else ()
+        return max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
+
+    async def page(
+        self,
+        *,
+        cursor: str | None,
+        limit: int,
+        from_end: bool,
+        sort: str | None,
+        descending: bool,
+    ) -> Page[Step]:
+        """Return all steps: at most some dozens."""
+        steps = [] if self.delivery is None else steps_of(self.delivery)
+        return Page(data=steps, total=len(steps))
+
+
+def phases_bar(phases: Phases, longest_ms: float, width: int, signs: Signs) -> Pieces:
+    """Return an attempt's duration as a bar: setting up (dns, connect, TLS), waiting, reading."""
+    total = phases.total
+    if not total or longest_ms <= 0:
+        return ()
+    cells = max(1, round(width * total / longest_ms))
+    set_up_ms = (phases.dns or 0) + (phases.connect or 0) + (phases.tls or 0)
+    set_up = min(cells, round(cells * set_up_ms / total))
+    waiting = min(cells - set_up, round(cells * (phases.first_byte or 0) / total))
+    light, full = signs.bars[3], signs.bars[-1]
+    pieces: tuple[Piece, ...] = (
+        (full * set_up, "warn"),
+        (full * waiting, "accent"),
+        (light * (cells - set_up - waiting), "quiet"),
+    )
+    return pieces
+
+
+def step_columns(signs: Signs, clock: Callable[[], int], steps: Steps) -> tuple[Column[Step], ...]:
+    """Return the columns of the time line."""
+
+    def at(step: Step) -> Pieces:
+        if step.at is None:
+            return (("…", "quiet"),)
+        words = moment(from_rfc3339(step.at), clock())
+        return ((words, "plain" if step.attempt is not None else "warn"),)
+
+    def result(step: Step) -> Pieces:
+        attempt = step.attempt
+        if attempt is None:
+            held = steps.delivery is not None and steps.delivery.held
+            sending = steps.delivery is not None and steps.delivery.status == Status.SENDING
+            words = "under way" if sending else "held" if held else "next attempt"
+            return ((f"{signs.sending if sending else signs.waiting} {words}", "warn"),)
+        sign = {Outcome.DELIVERED: signs.delivered, Outcome.FAILED: signs.failed}.get(
+            Outcome(attempt.outcome), signs.retry
+        )
+        return ((f"{sign} {answer_words(attempt)}", OUTCOME_TONES.get(attempt.outcome, "plain")),)
+
+    def phase(name: str) -> Callable[[Step], Pieces]:
+        def cell(step: Step) -> Pieces:
+            if step.attempt is None:
+                return ()
+            value: float | None = getattr(step.attempt.phases_ms, name)
+            if value is None and name in ("dns", "connect", "tls"):
+                return (("kept" if step.attempt.reused_connection else "-", "quiet"),)
+            return ((took(value), "strong" if name == "total" else "plain"),)
+
+        return cell
+
+    def bar(step: Step) -> Pieces:
+        if step.attempt is None:
+            return ()
+        return phases_bar(step.attempt.phases_ms, steps.longest_ms, BAR, signs)
+
+    def address(step: Step) -> Pieces:
+        return ((step.attempt.address or "" if step.attempt else "", "quiet"),)
+
+    return (
+        Column(name="number", title="#", cell=lambda s: ((str(s.number), "quiet"),), width=3,
+               align="right", priority=0),
+        Column(name="at", title="at", cell=at, width=8, grow=1, most=16, priority=0),
+        Column(name="result", title="result", cell=result, width=20, grow=4, most=44, priority=0),
+        Column(name="dns", title="dns", cell=phase("dns"), width=5, align="right", priority=3),
+        Column(name="connect", title="conn", cell=phase("connect"), width=5, align="right",
+               priority=3),
+        Column(name="tls", title="tls", cell=phase("tls"), width=5, align="right", priority=3),
+        Column(name="first_byte", title="first", cell=phase("first_byte"), width=5, align="right",
+               priority=3),
+        Column(name="total", title="total", cell=phase("total"), width=5, align="right",
+               priority=1),
+        Column(name="bar", title="", cell=bar, width=BAR, priority=4),
+        Column(name="address", title="address", cell=address, width=15, grow=1, most=40,
+               priority=5),
+    )  # fmt: skip

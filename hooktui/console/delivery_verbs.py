@@ -1,0 +1,87 @@
+"""What can be done with deliveries, alike on every screen that shows some: resend and cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hooktui.console.base import HouseScreen
+from hooktui.console.times import counted
+from hooktui.domain.deliveries import Status
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.objects import Delivery, DeliveryDetail
+
+
+class DeliveryVerbs(HouseScreen):
+    """Resend and cancel for the deliveries that `selected_deliveries` returns."""
+
+    def selected_deliveries(self) -> Sequence[Delivery | DeliveryDetail]:
+        """Return the deliveries that a verb acts on."""
+        raise NotImplementedError
+
+    def why_not(self, name: str) -> str | None:
+        """Add: what none of the deliveries can do in its state."""
+        reason = super().why_not(name)
+        if reason is not None or name not in ("resend", "cancel") or not self.is_mounted:
+            return reason
+        chosen = self.selected_deliveries()
+        if not chosen:
+            return "there is no delivery under the cursor"
+        return why_not_resend(chosen) if name == "resend" else why_not_cancel(chosen)
+
+    async def verb_resend(self) -> None:
+        """Send each delivery again: a final one as a new delivery, a waiting one now."""
+        from hooktui.client import calls
+
+        chosen = [one for one in self.selected_deliveries() if one.status != Status.SENDING]
+        sent: list[Delivery] = []
+        for number, one in enumerate(chosen, 1):
+            if len(chosen) > 1:
+                self.notice(f"sending {number} of {len(chosen)} again …")
+            try:
+                sent.append(await self.ask(calls.resend_delivery(one.id)))
+            except HooktuiError as error:
+                self.show_error(error)
+                break
+        else:
+            self.notice(_resent_words(chosen, sent), "good")
+        if sent:
+            self.resent(sent)
+
+    def resent(self, sent: Sequence[Delivery]) -> None:
+        """Act on what the server made of a resend; a screen about one delivery goes along."""
+
+    async def verb_cancel(self) -> None:
+        """Cancel each delivery that still waits."""
+        from hooktui.client import calls
+
+        chosen = [one for one in self.selected_deliveries() if one.status == Status.PENDING]
+        done = 0
+        for one in chosen:
+            if await self.call(calls.cancel_delivery(one.id)) is None:
+                break
+            done += 1
+        if done:
+            what = chosen[0].id if done == 1 else counted(done, "delivery")
+            self.notice(f"{what} cancelled; r sends it again", "good")
+
+
+def _resent_words(chosen: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery]) -> str:
+    if len(sent) != 1:
+        return f"{counted(len(sent), 'delivery')} sent again"
+    if sent[0].id == chosen[0].id:
+        return f"{sent[0].id} is due now"
+    return f"sent again as {sent[0].id}"
+
+
+def why_not_resend(chosen: Sequence[Delivery | DeliveryDetail]) -> str | None:
+    """Return why none of some deliveries can be sent again, or None."""
+    if all(one.status == Status.SENDING for one in chosen):
+        return "an attempt is under way; wait for its result"
+    return None
+
+
+def why_not_cancel(chosen: Sequence[Delivery | DeliveryDetail]) -> str | None:
+    """Return why none of some deliveries can be cancelled, or None."""
+    if any(one.status == Status.PENDING for one in chosen):
+        return None
+    return f"only a delivery that waits can be cancelled; this one is {chosen[0].status}"

@@ -1,0 +1,235 @@
+"""One delivery: how it stands and what comes next, its attempts as a time line, what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final, cast
+
+from textual.app import ComposeResult
+
+from hooktui.client import calls
+from hooktui.console.attempt_steps import Step, Steps, step_columns
+from hooktui.console.base import Changes
+from hooktui.console.clipboard import copy
+from hooktui.console.copy_forms import as_check, as_curl, as_json
+from hooktui.console.delivery_columns import state
+from hooktui.console.delivery_document import sections_of
+from hooktui.console.delivery_verbs import DeliveryVerbs
+from hooktui.console.delivery_words import STATUS_TONES, moment, what_next
+from hooktui.console.screens.question import Answer, Question
+from hooktui.console.widgets.json_view import JsonView
+from hooktui.console.widgets.lines import Lines
+from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.deliveries import Status
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail
+
+MOST_STEPS: Final = 8
+"""Lines of the time line before it scrolls: the text below needs the room more."""
+
+CLOCK_S: Final = 15.0
+"""Between two looks whether "in 5m" has become "in 4m"."""
+
+
+class DeliveryScreen(DeliveryVerbs):
+    """The delivery with an id."""
+
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "resend", "cancel", "previous", "next", "copy", "copy_as", "open", "wrap", "raw",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    DeliveryScreen #attempts { height: 3; }
+    DeliveryScreen #document { padding: 0 1; border-top: solid $panel; }
+    """
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__()
+        self.delivery_id = delivery_id
+        self.delivery: DeliveryDetail | None = None
+        self._steps = Steps()
+        self._followed = True
+
+    # -- what is shown
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the delivery, its event and its hook."""
+        left: Pieces = ((f" Delivery {self.delivery_id}", "strong"),)
+        one = self.delivery
+        if one is not None:
+            name = self.house.hook_names.get(one.hook, "")
+            left = (*left, (f"  {one.event_type} to hook {one.hook} {name}", "plain"))
+        return left, self.house.places("")
+
+    def compose_body(self) -> ComposeResult:
+        """The standing, the time line, the text."""
+        house = self.house
+        yield Lines(id="head")
+        yield WindowedList(
+            step_columns(house.signs, house.clock, self._steps),
+            self._steps,
+            lambda step: step.number,
+            empty=((("  No attempt yet.", "quiet"),),),
+            markable=False,
+            signs=house.signs,
+            id="attempts",
+        )
+        yield JsonView(id="document")
+
+    def on_mount(self) -> None:
+        """Read the delivery."""
+        super().on_mount()
+        self.set_interval(CLOCK_S, self._draw_head)
+        self.run_worker(self._read(), name="delivery", group="delivery", exclusive=True)
+
+    @property
+    def timeline(self) -> WindowedList[Step]:
+        """The list of attempts."""
+        return cast("WindowedList[Step]", self.query_one("#attempts", WindowedList))
+
+    @property
+    def document(self) -> JsonView:
+        """What was said."""
+        return self.query_one(JsonView)
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt under the cursor, or the latest when the cursor stands on the next one."""
+        if self.delivery is None or not self.delivery.attempts:
+            return None
+        step = self.timeline.cursor_row
+        if step is None or step.attempt is None:
+            return self.delivery.attempts[-1]
+        return step.attempt
+
+    async def _read(self) -> None:
+        try:
+            self.delivery = await self.ask(calls.get_delivery(self.delivery_id))
+        except HooktuiError as error:
+            self.show_error(error)
+            return
+        if not self.is_mounted:
+            return
+        self._steps.delivery = self.delivery
+        timeline = self.timeline
+        at_end = timeline.cursor >= timeline.window.total - 1
+        await timeline.reload()
+        timeline.styles.height = min(max(timeline.window.total, 1), MOST_STEPS) + 1
+        if self._followed and at_end:
+            self.call_after_refresh(timeline.put_cursor_on, len(self.delivery.attempts) or 1)
+        self._draw_head()
+        self._draw_document()
+        self.refresh_frame()
+
+    async def changed(self, changes: Changes) -> None:
+        """Show what happened to this delivery."""
+        if changes.everything or self.delivery_id in changes.deliveries:
+            await self._read()
+
+    def _draw_head(self) -> None:
+        one = self.delivery
+        if one is None or not self.is_mounted:
+            return
+        now_ms = self.house.clock()
+        dot = f" {self.house.signs.dot} "
+        came = moment(from_rfc3339(one.created_at), now_ms)
+        self.query_one("#head", Lines).show(
+            (
+                (
+                    (" ", "plain"),
+                    *state(one, self.house.signs),
+                    (dot, "quiet"),
+                    (what_next(one, now_ms), STATUS_TONES[Status(one.status)]
+                     if one.status == Status.FAILED else "plain"),
+                ),
+                (
+                    (f" {one.event_type}", "plain"),
+                    (f"{dot}event {one.event}{dot}came {came}{dot}by {one.trigger}", "quiet"),
+                ),
+            )
+        )  # fmt: skip
+
+    def _draw_document(self) -> None:
+        if self.delivery is not None and self.is_mounted:
+            self.document.show(sections_of(self.delivery, self.attempt))
+
+    def on_windowed_list_moved(self) -> None:
+        """Show the answer to the attempt under the cursor."""
+        self._draw_document()
+
+    def on_windowed_list_opened(self) -> None:
+        """Give the keys to the text."""
+        self.document.focus()
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: not read yet."""
+        reason = super().why_not(name)
+        if reason is None and self.delivery is None and name in self.VERBS:
+            return "the delivery is not read yet; ctrl+r reads it again"
+        return reason
+
+    def selected_deliveries(self) -> Sequence[DeliveryDetail]:
+        """The delivery of this screen."""
+        return [] if self.delivery is None else [self.delivery]
+
+    def resent(self, sent: Sequence[Delivery]) -> None:
+        """Go along to the delivery that the resend made."""
+        if sent[0].id != self.delivery_id:
+            self.app.switch_screen(DeliveryScreen(sent[0].id))
+            self.app.call_later(
+                self.house.notice, f"sent again; this is the new delivery {sent[0].id}", "good"
+            )
+
+    def verb_open(self) -> None:
+        """Fold or unfold in the text; from the time line go to the text."""
+        if self.document.has_focus:
+            self.document.action_open()
+        else:
+            self.document.focus()
+
+    def verb_previous(self) -> None:
+        """Show the attempt before."""
+        self.timeline.action_move("up")
+
+    def verb_next(self) -> None:
+        """Show the attempt after."""
+        self.timeline.action_move("down")
+
+    def verb_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
+
+    def verb_raw(self) -> None:
+        """Show bodies as they were sent, or as trees."""
+        raw = self.document.toggle_raw()
+        self.notice("bodies as they were sent" if raw else "bodies as trees")
+
+    async def verb_copy(self) -> None:
+        """Copy what is under the cursor; in the time line the delivery's id."""
+        found = self.document.under_cursor() if self.document.has_focus else None
+        what, text = found or ("the delivery's id", self.delivery_id)
+        self.notice(await copy(self.app, text, what), "good")
+
+    async def verb_copy_as(self) -> None:
+        """Copy the whole as a command or as JSON."""
+        one = self.delivery
+        if one is None:
+            return
+        forms = {"json": ("the delivery as JSON", as_json(one))}
+        answers = [Answer("j", "the delivery as JSON, as the API gives it", "json")]
+        if one.request is not None:
+            check = as_check(one.request)
+            if check is not None:
+                forms["check"] = ("the check of the signature", check)
+                answers.insert(0, Answer("v", "a command that verifies the signature", "check"))
+            forms["curl"] = ("the curl command", as_curl(one.request))
+            answers.insert(0, Answer("c", "a curl command that sends the request again", "curl"))
+        answer = await self.app.push_screen_wait(
+            Question("Copy as …", "Sensitive headers stay masked; no form holds a secret.", answers)
+        )
+        if answer in forms:
+            what, text = forms[answer]
+            self.notice(await copy(self.app, text, what), "good")

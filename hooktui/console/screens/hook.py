@@ -1,0 +1,309 @@
+"""One hook: how it stands, its deliveries as they happen, its settings to read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+from typing import ClassVar, Final, cast
+
+from textual.app import ComposeResult
+
+from hooktui.client import calls
+from hooktui.console.base import Changes
+from hooktui.console.delivery_columns import delivery_columns
+from hooktui.console.delivery_verbs import DeliveryVerbs
+from hooktui.console.hook_summary import head_lines, settings_sections
+from hooktui.console.hook_verbs import HookVerbs
+from hooktui.console.hook_words import state
+from hooktui.console.times import counted
+from hooktui.console.widgets.filter_bar import FilterBar
+from hooktui.console.widgets.json_view import JsonView
+from hooktui.console.widgets.lines import Lines, TabLine
+from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.errors import HooktuiError, NotFound, Refused
+from hooktui.domain.filters import parse
+from hooktui.domain.objects import Delivery, Hook, Page
+
+BUSY_S: Final = 1.0
+"""While deliveries run, head and list are read again this often, not for each one."""
+
+TIMES_S: Final = 15.0
+"""Between two looks whether "4m" has become "5m"."""
+
+_EMPTY: Final[tuple[Pieces, ...]] = (
+    (("  No deliveries yet.", "strong"),),
+    (),
+    (("  One appears here for each event that this hook asks for.", "quiet"),),
+    (("  p", "accent"), ("  sends a ping, a test delivery", "plain")),
+)
+_NO_MATCH: Final[tuple[Pieces, ...]] = (
+    (("  No delivery matches the filter; Esc clears it.", "plain"),),
+)
+
+
+class HookScreen(HookVerbs, DeliveryVerbs):
+    """The hook with an id."""
+
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "open", "ping", "edit", "secret", "activate", "resend", "cancel", "filter", "delete",
+        "previous", "next", "mark", "mark_all", "undo", "sort", "order",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    HookScreen #tabs { background: $panel; }
+    HookScreen #settings { padding: 0 1; display: none; }
+    HookScreen.-settings #settings { display: block; }
+    HookScreen.-settings #deliveries { display: none; }
+    """
+
+    def __init__(self, hook_id: int) -> None:
+        super().__init__()
+        self.hook_id = hook_id
+        self.hook: Hook | None = None
+        self._words = ""
+        self._read_at = 0.0
+
+    # -- what is shown
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the hook and its state, the filter and the marks."""
+        left: list[Piece] = [(f" Hook {self.hook_id}", "strong")]
+        dot = f" {self.house.signs.dot} "
+        if self.hook is not None:
+            left += [(f"  {self.hook.name}  ", "plain"), *state(self.hook, self.house.signs)]
+        if self.is_mounted:
+            listing = self.listing
+            if listing.loaded:
+                about = "about " if listing.window.estimated else ""
+                left.append((f"{dot}{about}{counted(listing.window.total, 'delivery')}", "plain"))
+            if self._words:
+                left.append((f"{dot}filter: {self._words}", "accent"))
+            if listing.marks:
+                left.append((f"{dot}{len(listing.marks)} marked", "accent"))
+        return left, self.house.places("")
+
+    def compose_body(self) -> ComposeResult:
+        """The head, the tabs and what they show."""
+        house = self.house
+        yield Lines(id="head")
+        yield TabLine(("Deliveries", "Settings"), id="tabs")
+        yield WindowedList(
+            delivery_columns(house.signs, house.clock),
+            self,
+            lambda delivery: delivery.id,
+            empty=_EMPTY,
+            sort="id",
+            descending=True,
+            signs=house.signs,
+            id="deliveries",
+        )
+        yield JsonView(id="settings")
+
+    def on_mount(self) -> None:
+        """Read the hook and its deliveries."""
+        super().on_mount()
+        self.set_interval(TIMES_S, self.listing.refresh_times)
+        self.run_worker(self._read(), name="hook", group="hook", exclusive=True)
+        self.run_worker(self.listing.load(), name="load")
+
+    @property
+    def listing(self) -> WindowedList[Delivery]:
+        """The list of deliveries."""
+        return cast("WindowedList[Delivery]", self.query_one("#deliveries", WindowedList))
+
+    async def page(
+        self,
+        *,
+        cursor: str | None,
+        limit: int,
+        from_end: bool,
+        sort: str | None,
+        descending: bool,
+    ) -> Page[Delivery]:
+        """Return a page of this hook's deliveries."""
+        call = calls.list_deliveries(
+            self.house.account,
+            hook=self.hook_id,
+            q=self._words or None,
+            cursor=cursor,
+            limit=limit,
+            from_end=from_end,
+            sort=sort,
+            order="desc" if descending else "asc" if sort else None,
+        )
+        return await self.ask(call)
+
+    async def _read(self) -> None:
+        try:
+            self.hook = await self.ask(calls.get_hook(self.hook_id))
+        except NotFound:
+            self._gone("there is no such hook any more")
+            return
+        except HooktuiError as error:
+            self.show_error(error)
+            return
+        if self.is_mounted:
+            now_ms, catalogue = self.house.clock(), self.house.catalogue
+            self.query_one("#head", Lines).show(head_lines(self.hook, catalogue, now_ms))
+            self.query_one(JsonView).show(settings_sections(self.hook, catalogue, now_ms))
+            self.refresh_frame()
+
+    def _gone(self, said: str) -> None:
+        if self.is_current:
+            self.dismiss(None)
+            self.app.call_later(self.house.notice, f"hook {self.hook_id}: {said}", "warn")
+        else:
+            self.hook = None
+
+    async def changed(self, changes: Changes) -> None:
+        """Show what changed here; numbers and rows not more than once a second."""
+        about_us = self.hook_id in changes.hooks or changes.everything
+        if not (about_us or self.hook_id in changes.busy_hooks):
+            return
+        if not about_us:
+            await asyncio.sleep(max(self._read_at + BUSY_S - monotonic(), 0))
+        self._read_at = monotonic()
+        await self._read()
+        if self.is_mounted:
+            await self.listing.reload()
+
+    def on_windowed_list_moved(self) -> None:
+        """Draw what depends on the row under the cursor, and the counts."""
+        self.refresh_frame()
+
+    def on_windowed_list_marks_changed(self) -> None:
+        """Draw how many are marked."""
+        self.refresh_frame()
+
+    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
+        """Say why there are no rows."""
+        self.show_error(message.error)
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: not read yet, nothing under the cursor, nothing to undo, the other tab."""
+        reason = super().why_not(name)
+        if reason is not None or not self.is_mounted:
+            return reason
+        if name in ("ping", "edit", "secret", "activate", "delete") and self.hook is None:
+            return "the hook is not read yet; ctrl+r reads it again"
+        in_list = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
+        if name in in_list and self.has_class("-settings"):
+            return "this works on the deliveries; [ shows them"
+        if name == "undo" and not self.can_undo:
+            return "there is nothing to undo; u turns round the last activate or deactivate"
+        if name == "open" and not self.has_class("-settings") and not self.listing.selected:
+            return "there is no delivery under the cursor; p sends a ping"
+        return None
+
+    def selected_hooks(self) -> list[Hook]:
+        """The hook of this screen."""
+        return [] if self.hook is None else [self.hook]
+
+    def selected_deliveries(self) -> Sequence[Delivery]:
+        """The marked deliveries, or the one under the cursor."""
+        return [] if self.has_class("-settings") else self.listing.selected
+
+    def forget(self, hooks: Sequence[Hook]) -> None:
+        """Leave: the hook is deleted."""
+        self._gone("deleted")
+
+    def verb_open(self) -> None:
+        """Open the delivery under the cursor."""
+        if self.has_class("-settings"):
+            self.query_one(JsonView).action_open()
+        else:
+            self.listing.action_open()
+
+    def on_windowed_list_opened(self) -> None:
+        """Open the delivery that was chosen."""
+        row = self.listing.cursor_row
+        if row is not None:
+            self.house.open_delivery(row.id)
+
+    def verb_mark(self) -> None:
+        """Mark the delivery under the cursor."""
+        self.listing.toggle_mark()
+
+    def verb_mark_all(self) -> None:
+        """Mark every delivery that is loaded."""
+        self.notice(f"{counted(self.listing.mark_all(), 'delivery')} marked; Esc unmarks")
+
+    def verb_back(self) -> None:
+        """Undo one narrowing after the other, then leave."""
+        if self.listing.clear_marks():
+            return
+        if self._words:
+            self._set_words("")
+        else:
+            super().verb_back()
+
+    def verb_previous(self) -> None:
+        """Show the tab before."""
+        self._show_tab(self.query_one(TabLine).chosen - 1)
+
+    def verb_next(self) -> None:
+        """Show the tab after."""
+        self._show_tab(self.query_one(TabLine).chosen + 1)
+
+    def on_tab_line_chosen(self, message: TabLine.Chosen) -> None:
+        """Show the tab that was clicked."""
+        self._show_tab(message.number)
+
+    def _show_tab(self, number: int) -> None:
+        tabs = self.query_one(TabLine)
+        tabs.choose(number)
+        self.set_class(tabs.chosen == 1, "-settings")
+        (self.query_one(JsonView) if tabs.chosen == 1 else self.listing).focus()
+        self.refresh_frame()
+
+    def verb_sort(self) -> None:
+        """Sort by the next column that can be sorted."""
+        self._sort(self.listing.next_sort(), descending=True)
+
+    def verb_order(self) -> None:
+        """Turn the order round."""
+        window = self.listing.window
+        self._sort(window.sort, descending=not window.descending)
+
+    def _sort(self, sort: str | None, *, descending: bool) -> None:
+        listing = self.listing
+        self.run_worker(listing.sort_by(sort, descending=descending), group="sort", exclusive=True)
+        title = next((c.title for c in listing.columns if c.sort == sort), "time")
+        self.notice(f"sorted by {title}, {'newest' if descending else 'oldest'} first")
+
+    # -- the filter
+
+    def verb_filter(self) -> None:
+        """Let the admin type a filter; the list narrows while typing."""
+        bar = FilterBar(self._words, "such as status:failed event:job.* code:5xx since:10m")
+        self.mount(bar, before="#status")
+        bar.focus()
+
+    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
+        """Narrow the list; what is wrong is said at its column, and the last good filter stays."""
+        self._set_words(message.text)
+
+    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+        """Go back to the list."""
+        self.query(FilterBar).remove()
+        self.listing.focus()
+        if not message.kept:
+            self._set_words("")
+
+    def _set_words(self, words: str) -> None:
+        words = words.strip()
+        try:
+            if words:
+                parse(words)
+        except Refused as error:
+            self.notice(error.detail, "warn")
+            return
+        self.clear_notice()
+        if words != self._words:
+            self._words = words
+            self.listing.empty = _NO_MATCH if words else _EMPTY
+            self.run_worker(self.listing.load(), group="filter", exclusive=True)
+            self.refresh_frame()

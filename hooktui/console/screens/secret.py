@@ -1,0 +1,256 @@
+"""A hook's secret: masked, revealed for 30 seconds, copied, rotated; and how to verify with it.
+
+The audited call of the API is made only for a reveal or a copy. The code below never holds the
+secret: it reads it from the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from textual.app import ComposeResult
+from textual.timer import Timer
+
+from hooktui.client import calls
+from hooktui.console.clipboard import copy
+from hooktui.console.delivery_words import moment
+from hooktui.console.hook_verbs import HookVerbs, named
+from hooktui.console.how_to_verify import SECRET_VARIABLE, snippets
+from hooktui.console.screens.question import Answer, Question
+from hooktui.console.widgets.choices import Choice, Note
+from hooktui.console.widgets.json_lines import Section
+from hooktui.console.widgets.json_view import JsonView
+from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.secret_lines import SecretLines
+from hooktui.domain.clock import from_rfc3339, to_rfc3339
+from hooktui.domain.hooks import DEFAULT_OVERLAP_S
+from hooktui.domain.objects import Hook, Secret, Secrets
+from hooktui.domain.roles import Need, allows, why_not
+
+REVEAL_S: Final = 30
+"""Long enough to type or compare it, short enough for a screen that somebody walks away from."""
+
+_OVERLAPS: Final = {"day": DEFAULT_OVERLAP_S, "hour": 3600, "week": 7 * 24 * 3600, "leak": 0}
+_HASH_WORDS: Final = {"sha256": "HMAC-SHA-256", "sha1": "HMAC-SHA-1", "sha512": "HMAC-SHA-512"}
+
+
+class SecretScreen(HookVerbs):
+    """The secret of one hook.
+
+    Args:
+        hook: whose secret it is.
+        fresh: the secret of a hook that was made just now; shown at once.
+        warnings: what the server had to say about the new hook.
+    """
+
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "reveal", "copy", "rotate", "ping", "previous", "next", "edit", "wrap",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    SecretScreen #about { padding: 0 1; margin-bottom: 1; }
+    SecretScreen #how { padding: 0 1; margin-top: 1; }
+    SecretScreen #language { padding: 0 1; }
+    SecretScreen #code { padding: 0 1; }
+    """
+
+    def __init__(self, hook: Hook, fresh: str | None = None, warnings: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.hook = hook
+        self._fresh = fresh
+        self._is_new = fresh is not None
+        self._warnings = tuple(warnings)
+        self._seconds_left = 0
+        self._count_down: Timer | None = None
+        self._snippets = snippets(hook.signature_hash)
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the hook, and how long the secret stays visible."""
+        left: Pieces = ((" Secret", "strong"), (f"  {named(self.hook)}", "plain"))
+        if self._seconds_left:
+            return left, ((f"hidden again in {self._seconds_left} s ", "warn"),)
+        return left, (("masked ", "quiet"),)
+
+    def selected_hooks(self) -> list[Hook]:
+        """The hook that is shown."""
+        return [self.hook]
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the secrets, and below them the code."""
+        house = self.house
+        yield Note(id="about")
+        yield SecretLines(house.clock, "*" if house.options.ascii else "•", id="secrets")
+        yield Note(id="how")
+        yield Choice([snippet.language for snippet in self._snippets], id="language")
+        yield JsonView(id="code")
+
+    def on_mount(self) -> None:
+        """Fill in the words; show the secret of a new hook."""
+        super().on_mount()
+        about = "v shows it for 30 seconds (audited), y copies it, t rotates it."
+        if self._is_new:
+            about = (
+                f"Hook {self.hook.id} is saved. Give this secret to the receiver; it stays here to"
+                " be looked up. p sends a ping."
+            )
+        if self._warnings:
+            about += "\n" + "\n".join(f"! {warning}" for warning in self._warnings)
+        self.query_one("#about", Note).show(about, "plain" if self._is_new else "quiet")
+        mac = _HASH_WORDS[self.hook.signature_hash]
+        self.query_one("#how", Note).show(
+            f"How to verify: X-Hook-Signature is the lower-case hex {mac} of the raw body, keyed"
+            " with the secret exactly as shown. Or verify webhook-signature with any Standard"
+            " Webhooks library."
+        )
+        self._show_code()
+        if self._fresh is not None:
+            made = to_rfc3339(self.house.clock())
+            fresh, self._fresh = self._fresh, None
+            secret = Secret(secret=fresh, created_at=made, expires_at=None, last_used_at=None)
+            self._reveal((secret,))
+
+    @property
+    def lines(self) -> SecretLines:
+        """The secrets."""
+        return self.query_one(SecretLines)
+
+    # -- showing
+
+    async def verb_reveal(self) -> None:
+        """Show the secrets for a while, or hide them again."""
+        if self.lines.revealed:
+            self._hide()
+            return
+        answer = await self.call(calls.hook_secrets(self.hook.id))
+        if answer is not None:
+            self._reveal(answer.secrets)
+
+    def _reveal(self, secrets: Sequence[Secret]) -> None:
+        self.lines.reveal(secrets)
+        self._seconds_left = REVEAL_S
+        if self._count_down is not None:
+            self._count_down.stop()
+        self._count_down = self.set_interval(1, self._tick)
+        self.refresh_frame()
+
+    def _tick(self) -> None:
+        self._seconds_left -= 1
+        if self._seconds_left <= 0:
+            self._hide()
+        self.refresh_frame()
+
+    def _hide(self) -> None:
+        if self._count_down is not None:
+            self._count_down.stop()
+            self._count_down = None
+        self._seconds_left = 0
+        self.lines.hide()
+        self.refresh_frame()
+
+    def on_screen_suspend(self) -> None:
+        """Leave nothing revealed behind another screen."""
+        if self.lines.revealed:
+            self._hide()
+
+    # -- copying
+
+    def why_not(self, name: str) -> str | None:
+        """Add: copying a secret needs the role that sees it."""
+        reason = super().why_not(name)
+        if reason is None and name == "copy" and self.is_mounted and not self._at_code():
+            role = self.house.role
+            if not allows(role, Need.ADMINISTER):
+                return why_not(role, Need.ADMINISTER)
+        return reason
+
+    def _at_code(self) -> bool:
+        return self.query_one("#code").has_focus or self.query_one("#language").has_focus
+
+    async def verb_copy(self) -> None:
+        """Copy the secret, or the code when the keys go there."""
+        if self._at_code():
+            snippet = self._snippets[self.query_one(Choice).chosen]
+            what = f"the {snippet.language} code (it reads {SECRET_VARIABLE})"
+            self.notice(await copy(self.app, snippet.code, what), "good")
+            return
+        if self.lines.revealed:
+            value = self.lines.value_under_cursor()
+        else:
+            answer = await self.call(calls.hook_secrets(self.hook.id))
+            if answer is None:
+                return
+            value = self.lines.value_under_cursor(answer.secrets)
+            self.lines.remember(answer.secrets)
+        said = await copy(self.app, value, f"the secret of hook {self.hook.id}")
+        self.notice(said, "good")
+
+    # -- rotating
+
+    async def verb_rotate(self) -> None:
+        """Make a new secret, or finish the rotation under way."""
+        finish = Answer("f", "finish the rotation under way: only the newest stays", "finish")
+        answers = [
+            Answer("c", "cancel", "cancel"),
+            Answer("d", "a new secret; the old one goes on for 24 hours", "day"),
+            Answer("h", "a new secret; the old one goes on for 1 hour", "hour"),
+            Answer("w", "a new secret; the old one goes on for 7 days", "week"),
+            Answer("l", "the old one leaked: a new secret, valid at once and alone", "leak"),
+        ]
+        if self.lines.rotating is not False:
+            answers.insert(1, finish)
+        answer = await self.app.push_screen_wait(
+            Question(
+                f"Rotate the secret of {named(self.hook)}?",
+                "While both are valid, webhook-signature carries one signature of each, and"
+                " X-Hook-Signature stays with the old one until the rotation ends: a receiver that"
+                " is given the new secret in time never refuses a delivery.",
+                answers,
+            )
+        )
+        if answer == "finish":
+            rotated = await self.call(calls.finish_rotation(self.hook.id))
+            if rotated is not None:
+                self._rotated(rotated, "only the newest secret is valid now")
+        elif answer in _OVERLAPS:
+            call = calls.rotate_secret(self.hook.id, overlap_s=_OVERLAPS[answer])
+            rotated = await self.call(call)
+            if rotated is not None:
+                self._rotated(rotated, self._overlap_words(rotated))
+
+    def _rotated(self, rotated: Secrets, said: str) -> None:
+        if self.lines.revealed:
+            self._hide()
+        self.lines.remember(rotated.secrets)
+        self.lines.cursor = 0
+        self.notice(f"{said}; v shows it, y copies it", "good")
+
+    def _overlap_words(self, rotated: Secrets) -> str:
+        ends = [s.expires_at for s in rotated.secrets if s.expires_at is not None]
+        if not ends:
+            return "a new secret is valid, alone"
+        until = moment(max(from_rfc3339(end) for end in ends), self.house.clock())
+        return f"a new secret is valid; the old one, too, until {until}"
+
+    # -- the code
+
+    def verb_previous(self) -> None:
+        """Show the code of the language before."""
+        self.query_one(Choice).action_step(-1)
+
+    def verb_next(self) -> None:
+        """Show the code of the language after."""
+        self.query_one(Choice).action_step(1)
+
+    def verb_wrap(self) -> None:
+        """Wrap long lines of the code, or cut them."""
+        self.query_one(JsonView).toggle_wrap()
+
+    def on_control_changed(self) -> None:
+        """Show the code of the language that was chosen."""
+        self._show_code()
+
+    def _show_code(self) -> None:
+        snippet = self._snippets[self.query_one(Choice).chosen]
+        note = f"reads the secret from {SECRET_VARIABLE}; y copies this code"
+        code = snippet.code.rstrip("\n")
+        self.query_one(JsonView).show([Section(snippet.language, note=note, text=code)])
