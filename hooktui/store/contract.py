@@ -30,7 +30,7 @@ from hooktui.domain.roles import Role
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from hooktui.domain.objects import Attempt, Delivery, Event, Hook
+    from hooktui.domain.objects import Attempt, DatabaseInfo, Delivery, Event, Hook
     from hooktui.store.changes import Tx
 
 P = ParamSpec("P")
@@ -249,6 +249,10 @@ class Store(Protocol):
 
     async def wait_for_change(self, after: str, timeout_s: float) -> None:
         """Return once there may be changes after a position, or the time is up, or on close."""
+        ...
+
+    async def info(self) -> DatabaseInfo:
+        """Return what the database is, and how big."""
         ...
 
     async def close(self) -> None:

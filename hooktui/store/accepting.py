@@ -1,0 +1,222 @@
+"""What an accepted event becomes: its row, its deliveries, its skips. Pure, for every store.
+
+Ids are made in the order of the offers, so on one writer the order of ids is the order of commits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.hooks import LiveHook, skip_reason
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
+from hooktui.store.contract import LEASE_S, Accepted, Job, Offer, Reserve
+from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
+from hooktui.store.transaction import Notes
+
+KEY_KEPT_MS = 24 * 3600 * 1000
+MAX_KEY = 256
+"""Characters of an idempotency key; what producers use is a UUID or a name of about that length."""
+
+Subscribers = Callable[[AccountId, str], Sequence[LiveHook]]
+KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
+
+_WAITING = DeliveryState(Status.PENDING.value, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What an idempotency key was used for, and the answer that was given."""
+
+    event: EventId
+    type: str
+    body_sha256: bytes
+    deliveries: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who holds what is claimed now, and until when."""
+
+    token: int
+    until_ms: int
+
+
+def lease_from(token: int, now_ms: int) -> Lease:
+    """Return the lease of what is claimed at a time."""
+    return Lease(token, now_ms + LEASE_S * 1000)
+
+
+@dataclass(slots=True)
+class Plan:
+    """The rows of a call, ready to insert, and its answer.
+
+    ``events`` are (id, account, type, created, size, deliveries, skipped, skips, body);
+    ``deliveries`` (id, account, hook, event, type, trigger, status, attempts, next, token, until,
+    created); ``keys`` (account, key, event, type, hash, deliveries, skipped, created).
+    """
+
+    events: list[tuple[object, ...]] = field(default_factory=list)
+    deliveries: list[tuple[object, ...]] = field(default_factory=list)
+    keys: list[tuple[object, ...]] = field(default_factory=list)
+    waiting: dict[HookId, int] = field(default_factory=dict)
+    new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
+    accepted: list[Accepted] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+
+
+def check_keys(offers: Sequence[Offer]) -> None:
+    """Refuse idempotency keys that cannot be stored.
+
+    Raises:
+        Refused: a key is empty, too long, or holds what no database stores.
+    """
+    for place, offer in enumerate(offers):
+        key = offer.key
+        if key is not None and (not key or len(key) > MAX_KEY or not key.isprintable()):
+            raise Refused.field(
+                f"/{place}/key", f"an idempotency key has 1 to {MAX_KEY} printable characters"
+            )
+
+
+def repeated(offers: Sequence[Offer], known: KnownKeys) -> dict[int, KnownKey | None]:
+    """Return the offers (by place) that repeat an earlier one; None: one of the same call.
+
+    Raises:
+        Refused: a key was used before with another type or body; names each.
+    """
+    repeats: dict[int, KnownKey | None] = {}
+    here: dict[tuple[AccountId, str], Offer] = {}
+    errors = []
+    for place, offer in enumerate(offers):
+        if offer.key is None:
+            continue
+        name = (offer.account, offer.key)
+        before, first = known.get(name), here.setdefault(name, offer)
+        if before is not None:
+            same = (before.type, before.body_sha256) == (offer.type, body_hash(offer.body))
+            repeats[place] = before
+        elif first is not offer:
+            same = (first.type, first.body) == (offer.type, offer.body)
+            repeats[place] = None
+        else:
+            continue
+        if not same:
+            errors.append(
+                FieldError(
+                    f"/{place}/key",
+                    f"idempotency key {offer.key!r} was used before with another type or body; "
+                    "use a new key for a new event",
+                )
+            )
+    if errors:
+        raise Refused.fields(errors)
+    return repeats
+
+
+def body_hash(body: bytes) -> bytes:
+    """Return what is kept of a body to recognise it."""
+    return hashlib.sha256(body).digest()
+
+
+def plan_accept(
+    offers: Sequence[Offer],
+    known: KnownKeys,
+    *,
+    subscribers: Subscribers,
+    reserve: Reserve | None,
+    ids: IdClock,
+    lease: Lease,
+    now_ms: int,
+) -> Plan:
+    """Work out the rows and the answer of a call.
+
+    Raises:
+        Refused: an idempotency key was used before with another type or body.
+    """
+    plan = Plan()
+    repeats = repeated(offers, known) if any(offer.key is not None for offer in offers) else {}
+    for place, offer in enumerate(offers):
+        if place in repeats:
+            plan.accepted.append(_again(offer, repeats[place], plan))
+        else:
+            hooks = subscribers(offer.account, offer.type)
+            _plan_event(plan, offer, hooks, reserve, ids, lease, now_ms)
+    return plan
+
+
+def _again(offer: Offer, before: KnownKey | None, plan: Plan) -> Accepted:
+    key = before or plan.new_keys[offer.account, offer.key or ""]
+    return Accepted(key.event, offer.type, offer.account, key.deliveries, key.skipped, True)
+
+
+def _plan_event(
+    plan: Plan,
+    offer: Offer,
+    hooks: Sequence[LiveHook],
+    reserve: Reserve | None,
+    ids: IdClock,
+    lease: Lease,
+    now_ms: int,
+) -> None:
+    event, account = EventId(ids.next()), offer.account
+    skips: dict[str, list[HookId]] = {}
+    data = _data_for(hooks, offer.body)
+    feed = plan.notes.feed
+    feed.append(event_item(account, event))
+    count = 0
+    for hook in hooks:
+        reason = skip_reason(hook, offer.type, data)
+        if reason is not None:
+            skips.setdefault(reason, []).append(hook.id)
+            continue
+        count += 1
+        delivery = DeliveryId(ids.next())
+        state = _WAITING
+        head = (delivery, account, hook.id, event, offer.type, Trigger.EVENT.value)
+        if reserve is not None and not hook.settings.ordered and reserve(hook.id):
+            state = DeliveryState(Status.SENDING.value, 1)
+            job = Job(
+                delivery, event, offer.type, hook.id, account, Trigger.EVENT, 1, 0, 0, offer.body
+            )
+            plan.jobs.append(job)
+            plan.deliveries.append(
+                (*head, Status.SENDING.value, 1, None, lease.token, lease.until_ms, now_ms)
+            )
+        else:
+            state = _WAITING._replace(next_attempt_at=now_ms)
+            plan.notes.note_due(hook.id, now_ms)
+            plan.deliveries.append((*head, Status.PENDING.value, 0, now_ms, None, None, now_ms))
+        plan.waiting[hook.id] = plan.waiting.get(hook.id, 0) + 1
+        feed.append(delivery_item(account, hook.id, delivery, state))
+    skipped = sum(map(len, skips.values()))
+    text = msgspec.json.encode(list(skips.items())).decode() if skips else None
+    plan.events.append(
+        (event, account, offer.type, now_ms, len(offer.body), count, skipped, text, offer.body)
+    )
+    plan.accepted.append(Accepted(event, offer.type, account, count, skipped))
+    if offer.key is not None:
+        key = KnownKey(event, offer.type, body_hash(offer.body), count, skipped)
+        plan.new_keys[account, offer.key] = key
+        plan.keys.append(
+            (account, offer.key, event, offer.type, key.body_sha256, count, skipped, now_ms)
+        )
+
+
+def _data_for(hooks: Sequence[LiveHook], body: bytes) -> object:
+    """Parse a body only when a filter looks into it."""
+    if not any(h.active and h.filter is not None and h.filter.needs_data for h in hooks):
+        return None
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return (
+            None  # the API checked that it is JSON; for a filter, what cannot be read has no fields
+        )

@@ -1,0 +1,95 @@
+"""Accounts, tokens, and the refusals that the audit trail keeps."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+
+from sqlalchemy import delete, insert, select, update
+
+from hooktui.domain.errors import Conflict, NotFound
+from hooktui.domain.ids import AccountId
+from hooktui.domain.objects import Account, Token
+from hooktui.domain.roles import Role
+from hooktui.store.access_queries import account_of, get_account, token_of
+from hooktui.store.contract import Actor
+from hooktui.store.rows import inserted_id
+from hooktui.store.tables import ACCOUNT, TOKEN, in_account
+from hooktui.store.transaction import Tx
+
+_TOKEN_BYTES = 20  # 160 bits
+
+
+def create_account(tx: Tx, actor: Actor, name: str) -> Account:
+    """Make an account.
+
+    Raises:
+        Conflict: another one has this name.
+    """
+    same = tx.conn.execute(select(ACCOUNT.c.id).where(ACCOUNT.c.name == name)).scalar()
+    if same is not None:
+        raise Conflict(f"account {same} is named {name!r} already; choose another name")
+    made = tx.conn.execute(insert(ACCOUNT).values(name=name, created_at=tx.now_ms))
+    account = AccountId(inserted_id(made))
+    after = {"name": name}
+    tx.audit(actor, "account.create", f"account {account}", account=account, after=after)
+    row = tx.conn.execute(select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().one()
+    return account_of(row)
+
+
+def create_token(
+    tx: Tx,
+    actor: Actor,
+    name: str,
+    role: Role,
+    account: AccountId | None = None,
+    expires_at_ms: int | None = None,
+) -> Token:
+    """Make a token, for one account or (None) for all; only this answer holds its text.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    if account is not None:
+        get_account(tx.conn, account)
+    values = {"name": name, "role": role.value, "account_id": account, "expires_at": expires_at_ms}
+    made = tx.conn.execute(insert(TOKEN).values(**values, created_at=tx.now_ms, sha256=b""))
+    token = inserted_id(made)
+    text = f"hkt_{token}_{_random()}"
+    hashed = hashlib.sha256(text.encode()).digest()
+    tx.conn.execute(update(TOKEN).where(TOKEN.c.id == token).values(sha256=hashed))
+    tx.audit(actor, "token.create", f"token {token}", account=account, after=values)
+    row = tx.conn.execute(select(TOKEN).where(TOKEN.c.id == token)).mappings().one()
+    return token_of(row, text)
+
+
+def revoke_token(tx: Tx, actor: Actor, account: AccountId | None, token: int) -> None:
+    """Delete a token of an account, or (None) any.
+
+    Raises:
+        NotFound: there is no such token there.
+    """
+    wanted = select(TOKEN.c.name, TOKEN.c.role, TOKEN.c.account_id).where(
+        TOKEN.c.id == token, in_account(TOKEN, account)
+    )
+    row = tx.conn.execute(wanted).mappings().first()
+    if row is None:
+        raise NotFound(f"there is no token {token} here; see: hooktui tokens list")
+    tx.conn.execute(delete(TOKEN).where(TOKEN.c.id == token))
+    owner = row["account_id"]
+    tx.audit(actor, "token.revoke", f"token {token}", account=owner, before=dict(row))
+
+
+def touch_token(tx: Tx, token: int) -> None:
+    """Note that a token was used."""
+    tx.conn.execute(update(TOKEN).where(TOKEN.c.id == token).values(last_used_at=tx.now_ms))
+
+
+def audit_refusal(tx: Tx, actor: Actor, action: str, target: str) -> None:
+    """Note that somebody tried what their role does not allow."""
+    tx.audit(actor, action, target, result="refused")
+
+
+def _random() -> str:
+    return base64.b32encode(secrets.token_bytes(_TOKEN_BYTES)).decode().lower()

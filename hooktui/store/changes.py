@@ -1,0 +1,21 @@
+"""All changes that people can make: functions ``change(tx, …)``, run by ``Store.write``."""
+
+from __future__ import annotations
+
+from hooktui.store.access_changes import (
+    audit_refusal,
+    create_account,
+    create_token,
+    revoke_token,
+    touch_token,
+)
+from hooktui.store.delivery_changes import cancel, resend
+from hooktui.store.hook_changes import change_hook, create_hook, delete_hook
+from hooktui.store.secret_changes import finish_rotation, reveal_secrets, rotate_secret
+from hooktui.store.transaction import Tx
+
+__all__ = [
+    "Tx", "audit_refusal", "cancel", "change_hook", "create_account", "create_hook", "create_token",
+    "delete_hook", "finish_rotation", "resend", "reveal_secrets", "revoke_token", "rotate_secret",
+    "touch_token",
+]  # fmt: skip

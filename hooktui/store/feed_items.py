@@ -1,0 +1,83 @@
+"""What a row of the change feed holds: a JSON array of short items.
+
+    ["e", account, event]                       an event was accepted
+    ["d", account, hook, delivery, …state]      a delivery changed
+    ["a", account, hook, delivery, …state, number]   an attempt is over
+    ["h", account, hook]                        a hook was made, changed or deleted
+    ["g", account, data]                        news of the engine (account 0: of all)
+
+The state of a delivery at that moment travels along, for its row may have moved on when the feed is
+read; everything that never changes is joined from the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from hooktui.domain.deliveries import Status
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+
+Item = tuple[object, ...]
+
+EVENT, DELIVERY, ATTEMPT, HOOK, ENGINE = "e", "d", "a", "h", "g"
+
+MOST_PER_ROW: Final = 1000
+"""A reader decodes a whole row even when it wants a few items of it, so rows stay this short."""
+
+_STATUSES: Final = tuple(Status)
+_CODES: Final = {status.value: code for code, status in enumerate(_STATUSES)}
+
+
+class DeliveryState(NamedTuple):
+    """The part of a delivery that changes, at one moment."""
+
+    status: str
+    attempts: int
+    next_attempt_at: int | None = None
+    finished_at: int | None = None
+    duration_ms: int | None = None
+    reason: str | None = None
+
+
+def event_item(account: AccountId, event: EventId) -> Item:
+    """Return the item of an accepted event."""
+    return (EVENT, account, event)
+
+
+def delivery_item(
+    account: AccountId, hook: HookId, delivery: DeliveryId, state: DeliveryState
+) -> Item:
+    """Return the item of a delivery that changed."""
+    return (DELIVERY, account, hook, delivery, _CODES[state[0]], *state[1:])
+
+
+def attempt_item(
+    account: AccountId, hook: HookId, delivery: DeliveryId, number: int, state: DeliveryState
+) -> Item:
+    """Return the item of an attempt that is over, with its delivery's state after it."""
+    return (ATTEMPT, account, hook, delivery, _CODES[state[0]], *state[1:], number)
+
+
+def hook_item(account: AccountId, hook: HookId) -> Item:
+    """Return the item of a hook that was made, changed or deleted."""
+    return (HOOK, account, hook)
+
+
+def engine_item(account: AccountId, data: Mapping[str, object]) -> Item:
+    """Return the item of the engine's own news, such as a breaker that opened."""
+    return (ENGINE, account, dict(data))
+
+
+def state_of(item: Sequence[object]) -> DeliveryState:
+    """Return the state that a delivery or attempt item carries."""
+    return msgspec.convert([_STATUSES[item[4]].value, *item[5:10]], DeliveryState)  # type: ignore[index]
+
+
+encode = msgspec.json.Encoder().encode
+"""Return the bytes of a row from a list of items."""
+
+decode = msgspec.json.Decoder(list[list[object]]).decode
+"""Return the items of a row."""

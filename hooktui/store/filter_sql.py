@@ -1,0 +1,111 @@
+"""The filter language over deliveries: what SQL can say, and what is left over."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import ColumnElement, and_, false, func, literal_column, not_, or_
+
+from hooktui.domain.deliveries import ErrorClass, Outcome, Status
+from hooktui.domain.filter_terms import HELD
+from hooktui.domain.filters import (
+    Ago,
+    At,
+    CodeRange,
+    Filter,
+    Key,
+    Pattern,
+    Term,
+    Took,
+    Value,
+)
+from hooktui.domain.ids import floor_at
+from hooktui.store.tables import DELIVERY, HOOK
+
+Condition = ColumnElement[bool]
+
+_OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_OUTSIDE_SQL = (Key.WORD, Key.DATA)
+
+
+def conditions(wanted: Filter, now_ms: int) -> tuple[list[Condition], Filter | None]:
+    """Return what SQL can say of a filter, and the filter of what it cannot (None: nothing)."""
+    inside = [_condition(term, now_ms) for term in wanted.terms if term.key not in _OUTSIDE_SQL]
+    outside = tuple(term for term in wanted.terms if term.key in _OUTSIDE_SQL)
+    return inside, Filter(outside) if outside else None
+
+
+def has_status(name: str) -> Condition:
+    """Return the condition of ``status:``; statuses stand in the text, as partial indexes need."""
+    if name == HELD:
+        held = and_(not_(HOOK.c.active), HOOK.c.deleted_at.is_(None))
+        return and_(_status(Status.PENDING), held)
+    if name == Outcome.INTERRUPTED:
+        return DELIVERY.c.last_error == ErrorClass.INTERRUPTED.value
+    return _status(Status(name))
+
+
+def has_event_type(name: str) -> Condition:
+    """Return the condition that a delivery's event has a type, or a type of a group."""
+    return or_(
+        DELIVERY.c.event_type == name,
+        DELIVERY.c.event_type.startswith(f"{name}.", autoescape=True),
+    )
+
+
+def since(ms: int) -> Condition:
+    """Return the condition that a delivery was made at or after a time: a range of ids."""
+    return DELIVERY.c.id >= floor_at(ms)
+
+
+def parsed_body(body: bytes | None) -> object:
+    """Return an event's body as data; None for one that is purged or no JSON."""
+    try:
+        return None if body is None else msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _status(status: Status) -> Condition:
+    return DELIVERY.c.status == literal_column(f"'{status.value}'")
+
+
+def _condition(term: Term, now_ms: int) -> Condition:
+    any_of = or_(*(_fits(term.key, value, now_ms) for value in term.values))
+    # A column without a value fits nothing, so its negation fits.
+    return not_(func.coalesce(any_of, false())) if term.negated else any_of
+
+
+def _fits(key: Key, value: Value, now_ms: int) -> Condition:
+    match value:
+        case Pattern():
+            return _fits_event(value.parts)
+        case CodeRange(low, high):
+            return DELIVERY.c.last_code.between(low, high)
+        case Took():
+            compared: Condition = _OPERATORS[value.operator](DELIVERY.c.duration_ms, value.ms)
+            return compared
+        case Ago(ms):
+            return since(now_ms - ms)
+        case At(ms):
+            return since(ms)
+        case int():
+            return DELIVERY.c.hook_id == value
+        case _:
+            return _fits_name(key, value)
+
+
+def _fits_name(key: Key, name: str) -> Condition:
+    if key is Key.STATUS:
+        return has_status(name)
+    column = DELIVERY.c.last_error if key is Key.ERROR else DELIVERY.c.trigger
+    return column == name
+
+
+def _fits_event(parts: Sequence[str]) -> Condition:
+    if len(parts) == 1:
+        return has_event_type(parts[0])
+    escaped = [part.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") for part in parts]
+    return DELIVERY.c.event_type.like("%".join(escaped), escape="\\")

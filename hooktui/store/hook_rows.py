@@ -1,0 +1,121 @@
+"""A hook's settings as columns, and back: what is write-only goes into one sealed column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+from sqlalchemy import RowMapping
+
+from hooktui.domain.hooks import Credentials, HookSettings, masked_headers
+from hooktui.domain.objects import MASK
+from hooktui.store.keys import Vault
+
+TABLE, COLUMN = "hook", "sealed"
+
+
+class _Sealed(msgspec.Struct):
+    """The content of the sealed column."""
+
+    headers: dict[str, str] = {}
+    password: str | None = None
+
+
+def columns_of(settings: HookSettings) -> dict[str, object]:
+    """Return all columns that settings fill, except the sealed one."""
+    return {
+        "type": settings.type,
+        "name": settings.name,
+        "url": settings.url,
+        "events": _json(settings.events),
+        "active": settings.active,
+        "headers": _json(masked_headers(settings.headers, settings.sensitive_headers)),
+        "sensitive_headers": _json(settings.sensitive_headers),
+        "basic_auth_user": settings.basic_auth.user if settings.basic_auth else None,
+        "signature_hash": settings.signature_hash,
+        "verify_tls": settings.verify_tls,
+        "timeout_s": settings.timeout_s,
+        "retry_schedule_s": _json(settings.retry_schedule_s),
+        "rate_per_s": settings.rate_per_s,
+        "max_in_flight": settings.max_in_flight,
+        "ordered": settings.ordered,
+        "filter": settings.filter,
+    }
+
+
+def seal(settings: HookSettings, vault: Vault, hook: int) -> bytes | None:
+    """Return what settings hold that is write-only, sealed; None when there is nothing."""
+    headers = {name: settings.headers[name] for name in settings.sensitive_headers}
+    password = settings.basic_auth.password if settings.basic_auth else None
+    if not headers and password is None:
+        return None
+    text = msgspec.json.encode(_Sealed(headers, password)).decode()
+    return vault.seal(text, TABLE, COLUMN, hook)
+
+
+def settings_of(row: RowMapping, vault: Vault) -> HookSettings:
+    """Return the settings of a hook's row, with everything opened."""
+    sealed = _Sealed()
+    if row["sealed"] is not None:
+        text = vault.open(row["sealed"], TABLE, COLUMN, row["id"])
+        sealed = msgspec.json.decode(text, type=_Sealed)
+    user = row["basic_auth_user"]
+    return HookSettings(
+        type=row["type"],
+        name=row["name"],
+        url=row["url"],
+        events=texts(row["events"]),
+        active=bool(row["active"]),
+        headers={name: sealed.headers.get(name, v) for name, v in headers(row["headers"]).items()},
+        sensitive_headers=texts(row["sensitive_headers"]),
+        basic_auth=None if user is None else Credentials(user, sealed.password or ""),
+        signature_hash=row["signature_hash"],
+        verify_tls=bool(row["verify_tls"]),
+        timeout_s=row["timeout_s"],
+        retry_schedule_s=numbers(row["retry_schedule_s"]),
+        rate_per_s=row["rate_per_s"],
+        max_in_flight=row["max_in_flight"],
+        ordered=bool(row["ordered"]),
+        filter=row["filter"],
+    )
+
+
+def shown(settings: HookSettings) -> dict[str, object]:
+    """Return settings as the audit trail shows them: everything that is write-only masked."""
+    user = settings.basic_auth.user if settings.basic_auth else None
+    return {
+        **columns_of(settings),
+        "events": list(settings.events),
+        "headers": masked_headers(settings.headers, settings.sensitive_headers),
+        "sensitive_headers": list(settings.sensitive_headers),
+        "retry_schedule_s": list(settings.retry_schedule_s),
+        "basic_auth_user": user,
+        "basic_auth_password": MASK if user is not None else None,
+    }
+
+
+def difference(
+    before: Mapping[str, object], after: Mapping[str, object]
+) -> tuple[dict[str, object], dict[str, object]]:
+    """Return only those entries of two mappings that differ."""
+    names = [name for name in after if before.get(name) != after[name]]
+    return {name: before.get(name) for name in names}, {name: after[name] for name in names}
+
+
+def texts(column: str) -> tuple[str, ...]:
+    """Return a JSON column that holds a list of texts."""
+    return msgspec.json.decode(column, type=tuple[str, ...])
+
+
+def numbers(column: str) -> tuple[float, ...]:
+    """Return a JSON column that holds a list of numbers."""
+    return msgspec.json.decode(column, type=tuple[float, ...])
+
+
+def headers(column: str) -> dict[str, str]:
+    """Return a JSON column that holds headers by name."""
+    return msgspec.json.decode(column, type=dict[str, str])
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,161 @@
+"""The vault: what the store keeps secret is sealed with AES-256-GCM before it reaches a row.
+
+A sealed value is key id (4 bytes), nonce (12 bytes), ciphertext; its associated data names the
+table, column and row, so that a sealed value copied elsewhere does not open. A key file holds one
+key a line (``<id> <base64>``): the first seals, all of them open.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from hooktui.domain.errors import HooktuiError
+
+_ID_BYTES, _NONCE_BYTES, _KEY_BYTES = 4, 12, 32
+_HEADER = """\
+# The keys that hooktui seals its secrets with; the first seals, all of them open.
+# Without this file the secrets in the database are lost: keep a copy apart from it.
+"""
+
+
+class KeyProblem(HooktuiError):
+    """The key file is missing, wrong or readable by others, or does not fit the database."""
+
+    title = "Key file problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key with the id that sealed values name it by."""
+
+    id: bytes
+    value: bytes = field(repr=False)
+
+
+class Vault:
+    """Seals and opens values.
+
+    Args:
+        keys: the first one seals, all of them open.
+    """
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self._sealer_id = keys[0].id
+        self._ciphers = {key.id: AESGCM(key.value) for key in keys}
+
+    def seal(self, text: str, table: str, column: str, row: int) -> bytes:
+        """Return a text in the form that may be stored in that place, and nowhere else."""
+        nonce = os.urandom(_NONCE_BYTES)
+        place = _place(table, column, row)
+        sealed = self._ciphers[self._sealer_id].encrypt(nonce, text.encode(), place)
+        return self._sealer_id + nonce + sealed
+
+    def open(self, sealed: bytes, table: str, column: str, row: int) -> str:
+        """Return the text of a sealed value.
+
+        Raises:
+            KeyProblem: no key fits, or the value is not the one that was sealed for this place.
+        """
+        key_id, rest = sealed[:_ID_BYTES], sealed[_ID_BYTES:]
+        where = f"{table} {row}"
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise KeyProblem(
+                f"{where} was sealed with key {key_id.hex()}, which is not in the key file; "
+                "restore the key file that belongs to this database"
+            )
+        try:
+            place = _place(table, column, row)
+            return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], place).decode()
+        except InvalidTag as error:
+            raise KeyProblem(
+                f"{where} holds a sealed value that was changed or moved; restore it from a backup"
+            ) from error
+
+
+def _place(table: str, column: str, row: int) -> bytes:
+    return f"hooktui|{table}|{column}|{row}".encode()
+
+
+def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:
+    """Read the key file; make it when the database is new as well.
+
+    Raises:
+        KeyProblem: it is missing beside an existing database, readable by others, or not a key
+            file.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if not database_is_new:
+            raise KeyProblem(
+                f"the key file {path} is missing, and the database was sealed with it; "
+                "put it back from a backup (nothing is ever stored in clear instead)"
+            ) from None
+        return [_make_key_file(path)]
+    except OSError as error:
+        raise KeyProblem(f"cannot read the key file {path}: {error.strerror}") from error
+    with os.fdopen(file, encoding="ascii", errors="replace") as lines:
+        _check_mode(path, os.fstat(lines.fileno()))
+        return _parse(path, lines.read())
+
+
+def _check_mode(path: Path, status: os.stat_result) -> None:
+    if status.st_uid not in (os.geteuid(), 0):
+        raise KeyProblem(f"the key file {path} belongs to another user; chown it to this one")
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise KeyProblem(
+            f"others can read the key file {path} (mode {stat.S_IMODE(status.st_mode):o}); "
+            f"run: chmod 600 {path}"
+        )
+
+
+def _parse(path: Path, text: str) -> list[Key]:
+    keys = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            identity, value = words
+            key = Key(bytes.fromhex(identity), base64.b64decode(value, validate=True))
+        except (ValueError, binascii.Error):
+            key = Key(b"", b"")
+        if len(key.id) != _ID_BYTES or len(key.value) != _KEY_BYTES:
+            raise KeyProblem(f"{path}, line {number} is not a key (8 hex digits, 32 bytes base64)")
+        keys.append(key)
+    if not keys:
+        raise KeyProblem(f"the key file {path} holds no key; put it back from a backup")
+    return keys
+
+
+def _make_key_file(path: Path) -> Key:
+    """Write a key file whole or not at all: what it seals is lost without it."""
+    key = Key(secrets.token_bytes(_ID_BYTES), secrets.token_bytes(_KEY_BYTES))
+    line = f"{key.id.hex()} {base64.b64encode(key.value).decode()}\n"
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(file, "w", encoding="ascii") as out:
+            out.write(_HEADER + line)
+            out.flush()
+            os.fsync(out.fileno())
+        os.link(draft, path)  # unlike a rename, it never replaces a key that somebody else made
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return key

@@ -1,0 +1,48 @@
+"""Brings a database to the schema of this version, and refuses one that is newer.
+
+Whether there is something to do is seen by one plain query, so that a normal start never imports
+alembic (a good quarter of a second).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from hooktui.domain.errors import HooktuiError
+from hooktui.store.migrations import HEAD, REVISIONS
+
+
+class SchemaTooNew(HooktuiError):
+    """The database was written by a newer version."""
+
+    title = "Database is newer than this version"
+
+
+def at_head(connection: Connection) -> bool:
+    """Return whether the schema is this version's.
+
+    Raises:
+        SchemaTooNew: it is one that this version does not know.
+    """
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    if found is not None and found not in REVISIONS:
+        raise SchemaTooNew(
+            f"the database has schema {found}, this version of hooktui knows up to {HEAD}; "
+            "upgrade hooktui, or restore a backup made before the upgrade"
+        )
+    return found == HEAD
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the missing steps inside the transaction that the connection is in."""
+    from alembic import command  # slow to import, and seldom needed
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,200 @@
+"""Pages of lists: keyset paging both ways over named sorts, with opaque cursors and totals."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, select, tuple_
+
+from hooktui.domain.errors import Refused
+from hooktui.domain.objects import Page
+
+T = TypeVar("T")
+Order = Literal["asc", "desc"]
+Keep = Callable[[RowMapping], bool]
+
+DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+EXACT_TOTAL = 10_000
+"""A total is counted up to here; beyond, it is an estimate."""
+_MOST_COUNTED = 1_000_000  # entries of an index, some 40 ms
+_MOST_SCANNED = 5_000  # rows that a filter outside SQL looks at for one page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequest:
+    """Which page of a list: ``cursor`` is the ``next`` or ``prev`` of another one.
+
+    ``from_end`` asks for the last page. Without a sort, the newest come first; with one, the
+    smallest.
+    """
+
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    sort: str | None = None
+    order: Order | None = None
+    from_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that can be paged.
+
+    Attributes:
+        rows: selects what is in it, without order and limit.
+        key: its unique column, which decides among equals.
+        sorts: by name, expressions that are never NULL; None stands for the key itself.
+        keep: a condition that SQL cannot express.
+        indexed: whether counting is a walk along one index, cheap also for a million.
+    """
+
+    rows: Select[Any]
+    key: ColumnElement[int]
+    sorts: Mapping[str, ColumnElement[Any] | None]
+    keep: Keep | None = None
+    indexed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """Where a page begins: behind a row, or at an end of the list when ``key`` is None."""
+
+    sort: str
+    order: Order
+    backwards: bool
+    key: int | None = None
+    value: int | float | str | None = None
+
+
+_Key = Annotated[int, msgspec.Meta(ge=-(1 << 63), lt=1 << 63)]
+_Written = tuple[str, Order, bool, _Key | None, _Key | float | str | None]
+
+
+def page_of(
+    conn: Connection,
+    request: PageRequest,
+    listing: Listing,
+    build: Callable[[Sequence[RowMapping]], Sequence[T]],
+) -> Page[T]:
+    """Return one page; ``build`` makes its objects from their rows, in bulk.
+
+    Raises:
+        Refused: unknown sort, bad cursor, or a limit out of range.
+    """
+    start = _start(request, listing)
+    limit = min(max(request.limit, 1), MAX_LIMIT)
+    rows, ahead = _walk(conn, listing, start, limit)
+    behind = None
+    if start.key is not None:
+        first = _at(rows[0], start, listing) if rows else ahead
+        # Behind an empty page lies the end of the list that it was to continue.
+        behind = replace(first or replace(start, key=None), backwards=not start.backwards)
+    whole = ahead is None and behind is None
+    total, is_estimate = (len(rows), False) if whole else _total(conn, listing)
+    if start.backwards:
+        rows.reverse()
+        ahead, behind = behind, ahead
+    return Page(
+        data=list(build(rows)),
+        next=_write(ahead),
+        prev=_write(behind),
+        total=total,
+        total_is_estimate=is_estimate,
+    )
+
+
+def _start(request: PageRequest, listing: Listing) -> _Cursor:
+    if request.sort is not None and request.sort not in listing.sorts:
+        known = ", ".join(listing.sorts)
+        raise Refused.field("/sort", f"unknown sort {request.sort[:50]!r}; known: {known}")
+    if request.cursor is None:
+        sort = request.sort or "id"
+        order = request.order or ("asc" if request.sort else "desc")
+        return _Cursor(sort, order, request.from_end)
+    cursor = _read(request.cursor)
+    if cursor.sort not in listing.sorts or (cursor.key is not None) != (cursor.value is not None):
+        raise _bad_cursor()
+    if request.sort not in (None, cursor.sort) or request.order not in (None, cursor.order):
+        raise Refused.field("/cursor", "the cursor belongs to another sort; begin a new list")
+    return cursor
+
+
+def _walk(
+    conn: Connection, listing: Listing, start: _Cursor, limit: int
+) -> tuple[list[RowMapping], _Cursor | None]:
+    """Return rows in walking order, and where the walk can go on (None: nothing is there)."""
+    rows: list[RowMapping] = []
+    at, scanned = start, 0
+    while True:
+        most = limit - len(rows) + 1 if listing.keep is None else 2 * limit
+        chunk = conn.execute(_behind(listing, at).limit(most)).mappings().all()
+        for row in chunk:
+            kept = listing.keep is None or listing.keep(row)
+            if kept and len(rows) == limit:
+                return rows, at
+            if kept:
+                rows.append(row)
+            at = _at(row, start, listing)
+        scanned += len(chunk)
+        if len(chunk) < most:
+            return rows, None
+        if scanned >= _MOST_SCANNED:
+            return rows, at
+
+
+def _behind(listing: Listing, cursor: _Cursor) -> Select[Any]:
+    """Return the list as it goes on behind a cursor, in walking order."""
+    value = listing.sorts[cursor.sort]
+    keys = [listing.key] if value is None else [value, listing.key]
+    falling = (cursor.order == "desc") != cursor.backwards
+    rows = listing.rows.order_by(*(key.desc() if falling else key.asc() for key in keys))
+    if value is not None:
+        rows = rows.add_columns(value.label("sort_value"))
+    if cursor.key is None:
+        return rows
+    if value is None:
+        return rows.where(listing.key < cursor.key if falling else listing.key > cursor.key)
+    here = tuple_(literal(cursor.value), literal(cursor.key))
+    return rows.where(tuple_(*keys) < here if falling else tuple_(*keys) > here)
+
+
+def _at(row: RowMapping, start: _Cursor, listing: Listing) -> _Cursor:
+    """Return the cursor behind a row, in the direction of the walk."""
+    key = row[listing.key.key or "id"]
+    value = key if listing.sorts[start.sort] is None else row["sort_value"]
+    return replace(start, key=key, value=value)
+
+
+def _total(conn: Connection, listing: Listing) -> tuple[int, bool]:
+    def count(most: int) -> int:
+        some = listing.rows.with_only_columns(listing.key).limit(most).subquery()
+        return conn.execute(select(func.count()).select_from(some)).scalar_one()
+
+    total = count(EXACT_TOTAL + 1)
+    if total > EXACT_TOTAL:
+        return count(_MOST_COUNTED) if listing.indexed else total, True
+    return total, listing.keep is not None
+
+
+def _write(cursor: _Cursor | None) -> str | None:
+    if cursor is None:
+        return None
+    values = [cursor.sort, cursor.order, cursor.backwards, cursor.key, cursor.value]
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
+
+
+def _read(text: str) -> _Cursor:
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        values = msgspec.json.decode(base64.b64decode(padded, b"-_", validate=True), type=_Written)
+    except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError) as error:
+        raise _bad_cursor() from error
+    return _Cursor(*values)
+
+
+def _bad_cursor() -> Refused:
+    return Refused.field("/cursor", "this is no cursor of this list; use next or prev of a page")

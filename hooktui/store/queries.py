@@ -1,0 +1,25 @@
+"""All queries for people: functions over a SQLAlchemy connection, run by ``Store.read``."""
+
+from __future__ import annotations
+
+from hooktui.store.access_queries import (
+    TokenRecord,
+    get_account,
+    list_accounts,
+    list_tokens,
+    token_by_hash,
+)
+from hooktui.store.delivery_queries import (
+    DeliveryQuery,
+    DeliveryRecord,
+    get_delivery,
+    list_deliveries,
+)
+from hooktui.store.event_queries import get_event, list_events
+from hooktui.store.hook_queries import backlog, get_hook, list_hooks, waiting_of
+
+__all__ = [
+    "DeliveryQuery", "DeliveryRecord", "TokenRecord", "backlog", "get_account", "get_delivery",
+    "get_event", "get_hook", "list_accounts", "list_deliveries", "list_events", "list_hooks",
+    "list_tokens", "token_by_hash", "waiting_of",
+]  # fmt: skip

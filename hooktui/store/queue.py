@@ -1,0 +1,208 @@
+"""The life of a delivery as operations on SQLite: accept, claim, record, give back, rescue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hooktui.domain.catalogue import PING
+from hooktui.domain.deliveries import (
+    Status,
+    Trigger,
+)
+from hooktui.domain.errors import NotFound
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.store import queue_sql as sql
+from hooktui.store.accepting import KEY_KEPT_MS, KnownKey, Plan, plan_accept
+from hooktui.store.contract import Accepted, Job, Offer, Reserve
+from hooktui.store.feed_items import (
+    DeliveryState,
+    delivery_item,
+    event_item,
+)
+from hooktui.store.recording import (
+    HOOK_DELETED,
+)
+from hooktui.store.work import Operation, Work
+
+
+class Accept(Operation[tuple[list[Accepted], list[Job]]]):
+    """Store events with their deliveries and idempotency keys."""
+
+    turn = 0
+
+    def __init__(self, offers: Sequence[Offer], reserve: Reserve | None) -> None:
+        super().__init__(2 * len(offers), sum(len(offer.body) for offer in offers))
+        self._offers = offers
+        self._reserve = reserve
+        self._known: dict[tuple[AccountId, str], KnownKey] = {}
+        self._plan = Plan()
+
+    def look(self, work: Work) -> None:
+        """Find the idempotency keys that are known."""
+        oldest = work.now_ms - KEY_KEPT_MS
+        for offer in self._offers:
+            if offer.key is None:
+                continue
+            row = work.raw.execute(sql.FIND_KEY, (offer.account, offer.key, oldest)).fetchone()
+            if row is not None:
+                self._known[offer.account, offer.key] = KnownKey(EventId(row[0]), *row[1:])
+
+    def plan(self, work: Work) -> None:
+        """Match, and ask which deliveries may be handed over."""
+        self._plan = plan_accept(
+            self._offers,
+            {**self._known, **work.new_keys} if work.new_keys else self._known,
+            subscribers=work.live.subscribers,
+            reserve=self._reserve,
+            ids=work.ids,
+            lease=work.lease,
+            now_ms=work.now_ms,
+        )
+        work.new_keys |= self._plan.new_keys
+
+    def apply(self, work: Work) -> tuple[list[Accepted], list[Job]]:
+        """Insert what was planned."""
+        plan, raw = self._plan, work.raw
+        raw.executemany(sql.INSERT_EVENT, plan.events)
+        raw.executemany(sql.INSERT_DELIVERY, plan.deliveries)
+        raw.executemany(sql.INSERT_KEY, plan.keys)
+        raw.executemany(sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()])
+        work.notes.take(plan.notes)
+        return plan.accepted, plan.jobs
+
+    def undo(self) -> Operation[None] | None:
+        """Give back what was handed over; the events stay accepted."""
+        return Release(self._plan.jobs) if self._plan.jobs else None
+
+
+class Claim(Operation[list[Job]]):
+    """Lease due deliveries of one hook."""
+
+    def __init__(self, hook: HookId, most: int) -> None:
+        super().__init__(most)
+        self._hook = hook
+        self._most = most
+
+    def apply(self, work: Work) -> list[Job]:
+        """Lease and return them, oldest due first; an ordered hook only gets the first in line."""
+        live = work.live.view.get(self._hook)
+        if live is None or not live.active or self._most < 1:
+            return []
+        if live.settings.ordered:
+            row = work.raw.execute(sql.FIND_FIRST_IN_LINE, (self._hook,)).fetchone()
+            free = row is not None and row[-2] == Status.PENDING and row[-1] <= work.now_ms
+            rows = [row[:-2]] if free else []
+        else:
+            due = (self._hook, work.now_ms, self._most)
+            rows = work.raw.execute(sql.FIND_DUE, due).fetchall()
+        lease = work.lease
+        work.raw.executemany(sql.LEASE, [(lease.token, lease.until_ms, row[0]) for row in rows])
+        jobs = [job_of(row, row[6] + 1, row[9]) for row in rows]
+        for job in jobs:
+            state = DeliveryState(Status.SENDING.value, job.number)
+            work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+        return jobs
+
+    def undo(self) -> Operation[None] | None:
+        """Give back what was leased."""
+        return Release(self.result) if self.result else None
+
+
+class ClaimPing(Operation[Job]):
+    """Store a ping with its delivery, leased from the start."""
+
+    def __init__(self, hook: HookId, body: bytes) -> None:
+        super().__init__(2, len(body))
+        self._hook = hook
+        self._body = body
+
+    def apply(self, work: Work) -> Job:
+        """Insert both."""
+        hook = work.live.view[self._hook]
+        event, delivery = EventId(work.ids.next()), DeliveryId(work.ids.next())
+        raw, now, lease, account = work.raw, work.now_ms, work.lease, hook.account
+        size = len(self._body)
+        raw.execute(sql.INSERT_EVENT, (event, account, PING, now, size, 1, 0, None, self._body))
+        raw.execute(
+            sql.INSERT_DELIVERY,
+            (
+                delivery,
+                account,
+                hook.id,
+                event,
+                PING,
+                Trigger.PING.value,
+                Status.SENDING.value,
+                1,
+                None,
+                lease.token,
+                lease.until_ms,
+                now,
+            ),
+        )
+        raw.execute(sql.ADD_WAITING, (1, hook.id))
+        state = DeliveryState(Status.SENDING.value, 1)
+        work.notes.feed.append(event_item(account, event))
+        work.notes.feed.append(delivery_item(account, hook.id, delivery, state))
+        return Job(delivery, event, PING, hook.id, account, Trigger.PING, 1, 0, 0, self._body)
+
+    def undo(self) -> Operation[None] | None:
+        """Cancel the ping that nobody waits for."""
+        return Release([self.result]) if self.result else None
+
+    def plan(self, work: Work) -> None:
+        """Look whether the hook is still there."""
+        if self._hook not in work.live.view:
+            raise NotFound(f"there is no hook {self._hook}; see: hooktui hooks list")
+
+
+class Release(Operation[None]):
+    """Give unsent jobs back, uncounted."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        super().__init__(len(jobs))
+        self._jobs = jobs
+
+    def apply(self, work: Work) -> None:
+        """Make them due at once; what cannot wait (a ping, a deleted hook's) is cancelled."""
+        for job in self._jobs:
+            deleted = job.hook not in work.live.view
+            waits = not deleted and job.trigger is not Trigger.PING
+            reason = None if waits else HOOK_DELETED if deleted else "the ping was not sent"
+            status = (Status.PENDING if waits else Status.CANCELLED).value
+            next_at, finished_at = (work.now_ms, None) if waits else (None, work.now_ms)
+            fence = (job.delivery, job.number, work.lease.token)
+            changed = work.raw.execute(
+                sql.GIVE_BACK, (status, next_at, finished_at, reason, *fence)
+            )
+            if not changed.rowcount:
+                continue
+            if waits:
+                work.notes.note_due(job.hook, work.now_ms)
+            else:
+                work.raw.execute(sql.ADD_WAITING, (-1, job.hook))
+            state = DeliveryState(status, job.number - 1, next_at, finished_at, None, reason)
+            work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+
+
+def job_of(row: Sequence[object], number: int, body: object) -> Job:
+    """Return a job from the columns that every search for jobs selects."""
+    return Job(
+        DeliveryId(integer(row[0])),
+        EventId(integer(row[1])),
+        str(row[2]),
+        HookId(integer(row[3])),
+        AccountId(integer(row[4])),
+        Trigger(str(row[5])),
+        number,
+        integer(row[7]),
+        integer(row[8]),
+        body if isinstance(body, bytes) else b"",
+    )
+
+
+def integer(value: object) -> int:
+    """Return an integer column."""
+    if not isinstance(value, int):
+        raise TypeError(f"expected an integer from the database, got {value!r}")
+    return value

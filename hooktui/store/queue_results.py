@@ -1,0 +1,178 @@
+"""What comes back: results and rescued leases as operations on SQLite, each behind its fence."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from hooktui.domain.deliveries import Answer, ErrorClass, Standing, after_interruption
+from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.store import queue_sql as sql
+from hooktui.store.contract import LEASE_S, Result
+from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
+from hooktui.store.queue import integer, job_of
+from hooktui.store.recording import HookChange, attempt_row, hook_changes, state_after
+from hooktui.store.work import Operation, Work
+
+SERVER = "hooktui"
+"""Who changed a hook when no person did."""
+_SECRET_USED_EVERY_MS = 60_000
+
+
+class Record(Operation[list[bool]]):
+    """Store results, each behind its fence."""
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        super().__init__(2 * len(results), sum(len(result.body) for result in results))
+        self._results = results
+
+    def apply(self, work: Work) -> list[bool]:
+        """Store attempts and new states; False where the fence did not hold."""
+        return record(work, self._results, work.lease.token)
+
+
+class Rescue(Operation[int]):
+    """Record attempts as interrupted whose lease has run out, oldest first.
+
+    Args:
+        most: how many in one transaction.
+        everything: also those whose lease still runs; at the start of a server that alone has the
+            file, for then whoever held them is dead.
+    """
+
+    def __init__(self, most: int, *, everything: bool = False) -> None:
+        super().__init__(2 * most)
+        self._most = most
+        self._everything = everything
+
+    def apply(self, work: Work) -> int:
+        """Record them; return how many."""
+        until = (1 << 62) if self._everything else work.now_ms
+        rows = work.raw.execute(sql.FIND_LEASED, (until, self._most)).fetchall()
+        for token in {row[9] for row in rows}:
+            lost = [_interrupted(row, work.now_ms) for row in rows if row[9] == token]
+            record(work, lost, token)
+        return len(rows)
+
+
+def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
+    """Store results whose jobs were leased under a token; False where the fence did not hold."""
+    held: list[bool] = []
+    done: list[Result] = []
+    attempts: list[tuple[object, ...]] = []
+    finished: set[tuple[DeliveryId, int]] = set()
+    feed = work.notes.feed
+    for result in results:
+        job = result.job
+        state = state_after(result, deleted=job.hook not in work.live.view)
+        if not _finish(work.raw, result, state, token):
+            held.append(_same_attempt(work.raw, result))
+            continue
+        held.append(True)
+        done.append(result)
+        attempts.append(attempt_row(result, work.server))
+        if state.next_attempt_at is None:
+            finished.add((job.delivery, job.number))
+        else:
+            work.notes.note_due(job.hook, state.next_attempt_at)
+        feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
+        feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+    work.raw.executemany(sql.INSERT_ATTEMPT, attempts)
+    changes = hook_changes(done, lambda r: (r.job.delivery, r.job.number) in finished)
+    for hook, change in changes.items():
+        _change_hook(work, hook, change)
+    _use_secrets(work, done)
+    return held
+
+
+def _finish(raw: sqlite3.Connection, result: Result, state: DeliveryState, token: int) -> bool:
+    decision, answer, job = result.decision, result.answer, result.job
+    error = None if answer.error is None else answer.error.value
+    changed = raw.execute(
+        sql.FINISH,
+        (
+            state.status,
+            decision.tries,
+            decision.interruptions,
+            state.next_attempt_at,
+            state.finished_at,
+            state.duration_ms,
+            answer.status_code,
+            error,
+            state.reason,
+            job.delivery,
+            job.number,
+            token,
+        ),
+    )
+    return changed.rowcount == 1
+
+
+def _same_attempt(raw: sqlite3.Connection, result: Result) -> bool:
+    """Whether this very result is stored already: a commit whose answer was lost is retried."""
+    job = result.job
+    found = raw.execute(
+        sql.FIND_SAME_ATTEMPT,
+        (
+            job.delivery,
+            job.number,
+            result.started_at_ms,
+            result.finished_at_ms,
+            result.decision.outcome.value,
+        ),
+    )
+    return found.fetchone() is not None
+
+
+def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
+    raw = work.raw
+    raw.execute(
+        sql.CHANGE_STATE,
+        {
+            "hook": hook,
+            "finished": change.finished,
+            "last_code": change.last_code,
+            "last_error": change.last_error,
+            "last_at": change.last_at,
+            "success_at": change.last_success_at,
+            "failed": change.failed_after,
+            "failing_since": change.failing_since,
+        },
+    )
+    raw.executemany(
+        sql.ADD_STATS, [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]
+    )
+    if change.decision is None or change.decision.disable is None:
+        return
+    at_ms, live = change.disabled_at, work.live.view.get(hook)
+    disabled = raw.execute(
+        sql.DISABLE_HOOK, (change.decision.disable.value, at_ms, at_ms, SERVER, hook)
+    )
+    if disabled.rowcount and live is not None:
+        work.notes.hooks_changed.add(hook)
+        work.notes.feed.append(hook_item(live.account, hook))
+
+
+def _use_secrets(work: Work, results: Sequence[Result]) -> None:
+    """Note when a secret last signed, to the minute: once a batch would be a write too many."""
+    used: dict[int, int] = {}
+    for result in results:
+        for secret in result.secret_ids:
+            used[secret] = max(result.started_at_ms, used.get(secret, 0))
+    for secret, at_ms in used.items():
+        if at_ms - work.secrets_used.get(secret, 0) >= _SECRET_USED_EVERY_MS:
+            work.raw.execute(sql.USE_SECRET, (at_ms, secret))
+            work.secrets_used[secret] = at_ms
+
+
+def _interrupted(row: tuple[object, ...], now_ms: int) -> Result:
+    """Return the result of an attempt that nobody will report: it began with its lease."""
+    job = job_of(row, integer(row[6]), b"")
+    return Result(
+        job=job,
+        decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),
+        answer=Answer(None, ErrorClass.INTERRUPTED),
+        started_at_ms=integer(row[10]) - LEASE_S * 1000,
+        finished_at_ms=now_ms,
+        error_detail="the server ended or lost its lease before the result was stored",
+    )

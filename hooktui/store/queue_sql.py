@@ -1,0 +1,128 @@
+"""The hot statements, by name. SQLite's stand here; those of PostgreSQL join them side by side."""
+
+# ruff: noqa: S105, S608 - statements are put together from our own constants only
+
+from __future__ import annotations
+
+from hooktui.store.stats import COLUMNS
+from hooktui.store.tables import ATTEMPT
+
+INSERT_EVENT = """
+INSERT INTO event (id, account_id, type, created_at, size, deliveries, skipped, skips, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+INSERT_DELIVERY = """
+INSERT INTO delivery (id, account_id, hook_id, event_id, event_type, "trigger", status, attempts,
+    next_attempt_at, lease_token, lease_until, created_at, tries, interruptions)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)"""
+
+INSERT_KEY = """
+INSERT INTO idempotency_key (account_id, "key", event_id, type, body_sha256, deliveries, skipped,
+    created_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (account_id, "key") DO UPDATE SET event_id = excluded.event_id, type = excluded.type,
+    body_sha256 = excluded.body_sha256, deliveries = excluded.deliveries,
+    skipped = excluded.skipped, created_at = excluded.created_at"""
+
+FIND_KEY = """
+SELECT event_id, type, body_sha256, deliveries, skipped FROM idempotency_key
+WHERE account_id = ? AND "key" = ? AND created_at > ?"""
+
+FORGET_KEYS = """
+DELETE FROM idempotency_key WHERE (account_id, "key") IN
+    (SELECT account_id, "key" FROM idempotency_key WHERE created_at <= ? LIMIT ?)"""
+
+ADD_WAITING = "UPDATE hook_state SET waiting = waiting + ? WHERE hook_id = ?"
+
+_JOB = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger", d.attempts, d.tries,
+    d.interruptions"""
+
+FIND_DUE = f"""
+SELECT {_JOB}, e.body FROM delivery d JOIN event e ON e.id = d.event_id
+WHERE d.status = 'pending' AND d.hook_id = ? AND d.next_attempt_at <= ?
+ORDER BY d.next_attempt_at, d.id LIMIT ?"""
+
+FIND_FIRST_IN_LINE = f"""
+SELECT {_JOB}, e.body, d.status, d.next_attempt_at
+FROM delivery d JOIN event e ON e.id = d.event_id
+WHERE d.status IN ('pending', 'sending') AND d.hook_id = ? AND d."trigger" <> 'ping'
+ORDER BY d.id LIMIT 1"""
+
+LEASE = """
+UPDATE delivery SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL,
+    lease_token = ?, lease_until = ?
+WHERE id = ? AND status = 'pending'"""
+
+_FENCE = "id = ? AND status = 'sending' AND attempts = ? AND lease_token = ?"
+
+FINISH = f"""
+UPDATE delivery SET status = ?, tries = ?, interruptions = ?, next_attempt_at = ?,
+    lease_token = NULL, lease_until = NULL, finished_at = ?, duration_ms = ?, last_code = ?,
+    last_error = ?, reason = ?
+WHERE {_FENCE}"""
+
+GIVE_BACK = f"""
+UPDATE delivery SET status = ?, attempts = attempts - 1, next_attempt_at = ?, lease_token = NULL,
+    lease_until = NULL, finished_at = ?, reason = ?
+WHERE {_FENCE}"""
+
+FIND_LEASED = f"""
+SELECT {_JOB}, d.lease_token, d.lease_until FROM delivery d
+WHERE d.status = 'sending' AND d.lease_until <= ? ORDER BY d.lease_until LIMIT ?"""
+
+FIND_SAME_ATTEMPT = """
+SELECT 1 FROM attempt WHERE delivery_id = ? AND number = ? AND started_at = ? AND finished_at = ?
+    AND outcome = ?"""
+
+INSERT_ATTEMPT = f"""
+INSERT INTO attempt ({", ".join(column.name for column in ATTEMPT.columns)})
+VALUES ({", ".join("?" for _ in ATTEMPT.columns)})"""
+
+CHANGE_STATE = """
+UPDATE hook_state SET
+    waiting = waiting - :finished,
+    last_code = CASE WHEN :last_at > 0 THEN :last_code ELSE last_code END,
+    last_error = CASE WHEN :last_at > 0 THEN :last_error ELSE last_error END,
+    last_at = CASE WHEN :last_at > 0 THEN :last_at ELSE last_at END,
+    failures_in_a_row =
+        CASE WHEN :success_at IS NULL THEN failures_in_a_row ELSE 0 END + :failed,
+    failed_since_success =
+        CASE WHEN :success_at IS NULL THEN failed_since_success ELSE 0 END + :failed,
+    failing_since = CASE WHEN :success_at IS NULL THEN COALESCE(failing_since, :failing_since)
+        ELSE :failing_since END,
+    last_success_at = COALESCE(:success_at, last_success_at)
+WHERE hook_id = :hook"""
+
+_COUNTS = ("delivered", "failed", *COLUMNS)
+
+ADD_STATS = f"""
+INSERT INTO hook_stats (hook_id, bucket, {", ".join(_COUNTS)})
+VALUES (?, ?, {", ".join("?" for _ in _COUNTS)})
+ON CONFLICT (hook_id, bucket) DO UPDATE SET
+    {", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)}"""
+
+DISABLE_HOOK = """
+UPDATE hook SET active = 0, disabled_reason = ?, disabled_at = ?, updated_at = ?, updated_by = ?,
+    version = version + 1
+WHERE id = ? AND active = 1 AND deleted_at IS NULL"""
+
+USE_SECRET = "UPDATE secret SET last_used_at = ? WHERE id = ?"
+
+NEXT_DUE = """
+SELECT MIN(next_attempt_at) FROM delivery WHERE status = 'pending' AND hook_id = ?"""
+
+FIRST_IN_LINE_DUE = """
+SELECT next_attempt_at FROM delivery
+WHERE status IN ('pending', 'sending') AND hook_id = ? AND "trigger" <> 'ping'
+ORDER BY id LIMIT 1"""
+
+INSERT_FEED = "INSERT INTO feed (at_ms, items, changes) VALUES (?, ?, ?)"
+
+OLDEST_FEED = "SELECT pos, items FROM feed ORDER BY pos LIMIT ?"
+
+COUNT_FEED = "SELECT COUNT(*), COALESCE(SUM(items), 0), COALESCE(MAX(pos), 0) FROM feed"
+
+TRIM_FEED = "DELETE FROM feed WHERE pos <= ?"
+
+HIGHEST_IDS = """
+SELECT MAX(COALESCE((SELECT MAX(id) FROM event), 0), COALESCE((SELECT MAX(id) FROM delivery), 0))"""

@@ -1,0 +1,370 @@
+"""The store on one SQLite file: one process, one writer connection, readers in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
+
+from sqlalchemy import Connection, select
+
+from hooktui.domain.clock import now_ms
+from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
+from hooktui.domain.hooks import LiveHook, LiveSecret
+from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.objects import DatabaseInfo
+from hooktui.store import feed as change_feed
+from hooktui.store import queue_sql as sql
+from hooktui.store.accepting import check_keys, lease_from
+from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS, ForgetKeys, TrimFeed
+from hooktui.store.connections import READERS, Readers, open_writer, sqlalchemy_over
+from hooktui.store.contract import (
+    Accepted,
+    FeedItem,
+    FeedPage,
+    Job,
+    Listener,
+    Offer,
+    Reserve,
+    Result,
+    Signals,
+)
+from hooktui.store.delivery_changes import cancel_waiting
+from hooktui.store.keys import Vault, load_keys
+from hooktui.store.live_hooks import LiveHooks, live_secret, load_live_hooks
+from hooktui.store.migrate import at_head, upgrade
+from hooktui.store.queue import Accept, Claim, ClaimPing, Release
+from hooktui.store.queue_results import Record, Rescue
+from hooktui.store.sqlite_files import (
+    HomeLock,
+    free_bytes,
+    make_database_file,
+    measure_fsync_ms,
+    refuse_network_file_system,
+)
+from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
+from hooktui.store.work import Change, Work
+from hooktui.store.writer import Writer
+
+if TYPE_CHECKING:
+    from hooktui.store.contract import Store
+    from hooktui.store.transaction import Tx
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SLOW_FSYNC_MS = 3.0
+"""Above this median, waiting for the disk in the event loop would hold up everything else."""
+RESERVE_BYTES = 64 * 1024 * 1024
+"""Room that accepting leaves: a full disk cannot even delete."""
+_RESCUED_AT_ONCE = 250
+_KEYS_EVERY_MS = 10 * 60 * 1000
+
+
+class SqliteStore:
+    """See ``contract.Store`` for what it promises; made by `open`.
+
+    Attributes:
+        fsync_ms: the median time of a sync, measured when the store was opened.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        lock: HomeLock,
+        raw: sqlite3.Connection,
+        conn: Connection,
+        vault: Vault,
+        clock: Callable[[], int],
+        fsync_ms: float,
+    ) -> None:
+        self.fsync_ms = fsync_ms
+        self._database = database
+        self._lock = lock
+        self._raw = raw
+        self._conn = conn
+        self._vault = vault
+        self._clock = clock
+        self._token = secrets.randbits(62)
+        self._live = LiveHooks()
+        self._live.put(load_live_hooks(conn, vault, clock()))
+        last_id = raw.execute(sql.HIGHEST_IDS).fetchone()[0]
+        self._ids = IdClock(last_id=last_id, clock=clock)
+        self._secrets_used: dict[int, int] = {}
+        self._feed_rows, self._feed_items, newest = raw.execute(sql.COUNT_FEED).fetchone()
+        self._feed_end = change_feed.Position(newest + 1, 0)
+        self._keys_forgotten_at = clock()
+        self._changed = asyncio.Event()
+        self._listeners: list[Listener] = []
+        self._closed = False
+        self._readers = Readers(database)
+        self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
+        self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
+
+    @classmethod
+    async def open(
+        cls, database: Path, *, key_file: Path, clock: Callable[[], int] = now_ms
+    ) -> Self:
+        """Open a database, or make it; take its lock, migrate it, and rescue what was being sent.
+
+        Raises:
+            Conflict: another process works on it.
+            Refused: it lies on a network file system.
+            KeyProblem: the key file is missing, readable by others, or not the right one.
+            SchemaTooNew: a newer version wrote it.
+        """
+        folder = database.parent
+        refuse_network_file_system(folder)
+        lock = HomeLock(folder / "hooktui.lock")
+        lock.take()
+        raw: sqlite3.Connection | None = None
+        try:
+            is_new = not database.exists()  # noqa: ASYNC240 - nothing is served yet
+            vault = Vault(load_keys(key_file, database_is_new=is_new))
+            make_database_file(database)
+            raw = open_writer(database)
+            conn = sqlalchemy_over(raw)
+            _migrate(raw, conn)
+            store = cls(database, lock, raw, conn, vault, clock, measure_fsync_ms(folder))
+            await store._start()
+        except sqlite3.DatabaseError as error:
+            _abandon(raw, lock)
+            raise HooktuiError(f"cannot open the database {database}: {error}") from error
+        except BaseException:
+            _abandon(raw, lock)
+            raise
+        return store
+
+    async def _start(self) -> None:
+        """Take up what the server before left: the lock proves that it is dead."""
+        while await self._writer.run_now(Rescue(_RESCUED_AT_ONCE, everything=True)):
+            pass
+        left = select(HOOK.c.id).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+        left = left.where(HOOK.c.deleted_at.is_not(None), HOOK_STATE.c.waiting > 0)
+        for hook in self._conn.execute(left).scalars().all():
+            self._writer.add(Change(partial(cancel_waiting, hook=HookId(hook))))
+        self._writer.start()
+
+    async def accept(
+        self, offers: Sequence[Offer], reserve: Reserve | None = None
+    ) -> tuple[list[Accepted], list[Job]]:
+        """Store events with their deliveries, all or nothing; see the contract."""
+        check_keys(offers)
+        if free_bytes(self._database.parent) < RESERVE_BYTES:
+            raise DiskFull("the disk is nearly full; nothing was stored. Free some room first")
+        return await self._writer.submit(Accept(offers, reserve), bounded=True)
+
+    async def claim(self, hook: HookId, most: int) -> list[Job]:
+        """Lease up to ``most`` due deliveries of an active hook, oldest due first."""
+        return await self._writer.submit(Claim(hook, most), bounded=False)
+
+    async def claim_ping(self, hook: HookId, body: bytes) -> Job:
+        """Store a ping event with its delivery, already leased."""
+        return await self._writer.submit(ClaimPing(hook, body), bounded=True)
+
+    async def record(self, results: Sequence[Result]) -> list[bool]:
+        """Store attempts and new states in one transaction; False where the fence did not hold."""
+        return await self._writer.submit(Record(results), bounded=False)
+
+    async def release(self, jobs: Sequence[Job]) -> None:
+        """Give unsent jobs back, uncounted and due at once."""
+        await self._writer.submit(Release(jobs), bounded=False)
+
+    async def rescue(self) -> int:
+        """Record attempts whose lease has run out as interrupted; return how many."""
+        rescued = 0
+        while some := await self._writer.submit(Rescue(_RESCUED_AT_ONCE), bounded=False):
+            rescued += some
+        return rescued
+
+    async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
+        """Return when (ms) the next pending delivery of each active hook is due."""
+        live = self._live.view
+        wanted = [live[hook] for hook in (live if hooks is None else hooks) if hook in live]
+        active = [(hook.id, hook.settings.ordered) for hook in wanted if hook.active]
+        return await self.read(_next_due, active) if active else {}
+
+    def hooks(self) -> Mapping[HookId, LiveHook]:
+        """Return the live hooks, as of the last commit."""
+        return self._live.view
+
+    async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
+        """Return those of a hook's secrets that still exist, also expired ones, newest first."""
+        return await self.read(_signing_secrets, self._vault, hook, ids)
+
+    def listen(self, listener: Listener) -> None:
+        """Call a listener after each commit that concerns it."""
+        self._listeners.append(listener)
+
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query in a short read-only transaction, in a worker thread."""
+        if self._closed:
+            raise Unavailable("the server is stopping; try again when it is back")
+        gone = threading.Event()
+        run = partial(
+            self._readers.run,
+            lambda conn: query(conn, *args, **kwargs),
+            lambda: gone.is_set() or self._closed,
+        )
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        except asyncio.CancelledError:
+            gone.set()  # the thread notices within a millisecond
+            raise
+
+    async def write(
+        self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a change in the writer's next transaction."""
+        operation = Change(lambda tx: change(tx, *args, **kwargs))
+        return await self._writer.submit(operation, bounded=True)
+
+    async def feed(
+        self, after: str | None, limit: int, account: AccountId | None = None
+    ) -> FeedPage:
+        """Return up to ``limit`` changes after a position."""
+        position = None if after is None else change_feed.parse_position(after)
+        return await self.read(change_feed.read_feed, position, limit, account)
+
+    async def feed_tail(
+        self,
+        limit: int,
+        account: AccountId | None = None,
+        keep: Callable[[FeedItem], bool] | None = None,
+    ) -> FeedPage:
+        """Return the newest ``limit`` changes (that ``keep`` accepts), oldest first."""
+        return await self.read(change_feed.read_tail, limit, account, keep)
+
+    def feed_end(self) -> str:
+        """Return the position after the newest change."""
+        return str(self._feed_end)
+
+    async def wait_for_change(self, after: str, timeout_s: float) -> None:
+        """Return once there may be changes after a position, or the time is up, or on close."""
+        position = change_feed.parse_position(after)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while position >= self._feed_end and not self._closed:
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    async def info(self) -> DatabaseInfo:
+        """Return what the database is, and how big."""
+        return DatabaseInfo(
+            kind="sqlite",
+            version=sqlite3.sqlite_version,
+            location=str(self._database),
+            size=_size(self._database),
+            wal_size=_size(self._database.with_name(f"{self._database.name}-wal")),
+        )
+
+    async def close(self) -> None:
+        """Finish what was taken, release the files, and wake whoever waits for changes."""
+        if self._closed:
+            return
+        self._closed = True
+        self._wake()
+        await self._writer.close()
+        await asyncio.to_thread(self._pool.shutdown)
+        self._readers.close()
+        self._conn.close()
+        self._raw.close()
+        self._lock.drop()
+
+    # The writer's two callbacks
+
+    def _begin(self) -> Work:
+        now = self._clock()
+        lease = lease_from(self._token, now)
+        return Work(
+            self._raw, self._conn, self._vault, self._ids, self._live, "0", now, lease,
+            self._secrets_used,
+        )  # fmt: skip
+
+    def _committed(self, work: Work) -> None:
+        self._live.put(work.loaded)
+        self._feed_rows += work.feed_rows
+        self._feed_items += work.feed_items
+        if work.feed_end is not None:
+            self._feed_end = change_feed.Position(work.feed_end + 1, 0)
+            self._wake()
+        notes = work.notes
+        if notes.hooks_changed or notes.due:
+            signals = Signals(frozenset(notes.hooks_changed), notes.due)
+            for listener in self._listeners:
+                listener(signals)
+        if not self._writer.closing:
+            for change in notes.follow_ups:
+                self._writer.add(Change(change))
+            self._tidy(work.now_ms)
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def _tidy(self, now: int) -> None:
+        rows_over, items_over = self._feed_rows - MOST_FEED_ROWS, self._feed_items - MOST_FEED_ITEMS
+        if rows_over > 0 or items_over > 0:
+            self._writer.add(TrimFeed(rows_over, items_over))
+        if now - self._keys_forgotten_at > _KEYS_EVERY_MS:
+            self._keys_forgotten_at = now
+            self._writer.add(ForgetKeys())
+
+
+def _migrate(raw: sqlite3.Connection, conn: Connection) -> None:
+    if at_head(conn):
+        return
+    raw.execute("BEGIN IMMEDIATE")
+    try:
+        upgrade(conn)
+    except BaseException:
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
+        raise
+    raw.execute("COMMIT")
+
+
+def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
+    if raw is not None:
+        raw.close()
+    lock.drop()
+
+
+def _next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
+    found: dict[HookId, int] = {}
+    for hook, ordered in hooks:
+        statement = sql.FIRST_IN_LINE_DUE if ordered else sql.NEXT_DUE
+        due_ms = conn.exec_driver_sql(statement, (hook,)).scalar()
+        if due_ms is not None:
+            found[hook] = due_ms
+    return found
+
+
+def _signing_secrets(
+    conn: Connection, vault: Vault, hook: HookId, ids: Sequence[int]
+) -> list[LiveSecret]:
+    wanted = select(SECRET).where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
+    rows = conn.execute(wanted.order_by(SECRET.c.id.desc())).mappings()
+    return [live_secret(row, vault) for row in rows]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+if TYPE_CHECKING:
+
+    def _keeps_the_contract(store: SqliteStore) -> Store:
+        return store

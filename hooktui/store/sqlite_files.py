@@ -1,0 +1,126 @@
+"""The files of a SQLite store: who may open them, how they are made, and how fast the disk syncs.
+
+The database file itself is never opened by other means than SQLite once SQLite has it: closing any
+other descriptor of it would drop the process's POSIX locks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+from hooktui.domain.errors import Conflict, Refused
+
+# Locks and mmap over these are not what SQLite's WAL needs.
+_NETWORK_FILE_SYSTEMS = frozenset({
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "beegfs",
+    "gpfs", "davfs", "fuse.sshfs", "fuse.glusterfs", "fuse.cephfs", "fuse.s3fs", "fuse.rclone",
+    "fuse.davfs",
+})  # fmt: skip
+_SYNCS, _SYNC_BYTES = 7, 4096
+
+
+class HomeLock:
+    """The lock that makes a server the only one on a home; it lives as long as the store."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def take(self) -> None:
+        """Take the lock at once.
+
+        Raises:
+            Conflict: another process holds it; names its pid.
+        """
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 32).decode("ascii", "replace").strip()
+            os.close(file)
+            raise Conflict(
+                f"another server (pid {holder or 'unknown'}) works on {self._path.parent}; "
+                "use that one, or end it first with: hooktui stop"
+            ) from None
+        except OSError:
+            os.close(file)
+            raise
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        self._file = file
+
+    def drop(self) -> None:
+        """Give the lock back; the file stays, since removing it would let two hold "the" lock."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def make_database_file(path: Path) -> bool:
+    """Make an empty database file that only its owner can read; return whether it was made."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return False
+    os.close(file)
+    return True
+
+
+def refuse_network_file_system(folder: Path) -> None:
+    """Refuse a folder on a file system that several machines share.
+
+    Raises:
+        Refused: its type is one of those.
+    """
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return  # no Linux: nothing to ask
+    kind = file_system_of(folder.resolve(), mounts)
+    if kind in _NETWORK_FILE_SYSTEMS:
+        raise Refused(
+            f"{folder} lies on a network file system ({kind}), where SQLite loses data; "
+            "choose a local folder, or use PostgreSQL"
+        )
+
+
+def file_system_of(folder: Path, mounts: str) -> str:
+    """Return the type of the file system that holds a folder, from the text of /proc/mounts."""
+    longest, kind = -1, ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        place = Path(_unescape(fields[1]))
+        if folder.is_relative_to(place) and len(place.parts) >= longest:
+            longest, kind = len(place.parts), fields[2]
+    return kind
+
+
+def _unescape(field: str) -> str:
+    for code, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        field = field.replace(code, letter)
+    return field
+
+
+def measure_fsync_ms(folder: Path) -> float:
+    """Return the median milliseconds that a write of one page needs to reach the disk."""
+    times_s = []
+    with tempfile.TemporaryFile(dir=folder) as scratch:
+        for _ in range(_SYNCS):
+            start_s = time.perf_counter()
+            os.pwrite(scratch.fileno(), os.urandom(_SYNC_BYTES), 0)
+            os.fdatasync(scratch.fileno())
+            times_s.append(time.perf_counter() - start_s)
+    return statistics.median(times_s) * 1000
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the room that is left for this user where a folder lies."""
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize

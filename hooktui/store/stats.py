@@ -1,0 +1,41 @@
+"""Counts and durations of attempts in 5-minute buckets, and what lists show of them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final
+
+BUCKET_MS: Final = 5 * 60 * 1000
+HOUR_MS: Final = 3600 * 1000
+DAY_MS: Final = 24 * HOUR_MS
+
+BOUNDS_MS: Final = (
+    5, 10, 20, 50, 100, 200, 350, 500, 750, 1_000, 2_000, 3_500, 5_000, 10_000, 20_000, 30_000,
+)  # fmt: skip
+"""Upper bounds of the histogram; the last is the longest attempt there is."""
+
+COLUMNS: Final = tuple(f"t{place}" for place in range(len(BOUNDS_MS)))
+
+
+def bucket_of(ms: int) -> int:
+    """Return the start of the bucket that a time falls into."""
+    return ms - ms % BUCKET_MS
+
+
+def place_of(duration_ms: float) -> int:
+    """Return the histogram column of a duration."""
+    return min(bisect_left(BOUNDS_MS, duration_ms), len(BOUNDS_MS) - 1)
+
+
+def percentile_ms(counts: Sequence[int], share: float) -> int | None:
+    """Return the upper bound of the column that holds a percentile; None without counts."""
+    total = sum(counts)
+    if not total:
+        return None
+    rank, seen = share * total, 0
+    for bound, count in zip(BOUNDS_MS, counts, strict=True):
+        seen += count
+        if seen >= rank:
+            return bound
+    return BOUNDS_MS[-1]

@@ -1,0 +1,328 @@
+"""The tables, for SQLite and PostgreSQL alike.
+
+Times are integer milliseconds since the epoch; ids are 64-bit integers; JSON columns are text that
+this package alone reads. SQLModel declares them; queries use the Core tables at the bottom. Big
+blobs stand last in a row, so that a scan of the columns before them never reads overflow pages.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+    true,
+)
+from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlmodel import Field, SQLModel
+
+
+class Big(TypeDecorator[int]):
+    """A 64-bit integer; INTEGER on SQLite: only so a primary key is the rowid."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[int]:
+        """Return the type that a database knows."""
+        return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else BigInteger())
+
+
+def _partial(name: str, *columns: str, where: str) -> Index:
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+
+
+class AccountRow(SQLModel, table=True):
+    """An owner of hooks, events and tokens."""
+
+    __tablename__ = "account"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    name: str = Field(sa_type=Text, unique=True)
+    created_at: int = Field(sa_type=Big)
+
+
+class HookRow(SQLModel, table=True):
+    """A hook. ``sealed`` holds what is write-only: sensitive header values and the password."""
+
+    __tablename__ = "hook"
+    __table_args__ = (Index("hook_by_account", "account_id"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    account_id: int = Field(foreign_key="account.id", sa_type=Big)
+    type: str = Field(sa_type=Text)
+    name: str = Field(sa_type=Text)
+    url: str = Field(sa_type=Text)
+    events: str = Field(sa_type=Text)
+    active: bool
+    disabled_reason: str | None = Field(sa_type=Text)
+    disabled_at: int | None = Field(sa_type=Big)
+    headers: str = Field(sa_type=Text)
+    sensitive_headers: str = Field(sa_type=Text)
+    basic_auth_user: str | None = Field(sa_type=Text)
+    signature_hash: str = Field(sa_type=Text)
+    verify_tls: bool
+    timeout_s: float
+    retry_schedule_s: str = Field(sa_type=Text)
+    rate_per_s: float | None
+    max_in_flight: int
+    ordered: bool
+    filter: str | None = Field(sa_type=Text)
+    created_at: int = Field(sa_type=Big)
+    updated_at: int = Field(sa_type=Big)
+    updated_by: str = Field(sa_type=Text)
+    version: int
+    deleted_at: int | None = Field(sa_type=Big)
+    sealed: bytes | None = Field(sa_type=LargeBinary)
+
+
+class HookStateRow(SQLModel, table=True):
+    """How a hook stands now; kept by the transactions that accept, record and cancel.
+
+    ``waiting`` counts deliveries that are not final. ``failing_since`` and ``failed_since_success``
+    serve the 5-day rule and start anew when the hook is enabled; pings count for neither.
+    """
+
+    __tablename__ = "hook_state"
+
+    hook_id: int = Field(
+        primary_key=True,
+        foreign_key="hook.id",
+        sa_type=Big,
+        sa_column_kwargs={"autoincrement": False},
+    )
+    waiting: int = 0
+    last_code: int | None = None
+    last_error: str | None = Field(default=None, sa_type=Text)
+    last_at: int | None = Field(default=None, sa_type=Big)
+    last_success_at: int | None = Field(default=None, sa_type=Big)
+    failures_in_a_row: int = 0
+    failing_since: int | None = Field(default=None, sa_type=Big)
+    failed_since_success: int = 0
+    breaker: str = Field(default="closed", sa_type=Text)
+    breaker_until: int | None = Field(default=None, sa_type=Big)
+
+
+class HookStatsRow(SQLModel, table=True):
+    """Attempts of a hook in 5 minutes: counts, and how long they took (``stats.BOUNDS_MS``)."""
+
+    __tablename__ = "hook_stats"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    hook_id: int = Field(primary_key=True, foreign_key="hook.id", sa_type=Big)
+    bucket: int = Field(primary_key=True, sa_type=Big)
+    delivered: int
+    failed: int
+    t0: int
+    t1: int
+    t2: int
+    t3: int
+    t4: int
+    t5: int
+    t6: int
+    t7: int
+    t8: int
+    t9: int
+    t10: int
+    t11: int
+    t12: int
+    t13: int
+    t14: int
+    t15: int
+
+
+class SecretRow(SQLModel, table=True):
+    """A secret of a hook, sealed; ``expires_at`` is set once a rotation replaced it."""
+
+    __tablename__ = "secret"
+    __table_args__ = (Index("secret_by_hook", "hook_id"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    hook_id: int = Field(foreign_key="hook.id", sa_type=Big)
+    created_at: int = Field(sa_type=Big)
+    expires_at: int | None = Field(sa_type=Big)
+    last_used_at: int | None = Field(sa_type=Big)
+    sealed: bytes | None = Field(sa_type=LargeBinary)
+
+
+class EventRow(SQLModel, table=True):
+    """An accepted event; ``skips`` is ``[[reason, [hook, …]], …]``, ``body`` None once purged."""
+
+    __tablename__ = "event"
+    __table_args__ = (Index("event_by_account", "account_id", "id"),)
+
+    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
+    account_id: int = Field(sa_type=Big)
+    type: str = Field(sa_type=Text)
+    created_at: int = Field(sa_type=Big)
+    size: int
+    deliveries: int
+    skipped: int
+    skips: str | None = Field(sa_type=Text)
+    body: bytes | None = Field(sa_type=LargeBinary)
+
+
+class DeliveryRow(SQLModel, table=True):
+    """One event for one hook; the partial indexes are what claims and rescues live on.
+
+    ``attempts`` is the number of the newest attempt, ``tries`` how much of the schedule is used up,
+    ``next_attempt_at`` is set exactly while pending, the lease exactly while sending.
+    """
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        _partial("delivery_due", "hook_id", "next_attempt_at", where="status = 'pending'"),
+        _partial("delivery_open", "hook_id", "id", where="status IN ('pending', 'sending')"),
+        _partial("delivery_leased", "lease_until", where="status = 'sending'"),
+        _partial("delivery_failed", "account_id", "id", where="status = 'failed'"),
+        Index("delivery_by_account", "account_id", "id"),
+        Index("delivery_by_hook", "hook_id", "id"),
+        Index("delivery_by_event", "event_id"),
+    )
+
+    id: int = Field(primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False})
+    account_id: int = Field(sa_type=Big)
+    hook_id: int = Field(foreign_key="hook.id", sa_type=Big)
+    event_id: int = Field(foreign_key="event.id", sa_type=Big)
+    event_type: str = Field(sa_type=Text)
+    trigger: str = Field(sa_type=Text)
+    status: str = Field(sa_type=Text)
+    attempts: int
+    tries: int
+    interruptions: int
+    next_attempt_at: int | None = Field(sa_type=Big)
+    lease_token: int | None = Field(sa_type=Big)
+    lease_until: int | None = Field(sa_type=Big)
+    created_at: int = Field(sa_type=Big)
+    finished_at: int | None = Field(sa_type=Big)
+    duration_ms: int | None = Field(sa_type=Big)
+    last_code: int | None
+    last_error: str | None = Field(sa_type=Text)
+    reason: str | None = Field(sa_type=Text)
+
+
+class AttemptRow(SQLModel, table=True):
+    """One HTTP try of a delivery; ``headers`` and ``body`` are the receiver's, bounded."""
+
+    __tablename__ = "attempt"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    delivery_id: int = Field(primary_key=True, foreign_key="delivery.id", sa_type=Big)
+    number: int = Field(primary_key=True)
+    started_at: int = Field(sa_type=Big)
+    finished_at: int = Field(sa_type=Big)
+    outcome: str = Field(sa_type=Text)
+    status_code: int | None
+    error: str | None = Field(sa_type=Text)
+    error_detail: str | None = Field(sa_type=Text)
+    dns_ms: float | None
+    connect_ms: float | None
+    tls_ms: float | None
+    first_byte_ms: float | None
+    total_ms: float | None
+    reused_connection: bool
+    address: str | None = Field(sa_type=Text)
+    retry_after_s: int | None
+    server: str | None = Field(sa_type=Text)
+    secret_ids: str = Field(sa_type=Text)
+    truncated: bool
+    size: int = Field(sa_type=Big)
+    headers: str | None = Field(sa_type=Text)
+    body: bytes | None = Field(sa_type=LargeBinary)
+
+
+class FeedRow(SQLModel, table=True):
+    """What one transaction changed, as a JSON array of items (``feed_items``)."""
+
+    __tablename__ = "feed"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    pos: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    at_ms: int = Field(sa_type=Big)
+    items: int
+    changes: bytes = Field(sa_type=LargeBinary)
+
+
+class AuditRow(SQLModel, table=True):
+    """Who did what; append-only by triggers, each entry holds the hash of the one before."""
+
+    __tablename__ = "audit"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    at_ms: int = Field(sa_type=Big)
+    account_id: int | None = Field(sa_type=Big)
+    user: str = Field(sa_type=Text)
+    role: str = Field(sa_type=Text)
+    origin: str = Field(sa_type=Text)
+    action: str = Field(sa_type=Text)
+    target: str = Field(sa_type=Text)
+    before: str | None = Field(sa_type=Text)
+    after: str | None = Field(sa_type=Text)
+    result: str = Field(sa_type=Text)
+    previous: bytes = Field(sa_type=LargeBinary)
+    hash: bytes = Field(sa_type=LargeBinary)
+
+
+class TokenRow(SQLModel, table=True):
+    """A bearer token; only the SHA-256 of its text is kept."""
+
+    __tablename__ = "token"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    name: str = Field(sa_type=Text)
+    role: str = Field(sa_type=Text)
+    account_id: int | None = Field(foreign_key="account.id", sa_type=Big)
+    created_at: int = Field(sa_type=Big)
+    expires_at: int | None = Field(sa_type=Big)
+    last_used_at: int | None = Field(sa_type=Big)
+    sha256: bytes = Field(sa_type=LargeBinary)
+
+
+class IdempotencyKeyRow(SQLModel, table=True):
+    """A key that a producer gave, and the answer it got; kept for 24 hours."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (
+        Index("idempotency_key_by_age", "created_at"),
+        {"sqlite_with_rowid": False},
+    )
+
+    account_id: int = Field(primary_key=True, sa_type=Big)
+    key: str = Field(primary_key=True, sa_type=Text)
+    event_id: int = Field(sa_type=Big)
+    type: str = Field(sa_type=Text)
+    body_sha256: bytes = Field(sa_type=LargeBinary)
+    deliveries: int
+    skipped: int
+    created_at: int = Field(sa_type=Big)
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+ACCOUNT = _table(AccountRow)
+HOOK = _table(HookRow)
+HOOK_STATE = _table(HookStateRow)
+HOOK_STATS = _table(HookStatsRow)
+SECRET = _table(SecretRow)
+EVENT = _table(EventRow)
+DELIVERY = _table(DeliveryRow)
+ATTEMPT = _table(AttemptRow)
+FEED = _table(FeedRow)
+AUDIT = _table(AuditRow)
+TOKEN = _table(TokenRow)
+IDEMPOTENCY_KEY = _table(IdempotencyKeyRow)
+
+
+def in_account(table: Table, account: int | None) -> ColumnElement[bool]:
+    """Return the condition that a row belongs to an account; None: to any."""
+    return true() if account is None else table.c.account_id == account
