@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from hooktui.cli.context import Context
+from hooktui.cli.context import Context, Text
 from hooktui.cli.listing import All, Limit, Listing, show_list
 from hooktui.cli.output import Column, Piece
 from hooktui.cli.times import ago
@@ -43,7 +43,7 @@ def _row(account: Account) -> list[Piece]:
 
 
 @app.command
-def create(name: str, *, context: Context) -> None:
+def create(name: Text, *, context: Context) -> None:
     """Make an account; prints its number.
 
     Args:

@@ -147,3 +147,6 @@ def _reason(error: Exception) -> str:
 
 Context = Annotated[CommandContext, Parameter(parse=False)]
 """Annotates the parameter of a command that is not on the command line."""
+
+Text = Annotated[str, Parameter(allow_leading_hyphen=True)]
+"""Annotates a value that may begin with a hyphen, or be one: ``-`` stands for stdin."""

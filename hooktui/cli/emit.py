@@ -7,7 +7,7 @@ from typing import Annotated, BinaryIO, cast
 
 from cyclopts import Parameter
 
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.failure import UsageError
 from hooktui.client import calls
 from hooktui.client.plain import decoded
@@ -21,11 +21,11 @@ Many = Annotated[bool, Parameter(negative=())]
 
 
 def emit(
-    event_type: Annotated[str | None, Parameter(name="TYPE")] = None,
-    file: Annotated[str | None, Parameter(name="FILE")] = None,
+    event_type: Annotated[str | None, Parameter(name="TYPE", allow_leading_hyphen=True)] = None,
+    file: Annotated[str | None, Parameter(name="FILE", allow_leading_hyphen=True)] = None,
     /,
     *,
-    key: str | None = None,
+    key: Text | None = None,
     many: Many = False,
     context: Context,
 ) -> None:
@@ -41,6 +41,9 @@ def emit(
         many: one event a line.
         context: the run.
     """
+    for given in (event_type, file):
+        if given is not None and given.startswith("-") and given != "-":
+            raise UsageError(f"unknown option {given}; a file of that name is ./{given}")
     if not many:
         if event_type is None:
             raise UsageError("emit needs the TYPE of the event; see: hooktui events types")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.failure import UsageError
 from hooktui.cli.hooks import write_hook
 from hooktui.cli.output import Styled
@@ -44,25 +44,27 @@ class HookOptions:
 
     url: str | None = None
     events: str | None = None
-    name: str | None = None
+    name: Text | None = None
     type: str | None = None
-    header: Annotated[list[str], Parameter(negative=())] = field(default_factory=list)
+    header: Annotated[list[Text], Parameter(negative=(), allow_leading_hyphen=True)] = field(
+        default_factory=list
+    )
     signature_hash: str | None = None
     timeout: str | None = None
     retry_schedule: str | None = None
     rate: str | None = None
     max_in_flight: int | None = None
     ordered: bool | None = None
-    filter: str | None = None
+    filter: Text | None = None
     verify_tls: bool | None = None
-    basic_auth: str | None = None
+    basic_auth: Text | None = None
 
 
 def create(
     *,
     options: HookOptions | None = None,
     inactive: Flag = False,
-    secret: str | None = None,
+    secret: Text | None = None,
     context: Context,
 ) -> None:
     """Make a hook; prints its secret this once.
@@ -200,8 +202,8 @@ def _headers(context: CommandContext, given: Sequence[str]) -> tuple[dict[str, s
 
 def _edited_headers(context: CommandContext, hook: int, given: Sequence[str]) -> dict[str, object]:
     """Return the headers of a hook with the given ones set or removed, and its version."""
-    before = context.client.call(calls.get_hook(hook, account=context.account))
     changed, sensitive = _headers(context, given)
+    before = context.client.call(calls.get_hook(hook, account=context.account))
     replaced = {name.lower() for name in changed}
     kept = {n: value for n, value in before.headers.items() if n.lower() not in replaced}
     headers = kept | {name: value for name, value in changed.items() if value}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import write_body
 from hooktui.cli.failure import Failed, UsageError
 from hooktui.cli.output import Styled
@@ -20,7 +20,7 @@ DEFAULT_PORT = 9900
 def listen(
     *,
     port: int = DEFAULT_PORT,
-    secret: str | None = None,
+    secret: Text | None = None,
     status: Annotated[int, Parameter(help="What to answer.")] = 200,
     delay: str = "0s",
     context: Context,

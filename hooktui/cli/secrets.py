@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hooktui.cli.context import Context
+from hooktui.cli.context import Context, Text
 from hooktui.cli.failure import UsageError
 from hooktui.cli.times import ago, duration_s
 from hooktui.client import calls
@@ -21,7 +21,7 @@ def secret(
     *,
     rotate: Flag = False,
     overlap: str | None = None,
-    secret: str | None = None,
+    secret: Text | None = None,
     finish: Flag = False,
     context: Context,
 ) -> None:

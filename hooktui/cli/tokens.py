@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from hooktui.cli.context import Context
+from hooktui.cli.context import Context, Text
 from hooktui.cli.hooks import Yes
 from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
 from hooktui.cli.output import Column, Piece
@@ -63,7 +63,7 @@ def _row(token: Token) -> list[Piece]:
 
 @app.command
 def create(
-    name: str,
+    name: Text,
     *,
     role: str,
     expires: Annotated[str | None, Parameter(alias="--expires-at")] = None,

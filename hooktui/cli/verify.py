@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from hooktui.cli.context import Context
+from hooktui.cli.context import Context, Text
 from hooktui.cli.failure import DONE, FAILED, UsageError
 from hooktui.cli.output import Styled
 from hooktui.domain.signatures import HASHES, verify_hook_signature
@@ -16,8 +16,8 @@ _MAX_BODY_BYTES = 64 * 1024 * 1024
 
 def verify(
     *,
-    secret: str,
-    signature: str,
+    secret: Text,
+    signature: Text,
     hash_name: Annotated[str, Parameter(name="--hash")] = HASHES[0],
     context: Context,
 ) -> int:

@@ -1,0 +1,113 @@
+"""Commands run in this process against a scripted server, and as processes where that matters."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hooktui.cli.main import main
+from tests.client.scripted import Scripted, serving
+
+
+@dataclass
+class Result:
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Scripted]:
+    with serving(tmp_path / "server.sock") as scripted:
+        yield scripted
+
+
+@pytest.fixture
+def environ(tmp_path: Path) -> dict[str, str]:
+    return {"HOME": str(tmp_path), "HOOKTUI_SOCKET": str(tmp_path / "server.sock")}
+
+
+@pytest.fixture
+def run(environ, capfd, monkeypatch) -> Callable[..., Result]:
+    """Run a command line in this process; stdin is no terminal."""
+
+    def run_one(*arguments: str, stdin: bytes = b"") -> Result:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = main(arguments, environ)
+        sys.stdout.flush()
+        captured = capfd.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return run_one
+
+
+@dataclass
+class Process:
+    """A command that goes on; its lines are there as soon as they are written."""
+
+    process: subprocess.Popen[bytes]
+    out: list[str] = field(default_factory=list)
+    err: list[str] = field(default_factory=list)
+
+    def wait_for(self, condition: Callable[[], object], within_s: float = 15) -> None:
+        deadline = time.monotonic() + within_s
+        pause = threading.Event()
+        while not condition():
+            assert time.monotonic() < deadline, (self.out, self.err)
+            pause.wait(0.01)
+
+
+def _collect(stream: Any, lines: list[str]) -> threading.Thread:
+    def read() -> None:
+        for line in iter(stream.readline, b""):
+            lines[len(lines) :] = [line.decode().rstrip("\n")]
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def start(environ) -> Iterator[Callable[..., Process]]:
+    """Start a command as a process; it ends with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start_one(*arguments: str) -> Process:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hooktui", *arguments],
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(process)
+        running = Process(process)
+        _collect(process.stdout, running.out)
+        _collect(process.stderr, running.err)
+        return running
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.wait(10)

@@ -1,0 +1,78 @@
+"""One delivery and one event, and what can be done to deliveries."""
+
+from tests.client.scripted import ATTEMPT, DELIVERY, answer, problem
+
+DETAIL = {
+    **DELIVERY,
+    "attempts": [
+        ATTEMPT,
+        {**ATTEMPT, "number": 2, "outcome": "interrupted", "status_code": None,
+         "error": "interrupted", "error_detail": "the server was stopped", "response": None},
+    ],
+    "request": {"method": "POST", "url": "https://x.test/in",
+                "headers": [["X-Hook-Event", "job.failed"]], "body": '{"id":1,"errors":[]}'},
+    "string_signed": "evt_1.1.{}",
+}  # fmt: skip
+
+
+def test_a_delivery_is_told_as_a_story(run, server):
+    server.will(answer(DETAIL))
+    out = run("deliveries", "show", DELIVERY["id"]).out
+    for part in (
+        "pending", "evt_01JDG3R8Z4000 (job.failed)", "attempt 1", "500", "first byte 30 ms",
+        "Server: x", "oops", "attempt 2", "the server was stopped", "next try",
+        "POST https://x.test/in", "X-Hook-Event: job.failed", '      "id": 1,',
+    ):  # fmt: skip
+        assert part in out
+
+
+def test_a_delivery_as_json_is_one_object(run, server):
+    server.will(answer(DETAIL))
+    assert run("deliveries", "show", DELIVERY["id"], "--json").json == DETAIL
+
+
+def test_a_purged_body_is_said(run, server):
+    server.will(answer({**DETAIL, "request": None, "string_signed": None}))
+    assert "purged" in run("deliveries", "show", DELIVERY["id"]).out
+
+
+def test_resend_prints_the_ids_of_what_is_sent(run, server):
+    server.will(answer({**DELIVERY, "id": "dlv_new"}, 201), problem(409, "sending now"),
+                answer(DELIVERY))  # fmt: skip
+    result = run("deliveries", "resend", "a", "b", "c")
+    assert result.code == 1
+    assert result.out.splitlines() == ["dlv_new", DELIVERY["id"]]
+    assert result.err == "hooktui: sending now\n"
+    assert [asked.path for asked in server.asked] == [
+        f"/v1/deliveries/{name}/resend" for name in "abc"
+    ]
+
+
+def test_cancel_says_so(run, server):
+    server.will(answer({**DELIVERY, "status": "cancelled"}))
+    result = run("deliveries", "cancel", "a")
+    assert result.out == ""
+    assert "cancelled" in result.err
+
+
+def test_an_event_shows_its_deliveries_and_skips(run, server):
+    event = {
+        "id": "evt_1", "type": "job.failed", "account": 1, "size": 2, "body": '{"a":[1]}',
+        "created_at": "2026-11-25T00:00:00.000Z", "deliveries": [DELIVERY],
+        "skips": [{"hook": 7, "reason": "filter"}],
+    }  # fmt: skip
+    server.will(answer(event))
+    out = run("events", "show", "evt_1").out
+    assert DELIVERY["id"] in out
+    assert "not sent to hook 7: filter" in out
+    assert run("events", "show", "evt_1", "--json").json == event
+
+
+def test_a_hostile_body_stays_text(run, server):
+    detail = {**DETAIL, "request": {**DETAIL["request"], "body": "\x1b[2J\x9b\r\nline two"}}
+    server.will(answer(detail))
+    out = run("deliveries", "show", DELIVERY["id"]).out
+    assert "\x1b" not in out
+    assert "\x9b" not in out
+    assert "\r" not in out
+    assert "    line two\n" in out

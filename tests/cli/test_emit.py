@@ -1,0 +1,96 @@
+"""Sending events: the bytes stay what they are, and many go in parts."""
+
+import json
+
+import pytest
+
+from tests.client.scripted import answer, problem
+
+
+def accepted(number=1, **more):
+    return {"id": f"evt_{number}", "type": "job.failed", "account": 1, "deliveries": 1,
+            "skipped": 0, "duplicate": False, **more}  # fmt: skip
+
+
+def test_a_file_goes_out_byte_by_byte_and_its_id_is_printed(run, server, tmp_path):
+    body = b'{ "n":\t1e2 }\r\n\n'
+    (tmp_path / "job.json").write_bytes(body)
+    server.will(answer(accepted(), 202))
+    result = run("emit", "job.failed", str(tmp_path / "job.json"), "--key", "k", "--account", "2")
+    assert (result.code, result.out, result.err) == (0, "evt_1\n", "")
+    assert server.asked[0].body == body
+    assert server.asked[0].path == "/v1/events/job.failed?account=2"
+    assert server.asked[0].headers["idempotency-key"] == "k"
+
+
+@pytest.mark.parametrize("file", [(), ("-",)])
+def test_stdin_is_the_default(run, server, file):
+    server.will(answer(accepted(), 202))
+    result = run("emit", "job.failed", *file, "--json", stdin=b'{"a":1}')
+    assert server.asked[0].body == b'{"a":1}'
+    assert result.json == accepted()
+
+
+def test_it_is_said_when_nobody_gets_the_event(run, server):
+    server.will(answer(accepted(deliveries=0), 202))
+    assert "no hook" in run("emit", "job.failed", stdin=b"{}").err
+    assert run("emit", "job.failed", "--quiet", stdin=b"{}").err == ""
+
+
+def test_a_duplicate_is_said(run, server):
+    server.will(answer(accepted(duplicate=True), 202))
+    result = run("emit", "job.failed", "--key", "k", stdin=b"{}")
+    assert result.out == "evt_1\n"
+    assert "seen before" in result.err
+
+
+def lines(count, size=10):
+    return b"".join(
+        b'{"type":"job.failed","data":{"n":%d,"x":"%s"}}\n' % (n, b"x" * size) for n in range(count)
+    )
+
+
+def many(count):
+    return answer({"accepted": count, "data": [accepted(n) for n in range(count)]}, 202)
+
+
+def test_many_events_go_in_one_request_up_to_1000(run, server):
+    server.will(many(1000), many(5))
+    result = run("emit", "--many", "-", "--json", stdin=lines(1005))
+    assert result.code == 0
+    assert len(result.lines) == 1005
+    assert [asked.body.count(b"\n") for asked in server.asked] == [1000, 5]
+    assert b"".join(asked.body for asked in server.asked) == lines(1005)
+
+
+def test_many_large_events_go_in_requests_of_8_mib(run, server):
+    server.will(many(34), many(6))
+    assert run("emit", "--many", stdin=lines(40, 240_000)).code == 0
+    assert [len(asked.body) <= 8 * 2**20 for asked in server.asked] == [True, True]
+
+
+def test_ids_of_many_are_printed_one_a_line_and_blank_lines_passed_over(run, server, tmp_path):
+    (tmp_path / "many").write_bytes(b"\n" + lines(1) + b"\n  \n" + lines(1).rstrip())
+    server.will(many(2))
+    assert run("emit", "--many", str(tmp_path / "many")).out == "evt_0\nevt_1\n"
+
+
+def test_a_refused_part_says_what_was_accepted_before_it(run, server):
+    server.will(many(1000), problem(422, "line 3: unknown event type"))
+    result = run("emit", "--many", stdin=lines(1005))
+    assert result.code == 6
+    assert "first 1000 events were accepted" in result.err
+    assert "line 3" in result.err
+    assert len(result.out.splitlines()) == 1000
+
+
+def test_no_lines_are_no_events(run, server):
+    assert run("emit", "--many", stdin=b"\n\n").code == 2
+    assert server.asked == []
+
+
+def test_an_oversized_body_is_left_to_the_server_to_refuse(run, server):
+    server.will(problem(413, "over 256 KiB"))
+    body = json.dumps("x" * 300_000).encode()
+    assert run("emit", "job.failed", stdin=body).code == 6
+    assert len(server.asked[0].body) == 256 * 1024 + 1

@@ -1,0 +1,180 @@
+"""The commands about hooks: what they ask the server, and what they say."""
+
+import json
+
+import pytest
+
+from tests.client.scripted import ATTEMPT, DELIVERY, HOOK, Answer, answer, problem
+
+CREATED = {**HOOK, "secret": "whsec_abc", "warnings": ["x.test does not resolve"]}
+
+
+def sent(server, place=-1):
+    return json.loads(server.asked[place].body)
+
+
+def create(run, *options, stdin=b""):
+    return run(
+        *("hooks", "create", "--url", "https://x.test/in", "--events", "job, cluster.error"),
+        *options,
+        stdin=stdin,
+    )
+
+
+def test_create_sends_only_what_was_said(run, server):
+    server.will(answer(CREATED, 201))
+    result = create(run)
+    assert result.code == 0
+    assert sent(server) == {"url": "https://x.test/in", "events": ["job", "cluster.error"]}
+    assert "whsec_abc" in result.out
+    assert "hooktui hooks ping 12" in result.err
+    assert "warning: x.test does not resolve" in result.err
+
+
+def test_create_says_everything(run, server, tmp_path):
+    (tmp_path / "key").write_text("sesame\n")
+    server.will(answer(CREATED, 201))
+    create(
+        run,
+        *("--name", "n", "--type", "web", "--inactive", "--secret", "s" * 20),
+        *("--header", "A=1=2", "--header", f"B=@{tmp_path / 'key'}", "--signature-hash", "sha1"),
+        *("--timeout", "10s", "--retry-schedule", "5s,5m", "--rate", "2.5"),
+        *("--max-in-flight", "3", "--ordered", "--filter", "data.a:1", "--no-verify-tls"),
+        *("--basic-auth", "me:pass:word"),
+    )
+    assert sent(server) == {
+        "url": "https://x.test/in", "events": ["job", "cluster.error"], "name": "n", "type": "web",
+        "active": False, "secret": "s" * 20, "headers": {"A": "1=2", "B": "sesame"},
+        "sensitive_headers": ["B"], "signature_hash": "sha1", "timeout_s": 10,
+        "retry_schedule_s": [5, 300], "rate_per_s": 2.5, "max_in_flight": 3, "ordered": True,
+        "filter": "data.a:1", "verify_tls": False,
+        "basic_auth": {"user": "me", "password": "pass:word"},
+    }  # fmt: skip
+
+
+def test_create_as_json_is_the_whole_object(run, server):
+    server.will(answer(CREATED, 201))
+    assert create(run, "--json").json == CREATED
+
+
+@pytest.mark.parametrize(("option", "field"), [("--secret", "secret"), ("--header=K", "headers")])
+def test_secret_values_come_from_stdin(run, server, option, field):
+    server.will(answer(CREATED, 201))
+    options = ("--header", "K=-") if field == "headers" else (option, "-")
+    create(run, *options, stdin=b"from the pipe \n")
+    assert "from the pipe " in json.dumps(sent(server)[field])
+
+
+def test_stdin_is_read_once(run, server):
+    assert create(run, "--secret", "-", "--basic-auth", "-", stdin=b"x").code == 2
+
+
+def test_a_password_alone_may_come_from_a_file(run, server, tmp_path):
+    (tmp_path / "password").write_text("p:w\n")
+    server.will(answer(HOOK))
+    run("hooks", "edit", "12", "--basic-auth", f"me:@{tmp_path / 'password'}")
+    assert sent(server) == {"basic_auth": {"user": "me", "password": "p:w"}}
+
+
+def test_edit_changes_what_is_named(run, server):
+    server.will(answer(HOOK))
+    run("hooks", "edit", "12", "--inactive", "--verify-tls", "--no-ordered")
+    assert server.asked[0].method == "PATCH"
+    assert sent(server) == {"active": False, "verify_tls": True, "ordered": False}
+
+
+def test_edit_clears_what_is_empty(run, server):
+    server.will(answer(HOOK))
+    run("hooks", "edit", "12", "--filter", "", "--rate", "", "--basic-auth=",
+        "--retry-schedule", "")  # fmt: skip
+    assert sent(server) == {
+        "filter": None, "rate_per_s": None, "basic_auth": None, "retry_schedule_s": [],
+    }  # fmt: skip
+
+
+def test_edit_sets_one_header_and_keeps_the_others(run, server):
+    server.will(answer(HOOK))
+    run("hooks", "edit", "12", "--header", "x-a=2", "--header", "New=3")
+    assert sent(server) == {
+        "headers": {"X-Key": "***", "x-a": "2", "New": "3"},
+        "sensitive_headers": ["X-Key"],
+        "version": 3,
+    }
+    run("hooks", "edit", "12", "--header", "X-Key=")
+    assert sent(server)["headers"] == {"X-A": "1"}
+    assert sent(server)["sensitive_headers"] == []
+
+
+def test_enable_and_disable_several(run, server):
+    server.will(answer(HOOK), problem(404, "no hook 13"), answer(HOOK))
+    result = run("hooks", "disable", "12", "13", "14", "--json")
+    assert result.code == 3
+    assert len(result.json) == 2
+    assert json.loads(result.err)["detail"] == "no hook 13"
+    assert [json.loads(asked.body) for asked in server.asked] == [{"active": False}] * 3
+    assert run("hooks", "enable", "12", "--json").json == HOOK
+
+
+def test_delete_asks_for_yes_and_then_says_nothing_to_programs(run, server):
+    server.will(Answer(204))
+    refused = run("hooks", "delete", "12")
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert server.asked == []
+    result = run("hooks", "delete", "12", "--yes", "--json")
+    assert (result.code, result.err) == (0, "")
+    assert server.asked[0].method == "DELETE"
+
+
+def pinged(status):
+    attempt = ATTEMPT if status == "failed" else {**ATTEMPT, "status_code": 200, "error": None}
+    delivery = {**DELIVERY, "status": status, "attempts": [attempt], "request": None,
+                "string_signed": None, "trigger": "ping"}  # fmt: skip
+    return answer({"delivery": delivery})
+
+
+def test_a_ping_ends_as_the_receiver_answered(run, server):
+    server.will(pinged("delivered"))
+    assert run("hooks", "ping", "12").code == 0
+    server.will(pinged("failed"))
+    result = run("hooks", "ping", "12")
+    assert result.code == 1
+    assert "500" in result.out
+    assert "oops" in result.out
+    asjson = run("hooks", "ping", "12", "--json")
+    assert asjson.code == 1
+    assert asjson.json["delivery"]["status"] == "failed"
+
+
+SECRETS = {
+    "secret": "whsec_new",
+    "secrets": [
+        {"secret": "whsec_new", "created_at": "2026-11-25T00:00:00.000Z", "expires_at": None,
+         "last_used_at": None},
+        {"secret": "whsec_old", "created_at": "2026-11-24T00:00:00.000Z",
+         "expires_at": "2026-11-26T00:00:00.000Z", "last_used_at": None},
+    ],
+}  # fmt: skip
+
+
+def test_a_secret_is_shown_rotated_and_finished(run, server):
+    server.will(answer(SECRETS))
+    assert run("hooks", "secret", "12").out == "whsec_new\n"
+    assert (server.asked[-1].method, server.asked[-1].path) == ("GET", "/v1/hooks/12/secret")
+    run("hooks", "secret", "12", "--rotate", "--overlap", "2h", "--secret", "-", stdin=b"mine\n")
+    assert server.asked[-1].path == "/v1/hooks/12/secret/rotate"
+    assert sent(server) == {"secret": "mine", "overlap_s": 7200}
+    run("hooks", "secret", "12", "--rotate")
+    assert sent(server) == {}
+    assert run("hooks", "secret", "12", "--finish", "--json").json == SECRETS
+    assert server.asked[-1].path == "/v1/hooks/12/secret/finish"
+
+
+def test_show_tells_what_matters(run, server):
+    disabled = {"active": False, "disabled_reason": "receiver answered 410 Gone",
+                "disabled_at": "2026-11-25T00:00:00.000Z", "filter": "data.a:1"}  # fmt: skip
+    server.will(answer({**HOOK, **disabled}))
+    out = run("hooks", "show", "12").out
+    for part in ("billing", "disabled", "410 Gone", "job, cluster.error", "data.a:1",
+                 "after 5s, 5m", "X-Key: ***", "2 to be sent, 1 held"):  # fmt: skip
+        assert part in out

@@ -1,0 +1,91 @@
+"""Lists: bare arrays, limits, pages, and what an empty one says."""
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.client.scripted import DELIVERY, HOOK, answer, page
+
+
+def queries(server):
+    return [parse_qs(urlsplit(asked.path).query) for asked in server.asked]
+
+
+def hooks(*numbers):
+    return [{**HOOK, "id": number} for number in numbers]
+
+
+def test_a_list_is_a_bare_array_of_at_most_50(run, server):
+    server.will(page(*hooks(1, 2), following="c2", total=70))
+    result = run("hooks", "list", "--json", "--limit", "2")
+    assert [hook["id"] for hook in result.json] == [1, 2]
+    assert result.err == ""
+    server.will(page(*hooks(1)))
+    run("hooks", "list")
+    assert queries(server)[-1] == {"limit": ["50"]}
+
+
+def test_all_follows_the_cursors(run, server):
+    server.will(page(*hooks(1, 2), following="c2", total=3), page(*hooks(3), total=3))
+    result = run("hooks", "list", "--all", "--json", "--account", "4")
+    assert [hook["id"] for hook in result.json] == [1, 2, 3]
+    assert queries(server) == [
+        {"limit": ["500"], "account": ["4"]},
+        {"limit": ["500"], "account": ["4"], "cursor": ["c2"]},
+    ]
+
+
+def test_a_limit_over_a_page_is_fetched_in_pages(run, server):
+    full = page(*hooks(*range(500)), following="c2", total=900)
+    server.will(full, page(*hooks(*range(500, 700)), following="c3", total=900))
+    result = run("hooks", "list", "--limit", "700", "--json")
+    assert len(result.json) == 700
+    assert [query["limit"] for query in queries(server)] == [["500"], ["200"]]
+
+
+def test_what_is_left_out_is_said(run, server):
+    server.will(page(*hooks(1), following="c2", total=1200))
+    result = run("hooks", "list", "--limit", "1")
+    assert "1 of 1,200" in result.err
+    assert run("hooks", "list", "--limit", "1", "--quiet").err == ""
+
+
+@pytest.mark.parametrize("kind", ["hooks", "events", "deliveries", "tokens", "accounts"])
+def test_an_empty_list_says_what_to_do(run, server, kind):
+    server.will(page())
+    result = run(kind, "list")
+    assert (result.code, result.out) == (0, "")
+    assert "hooktui" in result.err
+    assert run(kind, "list", "--json").json == []
+
+
+def test_filter_terms_are_joined_and_may_be_negative(run, server):
+    server.will(page(DELIVERY))
+    run("deliveries", "list", "status:failed", "-hook:12", "connection reset", "--limit", "5")
+    assert queries(server)[0]["q"] == ["status:failed -hook:12 connection reset"]
+    assert queries(server)[0]["limit"] == ["5"]
+
+
+def test_deliveries_show_what_comes_next(run, server):
+    held = {**DELIVERY, "id": "dlv_2", "held": True}
+    server.will(page(DELIVERY, held))
+    first, second = run("deliveries", "list").out.splitlines()[1:]
+    assert first.split()[:6] == ["dlv_01JDG3R8Z4000", "pending", "12", "job.failed", "event", "1"]
+    assert second.split()[1] == "held"
+
+
+def test_event_types_are_one_flat_list(run, server):
+    kind = {"id": "job.failed", "name": "Job Failed", "description": "It failed."}
+    server.will(answer({"groups": [{"id": "job", "name": "Job", "types": [kind]}]}))
+    assert run("events", "types", "--json").json == [{**kind, "group": "job"}]
+    assert "job.failed  Job Failed  It failed." in run("events", "types").out
+
+
+def test_a_list_that_breaks_off_still_reports_the_error(run, server):
+    from tests.client.scripted import problem
+
+    server.will(page(*hooks(1), following="c2", total=2), problem(503, "stopping"))
+    result = run("hooks", "list", "--all", "--json")
+    assert result.code == 1
+    assert json.loads(result.err)["detail"] == "stopping"

@@ -1,0 +1,76 @@
+"""The log: the last lines, and those that come."""
+
+import signal
+from urllib.parse import parse_qs, urlsplit
+
+from tests.client.scripted import ATTEMPT, HOOK, answer, problem, serving
+
+
+def attempt(number, **more):
+    return {**ATTEMPT, "number": number, "kind": "attempt", "at": "2026-11-25T00:00:01.000Z",
+            "hook": 12, "account": 1, "event": "evt_1", "event_type": "job.failed",
+            "trigger": "event", "status": "pending", **more}  # fmt: skip
+
+
+def feed(*lines, following="p2", **more):
+    return answer({"data": lines, "next": following, **more})
+
+
+def query(asked):
+    return {name: value[0] for name, value in parse_qs(urlsplit(asked.path).query).items()}
+
+
+def test_the_last_50_lines_are_shown(run, server):
+    server.will(feed(*(attempt(n) for n in range(60))))
+    result = run("log", "--json", "status:failed")
+    assert [line["number"] for line in result.lines] == list(range(10, 60))
+    assert query(server.asked[0])["q"] == "status:failed"
+    assert query(server.asked[0])["from_end"] == "true"
+
+
+def test_a_line_says_what_happened(run, server):
+    timeout = {"status_code": None, "error": "timeout", "error_detail": "no answer in 15 s"}
+    deleted = {"kind": "hook", "at": "2026-11-25T00:00:01.000Z", "id": 9, "account": 1}
+    disabled = {**HOOK, "kind": "hook", "at": deleted["at"], "active": False,
+                "disabled_reason": "receiver answered 410 Gone"}  # fmt: skip
+    server.will(feed(attempt(1), attempt(2, **timeout, status="failed"), deleted, disabled))
+    first, second, third, fourth = run("log").out.splitlines()
+    assert first.split()[-6:] == ["job.failed", "#1", "500", "34", "ms", "retried"]
+    assert "failed" in second
+    assert "timeout no answer in 15 s" in second
+    assert third.endswith("hook 9  deleted")
+    assert "410 Gone" in fourth
+
+
+def test_following_goes_on_over_a_restart_of_the_server(start, tmp_path):
+    path = tmp_path / "server.sock"
+    with serving(path) as server:
+        server.will(feed(attempt(1), following="p1"), feed(attempt(2), following="p2"),
+                    answer({}, hang=True))  # fmt: skip
+        log = start("log", "-f", "--json")
+        log.wait_for(lambda: len(log.out) == 2 and len(server.asked) == 3)
+    log.wait_for(lambda: log.err)
+    path.unlink()
+    assert "waiting for it to come back" in log.err[0]
+    with serving(path) as server:
+        server.will(feed(attempt(3), following="p3"), answer({}, hang=True))
+        log.wait_for(lambda: len(log.out) == 3)
+        assert query(server.asked[0])["after"] == "p2"
+        log.wait_for(lambda: "the server is back" in log.err)
+        log.process.send_signal(signal.SIGINT)
+        assert log.process.wait(10) == 130
+    assert not any("Traceback" in line for line in log.err)
+
+
+def test_a_bad_filter_ends_the_log(run, server):
+    server.will(problem(422, "column 1: unknown field"))
+    assert run("log", "-f", "stauts:failed").code == 6
+
+
+def test_lost_lines_are_said(start, tmp_path):
+    with serving(tmp_path / "server.sock") as server:
+        server.will(feed(following="p1"), feed(attempt(9), following="p9", reset=True),
+                    answer({}, hang=True))  # fmt: skip
+        log = start("log", "--follow")
+        log.wait_for(lambda: log.err and log.out)
+        assert "no longer has" in log.err[0]

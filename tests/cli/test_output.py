@@ -1,0 +1,88 @@
+"""What people see: aligned, safe, and without colours where nobody sees them."""
+
+import io
+import json
+
+from hooktui.cli.output import Column, Output, Styled, width
+from tests.client.scripted import HOOK, answer, page
+
+COLUMNS = (Column("NAME"), Column("COUNT", right=True))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def output(*, color: bool = False, stdout: io.StringIO | None = None) -> tuple[Output, io.StringIO]:
+    stream = stdout or io.StringIO()
+    return Output(stream, io.StringIO(), color=color, quiet=False), stream
+
+
+def test_columns_are_aligned_and_numbers_stand_to_the_right():
+    out, stream = output()
+    out.table(COLUMNS, [("a", "5"), (Styled("longer", "bad"), "12345")])
+    assert stream.getvalue().splitlines() == [
+        "NAME    COUNT",
+        "a           5",
+        "longer  12345",
+    ]
+
+
+def test_wide_characters_take_two_columns():
+    assert width("日本") == 4
+    assert width("e\u0301") == 1
+    out, stream = output()
+    out.table(COLUMNS, [("日本", "5"), ("abcd", "5")])
+    assert stream.getvalue().splitlines()[1:] == ["日本      5", "abcd      5"]
+
+
+def test_colours_change_nothing_but_the_colour():
+    plain, colored = output(), output(color=True)
+    for out, _ in (plain, colored):
+        out.table(COLUMNS, [(Styled("x", "good"), "1"), (Styled("", "bad"), "2")])
+    shown = colored[1].getvalue()
+    assert "\x1b[32mx\x1b[0m" in shown
+    for code in ("\x1b[32m", "\x1b[2m", "\x1b[0m"):
+        shown = shown.replace(code, "")
+    assert shown == plain[1].getvalue()
+
+
+def test_json_is_indented_for_a_terminal_and_one_line_else():
+    out, stream = output()
+    out.json({"a": "é\x1b"})
+    assert stream.getvalue() == '{"a": "\\u00e9\\u001b"}\n'
+    out, stream = output(stdout=Terminal())
+    out.json({"a": 1})
+    assert stream.getvalue() == '{\n  "a": 1\n}\n'
+
+
+def test_an_array_is_bare_json_whatever_its_length():
+    for values in ([], [1], [1, {"a": [2]}]):
+        out, stream = output()
+        out.json_array(iter(values))
+        assert json.loads(stream.getvalue()) == values
+
+
+HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\u202egnp.exe\u200b\x9b31m\n[red]x[/nope]\x00"
+
+
+def test_nothing_hostile_in_a_hook_reaches_the_terminal(run, server):
+    hook = {**HOOK, "name": HOSTILE, "url": f"https://x.test/{HOSTILE}", "filter": HOSTILE,
+            "events": [HOSTILE], "headers": {HOSTILE: HOSTILE}, "active": False,
+            "disabled_reason": HOSTILE}  # fmt: skip
+    server.will(page(hook), answer(hook))
+    for arguments in (("hooks", "list"), ("hooks", "show", "12")):
+        out = run(*arguments).out
+        assert "[red]" in out
+        for bad in ("\x1b", "\x07", "\x9b", "\u202e", "\u200b", "\x00"):
+            assert bad not in out
+    server.will(answer(hook))
+    shown = run("hooks", "show", "12", "--json")
+    assert shown.json == hook
+    assert shown.out.isascii()
+
+
+def test_no_colours_without_a_terminal(run, server):
+    server.will(page(HOOK))
+    assert "\x1b" not in run("hooks", "list").out

@@ -1,0 +1,103 @@
+"""What only shows in a process of its own: imports, time, signals, pipes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.client.scripted import HOOK, Answer, answer, page
+
+HEAVY = ("textual", "sqlmodel", "sqlalchemy", "fastapi", "httpx", "pydantic", "starlette")
+ACCEPTED = {"id": "evt_1", "type": "job.failed", "account": 1, "deliveries": 1, "skipped": 0,
+            "duplicate": False}  # fmt: skip
+
+
+def imported_by(environ, *arguments):
+    code = (
+        "import sys; from hooktui.cli.main import main; code = main(sys.argv[1:]);"
+        "sys.stdout.flush();"
+        "print('loaded', code, *sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    printed = subprocess.check_output(
+        [sys.executable, "-c", code, *arguments], env={**os.environ, **environ}, input=b"{}"
+    )
+    _, code, *modules = printed.decode().splitlines()[-1].split()
+    assert code == "0"
+    return set(modules)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--version",), ("emit", "job.failed"), ("emit", "job.failed", "--json"), ("hooks", "list")],
+    ids=" ".join,
+)
+def test_quick_commands_import_nothing_heavy(environ, server, arguments):
+    server.will(page(HOOK) if arguments[0] == "hooks" else answer(ACCEPTED, 202))
+    modules = imported_by(environ, *arguments)
+    assert modules.isdisjoint(HEAVY)
+    assert ("sqlite3" in modules) == (arguments == ("--version",))
+
+
+def test_emit_takes_less_than_120_ms(environ, server):
+    server.will(answer(ACCEPTED, 202))
+    command = [sys.executable, "-m", "hooktui", "emit", "job.failed"]
+    fastest = 10.0
+    for _ in range(10):  # the fastest of a few: other work on the machine is not what is measured
+        begun = time.perf_counter()
+        subprocess.run(command, env={**os.environ, **environ}, input=b"{}", check=True,
+                       capture_output=True)  # fmt: skip
+        fastest = min(fastest, time.perf_counter() - begun)
+        if fastest < 0.12:
+            return
+    raise AssertionError(f"emit takes {fastest * 1000:.0f} ms")
+
+
+def test_a_reader_that_has_seen_enough_ends_a_command_quietly(environ, server):
+    server.will(page(*[HOOK] * 500, following="more", total=10**6))
+    command = f"{sys.executable} -m hooktui hooks list --all --json | head -1 > /dev/null"
+    ended = subprocess.run(
+        ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"],
+        env={**os.environ, **environ},
+        capture_output=True,
+        timeout=60,
+    )
+    assert ended.stdout == b"141\n"
+    assert ended.stderr == b""
+
+
+def test_ctrl_c_is_exit_130_without_a_traceback(start, server):
+    server.will(Answer(hang=True))
+    command = start("hooks", "list")
+    command.wait_for(lambda: server.asked)
+    command.process.send_signal(signal.SIGINT)
+    assert command.process.wait(10) == 130
+    assert not any("Traceback" in line for line in command.err)
+
+
+def test_a_bug_is_one_line_and_a_traceback_only_when_asked_for(environ, server, tmp_path):
+    # An answer that no server gives: the time is none, which only the table finds out.
+    broken = {**HOOK, "stats": {**HOOK["stats"], "last_at": "yesterday"}}
+    server.will(page(broken))
+    for debug, expected in (({}, False), ({"HOOKTUI_DEBUG": "1"}, True)):
+        ended = subprocess.run(
+            [sys.executable, "-m", "hooktui", "hooks", "list"],
+            env={**os.environ, **environ, **debug},
+            capture_output=True,
+        )
+        assert ended.returncode == 1
+        assert (b"Traceback" in ended.stderr) is expected
+        assert expected or len(ended.stderr.splitlines()) == 1
+
+
+def test_a_locale_without_utf_8_does_not_break_output(environ, server):
+    server.will(page({**HOOK, "name": "日本"}))
+    ended = subprocess.run(
+        [sys.executable, "-m", "hooktui", "hooks", "list"],
+        env={**os.environ, **environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+    )
+    assert ended.returncode == 0
+    assert b"\\u65e5" in ended.stdout

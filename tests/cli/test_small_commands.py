@@ -1,0 +1,98 @@
+"""verify, completion, version, tokens, accounts, status, and times."""
+
+import json
+import subprocess
+
+import pytest
+
+from hooktui.cli import times
+from hooktui.cli.version import affected
+from hooktui.domain.clock import now_ms, to_rfc3339
+from tests.client.scripted import answer
+
+GITHUB = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
+VERIFY = ("verify", "--secret", "It's a Secret to Everybody", "--signature")
+
+
+def test_the_vector_of_github_verifies(run):
+    result = run(*VERIFY, GITHUB, stdin=b"Hello, World!")
+    assert (result.code, result.out) == (0, "ok\n")
+
+
+def test_a_mismatch_is_exit_1(run):
+    for signature, body in ((GITHUB, b"Hello, World"), ("0" * 64, b"Hello, World!"), ("é", b"")):
+        result = run(*VERIFY, signature, stdin=body)
+        assert (result.code, result.out) == (1, "mismatch\n")
+    assert run(*VERIFY, "00", "--json", stdin=b"").json == {"verified": False}
+
+
+def test_a_secret_to_verify_with_may_lie_in_a_file(run, tmp_path):
+    (tmp_path / "secret").write_text("It's a Secret to Everybody\n")
+    secret = f"@{tmp_path / 'secret'}"
+    result = run("verify", "--secret", secret, "--signature", GITHUB, stdin=b"Hello, World!")
+    assert result.code == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ((3, 6, 23), False), ((3, 7, 0), True), ((3, 44, 5), True), ((3, 44, 6), False),
+        ((3, 45, 1), True), ((3, 46, 1), True), ((3, 50, 6), True), ((3, 50, 7), False),
+        ((3, 51, 0), True), ((3, 51, 2), True), ((3, 51, 3), False), ((3, 52, 0), False),
+    ],
+)  # fmt: skip
+def test_the_wal_reset_bug_is_known_by_version(version, expected):
+    assert affected(version) is expected
+
+
+def test_the_version_names_sqlite(run):
+    result = run("--version")
+    assert result.code == 0
+    assert result.out.startswith("hooktui 0.1.0 (Python 3.")
+    assert "SQLite 3." in result.out
+    assert "WAL-reset bug" in result.out
+
+
+def test_the_completion_of_bash_is_a_script_that_knows_the_commands(run):
+    script = run("completion", "bash").out
+    checked = subprocess.run(["bash", "-n"], input=script.encode(), capture_output=True)
+    assert checked.returncode == 0, checked.stderr
+    for word in ("deliveries", "--retry-schedule", "resend"):
+        assert word in script
+    for shell in ("zsh", "fish"):
+        assert "deliveries" in run("completion", shell).out
+
+
+TOKEN = {"id": 4, "name": "ci", "role": "producer", "account": 2, "token": "hkt_4_x",
+         "created_at": "2026-11-25T00:00:00.000Z", "expires_at": None,
+         "last_used_at": None}  # fmt: skip
+
+
+def test_a_token_is_printed_once_and_bound_to_the_account(run, server):
+    server.will(answer(TOKEN, 201))
+    result = run("tokens", "create", "ci", "--role", "producer", "--account", "2",
+                 "--expires", "2099-01-01T00:00:00Z")  # fmt: skip
+    assert result.out == "hkt_4_x\n"
+    assert json.loads(server.asked[0].body) == {
+        "name": "ci", "role": "producer", "account": 2, "expires_at": "2099-01-01T00:00:00.000Z",
+    }  # fmt: skip
+    assert run("tokens", "create", "--name", "ci", "--role", "producer", "--json").json == TOKEN
+    assert "account" not in json.loads(server.asked[-1].body)
+
+
+def test_an_account_is_made(run, server):
+    account = {"id": 2, "name": "acme", "created_at": "2026-11-25T00:00:00.000Z"}
+    server.will(answer(account, 201))
+    assert run("accounts", "create", "acme").out == "2\n"
+    assert json.loads(server.asked[0].body) == {"name": "acme"}
+
+
+def test_times_are_relative():
+    for back_s, text in ((5, "5 s ago"), (200, "3 min ago"), (-7300, "in 2 h"), (9e5, "10 d ago")):
+        assert times.ago(to_rfc3339(now_ms() - int(back_s * 1000))) == text
+    assert times.ago(None) == "never"
+
+
+def test_a_moment_ahead_is_a_duration_or_a_time():
+    assert times.moment_ahead("--x", "2030-01-02T03:04:05+01:00") == "2030-01-02T02:04:05.000Z"
+    assert times.moment_ahead("--x", "1d") > to_rfc3339(now_ms() + 86_000_000)
