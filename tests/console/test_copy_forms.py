@@ -1,0 +1,87 @@
+"""The copied commands do what they say: they are run."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from hooktui.console.copy_forms import as_check, as_curl, as_json
+from hooktui.domain.signatures import hook_signature, make_secret
+from tests.console.things import detail, request
+
+ROOT = Path(__file__).parents[2]
+NASTY = '{"a":"it\'s $HOME `id` \\\\ @x","b":"é\\n"}\n'
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["sh", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("body", ['{"id":1}', NASTY, "@/etc/hostname", ""])
+def test_the_curl_command_sends_the_same_request(body: str, tmp_path: Path) -> None:
+    heard: list[tuple[str, dict[str, str], bytes]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            length = int(self.headers.get("Content-Length", 0))
+            heard.append((self.path, dict(self.headers), self.rfile.read(length)))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    thread = threading.Thread(target=server.handle_request)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/in?a='1'&b=2"
+    headers = (("Content-Type", "application/json"), ("X-It", "'quoted' $HOME"))
+    try:
+        done = run(as_curl(request(url=url, body=body, headers=headers)), tmp_path)
+        assert done.returncode == 0, done.stderr
+    finally:
+        thread.join(10)
+        server.server_close()
+    [(path, sent, received)] = heard
+    assert path == "/in?a='1'&b=2"
+    assert sent["X-It"] == "'quoted' $HOME"
+    assert received == body.encode()
+
+
+@pytest.mark.parametrize("hash_name", ["sha1", "sha256", "sha512"])
+def test_the_check_verifies_the_signature_with_the_command_of_the_house(
+    hash_name: str, tmp_path: Path
+) -> None:
+    secret = make_secret()
+    (tmp_path / "secret.txt").write_text(secret)
+    signature = hook_signature(secret, NASTY.encode(), hash_name)  # type: ignore[arg-type]
+    one = request(body=NASTY, headers=(("X-Hook-Signature", signature),))
+    command = as_check(one)
+    assert command is not None
+    assert secret not in command
+    command = command.replace("hooktui verify", f"{sys.executable} -m hooktui verify")
+    assert run(command, tmp_path).returncode == 0
+    assert run(command.replace(signature, signature[::-1]), tmp_path).returncode == 1
+
+
+def test_a_request_without_our_signature_has_no_check() -> None:
+    assert as_check(request(headers=())) is None
+
+
+def test_the_json_form_is_the_object_of_the_api() -> None:
+    made = json.loads(as_json(detail()))
+    assert made["id"] == "dlv_0000000000001"
+    assert made["attempts"][0]["phases_ms"]["total"] == 100.0

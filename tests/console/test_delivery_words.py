@@ -1,0 +1,133 @@
+"""How deliveries and attempts are put into words."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hooktui.console.attempt_steps import phases_bar, steps_of
+from hooktui.console.delivery_document import sections_of
+from hooktui.console.delivery_words import (
+    answer_words,
+    error_words,
+    moment,
+    planned,
+    standing,
+    what_next,
+)
+from hooktui.console.hook_summary import standing_words
+from hooktui.console.signs import ASCII, UNICODE
+from hooktui.console.widgets.json_lines import document_lines
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.objects import HookStats, Phases, Response
+from tests.console.things import AT, AT_MS, attempt, delivery, detail, hook
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("fields", "words", "following"),
+    [
+        ({}, "waiting", "next attempt is due now"),
+        (
+            {"attempts": 2, "next_attempt_at": to_rfc3339(AT_MS + 300_000)},
+            "retrying",
+            "next attempt at 12:05:00, in 5m",
+        ),
+        ({"held": True}, "held", "until its hook is active again"),
+        ({"status": "sending"}, "sending", "under way"),
+        (
+            {"status": "delivered", "finished_at": AT, "duration_ms": 1500},
+            "delivered",
+            "arrived at 12:00:00, 2s after it came",
+        ),
+        (
+            {"status": "failed", "finished_at": AT, "reason": "gave up after 3 attempts"},
+            "failed",
+            "gave up at 12:00:00: gave up after 3 attempts; r sends it again",
+        ),
+        ({"status": "cancelled", "finished_at": AT}, "cancelled", "r sends it again"),
+    ],
+)
+def test_every_state_says_what_happens_next(
+    fields: dict[str, object], words: str, following: str
+) -> None:
+    one = delivery(**fields)
+    assert standing(one) == words
+    assert following in what_next(one, AT_MS)
+
+
+def test_times_of_other_days_name_their_day() -> None:
+    assert moment(AT_MS + 1000, AT_MS) == "12:00:01"
+    assert moment(AT_MS + 86_400_000, AT_MS) == "Thu 12:00"
+    assert moment(AT_MS + 9 * 86_400_000, AT_MS) == "2026-12-04 12:00"
+
+
+def test_the_clock_time_of_every_attempt_of_a_schedule_is_told() -> None:
+    assert planned((5, 300), AT_MS) == ["12:00:00", "12:00:05", "12:05:05"]
+    assert planned((), AT_MS) == ["12:00:00"]
+
+
+def test_every_error_class_has_words() -> None:
+    for error in ErrorClass:
+        assert error_words(error) != error.value
+    assert error_words("new_class") == "new_class"
+
+
+def test_an_attempt_says_its_status_or_why_there_is_none() -> None:
+    assert answer_words(attempt()) == "500"
+    assert answer_words(attempt(status_code=None, error="dns")) == "host name not resolved"
+    assert answer_words(attempt(status_code=302, error="redirect")).startswith("302 redirects")
+
+
+def test_the_time_line_ends_with_the_next_attempt_while_there_is_one() -> None:
+    assert [s.number for s in steps_of(detail())] == [1, 2]
+    assert steps_of(detail())[-1].attempt is None
+    assert len(steps_of(detail(status="failed"))) == 1
+    assert steps_of(detail(held=True))[-1].at is None
+
+
+@pytest.mark.parametrize("signs", [UNICODE, ASCII])
+def test_a_bar_is_as_long_as_the_attempts_share_of_the_longest(signs: object) -> None:
+    phases = Phases(dns=10.0, connect=10.0, tls=None, first_byte=60.0, total=100.0)
+    for longest, cells in ((100.0, 16), (200.0, 8), (100_000.0, 1)):
+        bar = phases_bar(phases, longest, 16, signs)  # type: ignore[arg-type]
+        assert sum(len(text) for text, _ in bar) == cells
+    assert phases_bar(Phases(), 100.0, 16, UNICODE) == ()
+
+
+def test_an_attempt_without_an_answer_says_why() -> None:
+    failed = attempt(
+        status_code=None, error="connect_refused", error_detail="127.0.0.1:9", response=None
+    )
+    shown = "\n".join(line.text for line in document_lines(sections_of(detail(), failed)))
+    assert "No answer: connection refused (127.0.0.1:9)" in shown
+
+
+def test_a_cut_answer_says_so_and_a_purged_body_too() -> None:
+    cut = attempt(response=Response(body="x" * 10, truncated=True, size=70_000))
+    one = detail(request=None, string_signed=None)
+    shown = "\n".join(line.text for line in document_lines(sections_of(one, cut)))
+    assert "cut here" in shown
+    assert "cannot be rebuilt" in shown
+
+
+def test_a_disabled_hook_says_why_and_what_is_held() -> None:
+    one = hook(
+        active=False,
+        disabled_reason="receiver answered 410 Gone",
+        disabled_at=AT,
+        stats=HookStats(held=7),
+    )
+    words, tone = standing_words(one, AT_MS + 3_600_000)
+    assert words.startswith("not active: receiver answered 410 Gone, 1h ago")
+    assert "sends the 7 held" in words
+    assert tone == "bad"

@@ -1,0 +1,154 @@
+"""What is typed into the form, read and sent."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooktui.console import form_values
+from hooktui.console.form_values import FormValues, changes, creation, read, values_of
+from hooktui.domain.catalogue import ETL
+from hooktui.domain.objects import MASK, BasicAuth
+from hooktui.domain.schedule import parse_schedule
+from tests.console.things import hook
+
+
+def typed(**fields: object) -> FormValues:
+    usual = replace(form_values.new_values(), url="https://example.com/in", events=("job",))
+    return replace(usual, **fields)  # type: ignore[arg-type]
+
+
+def blamed(**fields: object) -> dict[str | None, str]:
+    _, errors = read(typed(**fields), ETL)
+    return {form_values.form_field(error.pointer): error.detail for error in errors}
+
+
+def test_a_form_with_a_url_and_an_event_makes_a_hook_with_the_defaults_of_the_contract() -> None:
+    settings, errors = read(typed(), ETL)
+    assert errors == []
+    sent = creation(settings)
+    assert sent["name"] == "example.com"
+    assert sent["events"] == ["job"]
+    assert sent["retry_schedule_s"] == [5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400]
+    assert (sent["timeout_s"], sent["max_in_flight"], sent["rate_per_s"]) == (30, 10, None)
+    assert sent["basic_auth"] is None
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("url", "ftp://example.com", "http"),
+        ("url", "", "http"),
+        ("events", (), "at least one"),
+        ("timeout", "soon", "duration"),
+        ("timeout", "2m", "30"),
+        ("schedule", "5s, never", "duration"),
+        ("schedule", "8d", "7 d"),
+        ("rate", "fast", "number"),
+        ("rate", "-1", "over 0"),
+        ("in_flight", "0", "1 to 1000"),
+        ("in_flight", "1.5", "whole number"),
+        ("filter", "status:failed", "column"),
+        ("headers", "no colon here", "line 1"),
+        ("headers", "Host: x", "set by hooktui"),
+        ("headers", "X-A: 1\nX-A: 2", "twice"),
+        ("user", "a:b", "no colon"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_field(field: str, value: object, says: str) -> None:
+    found = blamed(**{field: value})
+    assert list(found) == [field]
+    assert says in found[field]
+
+
+def test_all_wrong_fields_are_told_at_once() -> None:
+    found = blamed(url="x", events=(), timeout="x", in_flight="x", rate="x", schedule="x")
+    assert set(found) == {"url", "events", "timeout", "in_flight", "rate", "schedule"}
+
+
+def test_a_header_line_with_a_mistake_is_not_repeated_in_the_message() -> None:
+    found = blamed(headers="Authorization Bearer abcdef")
+    assert "abcdef" not in found["headers"]
+
+
+def test_an_empty_schedule_means_no_retries_and_an_empty_rate_no_limit() -> None:
+    settings, errors = read(typed(schedule="", rate=""), ETL)
+    assert errors == []
+    assert settings.retry_schedule_s == ()
+    assert settings.rate_per_s is None
+
+
+def test_headers_are_read_line_by_line_with_the_secret_ones_marked() -> None:
+    lines = "X-Team: etl\n\n secret X-Code: a: b \nAuthorization: Bearer x"
+    settings, errors = read(typed(headers=lines), ETL)
+    assert errors == []
+    assert settings.headers == {"X-Team": "etl", "X-Code": "a: b", "Authorization": "Bearer x"}
+    assert settings.sensitive_headers == ("X-Code", "Authorization")
+
+
+@given(st.lists(st.integers(1, 604_800), max_size=50))
+def test_every_schedule_comes_back_from_its_text(schedule_s: list[int]) -> None:
+    assert parse_schedule(form_values.schedule_text(schedule_s)) == tuple(schedule_s)
+
+
+def test_an_edit_sends_only_what_was_changed() -> None:
+    before = values_of(hook())
+    assert changes(before, before, ETL) == ({}, [])
+    assert changes(before, replace(before, name="Bill", rate="5"), ETL)[0] == {
+        "name": "Bill",
+        "rate_per_s": 5.0,
+    }
+
+
+def test_an_edit_keeps_secret_values_that_were_not_typed_again() -> None:
+    one = hook(
+        headers={"X-Code": MASK, "X-Team": "etl"},
+        sensitive_headers=("X-Code",),
+        basic_auth=BasicAuth(user="ann"),
+    )
+    before = values_of(one)
+    assert before.headers == f"secret X-Code: {MASK}\nX-Team: etl"
+    sent, errors = changes(before, replace(before, user="bob"), ETL)
+    assert errors == []
+    assert sent == {"basic_auth": {"user": "bob", "password": MASK}}
+    sent, errors = changes(before, replace(before, headers=before.headers + "\nX-B: 1"), ETL)
+    assert errors == []
+    assert sent["headers"] == {"X-Code": MASK, "X-Team": "etl", "X-B": "1"}
+    assert sent["sensitive_headers"] == ["X-Code"]
+
+
+def test_basic_auth_is_taken_away_by_emptying_the_user() -> None:
+    before = values_of(hook(basic_auth=BasicAuth(user="ann")))
+    assert changes(before, replace(before, user=""), ETL)[0] == {"basic_auth": None}
+
+
+def test_a_hook_with_an_event_that_is_gone_can_still_be_renamed() -> None:
+    before = values_of(hook(events=("job", "package.deployed")))
+    sent, errors = changes(before, replace(before, name="x"), ETL)
+    assert (sent, errors) == ({"name": "x"}, [])
+    _, errors = changes(before, replace(before, events=("package.deployed",)), ETL)
+    assert [error.pointer for error in errors] == ["/events/0"]
+
+
+def test_what_another_admin_saved_lies_beneath_what_was_typed_here() -> None:
+    before = values_of(hook())
+    mine = replace(before, name="mine", rate="5")
+    theirs = replace(before, name="theirs", timeout="10s")
+    assert form_values.rebased(before, mine, theirs) == replace(
+        before, name="mine", rate="5", timeout="10s"
+    )
+    assert form_values.both_changed(before, mine, theirs) == ["name"]
+    assert form_values.both_changed(before, mine, replace(before, name="mine")) == []
+
+
+def test_passwords_and_headers_stay_out_of_the_repr() -> None:
+    values = typed(password="geheim", headers="secret X-Code: 4711")
+    assert "geheim" not in repr(values)
+    assert "4711" not in repr(values)
+
+
+def test_the_folded_settings_are_summed_up() -> None:
+    assert form_values.more_in_words(typed()).endswith("as usual")
+    words = form_values.more_in_words(typed(timeout="5s", schedule="", headers="A: 1\nB: 2"))
+    assert words == "2 headers, at most 5s, no retries"
