@@ -225,7 +225,10 @@ class Engine:
             _log.exception("attempt of delivery %d failed inside", job.delivery)
             detail = f"internal error: {type(error).__name__}"
             result = self._sender.interrupted(job, started_at_ms, detail)
-        self._recorder.add(result)
+        if result.decision.disable is None:
+            self._recorder.add(result)
+        else:  # the slot stays taken until the hook is disabled, so that nothing more is sent
+            await self._recorder.add_and_wait(result)
         self._lanes.give_back(job.hook, self._clock())
         if self._lanes.any_ready:
             self._wake.set()
