@@ -13,8 +13,9 @@ from hooktui.domain.catalogue import summary
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.objects import Catalogue, Hook, HookStats
 
-TREND = 12
-"""Cells of the sparkline: two hours each."""
+_HOURS = 3
+TREND = 24 // _HOURS
+"""Cells of the sparkline: three hours each."""
 
 _DISABLED = {
     DisabledReason.BY_HAND: "disabled",
@@ -55,7 +56,7 @@ def last(hook: Hook) -> Pieces:
     """Return the last result: a status code, or the error class."""
     status = hook.stats.last_status
     if status is None:
-        return (("never sent", "quiet"),)
+        return (("never", "quiet"),)
     return ((str(status), "bad" if last_failed(hook.stats) else "good"),)
 
 
@@ -70,17 +71,19 @@ def success(hook: Hook) -> Pieces:
 
 
 def trend(hook: Hook, signs: Signs) -> Pieces:
-    """Return a bar for each two hours of the last 24: how much was delivered of what was sent."""
+    """Return a bar for each three hours of the last 24: how much failed of what was sent.
+
+    Nothing where nothing was sent, the lowest bar where all arrived: what is well looks calm.
+    """
     shares: list[float | None] = []
     hours = hook.stats.hourly
-    for at in range(0, len(hours), 2):
-        delivered = sum(pair[0] for pair in hours[at : at + 2])
-        sent = delivered + sum(pair[1] for pair in hours[at : at + 2])
-        shares.append(delivered / sent if sent else None)
+    for at in range(0, len(hours), _HOURS):
+        delivered = sum(pair[0] for pair in hours[at : at + _HOURS])
+        sent = delivered + sum(pair[1] for pair in hours[at : at + _HOURS])
+        shares.append((sent - delivered) / sent if sent else None)
     bars = sparkline(shares, signs)
     return tuple(
-        (bar, "quiet" if share is None or share >= 0.99 else "warn" if share >= 0.5 else "bad")
-        for bar, share in zip(bars, shares, strict=True)
+        (bar, "bad" if share else "quiet") for bar, share in zip(bars, shares, strict=True)
     )
 
 
@@ -110,16 +113,16 @@ def columns(
         Column(name="name", title="name", cell=lambda h: h.name, width=12, grow=4, most=40,
                priority=0, sort="name"),
         Column(name="type", title="type", cell=lambda h: ((h.type, "quiet"),), width=5, priority=9),
-        Column(name="host", title="host", cell=lambda h: ((host(h.url), "quiet"),), width=15,
+        Column(name="host", title="host", cell=lambda h: ((host(h.url), "quiet"),), width=13,
                grow=4, most=45, priority=2),
-        Column(name="events", title="events", cell=events, width=18, grow=2, most=36, priority=3),
-        Column(name="last", title="last", cell=last, width=10, grow=1, most=17, priority=1),
+        Column(name="events", title="events", cell=events, width=16, grow=2, most=36, priority=3),
+        Column(name="last", title="last", cell=last, width=8, grow=1, most=17, priority=1),
         Column(name="when", title="when", cell=when, width=5, align="right", priority=2,
                sort="last_at"),
         Column(name="success", title="24 h", cell=success, width=4, align="right", priority=2),
-        Column(name="trend", title="", cell=lambda h: trend(h, signs), width=TREND, priority=6),
+        Column(name="trend", title="failures", cell=lambda h: trend(h, signs), width=TREND, priority=6),
         Column(name="p95", title="p95", cell=lambda h: ((took(h.stats.p95_ms), "quiet"),), width=5,
                align="right", priority=4),
-        Column(name="waiting", title="waiting", cell=waiting, width=8, align="right", priority=2,
+        Column(name="waiting", title="waiting", cell=waiting, width=7, align="right", priority=1,
                sort="waiting"),
     )  # fmt: skip

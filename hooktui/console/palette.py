@@ -26,7 +26,7 @@ class _Entry:
 
     text: str
     run: Callable[[], object]
-    help: str
+    help: str = ""
 
 
 class HouseCommands(Provider):
@@ -39,7 +39,7 @@ class HouseCommands(Provider):
     async def discover(self) -> Hits:
         """Show the verbs of this place before anything is typed."""
         for entry in self._verbs():
-            yield DiscoveryHit(entry.text, entry.run, help=entry.help)
+            yield DiscoveryHit(entry.text, entry.run)
 
     async def search(self, query: str) -> Hits:
         """Find what fits; hooks are asked from the server, whatever their number."""
@@ -47,7 +47,7 @@ class HouseCommands(Provider):
         for entry in (*self._verbs(), *self._themes()):
             score = matcher.match(entry.text)
             if score > 0:
-                yield Hit(score, matcher.highlight(entry.text), entry.run, help=entry.help)
+                yield Hit(score, matcher.highlight(entry.text), entry.run)
         for entry in await self._hooks(query):
             # Content, not str: a hook's name is somebody's text, never markup.
             yield Hit(0.5, Content(entry.text), entry.run, entry.text, help=entry.help)
@@ -60,11 +60,11 @@ class HouseCommands(Provider):
             verb = BY_NAME[name]
             if name != "palette" and front.why_not(name) is None:
                 text = f"{verb.help}  {verb.key}"
-                yield _Entry(text, partial(front.run_verb, name), front.PLACE)
+                yield _Entry(text, partial(front.run_verb, name))
 
     def _themes(self) -> Iterator[_Entry]:
         for name in sorted(self._house.available_themes):
-            yield _Entry(f"Theme {name}", partial(setattr, self._house, "theme", name), "Colours")
+            yield _Entry(f"Theme {name}", partial(setattr, self._house, "theme", name))
 
     async def _hooks(self, query: str) -> list[_Entry]:
         from hooktui.client import calls

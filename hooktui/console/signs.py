@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -51,7 +52,8 @@ ASCII: Final = Signs(
 def sparkline(shares: Sequence[float | None], signs: Signs) -> str:
     """Return a bar for each share (0 to 1); nothing for None, where there was nothing to count."""
     top = len(signs.bars) - 1
+    # A share above nothing is never drawn like nothing.
     return "".join(
-        signs.bars[0] if share is None else signs.bars[max(1, round(share * top))]
+        signs.bars[0] if share is None else signs.bars[1 + math.ceil(share * (top - 1))]
         for share in shares
     )

@@ -97,15 +97,15 @@ def test_nearly_all_is_not_shown_as_all():
     assert success(HOOK) == ()
 
 
-def test_the_trend_shows_two_hours_in_a_cell():
-    hourly = (*[(10, 0)] * 22, (0, 4), (0, 4))
+def test_the_trend_shows_three_hours_in_a_cell():
+    hourly = (*[(10, 0)] * 21, (0, 4), (0, 4), (0, 4))
     bars = trend(with_stats(hourly=hourly), UNICODE)
-    assert "".join(bar for bar, _ in bars) == "█" * 11 + "▁"
+    assert "".join(bar for bar, _ in bars) == "▁" * 7 + "█"
     assert bars[-1][1] == "bad"
 
 
 def test_a_sparkline_leaves_out_what_was_not_counted():
-    assert sparkline([None, 0.0, 1.0], UNICODE) == " ▁█"
+    assert sparkline([None, 0.0, 0.001, 1.0], UNICODE) == " ▁▂█"
 
 
 def test_the_host_of_a_url_is_shown_with_its_port():

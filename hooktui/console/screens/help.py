@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Vertical
 
 from hooktui.console.base import HouseModal, HouseScreen
 from hooktui.console.keys import BY_NAME, MOVES, bindings
 from hooktui.console.widgets.choices import Note
-from hooktui.console.widgets.short_list import ShortList, ShortRow
+from hooktui.console.widgets.columns import Column
+from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.objects import Page
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A verb, and why it is not possible."""
+
+    name: str
+    why_not: str | None
 
 
 class HelpScreen(HouseModal[str]):
@@ -20,38 +31,68 @@ class HelpScreen(HouseModal[str]):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("help")]
     DEFAULT_CSS = """
-    HelpScreen > .dialog { width: 76; max-width: 96%; max-height: 96%; padding: 0 1; }
-    HelpScreen Note { margin: 0 1; }
+    HelpScreen > .dialog { width: 84; max-width: 96%; padding: 0 1; }
+    HelpScreen Note { margin: 0 2; }
+    HelpScreen WindowedList { background: $surface; }
     """
 
     def __init__(self, place: HouseScreen) -> None:
         super().__init__()
         self._place = place
+        self._lines = [_Line(name, place.why_not(name)) for name in place.verbs_here()]
 
     def compose(self) -> ComposeResult:
         """Lay out the list."""
-        with VerticalScroll(classes="dialog", can_focus=False):
+        with Vertical(classes="dialog"):
             yield Note(id="title")
-            yield ShortList(list(self._rows()))
+            yield WindowedList(
+                _columns(), self, lambda line: line.name, markable=False, signs=self.house.signs
+            )
             yield Note(id="moves")
 
     def on_mount(self) -> None:
         """Fill in the words."""
-        moves = "  ".join(f"{verb.key}: {verb.label}" for verb in MOVES)
+        moves = "  ".join(f"{verb.key} {verb.label}" for verb in MOVES)
         self.query_one("#title", Note).show(f"{self._place.PLACE}: keys; Enter runs one", "strong")
         self.query_one("#moves", Note).show(moves, "quiet")
+        listing = self.query_one(WindowedList)
+        listing.styles.height = len(self._lines) + 1
+        listing.styles.max_height = self.app.size.height * 9 // 10 - 6
+        self.run_worker(listing.load())
 
-    def _rows(self) -> Iterator[ShortRow]:
-        for name in self._place.verbs_here():
-            verb = BY_NAME[name]
-            reason = self._place.why_not(name)
-            words = verb.help if reason is None else f"{verb.help} (not now: {reason})"
-            yield ShortRow(name, verb.key, words)
+    async def page(
+        self,
+        *,
+        cursor: str | None,
+        limit: int,
+        from_end: bool,
+        sort: str | None,
+        descending: bool,
+    ) -> Page[_Line]:
+        """Return all verbs: there are fewer than a page holds."""
+        return Page(data=self._lines, total=len(self._lines))
 
-    def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
+    def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
         """Return the verb."""
-        self.dismiss(message.row.value)
+        line: _Line | None = message.listing.cursor_row
+        self.dismiss(None if line is None else line.name)
 
     async def action_verb(self, name: str) -> None:
         """Close on Esc, and on the key that opened it."""
         self.dismiss(None)
+
+
+def _columns() -> tuple[Column[_Line], ...]:
+    def key(line: _Line) -> Pieces:
+        return ((BY_NAME[line.name].key, "quiet" if line.why_not else "accent"),)
+
+    def words(line: _Line) -> Pieces:
+        verb = BY_NAME[line.name]
+        if line.why_not is None:
+            return ((verb.help, "plain"),)
+        return ((f"{verb.help}: ", "quiet"), (line.why_not, "quiet"))
+
+    return (
+        Column(name="key", title="key", cell=key, width=6),
+        Column(name="what", title="what it does", cell=words, width=30, grow=1),
+    )

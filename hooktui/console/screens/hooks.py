@@ -26,7 +26,7 @@ BUSY_S = 1.0
 TIMES_S = 15.0
 """Between two looks whether "4m" has become "5m"."""
 
-PANE, SMALLEST_PANE = 9, 4
+SMALLEST_PANE = 4
 """Lines of the log pane, its caption among them."""
 
 _SELECTION_VERBS = ("edit", "delete", "activate", "ping", "secret", "open", "mark")
@@ -54,6 +54,7 @@ class HooksScreen(HookVerbs):
     )  # fmt: skip
     DEFAULT_CSS = """
     HooksScreen LiveLog { height: 9; }
+    HooksScreen.-high LiveLog { height: 13; }
     HooksScreen.-zoomed LiveLog { height: 1fr; }
     HooksScreen.-zoomed WindowedList { display: none; }
     HooksScreen.-without-log LiveLog { display: none; }
@@ -62,7 +63,7 @@ class HooksScreen(HookVerbs):
     def __init__(self) -> None:
         super().__init__()
         self._words = ""
-        self._pane = PANE
+        self._pane: int | None = None
         self._reloaded_at = 0.0
 
     def compose_body(self) -> ComposeResult:
@@ -314,6 +315,7 @@ class HooksScreen(HookVerbs):
 
     def _resize_pane(self, by: int) -> None:
         most = max(self.size.height - 8, SMALLEST_PANE)
-        self._pane = max(SMALLEST_PANE, min(self._pane + by, most))
+        lines = self.log_pane.size.height if self._pane is None else self._pane
+        self._pane = max(SMALLEST_PANE, min(lines + by, most))
         self.remove_class("-zoomed")
         self.log_pane.styles.height = self._pane

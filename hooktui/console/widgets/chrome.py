@@ -17,7 +17,9 @@ Severity = Literal["good", "plain", "warn", "bad"]
 
 
 class OneLine(Painted):
-    """A line with a left and a right part; the right one gives way first."""
+    """A line with a left and a right part; where there is no room for both, one gives way."""
+
+    LEFT_GIVES_WAY = False
 
     DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
 
@@ -37,6 +39,12 @@ class OneLine(Painted):
         width = self.size.width
         left, right = self._left, self._right
         gap = width - text_width(left) - text_width(right)
+        if right and gap < 1 and self.LEFT_GIVES_WAY:
+            room = max(width - text_width(right) - 1, 0)
+            gap_piece: Piece = (" ", "plain")
+            return Strip.join(
+                [self.strip(left, room), self.strip((gap_piece, *right), width - room)]
+            )
         if right and gap < 1:
             return self.strip(left, width)
         filler: Pieces = ((" " * gap, "plain"),) if right else ()
@@ -51,6 +59,8 @@ class Heading(OneLine):
 
 class StatusLine(OneLine):
     """Who and where, backlog and rate; an answer to an action takes its place for a while."""
+
+    LEFT_GIVES_WAY = True
 
     DEFAULT_CSS = """
     StatusLine { background: $panel; height: auto; min-height: 1; max-height: 3; }

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
@@ -133,7 +133,7 @@ class LiveLog(Table, inherit_bindings=False):
         self._read()
         self._cursor = None if self.following else self._newest
         self.new = 0
-        self._resize()
+        self.show_count(len(self._shown))
         self.scroll_top(self._last_top)
         self.refresh()
         self.post_message(self.StateChanged(self))
@@ -146,14 +146,14 @@ class LiveLog(Table, inherit_bindings=False):
         self._drawn_at = monotonic()
         if self.following:
             if self._read() or self.top != self._last_top:
-                self._resize()
+                self.show_count(len(self._shown))
                 self.scroll_top(self._last_top)
                 self.refresh()
             return
         added = self._read()
         if added:
             self.new += added
-            self._resize()
+            self.show_count(len(self._shown))
             self.refresh(Region(0, 0, self.size.width, 1))
             self.post_message(self.StateChanged(self))
 
@@ -302,7 +302,7 @@ class LiveLog(Table, inherit_bindings=False):
     def on_resize(self) -> None:
         """Place the columns anew."""
         self._placed = place(self._columns, self.line_width - MARGIN - 1)
-        self._resize()
+        self.show_count(len(self._shown))
         if self.following:
             self.scroll_top(self._last_top)
 
@@ -313,11 +313,6 @@ class LiveLog(Table, inherit_bindings=False):
     def on_blur(self) -> None:
         """Show the cursor as resting."""
         self.refresh()
-
-    def _resize(self) -> None:
-        wanted = Size(self.line_width, len(self._shown) + 1)
-        if wanted != self.virtual_size:
-            self.virtual_size = wanted
 
     def render_line(self, y: int) -> Strip:
         """Draw the caption or the titles (line 0), or a line of the log."""

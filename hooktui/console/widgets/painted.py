@@ -60,8 +60,9 @@ class Painted(Widget):
         for text, tone in pieces:
             style = self.tone(tone)
             if over is not None:
-                # A cursor's colours win where it has some; a plain cursor keeps the state colours.
-                style = style + over
+                keeps = tone not in ("plain", "quiet") and not self.app.native_ansi_color
+                # State colours stay readable on the cursor's line; of 16 colours some would not.
+                style = style + (over.background_style if keeps else over)
             found.append(Segment(visible(text), style))
         return found
 

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.geometry import Region
+from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
@@ -55,6 +55,19 @@ class Table(Painted, ScrollView, inherit_bindings=False):
     def scroll_top(self, position: int) -> None:
         """Show the rows from a position on."""
         self.scroll_to(y=max(position, 0), animate=False, force=True)
+        self._place_scrollbar()
+
+    def show_count(self, rows: int) -> None:
+        """Say how many rows there are; heading and scrollbar follow."""
+        wanted = Size(self.line_width, rows + 1)
+        if wanted != self.virtual_size:
+            self.virtual_size = wanted
+            self.call_after_refresh(self._place_scrollbar)
+
+    def _place_scrollbar(self) -> None:
+        # Textual moves a scrollbar only while it is shown; one that appears would stand at the top.
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.position = self.scroll_y
 
     def refresh_row(self, position: int) -> None:
         """Repaint one row, if it is seen."""

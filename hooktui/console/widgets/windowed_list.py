@@ -7,15 +7,16 @@ the same row (by its id) when rows are loaded again, and so do the marks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region, Size
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
+from textual.worker import Worker
 
 from hooktui.console.keys import move_bindings
 from hooktui.console.signs import UNICODE, Signs
@@ -206,7 +207,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     def _settle(self, identity: Hashable, offset: int, *, at_top: bool) -> None:
         """Take over what was loaded: size, cursor, marks, and the place of the cursor's line."""
         self.loaded = True
-        self._resize()
+        self.show_count(self.window.total)
         for row in self.window.rows() if self.marks else ():
             if self.row_id(row) in self.marks:
                 self.marks[self.row_id(row)] = row
@@ -228,7 +229,11 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self._fetch_in_background(window.before)
 
     def _fetch_in_background(self, fetch: Callable[[], Awaitable[None]]) -> None:
-        self.run_worker(partial(self._load, fetch), group=f"rows of {self.id}", exclusive=True)
+        self._in_background(partial(self._load, fetch))
+
+    def _in_background(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run one piece of loading; a later one takes its place."""
+        _: Worker[None] = self.run_worker(work, group="rows", exclusive=True)
 
     # -- moving
 
@@ -263,7 +268,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             await self._load(fetch)
             self._go_to(0 if position == 0 else self.window.total - 1)
 
-        self.run_worker(jump, group=f"rows of {self.id}", exclusive=True)
+        self._in_background(jump)
 
     def _go_to(self, position: int, top: int | None = None) -> None:
         """Put the cursor on a position; scroll only when it would be out of sight."""
@@ -316,7 +321,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Place the columns anew, and keep the cursor in sight."""
         self._placed = place(self.columns, self.line_width - MARGIN - 1)
         self._strips.clear()
-        self._resize()
+        self.show_count(self.window.total)
         if self.cursor >= self.top + self.rows_high:
             self.scroll_top(self.cursor - self.rows_high + 1)
 
@@ -332,11 +337,6 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Forget lines in the colours of another theme."""
         super().notify_style_update()
         self._strips.clear()
-
-    def _resize(self) -> None:
-        size = Size(self.line_width, self.window.total + 1)
-        if size != self.virtual_size:
-            self.virtual_size = size
 
     def _refresh_differences(self) -> None:
         """Repaint only the lines that are not what was painted last."""
