@@ -110,7 +110,7 @@ def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> i
                 log.write(line)
         except KeyboardInterrupt:
             context.out.note("")
-        hooks = client.call(calls.list_hooks(ACCOUNT, limit=_PAGE)).data
+        hooks = client.call(calls.list_hooks(ACCOUNT, sort="id", order="asc", limit=_PAGE)).data
     ran_s = time.monotonic() - begun
     _summarise(context, tally, [hook for hook in hooks if not hook.active], ran_s)
     missing = [name for name in ("delivered", "retried", "failed") if not tally.counts()[name]]
@@ -147,9 +147,9 @@ class _Log:
         at = Styled(clock(line.at), "dim")
         if line.kind == "event":
             event = line.event()
+            hooks = f"to {event.deliveries} hook{'' if event.deliveries == 1 else 's'}"
             skipped = f", {event.skipped} skipped" if event.skipped else ""
-            out.line(at, f"  event  {event.type:<20}  {event.id}  ",
-                     f"{event.deliveries} deliveries{skipped}")  # fmt: skip
+            out.line(at, f"  event  {event.type:<20}  {event.id}  ", hooks + skipped)
         elif line.kind == "attempt":
             self._attempt(at, line.attempt())
         elif line.kind == "hook" and "active" in line.fields:

@@ -31,14 +31,14 @@ class DemoHook:
 
 # Short schedules, so that a run of twenty seconds shows a delivery given up.
 DEMO_HOOKS = (
-    DemoHook("Data warehouse loader", Mood.FAST, ("job", "cluster")),
+    DemoHook("Data warehouse", Mood.FAST, ("job", "cluster")),
     DemoHook("Ops pager", Mood.FLAKY, ("job.failed", "cluster"), (1, 2, 4, 8)),
     DemoHook("Slack relay", Mood.BUSY, ("job",), (1, 2, 4, 8), {"max_in_flight": 4}),
     DemoHook("Billing (slow)", Mood.SLOW, ("job.completed", "cluster.terminated"),
              fields={"timeout_s": 5, "max_in_flight": 2}),
-    DemoHook("Legacy ERP bridge", Mood.DOWN, ("job.completed", "cluster.requested"),
+    DemoHook("ERP bridge", Mood.DOWN, ("job.completed", "cluster.requested"),
              fields={"signature_hash": "sha1", "headers": {"X-Api-Key": "erp-7f3c"}}),
-    DemoHook("Old CI (retired)", Mood.GONE, ("job.started",)),
+    DemoHook("Retired CI", Mood.GONE, ("job.started",)),
     DemoHook("Staging copy", Mood.FAST, ("job", "cluster"), fields={"active": False}),
     DemoHook("Finance audit", Mood.FAST, ("job.completed", "job.failed"),
              fields={"filter": "data.creator.type:Schedule"}),

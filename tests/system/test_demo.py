@@ -78,7 +78,7 @@ def test_twenty_seconds_show_delivered_retried_and_failed(environ):
     counts = {name: int(n) for name, n in re.findall(r"^  (\w+) +(\d+)", summary, re.MULTILINE)}
     assert counts.keys() >= {"delivered", "retried", "failed", "waiting", "skipped", "disabled"}
     assert min(counts["delivered"], counts["retried"], counts["failed"], counts["skipped"]) > 0
-    assert "Old CI (retired) (receiver answered 410 Gone)" in summary
+    assert "Retired CI (receiver answered 410 Gone)" in summary
     assert nothing_is_left(environ)
     assert not (Path(environ["HOME"]) / "hooktui").exists()
 
