@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
+from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from hooktui.client.calls import Call
+    from hooktui.console.widgets.secret_lines import SecretLines
 
 T = TypeVar("T")
 
@@ -60,13 +64,13 @@ class HooktuiApp(App[None]):
         fault: what went wrong, when the app had to end.
     """
 
-    CSS_PATH = "console.tcss"
+    CSS_PATH = Path(__file__).with_name("console.tcss")
     TITLE = "hooktui"
     COMMANDS: ClassVar[Any] = {_palette}
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 - as the base class declares it
         (0, "-tiny"), (60, "-narrow"), (100, "-wide"),
     ]  # fmt: skip
-    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-low")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (15, "-low"), (30, "-high")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit", priority=True),
         Binding("ctrl+c", "how_to_quit", "Quit", show=False, id="app.how_to_quit"),
@@ -163,6 +167,10 @@ class HooktuiApp(App[None]):
             return
         for screen in self.house_screens():
             screen.refresh_frame()
+        if state is LinkState.LOST and problem is not None:
+            self.notice(str(problem), "bad")
+        elif state is LinkState.CONNECTED and self.status is not None:
+            self.notice("the server is back", "good")
 
     async def refresh_status(self) -> None:
         """Read backlog and rates, and draw them."""
@@ -295,6 +303,33 @@ class HooktuiApp(App[None]):
         front = self.front()
         if front is not None:
             self.push_screen(HelpScreen(front), front.run_chosen)
+
+    # -- keys
+
+    def on_key(self, event: events.Key) -> None:
+        """Give a letter to the input that has the focus by now.
+
+        Somebody who types ``/failed`` in one go is faster than the focus: a letter that was sent to
+        the list before comes by here and would run a verb.
+        """
+        focused = self.focused
+        if (
+            event.is_printable
+            and focused is not None
+            and focused.check_consume_key(event.key, event.character)
+        ):
+            event.prevent_default()
+            focused.post_message(events.Key(event.key, event.character))
+
+    # -- pictures
+
+    def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
+        """Draw a picture of the screen; a secret that is revealed just then is masked in it."""
+        with ExitStack() as masks:
+            for screen in self.screen_stack:
+                for shown in screen.query(".-revealed"):
+                    masks.enter_context(cast("SecretLines", shown).masked())
+            return super().export_screenshot(title=title, simplify=simplify)
 
     # -- the end
 

@@ -7,8 +7,7 @@ bound on every screen; what is not possible answers with the reason instead of s
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
@@ -202,21 +201,32 @@ class HouseScreen(Screen[None]):
         return None
 
     async def action_verb(self, name: str) -> None:
-        """Do a verb, or say why not."""
-        self.run_verb(name)
+        """Do a verb that a key asked for, or say why not."""
+        outcome = self._begin(name)
+        if outcome is not None and BY_NAME[name].at_once:
+            await outcome
+        elif outcome is not None:
+            self._in_background(name, outcome)
 
     def run_verb(self, name: str) -> None:
-        """Do a verb by its name, or say why not; help, palette, keys and clicks all come here."""
+        """Do a verb by its name, or say why not; what help, palette and clicks ask for."""
+        outcome = self._begin(name)
+        if outcome is not None:
+            self._in_background(name, outcome)
+
+    def _begin(self, name: str) -> Coroutine[None, None, None] | None:
+        """Do a verb, or say why not; return what is still to be awaited."""
         reason = self.why_not(name)
         if reason is not None:
             if BY_NAME[name].tells:
                 self.notice(reason, "warn")
-            return
+            return None
         self.clear_notice()
-        method: Callable[[], Awaitable[None] | None] = getattr(self, f"verb_{name}")
-        outcome = method()
-        if inspect.iscoroutine(outcome):
-            self.run_worker(outcome, name=f"verb {name}", group="verbs")
+        method: Callable[[], Coroutine[None, None, None] | None] = getattr(self, f"verb_{name}")
+        return method()
+
+    def _in_background(self, name: str, work: Coroutine[None, None, None]) -> None:
+        self.run_worker(work, name=f"verb {name}", group="verbs")
 
     def run_chosen(self, name: str | None) -> None:
         """Do the verb that help or the palette answered with, if any."""

@@ -108,21 +108,59 @@ def columns(
 
     return (
         Column(name="state", title="state", cell=lambda h: state(h, signs), width=10, priority=0),
-        Column(name="id", title="id", cell=lambda h: ((str(h.id), "quiet"),), width=4,
-               align="right", priority=1, sort="id"),
-        Column(name="name", title="name", cell=lambda h: h.name, width=12, grow=4, most=40,
-               priority=0, sort="name"),
+        Column(
+            name="id",
+            title="id",
+            cell=lambda h: ((str(h.id), "quiet"),),
+            width=4,
+            align="right",
+            priority=1,
+            sort="id",
+        ),
+        Column(
+            name="name",
+            title="name",
+            cell=lambda h: h.name,
+            width=12,
+            grow=4,
+            most=40,
+            priority=0,
+            sort="name",
+        ),
         Column(name="type", title="type", cell=lambda h: ((h.type, "quiet"),), width=5, priority=9),
-        Column(name="host", title="host", cell=lambda h: ((host(h.url), "quiet"),), width=13,
-               grow=4, most=45, priority=2),
+        Column(
+            name="host",
+            title="host",
+            cell=lambda h: ((host(h.url), "quiet"),),
+            width=13,
+            grow=4,
+            most=45,
+            priority=2,
+        ),
         Column(name="events", title="events", cell=events, width=16, grow=2, most=36, priority=3),
         Column(name="last", title="last", cell=last, width=8, grow=1, most=17, priority=1),
-        Column(name="when", title="when", cell=when, width=5, align="right", priority=2,
-               sort="last_at"),
+        Column(
+            name="when", title="when", cell=when, width=5, align="right", priority=2, sort="last_at"
+        ),
         Column(name="success", title="24 h", cell=success, width=4, align="right", priority=2),
-        Column(name="trend", title="failures", cell=lambda h: trend(h, signs), width=TREND, priority=6),
-        Column(name="p95", title="p95", cell=lambda h: ((took(h.stats.p95_ms), "quiet"),), width=5,
-               align="right", priority=4),
-        Column(name="waiting", title="waiting", cell=waiting, width=7, align="right", priority=1,
-               sort="waiting"),
-    )  # fmt: skip
+        Column(
+            name="trend", title="failures", cell=lambda h: trend(h, signs), width=TREND, priority=6
+        ),
+        Column(
+            name="p95",
+            title="p95",
+            cell=lambda h: ((took(h.stats.p95_ms), "quiet"),),
+            width=5,
+            align="right",
+            priority=4,
+        ),
+        Column(
+            name="waiting",
+            title="waiting",
+            cell=waiting,
+            width=7,
+            align="right",
+            priority=1,
+            sort="waiting",
+        ),
+    )

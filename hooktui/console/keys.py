@@ -26,6 +26,7 @@ class Verb:
         need: what the server asks of the caller's role.
         shown: how the key is written, where Textual's name of it is not.
         tells: whether a screen that lacks the verb says so; the others just do nothing there.
+        at_once: whether the next key waits for it, because it changes where keys go.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Verb:
     need: Need = Need.READ
     shown: str = ""
     tells: bool = True
+    at_once: bool = False
 
     @property
     def id(self) -> str:
@@ -70,7 +72,7 @@ VERBS: Final = (
     Verb("zoom", "z", "zoom", "Zoom the log pane, or back"),
     Verb("larger", "plus", "larger", "Make the log pane larger", shown="+"),
     Verb("smaller", "minus", "smaller", "Make the log pane smaller", shown="-"),
-    Verb("filter", "slash", "filter", "Filter what is shown", shown="/"),
+    Verb("filter", "slash", "filter", "Filter what is shown", shown="/", at_once=True),
     Verb("sort", "o", "sort", "Sort by the next column"),
     Verb("order", "O", "order", "Turn the order round"),
     Verb("copy", "y", "copy", "Copy the thing under the cursor"),

@@ -43,6 +43,11 @@ _EMPTY: tuple[Pieces, ...] = (
     (("  To look around first: quit with q and run `hooktui demo`.", "quiet"),),
 )
 
+_NOTHING_FITS: tuple[Pieces, ...] = (
+    (("  No hook has these words in its name, URL or events.", "plain"),),
+    (("  Esc", "accent"), ("  shows all hooks again", "plain")),
+)
+
 
 class HooksScreen(HookVerbs):
     """All hooks of the account."""
@@ -254,14 +259,16 @@ class HooksScreen(HookVerbs):
 
     # -- the filter
 
-    def verb_filter(self) -> None:
+    async def verb_filter(self) -> None:
         """Let the admin type words; the list narrows while typing."""
         # Here, not above: the first paint needs no input.
         from hooktui.console.widgets.filter_bar import FilterBar
 
+        if self.query(FilterBar):
+            return
         bar = FilterBar(self._words, "words in name, URL or events; Enter keeps, Esc clears")
-        self.mount(bar, before="#status")
-        bar.focus()
+        await self.mount(bar, before="#status")
+        bar.take_keys()
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
         """Narrow the list."""
@@ -277,6 +284,7 @@ class HooksScreen(HookVerbs):
     def _set_words(self, words: str) -> None:
         if words != self._words:
             self._words = words
+            self.listing.empty = _NOTHING_FITS if words.strip() else _EMPTY
             self.run_worker(self.listing.load(), group="filter", exclusive=True)
             self.refresh_frame()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -13,6 +14,9 @@ from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters import Filter, parse
 
+THINKING_S = 0.5
+"""A filter is half typed most of the time; only after a pause it is wrong."""
+
 
 class LiveLogScreen(HouseScreen):
     """Every attempt of every delivery as it happens."""
@@ -23,6 +27,7 @@ class LiveLogScreen(HouseScreen):
     def __init__(self) -> None:
         super().__init__()
         self._text = ""
+        self._wrong = ""
 
     def compose_body(self) -> ComposeResult:
         """The log."""
@@ -76,11 +81,13 @@ class LiveLogScreen(HouseScreen):
         else:
             super().verb_back()
 
-    def verb_filter(self) -> None:
+    async def verb_filter(self) -> None:
         """Let the admin type a filter; the log narrows while typing."""
+        if self.query(FilterBar):
+            return
         bar = FilterBar(self._text, "such as status:failed hook:12 -event:job.* took:>2s")
-        self.mount(bar, before="#status")
-        bar.focus()
+        await self.mount(bar, before="#status")
+        bar.take_keys()
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
         """Narrow the log; what is wrong is said at its column, and the last good filter stays."""
@@ -97,11 +104,18 @@ class LiveLogScreen(HouseScreen):
         try:
             wanted = _log_filter(text)
         except Refused as error:
-            self.notice(error.detail, "warn")
+            self._wrong = error.detail
+            self.set_timer(THINKING_S, partial(self._tell_wrong, error.detail))
             return
+        self._wrong = ""
         self._text = text.strip()
         self.clear_notice()
         self.log_lines.show_only(wanted, self.log_lines.hooks)
+
+    def _tell_wrong(self, detail: str) -> None:
+        """Say what is wrong, unless the next letter has mended it."""
+        if detail == self._wrong and self.query(FilterBar):
+            self.notice(detail, "warn")
 
 
 def _log_filter(text: str) -> Filter | None:

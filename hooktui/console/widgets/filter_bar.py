@@ -7,18 +7,24 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
 from hooktui.console.keys import bindings
+from hooktui.console.widgets.chrome import OneLine
 
 
-class FilterBar(Input):
-    """An input that says on every change what is typed."""
+class FilterBar(Horizontal):
+    """A prompt and an input that says on every change what is typed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
-    DEFAULT_CSS = "FilterBar { dock: bottom; }"
+    DEFAULT_CSS = """
+    FilterBar { height: 1; }
+    FilterBar OneLine { width: 9; background: $panel; }
+    """
 
     class Typed(Message):
         """The text is another one."""
@@ -39,8 +45,22 @@ class FilterBar(Input):
             self.kept = kept
 
     def __init__(self, text: str, hint: str) -> None:
-        super().__init__(text, placeholder=hint, compact=True)
-        self.cursor_blink = False
+        super().__init__()
+        self._text = text
+        self._hint = hint
+
+    def compose(self) -> ComposeResult:
+        """Lay out prompt and input."""
+        prompt = OneLine()
+        prompt.show(((" filter /", "accent"),))
+        yield prompt
+        typed = Input(self._text, placeholder=self._hint, compact=True)
+        typed.cursor_blink = False
+        yield typed
+
+    def take_keys(self) -> None:
+        """Send keys here from now on; at once, for somebody may type on without a pause."""
+        self.screen.set_focus(self.query_one(Input))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Pass on what is typed."""
