@@ -165,8 +165,6 @@ class _Request(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = _REQUEST_TIMEOUT_S
-    server_version = "hooktui"
-    sys_version = ""
 
     @staticmethod
     def take(request: _Request, body: bytes | None) -> int:
@@ -215,6 +213,10 @@ class _Request(BaseHTTPRequestHandler):
                 return body
             body += self.rfile.read(size)
             self.rfile.readline(10)
+
+    def version_string(self) -> str:
+        """Return the value of ``Server``."""
+        return "hooktui-listen"
 
     def log_message(self, *_: object) -> None:
         """Say nothing; requests are shown elsewhere."""

@@ -1,0 +1,83 @@
+"""Starting a real server in the background."""
+
+import os
+import signal
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from hooktui.client import PlainClient, ServerAddress, calls, start_server
+from hooktui.domain.errors import NoServer
+from hooktui.domain.places import places
+
+
+@pytest.fixture
+def environ(tmp_path):
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
+    return {**kept, "HOOKTUI_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def here(environ):
+    here = places(environ)
+    yield here
+    try:
+        with PlainClient(ServerAddress(socket=here.socket)) as client:
+            pid = client.server_pid()
+    except NoServer:
+        return
+    ended = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGTERM)
+    import select
+
+    assert select.select([ended], [], [], 20)[0], "the server ends on SIGTERM"
+    os.close(ended)
+
+
+def pid_of(here):
+    with PlainClient(ServerAddress(socket=here.socket)) as client:
+        status = client.call(calls.server_status())
+        assert client.server_pid() == status.servers[0].pid
+        return status.servers[0].pid
+
+
+def test_a_started_server_answers_and_has_a_session_of_its_own(here, environ):
+    start_server(here, environ)
+    pid = pid_of(here)
+    assert os.getsid(pid) == pid
+    assert Path(f"/proc/{pid}/cwd").readlink() == Path("/")
+    assert "started" in here.log.read_text()
+    assert stat.S_IMODE(here.log.stat().st_mode) == 0o600
+
+
+def test_two_that_start_at_once_end_up_with_one_server(here, environ):
+    errors = []
+
+    def begin():
+        try:
+            start_server(here, environ)
+        except NoServer as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=begin) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == []
+    assert pid_of(here)
+
+
+def test_a_server_that_cannot_start_says_why(here, environ):
+    here.home.mkdir()
+    here.config.write_text("listen = 'nonsense'\n")
+    with pytest.raises(NoServer, match=r"ended at its start: .*nonsense"):
+        start_server(here, environ)
+
+
+def test_a_home_that_cannot_be_made_is_one_line(here, environ, tmp_path):
+    (tmp_path / "home").write_text("a file where the folder should be")
+    with pytest.raises(NoServer, match="cannot start a server"):
+        start_server(here, environ)
