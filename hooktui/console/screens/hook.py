@@ -17,7 +17,7 @@ from hooktui.console.hook_summary import head_lines, settings_sections
 from hooktui.console.hook_verbs import HookVerbs
 from hooktui.console.hook_words import state
 from hooktui.console.times import counted
-from hooktui.console.widgets.filter_bar import FilterBar
+from hooktui.console.widgets.filter_bar import FilterBar, open_filter
 from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.lines import Lines, TabLine
 from hooktui.console.widgets.painted import Piece, Pieces
@@ -276,11 +276,10 @@ class HookScreen(HookVerbs, DeliveryVerbs):
 
     # -- the filter
 
-    def verb_filter(self) -> None:
+    async def verb_filter(self) -> None:
         """Let the admin type a filter; the list narrows while typing."""
-        bar = FilterBar(self._words, "such as status:failed event:job.* code:5xx since:10m")
-        self.mount(bar, before="#status")
-        bar.focus()
+        hint = "such as status:failed event:job.* code:5xx since:10m"
+        await open_filter(self, self._words, hint)
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
         """Narrow the list; what is wrong is said at its column, and the last good filter stays."""

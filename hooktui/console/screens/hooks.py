@@ -262,13 +262,11 @@ class HooksScreen(HookVerbs):
     async def verb_filter(self) -> None:
         """Let the admin type words; the list narrows while typing."""
         # Here, not above: the first paint needs no input.
-        from hooktui.console.widgets.filter_bar import FilterBar
+        from hooktui.console.widgets.filter_bar import open_filter
 
-        if self.query(FilterBar):
-            return
-        bar = FilterBar(self._words, "words in name, URL or events; Enter keeps, Esc clears")
-        await self.mount(bar, before="#status")
-        bar.take_keys()
+        await open_filter(
+            self, self._words, "words in name, URL or events; Enter keeps, Esc clears"
+        )
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
         """Narrow the list."""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 
 from hooktui.console.base import HouseScreen
-from hooktui.console.widgets.filter_bar import FilterBar
+from hooktui.console.widgets.filter_bar import FilterBar, open_filter
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.errors import Refused
@@ -83,11 +83,8 @@ class LiveLogScreen(HouseScreen):
 
     async def verb_filter(self) -> None:
         """Let the admin type a filter; the log narrows while typing."""
-        if self.query(FilterBar):
-            return
-        bar = FilterBar(self._text, "such as status:failed hook:12 -event:job.* took:>2s")
-        await self.mount(bar, before="#status")
-        bar.take_keys()
+        hint = "such as status:failed hook:12 -event:job.* took:>2s"
+        await open_filter(self, self._text, hint)
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
         """Narrow the log; what is wrong is said at its column, and the last good filter stays."""

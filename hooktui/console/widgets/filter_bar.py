@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.screen import Screen
 from textual.widgets import Input
 
 from hooktui.console.keys import bindings
@@ -58,10 +59,6 @@ class FilterBar(Horizontal):
         typed.cursor_blink = False
         yield typed
 
-    def take_keys(self) -> None:
-        """Send keys here from now on; at once, for somebody may type on without a pause."""
-        self.screen.set_focus(self.query_one(Input))
-
     def on_input_changed(self, event: Input.Changed) -> None:
         """Pass on what is typed."""
         event.stop()
@@ -75,3 +72,14 @@ class FilterBar(Horizontal):
     def action_verb(self, name: str) -> None:
         """Take the filter away (Esc is the only verb here)."""
         self.post_message(self.Left(kept=False))
+
+
+async def open_filter(screen: Screen[None], text: str, hint: str) -> None:
+    """Open the filter of a screen above its status line; returns once keys go there.
+
+    A screen awaits it in its verb: somebody may type on without a pause.
+    """
+    if not screen.query(FilterBar):
+        bar = FilterBar(text, hint)
+        await screen.mount(bar, before="#status")
+        screen.set_focus(bar.query_one(Input))
