@@ -73,7 +73,8 @@ def engine_item(account: AccountId, data: Mapping[str, object]) -> Item:
 
 def state_of(item: Sequence[object]) -> DeliveryState:
     """Return the state that a delivery or attempt item carries."""
-    return msgspec.convert([_STATUSES[item[4]].value, *item[5:10]], DeliveryState)  # type: ignore[index]
+    status = _STATUSES[msgspec.convert(item[4], int)].value
+    return msgspec.convert([status, *item[5:10]], DeliveryState)
 
 
 encode = msgspec.json.Encoder().encode

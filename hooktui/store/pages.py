@@ -70,7 +70,7 @@ class _Cursor:
     value: int | float | str | None = None
 
 
-_Key = Annotated[int, msgspec.Meta(ge=-(1 << 63), lt=1 << 63)]
+_Key = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Written = tuple[str, Order, bool, _Key | None, _Key | float | str | None]
 
 
@@ -92,7 +92,9 @@ def page_of(
     if start.key is not None:
         first = _at(rows[0], start, listing) if rows else ahead
         # Behind an empty page lies the end of the list that it was to continue.
-        behind = replace(first or replace(start, key=None), backwards=not start.backwards)
+        behind = replace(
+            first or replace(start, key=None, value=None), backwards=not start.backwards
+        )
     whole = ahead is None and behind is None
     total, is_estimate = (len(rows), False) if whole else _total(conn, listing)
     if start.backwards:

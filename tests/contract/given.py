@@ -1,0 +1,140 @@
+"""What tests of a store start from: a clock to turn, hooks, offers, results."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from hooktui.domain.deliveries import (
+    Answer,
+    Decision,
+    ErrorClass,
+    Standing,
+    after_answer,
+    error_of_status,
+)
+from hooktui.domain.hooks import HookSettings
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.objects import Delivery, Hook
+from hooktui.domain.roles import Role
+from hooktui.store import changes, queries
+from hooktui.store.contract import Accepted, Actor, Job, Offer, Result, Signals, Store
+from hooktui.store.pages import PageRequest
+
+ADA = Actor("ada", Role.ADMIN, "a test")
+BOB = Actor("bob", Role.OPERATOR, "a test")
+DEFAULT = AccountId(1)
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+URL = "http://127.0.0.2:9/in"
+START_MS = 1_800_000_000_000
+
+
+class Clock:
+    """A clock that a test turns."""
+
+    def __init__(self) -> None:
+        self.ms = START_MS
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def turn(self, seconds: float) -> None:
+        self.ms += round(seconds * 1000)
+
+
+@dataclass
+class Opened:
+    """A store, and how to open it again on the same data."""
+
+    open_it: Callable[[], Awaitable[Store]]
+    store: Store
+    clock: Clock
+
+    async def again(self) -> Store:
+        await self.store.close()
+        self.store = await self.open_it()
+        return self.store
+
+
+def always(_: HookId) -> bool:
+    return True
+
+
+def settings(**changed: object) -> HookSettings:
+    return HookSettings(**({"url": URL, "events": ("job",), "name": "a hook"} | changed))
+
+
+async def make_hook(store: Store, account: AccountId = DEFAULT, **changed: object) -> Hook:
+    return await store.write(changes.create_hook, ADA, account, settings(**changed), SECRET)
+
+
+def offer(body: bytes = b"{}", event_type: str = "job.failed", key: str | None = None) -> Offer:
+    return Offer(DEFAULT, event_type, body, key)
+
+
+async def emit(store: Store, count: int = 1, **changed: object) -> list[Accepted]:
+    accepted, _ = await store.accept([offer(**changed) for _ in range(count)])
+    return accepted
+
+
+def result_of(
+    job: Job,
+    clock: Clock,
+    status_code: int | None = 200,
+    error: ErrorClass | None = None,
+    schedule_s: Sequence[float] = (5, 300),
+    decision: Decision | None = None,
+    took_ms: int = 20,
+    **details: object,
+) -> Result:
+    if status_code is not None:
+        error = error or error_of_status(status_code)
+    answer = Answer(status_code, error)
+    standing = Standing(job.trigger, job.tries, job.interruptions)
+    return Result(
+        job=job,
+        decision=decision or after_answer(standing, answer, schedule_s, 0.5),
+        answer=answer,
+        started_at_ms=clock.ms - took_ms,
+        finished_at_ms=clock.ms,
+        total_ms=took_ms,
+        **details,
+    )
+
+
+async def attempt(store: Store, clock: Clock, hook: Hook, status_code: int = 200) -> list[bool]:
+    """Claim what is due of a hook, and record one answer to all of it."""
+    jobs = await store.claim(HookId(hook.id), 100)
+    return await store.record([result_of(job, clock, status_code) for job in jobs])
+
+
+async def deliveries(store: Store, **wanted: object) -> list[Delivery]:
+    query = queries.DeliveryQuery(**wanted)
+    page = PageRequest(limit=500, sort="id")
+    return (await store.read(queries.list_deliveries, DEFAULT, page, query)).data
+
+
+async def the_delivery(store: Store) -> Delivery:
+    (one,) = await deliveries(store)
+    return one
+
+
+async def the_hook(store: Store, hook: Hook | HookId) -> Hook:
+    identity = HookId(hook.id) if isinstance(hook, Hook) else hook
+    return await store.read(queries.get_hook, DEFAULT, identity)
+
+
+class Heard:
+    """Collects the signals of a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.signals: list[Signals] = []
+        store.listen(self.signals.append)
+
+    @property
+    def due(self) -> dict[HookId, int]:
+        return {hook: ms for signals in self.signals for hook, ms in signals.due.items()}
+
+    @property
+    def changed(self) -> set[HookId]:
+        return {hook for signals in self.signals for hook in signals.hooks_changed}

@@ -1,0 +1,304 @@
+"""Claims, results behind their fence, releases, rescues: one finaliser for each attempt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hooktui.domain.clock import now_ms
+from hooktui.domain.deliveries import ErrorClass, Status, Trigger
+from hooktui.domain.errors import NotFound
+from hooktui.domain.ids import HookId, decode
+from hooktui.store import changes, queries
+from hooktui.store.contract import LEASE_S, Job
+from tests.contract.given import (
+    ADA,
+    DEFAULT,
+    Heard,
+    Opened,
+    always,
+    attempt,
+    deliveries,
+    emit,
+    make_hook,
+    offer,
+    result_of,
+    settings,
+    the_delivery,
+    the_hook,
+)
+
+
+async def claimed(opened: Opened, **changed: object) -> Job:
+    """One delivery, claimed."""
+    hook = await make_hook(opened.store, **changed)
+    await emit(opened.store)
+    (job,) = await opened.store.claim(HookId(hook.id), 1)
+    return job
+
+
+async def record_of(opened: Opened, job: Job):
+    return await opened.store.read(queries.get_delivery, DEFAULT, job.delivery)
+
+
+async def test_a_delivered_result_ends_a_delivery(opened: Opened) -> None:
+    job = await claimed(opened)
+    opened.clock.turn(1)
+    result = result_of(
+        job, opened.clock, 204, address="127.0.0.2", headers=(("A", "b"),), body=b"ok", size=2
+    )
+    assert await opened.store.record([result]) == [True]
+    record = await record_of(opened, job)
+    assert (record.delivery.status, record.delivery.attempts) == ("delivered", 1)
+    assert record.delivery.duration_ms == 20
+    (made,) = record.attempts
+    assert (made.outcome, made.status_code, made.error) == ("delivered", 204, None)
+    assert made.response is not None
+    assert (made.response.headers, made.response.body, made.response.size) == (
+        (("A", "b"),),
+        "ok",
+        2,
+    )
+
+
+async def test_a_failed_attempt_is_tried_again_after_its_wait(opened: Opened) -> None:
+    job = await claimed(opened)
+    heard = Heard(opened.store)
+    await opened.store.record([result_of(job, opened.clock, 500)])
+    assert heard.due == {job.hook: opened.clock.ms + 5000}
+    assert await opened.store.next_due() == {job.hook: opened.clock.ms + 5000}
+    opened.clock.turn(4.9)
+    assert await opened.store.claim(job.hook, 10) == []
+    opened.clock.turn(0.2)
+    (again,) = await opened.store.claim(job.hook, 10)
+    assert (again.delivery, again.body) == (job.delivery, job.body)
+    assert (again.event, again.number, again.tries) == (job.event, 2, 1)
+
+
+async def test_the_last_failure_of_a_schedule_ends_a_delivery(opened: Opened) -> None:
+    job = await claimed(opened)
+    await opened.store.record([result_of(job, opened.clock, 500, schedule_s=())])
+    delivery = await the_delivery(opened.store)
+    assert (delivery.status, delivery.reason) == ("failed", "gave up after 1 attempt")
+    assert delivery.finished_at is not None
+
+
+# Red without `attempts = ? AND lease_token = ?` in the fence.
+async def test_a_stale_worker_cannot_finish_a_rescued_delivery(opened: Opened) -> None:
+    job = await claimed(opened)
+    opened.clock.turn(LEASE_S + 1)
+    assert await opened.store.rescue() == 1
+    (again,) = await opened.store.claim(job.hook, 1)
+    assert await opened.store.record([result_of(job, opened.clock)]) == [False]
+    assert (await the_delivery(opened.store)).status == "sending"
+    assert await opened.store.record([result_of(again, opened.clock)]) == [True]
+    record = await record_of(opened, job)
+    assert [made.outcome for made in record.attempts] == ["interrupted", "delivered"]
+    assert (again.number, again.tries, again.interruptions) == (2, 0, 1)
+
+
+async def test_the_same_result_twice_is_stored_once(opened: Opened) -> None:
+    job = await claimed(opened)
+    result = result_of(job, opened.clock, 500)
+    assert await opened.store.record([result]) == [True]
+    assert await opened.store.record([result]) == [True]
+    assert len((await record_of(opened, job)).attempts) == 1
+    assert (await the_hook(opened.store, job.hook)).stats.hourly[-1] == (0, 1)
+
+
+async def test_of_a_batch_only_the_stale_result_is_left_out(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await emit(opened.store, 3)
+    jobs = await opened.store.claim(HookId(hook.id), 3)
+    jobs[1] = replace(jobs[1], number=7)
+    held = await opened.store.record([result_of(job, opened.clock) for job in jobs])
+    assert held == [True, False, True]
+
+
+async def test_a_restart_makes_what_was_being_sent_due_at_once(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await emit(opened.store, 600)
+    assert len(await opened.store.claim(HookId(hook.id), 600)) == 600
+    store = await opened.again()
+    assert await store.next_due() == {hook.id: opened.clock.ms}
+    jobs = await store.claim(HookId(hook.id), 1000)
+    assert len(jobs) == 600
+    assert {(job.number, job.tries, job.interruptions) for job in jobs} == {(2, 0, 1)}
+    assert (await the_hook(store, hook)).stats.waiting == 600
+
+
+async def test_a_crash_loop_never_uses_up_the_schedule(opened: Opened) -> None:
+    job = await claimed(opened)
+    for _ in range(12):
+        store = await opened.again()
+        delivery = await the_delivery(store)
+        assert delivery.status == "pending"
+        if delivery.reason is not None:
+            assert delivery.reason == "interrupted 10 times in a row"
+            opened.clock.turn(300)
+        (again,) = await store.claim(job.hook, 1)
+    assert (again.number, again.tries) == (13, 0)
+
+
+async def test_a_lease_that_runs_is_not_rescued(opened: Opened) -> None:
+    await claimed(opened)
+    opened.clock.turn(LEASE_S - 1)
+    assert await opened.store.rescue() == 0
+
+
+async def test_released_jobs_are_due_at_once_and_uncounted(opened: Opened) -> None:
+    job = await claimed(opened)
+    heard = Heard(opened.store)
+    await opened.store.release([job])
+    assert heard.due == {job.hook: opened.clock.ms}
+    (again,) = await opened.store.claim(job.hook, 1)
+    assert (again.number, again.tries, again.interruptions) == (1, 0, 0)
+    await opened.store.release([job, replace(again, number=5)])
+    assert (await the_delivery(opened.store)).status == "pending"
+
+
+async def test_claims_take_the_oldest_due_first(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    for body in (b"1", b"2", b"3"):
+        await emit(opened.store, body=body)
+        opened.clock.turn(1)
+    (first,) = await opened.store.claim(HookId(hook.id), 1)
+    rest = await opened.store.claim(HookId(hook.id), 10)
+    assert [job.body for job in (first, *rest)] == [b"1", b"2", b"3"]
+
+
+async def test_an_ordered_hook_sends_one_at_a_time_and_a_retry_holds_the_line(
+    opened: Opened,
+) -> None:
+    store, clock = opened.store, opened.clock
+    hook = await make_hook(store, ordered=True)
+    await emit(store, body=b"1")
+    await emit(store, body=b"2")
+    (first,) = await store.claim(HookId(hook.id), 10)
+    assert first.body == b"1"
+    assert await store.claim(HookId(hook.id), 10) == []
+    assert await store.next_due() == {}
+    await store.record([result_of(first, clock, 500)])
+    assert await store.claim(HookId(hook.id), 10) == []
+    assert await store.next_due() == {hook.id: clock.ms + 5000}
+    clock.turn(6)
+    (again,) = await store.claim(HookId(hook.id), 10)
+    assert again.body == b"1"
+    await store.record([result_of(again, clock)])
+    assert [job.body for job in await store.claim(HookId(hook.id), 10)] == [b"2"]
+
+
+async def test_a_410_disables_the_hook_and_holds_the_rest(opened: Opened) -> None:
+    store = opened.store
+    hook = await make_hook(store)
+    await emit(store, 2)
+    (job,) = await store.claim(HookId(hook.id), 1)
+    heard = Heard(store)
+    await store.record([result_of(job, opened.clock, 410)])
+    assert heard.changed == {hook.id}
+    assert not store.hooks()[hook.id].active
+    after = await the_hook(store, hook)
+    assert (after.active, after.disabled_reason) == (False, "receiver answered 410 Gone")
+    assert (after.version, after.stats.waiting, after.stats.held) == (2, 0, 1)
+    assert [(one.status, one.held) for one in await deliveries(store)] == [
+        ("failed", False),
+        ("pending", True),
+    ]
+    assert await store.claim(HookId(hook.id), 10) == []
+    assert await store.next_due() == {}
+    assert (await emit(store))[0].skipped == 1
+
+
+async def test_what_was_held_goes_on_when_the_hook_is_enabled(opened: Opened) -> None:
+    store = opened.store
+    hook = await make_hook(store)
+    await emit(store)
+    for active in (False, True):
+        edit = settings(active=active)
+        heard = Heard(store)
+        await store.write(changes.change_hook, ADA, DEFAULT, hook.id, lambda _, e=edit: e)
+        assert (await the_delivery(store)).held != active
+    assert heard.due == {hook.id: opened.clock.ms}
+    assert await attempt(store, opened.clock, hook) == [True]
+
+
+async def test_a_result_for_a_hook_deleted_meanwhile_is_kept_and_not_retried(
+    opened: Opened,
+) -> None:
+    job = await claimed(opened)
+    await opened.store.write(changes.delete_hook, ADA, DEFAULT, job.hook)
+    assert (await the_delivery(opened.store)).status == "sending"
+    assert await opened.store.record([result_of(job, opened.clock, 500)]) == [True]
+    record = await record_of(opened, job)
+    assert (record.delivery.status, record.delivery.reason) == ("cancelled", "hook deleted")
+    assert len(record.attempts) == 1
+
+
+async def test_a_ping_is_leased_from_the_start_also_on_an_inactive_hook(opened: Opened) -> None:
+    store = opened.store
+    hook = await make_hook(store, active=False)
+    job = await store.claim_ping(HookId(hook.id), b'{"ping": 1}')
+    assert (job.trigger, job.event_type, job.number) == (Trigger.PING, "ping", 1)
+    await store.record([result_of(job, opened.clock, 500)])
+    delivery = await the_delivery(store)
+    assert (delivery.status, delivery.trigger) == ("failed", "ping")
+    stats = (await the_hook(store, hook)).stats
+    assert (stats.last_status, stats.success_24h, stats.held) == (500, None, 0)
+
+
+async def test_a_ping_to_a_hook_that_is_not_there_is_not_found(opened: Opened) -> None:
+    with pytest.raises(NotFound, match="hook 9"):
+        await opened.store.claim_ping(HookId(9), b"{}")
+
+
+async def test_a_ping_that_was_not_sent_is_cancelled(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    job = await opened.store.claim_ping(HookId(hook.id), b"{}")
+    await opened.store.release([job])
+    assert (await the_delivery(opened.store)).status == "cancelled"
+    assert (await the_hook(opened.store, hook)).stats.waiting == 0
+
+
+async def test_statistics_count_attempts_and_their_durations(opened: Opened) -> None:
+    store, clock = opened.store, opened.clock
+    clock.ms = now_ms()  # lists count back from the real time
+    hook = await make_hook(store)
+    _, jobs = await store.accept([offer()] * 100, always)
+    results = [
+        result_of(job, clock, 200 if place < 90 else 503, took_ms=40 if place < 95 else 1500)
+        for place, job in enumerate(jobs)
+    ]
+    await store.record(results)
+    stats = (await the_hook(store, hook)).stats
+    assert (stats.success_24h, stats.p95_ms, stats.last_status) == (0.9, 50, 503)
+    assert stats.hourly[-1] == (90, 10)
+    assert (stats.waiting, sum(map(sum, stats.hourly))) == (10, 100)
+
+
+async def test_an_error_without_an_answer_is_the_last_status(opened: Opened) -> None:
+    job = await claimed(opened)
+    await opened.store.record([result_of(job, opened.clock, None, ErrorClass.TLS)])
+    assert (await the_hook(opened.store, job.hook)).stats.last_status == "tls"
+    (made,) = (await record_of(opened, job)).attempts
+    assert (made.response, made.error) == (None, "tls")
+
+
+async def test_the_secrets_that_signed_can_be_had_again_after_a_rotation(opened: Opened) -> None:
+    job = await claimed(opened)
+    store = opened.store
+    (secret,) = store.hooks()[job.hook].secrets
+    await store.record([result_of(job, opened.clock, secret_ids=(secret.id,))])
+    await store.write(changes.rotate_secret, ADA, DEFAULT, job.hook, "x" * 20, 0)
+    record = await record_of(opened, job)
+    assert record.last_secret_ids == (secret.id,)
+    (again,) = await store.signing_secrets(job.hook, record.last_secret_ids)
+    assert (again.id, again.value) == (secret.id, secret.value)
+    assert record.last_started_at_ms == opened.clock.ms - 20
+
+
+async def test_a_delivery_shows_the_id_that_its_job_has(opened: Opened) -> None:
+    job = await claimed(opened)
+    delivery = await the_delivery(opened.store)
+    assert decode("dlv", delivery.id) == job.delivery
+    assert delivery.status == Status.SENDING

@@ -1,0 +1,192 @@
+"""The change feed: every change once, in order, whatever is written while it is read."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from hooktui.domain.errors import Refused
+from hooktui.domain.ids import AccountId, HookId, encode
+from hooktui.store import changes
+from hooktui.store.contract import FeedItem, Offer
+from tests.contract.given import (
+    ADA,
+    DEFAULT,
+    Opened,
+    always,
+    attempt,
+    emit,
+    make_hook,
+    offer,
+    result_of,
+)
+
+
+def line(item: FeedItem) -> tuple[object, ...]:
+    """An item in short."""
+    match item.kind:
+        case "delivery":
+            return ("delivery", item.object.id, item.object.status, item.object.attempts)
+        case "attempt":
+            return ("attempt", item.object.delivery, item.object.number, item.delivery.status)
+        case "hook":
+            return ("hook", item.object.id, item.object.version)
+        case _:
+            return (item.kind, item.object.id)
+
+
+async def test_a_delivery_is_followed_from_event_to_end(opened: Opened) -> None:
+    store = opened.store
+    hook = await make_hook(store)
+    (((accepted,), (job,))) = await store.accept([offer()], always)
+    await store.record([result_of(job, opened.clock, 500)])
+    opened.clock.turn(6)
+    await attempt(store, opened.clock, hook)
+    page = await store.feed(None, 100)
+    dlv = encode("dlv", job.delivery)
+    assert [line(item) for item in page.items] == [
+        ("hook", hook.id, 1),
+        ("event", encode("evt", accepted.id)),
+        ("delivery", dlv, "sending", 1),
+        ("attempt", dlv, 1, "pending"),
+        ("delivery", dlv, "pending", 1),
+        ("delivery", dlv, "sending", 2),
+        ("attempt", dlv, 2, "delivered"),
+        ("delivery", dlv, "delivered", 2),
+    ]
+    pending = page.items[4].object
+    assert (pending.next_attempt_at, pending.finished_at) == ("2027-01-15T08:00:05.000Z", None)
+    assert page.next == store.feed_end()
+    assert (await store.feed(page.next, 100)).items == ()
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+async def test_pages_of_any_size_hold_every_change_once(opened: Opened, limit: int) -> None:
+    store = opened.store
+    await make_hook(store)
+    await make_hook(store)
+    for count in (1, 2, 5):
+        await emit(store, count)
+    whole = [line(item) for item in (await store.feed(None, 1000)).items]
+    assert len(whole) == 2 + 3 * (1 + 2 + 5)
+    got, position = [], None
+    while items := (page := await store.feed(position, limit)).items:
+        assert len(items) <= limit
+        got += [line(item) for item in items]
+        position = page.next
+    assert got == whole
+
+
+@hypothesis_settings(
+    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(steps=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), min_size=1, max_size=12))
+async def test_interleaved_writes_are_seen_exactly_once(
+    opened: Opened, steps: list[tuple[int, int]]
+) -> None:
+    store = opened.store
+    if not store.hooks():
+        await make_hook(store)
+    position = store.feed_end()
+    expected, got = [], []
+    for written, limit in steps:
+        if written:
+            expected += [encode("evt", one.id) for one in await emit(store, written)]
+        page = await store.feed(position, limit)
+        assert len(page.items) <= limit
+        got += page.items
+        position = page.next
+    while items := (page := await store.feed(position, 3)).items:
+        got += items
+        position = page.next
+    assert [item.object.id for item in got if item.kind == "event"] == expected
+    assert sum(item.kind == "delivery" for item in got) == len(expected)
+
+
+async def test_one_account_sees_its_own_changes_only(opened: Opened) -> None:
+    store = opened.store
+    account = await store.write(changes.create_account, ADA, "another")
+    mine = await make_hook(store)
+    theirs = await make_hook(store, account=AccountId(account.id))
+    await store.accept([Offer(AccountId(account.id), "job.failed", b"{}")])
+    page = await store.feed(None, 1, DEFAULT)
+    assert [item.object.id for item in page.items] == [mine.id]
+    rest = await store.feed(page.next, 100, DEFAULT)
+    assert (rest.items, rest.next) == ((), store.feed_end())
+    other = await store.feed(None, 100, AccountId(account.id))
+    assert [item.kind for item in other.items] == ["hook", "event", "delivery"]
+    assert other.items[0].object.id == theirs.id
+
+
+async def test_the_tail_is_the_newest_oldest_first(opened: Opened) -> None:
+    store = opened.store
+    await make_hook(store)
+    ids = [encode("evt", (await emit(store))[0].id) for _ in range(120)]
+    tail = await store.feed_tail(4)
+    assert [item.kind for item in tail.items] == ["event", "delivery"] * 2
+    assert tail.next == store.feed_end()
+    kept = await store.feed_tail(100, DEFAULT, lambda item: item.kind == "event")
+    assert [item.object.id for item in kept.items] == ids[-100:]
+    assert (await store.feed_tail(5, AccountId(9))).items == ()
+
+
+async def test_a_waiting_reader_wakes_at_the_commit(opened: Opened) -> None:
+    store = opened.store
+    end = store.feed_end()
+    waiting = asyncio.create_task(store.wait_for_change(end, 30))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await emit(store)
+    async with asyncio.timeout(5):
+        await waiting
+        await store.wait_for_change(end, 30)  # already there
+
+
+async def test_a_wait_ends_with_its_time(opened: Opened) -> None:
+    async with asyncio.timeout(5):
+        await opened.store.wait_for_change(opened.store.feed_end(), 0.01)
+
+
+async def test_closing_wakes_whoever_waits(opened: Opened) -> None:
+    waiting = asyncio.create_task(opened.store.wait_for_change(opened.store.feed_end(), 30))
+    await asyncio.sleep(0)
+    await opened.again()
+    async with asyncio.timeout(5):
+        await waiting
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "1", "1.x", "-1.0", "1.0.0", "\u0661.\u0660", "1" * 50 + ".0"]
+)
+async def test_a_position_of_nobody_is_refused(opened: Opened, text: str) -> None:
+    with pytest.raises(Refused, match="position"):
+        await opened.store.feed(text, 10)
+
+
+async def test_a_position_of_another_history_is_a_reset(opened: Opened) -> None:
+    await emit(opened.store)
+    page = await opened.store.feed("99.0", 10)
+    assert (page.reset, page.items, page.next) == (True, (), opened.store.feed_end())
+
+
+async def test_the_feed_goes_on_after_a_restart(opened: Opened) -> None:
+    await emit(opened.store)
+    end = opened.store.feed_end()
+    store = await opened.again()
+    assert store.feed_end() == end
+    (accepted,) = await emit(store)
+    (item,) = (await store.feed(end, 10)).items
+    assert item.object.id == encode("evt", accepted.id)
+
+
+async def test_hooks_in_the_feed_are_as_they_are_now(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await emit(opened.store)
+    await attempt(opened.store, opened.clock, hook)
+    (item, *_) = (await opened.store.feed(None, 10)).items
+    assert item.object.stats.last_status == 200
+    assert HookId(item.object.id) in opened.store.hooks()

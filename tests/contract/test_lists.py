@@ -1,0 +1,329 @@
+"""Lists: keyset pages both ways, sorts, totals, filters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from hooktui.domain.clock import now_ms
+from hooktui.domain.deliveries import ErrorClass, Trigger
+from hooktui.domain.errors import Refused
+from hooktui.domain.filters import parse
+from hooktui.domain.ids import HookId, decode
+from hooktui.store import changes, queries
+from hooktui.store.contract import Store
+from hooktui.store.pages import PageRequest
+from tests.contract.given import (
+    ADA,
+    DEFAULT,
+    Opened,
+    always,
+    attempt,
+    deliveries,
+    emit,
+    make_hook,
+    offer,
+    result_of,
+)
+
+
+async def walk(store: Store, query, *args, limit: int, from_end: bool = False, **wanted):
+    """Return all ids by following next (or prev from the end), and how many pages that took."""
+    found, pages, cursor = [], 0, None
+    while True:
+        request = PageRequest(limit=limit, cursor=cursor, from_end=from_end and not pages, **wanted)
+        page = await store.read(query, DEFAULT, request, *args)
+        ids = [one.id for one in page.data]
+        found = ids + found if from_end else found + ids
+        cursor, pages = page.prev if from_end else page.next, pages + 1
+        if cursor is None:
+            return found, pages
+
+
+SORTS = ("id", "name", "created_at", "updated_at", "last_at", "waiting")
+
+
+@hypothesis_settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    names=st.lists(st.sampled_from(["a", "b", "B", "ä", "z"]), min_size=0, max_size=4),
+    limit=st.integers(1, 5),
+    sort=st.sampled_from(SORTS),
+    order=st.sampled_from(["asc", "desc"]),
+)
+async def test_pages_forward_and_backward_hold_every_hook_once_in_one_order(
+    opened: Opened, names: list[str], limit: int, sort: str, order: str
+) -> None:
+    store = opened.store
+    for name in names:
+        opened.clock.turn(1)
+        await make_hook(store, name=name)
+    wanted = {"sort": sort, "order": order}
+    whole, _ = await walk(store, queries.list_hooks, limit=500, **wanted)
+    assert sorted(whole) == sorted(store.hooks())
+    forward, pages = await walk(store, queries.list_hooks, limit=limit, **wanted)
+    assert forward == whole
+    assert pages == max(1, math.ceil(len(whole) / limit))
+    backward, _ = await walk(store, queries.list_hooks, limit=limit, from_end=True, **wanted)
+    assert backward == whole
+    reverse = {"sort": sort, "order": "desc" if order == "asc" else "asc"}
+    other, _ = await walk(store, queries.list_hooks, limit=limit, **reverse)
+    assert other == whole[::-1]
+
+
+async def test_a_page_leads_to_the_one_before_it(opened: Opened) -> None:
+    store = opened.store
+    ids = [(await make_hook(store)).id for _ in range(7)]
+
+    async def page_at(cursor: str | None):
+        request = PageRequest(limit=3, cursor=cursor, sort=None if cursor else "id")
+        return await store.read(queries.list_hooks, DEFAULT, request)
+
+    first = await page_at(None)
+    second = await page_at(first.next)
+    third = await page_at(second.next)
+    assert [one.id for one in third.data] == ids[6:]
+    assert (first.prev, third.next) == (None, None)
+    back = await page_at(third.prev)
+    assert back.data == second.data
+    front = await page_at(back.prev)
+    assert (front.data, front.prev) == (first.data, None)
+    assert (await page_at(front.next)).data == second.data
+
+
+async def test_pages_stay_right_while_rows_come_and_go(opened: Opened) -> None:
+    store = opened.store
+    ids = [(await make_hook(store)).id for _ in range(6)]
+    page = await store.read(queries.list_hooks, DEFAULT, PageRequest(limit=2))
+    assert [one.id for one in page.data] == ids[:-3:-1]
+    await make_hook(store)
+    for gone in (ids[4], ids[3]):
+        await store.write(changes.delete_hook, ADA, DEFAULT, HookId(gone))
+    after = await store.read(queries.list_hooks, DEFAULT, PageRequest(limit=2, cursor=page.next))
+    assert [one.id for one in after.data] == [ids[2], ids[1]]
+    for gone in ids[:3]:
+        await store.write(changes.delete_hook, ADA, DEFAULT, HookId(gone))
+    empty = await store.read(queries.list_hooks, DEFAULT, PageRequest(limit=2, cursor=after.next))
+    assert (empty.data, empty.next) == ([], None)
+    last = await store.read(queries.list_hooks, DEFAULT, PageRequest(limit=1, cursor=empty.prev))
+    assert [one.id for one in last.data] == [ids[5]]
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "%%%", "WzFd", "bnVsbA", "Ä", "W10"])
+async def test_a_bad_cursor_is_refused(opened: Opened, cursor: str) -> None:
+    with pytest.raises(Refused) as refused:
+        await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(cursor=cursor))
+    assert [error.pointer for error in refused.value.errors] == ["/cursor"]
+
+
+async def test_a_cursor_of_another_sort_is_refused(opened: Opened) -> None:
+    await make_hook(opened.store)
+    await make_hook(opened.store)
+    page = await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(limit=1, sort="name"))
+    request = PageRequest(limit=1, sort="waiting", cursor=page.next)
+    with pytest.raises(Refused, match="another sort"):
+        await opened.store.read(queries.list_hooks, DEFAULT, request)
+    request = PageRequest(limit=1, cursor=page.next)
+    with pytest.raises(Refused, match="cursor"):
+        await opened.store.read(queries.list_deliveries, DEFAULT, request)
+
+
+async def test_an_unknown_sort_is_refused_and_the_known_ones_named(opened: Opened) -> None:
+    with pytest.raises(Refused, match="id, name, created_at, updated_at, last_at, waiting"):
+        await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(sort="url"))
+
+
+async def test_words_find_hooks_by_name_url_and_events(opened: Opened) -> None:
+    store = opened.store
+    await make_hook(store, name="Billing", url="http://127.0.0.2/a_b")
+    await make_hook(store, name="other", events=("cluster.error",))
+
+    async def found(words: str) -> list[str]:
+        page = await store.read(queries.list_hooks, DEFAULT, PageRequest(sort="id"), words)
+        return [one.name for one in page.data]
+
+    assert await found("billing") == ["Billing"]
+    assert await found("a_b") == ["Billing"]
+    assert await found("a%b") == []
+    assert await found("cluster oth") == ["other"]
+    assert await found("  ") == ["Billing", "other"]
+
+
+async def test_totals_are_exact_to_ten_thousand(opened: Opened) -> None:
+    store = opened.store
+    await make_hook(store)
+    for _ in range(10):
+        await emit(store, 1000)
+    page = await store.read(queries.list_deliveries, DEFAULT, PageRequest(limit=2))
+    assert (page.total, page.total_is_estimate) == (10_000, False)
+    await emit(store, 500)
+    page = await store.read(queries.list_deliveries, DEFAULT, PageRequest(limit=2))
+    assert (page.total, page.total_is_estimate) == (10_500, True)
+    narrow = await store.read(queries.list_events, DEFAULT, PageRequest(limit=2), "job.started")
+    assert (narrow.total, narrow.total_is_estimate, narrow.data) == (0, False, [])
+
+
+@pytest.fixture
+async def varied(opened: Opened) -> dict[str, str]:
+    """Deliveries of every kind, by a name each."""
+    opened.clock.ms = now_ms() - 3600_000  # filters count back from the real time
+    store, clock = opened.store, opened.clock
+    hook = await make_hook(store, name="Main")
+    named = {}
+
+    async def one(name, status_code=None, error=None, body=b"{}", kind="job.failed", **details):
+        _, (job,) = await store.accept([offer(body, kind)], always)
+        named[name] = job.delivery
+        if status_code or error:
+            await store.record([result_of(job, clock, status_code, error, **details)])
+        clock.turn(1)
+
+    await one("delivered", 200, body=b'{"cluster_id": 52}', took_ms=3000)
+    await one("failed", 503, body=b'{"errors": ["no disk left"]}', schedule_s=())
+    await one("retrying", 404, kind="job.started")
+    await one("tls", None, ErrorClass.TLS_CERTIFICATE, error_detail="expired yesterday")
+    await one("sending")
+    ping = await store.claim_ping(HookId(hook.id), b'{"pong": 1}')
+    named["ping"] = ping.delivery
+    await store.record([result_of(ping, clock, 200, body=b"Thanks")])
+    off = await make_hook(store, events=("cluster",), name="Off")
+    await emit(store, event_type="cluster.error")
+    (held,) = await deliveries(store, hook=off.id)
+    await store.write(
+        changes.change_hook, ADA, DEFAULT, HookId(off.id), lambda s: replace(s, active=False), None
+    )
+    named["held"] = decode("dlv", held.id)
+    return {identity: name for name, identity in named.items()}
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("", "delivered failed retrying tls sending ping held"),
+        ("status:delivered", "delivered ping"),
+        ("status:failed", "failed"),
+        ("status:pending", "retrying tls held"),
+        ("status:held", "held"),
+        ("status:sending,failed", "failed sending"),
+        ("-status:delivered", "failed retrying tls sending held"),
+        ("hook:2", "held"),
+        ("event:job.failed", "delivered failed tls sending"),
+        ("event:job", "delivered failed retrying tls sending"),
+        ("event:job.*", "delivered failed retrying tls sending"),
+        ("event:*.error,ping", "ping held"),
+        ("code:5xx", "failed"),
+        ("code:>=404", "failed retrying"),
+        ("-code:2xx", "failed retrying tls sending held"),
+        ("took:>2s", "delivered"),
+        ("took:<=2s", "failed retrying tls ping"),
+        ("error:tls", "tls"),
+        ("error:status", "failed retrying"),
+        ("trigger:ping", "ping"),
+        ("since:30m", ""),
+        ("since:2h", "delivered failed retrying tls sending ping held"),
+        ("data.cluster_id:52", "delivered"),
+        ("data.errors:*disk*", "failed"),
+        ("-data.cluster_id:52 event:job.failed", "failed tls sending"),
+        ("yesterday", "tls"),
+        ("thanks", "ping"),
+        ("main", "delivered failed retrying tls sending ping"),
+        ('"disk left" status:failed', "failed"),
+        ("nowhere", ""),
+    ],
+)
+async def test_filters_find(opened: Opened, varied, q: str, expected: str) -> None:
+    found = await deliveries(opened.store, q=parse(q))
+    assert " ".join(varied[decode("dlv", one.id)] for one in found) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"status": "held"}, "held"),
+        ({"status": "interrupted"}, ""),
+        ({"hook": 2}, "held"),
+        ({"event_type": "cluster"}, "held"),
+        ({"event_type": "job.started"}, "retrying"),
+        ({"trigger": Trigger.PING}, "ping"),
+        ({"q": "code:404", "status": "pending"}, "retrying"),
+    ],
+)
+async def test_conditions_find(opened: Opened, varied, wanted, expected: str) -> None:
+    found = await deliveries(opened.store, **wanted)
+    assert " ".join(varied[decode("dlv", one.id)] for one in found) == expected
+
+
+async def test_times_bound_a_list(opened: Opened) -> None:
+    store, clock = opened.store, opened.clock
+    await make_hook(store)
+    for _ in range(3):
+        await emit(store)
+        clock.turn(1)
+    found = await deliveries(store, since_ms=clock.ms - 2000, until_ms=clock.ms - 2000)
+    assert [one.created_at for one in found] == ["2027-01-15T08:00:01.000Z"]
+
+
+async def test_one_event_has_its_deliveries(opened: Opened) -> None:
+    store = opened.store
+    await make_hook(store)
+    await make_hook(store)
+    await emit(store)
+    (accepted,) = await emit(store)
+    assert len(await deliveries(store, event=accepted.id)) == 2
+
+
+async def test_searching_words_pages_over_many_rows_that_do_not_fit(opened: Opened) -> None:
+    store = opened.store
+    await make_hook(store)
+    (early,) = await emit(store, body=b'{"a": "needle"}')
+    for _ in range(12):
+        await emit(store, 1000)
+    (late,) = await emit(store, body=b'{"a": "needle"}')
+    query = queries.DeliveryQuery(q="needle")
+    events = []
+    cursor, pages = None, 0
+    while True:
+        request = PageRequest(limit=10, cursor=cursor)
+        page = await store.read(queries.list_deliveries, DEFAULT, request, query)
+        events += [decode("evt", one.event) for one in page.data]
+        assert page.total_is_estimate
+        cursor, pages = page.next, pages + 1
+        if cursor is None:
+            break
+    assert events == [late.id, early.id]
+    assert pages > 1
+
+
+async def test_events_are_listed_by_type_and_filter(opened: Opened) -> None:
+    store = opened.store
+    await emit(store, body=b'{"a": 1}')
+    await emit(store, event_type="cluster.error", body=b'{"a": 2}')
+
+    async def found(*wanted) -> list[str]:
+        return [
+            one.type
+            for one in (await store.read(queries.list_events, DEFAULT, PageRequest(), *wanted)).data
+        ]
+
+    assert await found() == ["cluster.error", "job.failed"]
+    assert await found("job") == ["job.failed"]
+    assert await found(None, "data.a:2") == ["cluster.error"]
+    assert await found(None, "event:job.* since:3000d") == ["job.failed"]
+
+
+async def test_the_list_of_hooks_shows_how_they_do(opened: Opened) -> None:
+    store = opened.store
+    opened.clock.ms = now_ms()
+    good, bad = await make_hook(store), await make_hook(store)
+    await emit(store, 4)
+    await attempt(store, opened.clock, good)
+    await attempt(store, opened.clock, bad, 500)
+    page = await store.read(queries.list_hooks, DEFAULT, PageRequest(sort="waiting", order="desc"))
+    shown = [(one.id, one.stats.success_24h, one.stats.waiting) for one in page.data]
+    assert shown == [(bad.id, 0.0, 4), (good.id, 1.0, 0)]
