@@ -45,33 +45,33 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        status: int | None = None
+        answered = False
 
-        async def noting(message: Message) -> None:
-            nonlocal status
+        async def answering(message: Message) -> None:
+            nonlocal answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                answered = True
+                if message["status"] == NotAllowed.status:
+                    await self._audit(scope)
             await send(message)
 
         try:
             rule = self._rule(scope)
             caller = await self._caller(scope, rule)
             if caller is not None:
-                scope["caller"] = caller
+                scope["caller"], scope["rule"] = caller, rule
                 self._check(caller, rule)
             if rule.method in _WITH_BODY and rule.need is not Need.PRODUCE:
                 receive = await checked_json(scope, receive)
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, answering)
         except HooktuiError as error:
-            await problem(error)(scope, receive, noting)
+            await problem(error)(scope, receive, answering)
         except ClientDisconnect:
             _log.debug("%s went away", _where(scope))
         except Exception:
             _log.exception("error while answering %s", _where(scope))
-            if status is None:
-                await unexpected()(scope, receive, noting)
-        if status == NotAllowed.status and "caller" in scope and rule.need not in _READS:
-            await self._audit(scope["caller"], scope)
+            if not answered:
+                await unexpected()(scope, receive, send)
 
     def _rule(self, scope: Scope) -> Rule:
         for name, value in scope["headers"]:
@@ -114,9 +114,16 @@ class Gate:
                 f"this token is bound to account {caller.bound_to}, and this call is about all"
             )
 
-    async def _audit(self, caller: Caller, scope: Scope) -> None:
+    async def _audit(self, scope: Scope) -> None:
+        """Note a refusal before it is told, when somebody known tried more than to look."""
+        if "caller" not in scope or scope["rule"].need in _READS:
+            return
+        caller: Caller = scope["caller"]
         action, target = f"{scope['method']} refused", visible(scope["path"], limit=200)
-        await self._service.store.write(changes.audit_refusal, caller.actor, action, target)
+        try:
+            await self._service.store.write(changes.audit_refusal, caller.actor, action, target)
+        except HooktuiError as error:  # such as a full disk; the refusal stands all the same
+            _log.warning("cannot audit that %s was refused: %s", _where(scope), error)
 
 
 def _peer(scope: Scope) -> Peer | None:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import logging
 import os
 import re
 import time
@@ -16,13 +17,15 @@ from hooktui.api.access import Caller
 from hooktui.api.peers import Names, Peer, names_of
 from hooktui.api.service import RoleMap, Service
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import Malformed, NotAllowed, Unauthenticated
+from hooktui.domain.errors import HooktuiError, Malformed, NotAllowed, Unauthenticated
 from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import ALLOWED, Role, lower
 from hooktui.store import changes, queries
 
 if TYPE_CHECKING:
     from hooktui.store.queries import TokenRecord
+
+_log = logging.getLogger(__name__)
 
 _TOKEN = re.compile(r"hkt_([1-9][0-9]{0,17})_[0-9A-Za-z_-]{16,128}")
 _NAMES_KEPT_S = 30.0
@@ -90,16 +93,20 @@ class Identity:
         return names
 
     async def _record(self, token: str) -> TokenRecord:
+        if not _TOKEN.fullmatch(token):
+            raise _unknown_token()
         digest = hashlib.sha256(token.encode("ascii")).hexdigest()
         if self._tokens_version != self._service.tokens_version:
             self._tokens.clear()
             self._tokens_version = self._service.tokens_version
         known = self._tokens.get(digest)
         if known is None or known.until < time.monotonic():
-            record = await self._look_up(token)
+            version = self._tokens_version
+            known = _KnownToken(await self._look_up(token), time.monotonic() + _TOKENS_KEPT_S)
             if len(self._tokens) >= _MOST_KEPT:
                 self._tokens.clear()
-            known = self._tokens[digest] = _KnownToken(record, time.monotonic() + _TOKENS_KEPT_S)
+            if version == self._service.tokens_version:  # else it may be the one just revoked
+                self._tokens[digest] = known
         record = known.record
         if record.expires_at_ms is not None and record.expires_at_ms <= now_ms():
             raise Unauthenticated("this token has expired; ask an admin for a new one")
@@ -107,15 +114,11 @@ class Identity:
         return record
 
     async def _look_up(self, token: str) -> TokenRecord:
-        found = _TOKEN.fullmatch(token)
-        record = None
-        if found:
-            digest = hashlib.sha256(token.encode("ascii")).digest()
-            record = await self._service.store.read(queries.token_by_hash, int(found[1]), digest)
+        digest = hashlib.sha256(token.encode("ascii")).digest()
+        number = int(token.split("_")[1])
+        record = await self._service.store.read(queries.token_by_hash, number, digest)
         if record is None:
-            raise Unauthenticated(
-                "this token is not known here, or was revoked; ask an admin for a new one"
-            )
+            raise _unknown_token()
         return record
 
     async def _touch(self, record: TokenRecord) -> None:
@@ -123,7 +126,16 @@ class Identity:
         if now - self._touched.get(record.id, -_TOUCH_EVERY_S) < _TOUCH_EVERY_S:
             return
         self._touched[record.id] = now
-        await self._service.store.write(changes.touch_token, record.id)
+        try:
+            await self._service.store.write(changes.touch_token, record.id)
+        except HooktuiError as error:  # a full disk must not keep anybody from looking
+            _log.warning("cannot note the use of token %d: %s", record.id, error)
+
+
+def _unknown_token() -> Unauthenticated:
+    return Unauthenticated(
+        "this token is not known here, or was revoked; ask an admin for a new one"
+    )
 
 
 def role_of(peer: Peer, names: Names, roles: RoleMap) -> Role | None:

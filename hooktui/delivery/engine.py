@@ -20,6 +20,7 @@ from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import Load, Outcome
+from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store.contract import Accepted, Job, Offer, Result, Signals, Store
 
@@ -121,9 +122,24 @@ class Engine:
 
         Raises:
             NotFound: there is no such hook.
+            Unavailable: the server stopped before the receiver had answered.
         """
         job = await self._store.claim_ping(hook, body)
-        live = self._store.hooks().get(hook)
+        # A task of its own among the attempts, so that a stop waits for it as for the others, and
+        # it is recorded although whoever asked for it has gone.
+        attempt = asyncio.create_task(self._send_ping(job), name=f"ping {job.delivery}")
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._attempts.discard)
+        try:
+            await asyncio.shield(attempt)
+        except asyncio.CancelledError:
+            if attempt.cancelled():
+                raise Unavailable("the server is stopping; it cut the ping off") from None
+            raise
+        return job.delivery
+
+    async def _send_ping(self, job: Job) -> None:
+        live = self._store.hooks().get(job.hook)
         started_at_ms = self._clock()
         if live is None:
             result = self._sender.deleted(job)
@@ -134,7 +150,6 @@ class Engine:
                 self._recorder.add(self._sender.interrupted(job, started_at_ms, "cut off"))
                 raise
         await self._recorder.add_and_wait(result)
-        return job.delivery
 
     def load(self) -> Load:
         """Return what is going on now, averaged over the last minute."""

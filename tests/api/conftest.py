@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 
 import httpx
 import pytest
 
 from tests.running import HookReceiver, RunningServer, hook_receiver, running_server
+
+_NUMBERS = count(1)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def api(server: RunningServer) -> Iterator[httpx.Client]:
 @pytest.fixture
 def account(api: httpx.Client) -> int:
     """An account with nothing in it."""
-    answer = api.post("/v1/accounts", json={"name": "fresh"})
+    answer = api.post("/v1/accounts", json={"name": f"account {next(_NUMBERS)}"})
     assert answer.status_code == 201, answer.text
     return answer.json()["id"]
 
@@ -48,3 +51,9 @@ def tcp(server: RunningServer, api: httpx.Client) -> Iterator[httpx.Client]:
         timeout=40,
     ) as client:
         yield client
+
+
+def pytest_make_parametrize_id(val: object) -> str:
+    """Name cases shortly: some of them are bodies of 256 KiB."""
+    text = val if isinstance(val, str) else repr(val)
+    return text if len(text) <= 60 else text[:57] + "..."

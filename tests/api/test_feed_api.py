@@ -1,0 +1,181 @@
+"""The change feed by the API: it wakes, it filters, it ends."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from hooktui import sockets
+from tests.running import running_server
+
+
+def _feed(api, account, **params):
+    answer = api.get("/v1/feed", params={"account": account} | params)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+@pytest.fixture
+def hook(api, account, receiver):
+    fields = {"url": receiver.url, "events": ["job"], "retry_schedule_s": []}
+    return api.post("/v1/hooks", params={"account": account}, json=fields).json()
+
+
+def _emit(api, account, event_type="job.failed"):
+    params = {"account": account}
+    return api.post(f"/v1/events/{event_type}", params=params, content=b'{"n":1}').json()["id"]
+
+
+def _until(api, account, kind, **params):
+    """Follow the feed from its beginning until a line of a kind comes; return all lines."""
+    lines, after = [], None
+    deadline = time.monotonic() + 10
+    while not any(line["kind"] == kind for line in lines):
+        assert time.monotonic() < deadline
+        more = {"after": after} if after else {}
+        page = _feed(api, account, wait=5, **more, **params)
+        lines += page["data"]
+        after = page["next"]
+    return lines, after
+
+
+def test_a_delivery_runs_through_the_feed_in_order(api, account, hook):
+    event = _emit(api, account)
+    lines, _ = _until(api, account, "attempt")
+    kinds = [line["kind"] for line in lines]
+    assert kinds[0] == "hook"
+    assert kinds.index("event") < kinds.index("attempt")
+    attempt = next(line for line in lines if line["kind"] == "attempt")
+    assert {name: attempt[name] for name in ("hook", "account", "event", "event_type")} == {
+        "hook": hook["id"],
+        "account": account,
+        "event": event,
+        "event_type": "job.failed",
+    }
+    assert (attempt["trigger"], attempt["status"]) == ("event", "delivered")
+    assert (attempt["outcome"], attempt["status_code"]) == ("delivered", 200)
+    assert attempt["at"].endswith("Z")
+
+
+def test_only_the_account_that_was_asked_for_is_seen(api, account, hook):
+    _emit(api, account)
+    lines, _ = _until(api, account, "attempt")
+    assert {line["account"] for line in lines} == {account}
+
+
+def test_a_long_poll_wakes_when_something_changes(api, account, hook, server):
+    end = _feed(api, account, from_end=True)["next"]
+    with ThreadPoolExecutor(1) as pool, server.client() as other:
+        begun = time.monotonic()
+        waiting = pool.submit(_feed, other, account, after=end, wait=30)
+        _emit(api, account)
+        lines = waiting.result(10)["data"]
+    assert time.monotonic() - begun < 10
+    assert "event" in [line["kind"] for line in lines]
+
+
+def test_a_long_poll_without_news_ends_when_its_time_is_up(api, account):
+    end = _feed(api, account, from_end=True)["next"]
+    begun = time.monotonic()
+    page = _feed(api, account, after=end, wait=0.3)
+    assert 0.25 < time.monotonic() - begun < 5
+    assert page["data"] == []
+    assert _feed(api, account, after=page["next"])["data"] == []
+
+
+def test_without_wait_the_answer_is_there_at_once(api, account):
+    end = _feed(api, account, from_end=True)["next"]
+    assert _feed(api, account, after=end) == {"data": [], "next": end}
+
+
+def test_a_filter_lets_through_what_fits_and_moves_on(api, account, hook, receiver):
+    _emit(api, account)
+    _, after = _until(api, account, "attempt")
+    lines = _feed(api, account, q="status:delivered event:job.failed")["data"]
+    assert {line["kind"] for line in lines} <= {"attempt", "delivery"}
+    assert lines
+    nothing = _feed(api, account, q="status:failed")
+    assert nothing["data"] == []
+    assert _feed(api, account, after=nothing["next"])["data"] == []
+    assert after
+
+
+def test_a_filtered_long_poll_sleeps_over_what_does_not_fit(api, account, hook, receiver, server):
+    end = _feed(api, account, from_end=True)["next"]
+    with ThreadPoolExecutor(1) as pool, server.client() as other:
+        waiting = pool.submit(_feed, other, account, after=end, wait=30, q="status:failed")
+        _emit(api, account)
+        _until(api, account, "attempt")
+        assert not waiting.done()
+        receiver.status = 500
+        _emit(api, account)
+        lines = waiting.result(10)["data"]
+    assert {line["status"] for line in lines} == {"failed"}
+
+
+def test_the_newest_lines_come_from_the_end_oldest_first(api, account, hook):
+    for kind in ("cluster.error", "cluster.idled", "cluster.available"):
+        _emit(api, account, kind)
+    page = _feed(api, account, from_end=True, limit=2)
+    assert [line["type"] for line in page["data"]] == ["cluster.idled", "cluster.available"]
+    assert _feed(api, account, after=page["next"])["data"] == []
+    filtered = _feed(api, account, from_end=True, limit=1, q="event:cluster.error")
+    assert [line["type"] for line in filtered["data"]] == ["cluster.error"]
+
+
+def test_pages_go_on_where_the_last_one_ended(api, account):
+    for _ in range(5):
+        _emit(api, account, "cluster.error")
+    seen, after = [], None
+    for _ in range(5):
+        page = _feed(api, account, limit=1, **({"after": after} if after else {}))
+        seen += [line["id"] for line in page["data"]]
+        after = page["next"]
+    assert len(set(seen)) == 5
+
+
+@pytest.mark.parametrize(
+    ("params", "pointer"),
+    [
+        ({"after": "rubbish"}, "/after"),
+        ({"limit": 0}, "/limit"),
+        ({"limit": 501}, "/limit"),
+        ({"wait": "x"}, "/wait"),
+        ({"wait": "-1"}, "/wait"),
+        ({"wait": "nan"}, "/wait"),
+        ({"q": "x:y"}, "/q"),
+    ],
+)
+def test_a_bad_parameter_is_refused(api, params, pointer):
+    answer = api.get("/v1/feed", params=params)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == pointer
+
+
+def test_a_stop_ends_long_polls_at_once(tmp_path):
+    with running_server(tmp_path) as server, server.client() as api:
+        end = _feed(api, 1, from_end=True)["next"]
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(_feed, api, 1, after=end, wait=30)
+            # It waits once the server has taken the request in: asked by a second client.
+            with server.client() as other:
+                other.get("/healthz")
+            begun = time.monotonic()
+            server.stop()
+            assert waiting.result(10)["data"] == []
+            assert time.monotonic() - begun < 5
+
+
+def test_a_client_that_leaves_ends_its_long_poll(tmp_path):
+    with running_server(tmp_path) as server:
+        before = threading.active_count()
+        client = sockets.connect(server.places.socket, 5)
+        client.sendall(b"GET /v1/feed?wait=30&from_end=false HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.close()
+        begun = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begun < 5
+        assert threading.active_count() <= before
