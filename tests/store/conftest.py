@@ -1,0 +1,34 @@
+"""A SQLite store in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hooktui.store.sqlite import SqliteStore
+
+_ROOT = Path(__file__).parents[2]
+
+
+async def open_in(home: Path) -> SqliteStore:
+    return await SqliteStore.open(home / "hooktui.db", key_file=home / "hooktui.key")
+
+
+async def run_python(script: str, home: Path) -> tuple[int | None, str]:
+    """Run a script with a home as its argument; return its exit code and what it complained of."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", script, str(home), stderr=asyncio.subprocess.PIPE, cwd=_ROOT
+    )
+    _, errors = await asyncio.wait_for(process.communicate(), 60)
+    return process.returncode, errors.decode()
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    one = await open_in(tmp_path)
+    yield one
+    await one.close()

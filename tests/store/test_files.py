@@ -1,0 +1,182 @@
+"""The files of a home: modes, lock, key file, what is refused at the door."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from hooktui.domain.errors import Conflict, HooktuiError, Refused
+from hooktui.store import changes, sqlite_files
+from hooktui.store.keys import Key, KeyProblem, Vault, load_keys
+from hooktui.store.migrate import SchemaTooNew
+from hooktui.store.sqlite import SqliteStore
+from tests.contract.given import ADA, DEFAULT, emit, settings
+from tests.store.conftest import open_in, run_python
+
+
+def modes_in(home: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()}
+
+
+def content_of(home: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in home.iterdir())
+
+
+async def test_every_file_is_for_the_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        store = await open_in(tmp_path)
+        await emit(store)
+        names = {"hooktui.db", "hooktui.db-wal", "hooktui.db-shm", "hooktui.key", "hooktui.lock"}
+        assert modes_in(tmp_path) == dict.fromkeys(names, 0o600)
+        await store.close()
+    finally:
+        os.umask(before)
+
+
+async def test_a_second_opener_is_told_who_has_it(store: SqliteStore, tmp_path: Path) -> None:
+    with pytest.raises(Conflict, match=rf"pid {os.getpid()}\b"):
+        await open_in(tmp_path)
+    await emit(store)  # the first one goes on
+
+
+async def test_another_process_is_told_too(store: SqliteStore, tmp_path: Path) -> None:
+    code, errors = await run_python(
+        "import asyncio, pathlib, sys\n"
+        "from tests.store.conftest import open_in\n"
+        "asyncio.run(open_in(pathlib.Path(sys.argv[1])))",
+        tmp_path,
+    )
+    assert code == 1
+    assert f"Conflict: another server (pid {os.getpid()})" in errors
+
+
+async def test_the_lock_is_free_after_a_close_and_after_a_failed_start(tmp_path: Path) -> None:
+    await (await open_in(tmp_path)).close()
+    (tmp_path / "hooktui.key").rename(tmp_path / "away")
+    with pytest.raises(KeyProblem):
+        await open_in(tmp_path)
+    (tmp_path / "away").rename(tmp_path / "hooktui.key")
+    await (await open_in(tmp_path)).close()
+
+
+async def test_a_missing_key_stops_the_start_and_no_new_one_is_made(tmp_path: Path) -> None:
+    await (await open_in(tmp_path)).close()
+    (tmp_path / "hooktui.key").unlink()
+    with pytest.raises(KeyProblem, match="is missing"):
+        await open_in(tmp_path)
+    assert not (tmp_path / "hooktui.key").exists()
+
+
+async def test_another_key_does_not_open_the_secrets(tmp_path: Path) -> None:
+    store = await open_in(tmp_path)
+    await store.write(changes.create_hook, ADA, DEFAULT, settings(), "s" * 20)
+    await store.close()
+    key_file = tmp_path / "hooktui.key"
+    key_file.unlink()
+    load_keys(key_file, database_is_new=True)
+    with pytest.raises(KeyProblem, match="not in the key file"):
+        await open_in(tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "hooktui.key"
+    load_keys(path, database_is_new=True)
+    path.chmod(mode)
+    with pytest.raises(KeyProblem, match=f"mode {mode:o}"):
+        load_keys(path, database_is_new=False)
+
+
+@pytest.mark.parametrize("content", ["", "# only a comment\n", "abcd", "0a0b0c0d AAAA", "x y z"])
+def test_a_file_that_holds_no_key_is_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "hooktui.key"
+    path.touch(0o600)
+    path.write_text(content)
+    with pytest.raises(KeyProblem):
+        load_keys(path, database_is_new=True)
+
+
+def test_a_key_file_is_made_once_and_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "hooktui.key"
+    (made,) = load_keys(path, database_is_new=True)
+    assert load_keys(path, database_is_new=True) == [made]
+    assert [one.name for one in tmp_path.iterdir()] == ["hooktui.key"]
+    assert repr(made.value) not in repr(made)
+
+
+def test_the_first_key_seals_and_all_of_them_open() -> None:
+    old, new = Key(b"old.", bytes(32)), Key(b"new.", bytes([1]) * 32)
+    sealed = Vault([old]).seal("text", "secret", "sealed", 1)
+    both = Vault([new, old])
+    assert both.open(sealed, "secret", "sealed", 1) == "text"
+    assert both.seal("text", "secret", "sealed", 1).startswith(b"new.")
+
+
+def test_a_sealed_value_opens_in_its_own_place_only() -> None:
+    vault = Vault([Key(b"key.", bytes(32))])
+    sealed = vault.seal("text", "secret", "sealed", 1)
+    assert b"text" not in sealed
+    assert vault.seal("text", "secret", "sealed", 1) != sealed
+    for place in (("secret", "sealed", 2), ("hook", "sealed", 1), ("secret", "other", 1)):
+        with pytest.raises(KeyProblem, match="changed or moved"):
+            vault.open(sealed, *place)
+    with pytest.raises(KeyProblem):
+        vault.open(sealed[:-1] + bytes([sealed[-1] ^ 1]), "secret", "sealed", 1)
+
+
+async def test_no_secret_is_in_any_file_of_the_home(tmp_path: Path) -> None:
+    store = await open_in(tmp_path)
+    hidden = settings(headers={"X-Token": "clear-header"}, sensitive_headers=("X-Token",))
+    await store.write(changes.create_hook, ADA, DEFAULT, hidden, "clear-secret-1234")
+    everything = content_of(tmp_path)
+    await store.close()
+    everything += content_of(tmp_path)
+    assert b"127.0.0.2" in everything
+    assert b"clear-" not in everything
+
+
+async def test_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    await (await open_in(tmp_path)).close()
+    raw = sqlite3.connect(tmp_path / "hooktui.db")
+    raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.commit()
+    raw.close()
+    with pytest.raises(SchemaTooNew, match=r"9999.*upgrade hooktui"):
+        await open_in(tmp_path)
+
+
+async def test_a_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> None:
+    load_keys(tmp_path / "hooktui.key", database_is_new=True)
+    (tmp_path / "hooktui.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(HooktuiError, match="cannot open the database"):
+        await open_in(tmp_path)
+
+
+def test_the_file_system_of_a_folder_is_that_of_its_longest_mount() -> None:
+    mounts = (
+        "/dev/a / ext4 rw 0 0\nsrv:/x /home/ada nfs4 rw 0 0\n"
+        "me@h:/ /mnt/my\\040disk fuse.sshfs rw 0 0\n"
+    )
+    assert sqlite_files.file_system_of(Path("/home/ada/x"), mounts) == "nfs4"
+    assert sqlite_files.file_system_of(Path("/home/adam"), mounts) == "ext4"
+    assert sqlite_files.file_system_of(Path("/mnt/my disk/x"), mounts) == "fuse.sshfs"
+
+
+def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(sqlite_files, "file_system_of", lambda *_: "cifs")
+    with pytest.raises(Refused, match="network file system"):
+        sqlite_files.refuse_network_file_system(tmp_path)
+
+
+async def test_a_home_with_odd_letters_works(tmp_path: Path) -> None:
+    home = tmp_path / "a ?#% ü"
+    home.mkdir()
+    store = await open_in(home)
+    await emit(store)
+    assert (await store.feed(None, 10)).items
+    await store.close()

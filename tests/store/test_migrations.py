@@ -1,0 +1,90 @@
+"""The schema: its history leads to what the tables say, and its indexes are what claims need."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlmodel import SQLModel
+
+from hooktui.store import migrations, queue_sql
+from tests.store.conftest import open_in, run_python
+
+
+def test_the_head_in_the_code_is_the_head_of_the_scripts() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [migrations.HEAD]
+    oldest_first = [step.revision for step in scripts.walk_revisions()][::-1]
+    assert oldest_first == list(migrations.REVISIONS)
+
+
+async def test_a_migrated_database_is_what_the_tables_say(tmp_path: Path) -> None:
+    await (await open_in(tmp_path)).close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'hooktui.db'}")
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection)
+        assert compare_metadata(context, SQLModel.metadata) == []
+    engine.dispose()
+
+
+async def test_partial_indexes_are_the_same_in_history_and_tables(tmp_path: Path) -> None:
+    await (await open_in(tmp_path)).close()
+    fresh = create_engine("sqlite://")
+    SQLModel.metadata.create_all(fresh)
+
+    def indexes(raw: sqlite3.Connection) -> dict[str, str]:
+        rows = raw.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql <> ''")
+        return {name: " ".join(sql.split()) for name, sql in rows}
+
+    migrated = sqlite3.connect(tmp_path / "hooktui.db")
+    with fresh.connect() as connection:
+        assert indexes(migrated) == indexes(connection.connection.dbapi_connection)
+    migrated.close()
+    fresh.dispose()
+
+
+async def test_hot_statements_walk_their_indexes_and_scan_nothing(tmp_path: Path) -> None:
+    await (await open_in(tmp_path)).close()
+    raw = sqlite3.connect(tmp_path / "hooktui.db")
+
+    def plan(statement: str) -> str:
+        rows = raw.execute(f"EXPLAIN QUERY PLAN {statement}", [1] * statement.count("?"))
+        return "\n".join(row[3] for row in rows)
+
+    for statement, index in (
+        (queue_sql.FIND_DUE, "delivery_due"),
+        (queue_sql.NEXT_DUE, "delivery_due"),
+        (queue_sql.FIND_FIRST_IN_LINE, "delivery_open"),
+        (queue_sql.FIRST_IN_LINE_DUE, "delivery_open"),
+        (queue_sql.FIND_LEASED, "delivery_leased"),
+        (queue_sql.FORGET_KEYS, "idempotency_key_by_age"),
+    ):
+        steps = plan(statement)
+        assert index in steps
+        assert "SCAN" not in steps
+    assert "TEMP B-TREE" not in plan(queue_sql.FIND_FIRST_IN_LINE)
+    assert "PRIMARY KEY" in plan(queue_sql.FINISH)
+    raw.close()
+
+
+async def test_a_start_at_the_head_imports_no_alembic(tmp_path: Path) -> None:
+    await (await open_in(tmp_path)).close()
+    code, _ = await run_python(
+        "import asyncio, pathlib, sys\n"
+        "from hooktui.store.sqlite import SqliteStore\n"
+        "home = pathlib.Path(sys.argv[1])\n"
+        "async def main():\n"
+        "    store = await SqliteStore.open(home / 'hooktui.db', key_file=home / 'hooktui.key')\n"
+        "    await store.close()\n"
+        "asyncio.run(main())\n"
+        "sys.exit('alembic' in sys.modules)",
+        tmp_path,
+    )
+    assert code == 0

@@ -1,0 +1,264 @@
+"""The writer: batches, refusals that stay alone, locks of others, threads, tidying."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hooktui.domain.errors import DiskFull, Refused, Unavailable
+from hooktui.domain.hooks import HookSettings
+from hooktui.domain.ids import HookId
+from hooktui.store import changes, connections, queries, sqlite, writer
+from hooktui.store.contract import Offer
+from hooktui.store.pages import PageRequest
+from hooktui.store.sqlite import SqliteStore
+from tests.contract.given import (
+    ADA,
+    DEFAULT,
+    Clock,
+    Heard,
+    always,
+    deliveries,
+    emit,
+    make_hook,
+    offer,
+    result_of,
+)
+from tests.store.conftest import open_in
+
+
+@pytest.fixture(params=["in the loop", "in a thread"])
+async def either(request, tmp_path: Path, monkeypatch) -> AsyncIterator[SqliteStore]:
+    """A store whose writer runs in the event loop, and one whose runs in a thread."""
+    monkeypatch.setattr(sqlite, "SLOW_FSYNC_MS", -1 if request.param == "in a thread" else 1e9)
+    one = await open_in(tmp_path)
+    yield one
+    await one.close()
+
+
+def names_in(home: Path) -> list[str]:
+    return sorted(path.name for path in home.iterdir())
+
+
+async def rows_of(store: SqliteStore, table: str) -> int:
+    return await store.read(
+        lambda conn: conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
+    )
+
+
+async def test_whoever_waits_shares_a_commit(either: SqliteStore) -> None:
+    await make_hook(either)
+    before = await rows_of(either, "feed")
+    answers = await asyncio.gather(*(either.accept([offer()], always) for _ in range(100)))
+    assert len({accepted[0].id for accepted, _ in answers}) == 100
+    assert await rows_of(either, "feed") - before <= 2
+    jobs = [job for _, handed_over in answers for job in handed_over]
+    results = [result_of(job, Clock()) for job in jobs]
+    held = await asyncio.gather(*(either.record([result]) for result in results))
+    assert held == [[True]] * 100
+
+
+async def test_a_refused_offer_spoils_no_other_of_its_batch(either: SqliteStore) -> None:
+    await emit(either, key="k")
+    first, refused, last = await asyncio.gather(
+        either.accept([offer(b"1")]),
+        either.accept([offer(b"2", key="k")]),
+        either.accept([offer(b"3")]),
+        return_exceptions=True,
+    )
+    assert isinstance(refused, Refused)
+    assert not isinstance(first, BaseException)
+    assert not isinstance(last, BaseException)
+    assert await rows_of(either, "event") == 3
+
+
+async def test_one_key_in_two_calls_at_once_is_one_event(either: SqliteStore) -> None:
+    await make_hook(either)
+    answers = await asyncio.gather(*(either.accept([offer(key="k")]) for _ in range(5)))
+    assert len({accepted[0].id for accepted, _ in answers}) == 1
+    assert sorted(accepted[0].duplicate for accepted, _ in answers) == [False] + [True] * 4
+
+
+async def test_a_failed_commit_fails_all_of_the_batch_and_changes_nothing(
+    either: SqliteStore,
+) -> None:
+    hook = await make_hook(either)
+    end, heard = either.feed_end(), Heard(either)
+
+    def break_the_commit(tx):
+        tx.conn.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        tx.conn.exec_driver_sql("UPDATE secret SET hook_id = 77")
+
+    answers = await asyncio.gather(
+        either.accept([offer()], always),
+        make_hook(either),
+        either.write(break_the_commit),
+        return_exceptions=True,
+    )
+    assert [type(answer) for answer in answers] == [Unavailable] * 3
+    assert heard.signals == []
+    assert either.feed_end() == end
+    assert list(either.hooks()) == [hook.id]
+    assert await rows_of(either, "event") == 0
+    (accepted,) = await emit(either)
+    assert accepted.deliveries == 1
+
+
+async def test_another_program_that_holds_the_database_is_waited_for(
+    either: SqliteStore, tmp_path: Path
+) -> None:
+    shell = sqlite3.connect(tmp_path / "hooktui.db", isolation_level=None)
+    shell.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(emit(either))
+    for _ in range(20):  # the loop goes on meanwhile
+        await asyncio.sleep(0.001)
+    assert not waiting.done()
+    shell.execute("ROLLBACK")
+    shell.close()
+    async with asyncio.timeout(5):
+        assert await waiting
+
+
+async def test_one_that_holds_it_for_too_long_is_named(
+    either: SqliteStore, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(writer, "LOCKED_FOR_S", 0.02)
+    shell = sqlite3.connect(tmp_path / "hooktui.db", isolation_level=None)
+    shell.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="sqlite3 shell"):
+        await emit(either)
+    shell.close()
+    assert await emit(either)
+
+
+async def test_what_was_handed_over_to_a_cancelled_caller_is_given_back(
+    either: SqliteStore,
+) -> None:
+    hook = await make_hook(either)
+
+    async def taken_then_cancelled(call) -> None:
+        task = asyncio.create_task(call)
+        end = either.feed_end()
+        while not task.done():
+            # Cancel in the moment between the commit and the caller's return.
+            await asyncio.sleep(0)
+            if either.feed_end() != end:
+                task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    await taken_then_cancelled(either.accept([offer()], always))
+    await taken_then_cancelled(either.claim(HookId(hook.id), 10))
+    async with asyncio.timeout(5):
+        while not await either.next_due():
+            await either.wait_for_change(either.feed_end(), 0.05)
+    (delivery,) = await deliveries(either)
+    assert (delivery.status, delivery.attempts) == ("pending", 0)
+
+
+async def test_too_much_that_waits_is_refused_at_once(store: SqliteStore, monkeypatch) -> None:
+    monkeypatch.setattr(writer, "MOST_WAITING_ROWS", 100)
+    answers = await asyncio.gather(
+        *(store.accept([offer()] * 10) for _ in range(50)), return_exceptions=True
+    )
+    refused = [one for one in answers if isinstance(one, Unavailable)]
+    assert 0 < len(refused) < 50
+    assert await rows_of(store, "event") == 10 * (50 - len(refused))
+    assert await emit(store)
+
+
+async def test_a_nearly_full_disk_takes_no_events_and_still_records(
+    store: SqliteStore, monkeypatch
+) -> None:
+    await make_hook(store)
+    _, jobs = await store.accept([offer()], always)
+    monkeypatch.setattr(sqlite, "free_bytes", lambda _: sqlite.RESERVE_BYTES - 1)
+    with pytest.raises(DiskFull):
+        await emit(store)
+    assert await store.record([result_of(jobs[0], Clock())]) == [True]
+
+
+async def test_a_closed_store_says_so_and_closing_twice_is_fine(tmp_path: Path) -> None:
+    store = await open_in(tmp_path)
+    last = asyncio.create_task(emit(store))
+    await asyncio.sleep(0)
+    await store.close()
+    await store.close()
+    assert await last  # what was taken is finished
+    for call in (emit(store), store.read(queries.list_accounts, PageRequest())):
+        with pytest.raises(Unavailable, match="stopping"):
+            await call
+    assert names_in(tmp_path) == ["hooktui.db", "hooktui.key", "hooktui.lock"]
+
+
+async def test_a_query_that_takes_too_long_is_stopped(store: SqliteStore, monkeypatch) -> None:
+    monkeypatch.setattr(connections, "READ_DEADLINE_S", 0.05)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+    with pytest.raises(Unavailable, match="took over"):
+        await store.read(lambda conn: conn.exec_driver_sql(endless).scalar())
+    assert (await store.read(queries.get_account, DEFAULT)).name == "default"
+
+
+async def test_a_reader_cannot_write(store: SqliteStore) -> None:
+    with pytest.raises(Unavailable, match="readonly"):
+        await store.read(lambda conn: conn.exec_driver_sql("DELETE FROM account"))
+
+
+async def test_the_feed_is_trimmed_and_an_old_position_is_a_reset(
+    store: SqliteStore, monkeypatch
+) -> None:
+    monkeypatch.setattr(sqlite, "MOST_FEED_ROWS", 20)
+    await emit(store)
+    first = (await store.feed(None, 1)).next
+    assert not (await store.feed(first, 1)).reset
+    for _ in range(60):
+        await emit(store)
+    async with asyncio.timeout(5):
+        while (left := await rows_of(store, "feed")) > 20:
+            await emit(store)
+    assert left >= 15
+    page = await store.feed(first, 10)
+    assert (page.reset, page.items, page.next) == (True, (), store.feed_end())
+    oldest = await store.feed(None, 1000)
+    assert len(oldest.items) == left
+    assert oldest.next == store.feed_end()
+
+
+async def test_a_row_of_many_items_is_split(store: SqliteStore) -> None:
+    await emit(store, 2400)
+    assert await rows_of(store, "feed") == 3
+    assert len((await store.feed(None, 5000)).items) == 2400
+
+
+async def test_old_idempotency_keys_are_forgotten(tmp_path: Path) -> None:
+    clock = Clock()
+    store = await SqliteStore.open(
+        tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key", clock=clock.now_ms
+    )
+    await store.accept([Offer(DEFAULT, "job.failed", b"{}", f"key {n}") for n in range(30)])
+    clock.turn(25 * 3600)
+    await emit(store, key="new")
+    async with asyncio.timeout(5):
+        while await rows_of(store, "idempotency_key") > 1:
+            await emit(store)
+    await store.close()
+
+
+async def test_a_filter_never_breaks_acceptance(store: SqliteStore) -> None:
+    await store.write(
+        changes.create_hook, ADA, DEFAULT,
+        HookSettings(url="http://127.0.0.2/", events=("job",), name="n", filter="data.a:1"),
+        "s" * 20,
+    )  # fmt: skip
+    for body in (b"\xff", b"[" * 100_000, b"", b'{"a": 1e999}'):
+        accepted, _ = await store.accept([offer(body)])
+        assert accepted[0].skipped == 1
+
+
+@pytest.mark.parametrize("key", ["", "k" * 257, "\ud800", "a\nb"])
+async def test_a_key_that_cannot_be_stored_is_refused(store: SqliteStore, key: str) -> None:
+    with pytest.raises(Refused, match="1 to 256"):
+        await store.accept([offer(key=key)])
