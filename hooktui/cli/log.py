@@ -20,6 +20,7 @@ LAST_LINES = 50
 KINDS = frozenset({"attempt", "hook", "engine"})
 """What makes a line: what was sent, and what changed how things are sent."""
 
+_FRAME = frozenset({"kind", "at", "account"})
 _PAGE = 500
 _WAIT_S = 30
 _AGAIN_S = 0.5
@@ -91,8 +92,8 @@ def _write(context: CommandContext, line: FeedLine) -> None:
     elif line.kind == "hook":
         context.out.line(_time(line.at), f"  hook {line.fields.get('id', '?')}  ", _hook(line))
     else:
-        said = line.fields.get("message") or line.fields.get("state") or ""
-        context.out.line(_time(line.at), f"  engine  {said}")
+        said = (f"{name} {value}" for name, value in line.fields.items() if name not in _FRAME)
+        context.out.line(_time(line.at), f"  {line.kind}  {', '.join(said)}")
 
 
 def _attempt(attempt: AttemptLine) -> list[Piece]:

@@ -70,10 +70,7 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
     """Run a command line and return its exit code; nothing escapes as a traceback."""
     arguments = sys.argv[1:] if arguments is None else arguments
     environ = os.environ if environ is None else environ
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:  # a terminal without UTF-8 shows escapes instead of failing
-            reconfigure(errors="backslashreplace")
+    _prepare_streams()
     try:
         code = _run(arguments, environ)
         sys.stdout.flush()
@@ -83,6 +80,16 @@ def main(arguments: Sequence[str] | None = None, environ: Mapping[str, str] | No
     except KeyboardInterrupt:
         return INTERRUPTED
     return code
+
+
+def _prepare_streams() -> None:
+    """Make streams that were closed end nowhere, and a terminal without UTF-8 show escapes."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif mode == "w" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -117,6 +124,8 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
     try:
         code = command(*bound.args, **bound.kwargs, context=context)
         context.out.flush()
+    except UnicodeEncodeError as error:
+        raise UsageError("an argument holds bytes that are not UTF-8") from error
     finally:
         context.close()
     return DONE if code is None else int(code)

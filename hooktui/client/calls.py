@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hooktui.client.feed import FeedPage, decode_page
+from hooktui.domain.errors import Refused
 from hooktui.domain.objects import (
     AcceptedEvent,
     Account,
@@ -192,7 +193,13 @@ class AcceptedEvents:
 def send_event(
     account: int | None, event_type: str, body: bytes, *, key: str | None = None
 ) -> Call[AcceptedEvent]:
-    """Send one event; ``body`` is what receivers get, byte by byte."""
+    """Send one event; ``body`` is what receivers get, byte by byte.
+
+    Raises:
+        Refused: the key cannot stand in a header.
+    """
+    if key is not None and not (key.isascii() and key.isprintable()):
+        raise Refused.field("/key", "a key for one event is printable ASCII, as headers are")
     headers = _JSON | ({"Idempotency-Key": key} if key is not None else {})
     path = _path("events", event_type, account=account)
     return Call("POST", path, _to(AcceptedEvent), body, headers)

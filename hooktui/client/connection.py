@@ -61,7 +61,10 @@ def find_server(environ: Mapping[str, str], connect: str | None = None) -> Serve
         return ServerAddress(socket=here.socket)
     if "://" not in connect:
         return ServerAddress(socket=Path(connect.removeprefix("unix:")))
-    return _origin(connect, environ.get("HOOKTUI_TOKEN") or None)
+    token = environ.get("HOOKTUI_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise ValueError("HOOKTUI_TOKEN is no token; it looks like hkt_1_…")
+    return _origin(connect, token or None)
 
 
 def _origin(url: str, token: str | None) -> ServerAddress:

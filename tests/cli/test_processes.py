@@ -101,3 +101,46 @@ def test_a_locale_without_utf_8_does_not_break_output(environ, server):
     )
     assert ended.returncode == 0
     assert b"\\u65e5" in ended.stdout
+
+
+def test_closed_streams_are_no_reason_to_fail(environ, server):
+    server.will(page(HOOK))
+    ended = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m hooktui hooks list <&- >&-"],
+        env={**os.environ, **environ},
+        capture_output=True,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("emit $'job.\\xff'", 2),
+        ("hooks edit 1 --name $'\\xff'", 2),
+        ("hooks list $'\\xff'", 2),
+        ("emit job.failed --key $'a\\nb'", 6),
+        ("emit job.failed --key \u65e5", 6),
+    ],
+)
+def test_arguments_that_no_request_can_hold_are_refused(environ, server, command, code):
+    server.will(page(HOOK))
+    ended = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m hooktui {command}"],
+        env={**os.environ, **environ, "LC_ALL": "C.UTF-8"},
+        input=b"{}",
+        capture_output=True,
+    )
+    assert ended.returncode == code, ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert b"internal" not in ended.stderr
+    assert server.asked == []
+
+
+def test_ctrl_c_ends_a_server_without_a_traceback(environ, start, tmp_path):
+    environ |= {"HOOKTUI_HOME": str(tmp_path / "home")}
+    server = start("serve")
+    server.wait_for(lambda: any("started" in line for line in server.err))
+    server.process.send_signal(signal.SIGINT)
+    assert server.process.wait(20) == 0
+    assert not any("Traceback" in line for line in server.err)

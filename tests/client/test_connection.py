@@ -50,3 +50,9 @@ def test_what_is_not_where_a_server_can_be_is_refused(connect):
 
 def test_a_token_is_not_in_the_representation():
     assert "hkt" not in repr(find_server({"HOOKTUI_TOKEN": "hkt_1_x"}, "https://x.test"))
+
+
+@pytest.mark.parametrize("token", ["a\nb", "\u65e5", "x\x00"])
+def test_a_token_that_no_header_can_hold_is_refused(token):
+    with pytest.raises(ValueError, match="HOOKTUI_TOKEN"):
+        find_server(HOME | {"HOOKTUI_TOKEN": token}, "https://x.test")
