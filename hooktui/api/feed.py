@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Annotated
 
 import msgspec
@@ -13,11 +13,11 @@ from starlette.responses import Response
 
 from hooktui.api.access import caller_of
 from hooktui.api.answers import answer
-from hooktui.api.feed_subjects import subject_of
+from hooktui.api.feed_filter import FeedFilter
 from hooktui.api.parameters import MAX_LIMIT, MAX_TEXT, AccountParameter, Text, filter_of
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service, service_of
-from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.filters import Filter
 from hooktui.domain.ids import AccountId
 from hooktui.domain.objects import Attempt
@@ -27,8 +27,6 @@ MAX_WAIT_S = 30.0
 # With a filter that fits seldom, an answer comes at the latest after so long a search; the client
 # goes on from ``next``.
 SEARCH_S = 2.0
-
-Keep = Callable[[FeedItem], bool]
 
 router = APIRouter()
 
@@ -51,12 +49,12 @@ async def feed(
     service = service_of(request)
     owner = caller_of(request).account(account)
     wanted = filter_of(q)
-    keep = None if wanted is None else _keep(wanted)
+    sieve = FeedFilter(service.store, wanted or Filter(()))
     await check_account(service, owner)
     if from_end and after is None:
-        return _answer(await service.store.feed_tail(limit, owner, keep))
+        return _answer(await sieve.tail(limit, owner))
     wait_s = min(wait, MAX_WAIT_S)
-    return _answer(await _follow(request, service, owner, after, limit, keep, wait_s))
+    return _answer(await _follow(request, service, owner, after, limit, sieve, wait_s))
 
 
 async def _follow(
@@ -65,13 +63,13 @@ async def _follow(
     account: AccountId,
     after: str | None,
     limit: int,
-    keep: Keep | None,
+    sieve: FeedFilter,
     wait_s: float,
 ) -> FeedPage:
     """Return the next changes that fit, or none when the time is up, or on disconnect or stop."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    page = await _search(service.store, account, after, limit, keep, begun + SEARCH_S)
+    page = await _search(service.store, account, after, limit, sieve, begun + SEARCH_S)
     async with _Interrupted(request, service) as interrupted:
         while not page.items and not page.reset and not interrupted.is_set():
             left_s = begun + wait_s - loop.time()
@@ -79,7 +77,7 @@ async def _follow(
                 break
             await _first_of(service.store.wait_for_change(page.next, left_s), interrupted.wait())
             deadline = loop.time() + SEARCH_S
-            page = await _search(service.store, account, page.next, limit, keep, deadline)
+            page = await _search(service.store, account, page.next, limit, sieve, deadline)
     return page
 
 
@@ -88,14 +86,14 @@ async def _search(
     account: AccountId,
     after: str | None,
     limit: int,
-    keep: Keep | None,
+    sieve: FeedFilter,
     deadline: float,
 ) -> FeedPage:
     """Read on until something fits, the end is reached, or the deadline."""
     loop = asyncio.get_running_loop()
     page = await store.feed(after, limit, account)
-    while keep is not None and page.items and not page.reset:
-        fitting = tuple(item for item in page.items if keep(item))
+    while page.items and not page.reset:
+        fitting = await sieve.fitting(page.items)
         if fitting or loop.time() >= deadline:
             return FeedPage(fitting, page.next)
         page = await store.feed(page.next, limit, account)
@@ -142,13 +140,6 @@ async def _first_of(*waits: Coroutine[object, object, object]) -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _keep(wanted: Filter) -> Keep:
-    def keep(item: FeedItem) -> bool:
-        return wanted.matches(subject_of(item), now_ms())
-
-    return keep
 
 
 def _answer(page: FeedPage) -> Response:

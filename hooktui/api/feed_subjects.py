@@ -4,14 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hooktui.domain import ids
 from hooktui.domain.filters import Subject
+from hooktui.domain.ids import EventId
 from hooktui.domain.objects import Attempt, Delivery, Event, Hook
 from hooktui.store.contract import FeedItem
+from hooktui.store.filter_sql import parsed_body
 
 
-def subject_of(item: FeedItem) -> Subject:
-    """Return a change as a filter sees it; what a kind does not have fits no term about it."""
+def event_of(item: FeedItem) -> EventId | None:
+    """Return the event that a change is about, if it is about one."""
+    match item.object:
+        case Attempt():
+            return None if item.delivery is None else _event(item.delivery.event)
+        case Delivery(event=event) | Event(id=event):
+            return _event(event)
+        case _:
+            return None
+
+
+def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
+    """Return a change as a filter sees it; what a kind does not have fits no term about it.
+
+    Args:
+        item: the change.
+        body: of the event that it is about, where it was read.
+    """
     shown, delivery = item.object, item.delivery
+    text = (body or b"").decode("utf-8", "replace")
     match shown:
         case Attempt():
             return Subject(
@@ -25,7 +45,10 @@ def subject_of(item: FeedItem) -> Subject:
                 took_ms=shown.phases_ms.total,
                 error=shown.error,
                 trigger=delivery.trigger if delivery else None,
-                words=lambda: _text((*_attempt(shown), *(_delivery(delivery) if delivery else ()))),
+                words=lambda: _text(
+                    (*_attempt(shown), *(_delivery(delivery) if delivery else ()), text)
+                ),
+                data=lambda: parsed_body(body),
             )
         case Delivery():
             return Subject(
@@ -36,13 +59,15 @@ def subject_of(item: FeedItem) -> Subject:
                 event_type=shown.event_type,
                 took_ms=shown.duration_ms,
                 trigger=shown.trigger,
-                words=lambda: _text(_delivery(shown)),
+                words=lambda: _text((*_delivery(shown), text)),
+                data=lambda: parsed_body(body),
             )
         case Event():
             return Subject(
                 at_ms=item.at_ms,
                 event_type=shown.type,
-                words=lambda: _text((shown.id, shown.type)),
+                words=lambda: _text((shown.id, shown.type, text)),
+                data=lambda: parsed_body(body),
             )
         case Hook():
             return Subject(
@@ -57,6 +82,10 @@ def subject_of(item: FeedItem) -> Subject:
                 hook=identity if item.kind == "hook" and isinstance(identity, int) else None,
                 words=lambda: _text(str(value) for value in shown.values()),
             )
+
+
+def _event(text: str) -> EventId:
+    return EventId(ids.decode("evt", text))
 
 
 def _attempt(attempt: Attempt) -> tuple[str | None, ...]:

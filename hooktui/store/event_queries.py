@@ -75,6 +75,12 @@ def events_by_id(conn: Connection, events: Iterable[int]) -> dict[int, Event]:
     return {row["id"]: _event(row) for row in conn.execute(wanted).mappings()}
 
 
+def bodies_by_id(conn: Connection, events: Iterable[int]) -> dict[int, bytes]:
+    """Return the bodies of events, by id; those that were purged are left out."""
+    wanted = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_(list(events)))
+    return {row.id: row.body for row in conn.execute(wanted) if row.body is not None}
+
+
 def _event(row: RowMapping) -> Event:
     return Event(
         id=encode("evt", row["id"]),

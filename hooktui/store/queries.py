@@ -15,11 +15,11 @@ from hooktui.store.delivery_queries import (
     get_delivery,
     list_deliveries,
 )
-from hooktui.store.event_queries import get_event, list_events
+from hooktui.store.event_queries import bodies_by_id, get_event, list_events
 from hooktui.store.hook_queries import backlog, get_hook, list_hooks, waiting_of
 
 __all__ = [
-    "DeliveryQuery", "DeliveryRecord", "TokenRecord", "backlog", "get_account", "get_delivery",
-    "get_event", "get_hook", "list_accounts", "list_deliveries", "list_events", "list_hooks",
-    "list_tokens", "token_by_hash", "waiting_of",
+    "DeliveryQuery", "DeliveryRecord", "TokenRecord", "backlog", "bodies_by_id", "get_account",
+    "get_delivery", "get_event", "get_hook", "list_accounts", "list_deliveries", "list_events",
+    "list_hooks", "list_tokens", "token_by_hash", "waiting_of",
 ]  # fmt: skip

@@ -137,6 +137,21 @@ def test_pages_go_on_where_the_last_one_ended(api, account):
     assert len(set(seen)) == 5
 
 
+def test_words_and_data_are_looked_for_in_the_events_bodies(api, account, hook):
+    params = {"account": account}
+    for number in range(3):
+        body = b'{"n":%d,"note":"number %d here"}' % (number, number)
+        event = api.post("/v1/events/job.failed", params=params, content=body).json()["id"]
+        if number == 1:
+            wanted = event
+    _until(api, account, "attempt", q="data.n:2")
+    for q in ("data.n:1", '"number 1"', "status:delivered data.note:*1*"):
+        for given in ({}, {"from_end": True}):
+            lines = _feed(api, account, q=q, **given)["data"]
+            assert {line.get("event") or line["id"] for line in lines} == {wanted}
+    assert len(_feed(api, account, q="data.n:1", from_end=True, limit=1)["data"]) == 1
+
+
 @pytest.mark.parametrize(
     ("params", "pointer"),
     [
