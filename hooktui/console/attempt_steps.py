@@ -74,11 +74,10 @@ def phases_bar(phases: Phases, longest_ms: float, width: int, signs: Signs) -> P
     set_up_ms = (phases.dns or 0) + (phases.connect or 0) + (phases.tls or 0)
     set_up = min(cells, round(cells * set_up_ms / total))
     waiting = min(cells - set_up, round(cells * (phases.first_byte or 0) / total))
-    light, full = signs.bars[3], signs.bars[-1]
     pieces: tuple[Piece, ...] = (
-        (full * set_up, "warn"),
-        (full * waiting, "accent"),
-        (light * (cells - set_up - waiting), "quiet"),
+        (signs.bar_set_up * set_up, "warn"),
+        (signs.bar_waiting * waiting, "accent"),
+        (signs.bar_reading * (cells - set_up - waiting), "quiet"),
     )
     return pieces
 
@@ -109,8 +108,9 @@ def step_columns(signs: Signs, clock: Callable[[], int], steps: Steps) -> tuple[
             if step.attempt is None:
                 return ()
             value: float | None = getattr(step.attempt.phases_ms, name)
-            if value is None and name in ("dns", "connect", "tls"):
-                return (("kept" if step.attempt.reused_connection else "-", "quiet"),)
+            if value is None:
+                kept = name == "connect" and step.attempt.reused_connection
+                return (("kept" if kept else "-", "quiet"),)
             return ((took(value), "strong" if name == "total" else "plain"),)
 
         return cell

@@ -47,12 +47,12 @@ def standing_words(hook: Hook, now_ms: int) -> tuple[str, Tone]:
         words.append("nothing sent yet; p sends a ping")
     else:
         words.append(f"last {stats.last_status} {_ago(stats.last_at, now_ms)}")
+    if stats.waiting and hook.active:
+        words.append(f"{stats.waiting:,} waiting")
     if stats.success_24h is not None:
         words.append(f"{int(stats.success_24h * 100)}% delivered in 24 h")
     if stats.p95_ms is not None:
         words.append(f"p95 {took(stats.p95_ms)}")
-    if stats.waiting and hook.active:
-        words.append(f"{stats.waiting:,} waiting")
     return " · ".join(words), tone
 
 

@@ -27,7 +27,7 @@ def verify(body: bytes, signature: str) -> bool:
 NODE = """\
 const crypto = require("node:crypto");
 
-// body: the raw request body, before any JSON parser; signature: the X-Hook-Signature header
+// body: the raw bytes, before any JSON parser; signature: X-Hook-Signature
 function verify(body, signature) {{
   const mac = crypto.createHmac("{hash}", process.env.HOOK_SECRET);
   const expected = mac.update(body).digest();

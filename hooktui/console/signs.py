@@ -34,18 +34,23 @@ class Signs:
     ticked: str
     unticked: str
     partly: str
+    bar_set_up: str
+    bar_waiting: str
+    bar_reading: str
 
 
 UNICODE: Final = Signs(
     active="●", disabled="○", failing="!", waiting="◌", delivered="✓", failed="✗", retry="↻",
     cancelled="⊘", sending="→", marked="▌", up="▲", down="▼", dot="·", ellipsis="…", rule="─",
-    bars=" ▁▂▃▄▅▆▇█", ticked="[x]", unticked="[ ]", partly="[-]",
+    bars=" ▁▂▃▄▅▆▇█", ticked="[x]", unticked="[ ]", partly="[-]", bar_set_up="╍",
+    bar_waiting="━", bar_reading="─",
 )  # fmt: skip
 
 ASCII: Final = Signs(
     active="*", disabled="o", failing="!", waiting="~", delivered="+", failed="x", retry="~",
     cancelled="-", sending=">", marked=">", up="^", down="v", dot="-", ellipsis="~", rule="-",
-    bars=" .:-=+*#@", ticked="[x]", unticked="[ ]", partly="[-]",
+    bars=" .:-=+*#@", ticked="[x]", unticked="[ ]", partly="[-]", bar_set_up=":",
+    bar_waiting="=", bar_reading="-",
 )  # fmt: skip
 
 

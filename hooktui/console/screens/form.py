@@ -20,6 +20,7 @@ from hooktui.console.base import HouseScreen
 from hooktui.console.delivery_words import planned
 from hooktui.console.form_values import FormValues
 from hooktui.console.screens.question import Answer, Question
+from hooktui.console.times import counted
 from hooktui.console.widgets.choices import Choice, Control, FoldTitle, Note, TickBox
 from hooktui.console.widgets.event_boxes import EventBoxes
 from hooktui.console.widgets.event_selection import in_words
@@ -64,15 +65,15 @@ class HookForm(HouseScreen):
 
     VERBS = ("save", "back", "mark")
     DEFAULT_CSS = """
-    HookForm #fields { padding: 0 1; height: 1fr; }
+    HookForm #fields { padding: 0 1; height: 1fr; scrollbar-size-vertical: 1; }
     HookForm .row { height: auto; }
     HookForm .label { width: 11; color: $text-muted; }
     HookForm .row > Input { width: 1fr; max-width: 90; }
     HookForm .short > Input { max-width: 14; margin-right: 2; }
     HookForm TextArea { height: 4; width: 1fr; max-width: 90; border: none; padding: 0 1;
         background: $panel; }
-    HookForm .row Note { padding-left: 0; }
-    HookForm #fields > Note, HookForm #more > Note { padding-left: 11; }
+    HookForm .row > Note, HookForm .row > Control { margin-left: 1; }
+    HookForm #fields > Note, HookForm #more > Note { padding-left: 12; }
     HookForm .short > Note { width: 1fr; }
     HookForm #more { height: auto; display: none; }
     HookForm.-more #more { display: block; }
@@ -238,7 +239,7 @@ class HookForm(HouseScreen):
             total = form_values.total_in_words(settings.retry_schedule_s)
             schedule.show(f"{total}, if it failed from now on: {', '.join(times)} (each ±10 %)")
         self.query_one(FoldTitle).summarise(form_values.more_in_words(values))
-        self.query_one("#summary", Note).show(*self._summary(values, errors))
+        self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
 
     def _shown_errors(self, values: FormValues, errors: list[FieldError]) -> dict[str, str]:
         """Return the first error of each field; of untouched fields only after a try to save."""
@@ -282,7 +283,7 @@ class HookForm(HouseScreen):
             return f"to {host}, port {target.port}; not encrypted, prefer https"
         return f"to {host}, port {target.port}, encrypted"
 
-    def _summary(self, values: FormValues, errors: list[FieldError]) -> tuple[str, Tone]:
+    def _summary(self, values: FormValues, wrong: int) -> tuple[str, Tone]:
         """Return in words what ctrl+s would save, and whether it can."""
         events = in_words(self.house.catalogue, values.events)
         try:
@@ -291,11 +292,17 @@ class HookForm(HouseScreen):
             host = "…"
         state = "active" if values.active else "not active: nothing is sent but pings"
         words = f"Webhook to {host} for {events}, {state}"
+        if not values.url.strip() and not values.events:
+            return "Type a URL and tick events; ^s saves.", "quiet"
         if self.hook is not None and values == self.before:
             return f"Nothing changed yet. {words}.", "quiet"
-        if errors and self._tried:
-            return f"{words}. Not saved: {len(errors)} to mend above.", "bad"
+        if wrong and self._tried:
+            return f"{words}. Not saved: {counted(wrong, 'field')} to mend above.", "bad"
         return f"{words}.", "plain"
+
+    def verb_mark(self) -> None:
+        """Go to the boxes, where Space ticks."""
+        self.query_one(EventBoxes).focus()
 
     # -- saving
 
@@ -371,8 +378,6 @@ class HookForm(HouseScreen):
         self._judge()
         if elsewhere:
             self.notice("; ".join(elsewhere), "bad")
-        elif self._server_said:
-            self.notice("not saved: " + "; ".join(e.detail for e in errors), "bad")
         for name in (f.name for f in fields(FormValues)):
             if name in self._server_said:
                 if name in _FOLDED:

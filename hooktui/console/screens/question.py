@@ -15,6 +15,9 @@ from hooktui.console.base import HouseModal
 from hooktui.console.widgets.choices import Note
 from hooktui.console.widgets.short_list import ShortList, ShortRow
 
+_WIDTH = 72
+"""Cells of the dialog, where there are as many: sentences read well at that width."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -38,7 +41,6 @@ class Question(HouseModal[str]):
         Binding("tab", "app.focus_next", show=False, id="question.tab"),
     ]
     DEFAULT_CSS = """
-    Question > .dialog { width: 64; max-width: 96%; }
     Question #title { text-style: bold; }
     Question ShortList { margin-top: 1; }
     """
@@ -51,7 +53,9 @@ class Question(HouseModal[str]):
 
     def compose(self) -> ComposeResult:
         """Lay out title, details and answers."""
-        with Vertical(classes="dialog"):
+        with Vertical(classes="dialog") as dialog:
+            dialog.styles.width = _WIDTH
+            dialog.styles.max_width = "96%"
             yield Note(id="title")
             yield Note(id="details")
             yield ShortList([ShortRow(a.value, a.key, a.words) for a in self._answers])

@@ -110,14 +110,18 @@ class EventBoxes(Painted, can_focus=True):
         tick = self._tick(row)
         in_group = row.event_type is not None and row.group is not None
         indent = "  " if in_group else ""
-        names = max(cell_len(r.name) + (2 if r.event_type else 0) for r in self._shown_rows)
+        # Groups have long names and stand out; only types make the column of descriptions.
+        types = (cell_len(r.name) for r in self._shown_rows if r.event_type)
+        name = visible(row.name)
+        if in_group:
+            name = set_cell_size(name, max(types, default=0))
         over = None
         if y == self.cursor:
             over = self.tone("cursor" if self.has_focus else "blurred")
         return self.strip(
             (
                 (f"{indent}[{tick.value}] ", "plain" if tick is Tick.NONE else "good"),
-                (set_cell_size(visible(row.name), names - len(indent)), _NAME_TONES[in_group]),
+                (name, _NAME_TONES[in_group]),
                 (f"  {row.description}", "quiet"),
             ),
             self.size.width,

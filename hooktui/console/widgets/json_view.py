@@ -34,7 +34,13 @@ class JsonView(Painted, ScrollView, can_focus=True):
     """Shows sections of text; Enter folds and unfolds, left and right scroll long lines."""
 
     # Textual reads the CSS of a class's first base only, here Painted's: ScrollView's is repeated.
-    DEFAULT_CSS = "JsonView { height: 1fr; overflow: auto auto; }"
+    DEFAULT_CSS = """
+    JsonView {
+        height: 1fr;
+        overflow: auto auto;
+        scrollbar-size: 1 1;
+    }
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 

@@ -68,7 +68,7 @@ class TabLine(Painted):
             here = number == self.chosen
             pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))
             pieces.append((" ", "plain"))
-        pieces.append((" [ ] changes", "quiet"))
+        pieces.append((" [ or ] changes", "quiet"))
         return self.strip(pieces, self.size.width)
 
     def on_click(self, event: events.Click) -> None:

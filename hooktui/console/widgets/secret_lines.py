@@ -131,11 +131,11 @@ class SecretLines(Painted, can_focus=True):
         if secret.expires_at:
             expires_ms = from_rfc3339(secret.expires_at)
             left = format_duration(max(0.0, (expires_ms - now_ms) / 1000))
-            words.append(f"valid until {moment(expires_ms, now_ms)} ({left})")
-        if number == 0 and self._last > 0:
-            words.append("signs webhook-signature too")
-        elif number > 0:
-            words.append("keys X-Hook-Signature")
+            words.insert(
+                0, f"keys X-Hook-Signature until {moment(expires_ms, now_ms)} ({left} left)"
+            )
+        elif self._last > 0:
+            words.insert(0, "signs webhook-signature, beside the previous one")
         return ", ".join(words)
 
     def action_move(self, name: str) -> None:

@@ -1,0 +1,168 @@
+"""A real server for the console's tests, a receiver for it to call, and the console on it."""
+
+import itertools
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from textual.pilot import Pilot
+
+from hooktui.client.start import start_server
+from hooktui.console.app import HooktuiApp
+from hooktui.console.options import ConsoleOptions
+from hooktui.domain.places import places
+from tests.console.place import Place, seen, until
+
+_numbers = itertools.count(2)
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Receiver:
+    """Answers every request with ``status`` and ``body``, and keeps what it got."""
+
+    url: str = ""
+    status: int = 200
+    body: bytes = b'{"ok":true}'
+    got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    one = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            one.got.append((dict(self.headers), body))
+            self.send_response(one.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(one.body)))
+            self.end_headers()
+            self.wfile.write(one.body)
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    one.url = f"http://127.0.0.1:{server.server_port}/in"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield one
+    server.shutdown()
+    server.server_close()
+    thread.join(5)
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Run one server for all tests; return the environment that leads to it."""
+    environ = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": str(ROOT),
+        "HOOKTUI_HOME": str(tmp_path_factory.mktemp("home")),
+        "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",
+        "TERM": "xterm-256color",
+    }
+    process = start_server(places(environ), environ)
+    yield environ
+    process.terminate()
+    process.wait(20)
+
+
+@pytest.fixture
+def api(served: dict[str, str]) -> Iterator[httpx.Client]:
+    """The HTTP API on the server's socket, past the console."""
+    transport = httpx.HTTPTransport(uds=str(places(served).socket))
+    with httpx.Client(transport=transport, base_url="http://localhost", timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+def account(api: httpx.Client) -> int:
+    """The number of an account of its own, so that tests do not see one another's hooks."""
+    answer = api.post("/v1/accounts", json={"name": f"account {next(_numbers)}"})
+    assert answer.status_code == 201, answer.text
+    number: int = answer.json()["id"]
+    return number
+
+
+@pytest.fixture
+def make_hook(api: httpx.Client, account: int, receiver: Receiver) -> Callable[..., dict[str, Any]]:
+    """Make a hook that sends to the receiver, unless told otherwise; return the API's object."""
+
+    def make(**fields: object) -> dict[str, Any]:
+        body = {"url": receiver.url, "events": ["job"], **fields}
+        answer = api.post(f"/v1/hooks?account={account}", json=body)
+        assert answer.status_code == 201, answer.text
+        made: dict[str, Any] = answer.json()
+        return made
+
+    return make
+
+
+class Console:
+    """A running console as an admin sees it: keys in, text out."""
+
+    def __init__(self, app: HooktuiApp, pilot: Pilot[None]) -> None:
+        self.app = app
+        self.pilot = pilot
+
+    @property
+    def lines(self) -> list[str]:
+        """What the terminal shows."""
+        return seen(self.pilot).split("\n")
+
+    @property
+    def text(self) -> str:
+        """What the terminal shows, in one piece."""
+        return seen(self.pilot)
+
+    async def press(self, *keys: str) -> None:
+        """Press keys."""
+        await self.pilot.press(*keys)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Wait until something is so."""
+        await until(self.pilot, condition)
+
+    async def shows(self, *texts: str) -> None:
+        """Wait until all of these stand on the screen."""
+        await until(self.pilot, lambda: all(text in self.text for text in texts))
+
+    async def hides(self, *texts: str) -> None:
+        """Wait until none of these stands on the screen."""
+        await until(self.pilot, lambda: not any(text in self.text for text in texts))
+
+
+@pytest.fixture
+def open_console(
+    served: dict[str, str], account: int
+) -> Callable[..., AbstractAsyncContextManager[Console]]:
+    """Run a console of the test's account; options are those of `ConsoleOptions`."""
+
+    @asynccontextmanager
+    async def opened(size: tuple[int, int] = (140, 36), **options: Any) -> AsyncIterator[Console]:
+        app = HooktuiApp(ConsoleOptions(**{"account": account, **options}), environ=served)
+        async with app.run_test(size=size) as pilot:
+            yield Console(app, pilot)
+
+    return opened
+
+
+@pytest.fixture
+def place(served: dict[str, str], account: int) -> Iterator[Place]:
+    """The test's account, seen past the console through the typed client."""
+    one = Place(served, account)
+    yield one
+    one.close()

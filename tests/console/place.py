@@ -1,0 +1,77 @@
+"""An account of its own on a real server, seen past the console; and waits for the screen."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from textual.pilot import Pilot
+
+from hooktui.client import calls
+from hooktui.client.calls import Call, CreatedHook
+from hooktui.client.connection import find_server
+from hooktui.client.plain import PlainClient
+from hooktui.console.app import HooktuiApp
+from hooktui.console.options import ConsoleOptions
+from hooktui.domain.objects import AcceptedEvent, Delivery
+
+DEADLINE_S = 15.0
+
+
+class Place:
+    """An account of its own on the server, so that tests do not see one another's hooks."""
+
+    def __init__(self, environ: dict[str, str], account: int) -> None:
+        self.environ = environ
+        self._client = PlainClient(find_server(environ))
+        self.id = account
+
+    def ask(self, call: Call[Any]) -> Any:
+        """Send a call as the admin, past the console."""
+        return self._client.call(call)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def hook(self, url: str, **fields: object) -> CreatedHook:
+        """Make a hook."""
+        made: CreatedHook = self.ask(
+            calls.create_hook(self.id, {"url": url, "events": ["job"], **fields})
+        )
+        return made
+
+    def emit(self, event_type: str = "job.failed", body: bytes = b'{"id":7}') -> AcceptedEvent:
+        """Send an event."""
+        sent: AcceptedEvent = self.ask(calls.send_event(self.id, event_type, body))
+        return sent
+
+    def deliveries(self, hook: int, status: str | None = None) -> list[Delivery]:
+        """Return a hook's deliveries."""
+        call = calls.list_deliveries(self.id, hook=hook, status=status)
+        found: list[Delivery] = self.ask(call).data
+        return found
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        """Wait until something is so on the server."""
+        end = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < end, "it did not come about in time"
+            time.sleep(0.02)
+
+    def console(self, **options: Any) -> HooktuiApp:
+        """Return a console of this account, not running yet."""
+        return HooktuiApp(ConsoleOptions(account=self.id, **options), environ=self.environ)
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    """Wait until something is so on the screen."""
+    end = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time:\n" + seen(pilot)
+        await pilot.pause(0.02)
+
+
+def seen(pilot: Pilot[None]) -> str:
+    """Return what the terminal shows."""
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join(strip.text.rstrip() for strip in strips)
