@@ -144,7 +144,7 @@ def test_words_and_data_are_looked_for_in_the_events_bodies(api, account, hook):
         event = api.post("/v1/events/job.failed", params=params, content=body).json()["id"]
         if number == 1:
             wanted = event
-    _until(api, account, "attempt", q="data.n:2")
+        _until(api, account, "attempt", q=f"data.n:{number}")
     for q in ("data.n:1", '"number 1"', "status:delivered data.note:*1*"):
         for given in ({}, {"from_end": True}):
             lines = _feed(api, account, q=q, **given)["data"]
