@@ -108,6 +108,7 @@ class DeliveryScreen(DeliveryVerbs):
             self.delivery = await self.ask(calls.get_delivery(self.delivery_id))
         except HooktuiError as error:
             self.show_error(error)
+            await self.timeline.load()
             return
         if not self.is_mounted:
             return
@@ -166,10 +167,9 @@ class DeliveryScreen(DeliveryVerbs):
 
     def why_not(self, name: str) -> str | None:
         """Add: not read yet."""
-        reason = super().why_not(name)
-        if reason is None and self.delivery is None and name in self.VERBS:
+        if self.delivery is None and name in self.VERBS:
             return "the delivery is not read yet; ctrl+r reads it again"
-        return reason
+        return super().why_not(name)
 
     def selected_deliveries(self) -> Sequence[DeliveryDetail]:
         """The delivery of this screen."""

@@ -183,15 +183,15 @@ class HookScreen(HookVerbs, DeliveryVerbs):
     # -- verbs
 
     def why_not(self, name: str) -> str | None:
-        """Add: not read yet, nothing under the cursor, nothing to undo, the other tab."""
+        """Add: the other tab, not read yet, nothing to undo, nothing under the cursor."""
+        in_list = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
+        if name in in_list and self.is_mounted and self.has_class("-settings"):
+            return "this works on the deliveries; [ shows them"
         reason = super().why_not(name)
         if reason is not None or not self.is_mounted:
             return reason
         if name in ("ping", "edit", "secret", "activate", "delete") and self.hook is None:
             return "the hook is not read yet; ctrl+r reads it again"
-        in_list = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
-        if name in in_list and self.has_class("-settings"):
-            return "this works on the deliveries; [ shows them"
         if name == "undo" and not self.can_undo:
             return "there is nothing to undo; u turns round the last activate or deactivate"
         if name == "open" and not self.has_class("-settings") and not self.listing.selected:

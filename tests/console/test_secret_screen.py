@@ -1,0 +1,181 @@
+"""The Secret screen on a real server: when a secret is seen, and when it must not be."""
+
+from typing import Any
+
+from hooktui.client import calls
+from hooktui.client.calls import Call
+from hooktui.console.screens.secret import SecretScreen
+from hooktui.console.widgets.secret_lines import SecretLines
+from hooktui.domain.signatures import hook_signature
+from tests.console.conftest import Receiver
+from tests.console.place import Place
+
+
+async def test_the_secret_is_masked_until_v_and_again_after_v(open_console, place: Place):
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console(size=(80, 24)) as console:
+        await console.app.push_screen(SecretScreen(hook))
+        await console.shows("whsec_•••", "masked")
+        assert hook.secret not in console.text
+        await console.press("v")
+        await console.shows(hook.secret, "hidden again in")
+        await console.press("v")
+        await console.shows("whsec_•••", "masked")
+        assert hook.secret not in console.text
+
+
+async def test_a_revealed_secret_hides_by_itself_and_its_value_is_forgotten(
+    open_console, place: Place
+):
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console() as console:
+        screen = SecretScreen(hook, hook.secret)
+        await console.app.push_screen(screen)
+        await console.shows(hook.secret, "hidden again in")
+        screen._seconds_left = 1
+        await console.shows("masked")
+        lines = screen.query_one(SecretLines)
+        assert lines.value_under_cursor() == ""
+
+
+async def test_no_picture_and_no_repr_shows_a_revealed_secret(open_console, place: Place):
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console() as console:
+        screen = SecretScreen(hook, hook.secret)
+        await console.app.push_screen(screen)
+        await console.shows(hook.secret)
+        picture = console.app.export_screenshot()
+        assert hook.secret[6:20] not in picture
+        assert "masked" not in console.text
+        assert hook.secret in console.text
+        assert hook.secret not in repr(hook)
+        assert hook.secret not in repr(screen.query_one(SecretLines)._known)
+
+
+async def test_another_screen_in_front_leaves_nothing_revealed_behind(open_console, place: Place):
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console() as console:
+        await console.app.push_screen(SecretScreen(hook, hook.secret))
+        await console.shows(hook.secret)
+        await console.press("question_mark")
+        await console.hides(hook.secret)
+
+
+async def test_the_audited_call_is_made_for_each_reveal_and_for_nothing_else(
+    open_console, place: Place
+):
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console() as console:
+        asked: list[str] = []
+        ask = console.app.link.ask
+
+        async def listening(call: Call[Any]) -> Any:
+            asked.append(call.path)
+            return await ask(call)
+
+        console.app.link.ask = listening
+        await console.app.push_screen(SecretScreen(hook))
+        await console.shows("masked", "its age is shown once")
+        await console.press("right_square_bracket", "tab", "tab", "down", "ctrl+r")
+        assert not [path for path in asked if "/secret" in path]
+        await console.press("v")
+        await console.shows(hook.secret)
+        await console.press("v", "v")
+        await console.shows(hook.secret)
+        assert [path for path in asked if "/secret" in path] == [f"/v1/hooks/{hook.id}/secret"] * 2
+
+
+async def test_y_copies_the_secret_without_showing_it(open_console, place: Place):
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console() as console:
+        sent: list[str] = []
+        console.app.copy_to_clipboard = sent.append
+        await console.app.push_screen(SecretScreen(hook))
+        await console.shows("masked")
+        await console.press("y")
+        await console.shows(f"the secret of hook {hook.id} sent to the terminal")
+        assert sent == [hook.secret]
+        assert hook.secret not in console.text
+
+
+async def test_a_rotation_shows_both_secrets_until_it_is_finished(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url)
+    async with open_console() as console:
+        await console.app.push_screen(SecretScreen(hook))
+        await console.shows("masked")
+        await console.press("t")
+        await console.shows("the old one goes on for 24 hours", "cancel")
+        await console.press("d")
+        await console.shows("newest", "previous", "keys X-Hook-Signature until")
+        await console.press("v")
+        secrets = place.ask(calls.hook_secrets(hook.id)).secrets
+        await console.shows(*(one.secret for one in secrets))
+        await console.press("p")
+        await console.shows("arrived")
+        headers, body = receiver.got[-1]
+        assert headers["X-Hook-Signature"] == hook_signature(hook.secret, body)
+        await console.press("t")
+        await console.shows("finish the rotation under way")
+        await console.press("f")
+        await console.shows("only the newest secret is valid now")
+        await console.hides("keys X-Hook-Signature")
+        await console.press("p")
+        await console.until(lambda: len(receiver.got) == 2)
+        headers, body = receiver.got[-1]
+        assert headers["X-Hook-Signature"] == hook_signature(secrets[0].secret, body)
+
+
+async def test_enter_on_the_rotation_question_changes_nothing(open_console, place: Place):
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console() as console:
+        await console.app.push_screen(SecretScreen(hook))
+        await console.shows("masked")
+        await console.press("t")
+        await console.shows("leaked")
+        await console.press("enter")
+        await console.hides("leaked")
+        assert len(place.ask(calls.hook_secrets(hook.id)).secrets) == 1
+
+
+async def test_a_leak_switches_at_once(open_console, place: Place):
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console() as console:
+        await console.app.push_screen(SecretScreen(hook))
+        await console.shows("masked")
+        await console.press("t")
+        await console.shows("leaked")
+        await console.press("l")
+        await console.shows("a new secret is valid, alone")
+        now = place.ask(calls.hook_secrets(hook.id))
+        assert len(now.secrets) == 1
+        assert now.secret != hook.secret
+
+
+async def test_the_code_is_for_the_hash_of_the_hook_and_brackets_change_the_language(
+    open_console, place: Place
+):
+    hook = place.hook("http://127.0.0.1:9/in", signature_hash="sha512")
+    async with open_console() as console:
+        await console.app.push_screen(SecretScreen(hook))
+        await console.shows("HMAC-SHA-512", "(x) Python", "hashlib.sha512")
+        await console.press("right_square_bracket")
+        await console.shows("(x) Node", 'createHmac("sha512"')
+        await console.press("left_square_bracket", "tab")
+        sent: list[str] = []
+        console.app.copy_to_clipboard = sent.append
+        await console.press("y")
+        await console.shows("the Python code")
+        assert "hashlib.sha512" in sent[0]
+
+
+async def test_an_operator_is_told_why_not(open_console, place: Place):
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console(role="operator") as console:
+        await console.shows("(operator)")
+        await console.app.push_screen(SecretScreen(hook))
+        for key in ("v", "y", "t"):
+            await console.press(key)
+            await console.shows("needs admin")
+            console.app.screen.clear_notice()
