@@ -25,7 +25,7 @@ from hooktui.store import changes
 _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")
 _READS = (None, Need.READ)
-_WITH_BODY = ("POST", "PATCH")  # events come in by a route that reads for itself
+_WITH_BODY = ("POST", "PATCH")
 
 
 class Gate:
@@ -33,12 +33,14 @@ class Gate:
 
     Args:
         app: what comes behind.
+        ingest: what takes events in; it reads bodies for itself.
         service: of this server.
         identity: finds out who calls.
     """
 
-    def __init__(self, app: ASGIApp, service: Service, identity: Identity) -> None:
+    def __init__(self, app: ASGIApp, ingest: ASGIApp, service: Service, identity: Identity) -> None:
         self._app = app
+        self._ingest = ingest
         self._service = service
         self._identity = identity
         self._table = Table()
@@ -61,9 +63,12 @@ class Gate:
             if caller is not None:
                 scope["caller"], scope["rule"] = caller, rule
                 self._check(caller, rule)
-            if rule.method in _WITH_BODY and rule.need is not Need.PRODUCE:
-                receive = await checked_json(scope, receive)
-            await self._app(scope, receive, answering)
+            if rule.need is Need.PRODUCE:
+                await self._ingest(scope, receive, answering)
+            else:
+                if rule.method in _WITH_BODY:
+                    receive = await checked_json(scope, receive)
+                await self._app(scope, receive, answering)
         except HooktuiError as error:
             await problem(error)(scope, receive, answering)
         except ClientDisconnect:

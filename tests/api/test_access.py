@@ -11,6 +11,7 @@ from starlette.routing import Route
 from hooktui.api.access import RULES, Caller, Table
 from hooktui.api.app import make_routes
 from hooktui.api.identity import role_of
+from hooktui.api.ingest import MANY, ONE
 from hooktui.api.peers import Names, Peer, peer_of
 from hooktui.api.problems import MethodNotAllowed
 from hooktui.api.service import RoleMap, Service
@@ -44,7 +45,7 @@ def all_routes():
         name="",
         api_docs=True,
     )
-    return set(_routes(make_routes(service)))
+    return {*_routes(make_routes(service)), ("POST", ONE), ("POST", MANY)}
 
 
 def test_every_route_is_in_the_table_and_the_table_names_no_other(all_routes):
@@ -76,6 +77,11 @@ def test_a_wrong_method_names_all_the_right_ones():
     with pytest.raises(MethodNotAllowed) as caught:
         Table().find("PUT", "/v1/hooks/7")
     assert caught.value.allowed == "DELETE, GET, PATCH"
+
+
+def test_what_takes_events_in_and_nothing_else_is_for_producers():
+    paths = {rule.path for rule in RULES if rule.need is Need.PRODUCE}
+    assert paths == {ONE, MANY}
 
 
 def test_only_health_and_documents_need_no_role():

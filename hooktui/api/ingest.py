@@ -1,0 +1,177 @@
+"""Taking events in: the hot path. No framework lies between the bytes and the engine.
+
+The stored body is exactly what was sent: for NDJSON the very slice of the line that ``data`` is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from hooktui.api.bodies import check_json, check_json_type, check_ndjson_type, lines_of, read_body
+from hooktui.api.parameters import account_number
+from hooktui.api.reading import check_account
+from hooktui.api.service import Service
+from hooktui.domain import ids
+from hooktui.domain.catalogue import unknown
+from hooktui.domain.errors import FieldError, Malformed, Refused, TooLarge
+from hooktui.domain.ids import AccountId
+from hooktui.domain.text import visible
+from hooktui.store.contract import Accepted, Offer
+
+if TYPE_CHECKING:
+    from hooktui.api.access import Caller
+
+ONE: Final = "/v1/events/{event}"
+MANY: Final = "/v1/events"
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_LINES, MAX_LINES_BYTES = 1000, 8 * 1024 * 1024
+MAX_KEY_LENGTH = 255
+
+
+class _Line(msgspec.Struct, forbid_unknown_fields=True):
+    """One line of NDJSON; ``data`` stays the exact slice."""
+
+    type: str
+    data: msgspec.Raw
+    key: str | None = None
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
+class Ingest:
+    """The application behind ``POST /v1/events/{type}`` and ``POST /v1/events``.
+
+    Args:
+        service: of this server.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request that the gate has let in.
+
+        Raises:
+            HooktuiError: why nothing was stored.
+        """
+        if scope["path"] == MANY:
+            content = await self._accept_many(scope, receive)
+        else:
+            content = await self._accept_one(scope, receive)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(content)).encode("ascii")),
+        ]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _accept_one(self, scope: Scope, receive: Receive) -> bytes:
+        """Take in one event: the body is what its receivers get, byte by byte."""
+        check_json_type(scope)
+        body = await read_body(scope, receive, MAX_BODY_BYTES)
+        check_json(body)
+        event_type: str = scope["path"].rpartition("/")[2]
+        if event_type not in self._service.event_types:
+            wrong = unknown(self._service.catalogue, visible(event_type, limit=100))
+            raise Refused.field("/type", wrong)
+        account = await self._account(scope)
+        key = _key(scope)
+        (accepted,) = await self._service.engine.accept([Offer(account, event_type, body, key)])
+        return _encode(accepted)
+
+    async def _accept_many(self, scope: Scope, receive: Receive) -> bytes:
+        """Take in many events, one a line: all or none of them, in one transaction."""
+        check_ndjson_type(scope)
+        body = await read_body(scope, receive, MAX_LINES_BYTES)
+        offers = _offers(body, await self._account(scope), self._service)
+        accepted = await self._service.engine.accept(offers)
+        inside = b",".join([_encode(one) for one in accepted])
+        return b'{"accepted":%d,"data":[%b]}' % (len(accepted), inside)
+
+    async def _account(self, scope: Scope) -> AccountId:
+        """Return the account that events are for; a look into the store only the first time."""
+        asked = None
+        if scope["query_string"]:
+            given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            asked = account_number(given["account"][-1] if "account" in given else None)
+        caller: Caller = scope["caller"]
+        account = caller.account(asked)
+        if account not in self._service.accounts:
+            await check_account(self._service, account)
+            self._service.accounts.add(account)
+        return account
+
+
+def _key(scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"idempotency-key":
+            key: str = value.decode("latin-1")
+            wrong = _check_key(key)
+            if wrong:
+                raise Refused.field("/key", f"Idempotency-Key {wrong}")
+            return key
+    return None
+
+
+def _offers(body: bytes, account: AccountId, service: Service) -> list[Offer]:
+    offers: list[Offer] = []
+    errors: list[FieldError] = []
+    for number, line in lines_of(body):
+        if len(offers) == MAX_LINES:
+            raise TooLarge(f"more than {MAX_LINES} lines; send them in several requests")
+        found = _parse_line(number, line)
+        data = bytes(found.data)
+        if len(data) > MAX_BODY_BYTES:
+            raise TooLarge(f"line {number + 1}: data is over {MAX_BODY_BYTES // 1024} KiB")
+        if found.type not in service.event_types:
+            wrong = unknown(service.catalogue, visible(found.type, limit=100))
+            errors.append(FieldError(f"/{number}/type", f"line {number + 1}: {wrong}"))
+        if found.key is not None:
+            wrong_key = _check_key(found.key)
+            if wrong_key:
+                detail = f"line {number + 1}: key {wrong_key}"
+                errors.append(FieldError(f"/{number}/key", detail))
+        offers.append(Offer(account, found.type, data, found.key))
+    if errors:
+        raise Refused.fields(errors)
+    if not offers:
+        raise Malformed('the body is empty; send lines of {"type": …, "data": …}')
+    return offers
+
+
+def _parse_line(number: int, line: bytes) -> _Line:
+    what = f"line {number + 1}"
+    # First the whole line as JSON: the decoder only skips over ``data`` and takes any bytes there.
+    check_json(line, what)
+    try:
+        return _decode_line(line)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at `$")
+        pointer = f"/{number}" + place.rstrip("`").replace(".", "/")
+        raise Refused.field(pointer, f"{what}: {message[:1].lower()}{message[1:200]}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        # JSON by the RFC that this parser does not take, such as "\ud800" in a type.
+        raise Malformed(f"{what}: {error}") from None
+
+
+def _check_key(key: str) -> str | None:
+    if not 1 <= len(key) <= MAX_KEY_LENGTH:
+        return f"has {len(key)} characters; 1 to {MAX_KEY_LENGTH} are taken"
+    if not key.isprintable():
+        return "holds control characters; use printable ones"
+    return None
+
+
+def _encode(accepted: Accepted) -> bytes:
+    # The type is one of the catalogue's, whose letters need no escape.
+    return (
+        f'{{"id":"{ids.encode("evt", accepted.id)}","type":"{accepted.type}",'
+        f'"account":{accepted.account},"deliveries":{accepted.deliveries},'
+        f'"skipped":{accepted.skipped},"duplicate":{"true" if accepted.duplicate else "false"}}}'
+    ).encode("ascii")
