@@ -7,7 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import Status, Trigger
@@ -17,8 +28,9 @@ from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, encode, f
 from hooktui.domain.objects import Attempt, Delivery, Page, Phases, Response
 from hooktui.store import filter_sql
 from hooktui.store.pages import Keep, Listing, PageRequest, page_of
-from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, in_account
+from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE, Big, in_account
 
+_FEW = 20_000  # sorted in some 10 ms
 _SORTS: dict[str, ColumnElement[Any] | None] = {"id": None, "created_at": None}
 
 
@@ -62,8 +74,9 @@ def list_deliveries(
     Raises:
         Refused: the page request or the filter is not acceptable.
     """
-    rows = _deliveries().where(DELIVERY.c.account_id == account, *_conditions(query))
     wanted = parse(query.q) if isinstance(query.q, str) else query.q
+    few = filter_sql.only_waiting(query.status, wanted) and _few_wait(conn, account)
+    rows = _deliveries().where(_of_account(account, few), *_conditions(query))
     keep: Keep | None = None
     if wanted is not None and wanted.terms:
         now = now_ms()
@@ -158,6 +171,26 @@ def delivery_of(row: RowMapping) -> Delivery:
 def _deliveries() -> Select[Any]:
     hook = (HOOK.c.active.label("hook_active"), HOOK.c.deleted_at.label("hook_deleted_at"))
     return select(*DELIVERY.c, *hook).join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
+
+
+def _few_wait(conn: Connection, account: AccountId) -> bool:
+    of_account = HOOK.c.id == HOOK_STATE.c.hook_id, HOOK.c.account_id == account
+    return (
+        conn.execute(select(func.sum(HOOK_STATE.c.waiting)).where(*of_account)).scalar() or 0
+    ) < _FEW
+
+
+def _of_account(account: AccountId, few: bool) -> ColumnElement[bool]:
+    """Return the condition that a delivery is of an account.
+
+    Where few deliveries are asked for, they are found hook by hook in the partial indexes of those
+    that wait; the plus keeps SQLite from walking all of the account's history instead (280 ms with
+    a million rows, this way 1 ms).
+    """
+    if not few:
+        return DELIVERY.c.account_id == account
+    of_account = DELIVERY.c.hook_id.in_(select(HOOK.c.id).where(HOOK.c.account_id == account))
+    return and_(literal_column("+delivery.account_id", Big) == literal(account), of_account)
 
 
 def _conditions(query: DeliveryQuery) -> list[ColumnElement[bool]]:

@@ -27,6 +27,7 @@ from hooktui.store.tables import DELIVERY, HOOK
 Condition = ColumnElement[bool]
 
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_WAITING = frozenset({Status.PENDING.value, Status.SENDING.value, HELD})
 _OUTSIDE_SQL = (Key.WORD, Key.DATA)
 
 
@@ -35,6 +36,13 @@ def conditions(wanted: Filter, now_ms: int) -> tuple[list[Condition], Filter | N
     inside = [_condition(term, now_ms) for term in wanted.terms if term.key not in _OUTSIDE_SQL]
     outside = tuple(term for term in wanted.terms if term.key in _OUTSIDE_SQL)
     return inside, Filter(outside) if outside else None
+
+
+def only_waiting(status: str | None, wanted: Filter | None) -> bool:
+    """Return whether conditions leave only deliveries that have not ended."""
+    terms = wanted.terms if wanted is not None else ()
+    named = [term.values for term in terms if term.key is Key.STATUS and not term.negated]
+    return any(all(name in _WAITING for name in names) for names in (*named, (status,)))
 
 
 def has_status(name: str) -> Condition:

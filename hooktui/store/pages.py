@@ -87,7 +87,7 @@ def page_of(
     """
     start = _start(request, listing)
     limit = min(max(request.limit, 1), MAX_LIMIT)
-    rows, ahead = _walk(conn, listing, start, limit)
+    rows, ahead, scanned = _walk(conn, listing, start, limit)
     behind = None
     if start.key is not None:
         first = _at(rows[0], start, listing) if rows else ahead
@@ -97,6 +97,8 @@ def page_of(
         )
     whole = ahead is None and behind is None
     total, is_estimate = (len(rows), False) if whole else _total(conn, listing)
+    if not whole and listing.keep is not None:
+        total = max(round(total * len(rows) / max(scanned, 1)), len(rows))
     if start.backwards:
         rows.reverse()
         ahead, behind = behind, ahead
@@ -127,25 +129,25 @@ def _start(request: PageRequest, listing: Listing) -> _Cursor:
 
 def _walk(
     conn: Connection, listing: Listing, start: _Cursor, limit: int
-) -> tuple[list[RowMapping], _Cursor | None]:
-    """Return rows in walking order, and where the walk can go on (None: nothing is there)."""
+) -> tuple[list[RowMapping], _Cursor | None, int]:
+    """Return rows in walking order, where the walk can go on (None: nowhere), and rows seen."""
     rows: list[RowMapping] = []
     at, scanned = start, 0
     while True:
         most = limit - len(rows) + 1 if listing.keep is None else 2 * limit
         chunk = conn.execute(_behind(listing, at).limit(most)).mappings().all()
-        for row in chunk:
+        for place, row in enumerate(chunk):
             kept = listing.keep is None or listing.keep(row)
             if kept and len(rows) == limit:
-                return rows, at
+                return rows, at, scanned + place
             if kept:
                 rows.append(row)
             at = _at(row, start, listing)
         scanned += len(chunk)
         if len(chunk) < most:
-            return rows, None
+            return rows, None, scanned
         if scanned >= _MOST_SCANNED:
-            return rows, at
+            return rows, at, scanned
 
 
 def _behind(listing: Listing, cursor: _Cursor) -> Select[Any]:

@@ -49,10 +49,11 @@ class Rescue(Operation[int]):
         """Record them; return how many."""
         until = (1 << 62) if self._everything else work.now_ms
         rows = work.raw.execute(sql.FIND_LEASED, (until, self._most)).fetchall()
+        rescued = 0
         for token in {row[9] for row in rows}:
             lost = [_interrupted(row, work.now_ms) for row in rows if row[9] == token]
-            record(work, lost, token)
-        return len(rows)
+            rescued += sum(record(work, lost, token))
+        return rescued
 
 
 def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
