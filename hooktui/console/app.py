@@ -74,6 +74,10 @@ class HooktuiApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", show=False, id="app.quit", priority=True),
         Binding("ctrl+c", "how_to_quit", "Quit", show=False, id="app.how_to_quit"),
+        # Priority: they take effect before the next key is handed out, so that a fast typist, or a
+        # slow line that delivers a burst, never fills one field with the text of two.
+        Binding("tab", "focus_next", show=False, id="app.focus_next", priority=True),
+        Binding("shift+tab", "focus_previous", show=False, id="app.focus_previous", priority=True),
     ]
 
     def __init__(
@@ -116,6 +120,9 @@ class HooktuiApp(App[None]):
         """Watch the terminal, and reach the server without holding up the first paint."""
         if not self.is_headless:
             Terminal(self).watch()
+
+    def on_ready(self) -> None:
+        """Reach the server once something is painted: its client takes 100 ms to import."""
         self.run_worker(self._reach_server(), name="attach", group="server")
 
     # -- the server
@@ -167,7 +174,7 @@ class HooktuiApp(App[None]):
             return
         for screen in self.house_screens():
             screen.refresh_frame()
-        if state is LinkState.LOST and problem is not None:
+        if state in (LinkState.LOST, LinkState.ABSENT) and problem is not None:
             self.notice(str(problem), "bad")
         elif state is LinkState.CONNECTED and self.status is not None:
             self.notice("the server is back", "good")
@@ -231,7 +238,7 @@ class HooktuiApp(App[None]):
                 (f"{dot}{self.status.user} ({self.status.role}){dot}", "quiet"),
                 where,
             ]
-        elif self.link.state is LinkState.LOST:
+        elif self.link.state in (LinkState.LOST, LinkState.ABSENT):
             left += [(f"{self.link.word}{dot}", "bad"), where]
         else:
             left += [(f"{self.link.word}{dot}", "warn"), where]

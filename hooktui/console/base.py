@@ -116,10 +116,17 @@ class HouseScreen(Screen[None]):
 
     def refresh_frame(self) -> None:
         """Draw heading, status line and line of keys again; cheap when nothing changed."""
-        if self.is_mounted:
+        if self._framed():
             self.query_one(Heading).show(*self.heading())
             self.query_one(StatusLine).show(*self.house.standing())
             self.query_one(KeyLine).refresh()
+
+    def _framed(self) -> bool:
+        """Return whether the frame is there; a worker may end while a screen comes or goes.
+
+        ``is_mounted`` stays true while the widgets of a screen that closes are taken away.
+        """
+        return {Heading, StatusLine, KeyLine} <= {type(child) for child in self.children}
 
     # -- the server
 
@@ -157,7 +164,7 @@ class HouseScreen(Screen[None]):
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Answer an action where the eye is: in the status line. ``text`` may be untrusted."""
-        if not self.is_mounted:
+        if not self._framed():
             return
         self.query_one(StatusLine).notify_line(text, severity)
         self._notices += 1
@@ -171,7 +178,7 @@ class HouseScreen(Screen[None]):
 
     def clear_notice(self) -> None:
         """Take the notice away."""
-        if self.is_mounted:
+        if self._framed():
             self.query_one(StatusLine).clear_notice()
 
     def show_error(self, error: HooktuiError) -> None:
@@ -299,9 +306,9 @@ class HouseScreen(Screen[None]):
 
 
 class HouseModal(ModalScreen[R]):
-    """A dialog that answers with something; Esc closes it without an answer."""
+    """A dialog that answers with something; Esc closes it without an answer, q quits."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
 
     @property
     def house(self) -> HooktuiApp:
@@ -312,3 +319,5 @@ class HouseModal(ModalScreen[R]):
         """Do one of the few verbs of a dialog."""
         if name == "back":
             self.dismiss(None)
+        elif name == "quit":
+            self.app.exit()

@@ -27,6 +27,7 @@ class LinkState(Enum):
     CONNECTING = "connecting…"
     STARTING = "starting the server…"
     CONNECTED = "connected"
+    ABSENT = "no server yet, looking again…"
     LOST = "server lost, reconnecting…"
     BARRED = "not allowed"
 
@@ -84,29 +85,31 @@ class Link:
         self.where = str(address)
         self._client = AsyncClient(address, self._options.role)
         may_start = self._options.connect is None
-        while not await self._answers():
+        while (problem := await self._problem()) is not None:
             if may_start:
                 may_start = False
                 await self._start(address)
             else:
+                self._set(LinkState.ABSENT, problem)
                 await asyncio.sleep(AGAIN_S)
         self._set(LinkState.CONNECTED)
         self._reached.set()
 
-    async def _answers(self) -> bool:
+    async def _problem(self) -> HooktuiError | None:
+        """Return why no server answers; None: one does."""
         from hooktui.client.calls import server_status
 
         if self._client is None:
-            return False
+            return None
         try:
             await self._client.call(server_status())
         except (NotAllowed, Unauthenticated) as error:
             self._set(LinkState.BARRED, error)
             # The app ends now; never look on, and never start a second server beside this one.
             await asyncio.Event().wait()
-        except HooktuiError:
-            return False
-        return True
+        except HooktuiError as error:
+            return error
+        return None
 
     async def _start(self, address: ServerAddress) -> None:
         from hooktui.client.start import start_server
@@ -118,7 +121,7 @@ class Link:
         try:
             await asyncio.to_thread(start_server, places(self._environ), self._environ)
         except NoServer as error:
-            self._set(LinkState.LOST, error)
+            self._set(LinkState.ABSENT, error)
         else:
             self.started = True
 

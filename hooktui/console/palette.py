@@ -64,7 +64,10 @@ class HouseCommands(Provider):
 
     def _themes(self) -> Iterator[_Entry]:
         for name in sorted(self._house.available_themes):
-            yield _Entry(f"Theme {name}", partial(setattr, self._house, "theme", name))
+            yield _Entry(f"Theme {name}", partial(self._use_theme, name))
+
+    def _use_theme(self, name: str) -> None:
+        self._house.theme = name
 
     async def _hooks(self, query: str) -> list[_Entry]:
         from hooktui.client import calls

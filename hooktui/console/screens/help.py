@@ -78,8 +78,8 @@ class HelpScreen(HouseModal[str]):
         self.dismiss(None if line is None else line.name)
 
     async def action_verb(self, name: str) -> None:
-        """Close on Esc, and on the key that opened it."""
-        self.dismiss(None)
+        """Close also on the key that opened it."""
+        await super().action_verb("back" if name == "help" else name)
 
 
 def _columns() -> tuple[Column[_Line], ...]:

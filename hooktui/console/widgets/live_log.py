@@ -8,7 +8,7 @@ still, and a chip counts what is new.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -20,13 +20,12 @@ from textual.strip import Strip
 
 from hooktui.console.keys import move_bindings
 from hooktui.console.log_buffer import LogBuffer, LogLine
+from hooktui.console.log_words import log_columns, subject_of
 from hooktui.console.signs import Signs
-from hooktui.console.times import clock_time, size, took
-from hooktui.console.widgets.columns import Column, Placed, place
+from hooktui.console.widgets.columns import Placed, place
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
 from hooktui.console.widgets.table import MARGIN, Table
-from hooktui.domain.deliveries import ErrorClass, Outcome, Status
-from hooktui.domain.filters import Filter, Subject
+from hooktui.domain.filters import Filter
 
 REPAINT_S: Final = 0.25
 """Between two repaints while following; a slow line gets no more than it can take."""
@@ -89,18 +88,18 @@ class LiveLog(Table, inherit_bindings=False):
         self.following = True
         self.filter: Filter | None = None
         self.hooks: frozenset[int] | None = None
-        self.new = 0
         self.signs = signs
         self._clock = clock
         self._names = names
         self._caption = caption
         self._shown: deque[int] = deque()
+        self._waiting: deque[int] = deque()
         self._read_to = 0
         self._cursor: int | None = None
         self._due = False
         self._drawn_at = 0.0
         self._placed: list[Placed[LogLine]] = []
-        self._columns = _columns(names, signs)
+        self._columns = log_columns(names, signs)
 
     # -- what others ask and tell
 
@@ -118,7 +117,7 @@ class LiveLog(Table, inherit_bindings=False):
             return
         self.following = following
         self._cursor = None if following else self._newest
-        self.new = 0
+        self._let_in()
         self.catch_up()
         self.refresh()
         self.post_message(self.StateChanged(self))
@@ -129,10 +128,11 @@ class LiveLog(Table, inherit_bindings=False):
             return
         self.filter, self.hooks = wanted, hooks
         self._shown.clear()
+        self._waiting.clear()
         self._read_to = self.buffer.first
         self._read()
+        self._let_in()
         self._cursor = None if self.following else self._newest
-        self.new = 0
         self.show_count(len(self._shown))
         self.scroll_top(self._last_top)
         self.refresh()
@@ -150,9 +150,7 @@ class LiveLog(Table, inherit_bindings=False):
                 self.scroll_top(self._last_top)
                 self.refresh()
             return
-        added = self._read()
-        if added:
-            self.new += added
+        if self._read():
             self.show_count(len(self._shown))
             self.refresh(Region(0, 0, self.size.width, 1))
             self.post_message(self.StateChanged(self))
@@ -205,17 +203,34 @@ class LiveLog(Table, inherit_bindings=False):
         """Take in the lines since the last time; return how many of them are shown."""
         fitting = [number for number, line in self.buffer.since(self._read_to) if self._fits(line)]
         self._read_to = self.buffer.end
-        self._shown.extend(fitting)
+        (self._shown if self.following else self._waiting).extend(fitting)
         gone = 0
+        while self._waiting and self._waiting[0] < self.buffer.first:
+            self._waiting.popleft()
         while self._shown and self._shown[0] < self.buffer.first:
             self._shown.popleft()
             gone += 1
         if gone and not self.following:
             # The ring is full: the same lines stay where they are on the screen.
             self.scroll_top(self.top - gone)
+        if not self._shown:
+            self._let_in()  # what stood still has fallen out of the ring
         if self._cursor is not None and self._cursor < self.buffer.first:
             self._cursor = self._shown[0] if self._shown else None
         return len(fitting)
+
+    def _let_in(self) -> None:
+        """Show the lines that came while the picture stood still."""
+        if self._waiting:
+            self._shown.extend(self._waiting)
+            self._waiting.clear()
+            self.show_count(len(self._shown))
+            self.refresh()
+
+    @property
+    def new(self) -> int:
+        """Lines that came while the log stands still."""
+        return len(self._waiting)
 
     def _fits(self, line: LogLine) -> bool:
         if line.note:
@@ -223,7 +238,7 @@ class LiveLog(Table, inherit_bindings=False):
         if self.hooks is not None and line.hook not in self.hooks:
             return False
         return self.filter is None or self.filter.matches(
-            _subject(line, self._names), self._clock()
+            subject_of(line, self._names), self._clock()
         )
 
     @property
@@ -248,6 +263,10 @@ class LiveLog(Table, inherit_bindings=False):
             "up": at - 1, "down": at + 1, "page_up": at - high, "page_down": at + high,
             "first": 0, "last": len(self._shown) - 1,
         }[name]  # fmt: skip
+        if name == "last" or to >= len(self._shown):
+            self._let_in()
+            to = len(self._shown) - 1 if name == "last" else to
+            self.post_message(self.StateChanged(self))
         self._go_to(to)
 
     def action_open(self) -> None:
@@ -348,68 +367,3 @@ class LiveLog(Table, inherit_bindings=False):
         if self.filter is not None or self.hooks is not None:
             return (("  nothing fits yet", "quiet"),)
         return (("  quiet so far: every attempt of a delivery shows here as it happens", "quiet"),)
-
-
-def _columns(names: Mapping[int, str], signs: Signs) -> tuple[Column[LogLine], ...]:
-    def hook(line: LogLine) -> Pieces:
-        return ((f"{line.hook} ", "quiet"), (names.get(line.hook, ""), "plain"))
-
-    def event(line: LogLine) -> Pieces:
-        trigger = "" if line.trigger in ("event", "ping", "") else f" ({line.trigger})"
-        return ((line.event_type, "plain"), (trigger, "quiet"))
-
-    def attempt(line: LogLine) -> Pieces:
-        return ((f"#{line.attempt}", "quiet" if line.attempt == 1 else "warn"),)
-
-    return (
-        Column(name="time", title="time", cell=lambda e: ((clock_time(e.at_ms), "quiet"),), width=8,
-               priority=0),
-        Column(name="result", title="result", cell=lambda e: result_pieces(e, signs), width=12,
-               grow=1, most=18, priority=0),
-        Column(name="hook", title="hook", cell=hook, width=10, grow=3, most=26, priority=1),
-        Column(name="event", title="event", cell=event, width=17, grow=2, most=26, priority=1),
-        Column(name="try", title="try", cell=attempt, width=3, align="right", priority=3),
-        Column(name="took", title="took", cell=lambda e: took(e.duration_ms), width=6,
-               align="right", priority=2),
-        Column(name="size", title="size", cell=lambda e: ((size(e.size), "quiet"),), width=6,
-               align="right", priority=5),
-        Column(name="detail", title="why", cell=lambda e: ((e.detail, "quiet"),), width=12, grow=6,
-               priority=6),
-    )  # fmt: skip
-
-
-def result_pieces(line: LogLine, signs: Signs) -> Pieces:
-    """Return how an attempt ended: sign, code or error, and whether it will be tried again."""
-    if line.outcome == Outcome.DELIVERED:
-        return ((f"{signs.delivered} ", "good"), (line.result, "good"))
-    if line.outcome == Outcome.INTERRUPTED:
-        return ((f"{signs.retry} interrupted", "warn"),)
-    if line.status in (Status.PENDING, Status.SENDING):
-        return ((f"{signs.retry} {line.result}", "warn"),)
-    return ((f"{signs.failed} {line.result}", "bad"),)
-
-
-def _subject(line: LogLine, names: Mapping[int, str]) -> Subject:
-    """Return a line as filters see it."""
-    code = int(line.result) if line.result.isdigit() else None
-    error: str | None = None
-    if line.outcome != Outcome.DELIVERED:
-        error = ErrorClass.STATUS if code is not None else line.result
-    return Subject(
-        at_ms=line.at_ms,
-        status=line.status,
-        outcome=line.outcome,
-        hook=line.hook,
-        event_type=line.event_type,
-        code=code,
-        took_ms=line.duration_ms,
-        error=error,
-        trigger=line.trigger,
-        words=lambda: " ".join(_words(line, names)),
-    )
-
-
-def _words(line: LogLine, names: Mapping[int, str]) -> Iterator[str]:
-    yield from (line.delivery, line.event, line.event_type, line.status, line.result, line.detail)
-    yield str(line.hook)
-    yield names.get(line.hook, "")

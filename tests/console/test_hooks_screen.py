@@ -1,0 +1,204 @@
+"""The home screen against a real server: rows, verbs, filter, log, and other admins' changes."""
+
+import pytest
+
+from hooktui.client import calls
+from hooktui.console.widgets.live_log import LiveLog
+from hooktui.domain.errors import NotFound
+from tests.console.conftest import Console
+
+
+async def test_no_hooks_teach_what_to_do(open_console):
+    async with open_console() as console:
+        await console.shows("No hooks yet", "n  makes the first one", "0 hooks")
+        await console.press("p")
+        await console.shows("there is no hook under the cursor; n makes one")
+
+
+async def test_a_hook_is_one_line_with_state_host_and_events(open_console, make_hook):
+    make_hook(name="billing", events=["job", "cluster.error"])
+    async with open_console(size=(150, 30)) as console:
+        await console.shows("● active", "billing", "127.0.0.1:", "all job · 1 cluster", "never")
+
+
+async def test_a_hook_that_another_admin_makes_appears_by_itself(open_console, make_hook, place):
+    async with open_console() as console:
+        await console.shows("No hooks yet")
+        hook = make_hook(name="appears")
+        await console.shows("appears", "1 hook")
+        place.ask(calls.edit_hook(hook["id"], {"name": "renamed"}))
+        await console.shows("renamed")
+        place.ask(calls.delete_hook(hook["id"]))
+        await console.shows("No hooks yet")
+
+
+async def test_a_delivery_shows_in_the_log_and_in_the_row(open_console, make_hook, place, receiver):
+    hook = make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("quiet so far")
+        receiver.status = 503
+        place.emit()
+        await console.shows("↻ 503", "job.failed", "! failing", "1 waiting")
+        await console.until(lambda: f"{hook['id']} billing" in console.text)
+
+
+async def test_p_pings_and_answers_where_the_eye_is(open_console, make_hook, receiver):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("p")
+        await console.shows("(billing) arrived: 200 after", "✓ 200")
+        receiver.status = 500
+        await console.press("p")
+        await console.shows("(billing) failed: 500 after", "✗ 500")
+
+
+async def test_a_turns_a_hook_off_and_u_on_again(open_console, make_hook, place):
+    hook = make_hook()
+    async with open_console() as console:
+        await console.shows("active")
+        await console.press("u")
+        await console.shows("there is nothing to undo")
+        await console.press("a")
+        await console.shows("○ disabled", "its new events are skipped; u undoes it")
+        assert place.ask(calls.get_hook(hook["id"])).active is False
+        await console.press("u")
+        await console.shows("● active", "undone: 1 hook activated again")
+
+
+async def test_marked_hooks_are_turned_off_together_and_narrow_the_log(open_console, make_hook):
+    hooks = [make_hook(name=f"hook {letter}") for letter in "abc"]
+    async with open_console() as console:
+        await console.shows("hook c")
+        await console.press("space", "space")
+        await console.shows("2 marked", f"hook {hooks[0]['id']}, {hooks[1]['id']}")
+        await console.press("e")
+        await console.shows("this works on one hook, and 2 are marked; Esc unmarks")
+        await console.press("a")
+        await console.shows("2 hooks deactivated", "2 disabled")
+        await console.press("u", "escape")
+        await console.hides("marked")
+        await console.hides("disabled")
+
+
+async def test_deleting_asks_and_starts_on_cancel(open_console, make_hook, place):
+    hook = make_hook(name="billing", active=True)
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("d")
+        await console.shows(f"Delete hook {hook['id']} (billing)?", "secret are gone for good")
+        await console.press("enter")
+        await console.shows("nothing was deleted")
+        assert place.ask(calls.get_hook(hook["id"])).name == "billing"
+        await console.press("d", "y")
+        await console.shows("deleted", "No hooks yet")
+        with pytest.raises(NotFound):
+            place.ask(calls.get_hook(hook["id"]))
+
+
+async def test_a_filter_narrows_while_typing_and_keeps_letters_typed_ahead(open_console, make_hook):
+    for name in ("billing", "zebra", "alerts"):
+        make_hook(name=name)
+    async with open_console() as console:
+        await console.shows("billing", "zebra", "alerts")
+        # Posted at once, as a terminal does with "/ze": the letters are there before the bar is.
+        for key in ("slash", "z", "e"):
+            console.app.simulate_key(key)
+        await console.shows("1 hook", "zebra", "filter: ze")
+        await console.hides("billing")
+        assert not console.app.screen.has_class("-zoomed")
+        await console.press("enter", "escape")
+        await console.shows("3 hooks", "billing")
+        await console.press("slash", "x", "q")
+        await console.shows("No hook has these words")
+        await console.press("escape")
+        await console.shows("3 hooks")
+
+
+async def test_o_sorts_by_the_next_column_and_shift_o_turns_it_round(open_console, make_hook):
+    for name in ("bbb", "aaa", "ccc"):
+        make_hook(name=name)
+    async with open_console() as console:
+        await console.shows("ccc")
+        await console.press("o")
+        await console.shows("name▲")
+        await console.until(lambda: order(console) == ["aaa", "bbb", "ccc"])
+        await console.press("O")
+        await console.until(lambda: order(console) == ["ccc", "bbb", "aaa"])
+
+
+def order(console: Console) -> list[str]:
+    return [word for word in console.text.split() if word in ("aaa", "bbb", "ccc")]
+
+
+async def test_the_log_pane_hides_zooms_and_grows(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing", "Live log")
+        await console.press("l")
+        await console.hides("Live log")
+        await console.press("z")
+        await console.shows("the log pane is hidden; l shows it")
+        await console.press("l")
+        before = pane_height(console)
+        await console.press("plus")
+        assert pane_height(console) == before + 2
+        await console.press("z")
+        await console.hides("billing")
+        await console.press("z")
+        await console.shows("billing")
+        assert pane_height(console) == before + 2
+
+
+def pane_height(console: Console) -> int:
+    return console.app.screen.query_one(LiveLog).size.height
+
+
+async def test_a_viewer_is_told_why_not(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console(role="viewer") as console:
+        await console.shows("billing", "(viewer)")
+        for key in ("n", "p", "a", "d", "s"):
+            await console.press(key)
+            await console.shows("your role viewer may only look")
+            console.app.screen.clear_notice()
+
+
+async def test_a_name_with_escape_characters_is_shown_and_never_acts(open_console, make_hook):
+    make_hook(name="a\x1b]0;owned\x07[@click=app.quit]b[/]")
+    async with open_console((170, 30)) as console:
+        await console.shows("a␛]0;owned␇[@click=app.quit]b")
+        await console.press("d")
+        await console.shows("Delete hook")
+        assert "\x1b" not in console.text
+
+
+async def test_every_key_answers_at_80_by_24(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await console.shows("● active", "billing", "24 h", "waiting", "Live log", "? help")
+        assert all(len(line) <= 80 for line in console.lines)
+        await console.press("x")
+        await console.press("r")
+        await console.shows("resend (r) is not possible on this screen; ? shows what is")
+
+
+async def test_a_tiny_terminal_is_told_what_is_needed(open_console):
+    async with open_console(size=(50, 12)) as console:
+        await console.shows("this terminal is 50x12", "hooktui needs 60x15")
+        await console.pilot.resize_terminal(80, 24)
+        await console.shows("Hooks", "No hooks yet")
+
+
+async def test_ascii_signs_draw_nothing_but_ascii(open_console, make_hook, place):
+    make_hook(name="billing")
+    async with open_console(ascii=True) as console:
+        await console.shows("* active")
+        place.emit()
+        await console.shows("+ 200")
+        assert console.text.isascii()
+
+
+async def test_an_unknown_account_is_said(open_console):
+    async with open_console(account=987654) as console:
+        await console.shows("987654")

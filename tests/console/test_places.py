@@ -1,0 +1,106 @@
+"""Getting about: the live log, help, palette, digits, and what every screen offers."""
+
+from textual.command import CommandPalette
+
+from hooktui.console.screens.help import HelpScreen
+from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.live_log import LiveLogScreen
+
+
+async def test_digits_go_to_the_screens_from_everywhere(open_console):
+    async with open_console() as console:
+        await console.shows("No hooks yet")
+        await console.press("2")
+        await console.shows("time", "result", "why", "following")
+        assert isinstance(console.app.screen, LiveLogScreen)
+        await console.press("1")
+        await console.shows("No hooks yet")
+        assert isinstance(console.app.screen, HooksScreen)
+        assert len(console.app.screen_stack) == 1
+
+
+async def test_the_log_says_what_is_wrong_with_a_filter_and_keeps_the_last_good_one(
+    open_console, make_hook, place
+):
+    make_hook(name="billing")
+    place.emit()
+    async with open_console() as console:
+        await console.press("2")
+        await console.shows("✓ 200")
+        await console.press("slash", *"hook:x")
+        await console.shows("filter, column 6", "hook's number")
+        await console.press(*["backspace"] * 6, *"data.id:1")
+        await console.shows("log lines hold no bodies")
+        await console.press(*["backspace"] * 9, *"status:failed", "enter")
+        await console.shows("nothing fits yet", "filter: status:failed")
+        await console.press("escape")
+        await console.shows("✓ 200")
+        await console.press("escape")
+        await console.shows("1 hook", "billing")
+
+
+async def test_a_paused_log_counts_and_f_follows_again(open_console, make_hook, place):
+    make_hook(name="billing")
+    place.emit()
+    async with open_console() as console:
+        await console.press("2")
+        await console.shows("✓ 200", "following")
+        await console.press("k")
+        await console.shows("paused")
+        place.emit("job.started")
+        place.emit("job.started")
+        await console.shows("2 new, f follows")
+        assert "job.started" not in console.text
+        await console.press("f")
+        await console.shows("following", "job.started")
+
+
+async def test_help_lists_the_keys_of_the_place_and_runs_the_chosen_one(open_console, make_hook):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("question_mark")
+        await console.shows("Hooks: keys; Enter runs one", "Send a test delivery", "End G last")
+        assert isinstance(console.app.screen, HelpScreen)
+        await console.press("j", "j", "j", "enter")
+        await console.shows("(billing) arrived: 200")
+
+
+async def test_help_says_why_something_is_not_possible(open_console):
+    async with open_console(role="viewer") as console:
+        await console.shows("(viewer)")
+        await console.press("question_mark")
+        await console.shows("New hook: your role viewer may only look")
+        await console.press("escape")
+        await console.hides("Enter runs one")
+
+
+async def test_the_palette_finds_verbs_hooks_and_themes(open_console, make_hook):
+    made = make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        await console.press("ctrl+p")
+        await console.shows("Send a test delivery")
+        await console.press(*"billing")
+        await console.shows(f"Hook {made['id']} billing")
+        await console.press(*["backspace"] * 7, *"hooktui-light")
+        await console.shows("Theme hooktui-light")
+        await console.until(lambda: "Send a test" not in console.text)
+        await console.press("enter")
+        await console.until(lambda: console.app.theme == "hooktui-light")
+        assert not isinstance(console.app.screen, CommandPalette)
+
+
+async def test_q_quits_from_any_screen(open_console):
+    for keys in (("q",), ("2", "q"), ("question_mark", "q")):
+        async with open_console() as console:
+            await console.shows("No hooks yet")
+            await console.press(*keys)
+            await console.until(lambda app=console.app: app._exit)
+
+
+async def test_ctrl_c_tells_how_to_quit(open_console):
+    async with open_console() as console:
+        await console.shows("No hooks yet")
+        await console.press("ctrl+c")
+        await console.shows("q quits; ctrl+q does so from everywhere")
