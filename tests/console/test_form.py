@@ -166,7 +166,7 @@ async def test_a_password_is_not_shown_and_stays_when_only_the_user_is_edited(
     async with app.run_test(size=(80, 50)) as pilot:
         form = HookForm(hook)
         await app.push_screen(form)
-        form._unfold()
+        form.fields.unfold()
         form.query_one("#user").value = "bob"  # type: ignore[attr-defined]
         await pilot.pause()
         assert "geheim4711" not in seen(pilot)
@@ -192,7 +192,7 @@ async def test_the_form_fits_a_small_terminal_and_scrolls_to_the_last_field(
     async with app.run_test(size=(60, 15)) as pilot:
         form = HookForm(None)
         await app.push_screen(form)
-        form._unfold()
+        form.fields.unfold()
         await pilot.pause()
         form.query_one("#filter").focus()
         await until(pilot, lambda: "Filter" in seen(pilot))

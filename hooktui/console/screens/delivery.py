@@ -108,14 +108,17 @@ class DeliveryScreen(DeliveryVerbs):
             self.delivery = await self.ask(calls.get_delivery(self.delivery_id))
         except HooktuiError as error:
             self.show_error(error)
-            await self.timeline.load()
+            if self.query("#attempts"):
+                await self.timeline.load()
             return
-        if not self.is_mounted:
+        if not self.query("#attempts"):
             return
         self._steps.delivery = self.delivery
         timeline = self.timeline
         at_end = timeline.cursor >= timeline.window.total - 1
         await timeline.reload()
+        if not self.query("#attempts"):
+            return
         timeline.styles.height = min(max(timeline.window.total, 1), MOST_STEPS) + 1
         if self._followed and at_end:
             self.call_after_refresh(timeline.put_cursor_on, len(self.delivery.attempts) or 1)
@@ -130,7 +133,7 @@ class DeliveryScreen(DeliveryVerbs):
 
     def _draw_head(self) -> None:
         one = self.delivery
-        if one is None or not self.is_mounted:
+        if one is None or not self.query("#head"):
             return
         now_ms = self.house.clock()
         dot = f" {self.house.signs.dot} "
@@ -152,7 +155,7 @@ class DeliveryScreen(DeliveryVerbs):
         )  # fmt: skip
 
     def _draw_document(self) -> None:
-        if self.delivery is not None and self.is_mounted:
+        if self.delivery is not None and self.query("#attempts, #document"):
             self.document.show(sections_of(self.delivery, self.attempt))
 
     def on_windowed_list_moved(self) -> None:

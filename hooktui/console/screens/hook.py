@@ -72,7 +72,7 @@ class HookScreen(HookVerbs, DeliveryVerbs):
         dot = f" {self.house.signs.dot} "
         if self.hook is not None:
             left += [(f"  {self.hook.name}  ", "plain"), *state(self.hook, self.house.signs)]
-        if self.is_mounted:
+        if self.query("#deliveries"):
             listing = self.listing
             if listing.loaded:
                 about = "about " if listing.window.estimated else ""
@@ -143,7 +143,7 @@ class HookScreen(HookVerbs, DeliveryVerbs):
         except HooktuiError as error:
             self.show_error(error)
             return
-        if self.is_mounted:
+        if self.query("#head, #settings"):
             now_ms, catalogue = self.house.clock(), self.house.catalogue
             self.query_one("#head", Lines).show(head_lines(self.hook, catalogue, now_ms))
             self.query_one(JsonView).show(settings_sections(self.hook, catalogue, now_ms))
@@ -165,7 +165,7 @@ class HookScreen(HookVerbs, DeliveryVerbs):
             await asyncio.sleep(max(self._read_at + BUSY_S - monotonic(), 0))
         self._read_at = monotonic()
         await self._read()
-        if self.is_mounted:
+        if self.query("#deliveries"):
             await self.listing.reload()
 
     def on_windowed_list_moved(self) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
 from hooktui.console.base import HouseModal
@@ -37,9 +35,6 @@ class Question(HouseModal[str]):
         answers: the first one has the focus, so let it be the safe one.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "app.focus_next", show=False, id="question.tab"),
-    ]
     DEFAULT_CSS = """
     Question #title { text-style: bold; }
     Question ShortList { margin-top: 1; }
@@ -64,6 +59,11 @@ class Question(HouseModal[str]):
         """Fill in the words."""
         self.query_one("#title", Note).show(self._title, "strong")
         self.query_one("#details", Note).show(self._details, "plain")
+
+    async def action_verb(self, name: str) -> None:
+        """Answer nothing on q, too: quitting here would lose what the question is about."""
+        if name in ("back", "quit"):
+            self.dismiss(None)
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Return the answer that was chosen from the list."""
