@@ -23,6 +23,7 @@ def make_routes(service: Service) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         strict_content_type=False,
+        generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
     problems.install(app)

@@ -17,6 +17,7 @@ from hooktui.api.feed_filter import FeedFilter
 from hooktui.api.parameters import MAX_LIMIT, MAX_TEXT, AccountParameter, Text, filter_of
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service, service_of
+from hooktui.api.shapes import FeedAnswer
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.filters import Filter
 from hooktui.domain.ids import AccountId
@@ -31,7 +32,7 @@ SEARCH_S = 2.0
 router = APIRouter()
 
 
-@router.get("/v1/feed")
+@router.get("/v1/feed", response_model=FeedAnswer)
 async def feed(
     request: Request,
     account: AccountParameter = None,

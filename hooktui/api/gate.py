@@ -17,7 +17,7 @@ from hooktui.api.identity import Identity
 from hooktui.api.peers import Peer
 from hooktui.api.problems import problem, unexpected
 from hooktui.api.service import Service
-from hooktui.domain.errors import HooktuiError, NotAllowed
+from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 from hooktui.domain.roles import Need
 from hooktui.domain.text import visible
 from hooktui.store import changes
@@ -25,6 +25,7 @@ from hooktui.store import changes
 _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")
 _READS = (None, Need.READ)
+_REFUSALS = (Unauthenticated.status, NotAllowed.status)
 _WITH_BODY = ("POST", "PATCH")
 
 
@@ -53,8 +54,8 @@ class Gate:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = True
-                if message["status"] == NotAllowed.status:
-                    await self._audit(scope)
+                if message["status"] in _REFUSALS:
+                    await self._note_refusal(scope, message["status"])
             await send(message)
 
         try:
@@ -119,14 +120,21 @@ class Gate:
                 f"this token is bound to account {caller.bound_to}, and this call is about all"
             )
 
-    async def _audit(self, scope: Scope) -> None:
-        """Note a refusal before it is told, when somebody known tried more than to look."""
-        if "caller" not in scope or scope["rule"].need in _READS:
+    async def _note_refusal(self, scope: Scope, status: int) -> None:
+        """Log a refusal, and audit it before it is told when somebody known tried to do more."""
+        known: Caller | None = scope.get("caller")
+        _log.info(
+            "refused status=%d request=%s user=%s from=%s",
+            status,
+            _where(scope),
+            known.user if known else "?",
+            _peer(scope) or scope.get("client"),
+        )
+        if known is None or scope["rule"].need in _READS:
             return
-        caller: Caller = scope["caller"]
         action, target = f"{scope['method']} refused", visible(scope["path"], limit=200)
         try:
-            await self._service.store.write(changes.audit_refusal, caller.actor, action, target)
+            await self._service.store.write(changes.audit_refusal, known.actor, action, target)
         except HooktuiError as error:  # such as a full disk; the refusal stands all the same
             _log.warning("cannot audit that %s was refused: %s", _where(scope), error)
 

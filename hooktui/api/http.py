@@ -47,6 +47,14 @@ class Protocol(HttpToolsProtocol):
             return
         super().on_body(body)
 
+    def on_response_complete(self) -> None:
+        """Go on with the next request, unless the client still holds the body of this one back."""
+        super().on_response_complete()
+        if self.expect_100_continue and self.cycle.response_complete and self.cycle.more_body:
+            # Told the end before "100 Continue", it may send the body or not: nobody can know what
+            # the next bytes are (RFC 9110, 10.1.1).
+            self.transport.close()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, in the form of all our errors."""
         answer = problem(Malformed("this is not an HTTP request"))

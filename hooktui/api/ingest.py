@@ -31,6 +31,7 @@ MANY: Final = "/v1/events"
 MAX_BODY_BYTES = 256 * 1024
 MAX_LINES, MAX_LINES_BYTES = 1000, 8 * 1024 * 1024
 MAX_KEY_LENGTH = 255
+MAX_ERRORS = 20  # of a batch that are told at once
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -138,6 +139,8 @@ def _offers(body: bytes, account: AccountId, service: Service) -> list[Offer]:
                 detail = f"line {number + 1}: key {wrong_key}"
                 errors.append(FieldError(f"/{number}/key", detail))
         offers.append(Offer(account, found.type, data, found.key))
+        if len(errors) >= MAX_ERRORS:
+            break
     if errors:
         raise Refused.fields(errors)
     if not offers:

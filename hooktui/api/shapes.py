@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 from hooktui.domain.objects import AcceptedEvent, Attempt, DeliveryDetail, Hook
 
@@ -49,3 +50,17 @@ class AcceptedEvents:
 
     accepted: int
     data: tuple[AcceptedEvent, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedAnswer:
+    """Changes in their order, and the position to go on from.
+
+    Each line has ``kind`` (delivery, attempt, event, hook, engine), ``at``, and the fields of the
+    object; an attempt also has ``hook, account, event, event_type, trigger`` of its delivery and
+    its ``status`` afterwards. ``reset`` is there, and true, when some changes are no longer kept.
+    """
+
+    data: list[dict[str, Any]]
+    next: str
+    reset: bool = False

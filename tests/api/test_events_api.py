@@ -205,6 +205,12 @@ def test_one_bad_line_refuses_all_and_is_named(api, account, line, status, place
     assert api.get("/v1/events", params={"account": account}).json()["total"] == 0
 
 
+def test_of_many_bad_lines_the_first_ones_are_named(api, account):
+    answer = _many(api, account, b'{"type":"x.y","data":{}}\n' * 1000)
+    assert answer.status_code == 422
+    assert len(answer.json()["errors"]) == 20
+
+
 def test_lines_end_with_lf_or_crlf(api, account):
     line = b'{"type":"job.failed","data":{}}'
     assert _many(api, account, line + b"\r\n" + line).json()["accepted"] == 2

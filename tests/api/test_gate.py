@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import tempfile
+from pathlib import Path
 
 import httpx
 import pytest
 
 from hooktui import sockets
+from hooktui.api import bodies
+from tests.running import running_server
 
 
 @pytest.mark.parametrize(
@@ -135,3 +140,85 @@ def _references(value):
     elif isinstance(value, list):
         for inner in value:
             yield from _references(inner)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize(
+    ("users", "status", "says"),
+    [
+        ({}, 403, "user nobody (uid 65534) has no role"),
+        ({"nobody": "viewer"}, 200, '"role":"viewer"'),
+    ],
+)
+def test_another_user_has_the_role_that_is_configured_or_none(users, status, says):
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with running_server(home, users=users) as server:
+            home.chmod(0o755)
+            server.places.socket.chmod(0o666)
+            answer = _ask_as(65534, server.places.socket, "/v1/status")
+    assert f" {status} ".encode() in answer.splitlines()[0]
+    assert says.encode() in answer
+
+
+def _ask_as(uid: int, path: Path, target: str) -> bytes:
+    """Return the answer that a process of another user gets."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+        with sockets.connect(path, 10) as client:
+            client.sendall(f"GET {target} HTTP/1.0\r\n\r\n".encode())
+            while part := client.recv(65536):
+                os.write(writing, part)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        content = answer.read()
+    os.waitpid(child, 0)
+    return content
+
+
+def test_a_body_that_does_not_arrive_is_not_waited_for(server, monkeypatch):
+    monkeypatch.setattr(bodies, "BODY_DEADLINE_S", 0.1)
+    for target in ("/v1/hooks", "/v1/events/job.failed", "/v1/events"):
+        with sockets.connect(server.places.socket, 5) as client:
+            client.sendall(
+                f"POST {target} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{{".encode()
+            )
+            answer = b""
+            while part := client.recv(4096):
+                answer += part
+        assert answer.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_connection_ends_when_a_client_that_asked_first_is_told_no(server):
+    with sockets.connect(server.places.socket, 5) as client:
+        client.sendall(
+            b"POST /v1/events/job.failed HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"Content-Length: 300000\r\n\r\n"
+        )
+        answer = b""
+        while part := client.recv(4096):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_client_that_asks_first_is_told_to_go_on(server):
+    with sockets.connect(server.places.socket, 5) as client:
+        client.sendall(
+            b"POST /v1/events/job.failed HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"Content-Length: 2\r\n\r\n"
+        )
+        assert client.recv(4096) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"{}")
+        assert client.recv(4096).startswith(b"HTTP/1.1 202 ")
+
+
+def test_refusals_are_logged_with_who_and_what(api, caplog):
+    caplog.set_level("INFO", "hooktui")
+    api.delete("/v1/hooks/7", headers={"Hooktui-Role": "viewer"})
+    (line,) = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
+    assert "status=403 request=DELETE /v1/hooks/7" in line

@@ -11,7 +11,7 @@ from hooktui.domain.places import SYSTEM_SOCKET, places
 
 
 def test_a_home_puts_everything_into_one_folder():
-    found = places({"HOOKTUI_HOME": "/h", "HOME": "/home/ann", "XDG_STATE_HOME": "/x"})
+    found = places({"HOOKTUI_HOME": "/h", "HOME": "/people/ann", "XDG_STATE_HOME": "/x"})
     assert {path.parent for path in (found.database, found.socket, found.key_file)} == {Path("/h")}
     assert {path.parent for path in (found.lock, found.config, found.log)} == {Path("/h")}
     assert [p.name for p in (found.database, found.socket, found.key_file)] == [
@@ -30,10 +30,10 @@ def test_a_home_puts_everything_into_one_folder():
     ("environ", "system_server", "socket"),
     [
         ({"HOOKTUI_SOCKET": "/s/x.sock", "HOOKTUI_HOME": "/h"}, True, "/s/x.sock"),
-        ({"HOOKTUI_SOCKET": "/s/x.sock", "HOME": "/home/ann"}, False, "/s/x.sock"),
-        ({"HOOKTUI_HOME": "/h", "HOME": "/home/ann"}, True, "/h/hooktui.sock"),
-        ({"HOME": "/home/ann"}, True, str(SYSTEM_SOCKET)),
-        ({"HOME": "/home/ann"}, False, "/home/ann/.local/state/hooktui/hooktui.sock"),
+        ({"HOOKTUI_SOCKET": "/s/x.sock", "HOME": "/people/ann"}, False, "/s/x.sock"),
+        ({"HOOKTUI_HOME": "/h", "HOME": "/people/ann"}, True, "/h/hooktui.sock"),
+        ({"HOME": "/people/ann"}, True, str(SYSTEM_SOCKET)),
+        ({"HOME": "/people/ann"}, False, "/people/ann/.local/state/hooktui/hooktui.sock"),
         ({"XDG_STATE_HOME": "/x", "XDG_CONFIG_HOME": "/c"}, False, "/x/hooktui/hooktui.sock"),
         ({"XDG_STATE_HOME": "x", "HOME": "/a"}, False, "/a/.local/state/hooktui/hooktui.sock"),
         ({"HOOKTUI_HOME": "", "HOOKTUI_SOCKET": "", "HOME": "/"}, True, str(SYSTEM_SOCKET)),
@@ -44,7 +44,7 @@ def test_the_socket_is_looked_up_in_the_order_of_the_contract(environ, system_se
 
 
 def test_the_system_service_keeps_its_database_apart_from_its_socket():
-    found = places({"HOME": "/home/ann"}, system_server=True)
+    found = places({"HOME": "/people/ann"}, system_server=True)
     assert found.database == Path("/var/lib/hooktui/hooktui.db")
     assert found.config == Path("/etc/hooktui/config.toml")
 
