@@ -55,6 +55,7 @@ class Receiver:
     port: int
     seen: list[Seen] = field(default_factory=list)
     script: dict[str, list[int | tuple[int, dict[str, str]]]] = field(default_factory=dict)
+    reply: bytes = b"ok"
     gate: threading.Event = field(default_factory=threading.Event)
     """While it is not set, requests are read and kept waiting."""
 
@@ -81,9 +82,9 @@ def start_receiver() -> tuple[Receiver, ThreadingHTTPServer]:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(receiver.reply)))
             self.end_headers()
-            self.wfile.write(b"ok")
+            self.wfile.write(receiver.reply)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

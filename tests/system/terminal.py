@@ -1,0 +1,94 @@
+"""A program in a pseudo-terminal of its own, and what it has drawn: as a person would see it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import termios
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pyte
+
+
+@dataclass
+class Terminal:
+    """A running program, its screen, and every byte that it wrote."""
+
+    pid: int
+    descriptor: int
+    screen: pyte.Screen
+    raw: bytes = b""
+    _stream: pyte.ByteStream = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._stream = pyte.ByteStream(self.screen)
+
+    def read(self) -> bool:
+        """Take what was written in the meantime; False when the program has ended."""
+        if select.select([self.descriptor], [], [], 0.05)[0]:
+            try:
+                chunk = os.read(self.descriptor, 65536)
+            except OSError:  # EIO: nobody holds the other end any more
+                return False
+            self.raw += chunk
+            self._stream.feed(chunk)
+        return True
+
+    def text(self) -> str:
+        """Return the screen as lines of text."""
+        return "\n".join(line.rstrip() for line in self.screen.display)
+
+    def wait_for(self, *texts: str, within_s: float = 20) -> str:
+        """Read on until all texts stand on the screen; return the screen."""
+        deadline = time.monotonic() + within_s
+        while not all(text in self.text() for text in texts):
+            alive = self.read()
+            if time.monotonic() > deadline or not alive:
+                raise AssertionError(f"{texts} did not appear:\n{self.text()}")
+        return self.text()
+
+    def wait_until_gone(self, text: str, within_s: float = 20) -> None:
+        """Read on until a text stands on the screen no more."""
+        deadline = time.monotonic() + within_s
+        while text in self.text():
+            self.read()
+            assert time.monotonic() < deadline, f"{text!r} is still there:\n{self.text()}"
+
+    def press(self, keys: str) -> None:
+        """Type."""
+        os.write(self.descriptor, keys.encode())
+
+    def status(self, within_s: float = 20) -> int:
+        """Wait for the end, reading on; return the exit status."""
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            self.read()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                return os.waitstatus_to_exitcode(status)
+        raise AssertionError(f"did not end within {within_s} s:\n{self.text()}")
+
+    def end(self) -> None:
+        """Kill what is left, for fixtures."""
+        try:
+            os.kill(self.pid, 9)
+            os.waitpid(self.pid, 0)
+        except (ProcessLookupError, ChildProcessError):
+            pass
+        os.close(self.descriptor)
+
+
+def open_terminal(
+    command: Sequence[str], environ: dict[str, str], *, columns: int = 120, lines: int = 36
+) -> Terminal:
+    """Start a program in a pseudo-terminal."""
+    pid, descriptor = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        os.execve(command[0], list(command), environ | {"TERM": "xterm-256color"})
+    return Terminal(pid, descriptor, pyte.Screen(columns, lines))
