@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -186,11 +186,24 @@ def test_a_stop_ends_long_polls_at_once(tmp_path):
 
 def test_a_client_that_leaves_ends_its_long_poll(tmp_path):
     with running_server(tmp_path) as server:
-        before = threading.active_count()
+        with server.client() as api:
+            end = _feed(api, 1, from_end=True)["next"]
+        _wait_until(lambda: _polls(server) == 0)
         client = sockets.connect(server.places.socket, 5)
-        client.sendall(b"GET /v1/feed?wait=30&from_end=false HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.sendall(f"GET /v1/feed?wait=30&after={end} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        _wait_until(lambda: _polls(server) > 0)
         client.close()
-        begun = time.monotonic()
-        server.stop()
-        assert time.monotonic() - begun < 5
-        assert threading.active_count() <= before
+        _wait_until(lambda: _polls(server) == 0)
+
+
+def _polls(server):
+    """Count the long polls that wait."""
+    tasks = asyncio.all_tasks(server.loop)
+    return sum("wait_for_change" in repr(task.get_coro()) for task in tasks)
+
+
+def _wait_until(condition):
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
