@@ -119,7 +119,7 @@ class HouseScreen(Screen[None]):
         if self._framed():
             self.query_one(Heading).show(*self.heading())
             self.query_one(StatusLine).show(*self.house.standing())
-            self.query_one(KeyLine).refresh()
+            self.query_one(KeyLine).show_again()
 
     def _framed(self) -> bool:
         """Return whether the frame is there; a worker may end while a screen comes or goes.

@@ -126,7 +126,15 @@ class KeyLine(Painted):
     def __init__(self, offers: Callable[[], Sequence[Offer]], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._offers = offers
+        self._shown: list[Offer] = []
         self._spans: list[tuple[int, int, str]] = []
+
+    def show_again(self) -> None:
+        """Ask for the verbs again; writes to the terminal only when they differ."""
+        offers = list(self._offers())
+        if offers != self._shown:
+            self._shown = offers
+            self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Draw as many verbs as there is room for; help is always among them."""
@@ -137,7 +145,7 @@ class KeyLine(Painted):
         room = width - text_width(tail)
         x = 1
         pieces.append((" ", "plain"))
-        for offer in self._offers():
+        for offer in self._shown:
             key, label = offer.verb.key, offer.verb.label
             length = len(key) + len(label) + 3
             if x + length > room:

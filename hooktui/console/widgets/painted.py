@@ -90,6 +90,11 @@ def fit(segments: list[Segment], width: int, ellipsis: str = "…") -> list[Segm
     return kept
 
 
+def fit_exactly(segments: list[Segment], width: int) -> list[Segment]:
+    """Cut segments at a width in cells, without a sign: what is cut off is blank."""
+    return list(Strip(segments).crop(0, width))
+
+
 def text_width(pieces: Iterable[Piece]) -> int:
     """Return how many cells pieces take."""
     return sum(cell_len(visible(text)) for text, _ in pieces)
