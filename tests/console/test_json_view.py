@@ -93,3 +93,15 @@ async def test_the_cursor_stays_on_the_screen_in_a_long_document() -> None:
         await pilot.press("pageup", "g")
         await pilot.pause()
         assert app.view.scroll_offset.y == 0
+
+
+async def test_wide_characters_are_wrapped_whole() -> None:
+    app = Viewer()
+    async with app.run_test(size=(11, 20)) as pilot:
+        text = "日本語" * 9
+        app.view.show([Section("Body", text=text)])
+        app.view.toggle_raw()
+        await pilot.pause()
+        rows = app.view.text()[1:]
+        assert "".join(rows) == text
+        assert all(len(row) <= 5 for row in rows)

@@ -19,6 +19,7 @@ from hooktui.console.hook_verbs import HookVerbs, named
 from hooktui.console.how_to_verify import SECRET_VARIABLE, snippets
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.widgets.choices import Choice, Note
+from hooktui.console.widgets.chrome import Heading
 from hooktui.console.widgets.json_lines import Section
 from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.painted import Pieces
@@ -137,7 +138,8 @@ class SecretScreen(HookVerbs):
         self._seconds_left -= 1
         if self._seconds_left <= 0:
             self._hide()
-        self.refresh_frame()
+        else:  # only the line that counts: this is written to the terminal each second
+            self.query_one(Heading).show(*self.heading())
 
     def _hide(self) -> None:
         if self._count_down is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-from rich.cells import cell_len
+from rich.cells import cell_len, chop_cells
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
@@ -55,6 +55,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
         self._rows: list[tuple[int, int]] = []  # (line, the piece of it when it is wrapped)
         self._opened_by_title: dict[str, bool] = {}
         self._wrap_width = 0
+        self._pieces: dict[int, list[str]] = {}  # of lines of one span that are wrapped
 
     def show(self, sections: Sequence[Section]) -> None:
         """Show another document; headings that were folded by hand stay so, by their titles."""
@@ -181,11 +182,15 @@ class JsonView(Painted, ScrollView, can_focus=True):
         width = max(10, self.scrollable_content_region.width or self.size.width or 80)
         wrap = self.wrapped or self.raw
         self._rows = []
+        self._pieces = {}
         widest = 0
         place = 0
         while place < len(self._lines):
-            length = cell_len("".join(span.text for span in self._spans(place)))
-            pieces = -(-length // width) if wrap and length else 1
+            spans = self._spans(place)
+            length = cell_len("".join(span.text for span in spans))
+            if wrap and length > width and len(spans) == 1:
+                self._pieces[place] = _chopped(spans[0].text, width)
+            pieces = len(self._pieces.get(place, ())) or (-(-length // width) if wrap else 1) or 1
             self._rows += [(place, piece) for piece in range(pieces)]
             widest = max(widest, length)
             line = self._lines[place]
@@ -201,6 +206,9 @@ class JsonView(Painted, ScrollView, can_focus=True):
 
     def _strip(self, row: int, over: Style | None = None) -> Strip:
         number, piece = self._rows[row]
+        if number in self._pieces:
+            tone = _TONES.get(self._spans(number)[0].kind, "plain")
+            return Strip(self.segments([(self._pieces[number][piece], tone)], over))
         pieces = [(span.text, _TONES.get(span.kind, "plain")) for span in self._spans(number)]
         strip = Strip(self.segments(pieces, over))
         if self._wrap_width:
@@ -217,3 +225,10 @@ class JsonView(Painted, ScrollView, can_focus=True):
             self.scroll_to(y=target, animate=False, force=True)
         elif target >= top + height:
             self.scroll_to(y=target - height + 1, animate=False, force=True)
+
+
+def _chopped(text: str, width: int) -> list[str]:
+    """Return a text in pieces of a width: cut once, for cropping 250 kB takes 10 ms each time."""
+    if text.isascii():
+        return [text[at : at + width] for at in range(0, len(text), width)]
+    return chop_cells(text, width)
