@@ -88,16 +88,23 @@ def _open_console(context: CommandContext, running: Demo, for_s: float | None) -
     mine = dict(os.environ)
     os.environ.clear()
     os.environ.update(running.environ)
-    timer = threading.Timer(for_s or 0, os.kill, (os.getpid(), signal.SIGTERM))
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        os.kill(os.getpid(), signal.SIGTERM)  # which the console takes as a wish to leave
+
+    timer = threading.Timer(for_s or 0, end)
     timer.daemon = True
     if for_s is not None:
         timer.start()
     try:
-        return run(ConsoleOptions(account=ACCOUNT, role=context.options.role))
+        code = run(ConsoleOptions(account=ACCOUNT, role=context.options.role))
     finally:
         timer.cancel()
         os.environ.clear()
         os.environ.update(mine)
+    return DONE if over.is_set() else code
 
 
 def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> int:

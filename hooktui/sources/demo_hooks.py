@@ -36,7 +36,7 @@ DEMO_HOOKS = (
     DemoHook("Slack relay", Mood.BUSY, ("job",), (1, 2, 4, 8), {"max_in_flight": 4}),
     DemoHook("Billing (slow)", Mood.SLOW, ("job.completed", "cluster.terminated"),
              fields={"timeout_s": 5, "max_in_flight": 2}),
-    DemoHook("ERP bridge", Mood.DOWN, ("job.completed", "cluster.requested"),
+    DemoHook("ERP bridge", Mood.DOWN, ("cluster.requested", "cluster.error"),
              fields={"signature_hash": "sha1", "headers": {"X-Api-Key": "erp-7f3c"}}),
     DemoHook("Retired CI", Mood.GONE, ("job.started",)),
     DemoHook("Staging copy", Mood.FAST, ("job", "cluster"), fields={"active": False}),
