@@ -65,7 +65,7 @@ def delivery_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Del
                priority=0),
         Column(name="tries", title="tries", cell=lambda d: ((str(d.attempts), "plain"),), width=5,
                align="right", priority=1),
-        Column(name="took", title="in", cell=span, width=7, align="right", priority=3),
+        Column(name="took", title="took", cell=span, width=7, align="right", priority=3),
         Column(name="then", title="then", cell=then, width=16, grow=4, most=60, priority=2),
         Column(name="trigger", title="by", cell=lambda d: ((d.trigger, "quiet"),), width=6,
                priority=4),

@@ -111,9 +111,11 @@ def _due(at: str | None, now_ms: int) -> str:
 def _ended(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
     if delivery.finished_at is None:
         return ""
-    ended = f"at {moment(from_rfc3339(delivery.finished_at), now_ms)}"
-    if delivery.duration_ms:
-        ended += f", {format_duration(delivery.duration_ms / 1000)} after it came"
+    finished_ms = from_rfc3339(delivery.finished_at)
+    ended = f"at {moment(finished_ms, now_ms)}"
+    after_s = (finished_ms - from_rfc3339(delivery.created_at)) / 1000
+    if after_s > 0:
+        ended += f", {format_duration(after_s)} after it came"
     return ended
 
 

@@ -45,9 +45,9 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         ({"held": True}, "held", "until its hook is active again"),
         ({"status": "sending"}, "sending", "under way"),
         (
-            {"status": "delivered", "finished_at": AT, "duration_ms": 1500},
+            {"status": "delivered", "finished_at": to_rfc3339(AT_MS + 2000), "duration_ms": 15},
             "delivered",
-            "arrived at 12:00:00, 2s after it came",
+            "arrived at 12:00:02, 2s after it came",
         ),
         (
             {"status": "failed", "finished_at": AT, "reason": "gave up after 3 attempts"},

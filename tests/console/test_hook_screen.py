@@ -239,3 +239,19 @@ async def test_a_viewer_may_look_and_not_act(open_console, place: Place, receive
             await console.shows("your role viewer may only look")
             console.app.screen.clear_notice()
         assert isinstance(console.app.screen, HookScreen)
+
+
+async def test_an_open_delivery_follows_its_attempts_by_itself(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url, retry_schedule_s=[2])
+    receiver.status = 500
+    async with open_console() as console:
+        await console.shows("hook")
+        place.emit()
+        place.wait_for(lambda: place.deliveries(hook.id))
+        console.app.open_delivery(place.deliveries(hook.id)[0].id)
+        await console.shows("✗ 500", "◌ next attempt")
+        receiver.status = 200
+        await console.shows("✓ delivered", "✓ 200", "Answer to attempt 2")
+        await console.hides("next attempt")

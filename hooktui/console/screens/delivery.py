@@ -49,7 +49,6 @@ class DeliveryScreen(DeliveryVerbs):
         self.delivery_id = delivery_id
         self.delivery: DeliveryDetail | None = None
         self._steps = Steps()
-        self._followed = True
 
     # -- what is shown
 
@@ -104,6 +103,7 @@ class DeliveryScreen(DeliveryVerbs):
         return step.attempt
 
     async def _read(self) -> None:
+        before = 0 if self.delivery is None else len(self.delivery.attempts)
         try:
             self.delivery = await self.ask(calls.get_delivery(self.delivery_id))
         except HooktuiError as error:
@@ -115,13 +115,13 @@ class DeliveryScreen(DeliveryVerbs):
             return
         self._steps.delivery = self.delivery
         timeline = self.timeline
-        at_end = timeline.cursor >= timeline.window.total - 1
+        at_latest = timeline.cursor >= before - 1
         await timeline.reload()
         if not self.query("#attempts"):
             return
         timeline.styles.height = min(max(timeline.window.total, 1), MOST_STEPS) + 1
-        if self._followed and at_end:
-            self.call_after_refresh(timeline.put_cursor_on, len(self.delivery.attempts) or 1)
+        if at_latest and self.delivery.attempts:
+            timeline.put_cursor_on(self.delivery.attempts[-1].number)
         self._draw_head()
         self._draw_document()
         self.refresh_frame()
