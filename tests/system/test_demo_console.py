@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import sys
 import termios
@@ -91,3 +92,20 @@ def test_the_console_shows_the_account_and_q_ends_everything(terminal, environ):
     assert b"Traceback" not in terminal.raw
     wait_for(lambda: nothing_is_left(environ), what="server and home are gone")
     assert not (Path(environ["HOME"]) / "hooktui").exists()
+
+
+def test_a_demo_with_an_end_leaves_the_console_by_itself(environ):
+    opened = open_demo(environ, "--for", "3s")
+    try:
+        wait_for(lambda: opened.shows("Retired CI"), 30, "the hooks are listed")
+        assert opened.status(within_s=20) == 0
+    finally:
+        os.close(opened.descriptor)
+    wait_for(lambda: nothing_is_left(environ), what="server and home are gone")
+
+
+def test_a_console_that_is_killed_leaves_no_server_behind(terminal, environ):
+    wait_for(lambda: terminal.shows("Retired CI"), 30, "the hooks are listed")
+    os.kill(terminal.pid, signal.SIGKILL)
+    assert terminal.status(within_s=10) == -signal.SIGKILL
+    wait_for(lambda: nothing_is_left(environ), what="server and home are gone")
