@@ -47,6 +47,14 @@ def _guard(event: str, arguments: tuple[object, ...]) -> None:
 sys.addaudithook(_guard)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Write texts in a test's name as short escapes: names go to terminals and between workers."""
+    if isinstance(val, str | bytes):
+        text = ascii(val)[1:-1] if isinstance(val, str) else ascii(val)
+        return text if len(text) <= 60 else f"{text[:57]}..."
+    return None
+
+
 @pytest.fixture(autouse=True)
 def loopback_only() -> Iterator[None]:
     """Fail the test that dialled out, also where the program handled the refusal."""

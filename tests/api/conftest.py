@@ -51,9 +51,3 @@ def tcp(server: RunningServer, api: httpx.Client) -> Iterator[httpx.Client]:
         timeout=40,
     ) as client:
         yield client
-
-
-def pytest_make_parametrize_id(val: object) -> str:
-    """Name cases shortly: some of them are bodies of 256 KiB."""
-    text = val if isinstance(val, str) else repr(val)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -39,20 +38,6 @@ def test_quick_commands_import_nothing_heavy(environ, server, arguments):
     modules = imported_by(environ, *arguments)
     assert modules.isdisjoint(HEAVY)
     assert ("sqlite3" in modules) == (arguments == ("--version",))
-
-
-def test_emit_takes_less_than_120_ms(environ, server):
-    server.will(answer(ACCEPTED, 202))
-    command = [sys.executable, "-m", "hooktui", "emit", "job.failed"]
-    fastest = 10.0
-    for _ in range(10):  # the fastest of a few: other work on the machine is not what is measured
-        begun = time.perf_counter()
-        subprocess.run(command, env={**os.environ, **environ}, input=b"{}", check=True,
-                       capture_output=True)  # fmt: skip
-        fastest = min(fastest, time.perf_counter() - begun)
-        if fastest < 0.12:
-            return
-    raise AssertionError(f"emit takes {fastest * 1000:.0f} ms")
 
 
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(environ, server):
