@@ -159,11 +159,11 @@ async def test_a_file_that_is_no_database_is_one_clear_error(tmp_path: Path) -> 
 
 def test_the_file_system_of_a_folder_is_that_of_its_longest_mount() -> None:
     mounts = (
-        "/dev/a / ext4 rw 0 0\nsrv:/x /home/ada nfs4 rw 0 0\n"
+        "/dev/a / ext4 rw 0 0\nsrv:/x /srv/ada nfs4 rw 0 0\n"
         "me@h:/ /mnt/my\\040disk fuse.sshfs rw 0 0\n"
     )
-    assert sqlite_files.file_system_of(Path("/home/ada/x"), mounts) == "nfs4"
-    assert sqlite_files.file_system_of(Path("/home/adam"), mounts) == "ext4"
+    assert sqlite_files.file_system_of(Path("/srv/ada/x"), mounts) == "nfs4"
+    assert sqlite_files.file_system_of(Path("/srv/adam"), mounts) == "ext4"
     assert sqlite_files.file_system_of(Path("/mnt/my disk/x"), mounts) == "fuse.sshfs"
 
 
