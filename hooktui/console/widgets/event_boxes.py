@@ -111,7 +111,7 @@ class EventBoxes(Painted, can_focus=True):
         in_group = row.event_type is not None and row.group is not None
         indent = "  " if in_group else ""
         # Groups have long names and stand out; only types make the column of descriptions.
-        types = (cell_len(r.name) for r in self._shown_rows if r.event_type)
+        types = (cell_len(visible(r.name)) for r in self._shown_rows if r.event_type)
         name = visible(row.name)
         if in_group:
             name = set_cell_size(name, max(types, default=0))
