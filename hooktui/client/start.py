@@ -61,8 +61,8 @@ def _spawn(places: Places, environ: Mapping[str, str]) -> subprocess.Popen[bytes
     except OSError as error:
         raise NoServer(f"cannot start a server: {places.log}: {error.strerror}") from error
     try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "hooktui", "serve"],
+        return subprocess.Popen(  # -P: no module of some working folder stands in for a library
+            [sys.executable, "-P", "-m", "hooktui", "serve"],
             cwd="/",
             env=_environment(environ),
             stdin=subprocess.DEVNULL,
