@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 from textual import events
 from textual.app import App
 from textual.binding import Binding, BindingType
+from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
+from textual.theme import BUILTIN_THEMES
 
 from hooktui.console.base import Changes, HouseScreen
 from hooktui.console.feed import Feed
@@ -30,6 +34,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.objects import Catalogue, Hook, Status
 from hooktui.domain.roles import Role
+from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -101,6 +106,8 @@ class HooktuiApp(App[None]):
         self.catalogue: Catalogue = ETL
         self.status: Status | None = None
         self.fault: str | None = None
+        # Textual chose by its own default theme; greys are colours, too.
+        self._filters = [NoColor() if isinstance(f, Monochrome) else f for f in self._filters]
         self._filters.append(EscapeFilter())
         self._status_due = False
         for theme in THEMES:
@@ -369,9 +376,11 @@ def _is_calm(status: Status) -> bool:
 
 def run(options: ConsoleOptions) -> int:
     """Run the console in this terminal and return the exit code."""
-    import gc
-    import sys
-
+    try:
+        _check(options)
+    except ValueError as error:
+        sys.stderr.write(f"hooktui: {visible(str(error))}\n")
+        return 2
     # Nothing becomes garbage before the first paint; not looking for it saves 30 ms.
     gc.disable()
     app = HooktuiApp(options)
@@ -379,6 +388,22 @@ def run(options: ConsoleOptions) -> int:
     app.run(mouse=not options.no_mouse)
     gc.enable()
     if app.fault is not None:
-        sys.stderr.write(f"hooktui: {app.fault}\n")
+        sys.stderr.write(f"hooktui: {visible(app.fault)}\n")
         return app.return_code or 1
     return app.return_code or 0
+
+
+def _check(options: ConsoleOptions) -> None:
+    """Refuse options that mean nothing, before the terminal is taken.
+
+    Raises:
+        ValueError: says which one, and what to write.
+    """
+    from hooktui.client.connection import find_server
+
+    find_server(os.environ, options.connect)
+    if options.role is not None and options.role not in tuple(Role):
+        raise ValueError(f"unknown role {options.role!r}; known: {', '.join(Role)}")
+    known = sorted([*BUILTIN_THEMES, *(theme.name for theme in THEMES)])
+    if options.theme is not None and options.theme not in known:
+        raise ValueError(f"unknown theme {options.theme!r}; known: {', '.join(known)}")

@@ -287,7 +287,7 @@ class HouseScreen(Screen[None]):
         """Show what changed; screens that show things of the server do something here."""
 
     def _schedule_changes(self) -> None:
-        if self._pending and not self._changes_due and self.is_current:
+        if self._pending and not self._changes_due and self.app.screen is self:
             self._changes_due = True
             self.set_timer(CHANGES_S, self._hand_over_changes)
 

@@ -17,14 +17,14 @@ def log_columns(names: Mapping[int, str], signs: Signs) -> tuple[Column[LogLine]
     """Return the columns of the log; ``names`` are those of the hooks by id."""
 
     def hook(line: LogLine) -> Pieces:
-        return ((f"{line.hook} ", "quiet"), (names.get(line.hook, ""), "plain"))
+        return ((f"{line.hook} {names.get(line.hook, '')}", "plain"),)
 
     def event(line: LogLine) -> Pieces:
         trigger = "" if line.trigger in ("event", "ping", "") else f" ({line.trigger})"
         return ((line.event_type, "plain"), (trigger, "quiet"))
 
     def attempt(line: LogLine) -> Pieces:
-        return ((f"#{line.attempt}", "quiet" if line.attempt == 1 else "warn"),)
+        return ((f"#{line.attempt}", "plain" if line.attempt == 1 else "warn"),)
 
     return (
         Column(name="time", title="time", cell=lambda e: ((clock_time(e.at_ms), "quiet"),), width=8,

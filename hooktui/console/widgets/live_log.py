@@ -197,7 +197,9 @@ class LiveLog(Table, inherit_bindings=False):
 
     @property
     def _seen(self) -> bool:
-        return self.is_attached and self.display and self.size.height > 0 and self.screen.is_current
+        # Not `is_current`: that holds for a screen below another one, too.
+        in_front = self.is_attached and self.app.screen is self.screen
+        return in_front and self.display and self.size.height > 0
 
     def _read(self) -> int:
         """Take in the lines since the last time; return how many of them are shown."""
@@ -324,6 +326,7 @@ class LiveLog(Table, inherit_bindings=False):
         self.show_count(len(self._shown))
         if self.following:
             self.scroll_top(self._last_top)
+        self.refresh()
 
     def on_focus(self) -> None:
         """Show the cursor as the place where keys go."""

@@ -44,6 +44,7 @@ class Painted(Widget):
         }
         & > .tone--blurred { background: $panel; }
         &:ansi > .tone--quiet { color: ansi_bright_black; }
+        &:nocolor > .tone--cursor { text-style: reverse; }
         &:ansi > .tone--blurred { text-style: bold; }
     }
     """

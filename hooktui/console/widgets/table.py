@@ -50,7 +50,8 @@ class Table(Painted, ScrollView, inherit_bindings=False):
     @property
     def line_width(self) -> int:
         """Cells of a line, without the scrollbar."""
-        return self.scrollable_content_region.width
+        # Not the region, which the first Resize event comes before.
+        return max(self.size.width - self.scrollbar_size_vertical, 0)
 
     def scroll_top(self, position: int) -> None:
         """Show the rows from a position on."""
@@ -61,7 +62,9 @@ class Table(Painted, ScrollView, inherit_bindings=False):
         """Say how many rows there are; heading and scrollbar follow."""
         wanted = Size(self.line_width, rows + 1)
         if wanted != self.virtual_size:
-            self.virtual_size = wanted
+            # Without its watcher, which would lay out the whole screen: a log grows all the time.
+            self.set_reactive(Table.virtual_size, wanted)
+            self._scroll_update(wanted)
             self.call_after_refresh(self._place_scrollbar)
 
     def _place_scrollbar(self) -> None:

@@ -104,7 +104,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.marks: dict[Hashable, T] = {}
         self.loaded = False
         self._placed: list[Placed[T]] = []
-        self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool], Strip]] = {}
+        self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool, int], Strip]] = {}
         self._painted: dict[int, Strip] = {}
         self._loading = asyncio.Lock()
 
@@ -324,6 +324,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.show_count(self.window.total)
         if self.cursor >= self.top + self.rows_high:
             self.scroll_top(self.cursor - self.rows_high + 1)
+        self.refresh()
 
     def on_focus(self) -> None:
         """Show the cursor as the place where keys go."""
@@ -370,7 +371,12 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     def _row(self, position: int, row: T) -> Strip:
         identity = self.row_id(row)
         at_cursor = position == self.cursor
-        state = (at_cursor, at_cursor and self.has_focus, identity in self.marks)
+        state = (
+            at_cursor,
+            at_cursor and self.has_focus,
+            identity in self.marks,
+            self.line_width,
+        )
         cached = self._strips.get(identity)
         if cached is not None and cached[1] == state and cached[0] == row:
             return cached[2]

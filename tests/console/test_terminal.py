@@ -1,0 +1,161 @@
+"""The console in a real pseudo-terminal: how it ends, and what reaches the terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import pytest
+
+LEAVE_ALTERNATE_SCREEN = b"\x1b[?1049l"
+MOUSE_OFF = b"\x1b[?1000l"
+DEADLINE_S = 15.0
+
+KNOWN = re.compile(
+    rb"\x1b\[[0-9;:<>?=]*[ -/]*[a-zA-Z@`{|}~]"  # CSI, from the driver and the renderer
+    rb"|\x1b\]22;[a-z-]*\x07"  # the shape of the pointer
+)
+COLOUR = re.compile(rb"\x1b\[[0-9;]*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
+
+
+class Terminal:
+    """A pseudo-terminal with a console in it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], master: int) -> None:
+        self.process = process
+        self.master = master
+        self.output = b""
+
+    def read_until(self, text: bytes) -> None:
+        """Read until a text has come."""
+        end = monotonic() + DEADLINE_S
+        while text not in self.output:
+            assert monotonic() < end, self.output[-2000:]
+            self._read(0.1)
+
+    def wait(self) -> int:
+        """Read until the console has ended; return its exit code."""
+        end = monotonic() + DEADLINE_S
+        while self.process.poll() is None:
+            assert monotonic() < end, "the console does not end"
+            self._read(0.1)
+        self._read(0.1)
+        return self.process.returncode
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self.master, keys)
+
+    def _read(self, timeout_s: float) -> None:
+        if self.master >= 0 and select.select([self.master], [], [], timeout_s)[0]:
+            try:
+                self.output += os.read(self.master, 65536)
+            except OSError:  # what Linux says at the end of a pseudo-terminal
+                self.close()
+
+    def close(self) -> None:
+        """Close the terminal, as a lost connection does."""
+        if self.master >= 0:
+            os.close(self.master)
+            self.master = -1
+
+
+@contextmanager
+def console(
+    environ: dict[str, str], *arguments: str, prefix: tuple[str, ...] = ()
+) -> Iterator[Terminal]:
+    """Run the console in a pseudo-terminal of 100x30."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    process = subprocess.Popen(
+        [*prefix, sys.executable, "-m", "hooktui", *arguments],
+        stdin=slave, stdout=slave, stderr=slave, env=environ, start_new_session=True,
+    )  # fmt: skip
+    os.close(slave)
+    terminal = Terminal(process, master)
+    try:
+        yield terminal
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        terminal.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_console_and_restores_the_terminal(served, number):
+    with console(served) as terminal:
+        terminal.read_until(b"default")
+        terminal.process.send_signal(number)
+        assert terminal.wait() == 128 + number
+        assert LEAVE_ALTERNATE_SCREEN in terminal.output
+        assert MOUSE_OFF in terminal.output
+
+
+def test_q_quits_with_0_and_restores_the_terminal(served):
+    with console(served) as terminal:
+        terminal.read_until(b"default")
+        terminal.type(b"q")
+        assert terminal.wait() == 0
+        assert LEAVE_ALTERNATE_SCREEN in terminal.output
+
+
+def test_a_console_whose_terminal_has_gone_ends_although_sighup_is_ignored(served):
+    with console(served, prefix=("sh", "-c", 'trap "" HUP; exec "$@"', "sh")) as terminal:
+        terminal.read_until(b"default")
+        terminal.close()
+        terminal.wait()
+
+
+def test_no_mouse_leaves_the_mouse_to_the_terminal(served):
+    with console(served, "--no-mouse") as terminal:
+        terminal.read_until(b"default")
+        terminal.type(b"q")
+        terminal.wait()
+        assert b"\x1b[?1000h" not in terminal.output
+
+
+def test_no_color_writes_no_colours(served):
+    with console({**served, "NO_COLOR": "1"}) as terminal:
+        terminal.read_until(b"default")
+        terminal.type(b"q")
+        terminal.wait()
+        assert COLOUR.search(terminal.output) is None
+
+
+def test_what_an_admin_typed_reaches_the_terminal_as_no_sequence(served, make_hook, account):
+    make_hook(name="x\x1b]52;c;b3duZWQ=\x07y\x9b31mz\u202e\x1b[3J")
+    with console(served, "--account", str(account), "--ascii") as terminal:
+        terminal.read_until("x␛]52".encode())
+        terminal.type(b"d")
+        terminal.read_until(b"Delete hook")
+        terminal.type(b"\x1b")
+        terminal.read_until(b"nothing was deleted")
+        terminal.type(b"q")
+        terminal.wait()
+        rest = KNOWN.sub(b"", terminal.output)
+        assert b"\x1b" not in rest, rest[rest.index(b"\x1b") - 40 :][:120]
+        assert b"\x1b[3J" not in terminal.output
+        assert b"\x9b" not in terminal.output.replace("␛".encode(), b"")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--connect", "ftp://nowhere"), ("--theme", "plaid")]
+)
+def test_a_wrong_option_is_a_usage_error_in_one_line(served, option, value):
+    with console(served, option, value) as terminal:
+        assert terminal.wait() == 2
+        assert b"Traceback" not in terminal.output
+        assert value.encode() in terminal.output
+        assert LEAVE_ALTERNATE_SCREEN not in terminal.output
