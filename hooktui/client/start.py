@@ -64,7 +64,7 @@ def _spawn(places: Places, environ: Mapping[str, str]) -> subprocess.Popen[bytes
         return subprocess.Popen(  # -P: no module of some working folder stands in for a library
             [sys.executable, "-P", "-m", "hooktui", "serve"],
             cwd="/",
-            env=_environment(environ),
+            env=own_environment(environ),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -74,7 +74,7 @@ def _spawn(places: Places, environ: Mapping[str, str]) -> subprocess.Popen[bytes
         os.close(log)
 
 
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment in which this very hooktui is found from the folder ``/``."""
     ours = Path(hooktui.__file__).parent.parent
     if str(ours) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):

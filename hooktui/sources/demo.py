@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from hooktui.client.connection import ServerAddress, find_server
+from hooktui.client.start import own_environment
 from hooktui.domain.errors import NoServer
 from hooktui.domain.text import visible
 
@@ -61,7 +62,7 @@ def running_demo(seed: int, environ: Mapping[str, str]) -> Iterator[Demo]:
 def _start(seed: int, environ: Mapping[str, str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
         [sys.executable, "-P", "-m", "hooktui.sources.stage", str(seed)],
-        env=environ,
+        env=own_environment(environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
