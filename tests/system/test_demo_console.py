@@ -32,7 +32,8 @@ def open_demo(environ):
 
 def test_the_console_shows_the_account_and_q_ends_everything(open_demo, environ):
     terminal = open_demo()
-    terminal.wait_for("Data warehouse", "job.submitted", within_s=30)
+    terminal.wait_for("Data warehouse", within_s=30)
+    terminal.wait_for("job.submitted", within_s=30)
     terminal.press("q")
     assert terminal.status() == 0
     assert b"Traceback" not in terminal.raw
