@@ -117,6 +117,8 @@ def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> i
                 log.write(line)
         except KeyboardInterrupt:
             context.out.note("")
+    # A connection of its own: the interrupt may have cut an answer in two.
+    with PlainClient(running.address, context.options.role) as client:
         hooks = client.call(calls.list_hooks(ACCOUNT, sort="id", order="asc", limit=_PAGE)).data
     ran_s = time.monotonic() - begun
     _summarise(context, tally, [hook for hook in hooks if not hook.active], ran_s)

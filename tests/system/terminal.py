@@ -87,6 +87,8 @@ def open_terminal(
     command: Sequence[str], environ: dict[str, str], *, columns: int = 120, lines: int = 36
 ) -> Terminal:
     """Start a program in a pseudo-terminal."""
+    # The size is the terminal's; test workers carry one of their own in the environment.
+    environ = {name: value for name, value in environ.items() if name not in {"COLUMNS", "LINES"}}
     pid, descriptor = pty.fork()
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
