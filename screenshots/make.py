@@ -18,9 +18,11 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 HERE = Path(__file__).parent
+DRAWN_WITH = HERE / "drawn-with.txt"
 sys.path[:0] = [str(HERE.parent), str(HERE)]
 
 # Before anything of ours or of Textual is imported, for these are read then.
@@ -264,6 +266,11 @@ async def draw_all() -> dict[str, str]:
             return {picture.name: await draw(picture, address) for picture in PICTURES}
 
 
+def versions() -> str:
+    """Return what the pictures depend on besides ourselves: other versions draw otherwise."""
+    return "".join(f"{name} {version(name)}\n" for name in ("textual", "rich"))
+
+
 def main() -> int:
     """Write the pictures, or compare them with those that are there."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -276,6 +283,8 @@ def main() -> int:
             changed.append(path.name)
             if not check:
                 path.write_text(svg, encoding="utf-8")
+    if not check:
+        DRAWN_WITH.write_text(versions(), encoding="utf-8")
     print(f"{'would change' if check else 'written'}: {', '.join(changed) or 'nothing'}")
     return 1 if check and changed else 0
 
