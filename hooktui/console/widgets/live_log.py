@@ -322,7 +322,7 @@ class LiveLog(Table, inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Place the columns anew."""
-        self._placed = place(self._columns, self.line_width - MARGIN - 1)
+        self._placed = place(self._columns, self.line_width - MARGIN)
         self.show_count(len(self._shown))
         if self.following:
             self.scroll_top(self._last_top)

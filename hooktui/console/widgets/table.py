@@ -49,9 +49,11 @@ class Table(Painted, ScrollView, inherit_bindings=False):
 
     @property
     def line_width(self) -> int:
-        """Cells of a line, without the scrollbar."""
-        # Not the region, which the first Resize event comes before.
-        return max(self.size.width - self.scrollbar_size_vertical, 0)
+        """Cells of a line; the scrollbar's cell is left free also while there is none.
+
+        Otherwise the columns would shift by a cell at the moment at which a scrollbar appears.
+        """
+        return max(self.size.width - self.styles.scrollbar_size_vertical, 0)
 
     def scroll_top(self, position: int) -> None:
         """Show the rows from a position on."""

@@ -319,7 +319,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def on_resize(self) -> None:
         """Place the columns anew, and keep the cursor in sight."""
-        self._placed = place(self.columns, self.line_width - MARGIN - 1)
+        self._placed = place(self.columns, self.line_width - MARGIN)
         self._strips.clear()
         self.show_count(self.window.total)
         if self.cursor >= self.top + self.rows_high:
