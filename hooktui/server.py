@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hooktui import __version__, listening
+from hooktui import __version__, failpoints, listening
 from hooktui.domain import catalogue as catalogues
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.objects import Catalogue
@@ -66,6 +66,7 @@ def main(
     """
     where = places(os.environ if environ is None else environ)
     settings = load(where.config, options)
+    _arm_failpoints(os.environ if environ is None else environ)
     log_to_stderr()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(run(settings, where, ready=ready))
@@ -158,6 +159,13 @@ class _WindingDown:
 
 
 # The steps, in the order of the start
+
+
+def _arm_failpoints(environ: Mapping[str, str]) -> None:
+    try:
+        failpoints.arm(environ.get(failpoints.VARIABLE))
+    except ValueError as error:
+        raise BadSettings(f"{failpoints.VARIABLE}: {error}") from None
 
 
 def _absolute(where: Places, settings: Settings) -> Places:

@@ -13,6 +13,7 @@ import logging
 import random
 from collections.abc import Callable, Iterable, Sequence
 
+from hooktui import failpoints
 from hooktui.delivery.lanes import Lane, Lanes
 from hooktui.delivery.rates import Rate
 from hooktui.delivery.recorder import Recorder
@@ -85,6 +86,7 @@ class Engine:
             for attempt in late:
                 attempt.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        failpoints.hit("while_stopping")
         await self._recorder.stop(within_s=STOP_IN_FLIGHT_S)
 
     async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
@@ -115,6 +117,7 @@ class Engine:
         for job in jobs:
             self._begin(job)
         self._accepted.add(sum(not one.duplicate for one in accepted))
+        failpoints.hit("after_accept_commit")
         return accepted
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
@@ -191,6 +194,8 @@ class Engine:
         jobs: list[Job] = []
         try:
             jobs = await self._store.claim(lane.hook, count)
+            if jobs:
+                failpoints.hit("after_claim_commit")
             for job in jobs:
                 self._begin(job)
             if self._lanes.claimed(lane, count, len(jobs), self._clock()):

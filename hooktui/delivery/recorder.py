@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from hooktui import failpoints
 from hooktui.store.contract import Result, Store
 
 _log = logging.getLogger(__name__)
@@ -93,7 +94,9 @@ class Recorder:
         tries = 0
         while True:
             try:
-                return await self._store.record(results)
+                held = await self._store.record(results)
+                failpoints.hit("after_record_commit")
+                return held
             except Exception:  # whatever it was: the send happened, so its result must be kept
                 wait_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
                 _log.exception("recording %d results failed; again in %g s", len(results), wait_s)

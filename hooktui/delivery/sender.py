@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from hooktui import failpoints
 from hooktui.channels import web
 from hooktui.delivery.transport import Answered, Transport
 from hooktui.domain.clock import now_ms
@@ -57,6 +58,7 @@ class Sender:
             body=job.body,
             secrets=secrets,
         )
+        failpoints.hit("before_send")
         answered = await self._transport.send(
             hook.id,
             hook.target,
@@ -65,6 +67,7 @@ class Sender:
             verify_tls=hook.settings.verify_tls,
             timeout_s=hook.settings.timeout_s,
         )
+        failpoints.hit("after_send_before_record")
         answer = _judge(answered, self._clock)
         standing = Standing(job.trigger, job.tries, job.interruptions)
         decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hooktui import failpoints
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import (
     Status,
@@ -68,6 +69,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         raw.executemany(sql.INSERT_KEY, plan.keys)
         raw.executemany(sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()])
         work.notes.take(plan.notes)
+        failpoints.hit("before_accept_commit")
         return plan.accepted, plan.jobs
 
     def undo(self) -> Operation[None] | None:
@@ -101,6 +103,8 @@ class Claim(Operation[list[Job]]):
         for job in jobs:
             state = DeliveryState(Status.SENDING.value, job.number)
             work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+        if jobs:
+            failpoints.hit("before_claim_commit")
         return jobs
 
     def undo(self) -> Operation[None] | None:
@@ -183,6 +187,7 @@ class Release(Operation[None]):
                 work.raw.execute(sql.ADD_WAITING, (-1, job.hook))
             state = DeliveryState(status, job.number - 1, next_at, finished_at, None, reason)
             work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+        failpoints.hit("before_give_back_commit")
 
 
 def job_of(row: Sequence[object], number: int, body: object) -> Job:

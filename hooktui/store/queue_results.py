@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from hooktui import failpoints
 from hooktui.domain.deliveries import Answer, ErrorClass, Standing, after_interruption
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store import queue_sql as sql
@@ -28,7 +29,9 @@ class Record(Operation[list[bool]]):
 
     def apply(self, work: Work) -> list[bool]:
         """Store attempts and new states; False where the fence did not hold."""
-        return record(work, self._results, work.lease.token)
+        held = record(work, self._results, work.lease.token)
+        failpoints.hit("before_record_commit")
+        return held
 
 
 class Rescue(Operation[int]):
@@ -53,6 +56,8 @@ class Rescue(Operation[int]):
         for token in {row[9] for row in rows}:
             lost = [_interrupted(row, work.now_ms) for row in rows if row[9] == token]
             rescued += sum(record(work, lost, token))
+        if rescued:
+            failpoints.hit("before_rescue_commit")
         return rescued
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, select
 
+from hooktui import failpoints
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
@@ -326,6 +327,7 @@ def _migrate(raw: sqlite3.Connection, conn: Connection) -> None:
     raw.execute("BEGIN IMMEDIATE")
     try:
         upgrade(conn)
+        failpoints.hit("before_migration_commit")
     except BaseException:
         if raw.in_transaction:
             raw.execute("ROLLBACK")

@@ -1,0 +1,96 @@
+"""Named places where a test can stop, kill or fail a server: ``HOOKTUI_FAILPOINT``.
+
+``after_send_before_record:kill`` kills the process there the first time, ``…:kill@3`` the third
+time; several are separated by commas. Not armed, a point costs one call and one comparison.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+VARIABLE = "HOOKTUI_FAILPOINT"
+_COUNT = re.compile("[1-9][0-9]{0,8}")
+
+POINTS = {
+    "before_migration_commit": "the schema is made or changed, not committed",
+    "before_rescue_commit": "what a dead server was sending is given back, not committed",
+    "before_accept_commit": "an event and its deliveries are written, not committed",
+    "after_accept_commit": "an event is stored, its producer has no answer yet",
+    "before_claim_commit": "due deliveries are leased, not committed",
+    "after_claim_commit": "due deliveries are leased, none is sent",
+    "before_send": "an attempt is about to open or use its connection",
+    "after_send_before_record": "the receiver has answered, nothing is written yet",
+    "before_record_commit": "results are written, not committed",
+    "after_record_commit": "results are stored, the engine does not know yet",
+    "before_give_back_commit": "unsent deliveries are given back, not committed",
+    "while_stopping": "a stop has waited for the attempts, their results are being written",
+}
+"""Every boundary of the delivery of an event, in its order, and what is true there."""
+
+
+class FailpointReached(Exception):
+    """What the action ``error`` raises: a fault as it may come from anywhere."""
+
+
+@dataclass(slots=True)
+class _Armed:
+    action: Callable[[str], None]
+    passes_left: int
+
+
+_armed: dict[str, _Armed] | None = None
+
+
+def hit(name: str) -> None:
+    """Do what is armed for a point, if anything is."""
+    if _armed is not None:
+        _pass(_armed, name)
+
+
+def arm(text: str | None) -> None:
+    """Arm the points that a text names; None or an empty one disarms all.
+
+    Raises:
+        ValueError: a point or an action is unknown.
+    """
+    global _armed  # one switch for the process, read at every point
+    _armed = dict(_parse(part.strip()) for part in text.split(",")) if text else None
+
+
+def _parse(text: str) -> tuple[str, _Armed]:
+    name, _, what = text.partition(":")
+    action, _, count = what.partition("@")
+    if name not in POINTS:
+        raise ValueError(f"there is no failpoint {name[:100]!r}; known: {', '.join(POINTS)}")
+    if action not in _ACTIONS:
+        raise ValueError(f"{text[:100]!r}: write {name}:ACTION with {' or '.join(_ACTIONS)}")
+    if what != action and not _COUNT.fullmatch(count):
+        raise ValueError(f"{text[:100]!r}: after @ comes at which pass, from 1")
+    return name, _Armed(_ACTIONS[action], int(count or 1))
+
+
+def _pass(armed: Mapping[str, _Armed], name: str) -> None:
+    point = armed.get(name)
+    if point is not None:
+        point.passes_left -= 1
+        if point.passes_left == 0:
+            point.action(name)
+
+
+def _kill(_name: str) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _stop(_name: str) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _error(name: str) -> None:
+    raise FailpointReached(f"the failpoint {name} was armed")
+
+
+_ACTIONS: Mapping[str, Callable[[str], None]] = {"kill": _kill, "stop": _stop, "error": _error}
