@@ -40,6 +40,7 @@ COMMANDS = (
     ("verify", "verify:verify", "Check a signature."),
     ("accounts", "accounts:app", "List and create accounts."),
     ("tokens", "tokens:app", "List, create and revoke tokens."),
+    ("selftest", "selftest:selftest", "Prove that nothing is lost, also when it is killed."),
     ("completion", "completion:completion", "Print the completion script of a shell."),
 )
 """Name, where it is, and what it does, in the order of the help."""

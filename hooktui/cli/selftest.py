@@ -1,0 +1,67 @@
+"""``hooktui selftest``: proves on this machine that nothing that was accepted gets lost."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.failure import DONE, FAILED, UsageError
+from hooktui.cli.output import Styled
+from hooktui.proof.crash import Proof, prove
+
+MOST_ROUNDS = 100_000
+_SHOWN = 10
+
+
+def selftest(
+    *,
+    kill: Annotated[bool, Parameter(negative=())] = False,
+    rounds: int | None = None,
+    context: Context,
+) -> int:
+    """Run a server of its own under load and check that each event arrives; your data stays apart.
+
+    Args:
+        kill: kill the server again and again while it works.
+        rounds: how often it is killed, 50 unless given; goes with --kill.
+        context: the run.
+    """
+    if rounds is not None and not kill:
+        raise UsageError("--rounds says how often the server is killed; it goes with --kill")
+    if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
+        raise UsageError(f"--rounds: a number from 1 to {MOST_ROUNDS:,}, not {rounds}")
+    kills = (rounds or 50) if kill else 0
+    proof = prove(context.environ, kills=kills, progress=context.out.progress)
+    if context.json:
+        context.out.json(asdict(proof) | {"good": proof.good})
+    else:
+        _write(context, proof)
+    return DONE if proof.good else FAILED
+
+
+def _write(context: CommandContext, proof: Proof) -> None:
+    out, verdict = context.out, proof.verdict
+    for label, count, meaning in (
+        ("kills", proof.kills, "times the server was ended by kill -9"),
+        ("accepted", verdict.accepted, "events answered with 202"),
+        ("delivered", verdict.delivered, "deliveries that the receiver took, to two hooks"),
+        ("again", proof.unanswered, "requests of the producer that got no answer and came again"),
+        ("duplicates", verdict.duplicates, "taken twice, with the same webhook-id and bytes"),
+    ):
+        out.line(f"{label:<12}{count:>8,}  ", Styled(meaning, "dim"))
+    for label, found in (
+        ("lost", verdict.lost),
+        ("unexpected", verdict.unexpected),
+        ("altered", verdict.altered),
+        ("phantom", verdict.phantoms),
+        ("unsettled", verdict.unsettled),
+        ("refused", proof.refused),
+    ):
+        out.line(f"{label:<12}", Styled(f"{len(found):>8,}", "bad" if found else "good"))
+        for one in found[:_SHOWN]:
+            out.line(f"  {one}")
+    said = Styled("nothing was lost", "good") if proof.good else Styled("NOT GOOD", "bad")
+    out.line(said, f" ({proof.seconds:.1f} s)")
