@@ -98,7 +98,7 @@ async def run(
     tls = listening.tls(settings)
     wanted = _stop_on_signals() if stop is None else stop
     async with contextlib.AsyncExitStack() as stack:
-        store = await _open_store(where)
+        store = await _open_store(where, settings)
         stack.push_async_callback(store.close)
         tcp = await listening.bind_tcp(settings)
         stack.callback(listening.close, tcp)
@@ -200,7 +200,7 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _open_store(where: Places) -> Store:
+async def _open_store(where: Places, settings: Settings) -> Store:
     for folder in (where.home, where.database.parent):
         try:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -208,10 +208,12 @@ async def _open_store(where: Places) -> Store:
             raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from None
         if not os.access(folder, os.W_OK | os.X_OK):
             raise BadSettings(f"{folder} may not be written; set HOOKTUI_HOME to another folder")
+    from hooktui.store.retention import Keep
     from hooktui.store.sqlite import SqliteStore
 
+    keep = Keep(settings.keep_days, settings.keep_bodies_days)
     # The store takes the lock of its home: a second server ends here.
-    return await SqliteStore.open(where.database, key_file=where.key_file)
+    return await SqliteStore.open(where.database, key_file=where.key_file, keep=keep)
 
 
 def _resolver() -> Resolver:

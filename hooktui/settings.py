@@ -114,6 +114,13 @@ class Settings(BaseSettings):
     groups: _Roles = Field(default_factory=dict)
     """Which group of the Unix socket's users has which role."""
 
+    keep_days: Annotated[float, Field(ge=0, le=36500)] = 30
+    """Days that events are kept with their deliveries and attempts; 0: for ever."""
+
+    keep_bodies_days: Annotated[float, Field(ge=0, le=36500)] = 7
+    """Days that the body of an event is kept once all of its deliveries are delivered; 0: as long
+    as the event."""
+
     api_docs: bool = False
     """Serve a page that lists the API's calls at ``/docs``."""
 

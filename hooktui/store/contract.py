@@ -158,6 +158,16 @@ class FeedPage:
     reset: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What a purge dropped; ``after`` is where the next one goes on, None when nothing is left."""
+
+    events: int = 0
+    deliveries: int = 0
+    attempts: int = 0
+    after: int | None = None
+
+
 class Store(Protocol):
     """One store; see the module's docstring for its promises."""
 
@@ -249,6 +259,15 @@ class Store(Protocol):
 
     async def wait_for_change(self, after: str, timeout_s: float) -> None:
         """Return once there may be changes after a position, or the time is up, or on close."""
+        ...
+
+    async def purge(
+        self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
+    ) -> Purged:
+        """Drop events from before a time with all that belongs to them, for so long at most.
+
+        An event stays while one of its deliveries waits, or ended at or after that time.
+        """
         ...
 
     async def info(self) -> DatabaseInfo:

@@ -126,3 +126,43 @@ TRIM_FEED = "DELETE FROM feed WHERE pos <= ?"
 
 HIGHEST_IDS = """
 SELECT MAX(COALESCE((SELECT MAX(id) FROM event), 0), COALESCE((SELECT MAX(id) FROM delivery), 0))"""
+
+_IN_USE = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = {event}
+    AND (d.status IN ('pending', 'sending') OR d.finished_at >= ?))"""
+
+_UNDELIVERED = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = {event}
+    AND (d.status <> 'delivered' OR d.finished_at >= ?))"""
+
+SCAN_OLD_EVENTS = f"""
+SELECT e.id, e.size, NOT {_IN_USE.format(event="e.id")} FROM event e
+WHERE e.id > ? AND e.id < ? AND (? IS NULL OR e.account_id = ?) ORDER BY e.id LIMIT ?"""
+
+SCAN_OLD_BODIES = f"""
+SELECT e.id, e.size, e.body IS NOT NULL AND e.deliveries > 0
+    AND NOT {_UNDELIVERED.format(event="e.id")}
+FROM event e WHERE e.id > ? AND e.id < ? ORDER BY e.id LIMIT ?"""
+
+EVENT_IN_USE = f"SELECT 1 WHERE {_IN_USE.format(event='?')}"
+
+DELIVERY_OF_EVENT = "SELECT 1 FROM delivery WHERE event_id = ? LIMIT 1"
+
+DELIVERIES_OF_EVENT = "SELECT id FROM delivery WHERE event_id = ? LIMIT ?"
+
+SIZE_OF_ATTEMPTS = """
+SELECT COUNT(*), COALESCE(SUM(COALESCE(LENGTH(body), 0) + COALESCE(LENGTH(headers), 0)), 0)
+FROM attempt WHERE delivery_id = ?"""
+
+DROP_ATTEMPTS = "DELETE FROM attempt WHERE delivery_id = ?"
+
+DROP_DELIVERY = "DELETE FROM delivery WHERE id = ?"
+
+DROP_EVENT = "DELETE FROM event WHERE id = ?"
+
+DROP_BODY = f"""
+UPDATE event SET body = NULL
+WHERE id = ? AND body IS NOT NULL AND NOT {_UNDELIVERED.format(event="event.id")}"""
+
+DROP_STATS = """
+DELETE FROM hook_stats WHERE (hook_id, bucket) IN
+    (SELECT s.hook_id, s.bucket FROM hook h JOIN hook_stats s ON s.hook_id = h.id AND s.bucket < ?
+     LIMIT ?)"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import sqlite3
 import threading
@@ -32,6 +33,7 @@ from hooktui.store.contract import (
     Job,
     Listener,
     Offer,
+    Purged,
     Reserve,
     Result,
     Signals,
@@ -42,6 +44,7 @@ from hooktui.store.live_hooks import LiveHooks, live_secret, load_live_hooks
 from hooktui.store.migrate import at_head, upgrade
 from hooktui.store.queue import Accept, Claim, ClaimPing, Release
 from hooktui.store.queue_results import Record, Rescue
+from hooktui.store.retention import Keep, Sweep, keep_to
 from hooktui.store.sqlite_files import (
     HomeLock,
     free_bytes,
@@ -50,7 +53,7 @@ from hooktui.store.sqlite_files import (
     refuse_network_file_system,
 )
 from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
-from hooktui.store.work import Change, Work
+from hooktui.store.work import Change, Operation, Work
 from hooktui.store.writer import Writer
 
 if TYPE_CHECKING:
@@ -59,11 +62,18 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_log = logging.getLogger(__name__)
 
 SLOW_FSYNC_MS = 3.0
 """Above this median, waiting for the disk in the event loop would hold up everything else."""
 RESERVE_BYTES = 64 * 1024 * 1024
 """Room that accepting leaves: a full disk cannot even delete."""
+FIRST_SWEEP_S = 60.0
+"""A start has better things to do than to tidy."""
+SWEEP_EVERY_S = 3600.0
+_REST, _REST_WHEN_BUSY, _REST_OF_PURGE = 4, 20, 1
+"""Pauses of retention, in times of what its last step took: a share of 20 %, 5 % and 50 %."""
+_KEEP = Keep()
 _RESCUED_AT_ONCE = 250
 _KEYS_EVERY_MS = 10 * 60 * 1000
 
@@ -84,6 +94,7 @@ class SqliteStore:
         vault: Vault,
         clock: Callable[[], int],
         fsync_ms: float,
+        keep: Keep,
     ) -> None:
         self.fsync_ms = fsync_ms
         self._database = database
@@ -106,11 +117,18 @@ class SqliteStore:
         self._closed = False
         self._readers = Readers(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
+        self._keep = keep
+        self._housekeeper: asyncio.Task[None] | None = None
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
 
     @classmethod
     async def open(
-        cls, database: Path, *, key_file: Path, clock: Callable[[], int] = now_ms
+        cls,
+        database: Path,
+        *,
+        key_file: Path,
+        clock: Callable[[], int] = now_ms,
+        keep: Keep = _KEEP,
     ) -> Self:
         """Open a database, or make it; take its lock, migrate it, and rescue what was being sent.
 
@@ -132,7 +150,7 @@ class SqliteStore:
             raw = open_writer(database)
             conn = sqlalchemy_over(raw)
             _migrate(raw, conn)
-            store = cls(database, lock, raw, conn, vault, clock, measure_fsync_ms(folder))
+            store = cls(database, lock, raw, conn, vault, clock, measure_fsync_ms(folder), keep)
             await store._start()
         except sqlite3.DatabaseError as error:
             _abandon(raw, lock)
@@ -151,6 +169,7 @@ class SqliteStore:
         for hook in self._conn.execute(left).scalars().all():
             self._writer.add(Change(partial(cancel_waiting, hook=HookId(hook))))
         self._writer.start()
+        self._housekeeper = asyncio.create_task(self._keep_house(), name="housekeeper")
 
     async def accept(
         self, offers: Sequence[Offer], reserve: Reserve | None = None
@@ -258,6 +277,19 @@ class SqliteStore:
         except TimeoutError:
             return
 
+    async def purge(
+        self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
+    ) -> Purged:
+        """Drop events from before a time with all that belongs to them, for so long at most."""
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + within_s
+        sweep = Sweep(self, lambda: _REST_OF_PURGE)
+        return await sweep.events(before_ms, account, after, lambda: loop.time() > end_s)
+
+    async def submit(self, operation: Operation[R]) -> R:
+        """Run an operation of this package in the writer's next transaction."""
+        return await self._writer.submit(operation, bounded=False)
+
     async def info(self) -> DatabaseInfo:
         """Return what the database is, and how big."""
         return DatabaseInfo(
@@ -274,12 +306,29 @@ class SqliteStore:
             return
         self._closed = True
         self._wake()
+        if self._housekeeper is not None:
+            self._housekeeper.cancel()
+            await asyncio.gather(self._housekeeper, return_exceptions=True)
         await self._writer.close()
         await asyncio.to_thread(self._pool.shutdown)
         self._readers.close()
         self._conn.close()
         self._raw.close()
         self._lock.drop()
+
+    async def _keep_house(self) -> None:
+        """Drop what is older than what is kept, now and then."""
+        sweep = Sweep(self, lambda: _REST_WHEN_BUSY if self._writer.busy else _REST)
+        await asyncio.sleep(FIRST_SWEEP_S)
+        while True:
+            try:
+                events, bodies = await keep_to(self._keep, sweep, self._clock())
+            except HooktuiError as error:  # such as a shell that holds the database; next time
+                _log.warning("retention stopped early: %s", error)
+            else:
+                if events or bodies:
+                    _log.info("retention events=%d bodies=%d", events, bodies)
+            await asyncio.sleep(SWEEP_EVERY_S)
 
     # The writer's two callbacks
 

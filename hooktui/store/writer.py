@@ -55,6 +55,11 @@ class Writer:
         self.closing = False
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether something waits for a transaction."""
+        return bool(self._queue)
+
     def start(self) -> None:
         """Begin to work."""
         self._task = asyncio.create_task(self._run(), name="writer")

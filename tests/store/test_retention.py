@@ -1,0 +1,200 @@
+"""Retention: what goes, what stays whatever its age, and that it goes in small steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hooktui.domain.errors import Conflict
+from hooktui.domain.ids import HookId, decode
+from hooktui.store import changes, queries, retention, sqlite
+from hooktui.store.contract import Offer
+from hooktui.store.retention import DropEvents, Keep, Sweep, keep_to, old_events
+from hooktui.store.sqlite import SqliteStore
+from hooktui.store.stats import DAY_MS
+from tests.contract.given import (
+    ADA,
+    DEFAULT,
+    Clock,
+    always,
+    attempt,
+    deliveries,
+    emit,
+    make_hook,
+    offer,
+    result_of,
+)
+
+DAY_S = DAY_MS // 1000
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+async def open_at(home: Path, clock: Clock, keep: Keep = Keep()) -> SqliteStore:  # noqa: B008
+    files = {"key_file": home / "hooktui.key", "clock": clock.now_ms}
+    return await SqliteStore.open(home / "hooktui.db", **files, keep=keep)
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: Clock) -> AsyncIterator[SqliteStore]:
+    one = await open_at(tmp_path, clock)
+    yield one
+    await one.close()
+
+
+async def count(store: SqliteStore, table: str, where: str = "1") -> int:
+    statement = f"SELECT count(*) FROM {table} WHERE {where}"
+    return await store.read(lambda conn: conn.exec_driver_sql(statement).scalar())
+
+
+async def sweep(store: SqliteStore, clock: Clock, keep: Keep = Keep()) -> tuple[int, int]:  # noqa: B008
+    return await keep_to(keep, Sweep(store, lambda: 0), clock.ms)
+
+
+async def test_after_thirty_days_an_event_goes_with_all_that_belongs_to_it(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store, 5)
+    await attempt(store, clock, hook)
+    clock.turn(29.9 * DAY_S)
+    assert (await sweep(store, clock))[0] == 0
+    assert await count(store, "hook_stats") == 1
+    clock.turn(0.2 * DAY_S)
+    await emit(store)
+    assert (await sweep(store, clock))[0] == 5
+    left = {table: await count(store, table) for table in ("event", "delivery", "attempt")}
+    assert left == {"event": 1, "delivery": 1, "attempt": 0}
+    assert await count(store, "hook_stats") == 0
+    assert await count(store, "audit") > 0
+
+
+async def test_what_waits_is_never_touched_however_old(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store, 3)
+    await store.claim(HookId(hook.id), 1)
+    clock.turn(400 * DAY_S)
+    assert await sweep(store, clock) == (0, 0)
+    assert {one.status for one in await deliveries(store)} == {"pending", "sending"}
+    assert await count(store, "event", "body IS NULL") == 0
+
+
+async def test_an_old_event_whose_delivery_just_ended_stays_to_be_seen(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store)
+    clock.turn(60 * DAY_S)
+    await attempt(store, clock, hook)
+    assert await sweep(store, clock) == (0, 0)
+    clock.turn(31 * DAY_S)
+    assert (await sweep(store, clock))[0] == 1
+
+
+async def test_bodies_go_after_seven_days_where_all_was_delivered(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store, 2)
+    await attempt(store, clock, hook)
+    (failed,) = await emit(store)
+    (job,) = await store.claim(HookId(hook.id), 1)
+    await store.record([result_of(job, clock, 500, schedule_s=())])
+    await store.accept([Offer(DEFAULT, "cluster.error", b"{}")])  # nobody asked for it
+    clock.turn(8 * DAY_S)
+    assert await sweep(store, clock) == (0, 2)
+    assert await count(store, "event", "body IS NULL") == 2
+    for one in await deliveries(store, status="delivered"):
+        with pytest.raises(Conflict, match="purged"):
+            await store.write(changes.resend, ADA, DEFAULT, decode("dlv", one.id))
+    event = await store.read(queries.get_event, DEFAULT, failed.id)
+    assert event.body == "{}"
+
+
+async def test_zero_days_keep_for_ever(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store)
+    await attempt(store, clock, hook)
+    clock.turn(4000 * DAY_S)
+    assert await sweep(store, clock, Keep(0, 0)) == (0, 0)
+    assert await sweep(store, clock, Keep(0, 7)) == (0, 1)
+
+
+async def test_a_step_is_small_and_many_steps_do_all(store, clock, monkeypatch) -> None:
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(retention, "SCANNED_AT_ONCE", 7)
+    hooks = [await make_hook(store) for _ in range(12)]
+    await emit(store, 20)
+    for hook in hooks:
+        await attempt(store, clock, hook)
+    clock.turn(40 * DAY_S)
+    found = (await store.read(old_events, 0, clock.ms, None)).found
+    assert len(found) == 7
+    step = DropEvents(found, clock.ms)
+    gone = await store.submit(step)
+    assert (gone.events, gone.deliveries, gone.attempts) == (0, 5, 5)
+    assert len(step.left) == 7
+    assert (await sweep(store, clock))[0] == 20
+    assert await count(store, "attempt") == 0
+
+
+async def test_big_bodies_make_a_step_end_early(store, clock) -> None:
+    await store.accept([offer(b'"' + b"x" * 200_000 + b'"') for _ in range(20)])
+    clock.turn(40 * DAY_S)
+    step = DropEvents((await store.read(old_events, 0, clock.ms, None)).found, clock.ms)
+    assert (await store.submit(step)).events == 6
+
+
+async def test_what_was_sent_again_since_it_was_looked_at_stays(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store)
+    await attempt(store, clock, hook)
+    clock.turn(40 * DAY_S)
+    found = (await store.read(old_events, 0, clock.ms, None)).found
+    (delivery,) = await deliveries(store)
+    await store.write(changes.resend, ADA, DEFAULT, decode("dlv", delivery.id))
+    step = DropEvents(found, clock.ms)
+    assert (await store.submit(step)).events == 0
+    assert not step.left
+
+
+async def test_a_purge_stops_in_time_and_goes_on_where_it_was(store, clock, monkeypatch) -> None:
+    monkeypatch.setattr(retention, "SCANNED_AT_ONCE", 10)
+    waiting = await make_hook(store)
+    await emit(store, 30)
+    clock.turn(10)
+    off = partial(replace, active=False)
+    await store.write(changes.change_hook, ADA, DEFAULT, HookId(waiting.id), off)
+    await emit(store, 30)
+    clock.turn(10)
+    purge = partial(store.purge, clock.ms, within_s=-1)
+    first = await purge()
+    assert (first.events, first.deliveries) == (0, 0)  # ten that wait
+    gone, after = 0, first.after
+    while after is not None:
+        step = await purge(after=after)
+        gone, after = gone + step.events, step.after
+    assert gone == 30
+    assert len(await deliveries(store)) == 30
+
+
+async def test_a_purge_of_one_account_leaves_the_others_alone(store, clock) -> None:
+    other = await store.write(changes.create_account, ADA, "other")
+    await store.accept([offer(), Offer(other.id, "job.failed", b"{}")])
+    clock.turn(1)
+    assert (await store.purge(clock.ms, within_s=5, account=other.id)).events == 1
+    assert await count(store, "event", "account_id = 1") == 1
+
+
+async def test_a_server_tidies_by_itself(tmp_path, clock, monkeypatch) -> None:
+    monkeypatch.setattr(sqlite, "FIRST_SWEEP_S", 0)
+    monkeypatch.setattr(sqlite, "SWEEP_EVERY_S", 0.01)
+    store = await open_at(tmp_path, clock, Keep(days=2))
+    await store.accept([offer() for _ in range(10)], always)
+    clock.turn(3 * DAY_S)
+    async with asyncio.timeout(10):
+        while await count(store, "event"):
+            await store.wait_for_change(store.feed_end(), 0.02)
+    await store.close()
