@@ -70,6 +70,7 @@ RULES: Final = (
     Rule("DELETE", "/v1/tokens/{token}", Need.ADMINISTER),
     Rule("GET", "/v1/feed", Need.READ),
     Rule("GET", "/v1/status", Need.READ),
+    Rule("POST", "/v1/purge", Need.ADMINISTER, all_accounts=True),
 )
 
 

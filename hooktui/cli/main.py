@@ -41,6 +41,7 @@ COMMANDS = (
     ("accounts", "accounts:app", "List and create accounts."),
     ("tokens", "tokens:app", "List, create and revoke tokens."),
     ("selftest", "selftest:selftest", "Prove that nothing is lost, also when it is killed."),
+    ("purge", "upkeep:purge", "Drop old events with their deliveries."),
     ("completion", "completion:completion", "Print the completion script of a shell."),
 )
 """Name, where it is, and what it does, in the order of the help."""

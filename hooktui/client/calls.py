@@ -26,6 +26,7 @@ from hooktui.domain.objects import (
     EventDetail,
     Hook,
     Page,
+    Purge,
     Secrets,
     Status,
     Token,
@@ -290,6 +291,12 @@ def revoke_token(token: int) -> Call[None]:
 def server_status(account: int | None = None) -> Call[Status]:
     """Read how the server is doing."""
     return _get(Status, "status", account=account)
+
+
+def purge(older_than: str, after: str | None = None, *, account: int | None = None) -> Call[Purge]:
+    """Drop events older than ``30d`` (or a time); again with ``after`` until ``next`` is None."""
+    fields = {"older_than": older_than} | ({} if after is None else {"after": after})
+    return _send("POST", _to(Purge), "purge", fields=fields, account=account)
 
 
 def follow_feed(

@@ -364,6 +364,17 @@ class Status:
     disk: Disk | None
 
 
+@dataclass(frozen=True, slots=True)
+class Purge:
+    """What a call of ``POST /v1/purge`` dropped; ``next`` is null when nothing older is left."""
+
+    before: str
+    events: int
+    deliveries: int
+    attempts: int
+    next: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[T]):
     """One page of a list; ``next`` and ``prev`` are opaque cursors."""

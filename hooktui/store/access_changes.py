@@ -1,10 +1,11 @@
-"""Accounts, tokens, and the refusals that the audit trail keeps."""
+"""Accounts, tokens, and what the audit trail keeps beside changes."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import secrets
+from collections.abc import Mapping
 
 from sqlalchemy import delete, insert, select, update
 
@@ -89,6 +90,13 @@ def touch_token(tx: Tx, token: int) -> None:
 def audit_refusal(tx: Tx, actor: Actor, action: str, target: str) -> None:
     """Note that somebody tried what their role does not allow."""
     tx.audit(actor, action, target, result="refused")
+
+
+def audit_purge(
+    tx: Tx, actor: Actor, account: AccountId | None, what: Mapping[str, object]
+) -> None:
+    """Note what is to be dropped, or was."""
+    tx.audit(actor, "events.purge", "events", account=account, after=what)
 
 
 def _random() -> str:
