@@ -1,0 +1,208 @@
+"""A server that is killed, stopped or crowded out at any moment loses nothing that it accepted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hooktui.client.calls import get_delivery, resend_delivery, send_event
+from hooktui.client.plain import PlainClient
+from hooktui.domain.clock import from_rfc3339, now_ms
+from hooktui.domain.errors import HooktuiError
+from hooktui.failpoints import POINTS
+from hooktui.proof.crash import Scene, prove, scene
+from hooktui.proof.ledger import STEADY
+
+from .conftest import wait_for
+
+SCARCE = {"before_migration_commit", "before_rescue_commit", "while_stopping"}
+"""Points that only a start or a stop passes: each has a test of its own."""
+NEVER_UNDER_LOAD = {"before_give_back_commit"}
+"""Passed when a caller is cancelled between commit and answer: held by a test of the store."""
+STOP_S = 15
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Scene]:
+    """A ledger, and a server that is not started yet."""
+    with scene(tmp_path, os.environ) as one:
+        yield one
+
+
+def assert_all_arrived(stage: Scene) -> None:
+    verdict = stage.verdict()
+    assert verdict.good, verdict
+    assert stage.producer.refused == []
+    assert verdict.accepted > 0
+    assert verdict.delivered == 2 * verdict.accepted
+
+
+def accepted(stage: Scene, count: int) -> None:
+    wait_for(lambda: len(stage.producer.sent) >= count, what=f"{count} events are accepted")
+
+
+@pytest.mark.parametrize(
+    "kills",
+    [
+        pytest.param(6, marks=pytest.mark.slow),
+        pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
+    ],
+)
+def test_kill_9_at_random_moments_loses_nothing(kills: int):
+    proof = prove(os.environ, kills=kills, progress=lambda _text: None)
+    assert proof.good, proof
+    assert proof.verdict.delivered == 2 * proof.verdict.accepted
+
+
+@pytest.mark.parametrize("point", [p for p in POINTS if p not in SCARCE | NEVER_UNDER_LOAD])
+def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(stage: Scene, point: str):
+    stage.victim.start(f"{point}:kill@20")
+    stage.make_hooks()
+    stage.producer.start()
+    assert stage.victim.died(within_s=20), f"the server never came to {point}"
+    stage.victim.start()
+    accepted(stage, len(stage.producer.sent) + 20)
+    assert_all_arrived(stage)
+
+
+@pytest.mark.parametrize(
+    "point", [p for p in POINTS if p not in SCARCE | NEVER_UNDER_LOAD | {"after_claim_commit"}]
+)
+def test_a_fault_at_a_boundary_costs_no_event(stage: Scene, point: str):
+    stage.victim.start(f"{point}:error@5")
+    stage.make_hooks()
+    stage.producer.start()
+    accepted(stage, 100)
+    assert_all_arrived(stage)
+    assert "the failpoint" in stage.victim.places.log.read_text()
+
+
+@pytest.mark.soak  # a minute of waiting
+@pytest.mark.timeout(180)
+def test_a_working_server_takes_its_own_lost_claims_up_when_their_lease_has_run_out(stage: Scene):
+    stage.victim.start("after_claim_commit:error@2")
+    stage.make_hooks()
+    stage.producer.start()
+    accepted(stage, 100)
+    verdict = stage.verdict(settle_s=100)
+    assert verdict.good, verdict
+    assert "had an expired lease" in stage.victim.places.log.read_text()
+
+
+def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(stage: Scene):
+    stage.victim.start("before_migration_commit:kill")
+    assert stage.victim.died(within_s=20)
+    stage.victim.start()
+    stage.make_hooks()
+    stage.producer.start()
+    accepted(stage, 10)
+    assert_all_arrived(stage)
+
+
+def test_a_server_that_dies_while_it_rescues_rescues_at_the_next_start(stage: Scene):
+    stage.victim.start("after_send_before_record:kill@30")
+    stage.make_hooks()
+    stage.producer.start()
+    assert stage.victim.died(within_s=20)
+    stage.victim.start("before_rescue_commit:kill")
+    assert stage.victim.died(within_s=20), "nothing was left to rescue"
+    stage.victim.start()
+    assert_all_arrived(stage)
+
+
+def test_a_server_that_dies_while_it_stops_loses_nothing(stage: Scene):
+    stage.victim.start("while_stopping:kill")
+    stage.make_hooks()
+    stage.producer.start()
+    accepted(stage, 50)
+    assert stage.victim.process is not None
+    stage.victim.process.terminate()
+    assert stage.victim.died(within_s=STOP_S)
+    stage.victim.start()
+    assert_all_arrived(stage)
+
+
+def test_a_stop_under_load_ends_in_time_and_loses_nothing(stage: Scene):
+    stage.victim.start()
+    stage.make_hooks()
+    stage.producer.start()
+    for _ in range(2):
+        accepted(stage, len(stage.producer.sent) + 50)
+        assert stage.victim.terminate(within_s=STOP_S) < STOP_S
+        assert stage.victim.process is not None
+        assert stage.victim.process.returncode == 0
+        stage.victim.start()
+    assert_all_arrived(stage)
+
+
+def test_an_interrupted_attempt_is_told_and_uses_up_no_schedule(stage: Scene):
+    """The steady hook has no retries at all: one counted interruption would give up."""
+    stage.victim.start("after_send_before_record:kill@10")
+    stage.make_hooks()
+    stage.producer.start()
+    assert stage.victim.died(within_s=20)
+    stage.victim.start()
+    assert_all_arrived(stage)
+    again = [one for one in stage.victim.deliveries() if one.attempts > 1]
+    with PlainClient(stage.victim.address) as client:
+        shown = [client.call(get_delivery(one.id)) for one in again[:50]]
+    outcomes = {tuple(attempt.outcome for attempt in one.attempts) for one in shown}
+    assert ("interrupted", "delivered") in outcomes
+
+
+def test_a_second_server_on_the_same_home_is_refused_while_the_first_works_on(stage: Scene):
+    stage.victim.start()
+    stage.make_hooks()
+    stage.producer.start()
+    first = stage.victim.process
+    second = stage.victim.start(wait=False)
+    assert second.wait(20) == 1
+    stage.victim.process = first
+    assert first is not None
+    assert first.poll() is None
+    assert f"{first.pid}" in stage.victim.places.log.read_text()
+    accepted(stage, len(stage.producer.sent) + 20)
+    assert_all_arrived(stage)
+
+
+def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: Scene):
+    """A lease runs for 60 s; the lock proves that its owner is dead (1 s when measured)."""
+    stage.victim.start("after_send_before_record:kill@40")
+    stage.make_hooks()
+    stage.producer.start()
+    assert stage.victim.died(within_s=20)
+    before = len(stage.ledger.entries())
+    stage.victim.start(wait=False)
+    wait_for(lambda: len(stage.ledger.entries()) > before, 15, "a delivery after the restart")
+    accepted(stage, len(stage.producer.sent) + 20)
+    assert_all_arrived(stage)
+
+
+@pytest.mark.slow
+def test_a_delivery_that_kills_its_server_each_time_waits_and_gives_nothing_up(stage: Scene):
+    """Ten crashes in a row; the hook has no retries, so a counted one would end the delivery."""
+    victim = stage.victim
+    victim.start("before_send:kill")
+    hook = victim.create_hook(stage.ledger.url(STEADY), retry_schedule_s=())
+    with PlainClient(victim.address) as client, contextlib.suppress(HooktuiError):
+        client.call(send_event(1, "job.failed", b"{}", key="deadly"))
+    assert victim.died(within_s=20)
+    for _ in range(9):
+        victim.start("before_send:kill", wait=False)
+        assert victim.died(within_s=20)
+    victim.start()
+    [waiting] = victim.deliveries()
+    assert (waiting.hook, waiting.status, waiting.attempts) == (hook, "pending", 10)
+    assert waiting.reason == "interrupted 10 times in a row"
+    assert waiting.next_attempt_at is not None
+    wait_s = (from_rfc3339(waiting.next_attempt_at) - now_ms()) / 1000
+    assert 240 < wait_s <= 300
+    with PlainClient(victim.address) as client:
+        client.call(resend_delivery(waiting.id))
+    assert victim.settle(10)
+    assert [one.status for one in victim.deliveries()] == ["delivered"]
