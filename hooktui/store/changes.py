@@ -17,6 +17,6 @@ from hooktui.store.transaction import Tx
 
 __all__ = [
     "Tx", "audit_purge", "audit_refusal", "cancel", "change_hook", "create_account", "create_hook",
-    "create_token", "delete_hook", "finish_rotation", "resend", "reveal_secrets", "revoke_token", "rotate_secret",
-    "touch_token",
+    "create_token", "delete_hook", "finish_rotation", "resend", "reveal_secrets", "revoke_token",
+    "rotate_secret", "touch_token",
 ]  # fmt: skip

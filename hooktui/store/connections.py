@@ -7,8 +7,10 @@ on another (fixed in 3.51.3, 3.50.7 and 3.44.6). Here only the writer checkpoint
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import quote
@@ -76,6 +78,8 @@ class Readers:
 
     def __init__(self, database: Path) -> None:
         self._database = database
+        self._reading = 0
+        self._counting = threading.Lock()
         self._engine: Engine = create_engine(
             "sqlite://",
             creator=self._open,
@@ -103,6 +107,22 @@ class Readers:
             raw.execute(pragma)
         return raw
 
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody reads now."""
+        return self._reading > 0
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Count as a reader: no checkpoint waits for what this one holds."""
+        with self._counting:
+            self._reading += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._reading -= 1
+
     def run(self, query: Callable[[Connection], R], abandoned: Callable[[], bool]) -> R:
         """Run a query in one read transaction; stop it when it is late or nobody waits for it.
 
@@ -114,7 +134,7 @@ class Readers:
         def give_up() -> bool:
             return abandoned() or time.monotonic() > deadline_s
 
-        with self._engine.connect() as conn:
+        with self.reading(), self._engine.connect() as conn:
             raw = cast("sqlite3.Connection", conn.connection.dbapi_connection)
             raw.set_progress_handler(give_up, _CHECK_EVERY_STEPS)
             try:

@@ -24,6 +24,7 @@ from hooktui.domain.objects import DatabaseInfo
 from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql
 from hooktui.store.accepting import check_keys, lease_from
+from hooktui.store.checkpoints import WalWatch, truncate
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS, ForgetKeys, TrimFeed
 from hooktui.store.connections import READERS, Readers, open_writer, sqlalchemy_over
 from hooktui.store.contract import (
@@ -71,6 +72,7 @@ RESERVE_BYTES = 64 * 1024 * 1024
 FIRST_SWEEP_S = 60.0
 """A start has better things to do than to tidy."""
 SWEEP_EVERY_S = 3600.0
+WAL_LOOKED_AT_EVERY_S = 2.0
 _REST, _REST_WHEN_BUSY, _REST_OF_PURGE = 4, 20, 1
 """Pauses of retention, in times of what its last step took: a share of 20 %, 5 % and 50 %."""
 _KEEP = Keep()
@@ -98,6 +100,7 @@ class SqliteStore:
     ) -> None:
         self.fsync_ms = fsync_ms
         self._database = database
+        self._wal = database.with_name(f"{database.name}-wal")
         self._lock = lock
         self._raw = raw
         self._conn = conn
@@ -118,7 +121,7 @@ class SqliteStore:
         self._readers = Readers(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
         self._keep = keep
-        self._housekeeper: asyncio.Task[None] | None = None
+        self._housekeepers: list[asyncio.Task[None]] = []
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
 
     @classmethod
@@ -169,7 +172,10 @@ class SqliteStore:
         for hook in self._conn.execute(left).scalars().all():
             self._writer.add(Change(partial(cancel_waiting, hook=HookId(hook))))
         self._writer.start()
-        self._housekeeper = asyncio.create_task(self._keep_house(), name="housekeeper")
+        self._housekeepers = [
+            asyncio.create_task(self._keep_house(), name="retention"),
+            asyncio.create_task(self._watch_wal(), name="wal watch"),
+        ]
 
     async def accept(
         self, offers: Sequence[Offer], reserve: Reserve | None = None
@@ -297,7 +303,7 @@ class SqliteStore:
             version=sqlite3.sqlite_version,
             location=str(self._database),
             size=_size(self._database),
-            wal_size=_size(self._database.with_name(f"{self._database.name}-wal")),
+            wal_size=_size(self._wal),
         )
 
     async def close(self) -> None:
@@ -306,9 +312,9 @@ class SqliteStore:
             return
         self._closed = True
         self._wake()
-        if self._housekeeper is not None:
-            self._housekeeper.cancel()
-            await asyncio.gather(self._housekeeper, return_exceptions=True)
+        for task in self._housekeepers:
+            task.cancel()
+        await asyncio.gather(*self._housekeepers, return_exceptions=True)
         await self._writer.close()
         await asyncio.to_thread(self._pool.shutdown)
         self._readers.close()
@@ -329,6 +335,17 @@ class SqliteStore:
                 if events or bodies:
                     _log.info("retention events=%d bodies=%d", events, bodies)
             await asyncio.sleep(SWEEP_EVERY_S)
+
+    async def _watch_wal(self) -> None:
+        """Cut the log of the database after it grew."""
+        watch = WalWatch(lambda: self._readers.in_use, lambda: self._writer.busy)
+        while True:
+            await asyncio.sleep(WAL_LOOKED_AT_EVERY_S)
+            if watch.wants_truncate(_size(self._wal) or 0):
+                try:
+                    await self._writer.between(partial(truncate, self._raw))
+                except HooktuiError as error:
+                    _log.warning("the log of the database was not cut: %s", error)
 
     # The writer's two callbacks
 

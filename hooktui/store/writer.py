@@ -50,6 +50,7 @@ class Writer:
             ThreadPoolExecutor(1, thread_name_prefix="hooktui-write") if threaded else None
         )
         self._queue: deque[Operation[Any]] = deque()
+        self._between: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._waiting_rows = self._waiting_bytes = 0
         self._arrived = asyncio.Event()
         self.closing = False
@@ -93,6 +94,19 @@ class Writer:
         self._waiting_bytes += operation.size_bytes
         self._arrived.set()
 
+    async def between(self, function: Callable[[], R]) -> R:
+        """Run a function outside of any transaction, such as a checkpoint.
+
+        Raises:
+            Unavailable: the database could not do it, or the store is closed.
+        """
+        if self.closing:
+            raise Unavailable("the server is stopping; try again when it is back")
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._between.append((function, future))
+        self._arrived.set()
+        return await future
+
     async def close(self) -> None:
         """Finish what was taken, then end."""
         self.closing = True
@@ -115,7 +129,11 @@ class Writer:
 
     async def _run(self) -> None:
         while True:
+            if self._between:
+                await self._run_between(*self._between.popleft())
             if not self._queue:
+                if self._between:
+                    continue
                 if self.closing:
                     return
                 self._arrived.clear()
@@ -123,6 +141,16 @@ class Writer:
                 continue
             await self._transact(self._take())
             await asyncio.sleep(0)  # whoever was answered goes first
+
+    async def _run_between(self, function: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+        try:
+            result = await self._call(function)
+        except Exception as error:  # whoever asked is told
+            if not future.done():
+                future.set_exception(_explain(error))
+        else:
+            if not future.done():
+                future.set_result(result)
 
     def _take(self) -> list[Operation[Any]]:
         batch: list[Operation[Any]] = []

@@ -1,0 +1,56 @@
+"""Checkpoints: the log of SQLite (WAL) goes into the database, by the writer alone.
+
+In normal running the writer's own PASSIVE checkpoints do it after a commit. What they cannot do is
+make a log small again that grew while a reader held it; that is looked after here, between
+transactions and only while nobody reads, since TRUNCATE would wait for readers.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_log = logging.getLogger(__name__)
+
+LARGE_WAL_BYTES = 32 * 1024 * 1024
+"""Twice what the automatic checkpoints let it grow to."""
+HUGE_WAL_BYTES = 256 * 1024 * 1024
+"""From here on somebody should know: a reader holds it, and it takes the room of events."""
+
+
+def truncate(raw: sqlite3.Connection) -> bool:
+    """Bring all of the log into the database and cut it; False when a reader was in the way.
+
+    For the writer, outside of a transaction. Its ``busy_timeout`` is 0, so this waits for nobody.
+    """
+    blocked, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not blocked
+
+
+@dataclass(slots=True)
+class WalWatch:
+    """Decides what to do about the size of the log, and warns when it grows out of hand.
+
+    Attributes:
+        read: whether somebody reads now.
+        busy: whether the writer has work.
+    """
+
+    read: Callable[[], bool]
+    busy: Callable[[], bool]
+    _warned_at: int = HUGE_WAL_BYTES // 2
+
+    def wants_truncate(self, size: int) -> bool:
+        """Return whether the log should be cut now."""
+        if size >= 2 * self._warned_at:
+            self._warned_at = size
+            _log.warning(
+                "the log of the database has grown to %d MiB: a reader holds it (a long backup, or"
+                " an open sqlite3 shell)",
+                size >> 20,
+            )
+        elif size < LARGE_WAL_BYTES:
+            self._warned_at = HUGE_WAL_BYTES // 2
+        return size > LARGE_WAL_BYTES and not self.read() and not self.busy()

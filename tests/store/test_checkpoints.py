@@ -1,0 +1,72 @@
+"""The log of the database: it grows while a reader holds it, and is cut when nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hooktui.domain.errors import Unavailable
+from hooktui.store import checkpoints, sqlite
+from hooktui.store.checkpoints import WalWatch, truncate
+from hooktui.store.sqlite import SqliteStore
+from tests.contract.given import emit, offer
+from tests.store.conftest import open_in
+
+
+async def wal_size(store: SqliteStore) -> int:
+    return (await store.info()).wal_size or 0
+
+
+async def test_a_large_log_is_cut_once_nobody_reads(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(checkpoints, "LARGE_WAL_BYTES", 100_000)
+    monkeypatch.setattr(sqlite, "WAL_LOOKED_AT_EVERY_S", 0.01)
+    store = await open_in(tmp_path)
+    with store._readers.reading():
+        for _ in range(5):
+            await store.accept([offer(b'"' + b"x" * 100_000 + b'"')])
+        await asyncio.sleep(0.1)
+        assert await wal_size(store) > 500_000
+    async with asyncio.timeout(5):
+        while await wal_size(store):
+            await store.wait_for_change(store.feed_end(), 0.02)
+    assert await emit(store)
+    await store.close()
+
+
+async def test_a_reader_in_another_program_is_not_waited_for(tmp_path: Path, store) -> None:
+    await emit(store)
+    shell = sqlite3.connect(f"file:{tmp_path}/hooktui.db?mode=ro", uri=True, isolation_level=None)
+    shell.execute("BEGIN")
+    shell.execute("SELECT count(*) FROM event").fetchone()
+    await emit(store)
+    assert await store._writer.between(partial(truncate, store._raw)) is False
+    shell.close()
+    assert await store._writer.between(partial(truncate, store._raw)) is True
+    assert await wal_size(store) == 0
+
+
+async def test_what_runs_between_transactions_fails_alone(store) -> None:
+    def fail() -> None:
+        raise sqlite3.OperationalError("no")
+
+    with pytest.raises(Unavailable):
+        await store._writer.between(fail)
+    assert await emit(store)
+    await store.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        await store._writer.between(fail)
+
+
+def test_a_log_that_grows_out_of_hand_is_told_once_a_doubling(caplog) -> None:
+    watch = WalWatch(lambda: True, lambda: False)
+    caplog.set_level(logging.WARNING)
+    for mib in (100, 256, 300, 400, 512, 600):
+        assert not watch.wants_truncate(mib << 20)
+    assert [record.args for record in caplog.records] == [(256,), (512,)]
+    assert not WalWatch(lambda: False, lambda: True).wants_truncate(1 << 30)
+    assert WalWatch(lambda: False, lambda: False).wants_truncate(1 << 30)
