@@ -112,7 +112,7 @@ class Engine:
             accepted, jobs = await self._store.accept(offers, reserve)
         except BaseException:
             for hook in taken:
-                self._lanes.give_back(hook, self._clock())
+                self._lanes.unreserve(hook, self._clock())
             raise
         for job in jobs:
             self._begin(job)
@@ -289,4 +289,10 @@ class Engine:
             if one is None:
                 self._lanes.drop(hook)
             else:
-                self._lanes.put(hook, most=one.settings.max_in_flight, active=one.active)
+                self._lanes.put(
+                    hook,
+                    most=one.settings.max_in_flight,
+                    active=one.active,
+                    rate_per_s=one.settings.rate_per_s,
+                    now_ms=self._clock(),
+                )

@@ -1,8 +1,8 @@
 """The lanes of the hooks: who has a free slot, who has something due, and whose turn it is.
 
-A lane is one hook's share of the engine: at most ``max_in_flight`` deliveries at once, and the time
-when its next waiting delivery is due. A slow hook fills its own lane and nobody else's. No I/O and
-no clock in here: times come in as milliseconds.
+A lane is one hook's share of the engine: at most ``max_in_flight`` deliveries at once, at most
+``rate_per_s`` of them a second, and the time when its next waiting delivery is due. A slow hook
+fills its own lane and nobody else's. No I/O and no clock in here: times come in as milliseconds.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hooktui.delivery.token_bucket import TokenBucket
 from hooktui.domain.ids import HookId
 
 MOST_PER_CLAIM = 100
@@ -19,7 +20,10 @@ MOST_PER_CLAIM = 100
 
 @dataclass(slots=True)
 class Lane:
-    """One hook's slots; ``due_ms`` is when its next waiting delivery is due, if one is known."""
+    """One hook's slots; ``due_ms`` is when its next waiting delivery is due, if one is known.
+
+    ``alarm_ms`` is when the lane is looked at again by time alone.
+    """
 
     hook: HookId
     most: int
@@ -27,6 +31,8 @@ class Lane:
     in_flight: int = 0
     due_ms: int | None = None
     claiming: bool = False
+    bucket: TokenBucket | None = None
+    alarm_ms: int | None = None
 
     @property
     def free(self) -> int:
@@ -51,12 +57,29 @@ class Lanes:
         """Return a hook's lane, if it has one."""
         return self._lanes.get(hook)
 
-    def put(self, hook: HookId, *, most: int, active: bool) -> Lane:
-        """Make a hook's lane, or bring it up to date with the hook's settings."""
+    def put(
+        self,
+        hook: HookId,
+        *,
+        most: int,
+        active: bool,
+        rate_per_s: float | None = None,
+        now_ms: int = 0,
+    ) -> Lane:
+        """Make a hook's lane, or bring it up to date with the hook's settings.
+
+        What waits in it is looked at with the next hint.
+        """
         lane = self._lanes.get(hook)
         if lane is None:
             lane = self._lanes[hook] = Lane(hook, most, active)
         lane.most, lane.active = most, active
+        if rate_per_s is None:
+            lane.bucket = None
+        elif lane.bucket is None:
+            lane.bucket = TokenBucket.full(rate_per_s, now_ms)
+        elif lane.bucket.rate_per_s != rate_per_s:
+            lane.bucket.change_rate(rate_per_s, now_ms)
         if not active:
             self._ready.pop(hook, None)
         return lane
@@ -73,8 +96,19 @@ class Lanes:
             return False
         if lane.due_ms is not None and lane.due_ms <= now_ms:
             return False
+        if lane.bucket is not None:
+            if lane.bucket.whole(now_ms) < 1:
+                return False
+            lane.bucket.take(1)
         lane.in_flight += 1
         return True
+
+    def unreserve(self, hook: HookId, now_ms: int) -> None:
+        """Give back a slot that was reserved for a delivery that did not come about."""
+        lane = self._lanes.get(hook)
+        if lane is not None and lane.bucket is not None:
+            lane.bucket.put_back(1)
+        self.give_back(hook, now_ms)
 
     def give_back(self, hook: HookId, now_ms: int, count: int = 1) -> None:
         """Free slots of a hook."""
@@ -90,8 +124,6 @@ class Lanes:
             return
         if lane.due_ms is None or due_ms < lane.due_ms:
             lane.due_ms = due_ms
-            if due_ms > now_ms:
-                heapq.heappush(self._later, (due_ms, hook))
         self._consider(lane, now_ms)
 
     def take_ready(self, now_ms: int) -> list[tuple[Lane, int]]:
@@ -101,23 +133,32 @@ class Lanes:
         ``claimed`` says how it went; hints that come meanwhile are kept.
         """
         while self._later and self._later[0][0] <= now_ms:
-            _, hook = heapq.heappop(self._later)
+            at_ms, hook = heapq.heappop(self._later)
             lane = self._lanes.get(hook)
             if lane is not None:
+                if lane.alarm_ms == at_ms:
+                    lane.alarm_ms = None
                 self._consider(lane, now_ms)
         taken = []
-        for lane in self._ready.values():
-            count = min(lane.free, MOST_PER_CLAIM)
+        ready, self._ready = self._ready, {}
+        for lane in ready.values():
+            count = self._room(lane, now_ms)
+            if not count:  # its settings changed since it became ready
+                self._consider(lane, now_ms)
+                continue
+            if lane.bucket is not None:
+                lane.bucket.take(count)
             lane.in_flight += count
             lane.claiming, lane.due_ms = True, None
             taken.append((lane, count))
-        self._ready.clear()
         return taken
 
     def claimed(self, lane: Lane, asked: int, got: int, now_ms: int) -> bool:
         """Note how a claim went; True when the lane's next due time has to be looked up."""
         lane.claiming = False
         lane.in_flight = max(lane.in_flight - (asked - got), 0)
+        if lane.bucket is not None:
+            lane.bucket.put_back(asked - got)
         if got == asked:
             self.hint(lane.hook, now_ms, now_ms)
             return False
@@ -138,11 +179,26 @@ class Lanes:
         return self._lanes.keys()
 
     def _consider(self, lane: Lane, now_ms: int) -> None:
-        if (
-            lane.active
-            and not lane.claiming
-            and lane.due_ms is not None
-            and lane.due_ms <= now_ms
-            and lane.in_flight < lane.most
-        ):
+        """Put a lane among the ready ones, or set its alarm when time alone will make it ready."""
+        if not lane.active or lane.claiming or lane.due_ms is None:
+            return
+        at_ms = self._earliest_ms(lane, lane.due_ms, now_ms)
+        if at_ms > now_ms:
+            if lane.alarm_ms is None or at_ms < lane.alarm_ms:
+                lane.alarm_ms = at_ms
+                heapq.heappush(self._later, (at_ms, lane.hook))
+        elif self._room(lane, now_ms):
             self._ready[lane.hook] = lane
+
+    def _earliest_ms(self, lane: Lane, due_ms: int, now_ms: int) -> int:
+        """Return the earliest time when the lane may start what is due, were a slot free."""
+        if due_ms <= now_ms and lane.bucket is not None:
+            return lane.bucket.next_at_ms(now_ms)
+        return due_ms
+
+    def _room(self, lane: Lane, now_ms: int) -> int:
+        """Return how many due deliveries may start now."""
+        if not lane.active or lane.claiming or lane.due_ms is None or lane.due_ms > now_ms:
+            return 0
+        room = min(lane.free, MOST_PER_CLAIM)
+        return room if lane.bucket is None else min(room, lane.bucket.whole(now_ms))

@@ -91,6 +91,55 @@ def test_a_deleted_hook_is_forgotten_even_with_attempts_under_way():
     assert taken(lanes, 0) == {}
 
 
+def test_a_hook_with_a_rate_is_ready_again_when_a_token_is_there():
+    lanes = Lanes()
+    lanes.put(1, most=10, active=True, rate_per_s=5, now_ms=0)
+    assert [lanes.reserve(1, 0) for _ in range(2)] == [True, False]
+    lanes.hint(1, 0, now_ms=0)
+    assert (taken(lanes, 0), lanes.next_due_ms()) == ({}, 200)
+    assert (taken(lanes, 199), taken(lanes, 200)) == ({}, {1: 1})
+
+
+def test_a_claim_takes_no_more_than_the_tokens_and_gives_back_what_it_did_not_use():
+    lanes = Lanes()
+    lanes.put(1, most=50, active=True, rate_per_s=100, now_ms=0)
+    lanes.hint(1, 0, now_ms=0)
+    [(lane, count)] = lanes.take_ready(0)
+    assert count == 10
+    lanes.claimed(lane, count, got=4, now_ms=0)
+    lanes.hint(1, 0, now_ms=0)
+    assert taken(lanes, 0) == {1: 6}
+
+
+def test_a_delivery_that_did_not_come_about_uses_up_no_token():
+    lanes = Lanes()
+    lanes.put(1, most=1, active=True, rate_per_s=1, now_ms=0)
+    assert lanes.reserve(1, 0)
+    lanes.unreserve(1, 0)
+    assert lanes.reserve(1, 0)
+
+
+def test_hints_without_a_token_set_one_alarm():
+    lanes = Lanes()
+    lanes.put(1, most=1_000, active=True, rate_per_s=1, now_ms=0)
+    assert lanes.reserve(1, 0)
+    for _ in range(1_000):
+        lanes.hint(1, 0, now_ms=0)
+    assert lanes.next_due_ms() == 1_000
+    assert taken(lanes, 1_000) == {1: 1}
+    assert lanes.next_due_ms() is None
+
+
+def test_a_hook_whose_limit_fell_while_it_was_ready_starts_nothing():
+    lanes = lanes_of(2)
+    assert lanes.reserve(1, 0)
+    lanes.hint(1, 0, now_ms=0)
+    lanes.put(1, most=1, active=True)
+    assert taken(lanes, 0) == {}
+    lanes.give_back(1, now_ms=0)
+    assert taken(lanes, 0) == {1: 1}
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["reserve", "hint", "take", "claimed", "answer", "pause", "resume"]),
@@ -112,10 +161,14 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
         {},
     )
     paused = set()
+    rate, started = 30, 0  # of hook 3
+    lanes.put(3, most=mosts[3], active=True, rate_per_s=rate, now_ms=now)
     for step, hook, number in steps:
         now += number
         if step == "reserve":
-            running[hook] += lanes.reserve(hook, now)
+            reserved = lanes.reserve(hook, now)
+            running[hook] += reserved
+            started += reserved and hook == 3
         elif step == "hint":
             lanes.hint(hook, now + number, now)
             owed[hook] = min(owed.get(hook, now + number), now + number)
@@ -127,16 +180,21 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
             lane, count = claims.pop(hook)
             got = min(number, count - 1)
             running[hook] += got
+            started += got if hook == 3 else 0
             lanes.claimed(lane, count, got, now)
         elif step == "answer" and running[hook]:
             running[hook] -= 1
             lanes.give_back(hook, now)
         elif step in {"pause", "resume"}:
             paused.add(hook)
-            lanes.put(hook, most=mosts[hook], active=step == "resume")
+            limit = rate if hook == 3 else None
+            active = step == "resume"
+            lanes.put(hook, most=mosts[hook], active=active, rate_per_s=limit, now_ms=now)
         for one, most in mosts.items():
             asked = claims[one][1] if one in claims else 0
             assert running[one] + asked <= most
+        asked = claims[3][1] if 3 in claims else 0
+        assert started + asked <= rate / 10 + rate * now / 1000
     for lane, count in claims.values():
         lanes.claimed(lane, count, 0, now)
     for hook, most in mosts.items():
