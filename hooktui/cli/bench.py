@@ -1,0 +1,106 @@
+"""``hooktui bench``: how many deliveries a second this machine makes, and what of it is safe."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.failure import DONE, FAILED, UsageError
+from hooktui.cli.output import Column, Styled
+from hooktui.proof.bench import bench as measure
+from hooktui.proof.cases import BY_NAME, CASES
+from hooktui.proof.report import CaseReport, Report, Spread
+
+MOST_ROUNDS, MOST_EVENTS = 1000, 10_000_000
+
+
+def bench(
+    *,
+    rounds: int = 5,
+    events: int = 20_000,
+    case: Annotated[list[str] | None, Parameter(negative=())] = None,
+    context: Context,
+) -> int:
+    """Measure durable deliveries a second with servers of its own; your data stays apart.
+
+    Args:
+        rounds: how often each case is measured.
+        events: about how many deliveries a case makes in a round.
+        case: only this one, may be repeated; without it all of them.
+        context: the run.
+    """
+    if not 1 <= rounds <= MOST_ROUNDS:
+        raise UsageError(f"--rounds: a number from 1 to {MOST_ROUNDS:,}, not {rounds}")
+    if not 1 <= events <= MOST_EVENTS:
+        raise UsageError(f"--events: a number from 1 to {MOST_EVENTS:,}, not {events}")
+    unknown = [name for name in case or () if name not in BY_NAME]
+    if unknown:
+        raise UsageError(f"--case: there is no {unknown[0]!r}; known: {', '.join(BY_NAME)}")
+    chosen = CASES if not case else tuple(one for one in CASES if one.name in case)
+    report = measure(
+        context.environ,
+        chosen,
+        rounds=rounds,
+        deliveries=events,
+        progress=context.out.progress,
+    )
+    if context.json:
+        context.out.json(report.fields())
+    else:
+        _write(context, report)
+    return DONE if report.good else FAILED
+
+
+def _write(context: CommandContext, report: Report) -> None:
+    out, machine = context.out, report.machine
+    out.line(
+        f"{machine.cpus} CPUs ({machine.processor}), {machine.kernel}; hooktui {machine.hooktui},"
+        f" Python {machine.python}, uvloop {machine.uvloop}, SQLite {machine.sqlite} FULL"
+    )
+    out.line(f"fsync         {machine.fsync_p50_ms:.2f} ms, p99 {machine.fsync_p99_ms:.2f} ms")
+    out.line(f"sink alone    {_shown(report.sink_per_s)} requests/s")
+    out.line(f"floor         {_shown(report.floor_per_s)} requests/s (same client, no store)")
+    out.line("")
+    out.table(
+        (
+            Column("case"),
+            Column("deliveries/s", right=True),
+            Column("least-most", right=True),
+            Column("of floor", right=True),
+            Column("CPU µs", right=True),
+            Column("MB", right=True),
+            Column("p50/p99/max ms", right=True),
+            Column("lost", right=True),
+            Column("twice", right=True),
+        ),
+        [_row(case) for case in report.cases],
+    )
+    for case in report.cases:
+        if case.void is not None:
+            out.line(Styled(f"void: {case.title}: {case.void}", "warn"))
+        if case.altered or case.unsigned:
+            found = f"{case.altered:,} altered, {case.unsigned:,} with a wrong signature"
+            out.line(Styled(f"{case.title}: {found}", "bad"))
+    good = Styled("nothing lost, nothing twice, every signature right", "good")
+    out.line(good if report.good else Styled("NOT GOOD", "bad"), f"; rounds: {report.rounds}")
+
+
+def _row(case: CaseReport) -> list[str | Styled]:
+    latency = "" if case.latency_ms is None else " / ".join(f"{ms:.1f}" for ms in case.latency_ms)
+    return [
+        case.title,
+        f"{case.per_s.median:,.0f}",
+        f"{case.per_s.least:,.0f}-{case.per_s.most:,.0f}",
+        f"{case.ratio.median:.2f}",
+        f"{case.cpu_us.median:.0f}",
+        f"{case.memory_mb:.0f}",
+        latency,
+        Styled(f"{case.lost:,}", "bad" if case.lost else "good"),
+        Styled(f"{case.duplicates:,}", "bad" if case.duplicates else "good"),
+    ]
+
+
+def _shown(spread: Spread) -> str:
+    return f"{spread.median:,.0f} ({spread.least:,.0f}-{spread.most:,.0f})"

@@ -1,0 +1,63 @@
+"""What is measured: the cases by name, each one set of hooks and one way of offering events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hooktui.proof.sink import FLAKY, HUNG, LATE, OK
+
+IN_FLIGHT = 64
+"""Slots of a measured hook; as many as connections are kept for one."""
+
+_RETRIES_S = (0.05, 0.1, 0.2, 0.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case.
+
+    Attributes:
+        name: for ``--case`` and programs.
+        title: for people.
+        paths: of the sink, one for each hook that counts.
+        beside: paths of hooks that get the same events and do not count.
+        hosts: how many addresses the hooks are spread over.
+        lines: events in a request.
+        offered: requests under way at once.
+        per_s: an open loop of so many events a second, for latency; None: as fast as it goes.
+        share: of the deliveries asked for; slow cases take fewer, to last as long as the others.
+        old_rows: deliveries that are in the store before.
+        retry_schedule_s: of the hooks.
+    """
+
+    name: str
+    title: str
+    paths: tuple[str, ...] = (OK,)
+    beside: tuple[str, ...] = ()
+    hosts: int = 1
+    lines: int = 100
+    offered: int = 4
+    per_s: float | None = None
+    share: float = 1.0
+    old_rows: int = 0
+    retry_schedule_s: tuple[float, ...] = field(default=_RETRIES_S)
+
+    def events(self, deliveries: int) -> int:
+        """Return how many events make about so many deliveries: at least one request full."""
+        wanted = max(round(deliveries * self.share) // len(self.paths), 1)
+        return max(wanted - wanted % self.lines, self.lines)
+
+
+CASES = (
+    Case("one-hook", "1 hook"),
+    Case("ten-hooks", "10 hooks", paths=(OK,) * 10),
+    Case("single", "1 hook, one event per request", lines=1, offered=32, share=0.5),
+    Case("failures", "1 hook, 5 % of the answers are 500", paths=(FLAKY,)),
+    Case("hosts", "100 hooks on 100 hosts", paths=(OK,) * 100, hosts=100),
+    Case("hung", "100 hooks, one of them hangs", paths=(OK,) * 99, beside=(HUNG,)),
+    Case("late", "1 hook whose receiver takes 50 ms", paths=(LATE,), share=0.1),
+    Case("old-rows", "1 hook, 1,000,000 old deliveries", old_rows=1_000_000),
+    Case("open-200", "latency at 200 events/s", lines=1, offered=64, per_s=200, share=0.03),
+    Case("open-1000", "latency at 1,000 events/s", lines=1, offered=64, per_s=1000, share=0.15),
+)
+BY_NAME = {case.name: case for case in CASES}

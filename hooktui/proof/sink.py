@@ -1,0 +1,200 @@
+"""The receiver of a measurement, a process of its own that costs as little as it can.
+
+    python -m hooktui.proof.sink
+
+It prints its port in one line, then answers one JSON command a line: ``count``, ``save`` (verify
+everything, write it to a file, begin anew) and ``clear``; it ends with its stdin. Requests are kept
+as they came. What one is answered depends on its path: ``/ok`` 200 at once, ``/late`` 200 after
+50 ms, ``/flaky`` 500 for every twentieth, ``/hung`` never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic_ns
+from typing import cast
+
+import uvloop
+
+from hooktui.client.start import own_environment
+from hooktui.proof.arrivals import Arrival, RawArrival, decode, encode, read_arrivals
+
+OK, LATE, FLAKY, HUNG = "/ok", "/late", "/flaky", "/hung"
+LATE_S = 0.05
+FAILS_EVERY = 20
+HOSTS = 100
+"""The sink listens on 127.0.0.1 to 127.0.0.100, all on one port."""
+
+_TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno"
+ANSWER_BYTES = len(_TAKEN)
+
+
+class _Ledger:
+    """Everything that came, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[RawArrival] = []
+        self.taken = 0
+        self.flaky = 0
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.arrivals = []
+        self.taken = self.flaky = 0
+
+
+class _Receiver(asyncio.Protocol):
+    """One connection; takes what `hooktui` and its measurements send, and no more of HTTP."""
+
+    def __init__(self, ledger: _Ledger) -> None:
+        self._ledger = ledger
+        self._begun = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        data = self._begun + data if self._begun else data
+        while data:
+            head_end = data.find(b"\r\n\r\n")
+            if head_end < 0:
+                break
+            place = data.rfind(b"Content-Length: ", 0, head_end) + 16
+            line_end = data.find(b"\r", place)
+            end = head_end + 4 + int(data[place:line_end])
+            if len(data) < end:
+                break
+            if len(data) == end:
+                self._answer(data)
+                data = b""
+            else:
+                self._answer(data[:end])
+                data = data[end:]
+        self._begun = data
+
+    def _answer(self, request: bytes) -> None:
+        ledger, transport = self._ledger, self._transport
+        if transport is None:
+            return
+        kind = request[6:7]  # of POST /ok, /late, /flaky, /hung
+        if kind == b"o":
+            transport.write(_TAKEN)
+        elif kind == b"l":
+            asyncio.get_running_loop().call_later(LATE_S, transport.write, _TAKEN)
+        elif kind == b"f":
+            ledger.flaky += 1
+            if ledger.flaky % FAILS_EVERY == 0:
+                ledger.arrivals.append((monotonic_ns(), 500, request))
+                transport.write(_FAILED)
+                return
+            transport.write(_TAKEN)
+        elif kind == b"h":
+            return
+        else:  # /measure: the limits of sink and client themselves, of which nothing is kept
+            transport.write(_TAKEN)
+            return
+        ledger.taken += 1
+        ledger.arrivals.append((monotonic_ns(), 200, request))
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    ledger = _Ledger()
+    first = await loop.create_server(lambda: _Receiver(ledger), "127.0.0.1", 0, backlog=1024)
+    port = first.sockets[0].getsockname()[1]
+    others = [f"127.0.0.{number}" for number in range(2, HOSTS + 1)]
+    await loop.create_server(lambda: _Receiver(ledger), others, port, backlog=1024)
+    _say({"port": port})
+    commands = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    gc.disable()  # what is kept has no cycles, and looking through it would be measured
+    while line := await commands.readline():
+        command = json.loads(line)
+        if command["do"] == "save":
+            secrets = {int(hook): secret for hook, secret in command["secrets"].items()}
+            content = encode(read_arrivals(ledger.arrivals, secrets))
+            Path(command["file"]).write_bytes(content)  # noqa: ASYNC240 - the clock has stopped
+        count = ledger.taken
+        if command["do"] != "count":
+            ledger.clear()
+        _say({"taken": count})
+
+
+def _say(value: object) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+class Sink:
+    """A running sink, as whoever started it sees it.
+
+    Args:
+        process: with pipes for stdin and stdout.
+        folder: where it may write its ledger.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self._process = process
+        self._file = folder / "arrivals"
+        self.port: int = self._read()["port"]
+
+    def url(self, path: str, host: str = "127.0.0.1") -> str:
+        """Return the URL of a hook that sends here."""
+        return f"http://{host}:{self.port}{path}"
+
+    def taken(self) -> int:
+        """Return how many requests were answered 2xx since the last look into the ledger."""
+        return self._ask(do="count")["taken"]
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._ask(do="clear")
+
+    def arrivals(self, secrets: Mapping[int, str]) -> list[Arrival]:
+        """Return everything that came, verified, and begin anew."""
+        self._ask(do="save", file=str(self._file), secrets=dict(secrets))
+        return decode(self._file.read_bytes())
+
+    def _ask(self, **command: object) -> dict[str, int]:
+        if self._process.stdin is None:
+            raise RuntimeError("the sink has no stdin")
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, int]:
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise RuntimeError("the sink ended; is there enough memory?")
+        answer: dict[str, int] = json.loads(line)
+        return answer
+
+
+@contextmanager
+def running_sink(folder: Path, environ: Mapping[str, str]) -> Iterator[Sink]:
+    """Run a sink until the block ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "hooktui.proof.sink"],
+        env=own_environment(environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Sink(process, folder)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve())
