@@ -213,7 +213,9 @@ async def _open_store(where: Places, settings: Settings) -> Store:
 
     keep = Keep(settings.keep_days, settings.keep_bodies_days)
     # The store takes the lock of its home: a second server ends here.
-    return await SqliteStore.open(where.database, key_file=where.key_file, keep=keep)
+    return await SqliteStore.open(
+        where.database, key_file=where.key_file, keep=keep, reserve=settings.reserve_mb << 20
+    )
 
 
 def _resolver() -> Resolver:

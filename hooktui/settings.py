@@ -121,6 +121,9 @@ class Settings(BaseSettings):
     """Days that the body of an event is kept once all of its deliveries are delivered; 0: as long
     as the event."""
 
+    reserve_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    """MiB of the disk that events leave free (then 507), so that tidying still works."""
+
     api_docs: bool = False
     """Serve a page that lists the API's calls at ``/docs``."""
 

@@ -16,13 +16,11 @@ from hooktui.api.parameters import AccountParameter
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import Unavailable
+from hooktui.domain.errors import DiskFull, Unavailable
 from hooktui.domain.objects import Disk, Rates, ServerInfo, Status
 from hooktui.store import queries
 
 READY_WITHIN_S = 2.0
-LEAST_ROOM_BYTES = 64 * 1024 * 1024
-"""Below it the server takes no events in (the store keeps the same reserve)."""
 
 router = APIRouter()
 
@@ -44,9 +42,10 @@ async def readyz(request: Request) -> Response:
             await check_account(service, DEFAULT_ACCOUNT)
     except TimeoutError:
         raise Unavailable(f"the database did not answer within {READY_WITHIN_S:g} s") from None
-    disk = await _disk(service)
-    if disk is not None and disk.free < LEAST_ROOM_BYTES:
-        raise Unavailable(f"the disk is full: {disk.free >> 20} MiB are free", retry_after_s=60)
+    try:
+        service.store.check_room()
+    except DiskFull as error:
+        raise Unavailable(error.detail, retry_after_s=60) from None
     return answer({"status": "ready"})
 
 

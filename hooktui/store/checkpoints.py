@@ -16,6 +16,7 @@ _log = logging.getLogger(__name__)
 
 LARGE_WAL_BYTES = 32 * 1024 * 1024
 """Twice what the automatic checkpoints let it grow to."""
+SMALL_WAL_BYTES = 1024 * 1024
 HUGE_WAL_BYTES = 256 * 1024 * 1024
 """From here on somebody should know: a reader holds it, and it takes the room of events."""
 
@@ -36,10 +37,12 @@ class WalWatch:
     Attributes:
         read: whether somebody reads now.
         busy: whether the writer has work.
+        short: whether the disk is: then even a small log is better cut.
     """
 
     read: Callable[[], bool]
     busy: Callable[[], bool]
+    short: Callable[[], bool]
     _warned_at: int = HUGE_WAL_BYTES // 2
 
     def wants_truncate(self, size: int) -> bool:
@@ -53,4 +56,5 @@ class WalWatch:
             )
         elif size < LARGE_WAL_BYTES:
             self._warned_at = HUGE_WAL_BYTES // 2
-        return size > LARGE_WAL_BYTES and not self.read() and not self.busy()
+        large = SMALL_WAL_BYTES if self.short() else LARGE_WAL_BYTES
+        return size > large and not self.read() and not self.busy()

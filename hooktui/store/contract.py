@@ -182,6 +182,14 @@ class Store(Protocol):
         """
         ...
 
+    def check_room(self) -> None:
+        """Refuse when there is no room for more events.
+
+        Raises:
+            DiskFull: says how much there is.
+        """
+        ...
+
     async def claim(self, hook: HookId, most: int) -> list[Job]:
         """Lease up to ``most`` due deliveries of an active hook, oldest due first."""
         ...

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
+from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.objects import DatabaseInfo
@@ -40,6 +40,7 @@ from hooktui.store.contract import (
     Signals,
 )
 from hooktui.store.delivery_changes import cancel_waiting
+from hooktui.store.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.keys import Vault, load_keys
 from hooktui.store.live_hooks import LiveHooks, live_secret, load_live_hooks
 from hooktui.store.migrate import at_head, upgrade
@@ -67,8 +68,6 @@ _log = logging.getLogger(__name__)
 
 SLOW_FSYNC_MS = 3.0
 """Above this median, waiting for the disk in the event loop would hold up everything else."""
-RESERVE_BYTES = 64 * 1024 * 1024
-"""Room that accepting leaves: a full disk cannot even delete."""
 FIRST_SWEEP_S = 60.0
 """A start has better things to do than to tidy."""
 SWEEP_EVERY_S = 3600.0
@@ -97,6 +96,7 @@ class SqliteStore:
         clock: Callable[[], int],
         fsync_ms: float,
         keep: Keep,
+        reserve: int,
     ) -> None:
         self.fsync_ms = fsync_ms
         self._database = database
@@ -121,6 +121,7 @@ class SqliteStore:
         self._readers = Readers(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
         self._keep = keep
+        self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
         self._housekeepers: list[asyncio.Task[None]] = []
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
 
@@ -132,6 +133,7 @@ class SqliteStore:
         key_file: Path,
         clock: Callable[[], int] = now_ms,
         keep: Keep = _KEEP,
+        reserve: int = RESERVE_BYTES,
     ) -> Self:
         """Open a database, or make it; take its lock, migrate it, and rescue what was being sent.
 
@@ -153,7 +155,9 @@ class SqliteStore:
             raw = open_writer(database)
             conn = sqlalchemy_over(raw)
             _migrate(raw, conn)
-            store = cls(database, lock, raw, conn, vault, clock, measure_fsync_ms(folder), keep)
+            store = cls(
+                database, lock, raw, conn, vault, clock, measure_fsync_ms(folder), keep, reserve
+            )
             await store._start()
         except sqlite3.DatabaseError as error:
             _abandon(raw, lock)
@@ -182,9 +186,12 @@ class SqliteStore:
     ) -> tuple[list[Accepted], list[Job]]:
         """Store events with their deliveries, all or nothing; see the contract."""
         check_keys(offers)
-        if free_bytes(self._database.parent) < RESERVE_BYTES:
-            raise DiskFull("the disk is nearly full; nothing was stored. Free some room first")
+        self._guard.check(sum(len(one.body) for one in offers))
         return await self._writer.submit(Accept(offers, reserve), bounded=True)
+
+    def check_room(self) -> None:
+        """Refuse when the disk has no room for more events."""
+        self._guard.check()
 
     async def claim(self, hook: HookId, most: int) -> list[Job]:
         """Lease up to ``most`` due deliveries of an active hook, oldest due first."""
@@ -322,6 +329,18 @@ class SqliteStore:
         self._raw.close()
         self._lock.drop()
 
+    def _free_on_disk(self) -> int:
+        """Return what is left once all that was taken is where it belongs.
+
+        A checkpoint copies the log into the database, which may grow by as much.
+        """
+        taken = self._writer.waiting_bytes + (_size(self._wal) or 0)
+        return max(free_bytes(self._database.parent) - taken, 0)
+
+    def _free_inside(self) -> int:
+        pages = self._raw.execute("PRAGMA freelist_count").fetchone()[0]
+        return int(pages * self._raw.execute("PRAGMA page_size").fetchone()[0])
+
     async def _keep_house(self) -> None:
         """Drop what is older than what is kept, now and then."""
         sweep = Sweep(self, lambda: _REST_WHEN_BUSY if self._writer.busy else _REST)
@@ -338,7 +357,9 @@ class SqliteStore:
 
     async def _watch_wal(self) -> None:
         """Cut the log of the database after it grew."""
-        watch = WalWatch(lambda: self._readers.in_use, lambda: self._writer.busy)
+        watch = WalWatch(
+            lambda: self._readers.in_use, lambda: self._writer.busy, lambda: self._guard.short
+        )
         while True:
             await asyncio.sleep(WAL_LOOKED_AT_EVERY_S)
             if watch.wants_truncate(_size(self._wal) or 0):

@@ -39,6 +39,9 @@ class Writer:
         begin: makes the shared state of a new transaction.
         committed: told of each commit, in the event loop, before anybody is answered.
         threaded: whether database calls run in a thread.
+
+    Attributes:
+        waiting_bytes: what waits for a transaction.
     """
 
     def __init__(
@@ -51,7 +54,7 @@ class Writer:
         )
         self._queue: deque[Operation[Any]] = deque()
         self._between: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
-        self._waiting_rows = self._waiting_bytes = 0
+        self._waiting_rows = self.waiting_bytes = 0
         self._arrived = asyncio.Event()
         self.closing = False
         self._task: asyncio.Task[None] | None = None
@@ -86,12 +89,12 @@ class Writer:
         if self.closing:
             raise Unavailable("the server is stopping; try again when it is back")
         if bounded and (
-            self._waiting_rows > MOST_WAITING_ROWS or self._waiting_bytes > MOST_WAITING_BYTES
+            self._waiting_rows > MOST_WAITING_ROWS or self.waiting_bytes > MOST_WAITING_BYTES
         ):
             raise Unavailable("more comes in than the disk can take; slow down and try again")
         self._queue.append(operation)
         self._waiting_rows += operation.weight
-        self._waiting_bytes += operation.size_bytes
+        self.waiting_bytes += operation.size_bytes
         self._arrived.set()
 
     async def between(self, function: Callable[[], R]) -> R:
@@ -158,7 +161,7 @@ class Writer:
         while self._queue and rows < TARGET_ROWS:
             operation = self._queue.popleft()
             self._waiting_rows -= operation.weight
-            self._waiting_bytes -= operation.size_bytes
+            self.waiting_bytes -= operation.size_bytes
             if operation.future is not None and operation.future.cancelled():
                 continue  # nobody waits for it any more, so it never happened
             batch.append(operation)

@@ -63,10 +63,20 @@ async def test_what_runs_between_transactions_fails_alone(store) -> None:
 
 
 def test_a_log_that_grows_out_of_hand_is_told_once_a_doubling(caplog) -> None:
-    watch = WalWatch(lambda: True, lambda: False)
+    watch = WalWatch(_yes, _no, _no)
     caplog.set_level(logging.WARNING)
     for mib in (100, 256, 300, 400, 512, 600):
         assert not watch.wants_truncate(mib << 20)
     assert [record.args for record in caplog.records] == [(256,), (512,)]
-    assert not WalWatch(lambda: False, lambda: True).wants_truncate(1 << 30)
-    assert WalWatch(lambda: False, lambda: False).wants_truncate(1 << 30)
+    assert not WalWatch(_no, _yes, _no).wants_truncate(1 << 30)
+    assert WalWatch(_no, _no, _no).wants_truncate(1 << 30)
+    assert not WalWatch(_no, _no, _no).wants_truncate(2 << 20)
+    assert WalWatch(_no, _no, _yes).wants_truncate(2 << 20)
+
+
+def _yes() -> bool:
+    return True
+
+
+def _no() -> bool:
+    return False

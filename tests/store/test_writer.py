@@ -12,8 +12,9 @@ import pytest
 from hooktui.domain.errors import DiskFull, Refused, Unavailable
 from hooktui.domain.hooks import HookSettings
 from hooktui.domain.ids import HookId
-from hooktui.store import changes, connections, queries, sqlite, writer
+from hooktui.store import changes, connections, disk_guard, queries, sqlite, writer
 from hooktui.store.contract import Offer
+from hooktui.store.disk_guard import RESERVE_BYTES
 from hooktui.store.pages import PageRequest
 from hooktui.store.sqlite import SqliteStore
 from tests.contract.given import (
@@ -175,7 +176,8 @@ async def test_a_nearly_full_disk_takes_no_events_and_still_records(
 ) -> None:
     await make_hook(store)
     _, jobs = await store.accept([offer()], always)
-    monkeypatch.setattr(sqlite, "free_bytes", lambda _: sqlite.RESERVE_BYTES - 1)
+    monkeypatch.setattr(sqlite, "free_bytes", lambda _: RESERVE_BYTES - 1)
+    monkeypatch.setattr(disk_guard, "_MEASURED_FOR_S", 0)
     with pytest.raises(DiskFull):
         await emit(store)
     assert await store.record([result_of(jobs[0], Clock())]) == [True]

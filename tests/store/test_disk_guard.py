@@ -1,0 +1,108 @@
+"""The disk guard: refuses in time, and lets in again what a purge made room for."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from hooktui.domain.clock import now_ms
+from hooktui.domain.errors import DiskFull
+from hooktui.domain.ids import HookId
+from hooktui.store.disk_guard import DiskGuard
+from hooktui.store.sqlite import SqliteStore
+from tests.contract.given import Clock, make_hook, offer, result_of
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("free", "inside", "room"),
+    [(64, 0, True), (63, 0, False), (63, 1, True), (32, 32, True), (31, 1000, False)],
+)
+def test_there_is_room_where_the_disk_and_the_free_pages_say_so(free, inside, room) -> None:
+    guard = DiskGuard(64 * MIB, lambda: free * MIB, lambda: inside * MIB)
+    if room:
+        guard.check()
+    else:
+        with pytest.raises(DiskFull, match=f"{free} MiB are left, 64 MiB are kept"):
+            guard.check()
+
+
+def test_the_disk_is_asked_five_times_a_second_and_not_for_every_event() -> None:
+    asked, now_s = [], [100.0]
+
+    def free() -> int:
+        asked.append(now_s[0])
+        return 64 * MIB if len(asked) == 1 else 0
+
+    guard = DiskGuard(64 * MIB, free, lambda: 0, lambda: now_s[0])
+    for _ in range(1000):
+        guard.check()
+    assert len(asked) == 1
+    now_s[0] += 0.2
+    with pytest.raises(DiskFull):
+        guard.check()
+
+
+def test_much_that_comes_in_makes_it_ask_earlier() -> None:
+    left = [64 * MIB, 0]
+    guard = DiskGuard(64 * MIB, lambda: left.pop(0), lambda: 0, lambda: 0.0)
+    for _ in range(32):
+        guard.check(MIB // 8)
+    with pytest.raises(DiskFull):
+        guard.check(MIB // 8)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        mounted = False
+    if not mounted:
+        pytest.skip("this machine lets nobody mount a tmpfs")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def fill(store: SqliteStore) -> int:
+    """Send big events until one is refused; return how many were taken."""
+    for count in range(1000):
+        try:
+            await store.accept([offer(b'"' + b"x" * 200_000 + b'"', event_type="cluster.error")])
+        except DiskFull:
+            return count
+    raise AssertionError("a disk of 48 MiB took 200 MB")
+
+
+@pytest.fixture
+async def store(small_disk: Path) -> AsyncIterator[SqliteStore]:
+    files = {"database": small_disk / "hooktui.db", "key_file": small_disk / "hooktui.key"}
+    one = await SqliteStore.open(**files, reserve=16 * MIB)
+    yield one
+    await one.close()
+
+
+async def test_a_full_disk_takes_nothing_in_sends_on_and_recovers_by_a_purge(store) -> None:
+    hook = await make_hook(store)
+    await store.accept([offer()])
+    accepted = await fill(store)
+    assert accepted > 20
+    (job,) = await store.claim(HookId(hook.id), 1)
+    assert await store.record([result_of(job, Clock())]) == [True]
+    gone = await store.purge(now_ms() + 1, within_s=30)
+    assert gone.events >= accepted
+    async with asyncio.timeout(5):
+        while True:
+            try:
+                await store.accept([offer()])
+                break
+            except DiskFull:
+                await store.wait_for_change(store.feed_end(), 0.05)
