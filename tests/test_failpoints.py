@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -68,3 +69,12 @@ def test_a_server_with_an_unknown_failpoint_does_not_start(tmp_path):
     assert result.returncode == 2
     assert "HOOKTUI_FAILPOINT: there is no failpoint 'nowhere'" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_stop_holds_a_process_until_it_is_continued():
+    code = "from hooktui import failpoints as f; f.arm('before_send:stop'); f.hit('before_send')"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(20) == 0
