@@ -245,13 +245,23 @@ class Engine:
             _log.exception("attempt of delivery %d failed inside", job.delivery)
             detail = f"internal error: {type(error).__name__}"
             result = self._sender.interrupted(job, started_at_ms, detail)
-        if result.decision.disable is None:
-            self._recorder.add(result)
-        else:  # the slot stays taken until the hook is disabled, so that nothing more is sent
+        if self._next_needs(result):
             await self._recorder.add_and_wait(result)
+        else:
+            self._recorder.add(result)
         self._lanes.give_back(job.hook, self._clock())
         if self._lanes.any_ready:
             self._wake.set()
+
+    def _next_needs(self, result: Result) -> bool:
+        """Whether what is sent next hangs on this result; then its slot waits until it is stored.
+
+        So it is when the hook will be disabled, and when this may have been its breaker's probe.
+        """
+        if result.decision.disable is not None:
+            return True
+        hook = self._store.hooks().get(result.job.hook)
+        return hook is not None and hook.breaker_until_ms is not None and not self._stopping
 
     # Record
 
@@ -267,6 +277,7 @@ class Engine:
             if self._lanes.lane(hook) is None:
                 self._refresh_lanes([hook])
             self._lanes.hint(hook, due_ms, now)
+        self._refresh_lanes(signals.hooks_changed)  # at once: a breaker may have opened
         self._changed |= signals.hooks_changed
         if signals.due or signals.hooks_changed:
             self._wake.set()
@@ -274,7 +285,6 @@ class Engine:
     async def _take_up(self, changed: set[HookId]) -> None:
         for hook in changed:
             self._sender.forget(hook)
-        self._refresh_lanes(changed)
         try:
             await self._look_up_due(list(changed))
         except Exception:  # try the same again: a hook that was just enabled must not be missed
@@ -294,5 +304,6 @@ class Engine:
                     most=one.settings.max_in_flight,
                     active=one.active,
                     rate_per_s=one.settings.rate_per_s,
+                    open_until_ms=one.breaker_until_ms,
                     now_ms=self._clock(),
                 )

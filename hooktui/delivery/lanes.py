@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hooktui.delivery.token_bucket import TokenBucket
+from hooktui.domain.breaker import probe_at_ms
 from hooktui.domain.ids import HookId
 
 MOST_PER_CLAIM = 100
@@ -22,7 +23,8 @@ MOST_PER_CLAIM = 100
 class Lane:
     """One hook's slots; ``due_ms`` is when its next waiting delivery is due, if one is known.
 
-    ``alarm_ms`` is when the lane is looked at again by time alone.
+    ``alarm_ms`` is when the lane is looked at again by time alone. ``open_until_ms`` is set while
+    the hook's breaker is open: from then on one due delivery at a time may go, as the probe.
     """
 
     hook: HookId
@@ -33,6 +35,7 @@ class Lane:
     claiming: bool = False
     bucket: TokenBucket | None = None
     alarm_ms: int | None = None
+    open_until_ms: int | None = None
 
     @property
     def free(self) -> int:
@@ -64,6 +67,7 @@ class Lanes:
         most: int,
         active: bool,
         rate_per_s: float | None = None,
+        open_until_ms: int | None = None,
         now_ms: int = 0,
     ) -> Lane:
         """Make a hook's lane, or bring it up to date with the hook's settings.
@@ -73,7 +77,7 @@ class Lanes:
         lane = self._lanes.get(hook)
         if lane is None:
             lane = self._lanes[hook] = Lane(hook, most, active)
-        lane.most, lane.active = most, active
+        lane.most, lane.active, lane.open_until_ms = most, active, open_until_ms
         if rate_per_s is None:
             lane.bucket = None
         elif lane.bucket is None:
@@ -93,6 +97,8 @@ class Lanes:
         """Take a slot for a new delivery, unless older ones are due and waiting before it."""
         lane = self._lanes.get(hook)
         if lane is None or not lane.active or lane.in_flight >= lane.most:
+            return False
+        if lane.open_until_ms is not None:
             return False
         if lane.due_ms is not None and lane.due_ms <= now_ms:
             return False
@@ -192,6 +198,8 @@ class Lanes:
 
     def _earliest_ms(self, lane: Lane, due_ms: int, now_ms: int) -> int:
         """Return the earliest time when the lane may start what is due, were a slot free."""
+        if lane.open_until_ms is not None:
+            due_ms = max(due_ms, probe_at_ms(lane.open_until_ms, now_ms))
         if due_ms <= now_ms and lane.bucket is not None:
             return lane.bucket.next_at_ms(now_ms)
         return due_ms
@@ -201,4 +209,7 @@ class Lanes:
         if not lane.active or lane.claiming or lane.due_ms is None or lane.due_ms > now_ms:
             return 0
         room = min(lane.free, MOST_PER_CLAIM)
+        if lane.open_until_ms is not None:
+            open_now = probe_at_ms(lane.open_until_ms, now_ms) > now_ms
+            room = 0 if open_now or lane.in_flight else min(room, 1)
         return room if lane.bucket is None else min(room, lane.bucket.whole(now_ms))

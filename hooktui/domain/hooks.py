@@ -258,6 +258,7 @@ class LiveHook:
     """A hook as the server holds it in memory: checked, parsed, decrypted.
 
     ``secrets`` stand newest first. ``retry_schedule_s`` and the like are in ``settings``.
+    ``breaker_until_ms`` is when the next probe may go, set exactly while its breaker is open.
     """
 
     id: HookId
@@ -268,6 +269,7 @@ class LiveHook:
     subscriptions: frozenset[str]
     filter: Filter | None
     secrets: tuple[LiveSecret, ...]
+    breaker_until_ms: int | None = None
 
     @property
     def active(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sqlalchemy import insert, update
 
+from hooktui.domain.breaker import BreakerState
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import Conflict
@@ -93,7 +94,7 @@ def change_hook(
         )
     )
     _seal(tx, hook, after)
-    if after.active and not before.active:
+    if after.active and (not before.active or after.url != before.url):
         _start_anew(tx, hook)
     owner = AccountId(row["account_id"])
     _announce(tx, owner, hook)
@@ -137,11 +138,17 @@ def _activity(active: bool, now_ms: int) -> dict[str, object]:
 
 
 def _start_anew(tx: Tx, hook: HookId) -> None:
-    """Let an enabled hook begin without its old failures, and with what was held."""
+    """Let a hook that was enabled or moved begin without its old failures, with what waits."""
     tx.conn.execute(
         update(HOOK_STATE)
         .where(HOOK_STATE.c.hook_id == hook)
-        .values(failures_in_a_row=0, failing_since=None, failed_since_success=0)
+        .values(
+            failures_in_a_row=0,
+            failing_since=None,
+            failed_since_success=0,
+            breaker=BreakerState.CLOSED.value,
+            breaker_until=None,
+        )
     )
     due_ms = next_due(tx.conn, hook)
     if due_ms is not None:

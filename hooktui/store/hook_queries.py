@@ -17,6 +17,7 @@ from sqlalchemy import (
     select,
 )
 
+from hooktui.domain.breaker import Breaker
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, HookId
@@ -28,7 +29,7 @@ from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, in_acco
 
 _STATE = (
     HOOK_STATE.c.waiting, HOOK_STATE.c.last_code, HOOK_STATE.c.last_error, HOOK_STATE.c.last_at,
-    HOOK_STATE.c.breaker,
+    HOOK_STATE.c.breaker_until,
 )  # fmt: skip
 _BACKLOG_HOOKS = 20
 _SORTS: dict[str, ColumnElement[Any] | None] = {
@@ -160,7 +161,7 @@ def _stats(row: RowMapping, hours: Mapping[int, Sequence[int]]) -> HookStats:
         p95_ms=percentile_ms(totals[2:], 0.95) if attempts else None,
         waiting=row["waiting"] if row["active"] else 0,
         held=0 if row["active"] else row["waiting"],
-        breaker=row["breaker"],
+        breaker=Breaker(until_ms=row["breaker_until"]).state(now_ms()).value,
         hourly=tuple((hours[h][0], hours[h][1]) if h in hours else (0, 0) for h in range(24)),
     )
 

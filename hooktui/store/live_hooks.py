@@ -18,7 +18,7 @@ from hooktui.domain.hooks import LiveHook, LiveSecret, wants
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.store.hook_rows import settings_of
 from hooktui.store.keys import Vault
-from hooktui.store.tables import HOOK, SECRET
+from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
 
 
 class LiveHooks:
@@ -60,7 +60,9 @@ def load_live_hooks(
     Raises:
         HooktuiError: a row cannot be opened with this key or read by this version; names the hook.
     """
-    wanted = select(HOOK).where(HOOK.c.deleted_at.is_(None))
+    state = HOOK_STATE.c.hook_id == HOOK.c.id
+    wanted = select(HOOK, HOOK_STATE.c.breaker_until).outerjoin(HOOK_STATE, state)
+    wanted = wanted.where(HOOK.c.deleted_at.is_(None))
     keys = select(SECRET).where(
         (SECRET.c.expires_at.is_(None)) | (SECRET.c.expires_at > now_ms),
         SECRET.c.sealed.is_not(None),
@@ -100,6 +102,7 @@ def _live_hook(row: RowMapping, secrets: tuple[LiveSecret, ...], vault: Vault) -
             subscriptions=frozenset(settings.events),
             filter=None if settings.filter is None else parse_hook_filter(settings.filter),
             secrets=secrets,
+            breaker_until_ms=row["breaker_until"],
         )
     except Refused as error:
         raise HooktuiError(

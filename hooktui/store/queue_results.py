@@ -6,7 +6,9 @@ import sqlite3
 from collections.abc import Sequence
 
 from hooktui import failpoints
+from hooktui.domain.breaker import Breaker, BreakerState
 from hooktui.domain.deliveries import Answer, ErrorClass, Standing, after_interruption
+from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store import queue_sql as sql
 from hooktui.store.contract import LEASE_S, Result
@@ -18,6 +20,7 @@ from hooktui.store.work import Operation, Work
 SERVER = "hooktui"
 """Who changed a hook when no person did."""
 _SECRET_USED_EVERY_MS = 60_000
+_CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 
 
 class Record(Operation[list[bool]]):
@@ -132,6 +135,9 @@ def _same_attempt(raw: sqlite3.Connection, result: Result) -> bool:
 
 def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
     raw = work.raw
+    found = raw.execute(sql.FIND_STATE, (hook,)).fetchone()
+    before = Breaker() if found is None else Breaker(*found)
+    breaker = change.breaker_after(before)
     raw.execute(
         sql.CHANGE_STATE,
         {
@@ -143,20 +149,30 @@ def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
             "success_at": change.last_success_at,
             "failed": change.failed_after,
             "failing_since": change.failing_since,
+            "failures": breaker.failures,
+            "breaker": _CLOSED if breaker.until_ms is None else _OPEN,
+            "breaker_until": breaker.until_ms,
         },
     )
     raw.executemany(
         sql.ADD_STATS, [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]
     )
+    live = work.live.view.get(hook)
+    if breaker.until_ms != before.until_ms and live is not None:
+        _announce(work, live)
     if change.decision is None or change.decision.disable is None:
         return
-    at_ms, live = change.disabled_at, work.live.view.get(hook)
+    at_ms = change.disabled_at
     disabled = raw.execute(
         sql.DISABLE_HOOK, (change.decision.disable.value, at_ms, at_ms, SERVER, hook)
     )
     if disabled.rowcount and live is not None:
-        work.notes.hooks_changed.add(hook)
-        work.notes.feed.append(hook_item(live.account, hook))
+        _announce(work, live)
+
+
+def _announce(work: Work, hook: LiveHook) -> None:
+    work.notes.hooks_changed.add(hook.id)
+    work.notes.feed.append(hook_item(hook.account, hook.id))
 
 
 def _use_secrets(work: Work, results: Sequence[Result]) -> None:

@@ -78,14 +78,15 @@ INSERT_ATTEMPT = f"""
 INSERT INTO attempt ({", ".join(column.name for column in ATTEMPT.columns)})
 VALUES ({", ".join("?" for _ in ATTEMPT.columns)})"""
 
+FIND_STATE = "SELECT failures_in_a_row, breaker_until FROM hook_state WHERE hook_id = ?"
+
 CHANGE_STATE = """
 UPDATE hook_state SET
     waiting = waiting - :finished,
     last_code = CASE WHEN :last_at > 0 THEN :last_code ELSE last_code END,
     last_error = CASE WHEN :last_at > 0 THEN :last_error ELSE last_error END,
     last_at = CASE WHEN :last_at > 0 THEN :last_at ELSE last_at END,
-    failures_in_a_row =
-        CASE WHEN :success_at IS NULL THEN failures_in_a_row ELSE 0 END + :failed,
+    failures_in_a_row = :failures, breaker = :breaker, breaker_until = :breaker_until,
     failed_since_success =
         CASE WHEN :success_at IS NULL THEN failed_since_success ELSE 0 END + :failed,
     failing_since = CASE WHEN :success_at IS NULL THEN COALESCE(failing_since, :failing_since)

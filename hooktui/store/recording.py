@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from hooktui.domain.breaker import Breaker, after_attempt
 from hooktui.domain.deliveries import Decision, Outcome, Status, Trigger
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import Result
@@ -51,7 +52,8 @@ class HookChange:
     """What a batch changes in one hook's counters.
 
     ``failed_after`` counts failures after the last success of the batch, ``failing_since`` is when
-    the first of them began. Pings and interrupted attempts move neither these nor the statistics.
+    the first of them began. Pings and interrupted attempts move neither these nor the statistics;
+    ``counted`` are the others, in the order in which they ended.
     """
 
     finished: int = 0
@@ -64,6 +66,15 @@ class HookChange:
     decision: Decision | None = None
     disabled_at: int = 0
     buckets: dict[int, list[int]] = field(default_factory=dict)
+    counted: list[Result] = field(default_factory=list)
+
+    def breaker_after(self, breaker: Breaker) -> Breaker:
+        """Return a hook's breaker after the batch."""
+        for result in self.counted:
+            breaker = after_attempt(
+                breaker, result.answer, result.started_at_ms, result.finished_at_ms
+            )
+        return breaker
 
 
 def hook_changes(
@@ -89,6 +100,7 @@ def hook_changes(
 
 
 def _count(change: HookChange, result: Result) -> None:
+    change.counted.append(result)
     delivered = result.decision.outcome is Outcome.DELIVERED
     if delivered:
         change.last_success_at = max(result.finished_at_ms, change.last_success_at or 0)

@@ -86,7 +86,8 @@ class HookStateRow(SQLModel, table=True):
     """How a hook stands now; kept by the transactions that accept, record and cancel.
 
     ``waiting`` counts deliveries that are not final. ``failing_since`` and ``failed_since_success``
-    serve the 5-day rule and start anew when the hook is enabled; pings count for neither.
+    serve the 5-day rule, ``failures_in_a_row`` and ``breaker…`` the breaker; both start anew when
+    the hook is enabled or gets another URL; pings count for neither.
     """
 
     __tablename__ = "hook_state"

@@ -49,8 +49,13 @@ class House:
     store: SqliteStore
     engine: Engine
 
+    async def patient_hook(self, url: str, **settings) -> int:
+        """A hook that tries again after an hour."""
+        return await self.hook(url, retry_schedule_s=(3600.0,), **settings)
+
     async def hook(self, url: str, **settings) -> int:
-        draft = HookSettings(url=url, events=("job",), retry_schedule_s=(0.01,), **settings)
+        defaults = {"events": ("job",), "retry_schedule_s": (0.01,)}
+        draft = HookSettings(url=url, **(defaults | settings))
         checked = check_settings(draft, ETL)
         hook = await self.store.write(create_hook, ACTOR, 1, checked, make_secret())
         return hook.id

@@ -2,12 +2,88 @@
 
 from __future__ import annotations
 
+import re
 import time
+from collections.abc import AsyncIterator
 
-from tests.delivery.conftest import Receivers
-from tests.delivery.test_engine import OK, House, forever, house, url_of
+import pytest
 
-__all__ = ["house"]
+from hooktui.delivery.engine import Engine
+from hooktui.delivery.resolver import Resolver
+from hooktui.delivery.transport import Transport
+from hooktui.domain.clock import now_ms
+from hooktui.store.contract import Offer
+from hooktui.store.queries import get_hook
+from hooktui.store.sqlite import SqliteStore
+from tests.delivery.conftest import LOOPBACK, Receivers, read_request
+from tests.delivery.test_engine import BUSY, OK, House, forever, until, url_of
+
+
+class TurnedClock:
+    """The real clock, set forward by a test."""
+
+    def __init__(self) -> None:
+        self.ahead_ms = 0
+
+    def __call__(self) -> int:
+        return now_ms() + self.ahead_ms
+
+    def turn(self, seconds: float) -> None:
+        self.ahead_ms += round(seconds * 1000)
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    return TurnedClock()
+
+
+@pytest.fixture
+async def house(tmp_path, clock: TurnedClock) -> AsyncIterator[House]:
+    key = tmp_path / "hooktui.key"
+    store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=key, clock=clock)
+    transport = Transport(LOOPBACK, Resolver())
+    engine = Engine(store, transport, clock=clock)
+    await engine.start()
+    one = House(store, engine)
+    yield one
+    await one.engine.stop()
+    transport.close()
+    await store.close()
+
+
+class Receiver:
+    """A receiver that is down or up, and notes what it gets by the number in the body."""
+
+    def __init__(self, answer: bytes) -> None:
+        self.answer = answer
+        self.got: list[int] = []
+
+    async def behaviour(self, reader, writer) -> None:
+        while True:
+            request = await read_request(reader)
+            self.got.append(int(re.search(rb"(\d+)}$", request)[1]))
+            writer.write(self.answer)
+            await writer.drain()
+
+
+async def numbered(house: House, *numbers: int) -> None:
+    for number in numbers:
+        await house.engine.accept([Offer(1, "job.failed", b'{"n":%d}' % number)])
+
+
+async def down_after(house: House, receivers: Receivers, **settings) -> tuple[Receiver, int]:
+    """A hook whose breaker was opened by ten events that a receiver refused."""
+    receiver = Receiver(BUSY)
+    url = url_of(await receivers.behaving(receiver.behaviour))
+    hook = await house.patient_hook(url, max_in_flight=1, **settings)
+    await numbered(house, *range(10))
+
+    async def opened():
+        return (await house.store.read(get_hook, 1, hook)).stats.breaker == "open"
+
+    await until(opened)
+    assert receiver.got == list(range(10))
+    return receiver, hook
 
 
 async def test_a_hook_gets_no_more_a_second_than_its_rate(house: House, receivers: Receivers):
@@ -29,3 +105,66 @@ async def test_a_hook_that_waits_for_its_rate_delays_no_other(house: House, rece
     await house.emit(50)
     await house.all_are("delivered", 51)
     assert len(slow) == 1
+
+
+async def test_an_open_breaker_lets_only_the_oldest_through_as_a_probe(house, clock, receivers):
+    receiver, _ = await down_after(house, receivers)
+    await numbered(house, 10, 11)
+    clock.turn(29)
+    await numbered(house, 12)
+    clock.turn(2)
+    await numbered(house, 13)  # wakes the engine, which would not see the turned clock for 5 s
+
+    async def probed():
+        return len(receiver.got) == 11
+
+    await until(probed)
+    # The probe failed, so that the next one goes after a minute.
+    clock.turn(58)
+    await numbered(house, 14)
+    receiver.answer = OK
+    clock.turn(3)
+    await numbered(house, 15)
+    await house.all_are("delivered", 5)
+    assert receiver.got[10:12] == [10, 11], "the oldest due one is the probe, one after the other"
+    assert receiver.got[12:] == [12, 13, 14, 15]
+
+
+async def test_a_breaker_uses_up_no_schedule_and_fails_nothing(house, clock, receivers):
+    await down_after(house, receivers)
+    await numbered(house, *range(10, 20))
+    clock.turn(31)
+    await numbered(house, 20)
+
+    async def probed():
+        return len(await house.deliveries(attempts=1, status="pending")) == 11
+
+    await until(probed)
+    waiting = await house.deliveries(status="pending")
+    assert sorted(d.attempts for d in waiting) == [0] * 10 + [1] * 11
+
+
+async def test_a_ping_goes_through_an_open_breaker_and_does_not_close_it(house, receivers):
+    receiver, hook = await down_after(house, receivers)
+    receiver.answer = OK
+    await house.engine.ping(hook, b'{"n":99}')
+    assert receiver.got[-1] == 99
+    await numbered(house, 10)
+    assert (await house.store.read(get_hook, 1, hook)).stats.breaker == "open"
+    assert [d.attempts for d in await house.deliveries(status="pending", attempts=0)] == [0]
+
+
+async def test_an_open_breaker_outlives_the_engine(house, clock, receivers):
+    receiver, _ = await down_after(house, receivers)
+    await house.engine.stop()
+    transport = Transport(LOOPBACK, Resolver())
+    house.engine = Engine(house.store, transport, clock=clock)
+    await house.engine.start()
+    await numbered(house, 10)
+    clock.turn(31)
+    receiver.answer = OK
+    await numbered(house, 11)
+    await house.all_are("delivered", 2)
+    assert receiver.got[10:] == [10, 11]
+    await house.engine.stop()
+    transport.close()

@@ -140,9 +140,44 @@ def test_a_hook_whose_limit_fell_while_it_was_ready_starts_nothing():
     assert taken(lanes, 0) == {1: 1}
 
 
+def test_an_open_breaker_holds_everything_until_one_probe_may_go():
+    lanes = lanes_of(5)
+    lanes.put(1, most=5, active=True, open_until_ms=30_000)
+    assert not lanes.reserve(1, 0)
+    lanes.hint(1, 0, now_ms=0)
+    assert (taken(lanes, 29_999), lanes.next_due_ms()) == ({}, 30_000)
+    assert not lanes.reserve(1, 30_000), "the oldest due delivery is the probe, not a new one"
+    [(lane, count)] = lanes.take_ready(30_000)
+    assert count == 1
+    lanes.claimed(lane, count, got=1, now_ms=30_000)
+    assert taken(lanes, 40_000) == {}, "one probe at a time"
+    lanes.put(1, most=5, active=True)
+    lanes.give_back(1, now_ms=40_001)
+    assert taken(lanes, 40_001) == {1: 5}
+
+
+def test_a_probe_waits_for_what_was_under_way_when_the_breaker_opened():
+    lanes = lanes_of(5)
+    assert lanes.reserve(1, 0)
+    lanes.put(1, most=5, active=True, open_until_ms=10)
+    lanes.hint(1, 0, now_ms=10)
+    assert taken(lanes, 10) == {}
+    lanes.give_back(1, now_ms=11)
+    assert taken(lanes, 11) == {1: 1}
+
+
+def test_a_breaker_that_opens_stops_a_hook_that_was_ready():
+    lanes = lanes_of(5)
+    lanes.hint(1, 0, now_ms=0)
+    lanes.put(1, most=5, active=True, open_until_ms=10)
+    assert (taken(lanes, 0), taken(lanes, 10)) == ({}, {1: 1})
+
+
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["reserve", "hint", "take", "claimed", "answer", "pause", "resume"]),
+        st.sampled_from(
+            ["reserve", "hint", "take", "claimed", "answer", "pause", "resume", "open", "close"]
+        ),
         st.integers(1, 3),
         st.integers(0, 50),
     ),
@@ -160,13 +195,14 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
         {},
         {},
     )
-    paused = set()
+    paused, open_until = set(), {}
     rate, started = 30, 0  # of hook 3
     lanes.put(3, most=mosts[3], active=True, rate_per_s=rate, now_ms=now)
     for step, hook, number in steps:
         now += number
         if step == "reserve":
             reserved = lanes.reserve(hook, now)
+            assert not (reserved and hook in open_until)
             running[hook] += reserved
             started += reserved and hook == 3
         elif step == "hint":
@@ -175,21 +211,36 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
         elif step == "take":
             for lane, count in lanes.take_ready(now):
                 assert owed.pop(lane.hook) <= now
+                if lane.hook in open_until:
+                    assert open_until[lane.hook] <= now
+                    assert (running[lane.hook], count) == (0, 1)
                 claims[lane.hook] = (lane, count)
         elif step == "claimed" and hook in claims:
             lane, count = claims.pop(hook)
-            got = min(number, count - 1)
+            got = min(number, count - 1 if count > 1 else count)
+            if got == count:
+                owed[hook] = min(owed.get(hook, now), now)
             running[hook] += got
             started += got if hook == 3 else 0
             lanes.claimed(lane, count, got, now)
         elif step == "answer" and running[hook]:
             running[hook] -= 1
             lanes.give_back(hook, now)
-        elif step in {"pause", "resume"}:
+        elif step in {"pause", "resume", "open", "close"}:
             paused.add(hook)
+            if step == "open":
+                open_until[hook] = now + number
+            elif step != "pause":
+                open_until.pop(hook, None)
             limit = rate if hook == 3 else None
-            active = step == "resume"
-            lanes.put(hook, most=mosts[hook], active=active, rate_per_s=limit, now_ms=now)
+            lanes.put(
+                hook,
+                most=mosts[hook],
+                active=step != "pause",
+                rate_per_s=limit,
+                open_until_ms=open_until.get(hook),
+                now_ms=now,
+            )
         for one, most in mosts.items():
             asked = claims[one][1] if one in claims else 0
             assert running[one] + asked <= most
