@@ -17,7 +17,7 @@ from hooktui.failpoints import POINTS
 from hooktui.proof.crash import Scene, prove, scene
 from hooktui.proof.ledger import STEADY
 
-from .conftest import wait_for
+from .conftest import Installation, Receiver, wait_for
 
 SCARCE = {"before_migration_commit", "before_rescue_commit", "while_stopping"}
 """Points that only a start or a stop passes: each has a test of its own."""
@@ -138,6 +138,28 @@ def test_a_stop_under_load_ends_in_time_and_loses_nothing(stage: Scene):
         assert stage.victim.process.returncode == 0
         stage.victim.start()
     assert_all_arrived(stage)
+
+
+@pytest.mark.slow
+def test_a_stop_cuts_off_a_receiver_that_hangs_and_sends_again_after_the_start(
+    home: Installation, receiver: Receiver
+):
+    home.create_hook(receiver.url(), "--retry-schedule", "1h")
+    receiver.gate.clear()
+    home.emit("job.failed")
+    wait_for(lambda: receiver.seen, what="the attempt that hangs")
+    assert home.server is not None
+    home.server.terminate()
+    assert home.server.wait(STOP_S) == 0
+    receiver.gate.set()
+    home.start()
+    wait_for(lambda: home.deliveries()[0]["status"] == "delivered")
+    [delivery] = home.deliveries()
+    shown = home.json("deliveries", "show", delivery["id"])
+    assert [one["outcome"] for one in shown["attempts"]] == ["interrupted", "delivered"]
+    first, second = receiver.seen
+    assert first.body == second.body
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
 def test_an_interrupted_attempt_is_told_and_uses_up_no_schedule(stage: Scene):
