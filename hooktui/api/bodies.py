@@ -12,8 +12,8 @@ import msgspec
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
-from hooktui.api.problems import TooSlow
-from hooktui.domain.errors import Malformed, TooLarge, Unsupported
+from hooktui.api.problems import TooSlow, pointer
+from hooktui.domain.errors import FieldError, Malformed, Refused, TooLarge, Unsupported
 
 BODY_DEADLINE_S = 10.0
 MAX_REQUEST_BYTES: Final = 256 * 1024
@@ -26,6 +26,7 @@ _JSON_TYPE = re.compile(r"application/([\w.!#$&^+-]+\+)?json", re.I)
 _NDJSON_TYPE = re.compile(r"application/(x-ndjson|ndjson|jsonl|jsonlines|json|x-jsonlines)", re.I)
 _CHARSET = re.compile(r"charset\s*=\s*\"?([^\s\";]+)", re.I)
 _UTF8 = ("utf-8", "utf8", "us-ascii")
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 _NESTING = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.S)
 
 
@@ -106,6 +107,7 @@ async def checked_json(scope: Scope, receive: Receive) -> Receive:
     if body:
         check_json_type(scope)
         check_json(body)
+        _check_characters(body)
     given = False
 
     async def again() -> Message:
@@ -116,6 +118,34 @@ async def checked_json(scope: Scope, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
+
+
+def _check_characters(body: bytes) -> None:
+    """Refuse fields with a lone surrogate: JSON (RFC 8259, 8.2), but no database stores it.
+
+    The body of an event is not concerned: its bytes are kept as they are.
+    """
+    if not _HALF_CHARACTER.search(body):
+        return
+    content = json.loads(body, parse_int=str, parse_float=str)
+    fields = content.items() if isinstance(content, dict) else [("", content)]
+    errors = [
+        FieldError(
+            pointer([name]), f"{name[:100]!r} holds half a character (a lone surrogate); remove it"
+        )
+        for name, value in fields
+        if not _encodes(name + json.dumps(value, ensure_ascii=False))
+    ]
+    if errors:
+        raise Refused.fields(errors)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _too_large(most: int) -> TooLarge:
@@ -182,5 +212,5 @@ def _refuse_constant(name: str) -> NoReturn:
 def lines_of(body: bytes) -> Iterable[tuple[int, bytes]]:
     """Yield the lines that are not blank, each with its number from 0."""
     for number, line in enumerate(body.split(b"\n")):
-        if line.strip():
+        if line and not line.isspace():
             yield number, line

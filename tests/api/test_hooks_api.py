@@ -142,6 +142,31 @@ def test_all_bad_fields_are_named_at_once(make):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("path", "fields", "pointer"),
+    [
+        ("/v1/hooks", rb'{"url":"http://127.0.0.1/","events":["job"],"name":"a\ud800"}', "/name"),
+        ("/v1/hooks", rb'{"basic_auth":{"user":"\uDFff","password":"p"}}', "/basic_auth"),
+        ("/v1/hooks", rb'{"x\ud800":1}', "/x\ud800"),
+        ("/v1/hooks", rb'"\ud800"', "/"),
+        ("/v1/accounts", rb'{"name":"\ud83d"}', "/name"),
+        ("/v1/tokens", rb'{"role":"viewer","name":"\ud83d"}', "/name"),
+    ],
+)
+def test_half_a_character_is_refused_wherever_it_stands(api, path, fields, pointer):
+    answer = api.post(path, content=fields, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_a_whole_character_in_two_escapes_is_a_name(api, account):
+    body = rb'{"url":"http://127.0.0.1/","events":["job"],"name":"\ud83d\ude00 \\ud83d"}'
+    headers = {"Content-Type": "application/json"}
+    answer = api.post("/v1/hooks", params={"account": account}, content=body, headers=headers)
+    assert answer.status_code == 201
+    assert answer.json()["name"] == "\N{GRINNING FACE} \\ud83d"
+
+
 @pytest.mark.parametrize("missing", ["url", "events"])
 def test_url_and_events_must_be_given(api, account, missing):
     fields = {"url": URL, "events": ["job"]}
