@@ -83,7 +83,11 @@ class Ingest:
             raise Refused.field("/type", wrong)
         account = await self._account(scope)
         key = _key(scope)
-        (accepted,) = await self._service.engine.accept([Offer(account, event_type, body, key)])
+        try:
+            (accepted,) = await self._service.engine.accept([Offer(account, event_type, body, key)])
+        except Refused as error:  # it points into lines, of which there are none here
+            fields = [FieldError(e.pointer.removeprefix("/0"), e.detail) for e in error.errors]
+            raise Refused(error.detail, fields) from None
         return _encode(accepted)
 
     async def _accept_many(self, scope: Scope, receive: Receive) -> bytes:

@@ -89,16 +89,19 @@ def subscribes(events: Iterable[str], event_type: str) -> bool:
     return event_type in wanted or group_of(event_type) in wanted
 
 
-def near(catalogue: Catalogue, name: str) -> list[str]:
-    """Return up to three types or groups that look like a name that is unknown."""
-    known = [*type_ids(catalogue), *(group.id for group in catalogue.groups)]
+def near(known: Sequence[str], name: str) -> list[str]:
+    """Return up to three of the known names that look like one that is unknown."""
     close = difflib.get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     return close or [t for t in known if t.startswith(name.lower()[:3])][:3]
 
 
 def unknown(catalogue: Catalogue, name: str) -> str:
-    """Return the message for an event type that does not exist; it names near ones."""
-    close = near(catalogue, name)
+    """Return the message for a name that is no event type; it names near types."""
+    return _unknown(type_ids(catalogue), name)
+
+
+def _unknown(known: Sequence[str], name: str) -> str:
+    close = near(known, name)
     hint = f"did you mean {' or '.join(close)}?" if close else "see: hooktui events types"
     return f"unknown event type {name[:100]!r}; {hint}"
 
@@ -122,9 +125,9 @@ def normalise(catalogue: Catalogue, events: Sequence[str]) -> tuple[str, ...]:
     wanted = set(events)
     if not wanted:
         raise Refused.field("/events", "choose at least one event, such as job or cluster.error")
-    known = set(type_ids(catalogue)) | {group.id for group in catalogue.groups}
+    known = [*type_ids(catalogue), *(group.id for group in catalogue.groups)]
     errors = [
-        FieldError(f"/events/{place}", unknown(catalogue, name))
+        FieldError(f"/events/{place}", _unknown(known, name))
         for place, name in enumerate(events)
         if name not in known
     ]

@@ -71,6 +71,7 @@ def test_a_key_with_another_event_is_refused(api, account, other):
     assert _send(api, account, **{"Idempotency-Key": "k1"}).status_code == 202
     answer = _send(api, account, **other, **{"Idempotency-Key": "k1"})
     assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/key"
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])

@@ -76,7 +76,7 @@ def test_nobody_subscribes_to_pings() -> None:
 @pytest.mark.parametrize(
     ("name", "proposal"),
     [("job.fail", "job.failed"), ("JOB.FAILED", "job.failed"), ("cluster.errored", "cluster.error"),
-     ("jobs", "job")],
+     ("jobs", "job.started")],
 )  # fmt: skip
 def test_an_unknown_type_is_refused_with_near_ones(name: str, proposal: str) -> None:
     with pytest.raises(Refused) as refusal:
@@ -86,7 +86,7 @@ def test_an_unknown_type_is_refused_with_near_ones(name: str, proposal: str) -> 
 
 
 def test_a_type_that_is_like_nothing_is_answered_with_where_to_look() -> None:
-    assert near(ETL, "zzzzzz") == []
+    assert near(type_ids(ETL), "zzzzzz") == []
     with pytest.raises(Refused, match="hooktui events types"):
         check_type(ETL, "zzzzzz")
 
@@ -95,6 +95,14 @@ def test_a_type_that_is_like_nothing_is_answered_with_where_to_look() -> None:
 def test_only_types_can_be_sent(name: str) -> None:
     with pytest.raises(Refused):
         check_type(ETL, name)
+
+
+def test_a_group_is_proposed_to_subscribe_to_and_never_to_send() -> None:
+    with pytest.raises(Refused, match="did you mean job or"):
+        normalise(ETL, ["jobs"])
+    with pytest.raises(Refused) as refusal:
+        check_type(ETL, "job")
+    assert "did you mean job." in refusal.value.detail
 
 
 @given(st.lists(NAMES, min_size=1))
