@@ -87,9 +87,10 @@ class CommandContext:
             UsageError: it cannot be read.
         """
         if name is None or name == "-":
-            if sys.stdin.isatty():
+            stream = self.take_stdin()
+            if stream.isatty():
                 self.out.note("reading from the terminal; ctrl+d ends it")
-            return self.take_stdin()
+            return stream
         try:
             return open(name, "rb")  # noqa: PTH123 - the caller closes it
         except (OSError, ValueError) as error:

@@ -33,6 +33,12 @@ def test_a_secret_to_verify_with_may_lie_in_a_file(run, tmp_path):
     assert result.code == 0
 
 
+def test_stdin_cannot_hold_both_the_secret_and_the_body(run):
+    result = run("verify", "--secret", "-", "--signature", GITHUB, stdin=b"Hello, World!")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "hooktui: only one value can be read from stdin (-)\n"
+
+
 @pytest.mark.parametrize(
     ("version", "expected"),
     [
