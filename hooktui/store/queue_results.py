@@ -7,14 +7,21 @@ from collections.abc import Sequence
 
 from hooktui import failpoints
 from hooktui.domain.breaker import Breaker, BreakerState
-from hooktui.domain.deliveries import Answer, ErrorClass, Standing, after_interruption
-from hooktui.domain.hooks import LiveHook
+from hooktui.domain.deliveries import (
+    Answer,
+    DisabledReason,
+    ErrorClass,
+    Standing,
+    after_interruption,
+)
+from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store import queue_sql as sql
 from hooktui.store.contract import LEASE_S, Result
 from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
 from hooktui.store.queue import integer, job_of
 from hooktui.store.recording import HookChange, attempt_row, hook_changes, state_after
+from hooktui.store.stats import DAY_MS
 from hooktui.store.work import Operation, Work
 
 SERVER = "hooktui"
@@ -136,8 +143,10 @@ def _same_attempt(raw: sqlite3.Connection, result: Result) -> bool:
 def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
     raw = work.raw
     found = raw.execute(sql.FIND_STATE, (hook,)).fetchone()
-    before = Breaker() if found is None else Breaker(*found)
-    breaker = change.breaker_after(before)
+    before, failing = Breaker(), Failing()
+    if found is not None:
+        before, failing = Breaker(*found[:2]), Failing(*found[2:])
+    breaker, failing = change.breaker_after(before), change.failing_after(failing)
     raw.execute(
         sql.CHANGE_STATE,
         {
@@ -147,8 +156,8 @@ def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
             "last_error": change.last_error,
             "last_at": change.last_at,
             "success_at": change.last_success_at,
-            "failed": change.failed_after,
-            "failing_since": change.failing_since,
+            "failed": failing.failed,
+            "failing_since": failing.since_ms,
             "failures": breaker.failures,
             "breaker": _CLOSED if breaker.until_ms is None else _OPEN,
             "breaker_until": breaker.until_ms,
@@ -157,22 +166,32 @@ def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
     raw.executemany(
         sql.ADD_STATS, [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]
     )
+    disabled = _disable(work, hook, change, failing)
     live = work.live.view.get(hook)
-    if breaker.until_ms != before.until_ms and live is not None:
-        _announce(work, live)
-    if change.decision is None or change.decision.disable is None:
-        return
-    at_ms = change.disabled_at
-    disabled = raw.execute(
-        sql.DISABLE_HOOK, (change.decision.disable.value, at_ms, at_ms, SERVER, hook)
-    )
-    if disabled.rowcount and live is not None:
-        _announce(work, live)
+    if live is not None and (disabled or breaker.until_ms != before.until_ms):
+        work.notes.hooks_changed.add(hook)
+        work.notes.feed.append(hook_item(live.account, hook))
 
 
-def _announce(work: Work, hook: LiveHook) -> None:
-    work.notes.hooks_changed.add(hook.id)
-    work.notes.feed.append(hook_item(hook.account, hook.id))
+def _disable(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:
+    """Disable a hook that is gone or has failed for days; return whether it was active."""
+    reason, at_ms = None, change.disabled_at
+    if change.decision is not None:
+        reason = change.decision.disable
+    elif change.failed_after and _fails_for_days(work, hook, failing):
+        reason, at_ms = DisabledReason.FAILING, work.now_ms
+    if reason is None:
+        return False
+    disabled = work.raw.execute(sql.DISABLE_HOOK, (reason.value, at_ms, at_ms, SERVER, hook))
+    return disabled.rowcount == 1
+
+
+def _fails_for_days(work: Work, hook: HookId, failing: Failing) -> bool:
+    if not failing.long_enough(work.now_ms):
+        return False
+    since_ms = work.now_ms - RULE_MS
+    counted = work.raw.execute(sql.FAILED_BY_AGE, (work.now_ms, DAY_MS, hook, since_ms))
+    return spread_over_the_days(dict(counted.fetchall()))
 
 
 def _use_secrets(work: Work, results: Sequence[Result]) -> None:

@@ -78,7 +78,13 @@ INSERT_ATTEMPT = f"""
 INSERT INTO attempt ({", ".join(column.name for column in ATTEMPT.columns)})
 VALUES ({", ".join("?" for _ in ATTEMPT.columns)})"""
 
-FIND_STATE = "SELECT failures_in_a_row, breaker_until FROM hook_state WHERE hook_id = ?"
+FIND_STATE = """
+SELECT failures_in_a_row, breaker_until, failing_since, failed_since_success
+FROM hook_state WHERE hook_id = ?"""
+
+FAILED_BY_AGE = """
+SELECT (? - bucket) / ?, SUM(failed) FROM hook_stats WHERE hook_id = ? AND bucket > ?
+GROUP BY 1"""
 
 CHANGE_STATE = """
 UPDATE hook_state SET
@@ -87,10 +93,7 @@ UPDATE hook_state SET
     last_error = CASE WHEN :last_at > 0 THEN :last_error ELSE last_error END,
     last_at = CASE WHEN :last_at > 0 THEN :last_at ELSE last_at END,
     failures_in_a_row = :failures, breaker = :breaker, breaker_until = :breaker_until,
-    failed_since_success =
-        CASE WHEN :success_at IS NULL THEN failed_since_success ELSE 0 END + :failed,
-    failing_since = CASE WHEN :success_at IS NULL THEN COALESCE(failing_since, :failing_since)
-        ELSE :failing_since END,
+    failed_since_success = :failed, failing_since = :failing_since,
     last_success_at = COALESCE(:success_at, last_success_at)
 WHERE hook_id = :hook"""
 

@@ -9,6 +9,7 @@ import msgspec
 
 from hooktui.domain.breaker import Breaker, after_attempt
 from hooktui.domain.deliveries import Decision, Outcome, Status, Trigger
+from hooktui.domain.failing import Failing
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import Result
 from hooktui.store.feed_items import DeliveryState
@@ -75,6 +76,13 @@ class HookChange:
                 breaker, result.answer, result.started_at_ms, result.finished_at_ms
             )
         return breaker
+
+    def failing_after(self, failing: Failing) -> Failing:
+        """Return a hook's failures since its last success, after the batch."""
+        if self.last_success_at is not None:
+            return Failing(self.failing_since, self.failed_after)
+        since_ms = self.failing_since if failing.since_ms is None else failing.since_ms
+        return Failing(since_ms, failing.failed + self.failed_after)
 
 
 def hook_changes(

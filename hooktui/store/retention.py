@@ -16,6 +16,7 @@ from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from hooktui.domain.failing import RULE_MS
 from hooktui.domain.ids import AccountId, floor_at
 from hooktui.store import queue_sql as sql
 from hooktui.store.contract import Purged
@@ -242,7 +243,8 @@ async def keep_to(keep: Keep, sweep: Sweep, now_ms: int) -> tuple[int, int]:
     if keep.days:
         before_ms = now_ms - round(keep.days * DAY_MS)
         events = (await sweep.events(before_ms, None, 0, lambda: False)).events
-        await sweep.stats(before_ms)
+        # The 5-day rule looks at these counts, however little else is kept.
+        await sweep.stats(min(before_ms, now_ms - RULE_MS))
     if keep.bodies_days and (not keep.days or keep.bodies_days < keep.days):
         bodies = await sweep.bodies(now_ms - round(keep.bodies_days * DAY_MS))
     return events, bodies

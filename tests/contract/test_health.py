@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hooktui.domain.clock import now_ms
-from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.deliveries import DisabledReason, ErrorClass
 from hooktui.domain.ids import HookId
 from hooktui.domain.objects import Hook
 from hooktui.store import changes
@@ -16,6 +16,7 @@ from tests.contract.given import (
     Clock,
     Heard,
     Opened,
+    deliveries,
     emit,
     make_hook,
     result_of,
@@ -116,3 +117,78 @@ async def test_a_breaker_whose_probe_may_go_is_shown_as_half_open(opened: Opened
     opened.clock.ms = now_ms() - 3_600_000
     await attempts(opened.store, opened.clock, hook, *[500] * 10)
     assert (await the_hook(opened.store, hook)).stats.breaker == "half_open"
+
+
+DAY_S = 86_400
+
+
+async def failing_days(opened: Opened, hook: Hook, *failures: int) -> None:
+    """Let a hook fail so many times on each of some days in a row, and end just after the last."""
+    for count in failures:
+        if count:
+            await attempts(opened.store, opened.clock, hook, *[500] * count)
+        opened.clock.turn(DAY_S)
+    opened.clock.turn(1)
+
+
+async def active(opened: Opened, hook: Hook) -> bool:
+    return (await the_hook(opened.store, hook)).active
+
+
+async def test_five_days_of_failures_disable_a_hook(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await failing_days(opened, hook, 2, 2, 2, 2, 2)
+    assert await active(opened, hook)
+    heard, before = Heard(opened.store), opened.store.feed_end()
+    await attempts(opened.store, opened.clock, hook, 404, 404)
+    shown = await the_hook(opened.store, hook)
+    assert (shown.active, shown.disabled_reason) == (False, DisabledReason.FAILING.value)
+    assert (shown.stats.waiting, shown.stats.held) == (0, 12)
+    assert all(delivery.held for delivery in await deliveries(opened.store))
+    assert not opened.store.hooks()[HookId(hook.id)].active
+    assert heard.changed == {hook.id}
+    items = (await opened.store.feed(before, 100)).items
+    assert [i.object.active for i in items if i.kind == "hook"] == [False]
+
+
+async def test_a_burst_of_failures_and_one_more_after_days_disable_nothing(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await failing_days(opened, hook, 40, 0, 0, 0, 0)
+    await attempts(opened.store, opened.clock, hook, *[500] * 40)
+    assert await active(opened, hook)
+
+
+async def test_few_failures_in_five_days_disable_nothing(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await failing_days(opened, hook, 2, 2, 2, 1, 1)
+    await attempts(opened.store, opened.clock, hook, 500)
+    assert await active(opened, hook)
+
+
+async def test_one_success_starts_the_five_days_anew(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await failing_days(opened, hook, 9, 9, 9)
+    await attempts(opened.store, opened.clock, hook, 500, 200, 500)
+    await failing_days(opened, hook, 9, 9, 9)
+    assert await active(opened, hook)
+
+
+async def test_an_enabled_hook_gets_its_five_days_again(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    await failing_days(opened, hook, 5, 5, 5, 5, 5)
+    await attempts(opened.store, opened.clock, hook, 500)
+    assert not await active(opened, hook)
+    edit = lambda settings: replace(settings, active=True)  # noqa: E731
+    await opened.store.write(changes.change_hook, ADA, DEFAULT, HookId(hook.id), edit, None)
+    await failing_days(opened, hook, 5, 5)
+    assert await active(opened, hook)
+
+
+async def test_pings_disable_nothing_however_long_they_fail(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    for _ in range(7):
+        for _ in range(3):
+            job = await opened.store.claim_ping(HookId(hook.id), b"{}")
+            await opened.store.record([result_of(job, opened.clock, 500)])
+        opened.clock.turn(DAY_S)
+    assert await active(opened, hook)
