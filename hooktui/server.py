@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -38,6 +39,7 @@ _log = logging.getLogger(__name__)
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SQLITE = "sqlite:///"
+_COLLECT_AFTER = 50_000  # objects: some megabytes of cycles at the most wait for the collector
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,14 @@ def main(
     settings = load(where.config, options)
     _arm_failpoints(os.environ if environ is None else environ)
     log_to_stderr()
+
+    def answering(running: Running) -> None:
+        _collect_seldom()
+        if ready is not None:
+            ready(running)
+
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(run(settings, where, ready=ready))
+        runner.run(run(settings, where, ready=answering))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -156,6 +164,16 @@ class _WindingDown:
         await asyncio.gather(
             self._engine.stop(), *(listener.stop() for listener in self._listeners)
         )
+
+
+def _collect_seldom() -> None:
+    """Look for reference cycles less often, and never in what a start has built.
+
+    What a delivery leaves has no cycles; looking for some took 17 % of the CPU under full load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
 # The steps, in the order of the start

@@ -26,7 +26,9 @@ MAX_KEY = 256
 Subscribers = Callable[[AccountId, str], Sequence[LiveHook]]
 KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
 
-_WAITING = DeliveryState(Status.PENDING.value, 0)
+# Looked up once: an enum's value costs more than the row that it goes into.
+_EVENT, _PENDING, _SENDING = Trigger.EVENT.value, Status.PENDING.value, Status.SENDING.value
+_LEASED = DeliveryState(_SENDING, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,21 +181,18 @@ def _plan_event(
             continue
         count += 1
         delivery = DeliveryId(ids.next())
-        state = _WAITING
-        head = (delivery, account, hook.id, event, offer.type, Trigger.EVENT.value)
+        head = (delivery, account, hook.id, event, offer.type, _EVENT)
         if reserve is not None and not hook.settings.ordered and reserve(hook.id):
-            state = DeliveryState(Status.SENDING.value, 1)
+            state = _LEASED
             job = Job(
                 delivery, event, offer.type, hook.id, account, Trigger.EVENT, 1, 0, 0, offer.body
             )
             plan.jobs.append(job)
-            plan.deliveries.append(
-                (*head, Status.SENDING.value, 1, None, lease.token, lease.until_ms, now_ms)
-            )
+            plan.deliveries.append((*head, _SENDING, 1, None, lease.token, lease.until_ms, now_ms))
         else:
-            state = _WAITING._replace(next_attempt_at=now_ms)
+            state = DeliveryState(_PENDING, 0, now_ms)
             plan.notes.note_due(hook.id, now_ms)
-            plan.deliveries.append((*head, Status.PENDING.value, 0, now_ms, None, None, now_ms))
+            plan.deliveries.append((*head, _PENDING, 0, now_ms, None, None, now_ms))
         plan.waiting[hook.id] = plan.waiting.get(hook.id, 0) + 1
         feed.append(delivery_item(account, hook.id, delivery, state))
     skipped = sum(map(len, skips.values()))

@@ -22,6 +22,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
+import msgspec
+
 from hooktui.domain.deliveries import Answer, Decision, Trigger
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
@@ -87,8 +89,7 @@ class Job:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class Result(msgspec.Struct, frozen=True, kw_only=True):
     """An attempt that is over, and what was decided; ``record`` stores both.
 
     Times are milliseconds since the epoch, durations milliseconds. ``secret_ids`` are the secrets
