@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,12 @@ def test_an_error_is_raised_once_at_the_pass_that_is_named():
 def test_what_is_misspelt_is_refused_with_what_to_write(text, said):
     with pytest.raises(ValueError, match=said):
         failpoints.arm(text)
+
+
+def test_the_manual_names_every_point():
+    manual = (Path(__file__).parent.parent / "docs" / "reliability.md").read_text()
+    for name, meaning in failpoints.POINTS.items():
+        assert f"| `{name}` | {meaning} |" in manual
 
 
 def test_kill_is_kill_9():
