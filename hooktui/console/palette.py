@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual import on
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.widgets import Input
 
 from hooktui.console.keys import BY_NAME
 from hooktui.domain.errors import HooktuiError
@@ -18,6 +20,25 @@ if TYPE_CHECKING:
     from hooktui.console.app import HooktuiApp
 
 HOOKS_FOUND = 20
+
+LOOK_AGAIN_S = 0.02
+"""Until an Enter that came before its list is handed in again."""
+
+
+class Palette(CommandPalette):
+    """Textual's palette; an Enter waits for the list of what was typed.
+
+    A fast typist would otherwise run the first line of the list before: another verb.
+    """
+
+    @on(Input.Submitted)
+    def submit_in_time(self, event: Input.Submitted) -> None:
+        """Hold an Enter back while the list is still being gathered."""
+        if any(worker.node is self and not worker.is_finished for worker in self.workers):
+            event.stop()
+            event.prevent_default()
+            again = Input.Submitted(event.input, event.value)
+            self.set_timer(LOOK_AGAIN_S, partial(event.input.post_message, again))
 
 
 @dataclass(frozen=True, slots=True)
