@@ -17,6 +17,7 @@ from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES
 
+from hooktui.console.ascii_filter import AsciiFilter
 from hooktui.console.base import Changes, HouseScreen
 from hooktui.console.feed import Feed
 from hooktui.console.keys import BY_NAME
@@ -31,7 +32,7 @@ from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.objects import Catalogue, Hook, Status
 from hooktui.domain.roles import Role
 from hooktui.domain.text import visible
@@ -43,6 +44,9 @@ if TYPE_CHECKING:
     from hooktui.console.widgets.secret_lines import SecretLines
 
 T = TypeVar("T")
+
+MOST_NAMES = 20
+"""Hooks whose names are asked for at once; the others' come with their next line of the log."""
 
 STATUS_S = 5.0
 """While deliveries run or wait, backlog and rate are read again this often; when idle, never."""
@@ -109,6 +113,8 @@ class HooktuiApp(App[None]):
         # Textual chose by its own default theme; greys are colours, too.
         self._filters = [NoColor() if isinstance(f, Monochrome) else f for f in self._filters]
         self._filters.append(EscapeFilter())
+        if self.options.ascii:
+            self._filters.append(AsciiFilter())
         self._status_due = False
         for theme in THEMES:
             self.register_theme(theme)
@@ -181,7 +187,10 @@ class HooktuiApp(App[None]):
             return
         for screen in self.house_screens():
             screen.refresh_frame()
-        if state in (LinkState.LOST, LinkState.ABSENT) and problem is not None:
+        if state is LinkState.LOST:
+            # What the feed's read ran into is no news beside this; the status line goes on telling.
+            self.notice("the server went away; what is shown stays, and it is looked for", "bad")
+        elif state is LinkState.ABSENT and problem is not None:
             self.notice(str(problem), "bad")
         elif state is LinkState.CONNECTED and self.status is not None:
             self.notice("the server is back", "good")
@@ -222,6 +231,30 @@ class HooktuiApp(App[None]):
         """Return the full screen that is in front, under dialogs."""
         found = list(self.house_screens())
         return found[-1] if found else None
+
+    async def learn_names(self, changes: Changes) -> bool:
+        """Ask for the names of hooks that changed or are not known yet; return whether any is new.
+
+        The list of hooks holds a few pages only, and the log may tell of any hook.
+        """
+        from hooktui.client import calls
+
+        unknown = [hook for hook in changes.busy_hooks if hook not in self.hook_names]
+        found = {}
+        for hook in (*changes.hooks, *unknown)[:MOST_NAMES]:
+            try:
+                found[hook] = (await self.ask(calls.get_hook(hook))).name
+            except NotFound:
+                found[hook] = self.hook_names.get(hook, "")
+            except HooktuiError:
+                break  # the feed notices a lost server, and says so
+        return self.take_names(found)
+
+    def take_names(self, names: Mapping[int, str]) -> bool:
+        """Remember names of hooks for the log; return whether any is new."""
+        new = names.items() - self.hook_names.items()
+        self.hook_names.update(new)
+        return bool(new)
 
     def tell(self, changes: Changes) -> None:
         """Pass changes of the feed on to every screen; each takes them when it is in front."""
@@ -317,6 +350,13 @@ class HooktuiApp(App[None]):
         front = self.front()
         if front is not None:
             self.push_screen(HelpScreen(front), front.run_chosen)
+
+    def action_command_palette(self) -> None:
+        """Open the palette."""
+        from hooktui.console.palette import Palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     # -- keys
 

@@ -133,7 +133,8 @@ class HooksScreen(HookVerbs):
                 order="desc" if descending else None,
             )
         )
-        self.house.hook_names.update({hook.id: hook.name for hook in page.data})
+        if self.house.take_names({hook.id: hook.name for hook in page.data}):
+            self.log_pane.refresh()
         return page
 
     async def changed(self, changes: Changes) -> None:
@@ -142,6 +143,8 @@ class HooksScreen(HookVerbs):
             await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
         self._reloaded_at = monotonic()
         await self.listing.reload()
+        if await self.house.learn_names(changes):
+            self.log_pane.refresh()
 
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the row under the cursor, and the counts."""
@@ -229,7 +232,9 @@ class HooksScreen(HookVerbs):
 
     def verb_mark_all(self) -> None:
         """Mark every row that is loaded."""
-        self.notice(f"{counted(self.listing.mark_all(), 'hook')} marked; Esc unmarks")
+        marked, total = self.listing.mark_all(), self.listing.window.total
+        of_all = f" of {total:,} (the others are not loaded yet)" if marked < total else ""
+        self.notice(f"marked {counted(marked, 'hook')}{of_all}; Esc unmarks")
 
     def verb_back(self) -> None:
         """Undo one narrowing after the other: marks, filter; there is nothing behind home."""

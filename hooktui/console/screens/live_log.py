@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 
-from hooktui.console.base import HouseScreen
+from hooktui.console.base import Changes, HouseScreen
 from hooktui.console.widgets.filter_bar import FilterBar, open_filter
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Pieces
@@ -43,6 +43,11 @@ class LiveLogScreen(HouseScreen):
         """Catch up with what happened while another screen was in front."""
         super().on_screen_resume()
         self.log_lines.catch_up()
+
+    async def changed(self, changes: Changes) -> None:
+        """Call hooks by their names, as soon as those are known."""
+        if await self.house.learn_names(changes):
+            self.log_lines.refresh()
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Return whether it follows, what is new, and the filter."""
