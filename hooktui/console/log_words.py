@@ -31,7 +31,7 @@ def log_columns(names: Mapping[int, str], signs: Signs) -> tuple[Column[LogLine]
                priority=0),
         Column(name="result", title="result", cell=lambda e: result_pieces(e, signs), width=12,
                grow=1, most=18, priority=0),
-        Column(name="hook", title="hook", cell=hook, width=10, grow=3, most=26, priority=1),
+        Column(name="hook", title="hook", cell=hook, width=14, grow=3, most=26, priority=1),
         Column(name="event", title="event", cell=event, width=17, grow=2, most=26, priority=1),
         Column(name="try", title="try", cell=attempt, width=3, align="right", priority=3),
         Column(name="took", title="took", cell=lambda e: took(e.duration_ms), width=6,

@@ -197,8 +197,47 @@ async def test_ascii_signs_draw_nothing_but_ascii(open_console, make_hook, place
         place.emit()
         await console.shows("+ 200")
         assert console.text.isascii()
+        for keys, title in (
+            (["question_mark"], "keys; Enter runs one"),
+            (["escape", "d"], "Delete hook"),
+            (["escape", "e"], "Edit hook"),
+            (["escape", "enter"], "[Deliveries]"),
+        ):
+            await console.press(*keys)
+            await console.shows(title)
+            assert console.text.isascii(), console.text
+        await console.shows("+ delivered")
+        await console.press("enter")
+        await console.shows("Answer to attempt 1", "Request body")
+        assert console.text.isascii(), console.text
+
+
+async def test_at_80_by_24_a_name_has_more_room_than_the_host(open_console, make_hook):
+    make_hook(name="Data warehouse")
+    async with open_console(size=(80, 24)) as console:
+        await console.shows("Data warehouse", "waiting", "24 h", "127.0.0.")
+
+
+async def test_the_log_calls_a_hook_by_its_name_as_soon_as_that_is_known(
+    open_console, make_hook, place
+):
+    async with open_console() as console:
+        await console.shows("No hooks yet")
+        await console.press("2")
+        made = make_hook(name="billing")
+        place.emit()
+        await console.shows(f"{made['id']} billing")
 
 
 async def test_an_unknown_account_is_said(open_console):
     async with open_console(account=987654) as console:
         await console.shows("987654")
+
+
+async def test_marking_all_says_that_a_long_list_is_not_loaded_whole(open_console, place):
+    for number in range(101):
+        place.hook("http://127.0.0.1:9/in", name=f"hook number {number}")
+    async with open_console() as console:
+        await console.shows("101 hooks", "hook number 3")
+        await console.press("ctrl+a")
+        await console.shows("marked 100 hooks of 101 (the others are not loaded yet)")

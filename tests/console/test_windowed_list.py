@@ -139,6 +139,14 @@ async def test_an_empty_list_teaches():
         assert app.opened == []
 
 
+async def test_keys_typed_before_the_rows_are_there_count():
+    app = ListApp(Rows(20))
+    app.listing.action_move("down")
+    app.listing.action_move("down")
+    async with app.run_test(size=SIZE):
+        assert app.listing.cursor == 2
+
+
 async def test_rows_stay_when_the_source_fails_and_the_list_says_why():
     source = Rows(20)
     async with ListApp(source).run_test(size=SIZE) as pilot:
@@ -186,6 +194,16 @@ def test_columns_drop_by_priority_and_the_rest_grow():
     wide = place(wanted, 70)
     assert sum(p.width for p in wide) + 3 * 2 == 70
     assert [p.width for p in wide] == [8, 30, 20, 6]
+
+
+def test_a_column_is_cut_to_its_least_before_one_like_it_is_dropped():
+    host = Column[str](name="host", title="host", cell=str, width=10, least=6, priority=2)
+    wanted = [*columns(("name", 10, 0, 0)), host, *columns(("last", 4, 0, 2), ("p95", 4, 0, 5))]
+    assert [(p.column.name, p.width) for p in place(wanted, 26)] == [
+        ("name", 10), ("host", 8), ("last", 4),
+    ]  # fmt: skip
+    assert [p.column.name for p in place(wanted, 24)] == ["name", "host", "last"]
+    assert [(p.column.name, p.width) for p in place(wanted, 23)] == [("name", 10), ("host", 10)]
 
 
 def test_one_column_is_always_left():

@@ -23,7 +23,9 @@ class Column(Generic[T]):
         name: how code (and a remembered sort) names it.
         title: its heading.
         cell: what it shows of a row; the texts may be untrusted.
-        width: cells it needs; it is dropped before it gets fewer.
+        width: cells it needs; it gets fewer only where ``least`` says so.
+        least: cells to which it is cut before a column of its own or a better priority is dropped;
+            0: it is never cut.
         grow: its share of the room that is left over; 0: it stays as it is.
         most: cells it never exceeds when it grows.
         priority: 0 is dropped last; of equals the rightmost goes first.
@@ -35,6 +37,7 @@ class Column(Generic[T]):
     title: str
     cell: Callable[[T], str | Pieces]
     width: int
+    least: int = 0
     grow: int = 0
     most: int = 1000
     priority: int = 5
@@ -53,14 +56,20 @@ class Placed(Generic[T]):
 def place(columns: Sequence[Column[T]], room: int) -> list[Placed[T]]:
     """Return the columns that fit into a number of cells, with their widths.
 
-    Columns are dropped by priority; what is left over goes to those that grow.
+    Columns are dropped by priority, after those that are next to go were cut to their least; what
+    is left over goes to those that grow.
     """
     kept = list(columns)
-    while len(kept) > 1 and _needed(kept) > room:
+    while len(kept) > 1 and _needed(kept) - _spare(kept) > room:
         worst = max(range(len(kept)), key=lambda at: (kept[at].priority, at))
         del kept[worst]
     widths = {column.name: column.width for column in kept}
     left = room - _needed(kept)
+    for column in kept:
+        if left < 0 and column.least:
+            cut = min(-left, column.width - column.least)
+            widths[column.name] -= cut
+            left += cut
     while left > 0:
         growing = [c for c in kept if c.grow and widths[c.name] < c.most]
         shares = sum(c.grow for c in growing)
@@ -83,3 +92,9 @@ def pieces_of(cell: str | Pieces) -> Pieces:
 
 def _needed(columns: Sequence[Column[T]]) -> int:
     return sum(column.width for column in columns) + GAP * (len(columns) - 1)
+
+
+def _spare(columns: Sequence[Column[T]]) -> int:
+    """Return how many cells could be cut off the columns that are next to be dropped."""
+    worst = max(column.priority for column in columns)
+    return sum(c.width - c.least for c in columns if c.least and c.priority >= worst)

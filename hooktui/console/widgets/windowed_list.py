@@ -107,6 +107,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool, int], Strip]] = {}
         self._painted: dict[int, Strip] = {}
         self._loading = asyncio.Lock()
+        self._moves_ahead: list[str] = []
 
     # -- what others ask and tell
 
@@ -203,6 +204,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self._refresh_differences()
         self.post_message(self.Moved(self))
         self.call_later(self._fetch_near)
+        moves, self._moves_ahead = self._moves_ahead, []
+        for name in moves:
+            self.action_move(name)
 
     def _settle(self, identity: Hashable, offset: int, *, at_top: bool) -> None:
         """Take over what was loaded: size, cursor, marks, and the place of the cursor's line."""
@@ -238,7 +242,10 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     # -- moving
 
     def action_move(self, name: str) -> None:
-        """Move the cursor."""
+        """Move the cursor; before there are rows, as soon as there are."""
+        if not self.loaded:
+            self._moves_ahead.append(name)
+            return
         high = self.rows_high
         match name:
             case "up":
