@@ -155,7 +155,8 @@ def _loss(hooks: Sequence[Hook]) -> str:
         if len(hooks) > 8:
             lines[-1] += f" and {len(hooks) - 8} more"
     if waiting:
-        lines.append(f"{counted(waiting, 'delivery')} that still wait are cancelled.")
+        still = "still waits is" if waiting == 1 else "still wait are"
+        lines.append(f"{counted(waiting, 'delivery')} that {still} cancelled.")
     one = len(hooks) == 1
     lines.append(f"Settings and {'secret are' if one else 'secrets are'} gone for good.")
     lines.append("Past deliveries stay in the log.")

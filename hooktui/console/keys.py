@@ -87,7 +87,7 @@ VERBS: Final = (
     Verb("help", "question_mark", "help", "The keys of this place", shown="?"),
     Verb("palette", "ctrl+p", "palette", "Find a screen, a hook, a verb or a theme", shown="^p"),
     Verb("reload", "ctrl+r", "reload", "Load what is shown again", shown="^r"),
-    Verb("quit", "q", "quit", "Quit; the server stays and goes on delivering"),
+    Verb("quit", "q", "quit", "Quit; the server goes on delivering, only a demo ends"),
 )
 """Every verb of the console, in the order in which help lists them."""
 

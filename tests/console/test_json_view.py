@@ -105,3 +105,14 @@ async def test_wide_characters_are_wrapped_whole() -> None:
         rows = app.view.text()[1:]
         assert "".join(rows) == text
         assert all(len(row) <= 5 for row in rows)
+
+
+async def test_a_line_that_goes_on_beyond_the_edge_says_so() -> None:
+    app = Viewer()
+    async with app.run_test(size=(20, 8)) as pilot:
+        app.view.show([Section("Body", text="0123456789" * 5)])
+        await pilot.pause()
+        assert app.view.render_line(1).text.rstrip().endswith("…")
+        await pilot.press("right", "right", "right", "right")
+        await pilot.pause()
+        assert "…" not in app.view.render_line(1).text

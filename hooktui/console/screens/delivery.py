@@ -36,6 +36,7 @@ CLOCK_S: Final = 15.0
 class DeliveryScreen(DeliveryVerbs):
     """The delivery with an id."""
 
+    PLACE = "Delivery"
     VERBS: ClassVar[tuple[str, ...]] = (
         "resend", "cancel", "previous", "next", "copy", "copy_as", "open", "wrap", "raw",
     )  # fmt: skip

@@ -34,6 +34,7 @@ T = TypeVar("T")
 class HookForm(HouseScreen):
     """A new hook (None), or the edit of one."""
 
+    PLACE = "Webhook form"
     VERBS = ("save", "back", "mark")
     DEFAULT_CSS = """
     HookForm #summary { padding: 0 1; background: $surface; max-height: 3; }

@@ -46,6 +46,7 @@ _NO_MATCH: Final[tuple[Pieces, ...]] = (
 class HookScreen(HookVerbs, DeliveryVerbs):
     """The hook with an id."""
 
+    PLACE = "Hook"
     VERBS: ClassVar[tuple[str, ...]] = (
         "open", "ping", "edit", "secret", "activate", "resend", "cancel", "filter", "delete",
         "previous", "next", "mark", "mark_all", "undo", "sort", "order",

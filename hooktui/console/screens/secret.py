@@ -22,7 +22,7 @@ from hooktui.console.widgets.choices import Choice, Note
 from hooktui.console.widgets.chrome import Heading
 from hooktui.console.widgets.json_lines import Section
 from hooktui.console.widgets.json_view import JsonView
-from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.secret_lines import SecretLines
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.hooks import DEFAULT_OVERLAP_S
@@ -45,6 +45,7 @@ class SecretScreen(HookVerbs):
         warnings: what the server had to say about the new hook.
     """
 
+    PLACE = "Secret"
     VERBS: ClassVar[tuple[str, ...]] = (
         "reveal", "copy", "rotate", "ping", "previous", "next", "edit", "wrap",
     )  # fmt: skip
@@ -67,10 +68,13 @@ class SecretScreen(HookVerbs):
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Name the hook, and how long the secret stays visible."""
-        left: Pieces = ((" Secret", "strong"), (f"  {named(self.hook)}", "plain"))
-        if self._seconds_left:
-            return left, ((f"hidden again in {self._seconds_left} s ", "warn"),)
-        return left, (("masked ", "quiet"),)
+        shown: Piece = (f"  hidden again in {self._seconds_left} s", "warn")
+        left: Pieces = (
+            (f" {self.PLACE}", "strong"),
+            shown if self._seconds_left else ("  masked", "quiet"),
+            (f"  {named(self.hook)}", "plain"),
+        )
+        return left, self.house.places(self.PLACE)
 
     def selected_hooks(self) -> list[Hook]:
         """The hook that is shown."""

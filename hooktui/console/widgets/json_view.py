@@ -101,7 +101,11 @@ class JsonView(Painted, ScrollView, can_focus=True):
         if row >= len(self._rows):
             return Strip.blank(width, base)
         over = self.tone("cursor") if row == self.cursor and self.has_focus else None
-        strip = self._strip(row, over).crop(x, x + width)
+        whole = self._strip(row, over)
+        strip = whole.crop(x, x + width)
+        if whole.cell_length > x + width:
+            sign = Strip(self.segments((("…", "quiet"),), over))
+            strip = Strip.join([whole.crop(x, x + width - 1), sign])
         return strip.extend_cell_length(width, base if over is None else base + over)
 
     def action_move(self, name: str) -> None:

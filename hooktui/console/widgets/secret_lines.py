@@ -21,13 +21,13 @@ from hooktui.console.times import ago
 from hooktui.console.widgets.painted import Painted, Piece, Tone
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.objects import Secret
-from hooktui.domain.signatures import PREFIX
 
 REVEALED_CLASS: Final = "-revealed"
 """Set while a secret stands on the screen in clear; a picture masks such widgets."""
 
 _LINES_EACH: Final = 2
-_MASK_LENGTH: Final = 20
+_MASK_LENGTH: Final = 26
+"""Whatever its length and beginning: a masked secret tells nothing about itself."""
 
 
 class SecretLines(Painted, can_focus=True):
@@ -114,7 +114,7 @@ class SecretLines(Painted, can_focus=True):
         clear = secret.secret if secret is not None and not self._in_picture else ""
         name = ("secret" if self._last == 0 else "newest") if number == 0 else "previous"
         tone: Tone = "accent" if number == 0 else "quiet"
-        shown: Piece = (clear, "strong") if clear else (PREFIX + self._mask, "quiet")
+        shown: Piece = (clear, "strong") if clear else (self._mask, "quiet")
         chosen = self.has_focus and self._last > 0 and number == self.cursor
         over = self.tone("cursor") if chosen else None
         return self.strip(((f" {name:<10} ", tone), shown), width, over)
