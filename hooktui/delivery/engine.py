@@ -249,6 +249,8 @@ class Engine:
             await self._recorder.add_and_wait(result)
         else:
             self._recorder.add(result)
+        if self._is_ordered(job.hook):  # only now there is a next in line, or a retry that holds it
+            self._lanes.hint(job.hook, self._clock(), self._clock())
         self._lanes.give_back(job.hook, self._clock())
         if self._lanes.any_ready:
             self._wake.set()
@@ -256,12 +258,19 @@ class Engine:
     def _next_needs(self, result: Result) -> bool:
         """Whether what is sent next hangs on this result; then its slot waits until it is stored.
 
-        So it is when the hook will be disabled, and when this may have been its breaker's probe.
+        So it is when the hook will be disabled, when this may have been its breaker's probe, and
+        in an ordered hook, whose next in line is known only then.
         """
         if result.decision.disable is not None:
             return True
         hook = self._store.hooks().get(result.job.hook)
-        return hook is not None and hook.breaker_until_ms is not None and not self._stopping
+        if hook is None or self._stopping:
+            return False
+        return hook.breaker_until_ms is not None or hook.settings.ordered
+
+    def _is_ordered(self, hook: HookId) -> bool:
+        live = self._store.hooks().get(hook)
+        return live is not None and live.settings.ordered
 
     # Record
 
@@ -301,7 +310,7 @@ class Engine:
             else:
                 self._lanes.put(
                     hook,
-                    most=one.settings.max_in_flight,
+                    most=1 if one.settings.ordered else one.settings.max_in_flight,
                     active=one.active,
                     rate_per_s=one.settings.rate_per_s,
                     open_until_ms=one.breaker_until_ms,

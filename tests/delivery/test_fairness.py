@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -12,11 +14,13 @@ from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
 from hooktui.domain.clock import now_ms
+from hooktui.domain.ids import decode
+from hooktui.store import changes
 from hooktui.store.contract import Offer
 from hooktui.store.queries import get_hook
 from hooktui.store.sqlite import SqliteStore
 from tests.delivery.conftest import LOOPBACK, Receivers, read_request
-from tests.delivery.test_engine import BUSY, OK, House, forever, until, url_of
+from tests.delivery.test_engine import ACTOR, BUSY, OK, House, forever, until, url_of
 
 
 class TurnedClock:
@@ -168,3 +172,88 @@ async def test_an_open_breaker_outlives_the_engine(house, clock, receivers):
     assert receiver.got[10:] == [10, 11]
     await house.engine.stop()
     transport.close()
+
+
+async def held_line(house: House, receivers: Receivers) -> tuple[Receiver, int]:
+    """An ordered hook that delivered 0, and whose line is held by the retry of 1 in an hour."""
+    receiver = Receiver(OK)
+    url = url_of(await receivers.behaving(receiver.behaviour))
+    hook = await house.patient_hook(url, ordered=True)
+    await numbered(house, 0)
+    await house.all_are("delivered", 1)
+    receiver.answer = BUSY
+    await numbered(house, 1)
+
+    async def held():
+        return await house.deliveries(status="pending", attempts=1)
+
+    await until(held)
+    receiver.answer = OK
+    return receiver, hook
+
+
+async def test_an_ordered_hook_sends_one_at_a_time_in_commit_order(house, receivers):
+    got: list[int] = []
+    at_once = most = failures = 0
+
+    async def behaviour(reader, writer):
+        nonlocal at_once, most, failures
+        while True:
+            request = await read_request(reader)
+            at_once += 1
+            most = max(most, at_once)
+            got.append(int(re.search(rb"(\d+)}$", request)[1]))
+            await asyncio.sleep(0.001)
+            at_once -= 1
+            fails = got[-1] % 5 == 3 and got.count(got[-1]) < 3
+            failures += fails
+            writer.write(BUSY if fails else OK)
+
+    url = url_of(await receivers.behaving(behaviour))
+    await house.hook(url, ordered=True, retry_schedule_s=(0.01,) * 5)
+    await house.emit(20)
+    await numbered(house, *range(20, 30))
+    await house.all_are("delivered", 30)
+    assert list(dict.fromkeys(got)) == list(range(30))
+    assert got == sorted(got), "a retry holds the line"
+    assert (most, failures) == (1, 12)
+
+
+async def test_cancelling_the_first_in_line_lets_the_next_go(house, receivers):
+    receiver, _ = await held_line(house, receivers)
+    await numbered(house, 2, 3)
+    [first] = await house.deliveries(status="pending", attempts=1)
+    assert receiver.got == [0, 1]
+    await house.store.write(changes.cancel, ACTOR, 1, decode("dlv", first.id))
+    await house.all_are("delivered", 3)
+    assert receiver.got == [0, 1, 2, 3]
+
+
+async def test_a_ping_passes_by_the_line_of_an_ordered_hook(house, receivers):
+    receiver, hook = await held_line(house, receivers)
+    await house.engine.ping(hook, b'{"n":99}')
+    assert receiver.got == [0, 1, 99]
+
+
+async def test_a_resend_joins_the_tail_of_an_ordered_hook(house, receivers):
+    receiver, _ = await held_line(house, receivers)
+    await numbered(house, 2)
+    [sent] = await house.deliveries(status="delivered")
+    [first] = await house.deliveries(status="pending", attempts=1)
+    await house.store.write(changes.resend, ACTOR, 1, decode("dlv", sent.id))
+    await numbered(house, 3)
+    await house.store.write(changes.resend, ACTOR, 1, decode("dlv", first.id))
+    await house.all_are("delivered", 5)
+    assert receiver.got == [0, 1, 1, 2, 0, 3]
+
+
+async def test_a_hook_that_becomes_ordered_while_it_sends_goes_on(house, receivers):
+    seen: list[bytes] = []
+    url = url_of(await receivers.behaving(forever(OK, seen, 0.05)))
+    hook = await house.hook(url, max_in_flight=2)
+    await numbered(house, *range(6))
+    await house.store.write(
+        changes.change_hook, ACTOR, 1, hook, lambda old: replace(old, ordered=True), None
+    )
+    await house.all_are("delivered", 6)
+    assert len(seen) == 6
