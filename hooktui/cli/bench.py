@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.failure import DONE, FAILED, UsageError
+from hooktui.cli.leaving import leaving_orderly
 from hooktui.cli.output import Column, Styled
 from hooktui.proof.bench import bench as measure
 from hooktui.proof.cases import BY_NAME, CASES
@@ -39,13 +40,14 @@ def bench(
     if unknown:
         raise UsageError(f"--case: there is no {unknown[0]!r}; known: {', '.join(BY_NAME)}")
     chosen = CASES if not case else tuple(one for one in CASES if one.name in case)
-    report = measure(
-        context.environ,
-        chosen,
-        rounds=rounds,
-        deliveries=events,
-        progress=context.out.progress,
-    )
+    with leaving_orderly():
+        report = measure(
+            context.environ,
+            chosen,
+            rounds=rounds,
+            deliveries=events,
+            progress=context.out.progress,
+        )
     if context.json:
         context.out.json(report.fields())
     else:

@@ -7,8 +7,6 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -16,6 +14,7 @@ from cyclopts import Parameter
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import status
 from hooktui.cli.failure import DONE, FAILED, UsageError
+from hooktui.cli.leaving import leaving_orderly
 from hooktui.cli.output import Styled
 from hooktui.cli.times import clock, duration_s, took
 from hooktui.client import calls
@@ -56,28 +55,12 @@ def demo(
     for_s = None if for_ is None else duration_s("--for", for_)
     if not headless and not (os.isatty(0) and os.isatty(1)):
         raise UsageError("the console needs a terminal; see: hooktui demo --headless --for 20s")
-    with _leaving_orderly():
+    with leaving_orderly():
         context.out.note("starting a throw-away server, receiver and account…")
         with running_demo(seed, context.environ) as running:
             if headless:
                 return _print_log(context, running, for_s)
             return _open_console(context, running, for_s)
-
-
-@contextmanager
-def _leaving_orderly() -> Iterator[None]:
-    """Make a SIGTERM or a lost terminal unwind, so that nothing is left behind."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    signals = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, leave) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _open_console(context: CommandContext, running: Demo, for_s: float | None) -> int:

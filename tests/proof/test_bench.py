@@ -1,9 +1,13 @@
 """A tiny measurement from end to end: real server, sink and producer."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 
@@ -49,3 +53,29 @@ def test_an_unknown_case_is_named_with_those_that_there_are():
     assert run.returncode == 2
     assert "fast" in run.stderr
     assert "one-hook" in run.stderr
+
+
+def serves(process):
+    try:
+        return "serve" in process.cmdline()
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.slow
+def test_a_measurement_that_is_told_to_end_leaves_no_process_behind(tmp_path):
+    command = [sys.executable, "-m", "hooktui", "bench", "--rounds", "1000", "--case", "one-hook"]
+    running = psutil.Popen(
+        command, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 60
+    children = []
+    while not any(serves(child) for child in children):
+        assert time.monotonic() < deadline
+        children = running.children()
+        time.sleep(0.05)
+    running.terminate()
+    assert running.wait(30) == 128 + signal.SIGTERM
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+    assert list(tmp_path.iterdir()) == []
