@@ -89,6 +89,10 @@ def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
         attempts.append(attempt_row(result, work.server))
         if state.next_attempt_at is None:
             finished.add((job.delivery, job.number))
+            live = work.live.view.get(job.hook)
+            if live is not None and live.settings.ordered:
+                # Its slot was free before this commit; a claim in between found the line held.
+                work.notes.note_due(job.hook, work.now_ms)
         else:
             work.notes.note_due(job.hook, state.next_attempt_at)
         feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))

@@ -189,6 +189,21 @@ async def test_an_ordered_hook_sends_one_at_a_time_and_a_retry_holds_the_line(
     assert [job.body for job in await store.claim(HookId(hook.id), 10)] == [b"2"]
 
 
+async def test_the_end_of_one_delivery_tells_that_the_next_of_an_ordered_hook_is_due(
+    opened: Opened,
+) -> None:
+    store, clock = opened.store, opened.clock
+    hook = await make_hook(store, ordered=True)
+    await emit(store, 2)
+    (first,) = await store.claim(HookId(hook.id), 1)
+    # The engine has a free slot before the result is stored: it asks in vain and learns no time.
+    assert await store.claim(HookId(hook.id), 1) == []
+    assert await store.next_due([HookId(hook.id)]) == {}
+    heard = Heard(store)
+    await store.record([result_of(first, clock)])
+    assert heard.due == {hook.id: clock.ms}
+
+
 async def test_a_410_disables_the_hook_and_holds_the_rest(opened: Opened) -> None:
     store = opened.store
     hook = await make_hook(store)
