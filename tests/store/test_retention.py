@@ -59,6 +59,18 @@ async def sweep(store: SqliteStore, clock: Clock, keep: Keep = Keep()) -> tuple[
     return await keep_to(keep, Sweep(store, lambda: 0), clock.ms)
 
 
+async def test_the_counts_of_five_days_stay_however_little_is_kept(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store)
+    await attempt(store, clock, hook)
+    clock.turn(4.9 * DAY_S)
+    assert (await sweep(store, clock, Keep(days=1)))[0] == 1
+    assert await count(store, "hook_stats") == 1
+    clock.turn(0.2 * DAY_S)
+    await sweep(store, clock, Keep(days=1))
+    assert await count(store, "hook_stats") == 0
+
+
 async def test_after_thirty_days_an_event_goes_with_all_that_belongs_to_it(store, clock) -> None:
     hook = await make_hook(store)
     await emit(store, 5)
