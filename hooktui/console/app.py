@@ -189,7 +189,8 @@ class HooktuiApp(App[None]):
             screen.refresh_frame()
         if state is LinkState.LOST:
             # What the feed's read ran into is no news beside this; the status line goes on telling.
-            self.notice("the server went away; what is shown stays, and it is looked for", "bad")
+            start = "" if self.options.connect else "; `hooktui serve` starts one again"
+            self.notice(f"the server went away; what is shown stays{start}", "bad")
         elif state is LinkState.ABSENT and problem is not None:
             self.notice(str(problem), "bad")
         elif state is LinkState.CONNECTED and self.status is not None:
