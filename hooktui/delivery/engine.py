@@ -249,8 +249,6 @@ class Engine:
             await self._recorder.add_and_wait(result)
         else:
             self._recorder.add(result)
-        if self._is_ordered(job.hook):  # only now there is a next in line, or a retry that holds it
-            self._lanes.hint(job.hook, self._clock(), self._clock())
         self._lanes.give_back(job.hook, self._clock())
         if self._lanes.any_ready:
             self._wake.set()
@@ -259,7 +257,7 @@ class Engine:
         """Whether what is sent next hangs on this result; then its slot waits until it is stored.
 
         So it is when the hook will be disabled, when this may have been its breaker's probe, and
-        in an ordered hook, whose next in line is known only then.
+        in an ordered hook, whose next in line the store tells only then.
         """
         if result.decision.disable is not None:
             return True
@@ -267,10 +265,6 @@ class Engine:
         if hook is None or self._stopping:
             return False
         return hook.breaker_until_ms is not None or hook.settings.ordered
-
-    def _is_ordered(self, hook: HookId) -> bool:
-        live = self._store.hooks().get(hook)
-        return live is not None and live.settings.ordered
 
     # Record
 
