@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.failure import DONE, FAILED, UsageError
+from hooktui.cli.leaving import leaving_orderly
 from hooktui.cli.output import Styled
 from hooktui.proof.crash import Proof, prove
 
@@ -34,7 +35,8 @@ def selftest(
     if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
         raise UsageError(f"--rounds: a number from 1 to {MOST_ROUNDS:,}, not {rounds}")
     kills = (rounds or 50) if kill else 0
-    proof = prove(context.environ, kills=kills, progress=context.out.progress)
+    with leaving_orderly():
+        proof = prove(context.environ, kills=kills, progress=context.out.progress)
     if context.json:
         context.out.json(asdict(proof) | {"good": proof.good})
     else:

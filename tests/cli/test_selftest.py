@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 
 
@@ -35,3 +38,19 @@ def test_rounds_that_mean_nothing_are_refused(arguments):
     result = run(*arguments)
     assert result.returncode == 2
     assert "--rounds" in result.stderr
+
+
+def test_a_selftest_that_is_ended_leaves_no_process_and_no_folder(tmp_path):
+    command = [sys.executable, "-m", "hooktui", "selftest", "--kill", "--rounds", "1000"]
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("HOOKTUI_")}
+    with subprocess.Popen(command, env=environ | {"TMPDIR": str(tmp_path)}) as process:
+        deadline = time.monotonic() + 30
+        while not list(tmp_path.glob("*/home/hooktui.sock")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        assert process.wait(30) == 128 + signal.SIGTERM
+    assert children
+    assert not [child for child in children if child.is_running()]
+    assert list(tmp_path.iterdir()) == []
