@@ -43,6 +43,7 @@ COMMANDS = (
     ("bench", "bench:bench", "Measure how many deliveries a second this machine makes."),
     ("selftest", "selftest:selftest", "Prove that nothing is lost, also when it is killed."),
     ("purge", "upkeep:purge", "Drop old events with their deliveries."),
+    ("backup", "upkeep:backup", "Copy the database while everything goes on."),
     ("completion", "completion:completion", "Print the completion script of a shell."),
 )
 """Name, where it is, and what it does, in the order of the help."""

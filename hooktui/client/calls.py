@@ -19,6 +19,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.objects import (
     AcceptedEvent,
     Account,
+    Backup,
     Catalogue,
     Delivery,
     DeliveryDetail,
@@ -37,6 +38,9 @@ T = TypeVar("T")
 USUAL_TIMEOUT_S = 30.0
 PING_TIMEOUT_S = 45.0
 """A ping waits for the receiver, at most 30 s, after a turn in the queue."""
+
+BACKUP_TIMEOUT_S = 4 * 3600.0
+"""A copy of some hundred GB, and the look through it."""
 
 _JSON = {"Content-Type": "application/json"}
 _NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -297,6 +301,12 @@ def purge(older_than: str, after: str | None = None, *, account: int | None = No
     """Drop events older than ``30d`` (or a time); again with ``after`` until ``next`` is None."""
     fields = {"older_than": older_than} | ({} if after is None else {"after": after})
     return _send("POST", _to(Purge), "purge", fields=fields, account=account)
+
+
+def backup(file: str) -> Call[Backup]:
+    """Copy the database into a file of the server's machine."""
+    fields = msgspec.json.encode({"file": file})
+    return Call("POST", "/v1/backup", _to(Backup), fields, _JSON, timeout_s=BACKUP_TIMEOUT_S)
 
 
 def follow_feed(

@@ -375,6 +375,16 @@ class Purge:
     next: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy of the database, on the server's machine; its size in bytes, and what it holds."""
+
+    file: str
+    size: int
+    events: int
+    deliveries: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[T]):
     """One page of a list; ``next`` and ``prev`` are opaque cursors."""

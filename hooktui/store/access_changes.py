@@ -99,5 +99,10 @@ def audit_purge(
     tx.audit(actor, "events.purge", "events", account=account, after=what)
 
 
+def audit_backup(tx: Tx, actor: Actor, file: str) -> None:
+    """Note that a copy of everything is made."""
+    tx.audit(actor, "backup", file)
+
+
 def _random() -> str:
     return base64.b32encode(secrets.token_bytes(_TOKEN_BYTES)).decode().lower()

@@ -30,9 +30,11 @@ from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.domain.roles import Role
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy import Connection
 
-    from hooktui.domain.objects import Attempt, DatabaseInfo, Delivery, Event, Hook
+    from hooktui.domain.objects import Attempt, Backup, DatabaseInfo, Delivery, Event, Hook
     from hooktui.store.changes import Tx
 
 P = ParamSpec("P")
@@ -276,6 +278,16 @@ class Store(Protocol):
         """Drop events from before a time with all that belongs to them, for so long at most.
 
         An event stays while one of its deliveries waits, or ended at or after that time.
+        """
+        ...
+
+    async def backup(self, target: Path) -> Backup:
+        """Copy the database into a new file on the server's machine, checked, at an absolute path.
+
+        Raises:
+            Refused: there can be no file at this path.
+            Conflict: there is one already, or another backup is at work.
+            DiskFull: there is no room.
         """
         ...
 

@@ -17,13 +17,14 @@ from sqlalchemy import Connection, select
 
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import HooktuiError, Unavailable
+from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.objects import DatabaseInfo
+from hooktui.domain.objects import Backup, DatabaseInfo
 from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql
 from hooktui.store.accepting import check_keys, lease_from
+from hooktui.store.backup import back_up
 from hooktui.store.checkpoints import WalWatch, truncate
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS, ForgetKeys, TrimFeed
 from hooktui.store.connections import READERS, Readers, open_writer, sqlalchemy_over
@@ -120,6 +121,7 @@ class SqliteStore:
         self._closed = False
         self._readers = Readers(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
+        self._backing_up = False
         self._keep = keep
         self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
         self._housekeepers: list[asyncio.Task[None]] = []
@@ -298,6 +300,20 @@ class SqliteStore:
         end_s = loop.time() + within_s
         sweep = Sweep(self, lambda: _REST_OF_PURGE)
         return await sweep.events(before_ms, account, after, lambda: loop.time() > end_s)
+
+    async def backup(self, target: Path) -> Backup:
+        """Copy the database into a new file, from one snapshot, while everything goes on."""
+        if self._closed:
+            raise Unavailable("the server is stopping; try again when it is back")
+        if self._backing_up:
+            raise Conflict("another backup is at work; wait for its end")
+        self._backing_up = True
+        try:
+            with self._readers.reading():
+                work = partial(back_up, self._database, target, lambda: self._closed)
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        finally:
+            self._backing_up = False
 
     async def submit(self, operation: Operation[R]) -> R:
         """Run an operation of this package in the writer's next transaction."""

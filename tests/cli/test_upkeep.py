@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from tests.system.conftest import Installation
@@ -33,3 +35,24 @@ def test_a_purge_prints_how_much_went(home):
 def test_a_purge_of_nonsense_is_refused(home):
     assert home.run("purge", "--older-than", "soon", "--yes").returncode == 6
     assert home.run("purge", "--yes").returncode == 2
+
+
+def test_a_backup_is_a_database_that_another_server_starts_from(home, tmp_path):
+    event = home.emit("job.failed")
+    copy = tmp_path / "copy.db"
+    made = home.json("backup", str(copy))
+    assert made["events"] >= 1
+    assert copy.stat().st_mode & 0o777 == 0o600
+    again = home.run("backup", str(copy))
+    assert again.returncode == 1
+    assert b"is there already" in again.stderr
+
+    other = Installation(tmp_path / "other")
+    other.home.mkdir(mode=0o700)
+    copy.rename(other.home / "hooktui.db")
+    shutil.copy(home.home / "hooktui.key", other.home / "hooktui.key")
+    other.start()
+    try:
+        assert event in [one["id"] for one in other.json("events", "list")]
+    finally:
+        other.stop()
