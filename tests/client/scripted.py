@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import socketserver
 import threading
 from collections.abc import Iterator, Mapping
@@ -78,6 +80,9 @@ def _handler(scripted: Scripted) -> type[BaseHTTPRequestHandler]:
 
         def finish(self) -> None:
             super().finish()
+            # Before it is said, not after: the server closes the socket only when this returns.
+            with contextlib.suppress(OSError):
+                self.connection.shutdown(socket.SHUT_RDWR)
             scripted.closed.release()
 
         def answer(self) -> None:
