@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from time import monotonic
-from typing import ClassVar, Final, cast
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 
@@ -89,7 +89,8 @@ class HookScreen(HookVerbs, DeliveryVerbs):
         house = self.house
         yield Lines(id="head")
         yield TabLine(("Deliveries", "Settings"), id="tabs")
-        yield WindowedList(
+        # Kept, not looked up: a page may come in while the screen is being taken away.
+        self._listing = WindowedList(
             delivery_columns(house.signs, house.clock),
             self,
             lambda delivery: delivery.id,
@@ -99,6 +100,7 @@ class HookScreen(HookVerbs, DeliveryVerbs):
             signs=house.signs,
             id="deliveries",
         )
+        yield self._listing
         yield JsonView(id="settings")
 
     def on_mount(self) -> None:
@@ -111,7 +113,7 @@ class HookScreen(HookVerbs, DeliveryVerbs):
     @property
     def listing(self) -> WindowedList[Delivery]:
         """The list of deliveries."""
-        return cast("WindowedList[Delivery]", self.query_one("#deliveries", WindowedList))
+        return self._listing
 
     async def page(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 
@@ -74,7 +74,8 @@ class HooksScreen(HookVerbs):
     def compose_body(self) -> ComposeResult:
         """The list above, the log below."""
         house = self.house
-        yield WindowedList(
+        # Kept, not looked up: a page may come in while the screen is being taken away.
+        self._listing = WindowedList(
             columns(house.signs, house.clock, lambda: house.catalogue),
             self,
             lambda hook: hook.id,
@@ -83,9 +84,11 @@ class HooksScreen(HookVerbs):
             signs=house.signs,
             id="hooks",
         )
-        yield LiveLog(
+        self._lines = LiveLog(
             house.log_buffer, house.clock, house.hook_names, house.signs, caption=True, id="log"
         )
+        yield self._listing
+        yield self._lines
 
     def on_mount(self) -> None:
         """Load the list; the first paint does not wait for it."""
@@ -101,12 +104,12 @@ class HooksScreen(HookVerbs):
     @property
     def listing(self) -> WindowedList[Hook]:
         """The list of hooks."""
-        return cast("WindowedList[Hook]", self.query_one("#hooks", WindowedList))
+        return self._listing
 
     @property
     def log_pane(self) -> LiveLog:
         """The live log."""
-        return self.query_one("#log", LiveLog)
+        return self._lines
 
     # -- rows
 

@@ -32,12 +32,16 @@ class LiveLogScreen(HouseScreen):
     def compose_body(self) -> ComposeResult:
         """The log."""
         house = self.house
-        yield LiveLog(house.log_buffer, house.clock, house.hook_names, house.signs, id="log")
+        # Kept, not looked up: names may come in while the screen is being taken away.
+        self._lines = LiveLog(
+            house.log_buffer, house.clock, house.hook_names, house.signs, id="log"
+        )
+        yield self._lines
 
     @property
     def log_lines(self) -> LiveLog:
         """The log."""
-        return self.query_one("#log", LiveLog)
+        return self._lines
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
