@@ -193,7 +193,7 @@ class Engine:
     async def _claim(self, lane: Lane, count: int) -> None:
         jobs: list[Job] = []
         try:
-            jobs = await self._store.claim(lane.hook, count)
+            jobs = await self._store.claim(lane.hook, count, by_age=lane.by_age)
             if jobs:
                 failpoints.hit("after_claim_commit")
             for job in jobs:

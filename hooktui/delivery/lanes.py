@@ -17,6 +17,8 @@ from hooktui.domain.ids import HookId
 
 MOST_PER_CLAIM = 100
 """Rows one claim may take: a batch of 100 costs hardly more than one of 10 (measured)."""
+BY_AGE_EVERY = 10
+"""One claim in so many takes the oldest due, so that no retry waits for ever behind first tries."""
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class Lane:
 
     ``alarm_ms`` is when the lane is looked at again by time alone. ``open_until_ms`` is set while
     the hook's breaker is open: from then on one due delivery at a time may go, as the probe.
+    ``claims`` counts them.
     """
 
     hook: HookId
@@ -36,6 +39,15 @@ class Lane:
     bucket: TokenBucket | None = None
     alarm_ms: int | None = None
     open_until_ms: int | None = None
+    claims: int = 0
+
+    @property
+    def by_age(self) -> bool:
+        """Whether the claim under way takes the oldest due, also before first tries.
+
+        The contract names the oldest due delivery as the probe of a breaker.
+        """
+        return self.open_until_ms is not None or self.claims % BY_AGE_EVERY == 0
 
     @property
     def free(self) -> int:
@@ -156,6 +168,7 @@ class Lanes:
                 lane.bucket.take(count)
             lane.in_flight += count
             lane.claiming, lane.due_ms = True, None
+            lane.claims += 1
             taken.append((lane, count))
         return taken
 

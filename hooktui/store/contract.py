@@ -193,8 +193,11 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, hook: HookId, most: int) -> list[Job]:
-        """Lease up to ``most`` due deliveries of an active hook, oldest due first."""
+    async def claim(self, hook: HookId, most: int, *, by_age: bool = False) -> list[Job]:
+        """Lease up to ``most`` due deliveries of an active hook: first tries, then retries.
+
+        Among each of them the oldest due goes first; ``by_age``: the oldest due of all.
+        """
         ...
 
     async def claim_ping(self, hook: HookId, body: bytes) -> Job:

@@ -111,7 +111,14 @@ def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
 def next_due(conn: Connection, hook: int) -> int | None:
     """Return when (ms) the first pending delivery of a hook is due."""
     pending = (DELIVERY.c.status == literal_column("'pending'")) & (DELIVERY.c.hook_id == hook)
-    return conn.execute(select(func.min(DELIVERY.c.next_attempt_at)).where(pending)).scalar()
+    earliest = select(func.min(DELIVERY.c.next_attempt_at)).where(pending)
+    # In the text: there is a partial index for each of the two.
+    none: ColumnElement[int] = literal_column("0")
+    times = [
+        conn.execute(earliest.where(which)).scalar()
+        for which in (DELIVERY.c.tries == none, DELIVERY.c.tries > none)
+    ]
+    return min((due_ms for due_ms in times if due_ms is not None), default=None)
 
 
 def _hooks() -> Select[Any]:

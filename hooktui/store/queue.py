@@ -78,15 +78,16 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
 
 
 class Claim(Operation[list[Job]]):
-    """Lease due deliveries of one hook."""
+    """Lease due deliveries of one hook; see the contract for which go first."""
 
-    def __init__(self, hook: HookId, most: int) -> None:
+    def __init__(self, hook: HookId, most: int, *, by_age: bool = False) -> None:
         super().__init__(most)
         self._hook = hook
         self._most = most
+        self._by_age = by_age
 
     def apply(self, work: Work) -> list[Job]:
-        """Lease and return them, oldest due first; an ordered hook only gets the first in line."""
+        """Lease and return them; an ordered hook only gets the first in line."""
         live = work.live.view.get(self._hook)
         if live is None or not live.active or self._most < 1:
             return []
@@ -95,8 +96,7 @@ class Claim(Operation[list[Job]]):
             free = row is not None and row[-2] == Status.PENDING and row[-1] <= work.now_ms
             rows = [row[:-2]] if free else []
         else:
-            due = (self._hook, work.now_ms, self._most)
-            rows = work.raw.execute(sql.FIND_DUE, due).fetchall()
+            rows = self._find_due(work)
         lease = work.lease
         work.raw.executemany(sql.LEASE, [(lease.token, lease.until_ms, row[0]) for row in rows])
         jobs = [job_of(row, row[6] + 1, row[9]) for row in rows]
@@ -106,6 +106,16 @@ class Claim(Operation[list[Job]]):
         if jobs:
             failpoints.hit("before_claim_commit")
         return jobs
+
+    def _find_due(self, work: Work) -> list[tuple[object, ...]]:
+        due = (self._hook, work.now_ms)
+        rows = work.raw.execute(sql.FIND_FIRST_TRIES, (*due, self._most)).fetchall()
+        room = self._most if self._by_age else self._most - len(rows)
+        if room:
+            rows += work.raw.execute(sql.FIND_RETRIES, (*due, room)).fetchall()
+        if self._by_age:
+            rows.sort(key=lambda row: (row[-1], row[0]))
+        return rows[: self._most]
 
     def undo(self) -> Operation[None] | None:
         """Give back what was leased."""

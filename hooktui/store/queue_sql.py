@@ -37,10 +37,14 @@ ADD_WAITING = "UPDATE hook_state SET waiting = waiting + ? WHERE hook_id = ?"
 _JOB = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger", d.attempts, d.tries,
     d.interruptions"""
 
-FIND_DUE = f"""
-SELECT {_JOB}, e.body FROM delivery d JOIN event e ON e.id = d.event_id
-WHERE d.status = 'pending' AND d.hook_id = ? AND d.next_attempt_at <= ?
+_FIND_DUE = f"""
+SELECT {_JOB}, e.body, d.next_attempt_at FROM delivery d JOIN event e ON e.id = d.event_id
+WHERE d.status = 'pending' AND d.tries {{tries}} AND d.hook_id = ? AND d.next_attempt_at <= ?
 ORDER BY d.next_attempt_at, d.id LIMIT ?"""
+
+FIND_FIRST_TRIES = _FIND_DUE.format(tries="= 0")
+
+FIND_RETRIES = _FIND_DUE.format(tries="> 0")
 
 FIND_FIRST_IN_LINE = f"""
 SELECT {_JOB}, e.body, d.status, d.next_attempt_at
@@ -112,8 +116,11 @@ WHERE id = ? AND active = 1 AND deleted_at IS NULL"""
 
 USE_SECRET = "UPDATE secret SET last_used_at = ? WHERE id = ?"
 
-NEXT_DUE = """
-SELECT MIN(next_attempt_at) FROM delivery WHERE status = 'pending' AND hook_id = ?"""
+_NEXT_DUE = """
+SELECT MIN(next_attempt_at) FROM delivery
+WHERE status = 'pending' AND tries {tries} AND hook_id = ?"""
+
+NEXT_FIRST_TRY, NEXT_RETRY = _NEXT_DUE.format(tries="= 0"), _NEXT_DUE.format(tries="> 0")
 
 FIRST_IN_LINE_DUE = """
 SELECT next_attempt_at FROM delivery

@@ -47,6 +47,7 @@ from hooktui.store.live_hooks import LiveHooks, live_secret, load_live_hooks
 from hooktui.store.migrate import at_head, upgrade
 from hooktui.store.queue import Accept, Claim, ClaimPing, Release
 from hooktui.store.queue_results import Record, Rescue
+from hooktui.store.restore import finish_restore
 from hooktui.store.retention import Keep, Sweep, keep_to
 from hooktui.store.sqlite_files import (
     HomeLock,
@@ -151,6 +152,7 @@ class SqliteStore:
         lock.take()
         raw: sqlite3.Connection | None = None
         try:
+            finish_restore(database)
             is_new = not database.exists()  # noqa: ASYNC240 - nothing is served yet
             vault = Vault(load_keys(key_file, database_is_new=is_new))
             make_database_file(database)
@@ -195,9 +197,9 @@ class SqliteStore:
         """Refuse when the disk has no room for more events."""
         self._guard.check()
 
-    async def claim(self, hook: HookId, most: int) -> list[Job]:
-        """Lease up to ``most`` due deliveries of an active hook, oldest due first."""
-        return await self._writer.submit(Claim(hook, most), bounded=False)
+    async def claim(self, hook: HookId, most: int, *, by_age: bool = False) -> list[Job]:
+        """Lease up to ``most`` due deliveries of an active hook: first tries, then retries."""
+        return await self._writer.submit(Claim(hook, most, by_age=by_age), bounded=False)
 
     async def claim_ping(self, hook: HookId, body: bytes) -> Job:
         """Store a ping event with its delivery, already leased."""
@@ -447,10 +449,11 @@ def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
 def _next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
     found: dict[HookId, int] = {}
     for hook, ordered in hooks:
-        statement = sql.FIRST_IN_LINE_DUE if ordered else sql.NEXT_DUE
-        due_ms = conn.exec_driver_sql(statement, (hook,)).scalar()
-        if due_ms is not None:
-            found[hook] = due_ms
+        statements = (sql.FIRST_IN_LINE_DUE,) if ordered else (sql.NEXT_FIRST_TRY, sql.NEXT_RETRY)
+        times = [conn.exec_driver_sql(each, (hook,)).scalar() for each in statements]
+        due = [due_ms for due_ms in times if due_ms is not None]
+        if due:
+            found[hook] = min(due)
     return found
 
 

@@ -178,7 +178,19 @@ class DeliveryRow(SQLModel, table=True):
 
     __tablename__ = "delivery"
     __table_args__ = (
-        _partial("delivery_due", "hook_id", "next_attempt_at", where="status = 'pending'"),
+        # Two, and each row in one of them at most: first tries are claimed before late retries.
+        _partial(
+            "delivery_due_first",
+            "hook_id",
+            "next_attempt_at",
+            where="status = 'pending' AND tries = 0",
+        ),
+        _partial(
+            "delivery_due_again",
+            "hook_id",
+            "next_attempt_at",
+            where="status = 'pending' AND tries > 0",
+        ),
         _partial("delivery_open", "hook_id", "id", where="status IN ('pending', 'sending')"),
         _partial("delivery_leased", "lease_until", where="status = 'sending'"),
         _partial("delivery_failed", "account_id", "id", where="status = 'failed'"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.domain.clock import now_ms
+from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import ErrorClass, Status, Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import HookId, decode
@@ -166,6 +166,56 @@ async def test_claims_take_the_oldest_due_first(opened: Opened) -> None:
     (first,) = await opened.store.claim(HookId(hook.id), 1)
     rest = await opened.store.claim(HookId(hook.id), 10)
     assert [job.body for job in (first, *rest)] == [b"1", b"2", b"3"]
+
+
+async def one_retry_and_then_first_tries(opened: Opened) -> HookId:
+    """A retry that is due for long, and two first tries that are due since."""
+    store, clock = opened.store, opened.clock
+    hook = await make_hook(store)
+    await emit(store, body=b"again")
+    await attempt(store, clock, hook, 500)
+    clock.turn(60)
+    for body in (b"1", b"2"):
+        await emit(store, body=body)
+        clock.turn(1)
+    return HookId(hook.id)
+
+
+# Red when both are claimed by one index over the due time.
+async def test_first_tries_go_before_late_retries(opened: Opened) -> None:
+    hook = await one_retry_and_then_first_tries(opened)
+    (first,) = await opened.store.claim(hook, 1)
+    rest = await opened.store.claim(hook, 10)
+    assert [job.body for job in (first, *rest)] == [b"1", b"2", b"again"]
+
+
+async def test_by_age_the_oldest_due_goes_first_whether_it_was_tried_or_not(
+    opened: Opened,
+) -> None:
+    hook = await one_retry_and_then_first_tries(opened)
+    (first,) = await opened.store.claim(hook, 1, by_age=True)
+    rest = await opened.store.claim(hook, 10, by_age=True)
+    assert [job.body for job in (first, *rest)] == [b"again", b"1", b"2"]
+
+
+async def test_an_interrupted_first_try_is_still_one(opened: Opened) -> None:
+    hook = await one_retry_and_then_first_tries(opened)
+    await opened.store.claim(hook, 1)
+    opened.clock.turn(LEASE_S + 1)
+    await opened.store.rescue()
+    jobs = await opened.store.claim(hook, 10)
+    assert [(job.body, job.number) for job in jobs] == [(b"2", 1), (b"1", 2), (b"again", 2)]
+
+
+async def test_the_next_due_is_the_earlier_of_first_tries_and_retries(opened: Opened) -> None:
+    store, clock = opened.store, opened.clock
+    hook = await one_retry_and_then_first_tries(opened)
+    oldest_ms = clock.ms - 57_000  # the retry, which came 62 s ago and was to wait for 5
+    assert await store.next_due() == {hook: oldest_ms}
+    backlog = await store.read(queries.backlog, DEFAULT, clock.ms)
+    assert from_rfc3339(backlog.oldest_due_at or "") == oldest_ms
+    await store.claim(hook, 1, by_age=True)
+    assert await store.next_due() == {hook: clock.ms - 2000}
 
 
 async def test_an_ordered_hook_sends_one_at_a_time_and_a_retry_holds_the_line(

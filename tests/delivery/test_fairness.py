@@ -22,6 +22,8 @@ from hooktui.store.sqlite import SqliteStore
 from tests.delivery.conftest import LOOPBACK, Receivers, read_request
 from tests.delivery.test_engine import ACTOR, BUSY, OK, House, forever, until, url_of
 
+NO = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
+
 
 class TurnedClock:
     """The real clock, set forward by a test."""
@@ -132,6 +134,23 @@ async def test_an_open_breaker_lets_only_the_oldest_through_as_a_probe(house, cl
     await house.all_are("delivered", 5)
     assert receiver.got[10:12] == [10, 11], "the oldest due one is the probe, one after the other"
     assert receiver.got[12:] == [12, 13, 14, 15]
+
+
+async def test_new_events_go_out_before_the_late_retries_of_a_receiver(house, clock, receivers):
+    receiver = Receiver(NO)
+    url = url_of(await receivers.behaving(receiver.behaviour))
+    await house.patient_hook(url, max_in_flight=1)
+    await numbered(house, *range(5))
+
+    async def refused():
+        return len(receiver.got) == 5
+
+    await until(refused)
+    receiver.answer = OK
+    clock.turn(4000)
+    await house.engine.accept([Offer(1, "job.failed", b'{"n":%d}' % n) for n in (5, 6, 7)])
+    await house.all_are("delivered", 8)
+    assert {5, 6, 7} < set(receiver.got[5:9]), "one claim in ten may have gone by age"
 
 
 async def test_a_breaker_uses_up_no_schedule_and_fails_nothing(house, clock, receivers):

@@ -256,3 +256,19 @@ def test_no_hook_ever_has_more_in_flight_than_it_may_and_no_hint_is_lost(steps):
             lanes.hint(hook, owed[hook], now)
     now += 1_000
     assert set(owed) <= set(taken(lanes, now))
+
+
+# Red when a lane never claims by age: under a stream of events its retries would wait for ever.
+def test_one_claim_in_ten_takes_the_oldest_due_and_every_probe_does():
+    lanes = lanes_of(1)
+    by_age = []
+    for now in range(20):
+        lanes.hint(1, now, now_ms=now)
+        ((lane, count),) = lanes.take_ready(now)
+        by_age.append(lane.by_age)
+        lanes.claimed(lane, count, 0, now)
+    assert by_age == [claim in (9, 19) for claim in range(20)]
+    lanes.put(1, most=1, active=True, open_until_ms=100)
+    lanes.hint(1, 0, now_ms=100)
+    ((lane, _),) = lanes.take_ready(100)
+    assert lane.by_age

@@ -59,8 +59,10 @@ async def test_hot_statements_walk_their_indexes_and_scan_nothing(tmp_path: Path
         return "\n".join(row[3] for row in rows)
 
     for statement, index in (
-        (queue_sql.FIND_DUE, "delivery_due"),
-        (queue_sql.NEXT_DUE, "delivery_due"),
+        (queue_sql.FIND_FIRST_TRIES, "delivery_due_first"),
+        (queue_sql.FIND_RETRIES, "delivery_due_again"),
+        (queue_sql.NEXT_FIRST_TRY, "delivery_due_first"),
+        (queue_sql.NEXT_RETRY, "delivery_due_again"),
         (queue_sql.FIND_FIRST_IN_LINE, "delivery_open"),
         (queue_sql.FIRST_IN_LINE_DUE, "delivery_open"),
         (queue_sql.FIND_LEASED, "delivery_leased"),
@@ -69,7 +71,12 @@ async def test_hot_statements_walk_their_indexes_and_scan_nothing(tmp_path: Path
         steps = plan(statement)
         assert index in steps
         assert "SCAN" not in steps
-    assert "TEMP B-TREE" not in plan(queue_sql.FIND_FIRST_IN_LINE)
+    for statement in (
+        queue_sql.FIND_FIRST_TRIES,
+        queue_sql.FIND_RETRIES,
+        queue_sql.FIND_FIRST_IN_LINE,
+    ):
+        assert "TEMP B-TREE" not in plan(statement)
     assert "PRIMARY KEY" in plan(queue_sql.FINISH)
     raw.close()
 

@@ -177,14 +177,15 @@ def upgrade() -> None:
     op.create_index("delivery_by_account", "delivery", ["account_id", "id"], unique=False)
     op.create_index("delivery_by_event", "delivery", ["event_id"], unique=False)
     op.create_index("delivery_by_hook", "delivery", ["hook_id", "id"], unique=False)
-    op.create_index(
-        "delivery_due",
-        "delivery",
-        ["hook_id", "next_attempt_at"],
-        unique=False,
-        sqlite_where=sa.text("status = 'pending'"),
-        postgresql_where=sa.text("status = 'pending'"),
-    )
+    for name, which in (("first", "tries = 0"), ("again", "tries > 0")):
+        op.create_index(
+            f"delivery_due_{name}",
+            "delivery",
+            ["hook_id", "next_attempt_at"],
+            unique=False,
+            sqlite_where=sa.text(f"status = 'pending' AND {which}"),
+            postgresql_where=sa.text(f"status = 'pending' AND {which}"),
+        )
     op.create_index(
         "delivery_failed",
         "delivery",
