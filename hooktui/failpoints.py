@@ -31,6 +31,16 @@ POINTS = {
 }
 """Every boundary of the delivery of an event, in its order, and what is true there."""
 
+UPKEEP_POINTS = {
+    "before_restore_is_decided": "the copy of a backup is checked and on disk, without its name",
+    "after_restore_is_decided": "the copy has its name, the old database is in its place",
+    "while_restore_keeps_the_old": "one file of the old database has its new name",
+    "before_restore_ends": "the old database is put aside, its place is empty",
+}
+"""The same of commands that work on the files of a home."""
+
+_KNOWN = {**POINTS, **UPKEEP_POINTS}
+
 
 class FailpointReached(Exception):
     """What the action ``error`` raises: a fault as it may come from anywhere."""
@@ -64,8 +74,8 @@ def arm(text: str | None) -> None:
 def _parse(text: str) -> tuple[str, _Armed]:
     name, _, what = text.partition(":")
     action, _, count = what.partition("@")
-    if name not in POINTS:
-        raise ValueError(f"there is no failpoint {name[:100]!r}; known: {', '.join(POINTS)}")
+    if name not in _KNOWN:
+        raise ValueError(f"there is no failpoint {name[:100]!r}; known: {', '.join(_KNOWN)}")
     if action not in _ACTIONS:
         raise ValueError(f"{text[:100]!r}: write {name}:ACTION with {' or '.join(_ACTIONS)}")
     if what != action and not _COUNT.fullmatch(count):

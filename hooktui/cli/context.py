@@ -111,6 +111,11 @@ class CommandContext:
                 raise UsageError(f"{option}: cannot read {text}: {_reason(error)}") from error
         return content.removesuffix("\n").removesuffix("\r")
 
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody is there to answer a question."""
+        return sys.stdin.isatty()
+
     def confirm(self, question: str, *, yes: bool) -> None:
         """Ask before something is destroyed.
 
@@ -120,7 +125,7 @@ class CommandContext:
         """
         if yes:
             return
-        if not sys.stdin.isatty():
+        if not self.can_ask:
             raise UsageError(f"{question} Say so with --yes")
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()

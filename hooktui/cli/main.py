@@ -44,6 +44,7 @@ COMMANDS = (
     ("selftest", "selftest:selftest", "Prove that nothing is lost, also when it is killed."),
     ("purge", "upkeep:purge", "Drop old events with their deliveries."),
     ("backup", "upkeep:backup", "Copy the database while everything goes on."),
+    ("restore", "restore:restore", "Put a backup in the place of the database."),
     ("completion", "completion:completion", "Print the completion script of a shell."),
 )
 """Name, where it is, and what it does, in the order of the help."""

@@ -94,7 +94,7 @@ def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> tuple
             source.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
             (before,) = source.execute(_NEWEST).fetchone()
             source.execute("VACUUM INTO ?", (str(draft),))
-        _sync(draft)
+        sync_file(draft)
         with closing(open_readonly(draft)) as copy:
             copy.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
             check_whole(copy, draft)
@@ -111,10 +111,16 @@ def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> tuple
     return draft.stat().st_size, events, deliveries
 
 
-def open_readonly(database: Path) -> sqlite3.Connection:
-    """Open a database to read it; this connection can neither write nor checkpoint."""
+def open_readonly(database: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """Open a database to read it; this connection can neither write nor checkpoint.
+
+    Args:
+        database: its file.
+        immutable: nobody changes it, and it has no log: nothing is made beside it.
+    """
+    how = "mode=ro&immutable=1" if immutable else "mode=ro"
     raw = sqlite3.connect(
-        f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5, isolation_level=None,
+        f"file:{quote(str(database))}?{how}", uri=True, timeout=5, isolation_level=None,
         check_same_thread=False,
     )  # fmt: skip
     for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "wal_autocheckpoint = 0"):
@@ -142,7 +148,8 @@ def sync_folder(folder: Path) -> None:
         os.close(opened)
 
 
-def _sync(file: Path) -> None:
+def sync_file(file: Path) -> None:
+    """Have the content of a file reach the disk."""
     opened = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     try:
         os.fsync(opened)

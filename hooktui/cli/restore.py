@@ -1,0 +1,59 @@
+"""``hooktui restore``: puts a backup in the place of the database, while no server works on it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hooktui.cli.context import Context
+from hooktui.cli.failure import UsageError
+from hooktui.cli.output import Output
+from hooktui.cli.times import ago
+
+if TYPE_CHECKING:
+    from hooktui.upkeep.restore import Restored
+
+
+def restore(file: str, *, yes: bool = False, context: Context) -> None:
+    """Put a backup in the place of the database; what is there now is kept under another name.
+
+    Args:
+        file: what `hooktui backup` wrote.
+        yes: do not ask.
+        context: the run.
+    """
+    from hooktui.upkeep.restore import database_in_place, restore_backup
+
+    if context.options.connect is not None:
+        raise UsageError("restore works on the files of this machine; it takes no --connect")
+    backup = Path(file).absolute()
+    if not (backup.is_file() and os.access(backup, os.R_OK)):
+        raise UsageError(f"cannot read {backup}: there is no such file, or it may not be read")
+    there = database_in_place(context.environ)
+    # Nothing is lost by it, so a script need not say --yes.
+    if there is not None and context.can_ask:
+        context.confirm(f"Put {backup} in the place of {there}, and keep that aside?", yes=yes)
+    restored = restore_backup(context.environ, backup, context.out.progress)
+    context.out.progress("")
+    if context.json:
+        context.out.json(asdict(restored))
+    else:
+        _write(context.out, restored)
+
+
+def _write(out: Output, restored: Restored) -> None:
+    out.line(f"restored {restored.file} to {restored.database}")
+    if restored.migrated_from is not None:
+        out.line(f"brought its schema from {restored.migrated_from} to this version's")
+    newest = restored.newest_event_at
+    age = "" if newest is None else f", the newest from {newest} ({ago(newest)})"
+    out.line(
+        f"it holds {restored.hooks:,} hooks, {restored.events:,} events{age}, and"
+        f" {restored.deliveries:,} deliveries, of which {restored.waiting:,} are still to be sent"
+    )
+    if restored.kept is not None:
+        out.line(f"what was there is kept as {restored.kept}")
+        out.note(f"to go back: hooktui restore {restored.kept}")
+    out.note("start the server with: hooktui serve")

@@ -1,0 +1,94 @@
+"""What commands share that open the store themselves: where it lies, and who they are."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from hooktui import failpoints
+from hooktui.api.peers import Peer, origin_of
+from hooktui.domain.errors import NotAllowed, Refused
+from hooktui.domain.places import Places, places
+from hooktui.domain.roles import Role
+from hooktui.settings import BadSettings, Settings, load
+from hooktui.sockets import system_server_present
+from hooktui.store.contract import Actor
+
+_SQLITE = "sqlite:///"
+
+
+def sqlite_home(environ: Mapping[str, str]) -> tuple[Places, Settings]:
+    """Return the places and the settings of the installation that an environment means.
+
+    Raises:
+        BadSettings: the configuration cannot be used.
+        Refused: it does not store in SQLite.
+    """
+    where = places(environ, system_server=system_server_present())
+    settings = load(where.config)
+    arm_failpoints(environ)
+    url = settings.database_url
+    database = where.database
+    if url is not None:
+        if not url.startswith(_SQLITE) or not url.removeprefix(_SQLITE):
+            raise Refused(
+                "this command works on a SQLite file, and HOOKTUI_DATABASE_URL names none;"
+                " PostgreSQL has tools of its own: pg_dump and pg_restore"
+            )
+        database = Path(url.removeprefix(_SQLITE))
+    found = replace(
+        where,
+        home=where.home.absolute(),
+        database=database.absolute(),
+        socket=where.socket.absolute(),
+        key_file=where.key_file.absolute(),
+    )
+    return found, settings
+
+
+def arm_failpoints(environ: Mapping[str, str]) -> None:
+    """Arm what ``HOOKTUI_FAILPOINT`` names.
+
+    Raises:
+        BadSettings: there is no such point.
+    """
+    try:
+        failpoints.arm(environ.get(failpoints.VARIABLE))
+    except ValueError as error:
+        raise BadSettings(f"{failpoints.VARIABLE}: {error}") from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for a database, or see that it is this user's.
+
+    Raises:
+        BadSettings: it cannot be made, or not be written.
+        NotAllowed: it belongs to somebody else, whose server could not use what is made there.
+    """
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        owner = folder.stat().st_uid
+    except OSError as error:
+        raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from None
+    if owner != os.geteuid():
+        name = user_name(owner)
+        raise NotAllowed(
+            f"{folder} belongs to the user {name}; run this as that user: sudo -u {name} hooktui …"
+        )
+
+
+def user_name(uid: int) -> str:
+    """Return the name of a user, or the number where there is none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def this_user() -> Actor:
+    """Return who runs the command, as the audit trail names it; the files are theirs."""
+    uid = os.geteuid()
+    return Actor(user_name(uid), Role.ADMIN, origin_of(Peer(os.getpid(), uid, os.getegid())))

@@ -1,0 +1,78 @@
+"""``hooktui restore`` as people run it: processes, exit codes, and what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import Installation
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory) -> Iterator[Installation]:
+    """A home with a backup beside it, and one more event than the backup holds."""
+    folder = tmp_path_factory.mktemp("restore")
+    installation = Installation(folder / "home")
+    installation.home.mkdir(mode=0o700)
+    installation.start()
+    installation.emit("job.failed")
+    installation.ok("backup", str(folder / "copy.db"))
+    installation.emit("job.failed")
+    yield installation
+    installation.stop()
+
+
+def backup_of(installation: Installation) -> str:
+    return str(installation.home.parent / "copy.db")
+
+
+def test_a_running_server_is_not_robbed_of_its_database(stopped: Installation) -> None:
+    refused = stopped.run("restore", backup_of(stopped))
+    assert refused.returncode == 1
+    assert b"end it first with: hooktui stop" in refused.stderr
+    assert len(stopped.json("events", "list")) == 2
+
+
+def test_a_restore_says_what_it_did_and_how_to_go_back(stopped: Installation) -> None:
+    stopped.stop()
+    done = stopped.run("restore", backup_of(stopped))
+    assert done.returncode == 0, done.stderr
+    assert b"1 events, the newest from 20" in done.stdout
+    (kept,) = [one for one in stopped.home.iterdir() if ".before-" in one.name]
+    assert f"hooktui restore {kept}" in done.stderr.decode()
+    stopped.start()
+    assert len(stopped.json("events", "list")) == 1
+    stopped.stop()
+
+    back = stopped.json("restore", str(kept), "--yes")
+    assert back["events"] == 2
+    assert back["migrated_from"] is None
+    assert back["waiting"] == 0
+
+
+@pytest.mark.parametrize("name", ["nowhere.db", "."])
+def test_a_file_that_cannot_be_read_is_a_usage_error(stopped: Installation, name: str) -> None:
+    result = stopped.run("restore", name)
+    assert result.returncode == 2
+    assert b"cannot read" in result.stderr
+
+
+def test_what_is_no_backup_is_refused_input(stopped: Installation, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("buy milk")
+    result = stopped.run("restore", str(tmp_path / "notes"), "--json")
+    assert result.returncode == 6
+    assert b'"status": 422' in result.stderr
+
+
+def test_a_restore_is_of_this_machine(stopped: Installation) -> None:
+    result = stopped.run("restore", backup_of(stopped), "--connect", "http://127.0.0.1:1")
+    assert result.returncode == 2
+
+
+def test_postgresql_has_its_own_tools(stopped: Installation) -> None:
+    elsewhere = {"HOOKTUI_DATABASE_URL": "postgresql://127.0.0.1/hooktui"}
+    result = stopped.run("restore", backup_of(stopped), environ=elsewhere)
+    assert result.returncode == 6
+    assert b"pg_restore" in result.stderr
