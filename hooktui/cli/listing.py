@@ -77,17 +77,17 @@ def show_list(
         context.out.json_array(raw for raws, _ in pages for raw in raws)
         return
     items: list[T] = []
-    total = 0
+    total, about = 0, ""
     for _, page in pages:
         items += page.data
-        total = page.total
-        context.out.progress(f"{len(items)} of {total}" if page.next else "")
+        total, about = page.total, "about " if page.total_is_estimate else ""
+        context.out.progress(f"{len(items)} of {about}{total:,}" if page.next else "")
     if not items:
         context.out.note(listing.empty)
         return
     context.out.table(listing.columns, (row(item) for item in items))
     if len(items) < total:
-        context.out.note(f"{len(items)} of {total:,}; --all shows the rest, --limit N more")
+        context.out.note(f"{len(items)} of {about}{total:,}; --all shows the rest, --limit N more")
 
 
 def _pages(
@@ -104,7 +104,8 @@ def _pages(
         yield raws, page
         if left is not None:
             left -= len(raws)
-        if page.next is None or not raws or (left is not None and left <= 0):
+        # A page may be empty and not the last: a search looks at some rows for each.
+        if page.next is None or (left is not None and left <= 0):
             return
         window = Window(limit=PAGE if left is None else min(left, PAGE), cursor=page.next)
 

@@ -26,6 +26,7 @@ _VALUES |= {letter.lower(): value for letter, value in _VALUES.items()}
 _VALUES |= dict.fromkeys("iIlL", 1) | dict.fromkeys("oO", 0)
 _LENGTH = 13
 _COUNTER_BITS, _SERVER_BITS = 12, 9
+_LAST_MS = (1 << 42) - 1
 MAX_SERVER_NUMBER = (1 << _SERVER_BITS) - 1
 # Two letters at a time: encoding is on the hot path.
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
@@ -68,8 +69,11 @@ def time_of(identity: int) -> int:
 
 
 def floor_at(ms: int) -> int:
-    """Return the smallest id that could be made at or after a time: turns times into id ranges."""
-    return max(ms, 0) << (_COUNTER_BITS + _SERVER_BITS)
+    """Return the smallest id that could be made at or after a time: turns times into id ranges.
+
+    Times out of the range of ids give its ends, which are integers that a database can take.
+    """
+    return min(max(ms, 0), _LAST_MS) << (_COUNTER_BITS + _SERVER_BITS)
 
 
 def encode(prefix: Prefix, identity: int) -> str:

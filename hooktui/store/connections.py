@@ -26,7 +26,9 @@ R = TypeVar("R")
 READERS = 4
 """Readers at most: each read is short, and the machine's cores are the engine's."""
 READ_DEADLINE_S = 10.0
-_CHECK_EVERY_STEPS = 20_000  # of SQLite's machine, about a millisecond
+_CHECK_EVERY_STEPS = 200_000
+"""Of SQLite's machine, some 5 ms: for each check a reader waits for the interpreter, which a busy
+event loop may keep as long."""
 _AUTOCHECKPOINT_PAGES = 4000  # 16 MB: fewer syncs than the default 4 MB, and bounded all the same
 
 _COMMON = (

@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, select
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import NotFound
-from hooktui.domain.filters import Filter, Key, Subject, parse
-from hooktui.domain.ids import AccountId, EventId, encode
+from hooktui.domain.filters import Ago, At, Filter, Key, Subject, parse
+from hooktui.domain.ids import AccountId, EventId, encode, floor_at
 from hooktui.domain.objects import Event, EventDetail, Page, Skip
 from hooktui.store.delivery_queries import deliveries_of_event
 from hooktui.store.filter_sql import parsed_body
@@ -32,6 +32,7 @@ def list_events(
     Raises:
         Refused: the page request or the filter is not acceptable.
     """
+    walk = select(EVENT.c.id).where(EVENT.c.account_id == account)
     rows = select(*_SHOWN).where(EVENT.c.account_id == account)
     if event_type is not None:
         group = EVENT.c.type.startswith(event_type + ".", autoescape=True)
@@ -39,11 +40,13 @@ def list_events(
     keep: Keep | None = None
     wanted = parse(q) if isinstance(q, str) else q
     if wanted is not None and wanted.terms:
+        oldest = floor_at(_since_ms(wanted))
+        rows, walk = rows.where(EVENT.c.id >= oldest), walk.where(EVENT.c.id >= oldest)
         if any(term.key in (Key.DATA, Key.WORD) for term in wanted.terms):
             rows = rows.add_columns(EVENT.c.body)
         keep = _fits(wanted)
     sorts: dict[str, ColumnElement[int] | None] = {"id": None, "created_at": None}
-    listing = Listing(rows, EVENT.c.id, sorts, keep, indexed=event_type is None)
+    listing = Listing(rows, EVENT.c.id, sorts, keep, walk, narrowed=event_type is not None)
     return page_of(conn, page, listing, lambda some: [_event(row) for row in some])
 
 
@@ -91,6 +94,13 @@ def _event(row: RowMapping) -> Event:
         deliveries=row["deliveries"],
         skipped=row["skipped"],
     )
+
+
+def _since_ms(wanted: Filter) -> int:
+    """Return the time (ms) before which no event fits a filter, as far as its ``since:`` say."""
+    values = [t.values[0] for t in wanted.terms if len(t.values) == 1 and not t.negated]
+    agos = [now_ms() - value.ms for value in values if isinstance(value, Ago)]
+    return max([0, *agos, *(value.ms for value in values if isinstance(value, At))])
 
 
 def _fits(wanted: Filter) -> Keep:

@@ -55,6 +55,11 @@ def has_status(name: str) -> Condition:
     return _status(Status(name))
 
 
+def has_any_status(*statuses: Status) -> Condition:
+    """Return the condition of the statuses of a partial index, as that has it in its text."""
+    return DELIVERY.c.status.in_([literal_column(f"'{one.value}'") for one in statuses])
+
+
 def has_event_type(name: str) -> Condition:
     """Return the condition that a delivery's event has a type, or a type of a group."""
     return or_(

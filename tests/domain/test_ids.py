@@ -85,3 +85,4 @@ def test_times_become_ranges_of_ids(ms: int, server: int) -> None:
 
 def test_a_time_before_1970_is_the_lowest_id() -> None:
     assert floor_at(-5) == 0
+    assert floor_at(10**15) < 2**63

@@ -1,0 +1,173 @@
+"""No list walks through a table: each goes along an index, whatever it is asked for.
+
+A plan does not change with the number of rows, as nothing here gathers statistics, so that an
+empty database shows what a full one would do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import Connection, event
+
+from hooktui.domain.deliveries import Trigger
+from hooktui.domain.errors import NotFound
+from hooktui.domain.filters import STATUSES
+from hooktui.store import queries
+from hooktui.store.hook_queries import hooks_by_id
+from hooktui.store.pages import PageRequest, _Cursor, _write
+from hooktui.store.queries import DeliveryQuery
+from hooktui.store.sqlite import SqliteStore
+
+GROWING = ("delivery", "event", "attempt", "hook_stats", "feed")
+
+PAGES = {
+    "newest": PageRequest(),
+    "oldest": PageRequest(sort="created_at", order="asc"),
+    "from the end": PageRequest(from_end=True),
+    "a later page": PageRequest(cursor=_write(_Cursor("id", "desc", False, 5, 5))),
+    "a page before": PageRequest(cursor=_write(_Cursor("id", "desc", True, 5, 5))),
+}
+CONDITIONS = {
+    "nothing": {},
+    **{f"status {name}": {"status": name} for name in STATUSES},
+    **{f"hook and {name}": {"hook": 1, "status": name} for name in STATUSES},
+    **{f"trigger {one}": {"trigger": one} for one in Trigger},
+    "hook": {"hook": 1},
+    "event": {"event": 1},
+    "event and hook": {"event": 1, "hook": 1},
+    "type": {"event_type": "job"},
+    "times": {"since_ms": 1, "until_ms": 2},
+    "times of a hook": {"since_ms": 1, "until_ms": 2, "hook": 1},
+    **{
+        q: {"q": q}
+        for q in (
+            "status:pending,sending",
+            "status:failed,cancelled",
+            "-status:delivered",
+            "hook:1",
+            "hook:1,2",
+            "-hook:1",
+            "event:job.*",
+            "event:*.error",
+            "code:5xx",
+            "took:>2s",
+            "since:10m",
+            "-since:10m",
+            "error:tls",
+            "trigger:ping",
+            "a word",
+            "data.a:1",
+            "hook:1 status:failed since:1h a word data.a:1 -code:2xx",
+        )
+    },
+}
+
+
+@contextmanager
+def plans_of(conn: Connection) -> Iterator[list[str]]:
+    """Collect the plan of every statement that a block runs."""
+    found: list[str] = []
+
+    def explain(_, cursor, statement, parameters, *rest) -> None:
+        raw = cursor.connection
+        found.extend(row[3] for row in raw.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    event.listen(conn, "before_cursor_execute", explain)
+    yield found
+    event.remove(conn, "before_cursor_execute", explain)
+
+
+async def plans(store: SqliteStore, query: Callable, *args) -> list[str]:
+    def run(conn: Connection) -> list[str]:
+        with plans_of(conn) as found:
+            query(conn, *args)
+        return found
+
+    found = await store.read(run)
+    assert found, "the statements were not seen"
+    return found
+
+
+def walked_through(found: list[str]) -> list[str]:
+    growing = rf"SCAN ({'|'.join(GROWING)})\b"
+    return [step for step in found if re.match(growing, step)]
+
+
+def sorted_by_hand(found: list[str]) -> bool:
+    return any("TEMP B-TREE FOR" in step and "ORDER BY" in step for step in found)
+
+
+@pytest.mark.parametrize("wanted", CONDITIONS.values(), ids=CONDITIONS)
+async def test_a_list_of_deliveries_walks_along_an_index(store, wanted) -> None:
+    for page in PAGES.values():
+        found = await plans(store, queries.list_deliveries, 1, page, DeliveryQuery(**wanted))
+        assert not walked_through(found)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({}, "delivery_by_account"),
+        ({"status": "delivered"}, "delivery_by_account"),
+        ({"q": "code:5xx since:10m"}, "delivery_by_account"),
+        ({"hook": 1}, "delivery_by_hook"),
+        ({"q": "hook:1 -status:delivered"}, "delivery_by_hook"),
+        ({"status": "failed"}, "delivery_failed"),
+        ({"q": "hook:1 status:failed"}, "delivery_failed"),
+    ],
+    ids=str,
+)
+async def test_nothing_that_may_be_long_is_sorted(store, wanted, index) -> None:
+    for page in PAGES.values():
+        found = await plans(store, queries.list_deliveries, 1, page, DeliveryQuery(**wanted))
+        walks = [step for step in found if step.startswith("SEARCH delivery")]
+        assert walks
+        assert all(f"INDEX {index} " in step for step in walks)
+        assert not sorted_by_hand(found)
+
+
+@pytest.mark.parametrize("wanted", [{"status": "pending"}, {"q": "hook:1 status:held,sending"}])
+async def test_what_waits_is_found_among_what_waits(store, wanted) -> None:
+    found = await plans(store, queries.list_deliveries, 1, PageRequest(), DeliveryQuery(**wanted))
+    walks = [step for step in found if step.startswith("SEARCH delivery")]
+    assert walks
+    assert all("INDEX delivery_open " in step for step in walks)
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+@pytest.mark.parametrize(
+    "wanted",
+    [(), ("job",), (None, "since:10m"), (None, "event:job a word data.a:1"), ("job", "a word")],
+    ids=str,
+)
+async def test_a_list_of_events_walks_along_an_index(store, wanted, page) -> None:
+    found = await plans(store, queries.list_events, 1, page, *wanted)
+    assert not walked_through(found)
+    assert not sorted_by_hand(found)
+
+
+@pytest.mark.parametrize("sort", ["id", "name", "created_at", "updated_at", "last_at", "waiting"])
+async def test_a_list_of_hooks_looks_at_nothing_that_grows_with_deliveries(store, sort) -> None:
+    found = await plans(store, queries.list_hooks, 1, PageRequest(sort=sort), "a word")
+    assert not walked_through(found)
+    assert not walked_through(await plans(store, hooks_by_id, [1]))
+
+
+@pytest.mark.parametrize("account", [1, None])
+async def test_the_backlog_is_read_from_the_counters(store, account) -> None:
+    found = await plans(store, queries.backlog, account, 0)
+    assert not walked_through(found)
+
+
+async def test_one_delivery_and_one_event_are_looked_up(store) -> None:
+    def both(conn: Connection) -> None:
+        with pytest.raises(NotFound):
+            queries.get_delivery(conn, 1, 5)
+        with pytest.raises(NotFound):
+            queries.get_event(conn, 1, 5)
+
+    assert not walked_through(await plans(store, both))
