@@ -59,7 +59,7 @@ class Phases:
     tls_ms: float | None = None
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The end of one attempt: an answer, or the error that prevented one.
 
     Attributes:

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from hooktui.domain.schedule import (
     INTERRUPTED_WAIT_S,
     INTERRUPTIONS_BEFORE_WAIT,
@@ -86,8 +88,7 @@ RETRY_AFTER_STATUSES = frozenset({429, 502, 503, 504})
 """Answers whose ``Retry-After`` moves the next attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What an attempt came to: a status code, or the error class that prevented one."""
 
     status_code: int | None
@@ -100,8 +101,7 @@ class Answer:
         return self.error is None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """What a decision needs to know of a delivery before the attempt it is about.
 
     ``tries`` counts answered or errored attempts, ``interruptions`` those cut off in a row.
@@ -112,8 +112,7 @@ class Standing:
     interruptions: int
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """The new state of a delivery after an attempt.
 
     ``wait_s`` is set exactly when ``status`` is pending. ``disable`` asks to disable the hook.

@@ -27,8 +27,8 @@ Subscribers = Callable[[AccountId, str], Sequence[LiveHook]]
 KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
 
 # Looked up once: an enum's value costs more than the row that it goes into.
-_EVENT, _PENDING, _SENDING = Trigger.EVENT.value, Status.PENDING.value, Status.SENDING.value
-_LEASED = DeliveryState(_SENDING, 1)
+_PENDING = Status.PENDING.value
+_LEASED = DeliveryState(Status.SENDING.value, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +60,14 @@ class Plan:
     """The rows of a call, ready to insert, and its answer.
 
     ``events`` are (id, account, type, created, size, deliveries, skipped, skips, body);
-    ``deliveries`` (id, account, hook, event, type, trigger, status, attempts, next, token, until,
-    created); ``keys`` (account, key, event, type, hash, deliveries, skipped, created).
+    ``pending`` deliveries (id, account, hook, event, type, created, due), ``leased`` ones (id,
+    account, hook, event, type, created, token, until); ``keys`` (account, key, event, type, hash,
+    deliveries, skipped, created).
     """
 
     events: list[tuple[object, ...]] = field(default_factory=list)
-    deliveries: list[tuple[object, ...]] = field(default_factory=list)
+    pending: list[tuple[object, ...]] = field(default_factory=list)
+    leased: list[tuple[object, ...]] = field(default_factory=list)
     keys: list[tuple[object, ...]] = field(default_factory=list)
     waiting: dict[HookId, int] = field(default_factory=dict)
     new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
@@ -173,6 +175,7 @@ def _plan_event(
     data = _data_for(hooks, offer.body)
     feed = plan.notes.feed
     feed.append(event_item(account, event))
+    waiting = DeliveryState(_PENDING, 0, now_ms)
     count = 0
     for hook in hooks:
         reason = skip_reason(hook, offer.type, data)
@@ -181,18 +184,18 @@ def _plan_event(
             continue
         count += 1
         delivery = DeliveryId(ids.next())
-        head = (delivery, account, hook.id, event, offer.type, _EVENT)
+        row = (delivery, account, hook.id, event, offer.type, now_ms)
         if reserve is not None and not hook.settings.ordered and reserve(hook.id):
             state = _LEASED
             job = Job(
                 delivery, event, offer.type, hook.id, account, Trigger.EVENT, 1, 0, 0, offer.body
             )
             plan.jobs.append(job)
-            plan.deliveries.append((*head, _SENDING, 1, None, lease.token, lease.until_ms, now_ms))
+            plan.leased.append((*row, lease.token, lease.until_ms))
         else:
-            state = DeliveryState(_PENDING, 0, now_ms)
+            state = waiting
             plan.notes.note_due(hook.id, now_ms)
-            plan.deliveries.append((*head, _PENDING, 0, now_ms, None, None, now_ms))
+            plan.pending.append((*row, now_ms))
         plan.waiting[hook.id] = plan.waiting.get(hook.id, 0) + 1
         feed.append(delivery_item(account, hook.id, delivery, state))
     skipped = sum(map(len, skips.values()))

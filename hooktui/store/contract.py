@@ -53,8 +53,7 @@ class Actor:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(msgspec.Struct, frozen=True, gc=False):
     """An event that a producer offers: checked, and its bytes exactly as they will be sent."""
 
     account: AccountId
@@ -63,8 +62,7 @@ class Offer:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True, gc=False):
     """What became of an offer; counts, and whether the key had been seen before."""
 
     id: EventId
@@ -75,8 +73,7 @@ class Accepted:
     duplicate: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(msgspec.Struct, frozen=True, gc=False):
     """A claimed delivery: all that an attempt needs besides the hook itself."""
 
     delivery: DeliveryId
@@ -88,10 +85,14 @@ class Job:
     number: int
     tries: int
     interruptions: int
-    body: bytes = field(repr=False)
+    body: bytes
+
+    def __repr__(self) -> str:
+        """Leave out the body: it is somebody's data."""
+        return f"Job(delivery={self.delivery}, hook={self.hook}, number={self.number})"
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True):
+class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An attempt that is over, and what was decided; ``record`` stores both.
 
     Times are milliseconds since the epoch, durations milliseconds. ``secret_ids`` are the secrets

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hooktui import failpoints
 from hooktui.domain.catalogue import PING
@@ -65,7 +66,8 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         """Insert what was planned."""
         plan, raw = self._plan, work.raw
         raw.executemany(sql.INSERT_EVENT, plan.events)
-        raw.executemany(sql.INSERT_DELIVERY, plan.deliveries)
+        raw.executemany(sql.INSERT_PENDING, plan.pending)
+        raw.executemany(sql.INSERT_LEASED, plan.leased)
         raw.executemany(sql.INSERT_KEY, plan.keys)
         raw.executemany(sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()])
         work.notes.take(plan.notes)
@@ -107,7 +109,7 @@ class Claim(Operation[list[Job]]):
             failpoints.hit("before_claim_commit")
         return jobs
 
-    def _find_due(self, work: Work) -> list[tuple[object, ...]]:
+    def _find_due(self, work: Work) -> list[tuple[Any, ...]]:
         due = (self._hook, work.now_ms)
         rows = work.raw.execute(sql.FIND_FIRST_TRIES, (*due, self._most)).fetchall()
         room = self._most if self._by_age else self._most - len(rows)
@@ -137,23 +139,8 @@ class ClaimPing(Operation[Job]):
         raw, now, lease, account = work.raw, work.now_ms, work.lease, hook.account
         size = len(self._body)
         raw.execute(sql.INSERT_EVENT, (event, account, PING, now, size, 1, 0, None, self._body))
-        raw.execute(
-            sql.INSERT_DELIVERY,
-            (
-                delivery,
-                account,
-                hook.id,
-                event,
-                PING,
-                Trigger.PING.value,
-                Status.SENDING.value,
-                1,
-                None,
-                lease.token,
-                lease.until_ms,
-                now,
-            ),
-        )
+        row = (delivery, account, hook.id, event, PING, now, lease.token, lease.until_ms)
+        raw.execute(sql.INSERT_LEASED_PING, row)
         raw.execute(sql.ADD_WAITING, (1, hook.id))
         state = DeliveryState(Status.SENDING.value, 1)
         work.notes.feed.append(event_item(account, event))
@@ -200,24 +187,13 @@ class Release(Operation[None]):
         failpoints.hit("before_give_back_commit")
 
 
-def job_of(row: Sequence[object], number: int, body: object) -> Job:
+def job_of(row: Sequence[Any], number: int, body: bytes | None) -> Job:
     """Return a job from the columns that every search for jobs selects."""
+    delivery, event, event_type, hook, account, trigger, _, tries, interruptions = row[:9]
     return Job(
-        DeliveryId(integer(row[0])),
-        EventId(integer(row[1])),
-        str(row[2]),
-        HookId(integer(row[3])),
-        AccountId(integer(row[4])),
-        Trigger(str(row[5])),
-        number,
-        integer(row[7]),
-        integer(row[8]),
-        body if isinstance(body, bytes) else b"",
-    )
+        DeliveryId(delivery), EventId(event), event_type, HookId(hook), AccountId(account),
+        _TRIGGERS[trigger], number, tries, interruptions, body or b"",
+    )  # fmt: skip
 
 
-def integer(value: object) -> int:
-    """Return an integer column."""
-    if not isinstance(value, int):
-        raise TypeError(f"expected an integer from the database, got {value!r}")
-    return value
+_TRIGGERS = {trigger.value: trigger for trigger in Trigger}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
 
 from hooktui import failpoints
 from hooktui.domain.breaker import Breaker, BreakerState
@@ -12,6 +14,7 @@ from hooktui.domain.deliveries import (
     DisabledReason,
     ErrorClass,
     Standing,
+    Status,
     after_interruption,
 )
 from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
@@ -19,15 +22,20 @@ from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store import queue_sql as sql
 from hooktui.store.contract import LEASE_S, Result
 from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
-from hooktui.store.queue import integer, job_of
+from hooktui.store.queue import job_of
 from hooktui.store.recording import HookChange, attempt_row, hook_changes, state_after
 from hooktui.store.stats import DAY_MS
+from hooktui.store.tables import ATTEMPT
 from hooktui.store.work import Operation, Work
 
 SERVER = "hooktui"
 """Who changed a hook when no person did."""
 _SECRET_USED_EVERY_MS = 60_000
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
+_PLACES = {column.name: place for place, column in enumerate(ATTEMPT.columns)}
+_PLAIN_VALUES = tuple(sql.PLAIN_ATTEMPT.values())
+_plain_values = itemgetter(*(_PLACES[name] for name in sql.PLAIN_ATTEMPT))
+_varying_values = itemgetter(*(_PLACES[name] for name in _PLACES if name not in sql.PLAIN_ATTEMPT))
 
 
 class Record(Operation[list[bool]]):
@@ -73,20 +81,16 @@ class Rescue(Operation[int]):
 
 def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
     """Store results whose jobs were leased under a token; False where the fence did not hold."""
-    held: list[bool] = []
+    states = [state_after(one, deleted=one.job.hook not in work.live.view) for one in results]
+    held = _finish(work.raw, results, states, token)
     done: list[Result] = []
-    attempts: list[tuple[object, ...]] = []
     finished: set[tuple[DeliveryId, int]] = set()
     feed = work.notes.feed
-    for result in results:
-        job = result.job
-        state = state_after(result, deleted=job.hook not in work.live.view)
-        if not _finish(work.raw, result, state, token):
-            held.append(_same_attempt(work.raw, result))
+    for result, state, fence_held in zip(results, states, held, strict=True):
+        if not fence_held:
             continue
-        held.append(True)
+        job = result.job
         done.append(result)
-        attempts.append(attempt_row(result, work.server))
         if state.next_attempt_at is None:
             finished.add((job.delivery, job.number))
             live = work.live.view.get(job.hook)
@@ -97,15 +101,73 @@ def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
             work.notes.note_due(job.hook, state.next_attempt_at)
         feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
         feed.append(delivery_item(job.account, job.hook, job.delivery, state))
-    work.raw.executemany(sql.INSERT_ATTEMPT, attempts)
+    _insert_attempts(work, done)
     changes = hook_changes(done, lambda r: (r.job.delivery, r.job.number) in finished)
     for hook, change in changes.items():
         _change_hook(work, hook, change)
     _use_secrets(work, done)
+    if len(done) == len(results):
+        return held
+    return [
+        fence_held or _same_attempt(work.raw, result)
+        for result, fence_held in zip(results, held, strict=True)
+    ]
+
+
+def _finish(
+    raw: sqlite3.Connection, results: Sequence[Result], states: Sequence[DeliveryState], token: int
+) -> list[bool]:
+    """Give deliveries their new states; return where the fence held.
+
+    Those that were delivered go into one statement, which tells only how many of them held.
+    """
+    held = [False] * len(results)
+    rows: list[tuple[object, ...]] = []
+    places: list[int] = []
+    for place, (result, state) in enumerate(zip(results, states, strict=True)):
+        if state.status != Status.DELIVERED:
+            held[place] = _finish_one(raw, result, state, token)
+            continue
+        job = result.job
+        places.append(place)
+        rows.append(
+            (
+                result.decision.tries,
+                state.finished_at,
+                state.duration_ms,
+                result.answer.status_code,
+                job.delivery,
+                job.number,
+                token,
+            )
+        )
+    all_held = raw.executemany(sql.FINISH_DELIVERED, rows).rowcount == len(rows) if rows else True
+    for place in places:
+        held[place] = all_held or _finished_just_now(raw, results[place])
     return held
 
 
-def _finish(raw: sqlite3.Connection, result: Result, state: DeliveryState, token: int) -> bool:
+def _finished_just_now(raw: sqlite3.Connection, result: Result) -> bool:
+    """Whether this transaction set the state: then its attempt is not stored yet."""
+    job = result.job
+    key = (job.delivery, job.number, result.finished_at_ms)
+    return raw.execute(sql.FINISHED_JUST_NOW, key).fetchone() is not None
+
+
+def _insert_attempts(work: Work, results: Sequence[Result]) -> None:
+    plain: list[tuple[object, ...]] = []
+    others: list[tuple[object, ...]] = []
+    for result in results:
+        row = attempt_row(result, work.server)
+        if _plain_values(row) == _PLAIN_VALUES:
+            plain.append(_varying_values(row))
+        else:
+            others.append(row)
+    work.raw.executemany(sql.INSERT_PLAIN_ATTEMPT, plain)
+    work.raw.executemany(sql.INSERT_ATTEMPT, others)
+
+
+def _finish_one(raw: sqlite3.Connection, result: Result, state: DeliveryState, token: int) -> bool:
     decision, answer, job = result.decision, result.answer, result.job
     error = None if answer.error is None else answer.error.value
     changed = raw.execute(
@@ -210,14 +272,14 @@ def _use_secrets(work: Work, results: Sequence[Result]) -> None:
             work.secrets_used[secret] = at_ms
 
 
-def _interrupted(row: tuple[object, ...], now_ms: int) -> Result:
+def _interrupted(row: tuple[Any, ...], now_ms: int) -> Result:
     """Return the result of an attempt that nobody will report: it began with its lease."""
-    job = job_of(row, integer(row[6]), b"")
+    job = job_of(row, row[6], None)
     return Result(
         job=job,
         decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),
         answer=Answer(None, ErrorClass.INTERRUPTED),
-        started_at_ms=integer(row[10]) - LEASE_S * 1000,
+        started_at_ms=row[10] - LEASE_S * 1000,
         finished_at_ms=now_ms,
         error_detail="the server ended or lost its lease before the result was stored",
     )

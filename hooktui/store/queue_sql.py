@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from hooktui.store.stats import COLUMNS
 from hooktui.store.tables import ATTEMPT
 
@@ -11,10 +14,18 @@ INSERT_EVENT = """
 INSERT INTO event (id, account_id, type, created_at, size, deliveries, skipped, skips, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
-INSERT_DELIVERY = """
-INSERT INTO delivery (id, account_id, hook_id, event_id, event_type, "trigger", status, attempts,
-    next_attempt_at, lease_token, lease_until, created_at, tries, interruptions)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)"""
+# What is the same in every row stands in the statement: binding a NULL costs more than a number.
+
+_NEW_DELIVERY = """
+INSERT INTO delivery (id, account_id, hook_id, event_id, event_type, created_at, "trigger", status,
+    attempts, next_attempt_at, lease_token, lease_until, tries, interruptions)
+VALUES (?, ?, ?, ?, ?, ?, {rest}, 0, 0)"""
+
+INSERT_PENDING = _NEW_DELIVERY.format(rest="'event', 'pending', 0, ?, NULL, NULL")
+
+INSERT_LEASED = _NEW_DELIVERY.format(rest="'event', 'sending', 1, NULL, ?, ?")
+
+INSERT_LEASED_PING = _NEW_DELIVERY.format(rest="'ping', 'sending', 1, NULL, ?, ?")
 
 INSERT_KEY = """
 INSERT INTO idempotency_key (account_id, "key", event_id, type, body_sha256, deliveries, skipped,
@@ -65,6 +76,16 @@ UPDATE delivery SET status = ?, tries = ?, interruptions = ?, next_attempt_at = 
     last_error = ?, reason = ?
 WHERE {_FENCE}"""
 
+FINISH_DELIVERED = f"""
+UPDATE delivery SET status = 'delivered', tries = ?, interruptions = 0, next_attempt_at = NULL,
+    lease_token = NULL, lease_until = NULL, finished_at = ?, duration_ms = ?, last_code = ?,
+    last_error = NULL, reason = NULL
+WHERE {_FENCE}"""
+
+FINISHED_JUST_NOW = """
+SELECT 1 FROM delivery d WHERE id = ? AND status = 'delivered' AND attempts = ? AND finished_at = ?
+    AND NOT EXISTS (SELECT 1 FROM attempt WHERE delivery_id = d.id AND number = d.attempts)"""
+
 GIVE_BACK = f"""
 UPDATE delivery SET status = ?, attempts = attempts - 1, next_attempt_at = ?, lease_token = NULL,
     lease_until = NULL, finished_at = ?, reason = ?
@@ -78,9 +99,23 @@ FIND_SAME_ATTEMPT = """
 SELECT 1 FROM attempt WHERE delivery_id = ? AND number = ? AND started_at = ? AND finished_at = ?
     AND outcome = ?"""
 
-INSERT_ATTEMPT = f"""
-INSERT INTO attempt ({", ".join(column.name for column in ATTEMPT.columns)})
-VALUES ({", ".join("?" for _ in ATTEMPT.columns)})"""
+PLAIN_ATTEMPT: Final[dict[str, object]] = {
+    "outcome": "delivered", "error": None, "error_detail": None, "dns_ms": None, "connect_ms": None,
+    "tls_ms": None, "reused_connection": True, "retry_after_s": None, "truncated": False,
+}  # fmt: skip
+"""What nearly every attempt has in common: delivered, over a connection that was kept."""
+
+
+def _insert_attempt(constants: Mapping[str, object]) -> str:
+    literals: dict[object, str] = {None: "NULL", True: "1", False: "0"}
+    fixed = {name: literals.get(value, f"'{value}'") for name, value in constants.items()}
+    values = ", ".join(fixed.get(column.name, "?") for column in ATTEMPT.columns)
+    return f"INSERT INTO attempt ({', '.join(ATTEMPT.columns.keys())}) VALUES ({values})"
+
+
+INSERT_ATTEMPT = _insert_attempt({})
+
+INSERT_PLAIN_ATTEMPT = _insert_attempt(PLAIN_ATTEMPT)
 
 FIND_STATE = """
 SELECT failures_in_a_row, breaker_until, failing_since, failed_since_success

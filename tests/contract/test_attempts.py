@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import ErrorClass, Status, Trigger
