@@ -108,6 +108,7 @@ class Engine:
                 taken.append(hook)
             return free
 
+        self._recorder.hurry()
         try:
             accepted, jobs = await self._store.accept(offers, reserve)
         except BaseException:
@@ -170,8 +171,11 @@ class Engine:
             if self._changed:
                 changed, self._changed = self._changed, set()
                 await self._take_up(changed)
+            if self._lanes.any_ready:
+                await asyncio.sleep(0)  # who is being answered right now frees more slots
             ready = [] if self._recorder.full else self._lanes.take_ready(self._clock())
             if ready:
+                self._recorder.hurry()  # one commit serves both
                 await asyncio.gather(*(self._claim(lane, count) for lane, count in ready))
             else:
                 await self._nap()

@@ -7,6 +7,7 @@ the store, until its transaction commits.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -36,6 +37,7 @@ class Recorder:
         self._on_recorded = on_recorded
         self._waiting: list[tuple[Result, asyncio.Future[bool] | None]] = []
         self._arrived = asyncio.Event()
+        self._in_a_hurry = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
         self._task: asyncio.Task[None] | None = None
@@ -63,6 +65,10 @@ class Recorder:
         self._idle.clear()
         return await done
 
+    def hurry(self) -> None:
+        """Wait for no more company: something else is about to be committed."""
+        self._in_a_hurry.set()
+
     async def stop(self, within_s: float) -> None:
         """Write what is left, then end; what cannot be written stays leased and is rescued."""
         try:
@@ -78,7 +84,7 @@ class Recorder:
         while True:
             await self._arrived.wait()
             if len(self._waiting) < MOST_PER_BATCH:
-                await asyncio.sleep(LINGER_S)
+                await self._linger()
             batch = self._waiting[:MOST_PER_BATCH]
             held = await self._write([result for result, _ in batch])
             del self._waiting[: len(batch)]
@@ -89,6 +95,12 @@ class Recorder:
             if not self._waiting:
                 self._arrived.clear()
                 self._idle.set()
+
+    async def _linger(self) -> None:
+        self._in_a_hurry.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                await self._in_a_hurry.wait()
 
     async def _write(self, results: list[Result]) -> list[bool]:
         tries = 0
