@@ -42,6 +42,7 @@ def bench(
     machine = this_machine()
     sinks_per_s: list[float] = []
     floors_per_s: list[float] = []
+    transports_per_s: list[float] = []
     runs: dict[str, list[Run]] = {case.name: [] for case in cases}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="hooktui-bench-")))
@@ -53,6 +54,7 @@ def bench(
             count = _FLOOR_SHARE * deliveries
             sinks_per_s.append(floor.measure("sink", sink.port, count, environ))
             floors_per_s.append(floor.measure("client", sink.port, count, environ))
+            transports_per_s.append(floor.measure("transport", sink.port, count, environ))
             for case in cases:
                 progress(told + case.title)
                 if not case.old_rows:
@@ -70,6 +72,7 @@ def bench(
         rounds=rounds,
         sink_per_s=sink_per_s,
         floor_per_s=spread(floors_per_s),
+        transport_per_s=spread(transports_per_s),
         cases=tuple(
             report_case(case, runs[case.name], floors_per_s, sink_per_s.median) for case in cases
         ),

@@ -1,10 +1,11 @@
 """The floors of a measurement: the same client without a store, and the sink by itself.
 
-    python -m hooktui.proof.floor client|sink PORT COUNT
+    python -m hooktui.proof.floor client|transport|sink PORT COUNT
 
-It prints how many requests a second were answered. ``client`` is the transport of the engine with a
-prepared request, as many at once as a measured hook has slots; ``sink`` writes many requests to
-few connections, so that the sink is what it measures.
+It prints how many requests a second were answered. ``client`` makes attempts as the engine does,
+address judge and both signatures included, as many at once as a measured hook has slots: all of a
+delivery but its store. ``transport`` sends a prepared request instead. ``sink`` writes many
+requests to few connections, so that the sink is what it measures.
 """
 
 from __future__ import annotations
@@ -19,13 +20,20 @@ import uvloop
 
 from hooktui.client.start import own_environment
 from hooktui.delivery.resolver import Resolver
+from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_networks, parse_url
+from hooktui.domain.deliveries import ErrorClass, Trigger
+from hooktui.domain.hooks import HookSettings, LiveHook, LiveSecret
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
+from hooktui.domain.signatures import make_secret
 from hooktui.proof.sink import ANSWER_BYTES
+from hooktui.store.contract import Job
 
 IN_FLIGHT = 64
 BODY_BYTES = 1024
 _PATH = "/measure"
+_TYPE = "job.failed"
 _PIPES, _PIPELINED = 8, 16
 _TIMEOUT_S = 10.0
 
@@ -43,6 +51,23 @@ def measure(kind: str, port: int, count: int, environ: Mapping[str, str]) -> flo
 
 
 async def _client(port: int, count: int) -> None:
+    sender = Sender(transport := Transport(parse_networks("127.0.0.0/8"), Resolver()))
+    hook = _hook(port)
+    _, body = _request(port)
+    ids = IdClock()
+    left = iter(range(count))
+
+    async def work() -> None:
+        for _ in left:
+            event, delivery = EventId(ids.next()), DeliveryId(ids.next())
+            job = Job(delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body)
+            _check((await sender.attempt(hook, job)).answer.error)
+
+    await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+    transport.close()
+
+
+async def _transport(port: int, count: int) -> None:
     transport = Transport(parse_networks("127.0.0.0/8"), Resolver())
     target = parse_url(f"http://127.0.0.1:{port}{_PATH}")
     head, body = _request(port)
@@ -53,8 +78,7 @@ async def _client(port: int, count: int) -> None:
             answered = await transport.send(
                 1, target, head, body, verify_tls=True, timeout_s=_TIMEOUT_S
             )
-            if answered.error is not None:
-                raise RuntimeError(f"the sink did not answer: {answered.error_detail}")
+            _check(answered.error)
 
     await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
     transport.close()
@@ -73,6 +97,25 @@ async def _sink(port: int, count: int) -> None:
     await asyncio.gather(*(work() for _ in range(_PIPES)))
 
 
+def _check(error: ErrorClass | None) -> None:
+    if error is not None:
+        raise RuntimeError(f"the sink did not answer: {error}")
+
+
+def _hook(port: int) -> LiveHook:
+    settings = HookSettings(url=f"http://127.0.0.1:{port}{_PATH}", events=(_TYPE,))
+    return LiveHook(
+        id=HookId(1),
+        account=AccountId(1),
+        version=1,
+        settings=settings,
+        target=parse_url(settings.url),
+        subscriptions=frozenset(settings.events),
+        filter=None,
+        secrets=(LiveSecret(1, make_secret(), 0),),
+    )
+
+
 def _request(port: int) -> tuple[bytes, bytes]:
     """Return a request of the size that a hook's has."""
     body = b'{"data":"%b"}' % (b"x" * (BODY_BYTES - 11))
@@ -84,12 +127,15 @@ def _request(port: int) -> tuple[bytes, bytes]:
     return head.encode("ascii"), body
 
 
+_KINDS = {"client": _client, "transport": _transport, "sink": _sink}
+
+
 def main(arguments: list[str]) -> None:
     """Measure, and print the requests a second."""
     kind, port, count = arguments[0], int(arguments[1]), int(arguments[2])
     count -= count % (_PIPES * _PIPELINED)
     begun = perf_counter()
-    uvloop.run(_client(port, count) if kind == "client" else _sink(port, count))
+    uvloop.run(_KINDS[kind](port, count))
     sys.stdout.write(f"{count / (perf_counter() - begun):.1f}\n")
 
 

@@ -65,12 +65,22 @@ class CaseReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A finished measurement."""
+    """A finished measurement.
+
+    Attributes:
+        machine: where, and with which versions.
+        rounds: how many.
+        sink_per_s: requests a second that the sink takes.
+        floor_per_s: attempts a second of the engine's client without a store: judged, signed, sent.
+        transport_per_s: prepared requests a second over the same connections.
+        cases: in their order.
+    """
 
     machine: Machine
     rounds: int
     sink_per_s: Spread
     floor_per_s: Spread
+    transport_per_s: Spread
     cases: tuple[CaseReport, ...]
 
     @property

@@ -26,7 +26,15 @@ def test_a_tiny_run_loses_nothing_and_tells_programs_what_it_measured():
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     assert report["good"] is True
-    assert set(report) == {"machine", "rounds", "sink_per_s", "floor_per_s", "cases", "good"}
+    assert set(report) == {
+        "machine",
+        "rounds",
+        "sink_per_s",
+        "floor_per_s",
+        "transport_per_s",
+        "cases",
+        "good",
+    }
     assert report["machine"]["fsync_p50_ms"] > 0
     (case,) = report["cases"]
     assert (case["deliveries"], case["lost"], case["duplicates"]) == (300, 0, 0)
