@@ -14,8 +14,9 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,12 +34,14 @@ if TYPE_CHECKING:
     from hooktui.delivery.engine import Engine
     from hooktui.delivery.resolver import Resolver
     from hooktui.delivery.transport import Transport
+    from hooktui.domain.checks import Check
     from hooktui.store.contract import Store
 
 _log = logging.getLogger(__name__)
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SQLITE = "sqlite:///"
+_LOOK_THROUGH_FOR_S = 30.0  # of a large database, when ``doctor`` asks
 _COLLECT_AFTER = 50_000  # objects: some megabytes of cycles at the most wait for the collector
 
 
@@ -283,7 +286,19 @@ def _service(
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,
+        check=_checkup(where, settings),
     )
+
+
+def _checkup(where: Places, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
+    """Return what looks at this installation from inside; the clocks are compared from now on."""
+    from hooktui.checkup.machine import Started
+    from hooktui.checkup.sqlite import check_installation
+
+    look = partial(
+        check_installation, where, settings.reserve_mb << 20, Started(), _LOOK_THROUGH_FOR_S
+    )
+    return lambda: asyncio.to_thread(look)
 
 
 def _facts(where: Places, running: Running) -> str:

@@ -71,6 +71,7 @@ RULES: Final = (
     Rule("GET", "/v1/feed", Need.READ),
     Rule("GET", "/v1/status", Need.READ),
     Rule("POST", "/v1/purge", Need.ADMINISTER, all_accounts=True),
+    Rule("GET", "/v1/doctor", Need.ADMINISTER, all_accounts=True),
     # Over the Unix socket alone: the route looks at that.
     Rule("POST", "/v1/backup", Need.ADMINISTER, all_accounts=True),
 )

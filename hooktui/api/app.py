@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from hooktui.api import admin, deliveries, events, feed, hooks, problems, status, upkeep
+from hooktui.api import admin, deliveries, doctor, events, feed, hooks, problems, status, upkeep
 from hooktui.api.documents import document_routes, openapi_of
 from hooktui.api.gate import Gate
 from hooktui.api.identity import Identity
@@ -27,7 +27,7 @@ def make_routes(service: Service) -> FastAPI:
     )
     app.state.service = service
     problems.install(app)
-    for room in (hooks, events, deliveries, feed, admin, status, upkeep):
+    for room in (hooks, events, deliveries, feed, admin, status, upkeep, doctor):
         app.include_router(room.router)
     app.router.routes.extend(document_routes(openapi_of(app), pages=service.api_docs))
     return app

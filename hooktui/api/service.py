@@ -10,6 +10,7 @@ from typing import Protocol
 
 from starlette.requests import Request
 
+from hooktui.domain.checks import Check
 from hooktui.domain.deliveries import Load
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.objects import Catalogue
@@ -45,6 +46,10 @@ class RoleMap:
     groups: Mapping[str, Role] = field(default_factory=dict)
 
 
+async def _nothing_to_check() -> Sequence[Check]:
+    return ()
+
+
 @dataclass(slots=True, kw_only=True)
 class Service:
     """Everything that routes need.
@@ -65,6 +70,7 @@ class Service:
         stopping: set when the server begins to stop.
         accounts: accounts that are known to exist.
         tokens_version: goes up when a token is revoked, so that none is remembered.
+        check: looks at disk, database, clock and files.
     """
 
     store: Store
@@ -82,6 +88,7 @@ class Service:
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     accounts: set[AccountId] = field(default_factory=set)
     tokens_version: int = 0
+    check: Callable[[], Awaitable[Sequence[Check]]] = _nothing_to_check
 
 
 def service_of(request: Request) -> Service:

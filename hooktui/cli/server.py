@@ -15,6 +15,7 @@ from hooktui.client import calls
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import NotAllowed
 from hooktui.domain.objects import Backlog, Status
+from hooktui.domain.sizes import in_bytes
 
 STOP_TIMEOUT_S = 30.0
 """The server itself gives attempts in flight 10 s; the rest is for a slow disk."""
@@ -112,7 +113,9 @@ def _write(out: Output, status: Status, where: str) -> None:
         ("database", _database(status)),
     ]
     if status.disk is not None:
-        facts.append(("disk", f"{_bytes(status.disk.free)} of {_bytes(status.disk.total)} free"))
+        facts.append(
+            ("disk", f"{in_bytes(status.disk.free)} of {in_bytes(status.disk.total)} free")
+        )
     for label, value in facts:
         out.line(Styled(f"{label:<10}", "dim"), value)
 
@@ -131,15 +134,6 @@ def _backlog(backlog: Backlog) -> str:
 
 def _database(status: Status) -> str:
     database = status.database
-    size = "" if database.size is None else f", {_bytes(database.size)}"
-    log = "" if not database.wal_size else f" and {_bytes(database.wal_size)} of log"
+    size = "" if database.size is None else f", {in_bytes(database.size)}"
+    log = "" if not database.wal_size else f" and {in_bytes(database.wal_size)} of log"
     return f"{database.kind} {database.version}, {database.location}{size}{log}"
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

@@ -16,6 +16,7 @@ import msgspec
 
 from hooktui.client.feed import FeedPage, decode_page
 from hooktui.domain.errors import Refused
+from hooktui.domain.checks import Checkup
 from hooktui.domain.objects import (
     AcceptedEvent,
     Account,
@@ -41,6 +42,9 @@ PING_TIMEOUT_S = 45.0
 
 BACKUP_TIMEOUT_S = 4 * 3600.0
 """A copy of some hundred GB, and the look through it."""
+
+CHECKUP_TIMEOUT_S = 90.0
+"""The server looks through the database for 30 s at most; the rest is for a busy disk."""
 
 _JSON = {"Content-Type": "application/json"}
 _NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -307,6 +311,11 @@ def backup(file: str) -> Call[Backup]:
     """Copy the database into a file of the server's machine."""
     fields = msgspec.json.encode({"file": file})
     return Call("POST", "/v1/backup", _to(Backup), fields, _JSON, timeout_s=BACKUP_TIMEOUT_S)
+
+
+def checkup() -> Call[Checkup]:
+    """Have the server look at disk, database, clock and files."""
+    return Call("GET", "/v1/doctor", _to(Checkup), timeout_s=CHECKUP_TIMEOUT_S)
 
 
 def follow_feed(

@@ -16,7 +16,7 @@ from pathlib import Path
 from hooktui.domain.errors import Conflict, Refused
 
 # Locks and mmap over these are not what SQLite's WAL needs.
-_NETWORK_FILE_SYSTEMS = frozenset({
+NETWORK_FILE_SYSTEMS = frozenset({
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "beegfs",
     "gpfs", "davfs", "fuse.sshfs", "fuse.glusterfs", "fuse.cephfs", "fuse.s3fs", "fuse.rclone",
     "fuse.davfs",
@@ -77,16 +77,21 @@ def refuse_network_file_system(folder: Path) -> None:
     Raises:
         Refused: its type is one of those.
     """
-    try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return  # no Linux: nothing to ask
-    kind = file_system_of(folder.resolve(), mounts)
-    if kind in _NETWORK_FILE_SYSTEMS:
+    kind = file_system(folder)
+    if kind in NETWORK_FILE_SYSTEMS:
         raise Refused(
             f"{folder} lies on a network file system ({kind}), where SQLite loses data; "
             "choose a local folder, or use PostgreSQL"
         )
+
+
+def file_system(folder: Path) -> str:
+    """Return the type of the file system that holds a folder; "" where nothing tells."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""  # no Linux: nothing to ask
+    return file_system_of(folder.resolve(), mounts)
 
 
 def file_system_of(folder: Path, mounts: str) -> str:

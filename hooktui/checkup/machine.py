@@ -1,0 +1,102 @@
+"""The machine and the process: versions, open files, disk, clock."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from hooktui import __version__
+from hooktui.domain.checks import (
+    Check,
+    judge_disk,
+    judge_file_system,
+    judge_fsync,
+    judge_jump,
+    judge_open_files,
+)
+from hooktui.store.sqlite_files import NETWORK_FILE_SYSTEMS, file_system
+
+_SYNCS, _PAGE = 100, 4096
+_SYNCING_S = 2.0
+"""A disk that needs more than this for all of them is known well enough by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """When a process began, by the clock that may be set and by the one that may not."""
+
+    wall_ns: int = field(default_factory=time.time_ns)
+    steady_ns: int = field(default_factory=lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME))
+
+    def check(self) -> Check:
+        """Compare the two clocks."""
+        steady_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - self.steady_ns
+        jump_ns = time.time_ns() - self.wall_ns - steady_ns
+        return judge_jump(jump_ns // 1_000_000, steady_ns / 1e9)
+
+
+def check_versions() -> Check:
+    """Name the program, Python, and uvloop, which makes it twice as fast."""
+    value = f"hooktui {__version__}, Python {platform.python_version()}"
+    try:
+        return Check("versions", "ok", f"{value}, uvloop {version('uvloop')}")
+    except PackageNotFoundError:
+        return Check(
+            "versions",
+            "warn",
+            f"{value}, no uvloop",
+            "deliveries take half as long with it: pip install uvloop",
+        )
+
+
+def check_open_files() -> Check:
+    """Look at how many files this process may open, and has open."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        used = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    except OSError:
+        return judge_open_files(limit, None)
+    return judge_open_files(limit, used)
+
+
+def check_disk(folder: Path, reserve: int) -> list[Check]:
+    """Look at the disk below a folder: its kind, how fast it syncs, and its room."""
+    kind = file_system(folder)
+    return [
+        judge_file_system(kind, network=kind in NETWORK_FILE_SYSTEMS),
+        _check_fsync(folder),
+        _check_room(folder, reserve),
+    ]
+
+
+def _check_room(folder: Path, reserve: int) -> Check:
+    usage = shutil.disk_usage(folder)
+    return judge_disk(usage.free, usage.total, reserve)
+
+
+def _check_fsync(folder: Path) -> Check:
+    took_ms: list[float] = []
+    end_s = time.perf_counter() + _SYNCING_S
+    try:
+        with tempfile.TemporaryFile(dir=folder) as scratch:
+            while len(took_ms) < _SYNCS and time.perf_counter() < end_s:
+                os.pwrite(scratch.fileno(), os.urandom(_PAGE), len(took_ms) * _PAGE)
+                begun_s = time.perf_counter()
+                os.fdatasync(scratch.fileno())
+                took_ms.append((time.perf_counter() - begun_s) * 1000)
+    except OSError as error:
+        return Check(
+            "fsync",
+            "fail",
+            f"cannot write in {folder}: {error.strerror}",
+            "see that the server's user may write there, and that the disk has room",
+        )
+    took_ms.sort()
+    return judge_fsync(took_ms[len(took_ms) // 2], took_ms[len(took_ms) * 99 // 100])

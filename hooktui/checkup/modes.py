@@ -1,0 +1,61 @@
+"""The files of a home: whose they are, and who else may read or write them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from hooktui.domain.checks import Check
+from hooktui.domain.places import Places
+
+
+def check_modes(where: Places) -> Check:
+    """Look at home, database, key file and socket, as far as they are there."""
+    try:
+        found = list(_complaints(where))
+    except PermissionError as error:
+        return Check(
+            "modes",
+            "warn",
+            f"{error.filename} may not be seen by you",
+            "run this as the server's user",
+        )
+    if not found:
+        return Check("modes", "ok", "home, database, key file and socket are for their owner")
+    return Check(
+        "modes",
+        "fail" if any(serious for serious, _, _ in found) else "warn",
+        "; ".join(what for _, what, _ in found),
+        "; ".join(dict.fromkeys(fix for _, _, fix in found)),
+    )
+
+
+def _complaints(where: Places) -> Iterator[tuple[bool, str, str]]:
+    """Tell what is wrong: whether that is serious, in words, and the command that mends it."""
+    database = where.database
+    logs = (database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm"))
+    home = _status(where.home)
+    owner = os.geteuid() if home is None else home.st_uid
+    for file, mask, right in (
+        *((one, 0o027, "750") for one in dict.fromkeys((where.home, database.parent))),
+        *((one, 0o077, "600") for one in (database, *logs, where.key_file)),
+        (where.socket, 0o117, "660"),
+    ):
+        status = _status(file)
+        if status is None:
+            continue
+        serious = mask == 0o077
+        if stat.S_IMODE(status.st_mode) & mask:
+            mode = f"{stat.S_IMODE(status.st_mode):o}"
+            yield serious, f"{file} has mode {mode}", f"chmod {right} {file}"
+        if status.st_uid != owner:
+            yield serious, f"{file} is not the home's owner's", f"chown {owner} {file}"
+
+
+def _status(file: Path) -> os.stat_result | None:
+    try:
+        return file.stat()
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,158 @@
+"""The SQLite database of an installation, read on a connection that changes nothing.
+
+With a server at work this runs in the server's own process, without one in the command's: never do
+two processes have the file open.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from hooktui.checkup.machine import Started, check_disk, check_open_files, check_versions
+from hooktui.checkup.modes import check_modes
+from hooktui.domain.checks import (
+    Check,
+    judge_leases,
+    judge_newest,
+    judge_sqlite,
+    judge_waiting,
+    judge_wal,
+)
+from hooktui.domain.clock import from_rfc3339, now_ms
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.places import Places
+from hooktui.domain.sizes import in_bytes
+from hooktui.store import queries
+from hooktui.store.backup import open_readonly
+from hooktui.store.connections import sqlalchemy_over
+from hooktui.store.keys import Vault, load_keys
+from hooktui.store.live_hooks import load_live_hooks
+from hooktui.store.migrate import at_head
+from hooktui.store.migrations import HEAD
+from hooktui.store.restore import unfinished
+
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
+_LEASES = """
+SELECT count(*), count(*) FILTER (WHERE lease_until < :now) FROM delivery WHERE status = 'sending'
+"""
+_NEWEST = "SELECT created_at FROM event ORDER BY id DESC LIMIT 1"
+
+
+def check_installation(
+    where: Places, reserve: int, started: Started | None, look_for_s: float
+) -> list[Check]:
+    """Look at all of an installation; call it in a thread.
+
+    Args:
+        where: its files.
+        reserve: bytes of the disk that events leave.
+        started: when the server began whose process this is; None: no server works on it.
+        look_for_s: how long the look through all pages of the database may take.
+    """
+    machine = [check_versions(), *check_disk(where.database.parent, reserve), check_modes(where)]
+    if started is not None:  # of a command they would say nothing
+        machine += [check_open_files(), started.check()]
+    return machine + check_database(where.database, where.key_file, started is not None, look_for_s)
+
+
+def check_database(database: Path, key_file: Path, working: bool, look_for_s: float) -> list[Check]:
+    """Look at the database alone; ``working``: a server is at work on it, this process."""
+    library = judge_sqlite(sqlite3.sqlite_version)
+    if unfinished(database):
+        return [
+            library,
+            Check(
+                "database", "warn", "a restore was cut off", "the next start ends it: hooktui serve"
+            ),
+        ]
+    if not database.exists():
+        return [
+            library,
+            Check("database", "ok", f"none yet at {database}", "the first start makes it"),
+        ]
+    log = database.with_name(f"{database.name}-wal")
+    wal_size = log.stat().st_size if log.exists() else 0
+    checks = [library, judge_wal(wal_size, working=working)]
+    try:
+        # Nobody is at work and there is no log: then not even an index of it is made.
+        with closing(open_readonly(database, immutable=not working and not wal_size)) as raw:
+            checks += _checks_of(raw, database, key_file, working, look_for_s)
+    except sqlite3.Error as error:
+        damaged = Check("database", "fail", f"{database} cannot be read: {error}", _DAMAGED)
+        checks = [*(check for check in checks if check.name != damaged.name), damaged]
+    return checks
+
+
+_DAMAGED = "stop the server, keep a copy of the files, and go back with: hooktui restore BACKUP"
+
+
+def _checks_of(
+    raw: sqlite3.Connection, database: Path, key_file: Path, working: bool, look_for_s: float
+) -> Iterator[Check]:
+    yield Check("database", "ok", f"{database}, {in_bytes(database.stat().st_size)}")
+    yield _integrity(raw, look_for_s)
+    with sqlalchemy_over(raw) as conn:
+        schema = _schema(conn)
+        yield schema
+        if schema.state == "ok":
+            yield from _rows(conn, key_file, working)
+
+
+def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
+    end_s = time.monotonic() + look_for_s
+    late: Callable[[], bool] = lambda: time.monotonic() > end_s  # noqa: E731
+    raw.set_progress_handler(late, _STEPS_BETWEEN_LOOKS)
+    begun_s = time.monotonic()
+    try:
+        found = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.OperationalError:
+        if not late():
+            raise
+        return Check(
+            "integrity",
+            "warn",
+            f"no damage within {look_for_s:g} s, not looked through",
+            "for all of it: hooktui stop, then hooktui doctor",
+        )
+    finally:
+        raw.set_progress_handler(None, 0)
+    if found != "ok":
+        return Check("integrity", "fail", f"damaged: {found}", _DAMAGED)
+    return Check("integrity", "ok", f"no damage (quick_check, {time.monotonic() - begun_s:.1f} s)")
+
+
+def _schema(conn: Connection) -> Check:
+    try:
+        if at_head(conn):
+            return Check("schema", "ok", HEAD)
+    except HooktuiError as error:
+        return Check("schema", "fail", error.detail)
+    return Check("schema", "warn", f"older than {HEAD}", "the next start migrates it; back it up")
+
+
+def _rows(conn: Connection, key_file: Path, working: bool) -> Iterator[Check]:
+    yield _key(conn, key_file)
+    now = now_ms()
+    held, expired = conn.execute(text(_LEASES), {"now": now}).one()
+    yield judge_leases(held, expired, working=working)
+    backlog = queries.backlog(conn, None, now)
+    due = backlog.oldest_due_at
+    late_s = None if due is None else (now - from_rfc3339(due)) / 1000
+    yield judge_waiting(backlog.count, backlog.held, late_s, working=working)
+    yield judge_newest(conn.execute(text(_NEWEST)).scalar(), now)
+
+
+def _key(conn: Connection, key_file: Path) -> Check:
+    """Open all that a start would open."""
+    try:
+        keys = load_keys(key_file, database_is_new=False)
+        hooks = load_live_hooks(conn, Vault(keys), now_ms())
+    except HooktuiError as error:
+        return Check("key file", "fail", error.detail, "put back the key file of this database")
+    return Check("key file", "ok", f"opens the secrets of all {len(hooks):,} hooks")

@@ -1,0 +1,48 @@
+"""``hooktui doctor``: tells how an installation is, and what to do about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+
+from hooktui.cli.context import Context
+from hooktui.cli.failure import DONE, FAILED
+from hooktui.cli.output import Output, Style, Styled
+from hooktui.domain.checks import Checkup, State
+
+_STYLES: dict[State, Style] = {"ok": "good", "warn": "warn", "fail": "bad"}
+_NAME_WIDTH = 14
+
+
+def doctor(*, context: Context) -> int:
+    """Look at server, database, disk, clock and files; with a server or without. 1: it is not well.
+
+    Args:
+        context: the run.
+    """
+    from hooktui.upkeep.doctor import examine
+
+    context.out.progress("looking; a large database takes a while")
+    here = context.options.connect is None
+    checkup = examine(context.environ, context.client, here=here)
+    context.out.progress("")
+    if context.json:
+        context.out.json(asdict(checkup))
+    else:
+        _write(context.out, checkup)
+    return FAILED if checkup.state == "fail" else DONE
+
+
+def _write(out: Output, checkup: Checkup) -> None:
+    for check in checkup.checks:
+        state = Styled(f"{check.state:<4}", _STYLES[check.state])
+        out.line(state, f"  {check.name:<{_NAME_WIDTH}}", check.value)
+        if check.advice:
+            out.line(" " * (_NAME_WIDTH + 6), Styled(check.advice, "dim"))
+    counts = Counter(check.state for check in checkup.checks)
+    if checkup.state == "ok":
+        out.line(Styled("all is well", "good"))
+    else:
+        said = [f"{counts['fail']} to mend", f"{counts['warn']} to know of"]
+        shown = [part for part in said if not part.startswith("0 ")]
+        out.line(Styled(", ".join(shown), _STYLES[checkup.state]))

@@ -1,0 +1,225 @@
+"""What ``hooktui doctor`` says about measured values: one line each, and what to do.
+
+The judges are pure: they get what was measured. ``fail`` is what stops or endangers deliveries,
+``warn`` what will, or what somebody should know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hooktui.domain.clock import format_duration
+from hooktui.domain.sizes import in_bytes
+from hooktui.domain.wal_reset import affected, version_of
+
+State = Literal["ok", "warn", "fail"]
+
+SLOW_FSYNC_MS, LATE_FSYNC_MS = 3.0, 100.0
+"""Above the first (p50) commits run in a thread of their own; the second (p99) holds producers."""
+_ROOM_TO_SPARE = 4  # times the reserve: below it somebody should look before events are refused
+_LARGE_WAL_BYTES = 256 << 20
+_JUMP_MS, _FUTURE_MS = 2_000, 5_000
+_SKEW_MS, _BAD_SKEW_MS = 500, 5_000
+"""Times in the database are its own; a skewed server shows odd ages and wakes late."""
+_LATE_S = 300.0
+_FEW_FILES, _TOO_FEW_FILES = 4096, 1024
+"""A connection to a receiver takes one: a hundred hung ones with ten each take a thousand."""
+_MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line: what was looked at, how it is, what was measured, and what to do about it."""
+
+    name: str
+    state: State
+    value: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """All lines, and the worst state of them."""
+
+    state: State
+    checks: tuple[Check, ...]
+
+
+def checkup_of(checks: Sequence[Check]) -> Checkup:
+    """Return checks with the worst of their states."""
+    states = {check.state for check in checks}
+    worst: State = "fail" if "fail" in states else "warn" if "warn" in states else "ok"
+    return Checkup(worst, tuple(checks))
+
+
+def judge_sqlite(version: str) -> Check:
+    """Name the SQLite library, and whether it has the WAL-reset bug."""
+    if not affected(version_of(version)):
+        return Check("sqlite", "ok", f"{version}, free of the WAL-reset bug")
+    return Check(
+        "sqlite",
+        "ok",
+        f"{version}, has the WAL-reset bug, which one writer never meets",
+        "open the database with no other program while the server runs; fixed in 3.51.3",
+    )
+
+
+def judge_fsync(p50_ms: float, p99_ms: float) -> Check:
+    """Judge how long the disk takes to keep a page."""
+    value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
+    if p99_ms > LATE_FSYNC_MS:
+        return Check(
+            "fsync",
+            "warn",
+            value,
+            "a producer waits so long for each 202: a faster disk,"
+            " or less beside it, makes it faster",
+        )
+    if p50_ms > SLOW_FSYNC_MS:
+        return Check(
+            "fsync",
+            "warn",
+            value,
+            "a slow disk: events come in batches, one after"
+            " another is slow; a disk with its own power reserve would be faster",
+        )
+    return Check("fsync", "ok", value)
+
+
+def judge_disk(free: int, total: int, reserve: int) -> Check:
+    """Judge the room that is left: below the reserve events are refused."""
+    value = f"{in_bytes(free)} of {in_bytes(total)} free, {in_bytes(reserve)} kept in reserve"
+    way_out = "free some room, or drop old events with: hooktui purge --older-than 7d"
+    if free < reserve:
+        return Check("disk", "fail", value, f"events are refused (507): {way_out}")
+    if free < _ROOM_TO_SPARE * reserve:
+        return Check("disk", "warn", value, f"events will be refused soon: {way_out}")
+    return Check("disk", "ok", value)
+
+
+def judge_file_system(kind: str, *, network: bool) -> Check:
+    """Judge where the database lies."""
+    if network:
+        return Check(
+            "file system",
+            "fail",
+            f"{kind}, shared between machines",
+            "SQLite loses data there: move the home to a local disk, or use PostgreSQL",
+        )
+    if kind in _MEMORY_FILE_SYSTEMS:
+        return Check(
+            "file system",
+            "warn",
+            f"{kind}, in memory",
+            "all is lost with the power: set HOOKTUI_HOME to a folder on a disk",
+        )
+    return Check("file system", "ok", kind or "unknown")
+
+
+def judge_wal(size: int, *, working: bool) -> Check:
+    """Judge the log of the database; ``working``: a server is at work on it."""
+    if not working:
+        left = "empty" if not size else f"{in_bytes(size)}, taken in by the next start"
+        return Check("wal", "ok", left)
+    if size > _LARGE_WAL_BYTES:
+        return Check(
+            "wal",
+            "warn",
+            in_bytes(size),
+            "a reader holds it: a backup that runs for"
+            " long, or another program that has the database open; end that",
+        )
+    return Check("wal", "ok", in_bytes(size))
+
+
+def judge_jump(jump_ms: int, since_s: float) -> Check:
+    """Judge how far the wall clock moved against the steady one since the server started."""
+    value = f"moved {jump_ms / 1000:+.1f} s against the steady clock in {format_duration(since_s)}"
+    if abs(jump_ms) > _JUMP_MS:
+        return Check(
+            "clock",
+            "warn",
+            value,
+            "somebody set it: waits of retries and ages shifted"
+            " by as much; see that one time service keeps it (chronyc tracking)",
+        )
+    return Check("clock", "ok", value)
+
+
+def judge_newest(newest_ms: int | None, now_ms: int) -> Check:
+    """Judge whether the database holds what was stored later than now."""
+    if newest_ms is None:
+        return Check("stored times", "ok", "none yet")
+    ahead_ms = newest_ms - now_ms
+    if ahead_ms > _FUTURE_MS:
+        return Check(
+            "stored times",
+            "warn",
+            f"the newest event is {format_duration(ahead_ms / 1000)} ahead",
+            "the clock went back: new ids go on from there; set the clock right (timedatectl)",
+        )
+    age = format_duration(max(-ahead_ms, 0) / 1000)
+    return Check("stored times", "ok", f"the newest event is {age} old")
+
+
+def judge_skew(skew_ms: float, round_trip_ms: float) -> Check:
+    """Judge this machine's clock against the database server's, known to half a round trip."""
+    value = f"{skew_ms:+.0f} ms against the database server (± {round_trip_ms / 2:.1f} ms)"
+    advice = "keep both machines on one time service; the database's clock is the one that counts"
+    sure_ms = abs(skew_ms) - round_trip_ms / 2
+    if sure_ms > _BAD_SKEW_MS:
+        return Check("clock", "fail", value, advice)
+    if sure_ms > _SKEW_MS:
+        return Check("clock", "warn", value, advice)
+    return Check("clock", "ok", value)
+
+
+def judge_leases(held: int, expired: int, *, working: bool) -> Check:
+    """Judge the deliveries that are being sent; ``working``: some server is at work."""
+    value = f"{held:,} held, {expired:,} run out"
+    if not working:
+        return Check(
+            "leases",
+            "ok",
+            f"{held:,} left by the last server",
+            "the next start sends them again" if held else "",
+        )
+    if expired:
+        return Check(
+            "leases",
+            "warn",
+            value,
+            "a server died or hangs; they are taken over within"
+            " a minute: if they stay, restart the servers",
+        )
+    return Check("leases", "ok", value)
+
+
+def judge_waiting(waiting: int, held: int, late_s: float | None, *, working: bool) -> Check:
+    """Judge what waits; ``late_s``: for how long the oldest has been due."""
+    late = "nothing is due" if late_s is None else f"the oldest due for {format_duration(late_s)}"
+    value = f"{waiting:,} wait, {late}" + (f", {held:,} held" if held else "")
+    if not working and waiting:
+        return Check("waiting", "warn", value, "they are sent once a server runs: hooktui serve")
+    if late_s is not None and late_s > _LATE_S:
+        return Check(
+            "waiting",
+            "warn",
+            value,
+            "a receiver is down or slower than its events:"
+            " hooktui status names the hooks with most of them",
+        )
+    return Check("waiting", "ok", value)
+
+
+def judge_open_files(limit: int, used: int | None) -> Check:
+    """Judge how many files and connections the process may have open."""
+    value = f"at most {limit:,}" + ("" if used is None else f", {used:,} now")
+    advice = "raise it: LimitNOFILE=65536 in the service, or ulimit -n 65536 before the start"
+    if limit < _TOO_FEW_FILES or (used is not None and used > limit * 0.9):
+        return Check("open files", "fail", value, advice)
+    if limit < _FEW_FILES:
+        return Check("open files", "warn", value, advice)
+    return Check("open files", "ok", value)

@@ -1,0 +1,153 @@
+"""Doctor's look at real files: what is broken is found, and looking changes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from hooktui.checkup import machine
+from hooktui.checkup.machine import Started
+from hooktui.checkup.sqlite import check_installation
+from hooktui.domain.checks import Check
+from hooktui.domain.places import Places, places
+from hooktui.store.keys import load_keys
+from tests.contract.given import emit, make_hook
+from tests.store.conftest import open_in
+from tests.store.test_restore import killed_home
+
+RESERVE = 1 << 20
+
+
+@pytest.fixture
+async def where(tmp_path: Path) -> Places:
+    """A home without a server, with one hook and 2,000 deliveries that wait."""
+    store = await open_in(tmp_path)
+    await make_hook(store)
+    await emit(store, 2000)
+    await store.close()
+    return places({"HOOKTUI_HOME": str(tmp_path)})
+
+
+def look(where: Places, started: Started | None = None, for_s: float = 60) -> dict[str, Check]:
+    found = check_installation(where, RESERVE, started, for_s)
+    by_name = {check.name: check for check in found}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+def bad(found: dict[str, Check]) -> dict[str, str]:
+    return {name: check.state for name, check in found.items() if check.state != "ok"}
+
+
+def test_a_good_home_has_only_what_waits_and_is_left_as_it_was(where: Places) -> None:
+    before = {one.name: one.read_bytes() for one in where.home.iterdir()}
+    found = look(where)
+    assert bad(found) in ({"waiting": "warn"}, {"waiting": "warn", "file system": "warn"})
+    assert found["waiting"].value.startswith("2,000 wait, the oldest due for")
+    assert found["key file"].value == "opens the secrets of all 1 hooks"
+    assert {one.name: one.read_bytes() for one in where.home.iterdir()} == before
+
+
+async def test_a_home_in_use_is_looked_at_beside_its_writer(where: Places) -> None:
+    store = await open_in(where.home)
+    await store.claim(next(iter(store.hooks())), 7)
+    found = look(where, Started())
+    assert found["leases"].value == "7 held, 0 run out"
+    assert found["waiting"].state == "ok"
+    assert {"open files", "clock"} <= set(found)
+    assert len(await emit(store, 5)) == 5
+    await store.close()
+
+
+def test_what_a_killed_server_left_is_told(where: Places) -> None:
+    killed_home(where.home)
+    found = look(where)
+    assert "taken in by the next start" in found["wal"].value
+    assert found["waiting"].value.startswith("2,020 wait")
+
+
+def test_damage_is_found(where: Places) -> None:
+    with where.database.open("r+b") as file:
+        file.seek(where.database.stat().st_size // 2)
+        file.write(b"\xff" * 16384)
+    found = look(where)
+    assert "fail" in (found["database"].state, found.get("integrity", found["database"]).state)
+    assert any("hooktui restore" in check.advice for check in found.values())
+
+
+def test_what_is_no_database_is_a_line_and_no_traceback(where: Places) -> None:
+    where.database.write_bytes(b"not a database" * 1000)
+    assert look(where)["database"].state == "fail"
+
+
+def test_a_look_that_takes_too_long_says_so(where: Places, monkeypatch) -> None:
+    monkeypatch.setattr("hooktui.checkup.sqlite._STEPS_BETWEEN_LOOKS", 10)
+    found = look(where, for_s=-1)
+    assert found["integrity"].state == "warn"
+    assert found["key file"].state == "ok"
+
+
+def test_a_key_file_that_is_missing_or_another_is_a_failure(where: Places) -> None:
+    where.key_file.unlink()
+    assert "is missing" in look(where)["key file"].value
+    load_keys(where.key_file, database_is_new=True)
+    found = look(where)["key file"]
+    assert (found.state, "not in the key file" in found.value) == ("fail", True)
+
+
+def test_a_newer_schema_is_a_failure(where: Places) -> None:
+    with closing(sqlite3.connect(where.database, isolation_level=None)) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    assert look(where)["schema"].state == "fail"
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "state"),
+    [
+        ("hooktui.db", 0o640, "fail"),
+        ("hooktui.key", 0o604, "fail"),
+        (".", 0o755, "warn"),
+        (".", 0o770, "warn"),
+        (".", 0o750, "ok"),
+    ],
+)
+def test_files_that_others_can_use_are_told(where: Places, name, mode, state) -> None:
+    file = where.home / name
+    file.chmod(mode)
+    check = look(where)["modes"]
+    assert check.state == state
+    if state != "ok":
+        assert f"chmod {'750' if name == '.' else '600'} {file}" in check.advice
+
+
+def test_events_of_the_future_are_told(where: Places) -> None:
+    with closing(sqlite3.connect(where.database, isolation_level=None)) as raw:
+        raw.execute("UPDATE event SET created_at = created_at + 3600000")
+    assert look(where)["stored times"].state == "warn"
+
+
+def test_a_restore_that_was_cut_off_is_told(where: Places) -> None:
+    where.database.rename(where.database.with_name("hooktui.db.restored-x"))
+    check = look(where)["database"]
+    assert (check.state, check.value) == ("warn", "a restore was cut off")
+
+
+def test_an_empty_home_is_no_failure(where: Places) -> None:
+    where.database.unlink()
+    assert look(where)["database"].value.startswith("none yet")
+
+
+def test_a_clock_that_was_set_is_seen() -> None:
+    hour_ns = 3600 * 10**9
+    assert Started().check().state == "ok"
+    assert Started(wall_ns=time.time_ns() - hour_ns).check().state == "warn"
+
+
+def test_a_folder_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
+    assert machine.check_disk(tmp_path, RESERVE)[1].state == "ok"
+    proc = machine._check_fsync(Path("/proc"))
+    assert (proc.name, proc.state) == ("fsync", "fail")

@@ -1,0 +1,72 @@
+"""What doctor says about measured values, and that each complaint says what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.domain import checks
+from hooktui.domain.checks import Check, checkup_of
+
+MB = 1 << 20
+NOW = 1_800_000_000_000
+
+TABLE = [
+    (checks.judge_fsync(0.2, 2), "ok"),
+    (checks.judge_fsync(8, 20), "warn"),
+    (checks.judge_fsync(0.2, 400), "warn"),
+    (checks.judge_disk(10_000 * MB, 20_000 * MB, 64 * MB), "ok"),
+    (checks.judge_disk(200 * MB, 20_000 * MB, 64 * MB), "warn"),
+    (checks.judge_disk(63 * MB, 20_000 * MB, 64 * MB), "fail"),
+    (checks.judge_file_system("ext4", network=False), "ok"),
+    (checks.judge_file_system("", network=False), "ok"),
+    (checks.judge_file_system("tmpfs", network=False), "warn"),
+    (checks.judge_file_system("nfs4", network=True), "fail"),
+    (checks.judge_wal(40 * MB, working=True), "ok"),
+    (checks.judge_wal(400 * MB, working=True), "warn"),
+    (checks.judge_wal(400 * MB, working=False), "ok"),
+    (checks.judge_jump(900, 60), "ok"),
+    (checks.judge_jump(-3_600_000, 60), "warn"),
+    (checks.judge_newest(None, NOW), "ok"),
+    (checks.judge_newest(NOW + 500, NOW), "ok"),
+    (checks.judge_newest(NOW + 60_000, NOW), "warn"),
+    (checks.judge_skew(-300, 1), "ok"),
+    (checks.judge_skew(900, 1), "warn"),
+    (checks.judge_skew(900, 1_000), "ok"),  # half a round trip may be all of it
+    (checks.judge_skew(-9_000, 1), "fail"),
+    (checks.judge_leases(8, 0, working=True), "ok"),
+    (checks.judge_leases(8, 2, working=True), "warn"),
+    (checks.judge_leases(8, 8, working=False), "ok"),
+    (checks.judge_waiting(5, 3, None, working=True), "ok"),
+    (checks.judge_waiting(5, 0, 20, working=True), "ok"),
+    (checks.judge_waiting(5, 0, 4000, working=True), "warn"),
+    (checks.judge_waiting(5, 0, None, working=False), "warn"),
+    (checks.judge_waiting(0, 0, None, working=False), "ok"),
+    (checks.judge_open_files(20_000, 100), "ok"),
+    (checks.judge_open_files(1024, None), "warn"),
+    (checks.judge_open_files(256, None), "fail"),
+    (checks.judge_open_files(20_000, 19_900), "fail"),
+    (checks.judge_sqlite("3.46.1"), "ok"),
+    (checks.judge_sqlite("3.51.3"), "ok"),
+]
+
+
+@pytest.mark.parametrize(
+    ("check", "state"), TABLE, ids=[f"{check.name}: {check.value}" for check, _ in TABLE]
+)
+def test_a_value_is_judged_and_a_complaint_says_what_to_do(check: Check, state: str) -> None:
+    assert check.state == state
+    assert check.value
+    if state != "ok":
+        assert check.advice
+
+
+def test_the_wal_reset_bug_is_named_exactly_where_it_is() -> None:
+    assert "has the WAL-reset bug" in checks.judge_sqlite("3.50.6").value
+    assert "free of the WAL-reset bug" in checks.judge_sqlite("3.50.7").value
+
+
+def test_a_checkup_is_as_bad_as_its_worst_line() -> None:
+    good, odd, bad = (Check("x", state, "y") for state in ("ok", "warn", "fail"))
+    assert checkup_of([]).state == "ok"
+    assert checkup_of([good, odd]).state == "warn"
+    assert checkup_of([odd, bad, good]).state == "fail"
