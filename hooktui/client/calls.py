@@ -17,7 +17,6 @@ import msgspec
 from hooktui.client.feed import FeedPage, decode_page
 from hooktui.domain.checks import Checkup
 from hooktui.domain.errors import Refused
-from hooktui.domain.checks import Checkup
 from hooktui.domain.objects import (
     AcceptedEvent,
     Account,
