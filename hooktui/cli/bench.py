@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -10,8 +11,12 @@ from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.failure import DONE, FAILED, UsageError
 from hooktui.cli.leaving import leaving_orderly
 from hooktui.cli.output import Column, Styled
+from hooktui.domain.errors import Refused
 from hooktui.proof.bench import bench as measure
-from hooktui.proof.cases import BY_NAME, CASES
+from hooktui.proof.bench import chosen_cases
+from hooktui.proof.cases import BY_NAME
+from hooktui.proof.database import databases_of
+from hooktui.proof.goals import Goal, goals
 from hooktui.proof.report import CaseReport, Report, Spread
 
 MOST_ROUNDS, MOST_EVENTS = 1000, 10_000_000
@@ -22,6 +27,7 @@ def bench(
     rounds: int = 5,
     events: int = 20_000,
     case: Annotated[list[str] | None, Parameter(negative=())] = None,
+    database: str | None = None,
     context: Context,
 ) -> int:
     """Measure durable deliveries a second with servers of its own; your data stays apart.
@@ -30,6 +36,7 @@ def bench(
         rounds: how often each case is measured.
         events: about how many deliveries a case makes in a round.
         case: only this one, may be repeated; without it all of them.
+        database: postgresql://… of a user who may create databases; each case gets its own.
         context: the run.
     """
     if not 1 <= rounds <= MOST_ROUNDS:
@@ -39,17 +46,23 @@ def bench(
     unknown = [name for name in case or () if name not in BY_NAME]
     if unknown:
         raise UsageError(f"--case: there is no {unknown[0]!r}; known: {', '.join(BY_NAME)}")
-    chosen = CASES if not case else tuple(one for one in CASES if one.name in case)
+    try:
+        chosen = chosen_cases(case or (), shared=database is not None)
+        databases = databases_of(database)
+    except Refused as error:
+        raise UsageError(error.detail) from error
     with leaving_orderly():
         report = measure(
             context.environ,
             chosen,
+            databases=databases,
             rounds=rounds,
             deliveries=events,
             progress=context.out.progress,
         )
     if context.json:
-        context.out.json(report.fields())
+        told = [asdict(one) | {"met": one.met, "aim_met": one.aim_met} for one in goals(report)]
+        context.out.json(report.fields() | {"goals": told})
     else:
         _write(context, report)
     return DONE if report.good else FAILED
@@ -61,6 +74,7 @@ def _write(context: CommandContext, report: Report) -> None:
         f"{machine.cpus} CPUs ({machine.processor}), {machine.kernel}; hooktui {machine.hooktui},"
         f" Python {machine.python}, uvloop {machine.uvloop}, SQLite {machine.sqlite} FULL"
     )
+    out.line(f"database      {report.database}")
     out.line(f"fsync         {machine.fsync_p50_ms:.2f} ms, p99 {machine.fsync_p99_ms:.2f} ms")
     out.line(f"sink alone    {_shown(report.sink_per_s)} requests/s")
     out.line(f"transport     {_shown(report.transport_per_s)} requests/s (prepared bytes)")
@@ -73,12 +87,24 @@ def _write(context: CommandContext, report: Report) -> None:
             Column("least-most", right=True),
             Column("of floor", right=True),
             Column("CPU µs", right=True),
+            Column("disk kB", right=True),
             Column("MB", right=True),
             Column("p50/p99/max ms", right=True),
             Column("lost", right=True),
             Column("twice", right=True),
         ),
         [_row(case) for case in report.cases],
+    )
+    out.line("")
+    out.table(
+        (
+            Column("what"),
+            Column("must", right=True),
+            Column("aim", right=True),
+            Column("reached", right=True),
+            Column(""),
+        ),
+        [_goal_row(goal) for goal in goals(report)],
     )
     for case in report.cases:
         if case.void is not None:
@@ -98,11 +124,27 @@ def _row(case: CaseReport) -> list[str | Styled]:
         f"{case.per_s.least:,.0f}-{case.per_s.most:,.0f}",
         f"{case.ratio.median:.2f}",
         f"{case.cpu_us.median:.0f}",
+        f"{case.disk_bytes.median / 1000:.1f}",
         f"{case.memory_mb:.0f}",
         latency,
         Styled(f"{case.lost:,}", "bad" if case.lost else "good"),
-        Styled(f"{case.duplicates:,}", "bad" if case.duplicates else "good"),
+        Styled(f"{case.duplicates:,}", "good" if case.may_repeat or not case.duplicates else "bad"),
     ]
+
+
+def _goal_row(goal: Goal) -> list[str | Styled]:
+    met = "yes" if goal.met else "NO"
+    if goal.aim_met:
+        met = "yes, and what is aimed at"
+    bound = "≤ " if goal.less_is_better else ""
+    reached = ("-", Styled("not measured", "dim"))
+    if goal.reached is not None:
+        reached = (_figure(goal.reached), Styled(met, "good" if goal.met else "bad"))
+    return [goal.what, f"{bound}{_figure(goal.must)}", f"{bound}{_figure(goal.aim)}", *reached]
+
+
+def _figure(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
 
 
 def _shown(spread: Spread) -> str:

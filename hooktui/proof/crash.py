@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,13 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hooktui.proof.checker import Verdict, check
+from hooktui.proof.database import Databases, SqliteDatabases
 from hooktui.proof.keyed_producer import KeyedProducer
 from hooktui.proof.ledger import MOODY, STEADY, Ledger, running_ledger
 from hooktui.proof.victim import Victim
+from hooktui.proof.workplace import workplace
 
-SETTLE_S = 60.0
+SETTLE_S = 120.0
+"""Twice a lease: where servers share a database, what a dead one was sending may wait for it."""
 _SCHEDULE_S = (0.2, 0.5, 1.0)
 """For the 500s of the moody path. The steady one has no retries: a counted interruption fails it"""
+_SQLITE = SqliteDatabases()
 _ALIVE_S = (0.05, 0.6)
 """How long a server is left at work before it is killed."""
 
@@ -63,10 +66,12 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, environ: Mapping[str, str]) -> Iterator[Scene]:
+def scene(
+    folder: Path, environ: Mapping[str, str], database_url: str | None = None
+) -> Iterator[Scene]:
     """Lay everything out in a folder, nothing started but the ledger; clean up processes after."""
     with running_ledger(folder / "ledger.jsonl") as ledger:
-        victim = Victim(folder / "home", environ)
+        victim = Victim(folder / "home", environ, database_url)
         one = Scene(victim, ledger, KeyedProducer(victim.address), {})
         try:
             yield one
@@ -80,6 +85,7 @@ def prove(
     *,
     kills: int,
     seed: int | None = None,
+    databases: Databases = _SQLITE,
     progress: Callable[[str], None],
 ) -> Proof:
     """Run a server in a temporary home under load, kill it so many times, and check all.
@@ -90,8 +96,9 @@ def prove(
     chance = random.Random(seed)  # noqa: S311 - moments, not secrets
     begun = time.monotonic()
     with (
-        tempfile.TemporaryDirectory(prefix="hooktui-proof-") as folder,
-        scene(Path(folder), environ) as stage,
+        workplace("proof") as folder,
+        databases.fresh() as url,
+        scene(folder, environ, url) as stage,
     ):
         stage.victim.start()
         stage.make_hooks()

@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 
 from hooktui.client.start import own_environment
+from hooktui.proof.tied import tied
 
 STEADY, MOODY = "/steady", "/moody"
 _SLOW_S = 0.05
@@ -66,10 +67,11 @@ class Ledger:
 def running_ledger(file: Path) -> Iterator[Ledger]:
     """Run a ledger as a process of its own until the block ends."""
     process = subprocess.Popen(  # noqa: S603 - this very program
-        [sys.executable, "-P", "-m", "hooktui.proof.ledger", str(file)],
+        tied("hooktui.proof.ledger", str(file)),
         env=own_environment(os.environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        process_group=0,  # ctrl+c is for whoever measures
     )
     with process:
         try:

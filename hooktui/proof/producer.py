@@ -97,12 +97,15 @@ class _Connection:
 
 
 async def offer_all(
-    path: Path, requests: Sequence[Request], in_flight: int, per_s: float | None = None
+    paths: Sequence[Path],
+    requests: Sequence[Request],
+    in_flight: int,
+    per_s: float | None = None,
 ) -> list[Offered]:
     """Send all requests and return what was accepted.
 
     Args:
-        path: the server's socket.
+        paths: the servers' sockets; each takes its share.
         requests: what to send.
         in_flight: how many at once; for an open loop, how many at the most.
         per_s: an open loop of so many requests a second; None: a closed loop.
@@ -110,7 +113,7 @@ async def offer_all(
     Raises:
         Unavailable: the server refused one.
     """
-    connections = [await _connect(path) for _ in range(in_flight)]
+    connections = [await _connect(paths[place % len(paths)]) for place in range(in_flight)]
     offered: list[Offered] = []
     left = iter(enumerate(requests))
     begun_ns = monotonic_ns()

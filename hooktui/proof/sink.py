@@ -1,11 +1,12 @@
 """The receiver of a measurement, a process of its own that costs as little as it can.
 
-    python -m hooktui.proof.sink
+    python -m hooktui.proof.sink CERTIFICATE
 
-It prints its port in one line, then answers one JSON command a line: ``count``, ``save`` (verify
-everything, write it to a file, begin anew) and ``clear``; it ends with its stdin. Requests are kept
-as they came. What one is answered depends on its path: ``/ok`` 200 at once, ``/late`` 200 after
-50 ms, ``/flaky`` 500 for every twentieth, ``/hung`` never.
+It prints its ports (plain, and TLS with the certificate and key of that file) in one line, then
+answers one JSON command a line: ``count``, ``save`` (verify everything, write it to a file, begin
+anew) and ``clear``; it ends with its stdin. Requests are kept as they came. What one is answered
+depends on its path: ``/ok`` 200 at once, ``/late`` 200 after 50 ms, ``/flaky`` 500 for every
+twentieth, ``/hung`` never.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,8 @@ import uvloop
 
 from hooktui.client.start import own_environment
 from hooktui.proof.arrivals import Arrival, RawArrival, decode, encode, read_arrivals
+from hooktui.proof.certificate import write_certificate
+from hooktui.proof.tied import tied
 
 OK, LATE, FLAKY, HUNG = "/ok", "/late", "/flaky", "/hung"
 LATE_S = 0.05
@@ -106,14 +110,17 @@ class _Receiver(asyncio.Protocol):
         ledger.arrivals.append((monotonic_ns(), 200, request))
 
 
-async def _serve() -> None:
+async def _serve(certificate: str) -> None:
     loop = asyncio.get_running_loop()
     ledger = _Ledger()
     first = await loop.create_server(lambda: _Receiver(ledger), "127.0.0.1", 0, backlog=1024)
     port = first.sockets[0].getsockname()[1]
     others = [f"127.0.0.{number}" for number in range(2, HOSTS + 1)]
     await loop.create_server(lambda: _Receiver(ledger), others, port, backlog=1024)
-    _say({"port": port})
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    private = await loop.create_server(lambda: _Receiver(ledger), "127.0.0.1", 0, ssl=tls)
+    _say({"port": port, "tls_port": private.sockets[0].getsockname()[1]})
     commands = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     gc.disable()  # what is kept has no cycles, and looking through it would be measured
@@ -145,10 +152,14 @@ class Sink:
     def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
         self._process = process
         self._file = folder / "arrivals"
-        self.port: int = self._read()["port"]
+        ports = self._read()
+        self.pid = process.pid
+        self.port, self._tls_port = ports["port"], ports["tls_port"]
 
-    def url(self, path: str, host: str = "127.0.0.1") -> str:
-        """Return the URL of a hook that sends here."""
+    def url(self, path: str, host: str = "127.0.0.1", *, tls: bool = False) -> str:
+        """Return the URL of a hook that sends here; with TLS to 127.0.0.1 only."""
+        if tls:
+            return f"https://127.0.0.1:{self._tls_port}{path}"
         return f"http://{host}:{self.port}{path}"
 
     def taken(self) -> int:
@@ -182,12 +193,15 @@ class Sink:
 @contextmanager
 def running_sink(folder: Path, environ: Mapping[str, str]) -> Iterator[Sink]:
     """Run a sink until the block ends."""
-    process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "hooktui.proof.sink"],
+    certificate = folder / "sink.pem"
+    write_certificate(certificate)
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        tied("hooktui.proof.sink", str(certificate)),
         env=own_environment(environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        process_group=0,  # ctrl+c is for whoever measures
     )
     try:
         yield Sink(process, folder)
@@ -197,4 +211,4 @@ def running_sink(folder: Path, environ: Mapping[str, str]) -> Iterator[Sink]:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve())
+    uvloop.run(_serve(sys.argv[1]))

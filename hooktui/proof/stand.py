@@ -1,18 +1,19 @@
-"""One case, once: a server in a home of its own, hooks that send to the sink, and events for them.
+"""One case, once: servers in homes of their own, hooks that send to the sink, and events for them.
 
-The clock runs from the first event offered to the moment when the server says that nothing waits.
+The clock runs from the first event offered to the moment when the servers say that nothing waits.
 Everything is verified afterwards: only what is done in the store *and* arrived signed counts.
 """
 
 from __future__ import annotations
 
-import os
+import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic_ns
 
 import uvloop
 
@@ -20,9 +21,12 @@ from hooktui.client.calls import create_hook, list_deliveries, list_hooks
 from hooktui.client.plain import PlainClient
 from hooktui.domain.clock import now_ms
 from hooktui.domain.ids import encode, floor_at
-from hooktui.proof.balance import Balance, balance, percentiles_ms
-from hooktui.proof.cases import IN_FLIGHT, Case
+from hooktui.proof.arrivals import Arrival
+from hooktui.proof.balance import Balance, Offered, balance, percentiles_ms
+from hooktui.proof.cases import Case
+from hooktui.proof.database import Databases
 from hooktui.proof.old_rows import fill
+from hooktui.proof.process_cost import cpu_s, memory_mb, written_bytes
 from hooktui.proof.producer import offer_all, prepare
 from hooktui.proof.sink import Sink
 from hooktui.proof.victim import Victim
@@ -31,6 +35,8 @@ BODY_BYTES = 1024
 ACCOUNT = 1
 STALLED_S = 30.0
 """After so long without an arrival a case is over, and what is missing counts as lost."""
+STALLED_KILLED_S = 90.0
+"""The same after a kill: where servers share a database, a lease of 60 s may have to run out."""
 _STOP_S = 15.0
 _POLL_S = 0.005
 _PAGE = 500
@@ -44,33 +50,60 @@ class Run:
     Attributes:
         balance: what arrived, and what did not.
         per_s: deliveries that count, a second.
-        cpu_us: CPU of the server for each of them, user and system, in microseconds.
-        memory_mb: the most that the server held.
+        cpu_us: CPU of the servers for each of them, user and system, in microseconds.
+        disk_bytes: what the servers wrote to disk for each of them.
+        sink_busy: the share of the time that the sink was busy.
+        idle_mb: what a server held before the first event.
+        memory_mb: the most that a server held.
         latency_ms: from an event's turn to its receipt: p50, p99, longest.
+        restart_s: from the start after a kill to the first arrival.
     """
 
     balance: Balance
     per_s: float
     cpu_us: float
+    disk_bytes: float
+    sink_busy: float
+    idle_mb: float
     memory_mb: float
     latency_ms: tuple[float, float, float] | None
+    restart_s: float | None
 
 
 @dataclass
 class Stand:
-    """A server with the hooks of a case.
+    """The servers with the hooks of a case.
 
     Attributes:
         case: what is measured.
         sink: where the hooks send to.
-        victim: the server.
+        victims: the servers.
+        database_url: where they store; None: in the home of the only one.
         secrets: of the hooks that count, by number.
+        idle_mb: what the first server held before anything was asked of it.
     """
 
     case: Case
     sink: Sink
-    victim: Victim
-    secrets: dict[int, str]
+    victims: Sequence[Victim]
+    database_url: str | None
+    secrets: dict[int, str] = field(default_factory=dict)
+    idle_mb: float = 0.0
+
+    def start(self) -> None:
+        """Start the servers, make the hooks, and put the old deliveries under them."""
+        first, *others = self.victims
+        first.start()
+        self.idle_mb = memory_mb(first.pid, most=False)
+        self._make_hooks()
+        if self.case.old_rows:
+            first.terminate(_STOP_S)
+            where = self.database_url or first.places.database
+            fill(where, min(self.secrets), self.case.old_rows)
+            first.start()
+        for other in others:
+            shutil.copy2(first.places.key_file, other.places.key_file)
+            other.start()
 
     def run(self, deliveries: int) -> Run:
         """Offer events, wait until everything is done, and verify it.
@@ -78,56 +111,65 @@ class Stand:
         Raises:
             Unavailable: the server refused an event.
         """
-        case, pid = self.case, self._pid()
+        case = self.case
         requests = prepare(case.events(deliveries), case.lines, BODY_BYTES)
         first = encode("dlv", floor_at(now_ms()))
         self.sink.clear()
-        cpu_s, begun = _cpu_s(pid), time.monotonic()
-        offered = uvloop.run(
-            offer_all(self.victim.places.socket, requests, case.offered, case.per_s)
-        )
+        before, sink_s, begun = self._cost(), cpu_s(self.sink.pid), time.monotonic()
+        sockets = [victim.places.socket for victim in self.victims]
+        offered = uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
+        restarted_ns = self._restart() if case.killed else None
         self._await_end(len(offered) * len(self.secrets))
-        took_s, cpu_s = time.monotonic() - begun, _cpu_s(pid) - cpu_s
+        took_s = time.monotonic() - begun
+        # What a killed process had used is gone with it.
+        after = before if case.killed else self._cost()
+        sink_s = cpu_s(self.sink.pid) - sink_s
         arrivals = [one for one in self.sink.arrivals(self.secrets) if one.hook in self.secrets]
         found = balance(offered, arrivals, self._delivered(first), self.secrets)
         done = max(found.counted, 1)
         return Run(
-            found,
-            found.counted / took_s,
-            cpu_s / done * 1e6,
-            _memory_mb(pid),
-            percentiles_ms(offered, arrivals),
+            balance=found,
+            per_s=found.counted / took_s,
+            cpu_us=(after[0] - before[0]) / done * 1e6,
+            disk_bytes=(after[1] - before[1]) / done,
+            sink_busy=sink_s / took_s,
+            idle_mb=self.idle_mb,
+            memory_mb=max(memory_mb(victim.pid, most=True) for victim in self.victims),
+            latency_ms=_latency_ms(case, offered, arrivals),
+            restart_s=None if restarted_ns is None else _first_after_s(arrivals, restarted_ns),
         )
 
-    def make_hooks(self) -> None:
-        """Make the hooks of the case."""
+    def _make_hooks(self) -> None:
         counted = [(path, True) for path in self.case.paths]
         beside = [(path, False) for path in self.case.beside]
-        with PlainClient(self.victim.address) as client:
+        with PlainClient(self.victims[0].address) as client:
             for number, (path, counts) in enumerate(counted + beside):
                 host = f"127.0.0.{number % self.case.hosts + 1}"
                 fields = {
                     "name": f"{self.case.name} {number}",
-                    "url": self.sink.url(path, host),
+                    "url": self.sink.url(path, host, tls=self.case.tls),
                     "events": ["job"],
-                    "max_in_flight": IN_FLIGHT,
+                    "max_in_flight": self.case.in_flight,
                     "retry_schedule_s": self.case.retry_schedule_s,
                     "timeout_s": _HUNG_TIMEOUT_S,
+                    "verify_tls": not self.case.tls,  # the sink signed its certificate itself
                 }
                 hook = client.call(create_hook(ACCOUNT, fields))
                 if counts:
                     self.secrets[hook.id] = hook.secret
 
-    def add_old_rows(self) -> None:
-        """Stop the server, put the old deliveries of the case under it, and start it again."""
-        self.victim.terminate(_STOP_S)
-        fill(self.victim.places.database, min(self.secrets), self.case.old_rows)
-        self.victim.start()
+    def _restart(self) -> int:
+        """Kill the first server and start it again; return when it was started."""
+        self.victims[0].kill()
+        started_ns = monotonic_ns()
+        self.victims[0].start()
+        return started_ns
 
     def _await_end(self, expected: int) -> None:
         """Return at the last commit; the store is asked only once the sink has everything."""
         taken, changed = 0, time.monotonic()
-        while time.monotonic() - changed < STALLED_S:
+        stalled_s = STALLED_KILLED_S if self.case.killed else STALLED_S
+        while time.monotonic() - changed < stalled_s:
             now_taken = self.sink.taken()
             if now_taken >= expected and not self._waiting():
                 return
@@ -136,7 +178,7 @@ class Stand:
             time.sleep(_POLL_S)
 
     def _waiting(self) -> int:
-        with PlainClient(self.victim.address) as client:
+        with PlainClient(self.victims[0].address) as client:
             hooks = client.call(list_hooks(ACCOUNT, limit=_PAGE)).data
         return sum(hook.stats.waiting for hook in hooks if hook.id in self.secrets)
 
@@ -144,45 +186,48 @@ class Stand:
         """Return the deliveries from ``first`` on that the store calls delivered."""
         found: set[str] = set()
         cursor: str | None = None
-        with PlainClient(self.victim.address) as client:
+        with PlainClient(self.victims[0].address) as client:
             while True:
                 page = client.call(
                     list_deliveries(ACCOUNT, status="delivered", limit=_PAGE, cursor=cursor)
                 )
                 found |= {one.id for one in page.data if one.id >= first}
                 cursor = page.next
-                if cursor is None or page.data[-1].id < first:
+                if cursor is None or (page.data and page.data[-1].id < first):
                     return found
 
-    def _pid(self) -> int:
-        if self.victim.process is None:
-            raise RuntimeError("no server runs")
-        return self.victim.process.pid
+    def _cost(self) -> tuple[float, int]:
+        """Return what the servers have used: CPU seconds, and bytes written."""
+        pids = [victim.pid for victim in self.victims]
+        return sum(map(cpu_s, pids)), sum(map(written_bytes, pids))
 
 
 @contextmanager
-def prepared(case: Case, sink: Sink, environ: Mapping[str, str]) -> Iterator[Stand]:
-    """Start a server for a case and make its hooks; kill it and remove its home at the end."""
-    with tempfile.TemporaryDirectory(prefix="hooktui-bench-") as folder:
-        stand = Stand(case, sink, Victim(Path(folder), environ), {})
+def prepared(
+    case: Case, sink: Sink, folder: Path, databases: Databases, environ: Mapping[str, str]
+) -> Iterator[Stand]:
+    """Start the servers for a case and make its hooks; kill them and remove all at the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix=f"{case.name}-", dir=folder) as place,
+        databases.fresh() as url,
+    ):
+        homes = [Path(place) / str(number) for number in range(1, case.servers + 1)]
+        victims = [Victim(home, environ, url) for home in homes]
         try:
-            stand.victim.start()
-            stand.make_hooks()
-            if case.old_rows:
-                stand.add_old_rows()
+            stand = Stand(case, sink, victims, url)
+            stand.start()
             yield stand
         finally:
-            stand.victim.kill()
+            for victim in victims:
+                victim.kill()
 
 
-def _cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def _latency_ms(
+    case: Case, offered: Sequence[Offered], arrivals: Sequence[Arrival]
+) -> tuple[float, float, float] | None:
+    return None if case.per_s is None else percentiles_ms(offered, arrivals)
 
 
-def _memory_mb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+def _first_after_s(arrivals: Sequence[Arrival], started_ns: int) -> float | None:
+    later = [one.arrived_ns for one in arrivals if one.arrived_ns > started_ns]
+    return (min(later) - started_ns) / 1e9 if later else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from hooktui.domain.errors import HooktuiError, NoServer
 from hooktui.domain.objects import Delivery
 from hooktui.domain.places import places
 from hooktui.failpoints import VARIABLE
+from hooktui.proof.tied import tied
 
 START_S = 30.0
 _POLL_S = 0.02
@@ -35,9 +35,12 @@ class Victim:
     Args:
         home: a folder of its own.
         environ: the environment of whoever started the proof.
+        database_url: where it stores; None: in a file of its home.
     """
 
-    def __init__(self, home: Path, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, home: Path, environ: Mapping[str, str], database_url: str | None = None
+    ) -> None:
         self.places = places({"HOOKTUI_HOME": str(home)})
         self.address = ServerAddress(socket=self.places.socket)
         self.process: subprocess.Popen[bytes] | None = None
@@ -46,6 +49,8 @@ class Victim:
             "HOOKTUI_HOME": str(home),
             "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",  # where the ledger is
         }
+        if database_url is not None:
+            self._environ["HOOKTUI_DATABASE_URL"] = database_url
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def start(self, failpoint: str | None = None, *, wait: bool = True) -> subprocess.Popen[bytes]:
@@ -56,12 +61,13 @@ class Victim:
         """
         log = os.open(self.places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hooktui", "serve"],
+            self.process = subprocess.Popen(  # noqa: S603 - this very program
+                tied("hooktui", "serve"),
                 env=self._environ | ({VARIABLE: failpoint} if failpoint else {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                process_group=0,  # ctrl+c is for whoever measures
             )
         finally:
             os.close(log)
@@ -84,6 +90,13 @@ class Victim:
             else:
                 return
         raise NoServer(f"the server did not answer within {START_S:g} s; see {self.places.log}")
+
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        if self.process is None:
+            raise RuntimeError("no server runs")
+        return self.process.pid
 
     def kill(self) -> None:
         """End the server as a power cut of its process would."""

@@ -1,5 +1,6 @@
 """A tiny measurement from end to end: real server, sink and producer."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,9 +12,10 @@ import psutil
 import pytest
 
 
-def bench(*arguments):
+def bench(*arguments, **environ):
     return subprocess.run(
         [sys.executable, "-m", "hooktui", "bench", *arguments],
+        env=os.environ | environ,
         capture_output=True,
         text=True,
         timeout=100,
@@ -28,13 +30,18 @@ def test_a_tiny_run_loses_nothing_and_tells_programs_what_it_measured():
     assert report["good"] is True
     assert set(report) == {
         "machine",
+        "database",
         "rounds",
         "sink_per_s",
         "floor_per_s",
         "transport_per_s",
         "cases",
         "good",
+        "goals",
     }
+    reached = {one["what"]: (one["reached"], one["met"]) for one in report["goals"]}
+    assert reached["deliveries/s, 1 hook"][0] == report["cases"][0]["per_s"]["median"]
+    assert reached["lost at kill -9"] == (None, None)
     assert report["machine"]["fsync_p50_ms"] > 0
     (case,) = report["cases"]
     assert (case["deliveries"], case["lost"], case["duplicates"]) == (300, 0, 0)
@@ -46,14 +53,40 @@ def test_a_tiny_run_loses_nothing_and_tells_programs_what_it_measured():
 
 @pytest.mark.slow
 def test_failures_a_hung_receiver_and_latency_are_measured_too():
-    chosen = ("--case", "failures", "--case", "hung", "--case", "open-1000")
+    chosen = ("--case", "failures", "--case", "hung", "--case", "open-1000", "--case", "tls")
     run = bench("--json", "--rounds", "1", "--events", "2000", *chosen)
     assert run.returncode == 0, run.stderr
-    failures, hung, latency = json.loads(run.stdout)["cases"]
-    assert failures["deliveries"] == 2000
+    tls, failures, hung, latency = json.loads(run.stdout)["cases"]
+    assert (tls["deliveries"], failures["deliveries"]) == (1000, 2000)
     assert hung["deliveries"] == 99 * 100
     p50, p99, longest = latency["latency_ms"]
     assert 0 < p50 <= p99 <= longest
+
+
+@pytest.mark.slow
+def test_healthy_hooks_are_measured_with_and_without_those_that_hang():
+    run = bench("--json", "--rounds", "1", "--events", "1000", "--case", "hung-100")
+    assert run.returncode == 0, run.stderr
+    without, beside = json.loads(run.stdout)["cases"]
+    assert (without["name"], beside["name"]) == ("healthy-100", "hung-100")
+    assert without["deliveries"] == beside["deliveries"] == 300
+    ratio = beside["latency_ms"][1] / without["latency_ms"][1]
+    assert beside["compared"]["median"] == pytest.approx(ratio, rel=0.01)
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_in_a_measurement_loses_nothing_and_tells_how_soon_it_was_back():
+    run = bench("--json", "--rounds", "1", "--events", "4000", "--case", "restart")
+    assert run.returncode == 0, run.stderr
+    (case,) = json.loads(run.stdout)["cases"]
+    assert (case["deliveries"], case["lost"], case["may_repeat"]) == (200, 0, True)
+    assert case["restart_s"]["median"] > 0
+
+
+def test_a_case_of_two_servers_needs_a_database_that_they_can_share():
+    run = bench("--case", "two-servers")
+    assert run.returncode == 2
+    assert "--database postgresql://" in run.stderr
 
 
 def test_an_unknown_case_is_named_with_those_that_there_are():
@@ -70,8 +103,9 @@ def serves(process):
         return False
 
 
-@pytest.mark.slow
-def test_a_measurement_that_is_told_to_end_leaves_no_process_behind(tmp_path):
+@pytest.fixture
+def at_work(tmp_path):
+    """A measurement whose server and sink run, and these processes."""
     command = [sys.executable, "-m", "hooktui", "bench", "--rounds", "1000", "--case", "one-hook"]
     running = psutil.Popen(
         command, env={**os.environ, "TMPDIR": str(tmp_path)}, stderr=subprocess.DEVNULL
@@ -82,8 +116,36 @@ def test_a_measurement_that_is_told_to_end_leaves_no_process_behind(tmp_path):
         assert time.monotonic() < deadline
         children = running.children()
         time.sleep(0.05)
-    running.terminate()
-    assert running.wait(30) == 128 + signal.SIGTERM
+    yield running, children
+    for process in [running, *children]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGTERM, 128 + signal.SIGTERM), (signal.SIGINT, 130)],
+    ids=["told to end", "ctrl+c"],
+)
+def test_a_measurement_that_is_ended_leaves_nothing_behind(tmp_path, at_work, number, code):
+    running, children = at_work
+    running.send_signal(number)
+    assert running.wait(30) == code
     _, alive = psutil.wait_procs(children, timeout=5)
     assert alive == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_measurement_that_is_killed_leaves_no_process_and_the_next_removes_its_folder(
+    tmp_path, at_work
+):
+    running, children = at_work
+    running.kill()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+    assert list(tmp_path.iterdir()) != []
+    run = bench("--rounds", "1", "--events", "100", "--case", "one-hook", TMPDIR=str(tmp_path))
+    assert run.returncode == 0, run.stderr
     assert list(tmp_path.iterdir()) == []
