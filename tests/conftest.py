@@ -12,8 +12,12 @@ import socket
 import sys
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.postgres import PostgresServer
 
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _NAMES = frozenset({"localhost", "127.0.0.1", "::1", ""})
@@ -62,3 +66,12 @@ def loopback_only() -> Iterator[None]:
     yield
     outside, _dialled[:] = list(_dialled), []
     assert not outside, f"the test dialled {outside}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One PostgreSQL server for all tests of a process; each test makes a database of its own."""
+    from tests.postgres import running
+
+    with running() as server:
+        yield server

@@ -1,8 +1,8 @@
-"""The stores that the conformance suite runs against; PostgreSQL joins by one more entry."""
+"""The stores that the conformance suite runs against: each test runs on SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -10,15 +10,7 @@ import pytest
 from hooktui.store.contract import Store
 from hooktui.store.sqlite import SqliteStore
 from tests.contract.given import Clock, Opened
-
-
-async def _open_sqlite(home: Path, clock: Clock) -> Store:
-    return await SqliteStore.open(
-        home / "hooktui.db", key_file=home / "hooktui.key", clock=clock.now_ms
-    )
-
-
-_STORES: dict[str, Callable[[Path, Clock], object]] = {"sqlite": _open_sqlite}
+from tests.postgres import PostgresServer, database, open_store
 
 
 @pytest.fixture
@@ -26,13 +18,26 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture(params=_STORES)
+@pytest.fixture(params=["sqlite", "postgres"])
 async def opened(request, tmp_path: Path, clock: Clock) -> AsyncIterator[Opened]:
     """A store that a test can close and open again."""
+    if request.param == "sqlite":
+        one = await _open(lambda: _open_sqlite(tmp_path, clock), clock)
+        yield one
+        await one.store.close()
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        async with database(server) as url:
+            one = await _open(lambda: open_store(url, tmp_path, clock.now_ms), clock)
+            yield one
+            await one.store.close()
 
-    async def open_it() -> Store:
-        return await _STORES[request.param](tmp_path, clock)
 
-    one = Opened(open_it, await open_it(), clock)
-    yield one
-    await one.store.close()
+async def _open(open_it: Callable[[], Awaitable[Store]], clock: Clock) -> Opened:
+    return Opened(open_it, await open_it(), clock)
+
+
+async def _open_sqlite(home: Path, clock: Clock) -> Store:
+    return await SqliteStore.open(
+        home / "hooktui.db", key_file=home / "hooktui.key", clock=clock.now_ms
+    )

@@ -374,12 +374,13 @@ async def test_the_audit_trail_refuses_changes_and_shows_them(opened: Opened) ->
     store = opened.store
     await make_hook(store)
     await make_hook(store)
-    for statement in ("UPDATE audit SET user = 'eve'", "DELETE FROM audit"):
+    for statement in ("UPDATE audit SET target = 'eve'", "DELETE FROM audit"):
         with pytest.raises(Exception, match="append-only"):
             await store.write(lambda tx, s=statement: tx.conn.execute(text(s)) and None)
 
     def forge(tx):
-        tx.conn.execute(text("DROP TRIGGER audit_refuses_update"))
+        trigger = {"sqlite": "audit_refuses_update", "postgresql": "audit_refuses ON audit"}
+        tx.conn.execute(text(f"DROP TRIGGER {trigger[tx.conn.dialect.name]}"))
         tx.conn.execute(text("UPDATE audit SET \"user\" = 'eve' WHERE id = 2"))
 
     await store.write(forge)

@@ -1,0 +1,171 @@
+"""Connections to PostgreSQL: deadlines on everything, and what goes wrong in clear words."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import asyncpg
+from asyncpg import exceptions as pg
+
+from hooktui.domain.errors import DiskFull, HooktuiError, Refused, Unavailable
+
+if TYPE_CHECKING:
+    Raw: TypeAlias = asyncpg.Connection[asyncpg.Record]
+
+CONNECT_S: Final = 5.0
+STATEMENT_S: Final = 10.0
+"""What a statement may take; a client waits a little longer, for the server's own answer."""
+LOCK_S: Final = 5.0
+IDLE_IN_TRANSACTION_S: Final = 15.0
+"""After it PostgreSQL drops who holds locks and says nothing, such as a stopped process."""
+MIGRATION_S: Final = 600.0
+
+_DEADLINES: Final = {
+    "statement_timeout": f"{STATEMENT_S * 1000:.0f}",
+    "lock_timeout": f"{LOCK_S * 1000:.0f}",
+    "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S * 1000:.0f}",
+}
+_SETTINGS: Final = {
+    "application_name": "hooktui",
+    "timezone": "UTC",
+    "default_transaction_isolation": "read committed",
+    "synchronous_commit": "on",  # off loses acknowledged rows at a crash
+    "jit": "off",
+    "standard_conforming_strings": "on",
+    **_DEADLINES,
+}
+HOT: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+"""The hot statements live on their indexes, also while the statistics of a young table lie."""
+
+_RETRY_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+
+_LOST = (
+    pg.PostgresConnectionError, pg.AdminShutdownError, pg.CrashShutdownError,
+    pg.CannotConnectNowError, pg.InterfaceError, pg.TooManyConnectionsError,
+    pg.IdleInTransactionSessionTimeoutError, ConnectionError, OSError, asyncio.TimeoutError,
+)  # fmt: skip
+_AGAIN = (pg.DeadlockDetectedError, pg.SerializationError)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A database's address; ``shown`` is what may be shown of it: no password."""
+
+    url: str
+    shown: str
+
+
+def target_of(url: str) -> Target:
+    """Read an address as ``postgresql://user:password@host:port/name?sslmode=verify-full``.
+
+    Raises:
+        Refused: it is none.
+    """
+    try:
+        parts = urlsplit(url)
+        query = parse_qs(parts.query)
+        host, port = parts.hostname or query.get("host", [""])[-1], parts.port
+    except ValueError as error:
+        raise Refused(f"the address of the database cannot be read: {error}") from None
+    name = unquote(parts.path.removeprefix("/"))
+    if parts.scheme not in ("postgresql", "postgres") or not name or "/" in name:
+        raise Refused(
+            "write the address of the database as postgresql://USER:PASSWORD@HOST:PORT/NAME"
+        )
+    shown_host = f"[{host}]" if ":" in host else host
+    shown_port = "" if port is None else f":{port}"
+    return Target(url, f"postgresql://{shown_host}{shown_port}/{name}")
+
+
+async def connect(target: Target, **settings: str) -> Raw:
+    """Open a connection.
+
+    Raises:
+        HooktuiError: PostgreSQL cannot be reached, or does not let us in; says what to do.
+    """
+    try:
+        return await asyncpg.connect(
+            target.url,
+            timeout=CONNECT_S,
+            command_timeout=STATEMENT_S + 2,
+            server_settings={**_SETTINGS, **settings},
+        )
+    except (pg.PostgresError, pg.InterfaceError, ValueError, OSError) as error:
+        raise _not_let_in(target, error) from error
+
+
+def waits() -> Iterator[float]:
+    """Return how long to wait before each further try to connect: longer and longer, and uneven."""
+    place = 0
+    while True:
+        yield _RETRY_S[min(place, len(_RETRY_S) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
+        place += 1
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """Return the driver's error behind what SQLAlchemy made of it."""
+    original = getattr(error, "orig", None)
+    if not isinstance(original, BaseException):
+        return error
+    return original.__cause__ or original
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether the connection is gone, or cannot be trusted any more."""
+    return isinstance(cause_of(error), _LOST)
+
+
+def may_repeat(error: BaseException) -> bool:
+    """Return whether the same transaction may well succeed when it is run again."""
+    return isinstance(cause_of(error), _AGAIN)
+
+
+def explain(error: Exception, target: Target) -> Exception:
+    """Return an error in the words of the house; what is not PostgreSQL's stays as it is."""
+    cause = cause_of(error)
+    if isinstance(cause, HooktuiError) or not isinstance(
+        cause, pg.PostgresError | pg.InterfaceError | OSError | asyncio.TimeoutError
+    ):
+        return error
+    where = target.shown
+    if isinstance(cause, pg.DiskFullError):
+        return DiskFull(
+            f"the disk of {where} is full; nothing was stored. Free some room there and try again"
+        )
+    if isinstance(cause, pg.LockNotAvailableError):
+        return Unavailable(
+            f"somebody has held a lock in {where} for over {LOCK_S:g} s; nothing was stored"
+        )
+    if isinstance(cause, pg.QueryCanceledError):
+        return Unavailable(f"{where} took over {STATEMENT_S:g} s and was stopped")
+    if isinstance(cause, pg.ReadOnlySQLTransactionError):
+        return Unavailable(f"{where} takes no writes: it is a standby, or was set read-only")
+    if is_lost(cause):
+        return Unavailable(f"the connection to {where} was lost ({_words(cause)}); try again")
+    return Unavailable(f"{where} answered: {_words(cause)}")
+
+
+def _not_let_in(target: Target, error: Exception) -> HooktuiError:
+    where, words = target.shown, _words(error)
+    if isinstance(error, pg.InvalidPasswordError | pg.InvalidAuthorizationSpecificationError):
+        return HooktuiError(f"{where} lets us not in: {words}; check user and password")
+    if isinstance(error, pg.InvalidCatalogNameError):
+        return HooktuiError(f"{where}: {words}; make it first, with: createdb")
+    if isinstance(error, pg.TooManyConnectionsError):
+        return Unavailable(f"{where} has no connection left for us: {words}")
+    if isinstance(error, pg.CannotConnectNowError):
+        return Unavailable(f"{where} is not ready: {words}")
+    if isinstance(error, asyncio.TimeoutError):
+        return Unavailable(f"{where} did not answer within {CONNECT_S:g} s")
+    return Unavailable(f"cannot reach {where}: {words}")
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,156 @@
+"""What runs the functions over SQLAlchemy connections: queries and changes, on pools of their own.
+
+The functions are synchronous; SQLAlchemy runs each in a greenlet that waits in the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from hooktui.domain.errors import HooktuiError, Unavailable
+from hooktui.store.postgres.connect import (
+    STATEMENT_S,
+    Target,
+    explain,
+    is_lost,
+    may_repeat,
+    waits,
+)
+from hooktui.store.postgres.work import Shared, Work, begin
+
+if TYPE_CHECKING:
+    from hooktui.store.postgres.connect import Raw
+
+R = TypeVar("R")
+
+READERS = 4
+"""Connections for what people look at."""
+OWN = 2
+"""Connections for what the server itself looks up: no list that somebody scrolls holds it up."""
+CHANGERS = 2
+PATIENCE_S = 5.0
+"""So long a read waits for a database that is away, such as one that is restarted."""
+_TRIES = 4
+
+
+def engine(connect: Callable[[], Awaitable[Raw]], size: int, isolation: str) -> AsyncEngine:
+    """Return a pool of connections; each is checked by its use, not before."""
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connect,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=STATEMENT_S,
+        isolation_level=isolation,
+    )
+
+
+class Queries:
+    """Runs queries, each in a short read-only transaction on one snapshot."""
+
+    def __init__(self, connect: Callable[[], Awaitable[Raw]], size: int, target: Target) -> None:
+        self._engine = engine(connect, size, "REPEATABLE READ").execution_options(
+            postgresql_readonly=True
+        )
+        self._target = target
+
+    async def run(self, query: Callable[[Connection], R]) -> R:
+        """Run a query; again on another connection when its own broke.
+
+        Raises:
+            Unavailable: the database is away, or took too long.
+        """
+        give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
+        for wait_s in waits():
+            try:
+                async with self._engine.connect() as conn:
+                    return await conn.run_sync(query)
+            except Exception as error:
+                late = asyncio.get_running_loop().time() > give_up_s
+                if late or not (is_lost(error) or isinstance(error, Unavailable)):
+                    raise _plain(error, self._target) from error
+            await asyncio.sleep(wait_s)
+        raise AssertionError("waits never end")
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+class Changes:
+    """Runs changes of people, one at a time over all servers."""
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[Raw]], shared: Shared, target: Target
+    ) -> None:
+        # BEGIN and COMMIT are ours, as on the hot path.
+        self._engine = engine(connect, CHANGERS, "AUTOCOMMIT")
+        self._shared = shared
+        self._target = target
+
+    async def run(self, change: Callable[[Connection, Work], R]) -> tuple[R, Work]:
+        """Run a change in a transaction; again after a deadlock, or when its connection broke.
+
+        Raises:
+            HooktuiError: the change refused, or the database could not store it.
+        """
+        give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
+        for tries, wait_s in enumerate(waits(), 1):
+            committing: list[bool] = []
+            try:
+                async with self._engine.connect() as conn:
+                    return await self._transact(conn, change, committing)
+            except Exception as error:
+                if committing and is_lost(error):
+                    raise Unavailable(
+                        "the connection to the database was lost during the commit; look whether "
+                        "it was stored before you do it again"
+                    ) from error
+                late = asyncio.get_running_loop().time() > give_up_s
+                again = is_lost(error) or (may_repeat(error) and tries < _TRIES)
+                if late or not again:
+                    raise _plain(error, self._target) from error
+            await asyncio.sleep(wait_s)
+        raise AssertionError("waits never end")
+
+    async def _transact(
+        self,
+        conn: AsyncConnection,
+        change: Callable[[Connection, Work], R],
+        committing: list[bool],
+    ) -> tuple[R, Work]:
+        raw: Raw | None = (await conn.get_raw_connection()).driver_connection
+        if raw is None:
+            raise Unavailable("the connection to the database is gone; try again")
+        try:
+            work = await begin(raw, self._shared, alone=True)
+            result = await conn.run_sync(change, work)
+            committing.append(True)
+            await work.commit()
+        except BaseException:
+            if raw.is_closed():
+                await conn.invalidate()
+            elif raw.is_in_transaction():
+                await raw.execute("ROLLBACK")
+            raise
+        return result, work
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+def _plain(error: Exception, target: Target) -> Exception:
+    if isinstance(error, PoolTimeout):
+        return Unavailable("too many ask the database at once; try again")
+    plain = explain(error, target)
+    if isinstance(plain, DBAPIError):
+        return HooktuiError(f"the database refused a statement of ours: {plain.orig}")
+    return plain

@@ -1,0 +1,265 @@
+"""What comes back: results and rescued leases as operations on PostgreSQL, behind their fence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from hooktui import failpoints
+from hooktui.domain.breaker import Breaker, BreakerState
+from hooktui.domain.deliveries import (
+    Answer,
+    DisabledReason,
+    ErrorClass,
+    Standing,
+    after_interruption,
+)
+from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
+from hooktui.domain.ids import HookId
+from hooktui.store.contract import LEASE_S, Result
+from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
+from hooktui.store.postgres import sql
+from hooktui.store.postgres.operations import Operation, columns
+from hooktui.store.postgres.queue import job_of
+from hooktui.store.postgres.work import StateChange, Work
+from hooktui.store.recording import HookChange, attempt_row, hook_changes, state_after
+from hooktui.store.stats import DAY_MS
+from hooktui.store.tables import ATTEMPT
+
+SERVER = "hooktui"
+"""Who changed a hook when no person did."""
+_SECRET_USED_EVERY_MS = 60_000
+_CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
+_DETAIL = [column.name for column in ATTEMPT.columns].index("error_detail")
+
+_Key = tuple[int, int]
+
+
+class Record(Operation[list[bool]]):
+    """Store results, each behind its fence."""
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        super().__init__(2 * len(results), sum(len(result.body) for result in results))
+        self._results = results
+
+    @classmethod
+    async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
+        """Store attempts and new states of all; False where the fence did not hold."""
+        results = [result for one in some for result in one._results]
+        held = iter(await record(work, [(result, work.lease.token) for result in results]))
+        for one in some:
+            one.result = [next(held) for _ in one._results]
+        failpoints.hit("before_record_commit")
+
+
+class Rescue(Operation[int]):
+    """Record attempts as interrupted whose lease has run out, oldest first.
+
+    Args:
+        most: how many in one transaction.
+        token: those of this lease, however long it still runs: whoever held it is dead.
+    """
+
+    def __init__(self, most: int, token: int | None = None) -> None:
+        super().__init__(2 * most)
+        self._most = most
+        self._token = token
+
+    async def run(self, work: Work) -> int:
+        """Record them; return how many. What another server rescues now is left to it."""
+        if self._token is None:
+            rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, self._most)
+        else:
+            rows = await work.raw.fetch(sql.FIND_LEASED_BY, self._token, self._most)
+        lost = [(_interrupted(row, work.now_ms), row[9]) for row in rows]
+        rescued = sum(await record(work, lost)) if lost else 0
+        if rescued:
+            failpoints.hit("before_rescue_commit")
+        return rescued
+
+
+async def record(work: Work, leased: Sequence[tuple[Result, int]]) -> list[bool]:
+    """Store results with the tokens of their leases; False where the fence did not hold."""
+    first: dict[_Key, tuple[Result, int, DeliveryState]] = {}
+    for result, token in leased:
+        state = state_after(result, deleted=result.job.hook not in work.live.view)
+        first.setdefault(_key(result), (result, token, state))
+    rows = [_finish_row(*one) for one in first.values()]
+    finished = {row[0] for row in await work.raw.fetch(sql.FINISH, *columns(rows, 12))}
+    done = [
+        (result, state) for result, _, state in first.values() if result.job.delivery in finished
+    ]
+    before = {key: one[0] for key, one in first.items() if one[0].job.delivery in finished}
+    stored = await _stored(work, [key for key in first if key not in before])
+    held = [_same(result, before, stored) for result, _ in leased]
+    await _store(work, done)
+    return held
+
+
+async def _store(work: Work, done: Sequence[tuple[Result, DeliveryState]]) -> None:
+    """Store what the deliveries that moved leave: attempts, feed, counters."""
+    if not done:
+        return
+    feed = work.notes.feed
+    attempts = [_attempt_row(result, work.shared.server) for result, _ in done]
+    await work.raw.execute(sql.INSERT_ATTEMPTS, *columns(attempts, len(ATTEMPT.columns)))
+    final: set[_Key] = set()
+    for result, state in done:
+        job = result.job
+        if state.next_attempt_at is not None:
+            work.notes.note_due(job.hook, state.next_attempt_at)
+        else:
+            final.add(_key(result))
+            live = work.live.view.get(job.hook)
+            if live is not None and live.settings.ordered:
+                # Its slot was free before this commit; a claim in between found the line held.
+                work.notes.note_due(job.hook, work.now_ms)
+        feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
+        feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+    results = [result for result, _ in done]
+    await _use_secrets(work, results)
+    await _change_hooks(work, hook_changes(results, lambda result: _key(result) in final))
+
+
+def _finish_row(result: Result, token: int, state: DeliveryState) -> tuple[object, ...]:
+    decision, answer, job = result.decision, result.answer, result.job
+    error = None if answer.error is None else answer.error.value
+    return (
+        job.delivery, job.number, token, state.status, decision.tries, decision.interruptions,
+        state.next_attempt_at, state.finished_at, state.duration_ms, answer.status_code, error,
+        state.reason,
+    )  # fmt: skip
+
+
+def _attempt_row(result: Result, server: str) -> tuple[object, ...]:
+    row = attempt_row(result, server)
+    detail = row[_DETAIL]
+    if isinstance(detail, str) and "\0" in detail:  # which no text of PostgreSQL holds
+        row = (*row[:_DETAIL], detail.replace("\0", "\ufffd"), *row[_DETAIL + 1 :])
+    return row
+
+
+async def _stored(work: Work, keys: Sequence[_Key]) -> dict[_Key, tuple[object, ...]]:
+    """Return what is stored of attempts whose fence did not hold."""
+    if not keys:
+        return {}
+    rows = await work.raw.fetch(sql.FIND_SAME_ATTEMPTS, *columns(keys, 2))
+    return {(row[0], row[1]): tuple(row)[2:] for row in rows}
+
+
+def _same(
+    result: Result, before: Mapping[_Key, Result], stored: Mapping[_Key, tuple[object, ...]]
+) -> bool:
+    """Whether this very result is stored: now, or before, by a commit whose answer was lost."""
+    first = before.get(_key(result))
+    if first is not None:
+        return first is result or _traits(first) == _traits(result)
+    return stored.get(_key(result)) == _traits(result)
+
+
+def _traits(result: Result) -> tuple[object, ...]:
+    return result.started_at_ms, result.finished_at_ms, result.decision.outcome.value
+
+
+def _key(result: Result) -> _Key:
+    return result.job.delivery, result.job.number
+
+
+async def _change_hooks(work: Work, changes: Mapping[HookId, HookChange]) -> None:
+    rows = await work.raw.fetch(sql.LOCK_STATES, sorted(changes))
+    states = {row[0]: row for row in rows}
+    for hook, change in changes.items():
+        await _change_hook(work, hook, change, states.get(hook))
+
+
+async def _change_hook(
+    work: Work, hook: HookId, change: HookChange, state: Sequence[Any] | None
+) -> None:
+    before, failing = Breaker(), Failing()
+    earlier = work.states.get(hook)  # of this transaction, not written yet
+    if earlier is not None:
+        before = Breaker(earlier.failures, earlier.breaker_until)
+        failing = Failing(earlier.failing_since, earlier.failed)
+    elif state is not None:
+        before, failing = Breaker(state[1], state[2]), Failing(state[3], state[4])
+    breaker, failing = change.breaker_after(before), change.failing_after(failing)
+    last: StateChange | HookChange = change
+    success_at = change.last_success_at
+    if earlier is not None:
+        last = change if change.last_at else earlier
+        success_at = success_at or earlier.last_success_at
+    work.count_waiting(hook, -change.finished)
+    work.states[hook] = StateChange(
+        last_code=last.last_code,
+        last_error=last.last_error,
+        last_at=last.last_at,
+        last_success_at=success_at,
+        failures=breaker.failures,
+        breaker=_CLOSED if breaker.until_ms is None else _OPEN,
+        breaker_until=breaker.until_ms,
+        failed=failing.failed,
+        failing_since=failing.since_ms,
+    )
+    work.stats += [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]
+    disabled = await _disable(work, hook, change, failing)
+    live = work.live.view.get(hook)
+    if live is not None and (disabled or breaker.until_ms != before.until_ms):
+        work.notes.hooks_changed.add(hook)
+        work.notes.feed.append(hook_item(live.account, hook))
+
+
+async def _disable(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:
+    """Disable a hook that is gone or has failed for days; return whether it was active."""
+    reason, at_ms = None, change.disabled_at
+    if change.decision is not None:
+        reason = change.decision.disable
+    elif change.failed_after and await _fails_for_days(work, hook, change, failing):
+        reason, at_ms = DisabledReason.FAILING, work.now_ms
+    if reason is None:
+        return False
+    disabled = await work.raw.fetchval(sql.DISABLE_HOOK, reason.value, at_ms, SERVER, hook)
+    return disabled is not None
+
+
+async def _fails_for_days(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:
+    if not failing.long_enough(work.now_ms):
+        return False
+    since_ms = work.now_ms - RULE_MS
+    rows = await work.raw.fetch(sql.FAILED_BY_AGE, work.now_ms, DAY_MS, hook, since_ms)
+    failed = {row[0]: row[1] for row in rows}
+    # What this batch adds is written with the commit, after this look.
+    for bucket, counts in change.buckets.items():
+        if bucket > since_ms:
+            day = (work.now_ms - bucket) // DAY_MS
+            failed[day] = failed.get(day, 0) + counts[1]
+    return spread_over_the_days(failed)
+
+
+async def _use_secrets(work: Work, results: Sequence[Result]) -> None:
+    """Note when a secret last signed, to the minute: once a batch would be a write too many."""
+    used: dict[int, int] = {}
+    for result in results:
+        for secret in result.secret_ids:
+            used[secret] = max(result.started_at_ms, used.get(secret, 0))
+    known = work.shared.secrets_used
+    rows = sorted(
+        (secret, at_ms)
+        for secret, at_ms in used.items()
+        if at_ms - known.get(secret, 0) >= _SECRET_USED_EVERY_MS
+    )
+    if rows:
+        await work.raw.execute(sql.USE_SECRETS, *columns(rows, 2))
+        known.update(rows)
+
+
+def _interrupted(row: Sequence[Any], now_ms: int) -> Result:
+    """Return the result of an attempt that nobody will report: it began with its lease."""
+    job = job_of(row, row[6], b"")
+    return Result(
+        job=job,
+        decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),
+        answer=Answer(None, ErrorClass.INTERRUPTED),
+        started_at_ms=row[10] - LEASE_S * 1000,
+        finished_at_ms=now_ms,
+        error_detail="the server ended or lost its lease before the result was stored",
+    )

@@ -1,0 +1,282 @@
+"""The hot statements for PostgreSQL, by name: many rows in one round trip, as arrays of columns."""
+
+# ruff: noqa: S608 - statements are put together from our own constants only
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Boolean, Float, Integer, LargeBinary, Table, Text
+
+from hooktui.domain.ids import MAX_SERVER_NUMBER
+from hooktui.store.postgres import locks
+from hooktui.store.stats import COLUMNS
+from hooktui.store.tables import ATTEMPT, EVENT, IDEMPOTENCY_KEY, Big
+
+BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock_shared({locks.HOOKS})"
+BEGIN_ALONE: Final = f"BEGIN; SELECT pg_advisory_xact_lock({locks.HOOKS})"
+"""The lock is a statement of its own: only what comes after it sees all that was committed."""
+
+NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
+LOOK: Final = f"SELECT live_version, {NOW} FROM installation"
+
+TAKE_NUMBER: Final = f"""
+SELECT number FROM generate_series(0, {MAX_SERVER_NUMBER}) AS number
+WHERE pg_try_advisory_lock({locks.SERVERS}, number) LIMIT 1"""
+
+HIGHEST_IDS: Final = """
+SELECT GREATEST((SELECT MAX(id) FROM event), (SELECT MAX(id) FROM delivery), 0)"""
+
+CHANGED_HOOKS: Final = """
+SELECT hook_id FROM live_change WHERE version > :known ORDER BY hook_id"""
+
+
+def _arrays(*types: str, first: int = 1) -> str:
+    """Return ``unnest($1::bigint[], …)``: rows from one array for each column."""
+    return f"unnest({', '.join(f'${n}::{kind}[]' for n, kind in enumerate(types, first))})"
+
+
+def _type_of(column_type: object) -> str:
+    for kind, name in (
+        (Big, "bigint"), (Boolean, "boolean"), (Float, "float8"), (LargeBinary, "bytea"),
+        (Text, "text"), (Integer, "integer"),
+    ):  # fmt: skip
+        if isinstance(column_type, kind):
+            return name
+    raise TypeError(f"no array type for {column_type!r}")
+
+
+def _insert(table: Table) -> str:
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    arrays = _arrays(*(_type_of(column.type) for column in table.columns))
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM {arrays}"
+
+
+_EVENT = tuple(_type_of(column.type) for column in EVENT.columns)
+_PENDING = ("bigint", "bigint", "bigint", "bigint", "text", "bigint", "bigint")
+_LEASED = (*_PENDING, "bigint")
+_DELIVERY = """id, account_id, hook_id, event_id, event_type, created_at, {at}, "trigger", status,
+    attempts, tries, interruptions"""
+_PENDING_FROM = 1 + len(_EVENT)
+_LEASED_FROM = _PENDING_FROM + len(_PENDING)
+
+INSERT_ACCEPTED: Final = f"""
+WITH events AS ({_insert(EVENT)}),
+pending AS (
+    INSERT INTO delivery ({_DELIVERY.format(at="next_attempt_at")})
+    SELECT *, 'event', 'pending', 0, 0, 0 FROM {_arrays(*_PENDING, first=_PENDING_FROM)})
+INSERT INTO delivery ({_DELIVERY.format(at="lease_token, lease_until")})
+SELECT *, 'event', 'sending', 1, 0, 0 FROM {_arrays(*_LEASED, first=_LEASED_FROM)}"""
+"""Events, pending and leased deliveries; the columns of ``accepting.Plan`` in their order."""
+
+INSERT_PING: Final = f"""
+WITH events AS ({_insert(EVENT)})
+INSERT INTO delivery ({_DELIVERY.format(at="lease_token, lease_until")})
+SELECT *, 'ping', 'sending', 1, 0, 0 FROM {_arrays(*_LEASED, first=_PENDING_FROM)}"""
+
+RESERVE_KEYS: Final = f"""
+INSERT INTO idempotency_key (account_id, "key", event_id, type, body_sha256, deliveries, skipped,
+    created_at)
+SELECT account, name, 0, '', ''::bytea, 0, 0, $3::bigint
+FROM {_arrays("bigint", "text")} AS want (account, name)
+ORDER BY account, name
+ON CONFLICT (account_id, "key") DO UPDATE SET event_id = 0, created_at = excluded.created_at
+WHERE idempotency_key.created_at <= $4"""
+"""Takes keys that are free or too old to count; waits for whoever is about to take the same."""
+
+FIND_KEYS: Final = f"""
+SELECT account_id, "key", event_id, type, body_sha256, deliveries, skipped
+FROM idempotency_key JOIN {_arrays("bigint", "text")} AS want (account, name)
+    ON account_id = account AND "key" = name
+WHERE event_id <> 0"""
+
+FREE_KEYS: Final = f"""
+DELETE FROM idempotency_key USING {_arrays("bigint", "text")} AS want (account, name)
+WHERE account_id = account AND "key" = name AND event_id = 0"""
+
+INSERT_KEYS: Final = f"""
+{_insert(IDEMPOTENCY_KEY)}
+ON CONFLICT (account_id, "key") DO UPDATE SET event_id = excluded.event_id, type = excluded.type,
+    body_sha256 = excluded.body_sha256, deliveries = excluded.deliveries,
+    skipped = excluded.skipped, created_at = excluded.created_at"""
+
+FORGET_KEYS: Final = """
+DELETE FROM idempotency_key WHERE (account_id, "key") IN
+    (SELECT account_id, "key" FROM idempotency_key WHERE created_at <= $1 LIMIT $2)"""
+
+_JOB = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger", d.attempts, d.tries,
+    d.interruptions"""
+
+_FIND_DUE = f"""
+SELECT {_JOB}, e.body, d.next_attempt_at, want.place
+FROM unnest($1::bigint[], $2::integer[]) WITH ORDINALITY AS want (hook, most, place)
+CROSS JOIN LATERAL (
+    SELECT * FROM delivery
+    WHERE status = 'pending' AND tries {{tries}} AND hook_id = want.hook AND next_attempt_at <= $3
+    ORDER BY next_attempt_at, id LIMIT want.most FOR UPDATE SKIP LOCKED
+) AS d
+JOIN event e ON e.id = d.event_id
+ORDER BY want.place, d.next_attempt_at, d.id"""
+
+FIND_FIRST_TRIES: Final = _FIND_DUE.format(tries="= 0")
+
+FIND_RETRIES: Final = _FIND_DUE.format(tries="> 0")
+
+LOCK_ORDER: Final = "SELECT pg_advisory_xact_lock($1)"
+
+FIND_FIRST_IN_LINE: Final = f"""
+SELECT {_JOB}, e.body, d.next_attempt_at
+FROM delivery d JOIN event e ON e.id = d.event_id
+WHERE d.id = (SELECT MIN(id) FROM delivery
+    WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping')
+  AND d.status = 'pending' AND d.next_attempt_at <= $2
+  AND NOT EXISTS (SELECT 1 FROM delivery s WHERE s.hook_id = $1 AND s.status = 'sending'
+    AND s.status IN ('pending', 'sending') AND s."trigger" <> 'ping')
+FOR UPDATE OF d SKIP LOCKED"""
+
+LEASE: Final = """
+UPDATE delivery SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL,
+    lease_token = $2, lease_until = $3
+WHERE id = ANY($1::bigint[]) AND status = 'pending'"""
+
+_FENCE = """d.id = n.id AND d.status = 'sending' AND d.attempts = n.number
+    AND d.lease_token = n.token"""
+
+FINISH: Final = f"""
+UPDATE delivery d SET status = n.status, tries = n.tries, interruptions = n.interruptions,
+    next_attempt_at = n.next_at, lease_token = NULL, lease_until = NULL,
+    finished_at = n.finished_at, duration_ms = n.duration_ms, last_code = n.code,
+    last_error = n.error, reason = n.reason
+FROM {
+    _arrays(
+        "bigint",
+        "integer",
+        "bigint",
+        "text",
+        "integer",
+        "integer",
+        "bigint",
+        "bigint",
+        "bigint",
+        "integer",
+        "text",
+        "text",
+    )
+} AS n (id, number, token, status, tries, interruptions, next_at, finished_at, duration_ms, code,
+    error, reason)
+WHERE {_FENCE} RETURNING d.id"""
+
+GIVE_BACK: Final = f"""
+UPDATE delivery d SET status = n.status, attempts = d.attempts - 1, next_attempt_at = n.next_at,
+    lease_token = NULL, lease_until = NULL, finished_at = n.finished_at, reason = n.reason
+FROM {_arrays("bigint", "integer", "bigint", "text", "bigint", "bigint", "text")}
+    AS n (id, number, token, status, next_at, finished_at, reason)
+WHERE {_FENCE} RETURNING d.id"""
+
+_FIND_LEASED = f"""
+SELECT {_JOB}, d.lease_token, d.lease_until FROM delivery d
+WHERE d.status = 'sending' AND {{which}} ORDER BY d.lease_until LIMIT $2
+FOR UPDATE OF d SKIP LOCKED"""
+
+FIND_LEASED: Final = _FIND_LEASED.format(which="d.lease_until <= $1")
+
+FIND_LEASED_BY: Final = _FIND_LEASED.format(which="d.lease_token = $1")
+
+FIND_SAME_ATTEMPTS: Final = f"""
+SELECT a.delivery_id, a.number, a.started_at, a.finished_at, a.outcome
+FROM attempt a JOIN {_arrays("bigint", "integer")} AS n (id, number)
+    ON a.delivery_id = n.id AND a.number = n.number"""
+
+INSERT_ATTEMPTS: Final = _insert(ATTEMPT)
+
+LOCK_STATES: Final = """
+SELECT hook_id, failures_in_a_row, breaker_until, failing_since, failed_since_success
+FROM hook_state WHERE hook_id = ANY($1::bigint[]) ORDER BY hook_id FOR UPDATE"""
+
+_COUNTS = ("delivered", "failed", *COLUMNS)
+
+ADD_STATS: Final = f"""
+INSERT INTO hook_stats AS s (hook_id, bucket, {", ".join(_COUNTS)}) VALUES {{rows}}
+ON CONFLICT (hook_id, bucket) DO UPDATE SET
+    {", ".join(f"{name} = s.{name} + excluded.{name}" for name in _COUNTS)}"""
+
+FAILED_BY_AGE: Final = """
+SELECT ($1::bigint - bucket) / $2::bigint, SUM(failed) FROM hook_stats
+WHERE hook_id = $3 AND bucket > $4 GROUP BY 1"""
+
+DISABLE_HOOK: Final = """
+UPDATE hook SET active = false, disabled_reason = $1, disabled_at = $2, updated_at = $2,
+    updated_by = $3, version = version + 1
+WHERE id = $4 AND active AND deleted_at IS NULL RETURNING id"""
+
+USE_SECRETS: Final = f"""
+UPDATE secret SET last_used_at = GREATEST(last_used_at, n.at_ms)
+FROM {_arrays("bigint", "bigint")} AS n (id, at_ms) WHERE secret.id = n.id"""
+
+NEXT_DUE: Final = """
+SELECT want.hook, LEAST(
+    (SELECT MIN(next_attempt_at) FROM delivery
+     WHERE status = 'pending' AND tries = 0 AND hook_id = want.hook),
+    (SELECT MIN(next_attempt_at) FROM delivery
+     WHERE status = 'pending' AND tries > 0 AND hook_id = want.hook))
+FROM unnest(CAST(:hooks AS bigint[])) AS want (hook)"""
+
+FIRST_IN_LINE_DUE: Final = """
+SELECT want.hook, (
+    SELECT next_attempt_at FROM delivery
+    WHERE status IN ('pending', 'sending') AND hook_id = want.hook AND "trigger" <> 'ping'
+    ORDER BY id LIMIT 1)
+FROM unnest(CAST(:hooks AS bigint[])) AS want (hook)"""
+
+NEWEST: Final = f"""
+SELECT COALESCE((SELECT MAX(pos) FROM feed), 0), live_version, {NOW} FROM installation"""
+
+LAST_LINE: Final = "SELECT lastval()"
+
+COUNT_FEED: Final = "SELECT COUNT(*), COALESCE(SUM(items), 0) FROM feed"
+
+OLDEST_FEED: Final = "SELECT pos, items FROM feed ORDER BY pos LIMIT :most"
+
+TRIM_FEED: Final = "DELETE FROM feed WHERE pos <= $1"
+
+_IN_USE = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = e.id
+    AND (d.status IN ('pending', 'sending') OR d.finished_at >= {before}))"""
+
+_UNDELIVERED = """EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = e.id
+    AND (d.status <> 'delivered' OR d.finished_at >= {before}))"""
+
+SCAN_OLD_EVENTS: Final = f"""
+SELECT e.id, NOT {_IN_USE.format(before=":before")} FROM event e
+WHERE e.id > :after AND e.id < :floor
+    AND (CAST(:account AS bigint) IS NULL OR e.account_id = :account) ORDER BY e.id LIMIT :most"""
+
+SCAN_OLD_BODIES: Final = f"""
+SELECT e.id, e.body IS NOT NULL AND e.deliveries > 0
+    AND NOT {_UNDELIVERED.format(before=":before")}
+FROM event e WHERE e.id > :after AND e.id < :floor ORDER BY e.id LIMIT :most"""
+
+LOCK_EVENTS: Final = """
+SELECT id FROM event WHERE id = ANY($1::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED"""
+
+UNUSED_EVENTS: Final = f"""
+SELECT e.id FROM event e WHERE e.id = ANY($1::bigint[]) AND NOT {_IN_USE.format(before="$2")}"""
+
+DROP_DELIVERIES: Final = """
+WITH going AS (SELECT id FROM delivery WHERE event_id = ANY($1::bigint[]) LIMIT $2),
+attempts AS (DELETE FROM attempt USING going WHERE delivery_id = going.id RETURNING 1),
+deliveries AS (DELETE FROM delivery USING going WHERE delivery.id = going.id RETURNING 1)
+SELECT (SELECT COUNT(*) FROM deliveries), (SELECT COUNT(*) FROM attempts)"""
+
+DROP_EVENTS: Final = """
+DELETE FROM event e WHERE id = ANY($1::bigint[])
+    AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.event_id = e.id) RETURNING id"""
+
+DROP_BODIES: Final = f"""
+UPDATE event e SET body = NULL WHERE id = ANY($1::bigint[]) AND body IS NOT NULL
+    AND NOT {_UNDELIVERED.format(before="$2")} RETURNING id"""
+
+DROP_STATS: Final = """
+DELETE FROM hook_stats WHERE (hook_id, bucket) IN
+    (SELECT s.hook_id, s.bucket FROM hook h JOIN hook_stats s ON s.hook_id = h.id AND s.bucket < $1
+     LIMIT $2)"""

