@@ -36,6 +36,9 @@ UPKEEP_POINTS = {
     "after_restore_is_decided": "the copy has its name, the old database is in its place",
     "while_restore_keeps_the_old": "one file of the old database has its new name",
     "before_restore_ends": "the old database is put aside, its place is empty",
+    "while_moving": "a table is copied to PostgreSQL, not committed",
+    "before_move_commit": "all tables are copied and compared, not committed",
+    "after_move_commit": "all is in PostgreSQL, the mark here does not say so yet",
 }
 """The same of commands that work on the files of a home."""
 

@@ -35,6 +35,7 @@ from hooktui.store.keys import Vault, load_keys
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.migrate import at_head
 from hooktui.store.migrations import HEAD
+from hooktui.store.moved import refuse_moved
 from hooktui.store.restore import unfinished
 
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
@@ -64,6 +65,13 @@ def check_installation(
 def check_database(database: Path, key_file: Path, working: bool, look_for_s: float) -> list[Check]:
     """Look at the database alone; ``working``: a server is at work on it, this process."""
     library = judge_sqlite(sqlite3.sqlite_version)
+    try:
+        refuse_moved(database)
+    except HooktuiError as error:
+        return [
+            library,
+            Check("database", "fail", error.detail, "start servers elsewhere, or undo it"),
+        ]
     if unfinished(database):
         return [
             library,

@@ -45,6 +45,7 @@ COMMANDS = (
     ("purge", "upkeep:purge", "Drop old events with their deliveries."),
     ("backup", "upkeep:backup", "Copy the database while everything goes on."),
     ("restore", "restore:restore", "Put a backup in the place of the database."),
+    ("move", "move:move", "Carry the store over to PostgreSQL."),
     ("doctor", "doctor:doctor", "Tell how the installation is, and what to do about it."),
     ("completion", "completion:completion", "Print the completion script of a shell."),
 )

@@ -1,7 +1,7 @@
 """The mark of a SQLite database whose content goes to PostgreSQL: no server starts on it.
 
-It lies beside the database as ``hooktui.db.moved``, from before the first row is copied: there is no
-moment at which servers could start on both, and a move that is killed is seen.
+It lies beside the database as ``hooktui.db.moved`` from before the first row is copied: there is
+no moment at which servers could start on both, and a move that is killed is seen.
 """
 
 from __future__ import annotations

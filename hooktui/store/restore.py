@@ -28,6 +28,7 @@ from hooktui.store.disk_guard import RESERVE_BYTES
 from hooktui.store.keys import Vault, load_keys
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.migrate import at_head, upgrade
+from hooktui.store.moved import refuse_moved
 from hooktui.store.sqlite_files import (
     HomeLock,
     free_bytes,
@@ -91,6 +92,7 @@ def restore(
     lock = HomeLock(database.with_name("hooktui.lock"))
     lock.take()
     try:
+        refuse_moved(database)
         finish_restore(database)
         _refuse_itself(database, file)
         vault = Vault(load_keys(key_file, database_is_new=False))

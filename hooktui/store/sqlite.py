@@ -45,6 +45,7 @@ from hooktui.store.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.keys import Vault, load_keys
 from hooktui.store.live_hooks import LiveHooks, live_secret, load_live_hooks
 from hooktui.store.migrate import at_head, upgrade
+from hooktui.store.moved import refuse_moved
 from hooktui.store.queue import Accept, Claim, ClaimPing, Release
 from hooktui.store.queue_results import Record, Rescue
 from hooktui.store.restore import finish_restore
@@ -152,6 +153,7 @@ class SqliteStore:
         lock.take()
         raw: sqlite3.Connection | None = None
         try:
+            refuse_moved(database)
             finish_restore(database)
             is_new = not database.exists()  # noqa: ASYNC240 - nothing is served yet
             vault = Vault(load_keys(key_file, database_is_new=is_new))

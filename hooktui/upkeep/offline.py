@@ -20,8 +20,14 @@ from hooktui.store.contract import Actor
 _SQLITE = "sqlite:///"
 
 
-def sqlite_home(environ: Mapping[str, str]) -> tuple[Places, Settings]:
+def sqlite_home(
+    environ: Mapping[str, str], *, any_database: bool = False
+) -> tuple[Places, Settings]:
     """Return the places and the settings of the installation that an environment means.
+
+    Args:
+        environ: such as ``os.environ``.
+        any_database: where the settings name another database, its SQLite file is the home's.
 
     Raises:
         BadSettings: the configuration cannot be used.
@@ -30,15 +36,15 @@ def sqlite_home(environ: Mapping[str, str]) -> tuple[Places, Settings]:
     where = places(environ, system_server=system_server_present())
     settings = load(where.config)
     arm_failpoints(environ)
-    url = settings.database_url
+    url = settings.database_url or ""
     database = where.database
-    if url is not None:
-        if not url.startswith(_SQLITE) or not url.removeprefix(_SQLITE):
-            raise Refused(
-                "this command works on a SQLite file, and HOOKTUI_DATABASE_URL names none;"
-                " PostgreSQL has tools of its own: pg_dump and pg_restore"
-            )
+    if url.startswith(_SQLITE) and url != _SQLITE:
         database = Path(url.removeprefix(_SQLITE))
+    elif url and not any_database:
+        raise Refused(
+            "this command works on a SQLite file, and HOOKTUI_DATABASE_URL names none;"
+            " PostgreSQL has tools of its own: pg_dump and pg_restore"
+        )
     found = replace(
         where,
         home=where.home.absolute(),
