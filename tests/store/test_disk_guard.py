@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hooktui.domain.ids import HookId
 from hooktui.store.disk_guard import DiskGuard
 from hooktui.store.sqlite import SqliteStore
 from tests.contract.given import Clock, make_hook, offer, result_of
+from tests.disks import small_disk
 
 MIB = 1 << 20
 
@@ -58,18 +58,9 @@ def test_much_that_comes_in_makes_it_ask_earlier() -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(folder)]
-    try:
-        mounted = subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    if not mounted:
-        pytest.skip("this machine lets nobody mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", 48) as folder:
+        yield folder
 
 
 async def fill(store: SqliteStore) -> int:
@@ -83,8 +74,8 @@ async def fill(store: SqliteStore) -> int:
 
 
 @pytest.fixture
-async def store(small_disk: Path) -> AsyncIterator[SqliteStore]:
-    files = {"database": small_disk / "hooktui.db", "key_file": small_disk / "hooktui.key"}
+async def store(disk: Path) -> AsyncIterator[SqliteStore]:
+    files = {"database": disk / "hooktui.db", "key_file": disk / "hooktui.key"}
     one = await SqliteStore.open(**files, reserve=16 * MIB)
     yield one
     await one.close()

@@ -111,6 +111,7 @@ class Installation:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.log = home / "test-serve.log"
         self.server: subprocess.Popen[bytes] | None = None
         keep = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
         self.environ = {
@@ -146,7 +147,7 @@ class Installation:
 
     def start(self, *arguments: str) -> None:
         """Start the server and wait until it answers."""
-        log = (self.home / "test-serve.log").open("ab")
+        log = self.log.open("ab")
         self.server = subprocess.Popen(
             [sys.executable, "-m", "hooktui", "serve", *arguments],
             env=self.environ,
@@ -158,7 +159,7 @@ class Installation:
 
         def answers() -> bool:
             assert self.server is not None
-            assert self.server.poll() is None, (self.home / "test-serve.log").read_text()
+            assert self.server.poll() is None, self.log.read_text()
             return self.run("status").returncode == 0
 
         wait_for(answers, what="the server answers")

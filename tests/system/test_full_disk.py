@@ -1,0 +1,134 @@
+"""A real server whose disk gets full: it refuses in time, tidies, goes on, and loses nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hooktui.client.calls import send_event
+from hooktui.client.connection import ServerAddress
+from hooktui.client.plain import PlainClient
+from hooktui.domain.errors import DiskFull
+from tests.disks import small_disk
+
+from .conftest import Installation, Receiver, wait_for
+
+DISK_MB, RESERVE_MB = 64, 16
+BODY = b'{"log":"%b"}' % (b"x" * 200_000)
+MIB = 1 << 20
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", DISK_MB) as folder:
+        yield folder
+
+
+@pytest.fixture
+def home(disk: Path, tmp_path: Path) -> Iterator[Installation]:
+    """A server whose home is on a disk of 64 MiB, 16 of which it keeps free."""
+    installation = Installation(disk / "home")
+    installation.home.mkdir(mode=0o700)
+    installation.log = tmp_path / "log"
+    installation.environ["HOOKTUI_RESERVE_MB"] = str(RESERVE_MB)
+    installation.start()
+    yield installation
+    installation.stop()
+
+
+@pytest.fixture
+def client(home: Installation) -> Iterator[PlainClient]:
+    with PlainClient(ServerAddress(socket=home.home / "hooktui.sock")) as one:
+        yield one
+
+
+def free_bytes(folder: Path) -> int:
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
+
+
+def fill_up(file: Path) -> None:
+    """Write until nothing more fits on the disk."""
+    with file.open("wb", buffering=0) as opened, contextlib.suppress(OSError):
+        while True:
+            opened.write(b"x" * max(min(free_bytes(file.parent), MIB), 1))
+
+
+def offer_until_refused(client: PlainClient) -> list[str]:
+    """Send big events until one is refused; return those that were accepted."""
+    accepted: list[str] = []
+    for _ in range(2 * DISK_MB * MIB // len(BODY)):
+        try:
+            accepted.append(client.call(send_event(1, "job.failed", BODY)).id)
+        except DiskFull:  # 507
+            return accepted
+    raise AssertionError(f"a disk of {DISK_MB} MiB took all of it")
+
+
+def accepted_again(client: PlainClient) -> str:
+    """Return an event that is accepted now that there is room."""
+
+    def accept() -> str | None:
+        try:
+            return client.call(send_event(1, "job.failed", b"{}")).id
+        except DiskFull:
+            return None
+
+    found = wait_for(accept, what="events are taken in again")
+    assert found is not None
+    return found
+
+
+def received(receiver: Receiver) -> list[str]:
+    return [one.headers["webhook-id"] for one in list(receiver.seen)]
+
+
+def test_a_server_refuses_before_its_disk_is_full_and_a_purge_lets_it_go_on(
+    home: Installation, client: PlainClient, disk: Path, receiver: Receiver
+):
+    home.create_hook(receiver.url(), "--retry-schedule", "")
+    accepted = offer_until_refused(client)
+    assert len(accepted) > 20
+    assert free_bytes(disk) > RESERVE_MB * MIB // 4, "there is room left to tidy in"
+    # What was accepted is sent and its results are stored, full or not.
+    wait_for(lambda: len(received(receiver)) >= len(accepted), 30, "all arrive")
+    wait_for(lambda: {one["status"] for one in home.deliveries("--all")} == {"delivered"})
+    refused = home.run("emit", "job.failed", "-", stdin=b"{}")
+    assert refused.returncode == 1
+    assert b"hooktui purge" in refused.stderr
+    gone = home.json("purge", "--older-than", "0s", "--yes")
+    assert gone["events"] == len(accepted)
+    wal = home.home / "hooktui.db-wal"
+    wait_for(lambda: wal.stat().st_size < MIB, what="a checkpoint that cuts the log")
+    accepted.append(accepted_again(client))
+    accepted += offer_until_refused(client)
+    assert len(accepted) > 40, "what the purge made free is used again"
+    wait_for(lambda: len(received(receiver)) >= len(accepted), 30, "all arrive")
+    assert sorted(received(receiver)) == sorted(accepted), "none lost, none twice"
+    assert "failed" not in home.log.read_text()
+
+
+def test_a_disk_that_somebody_else_fills_to_the_last_byte_costs_nothing_but_time(
+    home: Installation, client: PlainClient, disk: Path, receiver: Receiver
+):
+    receiver.gate.clear()
+    home.create_hook(receiver.url(), "--retry-schedule", "", "--max-in-flight", "20")
+    accepted = [client.call(send_event(1, "job.failed", b'{"n":1}')).id for _ in range(20)]
+    wait_for(lambda: len(received(receiver)) == 20, what="all attempts are under way")
+    filler = disk / "filler"
+    fill_up(filler)
+    with pytest.raises(DiskFull):
+        client.call(send_event(1, "job.failed", b"{}"))
+    receiver.gate.set()  # 20 results come in that have no room
+    wait_for(lambda: "results failed; again" in home.log.read_text(), what="a write that fails")
+    assert home.run("status").returncode == 0, "it answers all the same"
+    filler.unlink()
+    accepted.append(accepted_again(client))
+    wait_for(lambda: {one["status"] for one in home.deliveries("--all")} == {"delivered"}, 30)
+    assert sorted(received(receiver)) == sorted(accepted), "none lost, none twice"
+    shown = [home.json("deliveries", "show", one["id"]) for one in home.deliveries()]
+    assert {len(one["attempts"]) for one in shown} == {1}
