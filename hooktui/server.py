@@ -41,6 +41,7 @@ _log = logging.getLogger(__name__)
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SQLITE = "sqlite:///"
+_POSTGRES = ("postgresql://", "postgres://")
 _LOOK_THROUGH_FOR_S = 30.0  # of a large database, when ``doctor`` asks
 _COLLECT_AFTER = 50_000  # objects: some megabytes of cycles at the most wait for the collector
 
@@ -125,7 +126,7 @@ async def run(
             lambda: _service(settings, where, store, engine, catalogue, resolver), unix, tcp, tls
         )
         running = Running(where.socket, tuple(one.getsockname()[:2] for one in tcp))
-        _log.info("started %s", _facts(where, running))
+        _log.info("started %s", _facts((await store.info()).location, running))
         if ready is not None:
             ready(running)
         await wanted.wait()
@@ -193,11 +194,11 @@ def _absolute(where: Places, settings: Settings) -> Places:
     """Return the places as they are whatever the working folder; the database may lie elsewhere."""
     url = settings.database_url
     database = where.database
-    if url is not None:
+    if url is not None and not url.startswith(_POSTGRES):
         if not url.startswith(_SQLITE) or not url.removeprefix(_SQLITE):
             raise BadSettings(
-                "HOOKTUI_DATABASE_URL: this version stores in SQLite only; write it as"
-                " sqlite:///PATH (four slashes for an absolute one)"
+                "HOOKTUI_DATABASE_URL: write it as sqlite:///PATH (four slashes for an absolute"
+                " one) or postgresql://USER:PASSWORD@HOST:PORT/NAME"
             )
         database = Path(url.removeprefix(_SQLITE))
     return replace(
@@ -230,13 +231,25 @@ async def _open_store(where: Places, settings: Settings) -> Store:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise BadSettings(f"{folder} may not be written; set HOOKTUI_HOME to another folder")
     from hooktui.store.retention import Keep
-    from hooktui.store.sqlite import SqliteStore
 
     keep = Keep(settings.keep_days, settings.keep_bodies_days)
+    if _is_shared(settings):
+        from hooktui.store.postgres.store import PostgresStore
+
+        return await PostgresStore.open(
+            settings.database_url or "", home=where.home, key_file=where.key_file, keep=keep
+        )
+    from hooktui.store.sqlite import SqliteStore
+
     # The store takes the lock of its home: a second server ends here.
     return await SqliteStore.open(
         where.database, key_file=where.key_file, keep=keep, reserve=settings.reserve_mb << 20
     )
+
+
+def _is_shared(settings: Settings) -> bool:
+    """Whether the data lies in PostgreSQL, where other servers may work on it too."""
+    return settings.database_url is not None and settings.database_url.startswith(_POSTGRES)
 
 
 def _resolver() -> Resolver:
@@ -256,7 +269,7 @@ def _transport(settings: Settings, resolver: Resolver, tcp: Sequence[socket.sock
 async def _start_engine(store: Store, transport: Transport) -> Engine:
     from hooktui.delivery.engine import Engine
 
-    engine = Engine(store, transport)
+    engine = Engine(store, transport, clock=store.clock)
     await engine.start()
     return engine
 
@@ -301,6 +314,6 @@ def _checkup(where: Places, settings: Settings) -> Callable[[], Awaitable[Sequen
     return lambda: asyncio.to_thread(look)
 
 
-def _facts(where: Places, running: Running) -> str:
+def _facts(database: str, running: Running) -> str:
     listen = ",".join(f"{host}:{port}" for host, port in running.listen) or "-"
-    return f"version={__version__} database={where.database} socket={where.socket} listen={listen}"
+    return f"version={__version__} database={database} socket={running.socket} listen={listen}"

@@ -86,7 +86,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
 
     database_url: str | None = None
-    """Where the data lies: ``sqlite:///PATH``; by default ``hooktui.db`` in the home."""
+    """Where the data lies: ``sqlite:///PATH``, by default ``hooktui.db`` in the home; or
+    ``postgresql://USER:PASSWORD@HOST:PORT/NAME``, which any number of servers share."""
 
     listen: Annotated[str, AfterValidator(_listen)] | None = None
     """``HOST:PORT`` to answer on besides the Unix socket; a token is always needed there."""

@@ -37,7 +37,7 @@ def serve(
         listen: HOST:PORT to listen on beside the Unix socket; callers need a token there.
         tls_cert: certificate (PEM) for --listen; needed unless the host is loopback.
         tls_key: its key.
-        database: sqlite:///PATH; the file in the home by default.
+        database: sqlite:///PATH, or postgresql://… for several servers; a file by default.
         context: the run.
     """
     from hooktui import server

@@ -186,6 +186,11 @@ class Store(Protocol):
         """
         ...
 
+    @property
+    def clock(self) -> Callable[[], int]:
+        """What tells the time of this store, in milliseconds since the epoch."""
+        ...
+
     def check_room(self) -> None:
         """Refuse when there is no room for more events.
 

@@ -195,6 +195,11 @@ class SqliteStore:
         self._guard.check(sum(len(one.body) for one in offers))
         return await self._writer.submit(Accept(offers, reserve), bounded=True)
 
+    @property
+    def clock(self) -> Callable[[], int]:
+        """What tells the time: this machine's clock."""
+        return self._clock
+
     def check_room(self) -> None:
         """Refuse when the disk has no room for more events."""
         self._guard.check()

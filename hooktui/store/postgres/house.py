@@ -19,7 +19,6 @@ from hooktui.store.accepting import KEY_KEPT_MS
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS
 from hooktui.store.contract import Purged
 from hooktui.store.postgres import locks, sql
-from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.operations import Operation
 from hooktui.store.postgres.work import Work
 from hooktui.store.retention import Keep
@@ -95,7 +94,10 @@ class Drop(Operation[int]):
 class Room(Protocol):
     """What housekeeping needs of the store."""
 
-    clock: DatabaseClock
+    @property
+    def clock(self) -> Callable[[], int]:
+        """What tells the time."""
+        ...
 
     @property
     def busy(self) -> bool:
@@ -181,13 +183,13 @@ class House:
             while place < len(oldest) and (rows > MOST_FEED_ROWS or items > MOST_FEED_ITEMS):
                 rows, items, place = rows - 1, items - oldest[place][1], place + 1
             await self._paced(Drop(sql.TRIM_FEED, oldest[place - 1][0]), self._rest)
-        before_ms = self._room.clock.now_ms() - KEY_KEPT_MS
+        before_ms = self._room.clock() - KEY_KEPT_MS
         while await self._paced(Drop(sql.FORGET_KEYS, before_ms, _ROWS_AT_ONCE), self._rest):
             pass
 
     async def sweep(self) -> None:
         """Drop all that is older than what is kept."""
-        keep, now_ms, bodies, events = self._keep, self._room.clock.now_ms(), 0, 0
+        keep, now_ms, bodies, events = self._keep, self._room.clock(), 0, 0
         if keep.days:
             before_ms = now_ms - round(keep.days * DAY_MS)
             gone = await self._drop_events(before_ms, None, 0, lambda: False, self._rest)

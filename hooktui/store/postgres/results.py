@@ -85,11 +85,10 @@ async def record(work: Work, leased: Sequence[tuple[Result, int]]) -> list[bool]
         state = state_after(result, deleted=result.job.hook not in work.live.view)
         first.setdefault(_key(result), (result, token, state))
     rows = [_finish_row(*one) for one in first.values()]
-    finished = {row[0] for row in await work.raw.fetch(sql.FINISH, *columns(rows, 12))}
-    done = [
-        (result, state) for result, _, state in first.values() if result.job.delivery in finished
-    ]
-    before = {key: one[0] for key, one in first.items() if one[0].job.delivery in finished}
+    # By number, too: a batch may hold the late result of a worker whose delivery another one has.
+    finished = {(row[0], row[1]) for row in await work.raw.fetch(sql.FINISH, *columns(rows, 12))}
+    done = [(one[0], one[2]) for key, one in first.items() if key in finished]
+    before = {key: one[0] for key, one in first.items() if key in finished}
     stored = await _stored(work, [key for key in first if key not in before])
     held = [_same(result, before, stored) for result, _ in leased]
     await _store(work, done)

@@ -165,7 +165,7 @@ FROM {
     )
 } AS n (id, number, token, status, tries, interruptions, next_at, finished_at, duration_ms, code,
     error, reason)
-WHERE {_FENCE} RETURNING d.id"""
+WHERE {_FENCE} RETURNING d.id, d.attempts"""
 
 GIVE_BACK: Final = f"""
 UPDATE delivery d SET status = n.status, attempts = d.attempts - 1, next_attempt_at = n.next_at,

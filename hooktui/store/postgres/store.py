@@ -68,14 +68,13 @@ class PostgresStore:
     """See ``contract.Store`` for what it promises; made by `open`.
 
     Attributes:
-        clock: the database's time.
         number: this server's number, free until now; its ids carry it.
     """
 
     def __init__(
         self, target: Target, home: Home, vault: Vault, clock: DatabaseClock, keep: Keep
     ) -> None:
-        self.clock = clock
+        self._clock = clock
         self.number = 0
         self._numbered = False
         self._target = target
@@ -169,6 +168,11 @@ class PostgresStore:
         """Store events with their deliveries, all or nothing; see the contract."""
         check_keys(offers)
         return await self._accepting.submit(Accept(offers, reserve), bounded=True)
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        """What tells the time: the database's clock, the same for all servers."""
+        return self._clock.now_ms
 
     def check_room(self) -> None:
         """Do nothing: the disk is another machine's; when it is full, its answer is a DiskFull."""
@@ -337,7 +341,7 @@ class PostgresStore:
         if self._numbered:
             last_id = max(last_id, self._shared.ids.next())
         self._numbered = True
-        self._shared.ids = IdClock(number, last_id, self.clock.now_ms)
+        self._shared.ids = IdClock(number, last_id, self._clock.now_ms)
         return raw
 
     async def _committed(self, work: Work) -> None:
@@ -370,7 +374,7 @@ class PostgresStore:
     async def _catch_up(self) -> None:
         """Load the hooks that any server changed since, and tell of them."""
         async with self._catching_up:
-            known, now = self._shared.live_version, self.clock.now_ms()
+            known, now = self._shared.live_version, self._clock.now_ms()
             load = partial(_changed_hooks, vault=self._shared.vault, known=known, now_ms=now)
             version, loaded = await self._own.run(load)
             self._shared.live_version = version
@@ -380,7 +384,7 @@ class PostgresStore:
 
     async def _look(self) -> None:
         """Look what other servers did: the feed, the hooks, the time."""
-        newest, version = await self._own.run(partial(_look, clock=self.clock))
+        newest, version = await self._own.run(partial(_look, clock=self._clock))
         self._advance(newest + 1)
         if self._shared.live_version >= 0 and version != self._shared.live_version:
             await self._catch_up()

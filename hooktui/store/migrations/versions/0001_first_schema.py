@@ -34,7 +34,8 @@ _ONLY_ON_POSTGRESQL = (
     "ALTER TABLE hook_stats DROP CONSTRAINT hook_stats_hook_id_fkey",
     # Which hooks changed, for the servers that did not change them; and what shows whether a
     # server has the right key file.
-    """CREATE TABLE installation (id integer PRIMARY KEY CHECK (id = 1), live_version bigint NOT NULL,
+    """CREATE TABLE installation (id integer PRIMARY KEY CHECK (id = 1),
+    live_version bigint NOT NULL,
     sealed bytea)""",
     "INSERT INTO installation (id, live_version) VALUES (1, 0)",
     "CREATE TABLE live_change (hook_id bigint PRIMARY KEY, version bigint NOT NULL)",
