@@ -11,7 +11,9 @@ from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.failure import DONE, FAILED, UsageError
 from hooktui.cli.leaving import leaving_orderly
 from hooktui.cli.output import Styled
+from hooktui.domain.errors import Refused
 from hooktui.proof.crash import Proof, prove
+from hooktui.proof.database import databases_of
 
 MOST_ROUNDS = 100_000
 _SHOWN = 10
@@ -21,6 +23,7 @@ def selftest(
     *,
     kill: Annotated[bool, Parameter(negative=())] = False,
     rounds: int | None = None,
+    database: str | None = None,
     context: Context,
 ) -> int:
     """Run a server of its own under load and check that each event arrives; your data stays apart.
@@ -28,6 +31,7 @@ def selftest(
     Args:
         kill: kill the server again and again while it works.
         rounds: how often it is killed, 50 unless given; goes with --kill.
+        database: postgresql://… of a user who may create databases; SQLite without it.
         context: the run.
     """
     if rounds is not None and not kill:
@@ -35,8 +39,14 @@ def selftest(
     if rounds is not None and not 1 <= rounds <= MOST_ROUNDS:
         raise UsageError(f"--rounds: a number from 1 to {MOST_ROUNDS:,}, not {rounds}")
     kills = (rounds or 50) if kill else 0
+    try:
+        databases = databases_of(database)
+    except Refused as error:
+        raise UsageError(error.detail) from error
     with leaving_orderly():
-        proof = prove(context.environ, kills=kills, progress=context.out.progress)
+        proof = prove(
+            context.environ, kills=kills, databases=databases, progress=context.out.progress
+        )
     if context.json:
         context.out.json(asdict(proof) | {"good": proof.good})
     else:

@@ -15,6 +15,7 @@ from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.failpoints import POINTS
 from hooktui.proof.crash import Scene, prove, scene
+from hooktui.proof.database import Databases, databases_of
 from hooktui.proof.ledger import STEADY
 
 from .conftest import Installation, Receiver, wait_for
@@ -31,6 +32,15 @@ def stage(tmp_path: Path) -> Iterator[Scene]:
     """A ledger, and a server that is not started yet."""
     with scene(tmp_path, os.environ) as one:
         yield one
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def databases(request: pytest.FixtureRequest) -> Databases:
+    """SQLite, and PostgreSQL: that of ``HOOKTUI_TEST_DATABASE_URL``, or one made for the tests."""
+    if request.param == "sqlite":
+        return databases_of(None)
+    given = os.environ.get("HOOKTUI_TEST_DATABASE_URL")
+    return databases_of(given or request.getfixturevalue("postgres").url())
 
 
 def assert_all_arrived(stage: Scene) -> None:
@@ -53,8 +63,8 @@ def accepted(stage: Scene, count: int) -> None:
         pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
     ],
 )
-def test_kill_9_at_random_moments_loses_nothing(kills: int):
-    proof = prove(os.environ, kills=kills, progress=lambda _text: None)
+def test_kill_9_at_random_moments_loses_nothing(kills: int, databases: Databases):
+    proof = prove(os.environ, kills=kills, databases=databases, progress=lambda _text: None)
     assert proof.good, proof
     assert proof.verdict.delivered == 2 * proof.verdict.accepted
 
