@@ -306,12 +306,19 @@ def _service(
 def _checkup(where: Places, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return what looks at this installation from inside; the clocks are compared from now on."""
     from hooktui.checkup.machine import Started
+
+    started = Started()
+    if settings.database_url is not None and not settings.database_url.startswith(_SQLITE):
+        from hooktui.checkup.postgres import check_shared
+        from hooktui.store.postgres.connect import target_of
+
+        return partial(check_shared, where, target_of(settings.database_url), started)
     from hooktui.checkup.sqlite import check_installation
 
-    look = partial(
-        check_installation, where, settings.reserve_mb << 20, Started(), _LOOK_THROUGH_FOR_S
+    reserve = settings.reserve_mb << 20
+    return lambda: asyncio.to_thread(
+        check_installation, where, reserve, started, _LOOK_THROUGH_FOR_S
     )
-    return lambda: asyncio.to_thread(look)
 
 
 def _facts(database: str, running: Running) -> str:

@@ -10,39 +10,23 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-
-from sqlalchemy import Connection, text
 
 from hooktui.checkup.machine import Started, check_disk, check_open_files, check_versions
 from hooktui.checkup.modes import check_modes
-from hooktui.domain.checks import (
-    Check,
-    judge_leases,
-    judge_newest,
-    judge_sqlite,
-    judge_waiting,
-    judge_wal,
-)
-from hooktui.domain.clock import from_rfc3339, now_ms
+from hooktui.checkup.rows import check_key, check_rows
+from hooktui.domain.checks import Check, judge_sqlite, judge_wal
+from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.places import Places
 from hooktui.domain.sizes import in_bytes
-from hooktui.store import queries
 from hooktui.store.backup import open_readonly
 from hooktui.store.connections import sqlalchemy_over
-from hooktui.store.keys import Vault, load_keys
-from hooktui.store.live_hooks import load_live_hooks
-from hooktui.store.migrate import at_head
-from hooktui.store.migrations import HEAD
 from hooktui.store.moved import refuse_moved
 from hooktui.store.restore import unfinished
 
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
-_LEASES = """
-SELECT count(*), count(*) FILTER (WHERE lease_until < :now) FROM delivery WHERE status = 'sending'
-"""
-_NEWEST = "SELECT created_at FROM event ORDER BY id DESC LIMIT 1"
 
 
 def check_installation(
@@ -106,10 +90,9 @@ def _checks_of(
     yield Check("database", "ok", f"{database}, {in_bytes(database.stat().st_size)}")
     yield _integrity(raw, look_for_s)
     with sqlalchemy_over(raw) as conn:
-        schema = _schema(conn)
-        yield schema
-        if schema.state == "ok":
-            yield from _rows(conn, key_file, working)
+        yield from check_rows(
+            conn, partial(check_key, key_file=key_file), now_ms(), working=working
+        )
 
 
 def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
@@ -133,34 +116,3 @@ def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
     if found != "ok":
         return Check("integrity", "fail", f"damaged: {found}", _DAMAGED)
     return Check("integrity", "ok", f"no damage (quick_check, {time.monotonic() - begun_s:.1f} s)")
-
-
-def _schema(conn: Connection) -> Check:
-    try:
-        if at_head(conn):
-            return Check("schema", "ok", HEAD)
-    except HooktuiError as error:
-        return Check("schema", "fail", error.detail)
-    return Check("schema", "warn", f"older than {HEAD}", "the next start migrates it; back it up")
-
-
-def _rows(conn: Connection, key_file: Path, working: bool) -> Iterator[Check]:
-    yield _key(conn, key_file)
-    now = now_ms()
-    held, expired = conn.execute(text(_LEASES), {"now": now}).one()
-    yield judge_leases(held, expired, working=working)
-    backlog = queries.backlog(conn, None, now)
-    due = backlog.oldest_due_at
-    late_s = None if due is None else (now - from_rfc3339(due)) / 1000
-    yield judge_waiting(backlog.count, backlog.held, late_s, working=working)
-    yield judge_newest(conn.execute(text(_NEWEST)).scalar(), now)
-
-
-def _key(conn: Connection, key_file: Path) -> Check:
-    """Open all that a start would open."""
-    try:
-        keys = load_keys(key_file, database_is_new=False)
-        hooks = load_live_hooks(conn, Vault(keys), now_ms())
-    except HooktuiError as error:
-        return Check("key file", "fail", error.detail, "put back the key file of this database")
-    return Check("key file", "ok", f"opens the secrets of all {len(hooks):,} hooks")

@@ -23,6 +23,9 @@ _LARGE_WAL_BYTES = 256 << 20
 _JUMP_MS, _FUTURE_MS = 2_000, 5_000
 _SKEW_MS, _BAD_SKEW_MS = 500, 5_000
 """Times in the database are its own; a skewed server shows odd ages and wakes late."""
+_FAR_MS = 5.0
+_OLDEST_POSTGRES = 140_000
+_CONNECTIONS_OF_A_SERVER = 15
 _LATE_S = 300.0
 _FEW_FILES, _TOO_FEW_FILES = 4096, 1024
 """A connection to a receiver takes one: a hundred hung ones with ten each take a thousand."""
@@ -170,10 +173,82 @@ def judge_skew(skew_ms: float, round_trip_ms: float) -> Check:
     advice = "keep both machines on one time service; the database's clock is the one that counts"
     sure_ms = abs(skew_ms) - round_trip_ms / 2
     if sure_ms > _BAD_SKEW_MS:
-        return Check("clock", "fail", value, advice)
+        return Check("clock skew", "fail", value, advice)
     if sure_ms > _SKEW_MS:
-        return Check("clock", "warn", value, advice)
-    return Check("clock", "ok", value)
+        return Check("clock skew", "warn", value, advice)
+    return Check("clock skew", "ok", value)
+
+
+def judge_round_trip(p50_ms: float, p99_ms: float) -> Check:
+    """Judge how long a question to the database takes: each transaction asks several."""
+    value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
+    if p50_ms > _FAR_MS:
+        return Check("round trip", "warn", value, "the database is far away: put servers near it")
+    return Check("round trip", "ok", value)
+
+
+def judge_commit(p50_ms: float, p99_ms: float) -> Check:
+    """Judge how long PostgreSQL takes to keep something."""
+    value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
+    if p99_ms > LATE_FSYNC_MS:
+        return Check(
+            "commit",
+            "warn",
+            value,
+            "a producer waits so long for each 202: look at the"
+            " disk of the database, or at its synchronous standby",
+        )
+    return Check("commit", "ok", value)
+
+
+def judge_durability(synchronous_commit: str, fsync: str, full_page_writes: str) -> Check:
+    """Judge whether what PostgreSQL says is stored survives a power cut."""
+    value = f"synchronous_commit {synchronous_commit}, fsync {fsync}, pages {full_page_writes}"
+    if fsync != "on" or full_page_writes != "on":
+        return Check(
+            "durability",
+            "fail",
+            value,
+            "a power cut can damage the whole database: set"
+            " fsync and full_page_writes on in postgresql.conf",
+        )
+    if synchronous_commit == "off":
+        return Check(
+            "durability",
+            "fail",
+            value,
+            "a crash loses events that were answered with"
+            " 202: something between (such as a pooler) drops our setting; set it on",
+        )
+    return Check("durability", "ok", value)
+
+
+def judge_postgres(version: str, number: int, where: str, size: int, *, standby: bool) -> Check:
+    """Name the database server, and judge its version (``server_version_num``)."""
+    value = f"PostgreSQL {version} at {where}, {in_bytes(size)}"
+    if standby:
+        return Check(
+            "database",
+            "fail",
+            f"{value}, a standby",
+            "it takes no writes: HOOKTUI_DATABASE_URL must lead to the primary",
+        )
+    if number < _OLDEST_POSTGRES:
+        return Check("database", "warn", value, "this version gets no fixes any more: upgrade it")
+    return Check("database", "ok", value)
+
+
+def judge_connections(used: int, most: int) -> Check:
+    """Judge how many connections of PostgreSQL are taken; a server of ours takes about ten."""
+    value = f"{used:,} of {most:,} in use"
+    if most - used < _CONNECTIONS_OF_A_SERVER:
+        return Check(
+            "connections",
+            "warn",
+            value,
+            "another server may not get in: raise max_connections, or end what else is connected",
+        )
+    return Check("connections", "ok", value)
 
 
 def judge_leases(held: int, expired: int, *, working: bool) -> Check:

@@ -110,11 +110,10 @@ def restore(
 
 def unfinished(database: Path) -> list[Path]:
     """Return the copies that wait to take the place of a database, oldest first."""
-    return sorted(
-        one
-        for one in database.parent.iterdir()
-        if one.name.startswith(f"{database.name}.restored-")
-    )
+    if not database.parent.is_dir():
+        return []
+    begin = f"{database.name}.restored-"
+    return sorted(one for one in database.parent.iterdir() if one.name.startswith(begin))
 
 
 def finish_restore(database: Path) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Mapping
@@ -9,13 +10,15 @@ from pathlib import Path
 
 from hooktui.checkup.machine import check_disk, check_versions
 from hooktui.checkup.modes import check_modes
+from hooktui.checkup.postgres import check_shared
 from hooktui.checkup.sqlite import check_installation
 from hooktui.client import calls
 from hooktui.client.plain import PlainClient
 from hooktui.domain.checks import Check, Checkup, checkup_of
-from hooktui.domain.errors import NoServer, NotFound
+from hooktui.domain.errors import NoServer, NotFound, Refused
 from hooktui.domain.places import Places
 from hooktui.settings import BadSettings
+from hooktui.store.postgres.connect import target_of
 from hooktui.upkeep.offline import sqlite_home
 
 _WHOLE_DAY_S = 86400.0
@@ -59,25 +62,26 @@ def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> C
 
 def _without_server(environ: Mapping[str, str], error: NoServer) -> list[Check]:
     try:
-        where, settings = sqlite_home(environ)
-    except BadSettings as bad:
+        where, settings = sqlite_home(environ, any_database=True)
+        url = settings.database_url or ""
+        target = None if not url or url.startswith("sqlite:") else target_of(url)
+    except (BadSettings, Refused) as bad:
         return [Check("settings", "fail", bad.detail, "no server starts with them; mend them")]
+    reserve = settings.reserve_mb << 20
     holder = _holder(where.database.with_name("hooktui.lock"))
-    if holder is None:
-        none = Check("server", "warn", "none runs: nothing is taken in or sent", _START)
-        folder = where.database.parent
-        if not folder.is_dir():
-            return [none, check_versions(), Check("database", "ok", f"no home yet at {folder}")]
-        return [none, *check_installation(where, settings.reserve_mb << 20, None, _WHOLE_DAY_S)]
-    return [
-        Check(
-            "server",
-            "fail",
-            f"process {holder} holds the home and does not answer: {error.detail}",
-            f"see {where.log}; end it with: kill {holder}",
-        ),
-        *_without_database(where, settings.reserve_mb << 20),
-    ]
+    if holder is not None:
+        hangs = f"process {holder} holds the home and does not answer: {error.detail}"
+        lost = Check("server", "fail", hangs, f"see {where.log}; end it with: kill {holder}")
+        if target is None:
+            return [lost, *_without_database(where, reserve)]
+        return [lost, *asyncio.run(check_shared(where, target, None))]
+    none = Check("server", "warn", "none runs here: nothing is taken in", _START)
+    if target is not None:
+        return [none, *asyncio.run(check_shared(where, target, None))]
+    folder = where.database.parent
+    if not folder.is_dir():
+        return [none, check_versions(), Check("database", "ok", f"no home yet at {folder}")]
+    return [none, *check_installation(where, reserve, None, _WHOLE_DAY_S)]
 
 
 def _without_database(where: Places, reserve: int) -> list[Check]:

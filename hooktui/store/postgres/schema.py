@@ -48,6 +48,17 @@ def migrate(conn: Connection) -> None:
         failpoints.hit("before_migration_commit")
 
 
+def check_vault(conn: Connection, vault: Vault) -> None:
+    """See that keys open what the first server of a database sealed, if there was one.
+
+    Raises:
+        KeyProblem: they do not.
+    """
+    sealed = conn.execute(text("SELECT sealed FROM installation")).scalar_one()
+    if sealed is not None:
+        vault.open(sealed, *_PLACE)
+
+
 def _open_vault(conn: Connection, key_file: Path, target: Target) -> Vault:
     """Load the keys, and see that they open what the first server of this database sealed."""
     conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))

@@ -1,0 +1,163 @@
+"""A PostgreSQL database that servers share: durability, distance, clock, servers, rows."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, select
+
+from hooktui.checkup.machine import Started, check_open_files, check_versions
+from hooktui.checkup.modes import check_modes
+from hooktui.checkup.rows import check_key, check_rows
+from hooktui.domain.checks import (
+    Check,
+    judge_commit,
+    judge_connections,
+    judge_durability,
+    judge_postgres,
+    judge_round_trip,
+    judge_skew,
+)
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.places import Places
+from hooktui.store.keys import KeyProblem, Vault, load_keys
+from hooktui.store.postgres import locks
+from hooktui.store.postgres.connect import Target, connect, explain
+from hooktui.store.postgres.pools import engine
+from hooktui.store.postgres.schema import check_vault
+from hooktui.store.tables import HOOK
+
+if TYPE_CHECKING:
+    from hooktui.store.postgres.connect import Raw
+
+_ASKED, _COMMITTED = 50, 30
+_FOR_S = 3.0
+"""So long at most for each of the two measurements."""
+_NOW = "SELECT extract(epoch FROM clock_timestamp()) * 1000"
+_WRITE_NOTHING = "SELECT pg_logical_emit_message(true, 'hooktui', 'doctor')"
+"""Writes a record to the log of the database, and no row; its commit is a commit like any other."""
+_ABOUT = """
+SELECT current_setting('server_version') AS version,
+  current_setting('server_version_num')::int AS number,
+  pg_database_size(current_database()) AS size, pg_is_in_recovery() AS standby,
+  current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync,
+  current_setting('full_page_writes') AS full_page_writes,
+  (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend') AS used,
+  current_setting('max_connections')::int AS most
+"""
+_SERVERS = """
+SELECT DISTINCT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND granted
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) ORDER BY 1
+"""
+
+
+async def check_shared(where: Places, target: Target, started: Started | None) -> list[Check]:
+    """Look at the database and at this server's part of the installation.
+
+    Args:
+        where: this server's files.
+        target: the database.
+        started: when the server began whose process this is; None: none runs here.
+    """
+    machine = [check_versions(), check_modes(where)]
+    if started is not None:
+        machine += [check_open_files(), started.check()]
+    try:
+        return machine + await _check_database(where, target)
+    except Exception as error:
+        plain = explain(error, target)
+        if not isinstance(plain, HooktuiError):
+            raise
+        return [*machine, Check("database", "fail", plain.detail, "see that PostgreSQL runs")]
+
+
+async def _check_database(where: Places, target: Target) -> list[Check]:
+    raw = await connect(target)
+    try:
+        about = await raw.fetchrow(_ABOUT)
+        numbers = [row[0] for row in await raw.fetch(_SERVERS, locks.SERVERS)]
+        checks = [
+            judge_postgres(
+                about["version"], about["number"], target.shown, about["size"],
+                standby=about["standby"],
+            ),
+            judge_durability(
+                about["synchronous_commit"], about["fsync"], about["full_page_writes"]
+            ),
+            judge_connections(about["used"], about["most"]),
+            _servers(numbers),
+            *await _distance(raw),
+        ]  # fmt: skip
+        now = int(await raw.fetchval(_NOW))
+        if not about["standby"]:
+            checks.append(
+                judge_commit(*await _times(partial(raw.execute, _WRITE_NOTHING), _COMMITTED))
+            )
+    finally:
+        await raw.close()
+    one = engine(partial(connect, target), 1, "REPEATABLE READ")
+    try:
+        async with one.connect() as conn:
+            key = partial(_check_key, key_file=where.key_file)
+            rows = await conn.run_sync(
+                lambda sync: list(check_rows(sync, key, now, working=bool(numbers)))
+            )
+    finally:
+        await one.dispose()
+    return checks + rows
+
+
+def _check_key(conn: Connection, key_file: Path) -> Check:
+    """Open what the first server sealed, and the secrets of all hooks."""
+    unused = conn.execute(select(HOOK.c.id).limit(1)).first() is None
+    if unused and not key_file.exists():
+        return Check(
+            "key file",
+            "ok",
+            "none here yet",
+            "the first server of a database makes it; copy it to all others",
+        )
+    try:
+        check_vault(conn, Vault(load_keys(key_file, database_is_new=False)))
+    except KeyProblem as error:
+        return Check("key file", "fail", error.detail, "copy it from the home of another server")
+    return check_key(conn, key_file)
+
+
+def _servers(numbers: list[int]) -> Check:
+    if not numbers:
+        return Check("servers", "warn", "none works on this database", "start one: hooktui serve")
+    named = ", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")
+    return Check("servers", "ok", f"{len(numbers)} at work, with the numbers {named}")
+
+
+async def _distance(raw: Raw) -> list[Check]:
+    """Measure round trips, and the clocks against each other by the shortest of them."""
+    shortest_ms, skew_ms = float("inf"), 0.0
+
+    async def ask() -> None:
+        nonlocal shortest_ms, skew_ms
+        begun_ns, begun_ms = time.perf_counter_ns(), time.time_ns() / 1e6
+        theirs_ms = float(await raw.fetchval(_NOW))
+        took_ms = (time.perf_counter_ns() - begun_ns) / 1e6
+        if took_ms < shortest_ms:
+            shortest_ms, skew_ms = took_ms, begun_ms + took_ms / 2 - theirs_ms
+
+    p50_ms, p99_ms = await _times(ask, _ASKED)
+    return [judge_round_trip(p50_ms, p99_ms), judge_skew(skew_ms, shortest_ms)]
+
+
+async def _times(work: Callable[[], Awaitable[object]], often: int) -> tuple[float, float]:
+    """Return p50 and p99 in milliseconds of doing something some times."""
+    took_ms: list[float] = []
+    end_s = time.perf_counter() + _FOR_S
+    while not took_ms or (len(took_ms) < often and time.perf_counter() < end_s):
+        begun_s = time.perf_counter()
+        await work()
+        took_ms.append((time.perf_counter() - begun_s) * 1000)
+    took_ms.sort()
+    return took_ms[len(took_ms) // 2], took_ms[len(took_ms) * 99 // 100]

@@ -1,0 +1,67 @@
+"""What the rows of a store tell, whichever database holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from hooktui.domain.checks import Check, judge_leases, judge_newest, judge_waiting
+from hooktui.domain.clock import from_rfc3339, now_ms
+from hooktui.domain.errors import HooktuiError
+from hooktui.store import queries
+from hooktui.store.keys import Vault, load_keys
+from hooktui.store.live_hooks import load_live_hooks
+from hooktui.store.migrate import at_head
+from hooktui.store.migrations import HEAD
+
+_LEASES = text(
+    "SELECT count(*), count(*) FILTER (WHERE lease_until < :now) FROM delivery"
+    " WHERE status = 'sending'"
+)
+_NEWEST = text("SELECT created_at FROM event ORDER BY id DESC LIMIT 1")
+
+
+def check_rows(
+    conn: Connection, key: Callable[[Connection], Check], now: int, *, working: bool
+) -> Iterator[Check]:
+    """Look at schema, key file, leases, and what waits.
+
+    Args:
+        conn: in a read-only transaction.
+        key: looks at the key file.
+        now: the time of the store.
+        working: whether a server is at work on it.
+    """
+    schema = _schema(conn)
+    yield schema
+    if schema.state != "ok":
+        return
+    yield key(conn)
+    held, expired = conn.execute(_LEASES, {"now": now}).one()
+    yield judge_leases(held, expired, working=working)
+    backlog = queries.backlog(conn, None, now)
+    due = backlog.oldest_due_at
+    late_s = None if due is None else (now - from_rfc3339(due)) / 1000
+    yield judge_waiting(backlog.count, backlog.held, late_s, working=working)
+    yield judge_newest(conn.execute(_NEWEST).scalar(), now)
+
+
+def check_key(conn: Connection, key_file: Path) -> Check:
+    """Open with the keys all that a start would open."""
+    try:
+        keys = load_keys(key_file, database_is_new=False)
+        hooks = load_live_hooks(conn, Vault(keys), now_ms())
+    except HooktuiError as error:
+        return Check("key file", "fail", error.detail, "put back the key file of this database")
+    return Check("key file", "ok", f"opens the secrets of all {len(hooks):,} hooks")
+
+
+def _schema(conn: Connection) -> Check:
+    try:
+        if at_head(conn):
+            return Check("schema", "ok", HEAD)
+    except HooktuiError as error:
+        return Check("schema", "fail", error.detail, "upgrade hooktui, or restore a backup")
+    return Check("schema", "warn", f"older than {HEAD}", "the next start migrates it; back it up")

@@ -1,0 +1,108 @@
+"""Doctor's look at a real PostgreSQL: what is wrong is found, and looking changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from hooktui.checkup.machine import Started
+from hooktui.checkup.postgres import check_shared
+from hooktui.domain.checks import Check
+from hooktui.domain.ids import HookId
+from hooktui.domain.places import Places, places
+from hooktui.store.keys import load_keys
+from hooktui.store.postgres import connect
+from hooktui.store.postgres.connect import target_of
+from tests.contract.given import emit, make_hook
+from tests.postgres import database, open_store
+
+
+@pytest.fixture
+async def url(postgres) -> AsyncIterator[str]:
+    async with database(postgres) as one:
+        yield one
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Places:
+    return places({"HOOKTUI_HOME": str(tmp_path)})
+
+
+async def look(where: Places, url: str, started: Started | None = None) -> dict[str, Check]:
+    found = await check_shared(where, target_of(url), started)
+    by_name = {check.name: check for check in found}
+    assert len(by_name) == len(found)
+    return by_name
+
+
+async def execute(url: str, statement: str, *arguments: object) -> None:
+    conn = await asyncpg.connect(url)
+    await conn.execute(statement, *arguments)
+    await conn.close()
+
+
+async def test_a_database_in_use_is_described(where: Places, url: str) -> None:
+    store = await open_store(url, where.home)
+    await make_hook(store)
+    await emit(store, 20)
+    await store.claim(HookId(1), 3)
+    found = await look(where, url, Started())
+    await store.close()
+    assert found["servers"].value == "1 at work, with the numbers 0"
+    assert found["leases"].value == "3 held, 0 run out"
+    assert found["waiting"].value.startswith("20 wait")
+    assert found["key file"].value == "opens the secrets of all 1 hooks"
+    assert {"round trip", "commit", "clock skew", "clock", "connections"} <= set(found)
+    # The servers of these tests do without fsync, which is what doctor is there to say.
+    assert {name for name, check in found.items() if check.state == "fail"} == {"durability"}
+    assert "fsync off" in found["durability"].value
+
+
+async def test_no_server_anywhere_is_told(where: Places, url: str) -> None:
+    found = await look(where, url)
+    assert found["servers"].state == "warn"
+    assert found["key file"].state == "ok"
+    assert not where.key_file.exists()
+
+
+async def test_a_commit_that_does_not_wait_is_a_failure(
+    where: Places, url: str, monkeypatch
+) -> None:
+    monkeypatch.setitem(
+        __import__("hooktui.store.postgres.connect", fromlist=["_SETTINGS"])._SETTINGS,
+        "synchronous_commit",
+        "off",
+    )
+    assert "synchronous_commit off" in (await look(where, url))["durability"].value
+
+
+async def test_another_key_file_is_a_failure(where: Places, url: str) -> None:
+    await (await open_store(url, where.home)).close()
+    where.key_file.unlink()
+    load_keys(where.key_file, database_is_new=True)
+    assert (await look(where, url))["key file"].state == "fail"
+
+
+async def test_leases_that_ran_out_are_told(where: Places, url: str) -> None:
+    store = await open_store(url, where.home)
+    await make_hook(store)
+    await emit(store, 5)
+    await store.claim(HookId(1), 3)
+    await execute(url, "UPDATE delivery SET lease_until = 1 WHERE status = 'sending'")
+    check = (await look(where, url))["leases"]
+    await store.close()
+    assert (check.state, check.value) == ("warn", "3 held, 3 run out")
+
+
+async def test_a_newer_schema_is_a_failure(where: Places, url: str) -> None:
+    await execute(url, "UPDATE alembic_version SET version_num = '9999'")
+    assert (await look(where, url))["schema"].state == "fail"
+
+
+async def test_a_database_that_is_away_is_a_line(where: Places) -> None:
+    found = await look(where, "postgresql://127.0.0.1:1/x")
+    assert found["database"].state == "fail"
+    assert "cannot reach" in found["database"].value
