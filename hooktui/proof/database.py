@@ -6,12 +6,14 @@ import asyncio
 import secrets
 from collections.abc import Coroutine, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
 
 from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.proof.process_cost import family_cpu_s
 
 if TYPE_CHECKING:
     Raw: TypeAlias = asyncpg.Connection[asyncpg.Record]
@@ -20,6 +22,14 @@ T = TypeVar("T")
 
 _PREFIX = "hooktui_proof_"
 _ANSWERS_WITHIN_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseCost:
+    """What a database server has used: bytes of its log, CPU seconds (None: not known)."""
+
+    log_bytes: int
+    cpu_s: float | None
 
 
 class Databases(Protocol):
@@ -34,6 +44,10 @@ class Databases(Protocol):
         """Make one for a block; its URL for ``HOOKTUI_DATABASE_URL``, None for a file in a home."""
         ...
 
+    def cost(self) -> DatabaseCost | None:
+        """Return what the server of the databases has used; None where there is none."""
+        ...
+
 
 class SqliteDatabases:
     """Each server makes the file in its own home."""
@@ -43,6 +57,9 @@ class SqliteDatabases:
     def fresh(self) -> AbstractContextManager[str | None]:
         """Make nothing."""
         return nullcontext(None)
+
+    def cost(self) -> None:
+        """Return that the servers do this work themselves."""
 
 
 class PostgresDatabases:
@@ -80,6 +97,28 @@ class PostgresDatabases:
                     runner.run(holder.close())
             finally:
                 runner.run(self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+    def cost(self) -> DatabaseCost:
+        """Return what PostgreSQL has used, with all its databases.
+
+        Raises:
+            HooktuiError: it does not answer.
+        """
+        with asyncio.Runner() as runner:
+            return runner.run(self._cost())
+
+    async def _cost(self) -> DatabaseCost:
+        connection = await connect(self._url)
+        try:
+            row = await connection.fetchrow(
+                "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint AS log_bytes,"
+                " pg_backend_pid() AS pid"
+            )
+            if row is None:
+                raise HooktuiError("--database: PostgreSQL tells nothing of its log")
+            return DatabaseCost(row["log_bytes"], family_cpu_s(row["pid"]))
+        finally:
+            await connection.close()
 
     async def _look(self) -> str:
         """Return the server's version; drop what measurements that were killed left behind."""

@@ -34,7 +34,8 @@ class CaseReport:
         per_s: deliveries a second.
         ratio: the same, to the floor of the same round.
         cpu_us: of the servers for each delivery.
-        disk_bytes: that the servers wrote for each delivery.
+        disk_bytes: that the servers, or the log of PostgreSQL, wrote for each delivery.
+        database_us: CPU of PostgreSQL for each delivery, where it runs on this machine.
         idle_mb: what a server held before the first event.
         memory_mb: the most that a server held in any round.
         latency_ms: p50, p99, longest, each the median of the rounds; of an open loop only.
@@ -56,6 +57,7 @@ class CaseReport:
     ratio: Spread
     cpu_us: Spread
     disk_bytes: Spread
+    database_us: Spread | None
     idle_mb: float
     memory_mb: float
     latency_ms: tuple[float, float, float] | None
@@ -138,6 +140,7 @@ def report_case(
     if latencies:
         p50, p99, longest = (round(float(median(one)), 3) for one in zip(*latencies, strict=True))
         latency_ms = (p50, p99, longest)
+    database_us = [run.database_us for run in own if run.database_us is not None]
     restarts = [run.restart_s for run in own if run.restart_s is not None]
     other = runs.get(case.against or "", ())
     return CaseReport(
@@ -148,6 +151,7 @@ def report_case(
         ratio=spread([a.per_s / b.floor_per_s for a, b in zip(own, limits, strict=True)]),
         cpu_us=spread([run.cpu_us for run in own]),
         disk_bytes=spread([run.disk_bytes for run in own]),
+        database_us=spread(database_us) if database_us else None,
         idle_mb=round(max(run.idle_mb for run in own), 1),
         memory_mb=round(max(run.memory_mb for run in own), 1),
         latency_ms=latency_ms,

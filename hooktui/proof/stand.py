@@ -51,7 +51,8 @@ class Run:
         balance: what arrived, and what did not.
         per_s: deliveries that count, a second.
         cpu_us: CPU of the servers for each of them, user and system, in microseconds.
-        disk_bytes: what the servers wrote to disk for each of them.
+        disk_bytes: what the servers, or the log of PostgreSQL, wrote to disk for each of them.
+        database_us: CPU of PostgreSQL for each of them, where that is known.
         sink_busy: the share of the time that the sink was busy.
         idle_mb: what a server held before the first event.
         memory_mb: the most that a server held.
@@ -63,11 +64,21 @@ class Run:
     per_s: float
     cpu_us: float
     disk_bytes: float
+    database_us: float | None
     sink_busy: float
     idle_mb: float
     memory_mb: float
     latency_ms: tuple[float, float, float] | None
     restart_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What has been used up to a moment: CPU seconds, bytes written, CPU seconds of PostgreSQL."""
+
+    servers_s: float
+    disk_bytes: int
+    database_s: float | None
 
 
 @dataclass
@@ -78,7 +89,8 @@ class Stand:
         case: what is measured.
         sink: where the hooks send to.
         victims: the servers.
-        database_url: where they store; None: in the home of the only one.
+        databases: where they store.
+        database_url: the same; None: in the home of the only one.
         secrets: of the hooks that count, by number.
         idle_mb: what the first server held before anything was asked of it.
     """
@@ -86,6 +98,7 @@ class Stand:
     case: Case
     sink: Sink
     victims: Sequence[Victim]
+    databases: Databases
     database_url: str | None
     secrets: dict[int, str] = field(default_factory=dict)
     idle_mb: float = 0.0
@@ -130,8 +143,9 @@ class Stand:
         return Run(
             balance=found,
             per_s=found.counted / took_s,
-            cpu_us=(after[0] - before[0]) / done * 1e6,
-            disk_bytes=(after[1] - before[1]) / done,
+            cpu_us=(after.servers_s - before.servers_s) / done * 1e6,
+            disk_bytes=(after.disk_bytes - before.disk_bytes) / done,
+            database_us=_between(before.database_s, after.database_s, done),
             sink_busy=sink_s / took_s,
             idle_mb=self.idle_mb,
             memory_mb=max(memory_mb(victim.pid, most=True) for victim in self.victims),
@@ -196,10 +210,12 @@ class Stand:
                 if cursor is None or (page.data and page.data[-1].id < first):
                     return found
 
-    def _cost(self) -> tuple[float, int]:
-        """Return what the servers have used: CPU seconds, and bytes written."""
+    def _cost(self) -> _Cost:
         pids = [victim.pid for victim in self.victims]
-        return sum(map(cpu_s, pids)), sum(map(written_bytes, pids))
+        shared = self.databases.cost()
+        if shared is None:
+            return _Cost(sum(map(cpu_s, pids)), sum(map(written_bytes, pids)), None)
+        return _Cost(sum(map(cpu_s, pids)), shared.log_bytes, shared.cpu_s)
 
 
 @contextmanager
@@ -214,7 +230,7 @@ def prepared(
         homes = [Path(place) / str(number) for number in range(1, case.servers + 1)]
         victims = [Victim(home, environ, url) for home in homes]
         try:
-            stand = Stand(case, sink, victims, url)
+            stand = Stand(case, sink, victims, databases, url)
             stand.start()
             yield stand
         finally:
@@ -226,6 +242,10 @@ def _latency_ms(
     case: Case, offered: Sequence[Offered], arrivals: Sequence[Arrival]
 ) -> tuple[float, float, float] | None:
     return None if case.per_s is None else percentiles_ms(offered, arrivals)
+
+
+def _between(before_s: float | None, after_s: float | None, done: int) -> float | None:
+    return None if before_s is None or after_s is None else (after_s - before_s) / done * 1e6
 
 
 def _first_after_s(arrivals: Sequence[Arrival], started_ns: int) -> float | None:

@@ -23,6 +23,7 @@ def run(per_s=10_000.0, p99_ms=None, lost=0, duplicates=0, restart_s=None, sink_
         per_s=per_s,
         cpu_us=90.0,
         disk_bytes=4000.0,
+        database_us=None,
         sink_busy=sink_busy,
         idle_mb=95.0,
         memory_mb=120.0,
