@@ -115,6 +115,18 @@ async def test_of_a_batch_only_the_stale_result_is_left_out(opened: Opened) -> N
     assert held == [True, False, True]
 
 
+# Red when the results that held are known by their delivery alone: then nothing was recorded.
+async def test_a_late_result_and_the_current_one_may_come_in_one_batch(opened: Opened) -> None:
+    job = await claimed(opened)
+    opened.clock.turn(LEASE_S + 1)
+    await opened.store.rescue()
+    (again,) = await opened.store.claim(job.hook, 1)
+    for batch, held in (([job, again], [False, True]), ([again, job], [True, False])):
+        results = [result_of(one, opened.clock) for one in batch]
+        assert await opened.store.record(results) == held
+    assert (await the_delivery(opened.store)).status == "delivered"
+
+
 async def test_a_restart_makes_what_was_being_sent_due_at_once(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     await emit(opened.store, 600)

@@ -1,0 +1,469 @@
+"""Every store against a model: random calls in random order, and after each all must agree.
+
+Hypothesis makes the calls in a thread; the store lives in the test's own event loop. Each example
+works in an account of its own, so that all of them share one opened store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import Connection, select
+
+from hooktui.domain.deliveries import Standing, Status, Trigger, after_interruption
+from hooktui.domain.errors import Conflict, NotFound, Refused
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, decode
+from hooktui.domain.objects import Delivery
+from hooktui.store import changes, queries
+from hooktui.store.contract import Accepted, Job, Offer, Result, Store
+from hooktui.store.pages import PageRequest
+from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE
+from tests.contract.given import ADA, SECRET, Opened, result_of, settings
+from tests.contract.model import (
+    Model,
+    ModelDelivery,
+    ModelEvent,
+    ModelHook,
+    ModelKey,
+)
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+_MOST_HOOKS = 4
+_LONGEST_MS = 4 * 86_400_000  # below the 5-day rule, which has tests of its own
+_names = count(1)
+
+places = st.integers(0, 1000)
+types = st.sampled_from(["job.failed", "job.failed", "job.started", "cluster.error"])
+offers = st.lists(
+    st.tuples(types, st.integers(1, 2), st.sampled_from([None, None, None, "k1", "k2"])),
+    min_size=1,
+    max_size=4,
+)
+answers = st.sampled_from([200, 200, 204, 404, 500, 500, 500, 503, None, None, 410])
+
+
+def pick(among: Sequence[T], place: int) -> T:
+    return among[place % len(among)]
+
+
+class Machine(RuleBasedStateMachine):
+    """The calls of a store, and what they have to do."""
+
+    def __init__(self, opened: Opened, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.opened, self.loop, self.clock = opened, loop, opened.clock
+        self.model = Model()
+        self.workers: list[Job] = []
+        self.recorded: list[Result] = []
+        self.began_ms = self.clock.ms
+        self.seen: dict[str, Delivery] = {}
+        self.attempts_seen: list[tuple[str, int]] = []
+        self.secrets = count(1)
+
+    @property
+    def store(self) -> Store:
+        return self.opened.store
+
+    def run(self, call: Coroutine[Any, Any, R]) -> R:
+        return asyncio.run_coroutine_threadsafe(call, self.loop).result(30)
+
+    @initialize()
+    def begin(self) -> None:
+        name = f"machine {next(_names)}"
+        self.account = AccountId(self.run(self.store.write(changes.create_account, ADA, name)).id)
+        self.feed_at = self.store.feed_end()
+        for ordered in (False, True):
+            self.make_hook("job", ordered, None)
+
+    # Hooks
+
+    @precondition(lambda self: len(self.model.hooks) < _MOST_HOOKS)
+    @rule(
+        group=st.sampled_from(["job", "cluster"]),
+        ordered=st.booleans(),
+        only=st.sampled_from([None, 1]),
+    )
+    def make_hook(self, group: str, ordered: bool, only: int | None) -> None:
+        draft = settings(
+            events=(group,), ordered=ordered, filter=None if only is None else f"data.a:{only}"
+        )
+        made = self.run(self.store.write(changes.create_hook, ADA, self.account, draft, SECRET))
+        self.model.hooks[made.id] = ModelHook(made.id, group, ordered, only, [(SECRET, None)])
+
+    @precondition(lambda self: self.model.hooks)
+    @rule(
+        place=places,
+        active=st.sampled_from([None, True, True, True, False]),
+        ordered=st.sampled_from([None, None, None, True, False]),
+    )
+    def change_hook(self, place: int, active: bool | None, ordered: bool | None) -> None:
+        hook = pick(list(self.model.hooks.values()), place)
+        changed = {"active": active, "ordered": ordered}
+        changed = {name: value for name, value in changed.items() if value is not None}
+        call = self.store.write(
+            changes.change_hook, ADA, self.account, HookId(hook.id),
+            lambda before: replace(before, **changed),
+        )  # fmt: skip
+        if not self.fails_with(NotFound if hook.deleted else None, call):
+            for name, value in changed.items():
+                setattr(hook, name, value)
+
+    @precondition(lambda self: self.model.hooks)
+    @rule(place=places, overlap_s=st.sampled_from([0, 60, 3600]))
+    def rotate(self, place: int, overlap_s: int) -> None:
+        hook, secret = (
+            pick(list(self.model.hooks.values()), place),
+            "s" * 16 + str(next(self.secrets)),
+        )
+        call = self.store.write(
+            changes.rotate_secret, ADA, self.account, HookId(hook.id), secret, overlap_s
+        )
+        if not self.fails_with(NotFound if hook.deleted else None, call):
+            until = self.clock.ms + overlap_s * 1000
+            before = [(value, min(end or until, until)) for value, end in hook.secrets]
+            hook.secrets = [(secret, None), *before]
+
+    @precondition(lambda self: self.model.hooks)
+    @rule(place=places)
+    def finish_rotation(self, place: int) -> None:
+        hook, now = pick(list(self.model.hooks.values()), place), self.clock.ms
+        error: type[Exception] | None = NotFound if hook.deleted else None
+        if error is None and len(hook.live_secrets(now)) == 1:
+            error = Conflict
+        call = self.store.write(changes.finish_rotation, ADA, self.account, HookId(hook.id))
+        if not self.fails_with(error, call):
+            hook.secrets = [
+                hook.secrets[0],
+                *((value, min(end or now, now)) for value, end in hook.secrets[1:]),
+            ]
+
+    @precondition(lambda self: len(self.model.hooks) > 2)
+    @rule(place=places)
+    def delete_hook(self, place: int) -> None:
+        hook = pick(list(self.model.hooks.values()), place)
+        call = self.store.write(changes.delete_hook, ADA, self.account, HookId(hook.id))
+        if not self.fails_with(NotFound if hook.deleted else None, call):
+            self.model.delete(hook, self.clock.ms)
+
+    # Events
+
+    @rule(drawn=offers, hand_over=st.booleans())
+    def accept(self, drawn: list[tuple[str, int, str | None]], hand_over: bool) -> None:
+        made = [Offer(self.account, t, b'{"a":%d}' % a, key) for t, a, key in drawn]
+        call = self.store.accept(made, lambda _: hand_over)
+        if self.model.refuses(made, self.clock.ms):
+            assert self.fails_with(Refused, call)
+            return
+        accepted, jobs = self.run(call)
+        rows = self.run(self.store.read(_deliveries_of, [one.id for one in accepted]))
+        for offer, answer in zip(made, accepted, strict=True):
+            self._accepted(offer, answer, rows, hand_over)
+        self._takes(jobs)
+        leased = {i for i, one in self.model.deliveries.items() if one.number == 1 and one.open}
+        assert {job.delivery for job in jobs} <= leased
+
+    def _accepted(
+        self, offer: Offer, answer: Accepted, rows: dict[tuple[int, int], int], hand_over: bool
+    ) -> None:
+        now, before = self.clock.ms, self.model.key(offer.key, self.clock.ms)
+        if before is not None:
+            assert (answer.duplicate, answer.id) == (True, before.event)
+            assert (answer.deliveries, answer.skipped) == (before.deliveries, before.skipped)
+            return
+        hooks = self.model.subscribers(offer)
+        takers = [hook for hook in hooks if hook.takes(offer)]
+        told = (answer.duplicate, answer.deliveries, answer.skipped)
+        assert told == (False, len(takers), len(hooks) - len(takers))
+        assert {hook for event, hook in rows if event == answer.id} == {one.id for one in takers}
+        self.model.events[answer.id] = ModelEvent(answer.id, offer.body, len(takers))
+        for hook in takers:
+            one = ModelDelivery(
+                rows[answer.id, hook.id], answer.id, hook.id, Trigger.EVENT, self.clock.ms
+            )
+            self.model.deliveries[one.id] = one
+            if hand_over and not hook.ordered:
+                self.model.lease(one, now)
+        if offer.key is not None:
+            self.model.keys[offer.key] = ModelKey(answer.id, offer.type, offer.body, *told[1:], now)
+
+    # Deliveries
+
+    @precondition(lambda self: self.model.hooks)
+    @rule(place=places, most=st.integers(1, 4), by_age=st.booleans())
+    def claim(self, place: int, most: int, by_age: bool) -> None:
+        hook = pick(list(self.model.hooks), place)
+        expected = self.model.claimable(hook, most, by_age, self.clock.ms)
+        jobs = self.run(self.store.claim(HookId(hook), most, by_age=by_age))
+        assert [job.delivery for job in jobs] == expected
+        for job in jobs:
+            self.model.lease(self.model.deliveries[job.delivery], self.clock.ms)
+        self._takes(jobs)
+
+    @precondition(lambda self: self.model.hooks)
+    @rule(place=places)
+    def ping(self, place: int) -> None:
+        hook = pick(list(self.model.hooks.values()), place)
+        call = self.store.claim_ping(HookId(hook.id), b'{"a":0}')
+        if hook.deleted:
+            assert self.fails_with(NotFound, call)
+            return
+        job = self.run(call)
+        self.model.events[job.event] = ModelEvent(job.event, job.body, 1)
+        one = ModelDelivery(job.delivery, job.event, hook.id, Trigger.PING, None)
+        self.model.deliveries[one.id] = one
+        self.model.lease(one, self.clock.ms)
+        self._takes([job])
+
+    @precondition(lambda self: self.workers)
+    @rule(chosen=st.lists(st.tuples(places, answers), min_size=1, max_size=6))
+    def record(self, chosen: list[tuple[int, int | None]]) -> None:
+        by_job = {
+            (job.delivery, job.number): self._result(job, code)
+            for job, code in ((pick(self.workers[-8:], place), code) for place, code in chosen)
+        }
+        results = list(by_job.values())
+        held = self.run(self.store.record(results))
+        assert held == [self.model.record(result) for result in results]
+        self.recorded += results
+
+    @precondition(lambda self: self.recorded)
+    @rule(place=places)
+    def record_once_more(self, place: int) -> None:
+        result = pick(self.recorded, place)
+        assert self.run(self.store.record([result])) == [self.model.record(result)]
+
+    @precondition(lambda self: self.workers)
+    @rule(chosen=st.lists(places, min_size=1, max_size=3))
+    def release(self, chosen: list[int]) -> None:
+        let_go = [pick(self.workers[-8:], place) for place in chosen]
+        self.run(self.store.release(let_go))
+        for job in let_go:
+            self.model.release(job, self.clock.ms)
+
+    @precondition(lambda self: self.model.deliveries)
+    @rule(place=places)
+    def cancel(self, place: int) -> None:
+        one = pick(list(self.model.deliveries.values()), place)
+        call = self.store.write(changes.cancel, ADA, self.account, DeliveryId(one.id))
+        if not self.fails_with(None if one.status is Status.PENDING else Conflict, call):
+            self.model.end(one, Status.CANCELLED, "cancelled by ada", self.clock.ms)
+
+    @precondition(lambda self: self.model.deliveries)
+    @rule(place=places)
+    def resend(self, place: int) -> None:
+        one = pick(list(self.model.deliveries.values()), place)
+        call = self.store.write(changes.resend, ADA, self.account, DeliveryId(one.id))
+        if one.status is Status.SENDING or self.model.hooks[one.hook].deleted:
+            assert self.fails_with(Conflict, call)
+            return
+        shown, is_new = self.run(call)
+        assert is_new == one.status.final
+        if not is_new:
+            one.next_ms = self.clock.ms
+            return
+        made = decode("dlv", shown.id)
+        again = ModelDelivery(made, one.event, one.hook, Trigger.RESEND, self.clock.ms)
+        self.model.deliveries[made] = again
+        self.model.events[one.event].deliveries += 1
+
+    # Time, ends and beginnings
+
+    @rule(seconds=st.sampled_from([0.5, 6, 6, 61, 310, 310, 3600, 86_400]))
+    def time_passes(self, seconds: float) -> None:
+        if self.clock.ms + seconds * 1000 - self.began_ms < _LONGEST_MS:
+            self.clock.turn(seconds)
+
+    @rule()
+    def rescue(self) -> None:
+        expected = self.model.interrupt(self.model.expired(self.clock.ms), self.clock.ms)
+        assert self.run(self.store.rescue()) == expected
+
+    @rule()
+    def restart(self) -> None:
+        self.run(self.opened.again())
+        # The lock of the home proves that the server before is dead: its leases need not run out.
+        self.model.interrupt(self.model.deliveries.values(), self.clock.ms)
+
+    # What a stopped process does: it comes back after its leases are gone and somebody has them.
+    @precondition(lambda self: self.workers)
+    @rule(place=places, answer=answers)
+    def hang_for_longer_than_the_lease(self, place: int, answer: int | None) -> None:
+        job = pick(self.workers[-8:], place)
+        result = self._result(job, answer)
+        self.clock.turn(61)
+        self.rescue()
+        self.claim(list(self.model.hooks).index(job.hook), 4, False)
+        assert self.run(self.store.record([result])) == [self.model.record(result)]
+
+    @rule(age_s=st.sampled_from([0, 61, 3600, 86_400]))
+    def purge(self, age_s: int) -> None:
+        before_ms = self.clock.ms - age_s * 1000
+        expected = self.model.purge(before_ms)
+        gone = self.run(self.store.purge(before_ms, within_s=5, account=self.account))
+        assert (gone.events, gone.after) == (expected, None)
+
+    # What holds at any time
+
+    @invariant()
+    def nothing_is_lost_and_each_is_in_one_state(self) -> None:
+        events, rows, attempts, waiting = self.run(self.store.read(_all_of, self.account))
+        assert rows == {one.id: one.row() for one in self.model.deliveries.values()}
+        assert events == {e.id: (e.body, e.deliveries) for e in self.model.events.values()}
+        for one in self.model.deliveries.values():
+            stored = attempts.get(one.id, [])
+            assert stored == one.attempts
+            ended = one.number - (one.status is Status.SENDING)
+            assert [number for number, *_ in stored] == list(range(1, ended + 1))
+        assert waiting == {
+            hook: sum(one.open for one in self.model.of_hook(hook)) for hook in self.model.hooks
+        }
+
+    @invariant()
+    def the_engine_is_told_what_is_due(self) -> None:
+        asked = [HookId(hook) for hook in self.model.hooks]
+        assert self.run(self.store.next_due(asked)) == self.model.next_due()
+
+    @invariant()
+    def hooks_in_memory_are_the_stored_ones(self) -> None:
+        live = {i: hook for i, hook in self.store.hooks().items() if hook.account == self.account}
+        there = {i: hook for i, hook in self.model.hooks.items() if not hook.deleted}
+        assert live.keys() == there.keys()
+        for hook, one in there.items():
+            assert live[hook].active == one.active
+            now = self.clock.ms
+            assert [s.value for s in live[hook].secrets_at(now)] == one.live_secrets(now)
+
+    @invariant()
+    def who_follows_the_feed_knows_what_the_lists_say(self) -> None:
+        while self.feed_at != self.store.feed_end():
+            page = self.run(self.store.feed(self.feed_at, 100, self.account))
+            assert not page.reset
+            self.feed_at = page.next
+            for item in page.items:
+                if item.kind == "delivery":
+                    assert isinstance(item.object, Delivery)
+                    self.seen[item.object.id] = item.object
+                elif item.kind == "attempt":
+                    self.attempts_seen.append((item.object.delivery, item.object.number))
+        everything = PageRequest(limit=500)
+        query = queries.DeliveryQuery()
+        page = self.run(self.store.read(queries.list_deliveries, self.account, everything, query))
+        for listed in page.data:
+            assert _shown(self.seen[listed.id]) == _shown(listed)
+        assert len(self.attempts_seen) == len(set(self.attempts_seen))
+        stored = {(one.id, a[0]) for one in self.model.deliveries.values() for a in one.attempts}
+        told = {(decode("dlv", one), number) for one, number in self.attempts_seen}
+        assert stored <= told
+
+    def teardown(self) -> None:
+        """Leave nothing that the next example would see."""
+        for hook in self.model.hooks.values():
+            if not hook.deleted:
+                self.run(self.store.write(changes.delete_hook, ADA, self.account, HookId(hook.id)))
+        self.clock.turn(61)
+        self.run(self.store.rescue())
+
+    def fails_with(self, error: type[Exception] | None, call: Coroutine[Any, Any, object]) -> bool:
+        """Make a call that has to fail in a way, or (None) has to succeed; True when it failed."""
+        if error is None:
+            self.run(call)
+            return False
+        with pytest.raises(error):
+            self.run(call)
+        return True
+
+    def _takes(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            one = self.model.deliveries[job.delivery]
+            assert (job.number, job.tries) == (one.number, one.tries)
+            assert (job.interruptions, job.trigger) == (one.interruptions, one.trigger)
+            assert job.body == self.model.events[one.event].body
+            self.workers.append(job)
+
+    def _result(self, job: Job, code: int | None) -> Result:
+        cut_off = after_interruption(Standing(job.trigger, job.tries, job.interruptions))
+        decision = cut_off if code is None else None
+        return result_of(job, self.clock, code or 500, schedule_s=(5, 300), decision=decision)
+
+
+def _shown(delivery: Delivery) -> tuple[object, ...]:
+    ended = delivery.reason if delivery.finished_at else None
+    return (
+        delivery.status, delivery.attempts, delivery.next_attempt_at, delivery.finished_at, ended,
+    )  # fmt: skip
+
+
+def _deliveries_of(conn: Connection, events: list[EventId]) -> dict[tuple[int, int], int]:
+    wanted = select(DELIVERY.c.event_id, DELIVERY.c.hook_id, DELIVERY.c.id)
+    rows = conn.execute(wanted.where(DELIVERY.c.event_id.in_(events)))
+    return {(event, hook): delivery for event, hook, delivery in rows}
+
+
+def _all_of(conn: Connection, account: AccountId) -> tuple[Any, ...]:
+    d, a = DELIVERY.c, ATTEMPT.c
+    events = select(EVENT.c.id, EVENT.c.body, EVENT.c.deliveries)
+    events = events.where(EVENT.c.account_id == account)
+    rows = select(
+        d.id, d.event_id, d.hook_id, d.trigger, d.status, d.attempts, d.tries, d.interruptions,
+        d.next_attempt_at, d.lease_until, d.finished_at, d.reason,
+    ).where(d.account_id == account)  # fmt: skip
+    made = select(a.delivery_id, a.number, a.started_at, a.finished_at, a.outcome)
+    made = made.join(DELIVERY, d.id == a.delivery_id).where(d.account_id == account)
+    attempts: dict[int, list[tuple[object, ...]]] = {}
+    for delivery, *attempt in conn.execute(made.order_by(a.delivery_id, a.number)):
+        attempts.setdefault(delivery, []).append(tuple(attempt))
+    waiting = select(HOOK_STATE.c.hook_id, HOOK_STATE.c.waiting)
+    waiting = waiting.join(HOOK, HOOK.c.id == HOOK_STATE.c.hook_id)
+    waiting = waiting.where(HOOK.c.account_id == account)
+    return (
+        {event: tuple(rest) for event, *rest in conn.execute(events)},
+        {delivery: tuple(rest) for delivery, *rest in conn.execute(rows)},
+        attempts,
+        {row.hook_id: row.waiting for row in conn.execute(waiting)},
+    )
+
+
+async def _walk(opened: Opened, examples: int, steps: int, phases: Sequence[Phase]) -> None:
+    loop = asyncio.get_running_loop()
+    bounded = hypothesis_settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=phases,
+        print_blob=True,
+    )
+    await asyncio.to_thread(
+        run_state_machine_as_test, lambda: Machine(opened, loop), settings=bounded
+    )
+
+
+# Red without the attempt's number in the fence, without priority of first tries, when a release or a
+# cancellation is not counted or not told, when all leases are rescued. Shrinking takes minutes: that
+# is for the long test below.
+async def test_a_store_does_what_the_model_does(opened: Opened) -> None:
+    await _walk(opened, 25, 50, [Phase.reuse, Phase.generate])
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+async def test_a_store_does_what_the_model_does_for_long(opened: Opened) -> None:
+    await _walk(opened, 1000, 100, [Phase.reuse, Phase.generate, Phase.shrink])
