@@ -456,9 +456,9 @@ async def _walk(opened: Opened, examples: int, steps: int, phases: Sequence[Phas
     )
 
 
-# Red without the attempt's number in the fence, without priority of first tries, when a release or a
-# cancellation is not counted or not told, when all leases are rescued. Shrinking takes minutes: that
-# is for the long test below.
+# Red without the attempt's number in the fence, without priority of first tries, when a release or
+# a cancellation is not counted or not told, when all leases are rescued. Shrinking takes minutes:
+# that is for the long test below.
 async def test_a_store_does_what_the_model_does(opened: Opened) -> None:
     await _walk(opened, 25, 50, [Phase.reuse, Phase.generate])
 
