@@ -62,6 +62,12 @@ class IdClock:
             self._ms, self._counter = self._ms + 1, 0
         return (self._ms << (_COUNTER_BITS + _SERVER_BITS)) | self._server | self._counter
 
+    def go_beyond(self, identity: int) -> None:
+        """Make all further ids greater than one that another server has made."""
+        ms = time_of(identity)
+        if ms >= self._ms:
+            self._ms, self._counter = ms + 1, -1
+
 
 def time_of(identity: int) -> int:
     """Return the milliseconds since the epoch at which an id was made."""

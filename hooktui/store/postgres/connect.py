@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ CONNECT_S: Final = 5.0
 STATEMENT_S: Final = 10.0
 """What a statement may take; a client waits a little longer, for the server's own answer."""
 LOCK_S: Final = 5.0
-IDLE_IN_TRANSACTION_S: Final = 15.0
-"""After it PostgreSQL drops who holds locks and says nothing, such as a stopped process."""
+IDLE_IN_TRANSACTION_S: Final = 4.0
+"""After it PostgreSQL drops who holds locks and says nothing, such as a stopped process: before
+others have waited for those locks for too long."""
 MIGRATION_S: Final = 600.0
 
 _DEADLINES: Final = {
@@ -30,7 +32,7 @@ _DEADLINES: Final = {
     "lock_timeout": f"{LOCK_S * 1000:.0f}",
     "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S * 1000:.0f}",
 }
-_SETTINGS: Final = {
+SETTINGS: Final[dict[str, str]] = {
     "application_name": "hooktui",
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",
@@ -44,10 +46,13 @@ HOT: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejo
 
 _RETRY_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
+FAULTS: Final = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError)
+"""What the driver raises; a time that was exceeded is an OSError."""
 _LOST = (
     pg.PostgresConnectionError, pg.AdminShutdownError, pg.CrashShutdownError,
-    pg.CannotConnectNowError, pg.InterfaceError, pg.TooManyConnectionsError,
-    pg.IdleInTransactionSessionTimeoutError, ConnectionError, OSError, asyncio.TimeoutError,
+    pg.CannotConnectNowError, pg.InterfaceError, pg.InternalClientError,
+    pg.TooManyConnectionsError,
+    pg.IdleInTransactionSessionTimeoutError, OSError,
 )  # fmt: skip
 _AGAIN = (pg.DeadlockDetectedError, pg.SerializationError)
 
@@ -93,9 +98,9 @@ async def connect(target: Target, **settings: str) -> Raw:
             target.url,
             timeout=CONNECT_S,
             command_timeout=STATEMENT_S + 2,
-            server_settings={**_SETTINGS, **settings},
+            server_settings={**SETTINGS, **settings},
         )
-    except (pg.PostgresError, pg.InterfaceError, ValueError, OSError) as error:
+    except (*FAULTS, ValueError) as error:
         raise _not_let_in(target, error) from error
 
 
@@ -128,9 +133,7 @@ def may_repeat(error: BaseException) -> bool:
 def explain(error: Exception, target: Target) -> Exception:
     """Return an error in the words of the house; what is not PostgreSQL's stays as it is."""
     cause = cause_of(error)
-    if isinstance(cause, HooktuiError) or not isinstance(
-        cause, pg.PostgresError | pg.InterfaceError | OSError | asyncio.TimeoutError
-    ):
+    if not isinstance(cause, FAULTS):
         return error
     where = target.shown
     if isinstance(cause, pg.DiskFullError):
@@ -166,6 +169,6 @@ def _not_let_in(target: Target, error: Exception) -> HooktuiError:
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
     return " ".join(str(error).split()) or type(error).__name__

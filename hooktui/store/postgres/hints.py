@@ -13,11 +13,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from asyncpg import exceptions as pg
 
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import HookId
-from hooktui.store.postgres.connect import waits
+from hooktui.store.postgres.connect import FAULTS, waits
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connect import Raw
@@ -96,10 +95,10 @@ class Hints:
             else:
                 try:
                     await self._follow(raw)
-                except (pg.PostgresError, pg.InterfaceError, OSError) as error:
+                except FAULTS as error:
                     _log.warning("the connection for hints was lost: %s", error)
                 finally:
-                    with contextlib.suppress(pg.PostgresError, pg.InterfaceError, OSError):
+                    with contextlib.suppress(*FAULTS):
                         await raw.close(timeout=2)
             await asyncio.sleep(max(wait_s, 0.25))
 

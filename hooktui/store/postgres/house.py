@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
-from asyncpg import exceptions as pg
 from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import HooktuiError
@@ -19,6 +18,7 @@ from hooktui.store.accepting import KEY_KEPT_MS
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS
 from hooktui.store.contract import Purged
 from hooktui.store.postgres import locks, sql
+from hooktui.store.postgres.connect import FAULTS
 from hooktui.store.postgres.operations import Operation
 from hooktui.store.postgres.work import Work
 from hooktui.store.retention import Keep
@@ -158,10 +158,10 @@ class House:
                 continue
             try:
                 await self._tidy_while_locked(raw)
-            except (HooktuiError, pg.PostgresError, pg.InterfaceError, OSError) as error:
+            except (HooktuiError, *FAULTS) as error:
                 _log.warning("tidying stopped early: %s", error)
             finally:
-                with contextlib.suppress(pg.PostgresError, pg.InterfaceError, OSError):
+                with contextlib.suppress(*FAULTS):
                     await raw.close(timeout=2)
 
     async def _tidy_while_locked(self, raw: Raw) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from hooktui.domain.errors import HooktuiError, Unavailable
+from hooktui.store.postgres import sql
 from hooktui.store.postgres.connect import (
     STATEMENT_S,
     Target,
@@ -131,6 +132,7 @@ class Changes:
             raise Unavailable("the connection to the database is gone; try again")
         try:
             work = await begin(raw, self._shared, alone=True)
+            self._shared.ids.go_beyond(await raw.fetchval(sql.HIGHEST_IDS))
             result = await conn.run_sync(change, work)
             committing.append(True)
             await work.commit()

@@ -33,14 +33,19 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         self._offers = offers
         self._reserve = reserve
         self._plan: Plan | None = None
-        self._planned_with: tuple[int, Mapping[_Name, KnownKey]] | None = None
+        self._planned_with: tuple[object, ...] | None = None
 
     @classmethod
     async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
         """Match all, then insert all."""
         names = sorted({name for operation in some for name in operation.names()})
         known = await _take_keys(work, names) if names else {}
-        plans = [plan for operation in some if (plan := operation.planned(work, known)) is not None]
+        lines = await _join_lines(work, {hook for one in some for hook in one.ordered(work)})
+        plans = [
+            plan
+            for operation in some
+            if (plan := operation.planned(work, known, lines)) is not None
+        ]
         rows = [row for plan in plans for row in plan.events]
         if rows:
             await work.raw.execute(
@@ -61,13 +66,25 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         """Return the idempotency keys of all offers."""
         return [(offer.account, offer.key) for offer in self._offers if offer.key is not None]
 
-    def planned(self, work: Work, known: Mapping[_Name, KnownKey]) -> Plan | None:
+    def ordered(self, work: Work) -> set[HookId]:
+        """Return the ordered hooks that may get a delivery."""
+        kinds = {(offer.account, offer.type) for offer in self._offers}
+        return {
+            hook.id
+            for account, event_type in kinds
+            for hook in work.live.subscribers(account, event_type)
+            if hook.settings.ordered
+        }
+
+    def planned(
+        self, work: Work, known: Mapping[_Name, KnownKey], lines: Mapping[HookId, int]
+    ) -> Plan | None:
         """Match, and ask which deliveries may be handed over: once; None when it is refused."""
         mine = {name: known[name] for name in self.names() if name in known}
-        version = work.shared.live_version
-        if self._planned_with not in (None, (version, mine)):
+        planned_with = (work.shared.live_version, mine, lines)
+        if self._planned_with not in (None, planned_with):
             # Slots were taken for what is not true any more; whoever asked gives them back.
-            self.error = Unavailable("the hooks were changed at this moment; send it again")
+            self.error = Unavailable("hooks or keys were changed at this moment; send it again")
             return None
         if self._plan is None:
             try:
@@ -83,7 +100,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
             except HooktuiError as error:  # a refusal of this one alone: it wrote nothing
                 self.error = error
                 return None
-            self._planned_with = version, mine
+            self._planned_with = planned_with
         work.new_keys |= self._plan.new_keys
         self.result = self._plan.accepted, self._plan.jobs
         return self._plan
@@ -91,6 +108,20 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
     def undo(self) -> Operation[None] | None:
         """Give back what was handed over; the events stay accepted."""
         return Release(self._plan.jobs) if self._plan is not None and self._plan.jobs else None
+
+
+async def _join_lines(work: Work, hooks: set[HookId]) -> dict[HookId, int]:
+    """Wait for our turn behind what other servers accept for ordered hooks; return their ends.
+
+    Until our commit nobody else joins, and all our ids are greater: the order of commits is the
+    order of ids, whatever the clocks of the servers say.
+    """
+    ends: dict[HookId, int] = {}
+    for hook in sorted(hooks):
+        await work.raw.execute(sql.LOCK_ORDER, locks.order_of(hook))
+        ends[hook] = await work.raw.fetchval(sql.LAST_IN_LINE, hook) or 0
+        work.shared.ids.go_beyond(ends[hook])
+    return ends
 
 
 async def _take_keys(work: Work, names: Sequence[_Name]) -> dict[_Name, KnownKey]:

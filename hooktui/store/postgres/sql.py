@@ -125,6 +125,8 @@ FIND_RETRIES: Final = _FIND_DUE.format(tries="> 0")
 
 LOCK_ORDER: Final = "SELECT pg_advisory_xact_lock($1)"
 
+LAST_IN_LINE: Final = "SELECT MAX(id) FROM delivery WHERE hook_id = $1"
+
 FIND_FIRST_IN_LINE: Final = f"""
 SELECT {_JOB}, e.body, d.next_attempt_at
 FROM delivery d JOIN event e ON e.id = d.event_id

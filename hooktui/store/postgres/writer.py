@@ -15,10 +15,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from asyncpg import exceptions as pg
-
 from hooktui.domain.errors import HooktuiError, Unavailable
-from hooktui.store.postgres.connect import Target, explain, is_lost, may_repeat, waits
+from hooktui.store.postgres.connect import FAULTS, Target, explain, is_lost, may_repeat, waits
 from hooktui.store.postgres.operations import Operation
 from hooktui.store.postgres.work import Shared, Work, begin
 
@@ -204,13 +202,13 @@ class Writer:
         elif raw.is_in_transaction():
             try:
                 await raw.execute("ROLLBACK")
-            except (pg.PostgresError, pg.InterfaceError, OSError):
+            except FAULTS:
                 await self._drop()
 
     async def _drop(self) -> None:
         raw, self._raw = self._raw, None
         if raw is not None:
-            with contextlib.suppress(pg.PostgresError, pg.InterfaceError, OSError):
+            with contextlib.suppress(*FAULTS):
                 await raw.close(timeout=2)
 
     async def _after_a_pause(
