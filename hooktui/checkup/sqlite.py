@@ -13,6 +13,8 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy.exc import DBAPIError
+
 from hooktui.checkup.machine import Started, check_disk, check_open_files, check_versions
 from hooktui.checkup.modes import check_modes
 from hooktui.checkup.rows import check_key, check_rows
@@ -75,7 +77,7 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
         # Nobody is at work and there is no log: then not even an index of it is made.
         with closing(open_readonly(database, immutable=not working and not wal_size)) as raw:
             checks += _checks_of(raw, database, key_file, working, look_for_s)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, DBAPIError) as error:
         damaged = Check("database", "fail", f"{database} cannot be read: {error}", _DAMAGED)
         checks = [*(check for check in checks if check.name != damaged.name), damaged]
     return checks

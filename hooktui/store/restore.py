@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms, optional_rfc3339
@@ -180,7 +181,7 @@ def _prepare(
                 load_live_hooks(conn, vault, now_ms())  # as a start does: the key fits
                 _note(conn, actor, file)
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
-    except sqlite3.Error as error:
+    except (sqlite3.Error, DBAPIError) as error:
         raise Refused(f"{file} cannot be restored: {error}; use another backup") from error
     sync_file(draft)
     return migrated_from, events, deliveries, waiting, hooks, optional_rfc3339(newest)

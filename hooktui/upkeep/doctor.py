@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from hooktui import __version__
 from hooktui.checkup.machine import check_disk, check_versions
 from hooktui.checkup.modes import check_modes
 from hooktui.checkup.postgres import check_shared
@@ -15,15 +17,18 @@ from hooktui.checkup.sqlite import check_installation
 from hooktui.client import calls
 from hooktui.client.plain import PlainClient
 from hooktui.domain.checks import Check, Checkup, checkup_of
-from hooktui.domain.errors import NoServer, NotFound, Refused
-from hooktui.domain.places import Places
-from hooktui.settings import BadSettings
+from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
+from hooktui.domain.places import Places, places
+from hooktui.settings import BadSettings, load, split_listen
+from hooktui.sockets import system_server_present
 from hooktui.store.postgres.connect import target_of
 from hooktui.upkeep.offline import sqlite_home
 
 _WHOLE_DAY_S = 86400.0
 """Without a server nobody waits but the one who asked."""
+_CONNECT_S = 2.0
 _START = "start it: hooktui serve"
+_RESTART = "restart it with this version: hooktui stop, then hooktui serve"
 
 
 def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> Checkup:
@@ -39,28 +44,53 @@ def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> C
     """
     begun_s = time.perf_counter()
     try:
-        status = client.call(calls.server_status())
-    except NoServer as error:
+        client.call(calls.healthy())
+    except (NoServer, Unavailable) as error:
         if not here:
             raise
         return checkup_of(_without_server(environ, error))
     took_ms = (time.perf_counter() - begun_s) * 1000
-    said = ", ".join(f"process {one.pid} on {one.name}" for one in status.servers)
-    answers = Check("server", "ok", f"{status.version}, {said}, answers in {took_ms:.0f} ms")
     try:
         found = client.call(calls.checkup())
     except NotFound:
-        old = Check(
-            "server",
-            "warn",
-            f"{status.version} cannot be looked into",
-            "restart it with this version: hooktui stop, then hooktui serve",
-        )
+        old = Check("server", "warn", "of another version, which cannot be looked into", _RESTART)
         return checkup_of([old])
-    return checkup_of([answers, *found.checks])
+    listens = _listens(environ) if here else []
+    return checkup_of([_server(client, took_ms), *listens, *found.checks])
 
 
-def _without_server(environ: Mapping[str, str], error: NoServer) -> list[Check]:
+def _server(client: PlainClient, took_ms: float) -> Check:
+    try:
+        status = client.call(calls.server_status())
+    except Unavailable as error:
+        return Check("server", "fail", error.detail, "see what is said of its database below")
+    said = ", ".join(f"process {one.pid} on {one.name}" for one in status.servers)
+    value = f"{status.version}, {said}, answers in {took_ms:.0f} ms"
+    if status.version != __version__:
+        return Check("server", "warn", f"{value}; this command is {__version__}", _RESTART)
+    return Check("server", "ok", value)
+
+
+def _listens(environ: Mapping[str, str]) -> list[Check]:
+    """Look whether somebody answers where the settings say that the server listens."""
+    try:
+        settings = load(places(environ, system_server=system_server_present()).config)
+    except BadSettings as bad:
+        return [Check("settings", "fail", bad.detail, "no server starts with them; mend them")]
+    if settings.listen is None:
+        return []
+    host, port = split_listen(settings.listen)
+    if port == 0:  # any
+        return []
+    try:
+        socket.create_connection((host, port), _CONNECT_S).close()
+    except OSError as error:
+        why = f"{settings.listen}: {error.strerror or error}"
+        return [Check("listens", "fail", why, "restart the server, so that it listens there")]
+    return [Check("listens", "ok", settings.listen)]
+
+
+def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -> list[Check]:
     try:
         where, settings = sqlite_home(environ, any_database=True)
         url = settings.database_url or ""
@@ -69,9 +99,10 @@ def _without_server(environ: Mapping[str, str], error: NoServer) -> list[Check]:
         return [Check("settings", "fail", bad.detail, "no server starts with them; mend them")]
     reserve = settings.reserve_mb << 20
     holder = _holder(where.database.with_name("hooktui.lock"))
-    if holder is not None:
-        hangs = f"process {holder} holds the home and does not answer: {error.detail}"
-        lost = Check("server", "fail", hangs, f"see {where.log}; end it with: kill {holder}")
+    if holder is not None or isinstance(error, Unavailable):
+        end = f"end it with: kill {holder}" if holder else "end it, and start another"
+        hangs = f"process {holder or 'unknown'} is there and does not answer: {error.detail}"
+        lost = Check("server", "fail", hangs, f"see {where.log}; {end}")
         if target is None:
             return [lost, *_without_database(where, reserve)]
         return [lost, *asyncio.run(check_shared(where, target, None))]
@@ -81,7 +112,12 @@ def _without_server(environ: Mapping[str, str], error: NoServer) -> list[Check]:
     folder = where.database.parent
     if not folder.is_dir():
         return [none, check_versions(), Check("database", "ok", f"no home yet at {folder}")]
-    return [none, *check_installation(where, reserve, None, _WHOLE_DAY_S)]
+    try:
+        return [none, *check_installation(where, reserve, None, _WHOLE_DAY_S)]
+    except PermissionError as denied:
+        raise NotAllowed(
+            f"{denied.filename} may not be read by you; run this as the server's user"
+        ) from None
 
 
 def _without_database(where: Places, reserve: int) -> list[Check]:
@@ -93,12 +129,17 @@ def _holder(lock: Path) -> str | None:
     """Return the process that holds the lock of a home, without a moment in which we hold it."""
     try:
         status = lock.stat()
+        written = lock.read_text(encoding="ascii", errors="replace").strip()
         table = Path("/proc/locks").read_text(encoding="ascii")
     except OSError:
         return None
     device = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
     for line in table.splitlines():
         fields = line.split()
-        if "FLOCK" in fields and device in fields:
+        if len(fields) < 6 or fields[1] != "FLOCK":
+            continue
+        # Some file systems show another device there than to stat.
+        mine = fields[4] == written and fields[5].endswith(f":{status.st_ino}")
+        if fields[5] == device or mine:
             return fields[4]
     return None

@@ -35,7 +35,7 @@ from hooktui.store.postgres.schema import prepare
 from hooktui.store.restore import unfinished
 from hooktui.store.sqlite import SqliteStore
 from hooktui.store.sqlite_files import HomeLock
-from hooktui.upkeep.offline import sqlite_home, this_user
+from hooktui.upkeep.offline import refuse_of_others, sqlite_home, this_user
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connect import Raw
@@ -74,6 +74,7 @@ def move_store(environ: Mapping[str, str], url: str, progress: Callable[[str], N
     """
     where, _ = sqlite_home(environ, any_database=True)
     target = target_of(url)
+    refuse_of_others(where.database.parent)
     if not where.database.exists() and not unfinished(where.database):
         raise Refused(
             f"there is no database at {where.database}, so there is nothing to move; a server"

@@ -71,14 +71,28 @@ def make_folder(folder: Path) -> None:
     """Make a folder for a database, or see that it is this user's.
 
     Raises:
-        BadSettings: it cannot be made, or not be written.
+        BadSettings: it cannot be made.
         NotAllowed: it belongs to somebody else, whose server could not use what is made there.
     """
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        owner = folder.stat().st_uid
     except OSError as error:
         raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from None
+    refuse_of_others(folder)
+
+
+def refuse_of_others(folder: Path) -> None:
+    """See that a folder, if it is there, is this user's.
+
+    Raises:
+        NotAllowed: it is not; says who should run the command.
+    """
+    try:
+        owner = folder.stat().st_uid
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise NotAllowed(f"{folder} may not be seen by you: {error.strerror}") from None
     if owner != os.geteuid():
         name = user_name(owner)
         raise NotAllowed(

@@ -6,14 +6,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from hooktui.store.restore import Restored, restore
-from hooktui.upkeep.offline import make_folder, sqlite_home, this_user
+from hooktui.upkeep.offline import make_folder, refuse_of_others, sqlite_home, this_user
 
 __all__ = ["Restored", "database_in_place", "restore_backup"]
 
 
 def database_in_place(environ: Mapping[str, str]) -> Path | None:
-    """Return the database that a restore would put aside; None: there is none."""
+    """Return the database that a restore would put aside; None: there is none.
+
+    Raises:
+        HooktuiError: this user cannot restore there.
+    """
     where, _ = sqlite_home(environ)
+    refuse_of_others(where.database.parent)
     return where.database if where.database.exists() else None
 
 

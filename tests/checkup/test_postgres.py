@@ -14,7 +14,6 @@ from hooktui.domain.checks import Check
 from hooktui.domain.ids import HookId
 from hooktui.domain.places import Places, places
 from hooktui.store.keys import load_keys
-from hooktui.store.postgres import connect
 from hooktui.store.postgres.connect import target_of
 from tests.contract.given import emit, make_hook
 from tests.postgres import database, open_store
@@ -66,17 +65,6 @@ async def test_no_server_anywhere_is_told(where: Places, url: str) -> None:
     assert found["servers"].state == "warn"
     assert found["key file"].state == "ok"
     assert not where.key_file.exists()
-
-
-async def test_a_commit_that_does_not_wait_is_a_failure(
-    where: Places, url: str, monkeypatch
-) -> None:
-    monkeypatch.setitem(
-        __import__("hooktui.store.postgres.connect", fromlist=["_SETTINGS"])._SETTINGS,
-        "synchronous_commit",
-        "off",
-    )
-    assert "synchronous_commit off" in (await look(where, url))["durability"].value
 
 
 async def test_another_key_file_is_a_failure(where: Places, url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 
@@ -85,9 +86,37 @@ def test_a_process_that_holds_the_home_and_does_not_answer_is_named(idle_home) -
         assert holder.stdout.readline() == b"held\n"
         result = idle_home.run("doctor")
         assert result.returncode == 1
-        assert f"process {holder.pid} holds the home".encode() in result.stdout
+        assert f"process {holder.pid} is there and does not answer".encode() in result.stdout
         assert b"integrity" not in result.stdout
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait(10)
         holder.stdout.close()
+
+
+def test_a_server_that_hangs_is_named_and_its_database_left_alone(home: Installation) -> None:
+    assert home.server is not None
+    home.server.send_signal(signal.SIGSTOP)
+    try:
+        result = home.run("doctor")
+    finally:
+        home.server.send_signal(signal.SIGCONT)
+    assert result.returncode == 1
+    assert f"kill {home.server.pid}".encode() in result.stdout
+    assert b"integrity" not in result.stdout
+
+
+def test_it_looks_whether_somebody_listens_where_the_settings_say(idle_home) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    listen = {"HOOKTUI_LISTEN": f"127.0.0.1:{port}"}
+    idle_home.environ |= listen
+    idle_home.start()
+    assert states(idle_home.json("doctor"))["listens"] == "ok"
+    idle_home.stop()
+    idle_home.environ.pop("HOOKTUI_LISTEN")
+    idle_home.start()
+    result = idle_home.run("doctor", environ=listen)
+    assert result.returncode == 1
+    assert b"restart the server" in result.stdout
