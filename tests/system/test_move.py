@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncpg
+import json
+from typing import Any
+
 import pytest
 
 from tests.postgres import database
-from tests.system.conftest import Installation
+from tests.system.conftest import Installation, Receiver, wait_for
 
 
 @pytest.fixture
@@ -19,27 +21,46 @@ def move(home: Installation, to: str, *more: str):
     return home.run("move", "--to", to, *more)
 
 
-async def test_a_move_carries_a_store_over_and_says_how_to_go_on(home: Installation, url) -> None:
-    home.emit("job.failed")
-    refused = move(home, url)
+def test_a_delivery_that_waits_is_sent_from_there(
+    idle_home: Installation, receiver: Receiver, url: str
+) -> None:
+    receiver.script["/in"] = [503]
+    idle_home.start()
+    idle_home.create_hook(receiver.url(), "--retry-schedule", "1h")
+    idle_home.emit("job.failed")
+    wait_for(lambda: receiver.at("/in"))
+    (waiting,) = wait_for(lambda: idle_home.deliveries("status:pending"))
+    refused = move(idle_home, url)
     assert refused.returncode == 1
     assert b"end it first with: hooktui stop" in refused.stderr
-    home.stop()
+    idle_home.stop()
 
-    moved = move(home, url)
+    moved = move(idle_home, url)
 
     assert moved.returncode == 0, moved.stderr
-    assert b"event" in moved.stdout
     assert b"HOOKTUI_DATABASE_URL" in moved.stderr
-    conn = await asyncpg.connect(url)
-    assert await conn.fetchval("SELECT count(*) FROM event") == 1
-    await conn.close()
-    serve = home.run("serve")
+    serve = idle_home.run("serve")
     assert serve.returncode == 1
     assert b"was moved to postgresql://" in serve.stderr
-    looked = home.run("doctor")
-    assert looked.returncode == 1
-    assert b"was moved to" in looked.stdout
+    assert b"was moved to" in idle_home.run("doctor").stdout
+
+    idle_home.environ["HOOKTUI_DATABASE_URL"] = url
+    idle_home.start()
+    assert idle_home.deliveries()[0]["id"] == waiting["id"]
+    idle_home.ok("deliveries", "resend", waiting["id"])
+    first, second = wait_for(lambda: receiver.at("/in") if len(receiver.seen) > 1 else None)
+    assert second.body == first.body
+    for header in ("webhook-id", "X-Hook-Delivery", "X-Hook-Signature"):
+        assert second.headers[header] == first.headers[header]
+    looked = {check["name"]: check for check in looked_into(idle_home)}
+    assert looked["servers"]["value"].startswith("1 at work")
+    assert looked["server"]["state"] == looked["clock skew"]["state"] == "ok"
+
+
+def looked_into(home: Installation) -> Any:
+    result = home.run("doctor", "--json")  # 1: the PostgreSQL of the tests does without fsync
+    assert result.returncode == 1, result.stderr
+    return json.loads(result.stdout)["checks"]
 
 
 def test_the_address_may_come_from_a_file_and_shows_no_password(home: Installation) -> None:
