@@ -1,0 +1,204 @@
+"""Two servers on one PostgreSQL database: either may be killed, stopped or cut off at any moment.
+
+Leases last for a minute. Where a test lets one run out, it moves the stored end of the lease back,
+which is what that minute would do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from hooktui.proof.checker import check
+from hooktui.proof.crash import Scene, scene
+from hooktui.proof.database import databases_of
+from hooktui.proof.keyed_producer import KeyedProducer
+from hooktui.proof.victim import Victim
+from tests.postgres import PostgresServer
+
+from .conftest import Installation, Receiver, wait_for
+
+RESCUED_WITHIN_S = 40
+"""A server looks for leases that ran out every 15 s."""
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> Iterator[str]:
+    with databases_of(postgres.url()).fresh() as one:
+        assert one is not None
+        yield one
+
+
+@pytest.fixture
+def pair(url: str, tmp_path: Path) -> Iterator[list[Installation]]:
+    """Two servers that run, each with a home of its own and a copy of the key file."""
+    some: list[Installation] = []
+    for name in ("one", "two"):
+        one = Installation(tmp_path / name)
+        one.home.mkdir(mode=0o700)
+        one.environ["HOOKTUI_DATABASE_URL"] = url
+        if some:
+            shutil.copy2(some[0].home / "hooktui.key", one.home / "hooktui.key")
+        some.append(one)
+        one.start()
+    yield some
+    for one in some:
+        if one.server is not None:
+            one.server.send_signal(signal.SIGCONT)
+        one.stop()
+
+
+def let_leases_run_out(url: str) -> None:
+    async def run() -> None:
+        raw = await asyncpg.connect(url)
+        await raw.execute(
+            "UPDATE delivery SET lease_until = lease_until - 120000 WHERE status = 'sending'"
+        )
+        await raw.close()
+
+    asyncio.run(run())
+
+
+def outcomes(home: Installation) -> dict[str, list[str]]:
+    return {
+        one["id"]: [a["outcome"] for a in home.json("deliveries", "show", one["id"])["attempts"]]
+        for one in home.deliveries()
+    }
+
+
+def test_any_server_takes_events_and_shows_what_the_others_do(
+    pair: list[Installation], receiver: Receiver
+) -> None:
+    one, two = pair
+    hook = one.create_hook(receiver.url())
+    assert [shown["id"] for shown in two.json("hooks", "list")] == [hook["id"]]
+    events = {two.emit("job.failed"), one.emit("job.completed")}
+    wait_for(lambda: len(receiver.seen) == 2)
+    assert {seen.headers["webhook-id"] for seen in receiver.seen} == events
+    shown = two.ok("hooks", "secret", str(hook["id"]))
+    assert hook["secret"] in shown
+    wait_for(lambda: {d["status"] for d in one.deliveries()} == {"delivered"})
+    assert {event["id"] for event in one.json("events", "list")} == events
+
+
+def test_a_server_that_was_stopped_for_longer_than_its_leases_finishes_nothing(
+    pair: list[Installation], receiver: Receiver, url: str
+) -> None:
+    one, two = pair
+    one.create_hook(receiver.url())
+    receiver.gate.clear()
+    for _ in range(5):
+        one.emit("job.failed")
+    wait_for(lambda: len(receiver.seen) == 5, what="all are on their way")
+    assert one.server is not None
+    one.server.send_signal(signal.SIGSTOP)
+    receiver.gate.set()  # the answers come to a process that does not read them
+    let_leases_run_out(url)
+    wait_for(
+        lambda: {d["status"] for d in two.deliveries()} == {"delivered"},
+        within_s=RESCUED_WITHIN_S,
+        what="the other server takes them over",
+    )
+    before = outcomes(two)
+    assert list(before.values()) == [["interrupted", "delivered"]] * 5
+    one.server.send_signal(signal.SIGCONT)
+    event = one.emit("job.completed")
+    wait_for(lambda: two.deliveries("event:job.completed")[0]["status"] == "delivered")
+    assert {key: outcomes(two)[key] for key in before} == before
+    arrived = Counter((s.headers["webhook-id"], s.body) for s in receiver.seen)
+    assert sorted(arrived.values()) == [1, 2, 2, 2, 2, 2]
+    assert len({webhook_id for webhook_id, _ in arrived}) == 6
+    assert arrived[event, receiver.seen[-1].body] == 1
+    assert one.json("status")["backlog"]["count"] == 0
+
+
+def victims(stage: Scene, url: str) -> tuple[Victim, Victim]:
+    """Start two servers: the one of the scene, and another with a copy of its key."""
+    stage.victim.start()
+    home = stage.victim.places.home.with_name("other")
+    other = Victim(home, os.environ, url)
+    shutil.copy2(stage.victim.places.key_file, other.places.key_file)
+    other.start()
+    return stage.victim, other
+
+
+def test_the_death_of_one_server_under_load_costs_no_event(tmp_path: Path, url: str) -> None:
+    with scene(tmp_path, os.environ, url) as stage:
+        dies, lives = victims(stage, url)
+        stage.make_hooks()
+        second = KeyedProducer(lives.address, name="q")
+        try:
+            stage.producer.start()
+            second.start()
+            wait_for(lambda: min(len(stage.producer.sent), len(second.sent)) > 100)
+            dies.kill()
+            accepted = len(second.sent)
+            wait_for(lambda: len(second.sent) > accepted + 100, what="the other goes on")
+            stage.producer.abandon()
+            second.stop()
+            let_leases_run_out(url)
+            assert lives.settle(RESCUED_WITHIN_S)
+            verdict = check(
+                stage.producer.sent + second.sent, stage.ledger.entries(), lives.deliveries(),
+                stage.hooks,
+            )  # fmt: skip
+        finally:
+            second.abandon()
+            lives.kill()
+    # An event whose answer was lost with its server was taken, and nobody was told.
+    untold = [one for one in verdict.unexpected if "never accepted" in one]
+    assert len(untold) <= stage.producer.threads
+    assert replace(verdict, unexpected=()).good, verdict
+    assert verdict.accepted > 200
+
+
+@pytest.mark.parametrize(
+    "point",
+    ["before_accept_commit", "before_claim_commit", "before_record_commit", "after_record_commit"],
+)
+def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(
+    tmp_path: Path, url: str, point: str
+) -> None:
+    with scene(tmp_path, os.environ, url) as stage:
+        stage.victim.start(f"{point}:kill@20")
+        stage.make_hooks()
+        stage.producer.start()
+        assert stage.victim.died(within_s=20), f"the server never came to {point}"
+        stage.victim.start()
+        before = len(stage.producer.sent)
+        wait_for(lambda: len(stage.producer.sent) > before + 20)
+        verdict = stage.verdict()
+    assert verdict.good, verdict
+    assert verdict.delivered == 2 * verdict.accepted
+
+
+def test_a_database_that_is_killed_under_load_loses_nothing(tmp_path: Path) -> None:
+    own = PostgresServer()
+    try:
+        with scene(tmp_path, os.environ, own.url()) as stage:
+            stage.victim.start()
+            stage.make_hooks()
+            stage.producer.start()
+            for _ in range(3):
+                before = len(stage.producer.sent)
+                wait_for(lambda before=before: len(stage.producer.sent) > before + 50)
+                own.kill()
+                own.start()
+            before = len(stage.producer.sent)
+            wait_for(lambda: len(stage.producer.sent) > before + 50)
+            stage.producer.stop()
+            let_leases_run_out(own.url())  # those of commits that got no answer
+            verdict = stage.verdict(RESCUED_WITHIN_S)
+        assert verdict.good, verdict
+        assert stage.producer.refused == []
+    finally:
+        own.stop()
