@@ -20,7 +20,11 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 
 ACCEPT, SEND, RECORD = 0.3, 0.5, 0.2
-"""Shares of a delivery's CPU (profile of a server at full load, docs/performance.md)."""
+"""Shares of a delivery's CPU at its server (profile at full load, docs/performance.md)."""
+STORE, CLAIM, RESULT = 0.4, 0.2, 0.4
+"""Shares of its CPU at PostgreSQL; each is a part of one transaction, so of three."""
+ROWS = 500
+"""Deliveries in one transaction at the most."""
 _SEED = 3
 _SIMULATED = 40_000
 _CALM = 0.7
@@ -36,7 +40,9 @@ class Plant:
         sync_us: what a delivery's share of waiting for the disk keeps that loop (SQLite).
         database_us: CPU of PostgreSQL for a delivery; 0: the server is its own database.
         database_cores: of each PostgreSQL.
-        commit_ms: from a request to PostgreSQL to its durable answer.
+        commit_ms: that a commit keeps the others of its database waiting: one line of the feed is
+            written and synced after the other.
+        trip_ms: to PostgreSQL and back, for a whole transaction.
         claim_ms: from a slot that is free to what is sent next through it.
         servers: in all; each has its own slots.
         databases: that accounts are spread over, each with its share of the servers.
@@ -49,7 +55,8 @@ class Plant:
     sync_us: float = 40.0
     database_us: float = 0.0
     database_cores: int = 8
-    commit_ms: float = 0.0
+    commit_ms: float = 0.5
+    trip_ms: float = 1.0
     claim_ms: float = 3.0
     servers: int = 1
     databases: int = 1
@@ -72,6 +79,8 @@ def limit_of(plant: Plant) -> Limit:
     if plant.database_us:
         cores = plant.databases * plant.database_cores
         found.append(Limit(cores * 1e6 / plant.database_us, "CPU of PostgreSQL"))
+        commits_per_s = plant.databases * 1000 / plant.commit_ms
+        found.append(Limit(commits_per_s * ROWS / 3, "commits of PostgreSQL"))
     held_ms = plant.receiver_ms + plant.claim_ms
     slots = plant.servers * plant.hooks * plant.slots
     found.append(Limit(slots * 1000 / held_ms, "slots of the hooks"))
@@ -105,22 +114,74 @@ class _Cores:
         return end_s
 
 
+_Step = Callable[[float], None]
+_At = Callable[[float, _Step], None]
+
+
 class _Slots:
     """The slots of one hook at one server, and who waits for one."""
 
     def __init__(self, count: int) -> None:
         self.free = count
-        self.waiting: deque[Callable[[float], None]] = deque()
+        self.waiting: deque[_Step] = deque()
+
+
+class _Database:
+    """One PostgreSQL: its cores, and the line in which commits follow each other."""
+
+    def __init__(self, cores: int) -> None:
+        self.cores = _Cores(cores)
+        self.feed = _Cores(1)
+
+
+class _Writer:
+    """A connection to PostgreSQL: whatever waits when it is free goes into one transaction."""
+
+    def __init__(self, plant: Plant, database: _Database, at: _At) -> None:
+        self._plant = plant
+        self._database = database
+        self._at = at
+        self._waiting: deque[tuple[float, _Step]] = deque()
+        self._busy = False
+
+    def add(self, now_s: float, share: float, then: _Step) -> None:
+        """Store a share of a delivery; what comes then comes after the commit."""
+        self._waiting.append((share, then))
+        if not self._busy:
+            self._begin(now_s)
+
+    def _begin(self, now_s: float) -> None:
+        count = min(len(self._waiting), ROWS)
+        batch = [self._waiting.popleft() for _ in range(count)]
+        self._busy = True
+        work_s = sum(share for share, _ in batch) * self._plant.database_us / 1e6
+        worked_s = self._database.cores.serve(now_s, work_s)
+        self._at(worked_s, lambda later: self._commit(later, [then for _, then in batch]))
+
+    def _commit(self, now_s: float, thens: list[_Step]) -> None:
+        plant = self._plant
+        stored_s = self._database.feed.serve(now_s, plant.commit_ms / 1000)
+        self._at(stored_s + plant.trip_ms / 1000, lambda later: self._committed(later, thens))
+
+    def _committed(self, now_s: float, thens: list[_Step]) -> None:
+        self._busy = False
+        for then in thens:
+            then(now_s)
+        if self._waiting and not self._busy:
+            self._begin(now_s)
 
 
 class _Simulation:
     def __init__(self, plant: Plant, chance: random.Random) -> None:
         self._plant = plant
         self._chance = chance
-        self._agenda: list[tuple[float, int, Callable[[float], None]]] = []
+        self._agenda: list[tuple[float, int, _Step]] = []
         self._numbered = 0
         self._loops = [_Cores(1) for _ in range(plant.servers)]
-        self._databases = [_Cores(plant.database_cores) for _ in range(plant.databases)]
+        databases = [_Database(plant.database_cores) for _ in range(plant.databases)]
+        of_server = [databases[number % plant.databases] for number in range(plant.servers)]
+        self._accepting = [_Writer(plant, one, self._at) for one in of_server]
+        self._working = [_Writer(plant, one, self._at) for one in of_server]
         self._slots = [[_Slots(plant.slots) for _ in range(plant.hooks)] for _ in self._loops]
         self._received: list[tuple[float, float]] = []
         self._ended: list[float] = []
@@ -137,7 +198,7 @@ class _Simulation:
             step(now_s)
         return self._outcome(arrived_s)
 
-    def _at(self, when_s: float, step: Callable[[float], None]) -> None:
+    def _at(self, when_s: float, step: _Step) -> None:
         self._numbered += 1
         heapq.heappush(self._agenda, (when_s, self._numbered, step))
 
@@ -145,7 +206,7 @@ class _Simulation:
         def committed(later_s: float) -> None:
             self._wait_for_slot(later_s, server, hook, begun_s=now_s)
 
-        self._work(now_s, server, ACCEPT, 0.5, committed)
+        self._work(now_s, server, ACCEPT, self._accepting[server], STORE, committed)
 
     def _wait_for_slot(self, now_s: float, server: int, hook: int, begun_s: float) -> None:
         slots = self._slots[server][hook]
@@ -166,34 +227,33 @@ class _Simulation:
 
     def _answered(self, now_s: float, server: int, hook: int) -> None:
         slots = self._slots[server][hook]
+        working = self._working[server]
         if slots.waiting:
-            self._at(now_s + self._plant.claim_ms / 1000, slots.waiting.popleft())
+            self._claim(now_s, working, slots.waiting.popleft())
         else:
             slots.free += 1
-        self._work(now_s, server, RECORD, 0.5, self._ended.append)
+        self._work(now_s, server, RECORD, working, RESULT, self._ended.append)
+
+    def _claim(self, now_s: float, working: _Writer, send: _Step) -> None:
+        def claimed(later_s: float) -> None:
+            self._at(later_s + self._plant.claim_ms / 1000, send)
+
+        if self._plant.database_us:
+            working.add(now_s, CLAIM, claimed)
+        else:
+            claimed(now_s)
 
     def _work(
-        self,
-        now_s: float,
-        server: int,
-        share: float,
-        of_database: float,
-        then: Callable[[float], None],
+        self, now_s: float, server: int, share: float, writer: _Writer, stored: float, then: _Step
     ) -> None:
         """Take a share of a delivery's time at its server, then at its database."""
         plant = self._plant
-        busy_s = (plant.server_us * share + plant.sync_us * of_database) / 1e6
+        busy_s = (plant.server_us * share + plant.sync_us / 2) / 1e6
         done_s = self._loops[server].serve(now_s, busy_s)
-        if not plant.database_us:
+        if plant.database_us:
+            self._at(done_s, lambda later: writer.add(later, stored, then))
+        else:
             self._at(done_s, then)
-            return
-
-        def store(later_s: float) -> None:
-            cores = self._databases[server % plant.databases]
-            stored_s = cores.serve(later_s, plant.database_us * of_database / 1e6)
-            self._at(stored_s + plant.commit_ms / 1000, then)
-
-        self._at(done_s, store)
 
     def _outcome(self, last_arrival_s: float) -> Outcome:
         begin_s = last_arrival_s * _WARM_UP
@@ -209,9 +269,7 @@ class _Simulation:
 
 
 _SQLITE = Plant()
-_POSTGRES = Plant(
-    server_us=90.0, sync_us=0.0, database_us=80.0, commit_ms=1.0, claim_ms=6.0, hooks=1000
-)
+_POSTGRES = Plant(server_us=90.0, sync_us=0.0, database_us=80.0, hooks=1000)
 SCENARIOS: tuple[tuple[str, Plant], ...] = (
     ("1 server, SQLite", _SQLITE),
     ("the same, receivers take 500 ms", replace(_SQLITE, receiver_ms=500.0)),
