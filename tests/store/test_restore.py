@@ -157,6 +157,21 @@ def too_new(backup: Path) -> None:
         raw.execute("UPDATE alembic_version SET version_num = '9999'")
 
 
+def with_a_stale_index(backup: Path) -> None:
+    """Leave a row out of an index, as a disk does that loses a write: only a full look finds it."""
+    entry = "FROM sqlite_schema WHERE name = 'delivery_by_event'"
+    kept: list[tuple[object, ...]] = []
+    for statement in (
+        f"DELETE {entry}",
+        "UPDATE delivery SET event_id = (SELECT min(id) FROM event)",
+        "INSERT INTO sqlite_schema VALUES (?, ?, ?, ?, ?)",
+    ):
+        with closing(sqlite3.connect(backup, isolation_level=None)) as raw:
+            raw.execute("PRAGMA writable_schema = ON")
+            kept = kept or raw.execute(f"SELECT * {entry}").fetchall()
+            raw.execute(statement, kept[0] if "?" in statement else ())
+
+
 def orphaned(backup: Path) -> None:
     with closing(sqlite3.connect(backup, isolation_level=None)) as raw:
         raw.execute("DELETE FROM event WHERE id = (SELECT max(id) FROM event)")
@@ -171,6 +186,7 @@ def orphaned(backup: Path) -> None:
         (empty, Refused, "no SQLite database"),
         (of_others, Refused, "no database of hooktui"),
         (too_new, SchemaTooNew, "upgrade hooktui"),
+        (with_a_stale_index, HooktuiError, "use another backup"),
         (orphaned, Refused, "lacks its event"),
     ],
 )
