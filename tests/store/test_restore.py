@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Refused
 from hooktui.failpoints import UPKEEP_POINTS
+from hooktui.store import migrate, migrations
 from hooktui.store import restore as restoring
 from hooktui.store.keys import KeyProblem, load_keys
 from hooktui.store.migrate import SchemaTooNew
@@ -200,6 +202,49 @@ async def test_what_is_no_whole_backup_is_refused_and_changes_nothing(
     with pytest.raises(error, match=said):
         put_back(home, backup)
     assert {one.name: one.read_bytes() for one in home.iterdir()} | before == before
+
+
+_NEXT_REVISION = """
+from alembic import op
+import sqlalchemy as sa
+revision, down_revision = "9001", "{head}"
+
+def upgrade():
+    op.create_table("later", sa.Column("id", sa.Integer(), primary_key=True))
+    {then}
+"""
+
+
+def a_later_version(folder: Path, monkeypatch, then: str = "pass") -> None:
+    """Let this be a version that knows one more revision than the backup has."""
+    shutil.copytree(Path(migrations.__file__).parent, folder / "migrations")
+    script = _NEXT_REVISION.format(head=migrations.HEAD, then=then)
+    (folder / "migrations" / "versions" / "9001_later.py").write_text(script)
+    monkeypatch.setattr(migrate, "__file__", str(folder / "migrate.py"))
+    monkeypatch.setattr(migrate, "REVISIONS", (*migrations.REVISIONS, "9001"))
+    monkeypatch.setattr(migrate, "HEAD", "9001")
+
+
+async def test_an_older_backup_is_brought_to_this_schema(tmp_path: Path, monkeypatch) -> None:
+    home = tmp_path / "home"
+    backup, copied, _ = await home_with_backup(home)
+    a_later_version(tmp_path, monkeypatch)
+    assert put_back(home, backup).migrated_from == migrations.HEAD
+    assert events_in(home / "hooktui.db") == copied
+    for file, count in ((home / "hooktui.db", 1), (backup, 0)):
+        with closing(sqlite3.connect(file)) as raw:
+            named = "SELECT count(*) FROM sqlite_schema WHERE name = 'later'"
+            assert raw.execute(named).fetchone() == (count,)
+
+
+async def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch) -> None:
+    home = tmp_path / "home"
+    backup, _, everything = await home_with_backup(home)
+    a_later_version(tmp_path, monkeypatch, then='op.drop_column("event", "no such column")')
+    with pytest.raises(HooktuiError):
+        put_back(home, backup)
+    monkeypatch.undo()
+    assert events_in(home / "hooktui.db") == everything
 
 
 async def test_a_key_file_that_does_not_fit_is_found_before_anything_changes(tmp_path) -> None:
