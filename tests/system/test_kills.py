@@ -27,13 +27,6 @@ NEVER_UNDER_LOAD = {"before_give_back_commit"}
 STOP_S = 15
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Iterator[Scene]:
-    """A ledger, and a server that is not started yet."""
-    with scene(tmp_path, os.environ) as one:
-        yield one
-
-
 @pytest.fixture(params=["sqlite", "postgres"])
 def databases(request: pytest.FixtureRequest) -> Databases:
     """SQLite, and PostgreSQL: that of ``HOOKTUI_TEST_DATABASE_URL``, or one made for the tests."""
@@ -41,6 +34,13 @@ def databases(request: pytest.FixtureRequest) -> Databases:
         return databases_of(None)
     given = os.environ.get("HOOKTUI_TEST_DATABASE_URL")
     return databases_of(given or request.getfixturevalue("postgres").url())
+
+
+@pytest.fixture
+def stage(tmp_path: Path, databases: Databases) -> Iterator[Scene]:
+    """A ledger, and a server that is not started yet, on either store."""
+    with databases.fresh() as url, scene(tmp_path, os.environ, url) as one:
+        yield one
 
 
 def assert_all_arrived(stage: Scene) -> None:
