@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from hooktui import __version__, failpoints, listening
 from hooktui.domain import catalogue as catalogues
-from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.objects import Catalogue
 from hooktui.domain.places import Places, places
 from hooktui.logs import log_to_stderr
@@ -243,7 +243,11 @@ async def _open_store(where: Places, settings: Settings) -> Store:
 
     # The store takes the lock of its home: a second server ends here.
     return await SqliteStore.open(
-        where.database, key_file=where.key_file, keep=keep, reserve=settings.reserve_mb << 20
+        where.database,
+        key_file=where.key_file,
+        keep=keep,
+        reserve=settings.reserve_mb << 20,
+        steady=steady_ms,
     )
 
 

@@ -81,7 +81,8 @@ class Rescue(Operation[int]):
 
 def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
     """Store results whose jobs were leased under a token; False where the fence did not hold."""
-    states = [state_after(one, deleted=one.job.hook not in work.live.view) for one in results]
+    hooks, now = work.live.view, work.now_ms
+    states = [state_after(r, deleted=r.job.hook not in hooks, now_ms=now) for r in results]
     held = _finish(work.raw, results, states, token)
     done: list[Result] = []
     finished: set[tuple[DeliveryId, int]] = set()

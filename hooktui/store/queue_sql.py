@@ -151,6 +151,23 @@ WHERE id = ? AND active = 1 AND deleted_at IS NULL"""
 
 USE_SECRET = "UPDATE secret SET last_used_at = ? WHERE id = ?"
 
+_MOVE_WAITING = """
+UPDATE delivery SET next_attempt_at = next_attempt_at + ?
+WHERE status = 'pending' AND tries {tries} AND hook_id = ?"""
+
+MOVE_FIRST_TRIES, MOVE_RETRIES = (_MOVE_WAITING.format(tries=tries) for tries in ("= 0", "> 0"))
+
+_FIND_MOVED = """
+SELECT id, account_id, attempts, next_attempt_at, duration_ms, reason FROM delivery
+WHERE status = 'pending' AND tries {tries} AND hook_id = ? ORDER BY next_attempt_at LIMIT ?"""
+
+FIND_MOVED_FIRST_TRIES, FIND_MOVED_RETRIES = (
+    _FIND_MOVED.format(tries=tries) for tries in ("= 0", "> 0")
+)
+
+MOVE_LEASES = """
+UPDATE delivery SET lease_until = lease_until + ? WHERE status = 'sending' AND lease_until > 0"""
+
 _NEXT_DUE = """
 SELECT MIN(next_attempt_at) FROM delivery
 WHERE status = 'pending' AND tries {tries} AND hook_id = ?"""
@@ -167,6 +184,8 @@ INSERT_FEED = "INSERT INTO feed (at_ms, items, changes) VALUES (?, ?, ?)"
 OLDEST_FEED = "SELECT pos, items FROM feed ORDER BY pos LIMIT ?"
 
 COUNT_FEED = "SELECT COUNT(*), COALESCE(SUM(items), 0), COALESCE(MAX(pos), 0) FROM feed"
+
+NEWEST_FEED = "SELECT at_ms FROM feed ORDER BY pos DESC LIMIT 1"
 
 TRIM_FEED = "DELETE FROM feed WHERE pos <= ?"
 

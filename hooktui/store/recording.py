@@ -20,13 +20,17 @@ HOOK_DELETED = "hook deleted"
 _encode = msgspec.json.Encoder().encode
 
 
-def state_after(result: Result, *, deleted: bool) -> DeliveryState:
-    """Return the state of a delivery after an attempt; a deleted hook is not tried again."""
+def state_after(result: Result, *, deleted: bool, now_ms: int) -> DeliveryState:
+    """Return the state of a delivery after an attempt; a deleted hook is not tried again.
+
+    A wait begins with the transaction that stores it, by the store's own clock: the end of the
+    attempt is a date of another one, which may have been set since.
+    """
     decision, number = result.decision, result.job.number
     duration_ms = None if result.total_ms is None else round(result.total_ms)
     status, reason, finished_at = decision.status, decision.reason, result.finished_at_ms
     if status is Status.PENDING and not deleted:
-        next_at = finished_at + round((decision.wait_s or 0) * 1000)
+        next_at = now_ms + round((decision.wait_s or 0) * 1000)
         return DeliveryState(status.value, number, next_at, None, duration_ms, reason)
     if status is Status.PENDING:
         status, reason = Status.CANCELLED, HOOK_DELETED

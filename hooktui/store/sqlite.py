@@ -27,6 +27,7 @@ from hooktui.store.accepting import check_keys, lease_from
 from hooktui.store.backup import back_up
 from hooktui.store.checkpoints import WalWatch, truncate
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS, ForgetKeys, TrimFeed
+from hooktui.store.clock_jumps import ClockJumps
 from hooktui.store.connections import READERS, Readers, open_writer, sqlalchemy_over
 from hooktui.store.contract import (
     Accepted,
@@ -100,6 +101,7 @@ class SqliteStore:
         fsync_ms: float,
         keep: Keep,
         reserve: int,
+        steady: Callable[[], int] | None,
     ) -> None:
         self.fsync_ms = fsync_ms
         self._database = database
@@ -109,6 +111,8 @@ class SqliteStore:
         self._conn = conn
         self._vault = vault
         self._clock = clock
+        last_seen = raw.execute(sql.NEWEST_FEED).fetchone()
+        self._jumps = ClockJumps(clock, steady, last_seen[0] if last_seen else 0)
         self._token = secrets.randbits(62)
         self._live = LiveHooks()
         self._live.put(load_live_hooks(conn, vault, clock()))
@@ -138,8 +142,11 @@ class SqliteStore:
         clock: Callable[[], int] = now_ms,
         keep: Keep = _KEEP,
         reserve: int = RESERVE_BYTES,
+        steady: Callable[[], int] | None = None,
     ) -> Self:
         """Open a database, or make it; take its lock, migrate it, and rescue what was being sent.
+
+        ``steady`` is a clock that nobody sets: by it the store sees that ``clock`` was.
 
         Raises:
             Conflict: another process works on it.
@@ -161,9 +168,8 @@ class SqliteStore:
             raw = open_writer(database)
             conn = sqlalchemy_over(raw)
             _migrate(raw, conn)
-            store = cls(
-                database, lock, raw, conn, vault, clock, measure_fsync_ms(folder), keep, reserve
-            )
+            fsync_ms = measure_fsync_ms(folder)
+            store = cls(database, lock, raw, conn, vault, clock, fsync_ms, keep, reserve, steady)
             await store._start()
         except sqlite3.DatabaseError as error:
             _abandon(raw, lock)
@@ -372,7 +378,8 @@ class SqliteStore:
         await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
-                events, bodies = await keep_to(self._keep, sweep, self._clock())
+                keep = self._keep if self._jumps.trusted else Keep(0, 0)
+                events, bodies = await keep_to(keep, sweep, self._clock())
             except HooktuiError as error:  # such as a shell that holds the database; next time
                 _log.warning("retention stopped early: %s", error)
             else:
@@ -396,14 +403,15 @@ class SqliteStore:
     # The writer's two callbacks
 
     def _begin(self) -> Work:
-        now = self._clock()
+        now = self._jumps.now_ms()
         lease = lease_from(self._token, now)
         return Work(
             self._raw, self._conn, self._vault, self._ids, self._live, "0", now, lease,
-            self._secrets_used,
+            self._secrets_used, clock_moved_ms=self._jumps.moved_ms,
         )  # fmt: skip
 
     def _committed(self, work: Work) -> None:
+        self._jumps.moved_ms -= work.clock_moved_ms
         self._live.put(work.loaded)
         self._feed_rows += work.feed_rows
         self._feed_items += work.feed_items

@@ -25,7 +25,8 @@ class Work:
     """What the operations of one transaction share.
 
     ``raw`` and ``conn`` are the same connection, for hot statements and for changes.
-    ``secrets_used`` is when each secret's last use was last stored.
+    ``secrets_used`` is when each secret's last use was last stored, ``clock_moved_ms`` how far the
+    clock was set since the last commit.
     """
 
     raw: sqlite3.Connection
@@ -43,6 +44,7 @@ class Work:
     feed_end: int | None = None
     feed_rows: int = 0
     feed_items: int = 0
+    clock_moved_ms: int = 0
 
 
 class Operation(Generic[R]):

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
 from hooktui.store import queue_sql as sql
+from hooktui.store.clock_jumps import move_along
 from hooktui.store.feed_items import MOST_PER_ROW, encode
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.work import Operation, Work
@@ -225,6 +226,8 @@ class Writer:
 
 
 def _look(work: Work, batch: Sequence[Operation[Any]]) -> None:
+    if work.clock_moved_ms:
+        move_along(work)
     for operation in batch:
         operation.look(work)
 

@@ -158,7 +158,7 @@ class Model:
         one.status, one.number = Status.SENDING, one.number + 1
         one.next_ms, one.lease_until_ms = None, now_ms + LEASE_S * 1000
 
-    def record(self, result: Result) -> bool:
+    def record(self, result: Result, now_ms: int) -> bool:
         """Take a result; False when its worker holds nothing any more."""
         one = self.deliveries.get(result.job.delivery)
         attempt = (
@@ -167,7 +167,7 @@ class Model:
         )  # fmt: skip
         if one is None or not self.holds(result.job):
             return one is not None and attempt in one.attempts
-        self._end_attempt(one, result.decision, attempt)
+        self._end_attempt(one, result.decision, attempt, now_ms)
         return True
 
     def interrupt(self, which: Iterable[ModelDelivery], now_ms: int) -> int:
@@ -176,7 +176,8 @@ class Model:
         for one in lost:
             began_ms = (one.lease_until_ms or 0) - LEASE_S * 1000
             decision = after_interruption(Standing(one.trigger, one.tries, one.interruptions))
-            self._end_attempt(one, decision, (one.number, began_ms, now_ms, "interrupted"))
+            attempt = (one.number, began_ms, now_ms, "interrupted")
+            self._end_attempt(one, decision, attempt, now_ms)
         return len(lost)
 
     def expired(self, now_ms: int) -> list[ModelDelivery]:
@@ -219,7 +220,11 @@ class Model:
         one.lease_until_ms = None
 
     def _end_attempt(
-        self, one: ModelDelivery, decision: Decision, attempt: tuple[int, int, int, str]
+        self,
+        one: ModelDelivery,
+        decision: Decision,
+        attempt: tuple[int, int, int, str],
+        now_ms: int,
     ) -> None:
         one.attempts.append(attempt)
         one.tries, one.interruptions = decision.tries, decision.interruptions
@@ -229,7 +234,7 @@ class Model:
         elif hook.deleted:
             self.end(one, Status.CANCELLED, "hook deleted", ended_ms)
         else:
-            self._wait(one, ended_ms + round((decision.wait_s or 0) * 1000), decision.reason)
+            self._wait(one, now_ms + round((decision.wait_s or 0) * 1000), decision.reason)
         if decision.disable is not None:
             hook.active = False
 

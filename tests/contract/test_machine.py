@@ -241,14 +241,14 @@ class Machine(RuleBasedStateMachine):
         }
         results = list(by_job.values())
         held = self.run(self.store.record(results))
-        assert held == [self.model.record(result) for result in results]
+        assert held == [self.model.record(result, self.clock.ms) for result in results]
         self.recorded += results
 
     @precondition(lambda self: self.recorded)
     @rule(place=places)
     def record_once_more(self, place: int) -> None:
         result = pick(self.recorded, place)
-        assert self.run(self.store.record([result])) == [self.model.record(result)]
+        assert self.run(self.store.record([result])) == [self.model.record(result, self.clock.ms)]
 
     @precondition(lambda self: self.workers)
     @rule(chosen=st.lists(places, min_size=1, max_size=3))
@@ -311,7 +311,7 @@ class Machine(RuleBasedStateMachine):
         self.clock.turn(61)
         self.rescue()
         self.claim(list(self.model.hooks).index(job.hook), 4, False)
-        assert self.run(self.store.record([result])) == [self.model.record(result)]
+        assert self.run(self.store.record([result])) == [self.model.record(result, self.clock.ms)]
 
     @rule(age_s=st.sampled_from([0, 61, 3600, 86_400]))
     def purge(self, age_s: int) -> None:

@@ -82,7 +82,8 @@ async def record(work: Work, leased: Sequence[tuple[Result, int]]) -> list[bool]
     """Store results with the tokens of their leases; False where the fence did not hold."""
     first: dict[_Key, tuple[Result, int, DeliveryState]] = {}
     for result, token in leased:
-        state = state_after(result, deleted=result.job.hook not in work.live.view)
+        deleted = result.job.hook not in work.live.view
+        state = state_after(result, deleted=deleted, now_ms=work.now_ms)
         first.setdefault(_key(result), (result, token, state))
     rows = [_finish_row(*one) for one in first.values()]
     # By number, too: a batch may hold the late result of a worker whose delivery another one has.
