@@ -13,7 +13,7 @@ import pytest
 from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
-from hooktui.domain.clock import now_ms
+from hooktui.domain.clock import now_ms, steady_ms
 from hooktui.domain.ids import decode
 from hooktui.store import changes
 from hooktui.store.contract import Offer
@@ -26,16 +26,22 @@ NO = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
 
 
 class TurnedClock:
-    """The real clock, set forward by a test."""
+    """The real clock, made to run ahead by a test, or set."""
 
     def __init__(self) -> None:
-        self.ahead_ms = 0
+        self.ahead_ms = self.set_ms = 0
 
     def __call__(self) -> int:
-        return now_ms() + self.ahead_ms
+        return now_ms() + self.ahead_ms + self.set_ms
+
+    def steady_ms(self) -> int:
+        return steady_ms() + self.ahead_ms
 
     def turn(self, seconds: float) -> None:
         self.ahead_ms += round(seconds * 1000)
+
+    def set(self, seconds: float) -> None:
+        self.set_ms += round(seconds * 1000)
 
 
 @pytest.fixture
@@ -46,7 +52,9 @@ def clock() -> TurnedClock:
 @pytest.fixture
 async def house(tmp_path, clock: TurnedClock) -> AsyncIterator[House]:
     key = tmp_path / "hooktui.key"
-    store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=key, clock=clock)
+    store = await SqliteStore.open(
+        tmp_path / "hooktui.db", key_file=key, clock=clock, steady=clock.steady_ms
+    )
     transport = Transport(LOOPBACK, Resolver())
     engine = Engine(store, transport, clock=clock)
     await engine.start()
@@ -134,6 +142,40 @@ async def test_an_open_breaker_lets_only_the_oldest_through_as_a_probe(house, cl
     await house.all_are("delivered", 5)
     assert receiver.got[10:12] == [10, 11], "the oldest due one is the probe, one after the other"
     assert receiver.got[12:] == [12, 13, 14, 15]
+
+
+# Red when the store does not move what waits along: the retry would come three hours later.
+async def test_a_clock_that_is_set_back_delays_no_retry(house, clock, receivers):
+    receiver = Receiver(BUSY)
+    await house.hook(url_of(await receivers.behaving(receiver.behaviour)), retry_schedule_s=(0.5,))
+    await numbered(house, 0)
+
+    async def refused():
+        return await house.deliveries(status="pending", attempts=1)
+
+    await until(refused)
+    receiver.answer = OK
+    clock.set(-3 * 3600)
+    await numbered(house, 1)  # wakes the engine; alone it looks at the clock every 15 s
+    await house.all_are("delivered", 2)
+    assert sorted(receiver.got) == [0, 0, 1]
+
+
+async def test_a_clock_that_is_set_forward_interrupts_nothing(house, clock, receivers):
+    answered = asyncio.Event()
+
+    async def slow(reader, writer):
+        await read_request(reader)
+        await answered.wait()
+        writer.write(OK)
+
+    await house.hook(url_of(await receivers.behaving(slow)))
+    await numbered(house, 0)
+    clock.set(3 * 3600)
+    assert await house.store.rescue() == 0
+    answered.set()
+    await house.all_are("delivered", 1)
+    assert [one.attempts for one in await house.deliveries()] == [1]
 
 
 async def test_new_events_go_out_before_the_late_retries_of_a_receiver(house, clock, receivers):
