@@ -9,12 +9,8 @@ from hooktui.store.access_queries import (
     list_tokens,
     token_by_hash,
 )
-from hooktui.store.delivery_queries import (
-    DeliveryQuery,
-    DeliveryRecord,
-    get_delivery,
-    list_deliveries,
-)
+from hooktui.store.delivery_queries import DeliveryRecord, get_delivery, list_deliveries
+from hooktui.store.delivery_walks import DeliveryQuery
 from hooktui.store.event_queries import bodies_by_id, get_event, list_events
 from hooktui.store.hook_queries import backlog, get_hook, list_hooks, waiting_of
 
