@@ -169,6 +169,21 @@ async def test_released_jobs_are_due_at_once_and_uncounted(opened: Opened) -> No
     assert (await the_delivery(opened.store)).status == "pending"
 
 
+# Red when what was given back is known by its delivery alone.
+async def test_a_stale_job_that_is_given_back_beside_the_current_one_tells_nothing(
+    opened: Opened,
+) -> None:
+    store = opened.store
+    job = await claimed(opened)
+    opened.clock.turn(LEASE_S + 1)
+    await store.rescue()
+    (again,) = await store.claim(job.hook, 1)
+    end = store.feed_end()
+    await store.release([job, again, job])
+    told = [item.object for item in (await store.feed(end, 10)).items]
+    assert told == [await the_delivery(store)]
+
+
 async def test_claims_take_the_oldest_due_first(opened: Opened) -> None:
     hook = await make_hook(opened.store)
     for body in (b"1", b"2", b"3"):

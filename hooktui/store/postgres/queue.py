@@ -295,11 +295,11 @@ class Release(Operation[None]):
              s.reason)
             for job, s in back
         ]  # fmt: skip
-        held = {row[0] for row in await work.raw.fetch(sql.GIVE_BACK, *columns(rows, 7))}
+        held = {tuple(row) for row in await work.raw.fetch(sql.GIVE_BACK, *columns(rows, 7))}
         for job, state in back:
-            if job.delivery not in held:
+            if (job.delivery, job.number) not in held:
                 continue
-            held.discard(job.delivery)  # one job may be named twice
+            held.discard((job.delivery, job.number))  # one job may be named twice
             if state.finished_at is None:
                 work.notes.note_due(job.hook, work.now_ms)
             else:

@@ -19,7 +19,7 @@ BEGIN_ALONE: Final = f"BEGIN; SELECT pg_advisory_xact_lock({locks.HOOKS})"
 
 NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
-LOOK: Final = f"SELECT live_version, {NOW} FROM installation"
+LOOK: Final = f"SELECT live_version, {NOW}, (SELECT MAX(pos) FROM feed) FROM installation"
 
 TAKE_NUMBER: Final = f"""
 SELECT number FROM generate_series(0, {MAX_SERVER_NUMBER}) AS number
@@ -108,28 +108,42 @@ DELETE FROM idempotency_key WHERE (account_id, "key") IN
 _JOB = """d.id, d.event_id, d.event_type, d.hook_id, d.account_id, d."trigger", d.attempts, d.tries,
     d.interruptions"""
 
-_FIND_DUE = f"""
-SELECT {_JOB}, e.body, d.next_attempt_at, want.place
+_FIND_DUE = """
+SELECT d.id, d.next_attempt_at, want.place
 FROM unnest($1::bigint[], $2::integer[]) WITH ORDINALITY AS want (hook, most, place)
 CROSS JOIN LATERAL (
-    SELECT * FROM delivery
-    WHERE status = 'pending' AND tries {{tries}} AND hook_id = want.hook AND next_attempt_at <= $3
+    SELECT id, next_attempt_at FROM delivery
+    WHERE status = 'pending' AND tries {tries} AND hook_id = want.hook AND next_attempt_at <= $3
     ORDER BY next_attempt_at, id LIMIT want.most FOR UPDATE SKIP LOCKED
-) AS d
-JOIN event e ON e.id = d.event_id
-ORDER BY want.place, d.next_attempt_at, d.id"""
+) AS d"""
 
-FIND_FIRST_TRIES: Final = _FIND_DUE.format(tries="= 0")
+FIND_DUE: Final = f"""
+{_FIND_DUE.format(tries="= 0")} UNION ALL {_FIND_DUE.format(tries="> 0")}"""
 
-FIND_RETRIES: Final = _FIND_DUE.format(tries="> 0")
+_LEASE = f"""
+leased AS (
+    UPDATE delivery d SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL,
+        lease_token = $4, lease_until = $5
+    FROM due WHERE d.id = due.id RETURNING {_JOB}, due.next_attempt_at, due.place)
+SELECT leased.*, e.body FROM leased JOIN event e ON e.id = leased.event_id
+ORDER BY leased.place, leased.next_attempt_at, leased.id"""
+
+CLAIM_FIRST_TRIES: Final = f"WITH due AS ({_FIND_DUE.format(tries='= 0')}), {_LEASE}"
+
+CLAIM_RETRIES: Final = f"WITH due AS ({_FIND_DUE.format(tries='> 0')}), {_LEASE}"
+
+CLAIM_THESE: Final = f"""
+WITH due AS (
+    SELECT id, next_attempt_at, place
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS due (id, next_attempt_at, place)),
+{_LEASE}"""
 
 LOCK_ORDER: Final = "SELECT pg_advisory_xact_lock($1)"
 
 LAST_IN_LINE: Final = "SELECT MAX(id) FROM delivery WHERE hook_id = $1"
 
-FIND_FIRST_IN_LINE: Final = f"""
-SELECT {_JOB}, e.body, d.next_attempt_at
-FROM delivery d JOIN event e ON e.id = d.event_id
+FIND_FIRST_IN_LINE: Final = """
+SELECT d.id, d.next_attempt_at FROM delivery d
 WHERE d.id = (SELECT MIN(id) FROM delivery
     WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping')
   AND d.status = 'pending' AND d.next_attempt_at <= $2
@@ -137,36 +151,21 @@ WHERE d.id = (SELECT MIN(id) FROM delivery
     AND s.status IN ('pending', 'sending') AND s."trigger" <> 'ping')
 FOR UPDATE OF d SKIP LOCKED"""
 
-LEASE: Final = """
-UPDATE delivery SET status = 'sending', attempts = attempts + 1, next_attempt_at = NULL,
-    lease_token = $2, lease_until = $3
-WHERE id = ANY($1::bigint[]) AND status = 'pending'"""
-
 _FENCE = """d.id = n.id AND d.status = 'sending' AND d.attempts = n.number
     AND d.lease_token = n.token"""
+
+_FINISH = (
+    "bigint", "integer", "bigint", "text", "integer", "integer", "bigint", "bigint", "bigint",
+    "integer", "text", "text",
+)  # fmt: skip
 
 FINISH: Final = f"""
 UPDATE delivery d SET status = n.status, tries = n.tries, interruptions = n.interruptions,
     next_attempt_at = n.next_at, lease_token = NULL, lease_until = NULL,
     finished_at = n.finished_at, duration_ms = n.duration_ms, last_code = n.code,
     last_error = n.error, reason = n.reason
-FROM {
-    _arrays(
-        "bigint",
-        "integer",
-        "bigint",
-        "text",
-        "integer",
-        "integer",
-        "bigint",
-        "bigint",
-        "bigint",
-        "integer",
-        "text",
-        "text",
-    )
-} AS n (id, number, token, status, tries, interruptions, next_at, finished_at, duration_ms, code,
-    error, reason)
+FROM {_arrays(*_FINISH)} AS n (id, number, token, status, tries, interruptions, next_at,
+    finished_at, duration_ms, code, error, reason)
 WHERE {_FENCE} RETURNING d.id, d.attempts"""
 
 GIVE_BACK: Final = f"""
@@ -174,7 +173,7 @@ UPDATE delivery d SET status = n.status, attempts = d.attempts - 1, next_attempt
     lease_token = NULL, lease_until = NULL, finished_at = n.finished_at, reason = n.reason
 FROM {_arrays("bigint", "integer", "bigint", "text", "bigint", "bigint", "text")}
     AS n (id, number, token, status, next_at, finished_at, reason)
-WHERE {_FENCE} RETURNING d.id"""
+WHERE {_FENCE} RETURNING d.id, d.attempts + 1"""
 
 _FIND_LEASED = f"""
 SELECT {_JOB}, d.lease_token, d.lease_until FROM delivery d
@@ -190,7 +189,16 @@ SELECT a.delivery_id, a.number, a.started_at, a.finished_at, a.outcome
 FROM attempt a JOIN {_arrays("bigint", "integer")} AS n (id, number)
     ON a.delivery_id = n.id AND a.number = n.number"""
 
-INSERT_ATTEMPTS: Final = _insert(ATTEMPT)
+_ATTEMPT = tuple(_type_of(column.type) for column in ATTEMPT.columns)
+_ATTEMPT_NAMES = ", ".join(column.name for column in ATTEMPT.columns)
+
+RECORD: Final = f"""
+WITH finished AS ({FINISH}),
+attempts AS (
+    INSERT INTO attempt ({_ATTEMPT_NAMES})
+    SELECT a.* FROM {_arrays(*_ATTEMPT, first=1 + len(_FINISH))} AS a ({_ATTEMPT_NAMES})
+    JOIN finished f ON f.id = a.delivery_id AND f.attempts = a.number)
+SELECT id, attempts FROM finished"""
 
 LOCK_STATES: Final = """
 SELECT hook_id, failures_in_a_row, breaker_until, failing_since, failed_since_success
