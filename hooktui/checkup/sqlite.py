@@ -27,6 +27,7 @@ from hooktui.store.backup import open_readonly
 from hooktui.store.connections import sqlalchemy_over
 from hooktui.store.moved import refuse_moved
 from hooktui.store.restore import unfinished
+from hooktui.store.sqlite_files import opened_by
 
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
 
@@ -70,9 +71,13 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
             library,
             Check("database", "ok", f"none yet at {database}", "the first start makes it"),
         ]
+    holder = None if working else opened_by(database)
     log = database.with_name(f"{database.name}-wal")
     wal_size = log.stat().st_size if log.exists() else 0
     checks = [library, judge_wal(wal_size, working=working)]
+    if holder is not None:
+        has = f"process {holder} has the database open, and is no server"
+        checks.append(Check("opened", "warn", has, "end it before you start one"))
     try:
         # Nobody is at work and there is no log: then not even an index of it is made.
         with closing(open_readonly(database, immutable=not working and not wal_size)) as raw:

@@ -35,6 +35,7 @@ from hooktui.store.sqlite_files import (
     free_bytes,
     make_database_file,
     refuse_network_file_system,
+    refuse_opened,
 )
 
 _MAGIC = b"SQLite format 3\0"
@@ -83,7 +84,7 @@ def restore(
     """Put the content of a backup in the place of a database; no server may be at work on it.
 
     Raises:
-        Conflict: a server works on this home.
+        Conflict: a server works on this home, or another program has the database open.
         Refused: the file is no whole hooktui database, or this is no place for one.
         SchemaTooNew: a newer version wrote it.
         KeyProblem: the key file is missing, or not the one that its secrets were sealed with.
@@ -94,6 +95,7 @@ def restore(
     lock.take()
     try:
         refuse_moved(database)
+        refuse_opened(database)
         finish_restore(database)
         _refuse_itself(database, file)
         vault = Vault(load_keys(key_file, database_is_new=False))
@@ -125,6 +127,7 @@ def finish_restore(database: Path) -> Path | None:
     """
     kept = None
     for ready in unfinished(database):
+        refuse_opened(database)
         kept = database.with_name(ready.name.replace(".restored-", ".before-", 1))
         for suffix in ("", *_LOGS):
             old, place = _beside(database, suffix), _beside(kept, suffix)
@@ -149,6 +152,7 @@ def _switch(database: Path, draft: Path) -> Path | None:
               for which in ("restored", "before")):  # fmt: skip
         count += 1
         name = f"{stamp}-{count}"
+    refuse_opened(database)
     failpoints.hit("before_restore_is_decided")
     draft.rename(database.with_name(f"{database.name}.restored-{name}"))
     sync_folder(database.parent)

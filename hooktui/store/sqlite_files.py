@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import statistics
+import struct
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ NETWORK_FILE_SYSTEMS = frozenset({
     "fuse.davfs",
 })  # fmt: skip
 _SYNCS, _SYNC_BYTES = 7, 4096
+_LOCKED_WHILE_OPEN = 128  # UNIX_SHM_DMS in SQLite's os_unix.c
+_FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
 
 
 class HomeLock:
@@ -69,6 +72,37 @@ def make_database_file(path: Path) -> bool:
         return False
     os.close(file)
     return True
+
+
+def opened_by(database: Path) -> int | None:
+    """Return another process that has a database open, such as a sqlite3 shell; None: none has.
+
+    Each connection in WAL mode holds a lock on one byte of the index (``-shm``). Do not call it
+    while this process has the database open itself.
+    """
+    try:
+        file = os.open(database.with_name(f"{database.name}-shm"), os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_WHILE_OPEN, 1, 0)
+        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    finally:
+        os.close(file)
+    return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+def refuse_opened(database: Path) -> None:
+    """Refuse a database that another process has open: its end would remove files by their names.
+
+    Raises:
+        Conflict: names the process.
+    """
+    pid = opened_by(database)
+    if pid is not None:
+        raise Conflict(
+            f"process {pid} has {database} open (a sqlite3 shell, perhaps); end that first"
+        )
 
 
 def refuse_network_file_system(folder: Path) -> None:

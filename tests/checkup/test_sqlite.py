@@ -17,7 +17,7 @@ from hooktui.domain.places import Places, places
 from hooktui.store.keys import load_keys
 from tests.contract.given import emit, make_hook
 from tests.store.conftest import open_in
-from tests.store.test_restore import killed_home
+from tests.store.test_restore import killed_home, shell_on
 
 RESERVE = 1 << 20
 
@@ -75,6 +75,14 @@ def test_what_a_killed_server_left_is_told(where: Places) -> None:
     found = look(where)
     assert "taken in by the next start" in found["wal"].value
     assert found["waiting"].value.startswith("2,020 wait")
+
+
+def test_a_shell_that_has_the_database_open_is_named(where: Places) -> None:
+    shell = shell_on(where.database)
+    check = look(where)["opened"]
+    shell.communicate(b"\n", timeout=20)
+    assert f"process {shell.pid} " in check.value
+    assert "opened" not in look(where)
 
 
 def test_damage_is_found(where: Places) -> None:

@@ -129,6 +129,37 @@ async def test_no_server_may_work_on_the_home(tmp_path: Path) -> None:
     assert events_in(home / "hooktui.db") == everything
 
 
+async def test_a_database_that_a_shell_has_open_is_not_renamed_away(tmp_path: Path) -> None:
+    """Red without the look: the shell's end would remove the log of the new database."""
+    home = tmp_path / "home"
+    backup, copied, everything = await home_with_backup(home)
+    shell = shell_on(home / "hooktui.db")
+    with pytest.raises(Conflict, match=f"process {shell.pid} has .* open"):
+        put_back(home, backup)
+    shell.communicate(b"\n", timeout=20)
+    assert events_in(home / "hooktui.db") == everything
+    put_back(home, backup)
+    assert events_in(home / "hooktui.db") == copied
+
+
+def shell_on(database: Path) -> subprocess.Popen[bytes]:
+    script = (
+        "import sqlite3, sys\n"
+        "raw = sqlite3.connect(sys.argv[1])\n"
+        "raw.execute('SELECT count(*) FROM event').fetchall()\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "raw.close()"
+    )
+    shell = subprocess.Popen(
+        [sys.executable, "-c", script, str(database)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert shell.stdout is not None
+    assert shell.stdout.readline() == b"open\n"
+    return shell
+
+
 def spoil(backup: Path) -> None:
     with backup.open("r+b") as file:
         file.seek(backup.stat().st_size // 2)
