@@ -72,7 +72,7 @@ def main(
     """
     where = places(os.environ if environ is None else environ)
     settings = load(where.config, options)
-    _arm_failpoints(os.environ if environ is None else environ)
+    arm_failpoints(os.environ if environ is None else environ)
     log_to_stderr()
 
     def answering(running: Running) -> None:
@@ -183,7 +183,12 @@ def _collect_seldom() -> None:
 # The steps, in the order of the start
 
 
-def _arm_failpoints(environ: Mapping[str, str]) -> None:
+def arm_failpoints(environ: Mapping[str, str]) -> None:
+    """Arm what ``HOOKTUI_FAILPOINT`` names.
+
+    Raises:
+        BadSettings: there is no such point.
+    """
     try:
         failpoints.arm(environ.get(failpoints.VARIABLE))
     except ValueError as error:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from hooktui import failpoints
 from hooktui.api.peers import Peer, origin_of
 from hooktui.domain.errors import NotAllowed, Refused
 from hooktui.domain.places import Places, places
 from hooktui.domain.roles import Role
+from hooktui.server import arm_failpoints
 from hooktui.settings import BadSettings, Settings, load
 from hooktui.sockets import system_server_present
 from hooktui.store.contract import Actor
@@ -53,18 +53,6 @@ def sqlite_home(
         key_file=where.key_file.absolute(),
     )
     return found, settings
-
-
-def arm_failpoints(environ: Mapping[str, str]) -> None:
-    """Arm what ``HOOKTUI_FAILPOINT`` names.
-
-    Raises:
-        BadSettings: there is no such point.
-    """
-    try:
-        failpoints.arm(environ.get(failpoints.VARIABLE))
-    except ValueError as error:
-        raise BadSettings(f"{failpoints.VARIABLE}: {error}") from None
 
 
 def make_folder(folder: Path) -> None:
