@@ -9,12 +9,17 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Connection, insert, select
 
-from hooktui.domain.ids import AccountId
+from hooktui.domain.deliveries import DisabledReason
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.roles import Role
 from hooktui.store.contract import Actor
 from hooktui.store.tables import AUDIT
 
 FIRST = bytes(32)
 """What the first entry names as the hash before it."""
+
+SERVER = Actor("hooktui", Role.ADMIN, "the server itself")
+"""Who changed a hook when no person did."""
 
 _COLUMNS = (
     "at_ms", "account_id", "user", "role", "origin", "action", "target", "before", "after",
@@ -36,9 +41,27 @@ class Entry:
     result: str = "done"
 
 
+def disabled(hook: HookId, account: AccountId, reason: DisabledReason, at_ms: int) -> Entry:
+    """Return the entry of a hook that the server disabled by itself."""
+    return Entry(
+        at_ms=at_ms,
+        actor=SERVER,
+        action="hook.change",
+        target=f"hook {hook}",
+        account=account,
+        before={"active": True},
+        after={"active": False, "disabled_reason": reason.value},
+    )
+
+
 def append(conn: Connection, entry: Entry) -> None:
     """Add an entry to the end of the chain."""
     previous = conn.execute(select(AUDIT.c.hash).order_by(AUDIT.c.id.desc()).limit(1)).scalar()
+    conn.execute(insert(AUDIT).values(**row_of(entry, previous)))
+
+
+def row_of(entry: Entry, previous: bytes | None) -> dict[str, object]:
+    """Return the row of an entry, all but its id, after the hash of the one before it."""
     values = {
         "at_ms": entry.at_ms,
         "account_id": entry.account,
@@ -51,11 +74,8 @@ def append(conn: Connection, entry: Entry) -> None:
         "after": _json(entry.after),
         "result": entry.result,
     }
-    conn.execute(
-        insert(AUDIT).values(
-            **values, previous=previous or FIRST, hash=chain_hash(previous or FIRST, values)
-        )
-    )
+    before = previous or FIRST
+    return {**values, "previous": before, "hash": chain_hash(before, values)}
 
 
 def first_broken(conn: Connection) -> int | None:

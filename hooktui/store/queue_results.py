@@ -19,6 +19,7 @@ from hooktui.domain.deliveries import (
 )
 from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
 from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.store import audit
 from hooktui.store import queue_sql as sql
 from hooktui.store.contract import LEASE_S, Result
 from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
@@ -28,8 +29,6 @@ from hooktui.store.stats import DAY_MS
 from hooktui.store.tables import ATTEMPT
 from hooktui.store.work import Operation, Work
 
-SERVER = "hooktui"
-"""Who changed a hook when no person did."""
 _SECRET_USED_EVERY_MS = 60_000
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _PLACES = {column.name: place for place, column in enumerate(ATTEMPT.columns)}
@@ -249,8 +248,12 @@ def _disable(work: Work, hook: HookId, change: HookChange, failing: Failing) -> 
         reason, at_ms = DisabledReason.FAILING, work.now_ms
     if reason is None:
         return False
-    disabled = work.raw.execute(sql.DISABLE_HOOK, (reason.value, at_ms, at_ms, SERVER, hook))
-    return disabled.rowcount == 1
+    values = (reason.value, at_ms, at_ms, audit.SERVER.user, hook)
+    live = work.live.view.get(hook)
+    if work.raw.execute(sql.DISABLE_HOOK, values).rowcount != 1 or live is None:
+        return False
+    audit.append(work.conn, audit.disabled(hook, live.account, reason, work.now_ms))
+    return True
 
 
 def _fails_for_days(work: Work, hook: HookId, failing: Failing) -> bool:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import select
 
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import ErrorClass, Status, Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import HookId, decode
+from hooktui.domain.objects import Hook
 from hooktui.store import changes, queries
+from hooktui.store.audit import first_broken
 from hooktui.store.contract import LEASE_S, Job
+from hooktui.store.tables import AUDIT
 from tests.contract.given import (
     ADA,
     DEFAULT,
@@ -299,6 +305,21 @@ async def test_a_410_disables_the_hook_and_holds_the_rest(opened: Opened) -> Non
     assert await store.claim(HookId(hook.id), 10) == []
     assert await store.next_due() == {}
     assert (await emit(store))[0].skipped == 1
+    await assert_audited(opened, hook, "receiver answered 410 Gone")
+
+
+async def assert_audited(opened: Opened, hook: Hook, reason: str) -> None:
+    """See that the server wrote down what it did itself, once, at the end of the chain."""
+    store = opened.store
+    trail = select(AUDIT).order_by(AUDIT.c.id.desc())
+    newest, before = await store.read(lambda conn: conn.execute(trail).mappings().fetchmany(2))
+    assert (newest["user"], newest["origin"]) == ("hooktui", "the server itself")
+    assert (newest["action"], newest["target"]) == ("hook.change", f"hook {hook.id}")
+    assert newest["account_id"] == DEFAULT
+    assert json.loads(newest["before"]) == {"active": True}
+    assert json.loads(newest["after"]) == {"active": False, "disabled_reason": reason}
+    assert before["user"] == "ada"
+    assert await store.read(first_broken) is None
 
 
 async def test_what_was_held_goes_on_when_the_hook_is_enabled(opened: Opened) -> None:

@@ -41,7 +41,10 @@ SETTINGS: Final[dict[str, str]] = {
     "standard_conforming_strings": "on",
     **_DEADLINES,
 }
-HOT: Final = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+HOT: Final = {
+    "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
+    "plan_cache_mode": "force_generic_plan",
+}  # fmt: skip
 """The hot statements live on their indexes, also while the statistics of a young table lie."""
 
 _RETRY_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)

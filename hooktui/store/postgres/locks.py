@@ -21,6 +21,9 @@ FEED: Final = _MARK << 32 | 3
 """Held from a line of the feed to its commit, so that lines become visible in their order."""
 HOUSE: Final = _MARK << 32 | 4
 """Held by the one server that tidies."""
+AUDIT: Final = _MARK << 32 | 5
+"""Held by a hot transaction from its entry in the audit trail to its commit, so that the chain has
+one end; a change of people has no hot transaction beside it."""
 SERVERS: Final = _MARK
 """The class of the locks that stand for server numbers; the number is the rest of the key."""
 

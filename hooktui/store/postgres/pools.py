@@ -136,6 +136,7 @@ class Changes:
             result = await conn.run_sync(change, work)
             committing.append(True)
             await work.commit()
+            await work.find_feed_end()
         except BaseException:
             if raw.is_closed():
                 await conn.invalidate()

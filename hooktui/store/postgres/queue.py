@@ -156,92 +156,94 @@ class Claim(Operation[list[Job]]):
 
     def __init__(self, hook: HookId, most: int, *, by_age: bool = False) -> None:
         super().__init__(most)
-        self._hook = hook
-        self._most = most
+        self.hook = hook
+        self.most = most
         self._by_age = by_age
+        self._jobs: list[Job] = []
 
     @classmethod
     async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
         """Lease for all hooks; an ordered hook only gets the first in line."""
-        left = sorted(some, key=lambda one: one._hook)
+        left = sorted(some, key=lambda one: one.hook)
         while left:
             # A second claim for a hook must not find what the first has just locked.
-            now = list({one._hook: one for one in reversed(left)}.values())
+            now = list({one.hook: one for one in reversed(left)}.values())
             left = [one for one in left if one not in now]
             await cls._lease(work, now)
         failpoints.hit("before_claim_commit")
 
     @classmethod
     async def _lease(cls, work: Work, some: Sequence[Self]) -> None:
-        found: list[tuple[Self, list[Any]]] = []
-        many: list[Self] = []
+        by_tries: list[Self] = []
+        chosen: list[tuple[Claim, Sequence[Any]]] = []
+        by_age: list[Self] = []
         for one in some:
-            live = work.live.view.get(one._hook)
-            if live is None or not live.active or one._most < 1:
-                one.result = []
-            elif live.settings.ordered:
-                found.append((one, await one._first_in_line(work)))
+            one._jobs = one.result = []
+            live = work.live.view.get(one.hook)
+            if live is None or not live.active or one.most < 1:
+                continue
+            if live.settings.ordered:
+                chosen += [(one, row) for row in await one._first_in_line(work)]
+            elif one._by_age:
+                by_age.append(one)
             else:
-                many.append(one)
-        if many:
-            found += zip(many, await _find_due(work, many), strict=True)
-        ids = [row[0] for _, rows in found for row in rows]
-        if ids:
-            await work.raw.execute(sql.LEASE, ids, work.lease.token, work.lease.until_ms)
-        for one, rows in found:
-            one.result = [job_of(row, row[6] + 1, row[9]) for row in rows]
-            for job in one.result:
+                by_tries.append(one)
+        await _claim(work, sql.CLAIM_FIRST_TRIES, by_tries)
+        await _claim(work, sql.CLAIM_RETRIES, [one for one in by_tries if one.room])
+        if by_age:
+            chosen += await _oldest_due(work, by_age)
+        if chosen:
+            await _claim_these(work, chosen)
+        for one in some:
+            for job in one._jobs:
                 state = DeliveryState(Status.SENDING.value, job.number)
                 work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
 
     async def _first_in_line(self, work: Work) -> list[Any]:
-        await work.raw.execute(sql.LOCK_ORDER, locks.order_of(self._hook))
-        return list(await work.raw.fetch(sql.FIND_FIRST_IN_LINE, self._hook, work.now_ms))
+        await work.raw.execute(sql.LOCK_ORDER, locks.order_of(self.hook))
+        return list(await work.raw.fetch(sql.FIND_FIRST_IN_LINE, self.hook, work.now_ms))
 
-    def room_after(self, first_tries: int) -> int:
-        """Return how many retries it may get."""
-        return self._most if self._by_age else self._most - first_tries
+    @property
+    def room(self) -> int:
+        """How many more it may get."""
+        return self.most - len(self._jobs)
 
-    def want(self) -> tuple[HookId, int]:
-        """Return which hook's deliveries it wants, and how many."""
-        return self._hook, self._most
-
-    def choose(self, rows: list[Any]) -> list[Any]:
-        """Return what it gets of the first tries and retries that were found."""
-        if self._by_age:
-            rows.sort(key=lambda row: (row[10], row[0]))
-        return rows[: self._most]
+    def take(self, row: Sequence[Any]) -> None:
+        """Take a row that is leased now."""
+        self._jobs.append(job_of(row, row[6], row[11]))
 
     def undo(self) -> Operation[None] | None:
         """Give back what was leased."""
-        return Release(self.result) if self.result else None
+        return Release(self._jobs) if self._jobs else None
 
 
-async def _find_due(work: Work, claims: Sequence[Claim]) -> list[list[Any]]:
-    """Return the rows that each claim gets, locked."""
+async def _claim(work: Work, statement: str, claims: Sequence[Claim]) -> None:
+    if not claims:
+        return
+    hooks, most = columns([(claim.hook, claim.room) for claim in claims], 2)
+    lease = (work.lease.token, work.lease.until_ms)
+    for row in await work.raw.fetch(statement, hooks, most, work.now_ms, *lease):
+        claims[row[10] - 1].take(row)
+
+
+async def _oldest_due(work: Work, claims: Sequence[Claim]) -> list[tuple[Claim, Sequence[Any]]]:
+    """Return the rows that are due first, with the claims that get them."""
+    hooks, most = columns([(claim.hook, claim.most) for claim in claims], 2)
     found: list[list[Any]] = [[] for _ in claims]
-    wanted = dict(enumerate(claim.want() for claim in claims))
-    await _look(work, sql.FIND_FIRST_TRIES, wanted, found)
-    room = {
-        place: (claim.want()[0], more)
-        for place, claim in enumerate(claims)
-        if (more := claim.room_after(len(found[place])))
-    }
-    if room:
-        await _look(work, sql.FIND_RETRIES, room, found)
-    return [claim.choose(rows) for claim, rows in zip(claims, found, strict=True)]
+    for row in await work.raw.fetch(sql.FIND_DUE, hooks, most, work.now_ms):
+        found[row[2] - 1].append(row)
+    chosen = []
+    for claim, rows in zip(claims, found, strict=True):
+        rows.sort(key=lambda row: (row[1], row[0]))
+        chosen += [(claim, row) for row in rows[: claim.most]]
+    return chosen
 
 
-async def _look(
-    work: Work,
-    statement: str,
-    wanted: Mapping[int, tuple[HookId, int]],
-    found: list[list[Any]],
-) -> None:
-    places = list(wanted)
-    hooks, most = columns(list(wanted.values()), 2)
-    for row in await work.raw.fetch(statement, hooks, most, work.now_ms):
-        found[places[row[11] - 1]].append(row)
+async def _claim_these(work: Work, chosen: Sequence[tuple[Claim, Sequence[Any]]]) -> None:
+    rows = [(row[0], row[1], place) for place, (_, row) in enumerate(chosen)]
+    lease = (work.lease.token, work.lease.until_ms)
+    for row in await work.raw.fetch(sql.CLAIM_THESE, *columns(rows, 3), *lease):
+        chosen[row[10]][0].take(row)
 
 
 class ClaimPing(Operation[Job]):

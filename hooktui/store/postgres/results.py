@@ -16,6 +16,7 @@ from hooktui.domain.deliveries import (
 )
 from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
 from hooktui.domain.ids import HookId
+from hooktui.store import audit
 from hooktui.store.contract import LEASE_S, Result
 from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
 from hooktui.store.postgres import sql
@@ -26,8 +27,6 @@ from hooktui.store.recording import HookChange, attempt_row, hook_changes, state
 from hooktui.store.stats import DAY_MS
 from hooktui.store.tables import ATTEMPT
 
-SERVER = "hooktui"
-"""Who changed a hook when no person did."""
 _SECRET_USED_EVERY_MS = 60_000
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _DETAIL = [column.name for column in ATTEMPT.columns].index("error_detail")
@@ -72,7 +71,7 @@ class Rescue(Operation[int]):
         else:
             rows = await work.raw.fetch(sql.FIND_LEASED_BY, self._token, self._most)
         lost = [(_interrupted(row, work.now_ms), row[9]) for row in rows]
-        rescued = sum(await record(work, lost)) if lost else 0
+        rescued = sum(await record(work, lost))
         if rescued:
             failpoints.hit("before_rescue_commit")
         return rescued
@@ -85,24 +84,28 @@ async def record(work: Work, leased: Sequence[tuple[Result, int]]) -> list[bool]
         deleted = result.job.hook not in work.live.view
         state = state_after(result, deleted=deleted, now_ms=work.now_ms)
         first.setdefault(_key(result), (result, token, state))
-    rows = [_finish_row(*one) for one in first.values()]
+    server = work.shared.server
+    rows = [
+        (*_finish_row(result, token, state), *_attempt_row(result, server))
+        for result, token, state in first.values()
+    ]
+    if not rows:
+        return []
     # By number, too: a batch may hold the late result of a worker whose delivery another one has.
-    finished = {(row[0], row[1]) for row in await work.raw.fetch(sql.FINISH, *columns(rows, 12))}
+    moved = await work.raw.fetch(sql.RECORD, *columns(rows, len(rows[0])))
+    finished = {(row[0], row[1]) for row in moved}
     done = [(one[0], one[2]) for key, one in first.items() if key in finished]
     before = {key: one[0] for key, one in first.items() if key in finished}
     stored = await _stored(work, [key for key in first if key not in before])
     held = [_same(result, before, stored) for result, _ in leased]
-    await _store(work, done)
+    if done:
+        await _follow_up(work, done)
     return held
 
 
-async def _store(work: Work, done: Sequence[tuple[Result, DeliveryState]]) -> None:
-    """Store what the deliveries that moved leave: attempts, feed, counters."""
-    if not done:
-        return
+async def _follow_up(work: Work, done: Sequence[tuple[Result, DeliveryState]]) -> None:
+    """Note what else follows for the deliveries that moved: feed, counters, breakers."""
     feed = work.notes.feed
-    attempts = [_attempt_row(result, work.shared.server) for result, _ in done]
-    await work.raw.execute(sql.INSERT_ATTEMPTS, *columns(attempts, len(ATTEMPT.columns)))
     final: set[_Key] = set()
     for result, state in done:
         job = result.job
@@ -166,16 +169,25 @@ def _key(result: Result) -> _Key:
 
 
 async def _change_hooks(work: Work, changes: Mapping[HookId, HookChange]) -> None:
-    rows = await work.raw.fetch(sql.LOCK_STATES, sorted(changes))
+    failing = sorted(hook for hook, change in changes.items() if not _ends_well(change))
+    rows = await work.raw.fetch(sql.LOCK_STATES, failing) if failing else ()
     states = {row[0]: row for row in rows}
     for hook, change in changes.items():
         await _change_hook(work, hook, change, states.get(hook))
 
 
+def _ends_well(change: HookChange) -> bool:
+    """Whether the last attempt that counts was a success: then nothing before it matters."""
+    return bool(change.counted) and not change.failed_after
+
+
 async def _change_hook(
     work: Work, hook: HookId, change: HookChange, state: Sequence[Any] | None
 ) -> None:
-    before, failing = Breaker(), Failing()
+    live = work.live.view.get(hook)
+    # What a success ends is what this server knew; another one may have seen more.
+    before = Breaker(until_ms=None if live is None else live.breaker_until_ms)
+    failing = Failing()
     earlier = work.states.get(hook)  # of this transaction, not written yet
     if earlier is not None:
         before = Breaker(earlier.failures, earlier.breaker_until)
@@ -202,8 +214,9 @@ async def _change_hook(
     )
     work.stats += [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]
     disabled = await _disable(work, hook, change, failing)
-    live = work.live.view.get(hook)
-    if live is not None and (disabled or breaker.until_ms != before.until_ms):
+    shown = None if live is None else live.breaker_until_ms
+    moved = breaker.until_ms != before.until_ms or breaker.until_ms != shown
+    if live is not None and (disabled or moved):
         work.notes.hooks_changed.add(hook)
         work.notes.feed.append(hook_item(live.account, hook))
 
@@ -217,8 +230,15 @@ async def _disable(work: Work, hook: HookId, change: HookChange, failing: Failin
         reason, at_ms = DisabledReason.FAILING, work.now_ms
     if reason is None:
         return False
-    disabled = await work.raw.fetchval(sql.DISABLE_HOOK, reason.value, at_ms, SERVER, hook)
-    return disabled is not None
+    values = (reason.value, at_ms, audit.SERVER.user, hook)
+    live = work.live.view.get(hook)
+    if await work.raw.fetchval(sql.DISABLE_HOOK, *values) is None or live is None:
+        return False
+    await work.raw.execute(sql.LOCK_AUDIT)
+    entry = audit.disabled(hook, live.account, reason, work.now_ms)
+    row = audit.row_of(entry, await work.raw.fetchval(sql.LAST_AUDIT))
+    await work.raw.execute(sql.INSERT_AUDIT, *(row[name] for name in sql.AUDIT_COLUMNS))
+    return True
 
 
 async def _fails_for_days(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:

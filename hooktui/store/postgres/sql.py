@@ -11,7 +11,7 @@ from sqlalchemy import Boolean, Float, Integer, LargeBinary, Table, Text
 from hooktui.domain.ids import MAX_SERVER_NUMBER
 from hooktui.store.postgres import locks
 from hooktui.store.stats import COLUMNS
-from hooktui.store.tables import ATTEMPT, EVENT, IDEMPOTENCY_KEY, Big
+from hooktui.store.tables import ATTEMPT, AUDIT, EVENT, IDEMPOTENCY_KEY, Big
 
 BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock_shared({locks.HOOKS})"
 BEGIN_ALONE: Final = f"BEGIN; SELECT pg_advisory_xact_lock({locks.HOOKS})"
@@ -154,19 +154,26 @@ FOR UPDATE OF d SKIP LOCKED"""
 _FENCE = """d.id = n.id AND d.status = 'sending' AND d.attempts = n.number
     AND d.lease_token = n.token"""
 
-_FINISH = (
-    "bigint", "integer", "bigint", "text", "integer", "integer", "bigint", "bigint", "bigint",
-    "integer", "text", "text",
-)  # fmt: skip
+_FINISH = {
+    "id": "bigint", "number": "integer", "token": "bigint", "status": "text", "tries": "integer",
+    "interruptions": "integer", "next_at": "bigint", "ended_at": "bigint", "duration_ms": "bigint",
+    "code": "integer", "error_class": "text", "reason": "text",
+}  # fmt: skip
+_ATTEMPT = {column.name: _type_of(column.type) for column in ATTEMPT.columns}
 
-FINISH: Final = f"""
-UPDATE delivery d SET status = n.status, tries = n.tries, interruptions = n.interruptions,
-    next_attempt_at = n.next_at, lease_token = NULL, lease_until = NULL,
-    finished_at = n.finished_at, duration_ms = n.duration_ms, last_code = n.code,
-    last_error = n.error, reason = n.reason
-FROM {_arrays(*_FINISH)} AS n (id, number, token, status, tries, interruptions, next_at,
-    finished_at, duration_ms, code, error, reason)
-WHERE {_FENCE} RETURNING d.id, d.attempts"""
+RECORD: Final = f"""
+WITH finished AS (
+    UPDATE delivery d SET status = n.status, tries = n.tries, interruptions = n.interruptions,
+        next_attempt_at = n.next_at, lease_token = NULL, lease_until = NULL,
+        finished_at = n.ended_at, duration_ms = n.duration_ms, last_code = n.code,
+        last_error = n.error_class, reason = n.reason
+    FROM {_arrays(*_FINISH.values(), *_ATTEMPT.values())}
+        AS n ({", ".join(_FINISH)}, {", ".join(f"a_{name}" for name in _ATTEMPT)})
+    WHERE {_FENCE}
+    RETURNING {", ".join(f"n.a_{name}" for name in _ATTEMPT)}),
+attempts AS (INSERT INTO attempt ({", ".join(_ATTEMPT)}) SELECT * FROM finished)
+SELECT a_delivery_id, a_number FROM finished"""
+"""Ends deliveries behind their fences, and stores the attempts of those whose fence held."""
 
 GIVE_BACK: Final = f"""
 UPDATE delivery d SET status = n.status, attempts = d.attempts - 1, next_attempt_at = n.next_at,
@@ -189,17 +196,6 @@ SELECT a.delivery_id, a.number, a.started_at, a.finished_at, a.outcome
 FROM attempt a JOIN {_arrays("bigint", "integer")} AS n (id, number)
     ON a.delivery_id = n.id AND a.number = n.number"""
 
-_ATTEMPT = tuple(_type_of(column.type) for column in ATTEMPT.columns)
-_ATTEMPT_NAMES = ", ".join(column.name for column in ATTEMPT.columns)
-
-RECORD: Final = f"""
-WITH finished AS ({FINISH}),
-attempts AS (
-    INSERT INTO attempt ({_ATTEMPT_NAMES})
-    SELECT a.* FROM {_arrays(*_ATTEMPT, first=1 + len(_FINISH))} AS a ({_ATTEMPT_NAMES})
-    JOIN finished f ON f.id = a.delivery_id AND f.attempts = a.number)
-SELECT id, attempts FROM finished"""
-
 LOCK_STATES: Final = """
 SELECT hook_id, failures_in_a_row, breaker_until, failing_since, failed_since_success
 FROM hook_state WHERE hook_id = ANY($1::bigint[]) ORDER BY hook_id FOR UPDATE"""
@@ -219,6 +215,16 @@ DISABLE_HOOK: Final = """
 UPDATE hook SET active = false, disabled_reason = $1, disabled_at = $2, updated_at = $2,
     updated_by = $3, version = version + 1
 WHERE id = $4 AND active AND deleted_at IS NULL RETURNING id"""
+
+LOCK_AUDIT: Final = f"SELECT pg_advisory_xact_lock({locks.AUDIT})"
+
+LAST_AUDIT: Final = "SELECT hash FROM audit ORDER BY id DESC LIMIT 1"
+
+AUDIT_COLUMNS: Final = tuple(column.name for column in AUDIT.columns if column.name != "id")
+
+INSERT_AUDIT: Final = f"""
+INSERT INTO audit ({", ".join(f'"{name}"' for name in AUDIT_COLUMNS)})
+VALUES ({", ".join(f"${place}" for place, _ in enumerate(AUDIT_COLUMNS, 1))})"""
 
 USE_SECRETS: Final = f"""
 UPDATE secret SET last_used_at = GREATEST(last_used_at, n.at_ms)

@@ -87,6 +87,7 @@ class PostgresStore:
             token=secrets.randbits(62),
             clock=clock,
             catch_up=self._catch_up,
+            saw_feed=self._saw_feed,
         )
         self._catching_up = asyncio.Lock()
         self._feed_end = 1
@@ -346,13 +347,13 @@ class PostgresStore:
 
     async def _committed(self, work: Work) -> None:
         if work.feed_end is not None:
-            self._advance(work.feed_end + 1)
+            self._saw_feed(work.feed_end)
         notes = work.notes
         if notes.hooks_changed:
             await self._catch_up()
         if notes.due:
             self._signal(Signals(due=notes.due))
-        if work.feed_end is not None or notes.due:
+        if notes.feed:
             self._hints.tell(notes.due)
         for change in notes.follow_ups:
             self._later(self._follow_up(change))
@@ -385,7 +386,7 @@ class PostgresStore:
     async def _look(self) -> None:
         """Look what other servers did: the feed, the hooks, the time."""
         newest, version = await self._own.run(partial(_look, clock=self._clock))
-        self._advance(newest + 1)
+        self._saw_feed(newest)
         if self._shared.live_version >= 0 and version != self._shared.live_version:
             await self._catch_up()
 
@@ -402,9 +403,9 @@ class PostgresStore:
         except Unavailable as error:
             _log.warning("looking up what is due failed: %s", error)
 
-    def _advance(self, feed_end: int) -> None:
-        if feed_end > self._feed_end:
-            self._feed_end = feed_end
+    def _saw_feed(self, newest: int) -> None:
+        if newest >= self._feed_end:
+            self._feed_end = newest + 1
             self._wake()
 
     def _signal(self, signals: Signals) -> None:

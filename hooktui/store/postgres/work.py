@@ -45,7 +45,8 @@ class Shared:
     """What all transactions of a server share.
 
     ``live_version`` is the version of the hooks that ``live`` shows, ``secrets_used`` when each
-    secret's last use was last stored. ``catch_up`` loads the hooks that changed since.
+    secret's last use was last stored. ``catch_up`` loads the hooks that changed since, ``saw_feed``
+    is told of the newest line of the feed.
     """
 
     vault: Vault
@@ -55,6 +56,7 @@ class Shared:
     token: int
     clock: DatabaseClock
     catch_up: Callable[[], Awaitable[None]]
+    saw_feed: Callable[[int], None]
     live_version: int = -1
     secrets_used: dict[int, int] = field(default_factory=dict)
 
@@ -91,6 +93,9 @@ class Work:
         """Write what was gathered, and commit."""
         statements = [*self._hook_statements(), *self._feed_statements(), "COMMIT"]
         await self.raw.execute("; ".join(statements))
+
+    async def find_feed_end(self) -> None:
+        """Ask for the place of our last line; under load the next transaction tells it anyway."""
         if self.notes.feed:
             self.feed_end = await self.raw.fetchval(sql.LAST_LINE)
 
@@ -158,7 +163,9 @@ async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> Work:
     """
     await raw.execute(sql.BEGIN_ALONE if alone else sql.BEGIN)
     asked_ns = time.monotonic_ns()
-    version, database_ms = await raw.fetchrow(sql.LOOK)
+    version, database_ms, feed_end = await raw.fetchrow(sql.LOOK)
+    if feed_end is not None:
+        shared.saw_feed(feed_end)
     now_ms = shared.clock.heard(database_ms, asked_ns)
     if version != shared.live_version:
         await shared.catch_up()

@@ -156,6 +156,8 @@ class Writer:
                 await _run_all(work, batch)
                 committing = True
                 await work.commit()
+                if not self._queue:
+                    await work.find_feed_end()
             except Exception as error:
                 await self._clean(error)
                 if committing and is_lost(error):
