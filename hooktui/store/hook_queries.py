@@ -8,11 +8,13 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Label,
     RowMapping,
     Select,
     and_,
     case,
     func,
+    literal,
     literal_column,
     select,
 )
@@ -91,14 +93,14 @@ def waiting_of(conn: Connection, hook: HookId) -> int:
 
 def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
     """Return what waits in an account, or (None) in all: by the counters, never by scanning."""
-    hooks = select(HOOK.c.id, HOOK.c.active, HOOK_STATE.c.waiting).join(
+    hooks = select(HOOK.c.id, HOOK.c.active, HOOK_STATE.c.waiting, *_first_due(HOOK.c.id)).join(
         HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id
     )
     hooks = hooks.where(HOOK.c.deleted_at.is_(None), HOOK_STATE.c.waiting > 0)
     hooks = hooks.where(in_account(HOOK, account))
     rows = conn.execute(hooks.order_by(HOOK_STATE.c.waiting.desc(), HOOK.c.id)).all()
     active = [row for row in rows if row.active]
-    due = [time for time in (next_due(conn, row.id) for row in active) if time is not None]
+    due = [time for row in active for time in (row.due_first, row.due_again) if time is not None]
     oldest = min(due, default=None)
     return Backlog(
         count=sum(row.waiting for row in active),
@@ -110,15 +112,19 @@ def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
 
 def next_due(conn: Connection, hook: int) -> int | None:
     """Return when (ms) the first pending delivery of a hook is due."""
+    times = conn.execute(select(*_first_due(literal(hook)))).one()
+    return min((due_ms for due_ms in times if due_ms is not None), default=None)
+
+
+def _first_due(hook: ColumnElement[int]) -> list[Label[int | None]]:
+    """Return when the first tries and the later ones of a hook are due: an index has each."""
     pending = (DELIVERY.c.status == literal_column("'pending'")) & (DELIVERY.c.hook_id == hook)
     earliest = select(func.min(DELIVERY.c.next_attempt_at)).where(pending)
-    # In the text: there is a partial index for each of the two.
-    none: ColumnElement[int] = literal_column("0")
-    times = [
-        conn.execute(earliest.where(which)).scalar()
-        for which in (DELIVERY.c.tries == none, DELIVERY.c.tries > none)
+    none: ColumnElement[int] = literal_column("0")  # in the text, as partial indexes need it
+    return [
+        earliest.where(DELIVERY.c.tries == none).scalar_subquery().label("due_first"),
+        earliest.where(DELIVERY.c.tries > none).scalar_subquery().label("due_again"),
     ]
-    return min((due_ms for due_ms in times if due_ms is not None), default=None)
 
 
 def _hooks() -> Select[Any]:

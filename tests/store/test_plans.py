@@ -161,6 +161,10 @@ async def test_a_list_of_hooks_looks_at_nothing_that_grows_with_deliveries(store
 async def test_the_backlog_is_read_from_the_counters(store, account) -> None:
     found = await plans(store, queries.backlog, account, 0)
     assert not walked_through(found)
+    looked_up = [step for step in found if step.startswith("SEARCH delivery")]
+    assert len(looked_up) == 2, "in one statement for all hooks"
+    assert "INDEX delivery_due_first " in looked_up[0]
+    assert "INDEX delivery_due_again " in looked_up[1]
 
 
 async def test_one_delivery_and_one_event_are_looked_up(store) -> None:
