@@ -196,20 +196,31 @@ class Engine:
 
     async def _claim(self, lane: Lane, count: int) -> None:
         jobs: list[Job] = []
+        begun = 0
         try:
             jobs = await self._store.claim(lane.hook, count, by_age=lane.by_age)
             if jobs:
                 failpoints.hit("after_claim_commit")
             for job in jobs:
                 self._begin(job)
+                begun += 1
             if self._lanes.claimed(lane, count, len(jobs), self._clock()):
                 await self._look_up_due([lane.hook])
         except Exception:  # the rows are still there, so come again
             _log.exception("claiming for hook %d failed; again in %g s", lane.hook, _CLAIM_RETRY_S)
             now = self._clock()
             if lane.claiming:
-                self._lanes.claimed(lane, count, len(jobs), now)
+                self._lanes.claimed(lane, count, begun, now)
+            if begun < len(jobs):
+                await self._let_go(jobs[begun:])
             self._lanes.hint(lane.hook, now + round(_CLAIM_RETRY_S * 1000), now)
+
+    async def _let_go(self, jobs: Sequence[Job]) -> None:
+        """Give back what was claimed and will not be sent; else it waits until its lease ends."""
+        try:
+            await self._store.release(jobs)
+        except Exception:  # what cannot be given back is rescued
+            _log.exception("giving back %d deliveries failed; their leases run out", len(jobs))
 
     async def _look_up_due(self, hooks: Sequence[HookId] | None) -> None:
         due = await self._store.next_due(hooks)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from hooktui import failpoints
 from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
@@ -154,6 +155,21 @@ async def test_a_failed_attempt_is_retried_and_then_given_up(house: House, recei
     [delivery] = await house.deliveries()
     assert (delivery.attempts, len(seen)) == (2, 2)
     assert delivery.reason == "gave up after 2 attempts"
+
+
+# Red when only the lease tells that nobody sends them (75 s), or when their slots stay taken.
+async def test_a_fault_after_a_claim_gives_the_deliveries_and_the_slots_back(house, receivers):
+    seen: list[bytes] = []
+    receiver = await receivers.behaving(forever(OK, seen, 0.02))
+    await house.hook(url_of(receiver), max_in_flight=2)
+    failpoints.arm("after_claim_commit:error")
+    try:
+        await house.emit(20)
+        await house.all_are("delivered", 20)
+    finally:
+        failpoints.arm(None)
+    assert {one.attempts for one in await house.deliveries()} == {1}
+    assert len(seen) == 20
 
 
 async def test_gone_disables_the_hook_and_holds_what_waits(house: House, receivers: Receivers):
