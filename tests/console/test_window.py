@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooktui.console.widgets.window import MOST_PAGES, PAGE, Window
+from hooktui.domain.objects import Page
 from tests.console.rows import Row, Rows
 
 
@@ -108,3 +109,33 @@ async def test_whatever_is_done_the_window_is_one_piece_of_the_list(count: int, 
     if numbers:
         start = [row.id for row in source.rows].index(numbers[0])
         assert numbers == [row.id for row in source.rows[start : start + len(numbers)]]
+
+
+class Searched:
+    """A list in which only a few of many pages hold a row that fits, as in a search."""
+
+    def __init__(self, count: int, *fitting: int) -> None:
+        self.count = count
+        self.fitting = fitting
+
+    async def page(self, *, cursor, limit, from_end, sort, descending) -> Page[Row]:
+        place = self.count - 1 if from_end else int(cursor or 0)
+        rows = [Row(place, "fits")] if place in self.fitting else []
+        following = str(place + 1) if place + 1 < self.count else None
+        before = str(place - 1) if place else None
+        return Page(data=rows, next=following, prev=before, total=1, total_is_estimate=True)
+
+
+@given(st.sets(st.integers(0, 29), max_size=4), st.booleans())
+async def test_pages_without_a_row_are_passed_over_to_the_end_and_never_fetched_again(
+    fitting, from_end
+):
+    window = Window(Searched(30, *fitting), lambda row: row.id)
+    await (window.to_end() if from_end else window.to_start())
+    fetched = 0
+    while window.has_more or window.has_before:
+        await (window.more() if window.has_more else window.before())
+        fetched += 1
+        assert fetched <= 30
+    assert seen(window) == sorted(fitting)
+    assert window.total == len(fitting)

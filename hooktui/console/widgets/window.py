@@ -132,7 +132,10 @@ class Window(Generic[T]):
         if not self.has_more:
             return
         page = await self._fetch(self._pages[-1].next)
-        self._pages.append(page)
+        if page.rows:
+            self._pages.append(page)
+        else:  # a search that found nothing there: the pages before it are not to go for that
+            self._pages[-1].next = page.next
         while len(self._pages) > MOST_PAGES:
             self.first += len(self._pages.pop(0).rows)
         self._settle()
@@ -142,7 +145,10 @@ class Window(Generic[T]):
         if not self.has_before:
             return
         page = await self._fetch(self._pages[0].prev, backward=True)
-        self._pages.insert(0, page)
+        if page.rows:
+            self._pages.insert(0, page)
+        else:
+            self._pages[0].prev = page.prev
         self.first -= len(page.rows)
         del self._pages[MOST_PAGES:]
         self._settle()
