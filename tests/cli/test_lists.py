@@ -51,6 +51,14 @@ def test_what_is_left_out_is_said(run, server):
     assert run("hooks", "list", "--limit", "1", "--quiet").err == ""
 
 
+def test_a_search_goes_on_behind_a_page_that_holds_nothing(run, server):
+    pages = (page(following="c2", total=70), page(following="c3", total=70), page(DELIVERY))
+    server.will(*pages)
+    result = run("deliveries", "list", "status:cancelled", "--json")
+    assert len(result.json) == 1
+    assert [query.get("cursor") for query in queries(server)] == [None, ["c2"], ["c3"]]
+
+
 @pytest.mark.parametrize("kind", ["hooks", "events", "deliveries", "tokens", "accounts"])
 def test_an_empty_list_says_what_to_do(run, server, kind):
     server.will(page())
