@@ -55,7 +55,7 @@ async def killed_after(seconds: float, home: Path) -> set[int]:
     return {int(identity) for identity in whole_lines}
 
 
-# Red when the journal is taken out (PRAGMA journal_mode = OFF), or when accept answers early.
+# Kills come at random, so between two commits as a rule; inside of one: test_durability.
 async def test_kill_9_loses_no_accepted_event_and_no_delivery(tmp_path: Path) -> None:
     store = await open_in(tmp_path)
     hook = await store.write(changes.create_hook, ADA, DEFAULT, settings(), "s" * 20)
