@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
@@ -77,7 +77,7 @@ class _Cursor:
 
 
 _Key = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-_Written = tuple[str, Order, bool, _Key | None, _Key | float | str | None]
+_Written = tuple[str, str, Order, bool, _Key | None, _Key | float | str | None]
 
 
 def page_of(
@@ -111,8 +111,8 @@ def page_of(
         ahead, behind = behind, ahead
     return Page(
         data=list(build(rows)),
-        next=_write(ahead),
-        prev=_write(behind),
+        next=_write(ahead, str(listing.key)),
+        prev=_write(behind, str(listing.key)),
         total=total,
         total_is_estimate=is_estimate,
     )
@@ -126,7 +126,7 @@ def _start(request: PageRequest, listing: Listing) -> _Cursor:
         sort = request.sort or "id"
         order = request.order or ("asc" if request.sort else "desc")
         return _Cursor(sort, order, request.from_end)
-    cursor = _read(request.cursor)
+    cursor = _read(request.cursor, str(listing.key))
     if cursor.sort not in listing.sorts or (cursor.key is not None) != (cursor.value is not None):
         raise _bad_cursor()
     if request.sort not in (None, cursor.sort) or request.order not in (None, cursor.order):
@@ -219,20 +219,23 @@ def _total(conn: Connection, listing: Listing) -> tuple[int, bool]:
     return (total if rows is listing.rows else count(rows, _MOST_COUNTED)), True
 
 
-def _write(cursor: _Cursor | None) -> str | None:
+def _write(cursor: _Cursor | None, key: str) -> str | None:
+    """Return a cursor's text; a list is told from the others by its key, such as ``hook.id``."""
     if cursor is None:
         return None
-    values = [cursor.sort, cursor.order, cursor.backwards, cursor.key, cursor.value]
+    values = [key, *astuple(cursor)]
     return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
 
 
-def _read(text: str) -> _Cursor:
+def _read(text: str, key: str) -> _Cursor:
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         values = msgspec.json.decode(base64.b64decode(padded, b"-_", validate=True), type=_Written)
     except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError) as error:
         raise _bad_cursor() from error
-    return _Cursor(*values)
+    if values[0] != key:
+        raise _bad_cursor()
+    return _Cursor(*values[1:])
 
 
 def _bad_cursor() -> Refused:

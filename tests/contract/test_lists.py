@@ -122,6 +122,28 @@ async def test_a_bad_cursor_is_refused(opened: Opened, cursor: str) -> None:
     assert [error.pointer for error in refused.value.errors] == ["/cursor"]
 
 
+async def test_a_cursor_of_another_list_is_refused(opened: Opened) -> None:
+    store = opened.store
+    for _ in range(2):
+        await make_hook(store)
+    await emit(store, 2)
+    one = PageRequest(limit=1)
+    lists = {
+        "hooks": queries.list_hooks,
+        "events": queries.list_events,
+        "deliveries": queries.list_deliveries,
+    }
+    cursors = {name: (await store.read(query, DEFAULT, one)).next for name, query in lists.items()}
+    for name, query in lists.items():
+        for other, cursor in cursors.items():
+            request = PageRequest(limit=1, cursor=cursor)
+            if other == name:
+                assert (await store.read(query, DEFAULT, request)).data
+            else:
+                with pytest.raises(Refused, match="no cursor of this list"):
+                    await store.read(query, DEFAULT, request)
+
+
 async def test_a_cursor_of_another_sort_is_refused(opened: Opened) -> None:
     await make_hook(opened.store)
     await make_hook(opened.store)

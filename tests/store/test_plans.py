@@ -24,13 +24,19 @@ from hooktui.store.sqlite import SqliteStore
 
 GROWING = ("delivery", "event", "attempt", "hook_stats", "feed")
 
-PAGES = {
-    "newest": PageRequest(),
-    "oldest": PageRequest(sort="created_at", order="asc"),
-    "from the end": PageRequest(from_end=True),
-    "a later page": PageRequest(cursor=_write(_Cursor("id", "desc", False, 5, 5))),
-    "a page before": PageRequest(cursor=_write(_Cursor("id", "desc", True, 5, 5))),
-}
+
+def pages(key: str) -> dict[str, PageRequest]:
+    """Return one request of each kind for the list with a key."""
+    return {
+        "newest": PageRequest(),
+        "oldest": PageRequest(sort="created_at", order="asc"),
+        "from the end": PageRequest(from_end=True),
+        "a later page": PageRequest(cursor=_write(_Cursor("id", "desc", False, 5, 5), key)),
+        "a page before": PageRequest(cursor=_write(_Cursor("id", "desc", True, 5, 5), key)),
+    }
+
+
+DELIVERY_PAGES, EVENT_PAGES = pages("delivery.id"), pages("event.id")
 CONDITIONS = {
     "nothing": {},
     **{f"status {name}": {"status": name} for name in STATUSES},
@@ -103,7 +109,7 @@ def sorted_by_hand(found: list[str]) -> bool:
 
 @pytest.mark.parametrize("wanted", CONDITIONS.values(), ids=CONDITIONS)
 async def test_a_list_of_deliveries_walks_along_an_index(store, wanted) -> None:
-    for page in PAGES.values():
+    for page in DELIVERY_PAGES.values():
         found = await plans(store, queries.list_deliveries, 1, page, DeliveryQuery(**wanted))
         assert not walked_through(found)
 
@@ -122,7 +128,7 @@ async def test_a_list_of_deliveries_walks_along_an_index(store, wanted) -> None:
     ids=str,
 )
 async def test_nothing_that_may_be_long_is_sorted(store, wanted, index) -> None:
-    for page in PAGES.values():
+    for page in DELIVERY_PAGES.values():
         found = await plans(store, queries.list_deliveries, 1, page, DeliveryQuery(**wanted))
         walks = [step for step in found if step.startswith("SEARCH delivery")]
         assert walks
@@ -138,7 +144,7 @@ async def test_what_waits_is_found_among_what_waits(store, wanted) -> None:
     assert all("INDEX delivery_open " in step for step in walks)
 
 
-@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+@pytest.mark.parametrize("page", EVENT_PAGES.values(), ids=EVENT_PAGES)
 @pytest.mark.parametrize(
     "wanted",
     [(), ("job",), (None, "since:10m"), (None, "event:job a word data.a:1"), ("job", "a word")],
