@@ -297,7 +297,10 @@ class Release(Operation[None]):
              s.reason)
             for job, s in back
         ]  # fmt: skip
-        held = {tuple(row) for row in await work.raw.fetch(sql.GIVE_BACK, *columns(rows, 7))}
+        held = {
+            tuple(row)
+            for row in await work.raw.fetch(sql.GIVE_BACK, Status.SENDING.value, *columns(rows, 7))
+        }
         for job, state in back:
             if (job.delivery, job.number) not in held:
                 continue

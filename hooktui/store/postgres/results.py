@@ -12,6 +12,7 @@ from hooktui.domain.deliveries import (
     DisabledReason,
     ErrorClass,
     Standing,
+    Status,
     after_interruption,
 )
 from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
@@ -28,6 +29,7 @@ from hooktui.store.stats import DAY_MS
 from hooktui.store.tables import ATTEMPT
 
 _SECRET_USED_EVERY_MS = 60_000
+_SENDING = Status.SENDING.value
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _DETAIL = [column.name for column in ATTEMPT.columns].index("error_detail")
 
@@ -92,7 +94,7 @@ async def record(work: Work, leased: Sequence[tuple[Result, int]]) -> list[bool]
     if not rows:
         return []
     # By number, too: a batch may hold the late result of a worker whose delivery another one has.
-    moved = await work.raw.fetch(sql.RECORD, *columns(rows, len(rows[0])))
+    moved = await work.raw.fetch(sql.RECORD, _SENDING, *columns(rows, len(rows[0])))
     finished = {(row[0], row[1]) for row in moved}
     done = [(one[0], one[2]) for key, one in first.items() if key in finished]
     before = {key: one[0] for key, one in first.items() if key in finished}
