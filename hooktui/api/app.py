@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
 from hooktui.api import admin, deliveries, doctor, events, feed, hooks, problems, status, upkeep
@@ -10,6 +10,7 @@ from hooktui.api.documents import document_routes, openapi_of
 from hooktui.api.gate import Gate
 from hooktui.api.identity import Identity
 from hooktui.api.ingest import Ingest
+from hooktui.api.parameters import only_known
 from hooktui.api.service import Service
 
 
@@ -28,7 +29,7 @@ def make_routes(service: Service) -> FastAPI:
     app.state.service = service
     problems.install(app)
     for room in (hooks, events, deliveries, feed, admin, status, upkeep, doctor):
-        app.include_router(room.router)
+        app.include_router(room.router, dependencies=[Depends(only_known)])
     app.router.routes.extend(document_routes(openapi_of(app), pages=service.api_docs))
     return app
 

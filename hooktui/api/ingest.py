@@ -12,7 +12,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from hooktui.api.bodies import check_json, check_json_type, check_ndjson_type, lines_of, read_body
-from hooktui.api.parameters import account_number
+from hooktui.api.parameters import account_number, refuse_unknown
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service
 from hooktui.domain import ids
@@ -104,6 +104,7 @@ class Ingest:
         asked = None
         if scope["query_string"]:
             given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            refuse_unknown(given, ("account",))
             asked = account_number(given["account"][-1] if "account" in given else None)
         caller: Caller = scope["caller"]
         account = caller.account(asked)

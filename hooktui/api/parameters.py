@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query
+from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from starlette.requests import Request
 
+from hooktui.api.problems import pointer
 from hooktui.domain import ids
 from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s
-from hooktui.domain.errors import Refused
+from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.filters import Filter, FilterError, parse
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.store.pages import PageRequest
@@ -55,6 +59,40 @@ AccountParameter = Annotated[
     Query(description="The account; 1 where it is left out."),
 ]
 Text = Annotated[str | None, Query(max_length=MAX_TEXT)]
+
+
+def only_known(request: Request) -> None:
+    """Refuse parameters that a route does not have: a misspelt filter would list everything.
+
+    Raises:
+        Refused: names each of them, and those that there are.
+    """
+    # Whoever watches a server may ask /healthz with what keeps a cache away.
+    if request.query_params and request.url.path.startswith("/v1/"):
+        refuse_unknown(request.query_params, _names_of(request.scope["route"].dependant))
+
+
+def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
+    """Refuse what is not among the known names of parameters.
+
+    Raises:
+        Refused: names each.
+    """
+    names = ", ".join(sorted(known)) or "none"
+    errors = [
+        FieldError(
+            pointer([name[:50]]), f"there is no parameter {name[:50]!r} here; known: {names}"
+        )
+        for name in given
+        if name not in known
+    ]
+    if errors:
+        raise Refused.fields(errors)
+
+
+def _names_of(dependant: Dependant) -> set[str]:
+    names = {field.alias for field in dependant.query_params}
+    return names.union(*(_names_of(one) for one in dependant.dependencies))
 
 
 def account_number(text: str | None) -> int | None:
