@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import RowMapping, insert, literal_column, select, update
 
 from hooktui.domain.deliveries import Status, Trigger
@@ -57,7 +59,7 @@ def cancel(tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
         raise Conflict(f"{name} is being sent right now; wait for how it ends")
     if row["status"] != Status.PENDING:
         raise Conflict(f"{name} is {row['status']} already; there is nothing to cancel")
-    _cancel(tx, row, f"cancelled by {actor.user}")
+    _cancel(tx, [row], f"cancelled by {actor.user}")
     _count_waiting(tx, HookId(row["hook_id"]), -1)
     # The next of an ordered hook, or what was due after this one.
     tx.due(HookId(row["hook_id"]), tx.now_ms)
@@ -70,8 +72,7 @@ def cancel_waiting(tx: Tx, hook: HookId) -> None:
     """Cancel what waits of a deleted hook, some now and the rest in later transactions."""
     waiting = select(DELIVERY).where(DELIVERY.c.hook_id == hook, _PENDING)
     rows = tx.conn.execute(waiting.limit(_CANCELLED_AT_ONCE)).mappings().all()
-    for row in rows:
-        _cancel(tx, row, HOOK_DELETED)
+    _cancel(tx, rows, HOOK_DELETED)
     _count_waiting(tx, hook, -len(rows))
     if len(rows) == _CANCELLED_AT_ONCE:
         tx.follow_up(lambda later: cancel_waiting(later, hook))
@@ -123,17 +124,17 @@ def _new_delivery(tx: Tx, row: RowMapping) -> int:
     return delivery
 
 
-def _cancel(tx: Tx, row: RowMapping, reason: str) -> None:
-    state = DeliveryState(
-        Status.CANCELLED.value, row["attempts"], None, tx.now_ms, row["duration_ms"], reason
-    )
-    ended = update(DELIVERY).where(DELIVERY.c.id == row["id"])
+def _cancel(tx: Tx, rows: Sequence[RowMapping], reason: str) -> None:
+    cancelled = Status.CANCELLED.value
+    ended = update(DELIVERY).where(DELIVERY.c.id.in_([row["id"] for row in rows]))
     tx.conn.execute(
-        ended.values(
-            status=state.status, next_attempt_at=None, finished_at=tx.now_ms, reason=reason
-        )
+        ended.values(status=cancelled, next_attempt_at=None, finished_at=tx.now_ms, reason=reason)
     )
-    _feed(tx, row, state)
+    for row in rows:
+        state = DeliveryState(
+            cancelled, row["attempts"], None, tx.now_ms, row["duration_ms"], reason
+        )
+        _feed(tx, row, state)
 
 
 def _feed(tx: Tx, row: RowMapping, state: DeliveryState) -> None:

@@ -23,6 +23,17 @@ def test_ids_never_go_backwards_whatever_the_clock_does(times: list[int], server
     assert all(earlier < later for earlier, later in itertools.pairwise(made))
 
 
+@given(TIMES, IDENTITIES.filter(lambda other: time_of(other) < 1 << 41))
+def test_ids_go_beyond_one_of_another_server_and_never_back(times: list[int], other: int) -> None:
+    moments = iter([*times, *times])
+    clock = IdClock(1, clock=lambda: next(moments))
+    before = [clock.next() for _ in times]
+    clock.go_beyond(other)
+    after = [clock.next() for _ in times]
+    assert min(after) > max(other, *before, 0)
+    assert all(earlier < later for earlier, later in itertools.pairwise(after))
+
+
 def test_more_than_a_millisecond_can_count_moves_into_the_next() -> None:
     clock = IdClock(3, clock=lambda: 1000)
     made = [clock.next() for _ in range(10_000)]
