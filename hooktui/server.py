@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hooktui import __version__, failpoints, listening
+from hooktui import __version__, failpoints, listening, open_files
 from hooktui.domain import catalogue as catalogues
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.objects import Catalogue
@@ -74,6 +74,7 @@ def main(
     settings = load(where.config, options)
     arm_failpoints(os.environ if environ is None else environ)
     log_to_stderr()
+    open_files.allow_many()
 
     def answering(running: Running) -> None:
         _collect_seldom()

@@ -8,6 +8,7 @@ so DNS rebinding has nothing to bind to. Proxy settings of the environment play 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable, Hashable, Iterable
@@ -20,6 +21,10 @@ from hooktui.delivery.resolver import Address, NameLookupError, Resolver
 from hooktui.delivery.trust import unverified_context, verified_context
 from hooktui.domain.addresses import Networks, Target, how_to_allow, judge
 from hooktui.domain.deliveries import ErrorClass
+
+_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
+_FILES_EVERY_S = 0.05
+"""Where all files are in use, a connection waits for one to be closed, and looks so often."""
 
 # The event loop waits this long for a receiver's TLS goodbye; nothing depends on it.
 _TLS_GOODBYE_S = 1.0
@@ -152,6 +157,8 @@ class Dialer:
                 detail = f"nothing listens at {address} port {target.port}"
                 fault = Fault(ErrorClass.CONNECT_REFUSED, detail)
             except OSError as error:
+                if error.errno in _NO_FILES:
+                    raise  # ours, not the receiver's: it must cost no try
                 reason = error.strerror or one_line(error)
                 detail = f"connecting to {address} port {target.port} failed: {reason}"
                 fault = Fault(ErrorClass.CONNECT, detail)
@@ -159,7 +166,7 @@ class Dialer:
 
     async def _connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock = await _socket(family, monotonic() + timeout_s)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -214,6 +221,21 @@ class Dialer:
             raise DialError(_tls_fault(error, target, monotonic() - began, limit_s)) from None
         finally:
             phases.tls_ms = (monotonic() - began) * 1000
+
+
+async def _socket(family: socket.AddressFamily, until: float) -> socket.socket:
+    """Return a new socket; where all files are in use, wait for one to be closed.
+
+    Raises:
+        OSError: none was, in time.
+    """
+    while True:
+        try:
+            return socket.socket(family, socket.SOCK_STREAM)
+        except OSError as error:
+            if error.errno not in _NO_FILES or monotonic() >= until:
+                raise
+        await asyncio.sleep(_FILES_EVERY_S)
 
 
 def _tls_fault(error: OSError, target: Target, took_s: float, limit_s: float) -> Fault:

@@ -25,6 +25,7 @@ from typing import cast
 
 import uvloop
 
+from hooktui import open_files
 from hooktui.client.start import own_environment
 from hooktui.proof.arrivals import Arrival, RawArrival, decode, encode, read_arrivals
 from hooktui.proof.certificate import write_certificate
@@ -111,6 +112,7 @@ class _Receiver(asyncio.Protocol):
 
 
 async def _serve(certificate: str) -> None:
+    open_files.allow_many()
     loop = asyncio.get_running_loop()
     ledger = _Ledger()
     first = await loop.create_server(lambda: _Receiver(ledger), "127.0.0.1", 0, backlog=1024)
