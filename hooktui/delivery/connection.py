@@ -3,6 +3,7 @@
 Whatever the receiver does, an exchange ends by its deadline, reads a bounded number of bytes, and
 leaves the connection either clean for the next request or closed. llhttp (through httptools) is
 strict by itself: two lengths, a length beside chunks, folded headers, bare line feeds are errors.
+What it takes beside HTTP, the answers of RTSP and ICE, is refused here.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ class Connection(asyncio.Protocol):
         "_first_byte_deadline",
         "_limits",
         "_loop",
+        "_named",
         "_on_lost",
         "_parser",
         "_read",
@@ -61,6 +63,7 @@ class Connection(asyncio.Protocol):
         "_timer",
         "_timer_at",
         "_transport",
+        "_unasked",
         "_waiter",
         "address",
         "body",
@@ -97,6 +100,7 @@ class Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._parser = httptools.HttpResponseParser(self)
+        self._unasked = False
         self._prepare(0.0, 0.0)
 
     def _prepare(self, deadline: float, timeout_s: float) -> None:
@@ -110,6 +114,7 @@ class Connection(asyncio.Protocol):
         self.body: list[bytes] = []
         self.size = 0
         self.truncated = False
+        self._named = False
         self._complete = False
         self._fault: Fault | None = None
         self._read = 0
@@ -140,6 +145,11 @@ class Connection(asyncio.Protocol):
             self._arm(self._first_byte_deadline)
         self._transport.write(request)
         return waiter
+
+    def let_go(self) -> None:
+        """Drop what was read: thousands of kept connections would each hold their last answer."""
+        self.headers = []
+        self.body = []
 
     def abort(self) -> None:
         """Close at once, dropping what was not written; for connections in doubt."""
@@ -203,12 +213,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read a piece of an answer (called by the event loop)."""
         if self._waiter is None:  # nobody asked: whatever this is, no later answer can be trusted
+            self._unasked = True
             self.abort()
             return
         if self.first_byte_at is None:
             self.first_byte_at = monotonic()
         room = self._limits.read_bytes - self._read
         self._read += len(data)
+        if not self._named:
+            self._check_name(data)
         try:
             self._parser.feed_data(data if len(data) <= room else data[:room])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -218,6 +231,8 @@ class Connection(asyncio.Protocol):
         if self._fault is not None:
             self._finish(self._fault)
         elif self._complete:
+            if len(data) > room:  # surplus that nobody looked at
+                self.reusable = False
             self._finish(None)
         elif self._read > self._limits.read_bytes:
             self._finish(self._read_enough())
@@ -242,6 +257,13 @@ class Connection(asyncio.Protocol):
         ends_here = error is None and self.status_code is not None and self._lasts_until_close()
         self._finish(None if ends_here else self._cut_off(error))
 
+    def _check_name(self, data: bytes) -> None:
+        """Refuse an answer that does not begin with ``HTTP/``, blank lines before it left out."""
+        begin = data.lstrip(b"\r\n")
+        self._named = bool(begin)
+        if begin and not begin.startswith(b"H"):  # the rest of the word is llhttp's
+            self._fault = Fault(ErrorClass.PROTOCOL, "the answer does not begin with HTTP/1.1")
+
     def _read_enough(self) -> Fault | None:
         """Stop at the cap: the status decides if there is one."""
         if self.status_code is None:
@@ -265,6 +287,8 @@ class Connection(asyncio.Protocol):
         if isinstance(error, ssl.SSLError):
             return Fault(ErrorClass.TLS, f"TLS failed: {one_line(error)}")
         how = "reset" if error is not None else "closed"
+        if self._unasked:
+            return Fault(ErrorClass.PROTOCOL, "the receiver spoke before it was asked")
         if self.first_byte_at is None:
             where = "before any answer"
         elif self.status_code is None:

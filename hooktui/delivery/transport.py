@@ -212,6 +212,7 @@ class _Lane:
         return None
 
     def give_back(self, connection: Connection) -> None:
+        connection.let_go()
         if connection.closed or not connection.reusable:
             connection.abort()
         elif self._retired or len(self.idle) >= self._idle_most:

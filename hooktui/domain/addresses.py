@@ -189,8 +189,10 @@ def _to_punycode(host: str) -> str:
         )
     import idna  # here: its tables cost milliseconds, and few hosts need them
 
+    # Letter by letter, as browsers do: str.lower makes another sigma at the end of a word.
+    lowered = "".join(map(str.lower, composed))
     try:
-        return idna.encode(composed.lower(), std3_rules=True).decode("ascii")
+        return idna.encode(lowered, std3_rules=True).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:
         raise _refused(f"the host {host!r} is not a domain name (IDNA 2008): {error}") from None
 
@@ -308,6 +310,8 @@ def how_to_allow(address: str | IPv4Address | IPv6Address) -> str:
         return "Use a host name that resolves to an IP address."
     if isinstance(inside, IPv6Address) and inside.scope_id is not None:
         return "It cannot be opened; use an address without a zone."
+    if inside.is_unspecified or inside.is_multicast:
+        return "It cannot be opened; use the address of one receiver."
     network = ip_network(inside)
     if isinstance(inside, IPv4Address):
         network = next(
