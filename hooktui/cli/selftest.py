@@ -61,7 +61,12 @@ def _write(context: CommandContext, proof: Proof) -> None:
         ("accepted", verdict.accepted, "events answered with 202"),
         ("delivered", verdict.delivered, "deliveries that the receiver took, to two hooks"),
         ("again", proof.unanswered, "requests of the producer that got no answer and came again"),
-        ("duplicates", verdict.duplicates, "taken twice, with the same webhook-id and bytes"),
+        (
+            "duplicates",
+            verdict.duplicates,
+            "taken twice, with the same webhook-id and bytes; what was under way at the kills may"
+            f" be: {proof.most_duplicates:,}",
+        ),
     ):
         out.line(f"{label:<12}{count:>8,}  ", Styled(meaning, "dim"))
     for label, found in (

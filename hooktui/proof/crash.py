@@ -18,6 +18,9 @@ from hooktui.proof.workplace import workplace
 
 SETTLE_S = 120.0
 """Twice a lease: where servers share a database, what a dead one was sending may wait for it."""
+IN_FLIGHT = 40
+"""What a kill may cut off: ten attempts of each of the two hooks, and as many that were answered
+already, whose results are just being written."""
 _SCHEDULE_S = (0.2, 0.5, 1.0)
 """For the 500s of the moody path. The steady one has no retries: a counted interruption fails it"""
 _SQLITE = SqliteDatabases()
@@ -36,9 +39,15 @@ class Proof:
     seconds: float
 
     @property
+    def most_duplicates(self) -> int:
+        """How many arrivals a second time the kills explain."""
+        return self.kills * IN_FLIGHT
+
+    @property
     def good(self) -> bool:
         """Whether every promise was kept."""
-        return self.verdict.good and not self.refused and self.verdict.accepted > 0
+        few = self.verdict.duplicates <= self.most_duplicates
+        return self.verdict.good and few and not self.refused and self.verdict.accepted > 0
 
 
 @dataclass

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from hooktui.domain.objects import Delivery
 from hooktui.proof.checker import Verdict, check
+from hooktui.proof.crash import IN_FLIGHT, Proof
 from hooktui.proof.keyed_producer import Sent
 from hooktui.proof.ledger import Entry
 
@@ -73,3 +76,12 @@ def test_a_delivery_that_gave_up_is_unsettled():
 def replace_entry(entry: Entry, **changes: str) -> Entry:
     fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
     return Entry(**fields | changes)
+
+
+@pytest.mark.parametrize(
+    ("kills", "duplicates", "good"),
+    [(0, 0, True), (0, 1, False), (2, 2 * IN_FLIGHT, True), (2, 2 * IN_FLIGHT + 1, False)],
+)
+def test_only_what_was_under_way_at_a_kill_may_come_twice(kills, duplicates, good):
+    verdict = Verdict(1, 2, duplicates, (), (), (), (), ())
+    assert Proof(verdict, kills, 0, (), 1.0).good is good
