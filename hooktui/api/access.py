@@ -68,6 +68,9 @@ RULES: Final = (
     Rule("GET", "/v1/tokens", Need.ADMINISTER),
     Rule("POST", "/v1/tokens", Need.ADMINISTER),
     Rule("DELETE", "/v1/tokens/{token}", Need.ADMINISTER),
+    Rule("GET", "/v1/audit", Need.READ),
+    # About all accounts, and a walk through all of it.
+    Rule("GET", "/v1/audit/verify", Need.ADMINISTER, all_accounts=True),
     Rule("GET", "/v1/feed", Need.READ),
     Rule("GET", "/v1/status", Need.READ),
     Rule("POST", "/v1/purge", Need.ADMINISTER, all_accounts=True),

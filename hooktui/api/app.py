@@ -5,7 +5,18 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
-from hooktui.api import admin, deliveries, doctor, events, feed, hooks, problems, status, upkeep
+from hooktui.api import (
+    admin,
+    audit,
+    deliveries,
+    doctor,
+    events,
+    feed,
+    hooks,
+    problems,
+    status,
+    upkeep,
+)
 from hooktui.api.documents import document_routes, openapi_of
 from hooktui.api.gate import Gate
 from hooktui.api.identity import Identity
@@ -28,7 +39,7 @@ def make_routes(service: Service) -> FastAPI:
     )
     app.state.service = service
     problems.install(app)
-    for room in (hooks, events, deliveries, feed, admin, status, upkeep, doctor):
+    for room in (hooks, events, deliveries, feed, admin, audit, status, upkeep, doctor):
         app.include_router(room.router, dependencies=[Depends(only_known)])
     app.router.routes.extend(document_routes(openapi_of(app), pages=service.api_docs))
     return app

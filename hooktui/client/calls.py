@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hooktui.client.feed import FeedPage, decode_page
+from hooktui.domain.audit_trail import AuditCheck, AuditEntry
 from hooktui.domain.checks import Checkup
 from hooktui.domain.errors import Refused
 from hooktui.domain.objects import (
@@ -294,6 +295,28 @@ def create_token(fields: Mapping[str, object]) -> Call[Token]:
 def revoke_token(token: int) -> Call[None]:
     """Make a token worthless."""
     return _send("DELETE", _nothing, "tokens", token)
+
+
+def list_audit(
+    account: int | None = None,
+    *,
+    user: str | None = None,
+    action: str | None = None,
+    target: str | None = None,
+    result: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    **window: Unpack[Window],
+) -> Call[Page[AuditEntry]]:
+    """List what was done; a ``*`` at the end of a text stands for the rest of it."""
+    narrow = {"user": user, "action": action, "target": target, "result": result}
+    times = {"since": since, "until": until}
+    return _get(Page[AuditEntry], "audit", account=account, **narrow, **times, **window)
+
+
+def verify_audit(after: int = 0, known: str | None = None) -> Call[AuditCheck]:
+    """Look at a part of the trail; again with ``next``. ``known`` is an ``ID:HASH`` in it."""
+    return _get(AuditCheck, "audit", "verify", after=after, known=known)
 
 
 def server_status(account: int | None = None) -> Call[Status]:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, RowMapping, insert, select
 
+from hooktui.domain.audit_trail import AuditBreak, AuditCheck, AuditHead
+from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Role
@@ -17,6 +19,9 @@ from hooktui.store.tables import AUDIT
 
 FIRST = bytes(32)
 """What the first entry names as the hash before it."""
+
+CHECKED_AT_ONCE = 20_000
+"""Entries that one look takes in: a tenth of a second, and nobody waits behind it."""
 
 SERVER = Actor("hooktui", Role.ADMIN, "the server itself")
 """Who changed a hook when no person did."""
@@ -78,15 +83,66 @@ def row_of(entry: Entry, previous: bytes | None) -> dict[str, object]:
     return {**values, "previous": before, "hash": chain_hash(before, values)}
 
 
-def first_broken(conn: Connection) -> int | None:
-    """Return the id of the first entry that does not continue the chain, or None."""
-    previous = FIRST
-    for row in conn.execute(select(AUDIT).order_by(AUDIT.c.id)).mappings():
-        expected = chain_hash(previous, {name: row[name] for name in _COLUMNS})
-        if row["previous"] != previous or row["hash"] != expected:
-            return int(row["id"])
-        previous = row["hash"]
+@dataclass(frozen=True, slots=True)
+class KnownEntry:
+    """An entry as somebody noted it elsewhere: the chain must still have it, as it was."""
+
+    id: int
+    hash: bytes
+
+
+def check_chain(
+    conn: Connection, after: int = 0, most: int = CHECKED_AT_ONCE, known: KnownEntry | None = None
+) -> AuditCheck:
+    """Look whether the entries behind one (0: from the first) continue the chain.
+
+    Args:
+        conn: reads.
+        after: the entry behind which to look; it was looked at before.
+        most: entries to look at.
+        known: what must be in the chain; a trail that was cut off, or written anew from some
+            entry on, fits together all the same.
+    """
+    last = _link(conn, after)
+    if last is None:
+        return _broken(0, None, after, "the entry that was looked at just before is gone")
+    entries, head, previous = 0, None, last
+    rows = select(AUDIT).where(AUDIT.c.id > after).order_by(AUDIT.c.id).limit(most + 1)
+    for row in conn.execute(rows).mappings():
+        if entries == most:
+            return AuditCheck(entries, head, None, after)
+        wrong = _wrong(row, previous, after, known)
+        if wrong is not None:
+            return _broken(entries, head, int(row["id"]), wrong)
+        entries, after, previous = entries + 1, int(row["id"]), row["hash"]
+        head = AuditHead(after, to_rfc3339(row["at_ms"]), previous.hex())
+    if known is not None and known.id > after:
+        return _broken(entries, head, known.id, f"the trail ends with entry {after}: it was cut")
+    return AuditCheck(entries, head, None, None)
+
+
+def _link(conn: Connection, after: int) -> bytes | None:
+    if after == 0:
+        return FIRST
+    return conn.execute(select(AUDIT.c.hash).where(AUDIT.c.id == after)).scalar()
+
+
+def _wrong(row: RowMapping, previous: bytes, before: int, known: KnownEntry | None) -> str | None:
+    """Return what is wrong with an entry, None: it continues the chain."""
+    if row["hash"] != chain_hash(row["previous"], {name: row[name] for name in _COLUMNS}):
+        return "it was changed: its hash does not fit what it says"
+    if row["previous"] != previous:
+        place = f"entry {before}" if before else "the beginning"
+        return f"it does not continue {place}: what stood between was removed, or written anew"
+    if known is not None and row["id"] == known.id and row["hash"] != known.hash:
+        return "its hash is not the one that was noted: the trail was written anew up to here"
+    if known is not None and before < known.id < row["id"]:
+        return f"entry {known.id}, whose hash was noted, is not there"
     return None
+
+
+def _broken(entries: int, head: AuditHead | None, entry: int, reason: str) -> AuditCheck:
+    return AuditCheck(entries, head, AuditBreak(entry, reason), None)
 
 
 def chain_hash(previous: bytes, values: Mapping[str, object]) -> bytes:

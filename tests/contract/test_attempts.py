@@ -14,7 +14,7 @@ from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import HookId, decode
 from hooktui.domain.objects import Hook
 from hooktui.store import changes, queries
-from hooktui.store.audit import first_broken
+from hooktui.store.audit import check_chain
 from hooktui.store.contract import LEASE_S, Job
 from hooktui.store.tables import AUDIT
 from tests.contract.given import (
@@ -319,7 +319,7 @@ async def assert_audited(opened: Opened, hook: Hook, reason: str) -> None:
     assert json.loads(newest["before"]) == {"active": True}
     assert json.loads(newest["after"]) == {"active": False, "disabled_reason": reason}
     assert before["user"] == "ada"
-    assert await store.read(first_broken) is None
+    assert (await store.read(check_chain)).broken is None
 
 
 async def test_what_was_held_goes_on_when_the_hook_is_enabled(opened: Opened) -> None:

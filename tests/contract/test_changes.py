@@ -8,6 +8,7 @@ import hashlib
 import pytest
 from sqlalchemy import text
 
+from hooktui.domain.audit_trail import AuditBreak
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.hooks import Credentials
@@ -367,7 +368,7 @@ async def test_every_act_is_in_the_audit_trail_without_secrets(opened: Opened) -
     ]
     assert '"active":false' in rows[1]["after"]
     assert "hidden" not in repr(rows)
-    assert await store.read(audit.first_broken) is None
+    assert (await store.read(audit.check_chain)).broken is None
 
 
 async def test_the_audit_trail_refuses_changes_and_shows_them(opened: Opened) -> None:
@@ -384,7 +385,8 @@ async def test_the_audit_trail_refuses_changes_and_shows_them(opened: Opened) ->
         tx.conn.execute(text("UPDATE audit SET \"user\" = 'eve' WHERE id = 2"))
 
     await store.write(forge)
-    assert await store.read(audit.first_broken) == 2
+    broken = (await store.read(audit.check_chain)).broken
+    assert broken == AuditBreak(2, "it was changed: its hash does not fit what it says")
 
 
 async def test_the_backlog_counts_what_waits_and_what_is_held(opened: Opened) -> None:

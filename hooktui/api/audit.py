@@ -1,0 +1,81 @@
+"""The audit trail: who did what, and whether the trail still fits together."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.access import caller_of
+from hooktui.api.answers import answer
+from hooktui.api.parameters import AccountParameter, Moment, Text, Window, moment
+from hooktui.api.reading import read_in
+from hooktui.api.service import service_of
+from hooktui.domain.audit_trail import AuditCheck, AuditEntry
+from hooktui.domain.errors import Refused
+from hooktui.domain.objects import Page
+from hooktui.store import queries
+from hooktui.store.queries import AuditQuery, KnownEntry
+
+_KNOWN = re.compile(r"([1-9][0-9]{0,17}):([0-9a-fA-F]{64})")
+
+router = APIRouter()
+
+
+@router.get("/v1/audit", response_model=Page[AuditEntry])
+async def list_audit(
+    request: Request,
+    window: Window,
+    account: AccountParameter = None,
+    user: Text = None,
+    role: Text = None,
+    action: Text = None,
+    target: Text = None,
+    result: Text = None,
+    since: Moment = None,
+    until: Moment = None,
+) -> Response:
+    """List what was done, the newest first; a ``*`` at the end of a text stands for the rest.
+
+    Without ``account`` all of it is listed, for much of it belongs to no account.
+    """
+    service = service_of(request)
+    owner = caller_of(request).account_or_any(account)
+    wanted = AuditQuery(
+        account=owner,
+        user=user,
+        role=role,
+        action=action,
+        target=target,
+        result=result,
+        since_ms=None if since is None else moment(since),
+        until_ms=None if until is None else moment(until),
+    )
+    if owner is None:
+        return answer(await service.store.read(queries.list_audit, wanted, window))
+    return answer(await read_in(service, owner, queries.list_audit, wanted, window))
+
+
+@router.get("/v1/audit/verify", response_model=AuditCheck)
+async def verify_audit(
+    request: Request,
+    after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
+    known: Text = None,
+) -> Response:
+    """Walk a part of the chain, behind an entry; again with ``next`` until that is null.
+
+    ``known`` is an entry that somebody noted before, as ``ID:HASH``: it must still be there.
+    """
+    store = service_of(request).store
+    noted = None if known is None else _known(known)
+    return answer(await store.read(queries.check_chain, after, known=noted))
+
+
+def _known(text: str) -> KnownEntry:
+    found = _KNOWN.fullmatch(text)
+    if found is None:
+        raise Refused.field("/known", f"{text[:80]!r} is no entry; write it as ID:HASH")
+    return KnownEntry(int(found[1]), bytes.fromhex(found[2]))

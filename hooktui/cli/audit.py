@@ -1,0 +1,154 @@
+"""``hooktui audit``: who did what, and whether the trail of it is whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+
+from cyclopts import App
+
+from hooktui.cli.context import Context, Text
+from hooktui.cli.failure import DONE, FAILED
+from hooktui.cli.listing import All, Limit, Listing, show_list
+from hooktui.cli.output import Column, Piece, Styled
+from hooktui.cli.times import clock
+from hooktui.client import calls
+from hooktui.domain.audit_trail import AuditCheck, AuditEntry
+
+app = App(name="audit", help="Show who did what, and check that the trail is whole.")
+
+_ENTRIES = Listing(
+    (
+        Column("ID", right=True),
+        Column("TIME"),
+        Column("USER"),
+        Column("ROLE"),
+        Column("ACTION"),
+        Column("TARGET"),
+        Column("RESULT"),
+        Column("CHANGE"),
+        Column("FROM"),
+    ),
+    "nothing that fits is in the audit trail",
+)
+
+
+@app.command(name="list")
+def list_audit(
+    *,
+    user: Text | None = None,
+    action: Text | None = None,
+    target: Text | None = None,
+    result: Text | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    limit: Limit = 50,
+    everything: All = False,
+    context: Context,
+) -> None:
+    """List what was done, the newest first; --json has every entry in full.
+
+    Args:
+        user: whose acts; a * at the end stands for the rest, as in all that follow.
+        action: such as hook.change, secret.*, token.create.
+        target: such as "hook 12".
+        result: done, or refused.
+        since: such as 7d, or an RFC 3339 time.
+        until: likewise.
+        limit: how many at most.
+        everything: all of them.
+        context: the run.
+    """
+    show_list(
+        context,
+        lambda window: calls.list_audit(
+            context.account,
+            user=user,
+            action=action,
+            target=target,
+            result=result,
+            since=since,
+            until=until,
+            **window,
+        ),
+        _ENTRIES,
+        _row,
+        None if everything else limit,
+    )
+
+
+def _row(entry: AuditEntry) -> list[Piece]:
+    return [
+        str(entry.id),
+        clock(entry.at),
+        entry.user,
+        entry.role,
+        entry.action,
+        entry.target,
+        Styled(entry.result, "good" if entry.result == "done" else "bad"),
+        _change(entry),
+        entry.origin,
+    ]
+
+
+def _change(entry: AuditEntry) -> str:
+    """Return what an entry changed, in short: ``active: true → false``."""
+    before, after = entry.before, entry.after
+    if before is not None and after is not None:
+        return ", ".join(
+            f"{name}: {_short(before.get(name))} → {_short(after.get(name))}"
+            for name in dict.fromkeys([*before, *after])
+        )
+    return _fields(after if after is not None else before)
+
+
+def _fields(values: Mapping[str, object] | None) -> str:
+    given = {} if values is None else values
+    return ", ".join(f"{name}: {_short(one)}" for name, one in given.items() if one is not None)
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+@app.command
+def verify(*, known: str | None = None, context: Context) -> int:
+    """Walk the trail from its first entry and say where it breaks; exit code 1 if it does.
+
+    Each entry holds the hash of the one before it, so nothing in the middle can be changed or
+    removed unseen. Note the last entry's ID:HASH somewhere else: with --known it is seen, too, when
+    the end was cut off or all of it was written anew.
+
+    Args:
+        known: ID:HASH as an earlier run printed it.
+        context: the run.
+    """
+    found = context.client.call(calls.verify_audit(known=known))
+    while found.next is not None:
+        context.out.progress(f"{found.entries:,} entries so far")
+        found = _added(found, context.client.call(calls.verify_audit(found.next, known)))
+    context.out.progress("")
+    if context.json:
+        context.out.json({name: one for name, one in asdict(found).items() if name != "next"})
+    else:
+        _tell(context, found)
+    return DONE if found.broken is None else FAILED
+
+
+def _added(before: AuditCheck, more: AuditCheck) -> AuditCheck:
+    return replace(more, entries=before.entries + more.entries, head=more.head or before.head)
+
+
+def _tell(context: Context, found: AuditCheck) -> None:
+    out, head = context.out, found.head
+    if found.broken is not None:
+        bad = Styled("broken", "bad")
+        out.line("the audit trail is ", bad, f" at entry {found.broken.id}: {found.broken.reason}")
+        out.line(f"entries before it that fit together: {found.entries:,}")
+    elif head is None:
+        out.line("the audit trail is empty")
+    else:
+        whole = Styled("whole", "good")
+        out.line("the audit trail is ", whole, f": {found.entries:,} in it, the last of {head.at}")
+        out.line(f"{head.id}:{head.hash}")
