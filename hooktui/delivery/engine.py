@@ -153,6 +153,8 @@ class Engine:
             except asyncio.CancelledError:
                 self._recorder.add(self._sender.interrupted(job, started_at_ms, "cut off"))
                 raise
+            except Exception as error:
+                result = self._failed_inside(job, started_at_ms, error)
         await self._recorder.add_and_wait(result)
 
     def load(self) -> Load:
@@ -256,10 +258,8 @@ class Engine:
                 result = await self._sender.attempt(hook, job)
         except asyncio.CancelledError:
             result = self._sender.interrupted(job, started_at_ms, "cut off by a stop")
-        except Exception as error:  # a fault of ours must not cost the receiver its event
-            _log.exception("attempt of delivery %d failed inside", job.delivery)
-            detail = f"internal error: {type(error).__name__}"
-            result = self._sender.interrupted(job, started_at_ms, detail)
+        except Exception as error:
+            result = self._failed_inside(job, started_at_ms, error)
         if self._next_needs(result):
             await self._recorder.add_and_wait(result)
         else:
@@ -267,6 +267,13 @@ class Engine:
         self._lanes.give_back(job.hook, self._clock())
         if self._lanes.any_ready:
             self._wake.set()
+
+    def _failed_inside(self, job: Job, started_at_ms: int, error: Exception) -> Result:
+        """Return the result of an attempt that we spoilt: it must not cost the receiver a try."""
+        _log.exception("attempt of delivery %d failed inside", job.delivery)
+        return self._sender.interrupted(
+            job, started_at_ms, f"internal error: {type(error).__name__}"
+        )
 
     def _next_needs(self, result: Result) -> bool:
         """Whether what is sent next hangs on this result; then its slot waits until it is stored.

@@ -72,6 +72,15 @@ async def test_want_of_files_uses_up_no_schedule(house: House, receivers: Receiv
     assert len(seen) == 1
 
 
+async def test_a_ping_for_want_of_files_is_told_as_cut_off(house: House, receivers: Receivers):
+    receiver = await receivers.answering(OK)
+    hook = await house.hook(url_of(receiver), timeout_s=1.0)
+    with no_file_left():
+        await house.engine.ping(hook, b"{}")
+    [ping] = await house.deliveries()
+    assert (ping.status, ping.reason) == ("failed", "interrupted; a ping is never retried")
+
+
 def test_a_server_takes_all_the_files_that_it_may_have():
     script = (
         "import resource; from hooktui import open_files;"
