@@ -102,8 +102,12 @@ class PostgresStore:
         self._accepting = Writer(
             "events", self._connect_numbered, self._shared, self._committed, target
         )
+        # What frees slots must not wait behind what fills them. A claim that a crash of the
+        # database forgets is made again: its fence no longer holds, so it need not be on disk.
+        hasty = partial(connect, target, **HOT, synchronous_commit="off")
+        self._claiming = Writer("claims", hasty, self._shared, self._committed, target)
         self._working = Writer(
-            "deliveries", partial(connect, target, **HOT), self._shared, self._committed, target
+            "results", partial(connect, target, **HOT), self._shared, self._committed, target
         )
         self._house = House(self, cold, keep)
         self._hints = Hints(cold, self._shared.token, self._look, self._heard_due)
@@ -152,6 +156,7 @@ class PostgresStore:
         await self._look()
         await self._catch_up()
         await self._accepting.start()
+        await self._claiming.start()
         await self._working.start()
         # Whoever held this home before is dead: what it was sending need not wait for its lease.
         before = self._home.token_before
@@ -180,7 +185,7 @@ class PostgresStore:
 
     async def claim(self, hook: HookId, most: int, *, by_age: bool = False) -> list[Job]:
         """Lease up to ``most`` due deliveries of an active hook: first tries, then retries."""
-        return await self._working.submit(Claim(hook, most, by_age=by_age), bounded=False)
+        return await self._claiming.submit(Claim(hook, most, by_age=by_age), bounded=False)
 
     async def claim_ping(self, hook: HookId, body: bytes) -> Job:
         """Store a ping event with its delivery, already leased."""
@@ -322,7 +327,8 @@ class PostgresStore:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(self._accepting.close(), self._working.close())
+        writers = (self._accepting, self._claiming, self._working)
+        await asyncio.gather(*(writer.close() for writer in writers))
         await asyncio.gather(self._readers.close(), self._own.close(), self._changes.close())
         self._home.drop()
 
