@@ -7,16 +7,16 @@ TCP a token does. A request may lower its role, never raise it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import Request
 
 from hooktui.api.peers import Peer, origin_of
 from hooktui.api.problems import MethodNotAllowed
-from hooktui.domain.errors import NotAllowed, NotFound
+from hooktui.domain.errors import Malformed, NotAllowed, NotFound
 from hooktui.domain.ids import AccountId
-from hooktui.domain.roles import Need, Role, require
+from hooktui.domain.roles import Need, Role, lower, require
 from hooktui.store.contract import Actor
 
 DEFAULT_ACCOUNT = AccountId(1)
@@ -145,6 +145,15 @@ class Caller:
         origin = origin_of(self.peer) if self.peer else f"tcp {self.address}"
         return Actor(self.user, self.role, origin)
 
+    def lowered(self, wanted: str | None) -> Caller:
+        """Return the caller in the role that it asked for (``Hooktui-Role``).
+
+        Raises:
+            Malformed: there is no such role.
+            NotAllowed: it may do something that the caller may not.
+        """
+        return replace(self, role=lower(self.role, _role(wanted)))
+
     def require(self, need: Need) -> None:
         """Refuse what the role does not allow.
 
@@ -174,6 +183,16 @@ class Caller:
             NotAllowed: the token is bound to another one.
         """
         return self.account(asked) if asked is not None else self.bound_to
+
+
+def _role(wanted: str | None) -> Role | None:
+    if wanted is None:
+        return None
+    try:
+        return Role(wanted.strip().lower())
+    except ValueError:
+        known = ", ".join(Role)
+        raise Malformed(f"Hooktui-Role: unknown role {wanted[:40]!r}; known: {known}") from None
 
 
 def caller_of(request: Request) -> Caller:

@@ -1,7 +1,8 @@
 """The way in: what every request passes before a route sees it, and every answer on its way out.
 
 In this order: no browsers, the right ``Host``, a route that exists, a caller with a role that may.
-Refusals of calls that change something (or show a secret) are audited.
+Refusals are audited: whose role does not allow a call, who wanted more than their role, who has no
+role, and tokens that are worth nothing.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hooktui.api.access import Caller, Rule, Table
 from hooktui.api.bodies import checked_json
-from hooktui.api.identity import Identity
+from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.peers import Peer
 from hooktui.api.problems import problem, unexpected
+from hooktui.api.refusals import STRANGERS, USERS, Refusals, Share
 from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 from hooktui.domain.roles import Need
 from hooktui.domain.text import visible
 from hooktui.store import changes
+from hooktui.store.contract import Actor
 
 _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")
-_READS = (None, Need.READ)
 _REFUSALS = (Unauthenticated.status, NotAllowed.status)
 _WITH_BODY = ("POST", "PATCH")
 
@@ -45,6 +47,7 @@ class Gate:
         self._service = service
         self._identity = identity
         self._table = Table()
+        self._refusals = Refusals()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -59,10 +62,11 @@ class Gate:
             await send(message)
 
         try:
-            rule = self._rule(scope)
+            rule = scope["rule"] = self._rule(scope)
             caller = await self._caller(scope, rule)
             if caller is not None:
-                scope["caller"], scope["rule"] = caller, rule
+                scope["caller"] = caller
+                caller = scope["caller"] = caller.lowered(_header(scope, b"hooktui-role"))
                 self._check(caller, rule)
             if rule.need is Need.PRODUCE:
                 await self._ingest(scope, receive, answering)
@@ -102,15 +106,11 @@ class Gate:
     async def _caller(self, scope: Scope, rule: Rule) -> Caller | None:
         if rule.need is None:
             return None
-        wanted = _header(scope, b"hooktui-role")
         peer = _peer(scope)
         if peer is not None:
-            return await self._identity.by_peer(peer, wanted)
-        client = scope.get("client")
-        address = str(client[0]) if client else "?"
-        return await self._identity.by_token(
-            _header(scope, b"authorization") or "", wanted, address
-        )
+            return await self._identity.by_peer(peer)
+        authorization = _header(scope, b"authorization") or ""
+        return await self._identity.by_token(authorization, _address(scope))
 
     def _check(self, caller: Caller, rule: Rule) -> None:
         if rule.need is not None:
@@ -121,7 +121,7 @@ class Gate:
             )
 
     async def _note_refusal(self, scope: Scope, status: int) -> None:
-        """Log a refusal, and audit it before it is told when somebody known tried to do more."""
+        """Log a refusal, and audit it before it is told when a call that exists was refused."""
         known: Caller | None = scope.get("caller")
         _log.info(
             "refused status=%d request=%s user=%s from=%s",
@@ -130,18 +130,40 @@ class Gate:
             known.user if known else "?",
             _peer(scope) or scope.get("client"),
         )
-        if known is None or scope["rule"].need in _READS:
+        if scope.get("rule") is None:
             return
+        actor, share, whose = await self._refused(scope)
         action, target = f"{scope['method']} refused", visible(scope["path"], limit=200)
+        left_out = self._refusals.admit(share, whose, str(actor.role), action, target)
+        if left_out is None:
+            return
+        more = {"refusals_before_that_are_not_listed": left_out} if left_out else None
+        change = changes.audit_refusal
         try:
-            await self._service.store.write(changes.audit_refusal, known.actor, action, target)
+            await self._service.store.write(change, actor, action, target, more)
         except HooktuiError as error:  # such as a full disk; the refusal stands all the same
             _log.warning("cannot audit that %s was refused: %s", _where(scope), error)
+
+    async def _refused(self, scope: Scope) -> tuple[Actor, Share, str]:
+        """Return who was refused, and whose share of the audit trail that takes."""
+        known: Caller | None = scope.get("caller")
+        if known is not None:
+            return known.actor, USERS, known.user
+        peer = _peer(scope)
+        if peer is not None:
+            return await self._identity.stranger(peer), STRANGERS, f"uid {peer.uid}"
+        claimed = claimed_token(_header(scope, b"authorization") or "")
+        return Actor(claimed, None, f"tcp {_address(scope)}"), STRANGERS, "tcp"
 
 
 def _peer(scope: Scope) -> Peer | None:
     peer: Peer | None = scope["state"].get("peer")
     return peer
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else "?"
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooktui.api.access import Caller
-from hooktui.api.peers import Names, Peer, names_of
+from hooktui.api.peers import Names, Peer, names_of, origin_of
 from hooktui.api.service import RoleMap, Service
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import HooktuiError, Malformed, NotAllowed, Unauthenticated
+from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 from hooktui.domain.ids import AccountId
-from hooktui.domain.roles import ALLOWED, Role, lower
+from hooktui.domain.roles import ALLOWED, Role
 from hooktui.store import changes, queries
+from hooktui.store.contract import Actor
 
 if TYPE_CHECKING:
     from hooktui.store.queries import TokenRecord
@@ -51,11 +52,11 @@ class Identity:
         self._tokens_version = service.tokens_version
         self._touched: dict[int, float] = {}
 
-    async def by_peer(self, peer: Peer, wanted: str | None) -> Caller:
+    async def by_peer(self, peer: Peer) -> Caller:
         """Return the caller that a peer of the Unix socket is.
 
         Raises:
-            NotAllowed: nothing gives this user a role, or the wanted role is more than it has.
+            NotAllowed: nothing gives this user a role.
         """
         names = await self._names_of(peer)
         role = role_of(peer, names, self._service.roles)
@@ -64,19 +65,22 @@ class Identity:
                 f"user {names.user} (uid {peer.uid}) has no role on this server; its admin can give"
                 f' one in config.toml: [users] {names.user} = "viewer"'
             )
-        return Caller(names.user, lower(role, _role(wanted)), peer=peer)
+        return Caller(names.user, role, peer=peer)
 
-    async def by_token(self, authorization: str, wanted: str | None, address: str) -> Caller:
+    async def stranger(self, peer: Peer) -> Actor:
+        """Return a peer without a role as the audit trail names it."""
+        return Actor((await self._names_of(peer)).user, None, origin_of(peer))
+
+    async def by_token(self, authorization: str, address: str) -> Caller:
         """Return the caller that the token of an ``Authorization`` header stands for.
 
         Raises:
             Unauthenticated: no token, or one that is unknown, expired or revoked.
-            NotAllowed: the wanted role is more than the token has.
         """
         record = await self._record(_token_in(authorization))
         return Caller(
             f"token {record.id} ({record.name})",
-            lower(Role(record.role), _role(wanted)),
+            Role(record.role),
             bound_to=None if record.account is None else AccountId(record.account),
             address=address,
         )
@@ -147,14 +151,13 @@ def role_of(peer: Peer, names: Names, roles: RoleMap) -> Role | None:
     return max(found, key=lambda role: len(ALLOWED[role]), default=None)
 
 
-def _role(wanted: str | None) -> Role | None:
-    if wanted is None:
-        return None
+def claimed_token(authorization: str) -> str:
+    """Return in words which token somebody showed that is worth nothing; never the token."""
     try:
-        return Role(wanted.strip().lower())
-    except ValueError:
-        known = ", ".join(Role)
-        raise Malformed(f"Hooktui-Role: unknown role {wanted[:40]!r}; known: {known}") from None
+        found = _TOKEN.fullmatch(_token_in(authorization))
+    except Unauthenticated:
+        return "no token"
+    return f"claimed token {found[1]}" if found else "no token"
 
 
 def _token_in(authorization: str) -> str:

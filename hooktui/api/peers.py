@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 import socket
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+
+from hooktui.domain.text import visible
 
 _UCRED = struct.Struct("iII")  # struct ucred of unix(7)
 _NO_LOGIN = 0xFFFF_FFFF  # the loginuid of a process that no login led to, (uid_t) -1
@@ -67,18 +70,29 @@ def origin_of(peer: Peer) -> str:
     """Return where a peer comes from, for the audit trail.
 
     The login uid is the kernel's word; what the process has in its environment is only *claimed*,
-    and can be read only where the kernel lets us.
+    quoted, so that no claim can look like another part, and can be read only where the kernel lets
+    us. A process that is gone may have left its number to somebody else's: then nothing is said.
     """
     parts = [f"unix pid={peer.pid} uid={peer.uid}"]
     process = Path("/proc") / str(peer.pid)
+    if not _belongs_to(process, peer.uid):
+        return parts[0]
     login = _read(process / "loginuid").strip()
     if login.isdigit() and int(login) != _NO_LOGIN:
         parts.append(f"loginuid={int(login)}")
     for entry in _read(process / "environ").split("\0"):
         name, _, value = entry.partition("=")
         if name in _CLAIMS and value:
-            parts.append(f"claimed {name}={value[:100]}")
+            parts.append(f"claimed {name}={json.dumps(visible(value, limit=100))}")
     return " ".join(parts)
+
+
+def _belongs_to(process: Path, uid: int) -> bool:
+    # The effective uid, as in SO_PEERCRED; of a process that cannot be dumped (setuid) it is root.
+    try:
+        return process.stat().st_uid == uid
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> str:

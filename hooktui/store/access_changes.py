@@ -87,9 +87,11 @@ def touch_token(tx: Tx, token: int) -> None:
     tx.conn.execute(update(TOKEN).where(TOKEN.c.id == token).values(last_used_at=tx.now_ms))
 
 
-def audit_refusal(tx: Tx, actor: Actor, action: str, target: str) -> None:
-    """Note that somebody tried what their role does not allow."""
-    tx.audit(actor, action, target, result="refused")
+def audit_refusal(
+    tx: Tx, actor: Actor, action: str, target: str, more: Mapping[str, object] | None = None
+) -> None:
+    """Note that somebody tried what their role does not allow, and what else there is to tell."""
+    tx.audit(actor, action, target, after=more, result="refused")
 
 
 def audit_purge(

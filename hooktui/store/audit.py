@@ -71,7 +71,7 @@ def row_of(entry: Entry, previous: bytes | None) -> dict[str, object]:
         "at_ms": entry.at_ms,
         "account_id": entry.account,
         "user": entry.actor.user,
-        "role": entry.actor.role.value,
+        "role": "none" if entry.actor.role is None else entry.actor.role.value,
         "origin": entry.actor.origin,
         "action": entry.action,
         "target": entry.target,

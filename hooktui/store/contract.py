@@ -46,10 +46,10 @@ LEASE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something, for the audit trail: user, role, and where from."""
+    """Who does something, for the audit trail: user, role (None: has none), and where from."""
 
     user: str
-    role: Role
+    role: Role | None
     origin: str
 
 
