@@ -195,6 +195,19 @@ async def test_new_events_go_out_before_the_late_retries_of_a_receiver(house, cl
     assert {5, 6, 7} < set(receiver.got[5:9]), "one claim in ten may have gone by age"
 
 
+# Red when the engine claims first tries first for a probe, too.
+async def test_the_probe_is_the_oldest_due_also_before_newer_first_tries(house, clock, receivers):
+    receiver, _ = await down_after(house, receivers)
+    clock.turn(4000)
+    await house.engine.accept([Offer(1, "job.failed", b'{"n":%d}' % n) for n in (10, 11)])
+
+    async def probed():
+        return len(receiver.got) > 10
+
+    await until(probed)
+    assert receiver.got[10] < 10, "a retry; which of them, the jitter decides"
+
+
 async def test_a_breaker_uses_up_no_schedule_and_fails_nothing(house, clock, receivers):
     await down_after(house, receivers)
     await numbered(house, *range(10, 20))
