@@ -1,0 +1,112 @@
+"""What is refused by its form is refused wherever it is typed, and nothing leaves the machine.
+
+A real server without opened networks, every row of the table, by the command line, by the API and
+by an edit. The guard sees each connect and each look-up of this process, in which the server runs
+too; only its Unix socket is dialled.
+"""
+
+import re
+import sys
+
+import pytest
+
+from hooktui.cli.main import main
+from tests.domain.address_table import FORBIDDEN, MALFORMED
+from tests.running import running_server
+
+HARMLESS = "http://8.8.8.8/"  # saved, and never sent to
+# Half a character is refused before anybody asks what it stands in (tests/api/test_hooks_api.py).
+REFUSED = [(url, why, None) for url, why in MALFORMED if not re.search("[\ud800-\udfff]", url)]
+REFUSED += FORBIDDEN
+
+_watching = False
+_outward: list[str] = []
+
+
+def _guard(event, arguments):
+    if not _watching:
+        return
+    if event == "socket.getaddrinfo":
+        _outward.append(f"look-up of {arguments[0]!r}")
+    elif event in ("socket.connect", "socket.sendto", "socket.sendmsg") and not isinstance(
+        arguments[1], str | bytes
+    ):
+        _outward.append(f"{event} {arguments[1]!r}")
+
+
+sys.addaudithook(_guard)
+
+
+@pytest.fixture
+def no_packet():
+    """Fail the test in which a name is looked up, or anything but a Unix socket dialled."""
+    global _watching
+    _outward.clear()
+    _watching = True
+    yield
+    _watching = False
+    assert not _outward
+
+
+@pytest.fixture(scope="module")
+def closed_server(tmp_path_factory):
+    with running_server(tmp_path_factory.mktemp("closed"), allow_networks="") as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def api(closed_server):
+    with closed_server.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def hook(api):
+    answer = api.post("/v1/hooks", json={"url": HARMLESS, "events": ["job"]})
+    assert answer.status_code == 201
+    return answer.json()["id"]
+
+
+def _says_why(text, reason, opened_by):
+    assert reason in text
+    if opened_by is not None:
+        assert "HOOKTUI_ALLOW_NETWORKS=" in text
+
+
+@pytest.mark.usefixtures("no_packet")
+def test_the_command_line_refuses_every_row_with_its_reason(closed_server, hook, capfd):
+    environ = {"HOOKTUI_HOME": str(closed_server.places.home)}
+    create, edit = ["create", "--events", "job"], ["edit", str(hook)]
+    rows = [(create, row) for row in REFUSED] + [(edit, row) for row in FORBIDDEN]
+    for verb, (url, reason, opened_by) in rows:
+        code = main(["hooks", *verb, f"--url={url}"], environ)
+        said = capfd.readouterr()
+        assert (code, said.out) == (6, ""), (verb, url, said)
+        assert said.err.count("\n") == 1, (url, said.err)
+        _says_why(said.err, reason, opened_by)
+
+
+@pytest.mark.usefixtures("no_packet")
+def test_the_api_refuses_every_row_when_a_hook_is_made_and_when_it_is_changed(api, hook):
+    before = api.get(f"/v1/hooks/{hook}").json()
+    for url, reason, opened_by in REFUSED:
+        for answer in (
+            api.post("/v1/hooks", json={"url": url, "events": ["job"]}),
+            api.patch(f"/v1/hooks/{hook}", json={"url": url}),
+        ):
+            problem = answer.json()
+            assert answer.status_code == 422, (url, problem)
+            assert [error["pointer"] for error in problem["errors"]] == ["/url"]
+            _says_why(problem["detail"], reason, opened_by)
+    assert api.get(f"/v1/hooks/{hook}").json() == before
+    assert api.get("/v1/hooks").json()["total"] == 1
+
+
+def test_the_guard_sees_a_look_up(api, hook):
+    """Else the tests above would prove nothing: a name, unlike these rows, is looked up."""
+    global _watching
+    _outward.clear()
+    _watching = True
+    api.patch(f"/v1/hooks/{hook}", json={"url": "http://localhost/"})
+    _watching = False
+    assert _outward == ["look-up of 'localhost'"]
