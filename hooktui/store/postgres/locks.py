@@ -24,8 +24,9 @@ HOUSE: Final = _MARK << 32 | 4
 AUDIT: Final = _MARK << 32 | 5
 """Held by a hot transaction from its entry in the audit trail to its commit, so that the chain has
 one end; a change of people has no hot transaction beside it."""
-SERVERS: Final = _MARK
-"""The class of the locks that stand for server numbers; the number is the rest of the key."""
+SERVERS: Final = _MARK + 2
+"""The class of the locks that stand for server numbers; the number is the rest of the key. Like that
+of ordered hooks it is none of the marks above, so that who lists locks can tell them apart."""
 
 
 def order_of(hook: HookId) -> int:
