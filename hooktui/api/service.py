@@ -29,6 +29,11 @@ class Engine(Protocol):
         """Send a test delivery; returns when its attempt is recorded."""
         ...
 
+    @property
+    def working(self) -> bool:
+        """Whether what is due is sent."""
+        ...
+
     def load(self) -> Load:
         """Return what is going on."""
         ...

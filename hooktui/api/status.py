@@ -33,7 +33,7 @@ async def healthz() -> Response:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Say whether events can be taken in now: the database answers and there is room."""
+    """Say whether all is at work: the database answers, deliveries go out, there is room."""
     service = service_of(request)
     if service.stopping.is_set():
         raise Unavailable("the server is stopping")
@@ -42,6 +42,8 @@ async def readyz(request: Request) -> Response:
             await check_account(service, DEFAULT_ACCOUNT)
     except TimeoutError:
         raise Unavailable(f"the database did not answer within {READY_WITHIN_S:g} s") from None
+    if not service.engine.working:
+        raise Unavailable("nothing is sent any more; the log says why: start the server again")
     try:
         service.store.check_room()
     except DiskFull as error:

@@ -157,6 +157,11 @@ class Engine:
                 result = self._failed_inside(job, started_at_ms, error)
         await self._recorder.add_and_wait(result)
 
+    @property
+    def working(self) -> bool:
+        """Whether what is due is claimed, and what is lost rescued."""
+        return bool(self._loops) and not any(loop.done() for loop in self._loops)
+
     def load(self) -> Load:
         """Return what is going on now, averaged over the last minute."""
         return Load(

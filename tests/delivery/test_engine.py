@@ -172,6 +172,12 @@ async def test_a_fault_after_a_claim_gives_the_deliveries_and_the_slots_back(hou
     assert len(seen) == 20
 
 
+async def test_an_engine_says_whether_it_works(house: House):
+    assert house.engine.working
+    await house.engine.stop()
+    assert not house.engine.working
+
+
 async def test_gone_disables_the_hook_and_holds_what_waits(house: House, receivers: Receivers):
     seen: list[bytes] = []
     receiver = await receivers.behaving(forever(GONE, seen, 0.05))
