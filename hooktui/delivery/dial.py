@@ -125,13 +125,16 @@ class Dialer:
                 leads += "that hooks may not reach: " if leads else ""
                 detail = f"{leads}{reason}. {how_to_allow(address)}"
                 raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
-            self._refuse_own_listener(address, target.port, address.is_loopback)
+            self._refuse_own_listener(address, target.port)
 
-    def _refuse_own_listener(self, address: Address, port: int, on_this_machine: bool) -> None:
+    def _refuse_own_listener(self, address: Address, port: int, *, met: bool = False) -> None:
+        """Refuse an address that leads back; ``met`` when a connect showed it is this machine's."""
         plain = _plain(address)
         for own_address, own_port in self.own_listeners:
-            everywhere = own_address.is_unspecified and on_this_machine
-            if own_port == port and (everywhere or own_address == plain):
+            if own_port != port:
+                continue
+            everywhere = own_address.is_unspecified
+            if _plain(own_address) == plain or (everywhere and (met or _is_this_machine(plain))):
                 detail = f"{address} port {port} is this hooktui server itself; use another URL"
                 raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
 
@@ -177,7 +180,8 @@ class Dialer:
                 detail = f"dialled {address}, and {peer} answered"
                 raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
             # Where we come from the address that we went to, the peer is this machine.
-            self._refuse_own_listener(address, port, ip_address(sock.getsockname()[0]) == peer)
+            if ip_address(sock.getsockname()[0]) == peer:
+                self._refuse_own_listener(address, port, met=True)
         except BaseException:
             sock.close()
             raise
@@ -256,3 +260,25 @@ def _plain(address: Address) -> Address:
     """Return the IPv4 address inside an IPv4-mapped one."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return address if mapped is None else mapped
+
+
+def _is_this_machine(address: Address) -> bool:
+    """Whether an address is one of this machine's: only to those can be bound; nothing is sent.
+
+    Where a foreign one can be bound to as well (``ip_nonlocal_bind``) this says nothing; the
+    connect then shows it for most addresses.
+    """
+    if address.is_loopback:
+        return True
+    foreign = "192.0.2.1" if address.version == 4 else "2001:db8::1"  # documentation only
+    return _can_bind(str(address)) and not _can_bind(foreign)
+
+
+def _can_bind(address: str) -> bool:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.bind((address, 0))
+    except OSError:
+        return False
+    return True

@@ -1,11 +1,19 @@
 """A hook reaches judged addresses only: 127.0.0.2 stands in for a public one, .90 for a private."""
 
+import asyncio
 import socket
+import threading
+import time
 
+import psutil
 import pytest
 
+from hooktui.delivery import url_judge
+from hooktui.delivery.resolver import Resolver
+from hooktui.delivery.url_judge import UrlJudge
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.errors import Refused
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ALLOWED = parse_networks("127.0.0.2, 127.0.0.3")
@@ -64,6 +72,137 @@ async def test_a_name_that_changes_its_mind_is_judged_at_each_connect(clients, r
     assert receiver.connections == 0
 
 
+class Answers:
+    """A name server that gives these answers in turn, and counts."""
+
+    def __init__(self, *answers):
+        self._answers = list(answers)
+        self.asked = []
+
+    def __call__(self, host, port):
+        self.asked.append(host)
+        return self._answers.pop(0)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_connect_looks_its_name_up_once(clients, receivers, scheme):
+    """Rebinding between judging and dialling: a second look-up would get the forbidden answer."""
+    receiver = await receivers.behaving(_answer, host="127.0.0.2")
+    forbidden = await receivers.behaving(_answer, host="127.0.0.90")
+    lookup = Answers(["127.0.0.2"], ["127.0.0.90"])
+    client = clients.with_(allowed=ALLOWED, lookup=lookup)
+    target = parse_url(f"{scheme}://receiver.test:{receiver.target.port}/in")
+    answered = await client.post(target, verify_tls=False)
+    assert answered.error is (None if scheme == "http" else ErrorClass.TIMEOUT)
+    assert lookup.asked == ["receiver.test"]
+    assert (receiver.connections, forbidden.connections) == (1, 0)
+
+
+@pytest.mark.parametrize("place", [0, 1, 7, 8, 255, 511])
+async def test_of_512_addresses_one_forbidden_refuses_all_wherever_it_stands(
+    clients, receivers, place
+):
+    receiver = await receivers.behaving(_answer, host="127.0.0.2")
+    answer = ["127.0.0.2"] * 512
+    answer[place] = "127.0.0.90"
+    client = clients.with_(allowed=ALLOWED, lookup=lambda host, port: answer)
+    answered = await client.post(_named(receiver.target.port))
+    assert answered.error is ErrorClass.ADDRESS_REFUSED
+    assert receiver.connections == 0
+
+
+async def test_of_512_addresses_each_of_the_first_eight_is_tried(clients, receivers):
+    """Eight, so that what a name server says cannot make an attempt dial for its whole time."""
+    receiver = await receivers.behaving(_answer, host="127.0.1.8")
+    answer = [f"127.0.{1 + n // 250}.{1 + n % 250}" for n in range(512)]
+    dialled = []
+
+    async def dial(answer):
+        client = clients.with_(
+            allowed=parse_networks("127.0.0.0/8"), lookup=lambda host, port: answer
+        )
+        loop = asyncio.get_running_loop()
+        connect = loop.sock_connect
+        loop.sock_connect = lambda sock, address: (
+            dialled.append(address[0]) or connect(sock, address)
+        )
+        try:
+            return await client.post(_named(receiver.target.port))
+        finally:
+            loop.sock_connect = connect
+
+    answered = await dial(answer)
+    assert answered.error is None
+    assert dialled == answer[:8]
+    dialled.clear()
+    answered = await dial(answer[8:])
+    assert answered.error is ErrorClass.CONNECT_REFUSED
+    assert dialled == answer[8:16]
+
+
+@pytest.mark.parametrize("answer", ["fe80::1%lo", "::1%1", "127.0.0.2\0", "2130706433", "0x7f.1"])
+async def test_odd_addresses_of_a_name_server_are_dialled_nowhere(clients, answer):
+    client = clients.with_(
+        allowed=parse_networks("0.0.0.0/0, ::/0"), lookup=lambda host, port: [answer]
+    )
+    answered = await client.post(_named(9))
+    assert answered.error in (ErrorClass.ADDRESS_REFUSED, ErrorClass.DNS)
+    assert answered.connect_ms is None
+
+
+async def test_who_answers_must_be_who_was_dialled(clients, receivers):
+    """What redirects connects below us, as a preloaded socks library does, is noticed."""
+    receiver = await receivers.behaving(_answer, host="127.0.0.2")
+    elsewhere = await receivers.behaving(_answer, host="127.0.0.90")
+    loop = asyncio.get_running_loop()
+    connect = loop.sock_connect
+    loop.sock_connect = lambda sock, _: connect(sock, ("127.0.0.90", elsewhere.target.port))
+    answered = await clients.with_(allowed=ALLOWED).post(receiver.target)
+    assert answered.error is ErrorClass.ADDRESS_REFUSED
+    assert answered.error_detail == "dialled 127.0.0.2, and 127.0.0.90 answered"
+    assert elsewhere.requests == []
+
+
+async def test_a_slow_name_server_ends_an_attempt_in_time_and_the_next_one_is_right(
+    clients, receivers
+):
+    receiver = await receivers.behaving(_answer, host="127.0.0.2")
+    slow = threading.Event()
+
+    def lookup(host, port):
+        slow.wait(5)
+        return ["127.0.0.2"]
+
+    client = clients.with_(allowed=ALLOWED, lookup=lookup)
+    began = time.monotonic()
+    answered = await client.post(_named(receiver.target.port))
+    assert time.monotonic() - began < 1
+    assert answered.error is ErrorClass.DNS
+    assert answered.error_detail == "looking up receiver.test took longer than 0.3 s"
+    slow.set()
+    assert (await client.post(_named(receiver.target.port))).error is None
+
+
+async def test_a_name_server_that_fails_for_a_while_costs_tries_and_nothing_else(
+    clients, receivers
+):
+    receiver = await receivers.behaving(_answer, host="127.0.0.2")
+    failures = [
+        socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"),
+        OSError(5, "Input/output error"),
+        ValueError("embedded null character"),
+    ]
+
+    def lookup(host, port):
+        if failures:
+            raise failures.pop()
+        return ["127.0.0.2"]
+
+    client = clients.with_(allowed=ALLOWED, lookup=lookup)
+    classes = [(await client.post(_named(receiver.target.port))).error for _ in range(4)]
+    assert classes == [ErrorClass.DNS] * 3 + [None]
+
+
 async def test_the_next_address_is_tried_when_one_refuses(clients, receivers):
     receiver = await receivers.behaving(_answer, host="127.0.0.3")
     client = clients.with_(allowed=ALLOWED, lookup=lambda host, port: ["127.0.0.2", "127.0.0.3"])
@@ -98,17 +237,97 @@ async def test_ipv6_receivers_are_reached(clients, receivers):
     assert answered.address == f"[::1]:{receiver.target.port}"
 
 
-@pytest.mark.parametrize("own", ["127.0.0.2", "0.0.0.0", "::"])
-async def test_the_servers_own_listeners_are_refused(clients, receivers, own):
+@pytest.mark.parametrize("host", ["127.0.0.2", "[::ffff:127.0.0.2]"])
+@pytest.mark.parametrize("own", ["127.0.0.2", "0.0.0.0", "::", "::ffff:127.0.0.2"])
+async def test_the_servers_own_listeners_are_refused(clients, receivers, own, host):
     receiver = await receivers.behaving(_answer, host="127.0.0.2")
     other = await receivers.behaving(_answer, host="127.0.0.2")
     client = clients.with_(allowed=ALLOWED)
     client.transport.refuse_own_listeners([(own, receiver.target.port)])
-    answered = await client.post(receiver.target)
+    answered = await client.post(parse_url(f"http://{host}:{receiver.target.port}/"))
     assert answered.error is ErrorClass.ADDRESS_REFUSED
     assert "this hooktui server itself" in answered.error_detail
     assert receiver.connections == 0
     assert (await client.post(other.target)).error is None
+
+
+async def test_every_address_of_this_machine_leads_to_a_listener_on_all(clients):
+    """Also a second one of an interface, which packets to it do not come from; none is sent."""
+    own = [
+        one.address
+        for of_one in psutil.net_if_addrs().values()
+        for one in of_one
+        if one.family == socket.AF_INET and not one.address.startswith("127.")
+    ]
+    for address in own:
+        client = clients.with_(allowed=parse_networks("0.0.0.0/0"))
+        client.transport.refuse_own_listeners([("0.0.0.0", 9)])
+        answered = await client.post(parse_url(f"http://{address}:9/"))
+        assert "this hooktui server itself" in answered.error_detail
+
+
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
+async def test_a_redirect_is_a_failed_attempt_and_never_followed(clients, receivers, status):
+    other = await receivers.behaving(_answer, host="127.0.0.3")
+
+    async def redirect(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        place = b"http://127.0.0.3:%d/" % other.target.port
+        writer.write(
+            b"HTTP/1.1 %d Go\r\nLocation: %s\r\nRefresh: 0; url=%s\r\n" % (status, place, place)
+        )
+        writer.write(b'Alt-Svc: h2=":%d"\r\nContent-Length: 0\r\n\r\n' % other.target.port)
+        await reader.read()
+
+    receiver = await receivers.behaving(redirect, host="127.0.0.2")
+    client = clients.with_(allowed=ALLOWED)
+    answered = await client.post(receiver.target)
+    assert (answered.status_code, answered.error) == (status, ErrorClass.REDIRECT)
+    assert other.connections == 0
+
+
+async def test_proxies_and_netrc_of_the_environment_play_no_part(
+    clients, receivers, monkeypatch, tmp_path
+):
+    proxy = await receivers.behaving(_answer, host="127.0.0.3")
+    receiver = await receivers.answering(OK)
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+    ):
+        monkeypatch.setenv(name, f"http://127.0.0.3:{proxy.target.port}")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password hidden\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    answered = await clients.with_().post(receiver.target)
+    assert (answered.error, proxy.connections) == (None, 0)
+    assert b"authorization" not in receiver.requests[0].lower()
+
+
+async def test_saving_refuses_a_name_with_one_forbidden_address_and_says_how_to_allow_it():
+    judge_url = UrlJudge(ALLOWED, Resolver(lambda host, port: ["127.0.0.2", "127.0.0.90"]))
+    with pytest.raises(Refused) as refusal:
+        await judge_url("https://receiver.test/in")
+    assert refusal.value.detail.startswith(
+        "hooks may not connect to receiver.test: 127.0.0.90 is a loopback address. "
+    )
+    assert "HOOKTUI_ALLOW_NETWORKS=127.0.0.0/8" in refusal.value.detail
+
+
+async def test_saving_waits_for_a_slow_name_server_only_so_long(monkeypatch):
+    assert url_judge.LOOKUP_S == 2.0
+    monkeypatch.setattr(url_judge, "LOOKUP_S", 0.1)
+    end = threading.Event()
+    judge_url = UrlJudge(ALLOWED, Resolver(lambda host, port: end.wait(5) and ["127.0.0.90"]))
+    began = time.monotonic()
+    warning = await judge_url("https://receiver.test/in")
+    end.set()
+    assert time.monotonic() - began < 1
+    assert warning.startswith("looking up receiver.test took longer than 0.1 s; the hook is saved")
 
 
 async def test_a_name_without_address_is_a_dns_error(clients):
