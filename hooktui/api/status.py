@@ -68,12 +68,13 @@ async def status(request: Request, account: AccountParameter = None) -> Response
             user=caller.user,
             servers=(
                 ServerInfo(
-                    number=0,
+                    number=service.store.number,
                     name=service.name,
                     pid=os.getpid(),
                     started_at=service.started_at,
                     version=service.version,
                 ),
+                *await service.store.others(),
             ),
             backlog=backlog,
             rates=Rates(

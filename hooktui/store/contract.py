@@ -34,7 +34,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from hooktui.domain.objects import Attempt, Backup, DatabaseInfo, Delivery, Event, Hook
+    from hooktui.domain.objects import (
+        Attempt,
+        Backup,
+        DatabaseInfo,
+        Delivery,
+        Event,
+        Hook,
+        ServerInfo,
+    )
     from hooktui.store.changes import Tx
 
 P = ParamSpec("P")
@@ -187,6 +195,11 @@ class Store(Protocol):
         ...
 
     @property
+    def number(self) -> int:
+        """This server's number among those that share the store."""
+        ...
+
+    @property
     def clock(self) -> Callable[[], int]:
         """What tells the time of this store, in milliseconds since the epoch."""
         ...
@@ -302,6 +315,10 @@ class Store(Protocol):
 
     async def info(self) -> DatabaseInfo:
         """Return what the database is, and how big."""
+        ...
+
+    async def others(self) -> list[ServerInfo]:
+        """Return the other servers that work on this store now."""
         ...
 
     async def close(self) -> None:

@@ -20,7 +20,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.objects import Backup, DatabaseInfo
+from hooktui.domain.objects import Backup, DatabaseInfo, ServerInfo
 from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql
 from hooktui.store.accepting import check_keys, lease_from
@@ -202,6 +202,11 @@ class SqliteStore:
         return await self._writer.submit(Accept(offers, reserve), bounded=True)
 
     @property
+    def number(self) -> int:
+        """0: there is no other server."""
+        return 0
+
+    @property
     def clock(self) -> Callable[[], int]:
         """What tells the time: this machine's clock."""
         return self._clock
@@ -343,6 +348,10 @@ class SqliteStore:
             size=_size(self._database),
             wal_size=_size(self._wal),
         )
+
+    async def others(self) -> list[ServerInfo]:
+        """Return none: the lock of the home keeps them out."""
+        return []
 
     async def close(self) -> None:
         """Finish what was taken, release the files, and wake whoever waits for changes."""

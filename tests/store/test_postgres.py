@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -282,6 +284,15 @@ async def test_servers_have_numbers_of_their_own_and_give_them_back(servers: Ser
     assert sorted(store.number for store in some) == [0, 1, 2, 3]
     await some[1].close()
     assert (await servers.another()).number == 1
+
+
+async def test_a_server_knows_which_others_work_on_the_database(servers: Servers) -> None:
+    one, two = await servers.another(), await servers.another()
+    (other,) = await one.others()
+    assert (other.number, other.pid, other.name) == (1, os.getpid(), socket.gethostname()[:20])
+    assert [seen.number for seen in await two.others()] == [0]
+    await two.close()
+    assert await one.others() == []
 
 
 async def test_ids_grow_over_restarts_whatever_number_a_server_gets(servers: Servers) -> None:

@@ -88,6 +88,8 @@ def test_any_server_takes_events_and_shows_what_the_others_do(
     assert hook["secret"] in shown
     wait_for(lambda: {d["status"] for d in one.deliveries()} == {"delivered"})
     assert {event["id"] for event in one.json("events", "list")} == events
+    shown = [[server["pid"] for server in home.json("status")["servers"]] for home in pair]
+    assert shown == [[one.server.pid, two.server.pid], [two.server.pid, one.server.pid]]
 
 
 def test_a_server_that_was_stopped_for_longer_than_its_leases_finishes_nothing(

@@ -25,8 +25,8 @@ AUDIT: Final = _MARK << 32 | 5
 """Held by a hot transaction from its entry in the audit trail to its commit, so that the chain has
 one end; a change of people has no hot transaction beside it."""
 SERVERS: Final = _MARK + 2
-"""The class of the locks that stand for server numbers; the number is the rest of the key. Like that
-of ordered hooks it is none of the marks above, so that who lists locks can tell them apart."""
+"""The class of the locks that stand for server numbers; the number is the rest of the key. As with
+ordered hooks it is not the mark of those above, so that who lists locks can tell them apart."""
 
 
 def order_of(hook: HookId) -> int:

@@ -7,6 +7,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
@@ -17,7 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from hooktui.domain.errors import Refused, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.objects import Backup, DatabaseInfo
+from hooktui.domain.objects import Backup, DatabaseInfo, ServerInfo
 from hooktui.store import feed as change_feed
 from hooktui.store.accepting import check_keys
 from hooktui.store.contract import (
@@ -43,6 +44,7 @@ from hooktui.store.postgres.home import Home
 from hooktui.store.postgres.house import House
 from hooktui.store.postgres.operations import Operation
 from hooktui.store.postgres.pools import OWN, READERS, Changes, Queries
+from hooktui.store.postgres.presence import NAME_SESSION, servers, session_name, this_server
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release
 from hooktui.store.postgres.results import Record, Rescue
 from hooktui.store.postgres.schema import prepare
@@ -77,6 +79,7 @@ class PostgresStore:
         self._clock = clock
         self.number = 0
         self._numbered = False
+        self._about = this_server(0)
         self._target = target
         self._home = home
         self._shared = Shared(
@@ -316,6 +319,10 @@ class PostgresStore:
             kind="postgresql", version=version, location=self._target.shown, size=size
         )
 
+    async def others(self) -> list[ServerInfo]:
+        """Return the other servers that are connected to this database."""
+        return [one for one in await self.read(servers) if one.number != self.number]
+
     async def close(self) -> None:
         """Finish what was taken, give up what is left, and wake whoever waits for changes."""
         if self._closed:
@@ -341,6 +348,7 @@ class PostgresStore:
         if number is None:
             await raw.close()
             raise Unavailable(f"{self._target.shown} has its 512 servers already; stop one first")
+        await raw.execute(NAME_SESSION, session_name(replace(self._about, number=number)))
         last_id = await raw.fetchval(sql.HIGHEST_IDS)
         self.number = number
         self._shared.server = str(number)
