@@ -6,51 +6,18 @@ import asyncio
 import os
 
 import pytest
-from starlette.routing import Route
 
 from hooktui.api.access import RULES, Caller, Table
-from hooktui.api.app import make_routes
 from hooktui.api.identity import role_of
 from hooktui.api.ingest import MANY, ONE
 from hooktui.api.peers import Names, Peer, peer_of
 from hooktui.api.problems import MethodNotAllowed
-from hooktui.api.service import RoleMap, Service
-from hooktui.domain.catalogue import ETL
+from hooktui.api.service import RoleMap
 from hooktui.domain.errors import NotAllowed, NotFound
 from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Need, Role
 
 SOMEBODY = max(os.geteuid(), 1) + 1
-
-
-def _routes(app):
-    """All routes of an application, those of included routers too."""
-    for route in app.routes:
-        if isinstance(route, Route):
-            yield from ((method, route.path) for method in route.methods if method != "HEAD")
-        else:
-            yield from _routes(route.original_router)
-
-
-@pytest.fixture(scope="module")
-def all_routes():
-    service = Service(
-        store=None,
-        engine=None,
-        catalogue=ETL,
-        event_types=frozenset(),
-        judge_url=None,
-        version="0",
-        started_at="",
-        name="",
-        api_docs=True,
-    )
-    return {*_routes(make_routes(service)), ("POST", ONE), ("POST", MANY)}
-
-
-def test_every_route_is_in_the_table_and_the_table_names_no_other(all_routes):
-    assert len(all_routes) > 25
-    assert all_routes == {(rule.method, rule.path) for rule in RULES}
 
 
 def test_no_route_is_in_the_table_twice():

@@ -12,6 +12,7 @@ import pytest
 
 from hooktui import sockets
 from hooktui.api import bodies
+from tests.api.as_user import ask_as
 from tests.running import running_server
 
 
@@ -156,29 +157,9 @@ def test_another_user_has_the_role_that_is_configured_or_none(users, status, say
         with running_server(home, users=users) as server:
             home.chmod(0o755)
             server.places.socket.chmod(0o666)
-            answer = _ask_as(65534, server.places.socket, "/v1/status")
+            answer = ask_as(65534, server.places.socket, "/v1/status")
     assert f" {status} ".encode() in answer.splitlines()[0]
     assert says.encode() in answer
-
-
-def _ask_as(uid: int, path: Path, target: str) -> bytes:
-    """Return the answer that a process of another user gets."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.setgroups([])
-        os.setresgid(uid, uid, uid)
-        os.setresuid(uid, uid, uid)
-        with sockets.connect(path, 10) as client:
-            client.sendall(f"GET {target} HTTP/1.0\r\n\r\n".encode())
-            while part := client.recv(65536):
-                os.write(writing, part)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, "rb") as answer:
-        content = answer.read()
-    os.waitpid(child, 0)
-    return content
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(server, monkeypatch):

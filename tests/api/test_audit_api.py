@@ -1,0 +1,184 @@
+"""The audit trail over the API: what is in it, who sees what of it, and who was refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from hooktui.api.peers import Peer, origin_of
+from hooktui.api.refusals import Refusals, Share
+
+FIELDS = {"url": "http://127.0.0.1:9/", "events": ["job"]}
+
+
+def entries(api: httpx.Client, **wanted: str | int) -> list[dict[str, object]]:
+    answer = api.get("/v1/audit", params={"limit": 500, **wanted})
+    assert answer.status_code == 200, answer.text
+    return answer.json()["data"]
+
+
+def newest(api: httpx.Client) -> int:
+    return entries(api, limit=1)[0]["id"]
+
+
+@pytest.fixture
+def hook(api, account) -> int:
+    return api.post("/v1/hooks", params={"account": account}, json=FIELDS).json()["id"]
+
+
+def test_an_edit_a_reveal_and_a_refusal_are_told_with_who_and_what(api, account, hook):
+    api.patch(f"/v1/hooks/{hook}", json={"name": "second", "headers": {"A": "b"}})
+    api.get(f"/v1/hooks/{hook}/secret")
+    api.get(f"/v1/hooks/{hook}/secret", headers={"Hooktui-Role": "viewer"})
+    refused = entries(api, target=f"/v1/hooks/{hook}*")
+    assert [(e["action"], e["role"], e["result"]) for e in refused] == [
+        ("GET refused", "viewer", "refused")
+    ]
+    revealed, edited, made = entries(api, target=f"hook {hook}", account=account)
+    assert (revealed["action"], revealed["result"]) == ("secret.reveal", "done")
+    assert (edited["before"], edited["after"]) == (
+        {"headers": {}, "name": "127.0.0.1"}, {"headers": {"A": "b"}, "name": "second"},
+    )  # fmt: skip
+    assert made["action"] == "hook.create"
+    for entry in (revealed, edited, made):
+        assert (entry["role"], entry["account"]) == ("admin", account)
+        assert entry["origin"].startswith(f"unix pid={os.getpid()} uid={os.geteuid()}")
+        assert len(bytes.fromhex(entry["hash"])) == 32
+
+
+def test_each_kind_of_act_leaves_an_entry(api, account, hook):
+    before = newest(api)
+    token = api.post("/v1/tokens", json={"name": "x", "role": "viewer"}).json()
+    api.delete(f"/v1/tokens/{token['id']}")
+    api.post(f"/v1/hooks/{hook}/secret/rotate", json={})
+    api.post(f"/v1/hooks/{hook}/secret/finish")
+    api.delete(f"/v1/hooks/{hook}")
+    api.post("/v1/accounts", json={"name": f"of {before}"})
+    api.post("/v1/purge", json={"older_than": "90d"})
+    acts = [entry["action"] for entry in entries(api) if entry["id"] > before]
+    assert acts[::-1] == [
+        "token.create", "token.revoke", "secret.rotate", "secret.finish", "hook.delete",
+        "account.create", "events.purge",
+    ]  # fmt: skip
+    assert token["token"] not in api.get("/v1/audit", params={"limit": 500}).text
+
+
+def test_somebody_who_wants_more_than_the_role_is_told_of(api, tcp):
+    made = api.post("/v1/tokens", json={"name": "climber", "role": "viewer"}).json()
+    headers = {"Authorization": f"Bearer {made['token']}", "Hooktui-Role": "admin"}
+    url = tcp.base_url.join("/v1/hooks")
+    assert httpx.get(url, headers=headers, trust_env=False).status_code == 403
+    (entry,) = entries(api, user=f"token {made['id']} (climber)")
+    assert (entry["action"], entry["role"], entry["origin"]) == (
+        "GET refused", "viewer", "tcp 127.0.0.1",
+    )  # fmt: skip
+
+
+def test_a_token_that_is_worth_nothing_is_told_of_without_showing_it(api, tcp):
+    made = api.post("/v1/tokens", json={"name": "t", "role": "viewer"}).json()
+    api.delete(f"/v1/tokens/{made['id']}")
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    url = tcp.base_url.join("/v1/deliveries")
+    answer = httpx.get(url, headers=headers, trust_env=False)
+    assert answer.status_code == 401
+    assert answer.json()["detail"] == (
+        "this token is not known here, or was revoked; ask an admin for a new one"
+    )
+    (entry,) = entries(api, user=f"claimed token {made['id']}")
+    assert (entry["role"], entry["result"]) == ("none", "refused")
+    assert made["token"] not in json.dumps(entry)
+
+
+def test_a_bound_token_sees_the_acts_of_its_account_alone(api, tcp, account, hook):
+    made = api.post("/v1/tokens", json={"name": "t", "role": "admin", "account": account}).json()
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    url = tcp.base_url.join("/v1/audit")
+    seen = httpx.get(url, headers=headers, trust_env=False).json()["data"]
+    assert {entry["account"] for entry in seen} == {account}
+    assert f"hook {hook}" in {entry["target"] for entry in seen}
+    for path in ("/v1/audit?account=1", "/v1/audit/verify"):
+        answer = httpx.get(tcp.base_url.join(path), headers=headers, trust_env=False)
+        assert answer.status_code == 403
+
+
+def test_the_chain_is_walked_from_any_entry_and_compared_with_what_was_noted(api, hook):
+    whole = api.get("/v1/audit/verify").json()
+    assert whole["broken"] is None
+    assert whole["entries"] >= 2
+    head = whole["head"]
+    rest = api.get("/v1/audit/verify", params={"after": head["id"] - 1}).json()
+    assert (rest["entries"], rest["head"]["hash"]) == (1, head["hash"])
+    noted = {"known": f"{head['id']}:{head['hash']}"}
+    assert api.get("/v1/audit/verify", params=noted).json()["broken"] is None
+    forged = {"known": f"{head['id']}:{'ab' * 32}"}
+    assert api.get("/v1/audit/verify", params=forged).json()["broken"]["id"] == head["id"]
+    for wrong in ({"known": "7"}, {"known": "7:xyz"}, {"after": "-1"}, {"after": "x"}):
+        assert api.get("/v1/audit/verify", params=wrong).status_code == 422
+
+
+@pytest.mark.parametrize("wrong", [{"since": "yesterday"}, {"order": "up"}, {"account": "x"}])
+def test_a_list_that_cannot_be_is_refused(api, wrong):
+    assert api.get("/v1/audit", params=wrong).status_code == 422
+
+
+def test_what_a_process_claims_is_told_as_a_claim_and_looks_like_nothing_else(api, server, hook):
+    environ = os.environ | {
+        "HOOKTUI_SOCKET": str(server.places.socket),
+        "SUDO_USER": 'eve" loginuid=0 claimed "x\x1b[2J',
+        "SSH_CONNECTION": "192.0.2.7 5000 192.0.2.8 22",
+    }
+    command = [sys.executable, "-m", "hooktui", "hooks", "delete", str(hook), "--yes"]
+    subprocess.run(command, env=environ, check=True, capture_output=True, timeout=30)
+    (entry,) = entries(api, target=f"hook {hook}", action="hook.delete")
+    origin = entry["origin"]
+    assert f"uid={os.geteuid()} " in origin
+    assert 'claimed SSH_CONNECTION="192.0.2.7 5000 192.0.2.8 22"' in origin
+    assert 'claimed SUDO_USER="eve\\" loginuid=0 claimed \\"x' in origin
+    assert "\x1b" not in origin
+
+
+def test_nothing_is_said_of_a_process_that_belongs_to_somebody_else():
+    peer = Peer(os.getpid(), os.geteuid() + 1, 0)
+    assert origin_of(peer) == f"unix pid={peer.pid} uid={peer.uid}"
+
+
+# How much of the trail somebody may fill by being refused
+
+
+def test_the_same_refusal_is_told_once_a_minute_and_the_rest_are_counted():
+    now = [0.0]
+    refusals = Refusals(lambda: now[0])
+    share = Share(10, 10.0)
+    assert refusals.admit(share, "eve", "GET", "/v1/hooks") == 0
+    assert [refusals.admit(share, "eve", "GET", "/v1/hooks") for _ in range(5)] == [None] * 5
+    assert refusals.admit(share, "eve", "GET", "/v1/tokens") == 5
+    assert refusals.admit(share, "bob", "GET", "/v1/hooks") == 0
+    now[0] += 61
+    assert refusals.admit(share, "eve", "GET", "/v1/hooks") == 0
+
+
+def test_nobody_fills_the_trail_and_no_other_pays_for_it():
+    now = [0.0]
+    refusals = Refusals(lambda: now[0])
+    share = Share(10, 10.0)
+    told = [refusals.admit(share, "eve", str(n)) for n in range(1000)]
+    assert told == [0] * 10 + [None] * 990
+    assert refusals.admit(share, "bob", "1") == 0
+    now[0] += 20
+    assert [refusals.admit(share, "eve", f"later {n}") for n in range(3)] == [990, 0, None]
+
+
+def test_whoever_has_no_token_writes_a_bounded_number_of_entries(api, tcp, monkeypatch):
+    before = newest(api)
+    deadline = time.monotonic() + 30
+    for number in range(130):
+        httpx.get(tcp.base_url.join(f"/v1/hooks/{number + 1}"), trust_env=False)
+        assert time.monotonic() < deadline
+    told = [e for e in entries(api, user="no token") if e["id"] > before]
+    assert 0 < len(told) <= 101

@@ -1,0 +1,195 @@
+"""Every route of the application, every role, both ways in: compared with the contract's words.
+
+The table below is written from the contract, not from the code: "viewer reads; operator also pings,
+resends, cancels, and may PATCH active alone; admin everything; producer only sends events".
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.routing import Route
+
+from hooktui.api.access import RULES
+from hooktui.api.app import make_routes
+from hooktui.api.ingest import MANY, ONE
+from hooktui.api.service import Service
+from hooktui.domain.catalogue import ETL
+from hooktui.domain.roles import Need, Role
+from tests.api.as_user import ask_as
+from tests.running import running_server
+
+ANYBODY = None
+READERS = {"viewer", "operator", "admin"}
+OPERATORS = {"operator", "admin"}
+ADMINS = {"admin"}
+PRODUCERS = {"producer", "admin"}
+
+CONTRACT = {
+    ("GET", "/healthz"): ANYBODY,
+    ("GET", "/readyz"): ANYBODY,
+    ("GET", "/openapi.json"): ANYBODY,
+    ("GET", "/docs"): ANYBODY,
+    ("POST", "/v1/events/{event}"): PRODUCERS,
+    ("POST", "/v1/events"): PRODUCERS,
+    ("GET", "/v1/events"): READERS,
+    ("GET", "/v1/events/{event}"): READERS,
+    ("GET", "/v1/event-types"): READERS,
+    ("GET", "/v1/hooks"): READERS,
+    ("POST", "/v1/hooks"): ADMINS,
+    ("GET", "/v1/hooks/{hook}"): READERS,
+    ("PATCH", "/v1/hooks/{hook}"): OPERATORS,
+    ("DELETE", "/v1/hooks/{hook}"): ADMINS,
+    ("POST", "/v1/hooks/{hook}/ping"): OPERATORS,
+    ("GET", "/v1/hooks/{hook}/secret"): ADMINS,
+    ("POST", "/v1/hooks/{hook}/secret/rotate"): ADMINS,
+    ("POST", "/v1/hooks/{hook}/secret/finish"): ADMINS,
+    ("GET", "/v1/deliveries"): READERS,
+    ("GET", "/v1/deliveries/{delivery}"): READERS,
+    ("POST", "/v1/deliveries/{delivery}/resend"): OPERATORS,
+    ("POST", "/v1/deliveries/{delivery}/cancel"): OPERATORS,
+    ("GET", "/v1/feed"): READERS,
+    ("GET", "/v1/status"): READERS,
+    ("GET", "/v1/audit"): READERS,
+    ("GET", "/v1/audit/verify"): ADMINS,
+    ("GET", "/v1/tokens"): ADMINS,
+    ("POST", "/v1/tokens"): ADMINS,
+    ("DELETE", "/v1/tokens/{token}"): ADMINS,
+    ("GET", "/v1/accounts"): READERS,
+    ("POST", "/v1/accounts"): ADMINS,
+    ("POST", "/v1/purge"): ADMINS,
+    ("POST", "/v1/backup"): ADMINS,
+    ("GET", "/v1/doctor"): ADMINS,
+}
+MISSING = {"hook": "424242", "token": "424242", "delivery": "dlv_0000000000001"}
+LOWERED = {
+    "viewer": {"viewer"},
+    "operator": {"operator", "viewer"},
+    "producer": {"producer"},
+    "admin": {"admin", "operator", "viewer", "producer"},
+}
+
+
+def _routes(app) -> Iterator[tuple[str, str]]:
+    for route in app.routes:
+        if isinstance(route, Route):
+            yield from ((method, route.path) for method in route.methods if method != "HEAD")
+        else:
+            yield from _routes(route.original_router)
+
+
+def routes_of_the_app() -> list[tuple[str, str]]:
+    """Every route that the application answers, found in it."""
+    service = Service(
+        store=None, engine=None, catalogue=ETL, event_types=frozenset(), judge_url=None,
+        version="0", started_at="", name="", api_docs=True,
+    )  # fmt: skip
+    return sorted({*_routes(make_routes(service)), ("POST", ONE), ("POST", MANY)})
+
+
+ROUTES = routes_of_the_app()
+
+
+def _request(client: httpx.Client, method: str, path: str, **headers: str) -> httpx.Response:
+    if path == ONE:
+        path = "/v1/events/job.failed" if method == "POST" else "/v1/events/evt_0000000000001"
+    path = re.sub(r"\{(\w+)\}", lambda found: MISSING[found[1]], path)
+    # A body that nothing accepts: what is let in fails behind the gate, and changes nothing.
+    content = b"{" if method in ("POST", "PATCH") else None
+    return client.request(method, path, headers=headers, content=content)
+
+
+@pytest.fixture(scope="module")
+def tokens(server) -> dict[str, str]:
+    with server.client() as api:
+        return {
+            role: api.post("/v1/tokens", json={"name": role, "role": role}).json()["token"]
+            for role in Role
+        }
+
+
+@pytest.fixture(scope="module")
+def by_token(server) -> Iterator[httpx.Client]:
+    host, port = server.listen[0]
+    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False, timeout=60) as client:
+        yield client
+
+
+def test_every_route_of_the_app_has_a_line_in_the_contract_and_a_rule():
+    assert set(ROUTES) == set(CONTRACT)
+    rules = {(rule.method, rule.path): rule.need for rule in RULES}
+    assert set(rules) == set(CONTRACT)
+    needs = {
+        Need.READ: READERS, Need.OPERATE: OPERATORS, Need.ADMINISTER: ADMINS,
+        Need.PRODUCE: PRODUCERS, None: ANYBODY,
+    }  # fmt: skip
+    assert {route: needs[need] for route, need in rules.items()} == CONTRACT
+
+
+@pytest.mark.parametrize("way", ["socket", "token"])
+@pytest.mark.parametrize("route", [r for r in ROUTES if r[1] != "/docs"], ids=" ".join)
+def test_who_may_is_let_in_and_nobody_else(api, by_token, tokens, route, way):
+    allowed = CONTRACT[route]
+    for role in Role:
+        if way == "socket":
+            answer = _request(api, *route, **{"Hooktui-Role": role})
+        else:
+            answer = _request(by_token, *route, Authorization=f"Bearer {tokens[role]}")
+        if allowed is ANYBODY or role in allowed:
+            assert answer.status_code in (200, 400, 404, 204), (role, answer.text)
+        else:
+            assert answer.status_code == 403, (role, answer.text)
+            assert f"your role {role} may" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("route", [r for r in ROUTES if r[1] != "/docs"], ids=" ".join)
+def test_without_a_token_tcp_shows_nothing(by_token, route):
+    answer = _request(by_token, *route)
+    assert answer.status_code == (200 if CONTRACT[route] is ANYBODY else 401), answer.text
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_lowered_role_never_raises(by_token, tokens, role):
+    bearer = f"Bearer {tokens[role]}"
+    for wanted in Role:
+        headers = {"Authorization": bearer, "Hooktui-Role": wanted}
+        for route in (("GET", "/v1/hooks"), ("POST", "/v1/tokens"), ("POST", ONE)):
+            answer = _request(by_token, *route, **headers)
+            if wanted not in LOWERED[role]:
+                assert answer.status_code == 403
+                assert "never raise" in answer.json()["detail"]
+            else:
+                assert (answer.status_code == 403) == (wanted not in CONTRACT[route])
+
+
+def test_a_token_on_the_unix_socket_gives_no_role(server, tokens):
+    # There the kernel says who calls: here the owner, an admin, whatever token is shown.
+    with server.client(Authorization=f"Bearer {tokens['viewer']}") as client:
+        assert client.get("/v1/status").json()["role"] == "admin"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize("role", [None, *Role])
+def test_a_user_of_the_socket_has_the_role_that_is_configured_and_no_more(role):
+    roles = {} if role is None else {"nobody": role}
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with running_server(home, users=roles) as server:
+            home.chmod(0o755)
+            server.places.socket.chmod(0o666)
+            for wanted in (None, *Role):
+                answer = ask_as(65534, server.places.socket, "/v1/event-types", wanted)
+                mine = "" if role is None else role
+                acting = mine if wanted is None else wanted
+                may = acting in READERS and wanted in (None, *LOWERED.get(mine, ()))
+                assert answer.startswith(b"HTTP/1.1 200 " if may else b"HTTP/1.1 403 "), wanted
+            with server.client() as api:
+                told = api.get("/v1/audit", params={"user": "nobody"}).json()["data"]
+            assert {entry["role"] for entry in told} <= {role or "none"} | LOWERED.get(role, set())
+            assert all(entry["origin"].split(" ")[2] == "uid=65534" for entry in told)
