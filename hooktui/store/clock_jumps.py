@@ -16,18 +16,14 @@ from hooktui.domain.clock import format_duration
 from hooktui.domain.deliveries import Status
 from hooktui.domain.ids import AccountId, DeliveryId
 from hooktui.store import queue_sql as sql
+from hooktui.store.clock_doubt import Doubt
 from hooktui.store.feed_items import DeliveryState, delivery_item
-from hooktui.store.stats import DAY_MS
 from hooktui.store.work import Work
 
 _log = logging.getLogger(__name__)
 
 TOLERATED_MS = 1000
 """Time services bend a clock by 7 ms between two looks (500 ppm for 15 s); a leap second is 1 s."""
-DOUBTED_FOR_MS = 2 * 3600 * 1000
-"""So long after a jump forward nothing is dropped for its age: time to set a wrong clock right."""
-DOUBTFUL_MS = DAY_MS
-"""A smaller jump makes little difference to what is kept for days."""
 _UNSURE_MS = 50  # a process that was stopped between two looks at clocks would see a jump
 _MOST_TOLD = 10_000  # deliveries in the feed; of a longer backlog the lists tell
 
@@ -42,6 +38,7 @@ class ClockJumps:
 
     Attributes:
         moved_ms: how far the clock was set, as far as nothing has moved along yet.
+        doubt: whether it may be trusted with what is dropped for its age.
     """
 
     def __init__(
@@ -50,12 +47,11 @@ class ClockJumps:
         self._wall = wall
         self._steady = steady or wall
         self._ahead_ms = wall() - self._steady()
-        self._doubted_at_ms: int | None = None
+        self.doubt = Doubt(self._steady)
         # While no server ran, time may have passed; but it never went back.
         away_ms = wall() - last_seen_ms if last_seen_ms else 0
         self.moved_ms = away_ms if away_ms <= -TOLERATED_MS else 0
-        if away_ms > DOUBTFUL_MS:
-            self._doubt(f"no server has written here for {format_duration(away_ms / 1000)}")
+        self.doubt.away(away_ms)
 
     def now_ms(self) -> int:
         """Return the wall clock's time, and note whether it was set since the last look."""
@@ -68,24 +64,12 @@ class ClockJumps:
                 self._jumped(moved)
         return now
 
-    @property
-    def trusted(self) -> bool:
-        """Whether what is old by this clock may be dropped."""
-        doubted = self._doubted_at_ms
-        return doubted is None or self._steady() - doubted >= DOUBTED_FOR_MS
-
     def _jumped(self, moved_ms: int) -> None:
         self.moved_ms += moved_ms
         way = "forward" if moved_ms > 0 else "back"
         by = format_duration(abs(moved_ms) / 1000)
         _log.warning("the clock was set %s by %s; what waits moves along", way, by)
-        if moved_ms > DOUBTFUL_MS:
-            self._doubt("the clock was set forward")
-
-    def _doubt(self, why: str) -> None:
-        self._doubted_at_ms = self._steady()
-        wait = format_duration(DOUBTED_FOR_MS / 1000)
-        _log.warning("%s; nothing is dropped for its age for %s, in case it is wrong", why, wait)
+        self.doubt.moved(moved_ms)
 
 
 def move_along(work: Work) -> None:

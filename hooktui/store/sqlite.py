@@ -387,7 +387,7 @@ class SqliteStore:
         await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
-                keep = self._keep if self._jumps.trusted else Keep(0, 0)
+                keep = self._keep if self._jumps.doubt.trusted else Keep(0, 0)
                 events, bodies = await keep_to(keep, sweep, self._clock())
             except HooktuiError as error:  # such as a shell that holds the database; next time
                 _log.warning("retention stopped early: %s", error)

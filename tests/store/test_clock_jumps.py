@@ -16,7 +16,7 @@ from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, sqlite
-from hooktui.store.clock_jumps import DOUBTED_FOR_MS
+from hooktui.store.clock_doubt import DOUBTED_FOR_MS
 from hooktui.store.contract import LEASE_S
 from hooktui.store.retention import Keep
 from hooktui.store.sqlite import SqliteStore

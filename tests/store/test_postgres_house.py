@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from hooktui.domain.errors import DiskFull, NotFound
 from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.store import changes, queries
 from hooktui.store.postgres import house as housekeeping
+from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.house import House
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.retention import Keep
@@ -42,16 +44,16 @@ class Home:
             await raw.close()
 
 
+async def _no_connection() -> None:
+    raise AssertionError("nothing tidies by itself here")
+
+
 @pytest.fixture
 async def home(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Home]:
     clock = Clock()
     async with database(postgres) as url:
         store = await open_store(url, tmp_path, clock.now_ms)
-
-        async def no_connection() -> None:
-            raise AssertionError("nothing tidies by itself here")
-
-        house = House(store, no_connection, Keep(days=30, bodies_days=7))
+        house = House(store, _no_connection, Keep(days=30, bodies_days=7))
         yield Home(store, clock, house, url)
         await store.close()
 
@@ -72,6 +74,30 @@ async def test_what_is_old_goes_with_all_that_belongs_to_it(home: Home) -> None:
     await home.house.sweep()
     assert await home.count("event") == await home.count("delivery") == 5
     assert await home.count("attempt") == await home.count("hook_stats") == 0
+
+
+# Red when the sweep trusts any clock.
+async def test_nothing_goes_while_the_clock_may_be_wrong(home: Home, tmp_path: Path) -> None:
+    hook = HookId((await make_hook(home.store)).id)
+    await emit(home.store, 5)
+    await send_all(home, hook)
+    home.clock.turn(31 * DAY_S)  # time passed, or somebody set the database's clock
+    second = tmp_path / "second"
+    second.mkdir()
+    shutil.copy(tmp_path / "hooktui.key", second)
+    again = await open_store(home.url, second, home.clock.now_ms)
+    assert not again.clock_is_trusted
+    await House(again, _no_connection, Keep(days=30, bodies_days=7)).sweep()
+    assert await home.count("event") == 5
+    await again.close()
+
+
+def test_a_database_clock_that_jumps_days_ahead_is_doubted() -> None:
+    clock = DatabaseClock()
+    now_ms = clock.now_ms() - 400 * DAY_S * 1000  # what it is at first is no jump
+    for ahead_ms, trusted in ((0, True), (3_600_000, True), (2 * DAY_S * 1000, False)):
+        clock.heard(now_ms + ahead_ms, time.monotonic_ns())
+        assert clock.doubt.trusted is trusted
 
 
 async def test_an_old_event_of_which_something_waits_or_just_ended_stays(home: Home) -> None:

@@ -5,17 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from hooktui.store.clock_doubt import Doubt
+
 
 class DatabaseClock:
     """Tells the database's time without asking it each time.
 
     Args:
         fixed: milliseconds since the epoch from elsewhere, for tests that turn a clock.
+
+    Attributes:
+        doubt: whether it may be trusted with what is dropped for its age.
     """
 
     def __init__(self, fixed: Callable[[], int] | None = None) -> None:
         self._fixed = fixed
         self._ahead_ns = time.time_ns() - time.monotonic_ns()
+        self._has_heard = False
+        self.doubt = Doubt(lambda: time.monotonic_ns() // 1_000_000)
 
     def now_ms(self) -> int:
         """Return milliseconds since the epoch."""
@@ -29,5 +36,8 @@ class DatabaseClock:
             return self._fixed()
         heard_ns = time.monotonic_ns()
         # It answered somewhere between question and answer: take the middle.
-        self._ahead_ns = database_ms * 1_000_000 - (asked_ns + heard_ns) // 2
+        ahead_ns = database_ms * 1_000_000 - (asked_ns + heard_ns) // 2
+        if self._has_heard:
+            self.doubt.moved((ahead_ns - self._ahead_ns) // 1_000_000)
+        self._ahead_ns, self._has_heard = ahead_ns, True
         return database_ms

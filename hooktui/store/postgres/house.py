@@ -100,6 +100,11 @@ class Room(Protocol):
         ...
 
     @property
+    def clock_is_trusted(self) -> bool:
+        """Whether what is old by it may be dropped."""
+        ...
+
+    @property
     def busy(self) -> bool:
         """Whether work waits for a transaction."""
         ...
@@ -188,7 +193,9 @@ class House:
             pass
 
     async def sweep(self) -> None:
-        """Drop all that is older than what is kept."""
+        """Drop all that is older than what is kept, unless the clock may be wrong."""
+        if not self._room.clock_is_trusted:
+            return
         keep, now_ms, bodies, events = self._keep, self._room.clock(), 0, 0
         if keep.days:
             before_ms = now_ms - round(keep.days * DAY_MS)

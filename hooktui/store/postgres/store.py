@@ -157,6 +157,9 @@ class PostgresStore:
 
     async def _start(self) -> None:
         await self._look()
+        written_ms = await self._own.run(_last_written_ms)
+        if written_ms is not None:
+            self._clock.doubt.away(self._clock.now_ms() - written_ms)
         await self._catch_up()
         await self._accepting.start()
         await self._claiming.start()
@@ -182,6 +185,11 @@ class PostgresStore:
     def clock(self) -> Callable[[], int]:
         """What tells the time: the database's clock, the same for all servers."""
         return self._clock.now_ms
+
+    @property
+    def clock_is_trusted(self) -> bool:
+        """Whether what is old by the clock may be dropped."""
+        return self._clock.doubt.trusted
 
     def check_room(self) -> None:
         """Do nothing: the disk is another machine's; when it is full, its answer is a DiskFull."""
@@ -448,6 +456,10 @@ def _look(conn: Connection, clock: DatabaseClock) -> tuple[int, int]:
     newest, version, database_ms = conn.execute(text(sql.NEWEST)).one()
     clock.heard(database_ms, asked_ns)
     return newest, version
+
+
+def _last_written_ms(conn: Connection) -> int | None:
+    return conn.execute(text("SELECT at_ms FROM feed ORDER BY pos DESC LIMIT 1")).scalar()
 
 
 def _next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
