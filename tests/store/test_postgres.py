@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -23,7 +24,7 @@ from hooktui.store.contract import LEASE_S
 from hooktui.store.keys import KeyProblem, load_keys
 from hooktui.store.migrate import SchemaTooNew
 from hooktui.store.postgres import connect as connecting
-from hooktui.store.postgres import locks
+from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.store import PostgresStore
 from tests.contract.given import (
     ADA,
@@ -82,8 +83,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
-    raw = await asyncpg.connect(url)
+async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connection]:
+    raw = await asyncpg.connect(url, server_settings=settings)
     try:
         yield raw
     finally:
@@ -463,6 +464,37 @@ def _is_meant(difference: tuple) -> bool:
     return (what == "add_fk" and isinstance(thing, ForeignKeyConstraint)) or (
         what in ("remove_table", "remove_index") and str(thing.name).startswith(own)
     )
+
+
+# A young table has no statistics: the plans must not hang on them.
+@pytest.mark.parametrize(
+    ("name", "indexes"),
+    [
+        ("CLAIM_FIRST_TRIES", {"delivery_due_first", "delivery_pkey", "event_pkey"}),
+        ("CLAIM_RETRIES", {"delivery_due_again", "delivery_pkey", "event_pkey"}),
+        ("FIND_DUE", {"delivery_due_first", "delivery_due_again"}),
+        ("CLAIM_THESE", {"delivery_pkey", "event_pkey"}),
+        ("FIND_FIRST_IN_LINE", {"delivery_open", "delivery_leased"}),
+        ("RECORD", {"delivery_pkey"}),
+        ("GIVE_BACK", {"delivery_pkey"}),
+        ("FIND_LEASED", {"delivery_leased"}),
+        ("FIND_SAME_ATTEMPTS", {"attempt_pkey"}),
+        ("FIND_KEYS", {"idempotency_key_pkey"}),
+        ("FORGET_KEYS", {"idempotency_key_by_age", "idempotency_key_pkey"}),
+        ("DROP_DELIVERIES", {"delivery_by_event", "delivery_pkey", "attempt_pkey"}),
+        ("LAST_IN_LINE", {"delivery_by_hook"}),
+        ("LOOK", {"feed_pkey"}),
+    ],
+)
+async def test_hot_statements_walk_their_indexes(url: str, name: str, indexes: set[str]) -> None:
+    statement: str = getattr(sql, name)
+    values = {int(number) for number in re.findall(r"\$(\d+)", statement)}
+    call = f"probe({', '.join('NULL' for _ in values)})" if values else "probe"
+    async with connected(url, **connecting.HOT) as raw:
+        await raw.execute(f"PREPARE probe AS {statement}")
+        plan = "\n".join(row[0] for row in await raw.fetch(f"EXPLAIN EXECUTE {call}"))
+    assert set(re.findall(r"(?:using|Index Scan on) (\w+)", plan)) == indexes, plan
+    assert not re.search(r"Seq Scan on (?!installation)", plan), plan
 
 
 async def test_a_query_that_takes_too_long_is_stopped_and_says_so(

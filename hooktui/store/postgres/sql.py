@@ -143,13 +143,14 @@ LOCK_ORDER: Final = "SELECT pg_advisory_xact_lock($1)"
 LAST_IN_LINE: Final = "SELECT MAX(id) FROM delivery WHERE hook_id = $1"
 
 FIND_FIRST_IN_LINE: Final = """
-SELECT d.id, d.next_attempt_at FROM delivery d
-WHERE d.id = (SELECT MIN(id) FROM delivery
-    WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping')
-  AND d.status = 'pending' AND d.next_attempt_at <= $2
-  AND NOT EXISTS (SELECT 1 FROM delivery s WHERE s.hook_id = $1 AND s.status = 'sending'
-    AND s.status IN ('pending', 'sending') AND s."trigger" <> 'ping')
-FOR UPDATE OF d SKIP LOCKED"""
+SELECT first.id, first.next_attempt_at FROM (
+    SELECT id, status, next_attempt_at FROM delivery
+    WHERE status IN ('pending', 'sending') AND hook_id = $1 AND "trigger" <> 'ping'
+    ORDER BY id LIMIT 1) AS first
+WHERE first.status = 'pending' AND first.next_attempt_at <= $2
+  AND NOT EXISTS (SELECT 1 FROM delivery s
+    WHERE s.status = 'sending' AND s.hook_id = $1 AND s."trigger" <> 'ping')"""
+"""Under the lock of the hook's order, so nobody else takes what it finds."""
 
 _FENCE = """d.id = n.id AND d.status = $1 AND d.attempts = n.number
     AND d.lease_token = n.token"""
