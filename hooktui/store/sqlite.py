@@ -21,6 +21,7 @@ from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.objects import Backup, DatabaseInfo, ServerInfo
+from hooktui.store import engine_queries
 from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql
 from hooktui.store.accepting import check_keys, lease_from
@@ -44,7 +45,7 @@ from hooktui.store.contract import (
 from hooktui.store.delivery_changes import cancel_waiting
 from hooktui.store.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.keys import Vault, load_keys
-from hooktui.store.live_hooks import LiveHooks, live_secret, load_live_hooks
+from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.migrate import at_head, upgrade
 from hooktui.store.moved import refuse_moved
 from hooktui.store.queue import Accept, Claim, ClaimPing, Release
@@ -58,7 +59,7 @@ from hooktui.store.sqlite_files import (
     measure_fsync_ms,
     refuse_network_file_system,
 )
-from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
+from hooktui.store.tables import HOOK, HOOK_STATE
 from hooktui.store.work import Change, Operation, Work
 from hooktui.store.writer import Writer
 
@@ -243,7 +244,7 @@ class SqliteStore:
         live = self._live.view
         wanted = [live[hook] for hook in (live if hooks is None else hooks) if hook in live]
         active = [(hook.id, hook.settings.ordered) for hook in wanted if hook.active]
-        return await self.read(_next_due, active) if active else {}
+        return await self.read(engine_queries.next_due, active) if active else {}
 
     def hooks(self) -> Mapping[HookId, LiveHook]:
         """Return the live hooks, as of the last commit."""
@@ -251,7 +252,7 @@ class SqliteStore:
 
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
         """Return those of a hook's secrets that still exist, also expired ones, newest first."""
-        return await self.read(_signing_secrets, self._vault, hook, ids)
+        return await self.read(engine_queries.signing_secrets, self._vault, hook, ids)
 
     def listen(self, listener: Listener) -> None:
         """Call a listener after each commit that concerns it."""
@@ -468,25 +469,6 @@ def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
     if raw is not None:
         raw.close()
     lock.drop()
-
-
-def _next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
-    found: dict[HookId, int] = {}
-    for hook, ordered in hooks:
-        statements = (sql.FIRST_IN_LINE_DUE,) if ordered else (sql.NEXT_FIRST_TRY, sql.NEXT_RETRY)
-        times = [conn.exec_driver_sql(each, (hook,)).scalar() for each in statements]
-        due = [due_ms for due_ms in times if due_ms is not None]
-        if due:
-            found[hook] = min(due)
-    return found
-
-
-def _signing_secrets(
-    conn: Connection, vault: Vault, hook: HookId, ids: Sequence[int]
-) -> list[LiveSecret]:
-    wanted = select(SECRET).where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
-    rows = conn.execute(wanted.order_by(SECRET.c.id.desc())).mappings()
-    return [live_secret(row, vault) for row in rows]
 
 
 def _size(path: Path) -> int | None:

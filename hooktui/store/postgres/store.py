@@ -34,8 +34,9 @@ from hooktui.store.contract import (
     Signals,
 )
 from hooktui.store.delivery_changes import cancel_waiting
+from hooktui.store.engine_queries import signing_secrets
 from hooktui.store.keys import Vault
-from hooktui.store.live_hooks import LiveHooks, live_secret, load_live_hooks
+from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connect import HOT, Target, connect, target_of
@@ -51,7 +52,7 @@ from hooktui.store.postgres.schema import prepare
 from hooktui.store.postgres.work import Shared, Work
 from hooktui.store.postgres.writer import Writer
 from hooktui.store.retention import Keep
-from hooktui.store.tables import HOOK, HOOK_STATE, SECRET, Big
+from hooktui.store.tables import HOOK, HOOK_STATE, Big
 from hooktui.store.transaction import Tx
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ class PostgresStore:
 
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
         """Return those of a hook's secrets that still exist, also expired ones, newest first."""
-        return await self.read(_signing_secrets, self._shared.vault, hook, ids)
+        return await self.read(signing_secrets, self._shared.vault, hook, ids)
 
     def listen(self, listener: Listener) -> None:
         """Call a listener after each commit that concerns it, whichever server made it."""
@@ -471,14 +472,6 @@ def _next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[Ho
             rows = conn.execute(wanted, {"hooks": some})
             found |= {HookId(hook): due_ms for hook, due_ms in rows if due_ms is not None}
     return found
-
-
-def _signing_secrets(
-    conn: Connection, vault: Vault, hook: HookId, ids: Sequence[int]
-) -> list[LiveSecret]:
-    wanted = select(SECRET).where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
-    rows = conn.execute(wanted.order_by(SECRET.c.id.desc())).mappings()
-    return [live_secret(row, vault) for row in rows]
 
 
 def _left_by_deleted_hooks(conn: Connection) -> list[HookId]:
