@@ -17,6 +17,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, ForeignKeyConstraint, text
 from sqlmodel import SQLModel
 
+from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Conflict, HooktuiError, Refused, Unavailable
 from hooktui.domain.ids import HookId, encode
 from hooktui.store import changes
@@ -24,7 +25,7 @@ from hooktui.store.contract import LEASE_S
 from hooktui.store.keys import KeyProblem, load_keys
 from hooktui.store.migrate import SchemaTooNew
 from hooktui.store.postgres import connect as connecting
-from hooktui.store.postgres import locks, sql
+from hooktui.store.postgres import hints, locks, sql
 from hooktui.store.postgres.store import PostgresStore
 from tests.contract.given import (
     ADA,
@@ -464,6 +465,39 @@ def _is_meant(difference: tuple) -> bool:
     return (what == "add_fk" and isinstance(thing, ForeignKeyConstraint)) or (
         what in ("remove_table", "remove_index") and str(thing.name).startswith(own)
     )
+
+
+# Red without the look at what is due now and then: a server may die before it gives its hint.
+async def test_what_is_due_is_found_without_a_hint(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hints, "DUE_EVERY_S", 0.5)
+    one, two = await servers.another(), await servers.another()
+    hook = HookId((await make_hook(one)).id)
+    hinted = Heard(two)
+    await emit(one)
+    await until(lambda: hook in hinted.due)
+    later = Heard(two)
+    await until(lambda: hook in later.due)
+
+
+async def test_what_cannot_be_stored_spoils_nothing_beside_it(servers: Servers) -> None:
+    store = await servers.another()
+    bad = offer(event_type="job.\0")
+    calls = [emit(store), store.accept([bad]), emit(store), store.accept([bad]), emit(store)]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(answer, Exception) for answer in answers] == [False, True] * 2 + [False]
+
+
+async def test_an_error_that_is_no_text_is_stored_as_well_as_it_can_be(servers: Servers) -> None:
+    store = await servers.another()
+    hook = HookId((await make_hook(store)).id)
+    await emit(store)
+    (job,) = await store.claim(hook, 1)
+    result = result_of(job, servers.clock, None, ErrorClass.TLS, error_detail="a\0b\ud800c")
+    assert await store.record([result]) == [True]
+    async with connected(servers.url) as raw:
+        assert await raw.fetchval("SELECT error_detail FROM attempt") == "a\ufffdb?c"
 
 
 # A young table has no statistics: the plans must not hang on them.

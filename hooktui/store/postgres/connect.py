@@ -39,6 +39,10 @@ SETTINGS: Final[dict[str, str]] = {
     "synchronous_commit": "on",  # off loses acknowledged rows at a crash
     "jit": "off",
     "standard_conforming_strings": "on",
+    # So that a silent connection is not forgotten on the way, and a dead one is noticed.
+    "tcp_keepalives_idle": "60",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
     **_DEADLINES,
 }
 HOT: Final = {
@@ -55,7 +59,7 @@ _LOST = (
     pg.PostgresConnectionError, pg.AdminShutdownError, pg.CrashShutdownError,
     pg.CannotConnectNowError, pg.InterfaceError, pg.InternalClientError,
     pg.TooManyConnectionsError,
-    pg.IdleInTransactionSessionTimeoutError, OSError,
+    pg.IdleInTransactionSessionTimeoutError, pg.ReadOnlySQLTransactionError, OSError,
 )  # fmt: skip
 _AGAIN = (pg.DeadlockDetectedError, pg.SerializationError)
 

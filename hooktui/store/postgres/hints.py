@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 CHANNEL: Final = "hooktui"
 GATHER_S: Final = 0.02
 LOOK_EVERY_S: Final = 1.0
+DUE_EVERY_S: Final = 10.0
+"""Whoever dies between a commit and its hint leaves something due that nobody was told of."""
 _MOST_HOOKS: Final = 200
 """A payload holds 8,000 bytes."""
 
@@ -95,8 +97,8 @@ class Hints:
             else:
                 try:
                     await self._follow(raw)
-                except FAULTS as error:
-                    _log.warning("the connection for hints was lost: %s", error)
+                except (HooktuiError, *FAULTS) as error:
+                    _log.warning("looking what other servers do failed: %s", error)
                 finally:
                     with contextlib.suppress(*FAULTS):
                         await raw.close(timeout=2)
@@ -114,9 +116,8 @@ class Hints:
             self._heard_due(hint.due)
 
         await raw.add_listener(CHANNEL, on_hint)
-        self._heard_due(None)  # what was told while nobody listened
         loop = asyncio.get_running_loop()
-        looked_s = -LOOK_EVERY_S
+        looked_s, looked_due_s = -LOOK_EVERY_S, -DUE_EVERY_S
         while True:
             if self._something:
                 await raw.execute("SELECT pg_notify($1, $2)", CHANNEL, self._payload())
@@ -124,6 +125,9 @@ class Hints:
                 heard.clear()
                 looked_s = loop.time()
                 await self._look()
+            if loop.time() - looked_due_s >= DUE_EVERY_S:
+                looked_due_s = loop.time()
+                self._heard_due(None)
             await asyncio.sleep(GATHER_S)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):

@@ -139,8 +139,9 @@ def _finish_row(result: Result, token: int, state: DeliveryState) -> tuple[objec
 def _attempt_row(result: Result, server: str) -> tuple[object, ...]:
     row = attempt_row(result, server)
     detail = row[_DETAIL]
-    if isinstance(detail, str) and "\0" in detail:  # which no text of PostgreSQL holds
-        row = (*row[:_DETAIL], detail.replace("\0", "\ufffd"), *row[_DETAIL + 1 :])
+    if isinstance(detail, str):  # no text of PostgreSQL holds NUL or half a surrogate pair
+        text = detail.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+        row = (*row[:_DETAIL], text, *row[_DETAIL + 1 :])
     return row
 
 

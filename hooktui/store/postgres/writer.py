@@ -15,8 +15,18 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from asyncpg import exceptions as pg
+
 from hooktui.domain.errors import HooktuiError, Unavailable
-from hooktui.store.postgres.connect import FAULTS, Target, explain, is_lost, may_repeat, waits
+from hooktui.store.postgres.connect import (
+    FAULTS,
+    Target,
+    cause_of,
+    explain,
+    is_lost,
+    may_repeat,
+    waits,
+)
 from hooktui.store.postgres.operations import Operation
 from hooktui.store.postgres.work import Shared, Work, begin
 
@@ -33,6 +43,8 @@ MOST_WAITING_BYTES = 64 * 1024 * 1024
 PATIENCE_S = 5.0
 """So long an operation waits for a database that is away, such as one that is restarted."""
 _TRIES = 4
+_OWN_FAULT = (pg.DataError, ValueError, TypeError)
+"""What cannot be stored, whatever else is in the transaction."""
 
 
 class Writer:
@@ -170,6 +182,10 @@ class Writer:
                     continue
                 elif may_repeat(error) and tries < _TRIES:
                     continue
+                elif len(batch) > 1 and isinstance(cause_of(error), _OWN_FAULT):
+                    for operation in batch:  # what one of them holds is no fault of the others
+                        await self._transact([operation])
+                    return
                 else:
                     failure = explain(error, self._target)
                 self._fail(batch, failure)
