@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import Context
 from hooktui.cli.failure import UsageError
+from hooktui.domain.restricted import restricted
 
 
 def console(
@@ -28,6 +30,10 @@ def console(
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the console needs a terminal; see: hooktui --help")
+    if restricted(os.environ):
+        # What Textual can be told this way: write a log or a picture, load a driver, press keys.
+        for name in [one for one in os.environ if one.startswith("TEXTUAL")]:
+            del os.environ[name]
     from hooktui.console.app import run
     from hooktui.console.options import ConsoleOptions
 

@@ -16,6 +16,7 @@ from hooktui.cli.output import Output
 from hooktui.client.connection import ServerAddress, find_server
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import HooktuiError
+from hooktui.domain.restricted import not_here, restricted
 
 
 class CommandContext:
@@ -85,12 +86,15 @@ class CommandContext:
 
         Raises:
             UsageError: it cannot be read.
+            NotAllowed: it is a file, and this is restricted mode.
         """
         if name is None or name == "-":
             stream = self.take_stdin()
             if stream.isatty():
                 self.out.note("reading from the terminal; ctrl+d ends it")
             return stream
+        if restricted(self.environ):
+            raise not_here("reading a file")
         try:
             return open(name, "rb")  # noqa: PTH123 - the caller closes it
         except (OSError, ValueError) as error:
@@ -101,6 +105,7 @@ class CommandContext:
 
         Raises:
             UsageError: it cannot be read.
+            NotAllowed: it is a file, and this is restricted mode.
         """
         if text != "-" and not text.startswith("@"):
             return text

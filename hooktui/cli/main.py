@@ -24,6 +24,7 @@ from hooktui.cli.failure import (
 )
 from hooktui.cli.options import HELP, GlobalOptions, split_options
 from hooktui.domain.errors import HooktuiError
+from hooktui.domain.restricted import restricted
 from hooktui.domain.text import visible
 
 COMMANDS = (
@@ -108,13 +109,17 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             return _show_version()
         if not rest or (rest[0].startswith("-") and rest[0] not in _HELP_FLAGS):
             rest = [_CONSOLE, *rest]
+        if restricted(environ):
+            from hooktui.cli.restricted import confine
+
+            confine(options, rest)
         return _run_command(options, environ, rest)
     except HooktuiError as error:
         return report(error, sys.stderr, as_json=as_json)
     except BrokenPipeError:
         raise
     except Exception as error:
-        if environ.get("HOOKTUI_DEBUG"):
+        if environ.get("HOOKTUI_DEBUG") and not restricted(environ):
             raise
         told = visible(f"{type(error).__name__}: {error}", limit=500)
         sys.stderr.write(f"hooktui: internal error: {told}; HOOKTUI_DEBUG=1 shows where\n")

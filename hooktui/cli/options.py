@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hooktui.cli.failure import UsageError
+from hooktui.domain.roles import Role, is_lower
 
 HELP: Final = (
     "Options of every command: --account N, --connect URL, --role viewer|producer|operator|admin"
@@ -85,6 +86,9 @@ def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
     if name == "--role":
         if value not in ROLES:
             raise UsageError(f"{value!r} is not a role; --role takes {', '.join(ROLES)}")
+        # The first one may be an admin's, in a forced command: what comes behind it only lowers.
+        if options.role is not None and not is_lower(Role(value), Role(options.role)):
+            raise UsageError(f"--role was {options.role} already; a second one may only lower it")
         return replace(options, role=value)
     if not (value.isascii() and value.isdigit() and int(value) > 0):
         raise UsageError(f"{value!r} is not the number of an account; see: hooktui accounts list")

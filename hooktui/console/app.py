@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual import events
-from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
@@ -19,6 +18,7 @@ from textual.theme import BUILTIN_THEMES
 
 from hooktui.console.ascii_filter import AsciiFilter
 from hooktui.console.base import Changes, HouseScreen
+from hooktui.console.confined import ConfinedApp
 from hooktui.console.feed import Feed
 from hooktui.console.keys import BY_NAME
 from hooktui.console.link import Link, LinkState
@@ -34,6 +34,7 @@ from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.objects import Catalogue, Hook, Status
+from hooktui.domain.restricted import restricted
 from hooktui.domain.roles import Role
 from hooktui.domain.text import visible
 
@@ -58,7 +59,7 @@ def _palette() -> type[Provider]:
     return HouseCommands
 
 
-class HooktuiApp(App[None]):
+class HooktuiApp(ConfinedApp):
     """The console.
 
     Attributes:
@@ -99,6 +100,7 @@ class HooktuiApp(App[None]):
         self.options = options or ConsoleOptions()
         self.environ = dict(os.environ if environ is None else environ)
         super().__init__()
+        self.restricted = restricted(self.environ)
         self.clock = clock
         self.signs = ASCII if self.options.ascii else UNICODE
         self.link = Link(self.options, self.environ, self._link_changed)
@@ -133,6 +135,7 @@ class HooktuiApp(App[None]):
         """Watch the terminal, and reach the server without holding up the first paint."""
         if not self.is_headless:
             Terminal(self).watch()
+            self.confine()
 
     def on_ready(self) -> None:
         """Reach the server once something is painted: its client takes 100 ms to import."""

@@ -15,6 +15,8 @@ from typing import Final
 
 from textual.app import App
 
+from hooktui.domain.restricted import restricted
+
 MAX_BASE64_BYTES: Final = 74_994
 """What terminals take of one OSC 52 sequence (xterm's and tmux's limit, as k9s found it)."""
 
@@ -38,7 +40,7 @@ async def copy(app: App[object], text: str, what: str) -> str:
     app.copy_to_clipboard(text)
     # Textual keeps the text for pasting into its own inputs; a secret should not stay there.
     app._clipboard = ""
-    if os.environ.get("TMUX") and await _to_tmux(text):
+    if os.environ.get("TMUX") and not restricted(os.environ) and await _to_tmux(text):
         return f"{what} sent to the terminal and to tmux's buffer"
     return f"{what} sent to the terminal"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hooktui.console.options import ConsoleOptions
 from hooktui.domain.errors import HooktuiError, NoServer, NotAllowed, Unauthenticated
+from hooktui.domain.restricted import restricted
 
 if TYPE_CHECKING:
     from hooktui.client.asynchronous import AsyncClient
@@ -84,7 +85,7 @@ class Link:
         address = find_server(self._environ, self._options.connect)
         self.where = str(address)
         self._client = AsyncClient(address, self._options.role)
-        may_start = self._options.connect is None
+        may_start = self._options.connect is None and not restricted(self._environ)
         while (problem := await self._problem()) is not None:
             if may_start:
                 may_start = False

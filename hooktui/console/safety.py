@@ -24,6 +24,7 @@ from textual.filter import LineFilter
 
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.places import places
+from hooktui.domain.restricted import restricted
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def write_fault(environ: Mapping[str, str]) -> str:
     inner = getattr(error, "error", None)  # a failed worker wraps what really happened
     error = inner if isinstance(inner, BaseException) else error
     name = type(error).__name__
+    if restricted(environ):
+        return f"the console ended on an unforeseen {name}; a restricted one writes no log"
     try:
         log = places(environ).log.with_name("console.log")
         written = _append(log, error)
