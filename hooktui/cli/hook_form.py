@@ -108,6 +108,7 @@ def edit(
     *,
     options: HookOptions | None = None,
     active: Annotated[bool | None, Parameter(negative="--inactive")] = None,
+    if_version: int | None = None,
     context: Context,
 ) -> None:
     """Change a hook; what is not named stays as it is.
@@ -116,6 +117,7 @@ def edit(
         hook: its number.
         options: what to change.
         active: send to it, or hold what is for it.
+        if_version: only if nobody changed it since; the version is in `hooktui hooks show`.
         context: the run.
     """
     options = options or HookOptions()
@@ -126,6 +128,8 @@ def edit(
         fields |= _edited_headers(context, hook, options.header)
     if not fields:
         raise UsageError("nothing to change; see: hooktui hooks edit --help")
+    if if_version is not None:
+        fields["version"] = if_version
     call = calls.edit_hook(hook, fields, account=context.account)
     answer = context.client.answer(call)
     if context.json:

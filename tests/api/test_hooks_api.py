@@ -230,8 +230,12 @@ def test_a_stale_edit_says_who_was_faster(api, make):
     late = api.patch(f"/v1/hooks/{hook['id']}", json={"name": "second", "version": 1})
     assert late.status_code == 409
     user = api.get("/v1/status").json()["user"]
-    assert user in late.json()["detail"]
-    assert api.get(f"/v1/hooks/{hook['id']}").json()["name"] == "first"
+    now = api.get(f"/v1/hooks/{hook['id']}").json()
+    assert late.json()["detail"] == (
+        f"hook {hook['id']} is at version 2, you read 1: {user} changed it at {now['updated_at']};"
+        " read it again and repeat your change"
+    )
+    assert now["name"] == "first"
 
 
 def test_masked_values_that_come_back_stay_what_they_were(api, make, receiver):

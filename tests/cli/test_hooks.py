@@ -105,6 +105,14 @@ def test_edit_sets_one_header_and_keeps_the_others(run, server):
     assert sent(server)["sensitive_headers"] == []
 
 
+def test_an_edit_may_name_the_version_that_was_read(run, server):
+    late = "hook 12 is at version 4, you read 3: ann changed it at 2026-11-25T03:04:05.000Z; read"
+    server.will(problem(409, late))
+    result = run("hooks", "edit", "12", "--name", "x", "--if-version", "3")
+    assert sent(server) == {"name": "x", "version": 3}
+    assert (result.code, result.err) == (1, f"hooktui: {late}\n")
+
+
 def test_enable_and_disable_several(run, server):
     server.will(answer(HOOK), problem(404, "no hook 13"), answer(HOOK))
     result = run("hooks", "disable", "12", "13", "14", "--json")

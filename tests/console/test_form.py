@@ -130,6 +130,10 @@ async def test_two_admins_who_change_different_fields_both_keep_their_changes(
         await pilot.press("ctrl+s")
         await until(pilot, lambda: on(app, Question))
         assert "different fields" in seen(pilot)
+        changed = place.ask(calls.get_hook(hook.id))
+        who, when = place.ask(calls.server_status()).user, changed.updated_at
+        for word in (f"you read 1: {who}", "changed it at", when):
+            assert word in seen(pilot)
         await pilot.press("o")
         await until(pilot, lambda: "is saved" in seen(pilot))
         now = place.ask(calls.get_hook(hook.id))
