@@ -34,6 +34,7 @@ class Connection(asyncio.Protocol):
     Attributes:
         address: what was dialled, for people.
         origin: what it may be used for again.
+        is_tls: whether it is encrypted.
         closed: no further exchange is possible.
         reusable: the last exchange left the connection clean.
         idle_since: when it was put aside, monotonic seconds.
@@ -42,7 +43,7 @@ class Connection(asyncio.Protocol):
         finished_at: when the exchange ended.
         status_code: of the final answer.
         headers: raw, of the final answer.
-        body: its first bytes, in pieces.
+        body: its first bytes.
         size: body bytes read.
         truncated: the body went on past what is read.
     """
@@ -58,7 +59,6 @@ class Connection(asyncio.Protocol):
         "_on_lost",
         "_parser",
         "_read",
-        "_stored",
         "_timeout_s",
         "_timer",
         "_timer_at",
@@ -72,6 +72,7 @@ class Connection(asyncio.Protocol):
         "first_byte_at",
         "headers",
         "idle_since",
+        "is_tls",
         "origin",
         "reusable",
         "sent_at",
@@ -90,6 +91,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.address = address
         self.origin = origin
+        self.is_tls = origin[0] == "https"
         self.closed = False
         self.idle_since = 0.0
         self._loop = loop
@@ -111,14 +113,13 @@ class Connection(asyncio.Protocol):
         self.finished_at = now
         self.status_code: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
-        self.body: list[bytes] = []
+        self.body = bytearray()  # not pieces: a receiver may send them byte by byte
         self.size = 0
         self.truncated = False
         self._named = False
         self._complete = False
         self._fault: Fault | None = None
         self._read = 0
-        self._stored = 0
         self._deadline = deadline
         self._timeout_s = timeout_s
         self._first_byte_deadline = min(deadline, now + self._limits.first_byte_s)
@@ -149,7 +150,7 @@ class Connection(asyncio.Protocol):
     def let_go(self) -> None:
         """Drop what was read: thousands of kept connections would each hold their last answer."""
         self.headers = []
-        self.body = []
+        self.body = bytearray()
 
     def abort(self) -> None:
         """Close at once, dropping what was not written; for connections in doubt."""
@@ -334,10 +335,9 @@ class Connection(asyncio.Protocol):
         if self._complete or self._fault is not None:
             return
         self.size += len(piece)
-        room = self._limits.stored_body_bytes - self._stored
+        room = self._limits.stored_body_bytes - len(self.body)
         if room > 0:
-            self.body.append(piece[:room])
-            self._stored += min(len(piece), room)
+            self.body += piece[:room]
 
     def on_message_complete(self) -> None:
         """End the answer, or drop an interim one."""

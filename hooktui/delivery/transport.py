@@ -50,6 +50,7 @@ class Transport:
         self._limits = limits or Limits()
         self._dialer = Dialer(allowed, resolver, self._limits, verified)
         self._lanes: dict[Hashable, _Lane] = {}
+        self._kept_tls = _Count()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -136,7 +137,7 @@ class Transport:
         self._lanes.clear()
 
     def _open_lane(self, lane_key: Hashable) -> _Lane:
-        lane = self._lanes[lane_key] = _Lane(self._limits.idle_connections)
+        lane = self._lanes[lane_key] = _Lane(self._limits, self._kept_tls)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
         return lane
@@ -165,7 +166,7 @@ class Transport:
         error, detail = fault if fault is not None else (None, None)
         if status_code is not None and error is None:
             error = error_of_status(status_code)
-        body = b"".join(connection.body)
+        body = bytes(connection.body)
         return Answered(
             status_code=status_code,
             error=error,
@@ -192,20 +193,30 @@ class Transport:
         )
 
 
+class _Count:
+    """How many TLS connections all lanes of a transport keep."""
+
+    __slots__ = ("now",)
+
+    def __init__(self) -> None:
+        self.now = 0
+
+
 class _Lane:
     """The connections of one hook; the most recently used goes out first."""
 
-    __slots__ = ("_idle_most", "_retired", "idle", "in_flight")
+    __slots__ = ("_kept_tls", "_limits", "_retired", "idle", "in_flight")
 
-    def __init__(self, idle_most: int) -> None:
+    def __init__(self, limits: Limits, kept_tls: _Count) -> None:
         self.idle: list[Connection] = []
         self.in_flight = 0
-        self._idle_most = idle_most
+        self._limits = limits
+        self._kept_tls = kept_tls
         self._retired = False
 
     def take(self, origin: tuple[str, str, int, bool]) -> Connection | None:
         while self.idle:
-            connection = self.idle.pop()
+            connection = self._leaves(self.idle.pop())
             if connection.origin == origin and not connection.closed:
                 return connection
             connection.close()  # the hook has another URL by now
@@ -215,24 +226,34 @@ class _Lane:
         connection.let_go()
         if connection.closed or not connection.reusable:
             connection.abort()
-        elif self._retired or len(self.idle) >= self._idle_most:
+        elif self._retired or self._is_full(connection):
             connection.close()
         else:
             connection.idle_since = connection.finished_at
+            self._kept_tls.now += connection.is_tls
             self.idle.append(connection)
 
     def drop(self, connection: Connection) -> None:
         if connection in self.idle:
-            self.idle.remove(connection)
+            self.idle.remove(self._leaves(connection))
 
     def close_idle_since(self, before: float) -> None:
         while self.idle and self.idle[0].idle_since < before:
-            self.idle.pop(0).close()
+            self._leaves(self.idle.pop(0)).close()
 
     def retire(self) -> None:
         self._retired = True
         while self.idle:
-            self.idle.pop().close()
+            self._leaves(self.idle.pop()).close()
+
+    def _is_full(self, connection: Connection) -> bool:
+        if len(self.idle) >= self._limits.idle_connections:
+            return True
+        return connection.is_tls and self._kept_tls.now >= self._limits.idle_tls_connections
+
+    def _leaves(self, connection: Connection) -> Connection:
+        self._kept_tls.now -= connection.is_tls
+        return connection
 
 
 async def _exchange(

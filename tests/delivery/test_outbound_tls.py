@@ -240,3 +240,23 @@ def test_verified_contexts_check_chain_and_name():
     assert verified_context().minimum_version is ssl.TLSVersion.TLSv1_2
     assert unverified_context().verify_mode is ssl.CERT_NONE
     assert unverified_context().minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+async def test_all_hooks_together_keep_a_bounded_number_of_tls_connections(
+    authority, clients, receivers
+):
+    """Each holds a read buffer of 256 KiB; and what leaves in any way makes room again."""
+    receiver = await receivers.answering(OK, OK, OK, tls=authority.server_context("127.0.0.1"))
+    client = clients.with_(verified=authority.trust, idle_tls_connections=3)
+
+    async def reused():
+        answers = await asyncio.gather(
+            *(client.post(receiver.target, lane=lane) for lane in "aabbcc")
+        )
+        assert {answered.error for answered in answers} == {None}
+        return sum(answered.reused_connection for answered in answers)
+
+    assert [await reused() for _ in range(3)] == [0, 3, 3]
+    for lane in "abc":
+        client.transport.forget(lane)
+    assert [await reused() for _ in range(2)] == [0, 3]

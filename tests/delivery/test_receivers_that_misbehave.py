@@ -1,4 +1,7 @@
-"""Whatever a receiver does: the attempt ends in time, reads a bounded answer, says what it was."""
+"""What an attempt says of a receiver that misbehaves: status, size, and one plain line.
+
+That it ends at all, in bounded memory, whatever the receiver does, is what the zoo shows.
+"""
 
 import asyncio
 import contextlib
@@ -73,37 +76,6 @@ async def test_the_status_decides(client, receivers, status, error):
     assert receiver.connections == 1
 
 
-PROTOCOL_ERRORS = {
-    "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nabc",
-    "length and chunks": OK + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "chunks and length": OK + b"Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-    "negative length": OK + b"Content-Length: -1\r\n\r\n",
-    "bad chunk": OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
-    "garbage": b"\x16\x03\x01 hello",
-    "ssh": b"SSH-2.0-OpenSSH_9.2\r\n",
-    "folded header": OK + b"X: a\r\n b\r\nContent-Length: 0\r\n\r\n",
-    "nul in a header": OK + b"X: a\0b\r\nContent-Length: 0\r\n\r\n",
-    "bare line feeds": b"HTTP/1.1 200 OK\nContent-Length: 0\n\n",
-    "HTTP/2": b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
-    "HTTP/0.9": b"HTTP/0.9 200 OK\r\nContent-Length: 0\r\n\r\n",
-    "status 99": b"HTTP/1.1 099 X\r\nContent-Length: 0\r\n\r\n",
-    "101": b"HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nabc",
-    "101 without upgrade": b"HTTP/1.1 101 S\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n",
-}
-
-
-@pytest.mark.parametrize("answer", PROTOCOL_ERRORS.values(), ids=PROTOCOL_ERRORS)
-async def test_an_invalid_answer_is_a_protocol_error_and_ends_the_connection(
-    client, receivers, answer
-):
-    receiver = await receivers.answering(answer)
-    answered = await client.post(receiver.target)
-    assert answered.error is ErrorClass.PROTOCOL
-    assert "\n" not in answered.error_detail
-    async with asyncio.timeout(2):
-        await receiver.closed_by_peer.wait()
-
-
 @pytest.mark.parametrize("headers", [b"", b"Upgrade: h2c\r\nConnection: upgrade\r\n"])
 async def test_switching_protocols_is_named_as_such_at_once(client, receivers, headers):
     receiver = await receivers.answering(b"HTTP/1.1 101 Switching\r\n%s\r\n" % headers)
@@ -120,14 +92,6 @@ async def test_a_receiver_that_never_answers_times_out_at_the_first_byte_limit(c
     assert (answered.status_code, answered.error) == (None, ErrorClass.TIMEOUT)
     assert answered.error_detail == "no answer within 0.3 s"
     assert answered.first_byte_ms is None
-
-
-async def test_a_receiver_that_hangs_before_accepting_times_out(client):
-    # The kernel completes the handshake for the backlog; nobody ever accepts.
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        target = _target(server.getsockname()[1])
-        answered = await client.post(target)
-    assert answered.error is ErrorClass.TIMEOUT
 
 
 def _target(port):
@@ -153,20 +117,6 @@ async def test_a_slow_drip_ends_at_the_total_deadline(client, receivers):
     assert answered.truncated is False
 
 
-async def test_a_drip_in_the_head_ends_at_the_total_deadline(client, receivers):
-    async def drip(reader, writer):
-        await _request(reader)
-        writer.write(OK)
-        while True:
-            writer.write(b"X: y\r\n")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
-    receiver = await receivers.behaving(drip)
-    answered = await client.post(receiver.target, timeout_s=0.5)
-    assert (answered.status_code, answered.error) == (None, ErrorClass.TIMEOUT)
-
-
 async def test_a_receiver_that_reads_nothing_is_left_at_the_deadline(client, receivers):
     async def deaf(reader, writer):
         writer.transport.pause_reading()
@@ -187,29 +137,6 @@ async def test_interim_answers_are_passed_over(client, receivers):
     answered = await client.post(receiver.target)
     assert (answered.status_code, answered.error, answered.body) == (200, None, b"hi")
     assert answered.headers == (("Content-Length", "2"),)
-
-
-async def test_endless_interim_answers_end_at_the_cap(client, receivers):
-    async def early(reader, writer):
-        await _request(reader)
-        await _flood(writer, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
-
-    receiver = await receivers.behaving(early)
-    answered = await client.post(receiver.target, timeout_s=5)
-    assert (answered.status_code, answered.error) == (None, ErrorClass.RESPONSE_TOO_LARGE)
-
-
-async def test_slow_endless_interim_answers_end_at_the_deadline(client, receivers):
-    async def early(reader, writer):
-        await _request(reader)
-        while True:
-            writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
-            await writer.drain()
-            await asyncio.sleep(0.02)
-
-    receiver = await receivers.behaving(early)
-    answered = await client.post(receiver.target, timeout_s=0.5)
-    assert (answered.status_code, answered.error) == (None, ErrorClass.TIMEOUT)
 
 
 @pytest.mark.parametrize(
@@ -248,35 +175,6 @@ async def test_endless_chunks_of_nothing_much_are_cut(client, receivers):
     assert (answered.status_code, answered.error) == (500, ErrorClass.STATUS)
     assert answered.truncated
     assert answered.size < 200
-
-
-@pytest.mark.parametrize(
-    "piece",
-    [b"X: y\r\n", b"X-%s: y\r\n" % (b"n" * 5000), b"v" * 5000],
-    ids=["many headers", "long names", "one value without end"],
-)
-async def test_an_endless_head_is_too_large(client, receivers, piece):
-    async def endless(reader, writer):
-        await _request(reader)
-        writer.write(OK + b"X-Start: ")
-        if not piece.startswith(b"v"):
-            writer.write(b"\r\n")
-        await _flood(writer, piece)
-
-    receiver = await receivers.behaving(endless)
-    answered = await client.post(receiver.target, timeout_s=5)
-    assert (answered.status_code, answered.error) == (None, ErrorClass.RESPONSE_TOO_LARGE)
-
-
-async def test_an_endless_reason_phrase_is_too_large(client, receivers):
-    async def endless(reader, writer):
-        await _request(reader)
-        writer.write(b"HTTP/1.1 200 ")
-        await _flood(writer, b"O" * 5000)
-
-    receiver = await receivers.behaving(endless)
-    answered = await client.post(receiver.target, timeout_s=5)
-    assert answered.error is ErrorClass.RESPONSE_TOO_LARGE
 
 
 async def test_more_than_a_thousand_headers_are_too_many(client, receivers):

@@ -1,0 +1,105 @@
+"""The zoo: whatever a receiver does, the attempt ends in time and as it must, in bounded memory.
+
+And the next deliveries of the same hook are right: the answer to each is the one to its own body.
+"""
+
+import gc
+import hashlib
+import json
+import subprocess
+import sys
+import time
+import tracemalloc
+
+import pytest
+
+from hooktui.domain.addresses import parse_url
+from hooktui.domain.deliveries import ErrorClass
+from tests.delivery.habits import HABITS
+
+SHORT_S, FIRST_BYTE_S = 0.3, 0.15
+"""For attempts that their deadline ends; without it they take for ever."""
+LONG_S, IN_TIME_S = 20, 5
+"""For those that must end by themselves, long before it, on a busy machine too."""
+
+MOST_BYTES = {"http": 400_000, "https": 900_000}
+"""Of memory at any moment of an attempt: what one read may bring (256 KiB), the answer that is kept
+(64 KiB of head, 16 KiB of body), for TLS its own buffers; and three times the request's body."""
+LEFT_BYTES = {"http": 50_000, "https": 450_000}
+"""Of memory when all is over, with one kept connection: a TLS one holds its 256 KiB buffer."""
+
+
+class Zoo:
+    """The process with the receivers."""
+
+    def __init__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.delivery.zoo"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.ports = json.loads(self._process.stdout.readline())
+
+    def order(self, what, name):
+        self._process.stdin.write(f"{what} {name}\n")
+        self._process.stdin.flush()
+        assert self._process.stdout.readline() == "ok\n"
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait(5)
+
+
+@pytest.fixture(scope="module")
+def zoo():
+    opened = Zoo()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def traced():
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def _traced():
+    return tracemalloc.get_traced_memory()[0]
+
+
+@pytest.mark.usefixtures("traced")
+@pytest.mark.parametrize("name", HABITS)
+async def test_an_attempt_ends_in_time_and_the_next_ones_are_right(zoo, clients, name):
+    habit = HABITS[name]
+    hangs = ErrorClass.TIMEOUT in habit.ends
+    scheme = "https" if habit.tls else "http"
+    target = parse_url(f"{scheme}://127.0.0.1:{zoo.ports[name]}/in")
+    client = clients.with_(
+        first_byte_s=FIRST_BYTE_S if hangs else LONG_S, tls_s=FIRST_BYTE_S if hangs else LONG_S
+    )
+    timeout_s = SHORT_S if hangs else LONG_S
+    zoo.order("wild", name)
+    tracemalloc.reset_peak()
+    before = _traced()
+    began = time.monotonic()
+    answered = await client.post(
+        target, body=b"x" * habit.body, timeout_s=timeout_s, verify_tls=False
+    )
+    took_s = time.monotonic() - began
+    _, peak = tracemalloc.get_traced_memory()
+    zoo.order("tame", name)
+    assert answered.error in habit.ends, answered
+    assert "\n" not in (answered.error_detail or "")
+    assert took_s < (SHORT_S + 1 if hangs else IN_TIME_S)
+    assert peak - before < MOST_BYTES[scheme] + 3 * habit.body
+    for n in range(3):
+        body = f"{name} {n}".encode()
+        answered = await client.post(target, body=body, timeout_s=LONG_S, verify_tls=False)
+        assert (answered.status_code, answered.error) == (200, None), answered
+        assert answered.body.decode() == hashlib.sha256(body).hexdigest()
+    if _traced() - before >= LEFT_BYTES[scheme]:
+        gc.collect()
+    assert _traced() - before < LEFT_BYTES[scheme]
