@@ -10,6 +10,9 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +28,7 @@ from hooktui.proof.keyed_producer import KeyedProducer
 from hooktui.proof.victim import Victim
 from tests.postgres import PostgresServer
 
-from .conftest import Installation, Receiver, wait_for
+from .conftest import SAMPLES, Installation, Receiver, wait_for
 
 RESCUED_WITHIN_S = 40
 """A server looks for leases that ran out every 15 s."""
@@ -121,6 +124,38 @@ def test_a_server_that_was_stopped_for_longer_than_its_leases_finishes_nothing(
     assert len({webhook_id for webhook_id, _ in arrived}) == 6
     assert arrived[event, receiver.seen[-1].body] == 1
     assert one.json("status")["backlog"]["count"] == 0
+
+
+# Red without the limit for idle transactions: the change of the other server never ends.
+def test_a_server_that_stops_inside_a_transaction_holds_up_the_others_for_seconds_at_most(
+    pair: list[Installation], receiver: Receiver
+) -> None:
+    one, two = pair
+    one.create_hook(receiver.url())
+    one.stop()
+    one.environ["HOOKTUI_FAILPOINT"] = "before_accept_commit:stop"
+    one.start()
+    assert one.server is not None
+    sample = str(SAMPLES / "job.failed.json")
+    hanging = subprocess.Popen(
+        [sys.executable, "-m", "hooktui", "emit", "job.failed", sample],
+        env=one.environ, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    status = Path(f"/proc/{one.server.pid}/stat")
+    wait_for(lambda: status.read_text().rpartition(")")[2].split()[0] == "T", what="it stops")
+    begun_s = time.monotonic()
+    two.emit("job.completed")
+    wait_for(lambda: len(receiver.seen) == 1, what="events pass it by")
+    assert time.monotonic() - begun_s < 3
+    two.create_hook(receiver.url("/other"))  # this must be alone, so it waits for the stopped one
+    assert time.monotonic() - begun_s < 10
+    one.server.send_signal(signal.SIGCONT)
+    _, errors = hanging.communicate(timeout=20)
+    assert hanging.returncode == 1
+    assert b"nobody knows whether it was stored" in errors  # it was not, but who can tell
+    event = one.emit("job.failed")
+    wait_for(lambda: len(receiver.seen) == 3, what="the stopped one works again")
+    assert [s.headers["webhook-id"] for s in receiver.seen[1:]] == [event, event]
 
 
 def victims(stage: Scene, url: str) -> tuple[Victim, Victim]:
