@@ -17,7 +17,7 @@ from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.store import changes, queries
 from hooktui.store.postgres import house as housekeeping
 from hooktui.store.postgres.clock import DatabaseClock
-from hooktui.store.postgres.house import House
+from hooktui.store.postgres.house import DropBodies, DropEvents, House
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.retention import Keep
 from tests.contract.given import ADA, DEFAULT, Clock, deliveries, emit, make_hook, result_of
@@ -133,6 +133,24 @@ async def test_the_bytes_of_what_was_delivered_go_earlier(home: Home) -> None:
     ]
     assert bodies == [None, b"{}", b"{}", b"{}"]
     assert sent.status == "delivered"
+
+
+# Red without a second look inside the transaction: the event was free when it was looked for.
+async def test_what_is_sent_again_between_look_and_drop_stays(home: Home) -> None:
+    hook = HookId((await make_hook(home.store)).id)
+    accepted = await emit(home.store, 3)
+    await send_all(home, hook)
+    (first, *_) = await deliveries(home.store)
+    home.clock.turn(31 * DAY_S)
+    resent = DeliveryId(decode("dlv", first.id))
+    await home.store.write(changes.resend, ADA, DEFAULT, resent)
+    events, before_ms = [one.id for one in accepted], home.clock.ms - DAY_S * 1000
+    assert await home.store.submit(DropBodies(events, before_ms)) == 2
+    purged, left = await home.store.submit(DropEvents(events, before_ms))
+    assert (purged.events, left) == (2, [])
+    assert await home.count("event") == 1
+    (job,) = await home.store.claim(hook, 10)
+    assert job.body == b"{}"
 
 
 async def test_a_purge_ends_in_time_and_says_where_to_go_on(home: Home) -> None:
