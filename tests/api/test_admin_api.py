@@ -99,9 +99,28 @@ def test_a_token_ends_when_it_should(api, tcp):
     made = _token(api, expires_at=soon)
     assert _status(tcp, f"Bearer {made['token']}").status_code == 200
     deadline = time.monotonic() + 10
-    while _status(tcp, f"Bearer {made['token']}").status_code != 401:
+    while (answer := _status(tcp, f"Bearer {made['token']}")).status_code != 401:
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    assert answer.json()["detail"] == "this token has expired; ask an admin for a new one"
+
+
+def test_a_list_shows_of_tokens_what_they_may_and_never_what_they_are(api, tcp):
+    made = _token(api, role="operator", expires_at="2099-01-01T00:00:00Z")
+    _status(tcp, f"Bearer {made['token']}")
+    answer = api.get("/v1/tokens", params={"limit": 500})
+    listed = next(token for token in answer.json()["data"] if token["id"] == made["id"])
+    assert (listed["role"], listed["expires_at"]) == ("operator", "2099-01-01T00:00:00.000Z")
+    assert listed["last_used_at"] is not None
+    random = made["token"].split("_")[2]
+    assert len(random) * 5 >= 160  # bits, in base 32
+    assert random not in answer.text
+    assert random not in api.get("/v1/audit", params={"limit": 500}).text
+
+
+def test_two_tokens_are_as_different_as_chance_makes_them(api):
+    one, other = (_token(api)["token"].split("_")[2] for _ in range(2))
+    assert sum(a == b for a, b in zip(one, other, strict=True)) < 12
 
 
 def test_a_token_has_its_role_and_may_lower_it(api, tcp):

@@ -86,6 +86,20 @@ def test_a_token_is_printed_once_and_bound_to_the_account(run, server):
     assert "account" not in json.loads(server.asked[-1].body)
 
 
+def test_tokens_are_listed_with_what_they_may_and_when_they_end(run, server):
+    used = TOKEN | {"token": None, "last_used_at": to_rfc3339(now_ms() - 200_000)}
+    ending = used | {"id": 5, "name": "\x1b[2J", "role": "admin", "account": None,
+                     "expires_at": to_rfc3339(now_ms() + 7_300_000)}  # fmt: skip
+    server.will(answer({"data": [used, ending], "next": None, "prev": None, "total": 2,
+                        "total_is_estimate": False}))  # fmt: skip
+    titles, one, other = run("tokens", "list").out.splitlines()
+    assert titles.split() == ["ID", "NAME", "ROLE", "ACCOUNT", "CREATED", "EXPIRES", "LAST", "USED"]
+    assert one.split()[:4] == ["4", "ci", "producer", "2"]
+    assert one.endswith("never     3 min ago")
+    assert other.split()[:4] == ["5", "␛[2J", "admin", "all"]
+    assert "in 2 h" in other
+
+
 def test_an_account_is_made(run, server):
     account = {"id": 2, "name": "acme", "created_at": "2026-11-25T00:00:00.000Z"}
     server.will(answer(account, 201))
