@@ -95,7 +95,7 @@ def test_tokens_are_listed_with_what_they_may_and_when_they_end(run, server):
     titles, one, other = run("tokens", "list").out.splitlines()
     assert titles.split() == ["ID", "NAME", "ROLE", "ACCOUNT", "CREATED", "EXPIRES", "LAST", "USED"]
     assert one.split()[:4] == ["4", "ci", "producer", "2"]
-    assert one.endswith("never     3 min ago")
+    assert one.split()[-4:] == ["never", "3", "min", "ago"]
     assert other.split()[:4] == ["5", "␛[2J", "admin", "all"]
     assert "in 2 h" in other
 
