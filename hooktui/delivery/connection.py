@@ -309,7 +309,7 @@ class Connection(asyncio.Protocol):
         """Keep a header; trailers (after the head) are not kept."""
         if self._complete or self.status_code is not None or self._fault is not None:
             return
-        self.headers.append((name, value))
+        self.headers.append((name, value.rstrip(b" \t")))  # llhttp leaves them (RFC 9110, 5.5)
         if len(self.headers) > self._limits.header_fields:
             detail = f"the answer has more than {self._limits.header_fields} headers"
             self._fault = Fault(ErrorClass.RESPONSE_TOO_LARGE, detail)

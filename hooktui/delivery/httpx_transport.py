@@ -10,6 +10,7 @@ attempt stores of it. ``response.extensions["hooktui"]`` is the `Answered`, with
 
 from __future__ import annotations
 
+import re
 from typing import Never
 
 import httpx
@@ -23,6 +24,10 @@ from hooktui.domain.errors import Refused
 # An answer to HEAD has no body whatever its length says, CONNECT becomes another protocol: both
 # need a reader that knows the request, which deliveries (always POST) never do.
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
+
+# httpx leaves these to the transport (RFC 9110, 5.5 and 5.6.2).
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_ENDS_A_LINE = re.compile(rb"[\0\r\n]")
 
 _EXCEPTIONS: dict[ErrorClass, type[httpx.TransportError]] = {
     ErrorClass.ADDRESS_REFUSED: httpx.ConnectError,
@@ -61,6 +66,7 @@ class HooktuiTransport(httpx.AsyncBaseTransport):
         Raises:
             httpx.TransportError: no complete answer; the message is the delivery's error.
             httpx.UnsupportedProtocol: a method or a URL that hooktui does not send to.
+            httpx.LocalProtocolError: a header that would end early and begin something else.
         """
         if request.method not in _METHODS:
             raise httpx.UnsupportedProtocol(f"{request.method} is not sent", request=request)
@@ -81,7 +87,10 @@ class HooktuiTransport(httpx.AsyncBaseTransport):
             _raise(answered, request)
         return httpx.Response(
             answered.status_code,
-            headers=list(answered.headers),
+            headers=[
+                (name.encode("latin-1"), value.encode("latin-1"))
+                for name, value in answered.headers
+            ],
             stream=httpx.ByteStream(answered.body),
             extensions={"hooktui": answered},
             request=request,
@@ -94,6 +103,11 @@ class HooktuiTransport(httpx.AsyncBaseTransport):
 
 def _head(request: httpx.Request, path: str, length: int) -> bytes:
     """Return the request's head; the body goes out in one piece, uncompressed answers are asked."""
+    for name, value in request.headers.raw:
+        if not _NAME.fullmatch(name) or _ENDS_A_LINE.search(value):
+            raise httpx.LocalProtocolError(
+                f"{name!r} is no header as HTTP/1.1 has them", request=request
+            )
     lines = [f"{request.method} {path} HTTP/1.1".encode("ascii")]
     lines += [
         b"%s: %s" % (name, value)
