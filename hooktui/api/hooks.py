@@ -22,6 +22,7 @@ from hooktui.domain.hooks import (
     check_new_secret,
     check_overlap,
 )
+from hooktui.domain.ids import AccountId
 from hooktui.domain.objects import Hook, Page, Secrets
 from hooktui.domain.roles import Need
 from hooktui.domain.signatures import make_secret
@@ -107,9 +108,11 @@ async def ping_hook(
     request: Request, hook: HookParameter, account: AccountParameter = None
 ) -> Response:
     """Send the hook's own object as a test delivery, and wait for what the receiver says."""
-    service = service_of(request)
-    owner = caller_of(request).account_or_any(account)
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account_or_any(account)
     shown = await service.store.read(queries.get_hook, owner, hook)
+    whose = AccountId(shown.account)
+    await service.store.write(changes.audit_ping, caller.actor, whose, hook)
     delivery = await service.engine.ping(hook, encode(shown))
     record = await service.store.read(queries.get_delivery, owner, delivery)
     return answer(Pinged.of(await detail_of(service, record)))

@@ -19,7 +19,7 @@ from hooktui.api.service import RoleMap, Service
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 from hooktui.domain.ids import AccountId
-from hooktui.domain.roles import ALLOWED, Role
+from hooktui.domain.roles import ALLOWED, Need, Role
 from hooktui.store import changes, queries
 from hooktui.store.contract import Actor
 
@@ -148,7 +148,10 @@ def role_of(peer: Peer, names: Names, roles: RoleMap) -> Role | None:
         return Role.ADMIN
     found = {roles.users[names.user]} if names.user in roles.users else set()
     found |= {roles.groups[group] for group in names.groups if group in roles.groups}
-    return max(found, key=lambda role: len(ALLOWED[role]), default=None)
+    # A viewer and a producer may as much as each other: who may be either is here to look.
+    return max(
+        found, key=lambda role: (len(ALLOWED[role]), Need.READ in ALLOWED[role]), default=None
+    )
 
 
 def claimed_token(authorization: str) -> str:

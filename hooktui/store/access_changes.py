@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from sqlalchemy import delete, insert, select, update
 
 from hooktui.domain.errors import Conflict, NotFound
-from hooktui.domain.ids import AccountId
+from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.objects import Account, Token
 from hooktui.domain.roles import Role
 from hooktui.store.access_queries import account_of, get_account, token_of
@@ -92,6 +92,11 @@ def audit_refusal(
 ) -> None:
     """Note that somebody tried what their role does not allow, and what else there is to tell."""
     tx.audit(actor, action, target, after=more, result="refused")
+
+
+def audit_ping(tx: Tx, actor: Actor, account: AccountId, hook: HookId) -> None:
+    """Note that a test delivery is sent: something leaves this machine in somebody's name."""
+    tx.audit(actor, "hook.ping", f"hook {hook}", account=account)
 
 
 def audit_purge(

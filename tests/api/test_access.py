@@ -77,10 +77,16 @@ def test_secrets_and_tokens_are_for_admins():
         (Names("bob", frozenset({"staff", "ops"})), Role.ADMIN),
         (Names("ann", frozenset({"staff"})), Role.OPERATOR),
         (Names("bob", frozenset({"others"})), None),
+        (Names("bob", frozenset({"staff", "robots"})), Role.VIEWER),
+        (Names("robot", frozenset({"staff"})), Role.VIEWER),
+        (Names("bob", frozenset({"robots"})), Role.PRODUCER),
     ],
 )
 def test_users_and_groups_give_the_highest_of_their_roles(names, role):
-    roles = RoleMap({"ann": Role.OPERATOR}, {"ops": Role.ADMIN, "staff": Role.VIEWER})
+    roles = RoleMap(
+        {"ann": Role.OPERATOR, "robot": Role.PRODUCER},
+        {"ops": Role.ADMIN, "staff": Role.VIEWER, "robots": Role.PRODUCER},
+    )
     assert role_of(Peer(1, SOMEBODY, 1), names, roles) is role
 
 

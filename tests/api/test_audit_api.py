@@ -54,6 +54,7 @@ def test_an_edit_a_reveal_and_a_refusal_are_told_with_who_and_what(api, account,
 
 def test_each_kind_of_act_leaves_an_entry(api, account, hook):
     before = newest(api)
+    api.post(f"/v1/hooks/{hook}/ping")
     token = api.post("/v1/tokens", json={"name": "x", "role": "viewer"}).json()
     api.delete(f"/v1/tokens/{token['id']}")
     api.post(f"/v1/hooks/{hook}/secret/rotate", json={})
@@ -63,6 +64,7 @@ def test_each_kind_of_act_leaves_an_entry(api, account, hook):
     api.post("/v1/purge", json={"older_than": "90d"})
     acts = [entry["action"] for entry in entries(api) if entry["id"] > before]
     assert acts[::-1] == [
+        "hook.ping",
         "token.create", "token.revoke", "secret.rotate", "secret.finish", "hook.delete",
         "account.create", "events.purge",
     ]  # fmt: skip
