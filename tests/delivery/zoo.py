@@ -9,7 +9,6 @@ exactly the bytes and the packets that stand here.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import json
 import select
@@ -21,11 +20,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
+from tests.delivery.certificates import Authority
 from tests.delivery.habits import HABITS, At, Habit, Visit
 
 
@@ -104,35 +99,10 @@ def _length(head: bytes) -> int:
     return 0
 
 
-def _tls_context() -> ssl.SSLContext:
-    """Return a server's context; its certificate is by nobody, for nobody."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "zoo")])
-    now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "zoo.pem"
-        path.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-            + certificate.public_bytes(serialization.Encoding.PEM)
-        )
-        context.load_cert_chain(path)
-    return context
-
-
 def main() -> None:
     """Open the zoo; it closes with its standard input."""
-    tls = _tls_context()
+    with tempfile.TemporaryDirectory() as folder:
+        tls = Authority(Path(folder)).server_context("127.0.0.1")
     animals = {name: Animal(habit) for name, habit in HABITS.items()}
     for animal in animals.values():
         threading.Thread(target=animal.run, args=(tls,), daemon=True).start()
