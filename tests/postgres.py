@@ -173,14 +173,15 @@ _TEMPLATE = "hooktui_template"
 
 
 @contextlib.asynccontextmanager
-async def database(server: PostgresServer) -> AsyncIterator[str]:
+async def database(server: PostgresServer, *, empty: bool = False) -> AsyncIterator[str]:
     """Make a database with the schema in it, for as long as it is needed; yields its address."""
     name = f"test_{next(_names)}"
     async with _admin(server) as admin:
         if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _TEMPLATE):
             await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
             await _migrate(server.url(_TEMPLATE))
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        template = "template1" if empty else _TEMPLATE
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     try:
         yield server.url(name)
     finally:

@@ -467,6 +467,23 @@ def _is_meant(difference: tuple) -> bool:
     )
 
 
+async def test_a_start_waits_for_another_that_makes_the_schema(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connecting.SETTINGS, "lock_timeout", "50")
+    async with database(postgres, empty=True) as fresh, connected(fresh) as first:
+        await first.execute(f"SELECT pg_advisory_lock({locks.MIGRATION})")
+        opening = asyncio.create_task(open_store(fresh, tmp_path))
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        async with asyncio.timeout(10):
+            while not await first.fetchval(waiting):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)  # longer than others would wait
+        await first.execute(f"SELECT pg_advisory_unlock({locks.MIGRATION})")
+        store = await opening
+        assert (await emit(store))[0].deliveries == 0
+        await store.close()
+
+
 # Red without the look at what is due now and then: a server may die before it gives its hint.
 async def test_what_is_due_is_found_without_a_hint(
     servers: Servers, monkeypatch: pytest.MonkeyPatch

@@ -198,26 +198,6 @@ def test_the_death_of_one_server_under_load_costs_no_event(tmp_path: Path, url: 
     assert verdict.accepted > 200
 
 
-@pytest.mark.parametrize(
-    "point",
-    ["before_accept_commit", "before_claim_commit", "before_record_commit", "after_record_commit"],
-)
-def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(
-    tmp_path: Path, url: str, point: str
-) -> None:
-    with scene(tmp_path, os.environ, url) as stage:
-        stage.victim.start(f"{point}:kill@20")
-        stage.make_hooks()
-        stage.producer.start()
-        assert stage.victim.died(within_s=20), f"the server never came to {point}"
-        stage.victim.start()
-        before = len(stage.producer.sent)
-        wait_for(lambda: len(stage.producer.sent) > before + 20)
-        verdict = stage.verdict()
-    assert verdict.good, verdict
-    assert verdict.delivered == 2 * verdict.accepted
-
-
 def test_a_database_that_is_killed_under_load_loses_nothing(tmp_path: Path) -> None:
     own = PostgresServer()
     try:

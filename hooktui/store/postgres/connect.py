@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 CONNECT_S: Final = 5.0
 STATEMENT_S: Final = 10.0
-"""What a statement may take; a client waits a little longer, for the server's own answer."""
+"""What a statement may take."""
 LOCK_S: Final = 5.0
 IDLE_IN_TRANSACTION_S: Final = 4.0
 """After it PostgreSQL drops who holds locks and says nothing, such as a stopped process: before
 others have waited for those locks for too long."""
-MIGRATION_S: Final = 600.0
+MIGRATION: Final = {
+    "statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
+}  # fmt: skip
+"""A large table takes as long as it takes, and who comes second waits for who came first."""
 
 _DEADLINES: Final = {
     "statement_timeout": f"{STATEMENT_S * 1000:.0f}",
@@ -68,7 +71,7 @@ _AGAIN = (pg.DeadlockDetectedError, pg.SerializationError)
 class Target:
     """A database's address; ``shown`` is what may be shown of it: no password."""
 
-    url: str
+    url: str = field(repr=False)
     shown: str
 
 
@@ -95,7 +98,7 @@ def target_of(url: str) -> Target:
 
 
 async def connect(target: Target, **settings: str) -> Raw:
-    """Open a connection.
+    """Open a connection; ``settings`` are those of its session, before our own.
 
     Raises:
         HooktuiError: PostgreSQL cannot be reached, or does not let us in; says what to do.
@@ -104,11 +107,17 @@ async def connect(target: Target, **settings: str) -> Raw:
         return await asyncpg.connect(
             target.url,
             timeout=CONNECT_S,
-            command_timeout=STATEMENT_S + 2,
+            command_timeout=_patience_s(settings),
             server_settings={**SETTINGS, **settings},
         )
     except (*FAULTS, ValueError) as error:
         raise _not_let_in(target, error) from error
+
+
+def _patience_s(settings: Mapping[str, str]) -> float | None:
+    """Return how long to wait for an answer: a little longer than the server works on it."""
+    limit_ms = int(settings.get("statement_timeout", SETTINGS["statement_timeout"]))
+    return limit_ms / 1000 + 2 if limit_ms else None
 
 
 def waits() -> Iterator[float]:

@@ -99,6 +99,8 @@ class Hints:
                     await self._follow(raw)
                 except (HooktuiError, *FAULTS) as error:
                     _log.warning("looking what other servers do failed: %s", error)
+                except Exception:  # whatever it is: without looking, work would wait for ever
+                    _log.exception("looking what other servers do failed")
                 finally:
                     with contextlib.suppress(*FAULTS):
                         await raw.close(timeout=2)

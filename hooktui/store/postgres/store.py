@@ -39,7 +39,7 @@ from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
-from hooktui.store.postgres.connect import HOT, Target, connect, target_of
+from hooktui.store.postgres.connect import HOT, MIGRATION, Target, connect, target_of
 from hooktui.store.postgres.hints import Hints
 from hooktui.store.postgres.home import Home
 from hooktui.store.postgres.house import House
@@ -146,7 +146,8 @@ class PostgresStore:
         place.take()
         store: Self | None = None
         try:
-            vault = await prepare(partial(connect, target), key_file, target)
+            patient = partial(connect, target, **MIGRATION)
+            vault = await prepare(patient, key_file, target)
             store = cls(target, place, vault, DatabaseClock(clock), keep)
             await store._start()
         except BaseException:
