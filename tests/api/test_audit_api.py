@@ -146,8 +146,16 @@ def test_what_a_process_claims_is_told_as_a_claim_and_looks_like_nothing_else(ap
 
 
 def test_nothing_is_said_of_a_process_that_belongs_to_somebody_else():
-    peer = Peer(os.getpid(), os.geteuid() + 1, 0)
-    assert origin_of(peer) == f"unix pid={peer.pid} uid={peer.uid}"
+    # As when the one that asked is gone, and its number was given to another's.
+    command = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(
+        command, env={"SUDO_USER": "eve"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        theirs, mine = Peer(other.pid, os.geteuid() + 1, 0), Peer(other.pid, os.geteuid(), 0)
+        assert origin_of(theirs) == f"unix pid={other.pid} uid={theirs.uid}"
+        assert origin_of(mine).endswith('claimed SUDO_USER="eve"')
+        other.communicate(b"\n", 20)
 
 
 # How much of the trail somebody may fill by being refused
