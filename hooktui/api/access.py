@@ -108,9 +108,11 @@ class Table:
         methods = self._exact.get(path) or self._match(path)
         if methods is None:
             raise NotFound(f"there is nothing at {path[:200]}; /openapi.json lists what there is")
-        rule = methods.get(method)
+        # HEAD is GET without the body (RFC 9110, 9.3.2).
+        rule = methods.get("GET" if method == "HEAD" else method)
         if rule is None:
-            raise MethodNotAllowed(method, path[:200], sorted(methods))
+            allowed = {*methods, "HEAD"} if "GET" in methods else set(methods)
+            raise MethodNotAllowed(method, path[:200], sorted(allowed))
         return rule
 
     def _match(self, path: str) -> Mapping[str, Rule] | None:
@@ -152,6 +154,8 @@ class Caller:
             Malformed: there is no such role.
             NotAllowed: it may do something that the caller may not.
         """
+        if wanted is None:
+            return self
         return replace(self, role=lower(self.role, _role(wanted)))
 
     def require(self, need: Need) -> None:
@@ -185,9 +189,7 @@ class Caller:
         return self.account(asked) if asked is not None else self.bound_to
 
 
-def _role(wanted: str | None) -> Role | None:
-    if wanted is None:
-        return None
+def _role(wanted: str) -> Role:
     try:
         return Role(wanted.strip().lower())
     except ValueError:
