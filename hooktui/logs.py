@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.text import visible
@@ -25,9 +27,46 @@ class OneLine(logging.Formatter):
         return line
 
 
+class Bounded(logging.Filter):
+    """Lets so many lines through at once, and so many a second in the long run.
+
+    Strangers cause lines, and a disk is not endless. What is an error always comes through; the
+    next line after some were left out says how many.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    AT_ONCE = 1000
+    PER_S = 10
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._left = float(self.AT_ONCE)
+        self._at = clock()
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is written."""
+        now = self._clock()
+        self._left = min(self._left + (now - self._at) * self.PER_S, self.AT_ONCE)
+        self._at = now
+        if self._left < 1 and record.levelno < logging.ERROR:
+            self._left_out += 1
+            return False
+        self._left = max(self._left - 1, 0)
+        if self._left_out:
+            record.msg = f"{record.getMessage()} ({self._left_out} lines before were left out)"
+            record.args = None
+            self._left_out = 0
+        return True
+
+
 def log_to_stderr(level: int = logging.INFO) -> None:
     """Send what the program and its libraries log to stderr; of libraries only what is wrong."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(OneLine())
+    handler.addFilter(Bounded())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("hooktui").setLevel(level)

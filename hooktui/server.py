@@ -154,12 +154,15 @@ class _WindingDown:
         # In a thread: the engine is at work already, and importing this takes most of a second.
         await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
         from hooktui.api.app import make_app
+        from hooktui.api.crowd import Crowd
         from hooktui.api.http import Listener
 
         service = make_service()
         service.stopping = self.stopping
         app = make_app(service)
-        self._listeners = [Listener(app, unix), *(Listener(app, one, tls) for one in tcp)]
+        crowd = Crowd(service.limits.connections)
+        self._listeners = [Listener(app, unix, crowd)]
+        self._listeners += [Listener(app, one, crowd, tls) for one in tcp]
         for listener in self._listeners:
             await listener.start()
 
@@ -292,7 +295,7 @@ def _service(
     catalogue: Catalogue,
     resolver: Resolver,
 ) -> Service:
-    from hooktui.api.service import RoleMap, Service
+    from hooktui.api.service import Limits, RoleMap, Service
     from hooktui.delivery.url_judge import UrlJudge
 
     listen = [settings.listen.rpartition(":")[0].lower()] if settings.listen else []
@@ -309,6 +312,7 @@ def _service(
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,
+        limits=Limits(settings.max_connections, settings.events_per_s, settings.calls_per_s),
         check=_checkup(where, settings),
     )
 

@@ -83,9 +83,11 @@ _Roles = Annotated[dict[str, Role], NoDecode, BeforeValidator(_pairs)]
 class Settings(BaseSettings):
     """What an operator can set: a field is a key of ``config.toml`` and a ``HOOKTUI_`` variable."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
 
-    database_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
     """Where the data lies: ``sqlite:///PATH``, by default ``hooktui.db`` in the home; or
     ``postgresql://USER:PASSWORD@HOST:PORT/NAME``, which any number of servers share."""
 
@@ -124,6 +126,16 @@ class Settings(BaseSettings):
 
     reserve_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     """MiB of the disk that events leave free (then 507), so that tidying still works."""
+
+    max_connections: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    """Connections over TCP at once, and of each user of the Unix socket but root and the owner."""
+
+    events_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20_000
+    """Events a second that one token may send, or one user of the Unix socket but root and the
+    owner; two seconds' worth may come at once. 0: any number."""
+
+    calls_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 500
+    """The same for all other calls of the API."""
 
     api_docs: bool = False
     """Serve a page that lists the API's calls at ``/docs``."""

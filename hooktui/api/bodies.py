@@ -13,11 +13,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
 from hooktui.api.problems import TooSlow, pointer
-from hooktui.domain.errors import FieldError, Malformed, Refused, TooLarge, Unsupported
+from hooktui.domain.errors import FieldError, Malformed, Refused, TooLarge, Unavailable, Unsupported
 
 BODY_DEADLINE_S = 10.0
 MAX_REQUEST_BYTES: Final = 256 * 1024
 """Of the calls that take a JSON object; the largest one is a hook with 20 headers of 4 kB."""
+
+MOST_HELD_BYTES: Final = 256 * 1024 * 1024
+"""Of all bodies that are being read, looked at and stored at this moment."""
 
 MAX_DEPTH = 200
 """Of nested arrays and objects: whoever parses the body later may do so recursively."""
@@ -67,12 +70,40 @@ def _check_type(scope: Scope, accepted: re.Pattern[str], wanted: str) -> None:
             raise Unsupported("compressed bodies are not taken; leave Content-Encoding out")
 
 
-async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
+class Holding:
+    """The bodies that are in memory, all together: many small ones may be too much as well.
+
+    Args:
+        most: bytes.
+    """
+
+    def __init__(self, most: int = MOST_HELD_BYTES) -> None:
+        self._most = most
+        self.size = 0
+
+    def take(self, scope: Scope, size: int) -> None:
+        """Count a part of a request's body.
+
+        Raises:
+            Unavailable: there is no room for it now.
+        """
+        if self.size + size > self._most:
+            raise Unavailable("more comes in than the server can hold; slow down and try again")
+        self.size += size
+        scope["held"] = scope.get("held", 0) + size
+
+    def give_back(self, scope: Scope) -> None:
+        """Forget what a request held; it is over."""
+        self.size -= scope.pop("held", 0)
+
+
+async def read_body(scope: Scope, receive: Receive, most: int, holding: Holding) -> bytes:
     """Return the whole body, or refuse it as soon as it is too long.
 
     Raises:
         TooLarge: it has, or says it has, more than ``most`` bytes; the rest is not read.
         TooSlow: it did not arrive within 10 s.
+        Unavailable: too many bodies are in memory.
         ClientDisconnect: it never will.
     """
     for name, value in scope["headers"]:
@@ -90,6 +121,7 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
                 size += len(part)
                 if size > most:
                     raise _too_large(most)
+                holding.take(scope, len(part))
                 if not message.get("more_body"):
                     return b"".join([*parts, part]) if parts else part
                 parts.append(part)
@@ -97,13 +129,13 @@ async def read_body(scope: Scope, receive: Receive, most: int) -> bytes:
         raise TooSlow(f"the body did not arrive within {BODY_DEADLINE_S:g} s") from None
 
 
-async def checked_json(scope: Scope, receive: Receive) -> Receive:
+async def checked_json(scope: Scope, receive: Receive, holding: Holding) -> Receive:
     """Read a small JSON body and return a ``receive`` that gives it again; none is fine.
 
     Raises:
         HooktuiError: it is no JSON, too large, or too slow.
     """
-    body = await read_body(scope, receive, MAX_REQUEST_BYTES)
+    body = await read_body(scope, receive, MAX_REQUEST_BYTES, holding)
     if body:
         check_json_type(scope)
         check_json(body)

@@ -1,6 +1,7 @@
 """The way in: what every request passes before a route sees it, and every answer on its way out.
 
-In this order: no browsers, the right ``Host``, a route that exists, a caller with a role that may.
+In this order: no browsers, the right ``Host``, a route that exists, a caller with a role that may
+and that asks for no more than its share.
 Refusals are audited: whose role does not allow a call, who wanted more than their role, who has no
 role, and tokens that are worth nothing.
 """
@@ -13,10 +14,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hooktui.api.access import Caller, Rule, Table
-from hooktui.api.bodies import checked_json
+from hooktui.api.bodies import Holding, checked_json
 from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.peers import Peer
 from hooktui.api.problems import problem, unexpected
+from hooktui.api.rates import Rate
 from hooktui.api.refusals import STRANGERS, USERS, Refusals, Share
 from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
@@ -39,13 +41,23 @@ class Gate:
         ingest: what takes events in; it reads bodies for itself.
         service: of this server.
         identity: finds out who calls.
+        holding: the bodies that are in memory.
     """
 
-    def __init__(self, app: ASGIApp, ingest: ASGIApp, service: Service, identity: Identity) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        ingest: ASGIApp,
+        service: Service,
+        identity: Identity,
+        holding: Holding,
+    ) -> None:
         self._app = app
         self._ingest = ingest
         self._service = service
         self._identity = identity
+        self._holding = holding
+        self._rate = Rate(service.limits.calls_per_s, "calls", "HOOKTUI_CALLS_PER_S")
         self._table = Table()
         self._refusals = Refusals()
 
@@ -70,10 +82,13 @@ class Gate:
                 self._check(caller, rule)
             if rule.need is Need.PRODUCE:
                 await self._ingest(scope, receive, answering)
-            else:
-                if rule.method in _WITH_BODY:
-                    receive = await checked_json(scope, receive)
-                await self._app(scope, receive, answering)
+                return
+            if caller is not None:
+                self._rate.take(caller)
+            if rule.method in _WITH_BODY:
+                receive = await checked_json(scope, receive, self._holding)
+            # The method differs for HEAD alone, whose answer loses its body on its way out.
+            await self._app({**scope, "method": rule.method}, receive, answering)
         except HooktuiError as error:
             await problem(error)(scope, receive, answering)
         except ClientDisconnect:
@@ -82,6 +97,8 @@ class Gate:
             _log.exception("error while answering %s", _where(scope))
             if not answered:
                 await unexpected()(scope, receive, send)
+        finally:
+            self._holding.give_back(scope)
 
     def _rule(self, scope: Scope) -> Rule:
         for name, value in scope["headers"]:

@@ -1,4 +1,4 @@
-"""uvicorn as we use it: it learns who is at the other end, and discards refused bodies.
+"""uvicorn as we use it: our own connections, and a look at each of them every second.
 
 One `uvicorn.Server` for each listener, in one loop; signals are the business of our server.
 """
@@ -14,54 +14,16 @@ from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from hooktui.api.peers import peer_of
-from hooktui.api.problems import problem
-from hooktui.domain.errors import Malformed
+from hooktui.api.connection import Connection
+from hooktui.api.crowd import Crowd
+from hooktui.api.tls_door import TlsDoor
 
 STOP_REQUESTS_S = 11.0
 """How long a stop waits for requests: longer than the engine waits for a ping's attempt."""
 KEEP_ALIVE_S = 75
-# So much of a body that was refused is read and thrown away, so that a client that sends before it
-# listens gets to the answer instead of a reset.
-MAX_DISCARDED_BYTES = 16 * 1024 * 1024
-
-
-class Protocol(HttpToolsProtocol):
-    """One connection; ``state.peer`` of its requests is the process at the other end."""
-
-    _discarded = 0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Note who is there before the first byte is read."""
-        super().connection_made(transport)
-        self.app_state = {"peer": peer_of(transport.get_extra_info("socket").fileno())}
-
-    def on_body(self, body: bytes) -> None:
-        """Take a part of a body; what comes after the answer is discarded, up to a limit."""
-        if self.cycle.response_complete:
-            self._discarded += len(body)
-            if self._discarded > MAX_DISCARDED_BYTES:
-                self.transport.close()
-            return
-        super().on_body(body)
-
-    def on_response_complete(self) -> None:
-        """Go on with the next request, unless the client still holds the body of this one back."""
-        super().on_response_complete()
-        if self.expect_100_continue and self.cycle.response_complete and self.cycle.more_body:
-            # Told the end before "100 Continue", it may send the body or not: nobody can know what
-            # the next bytes are (RFC 9110, 10.1.1).
-            self.transport.close()
-
-    def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP, in the form of all our errors."""
-        answer = problem(Malformed("this is not an HTTP request"))
-        head = [b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n"]
-        head += [b"%b: %b\r\n" % header for header in answer.raw_headers]
-        self.transport.write(b"".join([*head, b"\r\n", answer.body]))
-        self.transport.close()
+BACKLOG = 2048
+_TICKS_A_SECOND = 10  # of uvicorn
 
 
 class Listener:
@@ -70,16 +32,21 @@ class Listener:
     Args:
         app: the application.
         listening: bound already.
+        crowd: everybody who is connected, to any of the listeners.
         tls: certificate and key, where the socket speaks TLS.
     """
 
     def __init__(
-        self, app: ASGIApp, listening: socket.socket, tls: tuple[Path, Path] | None = None
+        self,
+        app: ASGIApp,
+        listening: socket.socket,
+        crowd: Crowd,
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.socket = listening
         config = uvicorn.Config(
             app,
-            http=Protocol,
+            http=Connection,
             ws="none",
             lifespan="off",
             loop="none",
@@ -89,14 +56,14 @@ class Listener:
             proxy_headers=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=int(STOP_REQUESTS_S),
-            backlog=2048,
+            backlog=BACKLOG,
             ssl_certfile=tls[0] if tls else None,
             ssl_keyfile=tls[1] if tls else None,
         )
         config.load()
         if config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._server = _Server(config)
+        self._server = _Server(config, crowd)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -116,6 +83,35 @@ class Listener:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, crowd: Crowd) -> None:
+        super().__init__(config)
+        self._crowd = crowd
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; TLS begins behind the door, not in the listener."""
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(self._make, sock=one, backlog=BACKLOG) for one in sockets or ()
+        ]
+        self.started = True
+
+    def _make(self) -> asyncio.Protocol:
+        if self.config.ssl is None:
+            return self._make_connection()
+        return TlsDoor(self._make_connection, self.config.ssl, self._crowd)
+
+    def _make_connection(self) -> Connection:
+        return Connection(self.config, self.server_state, {}, crowd=self._crowd)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look at each connection once a second."""
+        if counter % _TICKS_A_SECOND == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.look(now)
+        return await super().on_tick(counter)

@@ -11,8 +11,16 @@ from urllib.parse import parse_qs
 import msgspec
 from starlette.types import Receive, Scope, Send
 
-from hooktui.api.bodies import check_json, check_json_type, check_ndjson_type, lines_of, read_body
+from hooktui.api.bodies import (
+    Holding,
+    check_json,
+    check_json_type,
+    check_ndjson_type,
+    lines_of,
+    read_body,
+)
 from hooktui.api.parameters import account_number, refuse_unknown
+from hooktui.api.rates import Rate
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service
 from hooktui.domain import ids
@@ -50,10 +58,13 @@ class Ingest:
 
     Args:
         service: of this server.
+        holding: the bodies that are in memory.
     """
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, holding: Holding) -> None:
         self._service = service
+        self._holding = holding
+        self._rate = Rate(service.limits.events_per_s, "events", "HOOKTUI_EVENTS_PER_S")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request that the gate has let in.
@@ -75,7 +86,7 @@ class Ingest:
     async def _accept_one(self, scope: Scope, receive: Receive) -> bytes:
         """Take in one event: the body is what its receivers get, byte by byte."""
         check_json_type(scope)
-        body = await read_body(scope, receive, MAX_BODY_BYTES)
+        body = await read_body(scope, receive, MAX_BODY_BYTES, self._holding)
         check_json(body)
         event_type: str = scope["path"].rpartition("/")[2]
         if event_type not in self._service.event_types:
@@ -83,6 +94,7 @@ class Ingest:
             raise Refused.field("/type", wrong)
         account = await self._account(scope)
         key = _key(scope)
+        self._admit(scope, 1)
         try:
             (accepted,) = await self._service.engine.accept([Offer(account, event_type, body, key)])
         except Refused as error:  # it points into lines, of which there are none here
@@ -93,11 +105,17 @@ class Ingest:
     async def _accept_many(self, scope: Scope, receive: Receive) -> bytes:
         """Take in many events, one a line: all or none of them, in one transaction."""
         check_ndjson_type(scope)
-        body = await read_body(scope, receive, MAX_LINES_BYTES)
+        body = await read_body(scope, receive, MAX_LINES_BYTES, self._holding)
         offers = _offers(body, await self._account(scope), self._service)
+        self._admit(scope, len(offers))
         accepted = await self._service.engine.accept(offers)
         inside = b",".join([_encode(one) for one in accepted])
         return b'{"accepted":%d,"data":[%b]}' % (len(accepted), inside)
+
+    def _admit(self, scope: Scope, count: int) -> None:
+        """Look whether there is room, and whether this caller may send so many now."""
+        self._service.store.check_room()
+        self._rate.take(scope["caller"], count)
 
     async def _account(self, scope: Scope) -> AccountId:
         """Return the account that events are for; a look into the store only the first time."""

@@ -49,6 +49,20 @@ class TooSlow(HooktuiError):
     title = "Request timeout"
 
 
+class TargetTooLong(HooktuiError):
+    """The request line is over its limit."""
+
+    status = 414
+    title = "URI too long"
+
+
+class HeadTooLarge(HooktuiError):
+    """The head of the request is over its limit."""
+
+    status = 431
+    title = "Request header fields too large"
+
+
 def problem(error: HooktuiError) -> Response:
     """Return the answer that tells an error."""
     content: dict[str, object] = {

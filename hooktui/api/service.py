@@ -51,6 +51,21 @@ class RoleMap:
     groups: Mapping[str, Role] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the API takes at the most.
+
+    Attributes:
+        connections: over TCP, and of each user of the Unix socket.
+        events_per_s: of each token and user; 0: any number.
+        calls_per_s: the same of all other calls.
+    """
+
+    connections: int = 1000
+    events_per_s: float = 0
+    calls_per_s: float = 0
+
+
 async def _nothing_to_check() -> Sequence[Check]:
     return ()
 
@@ -72,6 +87,7 @@ class Service:
         roles: who has which role on the Unix socket, besides root and the owner.
         hosts: values of ``Host`` that are taken on TCP, lower case and without a port.
         api_docs: whether the documentation pages are served.
+        limits: what is taken at the most.
         stopping: set when the server begins to stop.
         accounts: accounts that are known to exist.
         tokens_version: goes up when a token is revoked, so that none is remembered.
@@ -90,6 +106,7 @@ class Service:
     roles: RoleMap = field(default_factory=RoleMap)
     hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
     api_docs: bool = False
+    limits: Limits = field(default_factory=Limits)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     accounts: set[AccountId] = field(default_factory=set)
     tokens_version: int = 0

@@ -43,7 +43,7 @@ def test_what_is_not_in_the_table_is_not_there(path):
 def test_a_wrong_method_names_all_the_right_ones():
     with pytest.raises(MethodNotAllowed) as caught:
         Table().find("PUT", "/v1/hooks/7")
-    assert caught.value.allowed == "DELETE, GET, PATCH"
+    assert caught.value.allowed == "DELETE, GET, HEAD, PATCH"
 
 
 def test_what_takes_events_in_and_nothing_else_is_for_producers():

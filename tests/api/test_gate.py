@@ -68,10 +68,10 @@ def test_what_is_not_there_is_told_as_a_problem(api, path):
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/v1/hooks/1", "DELETE, GET, PATCH"),
-        ("DELETE", "/v1/hooks", "GET, POST"),
-        ("OPTIONS", "/v1/events/x", "GET, POST"),
-        ("BREW", "/v1/status", "GET"),
+        ("PUT", "/v1/hooks/1", "DELETE, GET, HEAD, PATCH"),
+        ("DELETE", "/v1/hooks", "GET, HEAD, POST"),
+        ("OPTIONS", "/v1/events/x", "GET, HEAD, POST"),
+        ("BREW", "/v1/status", "GET, HEAD"),
     ],
 )
 def test_a_wrong_method_names_the_right_ones(api, method, path, allowed):

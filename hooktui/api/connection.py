@@ -1,0 +1,273 @@
+"""One connection of a client: uvicorn's, held to limits before anything of a request is believed.
+
+A head has a deadline, a size and one reading: whatever two programs could understand differently
+(RFC 9112, section 11.2) ends the connection. An answer that nobody reads does, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from typing import Any, Final
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from hooktui.api.crowd import Crowd
+from hooktui.api.peers import Peer, peer_of
+from hooktui.api.problems import HeadTooLarge, TargetTooLong, TooSlow, problem
+from hooktui.domain.errors import HooktuiError, Malformed, Unavailable, Unsupported
+
+HEAD_DEADLINE_S = 10.0
+"""From the first byte of a head (or from the connection) to the end of it."""
+LINGER_S = 2.0
+"""How long a refused client may go on sending before it reads why."""
+UNREAD_DEADLINE_S = 30.0
+MIN_READ_BYTES: Final = 32 * 1024
+"""So much of an answer must be taken within that time, about 1 KiB a second."""
+
+MAX_TARGET_BYTES: Final = 24 * 1024
+"""Of a path with its query; a filter of 2,000 characters takes 18,000 when each is escaped."""
+MAX_HEAD_BYTES: Final = 48 * 1024
+MAX_HEADERS: Final = 100
+MAX_PIPELINED: Final = 32
+"""Requests that wait for the one before; each takes some kilobytes."""
+# So much of a body that was refused is read and thrown away, so that a client that sends before it
+# listens gets to the answer instead of a reset.
+MAX_DISCARDED_BYTES: Final = 16 * 1024 * 1024
+
+_LOOKED_AT = frozenset({b"host", b"expect", b"transfer-encoding"})
+
+
+class Connection(HttpToolsProtocol):
+    """One connection; ``state.peer`` of its requests is the process at the other end.
+
+    Attributes:
+        idle_since: when its last answer ended, while no new request has begun (loop time).
+    """
+
+    idle_since: float | None = None
+    _peer: Peer | None = None
+    _in_head = False
+    _head_since: float | None = None  # waiting for a head, or for the end of what is thrown away
+    _head_bytes = _later_bytes = _discarded = 0
+    _host: bytes | None = None
+    _chunked = False
+    _refusal: HooktuiError | None = None
+    _leaving = False
+    _unread_bytes = 0
+    _unread_since = 0.0
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        crowd: Crowd,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._crowd = crowd
+
+    # The connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Note who is there before the first byte is read; refuse it when there are too many."""
+        super().connection_made(transport)
+        self._peer = peer_of(transport.get_extra_info("socket").fileno())
+        self.app_state = {"peer": self._peer}
+        self._head_since = self.loop.time()
+        if not self._crowd.enter(self, self._peer):
+            self._leaving = True
+            self._write(Unavailable("too many connections are open; try again later", 5))
+            transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Make room for another one."""
+        self._crowd.leave(self, self._peer)
+        super().connection_lost(exc)
+
+    def send_away(self) -> None:
+        """Close it: it is idle, and somebody else needs the place."""
+        self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Read what came, unless nothing more is believed."""
+        self._unset_keepalive_if_required()
+        if self._leaving:
+            self._discard(len(data))
+            return
+        head_goes_on = self._in_head
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._leaving = True  # the answer says so; what follows would be another protocol
+        except httptools.HttpParserError:
+            self._end(self._refusal or Malformed("this is not an HTTP request"))
+            return
+        if self._in_head and head_goes_on:  # then all of it belongs to the head
+            self._later_bytes += len(data)
+            if self._later_bytes > MAX_HEAD_BYTES:
+                self._end(HeadTooLarge(_TOO_LARGE))
+                return
+        if self._head_since is None and (self._in_head or not self._answering):
+            self._head_since = self.loop.time()
+
+    def look(self, now: float) -> None:
+        """End it if it takes too long for what it does; called about once a second."""
+        if self._head_since is not None:
+            waited_s = now - self._head_since
+            if self._leaving and waited_s > LINGER_S:
+                self.transport.abort()
+            elif waited_s > HEAD_DEADLINE_S:
+                if self._in_head:
+                    self._end(TooSlow(f"the head did not arrive within {HEAD_DEADLINE_S:g} s"))
+                else:
+                    self.transport.close()
+        unread = self.transport.get_write_buffer_size()
+        if unread == 0 or self._unread_bytes - unread >= MIN_READ_BYTES or not self._unread_bytes:
+            self._unread_bytes, self._unread_since = unread, now
+        elif now - self._unread_since > UNREAD_DEADLINE_S:
+            self.transport.abort()
+
+    # A request
+
+    def on_message_begin(self) -> None:
+        """Begin with a new head."""
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = self._later_bytes = 0
+        self._host = self.idle_since = None
+        self._chunked = False
+
+    def on_url(self, url: bytes) -> None:
+        """Take a part of the target."""
+        super().on_url(url)
+        if len(self.url) > MAX_TARGET_BYTES:
+            self._refuse(
+                TargetTooLong(f"the path and query are over {MAX_TARGET_BYTES // 1024} KiB")
+            )
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head; those that come behind a body are read and forgotten."""
+        self._head_bytes += len(name) + len(value) + 4
+        if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) >= MAX_HEADERS:
+            self._refuse(HeadTooLarge(_TOO_LARGE))
+        if not self._in_head:
+            return
+        name = name.lower()
+        if name in _LOOKED_AT:
+            self._look_at(name, value)
+        self.headers.append((name, value))
+
+    def _look_at(self, name: bytes, value: bytes) -> None:
+        if name == b"expect":
+            self.expect_100_continue = value.lower() == b"100-continue"
+        elif name == b"host":
+            if self._host is not None:
+                self._refuse(Malformed("the request names two hosts; send one Host header"))
+            self._host = value
+        elif value.lower() != b"chunked":
+            self._refuse(Unsupported("no Transfer-Encoding but chunked is taken"))
+        else:
+            self._chunked = True
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer, unless the head can be read in two ways."""
+        self._in_head = False
+        self._head_since = None
+        version = self.parser.get_http_version()
+        if version not in ("1.1", "1.0"):
+            self._refuse(Malformed("only HTTP/1.1 and HTTP/1.0 are spoken here"))
+        if version == "1.1" and self._host is None:
+            self._refuse(Malformed("the request names no host; send a Host header"))
+        if version == "1.0" and self._chunked:
+            self._refuse(Malformed("HTTP/1.0 has no Transfer-Encoding"))
+        if self.url[:1] != b"/":
+            self._check_target()
+        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self.cycle.keep_alive = False
+        if len(self.pipeline) > MAX_PIPELINED:
+            self._refuse(Malformed(f"more than {MAX_PIPELINED} requests wait on this connection"))
+
+    def _check_target(self) -> None:
+        """Refuse a target with another host than the ``Host`` header (RFC 9112, 3.2.2)."""
+        host = self.url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
+        if self.url != b"*" and (not host or host.lower() != (self._host or b"").lower()):
+            self._refuse(Malformed("the request line and the Host header name different hosts"))
+
+    def _refuse(self, error: HooktuiError) -> None:
+        self._refusal = error
+        raise error  # the parser stops, and `data_received` learns of it
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body; what comes after the answer is discarded, up to a limit."""
+        if self.cycle.response_complete:
+            self._discard(len(body))
+            return
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, unless the client still holds the body of this one back."""
+        super().on_response_complete()
+        cycle = self.cycle
+        if not cycle.response_complete:
+            return  # of the next request, which waited
+        cycle.body = bytearray()  # what nobody asked for, up to 300 kB, while the connection idles
+        if cycle.more_body:
+            self._head_since = self.loop.time()
+            if self.expect_100_continue:
+                # Told the end before "100 Continue", it may send the body or not: nobody can know
+                # what the next bytes are (RFC 9110, 10.1.1).
+                self.transport.close()
+        else:
+            self.idle_since = self.loop.time()
+
+    # The end
+
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _discard(self, size: int) -> None:
+        self._discarded += size
+        if self._discarded > MAX_DISCARDED_BYTES:
+            self.transport.abort()
+
+    def _end(self, error: HooktuiError) -> None:
+        """Believe nothing more; what was asked before is answered first."""
+        self._leaving = True
+        cycle = self.cycle
+        if self._answering and not cycle.more_body:
+            cycle.keep_alive = False
+            return
+        if self._answering and (self.pipeline or cycle.response_started):
+            self.transport.close()
+            return
+        if self._answering:  # its own body is broken: nobody need wait for the rest of it
+            cycle.disconnected = True
+            cycle.message_event.set()
+        self._write(error)
+        self._head_since = self.loop.time()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+
+    def _write(self, error: HooktuiError) -> None:
+        answer = problem(error)
+        phrase = http.HTTPStatus(error.status).phrase
+        lines = [f"HTTP/1.1 {error.status} {phrase}\r\nconnection: close\r\n".encode("ascii")]
+        lines += [
+            b"%b: %b\r\n" % header for header in answer.raw_headers if header[0] != b"connection"
+        ]
+        self.transport.write(b"".join([*lines, b"\r\n", bytes(answer.body)]))
+
+
+_TOO_LARGE = (
+    f"the head of the request is over {MAX_HEAD_BYTES // 1024} KiB or {MAX_HEADERS} headers"
+)

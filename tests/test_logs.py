@@ -1,0 +1,31 @@
+"""The log is safe to look at, and strangers cannot fill the disk with it."""
+
+from __future__ import annotations
+
+import logging
+
+from hooktui.logs import Bounded
+
+
+def _record(level: int = logging.INFO) -> logging.LogRecord:
+    return logging.LogRecord("hooktui", level, "", 0, "refused %s", ("x",), None)
+
+
+def test_a_flood_of_lines_is_cut_and_the_next_line_says_how_many_are_missing():
+    now = [0.0]
+    bounded = Bounded(lambda: now[0])
+    let_through = sum(bounded.filter(_record()) for _ in range(5000))
+    assert let_through == Bounded.AT_ONCE
+    now[0] += 1
+    later = [_record() for _ in range(100)]
+    assert sum(bounded.filter(one) for one in later) == Bounded.PER_S
+    assert later[0].getMessage() == "refused x (4000 lines before were left out)"
+    assert later[1].getMessage() == "refused x"
+
+
+def test_an_error_is_written_whatever_came_before():
+    bounded = Bounded(lambda: 0.0)
+    for _ in range(5000):
+        bounded.filter(_record())
+    assert bounded.filter(_record(logging.ERROR))
+    assert not bounded.filter(_record())
