@@ -15,7 +15,7 @@ from hooktui.api.hook_requests import HookBody, HookEditBody, RotateBody, edited
 from hooktui.api.parameters import AccountParameter, HookParameter, Window
 from hooktui.api.reading import check_account, read_in
 from hooktui.api.service import service_of
-from hooktui.api.shapes import CreatedHook, Pinged
+from hooktui.api.shapes import ChangedHook, CreatedHook, Pinged
 from hooktui.domain.hooks import (
     DEFAULT_OVERLAP_S,
     HookSettings,
@@ -84,12 +84,11 @@ async def change_hook(
     def edit(before: HookSettings) -> HookSettings:
         return edited(before, body, service.catalogue)
 
-    if "url" in body.changed:
-        await service.judge_url(body.url)
+    warning = await service.judge_url(body.url) if "url" in body.changed else None
     changed = await service.store.write(
         changes.change_hook, caller.actor, owner, hook, edit, body.version
     )
-    return answer(changed)
+    return answer(changed if warning is None else ChangedHook.of(changed, [warning]))
 
 
 @router.delete("/v1/hooks/{hook}", status_code=204)

@@ -24,6 +24,19 @@ class CreatedHook(Hook):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedHook(Hook):
+    """A hook after a change that there is something to say about."""
+
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, hook: Hook, warnings: Sequence[str]) -> ChangedHook:
+        """Return a hook with what is told after its change."""
+        known = {field.name: getattr(hook, field.name) for field in fields(Hook)}
+        return cls(**known, warnings=tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PingDelivery(DeliveryDetail):
     """A ping's delivery; ``attempt`` is its one attempt."""
 

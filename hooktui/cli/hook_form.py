@@ -132,10 +132,13 @@ def edit(
         fields["version"] = if_version
     call = calls.edit_hook(hook, fields, account=context.account)
     answer = context.client.answer(call)
+    changed = decoded(call, context.address, answer)
+    for warning in changed.warnings:
+        context.out.note(f"warning: {warning}")
     if context.json:
         context.out.json(answer)
     else:
-        write_hook(context, decoded(call, context.address, answer))
+        write_hook(context, changed)
 
 
 def _fields(context: CommandContext, options: HookOptions) -> dict[str, object]:

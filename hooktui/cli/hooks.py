@@ -14,6 +14,7 @@ from hooktui.cli.output import Column, Piece, Styled
 from hooktui.cli.times import ago, took
 from hooktui.client import calls
 from hooktui.client.plain import decoded
+from hooktui.domain.addresses import url_in_words
 from hooktui.domain.clock import format_duration
 from hooktui.domain.objects import DeliveryDetail, Hook
 
@@ -73,7 +74,7 @@ def _row(hook: Hook) -> list[Piece]:
         str(hook.id),
         state(hook),
         hook.name,
-        hook.url,
+        url_in_words(hook.url),
         ", ".join(hook.events),
         last,
         share,
@@ -115,7 +116,7 @@ def write_hook(context: CommandContext, hook: Hook) -> None:
 
 def _facts(hook: Hook) -> list[tuple[str, str]]:
     stats = hook.stats
-    facts = [("url", hook.url), ("events", ", ".join(hook.events))]
+    facts = [("url", url_in_words(hook.url)), ("events", ", ".join(hook.events))]
     if hook.disabled_reason is not None:
         facts.append(("disabled", f"{hook.disabled_reason}, {ago(hook.disabled_at)}"))
     if hook.filter is not None:

@@ -77,6 +77,13 @@ class CreatedHook(Hook):
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedHook(Hook):
+    """A hook after a change, and warnings about it."""
+
+    warnings: tuple[str, ...] = ()
+
+
 class Window(TypedDict, total=False):
     """Which part of a list: all optional; ``order`` is ``asc`` or ``desc``."""
 
@@ -141,9 +148,11 @@ def create_hook(account: int | None, fields: Mapping[str, object]) -> Call[Creat
     return _send("POST", _to(CreatedHook), "hooks", fields=fields, account=account)
 
 
-def edit_hook(hook: int, fields: Mapping[str, object], *, account: int | None = None) -> Call[Hook]:
+def edit_hook(
+    hook: int, fields: Mapping[str, object], *, account: int | None = None
+) -> Call[ChangedHook]:
     """Change fields of a hook; with ``version`` only if nobody else changed it meanwhile."""
-    return _send("PATCH", _to(Hook), "hooks", hook, fields=fields, account=account)
+    return _send("PATCH", _to(ChangedHook), "hooks", hook, fields=fields, account=account)
 
 
 def delete_hook(hook: int, *, account: int | None = None) -> Call[None]:

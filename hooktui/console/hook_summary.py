@@ -9,19 +9,9 @@ from hooktui.console.times import ago, took
 from hooktui.console.widgets.event_selection import in_words
 from hooktui.console.widgets.json_lines import Section
 from hooktui.console.widgets.painted import Pieces, Tone
-from hooktui.domain.addresses import parse_url
+from hooktui.domain.addresses import url_in_words
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.errors import Refused
 from hooktui.domain.objects import Catalogue, Hook
-
-
-def url_words(url: str) -> str:
-    """Return a URL; an international host comes with the name that is really dialled."""
-    try:
-        target = parse_url(url)
-    except Refused:
-        return url
-    return url if target.host == target.unicode_host else f"{url}  (really {target.host})"
 
 
 def standing_words(hook: Hook, now_ms: int) -> tuple[str, Tone]:
@@ -60,7 +50,7 @@ def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int) -> tuple[Pieces, .
     """Return the lines above the tabs: where it sends, what, and how that goes."""
     words, tone = standing_words(hook, now_ms)
     return (
-        ((" to      ", "quiet"), (url_words(hook.url), "plain")),
+        ((" to      ", "quiet"), (url_in_words(hook.url), "plain")),
         ((" events  ", "quiet"), (in_words(catalogue, hook.events), "plain")),
         ((" state   ", "quiet"), (words, tone)),
     )
@@ -79,7 +69,7 @@ def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Sec
                 ("id", str(hook.id)),
                 ("type", "webhook" if hook.type == "web" else hook.type),
                 ("name", hook.name),
-                ("URL", url_words(hook.url)),
+                ("URL", url_in_words(hook.url)),
                 ("events", in_words(catalogue, hook.events)),
                 ("filter", hook.filter or "none: all of these events"),
                 ("active", "yes" if hook.active else f"no: {hook.disabled_reason}"),

@@ -114,6 +114,15 @@ def parse_url(text: str) -> Target:
     return target
 
 
+def url_in_words(url: str) -> str:
+    """Return a URL for people; an international host comes with the name that is really dialled."""
+    try:
+        target = parse_url(url)
+    except Refused:
+        return url
+    return url if target.host == target.unicode_host else f"{url}  (really {target.host})"
+
+
 def _check_characters(text: str) -> None:
     for place, letter in enumerate(text, 1):
         if letter == "\\":

@@ -202,7 +202,7 @@ class HookForm(HouseScreen):
             await self._settle(hook, values, conflict)
             return
         if saved is not None:
-            self._leave(f"hook {saved.id} is saved")
+            self._leave("; ".join([f"hook {saved.id} is saved", *saved.warnings]))
 
     async def _send(self, values: FormValues, call: calls.Call[T]) -> T | None:
         """Send a call; what the server refuses is shown at the fields.
