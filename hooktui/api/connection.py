@@ -188,11 +188,11 @@ class Connection(HttpToolsProtocol):
             self._refuse(Malformed("HTTP/1.0 has no Transfer-Encoding"))
         if self.url[:1] != b"/":
             self._check_target()
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refuse(Malformed(f"more than {MAX_PIPELINED} requests wait on this connection"))
         super().on_headers_complete()
         if self.parser.should_upgrade():
             self.cycle.keep_alive = False
-        if len(self.pipeline) > MAX_PIPELINED:
-            self._refuse(Malformed(f"more than {MAX_PIPELINED} requests wait on this connection"))
 
     def _check_target(self) -> None:
         """Refuse a target with another host than the ``Host`` header (RFC 9112, 3.2.2)."""
