@@ -42,7 +42,18 @@ UPKEEP_POINTS = {
 }
 """The same of commands that work on the files of a home."""
 
-_KNOWN = {**POINTS, **UPKEEP_POINTS}
+KEY_POINTS = {
+    "before_keys_are_replaced": "the new key file is on disk, without its name",
+    "after_new_key_is_kept": "the key file holds the new key, nothing is sealed with it",
+    "before_key_switch_commit": "the new key seals from this transaction on, not committed",
+    "before_reseal_commit": "some values are sealed with the new key, not committed",
+    "after_reseal_commit": "some values are sealed with the new key, others with the old one",
+    "before_old_keys_are_dropped": "nothing is sealed with the old key, it is still there",
+    "after_old_keys_are_dropped": "the key file holds the new key alone, nobody was answered",
+}
+"""The same of a rotation of keys, in its order."""
+
+_KNOWN = {**POINTS, **UPKEEP_POINTS, **KEY_POINTS}
 
 
 class FailpointReached(Exception):

@@ -24,7 +24,8 @@ from hooktui.domain.checks import (
 )
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.places import Places
-from hooktui.store.keys import KeyProblem, Vault, load_keys
+from hooktui.store.key_ring import find_keys, keys_are_there
+from hooktui.store.keys import KeyProblem, Vault
 from hooktui.store.postgres import locks
 from hooktui.store.postgres.connect import Target, connect, explain
 from hooktui.store.postgres.pools import engine
@@ -114,7 +115,7 @@ async def _check_database(where: Places, target: Target) -> list[Check]:
 def _check_key(conn: Connection, key_file: Path) -> Check:
     """Open what the first server sealed, and the secrets of all hooks."""
     unused = conn.execute(select(HOOK.c.id).limit(1)).first() is None
-    if unused and not key_file.exists():
+    if unused and not keys_are_there(key_file):
         return Check(
             "key file",
             "ok",
@@ -122,7 +123,7 @@ def _check_key(conn: Connection, key_file: Path) -> Check:
             "the first server of a database makes it; copy it to all others",
         )
     try:
-        check_vault(conn, Vault(load_keys(key_file, database_is_new=False)))
+        check_vault(conn, Vault(find_keys(key_file).keys))
     except KeyProblem as error:
         return Check("key file", "fail", error.detail, "copy it from the home of another server")
     return check_key(conn, key_file)

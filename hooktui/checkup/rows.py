@@ -11,10 +11,12 @@ from hooktui.domain.checks import Check, judge_leases, judge_newest, judge_waiti
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.store import queries
-from hooktui.store.keys import Vault, load_keys
+from hooktui.store.key_ring import find_keys
+from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.migrate import at_head
 from hooktui.store.migrations import HEAD
+from hooktui.store.rotation import count_by_key
 
 _LEASES = text(
     "SELECT count(*), count(*) FILTER (WHERE lease_until < :now) FROM delivery"
@@ -51,11 +53,20 @@ def check_rows(
 def check_key(conn: Connection, key_file: Path) -> Check:
     """Open with the keys all that a start would open."""
     try:
-        keys = load_keys(key_file, database_is_new=False)
-        hooks = load_live_hooks(conn, Vault(keys), now_ms())
+        ring = find_keys(key_file)
+        hooks = load_live_hooks(conn, Vault(ring.keys), now_ms())
+        found = count_by_key(conn)
     except HooktuiError as error:
         return Check("key file", "fail", error.detail, "put back the key file of this database")
-    return Check("key file", "ok", f"opens the secrets of all {len(hooks):,} hooks")
+    opens = f"opens the secrets of all {len(hooks):,} hooks"
+    if ring.kind == "environment":
+        value = f"{opens}; the keys come from {ring.told}"
+        return Check("key file", "warn", value, "keep them in a file: others see the environment")
+    older = sum(values for key, values in found.items() if key != ring.keys[0].id)
+    if older:
+        value = f"{opens}; {older:,} values are sealed with an older key"
+        return Check("key file", "warn", value, "end the rotation: hooktui keys rotate")
+    return Check("key file", "ok", opens)
 
 
 def _schema(conn: Connection) -> Check:

@@ -68,7 +68,11 @@ def sqlalchemy_over(raw: sqlite3.Connection) -> Connection:
     Its own transaction begins once and never ends: BEGIN and COMMIT are the writer's.
     """
     engine = create_engine(
-        "sqlite://", creator=lambda: raw, poolclass=StaticPool, pool_reset_on_return=None
+        "sqlite://",
+        creator=lambda: raw,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        hide_parameters=True,  # an error tells the statement, not what was in it
     )
     connection = engine.connect()
     connection.begin()
@@ -89,6 +93,7 @@ class Readers:
             pool_size=READERS,
             max_overflow=0,
             pool_timeout=READ_DEADLINE_S,
+            hide_parameters=True,
         )
 
     def _open(self) -> sqlite3.Connection:

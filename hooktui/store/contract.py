@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         ServerInfo,
     )
     from hooktui.store.changes import Tx
+    from hooktui.store.keys import Vault
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -202,6 +203,11 @@ class Store(Protocol):
     @property
     def clock(self) -> Callable[[], int]:
         """What tells the time of this store, in milliseconds since the epoch."""
+        ...
+
+    @property
+    def vault(self) -> Vault:
+        """What seals and opens secrets."""
         ...
 
     def check_room(self) -> None:

@@ -2,7 +2,7 @@
 
 A sealed value is key id (4 bytes), nonce (12 bytes), ciphertext; its associated data names the
 table, column and row, so that a sealed value copied elsewhere does not open. A key file holds one
-key a line (``<id> <base64>``): the first seals, all of them open.
+key a line (``<id> <base64>``), the newest first: it seals, all of them open.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from hooktui import failpoints
 from hooktui.domain.errors import HooktuiError
+from hooktui.store.backup import sync_folder
 
-_ID_BYTES, _NONCE_BYTES, _KEY_BYTES = 4, 12, 32
+ID_BYTES = 4
+_NONCE_BYTES, _KEY_BYTES = 12, 32
 _HEADER = """\
 # The keys that hooktui seals its secrets with; the first seals, all of them open.
 # Without this file the secrets in the database are lost: keep a copy apart from it.
@@ -47,18 +50,45 @@ class Vault:
 
     Args:
         keys: the first one seals, all of them open.
+
+    Attributes:
+        sealer: the id of the key that seals.
     """
 
     def __init__(self, keys: Sequence[Key]) -> None:
-        self._sealer_id = keys[0].id
+        self.sealer = keys[0].id
         self._ciphers = {key.id: AESGCM(key.value) for key in keys}
+
+    @property
+    def ids(self) -> frozenset[bytes]:
+        """The keys that open."""
+        return frozenset(self._ciphers)
+
+    def take(self, keys: Sequence[Key]) -> None:
+        """Open with these keys, too.
+
+        None is forgotten while the process lives: a reader may still hold an old row.
+        """
+        self._ciphers = {**self._ciphers, **{key.id: AESGCM(key.value) for key in keys}}
+
+    def seal_with(self, key: bytes) -> None:
+        """Seal with another of the keys from now on.
+
+        Raises:
+            KeyProblem: it is not here.
+        """
+        if key not in self._ciphers:
+            raise KeyProblem(
+                f"the installation seals with key {key.hex()} now, which this server does not have;"
+                " copy the key file of the server that rotated the keys, and start again"
+            )
+        self.sealer = key
 
     def seal(self, text: str, table: str, column: str, row: int) -> bytes:
         """Return a text in the form that may be stored in that place, and nowhere else."""
-        nonce = os.urandom(_NONCE_BYTES)
+        nonce, sealer = os.urandom(_NONCE_BYTES), self.sealer
         place = _place(table, column, row)
-        sealed = self._ciphers[self._sealer_id].encrypt(nonce, text.encode(), place)
-        return self._sealer_id + nonce + sealed
+        return sealer + nonce + self._ciphers[sealer].encrypt(nonce, text.encode(), place)
 
     def open(self, sealed: bytes, table: str, column: str, row: int) -> str:
         """Return the text of a sealed value.
@@ -66,7 +96,7 @@ class Vault:
         Raises:
             KeyProblem: no key fits, or the value is not the one that was sealed for this place.
         """
-        key_id, rest = sealed[:_ID_BYTES], sealed[_ID_BYTES:]
+        key_id, rest = sealed[:ID_BYTES], sealed[ID_BYTES:]
         where = f"{table} {row}"
         cipher = self._ciphers.get(key_id)
         if cipher is None:
@@ -107,7 +137,7 @@ def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:
         raise KeyProblem(f"cannot read the key file {path}: {error.strerror}") from error
     with os.fdopen(file, encoding="ascii", errors="replace") as lines:
         _check_mode(path, os.fstat(lines.fileno()))
-        return _parse(path, lines.read())
+        return parse_keys(lines.read(), f"the key file {path}")
 
 
 def _check_mode(path: Path, status: os.stat_result) -> None:
@@ -120,8 +150,17 @@ def _check_mode(path: Path, status: os.stat_result) -> None:
         )
 
 
-def _parse(path: Path, text: str) -> list[Key]:
-    keys = []
+def parse_keys(text: str, where: str) -> list[Key]:
+    """Read keys, one a line.
+
+    Args:
+        text: lines of ``<8 hex digits> <32 bytes in base64>``; ``#`` begins a comment.
+        where: what it was read from, for messages.
+
+    Raises:
+        KeyProblem: a line is no key, two keys share an id, or there is none.
+    """
+    keys: list[Key] = []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
@@ -131,31 +170,61 @@ def _parse(path: Path, text: str) -> list[Key]:
             key = Key(bytes.fromhex(identity), base64.b64decode(value, validate=True))
         except (ValueError, binascii.Error):
             key = Key(b"", b"")
-        if len(key.id) != _ID_BYTES or len(key.value) != _KEY_BYTES:
-            raise KeyProblem(f"{path}, line {number} is not a key (8 hex digits, 32 bytes base64)")
+        if len(key.id) != ID_BYTES or len(key.value) != _KEY_BYTES:
+            raise KeyProblem(f"{where}, line {number} is not a key (8 hex digits, 32 bytes base64)")
+        if any(key.id == other.id for other in keys):
+            raise KeyProblem(f"{where} has two keys {key.id.hex()}; take out the wrong one")
         keys.append(key)
     if not keys:
-        raise KeyProblem(f"the key file {path} holds no key; put it back from a backup")
+        raise KeyProblem(f"{where} holds no key; put it back from a backup")
     return keys
+
+
+def new_key() -> Key:
+    """Make a key."""
+    return Key(secrets.token_bytes(ID_BYTES), secrets.token_bytes(_KEY_BYTES))
+
+
+def key_line(key: Key) -> str:
+    """Return a key as a line of a key file."""
+    return f"{key.id.hex()} {base64.b64encode(key.value).decode()}\n"
 
 
 def _make_key_file(path: Path) -> Key:
     """Write a key file whole or not at all: what it seals is lost without it."""
-    key = Key(secrets.token_bytes(_ID_BYTES), secrets.token_bytes(_KEY_BYTES))
-    line = f"{key.id.hex()} {base64.b64encode(key.value).decode()}\n"
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    key = new_key()
+    draft = _draft(path, [key])
     try:
-        with os.fdopen(file, "w", encoding="ascii") as out:
-            out.write(_HEADER + line)
-            out.flush()
-            os.fsync(out.fileno())
         os.link(draft, path)  # unlike a rename, it never replaces a key that somebody else made
     finally:
         draft.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)
     return key
+
+
+def replace_keys(path: Path, keys: Sequence[Key]) -> None:
+    """Put other keys into a key file: a kill leaves the old or the new ones, whole.
+
+    Raises:
+        KeyProblem: it cannot be written.
+    """
+    try:
+        for left in path.parent.glob(f".{path.name}.*"):  # of one that was killed
+            left.unlink()
+        draft = _draft(path, keys)
+        failpoints.hit("before_keys_are_replaced")
+        draft.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise KeyProblem(f"cannot write the key file {path}: {error.strerror}") from error
+
+
+def _draft(path: Path, keys: Sequence[Key]) -> Path:
+    """Write keys into a new file beside a key file, synced, for the owner alone; return it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "w", encoding="ascii") as out:
+        out.write(_HEADER + "".join(map(key_line, keys)))
+        out.flush()
+        os.fsync(out.fileno())
+    return draft

@@ -26,7 +26,8 @@ from hooktui.store.backup import check_whole, open_readonly, sync_file, sync_fol
 from hooktui.store.connections import sqlalchemy_over
 from hooktui.store.contract import Actor
 from hooktui.store.disk_guard import RESERVE_BYTES
-from hooktui.store.keys import Vault, load_keys
+from hooktui.store.key_ring import find_keys
+from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.migrate import at_head, upgrade
 from hooktui.store.moved import refuse_moved
@@ -98,7 +99,7 @@ def restore(
         refuse_opened(database)
         finish_restore(database)
         _refuse_itself(database, file)
-        vault = Vault(load_keys(key_file, database_is_new=False))
+        vault = Vault(find_keys(key_file).keys)
         draft = database.with_name(f".{database.name}.restoring")
         _remove(draft)
         try:

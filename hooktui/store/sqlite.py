@@ -44,7 +44,8 @@ from hooktui.store.contract import (
 )
 from hooktui.store.delivery_changes import cancel_waiting
 from hooktui.store.disk_guard import RESERVE_BYTES, DiskGuard
-from hooktui.store.keys import Vault, load_keys
+from hooktui.store.key_ring import find_keys
+from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.migrate import at_head, upgrade
 from hooktui.store.moved import refuse_moved
@@ -89,6 +90,7 @@ class SqliteStore:
 
     Attributes:
         fsync_ms: the median time of a sync, measured when the store was opened.
+        vault: seals and opens secrets.
     """
 
     def __init__(
@@ -110,7 +112,7 @@ class SqliteStore:
         self._lock = lock
         self._raw = raw
         self._conn = conn
-        self._vault = vault
+        self.vault = vault
         self._clock = clock
         last_seen = raw.execute(sql.NEWEST_FEED).fetchone()
         self._jumps = ClockJumps(clock, steady, last_seen[0] if last_seen else 0)
@@ -164,7 +166,7 @@ class SqliteStore:
             refuse_moved(database)
             finish_restore(database)
             is_new = not database.exists()  # noqa: ASYNC240 - nothing is served yet
-            vault = Vault(load_keys(key_file, database_is_new=is_new))
+            vault = Vault(find_keys(key_file, database_is_new=is_new).keys)
             make_database_file(database)
             raw = open_writer(database)
             conn = sqlalchemy_over(raw)
@@ -252,7 +254,7 @@ class SqliteStore:
 
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
         """Return those of a hook's secrets that still exist, also expired ones, newest first."""
-        return await self.read(engine_queries.signing_secrets, self._vault, hook, ids)
+        return await self.read(engine_queries.signing_secrets, self.vault, hook, ids)
 
     def listen(self, listener: Listener) -> None:
         """Call a listener after each commit that concerns it."""
@@ -416,7 +418,7 @@ class SqliteStore:
         now = self._jumps.now_ms()
         lease = lease_from(self._token, now)
         return Work(
-            self._raw, self._conn, self._vault, self._ids, self._live, "0", now, lease,
+            self._raw, self._conn, self.vault, self._ids, self._live, "0", now, lease,
             self._secrets_used, clock_moved_ms=self._jumps.moved_ms,
         )  # fmt: skip
 

@@ -28,6 +28,9 @@ SERVERS: Final = _MARK + 2
 """The class of the locks that stand for server numbers; the number is the rest of the key. As with
 ordered hooks it is not the mark of those above, so that who lists locks can tell them apart."""
 
+KEYS: Final = _MARK + 3
+"""The class of the locks that tell which keys a server has: shared ones, beside its number."""
+
 
 def order_of(hook: HookId) -> int:
     """Return the lock of whoever claims for an ordered hook."""

@@ -50,6 +50,7 @@ def engine(connect: Callable[[], Awaitable[Raw]], size: int, isolation: str) -> 
         max_overflow=0,
         pool_timeout=STATEMENT_S,
         isolation_level=isolation,
+        hide_parameters=True,  # an error tells the statement, not what was in it
     )
 
 

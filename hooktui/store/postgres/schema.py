@@ -9,18 +9,21 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, select, text
 
 from hooktui import failpoints
-from hooktui.store.keys import KeyProblem, Vault, load_keys
+from hooktui.store.key_ring import find_keys, keys_are_there
+from hooktui.store.keys import KeyProblem, Vault
 from hooktui.store.migrate import at_head, upgrade
 from hooktui.store.postgres import locks
 from hooktui.store.postgres.connect import Target
 from hooktui.store.postgres.pools import engine
+from hooktui.store.postgres.sealing import (
+    key_of_installation,
+    open_installation,
+    seal_installation,
+)
 from hooktui.store.tables import HOOK
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connect import Raw
-
-_SEALED = "hooktui"
-_PLACE = ("installation", "sealed", 1)
 
 
 async def prepare(connect: Callable[[], Awaitable[Raw]], key_file: Path, target: Target) -> Vault:
@@ -54,32 +57,28 @@ def check_vault(conn: Connection, vault: Vault) -> None:
     Raises:
         KeyProblem: they do not.
     """
-    sealed = conn.execute(text("SELECT sealed FROM installation")).scalar_one()
-    if sealed is not None:
-        vault.open(sealed, *_PLACE)
+    open_installation(conn, vault)
 
 
 def _open_vault(conn: Connection, key_file: Path, target: Target) -> Vault:
     """Load the keys, and see that they open what the first server of this database sealed."""
     conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))
-    sealed = conn.execute(text("SELECT sealed FROM installation")).scalar_one()
-    is_new = sealed is None and conn.execute(select(HOOK.c.id).limit(1)).first() is None
-    if not is_new and not key_file.exists():
+    in_use = key_of_installation(conn) is not None
+    is_new = not in_use and conn.execute(select(HOOK.c.id).limit(1)).first() is None
+    if not is_new and not keys_are_there(key_file):
         raise KeyProblem(
             f"the key file {key_file} is missing, and {target.shown} is in use already: all "
             "servers of a database have the same key file. Copy it from another server's home, "
             "or from a backup"
         )
-    vault = Vault(load_keys(key_file, database_is_new=is_new))
-    if sealed is None:
-        new = {"sealed": vault.seal(_SEALED, *_PLACE)}
-        conn.execute(text("UPDATE installation SET sealed = :sealed"), new)
-        return vault
+    ring = find_keys(key_file, database_is_new=is_new)
+    vault = Vault(ring.keys)
     try:
-        vault.open(sealed, *_PLACE)
+        if not open_installation(conn, vault):
+            seal_installation(conn, vault)
     except KeyProblem as error:
         raise KeyProblem(
-            f"the key file {key_file} does not open {target.shown}: all servers of a database have "
+            f"{ring.told} does not open {target.shown}: all servers of a database have "
             "the same key file. Copy it from another server's home"
         ) from error
     return vault

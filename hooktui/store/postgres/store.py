@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -36,19 +35,21 @@ from hooktui.store.contract import (
 from hooktui.store.delivery_changes import cancel_waiting
 from hooktui.store.engine_queries import signing_secrets
 from hooktui.store.keys import Vault
-from hooktui.store.live_hooks import LiveHooks, load_live_hooks
+from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connect import HOT, MIGRATION, Target, connect, target_of
 from hooktui.store.postgres.hints import Hints
 from hooktui.store.postgres.home import Home
 from hooktui.store.postgres.house import House
+from hooktui.store.postgres.news import changed_hooks, look
 from hooktui.store.postgres.operations import Operation
 from hooktui.store.postgres.pools import OWN, READERS, Changes, Queries
 from hooktui.store.postgres.presence import NAME_SESSION, servers, session_name, this_server
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release
 from hooktui.store.postgres.results import Record, Rescue
 from hooktui.store.postgres.schema import prepare
+from hooktui.store.postgres.sealing import key_locks
 from hooktui.store.postgres.work import Shared, Work
 from hooktui.store.postgres.writer import Writer
 from hooktui.store.retention import Keep
@@ -237,6 +238,11 @@ class PostgresStore:
         """Return those of a hook's secrets that still exist, also expired ones, newest first."""
         return await self.read(signing_secrets, self._shared.vault, hook, ids)
 
+    @property
+    def vault(self) -> Vault:
+        """What seals and opens secrets."""
+        return self._shared.vault
+
     def listen(self, listener: Listener) -> None:
         """Call a listener after each commit that concerns it, whichever server made it."""
         self._listeners.append(listener)
@@ -359,6 +365,7 @@ class PostgresStore:
             await raw.close()
             raise Unavailable(f"{self._target.shown} has its 512 servers already; stop one first")
         await raw.execute(NAME_SESSION, session_name(replace(self._about, number=number)))
+        await raw.execute(sql.TELL_KEYS, key_locks(self.vault.ids))
         last_id = await raw.fetchval(sql.HIGHEST_IDS)
         self.number = number
         self._shared.server = str(number)
@@ -400,8 +407,9 @@ class PostgresStore:
         """Load the hooks that any server changed since, and tell of them."""
         async with self._catching_up:
             known, now = self._shared.live_version, self._clock.now_ms()
-            load = partial(_changed_hooks, vault=self._shared.vault, known=known, now_ms=now)
-            version, loaded = await self._own.run(load)
+            load = partial(changed_hooks, vault=self._shared.vault, known=known, now_ms=now)
+            version, key, loaded = await self._own.run(load)
+            self.vault.seal_with(key)
             self._shared.live_version = version
             self._shared.live.put(loaded)
         if loaded and known >= 0:
@@ -409,7 +417,7 @@ class PostgresStore:
 
     async def _look(self) -> None:
         """Look what other servers did: the feed, the hooks, the time."""
-        newest, version = await self._own.run(partial(_look, clock=self._clock))
+        newest, version = await self._own.run(partial(look, clock=self._clock))
         self._saw_feed(newest)
         if self._shared.live_version >= 0 and version != self._shared.live_version:
             await self._catch_up()
@@ -440,24 +448,6 @@ class PostgresStore:
     def _wake(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
-
-
-def _changed_hooks(
-    conn: Connection, vault: Vault, known: int, now_ms: int
-) -> tuple[int, dict[HookId, LiveHook | None]]:
-    version = conn.execute(text("SELECT live_version FROM installation")).scalar_one()
-    if known < 0:
-        return version, load_live_hooks(conn, vault, now_ms)
-    changed = conn.execute(text(sql.CHANGED_HOOKS), {"known": known}).scalars().all()
-    hooks = [HookId(hook) for hook in changed]
-    return version, load_live_hooks(conn, vault, now_ms, hooks) if hooks else {}
-
-
-def _look(conn: Connection, clock: DatabaseClock) -> tuple[int, int]:
-    asked_ns = time.monotonic_ns()
-    newest, version, database_ms = conn.execute(text(sql.NEWEST)).one()
-    clock.heard(database_ms, asked_ns)
-    return newest, version
 
 
 def _last_written_ms(conn: Connection) -> int | None:

@@ -1,0 +1,122 @@
+"""Where the keys of an installation come from, and how they are changed there.
+
+A systemd credential goes first, then the key file, then the environment; a key file is made with a
+new database. Only the key file can be changed by the server itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+
+from hooktui import failpoints
+from hooktui.domain.errors import Conflict
+from hooktui.store.keys import Key, KeyProblem, load_keys, new_key, parse_keys, replace_keys
+
+CREDENTIAL: Final = "hooktui.key"
+"""The name of the systemd credential (``LoadCredential=``) that holds the keys."""
+VARIABLE: Final = "HOOKTUI_KEY"
+_FOLDER: Final = "CREDENTIALS_DIRECTORY"  # systemd.exec(5)
+
+Kind = Literal["credential", "file", "environment"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """The keys of an installation, the newest first.
+
+    Attributes:
+        kind: what holds them.
+        place: a path, or the name of a variable.
+        keys: the first seals, all of them open.
+    """
+
+    kind: Kind
+    place: str
+    keys: tuple[Key, ...] = field(repr=False)
+
+    @property
+    def changeable(self) -> bool:
+        """Whether this process can change the keys there."""
+        return self.kind == "file"
+
+    def with_new(self) -> KeyRing:
+        """Return the ring with a new key on top, which is on disk then.
+
+        Raises:
+            Conflict: the keys are kept where only an operator changes them.
+            KeyProblem: the file cannot be written.
+        """
+        if not self.changeable:
+            raise Conflict(
+                f"the keys come from {self.told}, which the server cannot change: put a new key on"
+                " top of them (hooktui keys new makes one), start the server again, and repeat this"
+            )
+        ring = self._replaced((new_key(), *self.keys))
+        failpoints.hit("after_new_key_is_kept")
+        return ring
+
+    def only(self, key: bytes) -> KeyRing:
+        """Return the ring with one key alone, in its file as well.
+
+        Raises:
+            KeyProblem: the file cannot be written.
+        """
+        ring = self._replaced(tuple(one for one in self.keys if one.id == key))
+        failpoints.hit("after_old_keys_are_dropped")
+        return ring
+
+    def _replaced(self, keys: tuple[Key, ...]) -> KeyRing:
+        replace_keys(Path(self.place), keys)
+        return KeyRing(self.kind, self.place, keys)
+
+    @property
+    def told(self) -> str:
+        """Return what holds the keys, for people."""
+        what = {"credential": "the systemd credential", "file": "the key file"}
+        return f"{what.get(self.kind, 'the variable')} {self.place}"
+
+
+def find_keys(key_file: Path, *, database_is_new: bool = False) -> KeyRing:
+    """Return the keys of this installation; make a key file when the database is new as well.
+
+    Raises:
+        KeyProblem: there are none beside a database that is in use, they are readable by others,
+            or what is there is no key.
+    """
+    credential = _credential()
+    if credential is not None:
+        try:
+            text = credential.read_text(encoding="ascii", errors="replace")
+        except OSError as error:
+            raise KeyProblem(f"cannot read {credential}: {error.strerror}") from error
+        keys = parse_keys(text, f"the systemd credential {credential}")
+        return KeyRing("credential", str(credential), tuple(keys))
+    if not os.path.lexists(key_file) and os.environ.get(VARIABLE):
+        _log.warning(
+            "the keys come from the environment (%s), which more programs and people can read than"
+            " a file: write them into %s (mode 600)", VARIABLE, key_file,
+        )  # fmt: skip
+        text = os.environ[VARIABLE].replace(",", "\n")
+        return KeyRing("environment", VARIABLE, tuple(parse_keys(text, VARIABLE)))
+    keys = load_keys(key_file, database_is_new=database_is_new)
+    return KeyRing("file", str(key_file), tuple(keys))
+
+
+def keys_are_there(key_file: Path) -> bool:
+    """Whether there are keys, whatever they are."""
+    found = _credential() is not None or bool(os.environ.get(VARIABLE))
+    return found or os.path.lexists(key_file)
+
+
+def _credential() -> Path | None:
+    folder = os.environ.get(_FOLDER)
+    if not folder:
+        return None
+    credential = Path(folder, CREDENTIAL)
+    return credential if credential.exists() else None

@@ -1,0 +1,150 @@
+"""A rotation of keys that is killed, and one that concerns several servers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from hooktui.domain.errors import Conflict
+from hooktui.domain.ids import HookId
+from hooktui.failpoints import KEY_POINTS
+from hooktui.store import changes
+from hooktui.store.key_ring import find_keys
+from hooktui.store.keys import KeyProblem
+from hooktui.store.rotation import count_by_key, rotate_keys
+from tests.contract.given import ADA, DEFAULT, SECRET, make_hook
+from tests.postgres import database, open_store
+from tests.store.conftest import open_in, run_python
+
+ROTATE = """
+import asyncio, os, sys
+from pathlib import Path
+from hooktui import failpoints
+from hooktui.store import rotation
+from hooktui.store.rotation import rotate_keys
+from tests.contract.given import ADA
+from tests.postgres import open_store
+from tests.store.conftest import open_in
+
+URL, POINT = {url!r}, {point!r}
+
+async def main():
+    home = Path(sys.argv[1])
+    store = await (open_store(URL, home) if URL else open_in(home))
+    rotation._AT_ONCE = 3
+    failpoints.arm(POINT)
+    await rotate_keys(store, home / "hooktui.key", ADA, keep_old=False, within_s=30)
+
+asyncio.run(main())
+"""
+
+
+POINTS = [*(f"{point}:kill" for point in KEY_POINTS), "after_reseal_commit:kill@3"]
+DATABASE_POINTS = ("before_key_switch_commit:kill", "after_reseal_commit:kill@3")
+"""Where the database may make a difference; the rest of them is run on PostgreSQL as a soak."""
+
+
+@pytest.fixture
+async def url(request, store_kind: str) -> AsyncIterator[str | None]:
+    if store_kind == "sqlite":
+        yield None
+    else:
+        async with database(request.getfixturevalue("postgres")) as found:
+            yield found
+
+
+async def open_at(url: str | None, home: Path):
+    return await (open_store(url, home) if url else open_in(home))
+
+
+async def rotate(store, home: Path):
+    return await rotate_keys(store, home / "hooktui.key", ADA, keep_old=False, within_s=30)
+
+
+async def secret_of(store, hook) -> str:
+    shown = await store.write(changes.reveal_secrets, ADA, DEFAULT, HookId(hook.id))
+    return shown.secret
+
+
+@pytest.mark.parametrize(
+    ("store_kind", "point"),
+    [
+        *(("sqlite", point) for point in POINTS),
+        *(
+            pytest.param(
+                "postgres", point, marks=() if point in DATABASE_POINTS else pytest.mark.soak
+            )
+            for point in POINTS
+        ),
+    ],
+)
+async def test_a_rotation_that_is_killed_loses_nothing_and_is_ended_by_the_next(
+    tmp_path: Path, url: str | None, point: str
+) -> None:
+    """Red when the new key seals before its file is on disk, or the old one goes too early."""
+    store = await open_at(url, tmp_path)
+    hooks = [await make_hook(store) for _ in range(8)]
+    await store.close()
+    script = ROTATE.format(url=url, point=point)
+    code, complaint = await run_python(script, tmp_path)
+    assert code == -9, complaint
+
+    store = await open_at(url, tmp_path)
+    assert {await secret_of(store, hook) for hook in hooks} == {SECRET}
+    hooks.append(await make_hook(store))
+    done = await rotate(store, tmp_path)
+    assert done.left == 0
+    assert set(await store.read(count_by_key)) == {bytes.fromhex(done.key)}
+    assert {await secret_of(store, hook) for hook in hooks} == {SECRET}
+    await store.close()
+    assert [key.id.hex() for key in find_keys(tmp_path / "hooktui.key").keys] == [done.key]
+    assert not [name for name in os.listdir(tmp_path) if name.startswith(".hooktui.key.")]
+    await (await open_at(url, tmp_path)).close()
+
+
+async def test_another_server_is_never_shut_out(tmp_path: Path, postgres) -> None:
+    """Red when a rotation does not look which keys the servers at work have."""
+    one_home, other_home = tmp_path / "one", tmp_path / "other"
+    for home in (one_home, other_home):
+        home.mkdir()
+    async with database(postgres) as url:
+        one = await open_store(url, one_home)
+        copy_keys(one_home, other_home)
+        other = await open_store(url, other_home)
+        hook = await make_hook(one)
+        with pytest.raises(Conflict, match=f"servers {other.number} do not have it: copy"):
+            await rotate(one, one_home)
+        assert await secret_of(other, hook) == SECRET
+        hidden = await make_hook(other)  # still sealed with what both have
+        assert await secret_of(one, hidden) == SECRET
+
+        await other.close()
+        copy_keys(one_home, other_home)
+        other = await open_store(url, other_home)
+        assert len(other.vault.ids) == 2
+        done = await rotate(one, one_home)
+        assert not done.made  # the key that was made before the refusal
+        made = [await make_hook(other), await make_hook(one)]
+        assert set(await one.read(count_by_key)) == {bytes.fromhex(done.key)}
+        for store in (one, other):
+            for each in (hook, hidden, *made):
+                assert await secret_of(store, each) == SECRET
+
+        # One that comes with yesterday's keys is told so, and changes nothing.
+        late = tmp_path / "late"
+        late.mkdir()
+        (late / "hooktui.key").touch(0o600)
+        (late / "hooktui.key").write_text((other_home / "hooktui.key").read_text().splitlines()[-1])
+        with pytest.raises(KeyProblem, match="all servers of a database have the same key file"):
+            await open_store(url, late)
+        await asyncio.gather(one.close(), other.close())
+
+
+def copy_keys(source: Path, target: Path) -> None:
+    target = target / "hooktui.key"
+    target.touch(0o600)
+    target.write_bytes((source / "hooktui.key").read_bytes())
