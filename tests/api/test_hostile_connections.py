@@ -1,0 +1,249 @@
+"""Clients that are slow, silent, deaf or many: each is ended in its time, others get through."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hooktui.api import bodies, connection, tls_door
+from hooktui.proof.certificate import write_certificate
+from tests.api.as_user import ask_as, hold_as
+from tests.api.raw import hear, next_answer, say, tcp, told, unix, wait_until
+from tests.running import RunningServer, running_server
+
+HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+MOST = 10
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory) -> Iterator[RunningServer]:
+    """A server with few places."""
+    home = tmp_path_factory.mktemp("home")
+    with running_server(home, listen="127.0.0.1:0", max_connections=MOST) as one:
+        yield one
+
+
+# Slow
+
+
+@pytest.mark.parametrize("dial", [unix, tcp])
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        (b"", None),
+        (b"\r\n", None),
+        (b"GET", 408),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", 408),
+        (HEALTHZ + b"GET /", 408),
+    ],
+    ids=["nothing", "blank lines", "a word", "half a head", "half a second head"],
+)
+def test_a_head_that_does_not_arrive_is_not_waited_for(server, monkeypatch, dial, said, status):
+    monkeypatch.setattr(connection, "HEAD_DEADLINE_S", 0.2)
+    with dial(server) as client:
+        found = told(client, said)
+    assert [one.status for one in found if one.status != 200] == ([status] if status else [])
+
+
+def test_a_head_that_drips_is_not_waited_for(server, monkeypatch):
+    monkeypatch.setattr(connection, "HEAD_DEADLINE_S", 0.5)
+    dripped = 0
+    with unix(server) as client:
+        client.settimeout(0.05)
+        while dripped < 200:
+            dripped += 1
+            try:
+                client.sendall(b"G" if dripped == 1 else b"a")
+                if client.recv(4096):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+    assert dripped < 200
+
+
+@pytest.mark.parametrize("target", ["/v1/hooks", "/v1/events/job.failed", "/v1/events"])
+def test_a_body_that_drips_is_not_waited_for(server, monkeypatch, target):
+    monkeypatch.setattr(bodies, "BODY_DEADLINE_S", 0.3)
+    dripped = 0
+    with unix(server) as client:
+        client.sendall(f"POST {target} HTTP/1.1\r\nHost: x\r\n".encode())
+        client.sendall(b"Transfer-Encoding: chunked\r\n\r\n")
+        client.settimeout(0.05)
+        heard = b""
+        while not heard and dripped < 200:
+            dripped += 1
+            client.sendall(b"1\r\n \r\n")
+            try:
+                heard = client.recv(4096)
+            except TimeoutError:
+                continue
+    assert heard.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_refused_body_that_drips_is_not_waited_for_either(server, monkeypatch):
+    monkeypatch.setattr(connection, "HEAD_DEADLINE_S", 0.3)
+    with unix(server) as client:
+        client.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n")
+        assert next_answer(client).status == 413
+        assert hear(client) == b""
+
+
+def test_a_refused_body_without_end_is_not_read_to_its_end(server):
+    with unix(server) as client:
+        client.sendall(
+            b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999\r\n\r\n"
+        )
+        sent = 0
+        with suppress(OSError):
+            while sent < 1 << 27:
+                sent += client.send(b" " * 65536)
+    assert sent < 2 * connection.MAX_DISCARDED_BYTES
+
+
+def test_the_connection_goes_on_after_a_refused_body_that_did_arrive(server):
+    with unix(server) as client:
+        client.sendall(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
+        client.sendall(b" " * 9_000_000)
+        assert next_answer(client).status == 413
+        client.sendall(HEALTHZ)
+        assert next_answer(client).status == 200
+
+
+def test_who_never_reads_the_answers_is_hung_up_on(server, monkeypatch):
+    monkeypatch.setattr(connection, "UNREAD_DEADLINE_S", 0.3)
+    with unix(server) as client:
+        requests = b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * 1_000_000
+        with pytest.raises(OSError, match=r"Broken pipe|reset"):
+            client.sendall(requests)
+
+
+def test_who_reads_the_answers_slowly_gets_them_whole(server, api, monkeypatch):
+    whole = len(api.get("/openapi.json").content)
+    monkeypatch.setattr(connection, "UNREAD_DEADLINE_S", 2.0)
+    count = 20
+    with unix(server) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n" * count)
+        heard = 0
+        while heard < whole * count:
+            heard += len(client.recv(4096))
+
+
+# Many
+
+
+def _idle(server: RunningServer) -> socket.socket:
+    client = tcp(server)
+    client.sendall(HEALTHZ)
+    assert next_answer(client).status == 200
+    return client
+
+
+def test_when_all_places_are_taken_whoever_is_idle_for_longest_goes(crowded):
+    with ExitStack() as stack:
+        clients = [stack.enter_context(_idle(crowded)) for _ in range(MOST)]
+        stack.enter_context(_idle(crowded))
+        assert hear(clients[0]) == b""
+        clients[1].sendall(HEALTHZ)
+        assert next_answer(clients[1]).status == 200
+
+
+def test_when_nobody_is_idle_the_next_one_is_told_to_come_again(crowded):
+    with ExitStack() as stack:
+        for _ in range(MOST):
+            client = stack.enter_context(tcp(crowded))
+            client.sendall(b"GET /healthz HTTP/1.1\r\n")
+        with tcp(crowded) as late:
+            (answer,) = told(late, b"")
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "5"
+        assert "too many connections" in answer.problem()["detail"]
+        # The socket has places of its own, and root and the owner need none.
+        with unix(crowded) as admin:
+            admin.sendall(HEALTHZ)
+            assert next_answer(admin).status == 200
+    wait_until(lambda: _status(crowded) == 200)  # the places are free again
+
+
+def _status(server: RunningServer) -> int:
+    with tcp(server) as client:
+        say(client, HEALTHZ)
+        return next_answer(client).status
+
+
+def test_root_and_the_owner_always_get_in(crowded):
+    with ExitStack() as stack:
+        for _ in range(3 * MOST):
+            stack.enter_context(unix(crowded)).sendall(b"GET /healthz HTTP/1.1\r\n")
+        with crowded.client() as api:
+            assert api.get("/v1/status").status_code == 200
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_another_user_of_the_socket_has_so_many_places_and_no_more():
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with running_server(home, max_connections=MOST, users="nobody=viewer") as server:
+            home.chmod(0o755)
+            server.places.socket.chmod(0o666)
+            with hold_as(65534, server.places.socket, MOST):
+                answer = ask_as(65534, server.places.socket, "/healthz")
+                assert b" 503 " in answer.splitlines()[0]
+                with server.client() as api:
+                    assert api.get("/v1/status").status_code == 200
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory) -> Iterator[tuple[RunningServer, ssl.SSLContext]]:
+    folder = tmp_path_factory.mktemp("tls")
+    certificate = folder / "certificate.pem"
+    write_certificate(certificate)
+    given = {"tls_cert": certificate, "tls_key": certificate, "max_connections": MOST}
+    with running_server(folder / "home", listen="127.0.0.1:0", **given) as one:
+        yield one, ssl.create_default_context(cafile=certificate)
+
+
+def test_handshakes_that_do_not_go_on_take_places_only_for_a_while(secure, monkeypatch):
+    server, trusting = secure
+    monkeypatch.setattr(tls_door, "HANDSHAKE_DEADLINE_S", 0.5)
+    with ExitStack() as stack:
+        silent = [stack.enter_context(tcp(server)) for _ in range(MOST)]
+        with tcp(server) as late:
+            assert hear(late) == b""
+        for client in silent:
+            assert hear(client) == b""
+    url = f"https://127.0.0.1:{server.listen[0][1]}/healthz"
+    assert httpx.get(url, verify=trusting, trust_env=False).status_code == 200
+
+
+def test_what_is_no_handshake_ends_and_leaves_nothing_behind(secure):
+    server, trusting = secure
+    for said in (HEALTHZ, b"\x16\x03\x01\xff\xff" + b"\xff" * 500, b"\0" * 100):
+        for _ in range(MOST + 1):
+            with tcp(server) as client:
+                say(client, said)
+                hear(client)
+    url = f"https://127.0.0.1:{server.listen[0][1]}/healthz"
+    assert httpx.get(url, verify=trusting, trust_env=False).status_code == 200
+
+
+def test_limits_hold_behind_tls_too(secure, monkeypatch):
+    server, trusting = secure
+    monkeypatch.setattr(connection, "HEAD_DEADLINE_S", 0.3)
+    for said, status in ((b"GET / HTTP/1.1\r\nX: " + b"a" * 600_000, 431), (b"GET /", 408)):
+        with trusting.wrap_socket(tcp(server), server_hostname="127.0.0.1") as client:
+            (answer,) = told(client, said)
+        assert answer.status == status
