@@ -65,8 +65,8 @@ async def test_no_picture_is_written(app: HooktuiApp, tmp_path: Path, monkeypatc
     assert files_in(tmp_path) == []
 
 
-async def test_a_picture_is_written_where_nobody_is_confined(tmp_path: Path) -> None:
-    free = HooktuiApp(environ={"HOOKTUI_HOME": str(tmp_path)})
+async def test_a_picture_is_written_where_nobody_is_confined(place, tmp_path: Path) -> None:
+    free = place.console()
     async with free.run_test():
         free.save_screenshot("picture.svg", str(tmp_path))
     assert (tmp_path / "picture.svg").exists()
