@@ -314,6 +314,7 @@ def _service(
         api_docs=settings.api_docs,
         limits=Limits(settings.max_connections, settings.events_per_s, settings.calls_per_s),
         check=_checkup(where, settings),
+        key_file=where.key_file,
     )
 
 

@@ -75,6 +75,8 @@ RULES: Final = (
     Rule("GET", "/v1/status", Need.READ),
     Rule("POST", "/v1/purge", Need.ADMINISTER, all_accounts=True),
     Rule("GET", "/v1/doctor", Need.ADMINISTER, all_accounts=True),
+    Rule("GET", "/v1/keys", Need.ADMINISTER, all_accounts=True),
+    Rule("POST", "/v1/keys/rotate", Need.ADMINISTER, all_accounts=True),
     # Over the Unix socket alone: the route looks at that.
     Rule("POST", "/v1/backup", Need.ADMINISTER, all_accounts=True),
 )

@@ -13,6 +13,7 @@ from hooktui.api import (
     events,
     feed,
     hooks,
+    keys,
     problems,
     status,
     upkeep,
@@ -40,7 +41,7 @@ def make_routes(service: Service) -> FastAPI:
     )
     app.state.service = service
     problems.install(app)
-    for room in (hooks, events, deliveries, feed, admin, audit, status, upkeep, doctor):
+    for room in (hooks, events, deliveries, feed, admin, audit, status, upkeep, doctor, keys):
         app.include_router(room.router, dependencies=[Depends(only_known)])
     app.router.routes.extend(document_routes(openapi_of(app), pages=service.api_docs))
     return app

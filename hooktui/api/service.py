@@ -92,6 +92,8 @@ class Service:
         accounts: accounts that are known to exist.
         tokens_version: goes up when a token is revoked, so that none is remembered.
         check: looks at disk, database, clock and files.
+        key_file: where the keys are, unless systemd or the environment gives them.
+        rotating: held while keys are rotated.
     """
 
     store: Store
@@ -111,6 +113,8 @@ class Service:
     accounts: set[AccountId] = field(default_factory=set)
     tokens_version: int = 0
     check: Callable[[], Awaitable[Sequence[Check]]] = _nothing_to_check
+    key_file: Path = Path("hooktui.key")
+    rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 def service_of(request: Request) -> Service:

@@ -42,6 +42,7 @@ COMMANDS = (
     ("accounts", "accounts:app", "List and create accounts."),
     ("tokens", "tokens:app", "List, create and revoke tokens."),
     ("audit", "audit:app", "Show who did what, and check that the trail is whole."),
+    ("keys", "keys:app", "List and rotate the keys that secrets are sealed with."),
     ("bench", "bench:bench", "Measure how many deliveries a second this machine makes."),
     ("selftest", "selftest:selftest", "Prove that nothing is lost, also when it is killed."),
     ("purge", "upkeep:purge", "Drop old events with their deliveries."),

@@ -18,6 +18,7 @@ from hooktui.client.feed import FeedPage, decode_page
 from hooktui.domain.audit_trail import AuditCheck, AuditEntry
 from hooktui.domain.checks import Checkup
 from hooktui.domain.errors import Refused
+from hooktui.domain.key_use import KeyRotation, Keys
 from hooktui.domain.objects import (
     AcceptedEvent,
     Account,
@@ -348,6 +349,16 @@ def backup(file: str) -> Call[Backup]:
 def checkup() -> Call[Checkup]:
     """Have the server look at disk, database, clock and files."""
     return Call("GET", "/v1/doctor", _to(Checkup), timeout_s=CHECKUP_TIMEOUT_S)
+
+
+def list_keys() -> Call[Keys]:
+    """List the keys that secrets are sealed with, by their ids."""
+    return Call("GET", "/v1/keys", _to(Keys))
+
+
+def rotate_keys(*, keep_old: bool = False) -> Call[KeyRotation]:
+    """Seal everything with a new key; again while something is ``left``."""
+    return _send("POST", _to(KeyRotation), "keys", "rotate", fields={"keep_old": keep_old})
 
 
 def follow_feed(

@@ -132,7 +132,9 @@ def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:
                 f"the key file {path} is missing, and the database was sealed with it; "
                 "put it back from a backup (nothing is ever stored in clear instead)"
             ) from None
-        return [_make_key_file(path)]
+        key = new_key()
+        create_keys(path, [key])
+        return [key]
     except OSError as error:
         raise KeyProblem(f"cannot read the key file {path}: {error.strerror}") from error
     with os.fdopen(file, encoding="ascii", errors="replace") as lines:
@@ -190,16 +192,21 @@ def key_line(key: Key) -> str:
     return f"{key.id.hex()} {base64.b64encode(key.value).decode()}\n"
 
 
-def _make_key_file(path: Path) -> Key:
-    """Write a key file whole or not at all: what it seals is lost without it."""
-    key = new_key()
-    draft = _draft(path, [key])
+def create_keys(path: Path, keys: Sequence[Key]) -> None:
+    """Write a key file whole or not at all: what it seals is lost without it.
+
+    Raises:
+        KeyProblem: it cannot be written, or somebody else has just made one.
+    """
     try:
-        os.link(draft, path)  # unlike a rename, it never replaces a key that somebody else made
-    finally:
-        draft.unlink()
-    sync_folder(path.parent)
-    return key
+        draft = _draft(path, keys)
+        try:
+            os.link(draft, path)  # unlike a rename, it never replaces what somebody else made
+        finally:
+            draft.unlink()
+        sync_folder(path.parent)
+    except OSError as error:
+        raise KeyProblem(f"cannot write the key file {path}: {error.strerror}") from error
 
 
 def replace_keys(path: Path, keys: Sequence[Key]) -> None:

@@ -66,6 +66,8 @@ CONTRACT = {
     ("POST", "/v1/purge"): ADMINS,
     ("POST", "/v1/backup"): ADMINS,
     ("GET", "/v1/doctor"): ADMINS,
+    ("GET", "/v1/keys"): ADMINS,
+    ("POST", "/v1/keys/rotate"): ADMINS,
 }
 MISSING = {"hook": "424242", "token": "424242", "delivery": "dlv_0000000000001"}
 LOWERED = {

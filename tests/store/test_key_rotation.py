@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -57,6 +56,10 @@ async def url(request, store_kind: str) -> AsyncIterator[str | None]:
             yield found
 
 
+def drafts_in(home: Path) -> list[Path]:
+    return list(home.glob(".hooktui.key.*"))
+
+
 async def open_at(url: str | None, home: Path):
     return await (open_store(url, home) if url else open_in(home))
 
@@ -102,7 +105,7 @@ async def test_a_rotation_that_is_killed_loses_nothing_and_is_ended_by_the_next(
     assert {await secret_of(store, hook) for hook in hooks} == {SECRET}
     await store.close()
     assert [key.id.hex() for key in find_keys(tmp_path / "hooktui.key").keys] == [done.key]
-    assert not [name for name in os.listdir(tmp_path) if name.startswith(".hooktui.key.")]
+    assert not drafts_in(tmp_path)
     await (await open_at(url, tmp_path)).close()
 
 

@@ -1,0 +1,88 @@
+"""``hooktui keys``: what the secrets in the database are sealed with."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from cyclopts import App
+
+from hooktui.cli.context import Context
+from hooktui.cli.output import Styled
+from hooktui.client import calls
+from hooktui.domain.key_use import KeyUse
+
+app = App(name="keys", help="List and rotate the keys that secrets are sealed with.")
+
+
+@app.command(name="list")
+def list_keys(*, context: Context) -> None:
+    """List keys by their ids, and how many values each has sealed; no key is shown.
+
+    Args:
+        context: the run.
+    """
+    found = context.client.call(calls.list_keys())
+    if context.json:
+        context.out.json([asdict(key) for key in found.keys])
+        return
+    for key in found.keys:
+        context.out.line(Styled(key.id, "bold"), f"  {key.values:>8,} values  {_state(key)}")
+    context.out.note(f"they come from {found.place}")
+
+
+def _state(key: KeyUse) -> str:
+    if key.seals:
+        return "seals"
+    if not key.present:
+        return "is missing: put it back, or these values are lost"
+    return "opens what it sealed" if key.values else "is not used"
+
+
+@app.command
+def rotate(*, keep_old: bool = False, context: Context) -> None:
+    """Seal every secret with a new key while the server works, and drop the old one.
+
+    A rotation that was cut off is ended by the next. A backup that was made before it opens with
+    the old key alone: keep that key's file beside the backup, or keep the key with --keep-old.
+
+    Args:
+        keep_old: leave old keys in the key file.
+        context: the run.
+    """
+    done = context.client.call(calls.rotate_keys(keep_old=keep_old))
+    while done.left:
+        context.out.progress(f"sealed {done.sealed:,} values, {done.left:,} are left")
+        more = context.client.call(calls.rotate_keys(keep_old=keep_old))
+        done = replace(more, made=done.made, sealed=done.sealed + more.sealed)
+    context.out.progress("")
+    if context.json:
+        context.out.json({name: value for name, value in asdict(done).items() if name != "left"})
+        return
+    what = "a new key" if done.made else "a key that was there: an earlier rotation is ended"
+    context.out.line(f"{done.sealed:,} values are sealed with {done.key}, {what}")
+    if done.dropped:
+        context.out.note(f"dropped {', '.join(done.dropped)} from {done.place}")
+    if done.kept:
+        context.out.note(f"nothing uses {', '.join(done.kept)} in {done.place}")
+    context.out.note("copy the keys to where you keep them apart from the backups, and to the other"
+                     " servers of this database")  # fmt: skip
+
+
+@app.command
+def new(file: str | None = None, /, *, context: Context) -> None:
+    """Print a new key, or put it on top of a key file, for keys that systemd gives to the server.
+
+    The server uses it after its next start; `hooktui keys rotate` then seals everything with it.
+
+    Args:
+        file: a key file (made when it is not there, mode 600); without one the key is printed.
+        context: the run.
+    """
+    from hooktui.upkeep.keys import add_key, key_for_people
+
+    if file is None:
+        context.out.line(key_for_people().rstrip())
+        return
+    key = add_key(Path(file))
+    context.out.note(f"{file}: key {key} is on top")
