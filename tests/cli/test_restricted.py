@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -129,6 +130,8 @@ def test_an_error_of_our_own_shows_no_traceback_to_the_confined(environ):
         "raise SystemExit(main.main(['status'], os.environ))"
     )
     environ |= {"HOOKTUI_RESTRICTED": "1", "HOOKTUI_DEBUG": "1"}
-    run = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True)
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | environ, capture_output=True
+    )
     assert run.returncode == 1
     assert b"Traceback" not in run.stderr
