@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import shutil
@@ -31,7 +32,7 @@ def why_not() -> str | None:
     if not os.access(me.pw_shell, os.X_OK) or Path(me.pw_shell).name in ("nologin", "false"):
         return f"nobody can log in as {me.pw_name}: the shell is {me.pw_shell}"
     if os.geteuid() != 0:
-        return None
+        return None if _terminals_are_given() else "here only root's sshd can give terminals away"
     if not any(one.pw_name == "sshd" for one in pwd.getpwall()):
         return "there is no user sshd, as whom sshd works until somebody has logged in"
     if _is_locked(me.pw_name):
@@ -41,6 +42,18 @@ def why_not() -> str | None:
 
 def _program(name: str) -> str | None:
     return shutil.which(name, path=_PATH)
+
+
+def _terminals_are_given() -> bool:
+    """Return whether a new terminal belongs to the group tty; sshd would have to make it so."""
+    mine, theirs = os.openpty()
+    try:
+        return os.fstat(theirs).st_gid == grp.getgrnam("tty").gr_gid
+    except KeyError:  # no such group: then sshd does not ask for it
+        return True
+    finally:
+        os.close(mine)
+        os.close(theirs)
 
 
 def _is_locked(user: str) -> bool:
