@@ -73,6 +73,13 @@ class Spoiled:
         self.over = asyncio.Event()
 
     async def __call__(self, reader, writer):
+        try:
+            await self._serve(reader, writer)
+        finally:  # also where the attempt was over before its request was read
+            self._spoilt = True
+            self.over.set()
+
+    async def _serve(self, reader, writer):
         while request := await read_request(reader):
             if self._spoilt:
                 body = request.partition(b"\r\n\r\n")[2]
@@ -80,20 +87,15 @@ class Spoiled:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 64\r\n\r\n" + digest)
                 continue
             self._spoilt = True
-            try:
-                await self._spoil(writer)
-            finally:
-                self.over.set()
+            await self._spoil(writer)
             if self._end in ("close", "reset"):
                 return
+            self.over.set()
 
     async def handshake(self, reader, writer):
         """Do the same to a client that wants TLS."""
         await reader.read(1)
-        try:
-            await self._spoil(writer)
-        finally:
-            self.over.set()
+        await self._spoil(writer)
         if self._end in ("stay", "half-close"):
             await reader.read()
 
@@ -130,6 +132,12 @@ async def _attempt_and_next(client, target, spoiled):
     assert answered.body.decode() == hashlib.sha256(body).hexdigest()
 
 
+async def _clear(clients, receivers):
+    """Close everything: examples share their fixtures, and a process has a thousand files."""
+    clients.close()
+    await receivers.stop()
+
+
 @pytest.fixture(scope="module")
 def server_context(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("authority")).server_context("127.0.0.1")
@@ -147,6 +155,7 @@ async def test_any_answer_ends_an_attempt_and_the_next_one_is_right(
     spoiled = Spoiled(stream, [cut for cut in cuts if cut < len(stream)], end)
     receiver = await receivers.behaving(spoiled)
     await _attempt_and_next(clients.with_(first_byte_s=SHORT_S), receiver.target, spoiled)
+    await _clear(clients, receivers)
 
 
 @FUZZ
@@ -157,6 +166,7 @@ async def test_any_answer_over_tls_ends_an_attempt_and_the_next_one_is_right(
     spoiled = Spoiled(stream, [], end)
     receiver = await receivers.behaving(spoiled, tls=server_context)
     await _attempt_and_next(clients.with_(tls_s=5.0), receiver.target, spoiled)
+    await _clear(clients, receivers)
 
 
 @FUZZ
@@ -169,6 +179,7 @@ async def test_any_handshake_ends_an_attempt(clients, receivers, stream, end):
         answered = await clients.with_(tls_s=SHORT_S).post(
             target, timeout_s=SHORT_S, verify_tls=False
         )
+    await _clear(clients, receivers)
     _check(answered)
     assert answered.error in (
         ErrorClass.TLS, ErrorClass.TLS_CERTIFICATE, ErrorClass.TIMEOUT, ErrorClass.CONNECT,
