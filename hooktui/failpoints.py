@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -113,8 +114,17 @@ def _stop(_name: str) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
+def _block(_name: str) -> None:
+    threading.Event().wait()
+
+
 def _error(name: str) -> None:
     raise FailpointReached(f"the failpoint {name} was armed")
 
 
-_ACTIONS: Mapping[str, Callable[[str], None]] = {"kill": _kill, "stop": _stop, "error": _error}
+_ACTIONS: Mapping[str, Callable[[str], None]] = {
+    "kill": _kill,
+    "stop": _stop,
+    "block": _block,
+    "error": _error,
+}

@@ -27,6 +27,7 @@ from hooktui.domain.objects import Catalogue
 from hooktui.domain.places import Places, places
 from hooktui.logs import log_to_stderr
 from hooktui.settings import BadSettings, Settings, load
+from hooktui.systemd import Notifier, notifier_of
 
 if TYPE_CHECKING:
     from hooktui.api.http import Listener
@@ -82,7 +83,8 @@ def main(
             ready(running)
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        runner.run(run(settings, where, ready=answering))
+        told = notifier_of(os.environ if environ is None else environ)
+        runner.run(run(settings, where, ready=answering, notifier=told))
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -100,6 +102,7 @@ async def run(
     *,
     ready: Callable[[Running], None] | None = None,
     stop: asyncio.Event | None = None,
+    notifier: Notifier | None = None,
 ) -> None:
     """Run a server until ``stop`` is set; without one, until SIGTERM or SIGINT.
 
@@ -119,6 +122,8 @@ async def run(
         transport = _transport(settings, resolver, tcp)
         stack.callback(transport.close)
         engine = await _start_engine(store, transport)
+        notifier = notifier or Notifier()
+        stack.callback(_telling(notifier, store, engine).cancel)  # still fed while it stops
         winding_down = _WindingDown(engine)
         stack.push_async_callback(winding_down)
         unix = listening.bind_unix(where.socket)
@@ -128,11 +133,24 @@ async def run(
         )
         running = Running(where.socket, tuple(one.getsockname()[:2] for one in tcp))
         _log.info("started %s", _facts((await store.info()).location, running))
+        notifier.tell(READY=1)
         if ready is not None:
             ready(running)
         await wanted.wait()
         _log.info("stopping")
+        notifier.stopping()
     _log.info("stopped")
+
+
+def _telling(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task[None]:
+    def status() -> str:
+        load = engine.load()
+        return f"{load.delivered_per_s:.1f} delivered a second, {load.in_flight} under way"
+
+    pulses = [*store.pulses, engine.pulse]
+    return asyncio.create_task(
+        notifier.keep_telling(pulses, lambda: engine.working, status), name="systemd"
+    )
 
 
 class _WindingDown:

@@ -42,7 +42,7 @@ def test_an_error_is_raised_once_at_the_pass_that_is_named():
     [
         ("nowhere:kill", "no failpoint 'nowhere'"),
         ("before_send", "ACTION"),
-        ("before_send:explode", "kill or stop or error"),
+        ("before_send:explode", "kill or stop or block or error"),
         ("before_send:kill@0", "from 1"),
         ("before_send:kill@", "from 1"),
         ("before_send:kill@x", "from 1"),

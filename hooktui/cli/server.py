@@ -29,6 +29,7 @@ def serve(
     tls_cert: str | None = None,
     tls_key: str | None = None,
     database: str | None = None,
+    print_unit: bool = False,
     context: Context,
 ) -> None:
     """Run the server in the foreground; ctrl+c or `hooktui stop` ends it.
@@ -37,17 +38,50 @@ def serve(
         listen: HOST:PORT to listen on beside the Unix socket; callers need a token there.
         tls_cert: certificate (PEM) for --listen; needed unless the host is loopback.
         tls_key: its key.
-        database: sqlite:///PATH, or postgresql://… for several servers; a file by default.
+        database: sqlite:///PATH, or postgresql://… for several servers; a file by default. @FILE
+            reads it from a file, so that a password stays out of the process list.
+        print_unit: print a systemd unit that starts this with the same options, and end.
         context: the run.
     """
+    if print_unit:
+        _print_unit(context, listen, tls_cert, tls_key, database)
+        return
     from hooktui import server
     from hooktui.settings import BadSettings
 
+    if database is not None:
+        database = context.secret_value("--database", database)
     options = {"listen": listen, "tls_cert": tls_cert, "tls_key": tls_key, "database_url": database}
     try:
         server.main(options, context.environ)
     except BadSettings as error:
         raise UsageError(error.detail) from error
+
+
+def _print_unit(
+    context: CommandContext,
+    listen: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
+    database: str | None,
+) -> None:
+    from hooktui.cli.unit import hidden_place, unit
+
+    named = (
+        ("--listen", listen),
+        ("--tls-cert", tls_cert),
+        ("--tls-key", tls_key),
+        ("--database", database),
+    )
+    given = [part for name, value in named if value is not None for part in (name, value)]
+    for line in unit(given).splitlines():
+        context.out.line(line)
+    hidden = hidden_place()
+    if hidden is not None:
+        context.out.note(
+            f"the service does not see {hidden} (ProtectHome, PrivateTmp): install hooktui for all,"
+            " such as into /opt/hooktui, and print the unit with that one"
+        )
 
 
 def stop(*, context: Context) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from hooktui import failpoints
@@ -23,6 +24,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import Load, Outcome
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.pulse import Pulse
 from hooktui.store.contract import Accepted, Job, Offer, Result, Signals, Store
 
 _log = logging.getLogger(__name__)
@@ -32,6 +34,9 @@ STOP_IN_FLIGHT_S = 10.0
 RESCUE_EVERY_S = 15.0
 _LONGEST_NAP_S = 5.0  # looks at the wall clock again at least so often: it may have jumped
 _CLAIM_RETRY_S = 1.0
+_BEGIN_AT_ONCE = 25
+"""Attempts that begin in one turn of the event loop. An event for 200 hooks would else dial 200
+receivers before the first one of them gets its request (measured: p99 26 instead of 19 ms)."""
 
 
 class Engine:
@@ -42,6 +47,9 @@ class Engine:
         transport: the only way out.
         clock: milliseconds since the epoch.
         chance: random numbers in 0..1, for the jitter of retries.
+
+    Attributes:
+        pulse: of what claims.
     """
 
     def __init__(
@@ -57,11 +65,13 @@ class Engine:
         self._sender = Sender(transport, clock, chance)
         self._recorder = Recorder(store, self._on_recorded)
         self._lanes = Lanes()
+        self._next: deque[Job] = deque()
         self._attempts: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._changed: set[HookId] = set()
         self._stopping = False
+        self.pulse = Pulse("dispatcher")
         self._accepted, self._delivered, self._failed = Rate(), Rate(), Rate()
 
     async def start(self) -> None:
@@ -78,9 +88,13 @@ class Engine:
     async def stop(self) -> None:
         """Start nothing more, let attempts end for 10 s, cut off the rest, write all results."""
         self._stopping = True
+        begun_no_more = list(self._next)
+        self._next.clear()
         for loop in self._loops:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+        if begun_no_more:
+            await self._let_go(begun_no_more)
         if self._attempts:
             _, late = await asyncio.wait(set(self._attempts), timeout=STOP_IN_FLIGHT_S)
             for attempt in late:
@@ -115,8 +129,7 @@ class Engine:
             for hook in taken:
                 self._lanes.unreserve(hook, self._clock())
             raise
-        for job in jobs:
-            self._begin(job)
+        self._begin(jobs)
         self._accepted.add(sum(not one.duplicate for one in accepted))
         failpoints.hit("after_accept_commit")
         return accepted
@@ -175,6 +188,7 @@ class Engine:
 
     async def _dispatch(self) -> None:
         while True:
+            self.pulse.beat()
             if self._changed:
                 changed, self._changed = self._changed, set()
                 await self._take_up(changed)
@@ -195,6 +209,7 @@ class Engine:
         nap_s = _LONGEST_NAP_S
         if due_ms is not None:
             nap_s = min(max((due_ms - self._clock()) / 1000, 0.001), nap_s)
+        self.pulse.rest()
         try:
             async with asyncio.timeout(nap_s):
                 await self._wake.wait()
@@ -208,9 +223,8 @@ class Engine:
             jobs = await self._store.claim(lane.hook, count, by_age=lane.by_age)
             if jobs:
                 failpoints.hit("after_claim_commit")
-            for job in jobs:
-                self._begin(job)
-                begun += 1
+                self._begin(jobs)
+                begun = len(jobs)
             if self._lanes.claimed(lane, count, len(jobs), self._clock()):
                 await self._look_up_due([lane.hook])
         except Exception:  # the rows are still there, so come again
@@ -248,10 +262,19 @@ class Engine:
 
     # Send
 
-    def _begin(self, job: Job) -> None:
-        attempt = asyncio.create_task(self._attempt(job))
-        self._attempts.add(attempt)
-        attempt.add_done_callback(self._attempts.discard)
+    def _begin(self, jobs: Sequence[Job]) -> None:
+        idle = not self._next
+        self._next.extend(jobs)
+        if idle:
+            self._begin_some()
+
+    def _begin_some(self) -> None:
+        for _ in range(min(len(self._next), _BEGIN_AT_ONCE)):
+            attempt = asyncio.create_task(self._attempt(self._next.popleft()))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
+        if self._next:
+            asyncio.get_running_loop().call_soon(self._begin_some)
 
     async def _attempt(self, job: Job) -> None:
         hook = self._store.hooks().get(job.hook)

@@ -55,7 +55,7 @@ def places(environ: Mapping[str, str], *, system_server: bool = False) -> Places
     if environ.get("HOOKTUI_HOME"):
         home = Path(environ["HOOKTUI_HOME"])
         found = _inside(home, config=home / "config.toml")
-    elif system_server:
+    elif system_server or environ.get("STATE_DIRECTORY") == str(SYSTEM_HOME):  # systemd.exec(5)
         found = replace(_inside(SYSTEM_HOME, config=SYSTEM_CONFIG), socket=SYSTEM_SOCKET)
     else:
         home = _xdg(environ, "XDG_STATE_HOME", ".local/state") / "hooktui"

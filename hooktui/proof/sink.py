@@ -86,6 +86,10 @@ class _Receiver(asyncio.Protocol):
                 data = data[end:]
         self._begun = data
 
+    def _answer_late(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_TAKEN)
+
     def _answer(self, request: bytes) -> None:
         ledger, transport = self._ledger, self._transport
         if transport is None:
@@ -94,7 +98,7 @@ class _Receiver(asyncio.Protocol):
         if kind == b"o":
             transport.write(_TAKEN)
         elif kind == b"l":
-            asyncio.get_running_loop().call_later(LATE_S, transport.write, _TAKEN)
+            asyncio.get_running_loop().call_later(LATE_S, self._answer_late)
         elif kind == b"f":
             ledger.flaky += 1
             if ledger.flaky % FAILS_EVERY == 0:

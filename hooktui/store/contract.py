@@ -27,6 +27,7 @@ import msgspec
 from hooktui.domain.deliveries import Answer, Decision, Trigger
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.domain.pulse import Pulse
 from hooktui.domain.roles import Role
 
 if TYPE_CHECKING:
@@ -203,6 +204,11 @@ class Store(Protocol):
     @property
     def clock(self) -> Callable[[], int]:
         """What tells the time of this store, in milliseconds since the epoch."""
+        ...
+
+    @property
+    def pulses(self) -> Sequence[Pulse]:
+        """What tells whether transactions move."""
         ...
 
     @property

@@ -21,6 +21,7 @@ from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.objects import Backup, DatabaseInfo, ServerInfo
+from hooktui.domain.pulse import Pulse
 from hooktui.store import engine_queries
 from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql
@@ -213,6 +214,11 @@ class SqliteStore:
     def clock(self) -> Callable[[], int]:
         """What tells the time: this machine's clock."""
         return self._clock
+
+    @property
+    def pulses(self) -> Sequence[Pulse]:
+        """The one writer's."""
+        return [self._writer.pulse]
 
     def check_room(self) -> None:
         """Refuse when the disk has no room for more events."""

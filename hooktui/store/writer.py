@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
+from hooktui.domain.pulse import Pulse
 from hooktui.store import queue_sql as sql
 from hooktui.store.clock_jumps import move_along
 from hooktui.store.feed_items import MOST_PER_ROW, encode
@@ -43,6 +44,7 @@ class Writer:
 
     Attributes:
         waiting_bytes: what waits for a transaction.
+        pulse: of its transactions.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Writer:
         self._waiting_rows = self.waiting_bytes = 0
         self._arrived = asyncio.Event()
         self.closing = False
+        self.pulse = Pulse("writer")
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -133,14 +136,17 @@ class Writer:
 
     async def _run(self) -> None:
         while True:
+            self.pulse.beat()
             if self._between:
                 await self._run_between(*self._between.popleft())
             if not self._queue:
                 if self._between:
                     continue
                 if self.closing:
+                    self.pulse.rest()
                     return
                 self._arrived.clear()
+                self.pulse.rest()
                 await self._arrived.wait()
                 continue
             await self._transact(self._take())

@@ -147,6 +147,56 @@ async def test_a_hung_receiver_delays_no_other_hook(house: House, receivers: Rec
     assert len(quick) == 100
 
 
+# Red when all attempts of a commit begin in one turn of the event loop.
+async def test_an_event_for_many_hooks_reaches_the_first_before_all_are_dialled(
+    house: House, receivers: Receivers, monkeypatch
+):
+    begun, begun_before_the_first = 0, []
+    send = Transport.send
+
+    async def counting(*args, **named):
+        nonlocal begun
+        begun += 1
+        return await send(*args, **named)
+
+    async def receive(reader, writer):
+        while await read_request(reader):
+            begun_before_the_first.append(begun)
+            writer.write(OK)
+
+    monkeypatch.setattr(Transport, "send", counting)
+    url = url_of(await receivers.behaving(receive))
+    for _ in range(400):
+        await house.hook(url)
+    await house.emit()
+    await house.all_are("delivered", 400)
+    assert begun_before_the_first[0] < 400
+
+
+# Red when what was taken but not begun waits for its lease to end.
+async def test_a_stop_gives_back_what_it_has_not_begun(tmp_path, receivers: Receivers):
+    seen: list[bytes] = []
+    receiver = await receivers.behaving(forever(OK, seen))
+    store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
+    transport = Transport(LOOPBACK, Resolver())
+    engine = Engine(store, transport)
+    await engine.start()
+    house = House(store, engine)
+    await house.hook(url_of(receiver), max_in_flight=64)
+    await house.emit(60)
+    await engine.stop()
+    sent = len(seen)
+    assert 0 < sent < 60
+    assert len(await house.deliveries(status="pending")) == 60 - sent
+    again = Engine(store, transport)
+    await again.start()
+    await house.all_are("delivered", 60)
+    await again.stop()
+    transport.close()
+    await store.close()
+    assert len(seen) == 60
+
+
 async def test_a_failed_attempt_is_retried_and_then_given_up(house: House, receivers: Receivers):
     seen: list[bytes] = []
     await house.hook(url_of(await receivers.behaving(forever(BUSY, seen))))

@@ -18,6 +18,7 @@ from hooktui.domain.errors import Refused, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.objects import Backup, DatabaseInfo, ServerInfo
+from hooktui.domain.pulse import Pulse
 from hooktui.store import feed as change_feed
 from hooktui.store.accepting import check_keys
 from hooktui.store.contract import (
@@ -237,6 +238,11 @@ class PostgresStore:
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
         """Return those of a hook's secrets that still exist, also expired ones, newest first."""
         return await self.read(signing_secrets, self._shared.vault, hook, ids)
+
+    @property
+    def pulses(self) -> Sequence[Pulse]:
+        """Those of the three writers."""
+        return [one.pulse for one in (self._accepting, self._claiming, self._working)]
 
     @property
     def vault(self) -> Vault:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asyncpg import exceptions as pg
 
 from hooktui.domain.errors import HooktuiError, Unavailable
+from hooktui.domain.pulse import Pulse
 from hooktui.store.postgres.connect import (
     FAULTS,
     Target,
@@ -56,6 +57,9 @@ class Writer:
         shared: what transactions share.
         committed: told of each commit before anybody is answered.
         target: for messages.
+
+    Attributes:
+        pulse: of its transactions; each try is a step, for a database that is away is no wedge.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Writer:
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._waits = waits()
+        self.pulse = Pulse(f"writer of {name}")
         self.closing = False
 
     @property
@@ -133,6 +138,7 @@ class Writer:
     async def _run(self) -> None:
         while True:
             if not self._queue:
+                self.pulse.rest()
                 if self.closing:
                     return
                 self._arrived.clear()
@@ -161,6 +167,7 @@ class Writer:
             for operation in batch:
                 operation.result = operation.error = None
             tries += 1
+            self.pulse.beat()
             committing = False
             try:
                 raw = await self._connected()

@@ -1,0 +1,109 @@
+"""The systemd unit that ``hooktui serve --print-unit`` prints."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+_UNIT: Final = """\
+# hooktui as a system service; printed by: hooktui serve --print-unit
+#
+#   useradd --system --home-dir /var/lib/hooktui --shell /usr/sbin/nologin hooktui
+#   hooktui serve --print-unit > /etc/systemd/system/hooktui.service
+#   systemctl daemon-reload && systemctl enable --now hooktui
+#
+# Admins join the group (usermod -aG hooktui ADA) and get a role in /etc/hooktui/config.toml.
+
+[Unit]
+Description=hooktui, the sender of webhooks
+Wants=network-online.target
+After=network-online.target postgresql.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={command}
+User=hooktui
+Group=hooktui
+
+# Started again when it dies, or when loop, writer or dispatcher stand still for a minute: nothing
+# that was accepted is lost by it. 2 is a configuration that cannot be used.
+Restart=on-failure
+RestartSec=5
+RestartPreventExitStatus=2
+WatchdogSec=60
+TimeoutStartSec=15min
+TimeoutStopSec=45
+# What a wedged server was doing goes to the journal; memory, which holds secrets, to no file.
+Environment=PYTHONFAULTHANDLER=1
+LimitCORE=0
+LimitNOFILE=65536
+
+# /var/lib/hooktui, /run/hooktui (where the group finds the socket) and /etc/hooktui/config.toml
+StateDirectory=hooktui
+StateDirectoryMode=0750
+RuntimeDirectory=hooktui
+RuntimeDirectoryMode=0750
+ConfigurationDirectory=hooktui
+UMask=0077
+# Another folder that `hooktui backup` may write to:
+#ReadWritePaths=/var/backups/hooktui
+
+# The keys of the database, from /etc/credstore/hooktui.key; where there is none, hooktui keeps
+# them in /var/lib/hooktui/hooktui.key.
+LoadCredential=hooktui.key
+
+# Not among these: PrivateUsers and ProtectProc, which would hide who calls on the socket.
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+ProtectSystem=strict
+ProtectHome=yes
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+RemoveIPC=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - as systemd hides
+
+
+def unit(options: Sequence[str]) -> str:
+    """Return the unit for this very program, started with some options of ``serve``."""
+    return _UNIT.format(command=shlex.join([*program(), "serve", *options]).replace("%", "%%"))
+
+
+def program() -> list[str]:
+    """Return what starts hooktui, as an absolute path."""
+    started = Path(sys.argv[0])
+    if started.name == "hooktui" and started.is_file():
+        return [str(started.absolute())]
+    return [sys.executable, "-m", "hooktui"]
+
+
+def hidden_place() -> str | None:
+    """Return the folder of this program when the service could not see it there."""
+    folder = Path(program()[0]).parent
+    return str(folder) if any(folder.is_relative_to(one) for one in _HIDDEN) else None

@@ -1,0 +1,34 @@
+"""The pulse of a loop: how long it has been at one step, for whoever watches whether it moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class Pulse:
+    """A loop beats before each step and rests while there is nothing to do.
+
+    Args:
+        name: of the loop, for people.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.name = name
+        self._clock = clock
+        self._since_s: float | None = None
+
+    def beat(self) -> None:
+        """Begin a step."""
+        self._since_s = self._clock()
+
+    def rest(self) -> None:
+        """Wait for something to do."""
+        self._since_s = None
+
+    @property
+    def age_s(self) -> float:
+        """How long the step has taken; 0 at rest."""
+        since_s = self._since_s
+        return 0.0 if since_s is None else self._clock() - since_s
