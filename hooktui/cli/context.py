@@ -17,6 +17,7 @@ from hooktui.client.connection import ServerAddress, find_server
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.restricted import not_here, restricted
+from hooktui.domain.text import visible
 
 
 class CommandContext:
@@ -132,7 +133,7 @@ class CommandContext:
             return
         if not self.can_ask:
             raise UsageError(f"{question} Say so with --yes")
-        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.write(f"{visible(question)} [y/N] ")
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             raise Declined("nothing was done")

@@ -29,7 +29,8 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
     if context.options.connect is not None:
         raise UsageError("restore works on the files of this machine; it takes no --connect")
     backup = Path(file).absolute()
-    if not (backup.is_file() and os.access(backup, os.R_OK)):
+    # In this order: of a name that is too long `is_file` raises.
+    if not (os.access(backup, os.R_OK) and backup.is_file()):
         raise UsageError(f"cannot read {backup}: there is no such file, or it may not be read")
     there = database_in_place(context.environ)
     # Nothing is lost by it, so a script need not say --yes.
