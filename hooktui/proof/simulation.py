@@ -51,8 +51,8 @@ class Plant:
         receiver_ms: until a receiver has answered.
     """
 
-    server_us: float = 80.0
-    sync_us: float = 40.0
+    server_us: float = 76.0
+    sync_us: float = 5.0
     database_us: float = 0.0
     database_cores: int = 8
     commit_ms: float = 0.5
@@ -269,7 +269,7 @@ class _Simulation:
 
 
 _SQLITE = Plant()
-_POSTGRES = Plant(server_us=90.0, sync_us=0.0, database_us=80.0, hooks=1000)
+_POSTGRES = Plant(server_us=72.0, sync_us=0.0, database_us=58.0, hooks=1000)
 SCENARIOS: tuple[tuple[str, Plant], ...] = (
     ("1 server, SQLite", _SQLITE),
     ("the same, receivers take 500 ms", replace(_SQLITE, receiver_ms=500.0)),
