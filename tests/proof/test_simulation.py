@@ -59,11 +59,12 @@ def test_the_same_seed_gives_the_same_outcome():
 def test_it_prints_the_scenarios_and_a_plant_of_ones_own():
     assert len(table(SCENARIOS, 100)) == len(SCENARIOS) + 2
     run = subprocess.run(
-        [sys.executable, "-m", "hooktui.proof.simulation", "--servers", "2", "--receiver-ms", "5"],
+        [sys.executable, "-m", "hooktui.proof.simulation", "--servers", "2", "--receiver-ms", "5",
+         "--server-us", "80", "--sync-us", "40"],
         capture_output=True,
         text=True,
         timeout=60,
-    )
+    )  # fmt: skip
     assert run.returncode == 0, run.stderr
     assert "this plant" in run.stdout
     assert "16,667" in run.stdout
