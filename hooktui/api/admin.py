@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -36,7 +36,7 @@ class TokenBody(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     name: str = ""
-    role: str
+    role: str = Field(json_schema_extra={"enum": list(Role)})
     account: int | None = None
     expires_at: str | None = None
 

@@ -41,7 +41,7 @@ async def list_deliveries(
     hook: HookQuery = None,
     event: EventQuery = None,
     type: Text = None,  # noqa: A002 - the parameter's name on the wire
-    status: Annotated[str | None, Query()] = None,
+    status: Annotated[str | None, Query(json_schema_extra={"enum": list(STATUSES)})] = None,
     trigger: Annotated[Trigger | None, Query()] = None,
     since: Moment = None,
     until: Moment = None,

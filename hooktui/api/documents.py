@@ -12,7 +12,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from hooktui.api.access import RULES
 from hooktui.api.answers import answer
+from hooktui.api.documented_errors import PROBLEM, error_responses, errors_of
+from hooktui.api.ingest import MAX_KEY_LENGTH
 from hooktui.api.shapes import AcceptedEvents
 from hooktui.domain.objects import AcceptedEvent
 
@@ -25,25 +28,8 @@ _ACCOUNT = {
     "description": "The account; 1 where it is left out.",
     "schema": {"type": "integer", "minimum": 1},
 }
-_PROBLEM: Document = {
-    "type": "object",
-    "description": "RFC 9457",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "Cause and fix."},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "detail"],
-                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
-            },
-        },
-    },
-}
+
+_KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH}
 
 
 def openapi_of(app: FastAPI) -> Callable[[], Document]:
@@ -85,7 +71,7 @@ def _make(app: FastAPI) -> Document:
         ref_template="#/components/schemas/{model}",
     )
     schemas.update(definitions.get("$defs", {}))
-    schemas["Problem"] = _PROBLEM
+    schemas["Problem"] = PROBLEM
     paths.setdefault("/v1/events/{event}", {})["post"] = _accept_one()
     paths.setdefault("/v1/events", {})["post"] = _accept_many()
     components["securitySchemes"] = {
@@ -93,14 +79,15 @@ def _make(app: FastAPI) -> Document:
         "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},
     }
     document["security"] = [{"bearer": []}, {"basic": []}]
-    problem = {
-        "description": "What went wrong, and what to do.",
-        "content": {"application/problem+json": {"schema": {"$ref": _ref("Problem")}}},
-    }
-    for operations in paths.values():
-        for operation in operations.values():
-            operation["responses"].pop("422", None)
-            operation["responses"]["default"] = problem
+    components["responses"] = error_responses()
+    for rule in RULES:
+        operation = paths.get(rule.path, {}).get(rule.method.lower())
+        if operation is None:
+            continue  # the document itself, and the page
+        operation["responses"].pop("422", None)
+        operation["responses"].update(errors_of(rule, operation))
+        if rule.need is None:
+            operation["security"] = []
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     # JSON has no tuples of numbers as keys and the like: what is left is plain data.
@@ -138,7 +125,7 @@ def _accept_one() -> Document:
                 "in": "header",
                 "required": False,
                 "description": "Kept for 24 h: the same event again is stored once.",
-                "schema": {"type": "string", "maxLength": 255},
+                "schema": _KEY,
             },
             _ACCOUNT,
         ],
@@ -151,7 +138,8 @@ def _accept_many() -> Document:
     line = {
         "type": "object",
         "required": ["type", "data"],
-        "properties": {"type": {"type": "string"}, "data": {}, "key": {"type": "string"}},
+        "properties": {"type": {"type": "string"}, "data": {}, "key": _KEY},
+        "additionalProperties": False,
     }
     return {
         "summary": "Send many events",

@@ -20,7 +20,7 @@ ROTATE_WITHIN_S = 15.0
 router = APIRouter()
 
 
-class RotateBody(BaseModel):
+class KeyRotationBody(BaseModel):
     """``keep_old``: old keys stay, so that backups made before can still be restored."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -36,7 +36,7 @@ async def keys(request: Request) -> Response:
 
 
 @router.post("/v1/keys/rotate", response_model=KeyRotation)
-async def rotate(request: Request, body: RotateBody) -> Response:
+async def rotate(request: Request, body: KeyRotationBody) -> Response:
     """Seal everything with a new key; what a call leaves, or a kill, the next one goes on with."""
     service = service_of(request)
     if service.rotating.locked():
