@@ -48,6 +48,7 @@ from textual.pilot import Pilot
 
 from hooktui.api import identity
 from hooktui.api.app import make_app
+from hooktui.api.crowd import Crowd
 from hooktui.api.http import Listener
 from hooktui.api.peers import Names
 from hooktui.api.service import Service
@@ -215,7 +216,8 @@ async def recorded_server(folder: Path) -> AsyncIterator[ServerAddress]:
         name="etl-01",
     )
     address = ServerAddress(socket=folder / "hooktui.sock")
-    listener = Listener(make_app(service), bind(address.socket, 0o600))
+    crowd = Crowd(service.limits.connections)
+    listener = Listener(make_app(service), bind(address.socket, 0o600), crowd)
     await listener.start()
     try:
         async with AsyncClient(address) as client:

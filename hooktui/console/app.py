@@ -20,10 +20,10 @@ from hooktui.console.ascii_filter import AsciiFilter
 from hooktui.console.base import Changes, HouseScreen
 from hooktui.console.confined import ConfinedApp
 from hooktui.console.feed import Feed
-from hooktui.console.keys import BY_NAME
 from hooktui.console.link import Link, LinkState
 from hooktui.console.log_buffer import LogBuffer
 from hooktui.console.options import ConsoleOptions
+from hooktui.console.places import PLACES, Place
 from hooktui.console.safety import EscapeFilter, Terminal, write_fault
 from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.signs import ASCII, UNICODE
@@ -296,31 +296,28 @@ class HooktuiApp(ConfinedApp):
             right.append((f"{dot}{rates.delivered_per_s:.1f}/s ", "quiet"))
         return left, right
 
-    def places(self, here: str) -> Pieces:
-        """Return the screens with their digits, for the right end of headings."""
+    def places(self, here: str, *, short: bool = False) -> Pieces:
+        """Return the places with their digits, for the right end of headings; short: digits."""
         pieces: list[Piece] = []
-        for verb in (BY_NAME["go_hooks"], BY_NAME["go_log"]):
-            at_it = verb.label.lower() == here.lower()
-            pieces += [
-                (f"{verb.key} ", "quiet"),
-                (f"{verb.label}  ", "plain" if at_it else "quiet"),
-            ]
+        for place in PLACES:
+            tone: Tone = "plain" if place.label.lower() == here.lower() else "quiet"
+            if short:
+                pieces.append((f"{place.key} ", tone))
+            else:
+                pieces += [(f"{place.key} ", "quiet"), (f"{place.label}  ", tone)]
         return pieces
 
     # -- ways to the screens
 
-    def go_hooks(self) -> None:
-        """Go to the hooks, whatever lies above them."""
+    def go(self, place: Place) -> None:
+        """Go to a place, whatever lies above it; home is always at the bottom."""
+        wanted = place.screen_class()
+        if type(self.screen) is wanted:
+            return
         while len(self.screen_stack) > 1:
             self.pop_screen()
-
-    def go_log(self) -> None:
-        """Go to the live log."""
-        from hooktui.console.screens.live_log import LiveLogScreen
-
-        if not isinstance(self.screen, LiveLogScreen):
-            self.go_hooks()
-            self.push_screen(LiveLogScreen())
+        if not isinstance(self.screen, wanted):
+            self.push_screen(wanted())
 
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook that exists; for a new one (None) the list of types first."""

@@ -17,6 +17,7 @@ from textual.screen import ModalScreen, Screen
 
 from hooktui.console.keys import BY_NAME, EVERYWHERE, bindings
 from hooktui.console.keys import VERBS as ALL_VERBS
+from hooktui.console.places import BY_VERB, Place
 from hooktui.console.widgets.chrome import (
     Heading,
     KeyLine,
@@ -117,7 +118,9 @@ class HouseScreen(Screen[None]):
     def refresh_frame(self) -> None:
         """Draw heading, status line and line of keys again; cheap when nothing changed."""
         if self._framed():
-            self.query_one(Heading).show(*self.heading())
+            left, right = self.heading()
+            short = self.house.places(self.PLACE, short=True) if right else ()
+            self.query_one(Heading).show(left, right, short)
             self.query_one(StatusLine).show(*self.house.standing())
             self.query_one(KeyLine).show_again()
 
@@ -229,6 +232,9 @@ class HouseScreen(Screen[None]):
                 self.notice(reason, "warn")
             return None
         self.clear_notice()
+        if name in BY_VERB:
+            self.go(BY_VERB[name])
+            return None
         method: Callable[[], Coroutine[None, None, None] | None] = getattr(self, f"verb_{name}")
         return method()
 
@@ -268,13 +274,9 @@ class HouseScreen(Screen[None]):
         self._schedule_changes()
         self.house.status_soon()
 
-    def verb_go_hooks(self) -> None:
-        """Go to the hooks."""
-        self.house.go_hooks()
-
-    def verb_go_log(self) -> None:
-        """Go to the live log."""
-        self.house.go_log()
+    def go(self, place: Place) -> None:
+        """Go to a place."""
+        self.house.go(place)
 
     # -- the feed
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from textual.binding import Binding
 
+from hooktui.console.places import PLACES
 from hooktui.domain.roles import Need
 
 
@@ -82,8 +83,7 @@ VERBS: Final = (
     Verb("previous", "left_square_bracket", "previous", "Previous attempt or tab", shown="["),
     Verb("next", "right_square_bracket", "next", "Next attempt or tab", shown="]"),
     Verb("save", "ctrl+s", "save", "Save", _ADMIN, shown="^s"),
-    Verb("go_hooks", "1", "hooks", "Go to the hooks"),
-    Verb("go_log", "2", "live log", "Go to the live log"),
+    *(Verb(place.verb, place.key, place.label, place.help) for place in PLACES),
     Verb("help", "question_mark", "help", "The keys of this place", shown="?"),
     Verb("palette", "ctrl+p", "palette", "Find a screen, a hook, a verb or a theme", shown="^p"),
     Verb("reload", "ctrl+r", "reload", "Load what is shown again", shown="^r"),
@@ -103,7 +103,9 @@ MOVES: Final = (
 
 BY_NAME: Final = {verb.name: verb for verb in (*VERBS, *MOVES)}
 
-EVERYWHERE: Final = ("go_hooks", "go_log", "help", "palette", "reload", "back", "quit")
+EVERYWHERE: Final = (
+    *(place.verb for place in PLACES), "help", "palette", "reload", "back", "quit",
+)  # fmt: skip
 """What every full screen offers besides its own verbs."""
 
 

@@ -1,12 +1,14 @@
 """The one table of keys."""
 
 from collections import Counter
+from inspect import signature
 
 import pytest
 from textual.binding import Binding
 
 from hooktui.console.base import HouseModal, HouseScreen
 from hooktui.console.keys import BY_NAME, EVERYWHERE, MOVES, VERBS, bindings, move_bindings
+from hooktui.console.places import BY_VERB, PLACES
 from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.screens.live_log import LiveLogScreen
 
@@ -43,7 +45,14 @@ def test_every_screen_answers_every_key_of_the_table():
 def test_a_screen_does_each_verb_that_it_names(screen: type[HouseScreen]):
     for name in (*screen.VERBS, *EVERYWHERE):
         assert name in BY_NAME
-        assert callable(getattr(screen, f"verb_{name}")), name
+        assert name in BY_VERB or callable(getattr(screen, f"verb_{name}")), name
+
+
+def test_every_place_is_a_screen_that_needs_nothing_to_open():
+    for place in PLACES:
+        assert issubclass(place.screen_class(), HouseScreen)
+        assert place.screen_class().PLACE.lower() == place.label
+        assert len(signature(place.screen_class()).parameters) == 0
 
 
 def test_dialogs_bind_only_keys_of_the_table():

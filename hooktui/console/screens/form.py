@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import TypeVar
 
 from textual.app import ComposeResult
@@ -17,6 +18,7 @@ from hooktui.console import form_values
 from hooktui.console.base import HouseScreen
 from hooktui.console.delivery_words import planned
 from hooktui.console.form_values import FormValues
+from hooktui.console.places import Place
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.times import counted
 from hooktui.console.widgets.choices import Control, FoldTitle, Note
@@ -281,13 +283,9 @@ class HookForm(HouseScreen):
         """Leave; ask first when something typed would be lost."""
         self._go(self._leave)
 
-    def verb_go_hooks(self) -> None:
-        """Go to the hooks; ask first when something typed would be lost."""
-        self._go(self.house.go_hooks)
-
-    def verb_go_log(self) -> None:
-        """Go to the live log; ask first when something typed would be lost."""
-        self._go(self.house.go_log)
+    def go(self, place: Place) -> None:
+        """Go to a place; ask first when something typed would be lost."""
+        self._go(partial(self.house.go, place))
 
     def verb_quit(self) -> None:
         """Quit; ask first when something typed would be lost."""

@@ -27,17 +27,26 @@ class OneLine(Painted):
         super().__init__(id=id)
         self._left: tuple[Piece, ...] = ()
         self._right: tuple[Piece, ...] = ()
+        self._short: tuple[Piece, ...] = ()
 
-    def show(self, left: Pieces, right: Pieces = ()) -> None:
-        """Show something else; writes to the terminal only when it differs."""
-        if (tuple(left), tuple(right)) != (self._left, self._right):
-            self._left, self._right = tuple(left), tuple(right)
+    def show(self, left: Pieces, right: Pieces = (), short: Pieces = ()) -> None:
+        """Show something else; writes to the terminal only when it differs.
+
+        Args:
+            left: the left part.
+            right: the right part.
+            short: what stands there where there is no room for ``right``.
+        """
+        if (tuple(left), tuple(right), tuple(short)) != (self._left, self._right, self._short):
+            self._left, self._right, self._short = tuple(left), tuple(right), tuple(short)
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
         """Draw the line."""
         width = self.size.width
         left, right = self._left, self._right
+        if self._short and text_width(left) + text_width(right) >= width:
+            right = self._short
         gap = width - text_width(left) - text_width(right)
         if right and gap < 1 and self.LEFT_GIVES_WAY:
             room = max(width - text_width(right) - 1, 0)
