@@ -130,7 +130,7 @@ class Dialer:
             if reason is not None:
                 leads = "" if target.literal is not None else f"{target.host} leads to an address "
                 leads += "that hooks may not reach: " if leads else ""
-                detail = f"{leads}{reason}. {how_to_allow(address)}"
+                detail = f"{leads}{reason}. {how_to_allow(address, self._allowed)}"
                 raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
             self._refuse_own_listener(address, target.port)
 

@@ -40,8 +40,7 @@ class UrlJudge:
         for address in addresses:
             reason = judge(address, self._allowed)
             if reason is not None:
-                raise Refused.field(
-                    "/url",
-                    f"hooks may not connect to {target.host}: {reason}. {how_to_allow(address)}",
-                )
+                way_out = how_to_allow(address, self._allowed)
+                detail = f"hooks may not connect to {target.host}: {reason}. {way_out}"
+                raise Refused.field("/url", detail)
         return None

@@ -181,7 +181,7 @@ def _name(text: str) -> tuple[str, str]:
         raise _refused(f"the host has {len(host)} characters; a name has at most 253")
     for label in host.split("."):
         if not _LABEL.fullmatch(label):
-            what = f"the part {label[:70]!r}" if label else "an empty part"
+            what = f"the part {label[:70]!r}" if label else "an empty part (one dot too many)"
             raise _refused(
                 f"the host has {what}; parts have 1 to 63 letters, digits and hyphens inside"
             )
@@ -238,7 +238,7 @@ _FORBIDDEN_V4 = tuple(
         ("10.0.0.0/8", "a private address"),
         ("100.64.0.0/10", "a carrier's internal address"),
         ("127.0.0.0/8", "a loopback address"),
-        ("169.254.0.0/16", "a link-local address"),
+        ("169.254.0.0/16", "a link-local address (clouds hand out credentials there)"),
         ("172.16.0.0/12", "a private address"),
         ("192.0.0.0/24", "a protocol assignment"),
         ("192.0.2.0/24", "a documentation address"),
@@ -275,17 +275,29 @@ def parse_networks(text: str) -> Networks:
     """Return the networks of ``127.0.0.0/8, fd00::/8``; a bare address is a network of one.
 
     Raises:
-        Refused: an entry is not a network.
+        Refused: an entry is not a network, or one that opens nothing.
     """
-    networks: list[IPv4Network | IPv6Network] = []
-    for entry in filter(None, (part.strip() for part in text.split(","))):
-        try:
-            networks.append(ip_network(entry))
-        except ValueError as error:
-            raise Refused(
-                f"{entry!r} is not a network ({error}); write networks as 127.0.0.0/8, fd00::/8"
-            ) from None
-    return tuple(networks)
+    return tuple(_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _network(entry: str) -> IPv4Network | IPv6Network:
+    try:
+        network = ip_network(entry, strict=False)
+    except ValueError as error:
+        raise Refused(
+            f"{entry!r} is not a network ({error}); write networks as 127.0.0.0/8, fd00::/8"
+        ) from None
+    address = entry.partition("/")[0]
+    if network.network_address != ip_address(address):
+        raise Refused(
+            f"{entry!r} is not a network but an address in one; write {network} or {address}"
+        )
+    if "%" in entry:
+        raise Refused(f"{entry!r} has a zone; hooks never reach addresses with one")
+    if isinstance(network, IPv6Network) and any(network.subnet_of(one) for one in _V4_INSIDE):
+        inside = IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - 96))
+        raise Refused(f"{entry!r} stands for IPv4 addresses; write them as {inside}")
+    return network
 
 
 def judge(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> str | None:
@@ -301,35 +313,48 @@ def judge(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> s
         return f"{str(address)[:100]!r} is not an IP address"
     if isinstance(parsed, IPv6Address) and parsed.scope_id is not None:
         return f"{parsed} has a zone, it reaches only the local network"
+    # Only the IPv4 address inside decides: ::/0 is not meant to open what IPv4 keeps closed.
     inside = _v4_inside(parsed)
-    for form in (parsed, inside):
-        if any(form in network for network in allowed):
-            return None
     kind = _kind(inside)
-    if kind is None:
+    if kind is None or (_can_be_opened(inside) and any(inside in one for one in allowed)):
         return None
     return f"{parsed} is {kind}" if parsed == inside else f"{parsed} leads to {inside}, {kind}"
 
 
-def how_to_allow(address: str | IPv4Address | IPv6Address) -> str:
-    """Return the sentence that says how the operator can open a forbidden address."""
+def how_to_allow(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> str:
+    """Return the sentence that says how the operator can open a forbidden address.
+
+    Args:
+        address: what was refused.
+        allowed: what is open already; it is to stay open, and is not told to who may not know it.
+    """
     try:
         inside = _v4_inside(ip_address(address) if isinstance(address, str) else address)
     except ValueError:
         return "Use a host name that resolves to an IP address."
     if isinstance(inside, IPv6Address) and inside.scope_id is not None:
         return "It cannot be opened; use an address without a zone."
-    if inside.is_unspecified or inside.is_multicast:
+    if not _can_be_opened(inside):
         return "It cannot be opened; use the address of one receiver."
     network = ip_network(inside)
     if isinstance(inside, IPv4Address):
         network = next(
             (n for n, kind in _FORBIDDEN_V4 if inside in n and kind in _OPENED_AS_A_RANGE), network
         )
+    if allowed:
+        return (
+            f"If hooks may reach it, add {network} to the server's HOOKTUI_ALLOW_NETWORKS (networks"
+            " separated by commas) and start it again."
+        )
     return (
         f"If hooks may reach it, start the server with HOOKTUI_ALLOW_NETWORKS={network} (networks"
         " separated by commas)."
     )
+
+
+def _can_be_opened(address: IPv4Address | IPv6Address) -> bool:
+    """Whether it can be the address of one receiver."""
+    return not (address.is_unspecified or address.is_multicast)
 
 
 # What an operator usually means to open as a whole; of the rest only the one address is proposed.

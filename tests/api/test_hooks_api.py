@@ -202,7 +202,7 @@ def test_a_url_to_a_forbidden_address_is_refused_with_the_way_out(make):
     problem = make(422, url="http://10.1.2.3/in")
     assert problem["errors"][0]["pointer"] == "/url"
     assert "10.1.2.3 is a private address" in problem["detail"]
-    assert "HOOKTUI_ALLOW_NETWORKS=10.0.0.0/8" in problem["detail"]
+    assert "add 10.0.0.0/8 to the server's HOOKTUI_ALLOW_NETWORKS" in problem["detail"]
 
 
 def test_a_name_that_leads_to_a_forbidden_address_is_refused(make, server):

@@ -315,7 +315,7 @@ async def test_saving_refuses_a_name_with_one_forbidden_address_and_says_how_to_
     assert refusal.value.detail.startswith(
         "hooks may not connect to receiver.test: 127.0.0.90 is a loopback address. "
     )
-    assert "HOOKTUI_ALLOW_NETWORKS=127.0.0.0/8" in refusal.value.detail
+    assert "add 127.0.0.0/8 to the server's HOOKTUI_ALLOW_NETWORKS" in refusal.value.detail
 
 
 async def test_saving_waits_for_a_slow_name_server_only_so_long(monkeypatch):

@@ -118,6 +118,24 @@ def test_allowed_networks_open_what_is_forbidden_and_nothing_beside_it() -> None
         assert judge(address, allowed) is not None
 
 
+# Red when an IPv6 network opens the IPv4 addresses that stand inside IPv6 ones.
+@pytest.mark.parametrize("networks", ["::/0", "::/8", "::/80", "64::/16"])
+@pytest.mark.parametrize("prefix", ["::ffff:", "64:ff9b::"])
+def test_an_ipv6_network_opens_no_ipv4_address(networks: str, prefix: str) -> None:
+    for inside in ("127.0.0.1", "10.1.2.3", "169.254.169.254"):
+        assert judge(prefix + inside, parse_networks(networks)) is not None
+        assert judge(prefix + inside, parse_networks(f"{networks}, {inside}")) is None
+
+
+# Red when all of IPv4 or IPv6, opened for a laboratory, holds what is no receiver.
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "::ffff:0.0.0.0", "224.0.0.1", "ff02::1"])
+def test_what_is_no_receiver_cannot_be_opened(address: str) -> None:
+    everything = parse_networks("0.0.0.0/0, ::/0")
+    assert judge(address, everything) is not None
+    assert "cannot be opened" in how_to_allow(address, everything)
+    assert judge("10.0.0.1", everything) is judge("fd00::1", everything) is None
+
+
 def test_the_reason_names_the_address() -> None:
     assert judge("127.0.0.1") == "127.0.0.1 is a loopback address"
 
@@ -149,6 +167,12 @@ def test_the_advice_opens_the_address_when_it_is_followed(address: str, network:
     assert judge(address, parse_networks(network)) is None
 
 
+def test_the_advice_keeps_open_what_is_open_and_does_not_tell_it() -> None:
+    advice = how_to_allow("169.254.169.254", parse_networks("10.20.0.0/16"))
+    assert "add 169.254.169.254/32 to the server's HOOKTUI_ALLOW_NETWORKS" in advice
+    assert "10.20" not in advice
+
+
 def test_networks_are_separated_by_commas() -> None:
     assert parse_networks(" 10.0.0.0/8,, ::1 ,") == (
         IPv4Network("10.0.0.0/8"),
@@ -157,10 +181,32 @@ def test_networks_are_separated_by_commas() -> None:
     assert parse_networks("") == ()
 
 
-@pytest.mark.parametrize("text", ["10.0.0.1/8", "10.0.0.0/33", "localhost", "10.0.0.0/8 ::1/128"])
+@pytest.mark.parametrize(
+    "text",
+    ["10.0.0.1/8", "10.0.0.0/33", "10.0.0.0/-1", "localhost", "10.0.0.0/8 ::1/128", "10/8", "0/0",
+     "127.0.0.0/8;10.0.0.0/8", "*", "all", "010.0.0.0/8", "0x7f.0.0.0/8", "\uff12.0.0.0/8", "[::1]",
+     "http://10.0.0.1/", "2130706433", "true"],
+)  # fmt: skip
 def test_a_bad_network_is_named(text: str) -> None:
     with pytest.raises(Refused, match="is not a network"):
         parse_networks(text)
+
+
+# Red when a network that the judge never looks at is taken without a word.
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("::ffff:10.0.0.0/104", "write them as 10.0.0.0/8"),
+        ("::ffff:169.254.169.254", "write them as 169.254.169.254/32"),
+        ("::ffff:0:0/96", "write them as 0.0.0.0/0"),
+        ("64:ff9b::a00:0/104", "write them as 10.0.0.0/8"),
+        ("fe80::1%eth0", "has a zone"),
+    ],
+)
+def test_a_network_that_would_open_nothing_is_refused(text: str, says: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        parse_networks(f"127.0.0.0/8, {text}")
+    assert says in refusal.value.detail
 
 
 @given(
