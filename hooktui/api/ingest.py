@@ -133,14 +133,15 @@ class Ingest:
 
 
 def _key(scope: Scope) -> str | None:
-    for name, value in scope["headers"]:
-        if name == b"idempotency-key":
-            key: str = value.decode("latin-1")
-            wrong = _check_key(key)
-            if wrong:
-                raise Refused.field("/key", f"Idempotency-Key {wrong}")
-            return key
-    return None
+    keys = [value for name, value in scope["headers"] if name == b"idempotency-key"]
+    if not keys:
+        return None
+    key: str = keys[0].decode("latin-1")
+    # With two of them nobody knows which one a repetition will be compared with.
+    wrong = "is there twice; send one" if len(keys) > 1 else _check_key(key)
+    if wrong:
+        raise Refused.field("/key", f"Idempotency-Key {wrong}")
+    return key
 
 
 def _offers(body: bytes, account: AccountId, service: Service) -> list[Offer]:

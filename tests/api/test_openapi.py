@@ -37,7 +37,7 @@ CHECKS = [
     checks.response_schema_conformance,
 ]
 
-# A word of hypothesis to schemathesis.
+# The server runs in this process, and throws its dice while hypothesis does.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 
 load_all_checks()

@@ -1,0 +1,320 @@
+"""Whatever is sent as an event: stored and delivered to the byte, or refused for what is wrong.
+
+What the answer must be is worked out here anew, with Python's parser alone; the program asks a
+faster one first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from hooktui.api.bodies import MAX_DEPTH
+from hooktui.api.ingest import MAX_BODY_BYTES, MAX_LINES
+from tests.api.raw import Answer, next_answer, say, unix
+from tests.running import HookReceiver, RunningServer, hook_receiver, running_server
+
+EXAMPLES, MANY_EXAMPLES = 200, 20_000
+TYPE = "job.failed"
+
+# The server runs in this process, and throws its dice while hypothesis does.
+pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module")
+
+
+@dataclass
+class Line:
+    """A server with one hook, its receiver, and what was accepted so far."""
+
+    server: RunningServer
+    receiver: HookReceiver
+    accepted: dict[str, bytes] = field(default_factory=dict)
+
+    def send(self, path: str, headers: list[tuple[bytes, bytes]], body: bytes, cut: int) -> Answer:
+        """Send a body, in two chunks or (``cut`` -1) with its length."""
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\n".encode()
+        head += b"".join(b"%b: %b\r\n" % one for one in headers)
+        if cut < 0:
+            data = head + b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+        else:
+            parts = [part for part in (body[:cut], body[cut:]) if part]
+            chunks = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts)
+            data = head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
+        with unix(self.server) as client:
+            say(client, data)
+            return next_answer(client)
+
+    def check_arrivals(self) -> None:
+        """Wait until all that was accepted has arrived, and compare each byte."""
+        with self.receiver.arrived:
+            assert self.receiver.arrived.wait_for(lambda: self.accepted.keys() <= _ids(self), 60)
+        arrived = {one.headers["webhook-id"]: one.body for one in self.receiver.requests}
+        assert arrived == self.accepted
+
+
+def _ids(line: Line) -> set[str]:
+    return {one.headers["webhook-id"] for one in line.receiver.requests}
+
+
+@pytest.fixture
+def line(tmp_path) -> Iterator[Line]:
+    with hook_receiver() as receiver, running_server(tmp_path) as server, server.client() as api:
+        made = api.post("/v1/hooks", json={"url": receiver.url, "events": [TYPE]})
+        assert made.status_code == 201, made.text
+        yield Line(server, receiver)
+
+
+# What Python's parser says
+
+
+class NotJson(Exception):
+    """The bytes are no JSON text."""
+
+
+def _refuse(constant: str) -> None:
+    raise NotJson(constant)
+
+
+def _parsed(body: bytes) -> object:
+    """Return the value; numbers as they are written."""
+    try:
+        return json.loads(
+            body.decode("utf-8"), parse_int=str, parse_float=str, parse_constant=_refuse
+        )
+    except (ValueError, RecursionError):
+        raise NotJson from None
+
+
+def _is_json(body: bytes) -> bool:
+    try:
+        return _depth(_parsed(body)) <= MAX_DEPTH
+    except NotJson:
+        return False
+
+
+def _depth(value: object) -> int:
+    inner = value.values() if isinstance(value, dict) else value
+    if not isinstance(value, dict | list):
+        return 0
+    return 1 + max((_depth(one) for one in inner), default=0)
+
+
+# What is sent
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@st.composite
+def written(draw: st.DrawFn) -> bytes:
+    """JSON, in one of the ways to write it; NaN, Infinity and half characters may be in it."""
+    text = json.dumps(
+        draw(values),
+        ensure_ascii=draw(st.booleans()),
+        indent=draw(st.sampled_from([None, 1, "\t", ""])),
+        separators=draw(st.sampled_from([None, (",", ":"), (" ,\r\n", "\t: ")])),
+    )
+    return text.encode("utf-8", "surrogatepass")
+
+
+@st.composite
+def broken(draw: st.DrawFn) -> bytes:
+    """JSON with something cut out and something else put in."""
+    whole = draw(written())
+    start = draw(st.integers(0, len(whole)))
+    end = start + draw(st.integers(0, 3))
+    put = draw(st.sampled_from(PIECES) | st.binary(max_size=3))
+    return whole[:start] + put + whole[end:]
+
+
+PIECES = [
+    b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\0", b"\x0b", b"\xc2\xa0", b"\xe2\x80\xa8", b"\x1b",
+    b"\x7f", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\\u0000", b"\\ud800", b"\\ude00\\ud83d",
+    b"//x\n", b"/**/", b"#", b",", b":", b"NaN", b"-Infinity", b"nan", b"01", b"1.", b".1", b"+1",
+    b"1e", b"1e999", b"-0", b"1E+2", b"0x1", b"1_0", b"'", b'"', b"[", b"}", b"True", b"\\x41",
+]  # fmt: skip
+ODD = [
+    *(b"[" * depth + b"]" * depth for depth in (199, 200, 201, 5000)),
+    *(b'{"":' * depth + b"0" + b"}" * depth for depth in (200, 201, 20_000)),
+    b"[" * 200_000, b'["]' * 300, b'"' + b"[{" * 300 + b'"', b"1" * 200_000, b"-1e" + b"9" * 5000,
+    b'{"a":1,"a":2,"\\u0061":3}', b'{"type":"x","type":"y"}', b"\xef\xbb\xbf{}", b"", b" \r\n",
+    '{"ä":1}'.encode("utf-16"), '{"ä":1}'.encode("latin-1"), b'{"a":1}\n{"a":2}', b"a=1&b=2",
+    b'"' + b"a" * (MAX_BODY_BYTES - 2) + b'"', b'"' + b"a" * (MAX_BODY_BYTES - 1) + b'"',
+]  # fmt: skip
+bodies = written() | broken() | st.sampled_from(PIECES + ODD) | st.binary(max_size=40)
+
+GOOD_TYPES = [
+    None, b"", b"application/json", b"application/json; charset=utf-8", b"APPLICATION/JSON",
+    b"application/problem+json", b'application/json;charset="UTF-8"', b"application/json;",
+]  # fmt: skip
+BAD_TYPES = [
+    b"text/plain", b"application/x-www-form-urlencoded", b"application/json; charset=utf-16",
+    b"application/jsonp", b"application/json, text/plain", b"json", b";", b"\xff", b"*/*",
+    b"application/json\x80", b"multipart/form-data; boundary=application/json",
+]  # fmt: skip
+GOOD_KEYS = [[], [b"k"], [b"k 1"], [b"\xe9"], [b"a" * 255]]
+BAD_KEYS = [[b""], [b"a" * 256], [b"\t\xa0"], [b"a\x85b"], [b"\xad"], [b"a", b"b"], [b"a", b"a"]]
+cuts = st.sampled_from([-1, -1, 0, 1, 7])
+
+
+# Red when NaN, a byte order mark, 201 levels or bytes that are no UTF-8 get through, when a second
+# Idempotency-Key is passed over, and when the stored body is written anew from what was parsed.
+def _fuzz_one(line: Line, examples: int) -> None:
+    keys: dict[bytes, tuple[bytes, str]] = {}
+
+    @settings(
+        max_examples=examples, deadline=None, database=None, derandomize=examples == EXAMPLES,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(
+        body=bodies,
+        media_type=st.sampled_from(GOOD_TYPES * 6 + BAD_TYPES),
+        encoding=st.sampled_from([None] * 20 + [b"identity", b"gzip", b"br", b"gzip, identity"]),
+        key=st.sampled_from(GOOD_KEYS[:1] * 20 + GOOD_KEYS + BAD_KEYS),
+        cut=cuts,
+    )
+    def sent(
+        body: bytes, media_type: bytes | None, encoding: bytes | None, key: list[bytes], cut: int
+    ) -> None:
+        headers = [(b"Idempotency-Key", one) for one in key]
+        headers += [(b"Content-Type", media_type)] if media_type is not None else []
+        headers += [(b"Content-Encoding", encoding)] if encoding else []
+        if media_type in BAD_TYPES or encoding not in (None, b"identity"):
+            expected = 415
+        elif len(body) > MAX_BODY_BYTES:
+            expected = 413
+        elif not _is_json(body):
+            expected = 400
+        elif key in BAD_KEYS or (key and keys.get(key[0], (body, ""))[0] != body):
+            expected = 422
+        else:
+            expected = 202
+        answer = line.send(f"/v1/events/{TYPE}", headers, body, cut)
+        assert answer.status == expected, (answer, headers, body[:200])
+        if expected != 202:
+            assert answer.problem()["detail"]
+            return
+        told = json.loads(answer.body)
+        assert told["duplicate"] == bool(key and key[0] in keys)
+        line.accepted[told["id"]] = body
+        if key:
+            assert keys.setdefault(key[0], (body, told["id"])) == (body, told["id"])
+
+    for body in ODD + PIECES:
+        sent = example(body=body, media_type=None, encoding=None, key=[], cut=-1)(sent)
+    sent()
+    line.check_arrivals()
+
+
+def test_a_body_is_delivered_to_the_byte_or_refused_for_what_is_wrong(line):
+    _fuzz_one(line, EXAMPLES)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_a_body_is_delivered_to_the_byte_or_refused_for_what_is_wrong_for_long(line):
+    _fuzz_one(line, MANY_EXAMPLES)
+
+
+# Many at once
+
+spaces = st.sampled_from([b"", b" ", b"\t", b"\r", b" \r "])
+ends = st.sampled_from([b"\n", b"\r\n", b"\n\n", b" \n\t\r\n", b"\n \n"])
+
+
+@st.composite
+def good_line(draw: st.DrawFn) -> tuple[bytes, bytes]:
+    """A line, and the very bytes of its ``data``."""
+    data = draw(written().filter(lambda one: b"\n" not in one and _is_json(one)))
+    fields = [(b'"type"', json.dumps(TYPE).encode()), (b'"data"', data)]
+    if draw(st.booleans()):
+        fields = [(b'"\\u0064ata"', b"[0]"), *fields]  # the last one of a name counts
+    if draw(st.booleans()):
+        fields.append((b'"key"', b"null"))
+    joined = b",".join(
+        draw(spaces) + name + draw(spaces) + b":" + draw(spaces) + value + draw(spaces)
+        for name, value in fields
+    )
+    return draw(spaces) + b"{" + joined + b"}" + draw(spaces), data
+
+
+BAD_LINES = [
+    b"{}", b"[]", b"1", b"null", b'{"type":"job.failed"}', b'{"data":{}}', b'{"type":1,"data":1}',
+    b'{"type":"job.faild","data":1}', b'{"type":"job.failed","data":}', b"\xef\xbb\xbf{}",
+    b'{"type":"job.failed","data":NaN}', b'{"type":"job.failed","data":1,"x":1}', b"}", b"\x1e{}",
+    b'{"type":"job.failed","data":1,"key":""}', b'{"type":"job.failed","data":1,"key":7}',
+    b'{"type":"job.failed","data":1}{"type":"job.failed","data":1}', b'{"type":"job.failed",',
+    b'{"type":"job.failed","data":1}\r{"type":"job.failed","data":1}',
+    b'{"type":"\\ud800","data":1}',
+    b'{"type":"job.failed","data":"\xff"}', b'{"type":"job.failed","data":"\xed\xa0\x80"}',
+    b'{"type":"job.failed","data":' + b"[" * 201 + b"]" * 201 + b"}", b"\x0b1", b"\0",
+    b'{"type":"job.failed","data":"' + b"a" * MAX_BODY_BYTES + b'"}',
+]  # fmt: skip
+
+
+# Red when a line's data is written anew, when one bad line lets the others in, and when a line ends
+# at anything but a line feed.
+def _fuzz_many(line: Line, examples: int) -> None:
+    @settings(
+        max_examples=examples, deadline=None, database=None, derandomize=examples < MANY_EXAMPLES,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    @given(
+        lines=st.lists(good_line(), max_size=6),
+        end=ends,
+        last=st.booleans(),
+        bad=st.none() | st.sampled_from(BAD_LINES) | st.binary(max_size=20),
+        at=st.integers(0, 6),
+        cut=cuts,
+    )
+    def sent(
+        lines: list[tuple[bytes, bytes]],
+        end: bytes,
+        last: bool,
+        bad: bytes | None,
+        at: int,
+        cut: int,
+    ) -> None:
+        written_lines = [one for one, _data in lines]
+        if bad is not None and bad.strip():
+            written_lines.insert(at, bad)
+        body = end.join(written_lines) + (end if last else b"")
+        answer = line.send("/v1/events", [], body, cut)
+        if (bad is not None and bad.strip()) or not lines:
+            assert answer.status in (400, 413, 422), (answer, body[:200])
+            assert answer.problem()["detail"]
+            return
+        assert answer.status == 202, (answer, body[:200])
+        told = json.loads(answer.body)
+        assert told["accepted"] == len(lines)
+        ids = [one["id"] for one in told["data"]]
+        line.accepted |= dict(zip(ids, (data for _one, data in lines), strict=True))
+
+    for bad in BAD_LINES:
+        good = [(b'{"type":"job.failed","data": 1 }', b"1")]
+        sent = example(lines=good, end=b"\n", last=True, bad=bad, at=1, cut=-1)(sent)
+    sent()
+    line.check_arrivals()
+
+
+def test_each_line_is_delivered_to_the_byte_or_none_at_all(line):
+    _fuzz_many(line, EXAMPLES // 2)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(3600)
+def test_each_line_is_delivered_to_the_byte_or_none_at_all_for_long(line):
+    _fuzz_many(line, MANY_EXAMPLES)
+
+
+@pytest.mark.parametrize(("count", "status"), [(MAX_LINES, 202), (MAX_LINES + 1, 413)])
+def test_so_many_lines_and_no_more(line, count, status):
+    body = b'{"type":"job.failed","data":{}}\r\n' * count
+    assert line.send("/v1/events", [], body, -1).status == status
