@@ -26,6 +26,7 @@ from hooktui.client.start import start_server
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.places import Places, places
+from hooktui.domain.text import visible
 from hooktui.sources.demo_hooks import DEMO_HOOKS
 from hooktui.sources.receiver import Receiver
 from hooktui.sources.story import story
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
     try:
         asyncio.run(_play(int(arguments[0])))
     except HooktuiError as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{visible(str(error))}\n")
         return 1
     return 0
 

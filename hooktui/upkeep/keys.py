@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from hooktui.store.keys import create_keys, key_line, load_keys, new_key, replace_keys
@@ -19,7 +20,7 @@ def add_key(file: Path) -> str:
         KeyProblem: the file is no key file, may be read by others, or cannot be written.
     """
     key = new_key()
-    if file.exists() or file.is_symlink():
+    if os.path.lexists(file):  # of a name that is too long, `Path.exists` raises
         replace_keys(file, [key, *load_keys(file, database_is_new=False)])
     else:
         create_keys(file, [key])
