@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import NamedTuple
 
 from hooktui import failpoints
 from hooktui.channels import web
+from hooktui.delivery import echoes
 from hooktui.delivery.transport import Answered, Transport
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
@@ -23,6 +25,14 @@ from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import HookId
 from hooktui.domain.schedule import parse_retry_after_s
 from hooktui.store.contract import Job, Result
+
+
+class _Fixed(NamedTuple):
+    """What is the same for all requests of one version of a hook."""
+
+    version: int
+    prefix: bytes
+    sensitive: tuple[str, ...]
 
 
 class Sender:
@@ -43,7 +53,7 @@ class Sender:
         self._transport = transport
         self._clock = clock
         self._chance = chance
-        self._prefixes: dict[HookId, tuple[int, bytes]] = {}
+        self._fixed: dict[HookId, _Fixed] = {}
 
     async def attempt(self, hook: LiveHook, job: Job) -> Result:
         """Send a job's event to its hook and decide what follows; raises only CancelledError."""
@@ -58,16 +68,19 @@ class Sender:
             body=job.body,
             secrets=secrets,
         )
+        fixed = self._fixed_of(hook)
         failpoints.hit("before_send")
         answered = await self._transport.send(
             hook.id,
             hook.target,
-            web.request_head(self._prefix(hook), headers),
+            web.request_head(fixed.prefix, headers),
             job.body,
             verify_tls=hook.settings.verify_tls,
             timeout_s=hook.settings.timeout_s,
         )
         failpoints.hit("after_send_before_record")
+        own = (*fixed.sensitive, *(secret.value for secret in hook.secrets))
+        answered = echoes.masked(answered, own)
         answer = _judge(answered, self._clock)
         standing = Standing(job.trigger, job.tries, job.interruptions)
         decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())
@@ -106,7 +119,7 @@ class Sender:
 
     def forget(self, hook: HookId) -> None:
         """Drop what is kept for a hook that was edited or deleted."""
-        self._prefixes.pop(hook, None)
+        self._fixed.pop(hook, None)
         self._transport.forget(hook)
 
     def _unanswered(self, job: Job, decision: Decision, started_at_ms: int, detail: str) -> Result:
@@ -120,13 +133,13 @@ class Sender:
             error_detail=detail,
         )
 
-    def _prefix(self, hook: LiveHook) -> bytes:
-        known = self._prefixes.get(hook.id)
-        if known is not None and known[0] == hook.version:
-            return known[1]
-        prefix = web.head_prefix(hook)
-        self._prefixes[hook.id] = (hook.version, prefix)
-        return prefix
+    def _fixed_of(self, hook: LiveHook) -> _Fixed:
+        known = self._fixed.get(hook.id)
+        if known is None or known.version != hook.version:
+            sensitive = echoes.sensitive_values(hook.settings)
+            known = _Fixed(hook.version, web.head_prefix(hook), sensitive)
+            self._fixed[hook.id] = known
+        return known
 
 
 def _judge(answered: Answered, clock: Callable[[], int]) -> Answer:
