@@ -67,6 +67,13 @@ def _print_unit(
 ) -> None:
     from hooktui.cli.unit import hidden_place, unit
 
+    if database is not None and _holds_password(database):
+        raise UsageError(
+            "everybody can read a unit: put the address with its password into"
+            " /etc/hooktui/config.toml (database_url, mode 640, group hooktui), or give --database"
+            " @FILE"
+        )
+
     named = (
         ("--listen", listen),
         ("--tls-cert", tls_cert),
@@ -82,6 +89,12 @@ def _print_unit(
             f"the service does not see {hidden} (ProtectHome, PrivateTmp): install hooktui for all,"
             " such as into /opt/hooktui, and print the unit with that one"
         )
+
+
+def _holds_password(database: str) -> bool:
+    return not database.startswith("@") and (
+        "@" in database.partition("://")[2] or "password=" in database
+    )
 
 
 def stop(*, context: Context) -> None:

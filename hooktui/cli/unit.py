@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -87,12 +87,22 @@ SystemCallErrorNumber=EPERM
 WantedBy=multi-user.target
 """
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9@/._:=+,-]+")
 _HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S108 - as systemd hides
 
 
 def unit(options: Sequence[str]) -> str:
     """Return the unit for this very program, started with some options of ``serve``."""
-    return _UNIT.format(command=shlex.join([*program(), "serve", *options]).replace("%", "%%"))
+    started, *more = program()
+    # systemd.service(5): variables are put into arguments, and not into the program's path.
+    arguments = [_quoted(word).replace("$", "$$") for word in (*more, "serve", *options)]
+    return _UNIT.format(command=" ".join([_quoted(started), *arguments]))
+
+
+def _quoted(word: str) -> str:
+    """Quote by systemd.syntax(7): a shell's rules differ in backslashes and ``%``."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return word if _PLAIN.fullmatch(word) else f'"{escaped}"'
 
 
 def program() -> list[str]:
