@@ -200,7 +200,9 @@ def _headers(context: CommandContext, given: Sequence[str]) -> tuple[dict[str, s
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise UsageError(f"--header {text!r}: write it as NAME=VALUE")
+            # Not the value: whoever is used to NAME: VALUE has a secret there.
+            shown = text.partition(":")[0].partition(" ")[0]
+            raise UsageError(f"--header {shown!r}: write it as NAME=VALUE")
         headers[name] = context.secret_value("--header", value)
         if headers[name] != value:
             sensitive.append(name)

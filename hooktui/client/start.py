@@ -75,10 +75,14 @@ def _spawn(places: Places, environ: Mapping[str, str]) -> subprocess.Popen[bytes
 
 
 def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which this very hooktui is found from the folder ``/``."""
+    """Return an environment in which this very hooktui is found from the folder ``/``.
+
+    A client's token is not in it: a server has no use for it, and keeps its environment for weeks.
+    """
+    environ = {name: value for name, value in environ.items() if name != "HOOKTUI_TOKEN"}
     ours = Path(hooktui.__file__).parent.parent
     if str(ours) in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
-        return dict(environ)
+        return environ
     paths = [str(ours), *filter(None, [environ.get("PYTHONPATH")])]
     return {**environ, "PYTHONPATH": os.pathsep.join(paths)}
 

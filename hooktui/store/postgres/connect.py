@@ -85,8 +85,11 @@ def target_of(url: str) -> Target:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         host, port = parts.hostname or query.get("host", [""])[-1], parts.port
-    except ValueError as error:
-        raise Refused(f"the address of the database cannot be read: {error}") from None
+    except ValueError:  # its words may quote the password
+        raise Refused(
+            "the address of the database cannot be read; in user and password write : / ? # [ ] @"
+            " as %3A %2F %3F %23 %5B %5D %40"
+        ) from None
     name = unquote(parts.path.removeprefix("/"))
     if parts.scheme not in ("postgresql", "postgres") or not name or "/" in name:
         raise Refused(
