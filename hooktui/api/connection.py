@@ -105,6 +105,11 @@ class Connection(HttpToolsProtocol):
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._leaving = True  # the answer says so; what follows would be another protocol
+        except httptools.HttpParserInvalidMethodError:
+            self._end(
+                Malformed("this is not an HTTP request: it begins with no method that is known")
+            )
+            return
         except httptools.HttpParserError:
             self._end(self._refusal or Malformed("this is not an HTTP request"))
             return
