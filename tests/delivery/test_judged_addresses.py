@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from hooktui.delivery import url_judge
+from hooktui.delivery import dial, url_judge
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.url_judge import UrlJudge
 from hooktui.domain.addresses import parse_networks, parse_url
@@ -264,6 +264,19 @@ async def test_every_address_of_this_machine_leads_to_a_listener_on_all(clients)
         client.transport.refuse_own_listeners([("0.0.0.0", 9)])
         answered = await client.post(parse_url(f"http://{address}:9/"))
         assert "this hooktui server itself" in answered.error_detail
+
+
+# Red when a connect that came from the address it went to is not seen as one to this machine.
+async def test_a_listener_on_all_is_known_by_the_connect_where_binding_says_nothing(
+    clients, receivers, monkeypatch
+):
+    monkeypatch.setattr(dial, "_is_this_machine", lambda address: False)  # as ip_nonlocal_bind does
+    receiver = await receivers.behaving(_answer)
+    client = clients.with_()
+    client.transport.refuse_own_listeners([("0.0.0.0", receiver.target.port)])
+    answered = await client.post(receiver.target)
+    assert answered.error is ErrorClass.ADDRESS_REFUSED
+    assert "this hooktui server itself" in answered.error_detail
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
