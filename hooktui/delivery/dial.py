@@ -11,7 +11,7 @@ import asyncio
 import errno
 import socket
 import ssl
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
@@ -88,8 +88,9 @@ class Dialer:
         Raises:
             DialError: with the fault.
         """
-        addresses = await self._resolve(lane_key, target, deadline, phases)
-        self._judge(target, addresses)
+        addresses = await self.resolve(lane_key, target, deadline, phases)
+        for address in addresses:  # one that is forbidden: the name is not to be trusted
+            self.check(target, address)
         await self._turnstile.enter()
         began = monotonic()
         try:
@@ -109,9 +110,14 @@ class Dialer:
 
     # Step 1: addresses
 
-    async def _resolve(
+    async def resolve(
         self, lane_key: Hashable, target: Target, deadline: float, phases: Phases
     ) -> tuple[Address, ...]:
+        """Return the addresses of a target, none of them judged yet.
+
+        Raises:
+            DialError: its name led to none.
+        """
         if target.literal is not None:
             return (target.literal,)
         began = monotonic()
@@ -123,16 +129,19 @@ class Dialer:
         finally:
             phases.dns_ms = (monotonic() - began) * 1000
 
-    def _judge(self, target: Target, addresses: Iterable[Address]) -> None:
-        """Refuse a name as soon as one of its addresses is forbidden: it is not to be trusted."""
-        for address in addresses:
-            reason = judge(address, self._allowed)
-            if reason is not None:
-                leads = "" if target.literal is not None else f"{target.host} leads to an address "
-                leads += "that hooks may not reach: " if leads else ""
-                detail = f"{leads}{reason}. {how_to_allow(address, self._allowed)}"
-                raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
-            self._refuse_own_listener(address, target.port)
+    def check(self, target: Target, address: Address) -> None:
+        """Refuse an address that a hook may not reach.
+
+        Raises:
+            DialError: says why, and how it can be allowed.
+        """
+        reason = judge(address, self._allowed)
+        if reason is not None:
+            leads = "" if target.literal is not None else f"{target.host} leads to an address "
+            leads += "that hooks may not reach: " if leads else ""
+            detail = f"{leads}{reason}. {how_to_allow(address, self._allowed)}"
+            raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
+        self._refuse_own_listener(address, target.port)
 
     def _refuse_own_listener(self, address: Address, port: int, *, met: bool = False) -> None:
         """Refuse an address that leads back; ``met`` when a connect showed it is this machine's."""
@@ -159,19 +168,34 @@ class Dialer:
             if share_s <= 0:
                 break
             try:
-                return await self._connect(address, target.port, share_s), address
-            except TimeoutError:
-                detail = f"{address} port {target.port} did not answer the connect in time"
-                fault = Fault(ErrorClass.CONNECT_TIMEOUT, detail)
-            except ConnectionRefusedError:
-                detail = f"nothing listens at {address} port {target.port}"
-                fault = Fault(ErrorClass.CONNECT_REFUSED, detail)
-            except OSError as error:
-                if error.errno in _NO_FILES:
-                    raise  # ours, not the receiver's: it must cost no try
-                reason = error.strerror or one_line(error)
-                detail = f"connecting to {address} port {target.port} failed: {reason}"
-                fault = Fault(ErrorClass.CONNECT, detail)
+                return await self.connect(address, target.port, share_s), address
+            except DialError as failure:
+                if failure.fault.error is ErrorClass.ADDRESS_REFUSED:
+                    raise
+                fault = failure.fault
+        raise DialError(fault)
+
+    async def connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
+        """Return a socket that is connected to an address that `check` let pass.
+
+        Raises:
+            DialError: with the fault.
+            OSError: all files of this process are in use.
+        """
+        try:
+            return await self._connect(address, port, timeout_s)
+        except TimeoutError:
+            detail = f"{address} port {port} did not answer the connect in time"
+            fault = Fault(ErrorClass.CONNECT_TIMEOUT, detail)
+        except ConnectionRefusedError:
+            detail = f"nothing listens at {address} port {port}"
+            fault = Fault(ErrorClass.CONNECT_REFUSED, detail)
+        except OSError as error:
+            if error.errno in _NO_FILES:
+                raise  # ours, not the receiver's: it must cost no try
+            reason = error.strerror or one_line(error)
+            detail = f"connecting to {address} port {port} failed: {reason}"
+            fault = Fault(ErrorClass.CONNECT, detail)
         raise DialError(fault)
 
     async def _connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
@@ -196,6 +220,12 @@ class Dialer:
 
     # Step 3: TLS, or nothing
 
+    def context(self, *, verify_tls: bool) -> ssl.SSLContext:
+        """Return the TLS context of hooks that verify certificates, or of those that do not."""
+        if not verify_tls:
+            return unverified_context()
+        return self._verified or verified_context()
+
     async def _hand_over(
         self,
         sock: socket.socket,
@@ -216,20 +246,17 @@ class Dialer:
             return
         began = monotonic()
         limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
-        context = unverified_context()
-        if verify_tls:
-            context = self._verified or verified_context()
         try:
             await loop.create_connection(
                 lambda: connection,
                 sock=sock,
-                ssl=context,
+                ssl=self.context(verify_tls=verify_tls),
                 server_hostname=target.host.rstrip("."),
                 ssl_handshake_timeout=limit_s,
                 ssl_shutdown_timeout=_TLS_GOODBYE_S,
             )
         except (ssl.SSLError, OSError) as error:
-            raise DialError(_tls_fault(error, target, monotonic() - began, limit_s)) from None
+            raise DialError(tls_fault(error, target, monotonic() - began, limit_s)) from None
         finally:
             phases.tls_ms = (monotonic() - began) * 1000
 
@@ -249,7 +276,8 @@ async def _socket(family: socket.AddressFamily, until: float) -> socket.socket:
         await asyncio.sleep(_FILES_EVERY_S)
 
 
-def _tls_fault(error: OSError, target: Target, took_s: float, limit_s: float) -> Fault:
+def tls_fault(error: OSError, target: Target, took_s: float, limit_s: float) -> Fault:
+    """Return what a failed handshake says; ``limit_s`` is how long it could have taken."""
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = f"the certificate of {target.host} was not accepted: {error.verify_message}"
         return Fault(ErrorClass.TLS_CERTIFICATE, detail)
