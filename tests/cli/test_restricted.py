@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -105,6 +106,16 @@ def test_a_refusal_is_a_problem_object_where_json_is_wanted(confined):
 def test_version_and_help_are_shown(confined):
     assert confined("--version").code == 0
     assert confined("--help").code == 0
+
+
+# Red when a command stops at ctrl+z: the terminal would go back to whatever started it.
+def test_a_command_does_not_stop_under_its_user(confined):
+    before = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+    try:
+        confined("status")
+        assert signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTSTP, before)
 
 
 RANKS = {"viewer": {"viewer"}, "producer": {"producer"}, "operator": {"operator", "viewer"},
