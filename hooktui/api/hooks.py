@@ -16,6 +16,8 @@ from hooktui.api.parameters import AccountParameter, HookParameter, Window
 from hooktui.api.reading import check_account, read_in
 from hooktui.api.service import service_of
 from hooktui.api.shapes import ChangedHook, CreatedHook, Pinged
+from hooktui.domain.clock import now_ms
+from hooktui.domain.hook_health import MOST_HOURS, HookHealth
 from hooktui.domain.hooks import (
     DEFAULT_OVERLAP_S,
     HookSettings,
@@ -100,6 +102,19 @@ async def delete_hook(
     owner = caller.account_or_any(account)
     await service.store.write(changes.delete_hook, caller.actor, owner, hook)
     return no_content()
+
+
+@router.get("/v1/hooks/{hook}/health", response_model=HookHealth)
+async def hook_health(
+    request: Request,
+    hook: HookParameter,
+    hours: Annotated[int, Query(ge=1, le=MOST_HOURS)] = 24,
+    account: AccountParameter = None,
+) -> Response:
+    """Show how a hook did over the last hours: attempts, how long they took, what waited."""
+    service = service_of(request)
+    owner = caller_of(request).account_or_any(account)
+    return answer(await service.store.read(queries.hook_health, owner, hook, hours, now_ms()))
 
 
 @router.post("/v1/hooks/{hook}/ping", response_model=Pinged)

@@ -18,6 +18,7 @@ from hooktui.client.feed import FeedPage, decode_page
 from hooktui.domain.audit_trail import AuditCheck, AuditEntry
 from hooktui.domain.checks import Checkup
 from hooktui.domain.errors import Refused
+from hooktui.domain.hook_health import HookHealth
 from hooktui.domain.key_use import KeyRotation, Keys
 from hooktui.domain.objects import (
     AcceptedEvent,
@@ -146,6 +147,11 @@ def get_hook(hook: int, *, account: int | None = None) -> Call[Hook]:
 
 def create_hook(account: int | None, fields: Mapping[str, object]) -> Call[CreatedHook]:
     """Make a hook from the writable fields of the hook object, ``secret`` among them."""
+def hook_health(hook: int, *, hours: int = 24, account: int | None = None) -> Call[HookHealth]:
+    """Read how a hook did over the last hours."""
+    return _get(HookHealth, "hooks", hook, "health", hours=hours, account=account)
+
+
     return _send("POST", _to(CreatedHook), "hooks", fields=fields, account=account)
 
 

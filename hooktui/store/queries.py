@@ -14,11 +14,12 @@ from hooktui.store.audit_queries import AuditQuery, list_audit
 from hooktui.store.delivery_queries import DeliveryRecord, get_delivery, list_deliveries
 from hooktui.store.delivery_walks import DeliveryQuery
 from hooktui.store.event_queries import bodies_by_id, get_event, list_events
+from hooktui.store.health_queries import hook_health
 from hooktui.store.hook_queries import backlog, get_hook, list_hooks, waiting_of
 
 __all__ = [
     "AuditQuery", "DeliveryQuery", "DeliveryRecord", "KnownEntry", "TokenRecord", "backlog",
     "bodies_by_id", "check_chain", "get_account", "get_delivery", "get_event", "get_hook",
-    "list_accounts", "list_audit", "list_deliveries", "list_events", "list_hooks", "list_tokens",
-    "token_by_hash", "waiting_of",
+    "hook_health", "list_accounts", "list_audit", "list_deliveries", "list_events", "list_hooks",
+    "list_tokens", "token_by_hash", "waiting_of",
 ]  # fmt: skip

@@ -21,6 +21,7 @@ from hooktui.store.hook_queries import hooks_by_id
 from hooktui.store.pages import PageRequest, _Cursor, _write
 from hooktui.store.queries import DeliveryQuery
 from hooktui.store.sqlite import SqliteStore
+from tests.contract.given import START_MS, make_hook
 
 GROWING = ("delivery", "event", "attempt", "hook_stats", "feed")
 
@@ -161,6 +162,15 @@ async def test_a_list_of_hooks_looks_at_nothing_that_grows_with_deliveries(store
     found = await plans(store, queries.list_hooks, 1, PageRequest(sort=sort), "a word")
     assert not walked_through(found)
     assert not walked_through(await plans(store, hooks_by_id, [1]))
+
+
+# Red when the deliveries of all hooks are walked through, or sorted, to count those of one.
+async def test_the_health_of_a_hook_looks_at_its_own_deliveries_and_counts_alone(store) -> None:
+    hook = await make_hook(store)
+    found = await plans(store, queries.hook_health, 1, hook.id, 24, START_MS)
+    assert not walked_through(found)
+    assert not sorted_by_hand(found)
+    assert any("INDEX delivery_by_hook " in step for step in found)
 
 
 @pytest.mark.parametrize("account", [1, None])
