@@ -32,6 +32,8 @@ COMMANDS = (
     ("serve", "server:serve", "Run the server."),
     ("stop", "server:stop", "End the server."),
     ("status", "server:status", "Tell how the server is doing."),
+    ("pause", "engine:pause", "Send nothing until the resume; events are taken in, and wait."),
+    ("resume", "engine:resume", "Send again what a pause stopped."),
     ("emit", "emit:emit", "Send an event, or many."),
     ("hooks", "hooks:app", "List, show, create, edit and test hooks."),
     ("events", "events:app", "List and show events, and the types of events."),
@@ -120,11 +122,22 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     except BrokenPipeError:
         raise
     except Exception as error:
-        if environ.get("HOOKTUI_DEBUG") and not restricted(environ):
-            raise
-        told = visible(f"{type(error).__name__}: {error}", limit=500)
-        sys.stderr.write(f"hooktui: internal error: {told}; HOOKTUI_DEBUG=1 shows where\n")
-        return FAILED
+        return _report_bug(error, environ)
+
+
+def _report_bug(error: Exception, environ: Mapping[str, str]) -> int:
+    """Tell of an error that nobody foresaw; its words may be anybody's."""
+    if environ.get("HOOKTUI_DEBUG") and not restricted(environ):
+        import traceback
+
+        trace = "".join(traceback.format_exception(error))
+        sys.stderr.write(visible(trace, lines=True))
+    else:
+        told = f"{type(error).__name__}: {error}"
+        sys.stderr.write(
+            f"hooktui: internal error: {visible(told, limit=500)}; HOOKTUI_DEBUG=1 shows where\n"
+        )
+    return FAILED
 
 
 def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: list[str]) -> int:
@@ -156,7 +169,7 @@ def _show_version() -> int:
     from hooktui.cli.version import sqlite_named
 
     python = ".".join(str(number) for number in sys.version_info[:3])
-    sys.stdout.write(f"hooktui {__version__} (Python {python}, {sqlite_named()})\n")
+    sys.stdout.write(visible(f"hooktui {__version__} (Python {python}, {sqlite_named()})") + "\n")
     return DONE
 
 

@@ -60,7 +60,7 @@ class HouseCommands(Provider):
     async def discover(self) -> Hits:
         """Show the verbs of this place before anything is typed."""
         for entry in self._verbs():
-            yield DiscoveryHit(entry.text, entry.run)
+            yield DiscoveryHit(Content(entry.text), entry.run, entry.text)
 
     async def search(self, query: str) -> Hits:
         """Find what fits; hooks are asked from the server, whatever their number."""

@@ -13,10 +13,10 @@ from cryptography.x509.oid import NameOID
 class Authority:
     """A certificate authority of our own; ``trust`` is what a client that trusts it uses."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, name="Test authority"):
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test authority")])
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate = self._sign(self._name, self._key.public_key(), authority=True)
         self._made = 0
         self.trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -41,7 +41,7 @@ class Authority:
             builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         return builder.sign(self._key, hashes.SHA256())
 
-    def server_context(self, *hosts, days=1):
+    def server_context(self, *hosts, days=1, subject="receiver"):
         """Return a server's context with a certificate for these names and addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = [
@@ -49,7 +49,7 @@ class Authority:
             for host in hosts
         ]
         certificate = self._sign(
-            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "receiver")]),
+            x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]),
             key.public_key(),
             hosts=names,
             days=days,
