@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -143,6 +144,20 @@ def test_what_a_process_claims_is_told_as_a_claim_and_looks_like_nothing_else(ap
     assert 'claimed SSH_CONNECTION="192.0.2.7 5000 192.0.2.8 22"' in origin
     assert 'claimed SUDO_USER="eve\\" loginuid=0 claimed \\"x' in origin
     assert "\x1b" not in origin
+
+
+# Red when the kernel's word on who logged in is left out, or that nobody did is told as a number.
+def test_the_login_that_led_to_a_process_is_told():
+    log_in = "import contextlib, sys\nwith contextlib.suppress(OSError):\n"
+    log_in += "    open('/proc/self/loginuid', 'w').write('4242')\nprint(flush=True); input()"
+    command = [sys.executable, "-c", log_in]
+    with subprocess.Popen(command, env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one:
+        one.stdout.readline()
+        login = Path(f"/proc/{one.pid}/loginuid").read_text()
+        origin = origin_of(Peer(one.pid, os.geteuid(), 0))
+        one.communicate(b"\n", 20)
+    told = "" if login == "4294967295" else f" loginuid={login}"
+    assert origin == f"unix pid={one.pid} uid={os.geteuid()}{told}"
 
 
 def test_nothing_is_said_of_a_process_that_belongs_to_somebody_else():
