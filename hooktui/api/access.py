@@ -50,6 +50,7 @@ RULES: Final = (
     Rule("POST", "/v1/events", Need.PRODUCE),
     Rule("GET", "/v1/events", Need.READ),
     Rule("GET", "/v1/events/{event}", Need.READ),
+    Rule("GET", "/v1/events/{event}/decisions", Need.READ),
     Rule("GET", "/v1/event-types", Need.READ),
     Rule("GET", "/v1/hooks", Need.READ),
     Rule("POST", "/v1/hooks", Need.ADMINISTER),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
 from hooktui.api.answers import answer
-from hooktui.api.parameters import AccountParameter, EventParameter, Text, Window, filter_of
+from hooktui.api.parameters import AccountParameter, EventParameter, Text, Window, event_filter_of
 from hooktui.api.reading import read_in
 from hooktui.api.service import service_of
-from hooktui.domain.objects import Catalogue, Event, EventDetail, Page
+from hooktui.domain.objects import Catalogue, Event, EventDetail, HookDecision, Page
 from hooktui.store import queries
 
 router = APIRouter()
@@ -28,7 +30,9 @@ async def list_events(
     """List events, newest first."""
     service = service_of(request)
     owner = caller_of(request).account(account)
-    page = await read_in(service, owner, queries.list_events, owner, window, type, filter_of(q))
+    page = await read_in(
+        service, owner, queries.list_events, owner, window, type, event_filter_of(q)
+    )
     return answer(page)
 
 
@@ -40,6 +44,21 @@ async def get_event(
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
     return answer(await service.store.read(queries.get_event, owner, event))
+
+
+@router.get("/v1/events/{event}/decisions", response_model=Page[HookDecision])
+async def event_decisions(
+    request: Request,
+    event: EventParameter,
+    window: Window,
+    account: AccountParameter = None,
+    concerned: Annotated[bool | None, Query(description="Only hooks that asked for it.")] = None,
+) -> Response:
+    """List what an event meant to each hook of its account, and why."""
+    service = service_of(request)
+    owner = caller_of(request).account_or_any(account)
+    page = await service.store.read(queries.list_decisions, owner, event, window, concerned)
+    return answer(page)
 
 
 @router.get("/v1/event-types", response_model=Catalogue)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Annotated, Literal
 
 from fastapi import Depends, Path, Query
@@ -15,7 +15,7 @@ from hooktui.api.problems import pointer
 from hooktui.domain import ids
 from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s
 from hooktui.domain.errors import FieldError, Refused
-from hooktui.domain.filters import Filter, FilterError, parse
+from hooktui.domain.filters import Filter, FilterError, parse, parse_event_filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.store.pages import PageRequest
 
@@ -155,9 +155,22 @@ def filter_of(q: str | None) -> Filter | None:
     Raises:
         Refused: it is not one; names the column.
     """
+    return _filter_of(q, parse)
+
+
+def event_filter_of(q: str | None) -> Filter | None:
+    """Return the filter of events that a ``q`` means; None: everything fits.
+
+    Raises:
+        Refused: it is not one; names the column.
+    """
+    return _filter_of(q, parse_event_filter)
+
+
+def _filter_of(q: str | None, read: Callable[[str], Filter]) -> Filter | None:
     if q is None or not q.strip():
         return None
     try:
-        return parse(q)
+        return read(q)
     except FilterError as error:
         raise Refused.field("/q", error.detail) from None

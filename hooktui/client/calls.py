@@ -31,6 +31,7 @@ from hooktui.domain.objects import (
     EventDetail,
     Hook,
     Page,
+    HookDecision,
     Purge,
     Secrets,
     Status,
@@ -237,10 +238,14 @@ def send_many(account: int | None, lines: bytes) -> Call[AcceptedEvents]:
 
 
 def list_events(
-    account: int | None, *, q: str | None = None, **window: Unpack[Window]
+    account: int | None,
+    *,
+    q: str | None = None,
+    event_type: str | None = None,
+    **window: Unpack[Window],
 ) -> Call[Page[Event]]:
-    """List events; ``q`` is a filter."""
-    return _get(Page[Event], "events", account=account, q=q, **window)
+    """List events; ``q`` is a filter, ``event_type`` narrows to a type or a group."""
+    return _get(Page[Event], "events", account=account, q=q, type=event_type, **window)
 
 
 def get_event(event: str, *, account: int | None = None) -> Call[EventDetail]:
@@ -249,6 +254,22 @@ def get_event(event: str, *, account: int | None = None) -> Call[EventDetail]:
 
 
 def event_types() -> Call[Catalogue]:
+def event_decisions(
+    event: str,
+    *,
+    concerned: bool | None = None,
+    account: int | None = None,
+    **window: Unpack[Window],
+) -> Call[Page[HookDecision]]:
+    """List what an event meant to each hook; ``concerned``: only hooks that asked for it, or not.
+
+    Left out, all hooks are listed.
+    """
+    asked = None if concerned is None else str(concerned).lower()
+    parts = ("events", event, "decisions")
+    return _get(Page[HookDecision], *parts, account=account, concerned=asked, **window)
+
+
     """Read the catalogue of event types."""
     return _get(Catalogue, "event-types")
 

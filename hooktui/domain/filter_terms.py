@@ -31,6 +31,7 @@ class Key(StrEnum):
     CODE = "code"
     TOOK = "took"
     SINCE = "since"
+    UNTIL = "until"
     ERROR = "error"
     TRIGGER = "trigger"
     DATA = "data"
@@ -118,21 +119,21 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class Ago:
-    """Not older than this many milliseconds: ``since:10m``."""
+    """So many milliseconds ago: ``since:10m`` is not older than that, ``until:10m`` not newer."""
 
     ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """Not before this time, in milliseconds since the epoch."""
+    """A time, in milliseconds since the epoch."""
 
     ms: int
 
 
 Value = Pattern | CodeRange | Took | Ago | At | int | str
 """By key: word, event and data hold patterns; status, error and trigger exact names; hook numbers;
-code ranges; took comparisons; since an `Ago` or an `At`."""
+code ranges; took comparisons; since and until an `Ago` or an `At`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,13 +254,17 @@ def _fits(key: Key, value: Value, subject: Subject, now_ms: int) -> bool:
         case Took():
             return subject.took_ms is not None and _compares(value, subject.took_ms)
         case Ago(ms):
-            return subject.at_ms >= now_ms - ms
+            return _fits_time(key, now_ms - ms, subject.at_ms)
         case At(ms):
-            return subject.at_ms >= ms
+            return _fits_time(key, ms, subject.at_ms)
         case int():
             return subject.hook == value
         case str():
             return _fits_name(key, value, subject)
+
+
+def _fits_time(key: Key, border_ms: int, at_ms: int) -> bool:
+    return at_ms <= border_ms if key is Key.UNTIL else at_ms >= border_ms
 
 
 def _fits_event(pattern: Pattern, event_type: str) -> bool:

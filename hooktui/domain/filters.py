@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from hooktui.domain.clock import from_rfc3339, parse_duration_s
@@ -33,7 +34,7 @@ from hooktui.domain.filter_terms import (
 
 __all__ = [
     "Ago", "At", "CodeRange", "Filter", "FilterError", "Key", "Pattern", "Subject", "Term", "Took",
-    "Value", "parse", "parse_hook_filter",
+    "Value", "parse", "parse_event_filter", "parse_hook_filter",
 ]  # fmt: skip
 
 MAX_LENGTH = 2000
@@ -49,12 +50,14 @@ _EXPECTED: Final[dict[Key, str]] = {
     Key.CODE: "a status code, as in code:503, code:5xx or code:>=400",
     Key.TOOK: "a comparison with a duration, as in took:>2s or took:<=500ms",
     Key.SINCE: "a duration or a time, as in since:10m or since:2026-11-25T03:04:05Z",
+    Key.UNTIL: "a duration or a time, as in until:10m or until:2026-11-25T03:04:05Z",
     Key.ERROR: f"one of {', '.join(ErrorClass)}",
     Key.TRIGGER: f"one of {', '.join(Trigger)}",
     Key.DATA: 'text, as in data.cluster_id:52 or data.errors:"*disk full*"',
 }
 _KEYS: Final = (*(key.value for key in _EXPECTED if key is not Key.DATA), "data.")
 _DATA: Final = "data."
+_OF_EVENTS: Final = (Key.WORD, Key.EVENT, Key.SINCE, Key.UNTIL, Key.DATA)
 
 _KEY = re.compile(r'([^\s":]+):')
 _EVENT = re.compile(r"[a-z0-9_.*-]+")
@@ -113,6 +116,23 @@ def parse_hook_filter(text: str) -> Filter:
                 term.column,
                 f"a hook's filter cannot use {what}; it takes event: and data. terms, as in"
                 " data.errors:*disk*",
+            )
+    return parsed
+
+
+def parse_event_filter(text: str) -> Filter:
+    """Return a filter of events: what became of them lies with their deliveries.
+
+    Raises:
+        FilterError: the text is not a filter, or has terms that only deliveries can fit.
+    """
+    parsed = parse(text)
+    for term in parsed.terms:
+        if term.key not in _OF_EVENTS:
+            raise FilterError(
+                term.column,
+                f"events have no {term.key}:, deliveries have; events are found by words, event:,"
+                " since:, until: and data.",
             )
     return parsed
 
@@ -294,7 +314,7 @@ def _took(piece: _Piece) -> list[Value]:
         raise _wrong(Key.TOOK, piece) from None
 
 
-def _since(piece: _Piece) -> list[Value]:
+def _time(key: Key, piece: _Piece) -> list[Value]:
     try:
         return [Ago(round(_duration_ms(piece.text)))]
     except ValueError:
@@ -302,7 +322,7 @@ def _since(piece: _Piece) -> list[Value]:
     try:
         return [At(from_rfc3339(piece.text.upper()))]
     except (ValueError, OverflowError):
-        raise _wrong(Key.SINCE, piece) from None
+        raise _wrong(key, piece) from None
 
 
 _OPERATORS: Final[dict[str, Literal["<", "<=", ">", ">="]]] = {
@@ -314,7 +334,8 @@ _READERS: Final[dict[Key, Callable[[_Piece], list[Value]]]] = {
     Key.EVENT: _event,
     Key.CODE: _code,
     Key.TOOK: _took,
-    Key.SINCE: _since,
+    Key.SINCE: partial(_time, Key.SINCE),
+    Key.UNTIL: partial(_time, Key.UNTIL),
     Key.ERROR: _error,
     Key.TRIGGER: _trigger,
     Key.DATA: _data,

@@ -240,8 +240,21 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EventCounts:
+    """How many deliveries of an event stand how; ``waiting`` are those that have not ended."""
+
+    delivered: int = 0
+    failed: int = 0
+    waiting: int = 0
+    cancelled: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One occurrence; ``deliveries`` and ``skipped`` are counts."""
+    """One occurrence; ``deliveries`` and ``skipped`` are counts of the moment when it came in.
+
+    ``counts`` says how its deliveries stand now, resends among them; None where nobody counted.
+    """
 
     id: str
     type: str
@@ -250,6 +263,7 @@ class Event:
     size: int
     deliveries: int
     skipped: int
+    counts: EventCounts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +278,25 @@ class EventDetail:
     body: str | None
     deliveries: tuple[Delivery, ...]
     skips: tuple[Skip, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookDecision:
+    """What an event meant to a hook, and why.
+
+    ``decision`` is one of `hooktui.domain.decisions.Decision`, ``reason`` the same in words.
+    ``as_of_now`` tells that the reason was worked out from the hook as it is now, and that it has
+    been changed since the event came. ``delivery`` is the latest of ``deliveries``, a count.
+    """
+
+    hook: int
+    name: str
+    deleted: bool
+    decision: str
+    reason: str
+    as_of_now: bool
+    deliveries: int = 0
+    delivery: Delivery | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,9 +105,13 @@ def no_delivery(delivery: DeliveryId) -> NotFound:
     )
 
 
-def deliveries_of_event(conn: Connection, event: EventId) -> tuple[Delivery, ...]:
-    """Return all deliveries of an event, oldest first."""
+def deliveries_of_event(
+    conn: Connection, event: EventId, hooks: Sequence[int] | None = None
+) -> tuple[Delivery, ...]:
+    """Return all deliveries of an event (those to some hooks only), oldest first."""
     wanted = _deliveries().where(DELIVERY.c.event_id == event).order_by(DELIVERY.c.id)
+    if hooks is not None:
+        wanted = wanted.where(DELIVERY.c.hook_id.in_(hooks))
     return tuple(delivery_of(row) for row in conn.execute(wanted).mappings())
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from hooktui.domain.deliveries import Status, Trigger
 from hooktui.domain.filters import Ago, At, Filter, Key, Term
-from hooktui.domain.ids import AccountId, EventId, HookId, floor_at
+from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.store import filter_sql
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, Big
 
@@ -101,8 +101,12 @@ def _told_apart(query: DeliveryQuery, wanted: Filter, now_ms: int) -> tuple[Deli
         elif alone and term.key is Key.STATUS and query.status is None:
             query = replace(query, status=str(value))
         elif alone and isinstance(value, Ago | At):
-            since_ms = now_ms - value.ms if isinstance(value, Ago) else value.ms
-            query = replace(query, since_ms=max(since_ms, query.since_ms or 0))
+            ms = now_ms - value.ms if isinstance(value, Ago) else value.ms
+            if term.key is Key.SINCE:
+                query = replace(query, since_ms=max(ms, query.since_ms or 0))
+            else:
+                until_ms = ms if query.until_ms is None else min(ms, query.until_ms)
+                query = replace(query, until_ms=until_ms)
         else:
             rest.append(term)
     return query, Filter(tuple(rest))
@@ -113,7 +117,7 @@ def _times(query: DeliveryQuery) -> list[Condition]:
     if query.since_ms is not None:
         found.append(filter_sql.since(query.since_ms))
     if query.until_ms is not None:
-        found.append(DELIVERY.c.id < floor_at(query.until_ms + 1))
+        found.append(filter_sql.until(query.until_ms))
     return found
 
 

@@ -73,6 +73,11 @@ def since(ms: int) -> Condition:
     return DELIVERY.c.id >= floor_at(ms)
 
 
+def until(ms: int) -> Condition:
+    """Return the condition that a delivery was made at or before a time: a range of ids."""
+    return DELIVERY.c.id < floor_at(ms + 1)
+
+
 def parsed_body(body: bytes | None) -> object:
     """Return an event's body as data; None for one that is purged or no JSON."""
     try:
@@ -101,9 +106,9 @@ def _fits(key: Key, value: Value, now_ms: int) -> Condition:
             compared: Condition = _OPERATORS[value.operator](DELIVERY.c.duration_ms, value.ms)
             return compared
         case Ago(ms):
-            return since(now_ms - ms)
+            return until(now_ms - ms) if key is Key.UNTIL else since(now_ms - ms)
         case At(ms):
-            return since(ms)
+            return until(ms) if key is Key.UNTIL else since(ms)
         case int():
             return DELIVERY.c.hook_id == value
         case _:

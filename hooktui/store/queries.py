@@ -13,6 +13,7 @@ from hooktui.store.audit import KnownEntry, check_chain
 from hooktui.store.audit_queries import AuditQuery, list_audit
 from hooktui.store.delivery_queries import DeliveryRecord, get_delivery, list_deliveries
 from hooktui.store.delivery_walks import DeliveryQuery
+from hooktui.store.event_decisions import list_decisions
 from hooktui.store.event_queries import bodies_by_id, get_event, list_events
 from hooktui.store.health_queries import hook_health
 from hooktui.store.hook_queries import backlog, get_hook, list_hooks, waiting_of
@@ -20,6 +21,6 @@ from hooktui.store.hook_queries import backlog, get_hook, list_hooks, waiting_of
 __all__ = [
     "AuditQuery", "DeliveryQuery", "DeliveryRecord", "KnownEntry", "TokenRecord", "backlog",
     "bodies_by_id", "check_chain", "get_account", "get_delivery", "get_event", "get_hook",
-    "hook_health", "list_accounts", "list_audit", "list_deliveries", "list_events", "list_hooks",
-    "list_tokens", "token_by_hash", "waiting_of",
+    "hook_health", "list_accounts", "list_audit", "list_decisions", "list_deliveries",
+    "list_events", "list_hooks", "list_tokens", "token_by_hash", "waiting_of",
 ]  # fmt: skip

@@ -20,6 +20,19 @@ def hook(api, account, receiver):
     return answer.json()
 
 
+@pytest.fixture
+def make_hook(api, receiver):
+    """Make a hook that asks for jobs, unless told otherwise."""
+
+    def make(account, **fields):
+        body = {"url": receiver.url, "events": ["job"], **fields}
+        answer = api.post("/v1/hooks", params={"account": account}, json=body)
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    return make
+
+
 def _send(api, account, event_type="job.failed", body=BODY, **headers):
     return api.post(
         f"/v1/events/{event_type}", params={"account": account}, content=body, headers=headers
@@ -258,6 +271,62 @@ def test_events_are_listed_newest_first_by_type_and_filter(api, account):
     assert [event["id"] for event in listed["data"]] == [made[1]]
     listed = api.get("/v1/events", params=params | {"q": "event:job data.n:2"}).json()
     assert [event["id"] for event in listed["data"]] == [made[2]]
+
+
+def test_events_are_found_by_time_and_not_by_what_only_deliveries_have(api, account):
+    """Red when ``until:`` is read as ``since:``, or a term that fits no event lists nothing."""
+    made = _send(api, account).json()["id"]
+    params = {"account": account}
+    for q, found in (("until:1h", []), ("since:1h", [made]), ("-until:1h since:1h", [made])):
+        listed = api.get("/v1/events", params=params | {"q": q}).json()
+        assert [event["id"] for event in listed["data"]] == found, q
+    answer = api.get("/v1/events", params=params | {"q": "a status:failed"})
+    assert answer.status_code == 422
+    assert "filter, column 3: events have no status:" in answer.json()["errors"][0]["detail"]
+
+
+def test_a_list_tells_how_the_deliveries_of_each_event_stand(api, account, make_hook):
+    make_hook(account, retry_schedule_s=[3600])
+    _send(api, account, "cluster.error")
+    _send(api, account)
+    listed = api.get("/v1/events", params={"account": account}).json()["data"]
+    counts = [event["counts"] for event in listed]
+    assert sum(counts[0].values()) == 1
+    assert sum(counts[1].values()) == 0
+
+
+def test_each_hook_has_a_decision_and_its_reason(api, account, make_hook):
+    """Red when a hook of the account is left out, or a reason is not its own."""
+    asked = make_hook(account, events=["job.failed"])["id"]
+    narrow = make_hook(account, filter="data.n:1")["id"]
+    off = make_hook(account, active=False)["id"]
+    other = make_hook(account, events=["cluster"])["id"]
+    event = _send(api, account, body=b'{"n":2}').json()["id"]
+    late = make_hook(account)["id"]
+    api.delete(f"/v1/hooks/{asked}")
+
+    def decided(**params):
+        answer = api.get(f"/v1/events/{event}/decisions", params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    page = decided(sort="id")
+    found = {one["hook"]: (one["decision"], one["reason"]) for one in page["data"]}
+    assert found == {
+        asked: ("sent", "asks for it"),
+        narrow: ("filter", "its filter did not fit: data.n:1 (it is 2)"),
+        off: ("disabled", "was disabled when the event came"),
+        other: ("not_subscribed", "asks for cluster"),
+        late: ("later", "was made after the event came"),
+    }
+    first = page["data"][0]
+    assert (first["deleted"], first["deliveries"]) == (True, 1)
+    assert first["delivery"]["status"] in ("delivered", "cancelled", "pending", "sending", "failed")
+    assert [one["hook"] for one in decided(concerned=True)["data"]] == [off, narrow, asked]
+    assert [one["hook"] for one in decided(concerned=False)["data"]] == [late, other]
+    one = decided(limit=1, sort="id")
+    assert (one["total"], one["data"][0]["hook"]) == (5, asked)
+    assert decided(limit=1, cursor=one["next"])["data"][0]["hook"] == narrow
 
 
 @pytest.mark.parametrize("event", ["x", "evt_", "evt_0000000000000", "dlv_0000000000000", "1"])

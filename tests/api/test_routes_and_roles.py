@@ -40,6 +40,7 @@ CONTRACT = {
     ("POST", "/v1/events"): PRODUCERS,
     ("GET", "/v1/events"): READERS,
     ("GET", "/v1/events/{event}"): READERS,
+    ("GET", "/v1/events/{event}/decisions"): READERS,
     ("GET", "/v1/event-types"): READERS,
     ("GET", "/v1/hooks"): READERS,
     ("POST", "/v1/hooks"): ADMINS,
@@ -70,7 +71,10 @@ CONTRACT = {
     ("GET", "/v1/keys"): ADMINS,
     ("POST", "/v1/keys/rotate"): ADMINS,
 }
-MISSING = {"hook": "424242", "token": "424242", "delivery": "dlv_0000000000001"}
+MISSING = {
+    "hook": "424242", "token": "424242", "delivery": "dlv_0000000000001",
+    "event": "evt_0000000000001",
+}  # fmt: skip
 LOWERED = {
     "viewer": {"viewer"},
     "operator": {"operator", "viewer"},

@@ -15,6 +15,7 @@ from hooktui.domain.deliveries import ErrorClass, Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters import parse
 from hooktui.domain.ids import HookId, decode
+from hooktui.domain.objects import EventCounts, HookDecision
 from hooktui.store import changes, queries
 from hooktui.store.contract import Store
 from hooktui.store.pages import PageRequest
@@ -249,6 +250,8 @@ async def varied(opened: Opened) -> dict[str, str]:
         ("trigger:ping", "ping"),
         ("since:30m", ""),
         ("since:2h", "delivered failed retrying tls sending ping held"),
+        ("until:30m since:2h", "delivered failed retrying tls sending ping held"),
+        ("until:2h", ""),
         ("data.cluster_id:52", "delivered"),
         ("data.errors:*disk*", "failed"),
         ("-data.cluster_id:52 event:job.failed", "failed tls sending"),
@@ -337,6 +340,60 @@ async def test_events_are_listed_by_type_and_filter(opened: Opened) -> None:
     assert await found("job") == ["job.failed"]
     assert await found(None, "data.a:2") == ["cluster.error"]
     assert await found(None, "event:job.* since:3000d") == ["job.failed"]
+
+
+async def test_events_are_found_up_to_a_time(opened: Opened) -> None:
+    store, clock = opened.store, opened.clock
+    for kind in ("job.failed", "cluster.error"):
+        await emit(store, event_type=kind)
+        clock.turn(60)
+    page = PageRequest()
+    found = await store.read(queries.list_events, DEFAULT, page, None, "until:2027-01-15T08:00:59Z")
+    assert [event.type for event in found.data] == ["job.failed"]
+
+
+async def test_an_event_tells_how_its_deliveries_stand(opened: Opened) -> None:
+    """Red when a delivery is counted for another event, or in another state."""
+    store = opened.store
+    good, bad = await make_hook(store), await make_hook(store)
+    await make_hook(store, active=False)
+    await emit(store)
+    await attempt(store, opened.clock, good)
+    await attempt(store, opened.clock, bad, 404)
+    await emit(store)
+    page = await store.read(queries.list_events, DEFAULT, PageRequest())
+    assert [event.counts for event in page.data] == [
+        EventCounts(waiting=2),
+        EventCounts(delivered=1, waiting=1),
+    ]
+
+
+async def test_every_hook_has_a_decision_about_an_event(opened: Opened) -> None:
+    """Red when a page leaves a hook out, or another hook's delivery stands beside it."""
+    store = opened.store
+    sent = await make_hook(store)
+    off = await make_hook(store, active=False)
+    narrow = await make_hook(store, filter="data.a:1")
+    (accepted,) = await emit(store, body=b'{"a":2}')
+    opened.clock.turn(60)
+    late = await make_hook(store)
+    await store.write(changes.delete_hook, ADA, DEFAULT, HookId(narrow.id))
+
+    async def decided(concerned: bool | None = None, **wanted: object) -> list[HookDecision]:
+        request = PageRequest(sort="id", **wanted)
+        page = await store.read(queries.list_decisions, DEFAULT, accepted.id, request, concerned)
+        return page.data
+
+    everything = await decided()
+    assert [(one.hook, one.decision) for one in everything] == [
+        (sent.id, "sent"), (off.id, "disabled"), (narrow.id, "filter"), (late.id, "later"),
+    ]  # fmt: skip
+    assert [one.deleted for one in everything] == [False, False, True, False]
+    assert everything[0].delivery is not None
+    assert everything[0].delivery.hook == sent.id
+    assert await decided(True) == everything[:3]
+    assert await decided(False) == everything[3:]
+    assert await decided(limit=2) == everything[:2]
 
 
 async def test_the_list_of_hooks_shows_how_they_do(opened: Opened) -> None:

@@ -22,6 +22,7 @@ from hooktui.domain.filters import (
     Subject,
     Took,
     parse,
+    parse_event_filter,
     parse_hook_filter,
 )
 
@@ -71,6 +72,7 @@ MATCHES = [
     "took:>2s", "took:>=2.5s", "took:<=2500ms", "took:<1m", "took:>2", "-took:<2s",
     "took:<1s,>2s",
     "since:10m", "since:1m", "since:60s", "since:1w", "-since:59s", "since:1s,10m",
+    "until:1m", "until:60s", "-until:61s", "until:2026-11-25T03:03:05Z", "until:1w,59s",
     "since:2026-11-25T03:03:05Z", "since:2026-11-25T04:03:05+01:00", "since:2026-11-25t03:03:05z",
     "error:tls_certificate", "error:tls", "error:dns,tls", "error:*cert*", "-error:timeout",
     "trigger:event", "-trigger:ping,resend",
@@ -151,6 +153,7 @@ VALUES = [
     ("took:>=250ms", Took(">=", 250)),
     ("since:10m", Ago(600_000)),
     ("since:2026-11-25T03:04:05Z", At(NOW)),
+    ("until:10m", Ago(600_000)),
     ("hook:12", 12),
     ("status:Failed", "failed"),
     ("trigger:ping", "ping"),
@@ -403,3 +406,18 @@ def test_a_negated_data_term_is_the_opposite(body: object) -> None:
     check: Callable[[str], bool] = lambda text: parse(text).matches_event("x", body)  # noqa: E731
     for term in ("data.a:1", "data.a.b:*", "data.a.0:null", "data.a:true,false"):
         assert check(term) != check(f"-{term}")
+
+
+def test_a_filter_of_events_takes_what_events_have():
+    assert parse_event_filter("disk event:job.* since:1h until:1m -data.a:1").needs_data
+
+
+@pytest.mark.parametrize(
+    "term", ["status:failed", "hook:1", "code:5xx", "took:>1s", "error:tls", "trigger:ping"]
+)
+def test_a_filter_of_events_refuses_what_only_deliveries_have(term):
+    """Red when such a term finds nothing in silence."""
+    with pytest.raises(FilterError) as refused:
+        parse_event_filter(f"disk -{term}")
+    assert refused.value.column == 6
+    assert f"events have no {term.partition(':')[0]}:" in refused.value.detail

@@ -1,0 +1,134 @@
+"""Why a hook got an event, or did not: from what was stored then, and from the hook as it is now.
+
+When an event comes in, only the hooks that ask for its type are judged, and only their skips are
+kept. All else is worked out here, later; where the hook was changed since, it is "as of now".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from hooktui.domain.catalogue import PING, subscribes
+from hooktui.domain.errors import Refused
+from hooktui.domain.filter_terms import Filter, Key, Subject, Term, leaves
+from hooktui.domain.filters import parse_hook_filter
+
+MOST_NAMED: Final = 5
+"""Names of a selection, and terms of a filter, that a reason lists."""
+
+MOST_LETTERS: Final = 60
+"""Of a value out of a body, in a reason."""
+
+
+class Decision(StrEnum):
+    """What an event meant to a hook.
+
+    ``later``: the hook asks for it now and did not when it came.
+    """
+
+    SENT = "sent"
+    DISABLED = "disabled"
+    FILTER = "filter"
+    NOT_SUBSCRIBED = "not_subscribed"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A decision with its reason in words; ``as_of_now``: the hook may have been another then."""
+
+    decision: Decision
+    reason: str
+    as_of_now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What matters of a hook: its selection, filter, state, and when it was made and changed."""
+
+    events: Sequence[str]
+    filter: str | None
+    active: bool
+    created_ms: int
+    changed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What matters of an event; ``data`` is its parsed body, ``purged`` when there is none."""
+
+    type: str
+    at_ms: int
+    data: object = None
+    purged: bool = False
+
+
+def why_skipped(hook: Judged, event: Happened, reason: str) -> Why:
+    """Return why a hook that asked for an event was skipped, by the reason that was stored."""
+    changed = hook.changed_ms > event.at_ms
+    if reason == Decision.DISABLED:
+        now = "; it is active now" if hook.active else ""
+        return Why(Decision.DISABLED, f"was disabled when the event came{now}")
+    if hook.filter is None:
+        return Why(Decision.FILTER, "its filter of then did not fit; it has none now", True)
+    if event.purged:
+        return Why(Decision.FILTER, "its filter did not fit; the body is purged", changed)
+    misfits = misfitting(hook.filter, event)
+    if not misfits:
+        return Why(Decision.FILTER, "its filter of then did not fit; today's would", True)
+    return Why(Decision.FILTER, f"its filter did not fit: {_listed(misfits, '; ')}", changed)
+
+
+def why_not_asked(hook: Judged, event: Happened) -> Why:
+    """Return why an event did not concern a hook at all."""
+    if event.type == PING:
+        return Why(Decision.NOT_SUBSCRIBED, "a ping goes to the hook alone that was pinged")
+    if hook.created_ms > event.at_ms:
+        return Why(Decision.LATER, "was made after the event came")
+    if subscribes(hook.events, event.type):
+        return Why(Decision.LATER, "asks for it now, and did not when it came", True)
+    asked = _listed(hook.events, ", ")
+    return Why(Decision.NOT_SUBSCRIBED, f"asks for {asked}", hook.changed_ms > event.at_ms)
+
+
+def misfitting(text: str, event: Happened) -> list[str]:
+    """Return the terms of a hook's filter that an event does not fit, each with what is there."""
+    try:
+        parsed = parse_hook_filter(text)
+    except Refused:
+        return []  # written by another version
+    subject = Subject(at_ms=event.at_ms, event_type=event.type, data=lambda: event.data)
+    return [
+        f"{_written(parsed, place)} ({_found(term, event)})"
+        for place, term in enumerate(parsed.terms)
+        if not term.matches(subject, event.at_ms)
+    ]
+
+
+def _written(parsed: Filter, place: int) -> str:
+    """Return a term as it stands in the filter's text."""
+    end = parsed.terms[place + 1].column - 1 if place + 1 < len(parsed.terms) else None
+    return _cut(parsed.source[parsed.terms[place].column - 1 : end].strip())
+
+
+def _found(term: Term, event: Happened) -> str:
+    if term.key is not Key.DATA:
+        return f"it is {event.type}"
+    values = list(leaves(event.data, term.path))
+    if not values:
+        return "there is no such field"
+    shown = [_cut(json.dumps(value, ensure_ascii=False)) for value in values[: MOST_NAMED + 1]]
+    return f"it is {_listed(shown, ', ')}"
+
+
+def _listed(names: Sequence[str], between: str) -> str:
+    more = len(names) - MOST_NAMED
+    return between.join(names[:MOST_NAMED]) + (f"{between}{more} more" if more > 0 else "")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"

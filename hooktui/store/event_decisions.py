@@ -1,0 +1,115 @@
+"""What an event meant to each hook: from deliveries, skips, and the hooks as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import BindParameter, Connection, RowMapping, bindparam, or_, select
+
+from hooktui.domain.decisions import Decision, Happened, Judged, Why, why_not_asked, why_skipped
+from hooktui.domain.errors import NotFound
+from hooktui.domain.ids import AccountId, EventId, encode
+from hooktui.domain.objects import Delivery, HookDecision, Page
+from hooktui.store import hook_rows
+from hooktui.store.delivery_queries import deliveries_of_event
+from hooktui.store.event_queries import skips_of
+from hooktui.store.filter_sql import parsed_body
+from hooktui.store.pages import Listing, PageRequest, page_of
+from hooktui.store.tables import DELIVERY, EVENT, HOOK, in_account
+
+_SHOWN = (
+    HOOK.c.id, HOOK.c.name, HOOK.c.events, HOOK.c.filter, HOOK.c.active, HOOK.c.created_at,
+    HOOK.c.updated_at, HOOK.c.deleted_at,
+)  # fmt: skip
+
+
+def list_decisions(
+    conn: Connection,
+    account: AccountId | None,
+    event: EventId,
+    page: PageRequest,
+    concerned: bool | None = None,
+) -> Page[HookDecision]:
+    """Return what an event meant to each hook of its account.
+
+    Args:
+        conn: where to read.
+        account: whose event it must be; None: anybody's.
+        event: its id.
+        page: which hooks, by their ids.
+        concerned: only hooks that asked for it (a deleted one, too), or only the others.
+
+    Raises:
+        NotFound: there is no such event there.
+        Refused: the page request is not acceptable.
+    """
+    wanted = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
+    row = conn.execute(wanted).mappings().first()
+    if row is None:
+        raise NotFound(f"there is no event {encode('evt', event)} in this account")
+    skips = {skip.hook: skip.reason for skip in skips_of(row["skips"])}
+    sent = select(DELIVERY.c.hook_id).where(DELIVERY.c.event_id == event)
+    # In the text, for an event may skip more hooks than a statement takes parameters.
+    skipped: BindParameter[int] = bindparam(
+        "skipped", list(skips), expanding=True, literal_execute=True
+    )
+    asked = or_(HOOK.c.id.in_(sent), HOOK.c.id.in_(skipped))
+    hooks = select(*_SHOWN).where(HOOK.c.account_id == row["account_id"])
+    if concerned is None:
+        hooks = hooks.where(or_(HOOK.c.deleted_at.is_(None), asked))
+    else:
+        hooks = hooks.where(asked if concerned else HOOK.c.deleted_at.is_(None) & ~asked)
+    happened = Happened(
+        row["type"], row["created_at"], parsed_body(row["body"]), row["body"] is None
+    )
+
+    def build(some: Sequence[RowMapping]) -> list[HookDecision]:
+        got = _deliveries(conn, event, [hook["id"] for hook in some])
+        return [_decision(hook, happened, skips, got.get(hook["id"], ())) for hook in some]
+
+    return page_of(conn, page, Listing(hooks, HOOK.c.id, {"id": None}), build)
+
+
+def _deliveries(
+    conn: Connection, event: EventId, hooks: Sequence[int]
+) -> Mapping[int, Sequence[Delivery]]:
+    """Return the deliveries of an event to some hooks, oldest first."""
+    found: dict[int, list[Delivery]] = {}
+    for delivery in deliveries_of_event(conn, event, hooks):
+        found.setdefault(delivery.hook, []).append(delivery)
+    return found
+
+
+def _decision(
+    hook: RowMapping, event: Happened, skips: Mapping[int, str], deliveries: Sequence[Delivery]
+) -> HookDecision:
+    judged = Judged(
+        events=hook_rows.texts(hook["events"]),
+        filter=hook["filter"],
+        active=bool(hook["active"]),
+        created_ms=hook["created_at"],
+        changed_ms=hook["updated_at"],
+    )
+    if deliveries:
+        why = Why(Decision.SENT, _sent(deliveries))
+    elif hook["id"] in skips:
+        why = why_skipped(judged, event, skips[hook["id"]])
+    else:
+        why = why_not_asked(judged, event)
+    return HookDecision(
+        hook=hook["id"],
+        name=hook["name"],
+        deleted=hook["deleted_at"] is not None,
+        decision=why.decision,
+        reason=why.reason,
+        as_of_now=why.as_of_now,
+        deliveries=len(deliveries),
+        delivery=deliveries[-1] if deliveries else None,
+    )
+
+
+def _sent(deliveries: Sequence[Delivery]) -> str:
+    """Return by what the event went to the hook."""
+    latest = deliveries[-1]
+    words = {"event": "asks for it", "ping": "was pinged"}.get(latest.trigger, latest.trigger)
+    return words if len(deliveries) == 1 else f"{words}; {len(deliveries)} deliveries in all"
