@@ -30,8 +30,8 @@ from hooktui.domain.objects import (
     Event,
     EventDetail,
     Hook,
-    Page,
     HookDecision,
+    Page,
     Purge,
     Secrets,
     Status,
@@ -146,13 +146,13 @@ def get_hook(hook: int, *, account: int | None = None) -> Call[Hook]:
     return _get(Hook, "hooks", hook, account=account)
 
 
-def create_hook(account: int | None, fields: Mapping[str, object]) -> Call[CreatedHook]:
-    """Make a hook from the writable fields of the hook object, ``secret`` among them."""
 def hook_health(hook: int, *, hours: int = 24, account: int | None = None) -> Call[HookHealth]:
     """Read how a hook did over the last hours."""
     return _get(HookHealth, "hooks", hook, "health", hours=hours, account=account)
 
 
+def create_hook(account: int | None, fields: Mapping[str, object]) -> Call[CreatedHook]:
+    """Make a hook from the writable fields of the hook object, ``secret`` among them."""
     return _send("POST", _to(CreatedHook), "hooks", fields=fields, account=account)
 
 
@@ -253,7 +253,6 @@ def get_event(event: str, *, account: int | None = None) -> Call[EventDetail]:
     return _get(EventDetail, "events", event, account=account)
 
 
-def event_types() -> Call[Catalogue]:
 def event_decisions(
     event: str,
     *,
@@ -270,6 +269,7 @@ def event_decisions(
     return _get(Page[HookDecision], *parts, account=account, concerned=asked, **window)
 
 
+def event_types() -> Call[Catalogue]:
     """Read the catalogue of event types."""
     return _get(Catalogue, "event-types")
 
