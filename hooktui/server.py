@@ -129,7 +129,10 @@ async def run(
         unix = listening.bind_unix(where.socket)
         stack.callback(listening.unlink, where.socket, where.socket.stat().st_ino)
         await winding_down.serve(
-            lambda: _service(settings, where, store, engine, catalogue, resolver), unix, tcp, tls
+            lambda: _service(settings, where, store, engine, catalogue, resolver, transport),
+            unix,
+            tcp,
+            tls,
         )
         running = Running(where.socket, tuple(one.getsockname()[:2] for one in tcp))
         _log.info("started %s", _facts((await store.info()).location, running))
@@ -312,8 +315,10 @@ def _service(
     engine: Engine,
     catalogue: Catalogue,
     resolver: Resolver,
+    transport: Transport,
 ) -> Service:
     from hooktui.api.service import Limits, RoleMap, Service
+    from hooktui.delivery.diagnose import Looker
     from hooktui.delivery.url_judge import UrlJudge
 
     listen = [settings.listen.rpartition(":")[0].lower()] if settings.listen else []
@@ -333,6 +338,7 @@ def _service(
         limits=Limits(settings.max_connections, settings.events_per_s, settings.calls_per_s),
         check=_checkup(where, settings),
         key_file=where.key_file,
+        look=Looker(transport.dialer),
     )
 
 

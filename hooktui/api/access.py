@@ -59,6 +59,7 @@ RULES: Final = (
     Rule("PATCH", "/v1/hooks/{hook}", Need.OPERATE),
     Rule("DELETE", "/v1/hooks/{hook}", Need.ADMINISTER),
     Rule("POST", "/v1/hooks/{hook}/ping", Need.OPERATE),
+    Rule("POST", "/v1/hooks/{hook}/diagnose", Need.OPERATE),
     Rule("GET", "/v1/hooks/{hook}/health", Need.READ),
     Rule("GET", "/v1/hooks/{hook}/secret", Need.ADMINISTER),
     Rule("POST", "/v1/hooks/{hook}/secret/rotate", Need.ADMINISTER),

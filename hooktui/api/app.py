@@ -9,6 +9,7 @@ from hooktui.api import (
     admin,
     audit,
     deliveries,
+    diagnose,
     doctor,
     events,
     feed,
@@ -41,7 +42,8 @@ def make_routes(service: Service) -> FastAPI:
     )
     app.state.service = service
     problems.install(app)
-    for room in (hooks, events, deliveries, feed, admin, audit, status, upkeep, doctor, keys):
+    rooms = (hooks, diagnose, events, deliveries, feed, admin, audit, status, upkeep, doctor, keys)
+    for room in rooms:
         app.include_router(room.router, dependencies=[Depends(only_known)])
     app.router.routes.extend(document_routes(openapi_of(app), pages=service.api_docs))
     return app

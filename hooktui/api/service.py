@@ -12,6 +12,8 @@ from starlette.requests import Request
 
 from hooktui.domain.checks import Check
 from hooktui.domain.deliveries import Load
+from hooktui.domain.diagnosis import Diagnosis, Look
+from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.objects import Catalogue
 from hooktui.domain.roles import Role
@@ -70,6 +72,10 @@ async def _nothing_to_check() -> Sequence[Check]:
     return ()
 
 
+async def _nothing_to_look_at(_hook: LiveHook) -> Look:
+    return Look()
+
+
 @dataclass(slots=True, kw_only=True)
 class Service:
     """Everything that routes need.
@@ -94,6 +100,8 @@ class Service:
         check: looks at disk, database, clock and files.
         key_file: where the keys are, unless systemd or the environment gives them.
         rotating: held while keys are rotated.
+        look: looks at a hook's receiver, as far as that goes without sending anything.
+        diagnosing: the diagnoses that run, by hook and its version.
     """
 
     store: Store
@@ -115,6 +123,8 @@ class Service:
     check: Callable[[], Awaitable[Sequence[Check]]] = _nothing_to_check
     key_file: Path = Path("hooktui.key")
     rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    look: Callable[[LiveHook], Awaitable[Look]] = _nothing_to_look_at
+    diagnosing: dict[tuple[HookId, int], asyncio.Task[Diagnosis]] = field(default_factory=dict)
 
 
 def service_of(request: Request) -> Service:

@@ -54,6 +54,11 @@ class Transport:
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
+    @property
+    def dialer(self) -> Dialer:
+        """What opens its connections, for looks that send nothing."""
+        return self._dialer
+
     def refuse_own_listeners(self, listeners: Iterable[tuple[str, int]]) -> None:
         """Name what this server listens on, so that no hook sends to it.
 

@@ -99,6 +99,11 @@ def audit_ping(tx: Tx, actor: Actor, account: AccountId, hook: HookId) -> None:
     tx.audit(actor, "hook.ping", f"hook {hook}", account=account)
 
 
+def audit_diagnosis(tx: Tx, actor: Actor, account: AccountId, hook: HookId) -> None:
+    """Note that a receiver is looked at, and that a test delivery is sent if one can arrive."""
+    tx.audit(actor, "hook.diagnose", f"hook {hook}", account=account)
+
+
 def audit_purge(
     tx: Tx, actor: Actor, account: AccountId | None, what: Mapping[str, object]
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hooktui.store.access_changes import (
     audit_backup,
+    audit_diagnosis,
     audit_ping,
     audit_purge,
     audit_refusal,
@@ -18,7 +19,8 @@ from hooktui.store.secret_changes import finish_rotation, reveal_secrets, rotate
 from hooktui.store.transaction import Tx
 
 __all__ = [
-    "Tx", "audit_backup", "audit_ping", "audit_purge", "audit_refusal", "cancel", "change_hook",
+    "Tx", "audit_backup", "audit_diagnosis", "audit_ping",
+    "audit_purge", "audit_refusal", "cancel", "change_hook",
     "create_account", "create_hook", "create_token", "delete_hook", "finish_rotation", "resend",
     "reveal_secrets", "revoke_token", "rotate_secret", "touch_token",
 ]  # fmt: skip

@@ -48,6 +48,7 @@ CONTRACT = {
     ("PATCH", "/v1/hooks/{hook}"): OPERATORS,
     ("DELETE", "/v1/hooks/{hook}"): ADMINS,
     ("POST", "/v1/hooks/{hook}/ping"): OPERATORS,
+    ("POST", "/v1/hooks/{hook}/diagnose"): OPERATORS,
     ("GET", "/v1/hooks/{hook}/health"): READERS,
     ("GET", "/v1/hooks/{hook}/secret"): ADMINS,
     ("POST", "/v1/hooks/{hook}/secret/rotate"): ADMINS,

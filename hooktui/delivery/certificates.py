@@ -1,0 +1,74 @@
+"""Reads the certificates that a receiver shows: hostile bytes until they are read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from ipaddress import ip_address
+
+from cryptography import x509
+
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.diagnosis import Certificate
+
+MOST_CERTIFICATES = 10
+"""Of a chain; honest ones have two to four."""
+MOST_NAMES = 100
+LONGEST_TEXT = 200
+_DAY_MS = 86_400_000
+
+
+def read_chain(chain: Sequence[bytes], now_ms: int) -> tuple[Certificate, ...]:
+    """Return what stands in certificates (DER), those that cannot be read left out."""
+    read = [_read(one, now_ms) for one in chain[:MOST_CERTIFICATES]]
+    return tuple(one for one in read if one is not None)
+
+
+def fits(host: str, chain: tuple[Certificate, ...]) -> bool:
+    """Return whether the first certificate names a host, as TLS clients look at it (RFC 9525)."""
+    wanted = host.rstrip(".").lower()
+    names = [name.lower() for name in chain[0].names] if chain else []
+    try:
+        literal = ip_address(wanted)
+    except ValueError:
+        first, dot, rest = wanted.partition(".")
+        return wanted in names or bool(first and dot and f"*.{rest}" in names)
+    return str(literal) in names
+
+
+def _read(der: bytes, now_ms: int) -> Certificate | None:
+    try:
+        one = x509.load_der_x509_certificate(der)
+        ends_ms = _ms(one.not_valid_after_utc)
+        return Certificate(
+            subject=_named(one.subject),
+            issuer=_named(one.issuer),
+            names=_names(one),
+            not_before=to_rfc3339(_ms(one.not_valid_before_utc)),
+            not_after=to_rfc3339(ends_ms),
+            days_left=math.floor((ends_ms - now_ms) / _DAY_MS),
+        )
+    except Exception:  # errors of many kinds, by the place where a certificate is malformed
+        return None
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1000
+
+
+def _named(name: x509.Name) -> str:
+    """Return a name as its common name, and as all of it where there is none."""
+    common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    text = common[0].value if common else name.rfc4514_string()
+    return (text if isinstance(text, str) else text.decode("latin-1"))[:LONGEST_TEXT]
+
+
+def _names(one: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = one.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    names = [name[:LONGEST_TEXT] for name in found.get_values_for_type(x509.DNSName)]
+    names += [str(address) for address in found.get_values_for_type(x509.IPAddress)]
+    return tuple(names[:MOST_NAMES])

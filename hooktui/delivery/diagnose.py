@@ -1,0 +1,233 @@
+"""Looks at one hook's receiver step by step, as a delivery would go, up to the request.
+
+Name, addresses, connections and TLS go through the same dialer as deliveries, so the same look-up,
+judge, own listeners and authorities decide. Nothing is dialled where an address is forbidden, and
+nothing is sent: the request is the ping that follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from time import monotonic
+from typing import NamedTuple
+
+from hooktui.delivery import answered
+from hooktui.delivery.answered import Fault, Limits, one_line
+from hooktui.delivery.certificates import fits, read_chain
+from hooktui.delivery.dial import Dialer, DialError, tls_fault
+from hooktui.delivery.resolver import Address
+from hooktui.domain.addresses import Target
+from hooktui.domain.clock import now_ms
+from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.diagnosis import AddressLook, Look, TlsLook
+from hooktui.domain.hooks import LiveHook
+from hooktui.domain.objects import Phases
+
+LOOK_S = 20.0
+"""For all steps together; each has the limit that it has in a delivery, too."""
+
+
+class Looker:
+    """Looks at receivers.
+
+    Args:
+        dialer: that of deliveries.
+        limits: of each step.
+        clock: milliseconds since the epoch.
+    """
+
+    def __init__(
+        self, dialer: Dialer, limits: Limits | None = None, clock: Callable[[], int] = now_ms
+    ) -> None:
+        self._dialer = dialer
+        self._limits = limits or Limits()
+        self._clock = clock
+
+    async def __call__(self, hook: LiveHook) -> Look:
+        """Return what lies between here and a hook's receiver; takes 20 s at the most."""
+        target, deadline = hook.target, monotonic() + LOOK_S
+        phases = answered.Phases()
+        try:
+            addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
+        except DialError as failure:
+            return _stopped(failure.fault, phases)
+        judged = [self._judged(target, address) for address in addresses]
+        refused = next((one for one in judged if one.error is not None), None)
+        if refused is not None:
+            return Look(
+                addresses=tuple(judged),
+                phases_ms=_wire(phases),
+                error=refused.error,
+                detail=refused.detail,
+            )
+        met, sock, address = await self._connect_all(target, addresses, deadline)
+        rest = tuple(judged[len(met) :])
+        found = Look(addresses=(*met, *rest))
+        if sock is None or address is None:
+            first = met[0]
+            return replace(found, phases_ms=_wire(phases), error=first.error, detail=first.detail)
+        phases.connect_ms = next(one.connect_ms for one in met if one.connect_ms is not None)
+        if target.scheme == "http":
+            sock.close()
+            return replace(found, phases_ms=_wire(phases))
+        return await self._look_at_tls(hook, found, sock, address, deadline, phases)
+
+    # Step 1: may it be reached
+
+    def _judged(self, target: Target, address: Address) -> AddressLook:
+        try:
+            self._dialer.check(target, address)
+        except DialError as failure:
+            error, detail = failure.fault
+            return AddressLook(address=str(address), error=error, detail=detail)
+        return AddressLook(address=str(address))
+
+    # Step 2: can it be reached
+
+    async def _connect_all(
+        self, target: Target, addresses: tuple[Address, ...], deadline: float
+    ) -> tuple[list[AddressLook], socket.socket | None, Address | None]:
+        """Try all addresses at once, and keep the connection that a delivery would have."""
+        tried = addresses[: self._limits.addresses]
+        limit_s = max(0.001, min(self._limits.connect_s, deadline - monotonic()))
+        sockets: dict[Address, socket.socket] = {}
+
+        async def connect(address: Address) -> AddressLook:
+            began = monotonic()
+            try:
+                sockets[address] = await self._dialer.connect(address, target.port, limit_s)
+            except DialError as failure:
+                error, detail = failure.fault
+                return AddressLook(address=str(address), error=error, detail=detail)
+            except OSError as error:  # no file is free: ours, and it says so
+                detail = one_line(error)
+                return AddressLook(address=str(address), error=ErrorClass.CONNECT, detail=detail)
+            return AddressLook(address=str(address), connect_ms=(monotonic() - began) * 1000)
+
+        kept: Address | None = None
+        try:
+            met = await asyncio.gather(*map(connect, tried))
+            kept = next((address for address in tried if address in sockets), None)
+        finally:
+            for address, sock in sockets.items():
+                if address != kept:
+                    sock.close()
+        return met, None if kept is None else sockets[kept], kept
+
+    # Step 3: TLS
+
+    async def _look_at_tls(
+        self,
+        hook: LiveHook,
+        found: Look,
+        sock: socket.socket,
+        address: Address,
+        deadline: float,
+        phases: answered.Phases,
+    ) -> Look:
+        """Shake hands as the hook does, and then the other way, which tells the rest."""
+        demanded = hook.settings.verify_tls
+        shaken = await self._shake(hook.target, sock, deadline, verify_tls=demanded)
+        phases.tls_ms = shaken.took_ms
+        error, detail = shaken.fault if shaken.fault is not None else (None, None)
+        found = replace(found, phases_ms=_wire(phases), error=error, detail=detail)
+        seen: _Shaken | None = shaken
+        checked: _Shaken | None = shaken
+        if demanded and shaken.code is not None:  # the certificate is why: see it all the same
+            seen = await self._shake_again(hook.target, address, deadline, verify_tls=False)
+        elif not demanded and shaken.fault is None:
+            checked = await self._shake_again(hook.target, address, deadline, verify_tls=True)
+        if seen is None or checked is None or seen.fault is not None:
+            return found
+        chain = read_chain(seen.chain, self._clock())
+        verified = checked.fault is None
+        return replace(
+            found,
+            tls=TlsLook(
+                demanded=demanded,
+                version=seen.version,
+                cipher=seen.cipher,
+                chain=chain,
+                fits_host=verified or fits(hook.target.host, chain),
+                verified=verified,
+                why_not=checked.why_not,
+                code=checked.code,
+            ),
+        )
+
+    async def _shake_again(
+        self, target: Target, address: Address, deadline: float, *, verify_tls: bool
+    ) -> _Shaken | None:
+        limit_s = max(0.001, min(self._limits.connect_s, deadline - monotonic()))
+        try:
+            sock = await self._dialer.connect(address, target.port, limit_s)
+        except (DialError, OSError):
+            return None
+        return await self._shake(target, sock, deadline, verify_tls=verify_tls)
+
+    async def _shake(
+        self, target: Target, sock: socket.socket, deadline: float, *, verify_tls: bool
+    ) -> _Shaken:
+        began = monotonic()
+        limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
+        try:
+            transport, _ = await asyncio.get_running_loop().create_connection(
+                asyncio.Protocol,
+                sock=sock,
+                ssl=self._dialer.context(verify_tls=verify_tls),
+                server_hostname=target.host.rstrip("."),
+                ssl_handshake_timeout=limit_s,
+            )
+        except (ssl.SSLError, OSError) as error:
+            took_s = monotonic() - began
+            fault = tls_fault(error, target, took_s, limit_s)
+            if isinstance(error, ssl.SSLCertVerificationError):
+                why_not, code = error.verify_message, error.verify_code
+                return _Shaken(took_s * 1000, fault, why_not, code)
+            return _Shaken(took_s * 1000, fault, fault.detail)
+        took_ms = (monotonic() - began) * 1000
+        tls = transport.get_extra_info("ssl_object")
+        cipher = tls.cipher()
+        shaken = _Shaken(
+            took_ms=took_ms,
+            version=tls.version(),
+            cipher=None if cipher is None else cipher[0],
+            chain=_chain_of(tls),
+        )
+        transport.abort()
+        return shaken
+
+
+class _Shaken(NamedTuple):
+    """One handshake: what it showed, or why there was none."""
+
+    took_ms: float
+    fault: Fault | None = None
+    why_not: str | None = None
+    code: int | None = None
+    version: str | None = None
+    cipher: str | None = None
+    chain: tuple[bytes, ...] = ()
+
+
+def _chain_of(tls: ssl.SSLObject) -> tuple[bytes, ...]:
+    """Return what the receiver sent as its chain, in DER."""
+    public = getattr(tls, "get_unverified_chain", None)
+    if public is not None:
+        return tuple(public())
+    # Python 3.11 and 3.12 have it only below the object, and there as objects of its own.
+    below = getattr(tls, "_sslobj", None)
+    sent = () if below is None else below.get_unverified_chain() or ()
+    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in sent)
+
+
+def _stopped(fault: Fault, phases: answered.Phases) -> Look:
+    return Look(phases_ms=_wire(phases), error=fault.error, detail=fault.detail)
+
+
+def _wire(phases: answered.Phases) -> Phases:
+    return Phases(dns=phases.dns_ms, connect=phases.connect_ms, tls=phases.tls_ms)

@@ -1,0 +1,93 @@
+"""What a diagnosis of a hook's receiver finds, step by step: values that also go over the wire.
+
+Texts of certificates and answers are the receiver's own; they are cut, and shown through `visible`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hooktui.domain.checks import Check, State
+from hooktui.domain.objects import Attempt, Phases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressLook:
+    """One address that the URL leads to.
+
+    ``error`` is an error class of the contract, and None for an address that took the connection
+    (then ``connect_ms`` is set) or was not tried, because another one is forbidden.
+    """
+
+    address: str
+    error: str | None = None
+    detail: str | None = None
+    connect_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """One certificate that the receiver shows; ``days_left`` is below 0 once it has expired."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: str
+    not_after: str
+    days_left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsLook:
+    """What the TLS handshake came to.
+
+    ``chain`` is what the receiver sends, its own certificate first. ``fits_host`` says whether that
+    one names the URL's host, ``verified`` whether a hook that verifies takes it; ``why_not`` and
+    ``code`` (OpenSSL's X509_V_ERR_*) say why not. ``demanded``: the hook verifies.
+    """
+
+    demanded: bool
+    version: str | None = None
+    cipher: str | None = None
+    chain: tuple[Certificate, ...] = ()
+    fits_host: bool = False
+    verified: bool = False
+    why_not: str | None = None
+    code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Everything up to the request: name, addresses, connections, TLS. Nothing was sent.
+
+    ``error`` and ``detail`` name the step that keeps deliveries from the receiver; None: none does.
+    """
+
+    addresses: tuple[AddressLook, ...] = ()
+    tls: TlsLook | None = None
+    phases_ms: Phases = field(default_factory=Phases)
+    error: str | None = None
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """What ``POST /v1/hooks/{id}/diagnose`` answers.
+
+    ``verdict`` says in one line what is wrong, or that all is well, and ``fix`` what to do about it
+    (empty: nothing). ``ping`` is the attempt of the ping that was sent; None where the steps before
+    it show that none would arrive. ``clock_skew_s`` is how far the receiver's clock is ahead.
+    """
+
+    hook: int
+    url: str
+    started_at: str
+    state: State
+    verdict: str
+    fix: str
+    checks: tuple[Check, ...]
+    phases_ms: Phases
+    addresses: tuple[AddressLook, ...]
+    tls: TlsLook | None
+    ping: Attempt | None
+    clock_skew_s: int | None
