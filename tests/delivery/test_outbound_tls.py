@@ -176,6 +176,9 @@ def test_verified_contexts_check_chain_and_name():
     assert verified_context().minimum_version is ssl.TLSVersion.TLSv1_2
     assert unverified_context().verify_mode is ssl.CERT_NONE
     assert unverified_context().minimum_version is ssl.TLSVersion.TLSv1_2
+    # Red when a receiver may ask for one handshake after the other within an answer.
+    for context in (verified_context(), unverified_context()):
+        assert context.options & ssl.OP_NO_RENEGOTIATION
 
 
 async def test_all_hooks_together_keep_a_bounded_number_of_tls_connections(
