@@ -92,6 +92,24 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -
         load_keys(path, database_is_new=False)
 
 
+def test_a_key_file_that_is_a_symbolic_link_is_refused(tmp_path: Path) -> None:
+    """Red without O_NOFOLLOW: whoever may write the folder would choose the key."""
+    load_keys(tmp_path / "elsewhere", database_is_new=True)
+    path = tmp_path / "hooktui.key"
+    path.symlink_to("elsewhere")
+    with pytest.raises(KeyProblem, match="cannot read the key file"):
+        load_keys(path, database_is_new=False)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_key_file_of_another_user_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "hooktui.key"
+    load_keys(path, database_is_new=True)
+    os.chown(path, 65534, 65534)
+    with pytest.raises(KeyProblem, match="belongs to another user"):
+        load_keys(path, database_is_new=False)
+
+
 @pytest.mark.parametrize("content", ["", "# only a comment\n", "abcd", "0a0b0c0d AAAA", "x y z"])
 def test_a_file_that_holds_no_key_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "hooktui.key"
