@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from hooktui import __version__, failpoints, listening, open_files
 from hooktui.domain import catalogue as catalogues
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
-from hooktui.domain.objects import Catalogue
+from hooktui.domain.objects import Catalogue, Kept
 from hooktui.domain.places import Places, places
 from hooktui.logs import log_to_stderr
 from hooktui.settings import BadSettings, Settings, load
@@ -332,6 +332,8 @@ def _service(
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),
         disk=where.database.parent,
+        reserve=0 if _is_shared(settings) else settings.reserve_mb << 20,
+        keep=Kept(days=settings.keep_days, bodies_days=settings.keep_bodies_days),
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,

@@ -76,6 +76,9 @@ RULES: Final = (
     Rule("GET", "/v1/audit/verify", Need.ADMINISTER, all_accounts=True),
     Rule("GET", "/v1/feed", Need.READ),
     Rule("GET", "/v1/status", Need.READ),
+    # An operator could disable each hook as well, and this loses less: nothing is skipped.
+    Rule("POST", "/v1/engine/pause", Need.OPERATE, all_accounts=True),
+    Rule("POST", "/v1/engine/resume", Need.OPERATE, all_accounts=True),
     Rule("POST", "/v1/purge", Need.ADMINISTER, all_accounts=True),
     Rule("GET", "/v1/doctor", Need.ADMINISTER, all_accounts=True),
     Rule("GET", "/v1/keys", Need.ADMINISTER, all_accounts=True),

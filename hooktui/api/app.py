@@ -11,6 +11,7 @@ from hooktui.api import (
     deliveries,
     diagnose,
     doctor,
+    engine,
     events,
     feed,
     hooks,
@@ -42,7 +43,10 @@ def make_routes(service: Service) -> FastAPI:
     )
     app.state.service = service
     problems.install(app)
-    rooms = (hooks, diagnose, events, deliveries, feed, admin, audit, status, upkeep, doctor, keys)
+    rooms = (
+        hooks, diagnose, events, deliveries, feed, admin, audit, status, upkeep, doctor, engine,
+        keys,
+    )  # fmt: skip
     for room in rooms:
         app.include_router(room.router, dependencies=[Depends(only_known)])
     app.router.routes.extend(document_routes(openapi_of(app), pages=service.api_docs))

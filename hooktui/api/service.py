@@ -15,7 +15,7 @@ from hooktui.domain.deliveries import Load
 from hooktui.domain.diagnosis import Diagnosis, Look
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
-from hooktui.domain.objects import Catalogue
+from hooktui.domain.objects import Catalogue, Kept
 from hooktui.domain.roles import Role
 from hooktui.store.contract import Accepted, Offer, Store
 
@@ -90,6 +90,8 @@ class Service:
         started_at: of this server, RFC 3339.
         name: of this server, such as its host's.
         disk: a folder on the disk whose room counts; None where the database is elsewhere.
+        reserve: bytes that stay free there; below it no events are taken in.
+        keep: how long things are kept.
         roles: who has which role on the Unix socket, besides root and the owner.
         hosts: values of ``Host`` that are taken on TCP, lower case and without a port.
         api_docs: whether the documentation pages are served.
@@ -113,6 +115,8 @@ class Service:
     started_at: str
     name: str
     disk: Path | None = None
+    reserve: int = 0
+    keep: Kept | None = None
     roles: RoleMap = field(default_factory=RoleMap)
     hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
     api_docs: bool = False

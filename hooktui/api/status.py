@@ -84,6 +84,9 @@ async def status(request: Request, account: AccountParameter = None) -> Response
                 in_flight=load.in_flight,
             ),
             disk=await _disk(service),
+            paused=(await service.store.read(queries.engine_state)).paused,
+            breakers=await service.store.read(queries.open_breakers, owner),
+            keep=service.keep,
         )
     )
 
@@ -92,4 +95,4 @@ async def _disk(service: Service) -> Disk | None:
     if service.disk is None:
         return None
     usage = await asyncio.to_thread(shutil.disk_usage, service.disk)
-    return Disk(free=usage.free, total=usage.total)
+    return Disk(free=usage.free, total=usage.total, reserve=service.reserve)

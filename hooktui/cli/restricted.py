@@ -11,7 +11,7 @@ from hooktui.domain.restricted import not_here
 
 ALLOWED: Final = frozenset({
     "accounts", "audit", "completion", "console", "deliveries", "emit", "events", "hooks", "log",
-    "purge", "status", "tokens", "verify",
+    "pause", "purge", "resume", "status", "tokens", "verify",
 })  # fmt: skip
 """Commands that start no program, touch no file and go nowhere else. A new one is not among them
 until somebody has looked at it."""

@@ -159,6 +159,9 @@ def _write(out: Output, status: Status, where: str) -> None:
         ),
         ("database", _database(status)),
     ]
+    if status.paused is not None:
+        paused = f"by {status.paused.by}, {ago(status.paused.at)}; hooktui resume ends it"
+        facts.insert(1, ("paused", paused))
     if status.disk is not None:
         facts.append(
             ("disk", f"{in_bytes(status.disk.free)} of {in_bytes(status.disk.total)} free")

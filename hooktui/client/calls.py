@@ -28,6 +28,7 @@ from hooktui.domain.objects import (
     Delivery,
     DeliveryDetail,
     Event,
+    EngineState,
     EventDetail,
     Hook,
     HookDecision,
@@ -371,6 +372,16 @@ def backup(file: str) -> Call[Backup]:
     """Copy the database into a file of the server's machine."""
     fields = msgspec.json.encode({"file": file})
     return Call("POST", "/v1/backup", _to(Backup), fields, _JSON, timeout_s=BACKUP_TIMEOUT_S)
+def pause() -> Call[EngineState]:
+    """Have no server of the installation send anything but pings."""
+    return _send("POST", _to(EngineState), "engine", "pause")
+
+
+def resume() -> Call[EngineState]:
+    """Let sending go on."""
+    return _send("POST", _to(EngineState), "engine", "resume")
+
+
 
 
 def checkup() -> Call[Checkup]:

@@ -3,7 +3,7 @@
 What this process just accepted is handed over in memory for as many deliveries as the hook has free
 slots; everything else (backlog, retries, what a restart left) is claimed hook by hook when it is
 due. Each attempt is one task; its result goes to the recorder, and its slot is free again as soon
-as the receiver has answered.
+as the receiver has answered. While people have paused all sending, none begins but pings.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class Engine:
         self._lanes = Lanes()
         self._next: deque[Job] = deque()
         self._attempts: set[asyncio.Task[None]] = set()
+        self._returns: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._changed: set[HookId] = set()
@@ -95,6 +96,7 @@ class Engine:
         await asyncio.gather(*self._loops, return_exceptions=True)
         if begun_no_more:
             await self._let_go(begun_no_more)
+        await asyncio.gather(*self._returns)
         if self._attempts:
             _, late = await asyncio.wait(set(self._attempts), timeout=STOP_IN_FLIGHT_S)
             for attempt in late:
@@ -115,6 +117,7 @@ class Engine:
         def reserve(hook: HookId) -> bool:
             free = (
                 not self._stopping
+                and not self._store.paused
                 and not self._recorder.full
                 and self._lanes.reserve(hook, self._clock())
             )
@@ -194,18 +197,22 @@ class Engine:
                 await self._take_up(changed)
             if self._lanes.any_ready:
                 await asyncio.sleep(0)  # who is being answered right now frees more slots
-            ready = [] if self._recorder.full else self._lanes.take_ready(self._clock())
+            ready = self._lanes.take_ready(self._clock()) if self._may_claim else []
             if ready:
                 self._recorder.hurry()  # one commit serves both
                 await asyncio.gather(*(self._claim(lane, count) for lane, count in ready))
             else:
                 await self._nap()
 
+    @property
+    def _may_claim(self) -> bool:
+        return not (self._recorder.full or self._store.paused)
+
     async def _nap(self) -> None:
         self._wake.clear()
-        if self._changed or (self._lanes.any_ready and not self._recorder.full):
+        if self._changed or (self._lanes.any_ready and self._may_claim):
             return
-        due_ms = self._lanes.next_due_ms()
+        due_ms = None if self._store.paused else self._lanes.next_due_ms()
         nap_s = _LONGEST_NAP_S
         if due_ms is not None:
             nap_s = min(max((due_ms - self._clock()) / 1000, 0.001), nap_s)
@@ -269,12 +276,23 @@ class Engine:
             self._begin_some()
 
     def _begin_some(self) -> None:
+        if self._store.paused and self._next:  # claimed before, or beside, the pause
+            self._give_back_next()
         for _ in range(min(len(self._next), _BEGIN_AT_ONCE)):
             attempt = asyncio.create_task(self._attempt(self._next.popleft()))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
         if self._next:
             asyncio.get_running_loop().call_soon(self._begin_some)
+
+    def _give_back_next(self) -> None:
+        unsent = list(self._next)
+        self._next.clear()
+        for job in unsent:
+            self._lanes.unreserve(job.hook, self._clock())
+        giving = asyncio.create_task(self._let_go(unsent), name="give back")
+        self._returns.add(giving)
+        giving.add_done_callback(self._returns.discard)
 
     async def _attempt(self, job: Job) -> None:
         hook = self._store.hooks().get(job.hook)
@@ -332,7 +350,7 @@ class Engine:
             self._lanes.hint(hook, due_ms, now)
         self._refresh_lanes(signals.hooks_changed)  # at once: a breaker may have opened
         self._changed |= signals.hooks_changed
-        if signals.due or signals.hooks_changed:
+        if signals.due or signals.hooks_changed or signals.paused is False:
             self._wake.set()
 
     async def _take_up(self, changed: set[HookId]) -> None:

@@ -353,6 +353,17 @@ class HookBacklog:
 
     hook: int
     count: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBreaker:
+    """A hook that is left alone because ``failures`` tries in a row failed, until its probe."""
+
+    hook: int
+    name: str
+    probe_at: str
+    failures: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,15 +388,39 @@ class Rates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """Room where the database lies, in bytes."""
+    """Room where the database lies, in bytes; below ``reserve`` no events are taken in."""
 
     free: int
     total: int
+    reserve: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """For how many days events are kept, and their bodies; 0: for ever."""
+
+    days: float
+    bodies_days: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """All sending is paused: since when, and who did it."""
+
+    at: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineState:
+    """Whether deliveries go out: ``paused`` is None while they do."""
+
+    paused: Pause | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What ``GET /v1/status`` answers."""
+    """What ``GET /v1/status`` answers; ``paused`` is None while deliveries go out."""
 
     version: str
     database: DatabaseInfo
@@ -395,6 +430,9 @@ class Status:
     backlog: Backlog
     rates: Rates
     disk: Disk | None
+    paused: Pause | None = None
+    breakers: tuple[OpenBreaker, ...] = ()
+    keep: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ from hooktui.store.access_changes import (
 )
 from hooktui.store.delivery_changes import cancel, resend
 from hooktui.store.hook_changes import change_hook, create_hook, delete_hook
+from hooktui.store.pause import pause, resume
 from hooktui.store.secret_changes import finish_rotation, reveal_secrets, rotate_secret
 from hooktui.store.transaction import Tx
 
 __all__ = [
     "Tx", "audit_backup", "audit_diagnosis", "audit_ping",
     "audit_purge", "audit_refusal", "cancel", "change_hook",
-    "create_account", "create_hook", "create_token", "delete_hook", "finish_rotation", "resend",
-    "reveal_secrets", "revoke_token", "rotate_secret", "touch_token",
+    "create_account", "create_hook", "create_token", "delete_hook", "finish_rotation", "pause",
+    "resend", "resume", "reveal_secrets", "revoke_token", "rotate_secret", "touch_token",
 ]  # fmt: skip

@@ -133,11 +133,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Signals:
     """What a commit changed that the engine or a waiting reader wants to know.
 
-    ``due`` names hooks that have a pending delivery, with the time (ms) when it is due.
+    ``due`` names hooks that have a pending delivery, with the time (ms) when it is due; ``paused``
+    says that all sending stops (True) or goes on (False) from now on.
     """
 
     hooks_changed: frozenset[HookId] = frozenset()
     due: Mapping[HookId, int] = field(default_factory=dict)
+    paused: bool | None = None
 
 
 Reserve = Callable[[HookId], bool]
@@ -257,6 +259,11 @@ class Store(Protocol):
 
     def hooks(self) -> Mapping[HookId, LiveHook]:
         """Return the live hooks (not the deleted ones), as of the last commit seen."""
+        ...
+
+    @property
+    def paused(self) -> bool:
+        """Whether people paused all sending, so that nothing is claimed."""
         ...
 
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:

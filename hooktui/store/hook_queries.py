@@ -93,7 +93,8 @@ def waiting_of(conn: Connection, hook: HookId) -> int:
 
 def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
     """Return what waits in an account, or (None) in all: by the counters, never by scanning."""
-    hooks = select(HOOK.c.id, HOOK.c.active, HOOK_STATE.c.waiting, *_first_due(HOOK.c.id)).join(
+    columns = (HOOK.c.id, HOOK.c.name, HOOK.c.active, HOOK_STATE.c.waiting)
+    hooks = select(*columns, *_first_due(HOOK.c.id)).join(
         HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id
     )
     hooks = hooks.where(HOOK.c.deleted_at.is_(None), HOOK_STATE.c.waiting > 0)
@@ -106,7 +107,10 @@ def backlog(conn: Connection, account: AccountId | None, at_ms: int) -> Backlog:
         count=sum(row.waiting for row in active),
         held=sum(row.waiting for row in rows if not row.active),
         oldest_due_at=to_rfc3339(oldest) if oldest is not None and oldest <= at_ms else None,
-        hooks=tuple(HookBacklog(hook=r.id, count=r.waiting) for r in active[:_BACKLOG_HOOKS]),
+        hooks=tuple(
+            HookBacklog(hook=row.id, name=row.name, count=row.waiting)
+            for row in active[:_BACKLOG_HOOKS]
+        ),
     )
 
 

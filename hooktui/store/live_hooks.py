@@ -22,9 +22,15 @@ from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
 
 
 class LiveHooks:
-    """All live hooks, and who subscribes to what. Belongs to the event loop's thread."""
+    """All live hooks, and who subscribes to what. Belongs to the event loop's thread.
+
+    Attributes:
+        view: the hooks by their ids.
+        paused: whether people paused all sending.
+    """
 
     def __init__(self) -> None:
+        self.paused = False
         self._hooks: dict[HookId, LiveHook] = {}
         self._subscribers: dict[tuple[AccountId, str], tuple[LiveHook, ...]] = {}
         self.view: Mapping[HookId, LiveHook] = MappingProxyType(self._hooks)

@@ -91,7 +91,7 @@ class Claim(Operation[list[Job]]):
     def apply(self, work: Work) -> list[Job]:
         """Lease and return them; an ordered hook only gets the first in line."""
         live = work.live.view.get(self._hook)
-        if live is None or not live.active or self._most < 1:
+        if work.live.paused or live is None or not live.active or self._most < 1:
             return []
         if live.settings.ordered:
             row = work.raw.execute(sql.FIND_FIRST_IN_LINE, (self._hook,)).fetchone()

@@ -50,6 +50,7 @@ from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.migrate import at_head, upgrade
 from hooktui.store.moved import refuse_moved
+from hooktui.store.pause import is_paused
 from hooktui.store.queue import Accept, Claim, ClaimPing, Release
 from hooktui.store.queue_results import Record, Rescue
 from hooktui.store.restore import finish_restore
@@ -120,6 +121,7 @@ class SqliteStore:
         self._token = secrets.randbits(62)
         self._live = LiveHooks()
         self._live.put(load_live_hooks(conn, vault, clock()))
+        self._live.paused = is_paused(conn)
         last_id = raw.execute(sql.HIGHEST_IDS).fetchone()[0]
         self._ids = IdClock(last_id=last_id, clock=clock)
         self._secrets_used: dict[int, int] = {}
@@ -257,6 +259,11 @@ class SqliteStore:
     def hooks(self) -> Mapping[HookId, LiveHook]:
         """Return the live hooks, as of the last commit."""
         return self._live.view
+
+    @property
+    def paused(self) -> bool:
+        """Whether people paused all sending."""
+        return self._live.paused
 
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
         """Return those of a hook's secrets that still exist, also expired ones, newest first."""
@@ -437,8 +444,10 @@ class SqliteStore:
             self._feed_end = change_feed.Position(work.feed_end + 1, 0)
             self._wake()
         notes = work.notes
-        if notes.hooks_changed or notes.due:
-            signals = Signals(frozenset(notes.hooks_changed), notes.due)
+        if notes.paused is not None:
+            self._live.paused = notes.paused
+        if notes.hooks_changed or notes.due or notes.paused is not None:
+            signals = Signals(frozenset(notes.hooks_changed), notes.due, notes.paused)
             for listener in self._listeners:
                 listener(signals)
         if not self._writer.closing:

@@ -318,6 +318,18 @@ class IdempotencyKeyRow(SQLModel, table=True):
     created_at: int = Field(sa_type=Big)
 
 
+class PauseRow(SQLModel, table=True):
+    """That people paused all sending; there is one row, or none while deliveries go out."""
+
+    __tablename__ = "pause"
+
+    id: int = Field(
+        default=1, primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False}
+    )
+    at_ms: int = Field(sa_type=Big)
+    user: str = Field(sa_type=Text)
+
+
 def _table(model: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
@@ -334,6 +346,7 @@ FEED = _table(FeedRow)
 AUDIT = _table(AuditRow)
 TOKEN = _table(TokenRow)
 IDEMPOTENCY_KEY = _table(IdempotencyKeyRow)
+PAUSE = _table(PauseRow)
 
 
 def in_account(table: Table, account: int | None) -> ColumnElement[bool]:

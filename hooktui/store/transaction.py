@@ -21,10 +21,14 @@ from hooktui.store.keys import Vault
 
 @dataclass(slots=True)
 class Notes:
-    """What a transaction leaves to do: feed items to write, and news to tell after the commit."""
+    """What a transaction leaves to do: feed items to write, and news to tell after the commit.
+
+    ``paused`` is set where the transaction paused all sending, or let it go on.
+    """
 
     feed: list[Item] = field(default_factory=list)
     hooks_changed: set[HookId] = field(default_factory=set)
+    paused: bool | None = None
     due: dict[HookId, int] = field(default_factory=dict)
     follow_ups: list[Callable[[Tx], None]] = field(default_factory=list)
 
@@ -38,6 +42,8 @@ class Notes:
         """Add the notes of a part that succeeded."""
         self.feed += other.feed
         self.hooks_changed |= other.hooks_changed
+        if other.paused is not None:
+            self.paused = other.paused
         for hook, due_ms in other.due.items():
             self.note_due(hook, due_ms)
         self.follow_ups += other.follow_ups
@@ -68,6 +74,10 @@ class Tx:
     def hook_changed(self, hook: HookId) -> None:
         """Have the live form of a hook loaded anew after the commit."""
         self.notes.hooks_changed.add(hook)
+
+    def pause(self, *, paused: bool) -> None:
+        """Have sending stop after the commit, or go on."""
+        self.notes.paused = paused
 
     def due(self, hook: HookId, due_ms: int) -> None:
         """Tell the engine after the commit that a hook has a delivery that is due at a time."""

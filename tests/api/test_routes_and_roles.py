@@ -59,6 +59,8 @@ CONTRACT = {
     ("POST", "/v1/deliveries/{delivery}/cancel"): OPERATORS,
     ("GET", "/v1/feed"): READERS,
     ("GET", "/v1/status"): READERS,
+    ("POST", "/v1/engine/pause"): OPERATORS,
+    ("POST", "/v1/engine/resume"): OPERATORS,
     ("GET", "/v1/audit"): READERS,
     ("GET", "/v1/audit/verify"): ADMINS,
     ("GET", "/v1/tokens"): ADMINS,

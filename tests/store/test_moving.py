@@ -116,6 +116,8 @@ def without_the_move(rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[t
 
 
 async def test_every_row_of_every_table_arrives_as_it_was(where: Places, url: str) -> None:
+    with closing(sqlite3.connect(where.database, isolation_level=None)) as raw:
+        raw.execute("INSERT INTO pause VALUES (1, 1800000000000, 'ada')")
     moved = await move(where, url)
     here = rows_here(where)
     assert all(here.values()), "a table of the test is empty"

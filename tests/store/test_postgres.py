@@ -92,6 +92,22 @@ async def connected(url: str, **settings: str) -> AsyncIterator[asyncpg.Connecti
         await raw.close()
 
 
+# Red when servers do not look at the pause as they look at the hooks: before each transaction, and
+# every second.
+async def test_a_pause_at_one_server_stops_all_of_them(servers: Servers) -> None:
+    one, two = await servers.another(), await servers.another()
+    hook = HookId((await make_hook(one)).id)
+    await emit(one, 3)
+    turned: list[bool] = []
+    two.listen(lambda s: None if s.paused is None else turned.append(s.paused))
+    await one.write(changes.pause, ADA)
+    assert await two.claim(hook, 3) == []
+    await until(lambda: turned == [True])
+    await one.write(changes.resume, ADA)
+    await until(lambda: turned == [True, False])
+    assert len(await two.claim(hook, 3)) == 3
+
+
 # Red without FOR UPDATE SKIP LOCKED.
 async def test_two_servers_never_claim_the_same_delivery(servers: Servers) -> None:
     one, two = await servers.another(), await servers.another()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -10,23 +11,32 @@ from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import HookId
 from hooktui.store.keys import ID_BYTES, Vault
 from hooktui.store.live_hooks import load_live_hooks
+from hooktui.store.pause import is_paused
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
 
 _INSTALLATION = text("SELECT live_version, sealed FROM installation")
 
 
-def changed_hooks(
-    conn: Connection, vault: Vault, known: int, now_ms: int
-) -> tuple[int, bytes, dict[HookId, LiveHook | None]]:
-    """Return the version of the hooks, the key that seals, and what changed since a version."""
+class News(NamedTuple):
+    """What people changed: the version of that, the key that seals, the pause, and the hooks."""
+
+    version: int
+    key: bytes
+    paused: bool
+    hooks: dict[HookId, LiveHook | None]
+
+
+def changed_hooks(conn: Connection, vault: Vault, known: int, now_ms: int) -> News:
+    """Return what people changed since a version; below 0: all hooks."""
     version, sealed = conn.execute(_INSTALLATION).one()
-    key = sealed[:ID_BYTES]
     if known < 0:
-        return version, key, load_live_hooks(conn, vault, now_ms)
-    changed = conn.execute(text(sql.CHANGED_HOOKS), {"known": known}).scalars().all()
-    hooks = [HookId(hook) for hook in changed]
-    return version, key, load_live_hooks(conn, vault, now_ms, hooks) if hooks else {}
+        hooks = load_live_hooks(conn, vault, now_ms)
+    else:
+        rows = conn.execute(text(sql.CHANGED_HOOKS), {"known": known}).scalars().all()
+        changed = [HookId(hook) for hook in rows]
+        hooks = load_live_hooks(conn, vault, now_ms, changed) if changed else {}
+    return News(version, sealed[:ID_BYTES], is_paused(conn), hooks)
 
 
 def look(conn: Connection, clock: DatabaseClock) -> tuple[int, int]:

@@ -180,7 +180,7 @@ class Claim(Operation[list[Job]]):
         for one in some:
             one._jobs = one.result = []
             live = work.live.view.get(one.hook)
-            if live is None or not live.active or one.most < 1:
+            if work.live.paused or live is None or not live.active or one.most < 1:
                 continue
             if live.settings.ordered:
                 chosen += [(one, row) for row in await one._first_in_line(work)]

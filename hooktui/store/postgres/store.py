@@ -235,6 +235,11 @@ class PostgresStore:
         """Return the live hooks, as of the last commit seen."""
         return self._shared.live.view
 
+    @property
+    def paused(self) -> bool:
+        """Whether people paused all sending, at whichever server."""
+        return self._shared.live.paused
+
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
         """Return those of a hook's secrets that still exist, also expired ones, newest first."""
         return await self.read(signing_secrets, self._shared.vault, hook, ids)
@@ -386,7 +391,7 @@ class PostgresStore:
         if work.feed_end is not None:
             self._saw_feed(work.feed_end)
         notes = work.notes
-        if notes.hooks_changed:
+        if notes.hooks_changed or notes.paused is not None:
             await self._catch_up()
         if notes.due:
             self._signal(Signals(due=notes.due))
@@ -410,16 +415,18 @@ class PostgresStore:
         task.add_done_callback(self._tasks.discard)
 
     async def _catch_up(self) -> None:
-        """Load the hooks that any server changed since, and tell of them."""
+        """Load what any server changed since, hooks and the pause, and tell of it."""
         async with self._catching_up:
             known, now = self._shared.live_version, self._clock.now_ms()
             load = partial(changed_hooks, vault=self._shared.vault, known=known, now_ms=now)
-            version, key, loaded = await self._own.run(load)
-            self.vault.seal_with(key)
-            self._shared.live_version = version
-            self._shared.live.put(loaded)
-        if loaded and known >= 0:
-            self._signal(Signals(hooks_changed=frozenset(loaded)))
+            news = await self._own.run(load)
+            self.vault.seal_with(news.key)
+            self._shared.live_version = news.version
+            self._shared.live.put(news.hooks)
+            turned = news.paused if news.paused != self._shared.live.paused else None
+            self._shared.live.paused = news.paused
+        if known >= 0:
+            self._signal(Signals(hooks_changed=frozenset(news.hooks), paused=turned))
 
     async def _look(self) -> None:
         """Look what other servers did: the feed, the hooks, the time."""
@@ -447,7 +454,7 @@ class PostgresStore:
             self._wake()
 
     def _signal(self, signals: Signals) -> None:
-        if signals.hooks_changed or signals.due:
+        if signals.hooks_changed or signals.due or signals.paused is not None:
             for listener in self._listeners:
                 listener(signals)
 

@@ -116,6 +116,8 @@ class Work:
             found.append(sql.ADD_STATS.format(rows=rows))
         if self.notes.hooks_changed:
             found.append(mark_changed(self.notes.hooks_changed))
+        elif self.notes.paused is not None:
+            found.append(NEW_VERSION)
         return found
 
     def _assignments(self, hook: HookId) -> str:
@@ -172,11 +174,15 @@ async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> Work:
     return Work(raw, shared, now_ms, lease_from(shared.token, now_ms))
 
 
+NEW_VERSION = "UPDATE installation SET live_version = live_version + 1"
+"""Has every server look what people changed, before its next transaction."""
+
+
 def mark_changed(hooks: set[HookId]) -> str:
     """Return the statements that tell every server to load hooks anew."""
     rows = ", ".join(f"({hook:d})" for hook in sorted(hooks))
     return (
-        "UPDATE installation SET live_version = live_version + 1; "  # noqa: S608 - integers
+        f"{NEW_VERSION}; "  # noqa: S608 - integers
         "INSERT INTO live_change (hook_id, version) "
         f"SELECT hook, live_version FROM installation, (VALUES {rows}) AS changed (hook) "
         "ON CONFLICT (hook_id) DO UPDATE SET version = excluded.version"
