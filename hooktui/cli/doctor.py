@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
+from typing import Final
 
 from hooktui.cli.context import Context
 from hooktui.cli.failure import DONE, FAILED
 from hooktui.cli.output import Output, Style, Styled
-from hooktui.domain.checks import Checkup, State
+from hooktui.domain.checks import Check, Checkup, State
 
-_STYLES: dict[State, Style] = {"ok": "good", "warn": "warn", "fail": "bad"}
+STYLES: Final[dict[State, Style]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 _NAME_WIDTH = 14
 
 
@@ -33,16 +35,21 @@ def doctor(*, context: Context) -> int:
     return FAILED if checkup.state == "fail" else DONE
 
 
-def _write(out: Output, checkup: Checkup) -> None:
-    for check in checkup.checks:
-        state = Styled(f"{check.state:<4}", _STYLES[check.state])
+def write_checks(out: Output, checks: Iterable[Check]) -> None:
+    """Write a line for each check, and below it what to do."""
+    for check in checks:
+        state = Styled(f"{check.state:<4}", STYLES[check.state])
         out.line(state, f"  {check.name:<{_NAME_WIDTH}}", check.value)
         if check.advice:
             out.line(" " * (_NAME_WIDTH + 6), Styled(check.advice, "dim"))
+
+
+def _write(out: Output, checkup: Checkup) -> None:
+    write_checks(out, checkup.checks)
     counts = Counter(check.state for check in checkup.checks)
     if checkup.state == "ok":
         out.line(Styled("all is well", "good"))
     else:
         said = [f"{counts['fail']} to mend", f"{counts['warn']} to know of"]
         shown = [part for part in said if not part.startswith("0 ")]
-        out.line(Styled(", ".join(shown), _STYLES[checkup.state]))
+        out.line(Styled(", ".join(shown), STYLES[checkup.state]))

@@ -25,6 +25,7 @@ for name, target, text in (
     ("create", "hook_form:create", "Make a hook; prints its secret this once."),
     ("edit", "hook_form:edit", "Change a hook; what is not named stays."),
     ("secret", "secrets:secret", "Show a hook's secret, or rotate it."),
+    ("diagnose", "diagnosis:diagnose", "Say what is wrong with a receiver. 1: it is not well."),
 ):
     app.command(f"hooktui.cli.{target}", name=name, help=text)
 

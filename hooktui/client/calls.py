@@ -17,6 +17,7 @@ import msgspec
 from hooktui.client.feed import FeedPage, decode_page
 from hooktui.domain.audit_trail import AuditCheck, AuditEntry
 from hooktui.domain.checks import Checkup
+from hooktui.domain.diagnosis import Diagnosis
 from hooktui.domain.errors import Refused
 from hooktui.domain.hook_health import HookHealth
 from hooktui.domain.key_use import KeyRotation, Keys
@@ -44,6 +45,9 @@ T = TypeVar("T")
 USUAL_TIMEOUT_S = 30.0
 PING_TIMEOUT_S = 45.0
 """A ping waits for the receiver, at most 30 s, after a turn in the queue."""
+
+DIAGNOSIS_TIMEOUT_S = 70.0
+"""Looking takes 20 s at most; then comes a ping."""
 
 BACKUP_TIMEOUT_S = 4 * 3600.0
 """A copy of some hundred GB, and the look through it."""
@@ -173,6 +177,12 @@ def ping_hook(hook: int, *, account: int | None = None) -> Call[DeliveryDetail]:
     """Send a test delivery and wait for its one attempt."""
     path = _path("hooks", hook, "ping", account=account)
     return Call("POST", path, _pinged, timeout_s=PING_TIMEOUT_S)
+
+
+def diagnose_hook(hook: int, *, account: int | None = None) -> Call[Diagnosis]:
+    """Look at a hook's receiver step by step, ping it, and say what is wrong."""
+    path = _path("hooks", hook, "diagnose", account=account)
+    return Call("POST", path, _to(Diagnosis), timeout_s=DIAGNOSIS_TIMEOUT_S)
 
 
 class _Pinged(msgspec.Struct):
