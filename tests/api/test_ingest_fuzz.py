@@ -165,8 +165,14 @@ def _fuzz_one(line: Line, examples: int) -> None:
         if key:
             assert keys.setdefault(key[0], (body, told["id"])) == (body, told["id"])
 
-    for body in ODD + PIECES:
-        sent = example(body=body, media_type=None, encoding=None, key=[], cut=-1)(sent)
+    plain = {"body": b"[]", "media_type": None, "encoding": None, "key": [], "cut": -1}
+    certainly = [
+        *({"body": body} for body in ODD + PIECES),
+        *({"media_type": media_type} for media_type in GOOD_TYPES + BAD_TYPES),
+        *({"key": key} for key in GOOD_KEYS + BAD_KEYS),
+    ]
+    for one in certainly:
+        sent = example(**plain | one)(sent)
     sent()
     line.check_arrivals()
 
