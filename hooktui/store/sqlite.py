@@ -57,6 +57,7 @@ from hooktui.store.restore import finish_restore
 from hooktui.store.retention import Keep, Sweep, keep_to
 from hooktui.store.sqlite_files import (
     HomeLock,
+    file_size,
     free_bytes,
     make_database_file,
     measure_fsync_ms,
@@ -361,8 +362,8 @@ class SqliteStore:
             kind="sqlite",
             version=sqlite3.sqlite_version,
             location=str(self._database),
-            size=_size(self._database),
-            wal_size=_size(self._wal),
+            size=file_size(self._database),
+            wal_size=file_size(self._wal),
         )
 
     async def others(self) -> list[ServerInfo]:
@@ -390,7 +391,7 @@ class SqliteStore:
 
         A checkpoint copies the log into the database, which may grow by as much.
         """
-        taken = self._writer.waiting_bytes + (_size(self._wal) or 0)
+        taken = self._writer.waiting_bytes + (file_size(self._wal) or 0)
         return max(free_bytes(self._database.parent) - taken, 0)
 
     def _free_inside(self) -> int:
@@ -419,7 +420,7 @@ class SqliteStore:
         )
         while True:
             await asyncio.sleep(WAL_LOOKED_AT_EVERY_S)
-            if watch.wants_truncate(_size(self._wal) or 0):
+            if watch.wants_truncate(file_size(self._wal) or 0):
                 try:
                     await self._writer.between(partial(truncate, self._raw))
                 except HooktuiError as error:
@@ -486,13 +487,6 @@ def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
     if raw is not None:
         raw.close()
     lock.drop()
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None
 
 
 if TYPE_CHECKING:

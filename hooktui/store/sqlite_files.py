@@ -159,6 +159,14 @@ def measure_fsync_ms(folder: Path) -> float:
     return statistics.median(times_s) * 1000
 
 
+def file_size(path: Path) -> int | None:
+    """Return the bytes of a file; None: there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
 def free_bytes(folder: Path) -> int:
     """Return the room that is left for this user where a folder lies."""
     room = os.statvfs(folder)
