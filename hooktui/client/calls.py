@@ -28,8 +28,8 @@ from hooktui.domain.objects import (
     Catalogue,
     Delivery,
     DeliveryDetail,
-    Event,
     EngineState,
+    Event,
     EventDetail,
     Hook,
     HookDecision,
@@ -372,16 +372,6 @@ def server_status(account: int | None = None) -> Call[Status]:
     return _get(Status, "status", account=account)
 
 
-def purge(older_than: str, after: str | None = None, *, account: int | None = None) -> Call[Purge]:
-    """Drop events older than ``30d`` (or a time); again with ``after`` until ``next`` is None."""
-    fields = {"older_than": older_than} | ({} if after is None else {"after": after})
-    return _send("POST", _to(Purge), "purge", fields=fields, account=account)
-
-
-def backup(file: str) -> Call[Backup]:
-    """Copy the database into a file of the server's machine."""
-    fields = msgspec.json.encode({"file": file})
-    return Call("POST", "/v1/backup", _to(Backup), fields, _JSON, timeout_s=BACKUP_TIMEOUT_S)
 def pause() -> Call[EngineState]:
     """Have no server of the installation send anything but pings."""
     return _send("POST", _to(EngineState), "engine", "pause")
@@ -392,6 +382,16 @@ def resume() -> Call[EngineState]:
     return _send("POST", _to(EngineState), "engine", "resume")
 
 
+def purge(older_than: str, after: str | None = None, *, account: int | None = None) -> Call[Purge]:
+    """Drop events older than ``30d`` (or a time); again with ``after`` until ``next`` is None."""
+    fields = {"older_than": older_than} | ({} if after is None else {"after": after})
+    return _send("POST", _to(Purge), "purge", fields=fields, account=account)
+
+
+def backup(file: str) -> Call[Backup]:
+    """Copy the database into a file of the server's machine."""
+    fields = msgspec.json.encode({"file": file})
+    return Call("POST", "/v1/backup", _to(Backup), fields, _JSON, timeout_s=BACKUP_TIMEOUT_S)
 
 
 def checkup() -> Call[Checkup]:
