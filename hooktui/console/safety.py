@@ -30,18 +30,17 @@ from hooktui.domain.text import visible
 if TYPE_CHECKING:
     from hooktui.console.app import HooktuiApp
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|hkt_\w+")
 
 TERMINAL_CHECK_S = 1.0
 
 
 class EscapeFilter(LineFilter):
-    """The second layer: shows control characters that some text brought as far as a line."""
+    """The second layer: shows what acts or hides and was brought as far as a line."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments with every control character made visible."""
-        if not any(_CONTROL.search(segment.text) for segment in segments if not segment.control):
+        """Return the segments with every character visible."""
+        if all(segment.control or segment.text.isprintable() for segment in segments):
             return segments
         return [
             segment if segment.control else Segment(visible(segment.text), segment.style)
