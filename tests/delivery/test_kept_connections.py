@@ -71,6 +71,17 @@ async def test_an_answer_stands_but_its_connection_is_not_kept(client, receivers
     assert receiver.connections == 2
 
 
+# Red when bytes past the cap, which came with the end of an answer, are not counted as surplus.
+async def test_surplus_past_the_cap_discards_the_connection(clients, receivers):
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100
+    receiver = await receivers.answering(answer + b"HTTP/1.1 500 No\r\n\r\n")
+    client = clients.with_(read_bytes=len(answer))
+    for _ in range(2):
+        answered = await client.post(receiver.target)
+        assert (answered.status_code, answered.size) == (200, 100)
+    assert receiver.connections == 2
+
+
 async def test_http_1_0_with_keep_alive_is_kept(client, receivers):
     answer = b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
     receiver = await receivers.answering(answer, answer)
