@@ -69,6 +69,14 @@ def test_a_delivery_is_shown_with_attempt_request_and_string_signed(api, make, s
     assert received.headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
 
 
+# Red when a receiver is asked to compress: nothing is ever inflated, people would read gibberish.
+def test_answers_are_asked_for_uncompressed(make, send, receiver):
+    make()
+    send()
+    (received,) = receiver.wait_for(1)
+    assert received.headers["Accept-Encoding"] == "identity"
+
+
 def test_the_request_is_rebuilt_with_the_secret_that_signed_it(api, make, send, receiver):
     hook = make()
     delivery = send()
