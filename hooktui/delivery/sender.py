@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from hooktui import failpoints
 from hooktui.channels import web
@@ -21,18 +21,20 @@ from hooktui.domain.deliveries import (
     after_answer,
     after_interruption,
 )
-from hooktui.domain.hooks import LiveHook
+from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import HookId
 from hooktui.domain.schedule import parse_retry_after_s
 from hooktui.store.contract import Job, Result
 
 
-class _Fixed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Fixed:
     """What is the same for all requests of one version of a hook."""
 
     version: int
-    prefix: bytes
-    sensitive: tuple[str, ...]
+    secrets: tuple[LiveSecret, ...]
+    prefix: bytes = field(repr=False)
+    own_secrets: tuple[str, ...] = field(repr=False)
 
 
 class Sender:
@@ -79,8 +81,7 @@ class Sender:
             timeout_s=hook.settings.timeout_s,
         )
         failpoints.hit("after_send_before_record")
-        own = (*fixed.sensitive, *(secret.value for secret in hook.secrets))
-        answered = echoes.masked(answered, own)
+        answered = echoes.masked(answered, fixed.own_secrets)
         answer = _judge(answered, self._clock)
         standing = Standing(job.trigger, job.tries, job.interruptions)
         decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())
@@ -135,9 +136,9 @@ class Sender:
 
     def _fixed_of(self, hook: LiveHook) -> _Fixed:
         known = self._fixed.get(hook.id)
-        if known is None or known.version != hook.version:
-            sensitive = echoes.sensitive_values(hook.settings)
-            known = _Fixed(hook.version, web.head_prefix(hook), sensitive)
+        if known is None or known.version != hook.version or known.secrets != hook.secrets:
+            own_secrets = echoes.own_secrets(hook)
+            known = _Fixed(hook.version, hook.secrets, web.head_prefix(hook), own_secrets)
             self._fixed[hook.id] = known
         return known
 
