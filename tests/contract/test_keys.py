@@ -198,6 +198,22 @@ async def test_keys_that_the_server_cannot_change_are_changed_by_an_operator(
     assert not key_file.exists()
 
 
+def test_a_credential_goes_before_a_file_and_that_before_the_environment(
+    tmp_path: Path, monkeypatch
+) -> None:
+    folder, key_file = tmp_path / "credentials", tmp_path / "hooktui.key"
+    folder.mkdir()
+    monkeypatch.setenv(VARIABLE, f"0a0b0c0d {'A' * 43}=")
+    assert find_keys(key_file).kind == "environment"
+    key_file.touch(0o600)
+    key_file.write_text(f"0e0f0a0b {'A' * 43}=\n")
+    assert find_keys(key_file).kind == "file"
+    (folder / "hooktui.key").write_text(f"0c0d0e0f {'A' * 43}=\n")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    found = find_keys(key_file)
+    assert (found.kind, [key.id.hex() for key in found.keys]) == ("credential", ["0c0d0e0f"])
+
+
 async def test_keys_in_the_environment_work_and_are_warned_of(
     opened: Opened, tmp_path: Path, monkeypatch, caplog
 ) -> None:
