@@ -31,6 +31,8 @@ class Signs:
     ellipsis: str
     rule: str
     bars: str
+    shade: str
+    tick: str
     ticked: str
     unticked: str
     partly: str
@@ -42,15 +44,15 @@ class Signs:
 UNICODE: Final = Signs(
     active="●", disabled="○", failing="!", waiting="◌", delivered="✓", failed="✗", retry="↻",
     cancelled="⊘", sending="→", marked="▌", up="▲", down="▼", dot="·", ellipsis="…", rule="─",
-    bars=" ▁▂▃▄▅▆▇█", ticked="[x]", unticked="[ ]", partly="[-]", bar_set_up="╍",
-    bar_waiting="━", bar_reading="─",
+    bars=" ▁▂▃▄▅▆▇█", shade="░", tick="┴", ticked="[x]", unticked="[ ]", partly="[-]",
+    bar_set_up="╍", bar_waiting="━", bar_reading="─",
 )  # fmt: skip
 
 ASCII: Final = Signs(
     active="*", disabled="o", failing="!", waiting="~", delivered="+", failed="x", retry="~",
     cancelled="-", sending=">", marked=">", up="^", down="v", dot="-", ellipsis="~", rule="-",
-    bars=" .:-=+*#@", ticked="[x]", unticked="[ ]", partly="[-]", bar_set_up=":",
-    bar_waiting="=", bar_reading="-",
+    bars=" .:-=+*#@", shade="|", tick="+", ticked="[x]", unticked="[ ]", partly="[-]",
+    bar_set_up=":", bar_waiting="=", bar_reading="-",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""One hook: how it stands, its deliveries as they happen, its settings to read."""
+"""One hook: how it stands, its deliveries as they happen, and how it did; a tab for each."""
 
 from __future__ import annotations
 
@@ -13,21 +13,18 @@ from hooktui.client import calls
 from hooktui.console.base import Changes
 from hooktui.console.delivery_columns import delivery_columns
 from hooktui.console.delivery_verbs import DeliveryVerbs
-from hooktui.console.hook_summary import head_lines, settings_sections
+from hooktui.console.hook_summary import head_lines
+from hooktui.console.hook_tabs import DELIVERIES, HookTabs
 from hooktui.console.hook_verbs import HookVerbs
 from hooktui.console.hook_words import state
 from hooktui.console.times import counted
 from hooktui.console.widgets.filter_bar import FilterBar, open_filter
-from hooktui.console.widgets.json_view import JsonView
-from hooktui.console.widgets.lines import Lines, TabLine
+from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound, Refused
 from hooktui.domain.filters import parse
 from hooktui.domain.objects import Delivery, Hook, Page
-
-BUSY_S: Final = 1.0
-"""While deliveries run, head and list are read again this often, not for each one."""
 
 TIMES_S: Final = 15.0
 """Between two looks whether "4m" has become "5m"."""
@@ -43,25 +40,17 @@ _NO_MATCH: Final[tuple[Pieces, ...]] = (
 )
 
 
-class HookScreen(HookVerbs, DeliveryVerbs):
+class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
     """The hook with an id."""
 
     PLACE = "Hook"
     VERBS: ClassVar[tuple[str, ...]] = (
         "open", "ping", "edit", "secret", "activate", "resend", "cancel", "filter", "delete",
-        "previous", "next", "mark", "mark_all", "undo", "sort", "order",
+        "previous", "next", "larger", "smaller", "mark", "mark_all", "undo", "sort", "order",
     )  # fmt: skip
-    DEFAULT_CSS = """
-    HookScreen #tabs { background: $panel; }
-    HookScreen #settings { padding: 0 1; display: none; }
-    HookScreen.-settings #settings { display: block; }
-    HookScreen.-settings #deliveries { display: none; }
-    """
 
     def __init__(self, hook_id: int) -> None:
-        super().__init__()
-        self.hook_id = hook_id
-        self.hook: Hook | None = None
+        super().__init__(hook_id)
         self._words = ""
         self._read_at = 0.0
 
@@ -88,27 +77,29 @@ class HookScreen(HookVerbs, DeliveryVerbs):
         """The head, the tabs and what they show."""
         house = self.house
         yield Lines(id="head")
-        yield TabLine(("Deliveries", "Settings"), id="tabs")
-        # Kept, not looked up: a page may come in while the screen is being taken away.
-        self._listing = WindowedList(
-            delivery_columns(house.signs, house.clock),
-            self,
-            lambda delivery: delivery.id,
-            empty=_EMPTY,
-            sort="id",
-            descending=True,
-            signs=house.signs,
-            id="deliveries",
+        yield from self.compose_tabs(
+            WindowedList(
+                delivery_columns(house.signs, house.clock),
+                self,
+                lambda delivery: delivery.id,
+                empty=_EMPTY,
+                sort="id",
+                descending=True,
+                signs=house.signs,
+                id=DELIVERIES,
+            )
         )
-        yield self._listing
-        yield JsonView(id="settings")
 
     def on_mount(self) -> None:
         """Read the hook and its deliveries."""
         super().on_mount()
-        self.set_interval(TIMES_S, self.listing.refresh_times)
+        self.set_interval(TIMES_S, self._time_went_on)
         self.run_worker(self._read(), name="hook", group="hook", exclusive=True)
         self.run_worker(self.listing.load(), name="load")
+
+    def _time_went_on(self) -> None:
+        self.listing.refresh_times()
+        self.time_went_on()
 
     @property
     def listing(self) -> WindowedList[Delivery]:
@@ -146,10 +137,10 @@ class HookScreen(HookVerbs, DeliveryVerbs):
         except HooktuiError as error:
             self.show_error(error)
             return
-        if self.query("#head, #settings"):
+        if self.query("#head"):
             now_ms, catalogue = self.house.clock(), self.house.catalogue
             self.query_one("#head", Lines).show(head_lines(self.hook, catalogue, now_ms))
-            self.query_one(JsonView).show(settings_sections(self.hook, catalogue, now_ms))
+            self.draw_tab()
             self.refresh_frame()
 
     def _gone(self, said: str) -> None:
@@ -160,16 +151,16 @@ class HookScreen(HookVerbs, DeliveryVerbs):
             self.hook = None
 
     async def changed(self, changes: Changes) -> None:
-        """Show what changed here; numbers and rows not more than once a second."""
+        """Show what changed here; while deliveries run not more often than the tab bears."""
         about_us = self.hook_id in changes.hooks or changes.everything
         if not (about_us or self.hook_id in changes.busy_hooks):
             return
         if not about_us:
-            await asyncio.sleep(max(self._read_at + BUSY_S - monotonic(), 0))
+            await asyncio.sleep(max(self._read_at + self.pause_s - monotonic(), 0))
         self._read_at = monotonic()
         await self._read()
         if self.query("#deliveries"):
-            await self.listing.reload()
+            await self.fill_tab()
 
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the row under the cursor, and the counts."""
@@ -186,10 +177,10 @@ class HookScreen(HookVerbs, DeliveryVerbs):
     # -- verbs
 
     def why_not(self, name: str) -> str | None:
-        """Add: the other tab, not read yet, nothing to undo, nothing under the cursor."""
+        """Add: another tab, not read yet, nothing to undo, nothing under the cursor."""
         in_list = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
-        if name in in_list and self.is_mounted and self.has_class("-settings"):
-            return "this works on the deliveries; [ shows them"
+        if name in in_list and self.is_mounted and self.tab != DELIVERIES:
+            return "this works on the deliveries; [ leads to them"
         reason = super().why_not(name)
         if reason is not None or not self.is_mounted:
             return reason
@@ -197,7 +188,7 @@ class HookScreen(HookVerbs, DeliveryVerbs):
             return "the hook is not read yet; ctrl+r reads it again"
         if name == "undo" and not self.can_undo:
             return "there is nothing to undo; u turns round the last activate or deactivate"
-        if name == "open" and not self.has_class("-settings") and not self.listing.selected:
+        if name == "open" and self.tab == DELIVERIES and not self.listing.selected:
             return "there is no delivery under the cursor; p sends a ping"
         return None
 
@@ -207,18 +198,15 @@ class HookScreen(HookVerbs, DeliveryVerbs):
 
     def selected_deliveries(self) -> Sequence[Delivery]:
         """The marked deliveries, or the one under the cursor."""
-        return [] if self.has_class("-settings") else self.listing.selected
+        return self.listing.selected if self.tab == DELIVERIES else []
 
     def forget(self, hooks: Sequence[Hook]) -> None:
         """Leave: the hook is deleted."""
         self._gone("deleted")
 
     def verb_open(self) -> None:
-        """Open the delivery under the cursor."""
-        if self.has_class("-settings"):
-            self.query_one(JsonView).action_open()
-        else:
-            self.listing.action_open()
+        """Open what is under the cursor: a delivery, an entry of the history, a fold."""
+        self.open_in_tab()
 
     def on_windowed_list_opened(self) -> None:
         """Open the delivery that was chosen."""
@@ -242,25 +230,6 @@ class HookScreen(HookVerbs, DeliveryVerbs):
             self._set_words("")
         else:
             super().verb_back()
-
-    def verb_previous(self) -> None:
-        """Show the tab before."""
-        self._show_tab(self.query_one(TabLine).chosen - 1)
-
-    def verb_next(self) -> None:
-        """Show the tab after."""
-        self._show_tab(self.query_one(TabLine).chosen + 1)
-
-    def on_tab_line_chosen(self, message: TabLine.Chosen) -> None:
-        """Show the tab that was clicked."""
-        self._show_tab(message.number)
-
-    def _show_tab(self, number: int) -> None:
-        tabs = self.query_one(TabLine)
-        tabs.choose(number)
-        self.set_class(tabs.chosen == 1, "-settings")
-        (self.query_one(JsonView) if tabs.chosen == 1 else self.listing).focus()
-        self.refresh_frame()
 
     def verb_sort(self) -> None:
         """Sort by the next column that can be sorted."""
