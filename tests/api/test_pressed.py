@@ -56,7 +56,7 @@ def slow(tmp_path_factory) -> Iterator[RunningServer]:
 def full(tmp_path_factory) -> Iterator[RunningServer]:
     """A server without room."""
     home = tmp_path_factory.mktemp("home")
-    with running_server(home, listen="127.0.0.1:0", reserve_mb=RESERVE_MB) as one:
+    with running_server(home, listen="127.0.0.1:0", reserve_mb=RESERVE_MB, events_per_s=0.1) as one:
         yield one
 
 
@@ -111,6 +111,13 @@ def test_without_room_events_are_refused_and_the_rest_goes_on(full):
         assert ready.headers["Retry-After"] == "60"
         assert api.get("/healthz").status_code == 200
         assert api.post("/v1/purge", json={"older_than": "1d"}).status_code == 200
+
+
+# Red when the route does not look for room itself: then the second one is told to slow down.
+def test_who_sends_where_there_is_no_room_uses_up_no_share(full):
+    with _client(full) as client:
+        for _ in range(3):
+            _refusal(client.post(ONE, content=b"{}"), 507)
 
 
 # Red when two of the steps change places.
