@@ -162,7 +162,7 @@ class Installation:
             assert self.server.poll() is None, self.log.read_text()
             return self.run("status").returncode == 0
 
-        wait_for(answers, what="the server answers")
+        wait_for(answers, 60, "the server answers")
 
     def kill(self) -> None:
         """End the server as a power cut would."""
