@@ -338,6 +338,12 @@ class HooktuiApp(ConfinedApp):
 
         self.push_screen(SecretScreen(hook))
 
+    def open_diagnosis(self, hook: Hook) -> None:
+        """Look at the receiver of a hook, and say what is wrong with it."""
+        from hooktui.console.screens.diagnosis import DiagnosisScreen
+
+        self.push_screen(DiagnosisScreen(hook))
+
     def open_delivery(self, delivery: str) -> None:
         """Open a delivery by its id."""
         from hooktui.console.screens.delivery import DeliveryScreen

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class HookVerbs(HouseScreen):
-    """Ping, activate, undo, delete, edit and secret for the hooks that `selected_hooks` returns."""
+    """What can be done with the hooks that `selected_hooks` returns."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,6 +36,10 @@ class HookVerbs(HouseScreen):
     def verb_secret(self) -> None:
         """Show the hook's secret."""
         self.house.open_secret(self.selected_hooks()[0])
+
+    def verb_diagnose(self) -> None:
+        """Say what is wrong with the hook's receiver."""
+        self.house.open_diagnosis(self.selected_hooks()[0])
 
     async def verb_ping(self) -> None:
         """Send a test delivery to each hook, and tell what came back."""

@@ -63,6 +63,7 @@ VERBS: Final = (
     Verb("activate", "a", "on/off", "Activate or deactivate the hook", _OPERATE),
     Verb("undo", "u", "undo", "Undo the last activate or deactivate", _OPERATE),
     Verb("ping", "p", "ping", "Send a test delivery and show the answer", _OPERATE),
+    Verb("diagnose", "x", "diagnose", "Say what is wrong with the receiver", _OPERATE),
     Verb("secret", "s", "secret", "The hook's secret, and how to verify with it", _ADMIN),
     Verb("reveal", "v", "reveal", "Show the secret for 30 seconds; audited", _ADMIN),
     Verb("rotate", "t", "rotate", "Rotate the secret, or finish the rotation", _ADMIN),

@@ -17,7 +17,7 @@ from hooktui.domain.objects import Attempt, Hook
 SLOW_MS: Final = 5_000.0
 """Or half of what the hook allows; receivers are told to answer first and work later."""
 
-_MOST_OF_A_URL = 300
+_MOST_OF_A_URL = 200
 
 _STATUS_FIXES: Final = {
     400: "it does not take the body: see what it answered, and whether it expects another type",

@@ -22,6 +22,7 @@ _SOON_SHARE: Final = 0.25
 """Of its life: some certificates live for six days."""
 _DAY_MS = 86_400_000
 _MOST_NAMES = 4
+_LONGEST = 60
 
 
 def judge_handshake(look: Look, target: Target, hook: int) -> Check:
@@ -43,12 +44,12 @@ def judge_certificate(tls: TlsLook, host: str, hook: int, now_ms: int) -> Check:
         value, advice = _not_verified(tls, host, hook)
         if tls.demanded:
             return Check("certificate", "fail", value, advice)
-        given = f"{value}; the hook takes any certificate"
+        given = f"not verified, as the hook is set; else: {value}"
         return Check("certificate", "ok", given, "anybody between could read and answer")
     shown = tls.chain[0] if tls.chain else None
     if shown is None:
         return Check("certificate", "ok", f"trusted for {host}")
-    value = f"trusted for {host}, by {shown.issuer}, {_for_days(shown.days_left)}"
+    value = f"trusted for {host}, by {_cut(shown.issuer)}, {_for_days(shown.days_left)}"
     if _ends_soon(shown, now_ms):
         said = f"the certificate of {host} expires {_in_days(shown.days_left)}"
         advice = "renew it at the receiver, and see why that did not happen by itself"
@@ -74,33 +75,42 @@ def _not_verified(tls: TlsLook, host: str, hook: int) -> tuple[str, str]:
             f"the certificate is for {_names(shown)}, not for {host}",
             "use one of its names in the hook's URL, or get a certificate with this one",
         )
+    more, above = _also(tls, shown), _cut(tls.chain[-1].issuer)
     trust = "add its authority to this machine's (update-ca-certificates), and restart the server"
     anyhow = f"where the network is trusted: hooktui hooks edit {hook} --no-verify-tls"
     if tls.code == _SELF_SIGNED:
         return (
-            f"the certificate of {host} is self-signed: no authority stands for it",
+            f"the certificate of {host} is self-signed: no authority stands for it{more}",
             f"get one of an authority; or {trust}; or, {anyhow}",
         )
     if tls.code == _SELF_SIGNED_ABOVE:
         return (
-            f"this machine does not trust {tls.chain[-1].issuer}, who signed for {host}",
+            f"this machine does not trust {above}, who signed for {host}{more}",
             f"{trust}; or, {anyhow}",
         )
     if tls.code in _NO_ISSUER and len(tls.chain) == 1:
         return (
-            f"{host} sends its certificate without the one of {shown.issuer}, who signed it",
-            "have the receiver send the whole chain (intermediate certificates, often a file named"
-            f" fullchain.pem); is that an authority of your own, {trust}",
+            f"{host} sends its certificate without the one of {_cut(shown.issuer)}, who signed"
+            f" it{more}",
+            "have the receiver send the whole chain, with intermediate certificates (often"
+            f" fullchain.pem); where the signer is an authority of your own: {trust}",
         )
     if tls.code in _NO_ISSUER:
-        issuer = tls.chain[-1].issuer
-        return f"this machine does not trust {issuer}, who signed for {host}", f"{trust}"
-    return f"the certificate of {host} was not accepted: {tls.why_not}", f"or, {anyhow}"
+        return f"this machine does not trust {above}, who signed for {host}{more}", trust
+    return f"the certificate of {host} was not accepted: {tls.why_not}", anyhow
+
+
+def _also(tls: TlsLook, shown: Certificate) -> str:
+    """Return what else is wrong, which a handshake does not come to."""
+    found = [] if tls.fits_host else [f"it is for {_names(shown)}"]
+    if shown.days_left < 0:
+        found.append("it has expired")
+    return f"; and {', and '.join(found)}" if found else ""
 
 
 def _expired(chain: Sequence[Certificate], host: str) -> tuple[str, str]:
     ended = next((one for one in chain if one.days_left < 0), chain[0])
-    whose = "" if ended is chain[0] else f" (that of {ended.subject}, above it)"
+    whose = "" if ended is chain[0] else f" (that of {_cut(ended.subject)}, above it)"
     return (
         f"the certificate of {host}{whose} expired {-ended.days_left} days ago,"
         f" on {ended.not_after[:10]}",
@@ -125,4 +135,9 @@ def _in_days(days: int) -> str:
 def _names(shown: Certificate) -> str:
     names = shown.names or (shown.subject,)
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return ", ".join(names[:_MOST_NAMES]) + more
+    return ", ".join(map(_cut, names[:_MOST_NAMES])) + more
+
+
+def _cut(text: str) -> str:
+    """Return a text that leaves room for the rest of a line, whatever somebody put into it."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -26,6 +26,8 @@ from hooktui.domain.errors import HooktuiError, NotFound, Refused
 from hooktui.domain.filters import parse
 from hooktui.domain.objects import Delivery, Hook, Page
 
+_ABOUT_THE_HOOK: Final = ("ping", "diagnose", "edit", "secret", "activate", "delete")
+
 TIMES_S: Final = 15.0
 """Between two looks whether "4m" has become "5m"."""
 
@@ -45,8 +47,9 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
 
     PLACE = "Hook"
     VERBS: ClassVar[tuple[str, ...]] = (
-        "open", "ping", "edit", "secret", "activate", "resend", "cancel", "filter", "delete",
-        "previous", "next", "larger", "smaller", "mark", "mark_all", "undo", "sort", "order",
+        "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "filter",
+        "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo", "sort",
+        "order",
     )  # fmt: skip
 
     def __init__(self, hook_id: int) -> None:
@@ -184,7 +187,7 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
         reason = super().why_not(name)
         if reason is not None or not self.is_mounted:
             return reason
-        if name in ("ping", "edit", "secret", "activate", "delete") and self.hook is None:
+        if name in _ABOUT_THE_HOOK and self.hook is None:
             return "the hook is not read yet; ctrl+r reads it again"
         if name == "undo" and not self.can_undo:
             return "there is nothing to undo; u turns round the last activate or deactivate"

@@ -29,7 +29,7 @@ TIMES_S = 15.0
 SMALLEST_PANE = 4
 """Lines of the log pane, its caption among them."""
 
-_SELECTION_VERBS = ("edit", "delete", "activate", "ping", "secret", "open", "mark")
+_SELECTION_VERBS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open", "mark")
 
 _EMPTY: tuple[Pieces, ...] = (
     (("  No hooks yet.", "strong"),),
@@ -54,8 +54,9 @@ class HooksScreen(HookVerbs):
 
     PLACE = "Hooks"
     VERBS: ClassVar[tuple[str, ...]] = (
-        "open", "new", "edit", "ping", "activate", "secret", "delete", "filter", "log_pane",
-        "mark", "mark_all", "undo", "zoom", "larger", "smaller", "follow", "sort", "order",
+        "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
+        "filter", "log_pane", "mark", "mark_all", "undo",
+        "zoom", "larger", "smaller", "follow", "sort", "order",
     )  # fmt: skip
     DEFAULT_CSS = """
     HooksScreen LiveLog { height: 9; }
@@ -193,7 +194,7 @@ class HooksScreen(HookVerbs):
             return None
         if name in _SELECTION_VERBS and not self.listing.selected:
             return "there is no hook under the cursor; n makes one"
-        if name in ("edit", "secret", "open") and len(self.listing.marks) > 1:
+        if name in ("edit", "diagnose", "secret", "open") and len(self.listing.marks) > 1:
             return f"this works on one hook, and {len(self.listing.marks)} are marked; Esc unmarks"
         if name == "undo" and not self.can_undo:
             return "there is nothing to undo; u turns round the last activate or deactivate"
