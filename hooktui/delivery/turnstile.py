@@ -1,4 +1,4 @@
-"""Lets so many through in one turn of the event loop; the others follow, first come first served."""
+"""Lets so many through in one turn of the event loop; the others follow, in their order."""
 
 from __future__ import annotations
 
