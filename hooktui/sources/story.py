@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from hooktui.sources import resources
-from hooktui.sources.resources import Cluster, Component, Job
+from hooktui.domain import resources
+from hooktui.domain.resources import Cluster, Component, Job
 
 
 @dataclass(frozen=True, slots=True)
