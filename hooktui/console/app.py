@@ -350,6 +350,18 @@ class HooktuiApp(ConfinedApp):
 
         self.push_screen(DeliveryScreen(delivery))
 
+    def open_event(self, event: str) -> None:
+        """Open an event by its id."""
+        from hooktui.console.screens.event import EventScreen
+
+        self.push_screen(EventScreen(event))
+
+    def open_emit(self, event_type: str = "", body: str | None = None) -> None:
+        """Let the admin send an event; of a type, and with a body, to begin with."""
+        from hooktui.console.screens.emit import EmitScreen
+
+        self.push_screen(EmitScreen(event_type, body))
+
     def open_help(self) -> None:
         """Show the keys of the screen in front; choosing one runs it."""
         from hooktui.console.screens.help import HelpScreen

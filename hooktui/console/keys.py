@@ -69,6 +69,7 @@ VERBS: Final = (
     Verb("rotate", "t", "rotate", "Rotate the secret, or finish the rotation", _ADMIN),
     Verb("resend", "r", "resend", "Send the delivery again", _OPERATE),
     Verb("cancel", "c", "cancel", "Cancel the waiting delivery", _OPERATE),
+    Verb("emit", "E", "emit", "Send an event", Need.PRODUCE),
     Verb("follow", "f", "follow", "Follow the log, or stop following"),
     Verb("log_pane", "l", "log", "Show or hide the log pane"),
     Verb("zoom", "z", "zoom", "Zoom the log pane, or back"),

@@ -43,6 +43,7 @@ class Place:
 PLACES: Final = (
     Place("hooks", "1", "hooks", "Go to the hooks", "hooks:HooksScreen"),
     Place("log", "2", "live log", "Go to the live log", "live_log:LiveLogScreen"),
+    Place("events", "3", "events", "Go to the events that came in", "events:EventsScreen"),
 )
 """All of them, home first."""
 

@@ -1,0 +1,136 @@
+"""What became of an event, in words, signs and columns: for the list of events and for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hooktui.console.delivery_columns import state as delivery_state
+from hooktui.console.delivery_words import moment, what_next
+from hooktui.console.signs import Signs
+from hooktui.console.times import counted, size
+from hooktui.console.widgets.columns import Column
+from hooktui.console.widgets.painted import Piece, Pieces, Tone
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.decisions import Decision
+from hooktui.domain.objects import AcceptedEvent, Event, EventDetail, HookDecision
+
+
+def standing(event: Event, signs: Signs) -> Pieces:
+    """Return sign and word of how an event's deliveries stand: the worst of them."""
+    counts = event.counts
+    if counts is not None and counts.failed:
+        return ((f"{signs.failed} failed", "bad"),)
+    if counts is not None and counts.waiting:
+        return ((f"{signs.waiting} waiting", "warn"),)
+    if counts is not None and counts.delivered:
+        return ((f"{signs.delivered} ", "good"), ("delivered", "plain"))
+    if counts is not None and counts.cancelled:
+        return ((f"{signs.cancelled} cancelled", "quiet"),)
+    if event.deliveries:
+        return ((f"  {event.deliveries:,} sent", "plain"),)
+    if event.skipped:
+        return ((f"{signs.disabled} skipped", "quiet"),)
+    return (("  no hook", "quiet"),)
+
+
+def event_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Event], ...]:
+    """Return the columns of the list of events."""
+
+    def came(event: Event) -> Pieces:
+        return ((moment(from_rfc3339(event.created_at), clock()), "plain"),)
+
+    def number(name: str, tone: Tone) -> Callable[[Event], Pieces]:
+        def cell(event: Event) -> Pieces:
+            count = 0 if event.counts is None else getattr(event.counts, name)
+            return ((f"{count:,}", tone),) if count else ()
+
+        return cell
+
+    def skipped(event: Event) -> Pieces:
+        return ((f"{event.skipped:,}", "quiet"),) if event.skipped else ()
+
+    def count(
+        name: str, title: str, cell: Callable[[Event], Pieces], priority: int
+    ) -> Column[Event]:
+        return Column(
+            name=name, title=title, cell=cell, width=len(title), align="right", priority=priority
+        )
+
+    return (
+        Column(name="came", title="came", cell=came, width=9, grow=1, most=16, priority=0,
+               sort="id"),
+        Column(name="type", title="event", cell=lambda e: e.type, width=18, grow=2, most=40,
+               priority=0),
+        Column(name="state", title="state", cell=lambda e: standing(e, signs), width=11,
+               priority=0),
+        count("delivered", "arrived", number("delivered", "plain"), 1),
+        count("failed", "failed", number("failed", "bad"), 1),
+        count("waiting", "waiting", number("waiting", "warn"), 1),
+        count("skipped", "skipped", skipped, 2),
+        Column(name="size", title="size", cell=lambda e: ((size(e.size), "quiet"),), width=6,
+               align="right", priority=3),
+        Column(name="id", title="id", cell=lambda e: ((e.id, "quiet"),), width=17, priority=2),
+    )  # fmt: skip
+
+
+def decision_state(one: HookDecision, signs: Signs) -> Pieces:
+    """Return sign and word of what an event meant to a hook."""
+    if one.delivery is not None:
+        return delivery_state(one.delivery, signs)
+    match one.decision:
+        case Decision.FILTER:
+            return ((f"{signs.disabled} filtered", "warn"),)
+        case Decision.DISABLED:
+            return ((f"{signs.disabled} disabled", "warn"),)
+        case Decision.LATER:
+            return (("  later", "quiet"),)
+        case _:
+            return (("  not asked", "quiet"),)
+
+
+def decision_reason(one: HookDecision, now_ms: int) -> Pieces:
+    """Return why a hook got the event, or did not, and what happens next."""
+    as_of_now: Pieces = ((" (as of now)", "quiet"),) if one.as_of_now else ()
+    if one.delivery is None:
+        quiet = one.decision in (Decision.NOT_SUBSCRIBED, Decision.LATER)
+        return ((one.reason, "quiet" if quiet else "plain"), *as_of_now)
+    pieces: list[Piece] = [(what_next(one.delivery, now_ms), "plain")]
+    if one.deliveries > 1:
+        pieces.append((f"; the latest of {counted(one.deliveries, 'delivery')}", "quiet"))
+    return (*pieces, *as_of_now)
+
+
+def decision_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[HookDecision], ...]:
+    """Return the columns of the list that says what an event meant to each hook."""
+
+    def hook(one: HookDecision) -> Pieces:
+        gone: Pieces = ((" deleted", "quiet"),) if one.deleted else ()
+        return ((f"{one.hook} {one.name}", "plain"), *gone)
+
+    def delivery(one: HookDecision) -> Pieces:
+        return () if one.delivery is None else ((one.delivery.id, "quiet"),)
+
+    return (
+        Column(name="state", title="decision", cell=lambda d: decision_state(d, signs), width=11,
+               priority=0),
+        Column(name="hook", title="hook", cell=hook, width=16, grow=1, most=32, priority=0),
+        Column(name="why", title="why", cell=lambda d: decision_reason(d, clock()), width=30,
+               least=20, grow=6, priority=1),
+        Column(name="delivery", title="delivery", cell=delivery, width=17, priority=4),
+    )  # fmt: skip
+
+
+def came_to(event: EventDetail) -> str:
+    """Return what became of an event in one line."""
+    if not event.deliveries and not event.skips:
+        return "no hook asked for it when it came"
+    skipped = f", skipped {counted(len(event.skips), 'hook')}" if event.skips else ""
+    return f"{counted(len(event.deliveries), 'delivery')}{skipped}"
+
+
+def accepted_words(event: AcceptedEvent) -> str:
+    """Return the answer to sending an event: ``3 deliveries, 1 skipped``."""
+    if not event.deliveries and not event.skipped:
+        return "no hook asks for this type"
+    skipped = f", {event.skipped:,} skipped" if event.skipped else ""
+    return f"{counted(event.deliveries, 'delivery')}{skipped}"

@@ -1,0 +1,86 @@
+"""A list that is narrowed by a filter while it is typed; what is wrong is said at its column."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar, Final
+
+from hooktui.console.base import HouseScreen
+from hooktui.console.widgets.filter_bar import FilterBar, open_filter
+from hooktui.domain.errors import Refused
+
+THINKING_S: Final = 0.5
+"""A filter is half typed most of the time; only after a pause it is wrong."""
+
+
+class Filtering(HouseScreen):
+    """A screen with a filter.
+
+    Attributes:
+        FILTER_HINT: what can be typed, with examples.
+        filter_text: the filter that holds; empty for none.
+    """
+
+    FILTER_HINT: ClassVar[str] = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter_text = ""
+        self._wrong = ""
+
+    def check_filter(self, text: str) -> None:
+        """Refuse a text that is no filter of what is listed here.
+
+        Raises:
+            Refused: says what is wrong, and where.
+        """
+        raise NotImplementedError
+
+    def filtered(self) -> None:
+        """Show what fits `filter_text`, which is another one now."""
+        raise NotImplementedError
+
+    def give_keys_back(self) -> None:
+        """Put the focus where it was before somebody typed a filter."""
+        raise NotImplementedError
+
+    async def verb_filter(self) -> None:
+        """Let the admin type a filter; the list narrows while typing."""
+        await open_filter(self, self.filter_text, self.FILTER_HINT)
+
+    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
+        """Narrow the list; where a filter is wrong, the last good one holds."""
+        self.set_filter(message.text)
+
+    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+        """Go back to the list."""
+        self.query(FilterBar).remove()
+        self.give_keys_back()
+        if not message.kept:
+            self.set_filter("")
+
+    def set_filter(self, text: str) -> None:
+        """Take another filter, or say after a pause what is wrong with it."""
+        text = text.strip()
+        try:
+            self.check_filter(text)
+        except Refused as error:
+            self._wrong = _told(error)
+            self.set_timer(THINKING_S, partial(self._tell_wrong, self._wrong))
+            return
+        if self._wrong:
+            self._wrong = ""
+            self.clear_notice()
+        if text != self.filter_text:
+            self.filter_text = text
+            self.filtered()
+            self.refresh_frame()
+
+    def _tell_wrong(self, what: str) -> None:
+        """Say what is wrong, unless the next letter has mended it."""
+        if what == self._wrong and self.query(FilterBar):
+            self.notice(what, "warn")
+
+
+def _told(error: Refused) -> str:
+    return "; ".join(one.detail for one in error.errors) or error.detail

@@ -1,0 +1,235 @@
+"""Send an event: choose its type, change the sample of a body, see where it went."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from textual import events
+from textual.app import ComposeResult
+from textual.widgets import Input, TextArea
+
+from hooktui.client import calls
+from hooktui.console.base import HouseScreen
+from hooktui.console.emit_words import TYPE_COLUMNS, TypeRow, fine_json, type_rows, wrong_json
+from hooktui.console.event_words import accepted_words
+from hooktui.console.screens.question import Answer, Question
+from hooktui.console.widgets.chrome import OneLine
+from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.objects import AcceptedEvent, Page
+from hooktui.domain.samples import EMPTY, sample
+
+MOVES: Final = {"up": "up", "down": "down", "pageup": "page_up", "pagedown": "page_down"}
+"""Keys that move in the list of types while somebody types into the line above it."""
+
+
+class EmitScreen(HouseScreen):
+    """The dialog that sends an event.
+
+    Args:
+        event_type: the type to begin with; empty: none is chosen yet.
+        body: the body to begin with; None: a sample of the type.
+    """
+
+    PLACE = "Send an event"
+    VERBS: ClassVar[tuple[str, ...]] = ("save", "back")
+    DEFAULT_CSS = """
+    EmitScreen #words { margin: 0 1; }
+    EmitScreen #types { height: 7; }
+    EmitScreen.-high #types { height: 12; }
+    EmitScreen #judged { padding: 0 1; background: $panel; }
+    EmitScreen TextArea { height: 1fr; border: none; padding: 0 1; background: $background; }
+    """
+
+    def __init__(self, event_type: str = "", body: str | None = None) -> None:
+        super().__init__()
+        self._wanted = event_type
+        self._given = body
+        self._type = ""
+        self._filled = ""
+        self._sending = False
+
+    def compose_body(self) -> ComposeResult:
+        """The types, then the body."""
+        yield Input(placeholder="type to find a type; up and down choose", compact=True, id="words")
+        # Kept, not looked up: a page may come in while the screen is being taken away.
+        self._types = WindowedList(
+            TYPE_COLUMNS,
+            self,
+            lambda row: row.id,
+            empty=((("  No event type has these words.", "plain"),),),
+            markable=False,
+            signs=self.house.signs,
+            id="types",
+        )
+        yield self._types
+        yield OneLine(id="judged")
+        body = TextArea(compact=True, id="body", soft_wrap=False)
+        body.cursor_blink = False
+        yield body
+
+    def on_mount(self) -> None:
+        """Show the types; with a type to begin with, go to the body at once."""
+        super().on_mount()
+        self.query_one(Input).cursor_blink = False
+        self.run_worker(self._show_types(), name="types")
+
+    async def _show_types(self) -> None:
+        await self._types.load()
+        if self._wanted:
+            self._types.put_cursor_on(self._wanted)
+            self.body.focus()
+        await self._choose()
+
+    @property
+    def body(self) -> TextArea:
+        """Where the body is typed."""
+        return self.query_one(TextArea)
+
+    async def page(
+        self,
+        *,
+        cursor: str | None,
+        limit: int,
+        from_end: bool,
+        sort: str | None,
+        descending: bool,
+    ) -> Page[TypeRow]:
+        """Return all types that fit; a catalogue is short."""
+        words = self.query_one(Input).value if self.query(Input) else ""
+        rows = type_rows(self.house.catalogue, words)
+        return Page(data=rows, total=len(rows))
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the type that will be sent."""
+        left: Pieces = ((f" {self.PLACE}", "strong"),)
+        if self._type:
+            left = (*left, (f"  {self._type}", "accent"))
+        return left, self.house.places("")
+
+    # -- the type
+
+    def on_input_changed(self) -> None:
+        """Narrow the list of types."""
+        self.run_worker(self._narrow(), group="types", exclusive=True)
+
+    async def _narrow(self) -> None:
+        await self._types.load()
+        await self._choose()
+
+    def on_key(self, event: events.Key) -> None:
+        """Move in the list also while the line above it has the focus."""
+        if event.key in MOVES and self.query_one(Input).has_focus:
+            event.stop()
+            self._types.action_move(MOVES[event.key])
+
+    def on_input_submitted(self) -> None:
+        """Go on to the body."""
+        self.body.focus()
+
+    def on_windowed_list_opened(self) -> None:
+        """Go on to the body."""
+        self.body.focus()
+
+    async def on_windowed_list_moved(self) -> None:
+        """Take the type under the cursor."""
+        await self._choose()
+
+    async def _choose(self) -> None:
+        """Take a type, and a sample of it unless somebody has typed a body already."""
+        row = self._types.cursor_row
+        if row is None or row.id == self._type or not self.query(TextArea):
+            return
+        self._type = row.id
+        self.refresh_frame()
+        if self.body.text != self._filled:
+            return  # typed by hand
+        given, self._given = self._given, None
+        text = given if given is not None else await self._sample(row.id)
+        if row.id == self._type and self.query(TextArea) and self.body.text == self._filled:
+            self.body.text = self._filled = text
+            self._judge()
+
+    async def _sample(self, event_type: str) -> str:
+        """Return a body to begin with: a sample, else the latest event's of that type."""
+        made = sample(event_type, self.house.clock())
+        if made is not None:
+            return made
+        try:
+            page = await self.ask(
+                calls.list_events(self.house.account, event_type=event_type, limit=1)
+            )
+            if not page.data:
+                return EMPTY
+            latest = await self.ask(calls.get_event(page.data[0].id))
+        except HooktuiError:
+            return EMPTY  # sending will say what is the matter
+        return latest.body or EMPTY
+
+    # -- the body
+
+    def on_text_area_changed(self) -> None:
+        """Judge the body while it is typed."""
+        self._judge()
+
+    def _judge(self) -> None:
+        text = self.body.text
+        wrong = wrong_json(text)
+        pieces = fine_json(text) if wrong is None else ((wrong, "bad"),)
+        self.query_one("#judged", OneLine).show(pieces)
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: the body is no JSON, no type is chosen."""
+        reason = super().why_not(name)
+        if reason is not None or name != "save" or not self.is_mounted or not self.query(TextArea):
+            return reason
+        if self._sending:
+            return "it is being sent"
+        if not self._type:
+            return "choose a type first"
+        return wrong_json(self.body.text)
+
+    async def verb_save(self) -> None:
+        """Send the event, and say where it went."""
+        self._sending = True
+        self.notice(f"sending {self._type}{self.house.signs.ellipsis}")
+        body = self.body.text.encode()
+        sent = await self.call(calls.send_event(self.house.account, self._type, body))
+        self._sending = False
+        if sent is not None:
+            self.clear_notice()
+            await self._sent(sent)
+
+    async def _sent(self, sent: AcceptedEvent) -> None:
+        answers = [
+            Answer("o", "open it: what it meant to each hook, and why", "open"),
+            Answer("a", "send another one", "again"),
+            Answer("l", "leave", "leave"),
+        ]
+        title = f"{sent.id}  {accepted_words(sent)}"
+        answer = await self.app.push_screen_wait(Question(title, f"{sent.type} is in.", answers))
+        if answer == "open":
+            from hooktui.console.screens.event import EventScreen
+
+            self.app.switch_screen(EventScreen(sent.id))
+        elif answer == "leave":
+            self.dismiss(None)
+
+    def verb_back(self) -> None:
+        """Leave; asks when something that was typed would be lost."""
+        if self.query(TextArea) and self.body.text != self._filled:
+            self.run_worker(self._ask_and_leave(), name="leave", group="leave", exclusive=True)
+        else:
+            super().verb_back()
+
+    async def _ask_and_leave(self) -> None:
+        question = Question(
+            "Leave without sending?",
+            "The body that you typed is lost then.",
+            [Answer("n", "stay", ""), Answer("y", "leave", "leave")],
+        )
+        if await self.app.push_screen_wait(question) == "leave":
+            self.dismiss(None)

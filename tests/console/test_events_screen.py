@@ -1,0 +1,137 @@
+"""The events, one event with its reasons, and the dialog that sends one, on a real server."""
+
+from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.console.screens.emit import EmitScreen
+from hooktui.console.screens.event import EventScreen
+from hooktui.console.screens.hook import HookScreen
+from hooktui.domain.ids import encode
+
+
+async def test_the_list_shows_what_came_in_and_follows(open_console, make_hook, place):
+    make_hook(name="billing")
+    place.emit()
+    async with open_console() as console:
+        await console.press("3")
+        await console.shows("Events  1 event", "job.failed", "✓ delivered")
+        place.emit("cluster.error")
+        await console.shows("2 events", "cluster.error", "no hook")
+        await console.press("slash", *"hook:1")
+        await console.shows("column 1: events have no hook:")
+        await console.press(*["backspace"] * 6, *"event:job", "enter")
+        await console.shows("filter: event:job", "1 event")
+        await console.hides("cluster.error")
+        await console.press("escape")
+        await console.shows("2 events", "cluster.error")
+        await console.press("O")
+        await console.shows("oldest first")
+        await console.until(lambda: console.text.index("job.failed") < console.text.index("error"))
+
+
+async def test_an_empty_list_says_what_events_are(open_console):
+    async with open_console() as console:
+        await console.press("3")
+        await console.shows("No events yet", "sends one, with a sample")
+        await console.press("enter")
+        assert not isinstance(console.app.screen, EventScreen)
+
+
+async def test_an_event_says_of_every_hook_why(open_console, make_hook, place, receiver):
+    make_hook(name="billing")
+    make_hook(name="narrow", filter="data.id:8")
+    make_hook(name="off", active=False)
+    other = make_hook(name="other", events=["cluster"])
+    place.emit()
+    async with open_console() as console:
+        await console.press("3")
+        await console.shows("✓ delivered")
+        await console.press("enter")
+        await console.shows(
+            "1 delivery, skipped 2 hooks",
+            "arrived at",
+            "data.id:8 (it is 7)",
+            "was disabled when the event came",
+            "asks for cluster",
+            '"id": 7',
+        )
+        await console.press("enter")
+        await console.until(lambda: isinstance(console.app.screen, DeliveryScreen))
+        await console.press("escape", "G", "enter")
+        await console.until(lambda: isinstance(console.app.screen, HookScreen))
+        assert console.app.screen.hook_id == other["id"]
+
+
+async def test_an_event_follows_its_deliveries(open_console, make_hook, place, receiver):
+    receiver.status = 500
+    make_hook(name="billing", retry_schedule_s=[1.5])
+    sent = place.emit()
+    async with open_console() as console:
+        await console.shows("billing")
+        console.app.open_event(sent.id)
+        await console.shows("✗ failed", "gave up")
+
+
+async def test_an_event_that_is_not_there_is_told(open_console):
+    async with open_console() as console:
+        await console.shows("No hooks yet")
+        console.app.open_event(encode("evt", 7))
+        await console.shows("there is no event")
+        await console.press("E")
+        await console.shows("the event is not read yet")
+
+
+async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
+    open_console, make_hook, place, receiver
+):
+    make_hook(name="billing")
+    make_hook(name="off", active=False)
+    async with open_console() as console:
+        await console.press("3")
+        await console.shows("No events yet")
+        await console.press("E")
+        await console.shows("job.submitted", '"status": "idle"')
+        await console.press(*"failed", "enter")
+        await console.shows('"status": "failed"', "ctrl+s sends it")
+        await console.press("x")
+        await console.shows("line 1, column 1: expecting value")
+        await console.press("ctrl+s")
+        await console.shows("expecting value")
+        assert isinstance(console.app.screen, EmitScreen)
+        assert not receiver.got
+        await console.press("backspace", "ctrl+s")
+        await console.shows("1 delivery, 1 skipped", "job.failed is in.")
+        await console.press("enter")
+        await console.shows("was disabled when the event came")
+        assert isinstance(console.app.screen, EventScreen)
+    (got,) = receiver.got
+    assert b'"status": "failed"' in got[1]
+
+
+async def test_a_typed_body_is_not_lost_by_another_type_or_esc(open_console):
+    async with open_console() as console:
+        await console.shows("No hooks yet")
+        console.app.open_emit("job.failed", '{"mine": 1}')
+        await console.shows('{"mine": 1}', "Send an event  job.failed")
+        await console.press("end", "backspace", *", 2}")
+        await console.shows('{"mine": 1, 2}', "line 1, column")
+        await console.press("shift+tab", "up")
+        await console.shows("Send an event  job.completed", '{"mine": 1, 2}')
+        await console.press("escape")
+        await console.shows("Leave without sending?")
+        await console.press("n")
+        await console.shows('{"mine": 1, 2}')
+        await console.press("escape", "y")
+        await console.shows("No hooks yet")
+
+
+async def test_who_may_not_send_is_told_why(open_console, place):
+    place.emit()
+    for role in ("viewer", "operator"):
+        async with open_console(role=role) as console:
+            await console.shows(f"({role})")
+            await console.press("3")
+            await console.shows("job.failed")
+            await console.press("E")
+            await console.shows(f"your role {role} may")
+            assert not isinstance(console.app.screen, EmitScreen)
+            await console.press("enter")
+            await console.shows("no hook in this account")
