@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import cast
+
 from cyclopts import App
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import DELIVERIES, write_body
 from hooktui.cli.deliveries import row as delivery_row
-from hooktui.cli.listing import All, FilterTerms, Limit, Listing, joined, show_list
+from hooktui.cli.listing import All, FilterTerms, Limit, Listing, joined, pages_of, show_list
 from hooktui.cli.output import Column, Piece, Styled
 from hooktui.cli.times import ago, clock
 from hooktui.client import calls
-from hooktui.domain.objects import Event, EventDetail
+from hooktui.client.calls import Call, Window
+from hooktui.domain.objects import Event, EventDetail, HookDecision, Page
 
 app = App(name="events", help="List and show events, and the types of events.")
 
@@ -26,6 +31,10 @@ _EVENTS = Listing(
     ),
     "no events yet; send one: hooktui emit TYPE FILE (types: hooktui events types)",
 )
+
+_REASONS = (Column("HOOK", right=True), Column("NAME"), Column("NOT SENT"), Column("WHY"))
+MOST_REASONS = 100
+"""Hooks that did not get an event, of which a person is told why."""
 
 
 @app.command(name="list")
@@ -63,7 +72,7 @@ def _row(event: Event) -> list[Piece]:
 
 @app.command
 def show(event: str, /, *, context: Context) -> None:
-    """Show one event: its body, its deliveries, and the hooks that it was not sent to.
+    """Show one event: its body, its deliveries, and why each other hook did not get it.
 
     Args:
         event: its id, evt_….
@@ -71,7 +80,9 @@ def show(event: str, /, *, context: Context) -> None:
     """
     call = calls.get_event(event, account=context.account)
     if context.json:
-        context.out.json(context.client.answer(call))
+        answer = cast("dict[str, object]", context.client.answer(call))
+        decisions = [raw for raws, _ in _decisions(context, event) for raw in raws]
+        context.out.json({**answer, "decisions": decisions})
     else:
         _write(context, context.client.call(call))
 
@@ -86,10 +97,37 @@ def _write(context: CommandContext, event: EventDetail) -> None:
         write_body(out, event.body)
     if event.deliveries:
         out.table(DELIVERIES.columns, [delivery_row(one) for one in event.deliveries])
-    for skip in event.skips:
-        out.line(f"not sent to hook {skip.hook}: {skip.reason}")
-    if not event.deliveries and not event.skips:
-        out.line("no hook subscribes to this type")
+    reasons = list(islice(_not_sent(context, event.id), MOST_REASONS + 1))
+    if reasons:
+        out.table(_REASONS, [_reason(one) for one in reasons[:MOST_REASONS]])
+    if len(reasons) > MOST_REASONS:
+        out.note("there are more hooks; --json has them all")
+    if not event.deliveries and not reasons:
+        out.line("there is no hook in this account")
+
+
+def _not_sent(context: CommandContext, event: str) -> Iterator[HookDecision]:
+    """Yield what kept an event from hooks; those that asked for its type first."""
+    for _, page in _decisions(context, event):
+        yield from (one for one in page.data if one.delivery is None)
+
+
+def _decisions(
+    context: CommandContext, event: str
+) -> Iterator[tuple[list[object], Page[HookDecision]]]:
+    def of(concerned: bool) -> Callable[[Window], Call[Page[HookDecision]]]:
+        return lambda window: calls.event_decisions(
+            event, concerned=concerned, account=context.account, **window
+        )
+
+    yield from pages_of(context, of(True))
+    yield from pages_of(context, of(False))
+
+
+def _reason(one: HookDecision) -> list[Piece]:
+    gone = " (deleted)" if one.deleted else ""
+    as_of_now = " (as of now)" if one.as_of_now else ""
+    return [str(one.hook), f"{one.name}{gone}", one.decision, f"{one.reason}{as_of_now}"]
 
 
 @app.command

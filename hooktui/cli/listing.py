@@ -72,7 +72,7 @@ def show_list(
     """
     if limit is not None and limit < 1:
         raise UsageError(f"--limit {limit}: at least 1")
-    pages = _pages(context, call, limit)
+    pages = pages_of(context, call, limit)
     if context.json:
         context.out.json_array(raw for raws, _ in pages for raw in raws)
         return
@@ -90,10 +90,12 @@ def show_list(
         context.out.note(f"{len(items)} of {about}{total:,}; --all shows the rest, --limit N more")
 
 
-def _pages(
-    context: CommandContext, make: Callable[[Window], Call[Page[T]]], limit: int | None
+def pages_of(
+    context: CommandContext,
+    make: Callable[[Window], Call[Page[T]]],
+    limit: int | None = None,
 ) -> Iterator[tuple[list[object], Page[T]]]:
-    """Yield pages as they came and as values, cut to the limit."""
+    """Yield pages as they came and as values, until there are ``limit`` (None: to the end)."""
     left = limit
     window = Window(limit=PAGE if left is None else min(left, PAGE))
     while True:
