@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from hooktui.api.access import caller_of
 from hooktui.api.answers import answer, no_content
-from hooktui.api.parameters import AccountParameter, TokenParameter, Window
+from hooktui.api.parameters import MAX_ID, AccountParameter, TokenParameter, Window
 from hooktui.api.reading import check_account, read_in
 from hooktui.api.service import service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
@@ -103,7 +103,7 @@ def _checked(body: TokenBody) -> tuple[Role, int | None]:
     if body.role not in tuple(Role):
         known = ", ".join(Role)
         errors.append(FieldError("/role", f"unknown role {body.role[:40]!r}; known: {known}"))
-    if body.account is not None and body.account < 1:
+    if body.account is not None and not 1 <= body.account <= MAX_ID:
         errors.append(FieldError("/account", "account: ids are whole numbers from 1"))
     expires_at_ms = None
     if body.expires_at is not None:

@@ -16,6 +16,7 @@ from hooktui.api.access import RULES
 from hooktui.api.answers import answer
 from hooktui.api.documented_errors import PROBLEM, error_responses, errors_of
 from hooktui.api.ingest import MAX_KEY_LENGTH
+from hooktui.api.parameters import INTEGER_SCHEMA
 from hooktui.api.shapes import AcceptedEvents
 from hooktui.domain.objects import AcceptedEvent
 
@@ -26,7 +27,7 @@ _ACCOUNT = {
     "in": "query",
     "required": False,
     "description": "The account; 1 where it is left out.",
-    "schema": {"type": "integer", "minimum": 1},
+    "schema": INTEGER_SCHEMA,
 }
 
 _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH}

@@ -23,7 +23,9 @@ DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 MAX_TEXT = 2000
 
 _INTEGER = re.compile(r"[1-9][0-9]{0,17}")  # fits a 64-bit column
-_INTEGER_SCHEMA = WithJsonSchema({"type": "integer", "minimum": 1})
+MAX_ID = 10**18 - 1
+INTEGER_SCHEMA = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
+_INTEGER_SCHEMA = WithJsonSchema(dict(INTEGER_SCHEMA))
 
 
 def _number(text: object) -> int:

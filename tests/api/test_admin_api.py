@@ -220,3 +220,11 @@ def test_refusals_of_calls_that_change_or_reveal_are_audited(api, account, serve
         assert found == [("GET refused", "viewer")]
         found = db.execute(query, (f"/v1/hooks/{hook}",)).fetchall()
         assert found == [("PATCH refused", "viewer"), ("PATCH refused", "operator")]
+
+
+# Red when only numbers below 1 are refused: the database takes 64 bits, and the answer was a 500.
+@pytest.mark.parametrize("account", [0, -1, 10**18, 2**63, 10**40])
+def test_an_account_that_no_database_can_hold_is_refused(api, account):
+    answer = api.post("/v1/tokens", json={"role": "viewer", "account": account})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"][0]["pointer"] == "/account"
