@@ -111,9 +111,10 @@ def _also(tls: TlsLook, shown: Certificate) -> str:
 def _expired(chain: Sequence[Certificate], host: str) -> tuple[str, str]:
     ended = next((one for one in chain if one.days_left < 0), chain[0])
     whose = "" if ended is chain[0] else f" (that of {_cut(ended.subject)}, above it)"
+    days = -ended.days_left - 1  # whole ones
+    ago = "today" if days < 1 else f"{days} day{'' if days == 1 else 's'} ago"
     return (
-        f"the certificate of {host}{whose} expired {-ended.days_left} days ago,"
-        f" on {ended.not_after[:10]}",
+        f"the certificate of {host}{whose} expired {ago}, on {ended.not_after[:10]}",
         "renew it at the receiver, and have that done by itself (ACME)",
     )
 
