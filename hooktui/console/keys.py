@@ -76,6 +76,8 @@ VERBS: Final = (
     Verb("larger", "plus", "larger", "A larger log pane, a longer time of plots", shown="+"),
     Verb("smaller", "minus", "smaller", "A smaller log pane, a shorter time of plots", shown="-"),
     Verb("filter", "slash", "filter", "Filter what is shown", shown="/", at_once=True),
+    Verb("search", "ctrl+f", "search", "Search in this text or log", shown="^f", at_once=True),
+    Verb("match_before", "N", "match before", "Go to the match before; n goes to the next"),
     Verb("sort", "o", "sort", "Sort by the next column"),
     Verb("order", "O", "order", "Turn the order round"),
     Verb("copy", "y", "copy", "Copy the thing under the cursor"),

@@ -17,6 +17,7 @@ from hooktui.console.delivery_document import sections_of
 from hooktui.console.delivery_verbs import DeliveryVerbs
 from hooktui.console.delivery_words import STATUS_TONES, moment, what_next
 from hooktui.console.screens.question import Answer, Question
+from hooktui.console.searching import Searching
 from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Pieces
@@ -33,12 +34,13 @@ CLOCK_S: Final = 15.0
 """Between two looks whether "in 5m" has become "in 4m"."""
 
 
-class DeliveryScreen(DeliveryVerbs):
+class DeliveryScreen(Searching, DeliveryVerbs):
     """The delivery with an id."""
 
     PLACE = "Delivery"
     VERBS: ClassVar[tuple[str, ...]] = (
         "resend", "cancel", "previous", "next", "copy", "copy_as", "open", "wrap", "raw",
+        "search", "match_before",
     )  # fmt: skip
     DEFAULT_CSS = """
     DeliveryScreen #attempts { height: 3; }
@@ -174,6 +176,15 @@ class DeliveryScreen(DeliveryVerbs):
         if self.delivery is None and name in self.VERBS:
             return "the delivery is not read yet; ctrl+r reads it again"
         return super().why_not(name)
+
+    def searched(self) -> JsonView:
+        """What was said."""
+        return self.document
+
+    def verb_back(self) -> None:
+        """End a search, then leave."""
+        if not self.end_search():
+            super().verb_back()
 
     def selected_deliveries(self) -> Sequence[DeliveryDetail]:
         """The delivery of this screen."""

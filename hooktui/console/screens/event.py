@@ -9,12 +9,13 @@ import msgspec
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.base import Changes, HouseScreen
+from hooktui.console.base import Changes
 from hooktui.console.clipboard import copy
 from hooktui.console.decision_pages import DecisionPages
 from hooktui.console.delivery_words import moment
 from hooktui.console.event_words import came_to, decision_columns, decision_reason
 from hooktui.console.screens.question import Answer, Question
+from hooktui.console.searching import Searching
 from hooktui.console.times import size
 from hooktui.console.widgets.choices import Note
 from hooktui.console.widgets.json_lines import Section
@@ -36,11 +37,13 @@ CLOCK_S: Final = 15.0
 PURGED: Final = "The body is purged: bodies are kept for a shorter time than events."
 
 
-class EventScreen(HouseScreen):
+class EventScreen(Searching):
     """The event with an id."""
 
     PLACE = "Event"
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "emit", "copy", "copy_as", "wrap", "raw")
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "open", "search", "emit", "copy", "copy_as", "wrap", "raw", "match_before",
+    )  # fmt: skip
     DEFAULT_CSS = """
     EventScreen #decisions { height: 3; }
     EventScreen #why { padding: 0 1; height: 2; display: block; }
@@ -168,6 +171,15 @@ class EventScreen(HouseScreen):
             self.house.open_delivery(row.delivery.id)
         elif row is not None:
             self.house.open_hook(row.hook)
+
+    def searched(self) -> JsonView:
+        """The body."""
+        return self.document
+
+    def verb_back(self) -> None:
+        """End a search, then leave."""
+        if not self.end_search():
+            super().verb_back()
 
     def verb_emit(self) -> None:
         """Send such an event again, as a new one; its body can be changed before."""

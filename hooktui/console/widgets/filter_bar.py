@@ -27,6 +27,8 @@ class FilterBar(Horizontal):
     FilterBar OneLine { width: 9; background: $panel; }
     """
 
+    PROMPT = " filter /"
+
     class Typed(Message):
         """The text is another one."""
 
@@ -53,7 +55,7 @@ class FilterBar(Horizontal):
     def compose(self) -> ComposeResult:
         """Lay out prompt and input."""
         prompt = OneLine()
-        prompt.show(((" filter /", "accent"),))
+        prompt.show(((self.PROMPT, "accent"),))
         yield prompt
         typed = Input(self._text, placeholder=self._hint, compact=True)
         typed.cursor_blink = False

@@ -5,6 +5,7 @@ Drawn line by line (Line API): only what is on the screen is made into strips.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
@@ -19,6 +20,7 @@ from textual.strip import Strip
 from hooktui.console.keys import move_bindings
 from hooktui.console.widgets.json_lines import Kind, Line, Section, Span, document_lines
 from hooktui.console.widgets.painted import Painted, Tone
+from hooktui.console.widgets.search import Found, folded, highlighted, places_in, step
 
 _TONES: Final[dict[Kind, Tone]] = {
     "key": "accent",
@@ -55,6 +57,9 @@ class JsonView(Painted, ScrollView, can_focus=True):
         self._rows: list[tuple[int, int]] = []  # (line, the piece of it when it is wrapped)
         self._opened_by_title: dict[str, bool] = {}
         self._wrap_width = 0
+        self._needle = ""
+        self._places: list[tuple[int, int]] = []  # (line, where in its text)
+        self._place = (-1, -1)
         self._pieces: dict[int, list[str]] = {}  # of lines of one span that are wrapped
 
     def show(self, sections: Sequence[Section]) -> None:
@@ -75,6 +80,17 @@ class JsonView(Painted, ScrollView, can_focus=True):
         self.wrapped = not self.wrapped
         self._lay_out()
         return self.wrapped
+
+    def search(self, text: str) -> Found | None:
+        """Search for a text from the cursor on; an empty one ends the search."""
+        self._needle = folded(text)
+        self._find()
+        self.refresh()
+        return self._go_to_match(forward=True, stay=True)
+
+    def search_on(self, *, forward: bool) -> Found | None:
+        """Go to the next or the previous match."""
+        return self._go_to_match(forward=forward)
 
     def under_cursor(self) -> tuple[str, str] | None:
         """Return what a copy takes and its name, or None when nothing is shown."""
@@ -102,7 +118,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
             return Strip.blank(width, base)
         over = self.tone("cursor") if row == self.cursor and self.has_focus else None
         whole = self._strip(row, over)
-        strip = whole.crop(x, x + width)
+        strip = highlighted(whole.crop(x, x + width), self._needle)
         if whole.cell_length > x + width:
             sign = Strip(self.segments((("…", "quiet"),), over))
             strip = Strip.join([whole.crop(x, x + width - 1), sign])
@@ -175,6 +191,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
 
     def _build(self) -> None:
         self._lines = document_lines(self._sections, raw=self.raw)
+        self._find()
         self._folded = set()
         for (place, title), section in zip(self._headings().items(), self._sections, strict=True):
             if not self._opened_by_title.get(title, section.opened):
@@ -203,6 +220,43 @@ class JsonView(Painted, ScrollView, can_focus=True):
         self.virtual_size = Size(0 if wrap else widest, len(self._rows))
         self.cursor = max(0, min(self.cursor, len(self._rows) - 1))
         self.refresh()
+
+    def _find(self) -> None:
+        """Find all places, also those that are folded away."""
+        needle = self._needle
+        self._places = [
+            (number, at)
+            for number, line in enumerate(self._lines if needle else ())
+            for at in places_in(line.text, needle)
+        ]
+        self._place = (-1, -1)
+
+    def _go_to_match(self, *, forward: bool, stay: bool = False) -> Found | None:
+        if not self._needle:
+            return None
+        if not self._places:
+            return Found(0, 0)
+        line = self._rows[self.cursor][0]
+        here = self._place if self._place[0] == line else (line, -1 if forward else 0)
+        at, wrapped = step(self._places, here, forward=forward, stay=stay)
+        self._place = self._places[at]
+        self._show_place(*self._place)
+        return Found(at + 1, len(self._places), wrapped)
+
+    def _show_place(self, line: int, at: int) -> None:
+        """Unfold what hides a place, put the cursor on its row, and scroll sideways to it."""
+        hiding = {fold for fold in self._folded if fold < line < self._lines[fold].end}
+        if hiding:
+            self._folded -= hiding
+            self._lay_out()
+        column = cell_len(self._lines[line].text[:at])
+        piece = column // self._wrap_width if self._wrap_width else 0
+        first = bisect_left(self._rows, (line, 0))
+        pieces = bisect_left(self._rows, (line + 1, 0)) - first
+        self._move_to(first + min(piece, pieces - 1))
+        x, width = self.scroll_offset.x, self.scrollable_content_region.width
+        if not self._wrap_width and not x <= column < x + width:
+            self.scroll_to(x=max(column - width // 2, 0), animate=False, force=True)
 
     def _spans(self, number: int) -> tuple[Span, ...]:
         line = self._lines[number]

@@ -1,0 +1,90 @@
+"""Finding text in what a widget shows: the places, the way from one to the next, and their look.
+
+Upper and lower case are the same; a match is never spread over two lines.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from rich.cells import cell_len
+from rich.style import Style
+from textual.strip import Strip
+
+P = TypeVar("P", bound=Any)
+
+MATCH: Final = Style(reverse=True, underline=True)
+"""How a match looks: on a line that is reversed itself the underline is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a search stands: this match of so many (from 1; 0: none), and whether it wrapped."""
+
+    number: int
+    count: int
+    wrapped: bool = False
+
+
+class Searchable(Protocol):
+    """A widget whose text can be searched."""
+
+    def search(self, text: str) -> Found | None:
+        """Search for a text from the cursor on; an empty one ends the search (None)."""
+
+    def search_on(self, *, forward: bool) -> Found | None:
+        """Go to the next or the previous match; None while nothing is searched for."""
+
+    def focus(self) -> object:
+        """Take the keys."""
+
+
+def folded(text: str) -> str:
+    """Return a text in lower case with as many characters as before."""
+    lower = text.lower()
+    if len(lower) == len(text):
+        return lower
+    return "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
+
+
+def places_in(text: str, needle: str) -> Iterator[int]:
+    """Yield where a needle (folded already) begins in a text."""
+    text = folded(text)
+    at = text.find(needle)
+    while at >= 0:
+        yield at
+        at = text.find(needle, at + len(needle))
+
+
+def step(places: Sequence[P], here: P, *, forward: bool, stay: bool = False) -> tuple[int, bool]:
+    """Return the index of the match after (or before) a place, and whether that wrapped.
+
+    Args:
+        places: all matches, in order; at least one.
+        here: where the search stands.
+        forward: after it, else before it.
+        stay: whether a match at ``here`` itself will do.
+    """
+    if forward:
+        at = bisect_left(places, here) if stay else bisect_right(places, here)
+        return (0, True) if at == len(places) else (at, False)
+    at = (bisect_right(places, here) if stay else bisect_left(places, here)) - 1
+    return (len(places) - 1, True) if at < 0 else (at, False)
+
+
+def highlighted(strip: Strip, needle: str) -> Strip:
+    """Return a line with every match in it marked."""
+    text = strip.text
+    starts = list(places_in(text, needle)) if needle else []
+    if not starts:
+        return strip
+    cuts: list[int] = []
+    for start in starts:
+        before = cell_len(text[:start])
+        cuts += [before, before + cell_len(text[start : start + len(needle)])]
+    parts = strip.divide([*cuts, strip.cell_length])
+    marked = (part.apply_style(MATCH) if at % 2 else part for at, part in enumerate(parts))
+    return Strip.join(list(marked))
