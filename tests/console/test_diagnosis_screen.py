@@ -1,0 +1,125 @@
+"""The Diagnosis screen on a real server: from x to a verdict, and what can be done with it."""
+
+import asyncio
+import json
+import threading
+
+from hooktui.client import calls
+from hooktui.console.screens.diagnosis import DiagnosisScreen, PhaseBars
+from tests.console.conftest import Receiver
+from tests.console.place import Place
+
+
+async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
+    open_console, place: Place, receiver: Receiver
+):
+    place.hook(receiver.url, name="billing")
+    async with open_console(size=(80, 24)) as console:
+        await console.shows("billing")
+        await console.press("x")
+        await console.shows("all is well: the receiver took a signed ping, 200", "✓ ok", "Time")
+        assert len(receiver.got) == 1
+        await console.press("escape")
+        await console.shows("Hooks")
+        receiver.status = 404
+        await console.press("enter")
+        await console.shows("Deliveries")
+        await console.press("x")
+        await console.shows("the receiver answers 404", "To do: there is nothing at this path")
+        # Red when the screen is higher than the terminal: the line of keys is pushed out.
+        assert "diagnose" in console.lines[-1]
+
+
+async def test_x_runs_it_again_and_y_copies_the_verdict(
+    open_console, place: Place, receiver: Receiver
+):
+    receiver.status = 500
+    hook = place.hook(receiver.url)
+    async with open_console() as console:
+        sent: list[str] = []
+        console.app.copy_to_clipboard = sent.append
+        await console.app.push_screen(DiagnosisScreen(hook))
+        await console.shows("the receiver answers 500", "first byte", "in all")
+        assert console.app.screen.query_one(PhaseBars).display
+        await console.press("y")
+        await console.shows("the verdict sent to the terminal")
+        assert sent == [
+            f"hook {hook.id}, {receiver.url}: the receiver answers 500\n"
+            "it failed at this request: its own log says why"
+        ]
+        await console.press("Y")
+        await console.shows("Copy as", "JSON, as the API gives it")
+        await console.press("j")
+        await console.shows("the diagnosis as json sent to the terminal")
+        assert json.loads(sent[1])["verdict"] == "the receiver answers 500"
+        receiver.status = 200
+        await console.press("x")
+        await console.shows("all is well")
+        await console.hides("the receiver answers 500")
+        assert len(receiver.got) == 2
+
+
+async def test_while_it_runs_it_says_so_and_esc_cancels(open_console, place: Place):
+    answer = threading.Event()
+    hook = place.hook("http://127.0.0.1:9/in")
+    async with open_console() as console:
+        screen = DiagnosisScreen(hook)
+        ask = console.app.link.ask
+
+        async def slow(call):
+            if call.path.endswith("/diagnose") and not answer.is_set():
+                await asyncio.Event().wait()
+            return await ask(call)
+
+        console.app.link.ask = slow
+        await console.app.push_screen(screen)
+        await console.shows("Looking at the receiver", "(1 s, of at most 50)")
+        await console.press("y")
+        await console.shows("there is no verdict yet")
+        await console.press("x")
+        await console.shows("it is running; Esc cancels it")
+        await console.press("escape")
+        await console.hides("Looking at the receiver")
+        assert not isinstance(console.app.screen, DiagnosisScreen)
+        answer.set()
+        await console.app.push_screen(DiagnosisScreen(hook))
+        await console.shows("nothing listens at 127.0.0.1 port 9")
+        answer.clear()
+        await console.press("x")
+        await console.shows("Looking at the receiver")
+        await console.press("escape")
+        await console.shows("cancelled; this is what the run before found", "nothing listens")
+
+
+async def test_a_viewer_is_told_why_not(open_console, place: Place, receiver: Receiver):
+    place.hook(receiver.url, name="billing")
+    async with open_console(role="viewer") as console:
+        await console.shows("billing", "(viewer)")
+        await console.press("x")
+        await console.shows("your role viewer may")
+        assert receiver.got == []
+        assert not isinstance(console.app.screen, DiagnosisScreen)
+
+
+async def test_two_marked_hooks_are_not_diagnosed_at_once(
+    open_console, place: Place, receiver: Receiver
+):
+    place.hook(receiver.url, name="one")
+    place.hook(receiver.url, name="two")
+    async with open_console() as console:
+        await console.shows("one", "two")
+        await console.press("ctrl+a", "x")
+        await console.shows("this works on one hook, and 2 are marked")
+
+
+async def test_a_hook_that_is_gone_and_a_server_that_does_not_answer(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url)
+    async with open_console() as console:
+        await console.app.push_screen(DiagnosisScreen(hook))
+        await console.shows("all is well")
+        place.ask(calls.delete_hook(hook.id))
+        await console.shows("the hook is deleted; Esc goes back")
+        await console.press("x")
+        await console.shows("Not diagnosed: there is no hook", "x tries again")
