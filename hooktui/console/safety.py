@@ -40,11 +40,12 @@ class EscapeFilter(LineFilter):
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """Return the segments with every character visible."""
-        if all(segment.control or segment.text.isprintable() for segment in segments):
+        shown = [one.text if one.control else visible(one.text) for one in segments]
+        if all(text == one.text for text, one in zip(shown, segments, strict=True)):
             return segments
         return [
-            segment if segment.control else Segment(visible(segment.text), segment.style)
-            for segment in segments
+            one if text == one.text else Segment(text, one.style)
+            for text, one in zip(shown, segments, strict=True)
         ]
 
 

@@ -15,10 +15,10 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def test_the_filter_shows_what_the_first_layer_missed():
-    segments = [Segment("fine"), Segment("a\x1b[2Jb\x9bc\u202e"), Segment("ad\u200bmin")]
+    segments = [Segment("fine"), Segment("a\x1b[2Jb\x9bc\u202e"), Segment("ad\u200bmin\ufe0f")]
     shown = EscapeFilter().apply(segments, BACKGROUND)
     assert [segment.text for segment in shown] == [
-        "fine", "a␛[2Jb\\x9bc\\u{202e}", "ad\\u{200b}min",
+        "fine", "a␛[2Jb\\x9bc\\u{202e}", "ad\\u{200b}min\\u{fe0f}",
     ]  # fmt: skip
 
 
