@@ -23,15 +23,23 @@ def axis_of(health: HookHealth) -> Axis:
     return Axis(from_rfc3339(health.since), step_ms, len(health.points))
 
 
-def range_line(hours: int, health: HookHealth | None, signs: Signs) -> Pieces:
-    """Return which time is shown, which ones there are, and the keys between them."""
+def range_line(shown: int, health: HookHealth | None, signs: Signs, wanted: int) -> Pieces:
+    """Return which time is shown, which ones there are, and the keys between them.
+
+    Args:
+        shown: which of ``RANGES`` the plots are about.
+        health: what is shown; None: nothing yet.
+        signs: of the console.
+        wanted: the range that is being read.
+    """
     pieces: list[Piece] = [(" ", "plain")]
-    for each, name in RANGES:
-        here = each == hours
+    for number, (_, name) in enumerate(RANGES):
+        here = number == shown
         pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))
-    steps = "" if health is None else f" {signs.dot} steps of {format_duration(health.step_s)}"
-    pieces.append((f"  + longer, - shorter{steps}", "quiet"))
-    return pieces
+    if wanted != shown or health is None:
+        return [*pieces, (f"  reading {RANGES[wanted][1]} {signs.ellipsis}", "warn")]
+    steps = format_duration(health.step_s)
+    return [*pieces, (f"  + longer, - shorter {signs.dot} steps of {steps}", "quiet")]
 
 
 def plots_of(health: HookHealth, now_ms: int, signs: Signs) -> list[Plot]:
@@ -55,11 +63,13 @@ def plots_of(health: HookHealth, now_ms: int, signs: Signs) -> list[Plot]:
             (
                 (" duration  ", "strong"),
                 (f"{solid} p50", "accent"),
-                (f"  {shade} p95 of the attempts, rounded up", "quiet"),
+                (f"  {shade} p95 of the attempts, rounded up; log scale", "quiet"),
             ),
             [p.p50_ms for p in points],
             took,
             total=[p.p95_ms for p in points],
+            # An outage of half a minute would otherwise flatten whatever is usual.
+            in_decades=True,
         ),
         Plot(
             (

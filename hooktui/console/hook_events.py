@@ -39,13 +39,9 @@ def event_sections(
     known = {t.id for group in catalogue.groups for t in group.types}
     others = [*selection.unknown, *(name for name in counts if name not in known)]
     if others:
-        pairs = tuple(
-            (
-                f"{_box(name in selection.unknown, signs)} {name}",
-                _words(counts.get(name), "a test delivery" if name == "ping" else ""),
-            )
-            for name in dict.fromkeys(others)
-        )
+        named = {name: f"{_box(name in selection.unknown, signs)} {name}" for name in others}
+        named |= {"ping": "test deliveries"} if "ping" in named else {}
+        pairs = tuple((label, _words(counts.get(name), "")) for name, label in named.items())
         sections.append(Section("Others", note="not in this server's catalogue", pairs=pairs))
     about = [
         ("filter", hook.filter or "none: every event of the ticked types is sent"),
@@ -72,7 +68,7 @@ def _group(
     pairs = []
     for one in group.types:
         ticks = selection.ticked(one.id)
-        why = "" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
+        why = "not asked for" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
         none = "none came" if ticks and known else ""
         words = _words(counts.get(one.id), none)
         pairs.append((f"{_box(ticks, signs)} {one.id}", ", ".join(w for w in (why, words) if w)))

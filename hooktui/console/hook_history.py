@@ -36,6 +36,10 @@ _NAMES: Final = {
 }
 
 
+_FIRST: Final = ("url", "events", "name")
+_NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
+
+
 def action_words(entry: AuditEntry) -> str:
     """Return what was done in a word or two."""
     words = _ACTIONS.get(entry.action, entry.action)
@@ -45,9 +49,14 @@ def action_words(entry: AuditEntry) -> str:
 def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
     """Return each field that is told of: its name, what it was, what it is; "" where not told."""
     before, after = entry.before or {}, entry.after or {}
+    names = dict.fromkeys((*before, *after))
+    if entry.action in ("hook.create", "hook.delete"):
+        # All fields there are: those that say nothing go, and those that say most come first.
+        shown = {**before, **after}
+        names = dict.fromkeys(name for name in (*_FIRST, *names) if shown.get(name) not in _NOTHING)
     return [
         (_NAMES.get(name, name.replace("_", " ")), _value(before, name), _value(after, name))
-        for name in dict.fromkeys((*before, *after))
+        for name in names
     ]
 
 
@@ -58,7 +67,7 @@ def _value(fields: Mapping[str, object], name: str) -> str:
 def in_words(name: str, value: object) -> str:
     """Return a value of a field as the form writes it; untrusted text stays what it is."""
     match value:
-        case None | "" | [] | {}:
+        case _ if value in _NOTHING:
             return "none"
         case bool():
             return "yes" if value else "no"

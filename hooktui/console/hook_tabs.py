@@ -76,7 +76,7 @@ class HookTabs(HouseScreen):
         self.hook_id = hook_id
         self.hook: Hook | None = None
         self.tab = DELIVERIES
-        self._range = _FIRST_RANGE
+        self._range = self._wanted = _FIRST_RANGE
         self._health: HookHealth | None = None
         self._counts: HookHealth | None = None
 
@@ -154,7 +154,7 @@ class HookTabs(HouseScreen):
         """Draw what is known, also of a tab that is not in sight: that costs nothing."""
         house, now_ms = self.house, self.house.clock()
         health, signs = self._health, house.signs
-        caption = range_line(RANGES[self._range][0], health, signs)
+        caption = range_line(self._range, health, signs, self._wanted)
         if health is None:
             self._plots.show(caption)
         else:
@@ -182,17 +182,19 @@ class HookTabs(HouseScreen):
 
     async def _count(self) -> None:
         """Read how the hook did; what comes too late for the tab or the range is left out."""
-        tab, chosen = self.tab, self._range
-        hours = HOURS if tab == EVENTS else RANGES[chosen][0]
+        tab, wanted = self.tab, self._wanted
+        hours = HOURS if tab == EVENTS else RANGES[wanted][0]
         try:
             found = await self.ask(calls.hook_health(self.hook_id, hours=hours))
         except HooktuiError as error:
+            self._wanted = self._range
+            self.draw_tab()
             self.show_error(error)
             return
         if tab == EVENTS:
             self._counts = found
-        elif chosen == self._range:
-            self._health = found
+        elif wanted == self._wanted:
+            self._health, self._range = found, wanted
         self.draw_tab()
 
     def time_went_on(self) -> None:
@@ -207,15 +209,15 @@ class HookTabs(HouseScreen):
 
     def verb_larger(self) -> None:
         """Show a longer time."""
-        self._choose_range(self._range + 1)
+        self._choose_range(self._wanted + 1)
 
     def verb_smaller(self) -> None:
         """Show a shorter time."""
-        self._choose_range(self._range - 1)
+        self._choose_range(self._wanted - 1)
 
     def _choose_range(self, number: int) -> None:
         if 0 <= number < len(RANGES):
-            self._range, self._health = number, None
+            self._wanted = number
             self.draw_tab()
             self.run_worker(self.fill_tab(), name="tab", group="tab", exclusive=True)
         else:

@@ -136,16 +136,16 @@ def columns(
             least=9,
             grow=4,
             most=45,
-            priority=2,
+            priority=3,
         ),
-        Column(name="events", title="events", cell=events, width=16, grow=2, most=36, priority=3),
+        Column(name="events", title="events", cell=events, width=16, grow=2, most=36, priority=5),
         Column(name="last", title="last", cell=last, width=8, grow=1, most=17, priority=1),
         Column(
             name="when", title="when", cell=when, width=5, align="right", priority=2, sort="last_at"
         ),
         Column(name="success", title="24 h", cell=success, width=4, align="right", priority=2),
         Column(
-            name="trend", title="failures", cell=lambda h: trend(h, signs), width=TREND, priority=6
+            name="trend", title="failures", cell=lambda h: trend(h, signs), width=TREND, priority=2
         ),
         Column(
             name="p95",

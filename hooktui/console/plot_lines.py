@@ -41,6 +41,7 @@ class Plot:
         unit: writes a value of the scale.
         tone: of the solid bars.
         total: where the shade on top of them ends; None: there is no shade.
+        in_decades: each line multiplies instead of adding, from 1 on: for what differs by much.
     """
 
     title: Pieces
@@ -48,11 +49,22 @@ class Plot:
     unit: Callable[[float], str]
     tone: Tone = "accent"
     total: Values | None = None
+    in_decades: bool = False
 
     @property
     def top(self) -> float:
         """The value at the upper end of the scale: a round one that nothing exceeds."""
         return round_top(max((v for v in (*self.solid, *(self.total or ())) if v), default=0))
+
+    def share(self, value: float) -> float:
+        """Return how far up the scale a value stands, 0 to 1."""
+        if not self.in_decades:
+            return value / self.top
+        return math.log(max(value, 1)) / math.log(max(self.top, 10))
+
+    def at(self, share: float) -> float:
+        """Return the value that stands so far up the scale."""
+        return max(self.top, 10) ** share if self.in_decades else self.top * share
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +118,7 @@ def plot_lines(plot: Plot, width: int, height: int, signs: Signs) -> list[Pieces
     solid = in_columns(plot.solid, room)
     total = in_columns(plot.total, room) if plot.total is not None else solid
     eighths = [
-        (_eighths(low, plot.top, height, signs), _eighths(high, plot.top, height, signs))
+        (_eighths(plot, low, height, signs), _eighths(plot, high, height, signs))
         for low, high in zip(solid, total, strict=True)
     ]
     lines: list[Pieces] = []
@@ -120,10 +132,10 @@ def plot_lines(plot: Plot, width: int, height: int, signs: Signs) -> list[Pieces
     return lines
 
 
-def _eighths(value: float | None, top: float, height: int, signs: Signs) -> int:
+def _eighths(plot: Plot, value: float | None, height: int, signs: Signs) -> int:
     """Return how high a bar is; one above nothing is never drawn like nothing."""
     most = height * (len(signs.bars) - 1)
-    return 0 if not value else max(1, min(math.ceil(value / top * most - 1e-9), most))
+    return 0 if not value else max(1, min(math.ceil(plot.share(value) * most - 1e-9), most))
 
 
 def _cell(solid: int, total: int, row: int, tone: Tone, signs: Signs) -> Piece:
@@ -136,10 +148,10 @@ def _cell(solid: int, total: int, row: int, tone: Tone, signs: Signs) -> Piece:
 
 def _scale(plot: Plot, row: int, height: int) -> str:
     """Return the scale beside a row: its end at the top, nothing at the bottom, half between."""
-    value = {height - 1: plot.top, 0: 0.0}.get(row)
-    if value is None and height >= 4 and 2 * (row + 1) == height:
-        value = plot.top / 2
-    text = "" if value is None else plot.unit(value)
+    share = {height - 1: 1.0, 0: 0.0}.get(row)
+    if share is None and height >= 4 and 2 * (row + 1) == height:
+        share = 0.5
+    text = "" if share is None else plot.unit(plot.at(share))
     return f"{text[: GUTTER - 1]:>{GUTTER - 1}} "
 
 

@@ -1,0 +1,182 @@
+"""The tabs of the Hook screen on a real server: what they show, when, and what keys do there."""
+
+from __future__ import annotations
+
+from hooktui.client import calls
+from hooktui.client.start import start_server
+from hooktui.console.app import HooktuiApp
+from hooktui.console.screens.hook import HookScreen
+from hooktui.console.signs import UNICODE
+from hooktui.console.widgets.hook_history import HookHistory
+from hooktui.domain.audit_trail import AuditEntry
+from hooktui.domain.errors import HooktuiError, NotAllowed
+from hooktui.domain.objects import Page
+from hooktui.domain.places import places
+from tests.console.bare import BareApp
+from tests.console.conftest import Console, Receiver
+from tests.console.place import Place, seen, until
+
+NEXT, BEFORE = "right_square_bracket", "left_square_bracket"
+
+
+async def opened(console: Console, hook: int, tab: int) -> HookScreen:
+    """Open a hook and go to one of its tabs, counted from 0."""
+    console.app.open_hook(hook)
+    await console.until(lambda: isinstance(console.app.screen, HookScreen))
+    await console.shows("state ")
+    await console.press(*[NEXT] * tab)
+    screen = console.app.screen
+    assert isinstance(screen, HookScreen)
+    return screen
+
+
+async def test_the_health_tab_shows_failures_and_follows_them_by_itself(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url, retry_schedule_s=[3600])
+    place.emit()
+    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, hook.id, 1)
+        await console.shows("[Health]", "0 failed", "1 delivered (100%)", "duration", "backlog")
+        await console.shows("steps of 10m", "0 in the backlog")
+        receiver.status = 500
+        place.emit()
+        # Red when what changes between two looks is left out, or the backlog is not that of now.
+        await console.shows("1 failed", "1 delivered (50%)", "1 in the backlog")
+
+
+async def test_plus_and_minus_choose_the_time_and_say_where_it_ends(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url)
+    async with open_console() as console:
+        await opened(console, hook.id, 1)
+        await console.shows("[24 h]", "steps of 10m")
+        await console.press("plus")
+        await console.shows("[7 d]", "steps of 1h")
+        await console.press("plus")
+        await console.shows("7 d is the longest time")
+        await console.press("minus", "minus")
+        await console.shows("[1 h]", "steps of 5m")
+        await console.press("minus")
+        await console.shows("1 h is the shortest time")
+
+
+async def test_the_mark_tells_the_numbers_of_another_step(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url)
+    async with open_console() as console:
+        await opened(console, hook.id, 1)
+        await console.shows("to now  no attempts")
+        await console.press("left")
+        await console.hides("to now")
+        await console.press("end")
+        await console.shows("to now  no attempts")
+
+
+async def test_keys_of_the_deliveries_say_where_they_work(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url)
+    async with open_console() as console:
+        screen = await opened(console, hook.id, 1)
+        await console.shows("[Health]")
+        for key in ("r", "c", "slash", "space", "o", "O"):
+            await console.press(key)
+            await console.shows("this works on the deliveries")
+            screen.clear_notice()
+        await console.press("enter")
+        await console.shows("there is nothing to open here")
+        await console.press(BEFORE, "plus")
+        await console.shows("[Deliveries]", "+ and - choose the time of the plots")
+
+
+async def test_the_events_tab_counts_what_came_of_each_type(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url, events=["job", "cluster.error"])
+    place.emit("job.failed")
+    place.emit("job.failed")
+    place.wait_for(lambda: len(place.deliveries(hook.id, "delivered")) == 2)
+    async with open_console() as console:
+        await opened(console, hook.id, 2)
+        await console.shows("[x] job.failed: by the group, 2 deliveries")
+        await console.shows("[x] cluster.error: by itself, none came", "[ ] cluster.idled")
+
+
+async def test_the_history_tells_who_changed_what_and_follows_by_itself(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url, name="first")
+    async with open_console(size=(80, 24)) as console:
+        await opened(console, hook.id, 4)
+        await console.shows("[History]", "made", "Hook made", f"URL: {receiver.url}")
+        place.ask(calls.edit_hook(hook.id, {"name": "se[/b]cond", "timeout_s": 9}))
+        await console.shows("changed", "name: first → se[/b]cond")
+        await console.press("home")
+        await console.shows("Hook changed", "deadline: 30s → 9s")
+        await console.press("enter")
+        await console.until(lambda: console.app.focused and console.app.focused.id == "entry")
+
+
+async def test_a_viewer_reads_every_tab(open_console, place: Place, receiver: Receiver):
+    hook = place.hook(receiver.url)
+    async with open_console(role="viewer") as console:
+        await console.shows("(viewer)")
+        await opened(console, hook.id, 1)
+        await console.shows("[Health]", "steps of 10m")
+        await console.press(NEXT)
+        await console.shows("[Events]", "[x] job.failed: by the group")
+        await console.press(NEXT)
+        await console.shows("[Settings]", "10 attempts in 3d 3h")
+        await console.press(NEXT)
+        await console.shows("[History]", "Hook made")
+
+
+async def test_a_server_that_is_gone_holds_up_no_tab_and_leaves_what_was_shown(
+    tmp_path, served, receiver: Receiver
+):
+    environ = served | {"HOOKTUI_HOME": str(tmp_path)}
+    server = start_server(places(environ), environ)
+    place = Place(environ, 1)
+    hook = place.hook(receiver.url)
+    app = HooktuiApp(environ=environ)
+    try:
+        async with app.run_test(size=(120, 30)) as pilot:
+            console = Console(app, pilot)
+            await console.shows("(admin)")
+            await opened(console, hook.id, 1)
+            await console.shows("steps of 10m")
+            server.terminate()
+            server.wait(20)
+            await console.shows("went away")
+            await console.press("plus")
+            # Red when the plots are taken away before the others are there.
+            await console.shows("[24 h]", "steps of 10m", "backlog")
+            await console.press(NEXT, NEXT)
+            await console.shows("[Settings]", "10 attempts in 3d 3h")
+    finally:
+        place.close()
+        server.kill()
+        server.wait(20)
+
+
+class Forbidden:
+    """A source of rows to which the server says no."""
+
+    async def page(self, **_: object) -> Page[AuditEntry]:
+        raise NotAllowed("your role producer may only send events; looking needs viewer")
+
+
+# Red when a refusal is a notice that goes away, and an empty list that says nothing was done.
+async def test_a_history_that_may_not_be_read_says_why():
+    failed: list[HooktuiError] = []
+    history = HookHistory(Forbidden(), lambda: 0, UNICODE, failed.append, id="history")
+    app = BareApp(history)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await history.load()
+        await until(pilot, lambda: "You may not read the history" in seen(pilot))
+        assert "looking needs viewer" in seen(pilot)
+        assert failed == []
