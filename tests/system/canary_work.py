@@ -197,6 +197,7 @@ def run_the_commands(place: Place, folder: Path) -> None:
     commands = [
         ["hooks", "list"], ["hooks", "show", "1"], ["events", "list"], ["deliveries", "list"],
         ["log"], ["status"], ["tokens", "list"], ["audit", "list"], ["keys", "list"], ["doctor"],
+        ["hooks", "diagnose", "1"], ["hooks", "diagnose", "2"],
         ["backup", str(place.home.home / "copy.db")],
         [*create, "--basic-auth", secret],
         [*create, "--header", f"Authorization: Bearer {secret}"],
