@@ -212,10 +212,15 @@ async def test_ascii_signs_draw_nothing_but_ascii(open_console, make_hook, place
         assert console.text.isascii(), console.text
 
 
-async def test_at_80_by_24_a_name_has_more_room_than_the_host(open_console, make_hook):
+# Red when the host, which a name is unless somebody gave another, takes the room of what tells
+# since when something fails.
+async def test_at_80_by_24_failures_over_time_have_more_room_than_the_host(open_console, make_hook):
     make_hook(name="Data warehouse")
     async with open_console(size=(80, 24)) as console:
-        await console.shows("Data warehouse", "waiting", "24 h", "127.0.0.")
+        await console.shows("Data warehouse", "waiting", "24 h", "failures")
+        await console.hides("127.0.0.")
+    async with open_console(size=(100, 24)) as console:
+        await console.shows("Data warehouse", "failures", "p95", "127.0.0.")
 
 
 async def test_the_log_calls_a_hook_by_its_name_as_soon_as_that_is_known(
