@@ -78,6 +78,7 @@ async def _diagnose(service: Service, shown: Hook, live: LiveHook) -> Diagnosis:
             look=look,
             ping=ping,
             breaker_until_ms=still.breaker_until_ms,
+            paused=service.store.paused,
             started_at=to_rfc3339(started_ms),
             now_ms=now_ms(),
         )

@@ -36,6 +36,7 @@ class Found:
         look: everything up to the request.
         ping: the ping's attempt, if one was sent.
         breaker_until_ms: when the next probe may go, while the hook's breaker is open.
+        paused: all sending is paused.
         started_at: of the diagnosis.
         now_ms: at its end.
     """
@@ -45,6 +46,7 @@ class Found:
     look: Look
     ping: Attempt | None
     breaker_until_ms: int | None
+    paused: bool
     started_at: str
     now_ms: int
 
@@ -227,6 +229,9 @@ def _hook(found: Found) -> Check:
         held = f", {stats.held:,} deliveries held" if stats.held else ""
         value = f"the hook is off ({hook.disabled_reason or 'disabled'}){held}: only pings are sent"
         return Check("hook", "warn", value, f"switch it on: hooktui hooks enable {hook.id}")
+    if found.paused:
+        value = f"all sending is paused, {stats.waiting:,} deliveries of this hook wait"
+        return Check("hook", "warn", value, "go on with: hooktui resume")
     waits = f", {stats.waiting:,} deliveries wait" if stats.waiting else ", nothing waits"
     if found.breaker_until_ms is not None:
         left_s = (found.breaker_until_ms - found.now_ms) / 1000

@@ -26,8 +26,9 @@ async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
         await console.shows("Deliveries")
         await console.press("x")
         await console.shows("the receiver answers 404", "To do: there is nothing at this path")
-        # Red when the screen is higher than the terminal: the line of keys is pushed out.
         assert "diagnose" in console.lines[-1]
+        # Red when the bars take the room of what was seen.
+        assert not console.app.screen.query_one(PhaseBars).display
 
 
 async def test_x_runs_it_again_and_y_copies_the_verdict(

@@ -51,6 +51,7 @@ async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **
     look = await Looker(dialer, limits)(live(target, verify_tls=verify_tls))
     found = Found(
         hook=wire_hook(url=target.url), target=target, look=look, ping=None, breaker_until_ms=None,
+        paused=False,
         started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),
     )  # fmt: skip
     return SimpleNamespace(look=look, said=diagnose(found))

@@ -34,11 +34,11 @@ def answered(status=200, *, headers=(), body="ok", error=None, total=80.0, **mor
     )  # fmt: skip
 
 
-def said(ping=None, *, look=LOOK, url=URL, breaker_until_ms=None, **fields):
+def said(ping=None, *, look=LOOK, url=URL, breaker_until_ms=None, paused=False, **fields):
     return diagnose(
         Found(
             hook=hook(url=url, **fields), target=parse_url(url), look=look, ping=ping,
-            breaker_until_ms=breaker_until_ms, started_at=AT, now_ms=AT_MS,
+            breaker_until_ms=breaker_until_ms, paused=paused, started_at=AT, now_ms=AT_MS,
         )
     )  # fmt: skip
 
@@ -161,6 +161,8 @@ def test_our_side_is_the_verdict_when_the_receiver_is_well():
     assert off.fix == "switch it on: hooktui hooks enable 12"
     broken = said(answered(), breaker_until_ms=AT_MS + 30_000, stats=HookStats(waiting=7))
     assert "the next delivery goes in 30s, 7 deliveries wait" in broken.verdict
+    paused = said(answered(), paused=True, stats=HookStats(waiting=7))
+    assert paused.verdict == "all sending is paused, 7 deliveries of this hook wait"
     assert said(answered(500), active=False).verdict == "the receiver answers 500"
 
 
