@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from hooktui.domain.addresses import Networks, parse_networks
 from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.places import CONSOLE_TABLES
 from hooktui.domain.roles import Role
 
 PREFIX = "HOOKTUI_"
@@ -182,6 +183,8 @@ def _read(config: Path) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadSettings(f"cannot read {config}: {error}") from None
+    for table in CONSOLE_TABLES:
+        content.pop(table, None)
     unknown = sorted(set(content) - set(Settings.model_fields))
     if unknown:
         known = ", ".join(Settings.model_fields)

@@ -34,8 +34,8 @@ def console(
         # What Textual can be told this way: write a log or a picture, load a driver, press keys.
         for name in [one for one in os.environ if one.startswith("TEXTUAL")]:
             del os.environ[name]
-    from hooktui.console.app import run
     from hooktui.console.options import ConsoleOptions
+    from hooktui.console.run import run
 
     return run(
         ConsoleOptions(

@@ -64,8 +64,8 @@ def demo(
 
 
 def _open_console(context: CommandContext, running: Demo, for_s: float | None) -> int:
-    from hooktui.console.app import run
     from hooktui.console.options import ConsoleOptions
+    from hooktui.console.run import run
 
     # The console and whatever it starts read the environment of the process.
     mine = dict(os.environ)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,29 +11,25 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
-from textual.theme import BUILTIN_THEMES
 
 from hooktui.console.ascii_filter import AsciiFilter
 from hooktui.console.base import Changes, HouseScreen
-from hooktui.console.confined import ConfinedApp
 from hooktui.console.feed import Feed
 from hooktui.console.link import Link, LinkState
 from hooktui.console.log_buffer import LogBuffer
 from hooktui.console.options import ConsoleOptions
+from hooktui.console.personal import PersonalApp
 from hooktui.console.places import PLACES, Place
 from hooktui.console.safety import EscapeFilter, Terminal, write_fault
 from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.signs import ASCII, UNICODE
-from hooktui.console.theme import THEMES, default_theme, quiet_colour
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.objects import Catalogue, Hook, Status
-from hooktui.domain.restricted import restricted
 from hooktui.domain.roles import Role
-from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
     from textual.command import Provider
@@ -59,7 +52,7 @@ def _palette() -> type[Provider]:
     return HouseCommands
 
 
-class HooktuiApp(ConfinedApp):
+class HooktuiApp(PersonalApp):
     """The console.
 
     Attributes:
@@ -97,10 +90,7 @@ class HooktuiApp(ConfinedApp):
         environ: Mapping[str, str] | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
-        self.options = options or ConsoleOptions()
-        self.environ = dict(os.environ if environ is None else environ)
-        super().__init__()
-        self.restricted = restricted(self.environ)
+        super().__init__(options, environ)
         self.clock = clock
         self.signs = ASCII if self.options.ascii else UNICODE
         self.link = Link(self.options, self.environ, self._link_changed)
@@ -118,14 +108,6 @@ class HooktuiApp(ConfinedApp):
         if self.options.ascii:
             self._filters.append(AsciiFilter())
         self._status_due = False
-        for theme in THEMES:
-            self.register_theme(theme)
-        wanted = self.options.theme
-        self.theme = wanted if wanted in self.available_themes else default_theme(self.environ)
-
-    def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Give every theme the one colour that only ours define."""
-        return {"quiet": quiet_colour(self.current_theme)}
 
     def get_default_screen(self) -> Screen[Any]:
         """Start with the hooks."""
@@ -139,7 +121,16 @@ class HooktuiApp(ConfinedApp):
 
     def on_ready(self) -> None:
         """Reach the server once something is painted: its client takes 100 ms to import."""
+        before = self.place_before()
+        if before is not None and len(self.screen_stack) == 1:
+            self.go(before)
+        self._tell_problems()
         self.run_worker(self._reach_server(), name="attach", group="server")
+
+    def _tell_problems(self) -> None:
+        problems = self.problems()
+        if problems:
+            self.call_after_refresh(self.notice, "; ".join(problems), "bad")
 
     # -- the server
 
@@ -179,6 +170,7 @@ class HooktuiApp(ConfinedApp):
                 "started a server; it stays and goes on delivering when you quit"
                 " (`hooktui stop` ends it)"
             )
+            self._tell_problems()  # which matter more
         self.tell(Changes(everything=True))
         await self.feed.follow()
 
@@ -379,6 +371,14 @@ class HooktuiApp(ConfinedApp):
 
     # -- keys
 
+    def action_focus_next(self) -> None:
+        """Go to the next field; in the ``:`` line Tab completes."""
+        complete = getattr(self.focused, "complete", None)
+        if complete is None:
+            super().action_focus_next()
+        else:
+            complete()
+
     def on_key(self, event: events.Key) -> None:
         """Give a letter to the input that has the focus by now.
 
@@ -432,37 +432,3 @@ def _is_calm(status: Status) -> bool:
         or rates.failed_per_s
     )
 
-
-def run(options: ConsoleOptions) -> int:
-    """Run the console in this terminal and return the exit code."""
-    try:
-        _check(options)
-    except ValueError as error:
-        sys.stderr.write(f"hooktui: {visible(str(error))}\n")
-        return 2
-    # Nothing becomes garbage before the first paint; not looking for it saves 30 ms.
-    gc.disable()
-    app = HooktuiApp(options)
-    app.call_after_refresh(gc.enable)
-    app.run(mouse=not options.no_mouse)
-    gc.enable()
-    if app.fault is not None:
-        sys.stderr.write(f"hooktui: {visible(app.fault)}\n")
-        return app.return_code or 1
-    return app.return_code or 0
-
-
-def _check(options: ConsoleOptions) -> None:
-    """Refuse options that mean nothing, before the terminal is taken.
-
-    Raises:
-        ValueError: says which one, and what to write.
-    """
-    from hooktui.client.connection import find_server
-
-    find_server(os.environ, options.connect)
-    if options.role is not None and options.role not in tuple(Role):
-        raise ValueError(f"unknown role {options.role!r}; known: {', '.join(Role)}")
-    known = sorted([*BUILTIN_THEMES, *(theme.name for theme in THEMES)])
-    if options.theme is not None and options.theme not in known:
-        raise ValueError(f"unknown theme {options.theme!r}; known: {', '.join(known)}")

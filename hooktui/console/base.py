@@ -17,6 +17,7 @@ from textual.screen import ModalScreen, Screen
 
 from hooktui.console.keys import BY_NAME, EVERYWHERE, bindings
 from hooktui.console.keys import VERBS as ALL_VERBS
+from hooktui.console.memory import Kept
 from hooktui.console.places import BY_VERB, Place
 from hooktui.console.widgets.chrome import (
     Heading,
@@ -87,6 +88,7 @@ class HouseScreen(Screen[None]):
         self._pending = Changes()
         self._changes_due = False
         self._notices = 0
+        self._account = 0
 
     # -- the frame
 
@@ -107,8 +109,27 @@ class HouseScreen(Screen[None]):
         return ((f" {self.PLACE}", "strong"),), ()
 
     def on_mount(self) -> None:
-        """Draw the frame for the first time."""
+        """Take up what was shown here last time, and draw the frame for the first time."""
+        self._account = self.house.account
+        self.restore(self.house.memory.of(self.PLACE, self._account))
         self.refresh_frame()
+
+    def on_unmount(self) -> None:
+        """Keep what is shown for the next time."""
+        self.keep(self._account)
+
+    def keep(self, account: int | None = None) -> None:
+        """Keep what is shown; ``account`` is the one that is looked at, if not the app's."""
+        if self.is_mounted:
+            number = self.house.account if account is None else account
+            self.house.memory.keep(self.PLACE, number, self.kept())
+
+    def kept(self) -> Kept:
+        """Return what is to be found here again the next time: filter, sort, panes."""
+        return {}
+
+    def restore(self, kept: Kept) -> None:
+        """Take up what `kept` returned the last time; nothing is loaded or laid out yet."""
 
     def on_screen_resume(self) -> None:
         """Catch up on what changed while another screen was in front."""
@@ -263,6 +284,16 @@ class HouseScreen(Screen[None]):
     def verb_help(self) -> None:
         """Show the keys of this place; choosing one runs it."""
         self.house.open_help()
+
+    async def verb_command(self) -> None:
+        """Let the admin type a command."""
+        from hooktui.console.widgets.command_bar import open_command_bar
+
+        await open_command_bar(self)
+
+    def take_filter(self, text: str) -> None:
+        """Show what fits a filter; screens with a filter do, the others say so."""
+        self.notice(f"there is no filter on this screen, so {text!r} is left out", "warn")
 
     def verb_palette(self) -> None:
         """Open the palette."""

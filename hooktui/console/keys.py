@@ -90,6 +90,8 @@ VERBS: Final = (
     *(Verb(place.verb, place.key, place.label, place.help) for place in PLACES),
     Verb("help", "question_mark", "help", "The keys of this place", shown="?"),
     Verb("palette", "ctrl+p", "palette", "Find a screen, a hook, a verb or a theme", shown="^p"),
+    Verb("command", "colon", "command", "Type a command, such as :hook 12", shown=":",
+         at_once=True),
     Verb("reload", "ctrl+r", "reload", "Load what is shown again", shown="^r"),
     Verb("quit", "q", "quit", "Quit; the server goes on delivering, only a demo ends"),
 )
@@ -108,7 +110,7 @@ MOVES: Final = (
 BY_NAME: Final = {verb.name: verb for verb in (*VERBS, *MOVES)}
 
 EVERYWHERE: Final = (
-    *(place.verb for place in PLACES), "help", "palette", "reload", "back", "quit",
+    *(place.verb for place in PLACES), "help", "palette", "command", "reload", "back", "quit",
 )  # fmt: skip
 """What every full screen offers besides its own verbs."""
 

@@ -17,6 +17,9 @@ SYSTEM_SOCKET = Path("/run/hooktui/hooktui.sock")
 SYSTEM_HOME = Path("/var/lib/hooktui")
 SYSTEM_CONFIG = Path("/etc/hooktui/config.toml")
 
+CONSOLE_TABLES = ("keys", "console")
+"""Tables of ``config.toml`` that the console reads, and a server leaves alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Places:

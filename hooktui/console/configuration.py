@@ -1,0 +1,111 @@
+"""What somebody set for their console: ``[keys]`` and ``[console]`` in config.toml, and themes.
+
+It is the user's own file also where the server is the system's, whose configuration not everybody
+may read: ``$HOOKTUI_HOME/config.toml``, else ``hooktui/config.toml`` in the XDG configuration. A
+server that is the user's own reads its settings from the same file, and leaves these tables alone.
+Nothing wrong in it keeps the console from starting: it is told, and what is right holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from textual.theme import Theme
+
+from hooktui.console.keymap import Keymap, read_keys
+from hooktui.console.options import ConsoleOptions
+from hooktui.domain.errors import Refused
+from hooktui.domain.places import places
+
+_SETTINGS: Final[Mapping[str, type]] = {"theme": str, "mouse": bool, "ascii": bool}
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What was set.
+
+    Attributes:
+        keymap: the keys.
+        themes: the user's own.
+        theme: a theme's name; None: not set.
+        mouse: whether the console takes the mouse.
+        ascii: whether only ASCII signs are drawn.
+        problems: what is wrong with it, in sentences.
+    """
+
+    keymap: Keymap = field(default_factory=Keymap)
+    themes: tuple[Theme, ...] = ()
+    theme: str | None = None
+    mouse: bool = True
+    ascii: bool = False
+    problems: tuple[str, ...] = ()
+
+    def under(self, options: ConsoleOptions) -> ConsoleOptions:
+        """Return the options of the command line over what is set here."""
+        return replace(
+            options,
+            theme=options.theme or self.theme,
+            ascii=options.ascii or self.ascii,
+            no_mouse=options.no_mouse or not self.mouse,
+        )
+
+
+def read_configuration(environ: Mapping[str, str]) -> Configuration:
+    """Read what an environment's user has set; without a file everything is as built in."""
+    try:
+        file = places(environ).config
+    except Refused:
+        return Configuration()  # no home folder: nothing can be set
+    written, problems = _read(file)
+    folder = file.with_name("themes")
+    themes: list[Theme] = []
+    if folder.is_dir():
+        from hooktui.console.theme_files import read_themes
+
+        themes, wrong = read_themes(folder)
+        problems += wrong
+    keymap, wrong = read_keys(_table(written, "keys", problems))
+    problems += wrong
+    settings = _table(written, "console", problems)
+    good = {}
+    for name, value in settings.items():
+        if name not in _SETTINGS:
+            problems.append(f"[console] {name}: unknown; known: {', '.join(_SETTINGS)}")
+        elif type(value) is not _SETTINGS[name]:
+            kind = "a theme's name" if _SETTINGS[name] is str else "true or false"
+            problems.append(f"[console] {name}: write {kind}")
+        else:
+            good[name] = value
+    return Configuration(
+        keymap=keymap, themes=tuple(themes), problems=tuple(problems), **_typed(good)
+    )
+
+
+def _typed(good: dict[str, Any]) -> dict[str, Any]:
+    return good
+
+
+def _table(written: Mapping[str, object], name: str, problems: list[str]) -> dict[str, object]:
+    table = written.get(name, {})
+    if isinstance(table, dict):
+        return table
+    problems.append(f"{name}: write it as a table, [{name}]")
+    return {}
+
+
+def _read(file: Path) -> tuple[dict[str, object], list[str]]:
+    try:
+        content = file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}, []
+    except OSError as error:
+        return {}, [f"cannot read {file}: {error.strerror}; the console's settings are as built in"]
+    import tomllib
+
+    try:
+        return tomllib.loads(content.decode()), []
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return {}, [f"cannot read {file}: {error}; the console's settings are as built in"]

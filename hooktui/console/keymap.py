@@ -1,0 +1,210 @@
+"""The keys as somebody wants them: the table of keys, and what ``[keys]`` in config.toml changes.
+
+Textual's own keymap drops a key without a word when two verbs want it; so it only gets what was
+judged here. An entry that cannot hold is left out, and a sentence says why and what to do.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from typing import Final
+
+from hooktui.console.keys import BY_NAME, Verb
+
+SAME_AS: Final = {
+    "ctrl+h": "Backspace",
+    "ctrl+i": "Tab",
+    "ctrl+j": "Enter",
+    "ctrl+m": "Enter",
+    "ctrl+left_square_bracket": "Esc",
+}
+"""What a terminal sends as another key."""
+
+TAKEN: Final = {
+    "ctrl+c": "says how to quit",
+    "ctrl+q": "quits from everywhere",
+    "ctrl+z": "suspends the console",
+    "tab": "goes to the next field",
+    "shift+tab": "goes to the field before",
+    "backspace": "deletes in a field",
+    "left": "moves in fields and plots",
+    "right": "moves in fields and plots",
+}
+"""Keys with a meaning that is not the table's to give."""
+
+_SHOWN: Final = {
+    "enter": "Enter", "escape": "Esc", "space": "Space", "insert": "Ins", "delete": "Del",
+    "up": "Up", "down": "Down", "home": "Home", "end": "End", "pageup": "PgUp",
+    "pagedown": "PgDn", **{f"f{number}": f"F{number}" for number in range(1, 13)},
+}  # fmt: skip
+"""Keys with names, and how they are written on the screen."""
+
+# Textual calls a few keys otherwise than Unicode does.
+_UNICODE_ELSE: Final = {
+    "solidus": "slash", "reverse_solidus": "backslash", "commercial_at": "at",
+    "hyphen_minus": "minus", "plus_sign": "plus", "low_line": "underscore",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Keymap:
+    """Which keys verbs have, where they are not those of the table.
+
+    Attributes:
+        changed: by the verb's name, Textual's names of its keys, comma-separated.
+    """
+
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+    def fit(self, verb: Verb) -> Verb:
+        """Return a verb with the keys that it has now."""
+        keys = self.changed.get(verb.name)
+        if keys is None:
+            return verb
+        return replace(verb, keys=keys, shown=shown(keys.partition(",")[0]))
+
+    def key(self, name: str) -> str:
+        """Return how the (first) key of a verb is shown, for sentences."""
+        return self.fit(BY_NAME[name]).key
+
+    def ids(self) -> dict[str, str]:
+        """Return the changes by the ids of bindings, as Textual wants them."""
+        return {BY_NAME[name].id: keys for name, keys in self.changed.items()}
+
+
+def read_keys(table: Mapping[str, object]) -> tuple[Keymap, list[str]]:
+    """Return the keys that a ``[keys]`` table means, and what is wrong with it, in sentences.
+
+    Args:
+        table: by a verb's name, one key or a list of keys; they replace all keys of the verb.
+    """
+    wanted: dict[str, tuple[str, ...]] = {}
+    problems = []
+    for name, value in table.items():
+        try:
+            wanted[_verb_name(name)] = _keys(name, value)
+        except ValueError as error:
+            problems.append(f"[keys] {name}: {error}")
+    # Leaving an entry out gives its verb the old key back, which may clash in turn.
+    while clashes := list(_clashes(wanted)):
+        for name, why in dict(clashes).items():
+            del wanted[name]
+            problems.append(f"[keys] {name}: {why}")
+    return Keymap({name: ",".join(keys) for name, keys in wanted.items()}), problems
+
+
+def key_name(written: str) -> str:
+    """Return Textual's name of a key as people write it: ``P``, ``?``, ``f5``, ``ctrl+t``, ``^t``.
+
+    Raises:
+        ValueError: no terminal sends it, or it is spoken for.
+    """
+    name = written
+    if len(name) == 2 and name[0] == "^":
+        name = f"ctrl+{name[1]}"
+    if len(name) == 1:
+        name = _of_character(name)
+    elif not name.startswith("ctrl+"):
+        name = _named(written)
+    else:
+        name = "ctrl+" + _of_character(name[5:].lower() if len(name) == 6 else name[5:])
+        letter = name[5:]
+        if name not in SAME_AS and not (len(letter) == 1 and letter.isascii() and letter.isalpha()):
+            raise ValueError(f"no terminal sends {written!r}; with ctrl only letters work")
+    if name in SAME_AS:
+        raise ValueError(f"a terminal sends {written!r} as {SAME_AS[name]}; take another key")
+    if name in TAKEN:
+        raise ValueError(f"{written!r} {TAKEN[name]}; take another key")
+    return name
+
+
+def shown(key: str) -> str:
+    """Return how a key is written on the screen, of Textual's name of it."""
+    if key in _SHOWN:
+        return _SHOWN[key]
+    if key.startswith("ctrl+"):
+        return f"^{key[5:]}"
+    if len(key) == 1:
+        return key
+    back = {short: long for long, short in _UNICODE_ELSE.items()}
+    name = back.get(key, key).replace("_", " ").upper()
+    for spelled in (name, name.replace(" ", "-")):
+        try:
+            return unicodedata.lookup(spelled)
+        except KeyError:
+            continue
+    return key
+
+
+def _named(written: str) -> str:
+    """Return the name of a key that is written as a name.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    name = written.lower().replace("page_", "page")
+    name = {"esc": "escape", "return": "enter", "pgup": "pageup", "pgdn": "pagedown"}.get(
+        name, name
+    )
+    if name in _SHOWN or name in TAKEN or len(shown(name)) == 1:
+        return name
+    if "+" in name:
+        raise ValueError(f"no terminal sends {written!r} for sure; ctrl and a letter works")
+    near = get_close_matches(name, [*_SHOWN, *TAKEN], 1)
+    hint = f"; did you mean {near[0]!r}?" if near else "; write P, ?, f5, pageup or ctrl+t"
+    raise ValueError(f"there is no key {written!r}{hint}")
+
+
+def _of_character(character: str) -> str:
+    if len(character) != 1 or character.isalnum():
+        return character
+    if character == " ":
+        return "space"
+    try:
+        name = unicodedata.name(character).lower().replace("-", "_").replace(" ", "_")
+    except ValueError:
+        raise ValueError("a control character is no key; write its name") from None
+    return _UNICODE_ELSE.get(name, name)
+
+
+def _verb_name(name: str) -> str:
+    """Return the name of a verb; ``mark-all`` is ``mark_all``.
+
+    Raises:
+        ValueError: there is no such verb.
+    """
+    found = name.replace("-", "_")
+    if found in BY_NAME:
+        return found
+    near = get_close_matches(found, BY_NAME, 1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(BY_NAME))}"
+    raise ValueError(f"there is no such verb; {hint}")
+
+
+def _keys(name: str, value: object) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else [value]
+    if not listed or not all(isinstance(one, str) and one for one in listed):
+        raise ValueError(f'write a key, {name} = "P", or a list of keys, {name} = ["P", "f5"]')
+    return tuple(dict.fromkeys(key_name(one) for one in listed))
+
+
+def _clashes(wanted: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    """Return the entries that want a key which another verb has, and why they cannot hold."""
+    owners: dict[str, list[str]] = {}
+    for verb in BY_NAME.values():
+        for key in wanted.get(verb.name, verb.keys.split(",")):
+            owners.setdefault(key, []).append(verb.name)
+    for key, names in owners.items():
+        for name in names if len(names) > 1 else ():
+            if name in wanted:
+                others = " and ".join(one for one in names if one != name)
+                yield (
+                    name,
+                    (
+                        f"{shown(key)} is the key of {others}, too; this entry is ignored:"
+                        f" take another key, or give {others} another one"
+                    ),
+                )

@@ -1,0 +1,171 @@
+"""What the console remembers of a server until the next time: place, panes, filters, sort, theme.
+
+One small file for each server in the user's state folder, readable by them alone, never with a
+secret in it. A file that is broken is told of once and begun anew; of two consoles the one that
+ends last is remembered. In restricted mode nothing is read or written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from hooktui.domain.errors import Refused
+from hooktui.domain.places import places
+from hooktui.domain.restricted import restricted
+
+MOST_BYTES: Final = 200_000
+MOST_COMMANDS: Final = 50
+"""Lines of the ``:`` line that are kept."""
+
+Kept = dict[str, "str | int | bool | None"]
+"""What one place keeps: texts, numbers, yes or no."""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is remembered of one server.
+
+    Attributes:
+        file: where it is kept; None: nowhere.
+        problem: why what was kept is not used, as a sentence; empty: it is.
+        place: the name of the last place.
+        theme: the theme that was chosen, and the one that was there before.
+        commands: lines of the ``:`` line, the latest last.
+    """
+
+    file: Path | None = None
+    server: str = ""
+    problem: str = ""
+    place: str = ""
+    theme: tuple[str, str] | None = None
+    commands: list[str] = field(default_factory=list)
+    _kept: dict[str, Kept] = field(default_factory=dict)
+
+    def of(self, place: str, account: int) -> Kept:
+        """Return what a place kept about an account; nothing the first time."""
+        return self._kept.get(_key(place, account), {})
+
+    def keep(self, place: str, account: int, kept: Kept) -> None:
+        """Take what a place wants to find again."""
+        if kept:
+            self._kept[_key(place, account)] = kept
+        else:
+            self._kept.pop(_key(place, account), None)
+
+    def ran(self, command: str) -> None:
+        """Take a line of the ``:`` line into the history, once, as the latest."""
+        self.commands = [one for one in self.commands if one != command][1 - MOST_COMMANDS :]
+        self.commands.append(command)
+
+    def write(self) -> str:
+        """Write it, whole or not at all; return why that failed, or nothing."""
+        if self.file is None:
+            return ""
+        content = {
+            "server": self.server,
+            "place": self.place,
+            "theme": self.theme,
+            "commands": self.commands,
+            "kept": self._kept,
+        }
+        new = self.file.with_name(f"{self.file.name}.{os.getpid()}")
+        try:
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+                json.dump(content, opened, indent=1)
+            new.replace(self.file)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)
+            return f"cannot remember this console in {self.file}: {error.strerror}"
+        return ""
+
+
+def recall(environ: Mapping[str, str], server: str) -> Memory:
+    """Return what is remembered of a server.
+
+    Args:
+        environ: whose home or state folder counts.
+        server: its socket or address.
+    """
+    if restricted(environ):
+        return Memory()
+    try:
+        folder = places(environ).home / "console"
+    except Refused:
+        return Memory()  # no home folder
+    from hashlib import sha256
+
+    name = sha256(server.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    memory = Memory(folder / f"{name}.json", server)
+    try:
+        _fill(memory, _read(folder / f"{name}.json"))
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        memory.problem = f"what was remembered of the last time cannot be used: {_why(error)}"
+    return memory
+
+
+def _read(file: Path) -> object:
+    with file.open("rb") as opened:
+        content = opened.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError("it is too large")
+    try:
+        found: object = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ValueError("it is no JSON") from None
+    return found
+
+
+def _fill(memory: Memory, content: object) -> None:
+    """Take over what is of the right kind.
+
+    Raises:
+        ValueError: something is not.
+    """
+    if not isinstance(content, dict):
+        raise ValueError("it is no object")
+    place, theme = content.get("place", ""), content.get("theme")
+    commands, kept = content.get("commands", []), content.get("kept", {})
+    good = (
+        isinstance(place, str)
+        and (theme is None or _are_texts(theme, 2))
+        and _are_texts(commands)
+        and isinstance(kept, dict)
+        and all(isinstance(one, dict) for one in kept.values())
+    )
+    if not good:
+        raise ValueError("it does not hold what it should")
+    memory.place = place
+    memory.theme = None if theme is None else (theme[0], theme[1])
+    memory.commands = commands[-MOST_COMMANDS:]
+    memory._kept = {key: _plain(one) for key, one in kept.items()}
+
+
+def _plain(kept: dict[str, object]) -> Kept:
+    return {key: one for key, one in kept.items() if isinstance(one, str | int | bool | None)}
+
+
+def _are_texts(value: object, count: int | None = None) -> bool:
+    return (
+        isinstance(value, list)
+        and all(isinstance(one, str) for one in value)
+        and (count is None or len(value) == count)
+    )
+
+
+def _key(place: str, account: int) -> str:
+    return f"{place} {account}"
+
+
+def _why(error: OSError | ValueError) -> str:
+    return (error.strerror or "") if isinstance(error, OSError) else str(error)

@@ -1,0 +1,69 @@
+"""Running the console in this terminal, from the options to the exit code."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+from hooktui.console.app import HooktuiApp
+from hooktui.console.options import ConsoleOptions
+from hooktui.domain.roles import Role
+from hooktui.domain.text import visible
+
+
+def run(options: ConsoleOptions) -> int:
+    """Run the console in this terminal and return the exit code."""
+    try:
+        _check(options)
+    except ValueError as error:
+        _tell(str(error))
+        return 2
+    # Nothing becomes garbage before the first paint; not looking for it saves 30 ms.
+    gc.disable()
+    app = HooktuiApp(options)
+    try:
+        _check_theme(app, options)
+    except ValueError as error:
+        _tell(str(error))
+        return 2
+    app.call_after_refresh(gc.enable)
+    app.run(mouse=not app.options.no_mouse)
+    gc.enable()
+    # Once more where it can be read at leisure: a notice goes after a while.
+    for problem in [*app.problems(), app.memory.write()]:
+        _tell(problem)
+    if app.fault is not None:
+        _tell(app.fault)
+        return app.return_code or 1
+    return app.return_code or 0
+
+
+def _tell(what: str) -> None:
+    if what:
+        sys.stderr.write(f"hooktui: {visible(what)}\n")
+
+
+def _check(options: ConsoleOptions) -> None:
+    """Refuse options that mean nothing, before the terminal is taken.
+
+    Raises:
+        ValueError: says which one, and what to write.
+    """
+    from hooktui.client.connection import find_server
+
+    find_server(os.environ, options.connect)
+    if options.role is not None and options.role not in tuple(Role):
+        raise ValueError(f"unknown role {options.role!r}; known: {', '.join(Role)}")
+
+
+def _check_theme(app: HooktuiApp, options: ConsoleOptions) -> None:
+    """Refuse a theme that there is not.
+
+    Raises:
+        ValueError: names those that there are, and what is wrong with a theme's file.
+    """
+    if options.theme is not None and options.theme not in app.available_themes:
+        wrong = [one for one in app.configuration.problems if one.startswith("themes/")]
+        known = ", ".join(sorted(app.available_themes))
+        raise ValueError("; ".join([f"unknown theme {options.theme!r}; known: {known}", *wrong]))
