@@ -70,7 +70,7 @@ def read_configuration(environ: Mapping[str, str]) -> Configuration:
     keymap, wrong = read_keys(_table(written, "keys", problems))
     problems += wrong
     settings = _table(written, "console", problems)
-    good = {}
+    good: dict[str, Any] = {}
     for name, value in settings.items():
         if name not in _SETTINGS:
             problems.append(f"[console] {name}: unknown; known: {', '.join(_SETTINGS)}")
@@ -79,13 +79,7 @@ def read_configuration(environ: Mapping[str, str]) -> Configuration:
             problems.append(f"[console] {name}: write {kind}")
         else:
             good[name] = value
-    return Configuration(
-        keymap=keymap, themes=tuple(themes), problems=tuple(problems), **_typed(good)
-    )
-
-
-def _typed(good: dict[str, Any]) -> dict[str, Any]:
-    return good
+    return Configuration(keymap=keymap, themes=tuple(themes), problems=tuple(problems), **good)
 
 
 def _table(written: Mapping[str, object], name: str, problems: list[str]) -> dict[str, object]:

@@ -186,9 +186,10 @@ def _verb_name(name: str) -> str:
 
 def _keys(name: str, value: object) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else [value]
-    if not listed or not all(isinstance(one, str) and one for one in listed):
+    keys = [one for one in listed if isinstance(one, str) and one]
+    if not keys or len(keys) < len(listed):
         raise ValueError(f'write a key, {name} = "P", or a list of keys, {name} = ["P", "f5"]')
-    return tuple(dict.fromkeys(key_name(one) for one in listed))
+    return tuple(dict.fromkeys(key_name(one) for one in keys))
 
 
 def _clashes(wanted: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:

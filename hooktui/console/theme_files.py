@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from textual.color import Color, ColorParseError
 from textual.theme import Theme
@@ -67,7 +67,9 @@ def read_theme(file: Path) -> Theme:
     dark = written.get("dark", True)
     if not isinstance(dark, bool):
         raise ValueError("dark is true or false")
-    colours = {name: _colour(name, written[name]) for name in COLOURS if name in written}
+    colours: dict[str, Any] = {
+        name: _colour(name, written[name]) for name in COLOURS if name in written
+    }
     return Theme(
         name=file.stem, dark=dark, variables=_variables(written.get("variables", {})), **colours
     )
