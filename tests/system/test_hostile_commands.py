@@ -42,6 +42,7 @@ def reading(plant: Plant, deliveries: int | None = None) -> list[list[str]]:
         ["hooks", "secret", str(plant.hook)],
         ["hooks", "enable", str(plant.hook)],
         ["hooks", "ping", str(plant.hook)],
+        ["hooks", "diagnose", str(plant.hook)],
         ["events", "list"],
         ["events", "types"],
         *(["events", "show", one] for one in plant.events[:2]),
@@ -139,6 +140,8 @@ def asking(text: str) -> list[list[str]]:
         ["hooks", "enable", text],
         ["hooks", "ping", text],
         ["stop", text],
+        ["pause", text],
+        ["resume", text],
     ]  # fmt: skip
 
 

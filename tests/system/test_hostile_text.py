@@ -134,7 +134,9 @@ def test_no_hook_and_no_form_lets_hostile_text_act(planted: Plant, consoles, dri
     visit(
         console,
         (END, LAST_HOOK), (ENTER, f"Hook {planted.hook}"),
-        ("]", "How it sends"), (PAGE_DOWN, "Hook"), ("[", "tries"),
+        ("]", "backlog"), ("]", "by the group"), (PAGE_DOWN, "Hook"),
+        ("[", "backlog"), ("[", "tries"),
+        ("x", "iagnos"), (ESCAPE, "tries"),
         ("/data.x:\u202e", "filter /"), (ESCAPE, "!filter /"),
         ("d", "Delete"), (ESCAPE, "!Cancel"),
         ("p", "ping"),
