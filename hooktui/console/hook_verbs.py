@@ -145,6 +145,11 @@ class HookVerbs(HouseScreen):
         """Act on hooks that are gone; a screen about one of them leaves."""
 
 
+def nothing_to_undo(key: str) -> str:
+    """Return why there is nothing to undo, and what the key would do."""
+    return f"there is nothing to undo; {key} turns round the last activate or deactivate"
+
+
 def named(hook: Hook) -> str:
     """Return number and name of a hook, for sentences."""
     return f"hook {hook.id} ({hook.name})"

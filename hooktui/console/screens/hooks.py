@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 
 from hooktui.console.base import Changes
-from hooktui.console.hook_verbs import HookVerbs
+from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
 from hooktui.console.hook_words import columns, failing
+from hooktui.console.memory import Kept
 from hooktui.console.times import counted
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Piece, Pieces
@@ -31,22 +33,29 @@ SMALLEST_PANE = 4
 
 _SELECTION_VERBS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open", "mark")
 
-_EMPTY: tuple[Pieces, ...] = (
-    (("  No hooks yet.", "strong"),),
-    (),
-    (("  A hook gets a signed POST for each event that it asks for: jobs, clusters,", "quiet"),),
-    (("  or whatever your product sends. What fails is tried again.", "quiet"),),
-    (),
-    (("  n", "accent"), ("  makes the first one", "plain")),
-    (("  ?", "accent"), ("  shows every key", "plain")),
-    (),
-    (("  To look around first: quit with q and run `hooktui demo`.", "quiet"),),
-)
 
-_NOTHING_FITS: tuple[Pieces, ...] = (
-    (("  No hook has these words in its name, URL or events.", "plain"),),
-    (("  Esc", "accent"), ("  shows all hooks again", "plain")),
-)
+def _empty(key: Callable[[str], str]) -> tuple[Pieces, ...]:
+    """Return what stands there without a hook; ``key`` tells the key of a verb."""
+    return (
+        (("  No hooks yet.", "strong"),),
+        (),
+        (
+            ("  A hook gets a signed POST for each event that it asks for: jobs, clusters,", "quiet"),
+        ),
+        (("  or whatever your product sends. What fails is tried again.", "quiet"),),
+        (),
+        ((f"  {key('new')}", "accent"), ("  makes the first one", "plain")),
+        ((f"  {key('help')}", "accent"), ("  shows every key", "plain")),
+        (),
+        ((f"  To look around first: quit with {key('quit')} and run `hooktui demo`.", "quiet"),),
+    )
+
+
+def _nothing_fits(key: Callable[[str], str]) -> tuple[Pieces, ...]:
+    return (
+        (("  No hook has these words in its name, URL or events.", "plain"),),
+        ((f"  {key('back')}", "accent"), ("  shows all hooks again", "plain")),
+    )
 
 
 class HooksScreen(HookVerbs):
@@ -80,7 +89,7 @@ class HooksScreen(HookVerbs):
             columns(house.signs, house.clock, lambda: house.catalogue),
             self,
             lambda hook: hook.id,
-            empty=_EMPTY,
+            empty=_empty(house.key),
             sort="id",
             signs=house.signs,
             id="hooks",
@@ -193,13 +202,15 @@ class HooksScreen(HookVerbs):
         if name == "open" and self.log_pane.has_focus:
             return None
         if name in _SELECTION_VERBS and not self.listing.selected:
-            return "there is no hook under the cursor; n makes one"
+            return f"there is no hook under the cursor; {self.house.key('new')} makes one"
         if name in ("edit", "diagnose", "secret", "open") and len(self.listing.marks) > 1:
-            return f"this works on one hook, and {len(self.listing.marks)} are marked; Esc unmarks"
+            marked = len(self.listing.marks)
+            unmark = self.house.key("back")
+            return f"this works on one hook, and {marked} are marked; {unmark} unmarks"
         if name == "undo" and not self.can_undo:
-            return "there is nothing to undo; u turns round the last activate or deactivate"
+            return nothing_to_undo(self.house.key("undo"))
         if name in ("larger", "smaller", "zoom") and self.has_class("-without-log"):
-            return "the log pane is hidden; l shows it"
+            return f"the log pane is hidden; {self.house.key('log_pane')} shows it"
         return None
 
     def selected_hooks(self) -> list[Hook]:
@@ -238,7 +249,7 @@ class HooksScreen(HookVerbs):
         """Mark every row that is loaded."""
         marked, total = self.listing.mark_all(), self.listing.window.total
         of_all = f" of {total:,} (the others are not loaded yet)" if marked < total else ""
-        self.notice(f"marked {counted(marked, 'hook')}{of_all}; Esc unmarks")
+        self.notice(f"marked {counted(marked, 'hook')}{of_all}; {self.house.key('back')} unmarks")
 
     def verb_back(self) -> None:
         """Undo one narrowing after the other: marks, filter; there is nothing behind home."""
@@ -291,9 +302,48 @@ class HooksScreen(HookVerbs):
     def _set_words(self, words: str) -> None:
         if words != self._words:
             self._words = words
-            self.listing.empty = _NOTHING_FITS if words.strip() else _EMPTY
+            self._say_what_is_empty()
             self.run_worker(self.listing.load(), group="filter", exclusive=True)
             self.refresh_frame()
+
+    def take_filter(self, text: str) -> None:
+        """Show the hooks with some words."""
+        self._set_words(text)
+
+    def _say_what_is_empty(self) -> None:
+        lines = _nothing_fits if self._words.strip() else _empty
+        self.listing.empty = lines(self.house.key)
+
+    # -- the memory
+
+    def kept(self) -> Kept:
+        """Return filter, sort, and how the log pane stands."""
+        window = self.listing.window
+        return {
+            "filter": self._words,
+            "sort": window.sort,
+            "descending": window.descending,
+            "pane": self._pane,
+            "zoomed": self.has_class("-zoomed"),
+            "without_log": self.has_class("-without-log"),
+        }
+
+    def restore(self, kept: Kept) -> None:
+        """Stand as the last time."""
+        listing = self.listing
+        self._words = str(kept.get("filter") or "")
+        self._say_what_is_empty()
+        if kept.get("sort") in {column.sort for column in listing.columns}:
+            listing.window.sort = str(kept["sort"])
+            listing.window.descending = bool(kept.get("descending"))
+        pane = kept.get("pane")
+        if isinstance(pane, int) and not isinstance(pane, bool):
+            most = max(self.app.size.height - 8, SMALLEST_PANE)
+            self._pane = max(SMALLEST_PANE, min(pane, most))
+            self.log_pane.styles.height = self._pane
+        if kept.get("zoomed"):
+            self.verb_zoom()
+        self.set_class(bool(kept.get("without_log")), "-without-log")
 
     # -- the log pane
 
