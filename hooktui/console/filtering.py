@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import ClassVar, Final
 
 from hooktui.console.base import HouseScreen
+from hooktui.console.memory import Kept
 from hooktui.console.widgets.filter_bar import FilterBar, open_filter
 from hooktui.domain.errors import Refused
 
@@ -66,7 +68,10 @@ class Filtering(HouseScreen):
             self.check_filter(text)
         except Refused as error:
             self._wrong = _told(error)
-            self.set_timer(THINKING_S, partial(self._tell_wrong, self._wrong))
+            if self.query(FilterBar):
+                self.set_timer(THINKING_S, partial(self._tell_wrong, self._wrong))
+            else:
+                self.notice(self._wrong, "warn")  # it came whole, by the ``:`` line
             return
         if self._wrong:
             self._wrong = ""
@@ -75,6 +80,19 @@ class Filtering(HouseScreen):
             self.filter_text = text
             self.filtered()
             self.refresh_frame()
+
+    def kept(self) -> Kept:
+        """Return the filter."""
+        return {"filter": self.filter_text}
+
+    def restore(self, kept: Kept) -> None:
+        """Take up the filter, if it still is one."""
+        text = str(kept.get("filter") or "")
+        with suppress(Refused):
+            self.check_filter(text)
+            self.filter_text = text
+        if self.filter_text:
+            self.filtered()
 
     def _tell_wrong(self, what: str) -> None:
         """Say what is wrong, unless the next letter has mended it."""

@@ -39,10 +39,8 @@ def _empty(key: Callable[[str], str]) -> tuple[Pieces, ...]:
     return (
         (("  No hooks yet.", "strong"),),
         (),
-        (
-            ("  A hook gets a signed POST for each event that it asks for: jobs, clusters,", "quiet"),
-        ),
-        (("  or whatever your product sends. What fails is tried again.", "quiet"),),
+        (("  A hook gets a signed POST for each event that it asks for: jobs,", "quiet"),),
+        (("  clusters, or whatever your product sends. What fails is tried again.", "quiet"),),
         (),
         ((f"  {key('new')}", "accent"), ("  makes the first one", "plain")),
         ((f"  {key('help')}", "accent"), ("  shows every key", "plain")),
