@@ -54,13 +54,15 @@ RULES: Final = (
     Rule("GET", "/v1/event-types", Need.READ),
     Rule("GET", "/v1/hooks", Need.READ),
     Rule("POST", "/v1/hooks", Need.ADMINISTER),
+    # Changes nothing, and tells no more than the events themselves do.
+    Rule("POST", "/v1/hooks/dry-run", Need.READ),
     Rule("GET", "/v1/hooks/{hook}", Need.READ),
     # An operator may change ``active`` alone; the route asks for more when there is more.
     Rule("PATCH", "/v1/hooks/{hook}", Need.OPERATE),
     Rule("DELETE", "/v1/hooks/{hook}", Need.ADMINISTER),
+    Rule("GET", "/v1/hooks/{hook}/health", Need.READ),
     Rule("POST", "/v1/hooks/{hook}/ping", Need.OPERATE),
     Rule("POST", "/v1/hooks/{hook}/diagnose", Need.OPERATE),
-    Rule("GET", "/v1/hooks/{hook}/health", Need.READ),
     Rule("GET", "/v1/hooks/{hook}/secret", Need.ADMINISTER),
     Rule("POST", "/v1/hooks/{hook}/secret/rotate", Need.ADMINISTER),
     Rule("POST", "/v1/hooks/{hook}/secret/finish", Need.ADMINISTER),

@@ -11,6 +11,7 @@ from hooktui.api import (
     deliveries,
     diagnose,
     doctor,
+    dry_run,
     engine,
     events,
     feed,
@@ -44,8 +45,8 @@ def make_routes(service: Service) -> FastAPI:
     app.state.service = service
     problems.install(app)
     rooms = (
-        hooks, diagnose, events, deliveries, feed, admin, audit, status, upkeep, doctor, engine,
-        keys,
+        hooks, dry_run, diagnose, events, deliveries, feed, admin, audit, status, upkeep, doctor,
+        engine, keys,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router, dependencies=[Depends(only_known)])

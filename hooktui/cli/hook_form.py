@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.failure import UsageError
+from hooktui.cli.hook_dry_run import show_dry_run
 from hooktui.cli.hooks import write_hook
 from hooktui.cli.output import Styled
 from hooktui.cli.times import duration_s
@@ -65,6 +66,7 @@ def create(
     options: HookOptions | None = None,
     inactive: Flag = False,
     secret: Text | None = None,
+    dry_run: Flag = False,
     context: Context,
 ) -> None:
     """Make a hook; prints its secret this once.
@@ -73,9 +75,15 @@ def create(
         options: what the hook is.
         inactive: make it, and send nothing yet.
         secret: sign with this one, or @FILE or - (stdin) that holds it; made by default.
+        dry_run: make nothing; try --events and --filter on the latest 1,000 events.
         context: the run.
     """
     options = options or HookOptions()
+    if dry_run:
+        if options.events is None:
+            raise UsageError("a dry run needs --events, such as --events job,cluster.error")
+        show_dry_run(context, _tried(options))
+        return
     if options.url is None or options.events is None:
         raise UsageError("a hook needs --url URL and --events, such as --events job,cluster.error")
     fields = _fields(context, options)
@@ -109,6 +117,7 @@ def edit(
     options: HookOptions | None = None,
     active: Annotated[bool | None, Parameter(negative="--inactive")] = None,
     if_version: int | None = None,
+    dry_run: Flag = False,
     context: Context,
 ) -> None:
     """Change a hook; what is not named stays as it is.
@@ -118,9 +127,16 @@ def edit(
         options: what to change.
         active: send to it, or hold what is for it.
         if_version: only if nobody changed it since; the version is in `hooktui hooks show`.
+        dry_run: change nothing; try --events and --filter on the latest 1,000 events.
         context: the run.
     """
     options = options or HookOptions()
+    if dry_run:
+        tried = _tried(options)
+        if not tried:
+            raise UsageError("a dry run tries --events and --filter; name one of them or both")
+        show_dry_run(context, {"hook": hook, **tried})
+        return
     fields = _fields(context, options)
     if active is not None:
         fields["active"] = active
@@ -153,18 +169,25 @@ def _fields(context: CommandContext, options: HookOptions) -> dict[str, object]:
         "verify_tls": options.verify_tls,
     }
     fields = {name: value for name, value in given.items() if value is not None}
-    if options.events is not None:
-        fields["events"] = [part.strip() for part in options.events.split(",") if part.strip()]
     if options.timeout is not None:
         fields["timeout_s"] = duration_s("--timeout", options.timeout)
     if options.retry_schedule is not None:
         fields["retry_schedule_s"] = _schedule(options.retry_schedule)
     if options.rate is not None:
         fields["rate_per_s"] = _rate(options.rate)
-    if options.filter is not None:
-        fields["filter"] = options.filter or None
+    fields |= _tried(options)
     if options.basic_auth is not None:
         fields["basic_auth"] = _basic_auth(context, options.basic_auth)
+    return fields
+
+
+def _tried(options: HookOptions) -> dict[str, object]:
+    """Return the fields that were given which decide about the events that a hook gets."""
+    fields: dict[str, object] = {}
+    if options.events is not None:
+        fields["events"] = [part.strip() for part in options.events.split(",") if part.strip()]
+    if options.filter is not None:
+        fields["filter"] = options.filter or None
     return fields
 
 

@@ -18,6 +18,7 @@ from hooktui.client.feed import FeedPage, decode_page
 from hooktui.domain.audit_trail import AuditCheck, AuditEntry
 from hooktui.domain.checks import Checkup
 from hooktui.domain.diagnosis import Diagnosis
+from hooktui.domain.dry_run import DryRun
 from hooktui.domain.errors import Refused
 from hooktui.domain.hook_health import HookHealth
 from hooktui.domain.key_use import KeyRotation, Keys
@@ -154,6 +155,11 @@ def get_hook(hook: int, *, account: int | None = None) -> Call[Hook]:
 def hook_health(hook: int, *, hours: int = 24, account: int | None = None) -> Call[HookHealth]:
     """Read how a hook did over the last hours."""
     return _get(HookHealth, "hooks", hook, "health", hours=hours, account=account)
+
+
+def dry_run(account: int | None, fields: Mapping[str, object]) -> Call[DryRun]:
+    """Try ``events`` and ``filter`` of a new hook, or of ``hook``, on the latest events."""
+    return _send("POST", _to(DryRun), "hooks", "dry-run", fields=fields, account=account)
 
 
 def create_hook(account: int | None, fields: Mapping[str, object]) -> Call[CreatedHook]:

@@ -14,6 +14,7 @@ from hooktui.store.audit_queries import AuditQuery, list_audit
 from hooktui.store.breaker_queries import open_breakers
 from hooktui.store.delivery_queries import DeliveryRecord, get_delivery, list_deliveries
 from hooktui.store.delivery_walks import DeliveryQuery
+from hooktui.store.dry_run_queries import try_hook
 from hooktui.store.event_decisions import list_decisions
 from hooktui.store.event_queries import bodies_by_id, get_event, list_events
 from hooktui.store.health_queries import hook_health
@@ -24,5 +25,6 @@ __all__ = [
     "AuditQuery", "DeliveryQuery", "DeliveryRecord", "KnownEntry", "TokenRecord", "backlog",
     "bodies_by_id", "check_chain", "engine_state", "get_account", "get_delivery", "get_event",
     "get_hook", "hook_health", "list_accounts", "list_audit", "list_decisions", "list_deliveries",
-    "list_events", "list_hooks", "list_tokens", "open_breakers", "token_by_hash", "waiting_of",
+    "list_events", "list_hooks", "list_tokens", "open_breakers", "token_by_hash", "try_hook",
+    "waiting_of",
 ]  # fmt: skip

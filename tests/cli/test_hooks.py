@@ -186,3 +186,39 @@ def test_show_tells_what_matters(run, server):
     for part in ("billing", "disabled", "410 Gone", "job, cluster.error", "data.a:1",
                  "after 5s, 5m", "X-Key: ***", "2 to be sent, 1 held"):  # fmt: skip
         assert part in out
+
+
+RUN = {
+    "looked": 1000, "since": "2026-11-25T12:00:00.000Z", "sent": 214, "sent_now": 217, "more": 0,
+    "fewer": 3, "unknown": 0,
+    "data": [{"id": "evt_0000000000001", "type": "job.failed",
+              "created_at": "2026-11-25T12:00:00.000Z", "change": "fewer"}],
+}  # fmt: skip
+
+
+def test_a_dry_run_of_a_new_hook_sends_what_decides_and_makes_nothing(run, server):
+    # Red when --dry-run makes the hook.
+    server.will(answer({**RUN, "sent_now": None}))
+    result = create(run, "--filter", "data.a:1", "--dry-run")
+    assert result.code == 0
+    assert server.asked[-1].path.startswith("/v1/hooks/dry-run")
+    assert sent(server) == {"events": ["job", "cluster.error"], "filter": "data.a:1"}
+    assert "would have got 214 of the last 1,000 events" in result.out
+    assert "nothing was sent or saved" in result.err
+
+
+def test_a_dry_run_of_an_edit_says_which_events_it_is_about(run, server):
+    server.will(answer(RUN))
+    result = run("hooks", "edit", "12", "--filter", "", "--dry-run")
+    assert sent(server) == {"hook": 12, "filter": None}
+    assert "3 fewer than now" in result.out
+    assert "evt_0000000000001" in result.out
+    assert "no longer sent" in result.out
+    server.will(answer(RUN))
+    assert run("hooks", "edit", "12", "--events", "job", "--dry-run", "--json").json == RUN
+
+
+def test_a_dry_run_needs_something_to_try(run, server):
+    assert run("hooks", "edit", "12", "--name", "x", "--dry-run").code == 2
+    assert run("hooks", "create", "--url", "https://x.test", "--dry-run").code == 2
+    assert server.asked == []

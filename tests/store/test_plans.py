@@ -171,6 +171,15 @@ async def test_the_health_of_a_hook_looks_at_its_own_deliveries_and_counts_alone
     assert not walked_through(found)
     assert not sorted_by_hand(found)
     assert any("INDEX delivery_by_hook " in step for step in found)
+    assert any("SEARCH hook_stats" in step and "bucket>" in step for step in found)
+
+
+# Red when all events are read to find the latest ones of an account.
+async def test_a_dry_run_looks_at_the_latest_events_of_its_account_alone(store) -> None:
+    hook = await make_hook(store)
+    found = await plans(store, queries.try_hook, None, hook.id, ["job"], "data.a:1")
+    assert not walked_through(found)
+    assert not sorted_by_hand(found)
 
 
 @pytest.mark.parametrize("account", [1, None])

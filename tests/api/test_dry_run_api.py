@@ -1,0 +1,73 @@
+"""``POST /v1/hooks/dry-run``: what it tells, what it refuses, and that it changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture
+def try_it(api, account):
+    def post(status=200, **fields):
+        answer = api.post("/v1/hooks/dry-run", params={"account": account}, json=fields)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    return post
+
+
+@pytest.fixture
+def hook(api, account):
+    fields = {"url": "http://127.0.0.1:9/in", "events": ["job"], "filter": "data.a:1"}
+    made = api.post("/v1/hooks", params={"account": account}, json=fields).json()
+    for size in range(3):
+        api.post(
+            f"/v1/events/job.failed?account={account}",
+            content=b'{"a":%d}' % size,
+            headers={"Content-Type": "application/json"},
+        )
+    return made
+
+
+def test_a_change_is_tried_and_nothing_is_changed(api, try_it, hook):
+    # Red when a filter of null is taken for one that is not given.
+    run = try_it(hook=hook["id"], filter=None)
+    assert (run["looked"], run["sent"], run["sent_now"], run["more"]) == (3, 3, 1, 2)
+    assert [one["change"] for one in run["data"]] == ["more", "more", "same"]
+    assert try_it(hook=hook["id"])["sent"] == 1
+    assert try_it(hook=hook["id"], events=["cluster"])["fewer"] == 1
+    after = api.get(f"/v1/hooks/{hook['id']}").json()
+    assert (after["version"], after["filter"]) == (1, "data.a:1")
+
+
+def test_a_new_hook_is_tried(try_it, hook):
+    run = try_it(events=["job"], filter="data.a:2")
+    assert (run["sent"], run["sent_now"]) == (1, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({}, "/events"),
+        ({"events": []}, "/events"),
+        ({"events": ["jobs"]}, "/events/0"),
+        ({"events": ["job"], "filter": "hook:1"}, "/filter"),
+        ({"events": ["job"], "filter": 'data.a:"x'}, "/filter"),
+        ({"events": ["job"], "hook": 0}, "/hook"),
+        ({"events": ["job"], "url": "http://127.0.0.1/"}, "/url"),
+    ],
+)
+def test_what_cannot_be_tried_is_refused_at_its_field(try_it, fields, pointer):
+    assert try_it(422, **fields)["errors"][0]["pointer"] == pointer
+
+
+def test_an_error_of_the_filter_names_its_column(try_it):
+    assert (
+        "column 10" in try_it(422, events=["job"], filter="data.a:1 hook:1")["errors"][0]["detail"]
+    )
+
+
+def test_a_hook_of_another_account_is_not_there(api, try_it, hook):
+    other = api.post("/v1/accounts", json={"name": "elsewhere"}).json()["id"]
+    fields = {"hook": hook["id"], "filter": None}
+    assert api.post("/v1/hooks/dry-run", params={"account": other}, json=fields).status_code == 404
+    assert try_it(404, hook=424242)["status"] == 404

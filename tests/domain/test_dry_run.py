@@ -1,0 +1,29 @@
+"""What a dry run says in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.domain.dry_run import DryRun, in_words
+
+RUN = {"looked": 1000, "since": None, "sent": 214, "sent_now": None, "more": 0, "fewer": 0,
+       "unknown": 0}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, "would have got 214 of the last 1,000 events"),
+        ({"sent_now": 217, "fewer": 3},
+         "would have got 214 of the last 1,000 events, 3 fewer than now"),
+        ({"sent_now": 216, "fewer": 3, "more": 1},
+         "would have got 214 of the last 1,000 events, 1 more and 3 fewer than now"),
+        ({"sent_now": 214}, "would have got 214 of the last 1,000 events, the same as now"),
+        ({"looked": 1, "sent": 1}, "would have got 1 of the last event"),
+        ({"looked": 0, "sent": 0}, "no events yet to try this on"),
+        ({"unknown": 1}, "would have got 214 of the last 1,000 events;"
+         " 1 cannot be judged, its body is purged"),
+    ],
+)  # fmt: skip
+def test_a_dry_run_in_words(fields: dict[str, int], words: str) -> None:
+    assert in_words(DryRun(**{**RUN, **fields})) == words  # type: ignore[arg-type]
