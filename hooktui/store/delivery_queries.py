@@ -210,7 +210,7 @@ def _words(row: RowMapping) -> str:
 
 
 def _text(body: bytes | None) -> str | None:
-    return None if body is None else body.decode("utf-8", "replace")
+    return None if body is None else body.decode("utf-8", "backslashreplace")
 
 
 def _attempt(row: RowMapping) -> Attempt:

@@ -51,7 +51,7 @@ async def test_a_delivered_result_ends_a_delivery(opened: Opened) -> None:
     job = await claimed(opened)
     opened.clock.turn(1)
     result = result_of(
-        job, opened.clock, 204, address="127.0.0.2", headers=(("A", "b"),), body=b"ok", size=2
+        job, opened.clock, 204, address="127.0.0.2", headers=(("A", "b"),), body=b"ok\x9b\xff", size=4
     )
     assert await opened.store.record([result]) == [True]
     record = await record_of(opened, job)
@@ -62,8 +62,8 @@ async def test_a_delivered_result_ends_a_delivery(opened: Opened) -> None:
     assert made.response is not None
     assert (made.response.headers, made.response.body, made.response.size) == (
         (("A", "b"),),
-        "ok",
-        2,
+        r"ok\x9b\xff",  # what is no UTF-8 stays to be seen
+        4,
     )
 
 
