@@ -52,16 +52,16 @@ class Filtering(HouseScreen):
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
         """Narrow the list; where a filter is wrong, the last good one holds."""
-        self.set_filter(message.text)
+        self.take_filter(message.text)
 
     def on_filter_bar_left(self, message: FilterBar.Left) -> None:
         """Go back to the list."""
         self.query(FilterBar).remove()
         self.give_keys_back()
         if not message.kept:
-            self.set_filter("")
+            self.take_filter("")
 
-    def set_filter(self, text: str) -> None:
+    def take_filter(self, text: str) -> None:
         """Take another filter, or say after a pause what is wrong with it."""
         text = text.strip()
         try:

@@ -11,6 +11,7 @@ from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.deliveries import ErrorClass, Outcome, Status
 from hooktui.domain.filters import Subject
+from hooktui.domain.text import visible
 
 
 def log_columns(names: Mapping[int, str], signs: Signs) -> tuple[Column[LogLine], ...]:
@@ -52,6 +53,23 @@ def result_pieces(line: LogLine, signs: Signs) -> Pieces:
     if line.status in (Status.PENDING, Status.SENDING):
         return ((f"{signs.retry} {line.result}", "warn"),)
     return ((f"{signs.failed} {line.result}", "bad"),)
+
+
+def line_text(line: LogLine, names: Mapping[int, str]) -> str:
+    """Return all of a line as one text: what a search looks through, and a copy takes.
+
+    It is safe to paste: what a receiver said holds no line breaks or control characters any more.
+    """
+    if line.note:
+        return visible(f"{clock_time(line.at_ms)} {line.note}")
+    sent = f"{line.result} hook {line.hook} {names.get(line.hook, '')}".rstrip()
+    trigger = "" if line.trigger in ("event", "") else f" ({line.trigger})"
+    parts = [
+        clock_time(line.at_ms), line.outcome, sent, f"{line.event_type}{trigger}",
+        f"#{line.attempt}", took(line.duration_ms), size(line.size), line.delivery, line.event,
+        line.detail,
+    ]  # fmt: skip
+    return visible(" ".join(part for part in parts if part))
 
 
 def subject_of(line: LogLine, names: Mapping[int, str]) -> Subject:

@@ -1,11 +1,19 @@
 """The live log widget over its ring buffer."""
 
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from hooktui.console.log_buffer import LogBuffer, LogLine
+from hooktui.console.log_words import line_text, log_columns
 from hooktui.console.signs import UNICODE
+from hooktui.console.widgets.columns import place
 from hooktui.console.widgets.live_log import LiveLog
+from hooktui.console.widgets.log_wrap import INDENT, MOST_ROWS, continuation, rows_from, top_for
+from hooktui.console.widgets.search import Found
 from hooktui.domain.filters import parse
 
 NOW = 1_800_000_000_000
@@ -167,3 +175,139 @@ def test_the_ring_keeps_the_numbers_of_its_lines():
     assert (buffer.first, buffer.end, len(buffer)) == (2, 5, 3)
     assert buffer[2] == line(2)
     assert [number for number, _ in buffer.since(0)] == [2, 3, 4]
+
+
+async def test_marked_lines_are_copied_and_marks_stay_while_lines_come():
+    async with LogApp(capacity=30).run_test(size=SIZE) as pilot:
+        log = app_of(pilot).log_widget
+        log.buffer.extend(line(n) for n in range(20))
+        log.catch_up()
+        assert log.chosen_text()[0] == 1
+        log.toggle_mark()
+        await pilot.press("k", "k")
+        log.toggle_mark()
+        assert not log.following
+        count, text = log.chosen_text()
+        assert count == 2
+        assert [one.rpartition(" ")[2] for one in text.split("\n")] == ["17", "19"]
+        log.buffer.extend(line(n) for n in range(20, 48))
+        log.catch_up()
+        assert log.chosen_text()[0] == 1  # of the two, 17 has fallen out of the ring
+        assert log.clear_marks()
+        assert not log.clear_marks()
+
+
+def test_what_is_copied_of_a_line_is_one_line_and_holds_no_escape():
+    """Red when a receiver's words reach a shell as another command by a paste."""
+    text = line_text(replace(line(1), detail="no\r\nrm -rf /\x1b[2J"), {1: "billing\n"})
+    assert text.isprintable()
+    assert "hook 1 billing" in text
+    assert text.count("rm -rf") == 1
+
+
+async def test_a_search_goes_to_the_newest_match_and_from_match_to_match():
+    """Red when n goes on from where the search began, not from the cursor."""
+    async with LogApp().run_test(size=SIZE) as pilot:
+        app = app_of(pilot)
+        log = app.log_widget
+        app.buffer.extend(line(n, result="503" if n % 10 == 3 else "200") for n in range(50))
+        log.catch_up()
+        assert log.search("503 HOOK 1 BILL") == Found(5, 5)
+        assert log.cursor_line == line(43, result="503")
+        assert not log.following
+        assert log.search_on(forward=False) == Found(4, 5)
+        assert log.search_on(forward=True) == Found(5, 5)
+        assert log.search_on(forward=True) == Found(1, 5, wrapped=True)
+        assert log.cursor_line == line(3, result="503")
+        assert "3" in app.seen()
+        await pilot.press("G")
+        assert log.search_on(forward=False) == Found(5, 5)
+        assert log.search("no such line") == Found(0, 0)
+        assert log.search("") is None
+        assert log.search_on(forward=True) is None
+
+
+async def test_a_search_finds_lines_that_come_and_forgets_those_that_go():
+    async with LogApp(capacity=30).run_test(size=SIZE) as pilot:
+        app = app_of(pilot)
+        log = app.log_widget
+        app.buffer.extend(line(n) for n in range(30))
+        log.catch_up()
+        assert log.search("line 2") == Found(11, 11)  # 2, 20 to 29
+        app.buffer.extend(line(n) for n in range(200, 203))
+        log.catch_up()
+        assert log.new == 3
+        assert log.search_on(forward=True) == Found(11, 13)  # 2 has gone; 200 is let in
+        assert log.cursor_line == line(200)
+        assert log.new == 0
+        log.show_only(parse("-dlv_200"))
+        assert log.search_on(forward=False) == Found(11, 12)
+
+
+async def test_a_match_is_marked_where_it_is_seen():
+    async with LogApp().run_test(size=SIZE) as pilot:
+        app = app_of(pilot)
+        app.buffer.extend([line(1, result="503"), line(2)])
+        app.log_widget.catch_up()
+        app.log_widget.search("503")
+        marked = [[s.text for s in app.log_widget.render_line(y) if s.style and s.style.reverse]
+                  for y in (1, 2)]  # fmt: skip
+        assert marked == [["503"], []]
+
+
+def long_line(number: int, words: int) -> LogLine:
+    return replace(line(number), detail=" ".join([f"line {number}", *["word"] * words]))
+
+
+async def test_wrapped_lines_show_all_of_their_reason_and_the_log_still_ends_at_its_end():
+    async with LogApp().run_test(size=SIZE) as pilot:
+        app = app_of(pilot)
+        log = app.log_widget
+        app.buffer.extend(long_line(n, 40 if n % 2 else 0) for n in range(50))
+        log.catch_up()
+        assert log.toggle_wrap()
+        await pilot.pause()
+        lines = [log.render_line(y).text.rstrip() for y in range(1, SIZE[1])]
+        assert sum(one.count("word") for one in lines[-3:]) >= 30
+        assert lines[-1].startswith("    ")
+        assert "line 49" in "".join(lines[-4:])
+        await pilot.press("g")
+        assert log.render_line(1).text.rstrip().endswith("line 0")
+        for _ in range(12):
+            await pilot.press("j")
+        assert log.cursor_line == long_line(12, 0)
+        assert any("line 12" in log.render_line(y).text for y in range(1, SIZE[1]))
+        await pilot.press("G")
+        await pilot.pause()
+        assert log.cursor_line == long_line(49, 40)
+        assert log.render_line(SIZE[1] - 1).text.startswith("    ")
+        assert not log.toggle_wrap()
+        assert len(app.seen()) == 10
+
+
+@given(
+    heights=st.lists(st.integers(1, 8), min_size=1, max_size=30),
+    high=st.integers(1, 12),
+    data=st.data(),
+)
+def test_a_line_that_is_scrolled_to_ends_on_the_screen(heights, high, data):
+    """Red when a wrapped line at the end is cut off, or the screen is not filled."""
+    last = data.draw(st.integers(0, len(heights) - 1))
+    top = top_for(last, high, heights.__getitem__)
+    rows = rows_from(top, high, len(heights), heights.__getitem__)
+    assert len(rows) <= high
+    if heights[last] <= high:
+        assert (last, heights[last] - 1) in rows
+        # One line more above, and its end would be out of sight.
+        assert top == 0 or sum(heights[top - 1 : last + 1]) > high
+    else:
+        assert rows[0] == (last, 0)
+
+
+def test_what_fits_into_its_columns_is_not_told_twice():
+    columns = log_columns({1: "billing"}, UNICODE)
+    placed = place(columns, 98)
+    assert continuation(columns, placed, line(1), 100) == []
+    rest = continuation(columns, placed, long_line(1, 500), 100)
+    assert len(rest) == MOST_ROWS - 1
+    assert all(len(one) <= 100 - INDENT for one in rest)

@@ -39,6 +39,32 @@ async def test_the_log_says_what_is_wrong_with_a_filter_and_keeps_the_last_good_
         await console.shows("1 hook", "billing")
 
 
+async def test_the_log_is_searched_marked_wrapped_and_copied(open_console, make_hook, place):
+    make_hook(name="billing")
+    async with open_console() as console:
+        await console.press("2", "space")
+        await console.shows("there is no line yet")
+        for kind in ("job.failed", "job.started", "job.failed"):
+            place.emit(kind)
+        await console.until(lambda: console.text.count("✓ 200") == 3)
+        await console.press("ctrl+f", *"started", "enter")
+        await console.shows("match 1 of 1", "search: started", "paused")
+        await console.press("n")
+        await console.shows("match 1 of 1; the search went round the end")
+        await console.press("g", "space", "space")
+        await console.shows("2 marked")
+        await console.press("y")
+        await console.shows("2 lines sent to the terminal")
+        await console.press("w")
+        await console.shows("long lines are wrapped")
+        await console.press("escape")
+        await console.hides("search: started")
+        await console.press("escape")
+        await console.hides("2 marked")
+        await console.press("escape")
+        await console.shows("1 hook", "billing")
+
+
 async def test_a_paused_log_counts_and_f_follows_again(open_console, make_hook, place):
     make_hook(name="billing")
     place.emit()

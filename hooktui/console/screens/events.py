@@ -182,6 +182,6 @@ class EventsScreen(Filtering):
     def verb_back(self) -> None:
         """Take the filter away, then leave."""
         if self.filter_text:
-            self.set_filter("")
+            self.take_filter("")
         else:
             super().verb_back()

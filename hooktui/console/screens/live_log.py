@@ -1,33 +1,30 @@
-"""The live log, full screen: follow, pause, filter, open a delivery."""
+"""The live log, full screen: follow, pause, filter, search, mark, copy, open a delivery."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import ClassVar
 
 from textual.app import ComposeResult
 
-from hooktui.console.base import Changes, HouseScreen
-from hooktui.console.widgets.filter_bar import FilterBar, open_filter
+from hooktui.console.base import Changes
+from hooktui.console.clipboard import copy
+from hooktui.console.filtering import Filtering
+from hooktui.console.searching import Searching
+from hooktui.console.times import counted
 from hooktui.console.widgets.live_log import LiveLog
-from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters import Filter, parse
 
-THINKING_S = 0.5
-"""A filter is half typed most of the time; only after a pause it is wrong."""
 
-
-class LiveLogScreen(HouseScreen):
+class LiveLogScreen(Searching, Filtering):
     """Every attempt of every delivery as it happens."""
 
     PLACE = "Live log"
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "follow", "filter")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._text = ""
-        self._wrong = ""
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "open", "follow", "filter", "search", "mark", "copy", "wrap", "match_before",
+    )  # fmt: skip
+    FILTER_HINT = "such as status:failed hook:12 -event:job.* took:>2s"
 
     def compose_body(self) -> ComposeResult:
         """The log."""
@@ -54,8 +51,10 @@ class LiveLogScreen(HouseScreen):
             self.log_lines.refresh()
 
     def heading(self) -> tuple[Pieces, Pieces]:
-        """Return whether it follows, what is new, and the filter."""
-        left = ((f" {self.PLACE}  ", "strong"), *self.log_lines.state())
+        """Return whether it follows, what is new, the filter and the search."""
+        left: list[Piece] = [(f" {self.PLACE}  ", "strong"), *self.log_lines.state()]
+        if self.search_text:
+            left.append((f" {self.house.signs.dot} search: {self.search_text}", "accent"))
         return left, self.house.places(self.PLACE)
 
     def on_live_log_state_changed(self) -> None:
@@ -66,14 +65,37 @@ class LiveLogScreen(HouseScreen):
         """Open the delivery of a line."""
         self.house.open_delivery(message.delivery)
 
+    # -- the filter and the search
+
+    def check_filter(self, text: str) -> None:
+        """Refuse what is no filter, or asks for what log lines do not hold."""
+        _log_filter(text)
+
+    def filtered(self) -> None:
+        """Show the lines that fit."""
+        self.log_lines.show_only(_log_filter(self.filter_text), self.log_lines.hooks)
+
+    def give_keys_back(self) -> None:
+        """Go back to the log."""
+        self.log_lines.focus()
+
+    def searched(self) -> LiveLog:
+        """The log."""
+        return self.log_lines
+
+    # -- verbs
+
     def why_not(self, name: str) -> str | None:
         """Add: there is no line yet."""
         reason = super().why_not(name)
-        if reason is None and name == "open" and self.is_mounted:
-            line = self.log_lines.cursor_line
-            if line is None or not line.delivery:
-                return "there is no delivery under the cursor yet"
-        return reason
+        if reason is not None or not self.is_mounted:
+            return reason
+        line = self.log_lines.cursor_line
+        if name == "open" and (line is None or not line.delivery):
+            return "there is no delivery under the cursor yet"
+        if name in ("mark", "copy") and line is None:
+            return "there is no line yet"
+        return None
 
     def verb_open(self) -> None:
         """Open the delivery of the line under the cursor."""
@@ -83,45 +105,29 @@ class LiveLogScreen(HouseScreen):
         """Follow, or stand still."""
         self.log_lines.follow(not self.log_lines.following)
 
+    def verb_mark(self) -> None:
+        """Mark the line under the cursor; the log stands still then."""
+        self.log_lines.toggle_mark()
+
+    async def verb_copy(self) -> None:
+        """Copy the marked lines, else the one under the cursor."""
+        count, text = self.log_lines.chosen_text()
+        what = counted(count, "line") if self.log_lines.marks else "the line"
+        self.notice(await copy(self.app, text, what), "good")
+
+    def verb_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        wrapped = self.log_lines.toggle_wrap()
+        self.notice("long lines are wrapped" if wrapped else "lines are cut")
+
     def verb_back(self) -> None:
-        """Take the filter away; then go back."""
-        if self._text:
-            self._set_text("")
+        """End the search, unmark, take the filter away, one after the other; then go back."""
+        if self.end_search() or self.log_lines.clear_marks():
+            return
+        if self.filter_text:
+            self.take_filter("")
         else:
             super().verb_back()
-
-    async def verb_filter(self) -> None:
-        """Let the admin type a filter; the log narrows while typing."""
-        hint = "such as status:failed hook:12 -event:job.* took:>2s"
-        await open_filter(self, self._text, hint)
-
-    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
-        """Narrow the log; what is wrong is said at its column, and the last good filter stays."""
-        self._set_text(message.text)
-
-    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
-        """Go back to the log."""
-        self.query(FilterBar).remove()
-        self.log_lines.focus()
-        if not message.kept:
-            self._set_text("")
-
-    def _set_text(self, text: str) -> None:
-        try:
-            wanted = _log_filter(text)
-        except Refused as error:
-            self._wrong = error.detail
-            self.set_timer(THINKING_S, partial(self._tell_wrong, error.detail))
-            return
-        self._wrong = ""
-        self._text = text.strip()
-        self.clear_notice()
-        self.log_lines.show_only(wanted, self.log_lines.hooks)
-
-    def _tell_wrong(self, detail: str) -> None:
-        """Say what is wrong, unless the next letter has mended it."""
-        if detail == self._wrong and self.query(FilterBar):
-            self.notice(detail, "warn")
 
 
 def _log_filter(text: str) -> Filter | None:

@@ -20,10 +20,13 @@ from textual.strip import Strip
 
 from hooktui.console.keys import move_bindings
 from hooktui.console.log_buffer import LogBuffer, LogLine
-from hooktui.console.log_words import log_columns, subject_of
+from hooktui.console.log_words import line_text, log_columns, subject_of
 from hooktui.console.signs import Signs
 from hooktui.console.widgets.columns import Placed, place
+from hooktui.console.widgets.log_search import LogSearch
+from hooktui.console.widgets.log_wrap import INDENT, continuation, rows_from, top_for
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
+from hooktui.console.widgets.search import Found, highlighted
 from hooktui.console.widgets.table import MARGIN, Table
 from hooktui.domain.filters import Filter
 
@@ -100,6 +103,11 @@ class LiveLog(Table, inherit_bindings=False):
         self._drawn_at = 0.0
         self._placed: list[Placed[LogLine]] = []
         self._columns = log_columns(names, signs)
+        self.wrapped = False
+        self.marks: set[int] = set()
+        self._search = LogSearch(lambda line: line_text(line, names))
+        self._rows: list[tuple[int, int]] = []
+        self._rows_for: tuple[int, ...] = ()
 
     # -- what others ask and tell
 
@@ -129,11 +137,13 @@ class LiveLog(Table, inherit_bindings=False):
         self.filter, self.hooks = wanted, hooks
         self._shown.clear()
         self._waiting.clear()
+        self._search.begin(self._search.needle, ())
+        self._rows_for = ()
         self._read_to = self.buffer.first
         self._read()
         self._let_in()
         self._cursor = None if self.following else self._newest
-        self.show_count(len(self._shown))
+        self._count_rows()
         self.scroll_top(self._last_top)
         self.refresh()
         self.post_message(self.StateChanged(self))
@@ -146,12 +156,12 @@ class LiveLog(Table, inherit_bindings=False):
         self._drawn_at = monotonic()
         if self.following:
             if self._read() or self.top != self._last_top:
-                self.show_count(len(self._shown))
+                self._count_rows()
                 self.scroll_top(self._last_top)
                 self.refresh()
             return
         if self._read():
-            self.show_count(len(self._shown))
+            self._count_rows()
             self.refresh(Region(0, 0, self.size.width, 1))
             self.post_message(self.StateChanged(self))
 
@@ -168,6 +178,8 @@ class LiveLog(Table, inherit_bindings=False):
             hooks = ", ".join(str(hook) for hook in sorted(self.hooks)[:5])
             more = ", …" if len(self.hooks) > 5 else ""
             pieces.append((f" {self.signs.dot} hook {hooks}{more}", "accent"))
+        if self.marks:
+            pieces.append((f" {self.signs.dot} {len(self.marks):,} marked", "accent"))
         if self.filter is not None:
             pieces.append((f" {self.signs.dot} filter: {self.filter}", "accent"))
         return pieces
@@ -203,9 +215,13 @@ class LiveLog(Table, inherit_bindings=False):
 
     def _read(self) -> int:
         """Take in the lines since the last time; return how many of them are shown."""
-        fitting = [number for number, line in self.buffer.since(self._read_to) if self._fits(line)]
+        fitting = [
+            (number, line) for number, line in self.buffer.since(self._read_to) if self._fits(line)
+        ]
         self._read_to = self.buffer.end
-        (self._shown if self.following else self._waiting).extend(fitting)
+        self._search.take(fitting)
+        self._search.forget(self.buffer.first)
+        (self._shown if self.following else self._waiting).extend(n for n, _ in fitting)
         gone = 0
         while self._waiting and self._waiting[0] < self.buffer.first:
             self._waiting.popleft()
@@ -226,7 +242,7 @@ class LiveLog(Table, inherit_bindings=False):
         if self._waiting:
             self._shown.extend(self._waiting)
             self._waiting.clear()
-            self.show_count(len(self._shown))
+            self._count_rows()
             self.refresh()
 
     @property
@@ -249,6 +265,8 @@ class LiveLog(Table, inherit_bindings=False):
 
     @property
     def _last_top(self) -> int:
+        if self.wrapped:
+            return top_for(len(self._shown) - 1, self.rows_high, self._height)
         return max(len(self._shown) - self.rows_high, 0)
 
     # -- moving
@@ -279,9 +297,10 @@ class LiveLog(Table, inherit_bindings=False):
 
     def on_click(self, event: events.Click) -> None:
         """Put the cursor on a line; a double click opens it."""
-        position = self.top + event.y - 1
-        if event.y == 0 or position >= len(self._shown):
+        rows = self._on_screen()
+        if not 0 < event.y <= len(rows):
             return
+        position = rows[event.y - 1][0]
         self.follow(False)
         self._go_to(position)
         if event.chain == 2:
@@ -312,6 +331,9 @@ class LiveLog(Table, inherit_bindings=False):
         before = self.top
         if position < before:
             self.scroll_top(position)
+        elif self.wrapped:
+            self.scroll_top(max(before, top_for(position, self.rows_high, self._height)))
+            self.refresh()
         elif position >= before + self.rows_high:
             self.scroll_top(position - self.rows_high + 1)
         if self.top == before:
@@ -323,7 +345,7 @@ class LiveLog(Table, inherit_bindings=False):
     def on_resize(self) -> None:
         """Place the columns anew."""
         self._placed = place(self._columns, self.line_width - MARGIN)
-        self.show_count(len(self._shown))
+        self._count_rows()
         if self.following:
             self.scroll_top(self._last_top)
         self.refresh()
@@ -340,20 +362,119 @@ class LiveLog(Table, inherit_bindings=False):
         """Draw the caption or the titles (line 0), or a line of the log."""
         if y == 0:
             return self._caption_line() if self._caption else self.draw_heading(self._placed)
-        position = self.top + y - 1
-        if position >= len(self._shown):
+        rows = self._on_screen()
+        if y > len(rows):
             return self.strip(self._empty(y), self.line_width)
+        position, part = rows[y - 1]
         number = self._shown[position]
         if number < self.buffer.first:
             return self.strip((), self.line_width)
+        return highlighted(self._line(number, part), self._search.needle)
+
+    def _line(self, number: int, part: int) -> Strip:
         line = self.buffer[number]
         at_cursor = not self.following and number == self._cursor
         over = self.cursor_style() if at_cursor else None
+        if part:
+            rest = continuation(self._columns, self._placed, line, self.line_width)
+            text: Pieces = ((" " * INDENT, "quiet"), (rest[part - 1], "quiet"))
+            return self.strip(text, self.line_width, over)
         if line.note:
-            return self.strip(
-                ((f"  {self.signs.rule} {line.note}", "warn"),), self.line_width, over
-            )
-        return self.draw_row(self._placed, line, over=over)
+            text = ((f"  {self.signs.rule} {line.note}", "warn"),)
+            return self.strip(text, self.line_width, over)
+        return self.draw_row(self._placed, line, over=over, marked=number in self.marks)
+
+    # -- wrapped lines
+
+    def toggle_wrap(self) -> bool:
+        """Wrap long lines, or cut them again; return whether they are wrapped now."""
+        self.wrapped = not self.wrapped
+        self._rows_for = ()
+        self._count_rows()
+        at = self._position() if self._shown else 0
+        top = self._last_top if self.following else min(self.top, at)
+        self.scroll_top(top)
+        self.refresh()
+        return self.wrapped
+
+    def _count_rows(self) -> None:
+        """Say how far the log can be scrolled: until its last line ends at the bottom."""
+        count = len(self._shown)
+        self.show_count(self._last_top + self.rows_high if self.wrapped and count else count)
+
+    def _height(self, position: int) -> int:
+        number = self._shown[position]
+        if not self.wrapped or number < self.buffer.first or self.buffer[number].note:
+            return 1
+        line = self.buffer[number]
+        return 1 + len(continuation(self._columns, self._placed, line, self.line_width))
+
+    def _on_screen(self) -> list[tuple[int, int]]:
+        """Return ``(position, part of the line)`` of each row that is seen; worked out once."""
+        newest = self._newest
+        known = (self.top, self.rows_high, len(self._shown), self.line_width, newest or 0)
+        if known != self._rows_for:
+            self._rows_for = known
+            self._rows = rows_from(self.top, self.rows_high, len(self._shown), self._height)
+        return self._rows
+
+    # -- marks, and the search
+
+    def toggle_mark(self) -> None:
+        """Mark or unmark the line under the cursor, and go to the next one."""
+        if not self._shown:
+            return
+        self.follow(False)
+        position = self._position()
+        self.marks ^= {self._shown[position]}
+        self.marks = {number for number in self.marks if number >= self.buffer.first}
+        self._go_to(position + 1)
+        self.refresh()
+        self.post_message(self.StateChanged(self))
+
+    def clear_marks(self) -> bool:
+        """Unmark everything; return whether anything was marked."""
+        was = bool(self.marks)
+        self.marks.clear()
+        if was:
+            self.refresh()
+            self.post_message(self.StateChanged(self))
+        return was
+
+    def chosen_text(self) -> tuple[int, str]:
+        """Return the marked lines, else the one under the cursor, and how many those are."""
+        numbers = sorted(number for number in self.marks if number >= self.buffer.first)
+        line = self.cursor_line
+        lines = [self.buffer[number] for number in numbers] or ([] if line is None else [line])
+        return len(lines), "\n".join(line_text(one, self._names) for one in lines)
+
+    def search(self, text: str) -> Found | None:
+        """Search from the cursor backwards, for the newest is what matters; empty: end it."""
+        numbers = (*self._shown, *self._waiting)
+        there = ((number, self.buffer[number]) for number in numbers if number >= self.buffer.first)
+        self._search.begin(text, there)
+        self.refresh()
+        return self._go_to_match(forward=False, stay=True) if text else None
+
+    def search_on(self, *, forward: bool) -> Found | None:
+        """Go to the next match, which is a newer line, or to the one before."""
+        return self._go_to_match(forward=forward) if self._search.needle else None
+
+    def _go_to_match(self, *, forward: bool, stay: bool = False) -> Found | None:
+        newest = self._newest
+        here = self._cursor if self._cursor is not None else newest
+        gone = self._search.go(-1 if here is None else here, forward=forward, stay=stay)
+        if gone is None:
+            return Found(0, 0)
+        number, found = gone
+        self.follow(False)
+        if newest is not None and number > newest:
+            self._let_in()
+        self._cursor, old = number, self._cursor
+        position = self._position()
+        self._cursor = old
+        self._go_to(position)
+        return found
 
     def _caption_line(self) -> Strip:
         name: Tone = "strong" if self.has_focus else "plain"
