@@ -42,6 +42,7 @@ class Rule:
 RULES: Final = (
     Rule("GET", "/healthz", None),
     Rule("GET", "/readyz", None),
+    Rule("GET", "/metrics", Need.READ, all_accounts=True),
     Rule("GET", "/openapi.json", None),
     Rule("GET", "/docs", None),
     Rule("GET", "/v1/accounts", Need.READ),

@@ -17,6 +17,7 @@ from hooktui.api import (
     feed,
     hooks,
     keys,
+    metrics,
     problems,
     status,
     upkeep,
@@ -46,7 +47,7 @@ def make_routes(service: Service) -> FastAPI:
     problems.install(app)
     rooms = (
         hooks, dry_run, diagnose, events, deliveries, feed, admin, audit, status, upkeep, doctor,
-        engine, keys,
+        engine, keys, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router, dependencies=[Depends(only_known)])

@@ -83,7 +83,7 @@ async def status(request: Request, account: AccountParameter = None) -> Response
                 failed_per_s=load.failed_per_s,
                 in_flight=load.in_flight,
             ),
-            disk=await _disk(service),
+            disk=await disk_of(service),
             paused=(await service.store.read(queries.engine_state)).paused,
             breakers=await service.store.read(queries.open_breakers, owner),
             keep=service.keep,
@@ -91,7 +91,8 @@ async def status(request: Request, account: AccountParameter = None) -> Response
     )
 
 
-async def _disk(service: Service) -> Disk | None:
+async def disk_of(service: Service) -> Disk | None:
+    """Return how much room there is where the database lies; None: that is elsewhere."""
     if service.disk is None:
         return None
     usage = await asyncio.to_thread(shutil.disk_usage, service.disk)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from hooktui import failpoints
@@ -74,6 +74,7 @@ class Engine:
         self._stopping = False
         self.pulse = Pulse("dispatcher")
         self._accepted, self._delivered, self._failed = Rate(), Rate(), Rate()
+        self._outcomes: Counter[Outcome] = Counter()
 
     async def start(self) -> None:
         """Take up what waits in the store, and begin."""
@@ -185,6 +186,8 @@ class Engine:
             accepted_per_s=self._accepted.per_second(),
             delivered_per_s=self._delivered.per_second(),
             failed_per_s=self._failed.per_second(),
+            accepted=self._accepted.total,
+            outcomes={one: self._outcomes[one] for one in Outcome},
         )
 
     # Claim
@@ -340,6 +343,7 @@ class Engine:
         delivered = sum(r.decision.outcome is Outcome.DELIVERED for r in results)
         self._delivered.add(delivered)
         self._failed.add(len(results) - delivered)
+        self._outcomes.update(r.decision.outcome for r in results)
         self._wake.set()
 
     def _on_signals(self, signals: Signals) -> None:

@@ -12,10 +12,14 @@ class Rate:
     """Counts occurrences and says how many there were each second, over the last minute.
 
     A ring of one counter a second: O(1) to count, no timer.
+
+    Attributes:
+        total: all that were ever counted.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.total = 0
         self._counts = [0] * _SECONDS
         self._second = int(clock())
         self._born = clock()
@@ -23,6 +27,7 @@ class Rate:
     def add(self, count: int = 1) -> None:
         """Count occurrences that happen now."""
         self._advance()
+        self.total += count
         self._counts[self._second % _SECONDS] += count
 
     def per_second(self) -> float:

@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -188,9 +188,14 @@ def after_interruption(standing: Standing) -> Decision:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What an engine is doing: attempts under way, and averages over the last minute."""
+    """What an engine is doing: attempts under way, and averages over the last minute.
+
+    ``accepted`` (events) and ``outcomes`` (attempts) count since its start.
+    """
 
     in_flight: int
     accepted_per_s: float
     delivered_per_s: float
     failed_per_s: float
+    accepted: int
+    outcomes: Mapping[Outcome, int]

@@ -12,16 +12,27 @@ class Pulse:
     Args:
         name: of the loop, for people.
         clock: seconds, monotonic.
+
+    Attributes:
+        done_count: steps that came to what they are for.
+        done_s: seconds that those took.
     """
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.name = name
         self._clock = clock
         self._since_s: float | None = None
+        self.done_count = 0
+        self.done_s = 0.0
 
     def beat(self) -> None:
         """Begin a step."""
         self._since_s = self._clock()
+
+    def done(self) -> None:
+        """Count the step: it came to what it is for."""
+        self.done_count += 1
+        self.done_s += self.age_s
 
     def rest(self) -> None:
         """Wait for something to do."""

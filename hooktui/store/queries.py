@@ -19,12 +19,14 @@ from hooktui.store.event_decisions import list_decisions
 from hooktui.store.event_queries import bodies_by_id, get_event, list_events
 from hooktui.store.health_queries import hook_health
 from hooktui.store.hook_queries import backlog, get_hook, list_hooks, waiting_of
+from hooktui.store.metric_queries import hooks_by_state
 from hooktui.store.pause import engine_state
 
 __all__ = [
     "AuditQuery", "DeliveryQuery", "DeliveryRecord", "KnownEntry", "TokenRecord", "backlog",
     "bodies_by_id", "check_chain", "engine_state", "get_account", "get_delivery", "get_event",
-    "get_hook", "hook_health", "list_accounts", "list_audit", "list_decisions", "list_deliveries",
+    "get_hook", "hook_health", "hooks_by_state",
+    "list_accounts", "list_audit", "list_decisions", "list_deliveries",
     "list_events", "list_hooks", "list_tokens", "open_breakers", "token_by_hash", "try_hook",
     "waiting_of",
 ]  # fmt: skip

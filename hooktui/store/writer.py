@@ -149,6 +149,7 @@ class Writer:
                 self.pulse.rest()
                 await self._arrived.wait()
                 continue
+            self.pulse.beat()
             await self._transact(self._take())
             await asyncio.sleep(0)  # whoever was answered goes first
 
@@ -188,6 +189,7 @@ class Writer:
             for operation in batch:
                 _answer(operation, operation.error or failure)
             return
+        self.pulse.done()
         self._committed(work)
         for operation in batch:
             if operation.error is None and operation.future and operation.future.cancelled():

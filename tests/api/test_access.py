@@ -32,7 +32,7 @@ def test_a_rule_is_found_by_its_path(rule):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "", "/v1", "/v1/", "/v1/hooks/", "/v1/hooks//ping", "/v1/hooks/1/2/3", "/metrics",
+    ["/", "", "/v1", "/v1/", "/v1/hooks/", "/v1/hooks//ping", "/v1/hooks/1/2/3", "/metrics/",
      "/v1/hooks/1/diagnosis", "/v1/audit/", "/V1/hooks", "/v1/events/a/b", "//v1/hooks"],
 )  # fmt: skip
 def test_what_is_not_in_the_table_is_not_there(path):

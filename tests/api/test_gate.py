@@ -56,7 +56,7 @@ def test_on_the_unix_socket_any_host_is_fine(api):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v2/hooks", "/metrics", "/docs", "/v1/hooks/", "/a/b"]
+    "path", ["/", "/v1", "/v2/hooks", "/metric", "/docs", "/v1/hooks/", "/a/b"]
 )
 def test_what_is_not_there_is_told_as_a_problem(api, path):
     answer = api.get(path)

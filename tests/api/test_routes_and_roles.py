@@ -34,6 +34,7 @@ PRODUCERS = {"producer", "admin"}
 CONTRACT = {
     ("GET", "/healthz"): ANYBODY,
     ("GET", "/readyz"): ANYBODY,
+    ("GET", "/metrics"): READERS,
     ("GET", "/openapi.json"): ANYBODY,
     ("GET", "/docs"): ANYBODY,
     ("POST", "/v1/events/{event}"): PRODUCERS,

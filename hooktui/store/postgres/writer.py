@@ -197,6 +197,7 @@ class Writer:
                     failure = explain(error, self._target)
                 self._fail(batch, failure)
                 return
+            self.pulse.done()
             self._waits = waits()
             await self._answer_all(work, batch)
             return

@@ -1,0 +1,95 @@
+"""``/metrics``: figures for Prometheus. Counters begin at 0 with the server."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from fastapi.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.service import Service, service_of
+from hooktui.api.status import disk_of
+from hooktui.domain.clock import from_rfc3339, now_ms
+from hooktui.domain.deliveries import Load
+from hooktui.domain.exposition import MEDIA_TYPE, Metric, Sample, by, exposition, one
+from hooktui.domain.objects import Backlog, DatabaseInfo, Disk
+from hooktui.store import queries
+
+router = APIRouter()
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """Show what is counted and measured, of all accounts, in the text format of Prometheus."""
+    service = service_of(request)
+    now = now_ms()
+    found = [
+        *_of_server(service, await service.store.info()),
+        *_of_engine(service.engine.load()),
+        *_of_backlog(await service.store.read(queries.backlog, None, now), now),
+        by("state", "hooktui_hooks", "gauge", "Hooks, by what goes out to them.",
+           await service.store.read(queries.hooks_by_state)),
+        _commits(service),
+        *_of_disk(await disk_of(service)),
+    ]  # fmt: skip
+    return Response(exposition(found), headers={"Content-Type": MEDIA_TYPE})
+
+
+def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
+    labels = (("version", service.version), ("database", database.kind))
+    found = [
+        Metric("hooktui_build_info", "gauge", "The program, always 1.", (Sample(1, labels),)),
+        one("process_start_time_seconds", "gauge", "When the server started, Unix time.",
+            from_rfc3339(service.started_at) / 1000),
+        one("hooktui_dispatcher_up", "gauge", "Whether what is due is sent.",
+            int(service.engine.working)),
+        one("hooktui_paused", "gauge", "Whether somebody paused all sending.",
+            int(service.store.paused)),
+    ]  # fmt: skip
+    sizes = {"database": database.size, "wal": database.wal_size}
+    known = {name: size for name, size in sizes.items() if size is not None}
+    if known:
+        words = "Size of the database and of its log."
+        found.append(by("file", "hooktui_database_bytes", "gauge", words, known))
+    return found
+
+
+def _of_engine(load: Load) -> list[Metric]:
+    return [
+        one("hooktui_events_accepted_total", "counter", "Events taken in.", load.accepted),
+        by("outcome", "hooktui_attempts_total", "counter", "Attempts that ended, by how.",
+           {outcome.value: number for outcome, number in load.outcomes.items()}),
+        one("hooktui_attempts_in_flight", "gauge", "Attempts under way.", load.in_flight),
+    ]  # fmt: skip
+
+
+def _of_backlog(backlog: Backlog, now: int) -> list[Metric]:
+    due = backlog.oldest_due_at
+    late_s = 0.0 if due is None else max(0, now - from_rfc3339(due)) / 1000
+    return [
+        one("hooktui_deliveries_waiting", "gauge", "Deliveries to be sent.", backlog.count),
+        one("hooktui_deliveries_held", "gauge", "Deliveries of disabled hooks.", backlog.held),
+        one("hooktui_oldest_due_seconds", "gauge",
+            "For how long the oldest due delivery has been due; 0: nothing is due.", late_s),
+    ]  # fmt: skip
+
+
+def _commits(service: Service) -> Metric:
+    samples = []
+    for pulse in service.store.pulses:
+        labels = (("writer", pulse.name),)
+        samples.append(Sample(pulse.done_s, labels, "_sum"))
+        samples.append(Sample(pulse.done_count, labels, "_count"))
+    words = "Transactions that were committed, from their begin to the disk."
+    return Metric("hooktui_commit_seconds", "summary", words, tuple(samples))
+
+
+def _of_disk(disk: Disk | None) -> list[Metric]:
+    if disk is None:
+        return []
+    return [
+        one("hooktui_disk_free_bytes", "gauge", "Room where the database lies.", disk.free),
+        one("hooktui_disk_total_bytes", "gauge", "Size of that file system.", disk.total),
+        one("hooktui_disk_reserve_bytes", "gauge", "Below this, events are refused (507).",
+            disk.reserve),
+    ]  # fmt: skip
