@@ -331,7 +331,7 @@ class HooksScreen(HookVerbs):
         listing = self.listing
         self._words = str(kept.get("filter") or "")
         self._say_what_is_empty()
-        if kept.get("sort") in {column.sort for column in listing.columns}:
+        if kept.get("sort") in {c.sort for c in listing.columns if c.sort}:
             listing.window.sort = str(kept["sort"])
             listing.window.descending = bool(kept.get("descending"))
         pane = kept.get("pane")
