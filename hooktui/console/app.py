@@ -431,4 +431,3 @@ def _is_calm(status: Status) -> bool:
         or rates.delivered_per_s
         or rates.failed_per_s
     )
-

@@ -90,8 +90,7 @@ VERBS: Final = (
     *(Verb(place.verb, place.key, place.label, place.help) for place in PLACES),
     Verb("help", "question_mark", "help", "The keys of this place", shown="?"),
     Verb("palette", "ctrl+p", "palette", "Find a screen, a hook, a verb or a theme", shown="^p"),
-    Verb("command", "colon", "command", "Type a command, such as :hook 12", shown=":",
-         at_once=True),
+    Verb("command", "colon", "command", "Type what to do, as in :hook 12", shown=":", at_once=True),
     Verb("reload", "ctrl+r", "reload", "Load what is shown again", shown="^r"),
     Verb("quit", "q", "quit", "Quit; the server goes on delivering, only a demo ends"),
 )
