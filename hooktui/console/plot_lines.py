@@ -81,8 +81,7 @@ def round_top(value: float) -> float:
     if value <= 1:
         return 1
     size = 10.0 ** math.floor(math.log10(value))
-    rounds = (size * share for share in _ROUND if size > 1 or share.is_integer())
-    return next(top for top in rounds if top >= value)
+    return next(size * share for share in _ROUND if size * share >= value)
 
 
 def in_columns(values: Values, width: int) -> list[float | None]:

@@ -110,9 +110,12 @@ async def test_the_history_tells_who_changed_what_and_follows_by_itself(
     open_console, place: Place, receiver: Receiver
 ):
     hook = place.hook(receiver.url, name="first")
+    place.hook(receiver.url, name="another")
     async with open_console(size=(80, 24)) as console:
-        await opened(console, hook.id, 4)
+        screen = await opened(console, hook.id, 4)
         await console.shows("[History]", "made", "Hook made", f"URL: {receiver.url}")
+        # Red when the history is that of all hooks.
+        assert screen.query_one(HookHistory).listing.window.total == 1
         place.ask(calls.edit_hook(hook.id, {"name": "se[/b]cond", "timeout_s": 9}))
         await console.shows("changed", "name: first → se[/b]cond")
         await console.press("home")

@@ -106,8 +106,8 @@ async def test_the_mark_stays_on_its_moment_while_time_goes_on():
         app.plots.show((), plots(), later, words)
         assert app.plots.text()[1] == "step 10"
         # At its end it goes on with the time.
-        await pilot.press("end")
-        app.plots.show((), plots(), AXIS, words)
+        await pilot.press("end", "left", "right")
+        app.plots.show((), plots(), Axis(later.since_ms + STEP_MS, STEP_MS, 144), words)
         assert app.plots.text()[1] == "step 143"
 
 
