@@ -1,0 +1,79 @@
+"""The language of the ``:`` line: what is understood, what is said otherwise, and completion."""
+
+import pytest
+
+from hooktui.console.command_words import Order, common, complete, parse
+from hooktui.domain.errors import Refused
+
+THEMES = ("hooktui-dark", "nord")
+DELIVERY = "dlv_01JDG3R8Z4000"
+EVENT = "evt_01JDG3R8Z4000"
+
+
+def refusal(line: str) -> str:
+    with pytest.raises(Refused) as caught:
+        parse(line, THEMES)
+    return caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("line", "order"),
+    [
+        ("hook 12", Order("hook", "12")),
+        (":hook  #12 ", Order("hook", "12")),
+        ("12", Order("hook", "12")),
+        ("log", Order("log")),
+        ("log status:failed hook:1", Order("log", "status:failed hook:1")),
+        (f"delivery {DELIVERY}", Order("delivery", DELIVERY)),
+        (DELIVERY, Order("delivery", DELIVERY)),
+        (EVENT, Order("event", EVENT)),
+        ("account 2", Order("account", "2")),
+        ("theme nord", Order("theme", "nord")),
+        ("q", Order("quit", "", "quit")),
+        ("mark-all", Order("mark-all", "", "mark_all")),
+        ("filter code:5xx", Order("filter", "code:5xx", "filter")),
+        ("filter", Order("filter", "", "filter")),
+    ],
+)
+def test_a_line_is_a_word_and_what_it_is_about(line, order):
+    assert parse(line, THEMES) == order
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("hok 12", "column 1: there is no command 'hok'; did you mean hook"),
+        ("xyzzy", "there are hook, delivery, event, account, theme, hooks, log"),
+        ("", "there are hook"),
+        ("hook", "column 5: hook needs a hook's number, such as :hook 12"),
+        ("hook x", "column 6: 'x' is no number; hook needs a hook's number"),
+        ("hook 99999999999999999999", "is no number"),
+        ("  account   two", "column 13: 'two' is no number"),
+        ("delivery dlv_x", "column 10: 'dlv_x' is not an id of the form dlv_"),
+        (f"delivery {EVENT}", "is not an id of the form dlv_"),
+        ("theme nrd", "column 7: there is no theme 'nrd'; did you mean nord?"),
+        ("theme plaid", "there are hooktui-dark, nord"),
+        ("ping 12", "column 6: ping stands alone"),
+    ],
+)
+def test_what_is_wrong_is_said_at_its_column_with_what_is_near(line, words):
+    """Red when a line that errs is taken for something, or its column is not counted."""
+    assert words in refusal(line)
+
+
+def test_tab_offers_words_themes_accounts_and_terms_of_a_filter():
+    assert complete("ho") == ["hook ", "hooks"]
+    assert complete("theme h", THEMES) == ["theme hooktui-dark"]
+    assert complete("account ", accounts=("1", "12")) == ["account 1", "account 12"]
+    assert complete("log sta") == ["log status:"]
+    assert complete("log hook:1 -status:f") == ["log hook:1 -status:failed"]
+    assert complete("hook 1") == []
+    assert complete("xyzzy") == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "beginning"),
+    [(["hook ", "hooks"], "hook"), (["log"], "log"), ([], ""), (["a", "b"], "")],
+)
+def test_what_is_certain_is_the_beginning_that_all_share(lines, beginning):
+    assert common(lines) == beginning
