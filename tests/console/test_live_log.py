@@ -311,3 +311,27 @@ def test_what_fits_into_its_columns_is_not_told_twice():
     rest = continuation(columns, placed, long_line(1, 500), 100)
     assert len(rest) == MOST_ROWS - 1
     assert all(len(one) <= 100 - INDENT for one in rest)
+
+
+async def test_a_paused_log_draws_only_its_chip_while_its_ring_moves_on():
+    """Red when lines that fall out of the ring have the same picture painted anew each second."""
+    async with LogApp(capacity=100).run_test(size=SIZE) as pilot:
+        app = app_of(pilot)
+        log = app.log_widget
+        app.buffer.extend(line(n) for n in range(100))
+        log.catch_up()
+        await pilot.press("k")
+        await pilot.pause()
+        before = app.seen()
+        drawn: list[int] = []
+        original = log.render_line
+        log.render_line = lambda y: (drawn.append(y), original(y))[1]  # type: ignore[method-assign]
+        app.buffer.extend(line(n) for n in range(100, 120))
+        log.catch_up()
+        await pilot.pause()
+        assert set(drawn) == {0}
+        assert app.seen() == before
+        app.buffer.extend(line(n) for n in range(120, 200))
+        log.catch_up()
+        await pilot.pause()
+        assert app.seen() != before  # what stood there has fallen out

@@ -230,12 +230,24 @@ class LiveLog(Table, inherit_bindings=False):
             gone += 1
         if gone and not self.following:
             # The ring is full: the same lines stay where they are on the screen.
-            self.scroll_top(self.top - gone)
+            self._renumber(gone)
         if not self._shown:
             self._let_in()  # what stood still has fallen out of the ring
         if self._cursor is not None and self._cursor < self.buffer.first:
             self._cursor = self._shown[0] if self._shown else None
         return len(fitting)
+
+    def _renumber(self, gone: int) -> None:
+        """Count on from other lines: so many before the top have gone; the picture stays."""
+        top = self.top - gone
+        if top < 0:
+            self.scroll_top(0)
+            self.refresh()
+            return
+        # Without the watchers, which would repaint what is there already.
+        self.set_reactive(LiveLog.scroll_y, float(top))
+        self.set_reactive(LiveLog.scroll_target_y, float(top))
+        self._place_scrollbar()
 
     def _let_in(self) -> None:
         """Show the lines that came while the picture stood still."""
