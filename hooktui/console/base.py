@@ -97,7 +97,7 @@ class HouseScreen(Screen[None]):
         yield Heading(id="heading")
         yield from self.compose_body()
         yield StatusLine(id="status")
-        yield KeyLine(lambda: list(self.offers()), id="keys")
+        yield KeyLine(lambda: list(self.offers()), self.house.key("help"), id="keys")
         yield TooSmall()
 
     def compose_body(self) -> ComposeResult:

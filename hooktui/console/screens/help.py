@@ -53,7 +53,7 @@ class HelpScreen(HouseModal[str]):
     def on_mount(self) -> None:
         """Fill in the words."""
         # Keys without labels: they say it themselves, and must fit one line at 80 cells.
-        moves = "  ".join(verb.key for verb in MOVES) + "  move"
+        moves = "  ".join(self.house.key(verb.name) for verb in MOVES) + "  move"
         self.query_one("#title", Note).show(f"{self._place.PLACE}: keys; Enter runs one", "strong")
         self.query_one("#moves", Note).show(moves, "quiet")
         listing = self.query_one(WindowedList)

@@ -132,9 +132,16 @@ class KeyLine(Painted):
 
         name: str
 
-    def __init__(self, offers: Callable[[], Sequence[Offer]], *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        offers: Callable[[], Sequence[Offer]],
+        help_key: str,
+        *,
+        id: str | None = None,  # noqa: A002 - as in every widget
+    ) -> None:
         super().__init__(id=id)
         self._offers = offers
+        self._help_key = help_key
         self._shown: list[Offer] = []
         self._spans: list[tuple[int, int, str]] = []
 
@@ -150,7 +157,7 @@ class KeyLine(Painted):
         width = self.size.width
         pieces: list[Piece] = []
         self._spans = []
-        tail: list[Piece] = [("? ", "accent"), ("help ", "quiet")]
+        tail: list[Piece] = [(f"{self._help_key} ", "accent"), ("help ", "quiet")]
         room = width - text_width(tail)
         x = 1
         pieces.append((" ", "plain"))
@@ -166,7 +173,7 @@ class KeyLine(Painted):
             )
             self._spans.append((x, x + length - 2, offer.verb.name))
             x += length
-        self._spans.append((x, x + 6, "help"))
+        self._spans.append((x, x + text_width(tail) - 1, "help"))
         return self.strip([*pieces, *tail], width)
 
     def on_click(self, event: events.Click) -> None:
