@@ -16,13 +16,14 @@ from hooktui.console.ascii_filter import AsciiFilter
 from hooktui.console.base import Changes, HouseScreen
 from hooktui.console.feed import Feed
 from hooktui.console.link import Link, LinkState
-from hooktui.console.log_buffer import LogBuffer
-from hooktui.console.options import ConsoleOptions
+from hooktui.console.log_buffer import LogBuffer, LogLine
+from hooktui.console.options import DEFAULT_ACCOUNT, ConsoleOptions
 from hooktui.console.personal import PersonalApp
 from hooktui.console.places import PLACES, Place
 from hooktui.console.safety import EscapeFilter, Terminal, write_fault
 from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.signs import ASCII, UNICODE
+from hooktui.console.trend import Trend
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
 from hooktui.domain.catalogue import ETL
@@ -64,6 +65,8 @@ class HooktuiApp(PersonalApp):
         hook_names: names of the hooks that were seen, for the log.
         catalogue: the event types of the server; the built-in ones until it has answered.
         status: how the server was last time; None until it has answered.
+        backlog_trend: how the number of waiting deliveries goes.
+        disk_trend: how the free room goes.
         fault: what went wrong, when the app had to end.
     """
 
@@ -101,6 +104,7 @@ class HooktuiApp(PersonalApp):
         self.hook_names: dict[int, str] = {}
         self.catalogue: Catalogue = ETL
         self.status: Status | None = None
+        self.backlog_trend, self.disk_trend = Trend(), Trend()
         self.fault: str | None = None
         # Textual chose by its own default theme; greys are colours, too.
         self._filters = [NoColor() if isinstance(f, Monochrome) else f for f in self._filters]
@@ -157,13 +161,15 @@ class HooktuiApp(PersonalApp):
         try:
             self.catalogue = await self.ask(calls.event_types())
             accounts = await self.ask(calls.list_accounts(limit=500))
+            names = {account.id: account.name for account in accounts.data}
+            if self.account == DEFAULT_ACCOUNT and len(names) == 1:
+                (self.account,) = names  # a token that is bound to one account sees that one
             await self.refresh_status()
         except HooktuiError as error:
             self.notice(str(error), "bad")
         else:
-            names = {account.id: account.name for account in accounts.data}
             self.account_name = names.get(self.account, "")
-            if self.account not in names:
+            if accounts.next is None and self.account not in names:
                 self.notice(f"there is no account {self.account} here", "bad")
         if self.link.started:
             self.notice(
@@ -172,7 +178,53 @@ class HooktuiApp(PersonalApp):
             )
             self._tell_problems()  # which matter more
         self.tell(Changes(everything=True))
-        await self.feed.follow()
+        self._follow_feed()
+
+    def _follow_feed(self) -> None:
+        """Follow the feed of the account, in place of another one's."""
+        self.run_worker(self.feed.follow(), name="feed", group="feed", exclusive=True)
+
+    async def use_account(self, account: int) -> bool:
+        """Show another account from now on; return whether the server lets us (else: a notice).
+
+        Screens about things of the account before are left, and the log begins anew.
+        """
+        from hooktui.client import calls
+
+        try:
+            status = await self.ask(calls.server_status(account))
+            name = await self._name_of(account)
+        except HooktuiError as error:
+            self.notice(str(error), "bad")
+            return False
+        self.account, self.account_name = account, name
+        self.backlog_trend.clear()
+        self._take_status(status)
+        self.hook_names.clear()
+        shown = name or f"account {account}"
+        self.log_buffer.clear()
+        self.log_buffer.extend([LogLine(at_ms=self.clock(), note=f"the log of {shown}")])
+        self.feed.start_over()
+        self._follow_feed()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        for screen in self.house_screens():
+            screen.account_changed()
+            screen.refresh_frame()
+        self.tell(Changes(everything=True))
+        self.notice(f"this is account {account}{name and f' ({name})'} now", "good")
+        return True
+
+    def switch_account(self, account: int) -> None:
+        """Show another account, in a worker of the app: the screen that asked may be left."""
+        self.run_worker(self.use_account(account), name="account", group="account", exclusive=True)
+
+    async def _name_of(self, account: int) -> str:
+        """Return the name of an account; nothing where there are too many to look through."""
+        from hooktui.client import calls
+
+        accounts = await self.ask(calls.list_accounts(limit=500))
+        return next((one.name for one in accounts.data if one.id == account), "")
 
     def _link_changed(self, state: LinkState, problem: HooktuiError | None) -> None:
         """Show at once that the server was lost or is back."""
@@ -191,13 +243,24 @@ class HooktuiApp(PersonalApp):
         elif state is LinkState.CONNECTED and self.status is not None:
             self.notice("the server is back", "good")
 
+    async def attached(self) -> None:
+        """Wait until the server was asked who we are."""
+        if self.status is None:
+            await self.refresh_status()
+
     async def refresh_status(self) -> None:
         """Read backlog and rates, and draw them."""
         from hooktui.client import calls
 
-        self.status = await self.ask(calls.server_status(self.account))
+        self._take_status(await self.ask(calls.server_status(self.account)))
         for screen in self.house_screens():
             screen.refresh_frame()
+
+    def _take_status(self, status: Status) -> None:
+        self.status = status
+        self.backlog_trend.add(self.clock(), status.backlog.count)
+        if status.disk is not None:
+            self.disk_trend.add(self.clock(), status.disk.free)
 
     def status_soon(self) -> None:
         """Read the status in a while; any number of calls until then make one."""
@@ -280,6 +343,8 @@ class HooktuiApp(PersonalApp):
             left += [(f"{self.link.word}{dot}", "warn"), where]
         right: list[Piece] = []
         if self.status is not None:
+            if self.status.paused is not None:
+                right.append((f"delivery is paused{dot}", "warn"))
             backlog, rates = self.status.backlog, self.status.rates
             tone: Tone = "plain" if backlog.count else "quiet"
             right.append((f"{backlog.count:,} waiting", tone))

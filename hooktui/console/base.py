@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import ModalScreen, Screen
 
-from hooktui.console.keys import BY_NAME, EVERYWHERE, bindings
+from hooktui.console.keys import BY_NAME, EVERYWHERE, Verb, bindings
 from hooktui.console.keys import VERBS as ALL_VERBS
 from hooktui.console.memory import Kept
 from hooktui.console.places import BY_VERB, Place
@@ -77,6 +77,9 @@ class HouseScreen(Screen[None]):
 
     VERBS: ClassVar[tuple[str, ...]] = ()
     """The verbs of this screen, in the order of the line of keys."""
+
+    OWN_WORDS: ClassVar[tuple[Verb, ...]] = ()
+    """Verbs of the table that say here what they do with the things of this place."""
 
     PLACE: ClassVar[str] = ""
     """What the heading and the help call this place."""
@@ -175,7 +178,7 @@ class HouseScreen(Screen[None]):
             self.show_error(error)
             return None
 
-    async def done(self, call: Call[object]) -> bool:
+    async def done(self, call: Call[T]) -> bool:
         """Send a call that answers nothing; return whether it succeeded (else: a notice)."""
         try:
             await self.house.ask(call)
@@ -212,10 +215,15 @@ class HouseScreen(Screen[None]):
 
     # -- verbs
 
+    def verb(self, name: str) -> Verb:
+        """Return a verb of the table, in the words of this place and with the user's key."""
+        verb = next((verb for verb in self.OWN_WORDS if verb.name == name), BY_NAME[name])
+        return self.house.configuration.keymap.fit(verb)
+
     def offers(self) -> Iterator[Offer]:
         """Return the verbs of this place, and why one is not possible."""
         for name in self.VERBS:
-            yield Offer(BY_NAME[name], self.why_not(name))
+            yield Offer(self.verb(name), self.why_not(name))
 
     def verbs_here(self) -> tuple[str, ...]:
         """Return every verb that works or is explained here, the general ones last."""
@@ -223,7 +231,7 @@ class HouseScreen(Screen[None]):
 
     def why_not(self, name: str) -> str | None:
         """Return why a verb is not possible here and now, or None; screens add their reasons."""
-        verb = BY_NAME[name]
+        verb = self.verb(name)
         if name not in self.VERBS and name not in EVERYWHERE:
             return f"{verb.label} ({verb.key}) is not possible on this screen; ? shows what is"
         role = self.house.role
@@ -315,6 +323,9 @@ class HouseScreen(Screen[None]):
         """Take in changes of the feed; `changed` is told soon, and once for many."""
         self._pending.merge(changes)
         self._schedule_changes()
+
+    def account_changed(self) -> None:
+        """Forget what belongs to another account; then `changed` is told to load everything."""
 
     async def changed(self, changes: Changes) -> None:
         """Show what changed; screens that show things of the server do something here."""

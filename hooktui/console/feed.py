@@ -37,6 +37,10 @@ class Feed:
         self._position: str | None = None
         self._failures = 0
 
+    def start_over(self) -> None:
+        """Forget the position: the next read is of another account."""
+        self._position, self._failures = None, 0
+
     async def follow(self) -> None:
         """Follow for ever."""
         while True:

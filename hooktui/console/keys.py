@@ -6,7 +6,7 @@ Every binding has an id (``verb.<name>``), so that a configuration can remap it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from textual.binding import Binding
@@ -112,6 +112,16 @@ EVERYWHERE: Final = (
     *(place.verb for place in PLACES), "help", "palette", "command", "reload", "back", "quit",
 )  # fmt: skip
 """What every full screen offers besides its own verbs."""
+
+
+def in_words(name: str, label: str, words: str, need: Need | None = None) -> Verb:
+    """Return a verb of the table as one place calls it; ``need`` where that asks for another role.
+
+    Raises:
+        KeyError: there is no such verb.
+    """
+    verb = BY_NAME[name]
+    return replace(verb, label=label, help=words, need=verb.need if need is None else need)
 
 
 def bindings(*names: str) -> list[Binding]:

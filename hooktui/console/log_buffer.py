@@ -68,6 +68,10 @@ class LogBuffer:
         for at in range(max(number, self.first), self.end):
             yield at, self[at]
 
+    def clear(self) -> None:
+        """Forget all lines; numbers go on."""
+        self._lines.clear()
+
     def extend(self, lines: Iterable[LogLine]) -> None:
         """Add lines at the end."""
         for line in lines:

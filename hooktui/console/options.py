@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+DEFAULT_ACCOUNT = 1
+"""Every installation has it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleOptions:
@@ -19,7 +22,7 @@ class ConsoleOptions:
     """
 
     connect: str | None = None
-    account: int = 1
+    account: int = DEFAULT_ACCOUNT
     role: str | None = None
     no_mouse: bool = False
     theme: str | None = None

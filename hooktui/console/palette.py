@@ -12,7 +12,6 @@ from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.widgets import Input
 
-from hooktui.console.keys import BY_NAME
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.text import visible
 
@@ -78,7 +77,7 @@ class HouseCommands(Provider):
         if front is None:
             return
         for name in front.verbs_here():
-            verb = BY_NAME[name]
+            verb = front.verb(name)
             if name != "palette" and front.why_not(name) is None:
                 text = f"{verb.help}  {verb.key}"
                 yield _Entry(text, partial(front.run_verb, name))

@@ -44,6 +44,10 @@ PLACES: Final = (
     Place("hooks", "1", "hooks", "Go to the hooks", "hooks:HooksScreen"),
     Place("log", "2", "live log", "Go to the live log", "live_log:LiveLogScreen"),
     Place("events", "3", "events", "Go to the events that came in", "events:EventsScreen"),
+    Place("engine", "4", "engine", "Go to the engine", "engine:EngineScreen"),
+    Place("audit", "5", "audit", "Go to the audit trail", "audit:AuditScreen"),
+    Place("tokens", "6", "tokens", "Go to the tokens", "tokens:TokensScreen"),
+    Place("accounts", "7", "accounts", "Go to the accounts", "accounts:AccountsScreen"),
 )
 """All of them, home first."""
 

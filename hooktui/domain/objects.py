@@ -19,11 +19,13 @@ MASK = "***"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The owner of hooks, events and tokens."""
+    """The owner of hooks, events and tokens; ``waiting`` counts deliveries that are to be sent."""
 
     id: int
     name: str
     created_at: str
+    hooks: int = 0
+    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,12 +41,13 @@ ALLOWED: Final[dict[Role, frozenset[Need]]] = {
 }
 """The whole table; what is not in it is not allowed."""
 
-_MAY: Final[dict[Role, str]] = {
+MAY: Final[dict[Role, str]] = {
     Role.VIEWER: "only look",
     Role.OPERATOR: "look, ping, resend, cancel, and enable or disable hooks",
     Role.ADMIN: "do everything",
     Role.PRODUCER: "only send events",
 }
+"""What each role may do, behind the word "may"."""
 _NEEDED_FOR: Final[dict[Need, str]] = {
     Need.READ: "looking",
     Need.OPERATE: "pinging, resending, cancelling, enabling and disabling",
@@ -95,7 +96,7 @@ def why_not(role: Role, need: Need) -> str:
     """
     able = next(one for one in _LEAST_FIRST if allows(one, need))
     roles = able if able is Role.ADMIN else f"{able} or admin"
-    return f"your role {role} may {_MAY[role]}; {_NEEDED_FOR[need]} needs {roles}"
+    return f"your role {role} may {MAY[role]}; {_NEEDED_FOR[need]} needs {roles}"
 
 
 def require(role: Role, need: Need) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, func, select
 
 from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import NotFound
@@ -13,7 +14,7 @@ from hooktui.domain.ids import AccountId
 from hooktui.domain.objects import Account, Page, Token
 from hooktui.domain.roles import Role
 from hooktui.store.pages import Listing, PageRequest, page_of
-from hooktui.store.tables import ACCOUNT, TOKEN
+from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN
 
 
 def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
@@ -23,7 +24,22 @@ def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
         Refused: the page request is not acceptable.
     """
     listing = Listing(select(ACCOUNT), ACCOUNT.c.id, {"id": None, "name": ACCOUNT.c.name})
-    return page_of(conn, page, listing, lambda rows: [account_of(row) for row in rows])
+    return page_of(conn, page, listing, lambda rows: _counted(conn, rows))
+
+
+def _counted(conn: Connection, rows: Sequence[RowMapping]) -> list[Account]:
+    """Return accounts with their hooks and what waits: by the counters, never by scanning."""
+    waiting = func.coalesce(func.sum(HOOK_STATE.c.waiting), 0)
+    wanted = select(HOOK.c.account_id, func.count(), waiting).outerjoin(
+        HOOK_STATE, (HOOK_STATE.c.hook_id == HOOK.c.id) & HOOK.c.active
+    )
+    wanted = wanted.where(HOOK.c.deleted_at.is_(None))
+    wanted = wanted.where(HOOK.c.account_id.in_([row["id"] for row in rows]))
+    counts = {
+        account: (hooks, int(waits))
+        for account, hooks, waits in conn.execute(wanted.group_by(HOOK.c.account_id))
+    }
+    return [account_of(row, *counts.get(row["id"], (0, 0))) for row in rows]
 
 
 def get_account(conn: Connection, account: AccountId) -> Account:
@@ -35,7 +51,7 @@ def get_account(conn: Connection, account: AccountId) -> Account:
     row = conn.execute(select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().first()
     if row is None:
         raise NotFound(f"there is no account {account}; see: hooktui accounts list")
-    return account_of(row)
+    return _counted(conn, [row])[0]
 
 
 def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) -> Page[Token]:
@@ -91,6 +107,7 @@ def token_of(row: RowMapping, text: str | None = None) -> Token:
     )
 
 
-def account_of(row: RowMapping) -> Account:
-    """Return an account from its row."""
-    return Account(id=row["id"], name=row["name"], created_at=to_rfc3339(row["created_at"]))
+def account_of(row: RowMapping, hooks: int = 0, waiting: int = 0) -> Account:
+    """Return an account from its row and its counts."""
+    made = to_rfc3339(row["created_at"])
+    return Account(id=row["id"], name=row["name"], created_at=made, hooks=hooks, waiting=waiting)

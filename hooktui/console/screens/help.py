@@ -10,7 +10,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical
 
 from hooktui.console.base import HouseModal, HouseScreen
-from hooktui.console.keys import BY_NAME, MOVES, bindings
+from hooktui.console.keys import MOVES, Verb, bindings
 from hooktui.console.widgets.choices import Note
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
@@ -22,7 +22,7 @@ from hooktui.domain.objects import Page
 class _Line:
     """A verb, and why it is not possible."""
 
-    name: str
+    verb: Verb
     why_not: str | None
 
 
@@ -39,14 +39,18 @@ class HelpScreen(HouseModal[str]):
     def __init__(self, place: HouseScreen) -> None:
         super().__init__()
         self._place = place
-        self._lines = [_Line(name, place.why_not(name)) for name in place.verbs_here()]
+        self._lines = [_Line(place.verb(name), place.why_not(name)) for name in place.verbs_here()]
 
     def compose(self) -> ComposeResult:
         """Lay out the list."""
         with Vertical(classes="dialog"):
             yield Note(id="title")
             yield WindowedList(
-                _columns(), self, lambda line: line.name, markable=False, signs=self.house.signs
+                _columns(),
+                self,
+                lambda line: line.verb.name,
+                markable=False,
+                signs=self.house.signs,
             )
             yield Note(id="moves")
 
@@ -76,7 +80,7 @@ class HelpScreen(HouseModal[str]):
     def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
         """Return the verb."""
         line: _Line | None = message.listing.cursor_row
-        self.dismiss(None if line is None else line.name)
+        self.dismiss(None if line is None else line.verb.name)
 
     async def action_verb(self, name: str) -> None:
         """Close also on the key that opened it."""
@@ -85,13 +89,12 @@ class HelpScreen(HouseModal[str]):
 
 def _columns() -> tuple[Column[_Line], ...]:
     def key(line: _Line) -> Pieces:
-        return ((BY_NAME[line.name].key, "quiet" if line.why_not else "accent"),)
+        return ((line.verb.key, "quiet" if line.why_not else "accent"),)
 
     def words(line: _Line) -> Pieces:
-        verb = BY_NAME[line.name]
         if line.why_not is None:
-            return ((verb.help, "plain"),)
-        return ((f"{verb.help}: ", "quiet"), (line.why_not, "quiet"))
+            return ((line.verb.help, "plain"),)
+        return ((f"{line.verb.help}: ", "quiet"), (line.why_not, "quiet"))
 
     return (
         Column(name="key", title="key", cell=key, width=6),

@@ -157,6 +157,12 @@ class HooksScreen(HookVerbs):
         if await self.house.learn_names(changes):
             self.log_pane.refresh()
 
+    def account_changed(self) -> None:
+        """Show the hooks of the other account from their start, all of them."""
+        self.listing.clear_marks()
+        self._set_words("")
+        self.run_worker(self.listing.load(), group="filter", exclusive=True)
+
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the row under the cursor, and the counts."""
         self.refresh_frame()

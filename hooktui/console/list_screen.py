@@ -1,0 +1,161 @@
+"""A full screen that is one list: what the screens of audit, tokens and accounts have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from textual.app import ComposeResult
+
+from hooktui.console.base import Changes, HouseScreen
+from hooktui.console.times import counted
+from hooktui.console.widgets.columns import Column
+from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.errors import NotAllowed
+from hooktui.domain.objects import Page
+from hooktui.domain.roles import Need, allows, why_not
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call, Window
+
+T = TypeVar("T")
+
+
+class ListScreen(HouseScreen, Generic[T]):
+    """A list of things of one kind, by pages.
+
+    A screen says what it lists (`call_of`), in which columns, and what to do with a line. Who may
+    not see the list is told so in its place, and the server is not asked.
+    """
+
+    NOUN: ClassVar[str] = "line"
+    NEED: ClassVar[Need] = Need.READ
+    """What the server asks of who sees the list."""
+    SORT: ClassVar[str | None] = "id"
+    DESCENDING: ClassVar[bool] = False
+
+    EMPTY: ClassVar[tuple[Pieces, ...]] = ()
+    """What stands there while there is nothing: what this is, and how to begin."""
+
+    def columns(self) -> Sequence[Column[T]]:
+        """Return the columns."""
+        raise NotImplementedError
+
+    def row_id(self, row: T) -> int:
+        """Return what identifies a line for ever."""
+        raise NotImplementedError
+
+    def call_of(self, window: Window) -> Call[Page[T]]:
+        """Return the call that asks for a page."""
+        raise NotImplementedError
+
+    def compose_body(self) -> ComposeResult:
+        """The list."""
+        # Kept, not looked up: a page may come in while the screen is being taken away.
+        self._listing: WindowedList[T] = WindowedList(
+            self.columns(),
+            self,
+            self.row_id,
+            empty=self.EMPTY,
+            markable=False,
+            sort=self.SORT,
+            descending=self.DESCENDING,
+            signs=self.house.signs,
+            id="list",
+        )
+        yield self._listing
+
+    def on_mount(self) -> None:
+        """Load the list."""
+        super().on_mount()
+        self.load()
+
+    @property
+    def listing(self) -> WindowedList[T]:
+        """The list."""
+        return self._listing
+
+    @property
+    def cursor_row(self) -> T | None:
+        """The line under the cursor; None while there is none."""
+        return self.listing.cursor_row if self.is_mounted else None
+
+    def load(self) -> None:
+        """Load the list from its start."""
+        self.run_worker(self.listing.load(), name="load", group="load", exclusive=True)
+
+    async def page(
+        self,
+        *,
+        cursor: str | None,
+        limit: int,
+        from_end: bool,
+        sort: str | None,
+        descending: bool,
+    ) -> Page[T]:
+        """Return a page; nothing, and the reason, where the server does not show the list."""
+        order = "desc" if descending else None
+        call = self.call_of(
+            {"cursor": cursor, "limit": limit, "from_end": from_end, "sort": sort, "order": order}
+        )
+        await self.house.attached()
+        role = self.house.role
+        if not allows(role, self.NEED):
+            return self._barred(why_not(role, self.NEED))
+        try:
+            page = await self.ask(call)
+        except NotAllowed as refusal:
+            return self._barred(refusal.detail)
+        self.listing.empty = self.empty_lines()
+        return page
+
+    def _barred(self, reason: str) -> Page[T]:
+        self.listing.empty = (
+            ((f"  {self.PLACE} are not shown to you.", "strong"),),
+            (),
+            ((f"  {reason[:1].upper()}{reason[1:]}.", "plain"),),
+            (("  Esc", "accent"), ("  goes back", "plain")),
+        )
+        return Page()
+
+    def empty_lines(self) -> tuple[Pieces, ...]:
+        """Return what stands there while there is nothing; another text while a filter is on."""
+        return self.EMPTY
+
+    async def changed(self, changes: Changes) -> None:
+        """Load again what is seen, when more changed than the feed tells of single things."""
+        if changes.everything:
+            await self.listing.reload()
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Return how many lines there are."""
+        left: list[Piece] = [(f" {self.PLACE}", "strong")]
+        window = self.listing.window
+        if self.listing.loaded and window.total:
+            about = "about " if window.estimated else ""
+            left.append((f"  {about}{counted(window.total, self.NOUN)}", "plain"))
+        return [*left, *self.more_heading()], self.house.places(self.PLACE)
+
+    def more_heading(self) -> Pieces:
+        """Return what else the heading tells, such as a filter."""
+        return ()
+
+    def on_windowed_list_moved(self) -> None:
+        """Draw what depends on the line under the cursor, and the count."""
+        self.refresh_frame()
+
+    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
+        """Say why there are no lines."""
+        self.show_error(message.error)
+
+    def why_not(self, name: str) -> str | None:
+        """Add: there is no line under the cursor."""
+        reason = super().why_not(name)
+        if reason is None and name in ("open", "copy", "delete") and self.cursor_row is None:
+            return f"there is no {self.NOUN} under the cursor"
+        return reason
+
+    def on_windowed_list_opened(self) -> None:
+        """Open the line under the cursor."""
+        self.run_verb("open")

@@ -1,0 +1,191 @@
+"""The audit trail, newest first: who did what to what, and whether the trail is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
+
+from hooktui.console.audit_words import (
+    FILTER_HINT,
+    audit_columns,
+    checked_words,
+    parse_filter,
+)
+from hooktui.console.base import Changes
+from hooktui.console.keys import in_words
+from hooktui.console.list_screen import ListScreen
+from hooktui.console.widgets.chrome import Severity
+from hooktui.console.widgets.columns import Column
+from hooktui.console.widgets.filter_bar import FilterBar, open_filter
+from hooktui.console.widgets.painted import Pieces
+from hooktui.domain.audit_trail import AuditEntry
+from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.objects import Page
+from hooktui.domain.roles import Need
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call, Window
+
+THINKING_S = 0.5
+"""A filter is half typed most of the time; only after a pause it is wrong."""
+
+_NOTHING_FITS: tuple[Pieces, ...] = (
+    (("  Nothing like this was done.", "plain"),),
+    (("  Esc", "accent"), ("  shows the whole trail again", "plain")),
+)
+
+
+class AuditScreen(ListScreen[AuditEntry]):
+    """The audit trail of all accounts that the caller may see."""
+
+    PLACE = "Audit"
+    NOUN = "entry"
+    DESCENDING = True
+    VERBS: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
+    OWN_WORDS = (
+        in_words("open", "open", "Show the entry: what was, and what became of it"),
+        in_words("diagnose", "verify", "Look whether the whole trail fits together",
+                 Need.ADMINISTER),
+        in_words("copy", "copy", "Copy number and hash of the entry, to keep them elsewhere"),
+    )  # fmt: skip
+    EMPTY = (
+        (("  Nothing was done yet.", "strong"),),
+        (),
+        (("  Whatever people change here is written down, and cannot be taken back.", "quiet"),),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._text = ""
+        self._narrow: dict[str, str] = {}
+        self._wrong = ""
+        self._verifying = False
+
+    def columns(self) -> Sequence[Column[AuditEntry]]:
+        """Return the columns."""
+        return audit_columns(self.house.clock)
+
+    def row_id(self, row: AuditEntry) -> int:
+        """Return its number."""
+        return row.id
+
+    def call_of(self, window: Window) -> Call[Page[AuditEntry]]:
+        """Ask for entries that fit the filter."""
+        from hooktui.client import calls
+
+        narrow = self._narrow
+        return calls.list_audit(
+            user=narrow.get("user"),
+            action=narrow.get("action"),
+            target=narrow.get("target"),
+            result=narrow.get("result"),
+            since=narrow.get("since"),
+            until=narrow.get("until"),
+            **window,
+        )
+
+    def empty_lines(self) -> tuple[Pieces, ...]:
+        """Return what stands there while nothing is, or nothing fits."""
+        return _NOTHING_FITS if self._narrow else self.EMPTY
+
+    async def changed(self, changes: Changes) -> None:
+        """Load again what is seen after any change of people."""
+        if changes.hooks or changes.everything:
+            await self.listing.reload()
+
+    def more_heading(self) -> Pieces:
+        """Tell of the filter."""
+        return ((f"  filter: {self._text}", "accent"),) if self._text else ()
+
+    # -- verbs
+
+    def verb_open(self) -> None:
+        """Show the entry under the cursor."""
+        from hooktui.console.screens.audit_entry import AuditEntryScreen
+
+        if self.cursor_row is not None:
+            self.app.push_screen(AuditEntryScreen(self.cursor_row))
+
+    async def verb_copy(self) -> None:
+        """Copy what `hooktui audit verify` compares with."""
+        from hooktui.console.clipboard import copy
+
+        if (entry := self.cursor_row) is not None:
+            what = f"number and hash of entry {entry.id}"
+            self.notice(await copy(self.app, f"{entry.id}:{entry.hash}", what), "good")
+
+    def verb_order(self) -> None:
+        """Turn the order round."""
+        window = self.listing.window
+        turned = self.listing.sort_by(window.sort, descending=not window.descending)
+        self.run_worker(turned, group="load", exclusive=True)
+
+    async def verb_diagnose(self) -> None:
+        """Look through the whole trail, a part at a time; Esc ends it."""
+        from hooktui.client import calls
+
+        if self._verifying:
+            return
+        self._verifying, entries, after = True, 0, 0
+        try:
+            while self._verifying:
+                self.notice(f"looked at {entries:,} entries so far; Esc ends it")
+                check = await self.ask(calls.verify_audit(after))
+                entries += check.entries
+                if check.next is None:
+                    text, tone = checked_words(check, entries)
+                    severity: Severity = "bad" if tone == "bad" else "good"
+                    self.notice(text, severity)
+                    return
+                after = check.next
+            self.notice(f"ended after {entries:,} entries, which fit together", "warn")
+        except HooktuiError as error:
+            self.show_error(error)
+        finally:
+            self._verifying = False
+
+    def verb_back(self) -> None:
+        """End a look through the trail; take the filter away; then go back."""
+        if self._verifying:
+            self._verifying = False
+        elif self._text:
+            self._set_text("")
+        else:
+            super().verb_back()
+
+    # -- the filter
+
+    async def verb_filter(self) -> None:
+        """Let the admin type a filter; the list narrows while typing."""
+        await open_filter(self, self._text, FILTER_HINT)
+
+    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
+        """Narrow the list; what is wrong is said at its column, and the last good filter stays."""
+        self._set_text(message.text)
+
+    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+        """Go back to the list."""
+        self.query(FilterBar).remove()
+        self.listing.focus()
+        if not message.kept:
+            self._set_text("")
+
+    def _set_text(self, text: str) -> None:
+        try:
+            narrow = parse_filter(text)
+        except Refused as error:
+            self._wrong = error.detail
+            self.set_timer(THINKING_S, partial(self._tell_wrong, error.detail))
+            return
+        self._wrong = ""
+        self._text = text.strip()
+        if narrow != self._narrow:
+            self._narrow = narrow
+            self.load()
+        self.refresh_frame()
+
+    def _tell_wrong(self, detail: str) -> None:
+        """Say what is wrong, unless the next letter has mended it."""
+        if detail == self._wrong and self.query(FilterBar):
+            self.notice(detail, "warn")

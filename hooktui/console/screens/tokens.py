@@ -1,0 +1,102 @@
+"""The tokens that programs and remote consoles log in with: list, make, revoke."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from hooktui.console.keys import in_words
+from hooktui.console.list_screen import ListScreen
+from hooktui.console.token_words import token_columns
+from hooktui.console.widgets.columns import Column
+from hooktui.domain.objects import Page, Token
+from hooktui.domain.roles import Need
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call, Window
+
+
+class TokensScreen(ListScreen[Token]):
+    """All tokens that the caller may see, without what they are."""
+
+    PLACE = "Tokens"
+    NOUN = "token"
+    NEED = Need.ADMINISTER
+    VERBS: ClassVar[tuple[str, ...]] = ("new", "delete", "sort", "order")
+    OWN_WORDS = (
+        in_words("new", "new", "Make a token; it is shown once", Need.ADMINISTER),
+        in_words("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),
+    )
+    EMPTY = (
+        (("  No tokens yet.", "strong"),),
+        (),
+        (("  On this machine nobody needs one: the socket knows who you are. Over TCP", "quiet"),),
+        (("  programs send events with a producer's token, and consoles come with others.",
+          "quiet"),),
+        (),
+        (("  n", "accent"), ("  makes the first one", "plain")),
+    )  # fmt: skip
+
+    def columns(self) -> Sequence[Column[Token]]:
+        """Return the columns."""
+        return token_columns(self.house.clock)
+
+    def row_id(self, row: Token) -> int:
+        """Return its number."""
+        return row.id
+
+    def call_of(self, window: Window) -> Call[Page[Token]]:
+        """Ask for tokens of all accounts."""
+        from hooktui.client import calls
+
+        return calls.list_tokens(**window)
+
+    def on_screen_resume(self) -> None:
+        """Show what was made meanwhile."""
+        super().on_screen_resume()
+        if self.listing.loaded:
+            self.load()
+
+    def on_windowed_list_opened(self) -> None:
+        """Say that there is nothing behind a token."""
+        self.notice("a token is shown once, when it is made; d revokes it")
+
+    def verb_new(self) -> None:
+        """Make a token."""
+        from hooktui.console.screens.token_form import TokenForm
+
+        self.app.push_screen(TokenForm())
+
+    async def verb_delete(self) -> None:
+        """Revoke the token, after a question that starts on Cancel."""
+        from hooktui.client import calls
+        from hooktui.console.screens.question import Answer, Question
+
+        token = self.cursor_row
+        if token is None:
+            return
+        what = f"token {token.id} ({token.name}, {token.role})"
+        question = Question(
+            f"Revoke {what}?",
+            "Whoever uses it is refused from now on. A token cannot be brought back.",
+            [Answer("n", "Cancel", "cancel"), Answer("y", f"Revoke {what}", "revoke")],
+        )
+        if await self.app.push_screen_wait(question) != "revoke":
+            self.notice("nothing was revoked")
+            return
+        if await self.done(calls.revoke_token(token.id)):
+            self.notice(f"{what} is revoked", "good")
+            await self.listing.reload()
+
+    def verb_sort(self) -> None:
+        """Sort by the next column that can be sorted."""
+        self._sort(self.listing.next_sort(), descending=False)
+
+    def verb_order(self) -> None:
+        """Turn the order round."""
+        window = self.listing.window
+        self._sort(window.sort, descending=not window.descending)
+
+    def _sort(self, sort: str | None, *, descending: bool) -> None:
+        turned = self.listing.sort_by(sort, descending=descending)
+        self.run_worker(turned, group="load", exclusive=True)
