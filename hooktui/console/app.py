@@ -438,11 +438,12 @@ class HooktuiApp(PersonalApp):
 
     def action_focus_next(self) -> None:
         """Go to the next field; in the ``:`` line Tab completes."""
-        complete = getattr(self.focused, "complete", None)
-        if complete is None:
+        focused = self.focused
+        complete = getattr(focused, "complete", None)
+        if focused is None or complete is None:
             super().action_focus_next()
         else:
-            complete()
+            focused.call_later(complete)  # behind the letters that were typed before
 
     def on_key(self, event: events.Key) -> None:
         """Give a letter to the input that has the focus by now.
