@@ -91,7 +91,7 @@ def sections_of(found: Diagnosis, *, times: bool) -> list[Section]:
         if check.advice and check.advice != found.fix
     )
     sections = [Section("What else to do, or to know", pairs=advice)] if advice else []
-    if times:
+    if times and found.phases_ms.total:
         known = (*((field, name) for field, name, _ in _PHASES), ("total", "in all"))
         pairs = tuple((name, took(getattr(found.phases_ms, field))) for field, name in known)
         sections.append(Section("Time", pairs=tuple(pair for pair in pairs if pair[1])))

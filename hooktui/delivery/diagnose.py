@@ -64,11 +64,13 @@ class Looker:
                 error=refused.error,
                 detail=refused.detail,
             )
+        began = monotonic()
         met, sock, address = await self._connect_all(target, addresses, deadline)
         rest = tuple(judged[len(met) :])
         found = Look(addresses=(*met, *rest))
         if sock is None or address is None:
             first = met[0]
+            phases.connect_ms = (monotonic() - began) * 1000
             return replace(found, phases_ms=_wire(phases), error=first.error, detail=first.detail)
         phases.connect_ms = next(one.connect_ms for one in met if one.connect_ms is not None)
         if target.scheme == "http":

@@ -51,8 +51,7 @@ async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **
     look = await Looker(dialer, limits)(live(target, verify_tls=verify_tls))
     found = Found(
         hook=wire_hook(url=target.url), target=target, look=look, ping=None, breaker_until_ms=None,
-        paused=False,
-        started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),
+        paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),
     )  # fmt: skip
     return SimpleNamespace(look=look, said=diagnose(found))
 
@@ -205,6 +204,8 @@ async def test_a_port_where_nothing_listens(unused_tcp_port):
     one = await looked(parse_url(f"http://127.0.0.1:{unused_tcp_port}/"))
     assert one.said.verdict == f"nothing listens at 127.0.0.1 port {unused_tcp_port}"
     assert one.said.fix == "start the receiver, or correct the port in the hook's URL"
+    # Red when the time of a connect that failed is lost: of a firewall it is all there was.
+    assert one.said.phases_ms.connect > 0
 
 
 async def test_a_name_that_leads_nowhere_names_the_command_to_look_it_up():
