@@ -169,6 +169,8 @@ class HooktuiApp(PersonalApp):
             self.notice(str(error), "bad")
         else:
             self.account_name = names.get(self.account, "")
+            for screen in self.house_screens():
+                screen.refresh_frame()
             if accounts.next is None and self.account not in names:
                 self.notice(f"there is no account {self.account} here", "bad")
         if self.link.started:

@@ -1,8 +1,12 @@
-"""The palette (ctrl+p): screens, verbs of this place, hooks and themes, found by a few letters."""
+"""The palette (ctrl+p): what can be gone to and done here, found by a few letters.
+
+Screens, verbs of this place, hooks by words or number, deliveries and events by their ids,
+accounts, and themes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -12,13 +16,15 @@ from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.widgets import Input
 
-from hooktui.domain.errors import HooktuiError
+from hooktui.console.command_words import parse
+from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
     from hooktui.console.app import HooktuiApp
 
 HOOKS_FOUND = 20
+ACCOUNTS_SEARCHED = 500
 
 LOOK_AGAIN_S = 0.02
 """Until an Enter that came before its list is handed in again."""
@@ -68,7 +74,7 @@ class HouseCommands(Provider):
             score = matcher.match(entry.text)
             if score > 0:
                 yield Hit(score, matcher.highlight(entry.text), entry.run)
-        for entry in await self._hooks(query):
+        for entry in (*self._by_id(query), *await self._accounts(query), *await self._hooks(query)):
             # Content, not str: a hook's name is somebody's text, never markup.
             yield Hit(0.5, Content(entry.text), entry.run, entry.text, help=entry.help)
 
@@ -88,6 +94,38 @@ class HouseCommands(Provider):
 
     def _use_theme(self, name: str) -> None:
         self._house.theme = name
+
+    def _by_id(self, query: str) -> Iterator[_Entry]:
+        """Return the hook, delivery or event whose id was typed; opening says if there is none."""
+        try:
+            order = parse(query.strip())
+        except Refused:
+            return
+        opens: Mapping[str, Callable[[], object]] = {
+            "hook": lambda: self._house.open_hook(int(order.about)),
+            "delivery": lambda: self._house.open_delivery(order.about),
+            "event": lambda: self._house.open_event(order.about),
+        }
+        if order.word in opens:
+            yield _Entry(f"Open {order.word} {order.about}", opens[order.word])
+
+    async def _accounts(self, query: str) -> list[_Entry]:
+        from hooktui.client import calls
+
+        try:
+            page = await self._house.ask(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
+        except HooktuiError:
+            return []  # as for the hooks
+        matcher = self.matcher(query)
+        found = []
+        for account in page.data:
+            text = visible(f"Account {account.id} {account.name}", limit=60)
+            if account.id != self._house.account and matcher.match(text) > 0:
+                found.append(_Entry(text, partial(self._use_account, account.id)))
+        return found[:HOOKS_FOUND]
+
+    def _use_account(self, account: int) -> None:
+        self._house.run_worker(self._house.use_account(account), name="account", group="verbs")
 
     async def _hooks(self, query: str) -> list[_Entry]:
         from hooktui.client import calls

@@ -345,7 +345,7 @@ class HooksScreen(HookVerbs):
             most = max(self.app.size.height - 8, SMALLEST_PANE)
             self._pane = max(SMALLEST_PANE, min(pane, most))
             self.log_pane.styles.height = self._pane
-        if kept.get("zoomed"):
+        if bool(kept.get("zoomed")) != self.has_class("-zoomed"):
             self.verb_zoom()
         self.set_class(bool(kept.get("without_log")), "-without-log")
 
