@@ -28,8 +28,8 @@ def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
         context.out.json(answer)
         return
     run = decoded(call, context.address, answer)
-    since = f" (since {ago(run.since)})" if run.since is not None else ""
-    context.out.line(f"{in_words(run)}{since}")
+    since = f" (the oldest came {ago(run.since)})" if run.since is not None else ""
+    context.out.line(f"would have got {in_words(run)}{since}")
     rows = [
         [one.id, one.type, ago(one.created_at), _WORDS.get(one.change, one.change)]
         for one in run.data

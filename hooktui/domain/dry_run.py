@@ -141,15 +141,15 @@ _ORDER: Final = (Change.MORE, Change.FEWER, Change.SAME)
 
 
 def in_words(run: DryRun) -> str:
-    """Return a dry run in one sentence: ``would have got 214 of the last 1,000 events, …``."""
+    """Return what would have been got: ``214 of the last 1,000 events, 3 fewer than now``."""
     unknown = ""
     if run.unknown:
         bodies = "its body is" if run.unknown == 1 else "their bodies are"
         unknown = f"; {run.unknown:,} cannot be judged, {bodies} purged"
     if not run.looked:
-        return f"no events yet to try this on{unknown}"
+        return f"nothing, for no event has come yet{unknown}"
     of = "the last event" if run.looked == 1 else f"the last {run.looked:,} events"
-    return f"would have got {run.sent:,} of {of}{_against_now(run)}{unknown}"
+    return f"{run.sent:,} of {of}{_against_now(run)}{unknown}"
 
 
 def _against_now(run: DryRun) -> str:

@@ -1,10 +1,13 @@
 """The form on a real server: a hook is made, mended, edited by two admins at once."""
 
+import pytest
+
 from hooktui.client import calls
 from hooktui.console.app import HooktuiApp
 from hooktui.console.screens.form import HookForm
 from hooktui.console.screens.question import Question
 from hooktui.console.screens.secret import SecretScreen
+from hooktui.domain.errors import Unavailable
 from hooktui.domain.objects import Hook
 from tests.console.conftest import Receiver
 from tests.console.place import Place, seen, until
@@ -201,3 +204,47 @@ async def test_the_form_fits_a_small_terminal_and_scrolls_to_the_last_field(
         form.query_one("#filter").focus()
         await until(pilot, lambda: "Filter" in seen(pilot))
         assert "Type a URL" in seen(pilot)
+
+
+async def test_a_filter_is_tried_on_the_latest_events_while_it_is_typed(place: Place) -> None:
+    # Red when the form does not ask again after a change, or asks without the hook.
+    hook = place.hook("http://127.0.0.1:9/in")
+    for number in range(3):
+        place.emit(body=b'{"id":%d,"a":"seen\\u001b"}' % number)
+    app = place.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = HookForm(hook)
+        await app.push_screen(form)
+        await until(pilot, lambda: "3 of the last 3 events, the same as now" in seen(pilot))
+        form.fields.go_to("filter")
+        await pilot.press(*"data.id:1")
+        await until(pilot, lambda: "1 of the last 3 events, 2 fewer than now" in seen(pilot))
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: "no longer sent" in seen(pilot))
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: "id: 2" in seen(pilot).replace('"', ""))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is form)
+        assert form.values().filter == "data.id:1"
+        form.fields.go_to("filter")
+        await pilot.press("end", *" hook:1")
+        await until(pilot, lambda: "Would have got" not in seen(pilot))
+        assert "column 11" in seen(pilot)
+        assert place.ask(calls.get_hook(hook.id)).filter is None
+
+
+async def test_a_server_that_cannot_try_says_so_and_the_form_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = place.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = HookForm(place.hook("http://127.0.0.1:9/in"))
+
+        async def ask(_: object) -> None:
+            raise Unavailable("the server does not answer")
+
+        monkeypatch.setattr(form, "ask", ask)
+        await app.push_screen(form)
+        await until(pilot, lambda: "the server does not answer" in seen(pilot))
+        await pilot.press("tab", "end", "x")
+        assert form.values().name.endswith("x")

@@ -15,13 +15,14 @@ from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console import form_values
-from hooktui.console.base import HouseScreen
 from hooktui.console.delivery_words import planned
+from hooktui.console.form_dry_run import FormDryRun
 from hooktui.console.form_values import FormValues
 from hooktui.console.places import Place
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.times import counted
 from hooktui.console.widgets.choices import Control, FoldTitle, Note
+from hooktui.console.widgets.dry_run_lines import DryRunLines
 from hooktui.console.widgets.event_boxes import EventBoxes
 from hooktui.console.widgets.event_selection import in_words
 from hooktui.console.widgets.hook_fields import LABELS, HookFields
@@ -33,7 +34,7 @@ from hooktui.domain.objects import Hook
 T = TypeVar("T")
 
 
-class HookForm(HouseScreen):
+class HookForm(FormDryRun):
     """A new hook (None), or the edit of one."""
 
     PLACE = "Webhook form"
@@ -43,8 +44,7 @@ class HookForm(HouseScreen):
     """
 
     def __init__(self, hook: Hook | None) -> None:
-        super().__init__()
-        self.hook = hook
+        super().__init__(hook)
         self.before = form_values.new_values() if hook is None else form_values.values_of(hook)
         self._tried = False
         self._saving = False
@@ -63,6 +63,7 @@ class HookForm(HouseScreen):
         """Lay out the fields, and below them what will be saved."""
         kept = self.hook is not None and self.hook.basic_auth is not None
         yield HookFields(self.house.catalogue, keeps_password=kept)
+        yield DryRunLines(id="dry-run")
         yield Note(id="summary")
 
     def on_mount(self) -> None:
@@ -99,7 +100,9 @@ class HookForm(HouseScreen):
 
     def on_control_changed(self, message: Control.Changed) -> None:
         """Judge what is ticked, or show what folds."""
-        if isinstance(message.control, FoldTitle):
+        if message.control is self.tried.title:
+            self.tried.fold()
+        elif isinstance(message.control, FoldTitle):
             self.fields.fold(message.control)
         self._judge()
 
@@ -120,8 +123,9 @@ class HookForm(HouseScreen):
             total = form_values.total_in_words(settings.retry_schedule_s)
             plan = f"{total}, if it failed from now on: {', '.join(times)} (each ±10 %)"
             self.fields.note("schedule", plan)
-        self.query_one(FoldTitle).summarise(form_values.more_in_words(values))
+        self.fields.more.summarise(form_values.more_in_words(values))
         self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
+        self.try_out(settings, errors)
 
     def _shown_errors(self, values: FormValues, errors: list[FieldError]) -> dict[str, str]:
         """Return the first error of each field; of untouched fields only after a try to save."""

@@ -138,13 +138,20 @@ class HookFields(VerticalScroll):
             self.query_one(f"#{name}", Input).cursor_blink = False
         self.query_one("#headers", TextArea).cursor_blink = False
 
+    @property
+    def more(self) -> FoldTitle:
+        """The heading of the settings that fold."""
+        return self.query_one("#more-title", FoldTitle)
+
     def fold(self, title: FoldTitle) -> None:
         """Show or hide what folds, as its heading says."""
         self.set_class(title.opened, "-more")
+        if title.opened:
+            self.call_after_refresh(self.scroll_to_widget, title, animate=False, top=True)
 
     def unfold(self) -> None:
         """Show the folded settings."""
-        title = self.query_one(FoldTitle)
+        title = self.more
         if not title.opened:
             title.action_act()
             self.fold(title)

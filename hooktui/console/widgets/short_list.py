@@ -50,6 +50,13 @@ class ShortList(Painted, can_focus=True):
         self.rows = tuple(rows)
         self.cursor = 0
 
+    def show(self, rows: Sequence[ShortRow]) -> None:
+        """Show other lines."""
+        if tuple(rows) != self.rows:
+            self.rows = tuple(rows)
+            self.cursor = max(0, min(self.cursor, len(self.rows) - 1))
+            self.refresh(layout=True)
+
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """One line each."""
         return max(1, len(self.rows))

@@ -1,0 +1,92 @@
+"""What a form's events and filter would have meant for the latest events, and a look at some."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from hooktui.console.delivery_words import moment
+from hooktui.console.widgets.choices import FoldTitle
+from hooktui.console.widgets.short_list import ShortList, ShortRow
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.dry_run import Change, DryRun, TriedEvent, in_words
+
+MOST_ROWS: Final = 6
+"""Events that are named: a look at some, which leaves the fields their room on 80 by 24."""
+
+_WORDS: Final[dict[str, str]] = {
+    Change.SAME: "sent",
+    Change.MORE: "newly sent",
+    Change.FEWER: "no longer sent",
+}
+
+
+class DryRunLines(Vertical):
+    """One line with the result; opened, the latest events that it is about (Enter shows one)."""
+
+    DEFAULT_CSS = """
+    DryRunLines { height: auto; padding: 0 1; display: none; }
+    DryRunLines.-some { display: block; }
+    DryRunLines ShortList { display: none; }
+    DryRunLines.-open ShortList { display: block; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """The line, and the events."""
+        yield FoldTitle("Would have got", id="dry-run-title")
+        yield ShortList((), id="tried")
+
+    @property
+    def title(self) -> FoldTitle:
+        """The line with the result."""
+        return self.query_one(FoldTitle)
+
+    def fold(self) -> None:
+        """Show or hide the events, as the line says."""
+        self.set_class(self.title.opened and bool(self.query_one(ShortList).rows), "-open")
+
+    def clear(self) -> None:
+        """Show nothing: there is nothing that could be tried."""
+        self._show("", ())
+        self.remove_class("-some")
+
+    def wait(self) -> None:
+        """Say that the answer to what is typed now is on its way."""
+        self.title.summarise("trying it on the latest events …")
+        self.add_class("-some")
+
+    def fail(self, why: str) -> None:
+        """Say why there is no answer."""
+        self._show(why, ())
+
+    def show(self, run: DryRun, now_ms: int) -> None:
+        """Show what came out."""
+        since = "" if run.since is None else f", since {moment(from_rfc3339(run.since), now_ms)}"
+        self._show(f"{in_words(run)}{since}", [tried_row(one, now_ms) for one in some_of(run)])
+
+    def _show(self, words: str, rows: Sequence[ShortRow]) -> None:
+        self.add_class("-some")
+        self.title.summarise(words)
+        self.query_one(ShortList).show(rows)
+        self.fold()
+
+
+def some_of(run: DryRun) -> list[TriedEvent]:
+    """Return the few events to name: changes first, of each kind some."""
+    kinds = [[one for one in run.data if one.change == change] for change in Change]
+    kinds.sort(key=lambda kind: bool(kind) and kind[0].change == Change.SAME)
+    some: list[TriedEvent] = []
+    left = [kind for kind in kinds if kind]
+    while left:
+        kind = left.pop(0)
+        some += kind[: -(-(MOST_ROWS - len(some)) // (len(left) + 1))]
+    return some
+
+
+def tried_row(one: TriedEvent, now_ms: int) -> ShortRow:
+    """Return the line of an event: what becomes of it, its type, when it came."""
+    came = moment(from_rfc3339(one.created_at), now_ms)
+    return ShortRow(one.id, _WORDS.get(one.change, one.change), f"{one.type}  {came}  {one.id}")
