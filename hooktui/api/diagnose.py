@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -55,7 +56,7 @@ async def _shared(service: Service, shown: Hook, live: LiveHook) -> Diagnosis:
     if running is None:
         running = asyncio.create_task(_diagnose(service, shown, live), name=f"diagnose {live.id}")
         service.diagnosing[key] = running
-        running.add_done_callback(lambda _: service.diagnosing.pop(key))
+        running.add_done_callback(partial(_ended, service, key))
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
@@ -64,9 +65,17 @@ async def _shared(service: Service, shown: Hook, live: LiveHook) -> Diagnosis:
         raise
 
 
+def _ended(service: Service, key: tuple[HookId, int], task: asyncio.Task[Diagnosis]) -> None:
+    del service.diagnosing[key]
+    if not task.cancelled():
+        task.exception()  # at a stop nobody may be left to look at it
+
+
 async def _diagnose(service: Service, shown: Hook, live: LiveHook) -> Diagnosis:
     started_ms = now_ms()
     look = await service.look(live)
+    if service.stopping.is_set():
+        raise Unavailable("the server is stopping; it sends no ping any more")
     ping = await _ping(service, shown, live.id) if look.error is None else None
     # Read again: a 410 has switched it off, and what waits may have gone out meanwhile.
     after = await service.store.read(queries.get_hook, None, live.id)

@@ -6,11 +6,13 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
-from tests.running import hook_receiver
+from tests.delivery.certificates import Authority
+from tests.running import hook_receiver, running_server
 
 
 @contextmanager
@@ -182,6 +184,47 @@ def test_a_secret_that_the_receiver_sends_back_is_masked(api, account):
         hook = made(api, account, f"http://{there}/in", **sensitive)
         answered = api.post(f"/v1/hooks/{hook}/diagnose")
     assert "sesame-open-now" not in answered.text
+
+
+def test_a_stop_meanwhile_is_told_and_leaves_no_ping_behind(tmp_path):
+    met, stopping = threading.Event(), threading.Event()
+    listening = socket.create_server(("127.0.0.1", 0))
+    tls = Authority(tmp_path).server_context("127.0.0.1")
+
+    def shake_hands_late() -> None:
+        connection, _ = listening.accept()
+        met.set()
+        stopping.wait(20)
+        with suppress(OSError), tls.wrap_socket(connection, server_side=True) as shaken:
+            shaken.recv(65536)
+
+    thread = threading.Thread(target=shake_hands_late)
+    thread.start()
+    url = f"https://127.0.0.1:{listening.getsockname()[1]}/in"
+    home = tmp_path / "home"
+    with running_server(home) as server, server.client() as api, ThreadPoolExecutor(1) as pool:
+        hook = made(api, 1, url, verify_tls=False)
+        asked = pool.submit(api.post, f"/v1/hooks/{hook}/diagnose")
+        assert met.wait(10)
+        server.loop.call_soon_threadsafe(server.stop_event.set)
+        while accepts(server.places.socket):
+            pass
+        stopping.set()
+        # Red when a diagnosis goes on to its ping although the engine has stopped.
+        answer = asked.result(30)
+        assert answer.status_code == 503
+        assert "stopping" in answer.json()["detail"]
+        server.stop()
+    listening.close()
+    thread.join(5)
+    with running_server(home) as server, server.client() as api:
+        assert pings_of(api, 1) == []
+
+
+def accepts(path: Path) -> bool:
+    """Whether a server still takes connections."""
+    with closing(socket.socket(socket.AF_UNIX)) as one:
+        return one.connect_ex(str(path)) == 0
 
 
 @pytest.mark.parametrize("hook", ["424242", "0", "x"])
