@@ -300,8 +300,8 @@ class HouseScreen(Screen[None]):
         await open_command_bar(self)
 
     def take_filter(self, text: str) -> None:
-        """Show what fits a filter; screens with a filter do, the others say so."""
-        self.notice(f"there is no filter on this screen, so {text!r} is left out", "warn")
+        """Show what fits a filter; a screen that has the verb does."""
+        raise NotImplementedError
 
     def verb_palette(self) -> None:
         """Open the palette."""

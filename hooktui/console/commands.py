@@ -51,5 +51,10 @@ async def _do(house: HooktuiApp, order: Order) -> None:
 def _filter(house: HooktuiApp, text: str) -> None:
     """Filter the screen in front; one that has just been opened once it is laid out."""
     front = house.front()
-    if front is not None:
+    if front is None:
+        return
+    reason = front.why_not("filter")
+    if reason is not None:
+        front.call_after_refresh(front.notice, reason, "warn")
+    else:
         front.call_after_refresh(front.take_filter, text)

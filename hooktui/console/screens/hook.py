@@ -15,7 +15,7 @@ from hooktui.console.delivery_columns import delivery_columns
 from hooktui.console.delivery_verbs import DeliveryVerbs
 from hooktui.console.hook_summary import head_lines
 from hooktui.console.hook_tabs import DELIVERIES, HookTabs
-from hooktui.console.hook_verbs import HookVerbs
+from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
 from hooktui.console.hook_words import state
 from hooktui.console.times import counted
 from hooktui.console.widgets.filter_bar import FilterBar, open_filter
@@ -183,16 +183,16 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
         """Add: another tab, not read yet, nothing to undo, nothing under the cursor."""
         in_list = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
         if name in in_list and self.is_mounted and self.tab != DELIVERIES:
-            return "this works on the deliveries; [ leads to them"
+            return f"this works on the deliveries; {self.house.key('previous')} leads to them"
         reason = super().why_not(name)
         if reason is not None or not self.is_mounted:
             return reason
         if name in _ABOUT_THE_HOOK and self.hook is None:
-            return "the hook is not read yet; ctrl+r reads it again"
+            return f"the hook is not read yet; {self.house.key('reload')} reads it again"
         if name == "undo" and not self.can_undo:
-            return "there is nothing to undo; u turns round the last activate or deactivate"
+            return nothing_to_undo(self.house.key("undo"))
         if name == "open" and self.tab == DELIVERIES and not self.listing.selected:
-            return "there is no delivery under the cursor; p sends a ping"
+            return f"there is no delivery under the cursor; {self.house.key('ping')} sends a ping"
         return None
 
     def selected_hooks(self) -> list[Hook]:
@@ -223,7 +223,7 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
 
     def verb_mark_all(self) -> None:
         """Mark every delivery that is loaded."""
-        self.notice(f"{counted(self.listing.mark_all(), 'delivery')} marked; Esc unmarks")
+        self.notice(f"{counted(self.listing.mark_all(), 'delivery')} marked; {self.house.key('back')} unmarks")
 
     def verb_back(self) -> None:
         """Undo one narrowing after the other, then leave."""
@@ -266,6 +266,10 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
         self.listing.focus()
         if not message.kept:
             self._set_words("")
+
+    def take_filter(self, text: str) -> None:
+        """Show the deliveries that fit a filter."""
+        self._set_words(text)
 
     def _set_words(self, words: str) -> None:
         words = words.strip()
