@@ -1,0 +1,215 @@
+"""The lines of a log as they are drawn: columns, the cursor's line, long lines cut or wrapped.
+
+What comes into it, and when, is `LiveLog`'s part.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+from textual.strip import Strip
+
+from hooktui.console.log_buffer import LogBuffer, LogLine
+from hooktui.console.log_words import line_text, log_columns
+from hooktui.console.signs import Signs
+from hooktui.console.widgets.columns import Placed, place
+from hooktui.console.widgets.log_search import LogSearch
+from hooktui.console.widgets.log_wrap import INDENT, continuation, rows_from, top_for
+from hooktui.console.widgets.painted import Piece, Pieces, Tone
+from hooktui.console.widgets.search import highlighted
+from hooktui.console.widgets.table import MARGIN, Table
+from hooktui.domain.filters import Filter
+
+
+class LogTable(Table, inherit_bindings=False):
+    """Draws those lines of a buffer whose numbers are in ``_shown``, in order.
+
+    Args:
+        buffer: where the lines are.
+        names: names of hooks by id; may grow later.
+        signs: what is drawn for states.
+        caption: whether line 0 names the log (for a pane) or the columns (for a screen).
+    """
+
+    def __init__(
+        self,
+        buffer: LogBuffer,
+        names: Mapping[int, str],
+        signs: Signs,
+        *,
+        caption: bool = False,
+        id: str | None = None,  # noqa: A002 - as in every widget
+    ) -> None:
+        super().__init__(id=id)
+        self.buffer = buffer
+        self.signs = signs
+        self.following = True
+        self.wrapped = False
+        self.filter: Filter | None = None
+        self.hooks: frozenset[int] | None = None
+        self.marks: set[int] = set()
+        self._names = names
+        self._caption = caption
+        self._shown: deque[int] = deque()
+        self._cursor: int | None = None
+        self._columns = log_columns(names, signs)
+        self._placed: list[Placed[LogLine]] = []
+        self._search = LogSearch(lambda line: line_text(line, names))
+        self._rows: list[tuple[int, int]] = []
+        self._rows_for: tuple[int, ...] = ()
+
+    def state(self) -> Pieces:
+        """Return what the caption says beside the name."""
+        raise NotImplementedError
+
+    @property
+    def cursor_line(self) -> LogLine | None:
+        """The line under the cursor; while following, the newest one."""
+        number = self._cursor if self._cursor is not None else self._newest
+        if number is None or number < self.buffer.first:
+            return None
+        return self.buffer[number]
+
+    @property
+    def _newest(self) -> int | None:
+        return self._shown[-1] if self._shown else None
+
+    @property
+    def _last_top(self) -> int:
+        if self.wrapped:
+            return top_for(len(self._shown) - 1, self.rows_high, self._height)
+        return max(len(self._shown) - self.rows_high, 0)
+
+    def _position(self) -> int:
+        """Return where the cursor is among the lines that are shown."""
+        if self._cursor is None:
+            return len(self._shown) - 1
+        low, high = 0, len(self._shown)
+        while low < high:  # numbers are in order, so the half that matters is known
+            middle = (low + high) // 2
+            if self._shown[middle] < self._cursor:
+                low = middle + 1
+            else:
+                high = middle
+        return min(low, len(self._shown) - 1)
+
+    def _go_to(self, position: int) -> None:
+        old = self._position()
+        position = max(0, min(position, len(self._shown) - 1))
+        self._cursor = self._shown[position]
+        before = self.top
+        if position < before:
+            self.scroll_top(position)
+        elif self.wrapped:
+            self.scroll_top(max(before, top_for(position, self.rows_high, self._height)))
+            self.refresh()
+        elif position >= before + self.rows_high:
+            self.scroll_top(position - self.rows_high + 1)
+        if self.top == before:
+            self.refresh_row(old)
+            self.refresh_row(position)
+
+    def _renumber(self, gone: int) -> None:
+        """Count on from other lines: so many before the top have gone; the picture stays."""
+        top = self.top - gone
+        if top < 0:
+            self.scroll_top(0)
+            self.refresh()
+            return
+        # Without the watchers, which would repaint what is there already.
+        self.set_reactive(LogTable.scroll_y, float(top))
+        self.set_reactive(LogTable.scroll_target_y, float(top))
+        self._place_scrollbar()
+
+    def on_resize(self) -> None:
+        """Place the columns anew."""
+        self._placed = place(self._columns, self.line_width - MARGIN)
+        self._count_rows()
+        if self.following:
+            self.scroll_top(self._last_top)
+        self.refresh()
+
+    def on_focus(self) -> None:
+        """Show the cursor as the place where keys go."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Show the cursor as resting."""
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the caption or the titles (line 0), or a line of the log."""
+        if y == 0:
+            return self._caption_line() if self._caption else self.draw_heading(self._placed)
+        rows = self._on_screen()
+        if y > len(rows):
+            return self.strip(self._empty(y), self.line_width)
+        position, part = rows[y - 1]
+        number = self._shown[position]
+        if number < self.buffer.first:
+            return self.strip((), self.line_width)
+        return highlighted(self._line(number, part), self._search.needle)
+
+    def _line(self, number: int, part: int) -> Strip:
+        line = self.buffer[number]
+        at_cursor = not self.following and number == self._cursor
+        over = self.cursor_style() if at_cursor else None
+        if part:
+            rest = continuation(self._columns, self._placed, line, self.line_width)
+            text: Pieces = ((" " * INDENT, "quiet"), (rest[part - 1], "quiet"))
+            return self.strip(text, self.line_width, over)
+        if line.note:
+            text = ((f"  {self.signs.rule} {line.note}", "warn"),)
+            return self.strip(text, self.line_width, over)
+        return self.draw_row(self._placed, line, over=over, marked=number in self.marks)
+
+    def _caption_line(self) -> Strip:
+        name: Tone = "strong" if self.has_focus else "plain"
+        rule = self.signs.rule
+        left: list[Piece] = [(f"{rule} ", "quiet"), ("Live log", name), ("  ", "plain")]
+        left += self.state()
+        left.append((f" {rule * self.line_width}", "quiet"))
+        strip = self.segments(left)
+        return Strip(strip).crop(0, self.line_width)
+
+    def _empty(self, y: int) -> Pieces:
+        if self._shown or y != 1:
+            return ()
+        if self.filter is not None or self.hooks is not None:
+            return (("  nothing fits yet", "quiet"),)
+        return (("  quiet so far: every attempt of a delivery shows here as it happens", "quiet"),)
+
+    # -- wrapped lines
+
+    def toggle_wrap(self) -> bool:
+        """Wrap long lines, or cut them again; return whether they are wrapped now."""
+        self.wrapped = not self.wrapped
+        self._rows_for = ()
+        self._count_rows()
+        at = self._position() if self._shown else 0
+        top = self._last_top if self.following else min(self.top, at)
+        self.scroll_top(top)
+        self.refresh()
+        return self.wrapped
+
+    def _count_rows(self) -> None:
+        """Say how far the log can be scrolled: until its last line ends at the bottom."""
+        count = len(self._shown)
+        self.show_count(self._last_top + self.rows_high if self.wrapped and count else count)
+
+    def _height(self, position: int) -> int:
+        number = self._shown[position]
+        if not self.wrapped or number < self.buffer.first or self.buffer[number].note:
+            return 1
+        line = self.buffer[number]
+        return 1 + len(continuation(self._columns, self._placed, line, self.line_width))
+
+    def _on_screen(self) -> list[tuple[int, int]]:
+        """Return ``(position, part of the line)`` of each row that is seen; worked out once."""
+        newest = self._newest
+        known = (self.top, self.rows_high, len(self._shown), self.line_width, newest or 0)
+        if known != self._rows_for:
+            self._rows_for = known
+            self._rows = rows_from(self.top, self.rows_high, len(self._shown), self._height)
+        return self._rows
