@@ -223,7 +223,8 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
 
     def verb_mark_all(self) -> None:
         """Mark every delivery that is loaded."""
-        self.notice(f"{counted(self.listing.mark_all(), 'delivery')} marked; {self.house.key('back')} unmarks")
+        marked = counted(self.listing.mark_all(), "delivery")
+        self.notice(f"{marked} marked; {self.house.key('back')} unmarks")
 
     def verb_back(self) -> None:
         """Undo one narrowing after the other, then leave."""
