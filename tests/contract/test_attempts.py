@@ -51,7 +51,13 @@ async def test_a_delivered_result_ends_a_delivery(opened: Opened) -> None:
     job = await claimed(opened)
     opened.clock.turn(1)
     result = result_of(
-        job, opened.clock, 204, address="127.0.0.2", headers=(("A", "b"),), body=b"ok\x9b\xff", size=4
+        job,
+        opened.clock,
+        204,
+        address="127.0.0.2",
+        headers=(("A", "b"),),
+        body=b"ok\x9b\xff",
+        size=4,
     )
     assert await opened.store.record([result]) == [True]
     record = await record_of(opened, job)
