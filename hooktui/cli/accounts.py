@@ -15,7 +15,13 @@ from hooktui.domain.objects import Account
 app = App(name="accounts", help="List and create accounts.")
 
 _ACCOUNTS = Listing(
-    (Column("ID", right=True), Column("NAME"), Column("CREATED")),
+    (
+        Column("ID", right=True),
+        Column("NAME"),
+        Column("HOOKS", right=True),
+        Column("WAITING", right=True),
+        Column("CREATED"),
+    ),
     "no accounts; make one: hooktui accounts create NAME",
 )
 
@@ -39,7 +45,8 @@ def list_accounts(*, limit: Limit = 50, everything: All = False, context: Contex
 
 
 def _row(account: Account) -> list[Piece]:
-    return [str(account.id), account.name, ago(account.created_at)]
+    counts = [f"{account.hooks:,}", f"{account.waiting:,}"]
+    return [str(account.id), account.name, *counts, ago(account.created_at)]
 
 
 @app.command

@@ -199,6 +199,8 @@ class HooktuiApp(PersonalApp):
         except HooktuiError as error:
             self.notice(str(error), "bad")
             return False
+        for screen in self.house_screens():
+            screen.keep()
         self.account, self.account_name = account, name
         self.backlog_trend.clear()
         self._take_status(status)

@@ -325,7 +325,9 @@ class HouseScreen(Screen[None]):
         self._schedule_changes()
 
     def account_changed(self) -> None:
-        """Forget what belongs to another account; then `changed` is told to load everything."""
+        """Show another account as it was looked at last; `changed` is told to load everything."""
+        self._account = self.house.account
+        self.restore(self.house.memory.of(self.PLACE, self._account))
 
     async def changed(self, changes: Changes) -> None:
         """Show what changed; screens that show things of the server do something here."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from textual.app import ComposeResult
+from textual.worker import Worker
 
 from hooktui.console.base import Changes, HouseScreen
 from hooktui.console.times import counted
@@ -83,7 +84,7 @@ class ListScreen(HouseScreen, Generic[T]):
 
     def load(self) -> None:
         """Load the list from its start."""
-        self.run_worker(self.listing.load(), name="load", group="load", exclusive=True)
+        _: Worker[None] = self.run_worker(self.listing.load, group="load", exclusive=True)
 
     async def page(
         self,

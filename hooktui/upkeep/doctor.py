@@ -56,19 +56,23 @@ def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> C
         old = Check("server", "warn", "of another version, which cannot be looked into", _RESTART)
         return checkup_of([old])
     listens = _listens(environ) if here else []
-    return checkup_of([_server(client, took_ms), *listens, *found.checks])
+    return checkup_of([*_server(client, took_ms), *listens, *found.checks])
 
 
-def _server(client: PlainClient, took_ms: float) -> Check:
+def _server(client: PlainClient, took_ms: float) -> list[Check]:
     try:
         status = client.call(calls.server_status())
     except Unavailable as error:
-        return Check("server", "fail", error.detail, "see what is said of its database below")
+        return [Check("server", "fail", error.detail, "see what is said of its database below")]
     said = ", ".join(f"process {one.pid} on {one.name}" for one in status.servers)
     value = f"{status.version}, {said}, answers in {took_ms:.0f} ms"
+    checks = [Check("server", "ok", value)]
     if status.version != __version__:
-        return Check("server", "warn", f"{value}; this command is {__version__}", _RESTART)
-    return Check("server", "ok", value)
+        checks = [Check("server", "warn", f"{value}; this command is {__version__}", _RESTART)]
+    if status.paused is not None:
+        said = f"paused by {status.paused.by} at {status.paused.at}: nothing but pings is sent"
+        checks.append(Check("delivery", "warn", said, "let it go on: hooktui resume"))
+    return checks
 
 
 def _listens(environ: Mapping[str, str]) -> list[Check]:

@@ -17,6 +17,7 @@ def test_a_pause_holds_until_the_resume(run, tmp_path):
         assert "1 deliveries" in told
         assert receiver.requests == []
         assert run(*connect, "pause", "--json").json["paused"]["by"]
+        assert "let it go on: hooktui resume" in run(*connect, "doctor").out
 
         resumed = run(*connect, "resume")
         assert (resumed.code, resumed.out) == (0, "delivery goes on\n")

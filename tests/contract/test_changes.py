@@ -328,6 +328,20 @@ async def test_accounts_have_names_of_their_own(opened: Opened) -> None:
         await store.write(changes.create_account, ADA, "second")
 
 
+# Red when what a disabled hook holds counts as waiting, or a deleted hook as one.
+async def test_accounts_tell_how_many_hooks_they_have_and_what_waits(opened: Opened) -> None:
+    store = opened.store
+    other = await store.write(changes.create_account, ADA, "other")
+    busy, off, gone = [await make_hook(store) for _ in range(3)]
+    await emit(store, 2)
+    await change(store, off, active=False)
+    await store.write(changes.delete_hook, ADA, DEFAULT, HookId(gone.id))
+    found = (await store.read(queries.list_accounts, PageRequest(limit=10, sort="id"))).data
+    assert [(one.id, one.hooks, one.waiting) for one in found] == [(1, 2, 2), (other.id, 0, 0)]
+    assert await store.read(queries.get_account, DEFAULT) == found[0]
+    assert (await the_hook(store, busy)).stats.waiting == 2
+
+
 async def test_a_token_is_known_by_its_hash_until_it_is_revoked(opened: Opened) -> None:
     store = opened.store
     token = await store.write(changes.create_token, ADA, "ci", Role.PRODUCER, DEFAULT, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
+from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.base import HouseScreen
@@ -100,7 +101,7 @@ class EngineScreen(HouseScreen):
         self._facts.show(
             engine_lines(status, house.backlog_trend, house.disk_trend, house.clock(), dot)
         )
-        self.run_worker(self._listing.reload(), name="reload", group="load", exclusive=True)
+        _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Return whether deliveries go out."""

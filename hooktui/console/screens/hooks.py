@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
+from textual.worker import Worker
 
 from hooktui.console.base import Changes
 from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
@@ -158,10 +159,11 @@ class HooksScreen(HookVerbs):
             self.log_pane.refresh()
 
     def account_changed(self) -> None:
-        """Show the hooks of the other account from their start, all of them."""
+        """Show the hooks of the other account from their start."""
         self.listing.clear_marks()
-        self._set_words("")
-        self.run_worker(self.listing.load(), group="filter", exclusive=True)
+        self.remove_class("-zoomed")
+        super().account_changed()
+        _: Worker[None] = self.run_worker(self.listing.load, group="filter", exclusive=True)
 
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the row under the cursor, and the counts."""
