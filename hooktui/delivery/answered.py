@@ -8,6 +8,10 @@ from typing import NamedTuple
 import msgspec
 
 from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.text import visible
+
+MAX_REASON = 500
+"""Characters of what the system or a name server gives as its reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,10 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     address: str | None = None
 
 
-def one_line(error: BaseException) -> str:
-    """Return an exception's text as one plain line; its class name when it has no text."""
-    return " ".join(str(error).split()) or type(error).__name__
+def one_line(error: BaseException | str) -> str:
+    """Return an exception's text as one plain line; its class name when it has no text.
+
+    A name server or the system may have any bytes in its words, and no database stores half
+    characters: an attempt with such a detail would never be recorded.
+    """
+    return visible(" ".join(str(error).split()), limit=MAX_REASON) or type(error).__name__

@@ -193,7 +193,7 @@ class Dialer:
         except OSError as error:
             if error.errno in _NO_FILES:
                 raise  # ours, not the receiver's: it must cost no try
-            reason = error.strerror or one_line(error)
+            reason = one_line(error.strerror or error)
             detail = f"connecting to {address} port {port} failed: {reason}"
             fault = Fault(ErrorClass.CONNECT, detail)
         raise DialError(fault)

@@ -107,7 +107,7 @@ class Resolver:
         try:
             addresses = tuple(ip_address(text) for text in self._lookup(host, port))
         except socket.gaierror as error:
-            return f"{host} was not found ({error.strerror or one_line(error)})"
+            return f"{host} was not found ({one_line(error.strerror or error)})"
         except (OSError, ValueError) as error:  # UnicodeError is a ValueError
             return f"looking up {host} failed ({one_line(error)})"
         return addresses or f"{host} has no address"

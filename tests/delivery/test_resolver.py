@@ -1,6 +1,7 @@
 """Look-ups hold nobody up: they end in time, share threads fairly, and never block an exit."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from hooktui.delivery.answered import MAX_REASON
 from hooktui.delivery.resolver import NameLookupError, Resolver, system_lookup
 from tests.delivery.conftest import until
 
@@ -156,3 +158,21 @@ def test_a_stuck_lookup_does_not_hold_up_the_exit():
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=10, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+
+
+# Red when the words are quoted as they came: with half a character or NUL in its detail no attempt
+# can be stored, so the delivery never ends and the server does not stop either.
+@pytest.mark.parametrize("failure", [socket.gaierror, OSError, ValueError])
+async def test_hostile_words_of_a_name_server_become_one_plain_line(failure):
+    words = "no\n\x1b]0;owned\x07 \ud800\udc9b\0\u202e" + "y" * 9999
+
+    def fail(host, port):
+        raise failure(*([words] if failure is ValueError else [4, words]))
+
+    with pytest.raises(NameLookupError) as caught:
+        await Resolver(fail).resolve("hook", "x.test", 80, 5)
+    said = str(caught.value)
+    assert "no ␛]0;owned␇ \\u{d800}\\x9b␀\\u{202e}yyy" in said
+    assert said.isprintable()
+    assert len(said) < MAX_REASON + 100
+    said.encode()

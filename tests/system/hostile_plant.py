@@ -15,6 +15,7 @@ import httpx
 
 from tests.hostile import BYTES, TEXTS, as_name, packed
 from tests.system.conftest import Installation, wait_for
+from tests.system.hostile_names import hostile_urls, resolver_for
 
 MARKUP = "[/b][@click=app.quit]%s{0}{x!r}[/][link=https://evil.example]x[/link]\\["
 """What of the corpus is visible ASCII, for the places that take nothing else."""
@@ -128,7 +129,11 @@ def _toml(text: str) -> str:
 
 @dataclass
 class Plant:
-    """What was planted where; ``deliveries`` in the order of the answers."""
+    """What was planted where; ``deliveries`` in the order of the answers.
+
+    The hooks with the numbers ``lost`` have a name that nobody finds; ``looked_up`` are deliveries
+    that failed so.
+    """
 
     home: Installation
     hook: int
@@ -137,6 +142,8 @@ class Plant:
     account: int
     token: str
     url: str
+    lost: list[int]
+    looked_up: list[str]
 
     def answer(self, path: str) -> Any:
         """Ask the server itself."""
@@ -166,6 +173,11 @@ def plant(home: Installation, receiver: RawReceiver, url: str) -> Plant:
             assert answer.status_code == status, answer.text
             return answer.json()
 
+        lost = [
+            post("/v1/hooks", {"url": one, "events": ["quiet"], "retry_schedule_s": []})["id"]
+            for one in hostile_urls()
+        ]
+        looked_up = [post(f"/v1/hooks/{one}/ping", None, 200)["delivery"]["id"] for one in lost]
         for name in filter(str.strip, names):
             post("/v1/hooks", {"url": f"{target}/quiet", "name": name, "events": ["quiet"]})
             client.post("/v1/accounts", json={"name": name})
@@ -210,7 +222,7 @@ def plant(home: Installation, receiver: RawReceiver, url: str) -> Plant:
 
         delivery_of = wait_for(ended, 60, "every answer is given") or {}
     deliveries = [delivery_of[event] for event in events]
-    return Plant(home, hook, deliveries, events, account, made["token"], url)
+    return Plant(home, hook, deliveries, events, account, made["token"], url, lost, looked_up)
 
 
 @contextmanager
@@ -220,6 +232,7 @@ def planting(home: Path) -> Iterator[Plant]:
     home.mkdir(mode=0o700)
     write_catalogue(home / "catalogue.toml")
     installation.environ["HOOKTUI_CATALOGUE"] = str(home / "catalogue.toml")
+    installation.environ |= resolver_for(home)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         listen = f"127.0.0.1:{probe.getsockname()[1]}"
     with raw_receiver(answers()) as receiver:

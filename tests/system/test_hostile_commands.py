@@ -13,6 +13,7 @@ from cyclopts import App
 from hooktui.cli.main import COMMANDS
 from tests.hostile import BYTES, TEXTS
 from tests.system.conftest import Installation
+from tests.system.hostile_names import hostile_urls
 from tests.system.hostile_plant import Plant, planting
 from tests.system.hostile_server import (
     NO_ANSWERS,
@@ -154,6 +155,26 @@ def test_every_command_is_among_them(planted: Plant):
 def test_no_command_lets_stored_text_act(planted: Plant, tmp_path: Path):
     codes = in_terminal(planted.home, tmp_path, reading(planted))
     assert codes.count(0) >= len(codes) - 2  # the ping gets what comes; what is over stays
+
+
+def test_no_word_of_a_name_server_acts(planted: Plant, tmp_path: Path):
+    # Red when what a look-up says is quoted as it came, in a warning, a result or an error.
+    commands = [["log"], ["hooks", "list", "--all"], ["status"]]
+    for url, hook, delivery in zip(hostile_urls(), planted.lost, planted.looked_up, strict=True):
+        commands += [
+            ["hooks", "create", "--url", url, "--events", "quiet", "--inactive"],
+            ["hooks", "edit", str(hook), "--url", f"{url}/new"],
+            ["hooks", "show", str(hook)],
+            ["hooks", "ping", str(hook)],
+            ["hooks", "diagnose", str(hook)],
+            ["deliveries", "show", delivery],
+            ["status", "--connect", url],
+        ]
+    codes = in_terminal(planted.home, tmp_path, commands)
+    assert codes.count(0) == 3 + 4 * len(planted.lost)
+    as_json(planted.home, tmp_path, [[*command, "--quiet"] for command in commands])
+    for delivery in planted.looked_up:
+        assert "[31;1mred" in planted.home.ok("deliveries", "show", delivery)
 
 
 def test_json_of_stored_text_is_plain_ascii(planted: Plant, tmp_path: Path):
