@@ -133,7 +133,8 @@ class Connection(HttpToolsProtocol):
                 else:
                     self.transport.close()
         unread = self.transport.get_write_buffer_size()
-        if unread == 0 or self._unread_bytes - unread >= MIN_READ_BYTES or not self._unread_bytes:
+        taken = self._unread_bytes - unread
+        if unread == 0 or taken >= MIN_READ_BYTES or taken < 0:
             self._unread_bytes, self._unread_since = unread, now
         elif now - self._unread_since > UNREAD_DEADLINE_S:
             self.transport.abort()
@@ -219,6 +220,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Go on with the next request, unless the client still holds the body of this one back."""
         super().on_response_complete()
+        self._unread_bytes = 0  # while much is unread nothing is written: some of it was taken
         cycle = self.cycle
         if not cycle.response_complete:
             return  # of the next request, which waited
