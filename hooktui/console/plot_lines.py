@@ -146,11 +146,17 @@ def _cell(solid: int, total: int, row: int, tone: Tone, signs: Signs) -> Piece:
 
 
 def _scale(plot: Plot, row: int, height: int) -> str:
-    """Return the scale beside a row: its end at the top, nothing at the bottom, half between."""
-    share = {height - 1: 1.0, 0: 0.0}.get(row)
-    if share is None and height >= 4 and 2 * (row + 1) == height:
-        share = 0.5
-    text = "" if share is None else plot.unit(plot.at(share))
+    """Return the scale beside a row: its end at the top, its beginning below, and between them.
+
+    Between stands the half of a scale, or each power of ten in the row that it lies in.
+    """
+    value = plot.at(1.0) if row == height - 1 else plot.at(0.0) if row == 0 else None
+    if value is None and plot.in_decades:
+        power = 10.0 ** math.floor(math.log10(plot.at((row + 1) / height)))
+        value = power if power > plot.at(row / height) else None
+    elif value is None and 2 * (row + 1) == height:
+        value = plot.at(0.5)
+    text = "" if value is None else plot.unit(value)
     return f"{text[: GUTTER - 1]:>{GUTTER - 1}} "
 
 

@@ -104,6 +104,25 @@ def test_what_stands_out_is_solid_and_the_rest_is_shaded_without_any_colour(sign
     assert drawn(plot, GUTTER + 3, 2, signs) == lines
 
 
+def test_a_scale_in_decades_names_them_and_a_bar_ends_beside_its_own():
+    plot = Plot((), [100, 1000, 20_000], took, in_decades=True)
+    assert drawn(plot, GUTTER + 3, 4) == [
+        "    20s   █",
+        "   1.0s  ▇█",
+        "  100ms ▇██",
+        "    1ms ███",
+    ]
+
+
+@given(VALUES, WIDTHS, st.integers(1, 12))
+def test_decades_keep_the_order_too(values, width, height):
+    plot = Plot((), values, took, in_decades=True)
+    assert {cell_len(line) for line in drawn(plot, width, height)} == {width}
+    shares = [plot.share(value or 0) for value in sorted(value or 0 for value in values)]
+    assert shares == sorted(shares)
+    assert all(0 <= share <= 1 + 1e-9 for share in shares)
+
+
 def test_where_nothing_is_known_nothing_is_drawn():
     assert bars_of([None, 0, 3]) == ["    ", "    ", bars_of([3])[0]]
 
