@@ -13,17 +13,17 @@ from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 
 from hooktui.console.ascii_filter import AsciiFilter
-from hooktui.console.base import Changes, HouseScreen
+from hooktui.console.base import Changes
 from hooktui.console.feed import Feed
 from hooktui.console.link import Link, LinkState
 from hooktui.console.log_buffer import LogBuffer, LogLine
 from hooktui.console.options import DEFAULT_ACCOUNT, ConsoleOptions
-from hooktui.console.personal import PersonalApp
-from hooktui.console.places import PLACES, Place
+from hooktui.console.places import PLACES
 from hooktui.console.safety import EscapeFilter, Terminal, write_fault
 from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.signs import ASCII, UNICODE
 from hooktui.console.trend import Trend
+from hooktui.console.ways import WaysApp
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
 from hooktui.domain.catalogue import ETL
@@ -53,7 +53,7 @@ def _palette() -> type[Provider]:
     return HouseCommands
 
 
-class HooktuiApp(PersonalApp):
+class HooktuiApp(WaysApp):
     """The console.
 
     Attributes:
@@ -284,17 +284,6 @@ class HooktuiApp(PersonalApp):
 
     # -- what screens share
 
-    def house_screens(self) -> Iterator[HouseScreen]:
-        """Return the full screens of the stack, the lowest first."""
-        for screen in self.screen_stack:
-            if isinstance(screen, HouseScreen):
-                yield screen
-
-    def front(self) -> HouseScreen | None:
-        """Return the full screen that is in front, under dialogs."""
-        found = list(self.house_screens())
-        return found[-1] if found else None
-
     async def learn_names(self, changes: Changes) -> bool:
         """Ask for the names of hooks that changed or are not known yet; return whether any is new.
 
@@ -367,76 +356,6 @@ class HooktuiApp(PersonalApp):
             else:
                 pieces += [(f"{place.key} ", "quiet"), (f"{place.label}  ", tone)]
         return pieces
-
-    # -- ways to the screens
-
-    def go(self, place: Place) -> None:
-        """Go to a place, whatever lies above it; home is always at the bottom."""
-        wanted = place.screen_class()
-        if type(self.screen) is wanted:
-            return
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-        if not isinstance(self.screen, wanted):
-            self.push_screen(wanted())
-
-    def open_form(self, hook: Hook | None) -> None:
-        """Open the form of a hook that exists; for a new one (None) the list of types first."""
-        from hooktui.console.screens.form import HookForm
-        from hooktui.console.screens.types import HookTypes
-
-        self.push_screen(HookTypes() if hook is None else HookForm(hook))
-
-    def open_hook(self, hook: int) -> None:
-        """Open a hook by its id."""
-        from hooktui.console.screens.hook import HookScreen
-
-        self.push_screen(HookScreen(hook))
-
-    def open_secret(self, hook: Hook) -> None:
-        """Open the secret of a hook."""
-        from hooktui.console.screens.secret import SecretScreen
-
-        self.push_screen(SecretScreen(hook))
-
-    def open_diagnosis(self, hook: Hook) -> None:
-        """Look at the receiver of a hook, and say what is wrong with it."""
-        from hooktui.console.screens.diagnosis import DiagnosisScreen
-
-        self.push_screen(DiagnosisScreen(hook))
-
-    def open_delivery(self, delivery: str) -> None:
-        """Open a delivery by its id."""
-        from hooktui.console.screens.delivery import DeliveryScreen
-
-        self.push_screen(DeliveryScreen(delivery))
-
-    def open_event(self, event: str) -> None:
-        """Open an event by its id."""
-        from hooktui.console.screens.event import EventScreen
-
-        self.push_screen(EventScreen(event))
-
-    def open_emit(self, event_type: str = "", body: str | None = None) -> None:
-        """Let the admin send an event; of a type, and with a body, to begin with."""
-        from hooktui.console.screens.emit import EmitScreen
-
-        self.push_screen(EmitScreen(event_type, body))
-
-    def open_help(self) -> None:
-        """Show the keys of the screen in front; choosing one runs it."""
-        from hooktui.console.screens.help import HelpScreen
-
-        front = self.front()
-        if front is not None:
-            self.push_screen(HelpScreen(front), front.run_chosen)
-
-    def action_command_palette(self) -> None:
-        """Open the palette."""
-        from hooktui.console.palette import Palette
-
-        if not isinstance(self.screen, Palette):
-            self.push_screen(Palette(id="--command-palette"))
 
     # -- keys
 
