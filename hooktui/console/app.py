@@ -63,6 +63,7 @@ class HooktuiApp(WaysApp):
         log_buffer: the latest lines of the live log, shared by every widget that shows it.
         account: number of the account that is shown.
         hook_names: names of the hooks that were seen, for the log.
+        turned: hooks that were activated or deactivated last, with what undoes that.
         catalogue: the event types of the server; the built-in ones until it has answered.
         status: how the server was last time; None until it has answered.
         backlog_trend: how the number of waiting deliveries goes.
@@ -102,6 +103,7 @@ class HooktuiApp(WaysApp):
         self.account = self.options.account
         self.account_name = ""
         self.hook_names: dict[int, str] = {}
+        self.turned: list[tuple[Hook, bool]] = []
         self.catalogue: Catalogue = ETL
         self.status: Status | None = None
         self.backlog_trend, self.disk_trend = Trend(), Trend()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hooktui.console.base import HouseScreen
+from hooktui.console.bulk import BulkVerbs
 from hooktui.console.times import counted
 from hooktui.domain.deliveries import Status
-from hooktui.domain.errors import HooktuiError
 from hooktui.domain.objects import Delivery, DeliveryDetail
 
 
-class DeliveryVerbs(HouseScreen):
+class DeliveryVerbs(BulkVerbs):
     """Resend and cancel for the deliveries that `selected_deliveries` returns."""
 
     def selected_deliveries(self) -> Sequence[Delivery | DeliveryDetail]:
@@ -33,36 +32,40 @@ class DeliveryVerbs(HouseScreen):
         from hooktui.client import calls
 
         chosen = [one for one in self.selected_deliveries() if one.status != Status.SENDING]
-        sent: list[Delivery] = []
-        for number, one in enumerate(chosen, 1):
-            if len(chosen) > 1:
-                self.notice(f"sending {number} of {len(chosen)} again …")
-            try:
-                sent.append(await self.ask(calls.resend_delivery(one.id)))
-            except HooktuiError as error:
-                self.show_error(error)
-                break
-        else:
-            self.notice(_resent_words(chosen, sent), "good")
+        outcome = await self.each(
+            chosen,
+            lambda one: calls.resend_delivery(one.id),
+            lambda one: f"sending {one.id} again",
+        )
+        sent = [answer for _, answer in outcome.done]
+        words = _resent_words(chosen, sent) + outcome.rest(lambda one: one.id)
+        self.notice(words, outcome.severity)
+        self.settled([one for one, _ in outcome.done])
         if sent:
             self.resent(sent)
 
     def resent(self, sent: Sequence[Delivery]) -> None:
         """Act on what the server made of a resend; a screen about one delivery goes along."""
 
+    def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
+        """Act on what is done; a list unmarks it, so that the marks are what is left to do."""
+
     async def verb_cancel(self) -> None:
         """Cancel each delivery that still waits."""
         from hooktui.client import calls
 
         chosen = [one for one in self.selected_deliveries() if one.status == Status.PENDING]
-        done = 0
-        for one in chosen:
-            if await self.call(calls.cancel_delivery(one.id)) is None:
-                break
-            done += 1
-        if done:
-            what = chosen[0].id if done == 1 else counted(done, "delivery")
-            self.notice(f"{what} cancelled; r sends it again", "good")
+        outcome = await self.each(
+            chosen, lambda one: calls.cancel_delivery(one.id), lambda one: f"cancelling {one.id}"
+        )
+        done = [one for one, _ in outcome.done]
+        what = done[0].id if len(done) == 1 else counted(len(done), "delivery")
+        again = "it" if len(done) == 1 else "one"
+        sends = f"; {self.house.key('resend')} sends {again} again" if done else ""
+        self.notice(
+            f"{what} cancelled" + outcome.rest(lambda one: one.id) + sends, outcome.severity
+        )
+        self.settled(done)
 
 
 def _resent_words(chosen: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery]) -> str:

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hooktui.console.base import HouseScreen
+from hooktui.console.bulk import BulkVerbs, Outcome
 from hooktui.console.times import counted, took
-from hooktui.console.widgets.chrome import Severity
-from hooktui.domain.errors import HooktuiError
 from hooktui.domain.objects import DeliveryDetail, Hook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hooktui.client.calls import ChangedHook
 
-class HookVerbs(HouseScreen):
+
+class HookVerbs(BulkVerbs):
     """What can be done with the hooks that `selected_hooks` returns."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._turned: list[tuple[int, bool]] = []
 
     def selected_hooks(self) -> list[Hook]:
         """Return the hooks that a verb acts on."""
@@ -52,13 +48,17 @@ class HookVerbs(HouseScreen):
             if answer is not None:
                 self._tell_ping(hooks[0], answer)
             return
-        arrived = 0
-        for number, hook in enumerate(hooks, 1):
-            self.notice(f"pinging {number} of {len(hooks)}: {named(hook)} …")
-            answer = await self.call(calls.ping_hook(hook.id))
-            arrived += answer is not None and answer.status == "delivered"
-        severity: Severity = "good" if arrived == len(hooks) else "bad"
-        self.notice(f"{arrived} of {len(hooks)} pings arrived", severity)
+        outcome = await self.each(
+            hooks, lambda hook: calls.ping_hook(hook.id), lambda hook: f"pinging {named(hook)}"
+        )
+        arrived = [answer for _, answer in outcome.done if answer.status == "delivered"]
+        outcome.failed += [
+            (hook, _ping_result(answer))
+            for hook, answer in outcome.done
+            if answer.status != "delivered"
+        ]
+        words = f"{len(arrived)} of {counted(len(hooks), 'ping')} arrived"
+        self.notice(words + outcome.rest(named), outcome.severity)
 
     def _tell_ping(self, hook: Hook, answer: DeliveryDetail) -> None:
         attempt = answer.attempts[-1] if answer.attempts else None
@@ -76,42 +76,48 @@ class HookVerbs(HouseScreen):
     @property
     def can_undo(self) -> bool:
         """Whether an activate or deactivate can be turned round."""
-        return bool(self._turned)
+        return bool(self.house.turned)
 
     async def verb_activate(self) -> None:
         """Activate the hooks, or deactivate them when the first one is active."""
         hooks = self.selected_hooks()
         active = not hooks[0].active
-        turned = await self._turn([(h.id, active) for h in hooks if h.active != active])
-        if not turned:
-            return
-        self._turned = [(hook, not was) for hook, was in turned]
-        what = named(hooks[0]) if len(turned) == 1 else counted(len(turned), "hook")
-        word = "activated" if active else "deactivated; its new events are skipped"
-        if len(turned) > 1 and not active:
-            word = "deactivated; their new events are skipped"
-        self.notice(f"{what} {word}; u undoes it", "good")
+        outcome = await self._turn([hook for hook in hooks if hook.active != active], active=active)
+        turned = [hook for hook, _ in outcome.done]
+        words = "no hook"
+        if turned:
+            self.house.turned = [(hook, not active) for hook in turned]
+            words = named(turned[0]) if len(turned) == 1 else counted(len(turned), "hook")
+        words += " activated" if active else " deactivated"
+        if turned and not active:
+            whose = "its" if len(turned) == 1 else "their"
+            words += f"; {whose} new events are skipped"
+        undoes = f"; {self.house.key('undo')} undoes it" if turned else ""
+        self.notice(words + outcome.rest(named) + undoes, outcome.severity)
         self.refresh_frame()
 
     async def verb_undo(self) -> None:
-        """Turn round the last activate or deactivate."""
-        turned, self._turned = self._turned, []
-        done = await self._turn(turned)
-        if done:
-            word = "activated" if done[0][1] else "deactivated"
-            self.notice(f"undone: {counted(len(done), 'hook')} {word} again", "good")
+        """Turn round the last activate or deactivate; what fails can be tried again."""
+        turned = self.house.turned
+        active = turned[0][1]
+        outcome = await self._turn([hook for hook, _ in turned], active=active)
+        done = {hook.id for hook, _ in outcome.done}
+        gone = {hook.id for hook, why in outcome.failed if why.startswith("no ")}
+        self.house.turned = [one for one in turned if one[0].id not in done | gone]
+        word = "activated" if active else "deactivated"
+        words = f"undone: {counted(len(done), 'hook')} {word} again"
+        self.notice(words + outcome.rest(named), outcome.severity)
         self.refresh_frame()
 
-    async def _turn(self, wanted: Sequence[tuple[int, bool]]) -> list[tuple[int, bool]]:
-        """Set hooks active or not; return those that were set before something went wrong."""
+    async def _turn(self, hooks: Sequence[Hook], *, active: bool) -> Outcome[Hook, ChangedHook]:
         from hooktui.client import calls
 
-        done = []
-        for hook, active in wanted:
-            if await self.call(calls.edit_hook(hook, {"active": active})) is None:
-                break
-            done.append((hook, active))
-        return done
+        verb = "activating" if active else "deactivating"
+        return await self.each(
+            hooks,
+            lambda hook: calls.edit_hook(hook.id, {"active": active}),
+            lambda hook: f"{verb} {named(hook)}",
+        )
 
     async def verb_delete(self) -> None:
         """Delete the hooks, after a question that starts on Cancel and says what is lost."""
@@ -128,18 +134,15 @@ class HookVerbs(HouseScreen):
         if await self.app.push_screen_wait(question) != "delete":
             self.notice("nothing was deleted")
             return
-        deleted = 0
-        for hook in hooks:
-            try:
-                await self.ask(calls.delete_hook(hook.id))
-            except HooktuiError as error:
-                self.show_error(error)
-                break
-            deleted += 1
-        else:
-            self.notice(f"{what} deleted", "good")
+        outcome = await self.each(
+            hooks, lambda hook: calls.delete_hook(hook.id), lambda hook: f"deleting {named(hook)}"
+        )
+        deleted = [hook for hook, _ in outcome.done]
+        if len(deleted) < len(hooks):
+            what = counted(len(deleted), "hook")
+        self.notice(f"{what} deleted" + outcome.rest(named), outcome.severity)
         if deleted:
-            self.forget(hooks[:deleted])
+            self.forget(deleted)
 
     def forget(self, hooks: Sequence[Hook]) -> None:
         """Act on hooks that are gone; a screen about one of them leaves."""
@@ -153,6 +156,13 @@ def nothing_to_undo(key: str) -> str:
 def named(hook: Hook) -> str:
     """Return number and name of a hook, for sentences."""
     return f"hook {hook.id} ({hook.name})"
+
+
+def _ping_result(answer: DeliveryDetail) -> str:
+    attempt = answer.attempts[-1] if answer.attempts else None
+    if attempt is None:
+        return answer.reason or answer.status
+    return str(attempt.status_code or attempt.error_detail or attempt.error)
 
 
 def _loss(hooks: Sequence[Hook]) -> str:

@@ -24,7 +24,7 @@ from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound, Refused
 from hooktui.domain.filters import parse
-from hooktui.domain.objects import Delivery, Hook, Page
+from hooktui.domain.objects import Delivery, DeliveryDetail, Hook, Page
 
 _ABOUT_THE_HOOK: Final = ("ping", "diagnose", "edit", "secret", "activate", "delete")
 
@@ -202,6 +202,10 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
     def selected_deliveries(self) -> Sequence[Delivery]:
         """The marked deliveries, or the one under the cursor."""
         return self.listing.selected if self.tab == DELIVERIES else []
+
+    def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
+        """Unmark what is done: a second press does not send it twice."""
+        self.listing.unmark(one.id for one in done)
 
     def forget(self, hooks: Sequence[Hook]) -> None:
         """Leave: the hook is deleted."""

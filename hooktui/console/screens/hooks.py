@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
@@ -222,6 +222,10 @@ class HooksScreen(HookVerbs):
     def selected_hooks(self) -> list[Hook]:
         """The hooks that a verb acts on."""
         return self.listing.selected
+
+    def forget(self, hooks: Sequence[Hook]) -> None:
+        """Unmark hooks that are gone; their rows go with the next look."""
+        self.listing.unmark(hook.id for hook in hooks)
 
     def verb_open(self) -> None:
         """Open what is under the cursor, wherever the keys go."""

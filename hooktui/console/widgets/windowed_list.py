@@ -7,7 +7,7 @@ the same row (by its id) when rows are loaded again, and so do the marks.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -165,6 +165,15 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self.refresh()
             self.post_message(self.MarksChanged(self))
         return len(self.marks)
+
+    def unmark(self, identities: Iterable[Hashable]) -> None:
+        """Unmark some rows, whether they are in memory or gone."""
+        marked = len(self.marks)
+        for identity in identities:
+            self.marks.pop(identity, None)
+        if len(self.marks) < marked:
+            self.refresh()
+            self.post_message(self.MarksChanged(self))
 
     def clear_marks(self) -> bool:
         """Unmark everything; return whether anything was marked."""
