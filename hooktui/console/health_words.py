@@ -62,12 +62,12 @@ def plots_of(health: HookHealth, now_ms: int, signs: Signs) -> list[Plot]:
         Plot(
             (
                 (" duration  ", "strong"),
-                (f"{solid} p50", "quiet"),
-                (f"  {shade} p95 of the attempts, rounded up; log scale", "quiet"),
+                (f"{solid} p50", "plain"),
+                (f"  {shade} up to p95 of the attempts, rounded up; log scale", "quiet"),
             ),
             [p.p50_ms for p in points],
             took,
-            "quiet",
+            "plain",
             total=[p.p95_ms for p in points],
             # An outage of half a minute would otherwise flatten whatever is usual.
             in_decades=True,

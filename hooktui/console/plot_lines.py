@@ -122,7 +122,7 @@ def plot_lines(plot: Plot, width: int, height: int, signs: Signs) -> list[Pieces
     ]
     lines: list[Pieces] = []
     for row in reversed(range(height)):
-        cells = [_cell(low, high, row, plot.tone, signs) for low, high in eighths]
+        cells = [_cell(plot, low, high, row, signs) for low, high in eighths]
         bars = [
             ("".join(sign for sign, _ in run), tone)
             for tone, run in groupby(cells, key=lambda cell: cell[1])
@@ -137,11 +137,13 @@ def _eighths(plot: Plot, value: float | None, height: int, signs: Signs) -> int:
     return 0 if not value else max(1, min(math.ceil(plot.share(value) * most - 1e-9), most))
 
 
-def _cell(solid: int, total: int, row: int, tone: Tone, signs: Signs) -> Piece:
+def _cell(plot: Plot, solid: int, total: int, row: int, signs: Signs) -> Piece:
     full = len(signs.bars) - 1
+    if plot.in_decades and solid > (row + 1) * full:
+        return " ", "quiet"  # only the ends of bars: such a scale has no zero for them to stand on
     here = min(max(solid - row * full, 0), full)
     if here:
-        return signs.bars[here], tone
+        return signs.bars[here], plot.tone
     return (signs.shade, "quiet") if total > row * full else (" ", "quiet")
 
 

@@ -104,13 +104,13 @@ def test_what_stands_out_is_solid_and_the_rest_is_shaded_without_any_colour(sign
     assert drawn(plot, GUTTER + 3, 2, signs) == lines
 
 
-def test_a_scale_in_decades_names_them_and_a_bar_ends_beside_its_own():
+def test_a_scale_in_decades_names_them_and_draws_the_ends_of_bars_alone():
     plot = Plot((), [100, 1000, 20_000], took, in_decades=True)
     assert drawn(plot, GUTTER + 3, 4) == [
         "    20s   █",
-        "   1.0s  ▇█",
-        "  100ms ▇██",
-        "    1ms ███",
+        "   1.0s  ▇ ",
+        "  100ms ▇  ",
+        "    1ms    ",
     ]
 
 
