@@ -43,6 +43,11 @@ class Outcome(Generic[T, A]):
     left: list[T] = field(default_factory=list)
 
     @property
+    def whole(self) -> bool:
+        """Whether all of them worked."""
+        return not self.failed and not self.left
+
+    @property
     def severity(self) -> Severity:
         """How a notice about it looks."""
         return "bad" if self.failed else "warn" if self.left else "good"

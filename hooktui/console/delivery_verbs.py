@@ -40,7 +40,8 @@ class DeliveryVerbs(BulkVerbs):
         sent = [answer for _, answer in outcome.done]
         words = _resent_words(chosen, sent) + outcome.rest(lambda one: one.id)
         self.notice(words, outcome.severity)
-        self.settled([one for one, _ in outcome.done])
+        if not outcome.whole:
+            self.settled([one for one, _ in outcome.done])
         if sent:
             self.resent(sent)
 
@@ -48,7 +49,7 @@ class DeliveryVerbs(BulkVerbs):
         """Act on what the server made of a resend; a screen about one delivery goes along."""
 
     def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
-        """Act on what is done; a list unmarks it, so that the marks are what is left to do."""
+        """Act on what is done of more; a list unmarks it, so that the marks are what is left."""
 
     async def verb_cancel(self) -> None:
         """Cancel each delivery that still waits."""
@@ -65,7 +66,8 @@ class DeliveryVerbs(BulkVerbs):
         self.notice(
             f"{what} cancelled" + outcome.rest(lambda one: one.id) + sends, outcome.severity
         )
-        self.settled(done)
+        if not outcome.whole:
+            self.settled(done)
 
 
 def _resent_words(chosen: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery]) -> str:

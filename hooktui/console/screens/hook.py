@@ -204,7 +204,7 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
         return self.listing.selected if self.tab == DELIVERIES else []
 
     def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
-        """Unmark what is done: a second press does not send it twice."""
+        """Unmark what is done: a second press does the rest, and nothing twice."""
         self.listing.unmark(one.id for one in done)
 
     def forget(self, hooks: Sequence[Hook]) -> None:
