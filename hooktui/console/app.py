@@ -16,7 +16,7 @@ from hooktui.console.ascii_filter import AsciiFilter
 from hooktui.console.base import Changes
 from hooktui.console.feed import Feed
 from hooktui.console.link import Link, LinkState
-from hooktui.console.log_buffer import LogBuffer, LogLine
+from hooktui.console.log_buffer import LogBuffer
 from hooktui.console.options import DEFAULT_ACCOUNT, ConsoleOptions
 from hooktui.console.places import PLACES
 from hooktui.console.safety import EscapeFilter, Terminal, write_fault
@@ -182,55 +182,21 @@ class HooktuiApp(WaysApp):
             )
             self._tell_problems()  # which matter more
         self.tell(Changes(everything=True))
-        self._follow_feed()
+        self.follow_feed()
 
-    def _follow_feed(self) -> None:
+    def follow_feed(self) -> None:
         """Follow the feed of the account, in place of another one's."""
         self.run_worker(self.feed.follow(), name="feed", group="feed", exclusive=True)
 
     async def use_account(self, account: int) -> bool:
-        """Show another account from now on; return whether the server lets us (else: a notice).
+        """Show another account from now on; return whether the server lets us (else: a notice)."""
+        from hooktui.console.switching import use_account
 
-        Screens about things of the account before are left, and the log begins anew.
-        """
-        from hooktui.client import calls
-
-        try:
-            status = await self.ask(calls.server_status(account))
-            name = await self._name_of(account)
-        except HooktuiError as error:
-            self.notice(str(error), "bad")
-            return False
-        for screen in self.house_screens():
-            screen.keep()
-        self.account, self.account_name = account, name
-        self.backlog_trend.clear()
-        self._take_status(status)
-        self.hook_names.clear()
-        shown = name or f"account {account}"
-        self.log_buffer.clear()
-        self.log_buffer.extend([LogLine(at_ms=self.clock(), note=f"the log of {shown}")])
-        self.feed.start_over()
-        self._follow_feed()
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-        for screen in self.house_screens():
-            screen.account_changed()
-            screen.refresh_frame()
-        self.tell(Changes(everything=True))
-        self.notice(f"this is account {account}{name and f' ({name})'} now", "good")
-        return True
+        return await use_account(self, account)
 
     def switch_account(self, account: int) -> None:
         """Show another account, in a worker of the app: the screen that asked may be left."""
         self.run_worker(self.use_account(account), name="account", group="account", exclusive=True)
-
-    async def _name_of(self, account: int) -> str:
-        """Return the name of an account; nothing where there are too many to look through."""
-        from hooktui.client import calls
-
-        accounts = await self.ask(calls.list_accounts(limit=500))
-        return next((one.name for one in accounts.data if one.id == account), "")
 
     def _link_changed(self, state: LinkState, problem: HooktuiError | None) -> None:
         """Show at once that the server was lost or is back."""
@@ -258,11 +224,12 @@ class HooktuiApp(WaysApp):
         """Read backlog and rates, and draw them."""
         from hooktui.client import calls
 
-        self._take_status(await self.ask(calls.server_status(self.account)))
+        self.take_status(await self.ask(calls.server_status(self.account)))
         for screen in self.house_screens():
             screen.refresh_frame()
 
-    def _take_status(self, status: Status) -> None:
+    def take_status(self, status: Status) -> None:
+        """Take over how the server is."""
         self.status = status
         self.backlog_trend.add(self.clock(), status.backlog.count)
         if status.disk is not None:

@@ -21,7 +21,7 @@ from hooktui.store.hook_queries import hooks_by_id
 from hooktui.store.pages import PageRequest, _Cursor, _write
 from hooktui.store.queries import DeliveryQuery
 from hooktui.store.sqlite import SqliteStore
-from tests.contract.given import START_MS, make_hook
+from tests.contract.given import START_MS, emit, make_hook
 
 GROWING = ("delivery", "event", "attempt", "hook_stats", "feed")
 
@@ -192,6 +192,17 @@ async def test_the_backlog_is_read_from_the_counters(store, account) -> None:
     assert "INDEX delivery_due_again " in looked_up[1]
 
 
+# Red when what waits is counted among the deliveries.
+async def test_accounts_and_breakers_are_read_from_the_counters(store) -> None:
+    page = PageRequest(limit=50)
+    for found in (
+        await plans(store, queries.list_accounts, page),
+        await plans(store, queries.open_breakers, None),
+    ):
+        assert not walked_through(found)
+        assert not [step for step in found if "delivery" in step or "event" in step]
+
+
 async def test_one_delivery_and_one_event_are_looked_up(store) -> None:
     def both(conn: Connection) -> None:
         with pytest.raises(NotFound):
@@ -200,3 +211,17 @@ async def test_one_delivery_and_one_event_are_looked_up(store) -> None:
             queries.get_event(conn, 1, 5)
 
     assert not walked_through(await plans(store, both))
+
+
+# Red when the deliveries of all events are read to tell how those of a page stand.
+async def test_what_became_of_an_event_is_found_by_the_event(store) -> None:
+    await make_hook(store)
+    (accepted,) = await emit(store)
+    found = await plans(store, queries.list_events, 1, PageRequest())
+    for concerned in (None, True, False):
+        page = PageRequest(sort="id")
+        found += await plans(store, queries.list_decisions, 1, accepted.id, page, concerned)
+    assert not walked_through(found)
+    looked_up = [step for step in found if step.startswith("SEARCH delivery")]
+    assert len(looked_up) >= 4
+    assert all("INDEX delivery_by_event " in step for step in looked_up)
