@@ -1,0 +1,8 @@
+"""Programs in a pseudo-terminal: as a person sees them, and what they cost.
+
+``python -m tests.system.terminal`` measures the console; see docs/console.md.
+"""
+
+from tests.system.terminal.screen import Terminal, open_terminal
+
+__all__ = ["Terminal", "open_terminal"]

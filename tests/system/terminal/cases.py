@@ -1,0 +1,255 @@
+"""What is measured: each case opens the console, and beside it the floor, and returns its rows."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+from tests.system.terminal import floor
+from tests.system.terminal.report import Row
+from tests.system.terminal.session import Answered, Session, Spent
+from tests.system.terminal.stand import LINES_PER_S, Stand, stand
+
+STARTS, KEYS, IDLE_S, STREAM_S = 9, 60, 20.0, 10.0
+FEW, MANY, OLD = 10, 100_000, 1_000_000
+SLOW = 256_000 / 8
+"""A line of 256 kbit/s, in bytes a second."""
+
+_FIRST, _SECOND = "Hook 000001", "Hook 000002"
+_LIVE_LOG = "2"
+
+
+def start() -> Iterator[Row]:
+    """Start to the first row, memory, and what is spent while nothing happens."""
+    with stand(hooks=FEW) as ready:
+        shown, empty = [], []
+        for _ in range(STARTS):  # in turns, so that both have the same neighbours on the machine
+            with ready.console() as session:
+                shown.append(_first_row(session, _FIRST))
+            with _floor(ready, "10") as session:
+                empty.append(_first_row(session, floor.FIRST_ROW))
+        yield Row("start to content", "ms", median(shown), median(empty), 450, 300)
+        with ready.console() as console, _floor(ready, "10") as bare:
+            _settle(console, _FIRST)
+            _settle(bare, floor.FIRST_ROW)
+            own, least = console.spend(IDLE_S), bare.spend(IDLE_S)
+            (rss, uss), (bare_rss, bare_uss) = console.memory_mb(), bare.memory_mb()
+        yield Row("memory, resident", "MB", rss, bare_rss, 70, 55)
+        yield Row("memory, of its own (USS)", "MB", uss, bare_uss)
+        yield Row("idle CPU", "%", own.cpu_percent, least.cpu_percent, 0.3, 0.1)
+        yield Row("idle bytes in 20 s", "B", own.size, least.size, 0, 0)
+
+
+def keys_few() -> Iterator[Row]:
+    """Cursor and page keys in a list of 10 hooks; the log pane is hidden, the list is long."""
+    yield from _keys(FEW, "10 hooks")
+
+
+def keys_many() -> Iterator[Row]:
+    """The same in a list of 100,000."""
+    yield from _keys(MANY, "100,000 hooks")
+
+
+def log() -> Iterator[Row]:
+    """The live log at 1,000 lines a second: shown, paused, and hidden."""
+    with stand(hooks=FEW) as ready:
+        with _floor(ready, "log") as session:
+            session.wait_for("Data warehouse")
+            session.pump_for(2)
+            least = session.spend(STREAM_S)
+        with ready.console() as session, _streamed(ready, session):
+            session.press(_LIVE_LOG)
+            session.pump_for(2)
+            shown = session.spend(STREAM_S)
+        yield Row("log at 1,000 lines/s, CPU", "%", shown.cpu_percent, least.cpu_percent, 15, 10)
+        yield Row(
+            "log at 1,000 lines/s",
+            "kB/s",
+            shown.bytes_per_s / 1000,
+            least.bytes_per_s / 1000,
+            80,
+            40,
+        )
+        with ready.console() as session, _streamed(ready, session):
+            session.press(_LIVE_LOG)
+            session.pump_for(2)
+            session.press("f")
+            session.pump_for(2)
+            paused = session.spend(STREAM_S)
+        yield Row("paused log, CPU", "%", paused.cpu_percent, None, 10, 5)
+        yield _kilobytes("paused log", paused, None, 1, 0.5)
+        with ready.console() as session, _streamed(ready, session):
+            session.press("down")
+            session.pump_for(2)
+            # Rows that get no events: what is written with their names answers a key.
+            names = [f"Hook {number:06}" for number in (3, 4, 5, 6)]
+            pressed = [*["down"] * 4, *["up"] * 4] * 6
+            wanted = [*names, *names[2::-1], _SECOND] * 6
+            waited = []
+            for key, name in zip(pressed, wanted, strict=True):
+                waited.append(session.do([key], name))
+                session.pump_for(0.05)
+        yield Row("key while the log runs, p50", "ms", median(waited))
+        yield Row("key while the log runs, p95", "ms", _p95(waited), None, 30, 20)
+
+
+def slow() -> Iterator[Row]:
+    """A line of 256 kbit/s under the log at 1,000 lines a second."""
+    with stand(hooks=FEW) as ready:
+        yield from over_slow_line(ready, lines=LINES_PER_S * 4)
+
+
+def over_slow_line(ready: Stand, lines: int) -> Iterator[Row]:
+    """Look at the log over a slow line while lines stream; count them, and quit."""
+    with ready.console(rate=SLOW) as session:
+        _settle(session, _FIRST)
+        session.press(_LIVE_LOG)
+        session.wait_for("following")
+        with ready.streaming(lines * 2) as stream:
+            session.pump_for(lines / LINES_PER_S)
+            paused_ms = session.do(["f"], "paused")
+            follow_ms = session.do(["f"], "following")
+            while stream.poll() is None:
+                session.pump(0.2)
+        _drain(ready, session)
+        session.do(["f"], "paused")
+        session.pump_until_quiet()
+        since = len(session.raw)
+        with ready.streaming(lines) as stream:
+            while stream.poll() is None:
+                session.pump(0.2)
+        session.wait_for(f"{lines:,} new", since)
+        session.do(["f"], "following")
+        with ready.streaming(lines * 3):
+            session.pump_for(2.5)
+            quit_s = session.quit()
+    yield Row("256 kbit/s: pausing the log", "ms", paused_ms, None, 1000, 500)
+    yield Row("256 kbit/s: following again", "ms", follow_ms, None, 1000, 500)
+    yield Row("256 kbit/s: lines lost", "", 0, None, 0, 0)
+    yield Row("256 kbit/s: quitting", "s", quit_s, None, 1, 0.5)
+
+
+def hooks() -> Iterator[Row]:
+    """What one does in a list of 100,000 hooks, beside the same in one of 100."""
+    few, many = ([*_in_hooks(count)] for count in (100, MANY))
+    for (what, few_ms), (_, many_ms) in zip(few, many, strict=True):
+        yield Row(f"100,000 hooks (100): {what}", "ms", many_ms, few_ms, 500, 200)
+
+
+def deliveries() -> Iterator[Row]:
+    """What one does with a million deliveries of a hook, beside the same with 100."""
+    few, many = ([*_in_deliveries(count)] for count in (100, OLD))
+    for (what, few_ms), (_, many_ms) in zip(few, many, strict=True):
+        yield Row(f"1,000,000 deliveries (100): {what}", "ms", many_ms, few_ms, 500, 200)
+
+
+CASES: dict[str, Callable[[], Iterator[Row]]] = {
+    "start": start,
+    "keys-10": keys_few,
+    "keys-100000": keys_many,
+    "log": log,
+    "slow": slow,
+    "hooks": hooks,
+    "deliveries": deliveries,
+}
+
+
+def _floor(ready: Stand, body: str) -> Session:
+    return Session([sys.executable, str(Path(floor.__file__)), body], ready.environ)
+
+
+def _first_row(session: Session, text: str) -> float:
+    return (session.wait_for(text) - session.started) * 1000
+
+
+def _settle(session: Session, text: str) -> None:
+    session.wait_for(text)
+    session.pump_until_quiet(1.5)
+
+
+def _keys(count: int, what: str) -> Iterator[Row]:
+    with stand(hooks=count) as ready:
+        with ready.console() as session:
+            _settle(session, _FIRST)
+            session.press("l")
+            session.pump_until_quiet()
+            moved, paged = _moves(session)
+        with _floor(ready, str(count)) as session:
+            _settle(session, floor.FIRST_ROW)
+            bare, bare_paged = _moves(session)
+    own, least = [one.size for one in moved], [one.size for one in bare]
+    ms, least_ms = [one.first_ms for one in moved], [one.first_ms for one in bare]
+    yield Row(f"{what}: bytes per cursor key", "B", median(own), median(least), 1600, 1000)
+    yield Row(f"{what}: cursor key, p50", "ms", median(ms), median(least_ms), 5, 2.5)
+    yield Row(f"{what}: cursor key, p95", "ms", _p95(ms), _p95(least_ms), 10, 5)
+    if paged and bare_paged:
+        own, least = [one.size for one in paged], [one.size for one in bare_paged]
+        ms, least_ms = [one.first_ms for one in paged], [one.first_ms for one in bare_paged]
+        yield Row(f"{what}: page key, p50", "ms", median(ms), median(least_ms), 10, 5)
+        yield Row(f"{what}: page key, p95", "ms", _p95(ms), _p95(least_ms))
+        yield Row(f"{what}: page key", "kB", median(own) / 1000, median(least) / 1000, 14, None)
+
+
+def _moves(session: Session) -> tuple[list[Answered], list[Answered]]:
+    """Return the answers to cursor keys and to page keys."""
+    moved = [session.key(key) for key in ["down", "down", "up", "up"] * (KEYS // 4)]
+    paged = [session.key(key) for key in ["page down"] * 8 + ["page up"] * 8]
+    answered = [one for one in moved if one is not None]
+    assert len(answered) > KEYS / 2, "most cursor keys move the cursor"
+    return answered, [one for one in paged if one is not None]
+
+
+@contextmanager
+def _streamed(ready: Stand, session: Session) -> Iterator[None]:
+    """Let lines come as long as the block runs."""
+    _settle(session, _FIRST)
+    with ready.streaming(LINES_PER_S * 60):
+        yield
+
+
+def _drain(ready: Stand, session: Session) -> None:
+    """Wait until nothing waits on the server any more, and the terminal is silent."""
+    while ready.waiting():
+        session.pump_for(0.2)
+    session.pump_until_quiet(1.0)
+
+
+def _in_hooks(count: int) -> Iterator[tuple[str, float]]:
+    last, some, after = f"Hook {count:06}", "Hook 000050", "Hook 000051"
+    with stand(hooks=count) as ready, ready.console() as session:
+        yield "opens", _first_row(session, _FIRST)
+        session.pump_until_quiet(1.5)
+        yield "to the end", session.do(["end"], last)
+        session.pump_until_quiet()
+        yield "to the start", session.do(["home"], _FIRST)
+        session.pump_until_quiet()
+        yield "filter", session.do(["/", some], some)
+        session.pump_until_quiet()
+        yield "filter away", session.do(["escape"], after)
+        session.pump_until_quiet()
+        yield "sort", session.do(["o"], _FIRST)
+        session.pump_until_quiet()
+        yield "turned round", session.do(["O"], last)
+
+
+def _in_deliveries(count: int) -> Iterator[tuple[str, float]]:
+    with stand(hooks=1, deliveries=count) as ready, ready.console() as session:
+        _settle(session, _FIRST)
+        yield "hook opens", session.do(["enter"], "job.failed")
+        session.pump_until_quiet(1.0)
+        yield "to the end", session.do(["end"], "job.failed")
+        session.pump_until_quiet()
+        yield "to the start", session.do(["home"], "job.failed")
+
+
+def _kilobytes(what: str, own: Spent, least: Spent | None, must: float, aim: float) -> Row:
+    bare = None if least is None else least.bytes_per_s / 1000
+    return Row(what, "kB/s", own.bytes_per_s / 1000, bare, must, aim)
+
+
+def _p95(values: list[float]) -> float:
+    ordered = sorted(values)
+    return ordered[round(0.95 * (len(ordered) - 1))]

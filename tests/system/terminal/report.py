@@ -1,0 +1,90 @@
+"""The table of a measurement: what was reached beside the floor, and what it must be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One number; less is better in all of them.
+
+    Attributes:
+        what: for people.
+        unit: of all the numbers.
+        reached: what was measured.
+        floor: of an empty Textual app in the same run (or of a short list, where ``what`` says so).
+        must: what it may be at the most.
+        aim: what is wanted.
+    """
+
+    what: str
+    unit: str
+    reached: float
+    floor: float | None = None
+    must: float | None = None
+    aim: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """Reached, to the floor; None where there is none, or it is nothing."""
+        return self.reached / self.floor if self.floor else None
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it is what it must be; None: nothing is asked."""
+        return None if self.must is None else self.reached <= self.must
+
+    @property
+    def aim_met(self) -> bool | None:
+        """Whether it is what is aimed at; None: nothing is."""
+        return None if self.aim is None else self.reached <= self.aim
+
+    @property
+    def verdict(self) -> str:
+        """The same in words."""
+        if self.met is None:
+            return ""
+        return "NO" if not self.met else "aim" if self.aim_met else "yes"
+
+    def fields(self) -> dict[str, object]:
+        """Return everything as JSON can take it."""
+        return asdict(self) | {"ratio": self.ratio, "met": self.met, "aim_met": self.aim_met}
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the columns of the table."""
+        goal = " / ".join(_number(one) for one in (self.must, self.aim) if one is not None)
+        ratio = "" if self.ratio is None else f"{self.ratio:.1f}"
+        what = f"{self.what}, {self.unit}" if self.unit else self.what
+        return (what, _number(self.reached), _number(self.floor), ratio, goal, self.verdict)
+
+
+HEADING = ("what", "hooktui", "floor", "ratio", "must / aim", "reached")
+
+
+def as_text(rows: Sequence[Row]) -> str:
+    """Return the table for a terminal."""
+    lines = [HEADING, *(row.cells() for row in rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(HEADING))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at == 0 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """Return the table for docs/console.md."""
+    lines = [HEADING, ("---", *["---:"] * 4, "---"), *(row.cells() for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return ""
+    if value and abs(value) < 10:
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+    return f"{value:,.0f}"

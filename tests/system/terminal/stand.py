@@ -1,0 +1,147 @@
+"""What the console is measured on: a server on a temporary home, its hooks, and a stream of events.
+
+Hooks and old deliveries by the hundred thousand are put into the file by SQL before the server
+opens it; what streams is sent, delivered to a receiver and told by the feed as always.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hooktui.client.calls import create_hook, server_status
+from hooktui.client.plain import PlainClient
+from hooktui.client.start import own_environment
+from hooktui.proof.old_rows import fill
+from hooktui.proof.producer import offer_all, prepare
+from hooktui.proof.sink import OK, running_sink
+from hooktui.proof.tied import tied
+from hooktui.proof.victim import Victim
+from hooktui.proof.workplace import workplace
+from tests.system.terminal.session import Session
+
+LINES_PER_S = 1000
+_PER_REQUEST = 20
+_STOP_S = 30.0
+_ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A running server.
+
+    Attributes:
+        folder: everything of it is in here.
+        environ: in which commands find it.
+        victim: the server's process.
+    """
+
+    folder: Path
+    environ: dict[str, str]
+    victim: Victim
+
+    def console(self, *, rate: float | None = None) -> Session:
+        """Open the console as it is installed, with nothing remembered of other times."""
+        for remembered in self.victim.places.home.glob("console/*.json"):
+            remembered.unlink()
+        script = Path(sys.executable).with_name("hooktui")
+        own = [str(script)] if script.exists() else [sys.executable, "-m", "hooktui"]
+        return Session(own, self.environ, rate)
+
+    @contextmanager
+    def streaming(
+        self, lines: int, per_s: float = LINES_PER_S
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """Send events at an even rate in another process, until they are sent or the block ends."""
+        words = [str(self.victim.places.socket), str(lines), str(per_s)]
+        environ = self.environ | {"PYTHONPATH": str(_ROOT)}
+        process = subprocess.Popen(tied("tests.system.terminal.stand", *words), env=environ)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def waiting(self) -> int:
+        """Return how many deliveries wait."""
+        with PlainClient(self.victim.address) as client:
+            return client.call(server_status()).backlog.count
+
+
+@contextmanager
+def stand(*, hooks: int = 10, deliveries: int = 0) -> Iterator[Stand]:
+    """Run a server until the block ends.
+
+    Args:
+        hooks: how many; the first gets the events of a stream, the others none.
+        deliveries: old ones of the first hook.
+    """
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
+    with workplace("terminal") as folder, running_sink(folder, environ) as sink:
+        victim = Victim(folder / "home", environ)
+        try:
+            victim.start()
+            url = sink.url(OK, "127.0.0.1", tls=False)
+            fields = {"name": "Hook 000001", "url": url, "events": ["job"], "max_in_flight": 64}
+            with PlainClient(victim.address) as client:
+                first = client.call(create_hook(1, fields)).id
+            victim.terminate(_STOP_S)
+            copy_hook(victim.places.database, first, hooks - 1)
+            if deliveries:
+                fill(victim.places.database, first, deliveries)
+            victim.start()
+            own = own_environment(environ) | {
+                "HOME": str(folder),
+                "HOOKTUI_HOME": str(victim.places.home),
+            }
+            yield Stand(folder, own, victim)
+        finally:
+            victim.kill()
+
+
+def copy_hook(database: Path, hook: int, times: int) -> None:
+    """Put copies of a hook into a database that no server holds; they ask for other events."""
+    if times < 1:
+        return
+    with closing(sqlite3.connect(database, isolation_level=None)) as raw:
+        columns = [row[1] for row in raw.execute("PRAGMA table_info(hook)")]
+        given = {
+            "id": ":hook + n",
+            "name": "printf('Hook %06d', n + 1)",
+            "url": "replace(url, '/ok', '/ok/' || n)",
+            "events": "'[\"cluster\"]'",
+        }
+        numbers = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < :times)"
+        chosen = ", ".join(given.get(column, f"hook.{column}") for column in columns)
+        raw.execute("BEGIN IMMEDIATE")
+        values = {"hook": hook, "times": times}
+        raw.execute(
+            f"INSERT INTO hook ({', '.join(columns)}) {numbers}"
+            f" SELECT {chosen} FROM c, hook WHERE hook.id = :hook",
+            values,
+        )
+        state = [row[1] for row in raw.execute("PRAGMA table_info(hook_state)")]
+        kept = ", ".join(f"s.{column}" for column in state if column != "hook_id")
+        others = ", ".join(column for column in state if column != "hook_id")
+        raw.execute(
+            f"INSERT INTO hook_state (hook_id, {others}) {numbers}"
+            f" SELECT :hook + n, {kept} FROM c, hook_state AS s WHERE s.hook_id = :hook",
+            values,
+        )
+        raw.execute("COMMIT")
+
+
+def _stream(socket: Path, lines: int, per_s: float) -> None:
+    requests = prepare(lines, _PER_REQUEST, 256)
+    asyncio.run(offer_all([socket], requests, 8, per_s / _PER_REQUEST))
+
+
+if __name__ == "__main__":
+    _stream(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
