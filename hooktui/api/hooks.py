@@ -12,7 +12,7 @@ from hooktui.api.access import caller_of
 from hooktui.api.answers import answer, encode, no_content
 from hooktui.api.delivery_details import detail_of
 from hooktui.api.hook_requests import HookBody, HookEditBody, RotateBody, edited, settings_of
-from hooktui.api.parameters import AccountParameter, HookParameter, Window
+from hooktui.api.parameters import AccountParameter, HookParameter, Window, hook_search_of
 from hooktui.api.reading import check_account, read_in
 from hooktui.api.service import service_of
 from hooktui.api.shapes import ChangedHook, CreatedHook, Pinged
@@ -43,7 +43,8 @@ async def list_hooks(
     """List hooks."""
     service = service_of(request)
     owner = caller_of(request).account(account)
-    return answer(await read_in(service, owner, queries.list_hooks, owner, window, q))
+    search = hook_search_of(q)
+    return answer(await read_in(service, owner, queries.list_hooks, owner, window, search))
 
 
 @router.post("/v1/hooks", status_code=201, response_model=CreatedHook)

@@ -16,6 +16,7 @@ from hooktui.domain import ids
 from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.filters import Filter, FilterError, parse, parse_event_filter
+from hooktui.domain.hook_search import parse_hook_search
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.store.pages import PageRequest
 
@@ -167,6 +168,19 @@ def event_filter_of(q: str | None) -> Filter | None:
         Refused: it is not one; names the column.
     """
     return _filter_of(q, parse_event_filter)
+
+
+def hook_search_of(q: str | None) -> str | None:
+    """Return a search for hooks as it was written, once it was read; None: all of them.
+
+    Raises:
+        Refused: it is not one; names the column.
+    """
+    try:
+        parse_hook_search(q or "")
+    except FilterError as error:
+        raise Refused.field("/q", error.detail) from None
+    return q
 
 
 def _filter_of(q: str | None, read: Callable[[str], Filter]) -> Filter | None:

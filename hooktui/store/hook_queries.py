@@ -13,15 +13,19 @@ from sqlalchemy import (
     Select,
     and_,
     case,
+    false,
     func,
     literal,
     literal_column,
+    not_,
+    or_,
     select,
 )
 
 from hooktui.domain.breaker import Breaker
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import NotFound
+from hooktui.domain.hook_search import HookState, parse_hook_search
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.objects import Backlog, BasicAuth, Hook, HookBacklog, HookStats, Page
 from hooktui.store import hook_rows
@@ -47,18 +51,49 @@ _SORTS: dict[str, ColumnElement[Any] | None] = {
 def list_hooks(
     conn: Connection, account: AccountId, page: PageRequest, words: str | None = None
 ) -> Page[Hook]:
-    """Return a page of an account's hooks; each of the words is in its name, URL or events.
+    """Return a page of an account's hooks that a search finds.
 
     Raises:
-        Refused: the page request is not acceptable.
+        Refused: the page request or the search is not acceptable.
     """
-    rows = _hooks().where(HOOK.c.account_id == account)
-    for word in (words or "").split():
-        fields = (HOOK.c.name, HOOK.c.url, HOOK.c.events)
-        found = [field.icontains(word, autoescape=True) for field in fields]
-        rows = rows.where(found[0] | found[1] | found[2])
+    rows = _hooks().where(HOOK.c.account_id == account, *_fitting(words or ""))
     listing = Listing(rows, HOOK.c.id, _SORTS)
     return page_of(conn, page, listing, lambda some: _build(conn, some))
+
+
+def _fitting(search: str) -> list[ColumnElement[bool]]:
+    found = []
+    for term in parse_hook_search(search):
+        if term.word:
+            fields = (HOOK.c.name, HOOK.c.url, HOOK.c.events)
+            fits = or_(*(field.icontains(term.word, autoescape=True) for field in fields))
+        else:
+            fits = or_(*(_stands(state) for state in term.states))
+        # A column without a value fits nothing, so its negation fits.
+        found.append(not_(func.coalesce(fits, false())) if term.negated else fits)
+    return found
+
+
+def _stands(state: HookState) -> ColumnElement[bool]:
+    match state:
+        case HookState.ACTIVE:
+            return HOOK.c.active
+        case HookState.DISABLED:
+            return not_(HOOK.c.active)
+        case HookState.WAITING:
+            return and_(HOOK.c.active, HOOK_STATE.c.waiting > 0)
+        case HookState.HELD:
+            return and_(not_(HOOK.c.active), HOOK_STATE.c.waiting > 0)
+        case HookState.FAILING:
+            code = HOOK_STATE.c.last_code
+            return and_(
+                HOOK.c.active,
+                or_(
+                    HOOK_STATE.c.breaker_until.is_not(None),
+                    not_(code.between(200, 299)),
+                    and_(code.is_(None), HOOK_STATE.c.last_error.is_not(None)),
+                ),
+            )
 
 
 def get_hook(conn: Connection, account: AccountId | None, hook: HookId) -> Hook:

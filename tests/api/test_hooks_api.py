@@ -431,3 +431,18 @@ def test_answers_are_ascii(api, make):
     answer = api.get(f"/v1/hooks/{hook['id']}")
     assert answer.content.isascii()
     assert answer.json()["name"] == "é\u202e😀"
+
+
+def test_hooks_are_searched_by_status_and_a_wrong_term_is_refused_at_its_column(api, account):
+    fields = {"url": "http://127.0.0.1:9/in", "events": ["job"], "name": "billing"}
+    assert api.post("/v1/hooks", params={"account": account}, json=fields).status_code == 201
+
+    def found(q):
+        return api.get("/v1/hooks", params={"account": account, "q": q})
+
+    assert found("billing status:active http://127").json()["total"] == 1
+    assert found("status:failing").json()["total"] == 0
+    answer = found("billing took:>2s")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["pointer"] == "/q"
+    assert "column 9: hooks have no took:" in answer.json()["errors"][0]["detail"]

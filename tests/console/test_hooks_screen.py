@@ -111,6 +111,10 @@ async def test_a_filter_narrows_while_typing_and_keeps_letters_typed_ahead(open_
         await console.shows("3 hooks", "billing")
         await console.press("slash", "x", "q")
         await console.shows("No hook has these words")
+        await console.press("escape", "slash", *"took:")
+        await console.shows("column 1: hooks have no took:")
+        await console.press(*["backspace"] * 5, *"status:disabled")
+        await console.shows("No hook has these words", "filter: status:disabled")
         await console.press("escape")
         await console.shows("3 hooks")
 

@@ -178,6 +178,36 @@ async def test_words_find_hooks_by_name_url_and_events(opened: Opened) -> None:
     assert await found("  ") == ["Billing", "other"]
 
 
+async def test_hooks_are_found_by_how_they_do(opened: Opened) -> None:
+    """Red when a state is not what the console shows as that state, or is negated wrongly."""
+    store = opened.store
+    new = await make_hook(store, name="new", events=("cluster",))
+    good, bad = await make_hook(store, name="good"), await make_hook(store, name="bad")
+    dns, off = await make_hook(store, name="dns"), await make_hook(store, name="off")
+    assert new.stats.last_status is None
+    await emit(store)
+    await attempt(store, opened.clock, good)
+    await attempt(store, opened.clock, bad, 500)
+    job = next(job for job in await store.claim(HookId(dns.id), 1))
+    await store.record([result_of(job, opened.clock, None, ErrorClass.DNS)])
+    await store.write(
+        changes.change_hook, ADA, DEFAULT, HookId(off.id), lambda s: replace(s, active=False), None
+    )
+
+    async def found(search: str) -> str:
+        page = await store.read(queries.list_hooks, DEFAULT, PageRequest(sort="id"), search)
+        return " ".join(one.name for one in page.data)
+
+    assert await found("status:failing") == "bad dns"
+    assert await found("-status:failing") == "new good off"
+    assert await found("status:active -status:failing") == "new good"
+    assert await found("status:disabled") == "off"
+    assert await found("status:held") == "off"
+    assert await found("status:waiting") == "bad dns"
+    assert await found("status:failing,disabled -dns") == "bad off"
+    assert await found("-cluster status:active goo") == "good"
+
+
 async def test_totals_are_exact_to_ten_thousand(opened: Opened) -> None:
     store = opened.store
     await make_hook(store)

@@ -18,6 +18,8 @@ from hooktui.console.times import counted
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.errors import Refused
+from hooktui.domain.hook_search import HINT, parse_hook_search
 from hooktui.domain.objects import Hook, Page
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ def _empty(key: Callable[[str], str]) -> tuple[Pieces, ...]:
 
 def _nothing_fits(key: Callable[[str], str]) -> tuple[Pieces, ...]:
     return (
-        (("  No hook has these words in its name, URL or events.", "plain"),),
+        (("  No hook has these words in its name, URL or events, and this status.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows all hooks again", "plain")),
     )
 
@@ -290,13 +292,11 @@ class HooksScreen(HookVerbs):
     # -- the filter
 
     async def verb_filter(self) -> None:
-        """Let the admin type words; the list narrows while typing."""
+        """Let the admin type a search; the list narrows while typing."""
         # Here, not above: the first paint needs no input.
         from hooktui.console.widgets.filter_bar import open_filter
 
-        await open_filter(
-            self, self._words, "words in name, URL or events; Enter keeps, Esc clears"
-        )
+        await open_filter(self, self._words, HINT)
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
         """Narrow the list."""
@@ -310,7 +310,13 @@ class HooksScreen(HookVerbs):
             self._set_words("")
 
     def _set_words(self, words: str) -> None:
+        try:
+            parse_hook_search(words)
+        except Refused as error:
+            self.notice(error.detail, "warn")  # the last good one holds
+            return
         if words != self._words:
+            self.clear_notice()
             self._words = words
             self._say_what_is_empty()
             self.run_worker(self.listing.load(), group="filter", exclusive=True)
