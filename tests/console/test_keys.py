@@ -9,10 +9,13 @@ from textual.binding import Binding
 from hooktui.console.base import HouseModal, HouseScreen
 from hooktui.console.keys import BY_NAME, EVERYWHERE, MOVES, VERBS, bindings, move_bindings
 from hooktui.console.places import BY_VERB, PLACES
+from hooktui.console.screens.emit import EmitScreen
+from hooktui.console.screens.event import EventScreen
+from hooktui.console.screens.events import EventsScreen
 from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.screens.live_log import LiveLogScreen
 
-SCREENS = (HooksScreen, LiveLogScreen)
+SCREENS = (HooksScreen, LiveLogScreen, EventsScreen, EventScreen, EmitScreen)
 UNTELLABLE = {"ctrl+j", "ctrl+m", "ctrl+h", "ctrl+i", "ctrl+left_square_bracket"}
 """Keys that a terminal sends as Enter, Backspace, Tab or Esc."""
 

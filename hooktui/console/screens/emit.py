@@ -12,12 +12,14 @@ from hooktui.client import calls
 from hooktui.console.base import HouseScreen
 from hooktui.console.emit_words import TYPE_COLUMNS, TypeRow, fine_json, type_rows, wrong_json
 from hooktui.console.event_words import accepted_words
+from hooktui.console.keys import Verb, in_words
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.objects import AcceptedEvent, Page
+from hooktui.domain.roles import Need
 from hooktui.domain.samples import EMPTY, sample
 
 MOVES: Final = {"up": "up", "down": "down", "pageup": "page_up", "pagedown": "page_down"}
@@ -34,6 +36,9 @@ class EmitScreen(HouseScreen):
 
     PLACE = "Send an event"
     VERBS: ClassVar[tuple[str, ...]] = ("save", "back")
+    OWN_WORDS: ClassVar[tuple[Verb, ...]] = (
+        in_words("save", "send", "Send the event", Need.PRODUCE),
+    )
     DEFAULT_CSS = """
     EmitScreen #words { margin: 0 1; }
     EmitScreen #types { height: 7; }
