@@ -1,0 +1,150 @@
+"""Verbs on many: progress, Esc stops, who failed is named, and marks are what is left to do."""
+
+import asyncio
+
+from hooktui.client import calls
+from hooktui.console.bulk import Outcome
+from hooktui.domain.errors import Unavailable
+from tests.console.conftest import Receiver
+from tests.console.place import Place
+
+RETRIES = [600.0, 600.0]
+
+
+def test_what_became_of_many_is_told_with_names_and_counts():
+    outcome: Outcome[int, None] = Outcome()
+    assert (outcome.severity, outcome.rest(str), outcome.whole) == ("good", "", True)
+    outcome.left = [8, 9]
+    assert (outcome.severity, outcome.rest(str)) == ("warn", "; stopped, 2 not begun")
+    outcome.failed = [(number, "is gone") for number in range(5)]
+    assert outcome.severity == "bad"
+    assert outcome.rest(str) == (
+        "; 0: is gone; 1: is gone; 2: is gone; 2 more failed; stopped, 2 not begun"
+    )
+
+
+async def test_one_that_fails_is_named_and_the_others_go_on(open_console, make_hook, place):
+    """Red when the first refusal ends it, or its words are lost behind those of the rest."""
+    hooks = [make_hook(name=f"hook {letter}") for letter in "abc"]
+    async with open_console() as console:
+        await console.shows("hook c")
+        await console.press("ctrl+a")
+        await console.shows("3 marked")
+        ask = console.app.link.ask
+
+        async def refuse_one(call):
+            if call.path == f"/v1/hooks/{hooks[1]['id']}" and call.method == "PATCH":
+                place.ask(calls.delete_hook(hooks[1]["id"]))
+            return await ask(call)
+
+        console.app.link.ask = refuse_one
+        await console.press("a")
+        await console.shows("2 hooks deactivated", f"hook {hooks[1]['id']} (hook b): ", "u undoes")
+        await console.press("u")
+        await console.shows("undone: 2 hooks activated again")
+        assert place.ask(calls.get_hook(hooks[2]["id"])).active
+
+
+async def test_pings_that_fail_are_named(open_console, make_hook, receiver):
+    hooks = [make_hook(name=f"hook {letter}") for letter in "ab"]
+    receiver.status = 500
+    async with open_console() as console:
+        await console.shows("hook b")
+        await console.press("ctrl+a")
+        await console.shows("2 marked")
+        await console.press("p")
+        await console.shows("0 of 2 pings arrived", f"hook {hooks[0]['id']} (hook a): 500")
+
+
+async def test_undo_works_on_another_screen_and_what_failed_can_be_undone_again(
+    open_console, make_hook, place
+):
+    """Red when each screen has an undo of its own, or a failed one forgets what it was to do."""
+    hook = make_hook(name="billing")
+    async with open_console() as console:
+        await console.shows("billing")
+        console.app.open_hook(hook["id"])
+        await console.shows(f"Hook {hook['id']}", "active")
+        await console.press("a")
+        await console.shows("(billing) deactivated")
+        await console.press("1")
+        await console.shows("disabled")
+        ask = console.app.link.ask
+
+        async def busy(call):
+            if call.method == "PATCH":
+                raise Unavailable("the database is busy")
+            return await ask(call)
+
+        console.app.link.ask = busy
+        await console.press("u")
+        await console.shows("undone: 0 hooks", "the database is busy")
+        console.app.link.ask = ask
+        await console.press("u")
+        await console.shows("undone: 1 hook activated again")
+        assert place.ask(calls.get_hook(hook["id"])).active
+
+
+async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
+    open_console, place: Place, receiver: Receiver
+):
+    """Red when Esc goes back, or a second press sends again what was sent."""
+    hook = place.hook(receiver.url, retry_schedule_s=RETRIES)
+    receiver.status = 500
+    for _ in range(3):
+        place.emit()
+    place.wait_for(lambda: all(d.attempts == 1 for d in place.deliveries(hook.id)))
+    async with open_console() as console:
+        console.app.open_hook(hook.id)
+        await console.shows("3 deliveries", "↻ retrying")
+        await console.press("ctrl+a")
+        await console.shows("3 marked")
+        ask, go_on = console.app.link.ask, asyncio.Event()
+
+        async def slow(call):
+            answer = await ask(call)
+            if call.path.endswith("/cancel"):
+                await go_on.wait()
+            return answer
+
+        console.app.link.ask = slow
+        await console.press("c")
+        await console.shows("1 of 3", "Esc stops it")
+        await console.press("r")
+        await console.shows("still cancelling", "1 of 3")
+        await console.press("escape")
+        await console.shows("stopping after this one")
+        go_on.set()
+        await console.shows("cancelled; stopped, 2 not begun", "2 marked")
+        console.app.link.ask = ask
+        await console.press("c")
+        await console.shows("2 deliveries cancelled")
+
+
+async def test_deleted_hooks_are_not_marked_any_more(open_console, make_hook):
+    """Red when marks outlive their hooks: the next verb would act on what is gone."""
+    for letter in "abc":
+        make_hook(name=f"hook {letter}")
+    async with open_console() as console:
+        await console.shows("hook c")
+        await console.press("space", "space")
+        await console.shows("2 marked")
+        await console.press("d")
+        await console.shows("Delete 2 hooks?")
+        await console.press("y")
+        await console.shows("2 hooks deleted", "1 hook")
+        await console.hides("2 marked")
+
+
+async def test_marks_survive_a_filter_and_a_reload(open_console, make_hook):
+    for name in ("billing", "backup"):
+        make_hook(name=name)
+    async with open_console() as console:
+        await console.shows("backup")
+        await console.press("space")
+        await console.shows("1 marked")
+        await console.press("slash", *"backup", "enter")
+        await console.hides("billing")
+        await console.press("ctrl+r")
+        await console.shows("1 marked", "backup")
+        assert [hook.name for hook in console.app.screen.selected_hooks()] == ["billing"]
