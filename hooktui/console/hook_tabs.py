@@ -12,8 +12,10 @@ from textual.widgets import ContentSwitcher
 
 from hooktui.client import calls
 from hooktui.console.base import HouseScreen
+from hooktui.console.clipboard import copy
 from hooktui.console.health_words import RANGES, axis_of, plots_of, range_line, step_words
 from hooktui.console.hook_events import HOURS, event_sections
+from hooktui.console.hook_history import summary
 from hooktui.console.hook_summary import settings_sections
 from hooktui.console.widgets.hook_history import HookHistory
 from hooktui.console.widgets.json_view import JsonView
@@ -143,6 +145,30 @@ class HookTabs(HouseScreen):
             case "history":
                 self._history.listing.action_open()
 
+    def under_cursor(self) -> tuple[str, str] | None:
+        """Return name and text of what a copy takes in the tab in sight; None: there is nothing."""
+        match self.tab:
+            case "deliveries":
+                delivery = self._listing.cursor_row
+                return None if delivery is None else ("the delivery's id", delivery.id)
+            case "health":
+                return None if self._health is None else ("the marked step", self._plots.told)
+            case "events":
+                return self._events.under_cursor()
+            case "settings":
+                return self._settings.under_cursor()
+            case _ if self._history.entry.has_focus:
+                return self._history.entry.under_cursor()
+            case _:
+                entry = self._history.listing.cursor_row
+                return None if entry is None else ("the change", summary(entry))
+
+    async def verb_copy(self) -> None:
+        """Copy what is under the cursor."""
+        found = self.under_cursor()
+        if found is not None:
+            self.notice(await copy(self.app, found[1], found[0]), "good")
+
     # -- what it shows
 
     @property
@@ -232,6 +258,8 @@ class HookTabs(HouseScreen):
             return reason
         if name in ("larger", "smaller") and self.tab != HEALTH:
             return "+ and - choose the time of the plots; [ and ] lead to the tab Health"
+        if name == "copy" and self.under_cursor() is None:
+            return "there is nothing under the cursor to copy"
         if name == "open" and self.tab == HEALTH:
             return "there is nothing to open here; left and right move the mark"
         return None

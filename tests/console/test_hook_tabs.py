@@ -124,6 +124,35 @@ async def test_the_history_tells_who_changed_what_and_follows_by_itself(
         await console.until(lambda: console.app.focused and console.app.focused.id == "entry")
 
 
+async def test_a_copy_takes_what_is_under_the_cursor_of_each_tab(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url, name="first")
+    place.emit()
+    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
+    async with open_console() as console:
+        copied: list[str] = []
+        console.app.copy_to_clipboard = copied.append
+        await opened(console, hook.id, 0)
+        await console.shows("✓ delivered")
+        await console.press("y")
+        await console.shows("the delivery's id sent to the terminal")
+        await console.press(NEXT)
+        await console.shows("steps of 10m")
+        await console.press("y")
+        await console.shows("the marked step sent to the terminal")
+        await console.press(NEXT, "down", "y")
+        await console.shows("a line of the which of them sent to the terminal")
+        await console.press(NEXT, NEXT)
+        await console.shows("Hook made")
+        await console.press("y")
+        await console.shows("the change sent to the terminal")
+        assert copied[0] == place.deliveries(hook.id)[0].id
+        assert "to now  0 failed  1 delivered" in copied[1]
+        assert copied[2].startswith("none: every event")
+        assert copied[3].startswith(f"URL: {receiver.url}, events: job, name: first")
+
+
 async def test_a_viewer_reads_every_tab(open_console, place: Place, receiver: Receiver):
     hook = place.hook(receiver.url)
     async with open_console(role="viewer") as console:

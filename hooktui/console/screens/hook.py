@@ -49,7 +49,7 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
     VERBS: ClassVar[tuple[str, ...]] = (
         "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "filter",
         "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo", "sort",
-        "order",
+        "order", "copy",
     )  # fmt: skip
 
     def __init__(self, hook_id: int) -> None:

@@ -65,6 +65,11 @@ class Plots(Painted, can_focus=True):
             return last
         return max(0, min((self._mark_ms - self._axis.since_ms) // self._axis.step_ms, last))
 
+    @property
+    def told(self) -> str:
+        """The marked step in words."""
+        return "".join(text for text, _ in self._words(self.step)).strip()
+
     def show(
         self,
         caption: Pieces,
