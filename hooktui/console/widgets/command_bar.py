@@ -16,6 +16,7 @@ from textual.widgets import Input
 from hooktui.console.command_words import common, complete
 from hooktui.console.keys import bindings
 from hooktui.console.widgets.chrome import OneLine
+from hooktui.console.widgets.prompt_input import PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _OFFERED = 12
 """Completions that are told at once."""
 
 
-class CommandInput(Input):
+class CommandInput(PromptInput):
     """An input in which Tab completes."""
 
     def complete(self) -> None:

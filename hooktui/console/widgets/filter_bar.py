@@ -16,6 +16,7 @@ from textual.widgets import Input
 
 from hooktui.console.keys import bindings
 from hooktui.console.widgets.chrome import OneLine
+from hooktui.console.widgets.prompt_input import PromptInput
 
 
 class FilterBar(Horizontal):
@@ -57,7 +58,7 @@ class FilterBar(Horizontal):
         prompt = OneLine()
         prompt.show(((self.PROMPT, "accent"),))
         yield prompt
-        typed = Input(self._text, placeholder=self._hint, compact=True)
+        typed = PromptInput(self._text, placeholder=self._hint, compact=True)
         typed.cursor_blink = False
         yield typed
 
