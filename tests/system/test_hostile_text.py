@@ -14,6 +14,7 @@ import pytest
 
 from tests.hostile import TEXTS
 from tests.system.conftest import Installation
+from tests.system.hostile_names import ZONE
 from tests.system.hostile_plant import Plant, planting
 from tests.system.hostile_server import hostile_server, twisted
 from tests.system.sequences import foreign, sequences
@@ -98,7 +99,7 @@ def consoles(planted: Plant) -> Iterator[Callable[..., Terminal]]:
 
 
 ENTER, ESCAPE, TAB = "\r", "\x1b", "\t"
-UP, END, PAGE_UP, PAGE_DOWN = "\x1b[A", "\x1b[F", "\x1b[5~", "\x1b[6~"
+UP, DOWN, END, PAGE_UP, PAGE_DOWN = "\x1b[A", "\x1b[B", "\x1b[F", "\x1b[5~", "\x1b[6~"
 
 PALETTE_GONE = "!" + "▔" * 20
 LAST_HOOK = "yyyyyyyyyy"
@@ -136,7 +137,6 @@ def test_no_hook_and_no_form_lets_hostile_text_act(planted: Plant, consoles, dri
         (END, LAST_HOOK), (ENTER, f"Hook {planted.hook}"),
         ("]", "backlog"), ("]", "by the group"), (PAGE_DOWN, "Hook"),
         ("[", "backlog"), ("[", "tries"),
-        ("x", "iagnos"), (ESCAPE, "tries"),
         ("/data.x:\u202e", "filter /"), (ESCAPE, "!filter /"),
         ("d", "Delete"), (ESCAPE, "!Cancel"),
         ("p", "ping"),
@@ -168,6 +168,40 @@ def test_no_delivery_lets_hostile_text_act(planted: Plant, consoles, drivers_own
         visit(console, (ESCAPE, "!Copy as"), (ESCAPE, "Hook"))
         console.press(UP)
         quiet(console)
+    judge(console, drivers_own)
+
+
+def test_no_event_lets_hostile_text_act(planted: Plant, consoles, drivers_own):
+    console = consoles()
+    console.wait_for("n new", "Hooks")
+    visit(
+        console,
+        ("3", "Events  "),
+        ("/data.x:\u202e", "filter /"), (ESCAPE, "!filter /"),
+        ("E", "Send an event"), (TAB, "Send an event"), (ESCAPE, "Events  "),
+        (END, "ping"),
+    )  # fmt: skip
+    for _ in range(len(planted.lost)):
+        visit(console, (UP, "Events  "))
+    for _ in range(2):  # the events that hold everything are the oldest
+        visit(console, (ENTER, "Event evt_"))
+        for keys in (TAB, PAGE_DOWN * 3, "w", END):
+            console.press(keys)
+            quiet(console)
+        visit(console, ("Y", "Copy as"), (ESCAPE, "!Copy as"))
+        visit(console, ("\x06[b", "search   [b"), (ENTER, "next match"), (ESCAPE, "!next match"))
+        visit(console, (ESCAPE, "Events  "), (UP, "Events  "))
+    judge(console, drivers_own)
+
+
+def test_no_diagnosis_lets_hostile_text_act(planted: Plant, consoles, drivers_own):
+    # What was found of a receiver: the words of a name server, and an answer.
+    console = consoles()
+    console.wait_for("n new", ZONE[:8])
+    for _ in planted.lost:
+        visit(console, ("x", "To do:"), (TAB + PAGE_DOWN, "Diagnosis"), ("wY", "Copy as"))
+        visit(console, (ESCAPE, "!Copy as"), (ESCAPE, "n new"), (DOWN, "n new"))
+    visit(console, (END, LAST_HOOK), ("x", "✓ ok"), (TAB + PAGE_DOWN * 3, "Diagnosis"))
     judge(console, drivers_own)
 
 
