@@ -164,7 +164,8 @@ class HooktuiApp(WaysApp):
             self.catalogue = await self.ask(calls.event_types())
             accounts = await self.ask(calls.list_accounts(limit=500))
             names = {account.id: account.name for account in accounts.data}
-            if self.account == DEFAULT_ACCOUNT and len(names) == 1:
+            asked = self.account
+            if asked == DEFAULT_ACCOUNT and len(names) == 1:
                 (self.account,) = names  # a token that is bound to one account sees that one
             await self.refresh_status()
         except HooktuiError as error:
@@ -173,7 +174,9 @@ class HooktuiApp(WaysApp):
             self.account_name = names.get(self.account, "")
             for screen in self.house_screens():
                 screen.refresh_frame()
-            if accounts.next is None and self.account not in names:
+            if self.account != asked:  # instead of the refusal that the first list got
+                self.notice(f"this token is bound to account {self.account}; it is shown")
+            elif accounts.next is None and self.account not in names:
                 self.notice(f"there is no account {self.account} here", "bad")
         if self.link.started:
             self.notice(

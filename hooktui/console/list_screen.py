@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 from textual.app import ComposeResult
 from textual.worker import Worker
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from hooktui.client.calls import Call, Window
 
 T = TypeVar("T")
+
+_LINE: Final = 74
+"""Cells of a sentence, so that it is whole in a terminal of 80."""
 
 
 class ListScreen(HouseScreen, Generic[T]):
@@ -112,10 +116,12 @@ class ListScreen(HouseScreen, Generic[T]):
         return page
 
     def _barred(self, reason: str) -> Page[T]:
+        told = textwrap.wrap(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
         self.listing.empty = (
             ((f"  {self.PLACE} are not shown to you.", "strong"),),
             (),
-            ((f"  {reason[:1].upper()}{reason[1:]}.", "plain"),),
+            *(((f"  {line}", "plain"),) for line in told),
+            (),
             (("  Esc", "accent"), ("  goes back", "plain")),
         )
         return Page()
