@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.console.audit_words import (
@@ -13,22 +12,19 @@ from hooktui.console.audit_words import (
     parse_filter,
 )
 from hooktui.console.base import Changes
+from hooktui.console.filtering import Filtering
 from hooktui.console.keys import in_words
 from hooktui.console.list_screen import ListScreen
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.columns import Column
-from hooktui.console.widgets.filter_bar import FilterBar, open_filter
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.audit_trail import AuditEntry
-from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.objects import Page
 from hooktui.domain.roles import Need
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call, Window
-
-THINKING_S = 0.5
-"""A filter is half typed most of the time; only after a pause it is wrong."""
 
 _NOTHING_FITS: tuple[Pieces, ...] = (
     (("  Nothing like this was done.", "plain"),),
@@ -36,11 +32,12 @@ _NOTHING_FITS: tuple[Pieces, ...] = (
 )
 
 
-class AuditScreen(ListScreen[AuditEntry]):
+class AuditScreen(Filtering, ListScreen[AuditEntry]):
     """The audit trail of all accounts that the caller may see."""
 
     PLACE = "Audit"
     NOUN = "entry"
+    FILTER_HINT = FILTER_HINT
     DESCENDING = True
     VERBS: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
     OWN_WORDS = (
@@ -57,9 +54,7 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._text = ""
         self._narrow: dict[str, str] = {}
-        self._wrong = ""
         self._verifying = False
 
     def columns(self) -> Sequence[Column[AuditEntry]]:
@@ -96,7 +91,7 @@ class AuditScreen(ListScreen[AuditEntry]):
 
     def more_heading(self) -> Pieces:
         """Tell of the filter."""
-        return ((f"  filter: {self._text}", "accent"),) if self._text else ()
+        return ((f"  filter: {self.filter_text}", "accent"),) if self.filter_text else ()
 
     # -- verbs
 
@@ -149,43 +144,22 @@ class AuditScreen(ListScreen[AuditEntry]):
         """End a look through the trail; take the filter away; then go back."""
         if self._verifying:
             self._verifying = False
-        elif self._text:
-            self._set_text("")
+        elif self.filter_text:
+            self.take_filter("")
         else:
             super().verb_back()
 
     # -- the filter
 
-    async def verb_filter(self) -> None:
-        """Let the admin type a filter; the list narrows while typing."""
-        await open_filter(self, self._text, FILTER_HINT)
+    def check_filter(self, text: str) -> None:
+        """Refuse what is no filter of the trail."""
+        parse_filter(text)
 
-    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
-        """Narrow the list; what is wrong is said at its column, and the last good filter stays."""
-        self._set_text(message.text)
+    def filtered(self) -> None:
+        """Load what fits."""
+        self._narrow = parse_filter(self.filter_text)
+        self.load()
 
-    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+    def give_keys_back(self) -> None:
         """Go back to the list."""
-        self.query(FilterBar).remove()
         self.listing.focus()
-        if not message.kept:
-            self._set_text("")
-
-    def _set_text(self, text: str) -> None:
-        try:
-            narrow = parse_filter(text)
-        except Refused as error:
-            self._wrong = error.detail
-            self.set_timer(THINKING_S, partial(self._tell_wrong, error.detail))
-            return
-        self._wrong = ""
-        self._text = text.strip()
-        if narrow != self._narrow:
-            self._narrow = narrow
-            self.load()
-        self.refresh_frame()
-
-    def _tell_wrong(self, detail: str) -> None:
-        """Say what is wrong, unless the next letter has mended it."""
-        if detail == self._wrong and self.query(FilterBar):
-            self.notice(detail, "warn")
