@@ -87,6 +87,7 @@ async def status(request: Request, account: AccountParameter = None) -> Response
             paused=(await service.store.read(queries.engine_state)).paused,
             breakers=await service.store.read(queries.open_breakers, owner),
             keep=service.keep,
+            bound_to=caller.bound_to,
         )
     )
 

@@ -160,13 +160,12 @@ class HooktuiApp(WaysApp):
         from hooktui.client import calls
 
         await self.link.open()
+        if self.link.bound_to is not None:  # before anybody who waited goes on
+            self.account = self.link.bound_to
         try:
             self.catalogue = await self.ask(calls.event_types())
             accounts = await self.ask(calls.list_accounts(limit=500))
             names = {account.id: account.name for account in accounts.data}
-            asked = self.account
-            if asked == DEFAULT_ACCOUNT and len(names) == 1:
-                (self.account,) = names  # a token that is bound to one account sees that one
             await self.refresh_status()
         except HooktuiError as error:
             self.notice(str(error), "bad")
@@ -174,8 +173,8 @@ class HooktuiApp(WaysApp):
             self.account_name = names.get(self.account, "")
             for screen in self.house_screens():
                 screen.refresh_frame()
-            if self.account != asked:  # instead of the refusal that the first list got
-                self.notice(f"this token is bound to account {self.account}; it is shown")
+            if self.options.account not in (DEFAULT_ACCOUNT, self.account):
+                self.notice(f"your token is bound to account {self.account}; that is shown", "warn")
             elif accounts.next is None and self.account not in names:
                 self.notice(f"there is no account {self.account} here", "bad")
         if self.link.started:

@@ -40,6 +40,7 @@ class Link:
         state: where the way stands.
         where: what people call the server.
         started: whether we started it.
+        bound_to: the one account that our token may touch; None: all.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Link:
         self.state = LinkState.CONNECTING
         self.where = options.connect or "local server"
         self.started = False
+        self.bound_to: int | None = None
         self._options = options
         self._environ = environ
         self._on_change = on_change
@@ -61,6 +63,10 @@ class Link:
     def word(self) -> str:
         """What to tell about the state."""
         return self.state.value
+
+    async def reached(self) -> None:
+        """Wait until the server was reached the first time."""
+        await self._reached.wait()
 
     async def ask(self, call: Call[T]) -> T:
         """Wait until the server was reached the first time; send a call, return its answer.
@@ -103,7 +109,7 @@ class Link:
         if self._client is None:
             return None
         try:
-            await self._client.call(server_status())
+            self.bound_to = (await self._client.call(server_status())).bound_to
         except (NotAllowed, Unauthenticated) as error:
             self._set(LinkState.BARRED, error)
             # The app ends now; never look on, and never start a second server beside this one.

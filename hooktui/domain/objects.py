@@ -422,7 +422,10 @@ class EngineState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What ``GET /v1/status`` answers; ``paused`` is None while deliveries go out."""
+    """What ``GET /v1/status`` answers; ``paused`` is None while deliveries go out.
+
+    ``bound_to`` is the one account that the caller's token may touch; None: all.
+    """
 
     version: str
     database: DatabaseInfo
@@ -435,6 +438,7 @@ class Status:
     paused: Pause | None = None
     breakers: tuple[OpenBreaker, ...] = ()
     keep: Kept | None = None
+    bound_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

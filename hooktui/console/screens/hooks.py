@@ -136,6 +136,7 @@ class HooksScreen(HookVerbs):
         """Return a page of hooks."""
         from hooktui.client import calls
 
+        await self.house.link.reached()  # only then we know which account a token shows
         page = await self.ask(
             calls.list_hooks(
                 self.house.account,

@@ -1,0 +1,52 @@
+"""A console with a token that is bound to one account, and administration on a server that goes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hooktui.console.app import HooktuiApp
+from hooktui.console.link import LinkState
+from hooktui.console.options import ConsoleOptions
+from tests.console.conftest import Console
+from tests.running import running_server
+
+
+# Red when the console stays at account 1, of which such a token may see nothing.
+async def test_a_bound_token_shows_its_account_and_stops_nothing(tmp_path: Path):
+    with running_server(tmp_path / "home", listen="127.0.0.1:0") as server:
+        with server.client() as api:
+            account = api.post("/v1/accounts", json={"name": "acme"}).json()["id"]
+            wanted = {"name": "t", "role": "admin", "account": account}
+            token = api.post("/v1/tokens", json=wanted).json()["token"]
+        host, port = server.listen[0]
+        environ = {"HOOKTUI_TOKEN": token, "HOME": str(tmp_path), "TERM": "xterm-256color"}
+        app = HooktuiApp(ConsoleOptions(connect=f"http://{host}:{port}"), environ=environ)
+        async with app.run_test(size=(100, 30)) as pilot:
+            console = Console(app, pilot)
+            await console.shows("acme · token 1 (t) (admin)", "No hooks yet")
+            await console.press("7")
+            await console.shows("1 account", "acme  ● shown now")
+            assert await app.use_account(1) is False
+            await console.shows("bound to account 2")
+            await console.press("4", "a", "y")
+            await console.shows("and this call is about all")
+            assert app.account == account
+
+
+async def test_a_server_that_goes_leaves_what_is_shown_and_every_key_alive(tmp_path: Path):
+    with running_server(tmp_path / "home") as server:
+        environ = {"HOOKTUI_HOME": str(tmp_path / "home"), "TERM": "xterm-256color"}
+        app = HooktuiApp(ConsoleOptions(), environ=environ)
+        async with app.run_test(size=(100, 30)) as pilot:
+            console = Console(app, pilot)
+            await console.press("4")
+            await console.shows("delivery  going out")
+            server.stop()
+            await console.until(lambda: app.link.state is LinkState.LOST)
+            await console.shows("delivery  going out", "the server went away")
+            await console.press("a", "y")
+            await console.shows("no server answers")
+            await console.press("6")
+            await console.until(lambda: app.screen.PLACE == "Tokens")
+            await console.press("n")
+            await console.shows("who or what will use it")
