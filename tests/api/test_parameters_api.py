@@ -35,3 +35,20 @@ def test_an_unknown_parameter_stops_an_event_and_a_change(api):
 
 def test_who_watches_a_server_may_add_what_keeps_a_cache_away(api):
     assert api.get("/healthz?t=1").status_code == 200
+
+
+# Red when a bound is taken out: the store would take as much, and search for what cannot be there.
+@pytest.mark.parametrize(
+    ("path", "pointer"),
+    [
+        ("/v1/hooks?limit=501", "/limit"),
+        ("/v1/deliveries?limit=0", "/limit"),
+        ("/v1/audit?user=" + "u" * 2001, "/user"),
+        ("/v1/events?type=" + "t" * 2001, "/type"),
+    ],
+    ids=["too many", "none", "a long user", "a long type"],
+)
+def test_a_parameter_is_bounded(api, path, pointer):
+    answer = api.get(path)
+    assert answer.status_code == 422, answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
