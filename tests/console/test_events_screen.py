@@ -1,10 +1,13 @@
 """The events, one event with its reasons, and the dialog that sends one, on a real server."""
 
+from hooktui.console.app import HooktuiApp
+from hooktui.console.options import ConsoleOptions
 from hooktui.console.screens.delivery import DeliveryScreen
 from hooktui.console.screens.emit import EmitScreen
 from hooktui.console.screens.event import EventScreen
 from hooktui.console.screens.hook import HookScreen
 from hooktui.domain.ids import encode
+from tests.console.conftest import Console
 
 
 async def test_the_list_shows_what_came_in_and_follows(open_console, make_hook, place):
@@ -74,9 +77,8 @@ async def test_an_event_that_is_not_there_is_told(open_console):
     async with open_console() as console:
         await console.shows("No hooks yet")
         console.app.open_event(encode("evt", 7))
-        await console.shows("there is no event")
-        await console.press("E")
-        await console.shows("the event is not read yet")
+        await console.shows("there is no event", "No hooks yet")
+        assert not isinstance(console.app.screen, EventScreen)
 
 
 async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
@@ -135,3 +137,23 @@ async def test_who_may_not_send_is_told_why(open_console, place):
             assert not isinstance(console.app.screen, EmitScreen)
             await console.press("enter")
             await console.shows("no hook in this account")
+
+
+async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_path):
+    """Red when sending waits for ever, or leaves as if it had sent."""
+    options = ConsoleOptions(connect="http://127.0.0.1:9")
+    app = HooktuiApp(options, environ={"HOOKTUI_HOME": str(tmp_path), "TERM": "xterm-256color"})
+    async with app.run_test(size=(120, 30)) as pilot:
+        console = Console(app, pilot)
+        await console.shows("no server answers")
+        await console.press("3", "E", *"failed", "enter")
+        await console.shows('"status": "failed"', "Send an event  job.failed")
+        await console.press("ctrl+s")
+        await console.shows("nothing is sent meanwhile", '"status": "failed"')
+        assert isinstance(app.screen, EmitScreen)
+        app.pop_screen()
+        app.open_event(encode("evt", 7))
+        await console.press("y", "ctrl+f")
+        await console.shows("the event is not read yet")
+        await console.press("question_mark")
+        await console.shows("Event: keys; Enter runs one")

@@ -13,6 +13,7 @@ from hooktui.console.base import HouseScreen
 from hooktui.console.emit_words import TYPE_COLUMNS, TypeRow, fine_json, type_rows, wrong_json
 from hooktui.console.event_words import accepted_words
 from hooktui.console.keys import Verb, in_words
+from hooktui.console.link import LinkState
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.painted import Pieces
@@ -193,6 +194,8 @@ class EmitScreen(HouseScreen):
             return reason
         if self._sending:
             return "it is being sent"
+        if self.house.link.state is not LinkState.CONNECTED:
+            return f"{self.house.link.word}; nothing is sent meanwhile, and the body stays"
         if not self._type:
             return "choose a type first"
         return wrong_json(self.body.text)

@@ -25,7 +25,7 @@ from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.objects import EventDetail, HookDecision
 
 MOST_HOOKS: Final = 8
@@ -101,6 +101,11 @@ class EventScreen(Searching):
     async def _read(self) -> None:
         try:
             self.event = await self.ask(calls.get_event(self.event_id))
+        except NotFound as error:
+            if self.is_current:
+                self.dismiss(None)
+                self.app.call_later(self.house.notice, str(error), "warn")
+            return
         except HooktuiError as error:
             self.show_error(error)
             return
