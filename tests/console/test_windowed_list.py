@@ -1,8 +1,12 @@
 """The list widget: moving, marks, opening, columns, and staying on a row over a reload."""
 
+import asyncio
+from typing import Any
+
 from textual.pilot import Pilot
 
 from hooktui.console.widgets.columns import Column, place
+from hooktui.domain.objects import Page
 from tests.console.rows import ListApp, Row, Rows
 
 SIZE = (40, 12)
@@ -117,6 +121,32 @@ async def test_marks_are_what_a_verb_acts_on_and_survive_a_reload():
         assert listing.mark_all() == 20
         assert listing.clear_marks()
         assert not listing.clear_marks()
+
+
+async def test_a_move_while_rows_are_on_their_way_holds():
+    """Red when the cursor goes back to where it was when they were asked for.
+
+    Two presses of space, and a reload between them, then marked a row and unmarked it again.
+    """
+    source = Rows(50)
+    async with ListApp(source).run_test(size=SIZE) as pilot:
+        app = pilot.app
+        assert isinstance(app, ListApp)
+        await settled(pilot)
+        arrives, page = asyncio.Event(), source.page
+
+        async def slow(**window: Any) -> Page[Row]:
+            await arrives.wait()
+            return await page(**window)
+
+        source.page = slow  # type: ignore[method-assign]
+        reload = asyncio.create_task(app.listing.reload())
+        await pilot.pause()
+        app.listing.toggle_mark()
+        arrives.set()
+        await reload
+        app.listing.toggle_mark()
+        assert list(app.listing.marks) == [0, 1]
 
 
 async def test_enter_and_a_double_click_open_the_row():

@@ -103,6 +103,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.cursor = 0
         self.marks: dict[Hashable, T] = {}
         self.loaded = False
+        self._cursor_on: Hashable = None
         self._placed: list[Placed[T]] = []
         self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool, int], Strip]] = {}
         self._painted: dict[int, Strip] = {}
@@ -200,22 +201,24 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     async def _load(self, fetch: Callable[[], Awaitable[None]]) -> None:
         async with self._loading:
-            row = self.cursor_row
-            identity = None if row is None else self.row_id(row)
-            offset = self.cursor - self.top
-            at_top = self.top == 0
+            self._note_cursor()
             try:
                 await fetch()
             except HooktuiError as error:
                 self.post_message(self.Failed(self, error))
                 return
-            self._settle(identity, offset, at_top=at_top)
+            # Where it stands by now: it may have been moved while the rows were on their way.
+            self._settle(self._cursor_on, self.cursor - self.top, at_top=self.top == 0)
             self._refresh_differences()
         self.post_message(self.Moved(self))
         self.call_later(self._fetch_near)
         moves, self._moves_ahead = self._moves_ahead, []
         for name in moves:
             self.action_move(name)
+
+    def _note_cursor(self) -> None:
+        row = self.cursor_row
+        self._cursor_on = None if row is None else self.row_id(row)
 
     def _settle(self, identity: Hashable, offset: int, *, at_top: bool) -> None:
         """Take over what was loaded: size, cursor, marks, and the place of the cursor's line."""
@@ -293,6 +296,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if highest < lowest:
             return
         old, self.cursor = self.cursor, position
+        self._note_cursor()
         before = self.top
         if top is not None:
             self.scroll_top(top)
