@@ -12,8 +12,9 @@ from typing import Final
 import msgspec
 
 from hooktui.domain.objects import DeliveryDetail, Request
+from hooktui.domain.signatures import HashName
 
-_HASHES_BY_LENGTH: Final = {40: "sha1", 64: "sha256", 128: "sha512"}
+_HASHES_BY_LENGTH: Final[dict[int, HashName]] = {40: "sha1", 64: "sha256", 128: "sha512"}
 """The hash of a hex signature, by its digits."""
 
 # curl sets these by itself, or they are wrong once somebody edits the body.
@@ -35,16 +36,23 @@ def as_curl(request: Request) -> str:
 
 def as_check(request: Request) -> str | None:
     """Return a shell command that checks the request's X-Hook-Signature, or None without one."""
-    signature = next(
-        (value for name, value in request.headers if name.lower() == "x-hook-signature"), None
-    )
-    hash_name = _HASHES_BY_LENGTH.get(len(signature or ""))
-    if signature is None or hash_name is None:
+    signature = _header(request, "x-hook-signature")
+    hash_name = hash_of(request)
+    if hash_name is None:
         return None
     return (
         f"printf %s {shlex.quote(request.body)} | hooktui verify --secret @secret.txt"
         f" --hash {hash_name} --signature {signature}"
     )
+
+
+def hash_of(request: Request) -> HashName | None:
+    """Return the hash of the request's X-Hook-Signature, None without one."""
+    return _HASHES_BY_LENGTH.get(len(_header(request, "x-hook-signature")))
+
+
+def _header(request: Request, wanted: str) -> str:
+    return next((value for name, value in request.headers if name.lower() == wanted), "")
 
 
 def as_json(delivery: DeliveryDetail) -> str:

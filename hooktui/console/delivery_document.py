@@ -1,68 +1,178 @@
-"""A delivery's request and an attempt's answer as sections to read."""
+"""A delivery's request and an attempt's answer as sections to read, and what is around them."""
 
 from __future__ import annotations
 
-from hooktui.console.delivery_words import error_words, phases_words
-from hooktui.console.times import size, took
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from hooktui.console.copy_forms import hash_of
+from hooktui.console.delivery_words import error_words, moment, phases_words, standing
+from hooktui.console.next_attempts import to_come_pairs
+from hooktui.console.signs import UNICODE, Signs
+from hooktui.console.times import counted, size, took
 from hooktui.console.widgets.json_lines import Section
-from hooktui.domain.objects import Attempt, DeliveryDetail
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail, Hook, Phases, Request
 
-NO_REQUEST = "The body is purged or the hook deleted, so the request cannot be rebuilt."
+NO_BODY: Final = "The event's body is purged, so the request cannot be rebuilt."
+NO_HOOK: Final = "The hook is deleted, so the request cannot be rebuilt."
+FAMILY: Final = "This event to this hook"
+"""The section that names the other deliveries: what was sent before, and again."""
+
+MOST_HEADERS_KEPT: Final = 50
+_BAR: Final = 48
+_HASH_WORDS: Final = {"sha1": "HMAC-SHA-1", "sha256": "HMAC-SHA-256", "sha512": "HMAC-SHA-512"}
 
 
-def sections_of(delivery: DeliveryDetail, attempt: Attempt | None) -> list[Section]:
-    """Return the answer to an attempt (when there is one), then the request and what was signed."""
-    sections = [] if attempt is None else _answer(attempt)
-    request = delivery.request
-    if request is None:
-        return [*sections, Section("Request", text=NO_REQUEST)]
-    latest = delivery.attempts[-1].number if delivery.attempts else None
-    which = "as it will be sent" if latest is None else f"as in attempt {latest}"
-    body_size = size(len(request.body.encode("utf-8", "surrogatepass")))
-    sections += [
-        Section("Request headers", which, pairs=request.headers, opened=False),
-        Section("Request body", f"{request.method} {request.url}, {body_size}", text=request.body),
-    ]
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is known besides the delivery itself.
+
+    Attributes:
+        now_ms: now.
+        signs: what bars are drawn with.
+        hook: its hook; None while that is not known.
+        family: all deliveries of its event to its hook, oldest first; empty while not known.
+    """
+
+    now_ms: int
+    signs: Signs = UNICODE
+    hook: Hook | None = None
+    family: Sequence[Delivery] = ()
+
+
+def sections_of(delivery: DeliveryDetail, attempt: Attempt | None, around: Around) -> list[Section]:
+    """Return the answer to an attempt (when there is one), what comes, the request, its kin."""
+    sections = [] if attempt is None else _answer(attempt, around.signs)
+    sections += _coming(delivery, around)
+    if delivery.request is not None:
+        sections += _request(delivery, delivery.request)
+    else:
+        words = NO_BODY if delivery.string_signed is None else NO_HOOK
+        sections.append(Section("Request", text=words, kind="words"))
     if delivery.string_signed is not None:
         sections.append(
             Section(
-                "String signed",
-                "what webhook-signature signs: id.timestamp.body",
+                "What webhook-signature signs",
+                f"id.timestamp.body, {_bytes_of(delivery.string_signed)}",
                 text=delivery.string_signed,
                 opened=False,
             )
         )
-    return sections
+    hash_name = None if delivery.request is None else hash_of(delivery.request)
+    if delivery.request is not None and hash_name is not None:
+        sections.append(
+            Section(
+                "What X-Hook-Signature signs",
+                f"the body alone, byte by byte; {_HASH_WORDS[hash_name]} in hex",
+                text=delivery.request.body,
+                opened=False,
+                kind="words",
+            )
+        )
+    return sections + _family(delivery, around)
 
 
-def _answer(attempt: Attempt) -> list[Section]:
+def _coming(delivery: DeliveryDetail, around: Around) -> list[Section]:
+    if around.hook is None:
+        return []
+    pairs = to_come_pairs(delivery, around.hook.retry_schedule_s, around.now_ms)
+    if not pairs:
+        return []
+    last = pairs[-2][1].partition(",")[0]
+    note = f"{counted(len(pairs) - 1, 'attempt')} if each fails, the last at {last} (each ±10 %)"
+    return [Section("Still to come", note, pairs=pairs, opened=False)]
+
+
+def _request(delivery: DeliveryDetail, request: Request) -> list[Section]:
+    latest = delivery.attempts[-1].number if delivery.attempts else None
+    which = "as it will be sent" if latest is None else f"as in attempt {latest}"
+    where = f"{request.method} {request.url}, {_bytes_of(request.body)}"
+    return [
+        Section("Request headers", which, pairs=request.headers, opened=False),
+        Section("Request body", where, text=request.body),
+    ]
+
+
+def _bytes_of(text: str) -> str:
+    return size(len(text.encode("utf-8", "surrogatepass")))
+
+
+def _family(delivery: DeliveryDetail, around: Around) -> list[Section]:
+    if len(around.family) < 2:
+        return []
+    pairs = []
+    for one in around.family:
+        came = moment(from_rfc3339(one.created_at), around.now_ms)
+        this = ", this one" if one.id == delivery.id else ""
+        pairs.append((f"{came} by {one.trigger}, {standing(one)}{this}", one.id))
+    note = f"{counted(len(pairs), 'delivery')}; Enter opens one"
+    return [Section(FAMILY, note, pairs=tuple(pairs))]
+
+
+def _answer(attempt: Attempt, signs: Signs) -> list[Section]:
     title = f"Answer to attempt {attempt.number}"
     notes = []
     if attempt.status_code is not None:
         notes.append(f"HTTP {attempt.status_code}")
     if attempt.phases_ms.total is not None:
         notes.append(f"after {took(attempt.phases_ms.total)}")
-    phases = phases_words(attempt.phases_ms)
-    if phases:
-        notes.append(f"({phases})")
     if attempt.retry_after_s is not None:
         notes.append(f"Retry-After {attempt.retry_after_s}s")
     note = " ".join(notes)
     why = error_words(attempt.error, attempt.error_detail)
+    time = _time(attempt.phases_ms, signs)
     response = attempt.response
     if response is None:
-        return [Section(title, note, text=f"No answer: {why}" if why else "No answer was kept.")]
+        words = f"No answer: {why}" if why else "No answer was kept."
+        return [Section(title, note, text=words, kind="words"), *time]
     kept = f"{size(response.size)} read"
     if response.truncated:
-        kept += ", cut here"
-    body = response.body or "(empty)"
-    sections = [Section(title, f"{note}, {kept}" if note else kept, text=body)]
+        kept += f", only the first {_bytes_of(response.body)} kept"
+    whole = f"{note}, {kept}" if note else kept
+    sections = [
+        Section(title, whole, text=response.body)
+        if response.body
+        else Section(title, whole, text="(empty)", kind="words")
+    ]
     if attempt.status_code is None or (why and attempt.error != "status"):
-        sections.insert(0, Section("Why it failed", text=why))
+        sections.insert(0, Section("Why it failed", text=why, kind="words"))
     if response.headers:
-        sections.append(
-            Section(
-                "Answer headers", str(len(response.headers)), pairs=response.headers, opened=False
-            )
-        )
-    return sections
+        count = str(len(response.headers))
+        if len(response.headers) >= MOST_HEADERS_KEPT:
+            count = f"the first {count}; more are not kept"
+        sections.append(Section("Answer headers", count, pairs=response.headers, opened=False))
+    return [*sections, *time]
+
+
+def _time(phases: Phases, signs: Signs) -> list[Section]:
+    """Return the phases of an attempt, one after another, as bars on one scale."""
+    total = phases.total
+    if not total:
+        return []
+    lines = []
+    before = 0.0
+    for name, took_ms, sign in _phases(phases, total, signs):
+        start = min(_BAR - 1, round(_BAR * before / total))
+        cells = min(_BAR - start, max(1, round(_BAR * took_ms / total)))
+        lines.append(f"{name:<10} {took(took_ms):>6}  {' ' * start}{sign * cells}")
+        before += took_ms
+    note = phases_words(phases) or took(total)
+    return [Section("Where the time went", note, text="\n".join(lines), kind="words",
+                    opened=bool(lines))]  # fmt: skip
+
+
+def _phases(phases: Phases, total: float, signs: Signs) -> list[tuple[str, float, str]]:
+    """Return name, milliseconds and sign of each phase that happened, the body last."""
+    named = (
+        ("dns", phases.dns, signs.bar_set_up),
+        ("connect", phases.connect, signs.bar_set_up),
+        ("tls", phases.tls, signs.bar_set_up),
+        ("first byte", phases.first_byte, signs.bar_waiting),
+    )
+    happened = [(name, value, sign) for name, value, sign in named if value is not None]
+    rest = total - sum(value for _, value, _ in happened)
+    if phases.first_byte is not None and rest > 0:
+        happened.append(("body", rest, signs.bar_reading))
+    return happened

@@ -98,6 +98,27 @@ def what_next(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
             return f"cancelled {_ended(delivery, now_ms)}{reason}; r sends it again"
 
 
+def again(delivery: str, family: Sequence[Delivery]) -> str:
+    """Return where a delivery stands among those of its event to its hook, if it is not alone.
+
+    Args:
+        delivery: its id.
+        family: all of them, oldest first.
+    """
+    ids = [one.id for one in family]
+    if delivery not in ids or len(ids) < 2:
+        return ""
+    place = ids.index(delivery)
+    others = []
+    if place:
+        before = family[place - 1]
+        others.append(f"after {before.id}, {standing(before)}")
+    if place < len(ids) - 1:
+        after = family[place + 1]
+        others.append(f"sent again as {after.id}, {standing(after)}")
+    return f" ({'; '.join(others)})"
+
+
 def _due(at: str | None, now_ms: int) -> str:
     if at is None:
         return "as soon as there is a free place"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from hooktui.client import calls
 from hooktui.console.copy_forms import as_check, as_curl, as_json
 from hooktui.domain.signatures import hook_signature, make_secret
+from tests.console.place import Place
 from tests.console.things import detail, request
 
 ROOT = Path(__file__).parents[2]
@@ -85,3 +88,47 @@ def test_the_json_form_is_the_object_of_the_api() -> None:
     made = json.loads(as_json(detail()))
     assert made["id"] == "dlv_0000000000001"
     assert made["attempts"][0]["phases_ms"]["total"] == 100.0
+
+
+def valid_in(heard: list[str]) -> int:
+    """How many signatures the receiver found right; each request carries two."""
+    assert not any("MISMATCH" in line for line in heard), heard
+    return sum(line.rstrip().endswith("signature: ok") for line in map(str.lower, heard))
+
+
+def test_both_commands_work_on_a_real_delivery_against_the_receiver_of_the_house(
+    place: Place, tmp_path: Path
+) -> None:
+    # Red when the copied request is not byte by byte what was sent, so that it does not verify.
+    secret = make_secret()
+    (tmp_path / "secret.txt").write_text(secret)
+    listen = subprocess.Popen(
+        [sys.executable, "-m", "hooktui", "listen", "--port", "0", "--secret",
+         f"@{tmp_path / 'secret.txt'}"],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    heard: list[str] = []
+    assert listen.stdout is not None
+    reader = threading.Thread(target=heard.extend, args=(listen.stdout,))
+    reader.start()
+    try:
+        place.wait_for(lambda: any("http://127.0.0.1:" in line for line in heard))
+        port = re.search(r"http://127\.0\.0\.1:(\d+)", "".join(heard))
+        assert port is not None
+        hook = place.hook(f"http://127.0.0.1:{port[1]}/in", secret=secret)
+        place.emit(body=NASTY.encode())
+        place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
+        one = place.ask(calls.get_delivery(place.deliveries(hook.id)[0].id))
+        place.wait_for(lambda: valid_in(heard) == 2)
+        done = run(as_curl(one.request), tmp_path)
+        assert (done.returncode, done.stdout.split()[1]) == (0, "200"), done
+        place.wait_for(lambda: valid_in(heard) == 4)
+        check = as_check(one.request)
+        assert check is not None
+        check = check.replace("hooktui verify", f"{sys.executable} -m hooktui verify")
+        assert run(check, tmp_path).returncode == 0
+    finally:
+        listen.terminate()
+        listen.wait(10)
+        reader.join(10)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from hooktui.console.attempt_steps import phases_bar, steps_of
-from hooktui.console.delivery_document import sections_of
+from hooktui.console.delivery_document import Around, sections_of
 from hooktui.console.delivery_words import (
+    again,
     answer_words,
     error_words,
     moment,
@@ -20,8 +21,8 @@ from hooktui.console.signs import ASCII, UNICODE
 from hooktui.console.widgets.json_lines import document_lines
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.objects import HookStats, Phases, Response
-from tests.console.things import AT, AT_MS, attempt, delivery, detail, hook
+from hooktui.domain.objects import Attempt, DeliveryDetail, HookStats, Phases, Response
+from tests.console.things import AT, AT_MS, attempt, delivery, detail, hook, request
 
 
 @pytest.fixture(autouse=True)
@@ -104,20 +105,71 @@ def test_a_bar_is_as_long_as_the_attempts_share_of_the_longest(signs: object) ->
     assert phases_bar(Phases(), 100.0, 16, UNICODE) == ()
 
 
+def shown_of(one: DeliveryDetail, tried: Attempt | None) -> str:
+    sections = sections_of(one, tried, Around(AT_MS))
+    return "\n".join(line.text for line in document_lines(sections))
+
+
 def test_an_attempt_without_an_answer_says_why() -> None:
     failed = attempt(
         status_code=None, error="connect_refused", error_detail="127.0.0.1:9", response=None
     )
-    shown = "\n".join(line.text for line in document_lines(sections_of(detail(), failed)))
+    shown = shown_of(detail(), failed)
     assert "No answer: connection refused (127.0.0.1:9)" in shown
 
 
 def test_a_cut_answer_says_so_and_a_purged_body_too() -> None:
     cut = attempt(response=Response(body="x" * 10, truncated=True, size=70_000))
     one = detail(request=None, string_signed=None)
-    shown = "\n".join(line.text for line in document_lines(sections_of(one, cut)))
-    assert "cut here" in shown
-    assert "cannot be rebuilt" in shown
+    shown = shown_of(one, cut)
+    assert "70kB read, only the first 10B kept" in shown
+    assert "body is purged, so the request cannot be rebuilt" in shown
+    # The body is there, and without the hook nobody knows where it went.
+    shown = shown_of(detail(request=None), cut)
+    assert "The hook is deleted" in shown
+    many = attempt(response=Response(headers=(("A", "b"),) * 50, body=""))
+    assert "the first 50; more are not kept" in shown_of(one, many)
+
+
+def test_each_phase_has_a_bar_on_one_scale_and_the_body_is_the_rest() -> None:
+    # Red when a phase begins elsewhere than where the one before it ends.
+    phases = Phases(dns=10.0, connect=10.0, tls=None, first_byte=60.0, total=100.0)
+    (time_section,) = (
+        one
+        for one in sections_of(detail(), attempt(phases_ms=phases), Around(AT_MS, ASCII))
+        if one.title == "Where the time went"
+    )
+    assert time_section.text is not None
+    assert time_section.text.split("\n") == [
+        f"dns          10ms  {':' * 5}",
+        f"connect      10ms  {' ' * 5}{':' * 5}",
+        f"first byte   60ms  {' ' * 10}{'=' * 29}",
+        f"body         20ms  {' ' * 38}{'-' * 10}",
+    ]
+
+
+def test_the_deliveries_of_an_event_to_a_hook_form_a_chain() -> None:
+    # Red when a resend does not say what it is a resend of.
+    first = delivery(id="dlv_1", status="failed")
+    second = delivery(id="dlv_2", trigger="resend", status="delivered")
+    assert again("dlv_2", [first, second]) == " (after dlv_1, failed)"
+    assert again("dlv_1", [first, second]) == " (sent again as dlv_2, delivered)"
+    assert again("dlv_1", [first]) == ""
+    around = Around(AT_MS, family=[first, second])
+    shown = [line.text for line in document_lines(sections_of(detail(id="dlv_2"), None, around))]
+    assert shown[-3] == "▾ This event to this hook  2 deliveries; Enter opens one"
+    assert shown[-2].endswith("by event, failed: dlv_1")
+    assert shown[-1].endswith("by resend, delivered, this one: dlv_2")
+
+
+def test_what_each_signature_signs_is_shown_as_it_is() -> None:
+    # Red when the body of X-Hook-Signature is laid out: then it is not what was signed.
+    one = detail(request=request(body='{"a":1}'), string_signed='evt_1.5.{"a":1}')
+    shown = shown_of(one, None).split("\n")
+    assert 'evt_1.5.{"a":1}' in shown
+    place = next(i for i, line in enumerate(shown) if "What X-Hook-Signature signs" in line)
+    assert "HMAC-SHA-256" in shown[place]
+    assert shown[place + 1] == '{"a":1}'
 
 
 def test_a_disabled_hook_says_why_and_what_is_held() -> None:

@@ -1,12 +1,15 @@
 """How bodies are taken apart into lines."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hooktui.console.widgets.hex_lines import hex_lines
 from hooktui.console.widgets.json_lines import (
+    FORM_WORDS,
     MAX_LINES,
     Section,
     document_lines,
@@ -78,8 +81,9 @@ def test_hostile_text_is_made_visible_in_every_form() -> None:
         Section("Body", note=evil, text=json.dumps({evil: evil}, ensure_ascii=False)),
         Section("Raw", text=f"{evil}\r\n\t{evil}"),
     ]
-    for raw in (False, True):
-        for line in document_lines(sections, raw=raw):
+    sections += [replace(sections[-1], kind=kind) for kind in ("difference", "words")]
+    for form in FORM_WORDS:
+        for line in document_lines(sections, form):
             for span in (*line.spans, *line.folded):
                 assert span.text.isprintable()
 
@@ -94,3 +98,27 @@ def test_a_heading_folds_its_whole_section_and_no_more() -> None:
     lines = document_lines([Section("A", pairs=(("k", "v"),), text="{}"), Section("B", text="x")])
     assert [line.text for line in lines] == ["▾ A", "k: v", "{}", "▾ B", "x"]
     assert (lines[0].end, lines[3].end) == (3, 5)
+
+
+def test_a_dump_shows_sixteen_bytes_a_line_and_what_of_them_can_be_read() -> None:
+    # Red when characters are counted instead of bytes, or a control byte is drawn.
+    (first, second) = hex_lines("0123456789é\x1b\n\x7f+x")
+    assert (
+        first.text == "000000  30 31 32 33 34 35 36 37  38 39 c3 a9 1b 0a 7f 2b  0123456789.....+"
+    )
+    assert second.text == "000010  78                                                x"
+    assert first.copied() == "30 31 32 33 34 35 36 37 38 39 c3 a9 1b 0a 7f 2b"
+    assert hex_lines("") == []
+
+
+def test_words_of_ours_are_no_body_and_a_difference_stands_out() -> None:
+    sections = [
+        Section("A", text='{"a":1}', kind="words"),
+        Section("B", text="@@ 1 @@\n-old\n+new\n same", kind="difference"),
+    ]
+    lines = document_lines(sections, "hex")
+    assert [line.text for line in lines] == [
+        "▾ A", '{"a":1}', "▾ B", "@@ 1 @@", "-old", "+new", " same",
+    ]  # fmt: skip
+    kinds = [line.spans[0].kind for line in lines[3:]]
+    assert kinds == ["note", "removed", "added", "plain"]

@@ -59,7 +59,7 @@ async def test_raw_shows_the_bytes_as_sent_and_wraps_them_to_the_width() -> None
     app = Viewer()
     async with app.run_test(size=(30, 20)) as pilot:
         app.view.show(SECTIONS)
-        app.view.toggle_raw()
+        app.view.next_form()
         await pilot.pause()
         body = app.view.text()[2:]
         assert "".join(body) == BODY
@@ -100,7 +100,7 @@ async def test_wide_characters_are_wrapped_whole() -> None:
     async with app.run_test(size=(11, 20)) as pilot:
         text = "日本語" * 9
         app.view.show([Section("Body", text=text)])
-        app.view.toggle_raw()
+        app.view.next_form()
         await pilot.pause()
         rows = app.view.text()[1:]
         assert "".join(rows) == text
@@ -116,3 +116,16 @@ async def test_a_line_that_goes_on_beyond_the_edge_says_so() -> None:
         await pilot.press("right", "right", "right", "right")
         await pilot.pause()
         assert "…" not in app.view.render_line(1).text
+
+
+async def test_bodies_are_shown_in_each_form_in_turn() -> None:
+    app = Viewer()
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.view.show([Section("Body", text='{"a":1}')])
+        assert app.view.text()[1:] == ["{", '  "a": 1', "}"]
+        assert app.view.next_form() == "raw"
+        assert app.view.text()[1:] == ['{"a":1}']
+        assert app.view.next_form() == "hex"
+        assert app.view.text()[1].startswith("000000  7b 22 61 22 3a 31 7d")
+        assert app.view.next_form() == "tree"
+        await pilot.pause()

@@ -107,7 +107,7 @@ async def test_a_match_far_to_the_right_is_brought_into_sight(raw: bool):
     app = Viewer()
     async with app.run_test(size=(40, 10)) as pilot:
         if raw:
-            app.view.toggle_raw()
+            app.view.next_form()
         app.view.show([Section("Body", text='{"a":"' + "x" * 500 + 'needle"}')])
         assert app.view.search("needle") == Found(1, 1)
         await pilot.pause()

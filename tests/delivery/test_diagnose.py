@@ -1,7 +1,9 @@
 """A receiver looked at step by step: what each fault looks like, and that nothing is sent."""
 
 import asyncio
+import re
 import ssl
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -215,6 +217,17 @@ async def test_a_name_that_leads_nowhere_names_the_command_to_look_it_up():
     one = await looked(parse_url("http://nosuch.test/"), lookup=nowhere)
     assert one.look.error == ErrorClass.DNS
     assert "getent ahosts nosuch.test" in one.said.fix
+
+
+# Red when the steps have only their own limits, which make half a minute together.
+async def test_all_steps_together_have_a_limit(monkeypatch):
+    monkeypatch.setattr("hooktui.delivery.diagnose.LOOK_S", 0.3)
+    hung = threading.Event()
+    try:
+        one = await looked(parse_url("http://hung.test/"), lookup=lambda *_: hung.wait(30) and [])
+    finally:
+        hung.set()
+    assert re.search(r"took longer than 0\.\d+ s", one.look.detail)
 
 
 async def test_a_port_without_tls_and_one_that_hangs_in_the_handshake(receivers):

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import ClassVar, Final, cast
 
 from textual.app import ComposeResult
 
 from hooktui.client import calls
+from hooktui.console.attempt_difference import difference_of, to_compare
 from hooktui.console.attempt_steps import Step, Steps, step_columns
 from hooktui.console.base import Changes
 from hooktui.console.clipboard import copy
 from hooktui.console.copy_forms import as_check, as_curl, as_json
 from hooktui.console.delivery_columns import state
-from hooktui.console.delivery_document import sections_of
+from hooktui.console.delivery_document import FAMILY, Around, sections_of
 from hooktui.console.delivery_verbs import DeliveryVerbs
-from hooktui.console.delivery_words import STATUS_TONES, moment, what_next
+from hooktui.console.delivery_words import STATUS_TONES, again, moment, what_next
+from hooktui.console.next_attempts import why_then
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.searching import Searching
+from hooktui.console.widgets.json_lines import FORM_WORDS
 from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Pieces
@@ -25,7 +29,7 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail
+from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail, Hook
 
 MOST_STEPS: Final = 8
 """Lines of the time line before it scrolls: the text below needs the room more."""
@@ -39,8 +43,8 @@ class DeliveryScreen(Searching, DeliveryVerbs):
 
     PLACE = "Delivery"
     VERBS: ClassVar[tuple[str, ...]] = (
-        "resend", "cancel", "previous", "next", "copy", "copy_as", "open", "wrap", "raw",
-        "search", "match_before",
+        "resend", "cancel", "previous", "next", "compare", "raw", "copy", "copy_as", "mark",
+        "open", "wrap", "search", "match_before",
     )  # fmt: skip
     DEFAULT_CSS = """
     DeliveryScreen #attempts { height: 3; }
@@ -52,6 +56,9 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         self.delivery_id = delivery_id
         self.delivery: DeliveryDetail | None = None
         self._steps = Steps()
+        self._hook: Hook | None = None
+        self._family: Sequence[Delivery] = ()
+        self._compared: tuple[Attempt, Attempt] | None = None
 
     # -- what is shown
 
@@ -73,7 +80,6 @@ class DeliveryScreen(Searching, DeliveryVerbs):
             self._steps,
             lambda step: step.number,
             empty=((("  No attempt yet.", "quiet"),),),
-            markable=False,
             signs=house.signs,
             id="attempts",
         )
@@ -125,13 +131,31 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         timeline.styles.height = min(max(timeline.window.total, 1), MOST_STEPS) + 1
         if at_latest and self.delivery.attempts:
             timeline.put_cursor_on(self.delivery.attempts[-1].number)
+        self._draw()
+        await self._read_around(self.delivery)
+
+    async def _read_around(self, delivery: DeliveryDetail) -> None:
+        """Read the hook and the other deliveries; without them less is said, and nothing fails."""
+        with suppress(HooktuiError):
+            self._hook = await self.ask(calls.get_hook(delivery.hook))
+        with suppress(HooktuiError):
+            family = calls.list_deliveries(
+                delivery.account, hook=delivery.hook, event=delivery.event
+            )
+            self._family = (await self.ask(family)).data[::-1]
+        if self.query("#attempts"):
+            self._draw()
+
+    def _draw(self) -> None:
         self._draw_head()
         self._draw_document()
         self.refresh_frame()
 
     async def changed(self, changes: Changes) -> None:
-        """Show what happened to this delivery."""
-        if changes.everything or self.delivery_id in changes.deliveries:
+        """Show what happened to this delivery, and what its hook's state means for it."""
+        one = self.delivery
+        ours = one is not None and one.hook in changes.hooks
+        if changes.everything or ours or self.delivery_id in changes.deliveries:
             await self._read()
 
     def _draw_head(self) -> None:
@@ -141,29 +165,45 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         now_ms = self.house.clock()
         dot = f" {self.house.signs.dot} "
         came = moment(from_rfc3339(one.created_at), now_ms)
-        self.query_one("#head", Lines).show(
+        failed = one.status == Status.FAILED
+        lines: list[Pieces] = [
             (
-                (
-                    (" ", "plain"),
-                    *state(one, self.house.signs),
-                    (dot, "quiet"),
-                    (what_next(one, now_ms), STATUS_TONES[Status(one.status)]
-                     if one.status == Status.FAILED else "plain"),
-                ),
-                (
-                    (f" {one.event_type}", "plain"),
-                    (f"{dot}event {one.event}{dot}came {came}{dot}by {one.trigger}", "quiet"),
-                ),
+                (" ", "plain"),
+                *state(one, self.house.signs),
+                (dot, "quiet"),
+                (what_next(one, now_ms), STATUS_TONES[Status.FAILED] if failed else "plain"),
             )
-        )  # fmt: skip
+        ]
+        why = why_then(one, self._hook, self.house.status, now_ms)
+        if why:
+            lines.append(((f" why then: {why}", "plain"),))
+        lines.append(
+            (
+                (f" {one.event_type}", "plain"),
+                (f"{dot}event {one.event}{dot}came {came}{dot}by {one.trigger}", "quiet"),
+                (again(one.id, self._family), "quiet"),
+            )
+        )
+        self.query_one("#head", Lines).show(lines)
 
     def _draw_document(self) -> None:
-        if self.delivery is not None and self.query("#attempts, #document"):
-            self.document.show(sections_of(self.delivery, self.attempt))
+        if self.delivery is None or not self.query("#attempts, #document"):
+            return
+        if self._compared is not None:
+            self.document.show(difference_of(*self._compared))
+            return
+        around = Around(self.house.clock(), self.house.signs, self._hook, self._family)
+        self.document.show(sections_of(self.delivery, self.attempt, around))
 
     def on_windowed_list_moved(self) -> None:
         """Show the answer to the attempt under the cursor."""
+        self._compared = None
         self._draw_document()
+
+    def on_json_view_picked(self, message: JsonView.Picked) -> None:
+        """Open another delivery of this event to this hook."""
+        if message.section == FAMILY and message.value != self.delivery_id:
+            self.house.open_delivery(message.value)
 
     def on_windowed_list_opened(self) -> None:
         """Give the keys to the text."""
@@ -175,6 +215,8 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         """Add: not read yet."""
         if self.delivery is None and name in self.VERBS:
             return "the delivery is not read yet; ctrl+r reads it again"
+        if name == "compare" and self.delivery is not None and len(self.delivery.attempts) < 2:
+            return "there are no two attempts yet to compare"
         return super().why_not(name)
 
     def searched(self) -> JsonView:
@@ -182,8 +224,12 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         return self.document
 
     def verb_back(self) -> None:
-        """End a search, then leave."""
-        if not self.end_search():
+        """End a search, then a comparison, then unmark, then leave."""
+        if self.end_search():
+            return
+        if self._compared is not None:
+            self.verb_compare()
+        elif not self.timeline.clear_marks():
             super().verb_back()
 
     def selected_deliveries(self) -> Sequence[DeliveryDetail]:
@@ -213,14 +259,31 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         """Show the attempt after."""
         self.timeline.action_move("down")
 
+    def verb_mark(self) -> None:
+        """Mark an attempt, to compare it."""
+        self.timeline.toggle_mark()
+
+    def verb_compare(self) -> None:
+        """Show what differs between two attempts, or the attempt again."""
+        if self._compared is not None:
+            self._compared = None
+        elif self.delivery is not None:
+            self._compared = to_compare(
+                self.delivery.attempts, self.attempt, list(self.timeline.marks)
+            )
+            older, newer = self._compared
+            self.notice(
+                f"attempt {newer.number} against {older.number}; D goes back, Space marks others"
+            )
+        self._draw_document()
+
     def verb_wrap(self) -> None:
         """Wrap long lines, or cut them."""
         self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
 
     def verb_raw(self) -> None:
-        """Show bodies as they were sent, or as trees."""
-        raw = self.document.toggle_raw()
-        self.notice("bodies as they were sent" if raw else "bodies as trees")
+        """Show bodies in their next form."""
+        self.notice(f"each body {FORM_WORDS[self.document.next_form()]}")
 
     async def verb_copy(self) -> None:
         """Copy what is under the cursor; in the time line the delivery's id."""

@@ -18,7 +18,7 @@ from hooktui.console.screens.question import Answer, Question
 from hooktui.console.searching import Searching
 from hooktui.console.times import size
 from hooktui.console.widgets.choices import Note
-from hooktui.console.widgets.json_lines import Section
+from hooktui.console.widgets.json_lines import FORM_WORDS, Section
 from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Pieces
@@ -197,7 +197,7 @@ class EventScreen(Searching):
 
     def verb_raw(self) -> None:
         """Show the body as it was sent, or as a tree."""
-        self.notice("the body as it was sent" if self.document.toggle_raw() else "as a tree")
+        self.notice(f"the body {FORM_WORDS[self.document.next_form()]}")
 
     async def verb_copy(self) -> None:
         """Copy what is under the cursor; in the list of hooks the event's id."""

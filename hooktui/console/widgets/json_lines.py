@@ -14,7 +14,15 @@ from typing import Final, Literal
 
 from hooktui.domain.text import visible
 
-Kind = Literal["key", "string", "number", "word", "mark", "title", "note", "plain"]
+Kind = Literal[
+    "key", "string", "number", "word", "mark", "title", "note", "plain", "added", "removed"
+]
+Form = Literal["tree", "raw", "hex"]
+"""How bodies are shown: folding JSON, the text as it was sent, or its bytes."""
+
+FORM_WORDS: Final[dict[Form, str]] = {
+    "tree": "as a tree", "raw": "as it was sent", "hex": "in hex",
+}  # fmt: skip
 
 MAX_LINES: Final = 20_000
 """A body of more lines is shown raw: nobody reads it as a tree, and 256 KiB can hold 131,000."""
@@ -83,6 +91,8 @@ class Section:
         text: a body or another text; shown as JSON when it is JSON.
         pairs: headers; shown before the text.
         opened: whether it starts unfolded.
+        kind: of the text: a body, a difference (lines that begin with + and -), or words of ours,
+            which are shown as they are in every form.
     """
 
     title: str
@@ -90,6 +100,7 @@ class Section:
     text: str | None = None
     pairs: tuple[tuple[str, str], ...] = ()
     opened: bool = True
+    kind: Literal["body", "difference", "words"] = "body"
 
     @property
     def whole(self) -> str:
@@ -220,14 +231,36 @@ def pair_lines(pairs: Iterable[tuple[str, str]]) -> list[Line]:
     ]
 
 
-def document_lines(sections: Sequence[Section], *, raw: bool = False) -> list[Line]:
+def difference_lines(text: str) -> list[Line]:
+    """Return the lines of a unified difference: what came and what went stand out."""
+    kinds: dict[str, Kind] = {"+": "added", "-": "removed", "@": "note"}
+    return [
+        replace(line, spans=(Span(line.text, kinds.get(line.text[:1], "plain")),))
+        for line in raw_lines(text)
+    ]
+
+
+def _text_lines(section: Section, form: Form) -> list[Line]:
+    text = section.text
+    if text is None:
+        return []
+    if section.kind == "difference":
+        return difference_lines(text)
+    if section.kind == "words" or form == "raw":
+        return raw_lines(text)
+    if form == "hex":
+        from hooktui.console.widgets.hex_lines import hex_lines  # here: it is asked for seldom
+
+        return hex_lines(text)
+    pretty = json_lines(text)
+    return raw_lines(text) if pretty is None else pretty
+
+
+def document_lines(sections: Sequence[Section], form: Form = "tree") -> list[Line]:
     """Return the lines of all sections, each under a heading line that folds it."""
     document: list[Line] = []
     for section in sections:
-        lines = pair_lines(section.pairs)
-        if section.text is not None:
-            pretty = None if raw else json_lines(section.text)
-            lines += raw_lines(section.text) if pretty is None else pretty
+        lines = pair_lines(section.pairs) + _text_lines(section, form)
         whole = section.whole
         heading = [Span(section.title, "title")]
         if section.note:

@@ -14,11 +14,12 @@ from rich.style import Style
 from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region, Size
+from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from hooktui.console.keys import move_bindings
-from hooktui.console.widgets.json_lines import Kind, Line, Section, Span, document_lines
+from hooktui.console.widgets.json_lines import Form, Kind, Line, Section, Span, document_lines
 from hooktui.console.widgets.painted import Painted, Tone
 from hooktui.console.widgets.search import Found, folded, highlighted, places_in, step
 
@@ -27,7 +28,10 @@ _TONES: Final[dict[Kind, Tone]] = {
     "mark": "quiet",
     "note": "quiet",
     "title": "strong",
+    "added": "good",
+    "removed": "bad",
 }
+_NEXT_FORM: Final[dict[Form, Form]] = {"tree": "raw", "raw": "hex", "hex": "tree"}
 _SIDEWAYS: Final = 8
 """Columns that left and right scroll."""
 
@@ -46,10 +50,18 @@ class JsonView(Painted, ScrollView, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
 
+    class Picked(Message):
+        """Enter on a line that does not fold: ``value`` is what copying it would give."""
+
+        def __init__(self, section: str, value: str) -> None:
+            super().__init__()
+            self.section = section
+            self.value = value
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self.cursor = 0
-        self.raw = False
+        self.form: Form = "tree"
         self.wrapped = False
         self._sections: tuple[Section, ...] = ()
         self._lines: list[Line] = []
@@ -69,11 +81,11 @@ class JsonView(Painted, ScrollView, can_focus=True):
         self._sections = tuple(sections)
         self._build()
 
-    def toggle_raw(self) -> bool:
-        """Show bodies as they were sent, or as trees again; return whether they are raw now."""
-        self.raw = not self.raw
+    def next_form(self) -> Form:
+        """Show bodies in the next form: as trees, as they were sent, their bytes; return it."""
+        self.form = _NEXT_FORM[self.form]
         self._build()
-        return self.raw
+        return self.form
 
     def toggle_wrap(self) -> bool:
         """Wrap long lines, or cut them again; return whether they are wrapped now."""
@@ -97,12 +109,9 @@ class JsonView(Painted, ScrollView, can_focus=True):
         if not self._rows:
             return None
         number = self._rows[self.cursor][0]
-        heading = next(
-            (place for place in range(number, -1, -1) if place in self._headings()), number
-        )
-        title = self._headings().get(heading, "text").lower()
+        title = self._section_of(number).lower()
         line = self._lines[number]
-        return (title if number == heading else f"a line of the {title}"), line.copied()
+        return (title if number in self._headings() else f"a line of the {title}"), line.copied()
 
     def text(self) -> list[str]:
         """Return what is shown, row by row, as it is drawn; for tests and searches."""
@@ -144,6 +153,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
             return
         number = self._rows[self.cursor][0]
         if not self._lines[number].end:
+            self.post_message(self.Picked(self._section_of(number), self._lines[number].copied()))
             return
         self._folded ^= {number}
         title = self._headings().get(number)
@@ -170,7 +180,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         """Lay out again: wrapped lines depend on the width."""
-        if self.wrapped or self.raw:
+        if self.wrapped or self.form == "raw":
             self._lay_out()
 
     def on_focus(self) -> None:
@@ -181,6 +191,12 @@ class JsonView(Painted, ScrollView, can_focus=True):
         """Take the cursor away."""
         self.refresh()
 
+    def _section_of(self, number: int) -> str:
+        """Return the title of the section that a line is in."""
+        headings = self._headings()
+        place = max((one for one in headings if one <= number), default=number)
+        return headings.get(place, "text")
+
     def _headings(self) -> dict[int, str]:
         headings = {}
         place = 0
@@ -190,7 +206,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
         return headings
 
     def _build(self) -> None:
-        self._lines = document_lines(self._sections, raw=self.raw)
+        self._lines = document_lines(self._sections, self.form)
         self._find()
         self._folded = set()
         for (place, title), section in zip(self._headings().items(), self._sections, strict=True):
@@ -201,7 +217,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
     def _lay_out(self) -> None:
         """Find out which rows there are, and how wide."""
         width = max(10, self.scrollable_content_region.width or self.size.width or 80)
-        wrap = self.wrapped or self.raw
+        wrap = self.wrapped or self.form == "raw"
         self._rows = []
         self._pieces = {}
         widest = 0

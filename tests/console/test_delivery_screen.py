@@ -1,0 +1,89 @@
+"""A delivery under the lens, on a real server: attempts, differences, bytes, resends."""
+
+from hooktui.client import calls
+from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.domain.objects import Delivery
+from tests.console.conftest import Receiver
+from tests.console.place import Place, seen, until
+
+
+def failed_twice(place: Place, receiver: Receiver) -> Delivery:
+    """Return a delivery that was answered 500, then 503 with another body, and has ended."""
+    receiver.status, receiver.body = 500, b'{"ok":false,"why":"first"}'
+    hook = place.hook(receiver.url, retry_schedule_s=[0.5])
+    place.emit(body=b'{"id":7}')
+    place.wait_for(lambda: place.deliveries(hook.id)[0].attempts == 1)
+    receiver.status, receiver.body = 503, b'{"ok":false,"why":"second"}'
+    place.wait_for(lambda: place.deliveries(hook.id, "failed"))
+    return place.deliveries(hook.id)[0]
+
+
+async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
+    place: Place, receiver: Receiver
+) -> None:
+    one = failed_twice(place, receiver)
+    app = place.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = DeliveryScreen(one.id)
+        await app.push_screen(screen)
+        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await pilot.press("D")
+        await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
+        assert "-status: 500" in seen(pilot)
+        assert "+status: 503" in seen(pilot)
+        assert any(line.lstrip() == '-  "why": "first"' for line in screen.document.text())
+        await pilot.press("escape")
+        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await pilot.press("b", "b")
+        await until(pilot, lambda: "000000  7b 22 6f 6b 22" in seen(pilot))
+        assert "in hex" in seen(pilot)
+
+
+async def test_marks_choose_the_attempts_and_moving_shows_the_attempt_again(
+    place: Place, receiver: Receiver
+) -> None:
+    one = failed_twice(place, receiver)
+    app = place.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(DeliveryScreen(one.id))
+        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await pilot.press("home", "space", "D")
+        await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
+        await pilot.press("left_square_bracket")
+        await until(pilot, lambda: "Answer to attempt 1" in seen(pilot))
+
+
+async def test_a_resend_says_what_it_is_a_resend_of_and_enter_opens_that(
+    place: Place, receiver: Receiver
+) -> None:
+    # Red when the deliveries of an event to a hook are not read, or Enter does not open one.
+    one = failed_twice(place, receiver)
+    receiver.status, receiver.body = 200, b"fine"
+    again = place.ask(calls.resend_delivery(one.id))
+    app = place.console()
+    async with app.run_test(size=(120, 36)) as pilot:
+        screen = DeliveryScreen(again.id)
+        await app.push_screen(screen)
+        await until(pilot, lambda: f"after {one.id}, failed" in seen(pilot))
+        await pilot.press("D")
+        await until(pilot, lambda: "no two attempts yet" in seen(pilot))
+        screen.document.focus()
+        await pilot.press("end", "up", "enter")
+        await until(pilot, lambda: app.screen is not screen)
+        await until(pilot, lambda: f"sent again as {again.id}" in seen(pilot))
+
+
+async def test_what_waits_says_why_then_and_what_comes_after(
+    place: Place, receiver: Receiver
+) -> None:
+    receiver.status = 500
+    hook = place.hook(receiver.url, retry_schedule_s=[3600, 7200])
+    place.emit()
+    place.wait_for(lambda: place.deliveries(hook.id)[0].attempts == 1)
+    app = place.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(DeliveryScreen(place.deliveries(hook.id)[0].id))
+        await until(pilot, lambda: "the schedule says 1h after attempt 1" in seen(pilot))
+        await until(pilot, lambda: "2 attempts if each fails" in seen(pilot))
+        place.ask(calls.edit_hook(hook.id, {"active": False}))
+        await until(pilot, lambda: f"hook {hook.id} is not active since" in seen(pilot))

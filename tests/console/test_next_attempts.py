@@ -1,0 +1,106 @@
+"""Which attempts come next, and why then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hooktui.console.next_attempts import to_come, to_come_pairs, why_then
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.objects import (
+    Backlog,
+    DatabaseInfo,
+    HookStats,
+    OpenBreaker,
+    Pause,
+    Rates,
+    Status,
+)
+from tests.console.things import AT, AT_MS, attempt, detail, hook
+
+SCHEDULE_S = (5.0, 300.0, 1800.0)
+LATER = to_rfc3339(AT_MS + 60_000)
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def server(**fields: Any) -> Status:
+    made: dict[str, Any] = {
+        "version": "1", "database": DatabaseInfo(kind="sqlite", version="3", location="x"),
+        "role": "admin", "user": "ada", "servers": (), "disk": None,
+        "backlog": Backlog(count=0, held=0, oldest_due_at=None, hooks=()),
+        "rates": Rates(accepted_per_s=0, delivered_per_s=0, failed_per_s=0, in_flight=0),
+    }  # fmt: skip
+    return Status(**{**made, **fields})
+
+
+def test_the_rest_of_the_schedule_follows_the_next_attempt() -> None:
+    # Red when an attempt that was cut off uses up the schedule.
+    attempts = (attempt(), attempt(number=2, outcome="interrupted", status_code=None))
+    one = detail(attempts=attempts, next_attempt_at=LATER)
+    at_ms = AT_MS + 60_000
+    assert to_come(one, SCHEDULE_S) == [(3, at_ms), (4, at_ms + 300_000), (5, at_ms + 2_100_000)]
+    assert to_come_pairs(one, SCHEDULE_S, AT_MS) == (
+        ("attempt 3", "12:01:00"),
+        ("attempt 4", "12:06:00, 5m later"),
+        ("attempt 5", "12:36:00, 30m later"),
+        ("then", "it has failed, and r sends it again"),
+    )
+
+
+@pytest.mark.parametrize("fields", [{"held": True}, {"status": "delivered"}, {"status": "sending"}])
+def test_nothing_is_planned_for_what_does_not_wait_for_a_time(fields: dict[str, Any]) -> None:
+    assert to_come(detail(**fields), SCHEDULE_S) == []
+    assert to_come_pairs(detail(**fields), SCHEDULE_S, AT_MS) == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "of_hook", "of_server", "words"),
+    [
+        ({"status": "failed"}, {}, {}, ""),
+        ({}, {}, {"paused": Pause(at=AT, by="ada")},
+         "all sending is paused since 12:00:00, by ada"),
+        ({"held": True}, {"active": False, "disabled_at": AT, "disabled_reason": "gone"}, {},
+         "hook 12 is not active since 12:00:00 (gone)"),
+        ({}, {"stats": HookStats(breaker="open")},
+         {"breakers": (OpenBreaker(hook=12, name="n", probe_at=LATER, failures=10),)},
+         "its breaker is open (10 failures in a row); it is probed at 12:01:00"),
+        ({}, {"stats": HookStats(breaker="open")}, {}, "its breaker is open, for the last"),
+        # The schedule is later than the probe.
+        ({"next_attempt_at": to_rfc3339(AT_MS + 90_000)}, {"stats": HookStats(breaker="open")},
+         {"breakers": (OpenBreaker(hook=12, name="n", probe_at=LATER, failures=10),)},
+         "the schedule says"),
+        ({"attempts": ()}, {"rate_per_s": 2.0, "ordered": True}, {},
+         "waits for its turn: at most 10 at once, at most 2 a second, in order"),
+        ({"next_attempt_at": LATER}, {}, {}, "the schedule says 5s after attempt 1 (±10%)"),
+        ({"next_attempt_at": LATER, "attempts": (attempt(status_code=429, retry_after_s=90),)},
+         {}, {}, "the receiver asked for 1m 30s (Retry-After)"),
+        # The schedule is later, or the status is none whose Retry-After counts.
+        ({"next_attempt_at": LATER, "attempts": (attempt(status_code=429, retry_after_s=2),)},
+         {}, {}, "the schedule says"),
+        ({"next_attempt_at": LATER, "attempts": (attempt(status_code=500, retry_after_s=90),)},
+         {}, {}, "the schedule says"),
+        ({"next_attempt_at": LATER, "attempts": (attempt(outcome="interrupted"),)}, {}, {},
+         "the last attempt was cut off"),
+    ],
+)  # fmt: skip
+def test_why_the_next_attempt_comes_when_it_comes(
+    fields: dict[str, Any], of_hook: dict[str, Any], of_server: dict[str, Any], words: str
+) -> None:
+    said = why_then(detail(**fields), hook(**of_hook), server(**of_server), AT_MS)
+    assert said.startswith(words)
+    assert bool(said) == bool(words)
+
+
+def test_without_the_hook_nothing_is_claimed() -> None:
+    assert why_then(detail(next_attempt_at=LATER), None, None, AT_MS) == ""
