@@ -9,13 +9,17 @@ from textual.binding import Binding
 from hooktui.console.base import HouseModal, HouseScreen
 from hooktui.console.keys import BY_NAME, EVERYWHERE, MOVES, VERBS, bindings, move_bindings
 from hooktui.console.places import BY_VERB, PLACES
+from hooktui.console.screens.audit_entry import AuditEntryScreen
+from hooktui.console.screens.checkup import CheckupScreen
 from hooktui.console.screens.emit import EmitScreen
 from hooktui.console.screens.event import EventScreen
-from hooktui.console.screens.events import EventsScreen
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.live_log import LiveLogScreen
+from hooktui.console.screens.new_token import NewTokenScreen
+from hooktui.console.screens.token_form import TokenForm
 
-SCREENS = (HooksScreen, LiveLogScreen, EventsScreen, EventScreen, EmitScreen)
+SCREENS = (
+    *(place.screen_class() for place in PLACES), EventScreen, EmitScreen, AuditEntryScreen,
+    CheckupScreen, NewTokenScreen, TokenForm,
+)  # fmt: skip
 UNTELLABLE = {"ctrl+j", "ctrl+m", "ctrl+h", "ctrl+i", "ctrl+left_square_bracket"}
 """Keys that a terminal sends as Enter, Backspace, Tab or Esc."""
 
