@@ -83,6 +83,22 @@ def test_nothing_hostile_in_a_hook_reaches_the_terminal(run, server):
     assert shown.out.isascii()
 
 
+# Red when any way of writing leaves `visible` out; here each is seen by itself.
+def test_no_way_of_writing_lets_hostile_text_through():
+    for write in (
+        lambda out: out.line(HOSTILE, Styled(HOSTILE, "bad")),
+        lambda out: out.block(HOSTILE),
+        lambda out: out.table(COLUMNS, [(HOSTILE, Styled(HOSTILE, "bad"))]),
+        lambda out: out.note(HOSTILE),
+        lambda out: out.progress(HOSTILE),
+    ):
+        stream = Terminal()
+        write(Output(stream, stream, color=False, quiet=False))
+        shown = stream.getvalue().replace("\r\x1b[K", "")
+        assert "␛]52;c;" in shown
+        assert shown.replace("\n", "").isprintable()
+
+
 def test_no_colours_without_a_terminal(run, server):
     server.will(page(HOOK))
     assert "\x1b" not in run("hooks", "list").out
