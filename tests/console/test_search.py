@@ -1,7 +1,7 @@
 """Searching: places and their look, in a document and in the log."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from rich.segment import Segment
 from textual.strip import Strip
@@ -13,6 +13,7 @@ from hooktui.console.widgets.search_bar import SearchBar
 from tests.console.bare import BareApp
 
 
+@example(text="İstanbul disk", needle="disk")
 @given(text=st.text(), needle=st.text(min_size=1, max_size=3))
 def test_places_are_where_the_needle_is(text: str, needle: str):
     """Red when folding changes the number of characters, as lower() does with İ."""
