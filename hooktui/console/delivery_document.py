@@ -58,6 +58,7 @@ def sections_of(delivery: DeliveryDetail, attempt: Attempt | None, around: Aroun
                 f"id.timestamp.body, {_bytes_of(delivery.string_signed)}",
                 text=delivery.string_signed,
                 opened=False,
+                kind="words",
             )
         )
     hash_name = None if delivery.request is None else hash_of(delivery.request)

@@ -18,6 +18,7 @@ from hooktui.console import form_values
 from hooktui.console.delivery_words import planned
 from hooktui.console.form_dry_run import FormDryRun
 from hooktui.console.form_values import FormValues
+from hooktui.console.keys import in_words as in_place
 from hooktui.console.places import Place
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.times import counted
@@ -39,6 +40,7 @@ class HookForm(FormDryRun):
 
     PLACE = "Webhook form"
     VERBS = ("save", "back", "mark")
+    OWN_WORDS = (in_place("mark", "tick", "Tick or untick the box; Tab goes from field to field"),)
     DEFAULT_CSS = """
     HookForm #summary { padding: 0 1; background: $surface; max-height: 3; }
     """
@@ -154,7 +156,7 @@ class HookForm(FormDryRun):
         state = "active" if values.active else "not active: nothing is sent but pings"
         words = f"Webhook to {host} for {events}, {state}"
         if not values.url.strip() and not values.events:
-            return "Type a URL and tick events; ^s saves.", "quiet"
+            return "Type a URL; Tab goes on to the events, Space ticks; ^s saves.", "quiet"
         if self.hook is not None and values == self.before:
             return f"Nothing changed yet. {words}.", "quiet"
         if wrong and self._tried:

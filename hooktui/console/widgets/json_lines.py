@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final, Literal
 
 from hooktui.domain.text import visible
@@ -24,8 +25,11 @@ FORM_WORDS: Final[dict[Form, str]] = {
     "tree": "as a tree", "raw": "as it was sent", "hex": "in hex",
 }  # fmt: skip
 
-MAX_LINES: Final = 20_000
+MAX_LINES: Final = 10_000
 """A body of more lines is shown raw: nobody reads it as a tree, and 256 KiB can hold 131,000."""
+
+_KEPT: Final = 4
+"""Bodies whose lines are kept: a document is made anew for each attempt, of mostly the same."""
 
 MAX_SPAN: Final = 2_000
 """Characters of one value in the pretty form; the raw form shows all of it."""
@@ -121,17 +125,21 @@ def is_json(text: str) -> bool:
     return True
 
 
-def json_lines(text: str) -> list[Line] | None:
+@lru_cache(_KEPT)
+def json_lines(text: str) -> Sequence[Line] | None:
     """Return the lines of a JSON text, or None when it is none or has too many."""
     if not is_json(text):
         return None
     lines: list[Line] = []
     opened: list[_Opened] = []
     head: list[Span] = []  # the key (and colon) of the value that comes next
-    tokens = list(_TOKEN.finditer(text))
-    for place, found in enumerate(tokens):
+    # One token ahead, and no list of them: 256 KiB can hold 260,000.
+    tokens = _TOKEN.finditer(text)
+    coming = next(tokens, None)
+    while coming is not None:
+        found, coming = coming, next(tokens, None)
         piece = found[0]
-        following = tokens[place + 1][0] if place + 1 < len(tokens) else ""
+        following = "" if coming is None else coming[0]
         if piece == ",":
             continue
         if piece == ":":
@@ -240,7 +248,7 @@ def difference_lines(text: str) -> list[Line]:
     ]
 
 
-def _text_lines(section: Section, form: Form) -> list[Line]:
+def _text_lines(section: Section, form: Form) -> Sequence[Line]:
     text = section.text
     if text is None:
         return []
@@ -260,7 +268,7 @@ def document_lines(sections: Sequence[Section], form: Form = "tree") -> list[Lin
     """Return the lines of all sections, each under a heading line that folds it."""
     document: list[Line] = []
     for section in sections:
-        lines = pair_lines(section.pairs) + _text_lines(section, form)
+        lines = [*pair_lines(section.pairs), *_text_lines(section, form)]
         whole = section.whole
         heading = [Span(section.title, "title")]
         if section.note:
