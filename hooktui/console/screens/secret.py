@@ -96,7 +96,7 @@ class SecretScreen(HookVerbs):
         if self._is_new:
             about = (
                 f"Hook {self.hook.id} is saved. Give this secret to the receiver; it stays here to"
-                " be looked up. p sends a ping."
+                " be looked up. p sends a ping, Esc goes back."
             )
         if self._warnings:
             about += "\n" + "\n".join(f"! {warning}" for warning in self._warnings)
