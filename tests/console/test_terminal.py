@@ -14,6 +14,8 @@ import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
 from time import monotonic
 
 import pytest
@@ -91,6 +93,8 @@ def console(
             process.kill()
             process.wait()
         terminal.close()
+        # The next test starts at home, whatever this one remembered.
+        rmtree(Path(environ["HOOKTUI_HOME"]) / "console", ignore_errors=True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

@@ -33,12 +33,14 @@ class HelpScreen(HouseModal[str]):
     DEFAULT_CSS = """
     HelpScreen > .dialog { width: 84; max-width: 96%; padding: 0 1; }
     HelpScreen Note { margin: 0 2; }
+    HelpScreen #moves { min-height: 2; }
     HelpScreen WindowedList { background: $surface; }
     """
 
     def __init__(self, place: HouseScreen) -> None:
         super().__init__()
         self._place = place
+        self._moves = ""
         self._lines = [_Line(place.verb(name), place.why_not(name)) for name in place.verbs_here()]
 
     def compose(self) -> ComposeResult:
@@ -57,12 +59,12 @@ class HelpScreen(HouseModal[str]):
     def on_mount(self) -> None:
         """Fill in the words."""
         # Keys without labels: they say it themselves, and must fit one line at 80 cells.
-        moves = "  ".join(self.house.key(verb.name) for verb in MOVES) + "  move"
+        self._moves = "  ".join(self.house.key(verb.name) for verb in MOVES) + "  move"
         self.query_one("#title", Note).show(f"{self._place.PLACE}: keys; Enter runs one", "strong")
-        self.query_one("#moves", Note).show(moves, "quiet")
+        self.query_one("#moves", Note).show(self._moves, "quiet")
         listing = self.query_one(WindowedList)
         listing.styles.height = len(self._lines) + 1
-        listing.styles.max_height = self.app.size.height * 9 // 10 - 6
+        listing.styles.max_height = self.app.size.height * 9 // 10 - 7
         self.run_worker(listing.load())
 
     async def page(
@@ -76,6 +78,12 @@ class HelpScreen(HouseModal[str]):
     ) -> Page[_Line]:
         """Return all verbs: there are fewer than a page holds."""
         return Page(data=self._lines, total=len(self._lines))
+
+    def on_windowed_list_moved(self, message: WindowedList.Moved) -> None:
+        """Tell the whole reason under the list: a narrow terminal cuts it in the line."""
+        line: _Line | None = message.listing.cursor_row
+        reason = None if line is None else line.why_not
+        self.query_one("#moves", Note).show(reason or self._moves, "warn" if reason else "quiet")
 
     def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
         """Return the verb."""

@@ -1,0 +1,101 @@
+"""What holds on every screen: reasons for a viewer, and a terminal that is resized, or goes."""
+
+import contextlib
+import fcntl
+import signal
+import struct
+import termios
+
+import pytest
+
+from hooktui.console.base import HouseScreen
+from hooktui.console.keys import BY_NAME, Verb
+from hooktui.console.places import PLACES
+from hooktui.console.widgets.chrome import StatusLine
+from hooktui.domain.roles import Need, Role, allows, why_not
+from tests.console.conftest import Console
+from tests.console.place import Place
+from tests.console.test_terminal import LEAVE_ALTERNATE_SCREEN, MOUSE_OFF, console
+
+SIZES = [(24, 80), (15, 60), (10, 30), (50, 200), (2, 2), (36, 120), (15, 59), (14, 60)]
+
+
+async def _says_why_not(viewed: Console, screen: HouseScreen, verb: Verb) -> None:
+    reason = why_not(Role.VIEWER, verb.need)
+    await viewed.until(lambda: screen.why_not(verb.name) == reason)
+    screen.clear_notice()
+    await viewed.press(verb.keys.partition(",")[0])
+    line = screen.query_one(StatusLine)
+    await viewed.until(lambda: reason in " ".join(line.notice.split()))
+
+
+async def test_a_viewer_is_told_at_every_verb_of_every_screen_why_not(
+    open_console, make_hook, place: Place
+):
+    """Red when a verb that the server would refuse has no reason, or its key says nothing."""
+    hook = make_hook(name="billing")
+    event = place.emit().id
+    place.wait_for(lambda: place.deliveries(hook["id"], "delivered"))
+    delivery = place.deliveries(hook["id"])[0].id
+    async with open_console(role="viewer") as viewed:
+        house = viewed.app
+        await viewed.shows("billing", "(viewer)")
+        ways = [
+            *(lambda place=place: house.go(place) for place in PLACES),
+            lambda: house.open_hook(hook["id"]),
+            lambda: house.open_delivery(delivery),
+            lambda: house.open_event(event),
+        ]
+        dimmed = 0
+        for way in ways:
+            way()
+            await viewed.shows("(viewer)")
+            screen = house.front()
+            assert screen is not None
+            needy = [screen.verb(name) for name in screen.VERBS]
+            for verb in (one for one in needy if not allows(Role.VIEWER, one.need)):
+                await _says_why_not(viewed, screen, verb)
+                dimmed += 1
+        assert dimmed > 20
+
+
+def test_what_changes_something_needs_more_than_a_viewer():
+    """Red when a verb forgets its need: it would look possible, and fail at the server."""
+    changing = "new edit delete activate ping diagnose secret reveal rotate resend cancel emit save"
+    assert all(BY_NAME[name].need is not Need.READ for name in changing.split())
+
+
+@pytest.mark.parametrize("number", range(len(PLACES)), ids=[place.name for place in PLACES])
+def test_a_storm_of_sizes_and_a_signal_leave_the_terminal_as_it_was(served, number):
+    """Red when a screen ends with a traceback at some size, or holds up the end."""
+    place = PLACES[number]
+    end = signal.SIGHUP if number % 2 else signal.SIGTERM
+    with console(served) as terminal:
+        terminal.read_until(b"default")
+        terminal.type(f":{place.name}\r".encode())
+        terminal.read_until(place.screen_class().PLACE.encode())
+        for rows, columns in SIZES * 3:
+            size = struct.pack("HHHH", rows, columns, 0, 0)
+            fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, size)
+            with contextlib.suppress(ProcessLookupError):
+                terminal.process.send_signal(signal.SIGWINCH)
+            terminal._read(0.03)
+        terminal.output = b""
+        terminal.read_until(b"hooktui needs 60x15")
+        terminal.process.send_signal(end)
+        assert terminal.wait() == 128 + end
+        assert LEAVE_ALTERNATE_SCREEN in terminal.output
+        assert MOUSE_OFF in terminal.output
+        assert b"unforeseen" not in terminal.output
+
+
+@pytest.mark.parametrize("keys", [":hook 1\r", "n", "?", "\x10", ":"])
+def test_a_console_whose_terminal_has_gone_ends_from_every_dialog(served, keys):
+    """Red when something that is open keeps the console alive, or busy, without a terminal."""
+    ignoring = ("sh", "-c", 'trap "" HUP; exec "$@"', "sh")
+    with console(served, prefix=ignoring) as terminal:
+        terminal.read_until(b"default")
+        terminal.type(keys.encode())
+        terminal._read(0.5)
+        terminal.close()
+        terminal.wait()
