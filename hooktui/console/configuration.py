@@ -22,6 +22,9 @@ from hooktui.domain.places import places
 
 _SETTINGS: Final[Mapping[str, type]] = {"theme": str, "mouse": bool, "ascii": bool}
 
+FEW_SIGNS: Final = ("linux", "vt100", "vt220")
+"""Terminals whose fonts hold a few hundred signs, and not those of the console."""
+
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
@@ -32,7 +35,7 @@ class Configuration:
         themes: the user's own.
         theme: a theme's name; None: not set.
         mouse: whether the console takes the mouse.
-        ascii: whether only ASCII signs are drawn.
+        ascii: whether only ASCII signs are drawn; None: the terminal tells.
         problems: what is wrong with it, in sentences.
     """
 
@@ -40,15 +43,21 @@ class Configuration:
     themes: tuple[Theme, ...] = ()
     theme: str | None = None
     mouse: bool = True
-    ascii: bool = False
+    ascii: bool | None = None
     problems: tuple[str, ...] = ()
 
-    def under(self, options: ConsoleOptions) -> ConsoleOptions:
-        """Return the options of the command line over what is set here."""
+    def under(self, options: ConsoleOptions, terminal: str = "") -> ConsoleOptions:
+        """Return the options of the command line over what is set here.
+
+        Args:
+            options: of the command line.
+            terminal: what ``TERM`` says.
+        """
+        few_signs = terminal in FEW_SIGNS if self.ascii is None else self.ascii
         return replace(
             options,
             theme=options.theme or self.theme,
-            ascii=options.ascii or self.ascii,
+            ascii=options.ascii or few_signs,
             no_mouse=options.no_mouse or not self.mouse,
         )
 

@@ -36,7 +36,7 @@ class PersonalApp(ConfinedApp):
         self.environ = dict(os.environ if environ is None else environ)
         self.configuration = read_configuration(self.environ)
         told = options or ConsoleOptions()
-        self.options = self.configuration.under(told)
+        self.options = self.configuration.under(told, self.environ.get("TERM", ""))
         super().__init__()
         self.restricted = restricted(self.environ)
         self.memory = recall(self.environ, _server(self.environ, told.connect))
