@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.screen import ModalScreen, Screen
+from textual.screen import ModalScreen
 
 from hooktui.console.keys import BY_NAME, EVERYWHERE, Verb, bindings
 from hooktui.console.keys import VERBS as ALL_VERBS
 from hooktui.console.memory import Kept
+from hooktui.console.paced import PacedScreen
 from hooktui.console.places import BY_VERB, Place
 from hooktui.console.widgets.chrome import (
     Heading,
@@ -72,7 +73,7 @@ class Changes:
         )
 
 
-class HouseScreen(Screen[None]):
+class HouseScreen(PacedScreen):
     """A full screen: heading, body, status line, line of keys."""
 
     VERBS: ClassVar[tuple[str, ...]] = ()

@@ -29,6 +29,8 @@ TONES: tuple[Tone, ...] = (
 class Painted(Widget):
     """A widget that draws lines of pieces through the Line API."""
 
+    _plain: Style | None = None
+
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
     DEFAULT_CSS = """
     Painted {
@@ -51,9 +53,17 @@ class Painted(Widget):
 
     def tone(self, tone: Tone) -> Style:
         """Return how a tone looks in the current theme."""
-        if tone == "plain":
-            return self.rich_style
-        return self.get_component_rich_style(f"tone--{tone}")
+        if tone != "plain":
+            return self.get_component_rich_style(f"tone--{tone}")
+        # Kept, as Textual keeps the others: every cell asks, and it was a third of a key's time.
+        if self._plain is None:
+            self._plain = self.rich_style
+        return self._plain
+
+    def notify_style_update(self) -> None:
+        """Forget how plain text looked in another theme, or with another focus."""
+        super().notify_style_update()
+        self._plain = None
 
     def segments(self, pieces: Iterable[Piece], over: Style | None = None) -> list[Segment]:
         """Return pieces as segments; ``over`` (a cursor line) goes on top of every tone."""

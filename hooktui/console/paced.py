@@ -1,0 +1,32 @@
+"""Screens that paint no faster than their terminal takes it: over a slow line frames are dropped.
+
+Textual queues up to 30 frames and then blocks the app: at 256 kbit/s a log was 10 s behind, and so
+was every key, and quitting. While the terminal has not taken the frame before, nothing is painted;
+what changes meanwhile is in the next frame, as it is by then.
+"""
+
+from __future__ import annotations
+
+import select
+import sys
+
+from textual.screen import Screen
+
+
+class PacedScreen(Screen[None]):
+    """A screen that looks at its terminal before it paints."""
+
+    def _on_timer_update(self) -> None:
+        # Textual's own, tested here: the timer goes on until this paints, and so looks again.
+        if self.app.is_headless or _takes_more():
+            super()._on_timer_update()
+
+
+def _takes_more() -> bool:
+    """Return whether the terminal that Textual writes to (stderr) has taken what was written."""
+    stream = sys.__stderr__
+    if stream is None:
+        return True
+    poll = select.poll()  # not select(): it takes no descriptor above 1,023
+    poll.register(stream.fileno(), select.POLLOUT)
+    return bool(poll.poll(0))

@@ -1,0 +1,56 @@
+"""What the console costs its terminal and its line, as far as a busy machine does not change it.
+
+The times are measured on demand: ``python -m tests.system.terminal``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system.terminal.cases import SLOW, over_slow_line
+from tests.system.terminal.session import Session
+from tests.system.terminal.stand import Stand, stand
+
+TWO_FRAMES = 24_000
+"""Bytes of two full screens of the log, with what stands in the terminal's buffer."""
+
+
+@pytest.fixture(scope="module")
+def ready() -> Iterator[Stand]:
+    with stand(hooks=40) as one:
+        yield one
+
+
+@pytest.fixture
+def session(ready: Stand) -> Iterator[Session]:
+    with ready.console() as one:
+        one.wait_for("Hook 000001")
+        one.pump_until_quiet(2.0, 30)
+        yield one
+
+
+# Red when anything polls, blinks or draws itself again while nothing happens.
+def test_a_console_that_nobody_touches_writes_nothing(session):
+    assert session.spend(5.0).size == 0
+
+
+# Red when a key repaints more than the two rows that change: a full screen is over 8,000 bytes.
+def test_a_cursor_key_writes_two_rows_and_no_more(session):
+    sizes = []
+    for key in ("down", "down", "up", "down"):
+        since = len(session.raw)
+        session.press(key)
+        session.pump_until_quiet(0.5)
+        sizes.append(len(session.raw) - since)
+    assert all(0 < size < 2500 for size in sizes), sizes
+
+
+# Red when frames queue up (`PacedScreen`): quitting then waits until the line has taken them all.
+# Red when the log counts fewer lines than were sent.
+@pytest.mark.slow
+def test_over_a_slow_line_frames_are_dropped_and_lines_are_not(ready):
+    rows = {row.what: row.reached for row in over_slow_line(ready, lines=1000, rate=SLOW / 4)}
+    assert rows["256 kbit/s: lines lost"] == 0
+    assert rows["256 kbit/s: bytes after the key that quits"] < TWO_FRAMES
