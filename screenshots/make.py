@@ -17,9 +17,11 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 HERE = Path(__file__).parent
 DRAWN_WITH = HERE / "drawn-with.txt"
@@ -46,7 +48,7 @@ install(CLOCK)
 from recorded_day import ACCOUNT, RecordedDay, settings_of
 from textual.pilot import Pilot
 
-from hooktui.api import identity
+from hooktui.api import access, identity, status
 from hooktui.api.app import make_app
 from hooktui.api.crowd import Crowd
 from hooktui.api.http import Listener
@@ -59,6 +61,7 @@ from hooktui.domain.catalogue import ETL, type_ids
 from hooktui.domain.deliveries import Load
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.objects import DatabaseInfo
 from hooktui.sockets import bind
 from hooktui.sources.demo_hooks import DEMO_HOOKS
 from hooktui.store.contract import Accepted, Offer
@@ -66,6 +69,7 @@ from hooktui.store.sqlite import SqliteStore
 
 MONOSPACE = "Fira Code, DejaVu Sans Mono, Menlo, Consolas, monospace"
 WIDE, NARROW = (120, 36), (80, 24)
+PID = 4711
 SETTLED_S, PATIENCE_S = 0.5, 20.0
 
 
@@ -86,7 +90,14 @@ class StillEngine:
 
     def load(self) -> Load:
         """Return what a calm morning looks like."""
-        return Load(in_flight=1, accepted_per_s=0.4, delivered_per_s=1.7, failed_per_s=0.2)
+        return Load(
+            in_flight=1,
+            accepted_per_s=0.4,
+            delivered_per_s=1.7,
+            failed_per_s=0.2,
+            accepted=0,
+            outcomes={},
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +193,62 @@ async def delivery(guide: Guide) -> None:
     guide.app.open_delivery(most.id)
 
 
+async def health(guide: Guide) -> None:
+    await hook(guide)
+    await guide.sees("Deliveries")
+    await guide.press("right_square_bracket")
+
+
+async def history(guide: Guide) -> None:
+    await hook(guide)
+    await guide.sees("Deliveries")
+    await guide.press(*["right_square_bracket"] * 4)
+
+
+async def events(guide: Guide) -> None:
+    await guide.listed()
+    await guide.press("3")
+
+
+async def event(guide: Guide) -> None:
+    """Open the newest event that a hook was skipped for."""
+    await guide.listed()
+    page = await guide.client.call(calls.list_events(ACCOUNT, limit=100))
+    guide.app.open_event(next(one for one in page.data if one.skipped).id)
+
+
+async def engine(guide: Guide) -> None:
+    await guide.listed()
+    await guide.press("4")
+
+
+async def audit(guide: Guide) -> None:
+    await guide.listed()
+    await guide.press("5")
+
+
+async def tokens(guide: Guide) -> None:
+    await guide.listed()
+    for name, role in (("ci", "producer"), ("grafana", "viewer"), ("on call", "operator")):
+        await guide.client.call(calls.create_token({"name": name, "role": role}))
+    await guide.press("6")
+
+
+async def accounts(guide: Guide) -> None:
+    await guide.listed()
+    await guide.client.call(calls.create_account("staging"))
+    await guide.press("7")
+
+
 async def keys(guide: Guide) -> None:
     await guide.listed()
     await guide.press("question_mark")
+
+
+async def palette(guide: Guide) -> None:
+    await guide.listed()
+    await guide.press("ctrl+p")
+    await guide.type("pager")
 
 
 PICTURES = (
@@ -194,17 +258,29 @@ PICTURES = (
     Picture("new-hook", WIDE, new_hook, "hooks.ops.example"),
     Picture("secret", WIDE, secret, "Data warehouse"),
     Picture("hook", WIDE, hook, "ERP bridge"),
+    Picture("hook-health", WIDE, health, "p95"),
+    Picture("hook-history", WIDE, history, "Hook made"),
     Picture("delivery", WIDE, delivery, "503"),
-    Picture("help", WIDE, keys, "Quit"),
+    Picture("events", WIDE, events, "job."),
+    Picture("event", WIDE, event, "disabled"),
+    Picture("engine", WIDE, engine, "breaker"),
+    Picture("audit", WIDE, audit, "hook.create"),
+    Picture("tokens", WIDE, tokens, "grafana"),
+    Picture("accounts", WIDE, accounts, "staging"),
+    Picture("help", WIDE, keys, "Enter runs one"),
+    Picture("palette", WIDE, palette, "Ops pager"),
 )
 
 
 @asynccontextmanager
 async def recorded_server(folder: Path) -> AsyncIterator[ServerAddress]:
     """Run the API over a store that holds the recorded day."""
-    # The picture names an admin, not whoever makes it.
+    # The picture names an admin and a place, not whoever makes it, nor where.
     identity.names_of = lambda _peer: Names("dana", frozenset())
+    access.origin_of = lambda _peer: f"unix pid={PID} uid=1000"
+    status.os = SimpleNamespace(getpid=lambda: PID)
     store = await SqliteStore.open(folder / "hooktui.db", key_file=folder / "hooktui.key")
+    store.info = partial(told, store.info)
     service = Service(
         store=store,
         engine=StillEngine(store),
@@ -233,6 +309,13 @@ async def recorded_server(folder: Path) -> AsyncIterator[ServerAddress]:
         service.stopping.set()
         await listener.stop()
         await store.close()
+
+
+async def told(info: Callable[[], Awaitable[DatabaseInfo]]) -> DatabaseInfo:
+    """Return what a server says of its database, with the place and size of one that stands."""
+    return replace(
+        await info(), location="/var/lib/hooktui/hooktui.db", size=2_650_112, wal_size=411_032
+    )
 
 
 async def nothing_to_say(_url: str) -> None:

@@ -31,7 +31,7 @@ def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
         return ((entry.result, tone),)
 
     return (
-        Column(name="at", title="when", cell=at, width=9, grow=1, most=16, priority=0, sort="id"),
+        Column(name="at", title="when", cell=at, width=12, grow=1, most=16, priority=0, sort="id"),
         Column(name="user", title="who", cell=lambda e: e.user, width=8, grow=1, most=24,
                priority=0),
         Column(name="role", title="role", cell=lambda e: ((e.role, "quiet"),), width=8,

@@ -50,13 +50,16 @@ _ERRORS: Final[dict[str, str]] = {
 def moment(at_ms: int, now_ms: int) -> str:
     """Return a clock time, with as much of a date as it needs beside now.
 
-    ``14:03:07`` on the same day, ``Thu 14:03`` within six days, else ``2026-12-01 14:03``.
+    ``14:03:07`` on the same day, ``Thu 14:03`` within six days, ``01 Dec 14:03`` in the same year,
+    else ``2026-12-01 14:03``.
     """
     at, now = time.localtime(at_ms / 1000), time.localtime(now_ms / 1000)
     if at[:3] == now[:3]:
         return time.strftime("%H:%M:%S", at)
-    near = abs(at_ms - now_ms) < 6 * 86_400_000
-    return time.strftime("%a %H:%M" if near else "%Y-%m-%d %H:%M", at)
+    if abs(at_ms - now_ms) < 6 * 86_400_000:
+        return time.strftime("%a %H:%M", at)
+    same_year = at.tm_year == now.tm_year
+    return time.strftime("%d %b %H:%M" if same_year else "%Y-%m-%d %H:%M", at)
 
 
 def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:

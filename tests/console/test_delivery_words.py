@@ -69,7 +69,8 @@ def test_every_state_says_what_happens_next(
 def test_times_of_other_days_name_their_day() -> None:
     assert moment(AT_MS + 1000, AT_MS) == "12:00:01"
     assert moment(AT_MS + 86_400_000, AT_MS) == "Thu 12:00"
-    assert moment(AT_MS + 9 * 86_400_000, AT_MS) == "2026-12-04 12:00"
+    assert moment(AT_MS + 9 * 86_400_000, AT_MS) == "04 Dec 12:00"
+    assert moment(AT_MS + 99 * 86_400_000, AT_MS) == "2027-03-04 12:00"
 
 
 def test_the_clock_time_of_every_attempt_of_a_schedule_is_told() -> None:
