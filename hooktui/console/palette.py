@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 HOOKS_FOUND = 20
 ACCOUNTS_SEARCHED = 500
 
-LITERAL = 1000.0
-"""What is added where the very letters stand together: they go before letters that lie about."""
-
 LOOK_AGAIN_S = 0.02
 """Until an Enter that came before its list is handed in again."""
 
@@ -73,18 +70,15 @@ class HouseCommands(Provider):
     async def search(self, query: str) -> Hits:
         """Find what fits; hooks are asked from the server, whatever their number."""
         matcher = self.matcher(query)
-
-        def score(entry: _Entry) -> float:
-            literal = query.strip().lower() in f"{entry.text} {entry.help}".lower()
-            return matcher.match(entry.text) + (LITERAL if literal else 0)
-
         for entry in (*self._verbs(), *self._themes()):
-            if matcher.match(entry.text) > 0:
-                yield Hit(score(entry), matcher.highlight(entry.text), entry.run)
+            score = matcher.match(entry.text)
+            if score > 0:
+                yield Hit(score, matcher.highlight(entry.text), entry.run)
         for entry in (*self._by_id(query), *await self._accounts(query), *await self._hooks(query)):
             # Content, not str: a hook's name is somebody's text, never markup.
             shown = Content(entry.text)
-            yield Hit(max(score(entry), 0.5), shown, entry.run, entry.text, help=entry.help)
+            score = max(matcher.match(f"{entry.text} {entry.help}"), 0.5)
+            yield Hit(score, shown, entry.run, entry.text, help=entry.help)
 
     def _verbs(self) -> Iterator[_Entry]:
         front = self._house.front()
