@@ -6,24 +6,15 @@ sent and nothing saved. Whether a hook is active does not count; pings are nobod
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
-
-from hooktui.domain.catalogue import PING, subscribes
-
-if TYPE_CHECKING:
-    from hooktui.domain.filter_terms import Filter
+from typing import Final
 
 MOST_EVENTS: Final = 1000
 """Events that one dry run looks at, the latest."""
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 """Bodies that one dry run reads for a filter: some 0.2 s of work, whatever is stored."""
-
-MOST_SHOWN: Final = 20
-"""Events of each kind that the answer names."""
 
 
 class Change(StrEnum):
@@ -64,82 +55,6 @@ class DryRun:
     data: tuple[TriedEvent, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a hook asks for: types and groups, and a filter of their bodies."""
-
-    events: frozenset[str]
-    filter: Filter | None
-
-    @property
-    def needs_data(self) -> bool:
-        """Whether bodies have to be read to judge."""
-        return self.filter is not None and self.filter.needs_data
-
-    def takes(self, event_type: str, data: Callable[[], object]) -> bool:
-        """Return whether an event would be sent; ``data`` is asked for only where it counts."""
-        if event_type == PING or not subscribes(self.events, event_type):
-            return False
-        if self.filter is None:
-            return True
-        return self.filter.matches_event(event_type, data() if self.filter.needs_data else None)
-
-
-@dataclass(frozen=True, slots=True)
-class PastEvent:
-    """An event to try: its public id, its type, when it came; ``data`` parses its body.
-
-    ``purged``: the body is gone.
-    """
-
-    id: str
-    type: str
-    created_at: str
-    data: Callable[[], object]
-    purged: bool = False
-
-
-def dry_run(events: Iterable[PastEvent], tried: Wish, now: Wish | None) -> DryRun:
-    """Judge events, newest first, by tried settings and (for a hook that exists) by its own."""
-    looked = sent = sent_now = unknown = 0
-    since: str | None = None
-    kinds: dict[Change, list[TriedEvent]] = {change: [] for change in _ORDER}
-    counts = dict.fromkeys(_ORDER, 0)
-    for event in events:
-        since = event.created_at
-        if event.purged and any(_unjudged(wish, event.type) for wish in (tried, now)):
-            unknown += 1
-            continue
-        looked += 1
-        data = _once(event.data)
-        takes = tried.takes(event.type, data)
-        took = takes if now is None else now.takes(event.type, data)
-        sent += takes
-        sent_now += took
-        if not takes and not took:
-            continue
-        change = Change.SAME if takes == took else Change.MORE if takes else Change.FEWER
-        counts[change] += 1
-        if len(kinds[change]) < MOST_SHOWN:
-            shown = TriedEvent(
-                id=event.id, type=event.type, created_at=event.created_at, change=change
-            )
-            kinds[change].append(shown)
-    return DryRun(
-        looked=looked,
-        since=since,
-        sent=sent,
-        sent_now=None if now is None else sent_now,
-        more=counts[Change.MORE],
-        fewer=counts[Change.FEWER],
-        unknown=unknown,
-        data=tuple(one for change in _ORDER for one in kinds[change]),
-    )
-
-
-_ORDER: Final = (Change.MORE, Change.FEWER, Change.SAME)
-
-
 def in_words(run: DryRun) -> str:
     """Return what would have been got: ``214 of the last 1,000 events, 3 fewer than now``."""
     unknown = ""
@@ -161,20 +76,3 @@ def _against_now(run: DryRun) -> str:
     if run.fewer:
         parts.append(f"{run.fewer:,} fewer")
     return f", {' and '.join(parts)} than now" if parts else ", the same as now"
-
-
-def _unjudged(wish: Wish | None, event_type: str) -> bool:
-    """Return whether a wish cannot judge an event without its body."""
-    return wish is not None and wish.needs_data and subscribes(wish.events, event_type)
-
-
-def _once(make: Callable[[], object]) -> Callable[[], object]:
-    """Return what calls ``make`` at the first call only."""
-    made: list[object] = []
-
-    def value() -> object:
-        if not made:
-            made.append(make())
-        return made[0]
-
-    return value

@@ -9,7 +9,8 @@ from sqlalchemy import Connection, select
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.dry_run import MOST_BYTES, MOST_EVENTS, DryRun, PastEvent, Wish, dry_run
+from hooktui.domain.dry_run import MOST_BYTES, MOST_EVENTS, DryRun
+from hooktui.domain.dry_run_rules import PastEvent, Wish, dry_run
 from hooktui.domain.filters import Filter, parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.store import hook_rows

@@ -1,7 +1,13 @@
 """A delivery under the lens, on a real server: attempts, differences, bytes, resends."""
 
+from typing import Any
+
+import pytest
+
 from hooktui.client import calls
+from hooktui.client.calls import Call
 from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.domain.errors import Unavailable
 from hooktui.domain.objects import Delivery
 from tests.console.conftest import Receiver
 from tests.console.place import Place, seen, until
@@ -87,3 +93,40 @@ async def test_what_waits_says_why_then_and_what_comes_after(
         await until(pilot, lambda: "2 attempts if each fails" in seen(pilot))
         place.ask(calls.edit_hook(hook.id, {"active": False}))
         await until(pilot, lambda: f"hook {hook.id} is not active since" in seen(pilot))
+
+
+async def test_a_viewer_compares_and_is_told_why_it_does_not_resend(
+    place: Place, receiver: Receiver
+) -> None:
+    one = failed_twice(place, receiver)
+    app = place.console(role="viewer")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(DeliveryScreen(one.id))
+        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await pilot.press("r")
+        await until(pilot, lambda: "your role viewer may only look" in seen(pilot))
+        await pilot.press("D")
+        await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
+        assert len(place.deliveries(one.hook)) == 1
+
+
+async def test_what_is_read_besides_may_fail_and_the_delivery_stays(
+    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Red when a hook that cannot be read takes the delivery off the screen.
+    one = failed_twice(place, receiver)
+    app = place.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = DeliveryScreen(one.id)
+        real = screen.ask
+
+        async def ask(call: Call[Any]) -> Any:
+            if call.path.startswith("/v1/deliveries/"):
+                return await real(call)
+            raise Unavailable("the server went away")
+
+        monkeypatch.setattr(screen, "ask", ask)
+        await app.push_screen(screen)
+        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await pilot.press("ctrl+r", "D")
+        await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))

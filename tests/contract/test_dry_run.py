@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import update
 
-from hooktui.domain import dry_run as rules
+from hooktui.domain import dry_run_rules as rules
 from hooktui.domain.dry_run import DryRun
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, HookId
