@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
@@ -85,6 +86,8 @@ class Link:
         Returns once it answers; it keeps trying until then.
         """
         # Here, not above: httpx takes 100 ms to import, and the first paint does not need it.
+        # Where click is installed httpx brings a command of its own, with lexers: 40 ms of those.
+        sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
         from hooktui.client.asynchronous import AsyncClient
         from hooktui.client.connection import find_server
 

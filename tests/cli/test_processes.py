@@ -40,6 +40,20 @@ def test_quick_commands_import_nothing_heavy(environ, server, arguments):
     assert ("sqlite3" in modules) == (arguments == ("--version",))
 
 
+# Red when `hooktui` alone parses its empty command line: 60 ms before the first paint. It ends with
+# a usage error here, for there is no terminal.
+def test_the_console_is_opened_without_the_library_that_parses_commands():
+    code = (
+        "import sys; from hooktui.cli.main import main; code = main([]);"
+        "print(code, 'cyclopts' in sys.modules)"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert printed.stdout.split() == ["2", "False"]
+    assert "needs a terminal" in printed.stderr
+
+
 def test_a_reader_that_has_seen_enough_ends_a_command_quietly(environ, server):
     server.will(page(*[HOOK] * 500, following="more", total=10**6))
     command = f"{sys.executable} -m hooktui hooks list --all --json | head -1 > /dev/null"

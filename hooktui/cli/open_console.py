@@ -1,0 +1,45 @@
+"""Opening the console; apart from its command, so that ``hooktui`` alone parses nothing."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+
+from hooktui.cli.failure import UsageError
+from hooktui.cli.options import GlobalOptions
+from hooktui.domain.restricted import restricted
+
+
+def open_console(
+    options: GlobalOptions,
+    *,
+    no_mouse: bool = False,
+    theme: str | None = None,
+    ascii: bool = False,  # noqa: A002 - the option's name
+) -> int:
+    """Run the console in this terminal and return the exit code.
+
+    Raises:
+        UsageError: this is no terminal.
+    """
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("the console needs a terminal; see: hooktui --help")
+    if restricted(os.environ):
+        # What Textual can be told this way: write a log or a picture, load a driver, press keys.
+        for name in [one for one in os.environ if one.startswith("TEXTUAL")]:
+            del os.environ[name]
+    gc.disable()  # `run` looks for garbage again after the first paint; imports make none
+    from hooktui.console.options import ConsoleOptions
+    from hooktui.console.run import run
+
+    return run(
+        ConsoleOptions(
+            connect=options.connect,
+            account=options.account or 1,
+            role=options.role,
+            no_mouse=no_mouse,
+            theme=theme,
+            ascii=ascii,
+        )
+    )
