@@ -63,7 +63,7 @@ def in_words(run: DryRun) -> str:
         unknown = f"; {run.unknown:,} cannot be judged, {bodies} purged"
     if not run.looked:
         return f"nothing, for no event has come yet{unknown}"
-    of = "the last event" if run.looked == 1 else f"the last {run.looked:,} events"
+    of = "the one event so far" if run.looked == 1 else f"the last {run.looked:,} events"
     return f"{run.sent:,} of {of}{_against_now(run)}{unknown}"
 
 

@@ -248,3 +248,13 @@ async def test_a_server_that_cannot_try_says_so_and_the_form_goes_on(
         await until(pilot, lambda: "the server does not answer" in seen(pilot))
         await pilot.press("tab", "end", "x")
         assert form.values().name.endswith("x")
+
+
+async def test_what_is_said_below_a_field_is_seen_when_the_keys_get_there(place: Place) -> None:
+    # Red when only the field is scrolled to: the last one hides why its filter is wrong.
+    app = place.console()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = HookForm(None)
+        await app.push_screen(form)
+        form.fields.go_to("filter")
+        await until(pilot, lambda: "only events that match" in seen(pilot))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, cast
 
+from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static, TextArea
@@ -161,6 +162,11 @@ class HookFields(VerticalScroll):
         if name in _FOLDED:
             self.unfold()
         self.query_one(f"#{name}").focus()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Show what is said below a field, too; the field itself is scrolled to already."""
+        for note in self.query(f"#note-{event.widget.id}"):
+            self.call_after_refresh(note.scroll_visible, animate=False)
 
     # -- filled and read
 
