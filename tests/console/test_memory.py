@@ -78,7 +78,7 @@ def test_of_two_consoles_the_one_that_ends_last_is_remembered(environ):
         b'{"commands": "q"}',
         b'{"kept": {"Hooks 1": 3}}',
         b'{"kept": []}',
-        b" " * (MOST_BYTES + 1),
+        b'{"commands": ["' + b"x" * MOST_BYTES + b'"]}',
     ],
 )
 def test_a_broken_file_is_told_of_and_begun_anew(environ, content):
