@@ -55,6 +55,7 @@ class Listing:
         walk: selects only the keys that one index holds: ``rows`` without the conditions that
             need the rows themselves, and counted cheaply also for a million. None: a short list.
         narrowed: whether ``rows`` has conditions that ``walk`` has not.
+        counted: selects as many rows as ``rows``, with less to join: counted exactly to a million.
     """
 
     rows: Select[Any]
@@ -63,6 +64,7 @@ class Listing:
     keep: Keep | None = None
     walk: Select[Any] | None = None
     narrowed: bool = False
+    counted: Select[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +209,9 @@ def _total(conn: Connection, listing: Listing) -> tuple[int, bool]:
         some = rows.with_only_columns(listing.key).limit(most).subquery()
         return conn.execute(select(func.count()).select_from(some)).scalar_one()
 
+    if listing.counted is not None:
+        total = count(listing.counted, _MOST_COUNTED)
+        return total, total == _MOST_COUNTED
     rows = listing.rows if listing.walk is None or listing.narrowed else listing.walk
     newest = _Cursor("id", "desc", backwards=False)
     edge = _edge(conn, listing, newest)

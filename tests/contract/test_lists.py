@@ -208,6 +208,16 @@ async def test_hooks_are_found_by_how_they_do(opened: Opened) -> None:
     assert await found("-cluster status:active goo") == "good"
 
 
+# Red when hooks are counted as far as deliveries only: End went to row 10,001 of 100,000.
+async def test_hooks_are_counted_however_many_they_are(opened: Opened, monkeypatch) -> None:
+    monkeypatch.setattr("hooktui.store.pages.EXACT_TOTAL", 2)
+    for name in ("zq 1", "zq 2", "zq 3", "other"):
+        await make_hook(opened.store, name=name)
+    for search, total in ((None, 4), ("zq", 3), ("status:active", 4), ("-status:active", 0)):
+        page = await opened.store.read(queries.list_hooks, DEFAULT, PageRequest(limit=1), search)
+        assert (page.total, page.total_is_estimate) == (total, False)
+
+
 async def test_totals_are_exact_to_ten_thousand(opened: Opened) -> None:
     store = opened.store
     await make_hook(store)
