@@ -6,6 +6,7 @@ import pytest
 
 from hooktui.client import calls
 from hooktui.client.calls import Call
+from hooktui.console.base import Changes
 from hooktui.console.screens.delivery import DeliveryScreen
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.objects import Delivery
@@ -38,6 +39,9 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
         assert "-status: 500" in seen(pilot)
         assert "+status: 503" in seen(pilot)
         assert any(line.lstrip() == '-  "why": "first"' for line in screen.document.text())
+        # Red when reading the delivery again ends the comparison.
+        await screen.changed(Changes(everything=True))
+        assert "Attempt 2 against attempt 1" in screen.document.text()[0]
         await pilot.press("escape")
         await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
         await pilot.press("b", "b")

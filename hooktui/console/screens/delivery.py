@@ -59,6 +59,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         self._hook: Hook | None = None
         self._family: Sequence[Delivery] = ()
         self._compared: tuple[Attempt, Attempt] | None = None
+        self._compared_at: int | None = None  # the attempt under the cursor then
 
     # -- what is shown
 
@@ -129,7 +130,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         if not self.query("#attempts"):
             return
         timeline.styles.height = min(max(timeline.window.total, 1), MOST_STEPS) + 1
-        if at_latest and self.delivery.attempts:
+        if at_latest and self.delivery.attempts and self._compared is None:
             timeline.put_cursor_on(self.delivery.attempts[-1].number)
         self._draw()
         await self._read_around(self.delivery)
@@ -196,8 +197,10 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         self.document.show(sections_of(self.delivery, self.attempt, around))
 
     def on_windowed_list_moved(self) -> None:
-        """Show the answer to the attempt under the cursor."""
-        self._compared = None
+        """Show the answer to the attempt under the cursor; reading again does not move it."""
+        here = None if self.attempt is None else self.attempt.number
+        if here != self._compared_at:
+            self._compared = None
         self._draw_document()
 
     def on_json_view_picked(self, message: JsonView.Picked) -> None:
@@ -271,6 +274,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
             self._compared = to_compare(
                 self.delivery.attempts, self.attempt, list(self.timeline.marks)
             )
+            self._compared_at = None if self.attempt is None else self.attempt.number
             older, newer = self._compared
             self.notice(
                 f"attempt {newer.number} against {older.number}; D goes back, Space marks others"
