@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from shutil import rmtree
 
 import pytest
 
@@ -52,6 +53,7 @@ def drivers_own() -> set[str]:
 
 
 def open_console(home: Installation, *arguments: str) -> Terminal:
+    rmtree(home.home / "console", ignore_errors=True)  # else it opens where the last one was left
     environ = {name: value for name, value in home.environ.items() if name != "NO_COLOR"}
     return open_terminal([sys.executable, "-m", "hooktui", *arguments], environ, **SIZE)
 
