@@ -117,13 +117,14 @@ def over_slow_line(ready: Stand, lines: int, rate: float = SLOW) -> Iterator[Row
             while stream.poll() is None:
                 session.pump(0.2)
         _drain(ready, session)
+        since = len(session.raw)
         session.do(["f"], "paused")
-        before = _counted(session, 0)
+        before = _counted(session, since, 0)
         with ready.streaming(lines) as stream:
             while stream.poll() is None:
                 session.pump(0.2)
         _drain(ready, session)
-        lost = lines - (_counted(session, before + lines) - before)
+        lost = lines - (_counted(session, since, before + lines) - before)
         session.do(["f"], "following")
         with ready.streaming(lines * 3):
             session.pump_for(2.5)
@@ -214,13 +215,13 @@ def _streamed(ready: Stand, session: Session) -> Iterator[None]:
         yield
 
 
-def _counted(session: Session, least: int) -> int:
+def _counted(session: Session, since: int, least: int) -> int:
     """Return how many lines a paused log counts as new, once they are ``least``."""
     deadline = time.monotonic() + WAIT_S
     count = 0
     while time.monotonic() < deadline:
         session.pump_until_quiet(2.5, 5.0)
-        chips = re.findall(rb"paused.{0,60}? ([\d,]+) new", bytes(session.raw))
+        chips = re.findall(rb"paused.{0,60}? ([\d,]+) new", bytes(session.raw[since:]))
         count = int(chips[-1].replace(b",", b"")) if chips else 0
         if count >= least:
             break
