@@ -133,8 +133,8 @@ async def test_a_delivery_that_waits_says_when_it_is_tried_again_and_shows_what_
         await console.press("enter")
         await console.shows("next attempt at", "✗ 503", "◌ next attempt", "Answer to attempt 1")
         await console.shows('"detail": "[/b]\\u001b[31m disk full"', "HTTP 503")
-        await console.press("tab", "G")
-        await console.shows("String signed")
+        await console.press("tab", "G", "up")
+        await console.shows("What webhook-signature signs", "What X-Hook-Signature signs")
         await console.press("enter", "down")
         await console.shows(f"{place.deliveries(hook.id)[0].event}.")
 

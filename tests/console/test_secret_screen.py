@@ -15,12 +15,12 @@ async def test_the_secret_is_masked_until_v_and_again_after_v(open_console, plac
     hook = place.hook("http://127.0.0.1:9/in")
     async with open_console(size=(80, 24)) as console:
         await console.app.push_screen(SecretScreen(hook))
-        await console.shows("secret     •••", "masked", "1 hooks")
+        await console.shows("secret     •••", "masked", "1 2 3")
         assert "whsec_" not in console.text
         await console.press("v")
         await console.shows(hook.secret, "hidden again in")
         await console.press("v")
-        await console.shows("secret     •••", "masked", "1 hooks")
+        await console.shows("secret     •••", "masked", "1 2 3")
         assert hook.secret not in console.text
 
 
