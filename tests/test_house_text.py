@@ -12,8 +12,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "hooktui"
 
-LITERAL_WIDGETS = {"Input", "TextArea"}
-"""Of the library's widgets those that take text as it is (measured); `Static` does when told to."""
+LITERAL_WIDGETS = {"Input", "TextArea", "ContentSwitcher"}
+"""Of the library's widgets those that take text as it is (measured), or none; `Static` does when
+told to."""
 TITLES = {"border_title", "border_subtitle", "tooltip"}
 """Attributes that read markup, on any widget."""
 SAFE = {"visible", "dumps"}

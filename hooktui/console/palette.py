@@ -76,9 +76,8 @@ class HouseCommands(Provider):
                 yield Hit(score, matcher.highlight(entry.text), entry.run)
         for entry in (*self._by_id(query), *await self._accounts(query), *await self._hooks(query)):
             # Content, not str: a hook's name is somebody's text, never markup.
-            shown = Content(entry.text)
             score = max(matcher.match(f"{entry.text} {entry.help}"), 0.5)
-            yield Hit(score, shown, entry.run, entry.text, help=entry.help)
+            yield Hit(score, Content(entry.text), entry.run, entry.text, help=entry.help)
 
     def _verbs(self) -> Iterator[_Entry]:
         front = self._house.front()
