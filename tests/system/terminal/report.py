@@ -87,4 +87,6 @@ def _number(value: float | None) -> str:
         return ""
     if value and abs(value) < 10:
         return f"{value:.2f}".rstrip("0").rstrip(".")
+    if abs(value) < 100:
+        return f"{value:.1f}".removesuffix(".0")
     return f"{value:,.0f}"
