@@ -1,4 +1,8 @@
-"""How a hook is doing, in words and signs: what the list of hooks and its heading say."""
+"""How a hook is doing, in words and signs: what the list of hooks and its heading say.
+
+What is well is quiet, but for the name: what is broken draws the eye, and a line of one tone costs
+the terminal half of the bytes.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ def state(hook: Hook, signs: Signs) -> Pieces:
         return ((f"{signs.disabled} {word}", tone),)
     if failing(hook):
         return ((f"{signs.failing} failing", "bad"),)
-    return ((f"{signs.active} ", "good"), ("active", "plain"))
+    return ((f"{signs.active} ", "good"), ("active", "quiet"))
 
 
 def host(url: str) -> str:
@@ -57,7 +61,7 @@ def last(hook: Hook) -> Pieces:
     status = hook.stats.last_status
     if status is None:
         return (("never", "quiet"),)
-    return ((str(status), "bad" if last_failed(hook.stats) else "good"),)
+    return ((str(status), "bad" if last_failed(hook.stats) else "quiet"),)
 
 
 def success(hook: Hook) -> Pieces:
@@ -67,7 +71,7 @@ def success(hook: Hook) -> Pieces:
         return ()
     # 99.9 % is not 100 %: rounding up would hide that something failed.
     percent = int(share * 100)
-    return ((f"{percent}%", "plain" if percent >= 99 else "warn" if percent >= 90 else "bad"),)
+    return ((f"{percent}%", "quiet" if percent >= 99 else "warn" if percent >= 90 else "bad"),)
 
 
 def trend(hook: Hook, signs: Signs) -> Pieces:
@@ -92,7 +96,9 @@ def waiting(hook: Hook) -> Pieces:
     stats = hook.stats
     if stats.held:
         return ((f"{stats.held:,} held", "warn"),)
-    return ((f"{stats.waiting:,}", "warn" if failing(hook) and stats.waiting else "plain"),)
+    if not stats.waiting:
+        return (("0", "quiet"),)
+    return ((f"{stats.waiting:,}", "warn" if failing(hook) else "plain"),)
 
 
 def columns(
@@ -104,7 +110,7 @@ def columns(
         return ((ago(hook.stats.last_at, clock()), "quiet"),)
 
     def events(hook: Hook) -> Pieces:
-        return ((summary(catalogue(), hook.events), "plain"),)
+        return ((summary(catalogue(), hook.events), "quiet"),)
 
     return (
         Column(name="state", title="state", cell=lambda h: state(h, signs), width=10, priority=0),

@@ -92,8 +92,8 @@ def test_a_disabled_hook_is_not_called_failing():
 
 
 def test_nearly_all_is_not_shown_as_all():
-    assert success(with_stats(success_24h=0.9996)) == (("99%", "plain"),)
-    assert success(with_stats(success_24h=1.0)) == (("100%", "plain"),)
+    assert success(with_stats(success_24h=0.9996)) == (("99%", "quiet"),)
+    assert success(with_stats(success_24h=1.0)) == (("100%", "quiet"),)
     assert success(HOOK) == ()
 
 
@@ -110,4 +110,4 @@ def test_a_sparkline_leaves_out_what_was_not_counted():
 
 def test_the_host_of_a_url_is_shown_with_its_port():
     assert host(HOOK.url) == "x.example:8443"
-    assert last(with_stats(last_status=200)) == (("200", "good"),)
+    assert last(with_stats(last_status=200)) == (("200", "quiet"),)
