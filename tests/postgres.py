@@ -87,12 +87,17 @@ class PostgresServer:
     def kill(self) -> None:
         """Kill the server with all that works for it, as a power cut of its machine would."""
         assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)  # so that it begins no other child meanwhile
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         pids = [self._process.pid, *map(int, children.read_text().split())]
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        for pid in pids:  # until then its memory is in use, and it cannot be started again
+            deadline = time.monotonic() + 10
+            while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def stop(self) -> None:
         """Stop it, and remove its folder."""

@@ -122,7 +122,7 @@ def test_a_fault_leaves_no_file(tmp_path: Path) -> None:
 
 TOLD = """
 import os, sys
-import hooktui.console.app as console
+import hooktui.console.run as console
 from hooktui.cli.main import main
 console.run = lambda _: print([one for one in os.environ if one.startswith("TEXTUAL")], file=out)
 out, sys.stdin.isatty, sys.stdout.isatty = sys.stderr, lambda: True, lambda: True
@@ -134,5 +134,7 @@ main(["--role", "viewer"])
 def test_the_library_is_told_nothing_by_the_environment(tmp_path, confined, told) -> None:
     environ = {name: one for name, one in os.environ.items() if not name.startswith("TEXTUAL")}
     environ |= {"TEXTUAL_LOG": str(tmp_path / "log"), "HOOKTUI_RESTRICTED": confined}
-    seen = subprocess.run([sys.executable, "-c", TOLD], env=environ, capture_output=True, text=True)
+    seen = subprocess.run(
+        [sys.executable, "-c", TOLD], env=environ, capture_output=True, text=True, timeout=60
+    )
     assert seen.stderr.strip() == told

@@ -65,6 +65,12 @@ def test_what_changes_something_needs_more_than_a_viewer():
     assert all(BY_NAME[name].need is not Need.READ for name in changing.split())
 
 
+def _resize(terminal, rows, columns):
+    fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    with contextlib.suppress(ProcessLookupError):
+        terminal.process.send_signal(signal.SIGWINCH)
+
+
 @pytest.mark.parametrize("number", range(len(PLACES)), ids=[place.name for place in PLACES])
 def test_a_storm_of_sizes_and_a_signal_leave_the_terminal_as_it_was(served, number):
     """Red when a screen ends with a traceback at some size, or holds up the end."""
@@ -75,12 +81,12 @@ def test_a_storm_of_sizes_and_a_signal_leave_the_terminal_as_it_was(served, numb
         terminal.type(f":{place.name}\r".encode())
         terminal.read_until(place.screen_class().PLACE.encode())
         for rows, columns in SIZES * 3:
-            size = struct.pack("HHHH", rows, columns, 0, 0)
-            fcntl.ioctl(terminal.master, termios.TIOCSWINSZ, size)
-            with contextlib.suppress(ProcessLookupError):
-                terminal.process.send_signal(signal.SIGWINCH)
+            _resize(terminal, rows, columns)
             terminal._read(0.03)
         terminal.output = b""
+        _resize(terminal, 30, 100)
+        terminal.read_until(place.screen_class().PLACE.encode())
+        _resize(terminal, 10, 40)
         terminal.read_until(b"hooktui needs 60x15")
         terminal.process.send_signal(end)
         assert terminal.wait() == 128 + end

@@ -117,7 +117,7 @@ async def test_the_history_tells_who_changed_what_and_follows_by_itself(
         # Red when the history is that of all hooks.
         assert screen.query_one(HookHistory).listing.window.total == 1
         place.ask(calls.edit_hook(hook.id, {"name": "se[/b]cond", "timeout_s": 9}))
-        await console.shows("changed", "name: first → se[/b]cond")
+        await console.shows("changed", "name: first → se[/b]c")
         await console.press("home")
         await console.shows("Hook changed", "deadline: 30s → 9s")
         await console.press("enter")

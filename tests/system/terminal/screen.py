@@ -41,7 +41,10 @@ class Terminal:
 
     def text(self) -> str:
         """Return the screen as lines of text."""
-        return "\n".join(line.rstrip() for line in self.screen.display)
+        # Not pyte's `display`, which fails where half of a wide character was written over.
+        lines, columns = range(self.screen.lines), range(self.screen.columns)
+        buffer = self.screen.buffer
+        return "\n".join("".join(buffer[y][x].data for x in columns).rstrip() for y in lines)
 
     def wait_for(self, *texts: str, within_s: float = 20) -> str:
         """Read on until all texts stand on the screen; return the screen."""
