@@ -245,12 +245,6 @@ async def keys(guide: Guide) -> None:
     await guide.press("question_mark")
 
 
-async def palette(guide: Guide) -> None:
-    await guide.listed()
-    await guide.press("ctrl+p")
-    await guide.type("pager")
-
-
 PICTURES = (
     Picture("hooks", WIDE, home, "Ops pager"),
     Picture("hooks-80x24", NARROW, home, "Ops pager"),
@@ -268,7 +262,6 @@ PICTURES = (
     Picture("tokens", WIDE, tokens, "grafana"),
     Picture("accounts", WIDE, accounts, "staging"),
     Picture("help", WIDE, keys, "Enter runs one"),
-    Picture("palette", WIDE, palette, "Ops pager"),
 )
 
 

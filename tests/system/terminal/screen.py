@@ -73,6 +73,10 @@ class Terminal:
             self.read()
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
+                before = -1
+                while before != len(self.raw):  # what it wrote last
+                    before = len(self.raw)
+                    self.read()
                 return os.waitstatus_to_exitcode(status)
         raise AssertionError(f"did not end within {within_s} s:\n{self.text()}")
 
