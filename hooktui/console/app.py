@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from hooktui.client.calls import Call
-    from hooktui.console.widgets.secret_lines import SecretLines
+    from hooktui.console.widgets.maskable import Maskable
 
 T = TypeVar("T")
 
@@ -361,7 +361,7 @@ class HooktuiApp(WaysApp):
         with ExitStack() as masks:
             for screen in self.screen_stack:
                 for shown in screen.query(".-revealed"):
-                    masks.enter_context(cast("SecretLines", shown).masked())
+                    masks.enter_context(cast("Maskable", shown).masked())
             return super().export_screenshot(title=title, simplify=simplify)
 
     # -- the end

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.timer import Timer
 
-from hooktui.console.base import HouseScreen
 from hooktui.console.clipboard import copy
 from hooktui.console.delivery_words import moment
 from hooktui.console.keys import in_words
+from hooktui.console.revealing import Revealing
 from hooktui.console.token_words import role_words
 from hooktui.console.widgets.choices import Note
-from hooktui.console.widgets.chrome import Heading
-from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.token_line import TokenLine
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.objects import Token
 from hooktui.domain.roles import Role
 
-REVEAL_S: Final = 30
-"""As long as a hook's secret."""
 
-
-class NewTokenScreen(HouseScreen):
+class NewTokenScreen(Revealing):
     """Shows a new token for 30 seconds, again on demand, until this screen is left."""
 
     PLACE = "New token"
@@ -40,15 +35,12 @@ class NewTokenScreen(HouseScreen):
     def __init__(self, token: Token) -> None:
         super().__init__()
         self.token = token
-        self._seconds_left = 0
-        self._count_down: Timer | None = None
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Name the token, and how long it stays visible."""
-        shown: Piece = (f"  hidden again in {self._seconds_left} s", "warn")
         left: Pieces = (
             (f" {self.PLACE}", "strong"),
-            shown if self._seconds_left else ("  masked", "quiet"),
+            self.how_long(),
             (f"  {self.token.id} {self.token.name}", "plain"),
         )
         return left, self.house.places("Tokens")
@@ -91,37 +83,13 @@ class NewTokenScreen(HouseScreen):
     def verb_reveal(self) -> None:
         """Show the token for a while, or hide it again."""
         if self.line.revealed:
-            self._hide()
+            self.hide_again()
         else:
             self._reveal()
 
     def _reveal(self) -> None:
         self.line.reveal(self.token.token or "")
-        self._seconds_left = REVEAL_S
-        if self._count_down is not None:
-            self._count_down.stop()
-        self._count_down = self.set_interval(1, self._tick)
-        self.refresh_frame()
-
-    def _tick(self) -> None:
-        self._seconds_left -= 1
-        if self._seconds_left <= 0:
-            self._hide()
-        else:
-            self.query_one(Heading).show(*self.heading())
-
-    def _hide(self) -> None:
-        if self._count_down is not None:
-            self._count_down.stop()
-            self._count_down = None
-        self._seconds_left = 0
-        self.line.reveal("")
-        self.refresh_frame()
-
-    def on_screen_suspend(self) -> None:
-        """Leave nothing revealed behind another screen."""
-        if self.line.revealed:
-            self._hide()
+        self.begin_count_down()
 
     async def verb_copy(self) -> None:
         """Copy the token."""

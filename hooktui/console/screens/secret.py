@@ -10,33 +10,29 @@ from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
-from textual.timer import Timer
 
 from hooktui.client import calls
 from hooktui.console.clipboard import copy
 from hooktui.console.delivery_words import moment
 from hooktui.console.hook_verbs import HookVerbs, named
 from hooktui.console.how_to_verify import SECRET_VARIABLE, snippets
+from hooktui.console.revealing import Revealing
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.widgets.choices import Choice, Note
-from hooktui.console.widgets.chrome import Heading
 from hooktui.console.widgets.json_lines import Section
 from hooktui.console.widgets.json_view import JsonView
-from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.secret_lines import SecretLines
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.hooks import DEFAULT_OVERLAP_S
 from hooktui.domain.objects import Hook, Secret, Secrets
 from hooktui.domain.roles import Need, allows, why_not
 
-REVEAL_S: Final = 30
-"""Long enough to type or compare it, short enough for a screen that somebody walks away from."""
-
 _OVERLAPS: Final = {"day": DEFAULT_OVERLAP_S, "hour": 3600, "week": 7 * 24 * 3600, "leak": 0}
 _HASH_WORDS: Final = {"sha256": "HMAC-SHA-256", "sha1": "HMAC-SHA-1", "sha512": "HMAC-SHA-512"}
 
 
-class SecretScreen(HookVerbs):
+class SecretScreen(Revealing, HookVerbs):
     """The secret of one hook.
 
     Args:
@@ -62,16 +58,13 @@ class SecretScreen(HookVerbs):
         self._fresh = fresh
         self._is_new = fresh is not None
         self._warnings = tuple(warnings)
-        self._seconds_left = 0
-        self._count_down: Timer | None = None
         self._snippets = snippets(hook.signature_hash)
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Name the hook, and how long the secret stays visible."""
-        shown: Piece = (f"  hidden again in {self._seconds_left} s", "warn")
         left: Pieces = (
             (f" {self.PLACE}", "strong"),
-            shown if self._seconds_left else ("  masked", "quiet"),
+            self.how_long(),
             (f"  {named(self.hook)}", "plain"),
         )
         return left, self.house.places(self.PLACE)
@@ -124,7 +117,7 @@ class SecretScreen(HookVerbs):
     async def verb_reveal(self) -> None:
         """Show the secrets for a while, or hide them again."""
         if self.lines.revealed:
-            self._hide()
+            self.hide_again()
             return
         answer = await self.call(calls.hook_secrets(self.hook.id))
         if answer is not None:
@@ -132,31 +125,7 @@ class SecretScreen(HookVerbs):
 
     def _reveal(self, secrets: Sequence[Secret]) -> None:
         self.lines.reveal(secrets)
-        self._seconds_left = REVEAL_S
-        if self._count_down is not None:
-            self._count_down.stop()
-        self._count_down = self.set_interval(1, self._tick)
-        self.refresh_frame()
-
-    def _tick(self) -> None:
-        self._seconds_left -= 1
-        if self._seconds_left <= 0:
-            self._hide()
-        else:  # only the line that counts: this is written to the terminal each second
-            self.query_one(Heading).show(*self.heading())
-
-    def _hide(self) -> None:
-        if self._count_down is not None:
-            self._count_down.stop()
-            self._count_down = None
-        self._seconds_left = 0
-        self.lines.hide()
-        self.refresh_frame()
-
-    def on_screen_suspend(self) -> None:
-        """Leave nothing revealed behind another screen."""
-        if self.lines.revealed:
-            self._hide()
+        self.begin_count_down()
 
     # -- copying
 
@@ -225,7 +194,7 @@ class SecretScreen(HookVerbs):
 
     def _rotated(self, rotated: Secrets, said: str) -> None:
         if self.lines.revealed:
-            self._hide()
+            self.hide_again()
         self.lines.remember(rotated.secrets)
         self.lines.cursor = 0
         self.notice(f"{said}; v shows it, y copies it", "good")

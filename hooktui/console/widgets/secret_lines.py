@@ -6,8 +6,7 @@ secret in a ``repr``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Final
 
@@ -18,19 +17,15 @@ from textual.strip import Strip
 from hooktui.console.delivery_words import moment
 from hooktui.console.keys import move_bindings
 from hooktui.console.times import ago
-from hooktui.console.widgets.painted import Painted, Piece, Tone
+from hooktui.console.widgets.maskable import REVEALED_CLASS, Maskable
+from hooktui.console.widgets.painted import Piece, Tone
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.objects import Secret
 
-REVEALED_CLASS: Final = "-revealed"
-"""Set while a secret stands on the screen in clear; a picture masks such widgets."""
-
 _LINES_EACH: Final = 2
-_MASK_LENGTH: Final = 26
-"""Whatever its length and beginning: a masked secret tells nothing about itself."""
 
 
-class SecretLines(Painted, can_focus=True):
+class SecretLines(Maskable, can_focus=True):
     """One block of two lines for each live secret, the newest first."""
 
     DEFAULT_CSS = "SecretLines { height: auto; width: 1fr; }"
@@ -43,11 +38,9 @@ class SecretLines(Painted, can_focus=True):
         *,
         id: str | None = None,  # noqa: A002 - Textual's word
     ) -> None:
-        super().__init__(id=id)
+        super().__init__(mask, id=id)
         self._clock = clock
-        self._mask = mask * _MASK_LENGTH
         self._known: tuple[Secret, ...] = ()
-        self._in_picture = False
         self.cursor = 0
 
     @property
@@ -78,17 +71,6 @@ class SecretLines(Painted, can_focus=True):
         """Return the secret that a copy takes, from those that are shown or those given."""
         return (tuple(secrets) or self._known)[min(self.cursor, self._last)].secret
 
-    @contextmanager
-    def masked(self) -> Iterator[None]:
-        """Draw masks for the time that a picture is taken."""
-        self._in_picture = True
-        self.refresh()
-        try:
-            yield
-        finally:
-            self._in_picture = False
-            self.refresh()
-
     @property
     def _last(self) -> int:
         return max(0, len(self._known) - 1)
@@ -111,10 +93,10 @@ class SecretLines(Painted, can_focus=True):
         secret = self._known[number] if self._known else None
         if below:
             return self.strip(((" " * 12 + self._about(number, secret), "quiet"),), width)
-        clear = secret.secret if secret is not None and not self._in_picture else ""
+        clear = secret.secret if secret is not None and not self.in_picture else ""
         name = ("secret" if self._last == 0 else "newest") if number == 0 else "previous"
         tone: Tone = "accent" if number == 0 else "quiet"
-        shown: Piece = (clear, "strong") if clear else (self._mask, "quiet")
+        shown: Piece = (clear, "strong") if clear else (self.mask, "quiet")
         chosen = self.has_focus and self._last > 0 and number == self.cursor
         over = self.tone("cursor") if chosen else None
         return self.strip(((f" {name:<10} ", tone), shown), width, over)

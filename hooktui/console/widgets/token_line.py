@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
-
 from textual.strip import Strip
 
-from hooktui.console.widgets.painted import Painted, Piece
-from hooktui.console.widgets.secret_lines import REVEALED_CLASS
-
-_MASK_LENGTH: Final = 26
-"""Whatever its length: a masked token tells nothing about itself."""
+from hooktui.console.widgets.maskable import REVEALED_CLASS, Maskable
+from hooktui.console.widgets.painted import Piece
 
 
-class TokenLine(Painted):
+class TokenLine(Maskable):
     """One line: ``token  hkt_…`` or dots."""
 
     DEFAULT_CSS = "TokenLine { height: 1; width: 1fr; }"
 
     def __init__(self, mask: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
-        super().__init__(id=id)
-        self._mask = mask * _MASK_LENGTH
+        super().__init__(mask, id=id)
         self._clear = ""
-        self._in_picture = False
 
     @property
     def revealed(self) -> bool:
@@ -32,24 +23,17 @@ class TokenLine(Painted):
         return bool(self._clear)
 
     def reveal(self, token: str) -> None:
-        """Show a token; an empty one masks it again."""
+        """Show a token."""
         self._clear = token
         self.set_class(bool(token), REVEALED_CLASS)
         self.refresh()
 
-    @contextmanager
-    def masked(self) -> Iterator[None]:
-        """Draw the mask for the time that a picture is taken."""
-        self._in_picture = True
-        self.refresh()
-        try:
-            yield
-        finally:
-            self._in_picture = False
-            self.refresh()
+    def hide(self) -> None:
+        """Mask it again."""
+        self.reveal("")
 
     def render_line(self, y: int) -> Strip:
         """Draw the token or its mask."""
-        clear = "" if self._in_picture else self._clear
-        shown: Piece = (clear, "strong") if clear else (self._mask, "quiet")
+        clear = "" if self.in_picture else self._clear
+        shown: Piece = (clear, "strong") if clear else (self.mask, "quiet")
         return self.strip(((" token  ", "accent"), shown), self.size.width)
