@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from hooktui.console.base import HouseScreen
 from hooktui.console.memory import Kept
-from hooktui.console.widgets.filter_bar import FilterBar, open_filter
 from hooktui.domain.errors import Refused
+
+if TYPE_CHECKING:
+    from hooktui.console.widgets.filter_bar import FilterBar
 
 THINKING_S: Final = 0.5
 """A filter is half typed most of the time; only after a pause it is wrong."""
@@ -48,6 +50,9 @@ class Filtering(HouseScreen):
 
     async def verb_filter(self) -> None:
         """Let the admin type a filter; the list narrows while typing."""
+        # Here, not above: the first paint needs no input.
+        from hooktui.console.widgets.filter_bar import open_filter
+
         await open_filter(self, self.filter_text, self.FILTER_HINT)
 
     def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
@@ -56,7 +61,7 @@ class Filtering(HouseScreen):
 
     def on_filter_bar_left(self, message: FilterBar.Left) -> None:
         """Go back to the list."""
-        self.query(FilterBar).remove()
+        self.query("FilterBar").remove()
         self.give_keys_back()
         if not message.kept:
             self.take_filter("")
@@ -68,7 +73,7 @@ class Filtering(HouseScreen):
             self.check_filter(text)
         except Refused as error:
             self._wrong = _told(error)
-            if self.query(FilterBar):
+            if self.query("FilterBar"):
                 self.set_timer(THINKING_S, partial(self._tell_wrong, self._wrong))
             else:
                 self.notice(self._wrong, "warn")  # it came whole, by the ``:`` line
@@ -87,16 +92,17 @@ class Filtering(HouseScreen):
 
     def restore(self, kept: Kept) -> None:
         """Take up the filter, if it still is one."""
-        text = str(kept.get("filter") or "")
+        before, text = self.filter_text, str(kept.get("filter") or "")
+        self.filter_text = ""
         with suppress(Refused):
             self.check_filter(text)
             self.filter_text = text
-        if self.filter_text:
+        if self.filter_text != before:
             self.filtered()
 
     def _tell_wrong(self, what: str) -> None:
         """Say what is wrong, unless the next letter has mended it."""
-        if what == self._wrong and self.query(FilterBar):
+        if what == self._wrong and self.query("FilterBar"):
             self.notice(what, "warn")
 
 

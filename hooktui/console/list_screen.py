@@ -1,9 +1,9 @@
-"""A full screen that is one list: what the screens of audit, tokens and accounts have in common."""
+"""A full screen that is one list: what events, audit, tokens and accounts have in common."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 from textual.app import ComposeResult
@@ -47,7 +47,7 @@ class ListScreen(HouseScreen, Generic[T]):
         """Return the columns."""
         raise NotImplementedError
 
-    def row_id(self, row: T) -> int:
+    def row_id(self, row: T) -> Hashable:
         """Return what identifies a line for ever."""
         raise NotImplementedError
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from time import monotonic
-from typing import ClassVar, Final
-
-from textual.app import ComposeResult
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from hooktui.client import calls
 from hooktui.console.base import Changes
 from hooktui.console.clipboard import copy
 from hooktui.console.event_words import event_columns
 from hooktui.console.filtering import Filtering
-from hooktui.console.times import counted
-from hooktui.console.widgets.painted import Piece, Pieces
-from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.console.list_screen import ListScreen
+from hooktui.console.widgets.columns import Column
+from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.filters import parse_event_filter
 from hooktui.domain.objects import Event, Page
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call, Window
 
 BUSY_S: Final = 1.0
 """While events come in, the list is read again this often, not for each one."""
@@ -40,10 +42,13 @@ _NOTHING_FITS: Final[tuple[Pieces, ...]] = (
 )
 
 
-class EventsScreen(Filtering):
+class EventsScreen(Filtering, ListScreen[Event]):
     """All events of the account."""
 
     PLACE = "Events"
+    NOUN = "event"
+    DESCENDING = True
+    EMPTY = _EMPTY
     VERBS: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
     FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
 
@@ -51,55 +56,26 @@ class EventsScreen(Filtering):
         super().__init__()
         self._read_at = 0.0
 
-    def compose_body(self) -> ComposeResult:
-        """The list."""
-        house = self.house
-        # Kept, not looked up: a page may come in while the screen is being taken away.
-        self._listing = WindowedList(
-            event_columns(house.signs, house.clock),
-            self,
-            lambda event: event.id,
-            empty=_EMPTY,
-            markable=False,
-            sort="id",
-            descending=True,
-            signs=house.signs,
-            id="events",
-        )
-        yield self._listing
+    def columns(self) -> Sequence[Column[Event]]:
+        """Return the columns."""
+        return event_columns(self.house.signs, self.house.clock)
+
+    def row_id(self, row: Event) -> str:
+        """Return its id."""
+        return row.id
+
+    def call_of(self, window: Window) -> Call[Page[Event]]:
+        """Ask for events that fit the filter."""
+        return calls.list_events(self.house.account, q=self.filter_text or None, **window)
+
+    def empty_lines(self) -> tuple[Pieces, ...]:
+        """Return what stands there while nothing is, or nothing fits."""
+        return _NOTHING_FITS if self.filter_text else _EMPTY
 
     def on_mount(self) -> None:
-        """Load the list."""
+        """Load the list, and look now and then whether a clock time needs its date."""
         super().on_mount()
         self.set_interval(TIMES_S, self.listing.refresh_times)
-        self.run_worker(self.listing.load(), name="load")
-
-    @property
-    def listing(self) -> WindowedList[Event]:
-        """The list of events."""
-        return self._listing
-
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[Event]:
-        """Return a page of events."""
-        return await self.ask(
-            calls.list_events(
-                self.house.account,
-                q=self.filter_text or None,
-                cursor=cursor,
-                limit=limit,
-                from_end=from_end,
-                sort=sort,
-                order="desc" if descending else "asc",
-            )
-        )
 
     async def changed(self, changes: Changes) -> None:
         """Show what came in, not more than once a second."""
@@ -110,23 +86,10 @@ class EventsScreen(Filtering):
         self._read_at = monotonic()
         await self.listing.reload()
 
-    def on_windowed_list_moved(self) -> None:
-        """Draw the counts, and what depends on the row under the cursor."""
-        self.refresh_frame()
-
-    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
-        """Say why there are no rows."""
-        self.show_error(message.error)
-
-    def heading(self) -> tuple[Pieces, Pieces]:
-        """Return how many events there are, and the filter."""
-        left: list[Piece] = [(f" {self.PLACE}", "strong")]
-        if self.listing.loaded:
-            about = "about " if self.listing.window.estimated else ""
-            left.append((f"  {about}{counted(self.listing.window.total, 'event')}", "plain"))
-        if self.filter_text:
-            left.append((f" {self.house.signs.dot} filter: {self.filter_text}", "accent"))
-        return left, self.house.places(self.PLACE)
+    def more_heading(self) -> Pieces:
+        """Tell of the filter."""
+        dot = self.house.signs.dot
+        return ((f" {dot} filter: {self.filter_text}", "accent"),) if self.filter_text else ()
 
     # -- the filter
 
@@ -136,8 +99,7 @@ class EventsScreen(Filtering):
 
     def filtered(self) -> None:
         """Load what fits."""
-        self.listing.empty = _NOTHING_FITS if self.filter_text else _EMPTY
-        self.run_worker(self.listing.load(), group="filter", exclusive=True)
+        self.load()
 
     def give_keys_back(self) -> None:
         """Go back to the list."""
@@ -146,21 +108,16 @@ class EventsScreen(Filtering):
     # -- verbs
 
     def why_not(self, name: str) -> str | None:
-        """Add: nothing is under the cursor."""
+        """Say how to send one where there is none."""
         reason = super().why_not(name)
-        if reason is not None or name not in ("open", "copy") or not self.is_mounted:
-            return reason
-        return None if self.listing.selected else "there is no event under the cursor; E sends one"
+        if name in ("open", "copy") and self.cursor_row is None and reason is not None:
+            return f"{reason}; {self.house.key('emit')} sends one"
+        return reason
 
     def verb_open(self) -> None:
         """Open the event under the cursor."""
-        self.listing.action_open()
-
-    def on_windowed_list_opened(self) -> None:
-        """Open the event that was chosen."""
-        row = self.listing.cursor_row
-        if row is not None:
-            self.house.open_event(row.id)
+        if self.cursor_row is not None:
+            self.house.open_event(self.cursor_row.id)
 
     def verb_emit(self) -> None:
         """Send an event."""

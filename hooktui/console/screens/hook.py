@@ -13,16 +13,17 @@ from hooktui.client import calls
 from hooktui.console.base import Changes
 from hooktui.console.delivery_columns import delivery_columns
 from hooktui.console.delivery_verbs import DeliveryVerbs
+from hooktui.console.filtering import Filtering
 from hooktui.console.hook_summary import head_lines
 from hooktui.console.hook_tabs import DELIVERIES, HookTabs
 from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
 from hooktui.console.hook_words import state
+from hooktui.console.memory import Kept
 from hooktui.console.times import counted
-from hooktui.console.widgets.filter_bar import FilterBar, open_filter
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.errors import HooktuiError, NotFound, Refused
+from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.filters import parse
 from hooktui.domain.objects import Delivery, DeliveryDetail, Hook, Page
 
@@ -42,10 +43,11 @@ _NO_MATCH: Final[tuple[Pieces, ...]] = (
 )
 
 
-class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
+class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
     """The hook with an id."""
 
     PLACE = "Hook"
+    FILTER_HINT = "such as status:failed event:job.* code:5xx since:10m"
     VERBS: ClassVar[tuple[str, ...]] = (
         "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "filter",
         "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo", "sort",
@@ -54,7 +56,6 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
 
     def __init__(self, hook_id: int) -> None:
         super().__init__(hook_id)
-        self._words = ""
         self._read_at = 0.0
 
     # -- what is shown
@@ -70,8 +71,8 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
             if listing.loaded:
                 about = "about " if listing.window.estimated else ""
                 left.append((f"{dot}{about}{counted(listing.window.total, 'delivery')}", "plain"))
-            if self._words:
-                left.append((f"{dot}filter: {self._words}", "accent"))
+            if self.filter_text:
+                left.append((f"{dot}filter: {self.filter_text}", "accent"))
             if listing.marks:
                 left.append((f"{dot}{len(listing.marks)} marked", "accent"))
         return left, self.house.places("")
@@ -122,7 +123,7 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
         call = calls.list_deliveries(
             self.house.account,
             hook=self.hook_id,
-            q=self._words or None,
+            q=self.filter_text or None,
             cursor=cursor,
             limit=limit,
             from_end=from_end,
@@ -234,8 +235,8 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
         """Undo one narrowing after the other, then leave."""
         if self.listing.clear_marks():
             return
-        if self._words:
-            self._set_words("")
+        if self.filter_text:
+            self.take_filter("")
         else:
             super().verb_back()
 
@@ -256,37 +257,23 @@ class HookScreen(HookTabs, HookVerbs, DeliveryVerbs):
 
     # -- the filter
 
-    async def verb_filter(self) -> None:
-        """Let the admin type a filter; the list narrows while typing."""
-        hint = "such as status:failed event:job.* code:5xx since:10m"
-        await open_filter(self, self._words, hint)
+    def check_filter(self, text: str) -> None:
+        """Refuse what is no filter of deliveries."""
+        if text:
+            parse(text)
 
-    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
-        """Narrow the list; what is wrong is said at its column, and the last good filter stays."""
-        self._set_words(message.text)
+    def filtered(self) -> None:
+        """Load what fits."""
+        self.listing.empty = _NO_MATCH if self.filter_text else _EMPTY
+        self.run_worker(self.listing.load(), group="filter", exclusive=True)
 
-    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
+    def give_keys_back(self) -> None:
         """Go back to the list."""
-        self.query(FilterBar).remove()
         self.listing.focus()
-        if not message.kept:
-            self._set_words("")
 
-    def take_filter(self, text: str) -> None:
-        """Show the deliveries that fit a filter."""
-        self._set_words(text)
+    def kept(self) -> Kept:
+        """Return nothing: what is filtered here is one hook's, and the next may be another."""
+        return {}
 
-    def _set_words(self, words: str) -> None:
-        words = words.strip()
-        try:
-            if words:
-                parse(words)
-        except Refused as error:
-            self.notice(error.detail, "warn")
-            return
-        self.clear_notice()
-        if words != self._words:
-            self._words = words
-            self.listing.empty = _NO_MATCH if words else _EMPTY
-            self.run_worker(self.listing.load(), group="filter", exclusive=True)
-            self.refresh_frame()
+    def restore(self, kept: Kept) -> None:
+        """Take up nothing."""

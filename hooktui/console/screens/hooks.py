@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.console.base import Changes
+from hooktui.console.filtering import Filtering
 from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
 from hooktui.console.hook_words import columns, failing
 from hooktui.console.memory import Kept
@@ -18,12 +19,8 @@ from hooktui.console.times import counted
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.errors import Refused
 from hooktui.domain.hook_search import HINT, parse_hook_search
 from hooktui.domain.objects import Hook, Page
-
-if TYPE_CHECKING:
-    from hooktui.console.widgets.filter_bar import FilterBar
 
 BUSY_S = 1.0
 """While deliveries run, the numbers of the hooks are read again this often, not for each one."""
@@ -59,10 +56,11 @@ def _nothing_fits(key: Callable[[str], str]) -> tuple[Pieces, ...]:
     )
 
 
-class HooksScreen(HookVerbs):
+class HooksScreen(Filtering, HookVerbs):
     """All hooks of the account."""
 
     PLACE = "Hooks"
+    FILTER_HINT = HINT
     VERBS: ClassVar[tuple[str, ...]] = (
         "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
         "filter", "log_pane", "mark", "mark_all", "undo",
@@ -78,7 +76,6 @@ class HooksScreen(HookVerbs):
 
     def __init__(self) -> None:
         super().__init__()
-        self._words = ""
         self._pane: int | None = None
         self._reloaded_at = 0.0
 
@@ -105,7 +102,7 @@ class HooksScreen(HookVerbs):
         """Load the list; the first paint does not wait for it."""
         super().on_mount()
         self.set_interval(TIMES_S, self.listing.refresh_times)
-        self.run_worker(self.listing.load(), name="load")
+        _: Worker[None] = self.run_worker(self.listing.load, group="filter", exclusive=True)
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
@@ -140,7 +137,7 @@ class HooksScreen(HookVerbs):
         page = await self.ask(
             calls.list_hooks(
                 self.house.account,
-                q=self._words.strip() or None,
+                q=self.filter_text or None,
                 cursor=cursor,
                 limit=limit,
                 from_end=from_end,
@@ -195,8 +192,8 @@ class HooksScreen(HookVerbs):
                 left.append((f"{dot}{broken} failing", "bad"))
             if off:
                 left.append((f"{dot}{off} disabled", "quiet"))
-        if self._words:
-            left.append((f"{dot}filter: {self._words}", "accent"))
+        if self.filter_text:
+            left.append((f"{dot}filter: {self.filter_text}", "accent"))
         if listing.marks:
             left.append((f"{dot}{len(listing.marks)} marked", "accent"))
         return left, self.house.places(self.PLACE)
@@ -268,8 +265,8 @@ class HooksScreen(HookVerbs):
         """Undo one narrowing after the other: marks, filter; there is nothing behind home."""
         if self.listing.clear_marks():
             return
-        if self._words:
-            self._set_words("")
+        if self.filter_text:
+            self.take_filter("")
         elif self.has_class("-zoomed"):
             self.verb_zoom()
         else:
@@ -292,52 +289,26 @@ class HooksScreen(HookVerbs):
 
     # -- the filter
 
-    async def verb_filter(self) -> None:
-        """Let the admin type a search; the list narrows while typing."""
-        # Here, not above: the first paint needs no input.
-        from hooktui.console.widgets.filter_bar import open_filter
+    def check_filter(self, text: str) -> None:
+        """Refuse what is no search for hooks."""
+        parse_hook_search(text)
 
-        await open_filter(self, self._words, HINT)
-
-    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
-        """Narrow the list."""
-        self._set_words(message.text)
-
-    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
-        """Go back to the list."""
-        self.query("FilterBar").remove()
-        self.listing.focus()
-        if not message.kept:
-            self._set_words("")
-
-    def _set_words(self, words: str) -> None:
-        try:
-            parse_hook_search(words)
-        except Refused as error:
-            self.notice(error.detail, "warn")  # the last good one holds
-            return
-        if words != self._words:
-            self.clear_notice()
-            self._words = words
-            self._say_what_is_empty()
-            self.run_worker(self.listing.load(), group="filter", exclusive=True)
-            self.refresh_frame()
-
-    def take_filter(self, text: str) -> None:
-        """Show the hooks with some words."""
-        self._set_words(text)
-
-    def _say_what_is_empty(self) -> None:
-        lines = _nothing_fits if self._words.strip() else _empty
+    def filtered(self) -> None:
+        """Load what fits."""
+        lines = _nothing_fits if self.filter_text else _empty
         self.listing.empty = lines(self.house.key)
+        _: Worker[None] = self.run_worker(self.listing.load, group="filter", exclusive=True)
+
+    def give_keys_back(self) -> None:
+        """Go back to the list."""
+        self.listing.focus()
 
     # -- the memory
 
     def kept(self) -> Kept:
         """Return filter, sort, and how the log pane stands."""
         window = self.listing.window
-        return {
-            "filter": self._words,
+        return super().kept() | {
             "sort": window.sort,
             "descending": window.descending,
             "pane": self._pane,
@@ -348,8 +319,7 @@ class HooksScreen(HookVerbs):
     def restore(self, kept: Kept) -> None:
         """Stand as the last time."""
         listing = self.listing
-        self._words = str(kept.get("filter") or "")
-        self._say_what_is_empty()
+        super().restore(kept)
         if kept.get("sort") in {c.sort for c in listing.columns if c.sort}:
             listing.window.sort = str(kept["sort"])
             listing.window.descending = bool(kept.get("descending"))
