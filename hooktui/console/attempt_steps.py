@@ -11,6 +11,7 @@ from hooktui.console.signs import Signs
 from hooktui.console.times import took
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import Outcome, Status
 from hooktui.domain.objects import Attempt, DeliveryDetail, Page, Phases
@@ -51,15 +52,7 @@ class Steps:
         attempts = self.delivery.attempts if self.delivery is not None else ()
         return max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[Step]:
+    async def page(self, wanted: Wanted) -> Page[Step]:
         """Return all steps: at most some dozens."""
         steps = [] if self.delivery is None else steps_of(self.delivery)
         return Page(data=steps, total=len(steps))

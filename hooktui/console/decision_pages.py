@@ -11,6 +11,7 @@ from typing import Final
 
 from hooktui.client import calls
 from hooktui.client.calls import Call
+from hooktui.console.widgets.window import Wanted
 from hooktui.domain.objects import HookDecision, Page
 
 Decisions = Page[HookDecision]
@@ -31,20 +32,13 @@ class DecisionPages:
         self._event: Final = event
         self._totals: dict[str, int] = {}
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Decisions:
+    async def page(self, wanted: Wanted) -> Decisions:
         """Return a page; the order is fixed.
 
         Raises:
             HooktuiError: the server does not give it.
         """
+        cursor, from_end = wanted["cursor"], wanted["from_end"]
         if cursor is not None:
             from_end = cursor[1:] == _FROM_END
             return await self._part(cursor[0], None if from_end else cursor[1:] or None, from_end)

@@ -21,6 +21,7 @@ from hooktui.console.widgets.hook_history import HookHistory
 from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.lines import TabLine
 from hooktui.console.widgets.plot import Plots
+from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.audit_trail import AuditEntry
 from hooktui.domain.clock import from_rfc3339
@@ -45,23 +46,12 @@ class HistorySource:
     def __init__(self, screen: HookTabs) -> None:
         self._screen = screen
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[AuditEntry]:
+    async def page(self, wanted: Wanted) -> Page[AuditEntry]:
         """Return a page, the newest entry first."""
         screen = self._screen
         account = screen.house.account if screen.hook is None else screen.hook.account
         target = f"hook {screen.hook_id}"
-        call = calls.list_audit(
-            account, target=target, cursor=cursor, limit=limit, from_end=from_end
-        )
-        return await screen.ask(call)
+        return await screen.ask(calls.list_audit(account, target=target, **wanted))
 
 
 class HookTabs(HouseScreen):

@@ -13,13 +13,14 @@ from hooktui.console.base import Changes, HouseScreen
 from hooktui.console.times import counted
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NotAllowed
 from hooktui.domain.objects import Page
 from hooktui.domain.roles import Need, allows, why_not
 
 if TYPE_CHECKING:
-    from hooktui.client.calls import Call, Window
+    from hooktui.client.calls import Call
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ class ListScreen(HouseScreen, Generic[T]):
         """Return what identifies a line for ever."""
         raise NotImplementedError
 
-    def call_of(self, window: Window) -> Call[Page[T]]:
+    def call_of(self, wanted: Wanted) -> Call[Page[T]]:
         """Return the call that asks for a page."""
         raise NotImplementedError
 
@@ -90,20 +91,9 @@ class ListScreen(HouseScreen, Generic[T]):
         """Load the list from its start."""
         _: Worker[None] = self.run_worker(self.listing.load, group="load", exclusive=True)
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[T]:
+    async def page(self, wanted: Wanted) -> Page[T]:
         """Return a page; nothing, and the reason, where the server does not show the list."""
-        order = "desc" if descending else None
-        call = self.call_of(
-            {"cursor": cursor, "limit": limit, "from_end": from_end, "sort": sort, "order": order}
-        )
+        call = self.call_of(wanted)
         await self.house.attached()
         role = self.house.role
         if not allows(role, self.NEED):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from textual.app import App, ComposeResult
 
 from hooktui.console.widgets.columns import Column
+from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NoServer
 from hooktui.domain.objects import Page
@@ -26,25 +27,18 @@ class Rows:
         self.asked: list[tuple[str | None, bool]] = []
         self.broken = False
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[Row]:
+    async def page(self, wanted: Wanted) -> Page[Row]:
+        cursor, limit, from_end = wanted["cursor"], wanted["limit"], wanted["from_end"]
         self.asked.append((cursor, from_end))
         if self.broken:
             raise NoServer("no server answers")
-        rows = sorted(self.rows, key=lambda row: row.id, reverse=descending)
+        rows = sorted(self.rows, key=lambda row: row.id, reverse=wanted["order"] == "desc")
         places = {row.id: place for place, row in enumerate(rows)}
         if cursor is None:
             start = max(len(rows) - limit, 0) if from_end else 0
             end = start + limit
         elif cursor.startswith("+"):
-            start = self._after(rows, places, int(cursor[1:]), descending=descending)
+            start = self._after(rows, places, int(cursor[1:]), descending=wanted["order"] == "desc")
             end = start + limit
         else:
             end = places[int(cursor[1:])]

@@ -17,6 +17,7 @@ from hooktui.console.event_words import (
 )
 from hooktui.console.signs import UNICODE
 from hooktui.console.widgets.columns import place
+from hooktui.console.widgets.window import Wanted
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.objects import (
     AcceptedEvent,
@@ -172,8 +173,9 @@ async def test_the_hooks_that_asked_come_first_and_none_is_left_out(asked, other
     found: list[int] = []
     cursor, begun = None, False
     while not begun or cursor is not None:
+        from_here = from_end and not begun
         page = await pages.page(
-            cursor=cursor, limit=100, from_end=from_end and not begun, sort=None, descending=False
+            Wanted(cursor=cursor, limit=100, from_end=from_here, sort=None, order=None)
         )
         begun = True
         rows = [one.hook for one in page.data]

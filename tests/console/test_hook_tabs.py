@@ -198,7 +198,7 @@ async def test_a_server_that_is_gone_holds_up_no_tab_and_leaves_what_was_shown(
 class Forbidden:
     """A source of rows to which the server says no."""
 
-    async def page(self, **_: object) -> Page[AuditEntry]:
+    async def page(self, _: object) -> Page[AuditEntry]:
         raise NotAllowed("your role producer may only send events; looking needs viewer")
 
 

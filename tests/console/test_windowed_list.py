@@ -1,7 +1,6 @@
 """The list widget: moving, marks, opening, columns, and staying on a row over a reload."""
 
 import asyncio
-from typing import Any
 
 from textual.pilot import Pilot
 
@@ -135,9 +134,9 @@ async def test_a_move_while_rows_are_on_their_way_holds():
         await settled(pilot)
         arrives, page = asyncio.Event(), source.page
 
-        async def slow(**window: Any) -> Page[Row]:
+        async def slow(wanted) -> Page[Row]:
             await arrives.wait()
-            return await page(**window)
+            return await page(wanted)
 
         source.page = slow  # type: ignore[method-assign]
         reload = asyncio.create_task(app.listing.reload())

@@ -11,11 +11,12 @@ from hooktui.console.list_screen import ListScreen
 from hooktui.console.times import ago
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.domain.objects import Account, Page
 from hooktui.domain.roles import Need
 
 if TYPE_CHECKING:
-    from hooktui.client.calls import Call, Window
+    from hooktui.client.calls import Call
 
 
 class AccountsScreen(ListScreen[Account]):
@@ -61,11 +62,11 @@ class AccountsScreen(ListScreen[Account]):
         """Return its number."""
         return row.id
 
-    def call_of(self, window: Window) -> Call[Page[Account]]:
+    def call_of(self, wanted: Wanted) -> Call[Page[Account]]:
         """Ask for accounts."""
         from hooktui.client import calls
 
-        return calls.list_accounts(**window)
+        return calls.list_accounts(**wanted)
 
     async def changed(self, changes: Changes) -> None:
         """Count again when hooks of this account came or went."""

@@ -18,13 +18,14 @@ from hooktui.console.list_screen import ListScreen
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.domain.audit_trail import AuditEntry
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.objects import Page
 from hooktui.domain.roles import Need
 
 if TYPE_CHECKING:
-    from hooktui.client.calls import Call, Window
+    from hooktui.client.calls import Call
 
 _NOTHING_FITS: tuple[Pieces, ...] = (
     (("  Nothing like this was done.", "plain"),),
@@ -65,7 +66,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         """Return its number."""
         return row.id
 
-    def call_of(self, window: Window) -> Call[Page[AuditEntry]]:
+    def call_of(self, wanted: Wanted) -> Call[Page[AuditEntry]]:
         """Ask for entries that fit the filter."""
         from hooktui.client import calls
 
@@ -77,7 +78,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
             result=narrow.get("result"),
             since=narrow.get("since"),
             until=narrow.get("until"),
-            **window,
+            **wanted,
         )
 
     def empty_lines(self) -> tuple[Pieces, ...]:

@@ -17,6 +17,7 @@ from hooktui.console.link import LinkState
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.objects import AcceptedEvent, Page
@@ -93,15 +94,7 @@ class EmitScreen(HouseScreen):
         """Where the body is typed."""
         return self.query_one(TextArea)
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[TypeRow]:
+    async def page(self, wanted: Wanted) -> Page[TypeRow]:
         """Return all types that fit; a catalogue is short."""
         words = self.query_one(Input).value if self.query(Input) else ""
         rows = type_rows(self.house.catalogue, words)

@@ -15,6 +15,7 @@ from hooktui.console.screens.question import Answer, Question
 from hooktui.console.times import counted
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.objects import Page, Status
@@ -75,15 +76,7 @@ class EngineScreen(HouseScreen):
         except HooktuiError as error:
             self.show_error(error)
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[EngineHook]:
+    async def page(self, wanted: Wanted) -> Page[EngineHook]:
         """Return the hooks of the status: there are fewer than a page holds."""
         await self.house.attached()
         status = self.house.status

@@ -15,11 +15,12 @@ from hooktui.console.filtering import Filtering
 from hooktui.console.list_screen import ListScreen
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.domain.filters import parse_event_filter
 from hooktui.domain.objects import Event, Page
 
 if TYPE_CHECKING:
-    from hooktui.client.calls import Call, Window
+    from hooktui.client.calls import Call
 
 BUSY_S: Final = 1.0
 """While events come in, the list is read again this often, not for each one."""
@@ -64,9 +65,9 @@ class EventsScreen(Filtering, ListScreen[Event]):
         """Return its id."""
         return row.id
 
-    def call_of(self, window: Window) -> Call[Page[Event]]:
+    def call_of(self, wanted: Wanted) -> Call[Page[Event]]:
         """Ask for events that fit the filter."""
-        return calls.list_events(self.house.account, q=self.filter_text or None, **window)
+        return calls.list_events(self.house.account, q=self.filter_text or None, **wanted)
 
     def empty_lines(self) -> tuple[Pieces, ...]:
         """Return what stands there while nothing is, or nothing fits."""

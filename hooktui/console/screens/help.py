@@ -14,6 +14,7 @@ from hooktui.console.keys import MOVES, Verb, bindings
 from hooktui.console.widgets.choices import Note
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.objects import Page
 
@@ -67,15 +68,7 @@ class HelpScreen(HouseModal[str]):
         listing.styles.max_height = self.app.size.height * 9 // 10 - 7
         self.run_worker(listing.load())
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[_Line]:
+    async def page(self, wanted: Wanted) -> Page[_Line]:
         """Return all verbs: there are fewer than a page holds."""
         return Page(data=self._lines, total=len(self._lines))
 

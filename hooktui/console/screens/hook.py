@@ -22,6 +22,7 @@ from hooktui.console.memory import Kept
 from hooktui.console.times import counted
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.filters import parse
@@ -110,25 +111,13 @@ class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
         """The list of deliveries."""
         return self._listing
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[Delivery]:
+    async def page(self, wanted: Wanted) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""
         call = calls.list_deliveries(
             self.house.account,
             hook=self.hook_id,
             q=self.filter_text or None,
-            cursor=cursor,
-            limit=limit,
-            from_end=from_end,
-            sort=sort,
-            order="desc" if descending else "asc" if sort else None,
+            **wanted,
         )
         return await self.ask(call)
 

@@ -18,6 +18,7 @@ from hooktui.console.memory import Kept
 from hooktui.console.times import counted
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Piece, Pieces
+from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.hook_search import HINT, parse_hook_search
 from hooktui.domain.objects import Hook, Page
@@ -121,15 +122,7 @@ class HooksScreen(Filtering, HookVerbs):
 
     # -- rows
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[Hook]:
+    async def page(self, wanted: Wanted) -> Page[Hook]:
         """Return a page of hooks."""
         from hooktui.client import calls
 
@@ -138,11 +131,7 @@ class HooksScreen(Filtering, HookVerbs):
             calls.list_hooks(
                 self.house.account,
                 q=self.filter_text or None,
-                cursor=cursor,
-                limit=limit,
-                from_end=from_end,
-                sort=sort,
-                order="desc" if descending else None,
+                **wanted,
             )
         )
         if self.house.take_names({hook.id: hook.name for hook in page.data}):

@@ -9,11 +9,12 @@ from hooktui.console.keys import in_words
 from hooktui.console.list_screen import ListScreen
 from hooktui.console.token_words import token_columns
 from hooktui.console.widgets.columns import Column
+from hooktui.console.widgets.window import Wanted
 from hooktui.domain.objects import Page, Token
 from hooktui.domain.roles import Need
 
 if TYPE_CHECKING:
-    from hooktui.client.calls import Call, Window
+    from hooktui.client.calls import Call
 
 
 class TokensScreen(ListScreen[Token]):
@@ -45,11 +46,11 @@ class TokensScreen(ListScreen[Token]):
         """Return its number."""
         return row.id
 
-    def call_of(self, window: Window) -> Call[Page[Token]]:
+    def call_of(self, wanted: Wanted) -> Call[Page[Token]]:
         """Ask for tokens of all accounts."""
         from hooktui.client import calls
 
-        return calls.list_tokens(**window)
+        return calls.list_tokens(**wanted)
 
     def on_screen_resume(self) -> None:
         """Show what was made meanwhile."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypedDict, TypeVar
 
 from hooktui.domain.objects import Page
 
@@ -20,18 +20,20 @@ PAGE = 100
 MOST_PAGES = 5
 
 
+class Wanted(TypedDict):
+    """Which page is wanted, in the words of the API: ``client.calls`` takes it as it is."""
+
+    cursor: str | None
+    limit: int
+    from_end: bool
+    sort: str | None
+    order: str | None
+
+
 class PageSource(Protocol[T]):
     """Where rows come from: one page of a list, by cursor."""
 
-    async def page(
-        self,
-        *,
-        cursor: str | None,
-        limit: int,
-        from_end: bool,
-        sort: str | None,
-        descending: bool,
-    ) -> Page[T]:
+    async def page(self, wanted: Wanted) -> Page[T]:
         """Return the page at a cursor; None: the first one, or the last with ``from_end``.
 
         Raises:
@@ -185,8 +187,9 @@ class Window(Generic[T]):
     async def _fetch(
         self, cursor: str | None, *, from_end: bool = False, backward: bool = False
     ) -> _Loaded[T]:
+        order = "desc" if self.descending else "asc" if self.sort else None
         page = await self._source.page(
-            cursor=cursor, limit=PAGE, from_end=from_end, sort=self.sort, descending=self.descending
+            Wanted(cursor=cursor, limit=PAGE, from_end=from_end, sort=self.sort, order=order)
         )
         self.total, self.estimated = page.total, page.total_is_estimate
         return _Loaded(page.data, cursor, from_end, backward, page.prev, page.next)
