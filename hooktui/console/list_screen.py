@@ -41,6 +41,9 @@ class ListScreen(HouseScreen, Generic[T]):
     SORT: ClassVar[str | None] = "id"
     DESCENDING: ClassVar[bool] = False
 
+    FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
+    """What stands first in rising and in falling order, for the notice."""
+
     EMPTY: ClassVar[tuple[Pieces, ...]] = ()
     """What stands there while there is nothing: what this is, and how to begin."""
 
@@ -156,3 +159,19 @@ class ListScreen(HouseScreen, Generic[T]):
     def on_windowed_list_opened(self) -> None:
         """Open the line under the cursor."""
         self.run_verb("open")
+
+    def verb_sort(self) -> None:
+        """Sort by the next column that can be sorted."""
+        self._sort(self.listing.next_sort(), descending=False)
+
+    def verb_order(self) -> None:
+        """Turn the order round."""
+        window = self.listing.window
+        self._sort(window.sort, descending=not window.descending)
+
+    def _sort(self, sort: str | None, *, descending: bool) -> None:
+        listing = self.listing
+        turned = listing.sort_by(sort, descending=descending)
+        self.run_worker(turned, group="load", exclusive=True)
+        title = next((one.title for one in listing.columns if one.sort == sort), "id")
+        self.notice(f"sorted by {title}, {self.FIRST[descending]} first")

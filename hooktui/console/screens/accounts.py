@@ -102,16 +102,3 @@ class AccountsScreen(ListScreen[Account]):
             await self.listing.reload()
             self.listing.put_cursor_on(made.id)
             self.notice(f"account {made.id} ({made.name}) is made; Enter switches to it", "good")
-
-    def verb_sort(self) -> None:
-        """Sort by the next column that can be sorted."""
-        self._sort(self.listing.next_sort(), descending=False)
-
-    def verb_order(self) -> None:
-        """Turn the order round."""
-        window = self.listing.window
-        self._sort(window.sort, descending=not window.descending)
-
-    def _sort(self, sort: str | None, *, descending: bool) -> None:
-        turned = self.listing.sort_by(sort, descending=descending)
-        self.run_worker(turned, group="load", exclusive=True)

@@ -40,6 +40,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
     NOUN = "entry"
     FILTER_HINT = FILTER_HINT
     DESCENDING = True
+    FIRST = ("oldest", "newest")
     VERBS: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
     OWN_WORDS = (
         in_words("open", "open", "Show the entry: what was, and what became of it"),
@@ -110,12 +111,6 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         if (entry := self.cursor_row) is not None:
             what = f"number and hash of entry {entry.id}"
             self.notice(await copy(self.app, f"{entry.id}:{entry.hash}", what), "good")
-
-    def verb_order(self) -> None:
-        """Turn the order round."""
-        window = self.listing.window
-        turned = self.listing.sort_by(window.sort, descending=not window.descending)
-        self.run_worker(turned, group="load", exclusive=True)
 
     async def verb_diagnose(self) -> None:
         """Look through the whole trail, a part at a time; Esc ends it."""

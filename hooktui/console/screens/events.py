@@ -49,6 +49,7 @@ class EventsScreen(Filtering, ListScreen[Event]):
     PLACE = "Events"
     NOUN = "event"
     DESCENDING = True
+    FIRST = ("oldest", "newest")
     EMPTY = _EMPTY
     VERBS: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
     FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
@@ -129,13 +130,6 @@ class EventsScreen(Filtering, ListScreen[Event]):
         row = self.listing.cursor_row
         if row is not None:
             self.notice(await copy(self.app, row.id, "the event's id"), "good")
-
-    def verb_order(self) -> None:
-        """Turn the order round."""
-        turned = not self.listing.window.descending
-        work = self.listing.sort_by("id", descending=turned)
-        self.run_worker(work, group="sort", exclusive=True)
-        self.notice("newest first" if turned else "oldest first")
 
     def verb_back(self) -> None:
         """Take the filter away, then leave."""

@@ -88,16 +88,3 @@ class TokensScreen(ListScreen[Token]):
         if await self.done(calls.revoke_token(token.id)):
             self.notice(f"{what} is revoked", "good")
             await self.listing.reload()
-
-    def verb_sort(self) -> None:
-        """Sort by the next column that can be sorted."""
-        self._sort(self.listing.next_sort(), descending=False)
-
-    def verb_order(self) -> None:
-        """Turn the order round."""
-        window = self.listing.window
-        self._sort(window.sort, descending=not window.descending)
-
-    def _sort(self, sort: str | None, *, descending: bool) -> None:
-        turned = self.listing.sort_by(sort, descending=descending)
-        self.run_worker(turned, group="load", exclusive=True)
