@@ -188,7 +188,7 @@ class HooktuiApp(WaysApp):
 
     def follow_feed(self) -> None:
         """Follow the feed of the account, in place of another one's."""
-        self.run_worker(self.feed.follow(), name="feed", group="feed", exclusive=True)
+        self.run_worker(self.feed.follow, name="feed", group="feed", exclusive=True)
 
     async def use_account(self, account: int) -> bool:
         """Show another account from now on; return whether the server lets us (else: a notice)."""
