@@ -11,6 +11,7 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
+from textual.worker import Worker
 
 from hooktui.console.ascii_filter import AsciiFilter
 from hooktui.console.base import Changes
@@ -188,7 +189,9 @@ class HooktuiApp(WaysApp):
 
     def follow_feed(self) -> None:
         """Follow the feed of the account, in place of another one's."""
-        self.run_worker(self.feed.follow, name="feed", group="feed", exclusive=True)
+        _: Worker[None] = self.run_worker(
+            self.feed.follow, name="feed", group="feed", exclusive=True
+        )
 
     async def use_account(self, account: int) -> bool:
         """Show another account from now on; return whether the server lets us (else: a notice)."""
