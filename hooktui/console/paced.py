@@ -1,8 +1,8 @@
-"""Screens that paint no faster than their terminal takes it: over a slow line frames are dropped.
+"""Screens that paint only what is seen, and no faster than their terminal takes it.
 
 Textual queues up to 30 frames and then blocks the app: at 256 kbit/s a log was 10 s behind, and so
 was every key, and quitting. While the terminal has not taken the frame before, nothing is painted;
-what changes meanwhile is in the next frame, as it is by then.
+what changes meanwhile is in the next frame, as it is by then: over a slow line frames are dropped.
 """
 
 from __future__ import annotations
@@ -14,7 +14,21 @@ from textual.screen import Screen
 
 
 class PacedScreen(Screen[None]):
-    """A screen that looks at its terminal before it paints."""
+    """A screen that looks whether it is seen, and at its terminal, before it paints."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is seen: in front, or below others that it shines through.
+
+        Textual's own says so of any screen below the one in front, whose every cell is then painted
+        again for whatever changes in the one that it hides.
+        """
+        for screen in reversed(self.app.screen_stack):
+            if screen is self:
+                return True
+            if screen.styles.background.a == 1:
+                return False
+        return False
 
     def _on_timer_update(self) -> None:
         # Textual's own, tested here: the timer goes on until this paints, and so looks again.

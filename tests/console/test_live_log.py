@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
+from textual.timer import Timer
 
 from hooktui.console.log_buffer import LogBuffer, LogLine
 from hooktui.console.log_words import line_text, log_columns
@@ -313,7 +314,7 @@ def test_what_fits_into_its_columns_is_not_told_twice():
     assert all(len(one) <= 100 - INDENT for one in rest)
 
 
-async def test_a_paused_log_draws_only_its_chip_while_its_ring_moves_on():
+async def test_a_paused_log_draws_nothing_while_its_ring_moves_on():
     """Red when lines that fall out of the ring have the same picture painted anew each second."""
     async with LogApp(capacity=100).run_test(size=SIZE) as pilot:
         app = app_of(pilot)
@@ -329,9 +330,31 @@ async def test_a_paused_log_draws_only_its_chip_while_its_ring_moves_on():
         app.buffer.extend(line(n) for n in range(100, 120))
         log.catch_up()
         await pilot.pause()
-        assert set(drawn) == {0}
+        assert not drawn  # the count of what is new stands in the heading of the screen
         assert app.seen() == before
         app.buffer.extend(line(n) for n in range(120, 200))
         log.catch_up()
         await pilot.pause()
         assert app.seen() != before  # what stood there has fallen out
+
+
+async def test_a_paused_log_counts_once_a_second_however_often_it_was_looked_at():
+    """Red when a look while a count is due begins a second row of counts, for ever."""
+    async with LogApp().run_test(size=SIZE) as pilot:
+        log = app_of(pilot).log_widget
+        log.buffer.extend(line(n) for n in range(20))
+        log.follow(False)
+        started: list[Timer] = []
+        original = log.set_timer
+
+        def started_timer(*args: object, **more: object) -> Timer:
+            started.append(original(*args, **more))  # type: ignore[arg-type]
+            return started[-1]
+
+        log.set_timer = started_timer  # type: ignore[method-assign]
+        for number in range(20, 25):
+            log.buffer.extend([line(number)])
+            log.catch_up()
+        log.buffer.extend([line(25)])
+        await pilot.pause()
+        assert len([timer for timer in started if timer._task and not timer._task.done()]) == 1

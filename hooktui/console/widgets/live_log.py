@@ -16,6 +16,7 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import Region
 from textual.message import Message
+from textual.timer import Timer
 
 from hooktui.console.keys import move_bindings
 from hooktui.console.log_buffer import LogBuffer, LogLine
@@ -86,7 +87,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._clock = clock
         self._waiting: deque[int] = deque()
         self._read_to = 0
-        self._due = False
+        self._due: Timer | None = None
         self._drawn_at = 0.0
 
     # -- what others ask and tell
@@ -122,7 +123,9 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     def catch_up(self) -> None:
         """Draw what has come since; called when the log is seen again."""
-        self._due = False
+        if self._due is not None:  # it may be called before that: two would take turns for ever
+            self._due.stop()
+            self._due = None
         if not self.is_attached or not self._seen:
             return
         self._drawn_at = monotonic()
@@ -134,7 +137,8 @@ class LiveLog(LogTable, inherit_bindings=False):
             return
         if self._read():
             self._count_rows()
-            self.refresh(Region(0, 0, self.size.width, 1))
+            if self._caption:
+                self.refresh(Region(0, 0, self.size.width, 1))
             self.post_message(self.StateChanged(self))
 
     def state(self) -> Pieces:
@@ -173,11 +177,16 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     def _grown(self) -> None:
         """Repaint soon; many calls make one repaint, and none while nobody looks."""
-        if self._due or not self._seen:
+        if self._due is not None or not self._seen:
             return
-        self._due = True
         pause = REPAINT_S if self.following else CHIP_S
-        self.set_timer(max(self._drawn_at + pause - monotonic(), 0.01), self.catch_up)
+        self._due = self.set_timer(
+            max(self._drawn_at + pause - monotonic(), 0.01), self._catch_up_due
+        )
+
+    def _catch_up_due(self) -> None:
+        self._due = None
+        self.catch_up()
 
     @property
     def _seen(self) -> bool:

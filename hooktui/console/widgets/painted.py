@@ -79,9 +79,13 @@ class Painted(Widget):
 
     def strip(self, pieces: Iterable[Piece], width: int, over: Style | None = None) -> Strip:
         """Return pieces as one line of exactly ``width`` cells, cut with an ellipsis."""
-        segments = fit(self.segments(pieces, over), width)
+        return self.whole(fit(self.segments(pieces, over), width), width, over)
+
+    def whole(self, segments: Iterable[Segment], width: int, over: Style | None = None) -> Strip:
+        """Return segments that fit as one line of exactly ``width`` cells."""
         base = self.tone("plain")
-        return Strip(segments).adjust_cell_length(width, base if over is None else base + over)
+        rest = Segment(" " * width, base if over is None else base + over)
+        return Strip(joined((*segments, rest))).crop(0, width)
 
 
 def fit(segments: list[Segment], width: int, ellipsis: str = "…") -> list[Segment]:
@@ -101,9 +105,33 @@ def fit(segments: list[Segment], width: int, ellipsis: str = "…") -> list[Segm
     return kept
 
 
-def fit_exactly(segments: list[Segment], width: int) -> list[Segment]:
-    """Cut segments at a width in cells, without a sign: what is cut off is blank."""
-    return list(Strip(segments).crop(0, width))
+def joined(segments: Iterable[Segment]) -> list[Segment]:
+    """Join segments that look alike; a blank takes the look of the text beside it.
+
+    A change of style costs 37 bytes on the wire, and of a blank only the ground is seen.
+    """
+    found: list[tuple[str, Style | None]] = []
+    for text, style, _ in segments:
+        if not text:
+            continue
+        if found:
+            before, its_style = found[-1]
+            if its_style == style or (text.isspace() and _same_ground(its_style, style)):
+                found[-1] = (before + text, its_style)
+                continue
+            if before.isspace() and _same_ground(its_style, style):
+                found[-1] = (before + text, style)
+                continue
+        found.append((text, style))
+    return [Segment(text, style) for text, style in found]
+
+
+def _same_ground(one: Style | None, other: Style | None) -> bool:
+    """Return whether blanks look the same in both styles."""
+    if one is None or other is None:
+        return False
+    marked = one.reverse or other.reverse or one.underline or other.underline
+    return one.bgcolor == other.bgcolor and not marked and not one.strike and not other.strike
 
 
 def text_width(pieces: Iterable[Piece]) -> int:

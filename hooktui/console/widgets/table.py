@@ -13,7 +13,7 @@ from textual.strip import Strip
 
 from hooktui.console.signs import UNICODE, Signs
 from hooktui.console.widgets.columns import GAP, Column, Placed, pieces_of
-from hooktui.console.widgets.painted import Painted, Pieces, fit, fit_exactly
+from hooktui.console.widgets.painted import Painted, Pieces, fit
 
 T = TypeVar("T")
 
@@ -94,7 +94,7 @@ class Table(Painted, ScrollView, inherit_bindings=False):
             if one.column.sort is not None and one.column.sort == sort:
                 title += self.signs.down if descending else self.signs.up
             segments += self._cell(one, ((title, "quiet"),), None)
-        return self._whole(segments, None)
+        return self.whole(segments, self.line_width)
 
     def draw_row(
         self, placed: Sequence[Placed[T]], row: T, *, over: Style | None, marked: bool = False
@@ -104,27 +104,17 @@ class Table(Painted, ScrollView, inherit_bindings=False):
         segments = self.segments(mark, over)
         for one in placed:
             segments += self._cell(one, pieces_of(one.column.cell(row)), over)
-        return self._whole(segments, over)
+        return self.whole(segments, self.line_width, over)
 
     def _cell(self, placed: Placed[T], pieces: Pieces, over: Style | None) -> list[Segment]:
-        """Return a cell with the gap after it.
-
-        Blanks take the style of the text beside them: a change of style costs 45 bytes on the wire,
-        and one cannot be seen in a blank.
-        """
+        """Return a cell with the gap after it."""
         segments = fit(self.segments(pieces, over), placed.width, self.signs.ellipsis)
         room = placed.width - sum(segment.cell_length for segment in segments)
         base = self.tone("plain")
-        after = segments[-1].style if segments else base if over is None else base + over
-        gap = Segment(" " * GAP, after)
-        if placed.column.align == "right" and segments:
-            return [Segment(" " * room, segments[0].style), *segments, gap]
-        return [*segments, Segment(" " * room, after), gap]
-
-    def _whole(self, segments: list[Segment], over: Style | None) -> Strip:
-        width, base = self.line_width, self.tone("plain")
-        cut = fit_exactly(list(Segment.simplify(segments)), width)
-        return Strip(cut).adjust_cell_length(width, base if over is None else base + over)
+        blank = base if over is None else base + over
+        if placed.column.align == "right":
+            return [Segment(" " * room, blank), *segments, Segment(" " * GAP, blank)]
+        return [*segments, Segment(" " * (room + GAP), blank)]
 
 
 def column_at(placed: Sequence[Placed[T]], x: int) -> Column[T] | None:

@@ -1,0 +1,88 @@
+"""What a screen paints, and when: only what is seen."""
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.screen import ModalScreen
+
+from hooktui.console.paced import PacedScreen
+from hooktui.console.widgets.chrome import Heading
+from hooktui.console.widgets.painted import joined
+from tests.console.bare import BareApp
+
+QUIET, GOOD = Style(color="#849198", bgcolor="#14181b"), Style(color="#7fb685", bgcolor="#14181b")
+CURSOR = Style(color="#849198", bgcolor="#2b4452")
+
+
+class Below(PacedScreen):
+    """A screen with one line."""
+
+    def compose(self):
+        yield Heading()
+
+
+class Shade(ModalScreen[None]):
+    """A dialog that what is below shines through."""
+
+    CSS = "Shade { background: black 60%; }"
+
+
+class Front(Below):
+    """A screen that counts what it is asked to paint anew."""
+
+    asked: list[Region]
+
+    def refresh(self, *regions, **more):
+        self.__dict__.setdefault("asked", []).extend(regions)
+        return super().refresh(*regions, **more)
+
+
+async def settle(pilot):
+    for _ in range(3):
+        await pilot.pause()
+
+
+def seen(pilot):
+    return pilot.app.export_screenshot().replace("&#160;", " ")
+
+
+# Red with Textual's own `is_current`: a status line that changed below had 13 kB written.
+async def test_what_changes_in_a_covered_screen_paints_nothing_of_the_one_in_front():
+    async with BareApp().run_test(size=(80, 24)) as pilot:
+        below, front = Below(), Front()
+        await pilot.app.push_screen(below)
+        await pilot.app.push_screen(front)
+        await settle(pilot)
+        front.asked.clear()
+        below.query_one(Heading).show((("12 waiting", "plain"),))
+        await settle(pilot)
+        assert not front.asked
+        assert not below.is_current
+        await pilot.app.pop_screen()
+        await settle(pilot)
+        assert "12 waiting" in seen(pilot)
+
+
+async def test_what_changes_below_a_dialog_is_seen_through_it():
+    async with BareApp().run_test(size=(80, 24)) as pilot:
+        below = Below()
+        await pilot.app.push_screen(below)
+        await pilot.app.push_screen(Shade())
+        await settle(pilot)
+        assert below.is_current
+        below.query_one(Heading).show((("12 waiting", "plain"),))
+        await settle(pilot)
+        assert "12 waiting" in seen(pilot)
+
+
+def test_blanks_take_the_look_of_the_text_beside_them():
+    row = [Segment("  ", GOOD), Segment("ok", QUIET), Segment("  ", GOOD), Segment("12", QUIET)]
+    assert joined([*row, Segment("", GOOD), Segment(" ", GOOD)]) == [Segment("  ok  12 ", QUIET)]
+
+
+def test_text_keeps_its_look_and_blanks_their_ground():
+    row = [Segment("ok", GOOD), Segment("  ", CURSOR), Segment("12", QUIET)]
+    assert joined(row) == row
+    for seen in ("underline", "strike", "reverse"):
+        line = [Segment("ok", QUIET), Segment("  ", QUIET + Style(**{seen: True}))]
+        assert joined(line) == line
