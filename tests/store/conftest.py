@@ -1,4 +1,4 @@
-"""A SQLite store in a folder of its own."""
+"""A SQLite store in a folder of its own; servers on a PostgreSQL database of their own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from hooktui.store.sqlite import SqliteStore
+from tests.contract.given import Clock
+from tests.postgres import PostgresServer, database
+from tests.store.servers import Servers
 
 _ROOT = Path(__file__).parents[2]
 
@@ -32,3 +35,16 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     one = await open_in(tmp_path)
     yield one
     await one.close()
+
+
+@pytest.fixture
+async def url(postgres: PostgresServer) -> AsyncIterator[str]:
+    async with database(postgres) as one:
+        yield one
+
+
+@pytest.fixture
+async def servers(url: str, tmp_path: Path) -> AsyncIterator[Servers]:
+    some = Servers(url, tmp_path, Clock())
+    yield some
+    await some.close()

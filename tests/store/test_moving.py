@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from hooktui.store.postgres.connect import target_of
 from hooktui.store.sqlite import SqliteStore
 from hooktui.upkeep.move import Move, carry_over, move_store
 from tests.contract.given import ADA, DEFAULT, Clock, always, emit, make_hook, offer, result_of
-from tests.postgres import database, open_store
+from tests.postgres import open_store
 from tests.store.conftest import open_in
 
 _ROOT = Path(__file__).parents[2]
@@ -64,12 +63,6 @@ async def where(tmp_path: Path) -> Places:
 
 def _settings(**changed: object) -> HookSettings:
     return HookSettings(url="http://127.0.0.2:9/in", events=("job",), name="x", **changed)
-
-
-@pytest.fixture
-async def url(postgres) -> AsyncIterator[str]:
-    async with database(postgres) as one:
-        yield one
 
 
 async def move(where: Places, url: str) -> Move:

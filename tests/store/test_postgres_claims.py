@@ -1,0 +1,130 @@
+"""Deliveries on PostgreSQL: several servers share the claims, the leases and the order."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.ids import HookId
+from hooktui.store.contract import LEASE_S
+from hooktui.store.postgres import hints
+from hooktui.store.postgres.store import PostgresStore
+from tests.contract.given import (
+    Heard,
+    deliveries,
+    emit,
+    make_hook,
+    result_of,
+    the_delivery,
+    the_hook,
+)
+from tests.store.servers import Servers, connected, until
+
+
+# Red without FOR UPDATE SKIP LOCKED.
+async def test_two_servers_never_claim_the_same_delivery(servers: Servers) -> None:
+    one, two = await servers.another(), await servers.another()
+    hook = HookId((await make_hook(one)).id)
+    await emit(one, 600)
+    claimed: list[int] = []
+
+    async def claim_all(store: PostgresStore) -> None:
+        while jobs := await store.claim(hook, 7):
+            claimed.extend(job.delivery for job in jobs)
+
+    await asyncio.gather(*(claim_all(store) for store in (one, two) for _ in range(4)))
+    assert len(claimed) == len(set(claimed)) == 600
+
+
+async def test_a_lease_that_ran_out_is_rescued_by_another_server_and_its_worker_is_fenced(
+    servers: Servers,
+) -> None:
+    one, two = await servers.another(), await servers.another()
+    hook = HookId((await make_hook(one)).id)
+    await emit(one)
+    (stale,) = await one.claim(hook, 1)
+    assert await two.rescue() == 0
+    servers.clock.turn(LEASE_S + 1)
+    assert await two.rescue() == 1
+    (again,) = await two.claim(hook, 1)
+    assert await one.record([result_of(stale, servers.clock)]) == [False]
+    assert await two.record([result_of(again, servers.clock)]) == [True]
+    assert await one.record([result_of(stale, servers.clock)]) == [False]
+    done = await the_delivery(one)
+    assert (done.status, done.attempts) == ("delivered", 2)
+    assert (await the_hook(two, hook)).stats.waiting == 0
+
+
+async def test_each_lease_is_rescued_by_one_server(servers: Servers) -> None:
+    some = [await servers.another() for _ in range(3)]
+    hook = HookId((await make_hook(some[0])).id)
+    await emit(some[0], 900)
+    while await some[0].claim(hook, 300):
+        pass
+    servers.clock.turn(LEASE_S + 1)
+    assert sum(await asyncio.gather(*(store.rescue() for store in some))) == 900
+    assert {one.attempts for one in await deliveries(some[0])} == {1}
+
+
+async def test_one_server_of_several_sends_for_an_ordered_hook_at_a_time(servers: Servers) -> None:
+    some = [await servers.another() for _ in range(3)]
+    hook = HookId((await make_hook(some[0], ordered=True)).id)
+    bodies = [str(place).encode() for place in range(12)]
+    for place, body in enumerate(bodies):
+        await emit(some[place % 3], body=body)
+    sent: list[bytes] = []
+    while len(sent) < len(bodies):
+        claims = await asyncio.gather(*(store.claim(hook, 10) for store in some))
+        ((store, job),) = [(s, job) for s, jobs in zip(some, claims, strict=True) for job in jobs]
+        sent.append(job.body)
+        await store.record([result_of(job, servers.clock)])
+    assert sent == bodies
+
+
+async def test_counters_add_up_when_servers_work_on_one_hook(servers: Servers) -> None:
+    some = [await servers.another() for _ in range(2)]
+    hooks = [HookId((await make_hook(some[0])).id) for _ in range(3)]
+
+    async def work(store: PostgresStore) -> None:
+        for _ in range(15):
+            await emit(store, 3)
+            for hook in hooks:
+                jobs = await store.claim(hook, 2)
+                await store.record([result_of(job, servers.clock, 404) for job in jobs])
+
+    await asyncio.gather(*(work(store) for store in some for _ in range(3)))
+    for hook in hooks:
+        shown = await the_hook(some[0], hook)
+        assert shown.stats.waiting == 15 * 3 * 6
+    async with connected(servers.url) as raw:
+        failed = await raw.fetch("SELECT failed_since_success FROM hook_state")
+        attempts = await raw.fetchval("SELECT COUNT(*) FROM attempt")
+        counted = await raw.fetchval("SELECT SUM(failed) FROM hook_stats")
+    assert sum(row[0] for row in failed) == attempts == counted
+
+
+# Red without the look at what is due now and then: a server may die before it gives its hint.
+async def test_what_is_due_is_found_without_a_hint(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hints, "DUE_EVERY_S", 0.5)
+    one, two = await servers.another(), await servers.another()
+    hook = HookId((await make_hook(one)).id)
+    hinted = Heard(two)
+    await emit(one)
+    await until(lambda: hook in hinted.due)
+    later = Heard(two)
+    await until(lambda: hook in later.due)
+
+
+async def test_an_error_that_is_no_text_is_stored_as_well_as_it_can_be(servers: Servers) -> None:
+    store = await servers.another()
+    hook = HookId((await make_hook(store)).id)
+    await emit(store)
+    (job,) = await store.claim(hook, 1)
+    result = result_of(job, servers.clock, None, ErrorClass.TLS, error_detail="a\0b\ud800c")
+    assert await store.record([result]) == [True]
+    async with connected(servers.url) as raw:
+        assert await raw.fetchval("SELECT error_detail FROM attempt") == "a\ufffdb?c"

@@ -1,0 +1,77 @@
+"""What people change at one server on PostgreSQL holds at once at all others."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hooktui.domain.ids import HookId
+from hooktui.store import changes
+from tests.contract.given import (
+    ADA,
+    DEFAULT,
+    Heard,
+    deliveries,
+    emit,
+    make_hook,
+    result_of,
+    settings,
+)
+from tests.store.servers import Servers, until
+
+
+async def test_an_event_meets_the_hooks_as_of_the_last_commit_of_any_server(
+    servers: Servers,
+) -> None:
+    one, two = await servers.another(), await servers.another()
+    for _ in range(5):
+        hook = await make_hook(one)
+        assert (await emit(two))[0].deliveries == 1
+        await one.write(changes.delete_hook, ADA, DEFAULT, HookId(hook.id))
+        assert (await emit(two))[0].deliveries == 0
+
+
+async def test_an_event_and_the_end_of_its_hook_leave_nothing_that_waits_for_ever(
+    servers: Servers,
+) -> None:
+    one, two = await servers.another(), await servers.another()
+    for _ in range(10):
+        hook = await make_hook(one)
+        deleting = one.write(changes.delete_hook, ADA, DEFAULT, HookId(hook.id))
+        await asyncio.gather(deleting, *(emit(two, 5) for _ in range(4)))
+    assert {delivery.status for delivery in await deliveries(one)} <= {"cancelled"}
+
+
+async def test_changes_of_hooks_reach_the_engine_of_another_server(servers: Servers) -> None:
+    one, two = await servers.another(), await servers.another()
+    heard = Heard(two)
+    hook = HookId((await make_hook(one)).id)
+    await until(lambda: hook in two.hooks())
+    off = settings(active=False)
+    await one.write(changes.change_hook, ADA, DEFAULT, hook, lambda _: off)
+    await until(lambda: not two.hooks()[hook].active)
+    await one.write(changes.change_hook, ADA, DEFAULT, hook, lambda _: settings())
+    await emit(one, 10)
+    jobs = await one.claim(hook, 10)
+    await one.record([result_of(job, servers.clock, 500) for job in jobs])
+    await until(lambda: two.hooks()[hook].breaker_until_ms is not None)
+    assert two.hooks()[hook] == one.hooks()[hook]
+    assert heard.changed == {hook}
+    await until(lambda: hook in heard.due)
+    await one.write(changes.delete_hook, ADA, DEFAULT, hook)
+    await until(lambda: hook not in two.hooks())
+
+
+# Red when servers do not look at the pause as they look at the hooks: before each transaction, and
+# every second.
+async def test_a_pause_at_one_server_stops_all_of_them(servers: Servers) -> None:
+    one, two = await servers.another(), await servers.another()
+    hook = HookId((await make_hook(one)).id)
+    await emit(one, 3)
+    turned: list[bool] = []
+    two.listen(lambda s: None if s.paused is None else turned.append(s.paused))
+    await one.write(changes.pause, ADA)
+    assert await two.claim(hook, 3) == []
+    await until(lambda: turned == [True])
+    await one.write(changes.resume, ADA)
+    await until(lambda: turned == [True, False])
+    assert len(await two.claim(hook, 3)) == 3

@@ -1,0 +1,88 @@
+"""The schema on PostgreSQL: as the tables say, made by one server, walked along its indexes."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, ForeignKeyConstraint
+from sqlmodel import SQLModel
+
+from hooktui.store.postgres import connect as connecting
+from hooktui.store.postgres import locks, sql
+from tests.contract.given import (
+    emit,
+)
+from tests.postgres import PostgresServer, database, open_store
+from tests.store.servers import Servers, connected
+
+
+async def test_a_migrated_database_is_what_the_tables_say(servers: Servers) -> None:
+    store = await servers.another()
+
+    def differences(conn: Connection) -> list[object]:
+        found = compare_metadata(MigrationContext.configure(conn), SQLModel.metadata)
+        return [one for one in found if not _is_meant(one)]
+
+    assert await store.read(differences) == []
+
+
+def _is_meant(difference: tuple) -> bool:
+    """Foreign keys that the hot path goes without, and tables that only PostgreSQL has."""
+    what, thing = difference[0], difference[1]
+    own = ("installation", "live_change")
+    return (what == "add_fk" and isinstance(thing, ForeignKeyConstraint)) or (
+        what in ("remove_table", "remove_index") and str(thing.name).startswith(own)
+    )
+
+
+async def test_a_start_waits_for_another_that_makes_the_schema(
+    postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connecting.SETTINGS, "lock_timeout", "50")
+    async with database(postgres, empty=True) as fresh, connected(fresh) as first:
+        await first.execute(f"SELECT pg_advisory_lock({locks.MIGRATION})")
+        opening = asyncio.create_task(open_store(fresh, tmp_path))
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory'"
+        async with asyncio.timeout(10):
+            while not await first.fetchval(waiting):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)  # longer than others would wait
+        await first.execute(f"SELECT pg_advisory_unlock({locks.MIGRATION})")
+        store = await opening
+        assert (await emit(store))[0].deliveries == 0
+        await store.close()
+
+
+# A young table has no statistics: the plans must not hang on them.
+@pytest.mark.parametrize(
+    ("name", "indexes"),
+    [
+        ("CLAIM_FIRST_TRIES", {"delivery_due_first", "delivery_pkey", "event_pkey"}),
+        ("CLAIM_RETRIES", {"delivery_due_again", "delivery_pkey", "event_pkey"}),
+        ("FIND_DUE", {"delivery_due_first", "delivery_due_again"}),
+        ("CLAIM_THESE", {"delivery_pkey", "event_pkey"}),
+        ("FIND_FIRST_IN_LINE", {"delivery_open", "delivery_leased"}),
+        ("RECORD", {"delivery_pkey"}),
+        ("GIVE_BACK", {"delivery_pkey"}),
+        ("FIND_LEASED", {"delivery_leased"}),
+        ("FIND_SAME_ATTEMPTS", {"attempt_pkey"}),
+        ("FIND_KEYS", {"idempotency_key_pkey"}),
+        ("FORGET_KEYS", {"idempotency_key_by_age", "idempotency_key_pkey"}),
+        ("DROP_DELIVERIES", {"delivery_by_event", "delivery_pkey", "attempt_pkey"}),
+        ("LAST_IN_LINE", {"delivery_by_hook"}),
+        ("LOOK", {"feed_pkey"}),
+    ],
+)
+async def test_hot_statements_walk_their_indexes(url: str, name: str, indexes: set[str]) -> None:
+    statement: str = getattr(sql, name)
+    values = {int(number) for number in re.findall(r"\$(\d+)", statement)}
+    call = f"probe({', '.join('NULL' for _ in values)})" if values else "probe"
+    async with connected(url, **connecting.HOT) as raw:
+        await raw.execute(f"PREPARE probe AS {statement}")
+        plan = "\n".join(row[0] for row in await raw.fetch(f"EXPLAIN EXECUTE {call}"))
+    assert set(re.findall(r"(?:using|Index Scan on) (\w+)", plan)) == indexes, plan
+    assert not re.search(r"Seq Scan on (?!installation)", plan), plan

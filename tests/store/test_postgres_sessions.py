@@ -1,0 +1,90 @@
+"""Sessions that PostgreSQL loses, and a database that dies: the store goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from hooktui.domain.errors import Unavailable
+from hooktui.domain.ids import HookId
+from hooktui.store.postgres import connect as connecting
+from tests.contract.given import (
+    emit,
+    make_hook,
+)
+from tests.postgres import PostgresServer, database, open_store
+from tests.store.servers import Servers, connected, until
+
+
+async def test_a_session_that_is_ended_inside_its_work_is_replaced_and_nothing_is_lost(
+    servers: Servers,
+) -> None:
+    store = await servers.another()
+    await make_hook(store)
+    accepted: list[int] = []
+
+    async def produce() -> None:
+        for _ in range(40):
+            with contextlib.suppress(Unavailable):  # lost in the commit: nobody knows
+                accepted.extend(event.id for event in await emit(store))
+
+    async with connected(servers.url) as raw:
+        producing = asyncio.gather(*(produce() for _ in range(4)))
+        for _ in range(10):
+            await raw.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+            await asyncio.sleep(0.03)
+        await producing
+        stored = {row[0] for row in await raw.fetch("SELECT id FROM event")}
+    assert len(accepted) > 100
+    assert set(accepted) <= stored
+
+
+async def test_a_killed_database_that_comes_back_has_all_and_the_store_goes_on(
+    tmp_path: Path,
+) -> None:
+    own = await asyncio.to_thread(PostgresServer)
+    try:
+        async with database(own) as url:
+            store = await open_store(url, tmp_path)
+            hook = HookId((await make_hook(store)).id)
+            accepted: list[int] = []
+            stop = asyncio.Event()
+
+            async def produce() -> None:
+                while not stop.is_set():
+                    with contextlib.suppress(Unavailable):
+                        accepted.extend(event.id for event in await emit(store, 3))
+
+            producing = [asyncio.create_task(produce()) for _ in range(4)]
+            for _ in range(2):
+                before = len(accepted)
+                await until(lambda before=before: len(accepted) > before + 100)
+                await asyncio.to_thread(own.kill)
+                await asyncio.to_thread(own.start)
+            before = len(accepted)
+            await until(lambda: len(accepted) > before + 100)
+            stop.set()
+            await asyncio.gather(*producing)
+            jobs = []
+            while some := await store.claim(hook, 500):
+                jobs += some
+            assert set(accepted) <= {job.event for job in jobs}
+            await store.close()
+    finally:
+        await asyncio.to_thread(own.stop)
+
+
+async def test_a_query_that_takes_too_long_is_stopped_and_says_so(
+    servers: Servers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connecting.SETTINGS, "statement_timeout", "200")
+    store = await servers.another()
+    with pytest.raises(Unavailable, match="was stopped"):
+        await store.read(lambda conn: conn.execute(text("SELECT pg_sleep(5)")).all())

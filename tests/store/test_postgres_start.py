@@ -1,0 +1,90 @@
+"""The start of a server on PostgreSQL: its number, its key, its schema, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from hooktui.domain.errors import Conflict, HooktuiError, Refused
+from hooktui.store.keys import KeyProblem, load_keys
+from hooktui.store.migrate import SchemaTooNew
+from tests.postgres import PostgresServer, open_store
+from tests.store.servers import Servers, connected
+
+
+async def test_servers_have_numbers_of_their_own_and_give_them_back(servers: Servers) -> None:
+    some = [await servers.another() for _ in range(4)]
+    assert sorted(store.number for store in some) == [0, 1, 2, 3]
+    await some[1].close()
+    assert (await servers.another()).number == 1
+
+
+async def test_a_server_knows_which_others_work_on_the_database(servers: Servers) -> None:
+    one, two = await servers.another(), await servers.another()
+    (other,) = await one.others()
+    assert (other.number, other.pid, other.name) == (1, os.getpid(), socket.gethostname()[:20])
+    assert [seen.number for seen in await two.others()] == [0]
+    await two.close()
+    assert await one.others() == []
+
+
+async def test_one_home_has_one_server(servers: Servers) -> None:
+    await servers.another()
+    with pytest.raises(Conflict, match="another server"):
+        await open_store(servers.url, servers.folder / "home0")
+
+
+async def test_a_server_with_another_key_file_is_refused_and_told_what_to_do(
+    servers: Servers, tmp_path: Path
+) -> None:
+    await servers.another()
+    home = tmp_path / "stranger"
+    home.mkdir()
+    with pytest.raises(KeyProblem, match="all servers of a database have the same key file"):
+        await open_store(servers.url, home)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    load_keys(elsewhere / "hooktui.key", database_is_new=True)
+    (home / "hooktui.key").write_bytes((elsewhere / "hooktui.key").read_bytes())
+    (home / "hooktui.key").chmod(0o600)
+    with pytest.raises(KeyProblem, match="does not open"):
+        await open_store(servers.url, home)
+
+
+async def refusal(url: str, home: Path) -> str:
+    with pytest.raises(HooktuiError) as refused:
+        await open_store(url, home)
+    line = str(refused.value)
+    assert "\n" not in line
+    assert "p4ss" not in line
+    return line
+
+
+async def test_what_is_wrong_with_an_address_is_said_in_one_line(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    wrong = await refusal(postgres.tcp_url(password="p4ssno"), tmp_path)
+    assert "password authentication failed" in wrong
+    assert "check user and password" in wrong
+    assert "make it first" in await refusal(postgres.tcp_url("nothere"), tmp_path)
+    gone = postgres.tcp_url().replace(str(postgres.port), "9")
+    assert "cannot reach postgresql://127.0.0.1:9/postgres: Connection refused" in await refusal(
+        gone, tmp_path
+    )
+    assert "write the address" in await refusal("postgresql://host", tmp_path)
+
+
+async def test_a_database_of_a_newer_version_is_refused(url: str, tmp_path: Path) -> None:
+    async with connected(url) as raw:
+        await raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaTooNew, match="upgrade hooktui"):
+        await open_store(url, tmp_path)
+
+
+async def test_a_backup_is_left_to_the_program_that_is_there_for_it(servers: Servers) -> None:
+    store = await servers.another()
+    with pytest.raises(Refused, match="pg_dump"):
+        await store.backup(servers.folder / "copy")
