@@ -7,10 +7,7 @@ import asyncio
 import pytest
 
 from hooktui.domain.errors import Refused
-from tests.contract.given import (
-    emit,
-    offer,
-)
+from tests.contract.given import emit, offer
 from tests.store.servers import Servers
 
 

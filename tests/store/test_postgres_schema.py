@@ -14,9 +14,7 @@ from sqlmodel import SQLModel
 
 from hooktui.store.postgres import connect as connecting
 from hooktui.store.postgres import locks, sql
-from tests.contract.given import (
-    emit,
-)
+from tests.contract.given import emit
 from tests.postgres import PostgresServer, database, open_store
 from tests.store.servers import Servers, connected
 
