@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
+from hooktui.console.signs import UNICODE
 from hooktui.console.widgets.window import PAGE
 from tests.system.terminal import floor
 from tests.system.terminal.report import Row
 from tests.system.terminal.session import WAIT_S, Answered, Session, Spent
-from tests.system.terminal.stand import LINES_PER_S, Stand, stand
+from tests.system.terminal.stand import LINES_PER_S, Stand, failed, stand
 
 STARTS, KEYS, IDLE_S, STREAM_S = 9, 60, 20.0, 10.0
 FEW, MANY, OLD = 10, 100_000, 1_000_000
@@ -264,6 +265,17 @@ def _in_deliveries(count: int) -> Iterator[tuple[str, float]]:
         yield "to the end", session.do(["end"], "job.failed")
         session.pump_until_quiet()
         yield "to the start", session.do(["home"], "job.failed")
+        session.pump_until_quiet()
+        all_of_them = f"{count:,} deliveries"
+        yield "filter", session.do(["/", "status:failed"], f"{failed(count):,} deliveries")
+        session.pump_until_quiet()
+        yield "filter away", session.do(["escape"], all_of_them)
+        session.pump_until_quiet()
+        yield "filter without an index", session.do(["/", "took:>2s"], "No delivery matches")
+        session.pump_until_quiet()
+        session.do(["escape"], all_of_them)
+        session.pump_until_quiet()
+        yield "sort turned round", session.do(["O"], f"came{UNICODE.up}")
 
 
 def _kilobytes(what: str, own: Spent, least: Spent | None, must: float, aim: float) -> Row:

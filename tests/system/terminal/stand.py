@@ -81,7 +81,7 @@ def stand(*, hooks: int = 10, deliveries: int = 0) -> Iterator[Stand]:
 
     Args:
         hooks: how many; the first gets the events of a stream, the others none.
-        deliveries: old ones of the first hook.
+        deliveries: old ones of the first hook, some of which failed.
     """
     environ = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
     with workplace("terminal") as folder, running_sink(folder, environ) as sink:
@@ -96,6 +96,7 @@ def stand(*, hooks: int = 10, deliveries: int = 0) -> Iterator[Stand]:
             copy_hook(victim.places.database, first, hooks - 1)
             if deliveries:
                 fill(victim.places.database, first, deliveries)
+                fail_some(victim.places.database, deliveries // failed(deliveries))
             victim.start()
             own = own_environment(environ) | {
                 "HOME": str(folder),
@@ -104,6 +105,19 @@ def stand(*, hooks: int = 10, deliveries: int = 0) -> Iterator[Stand]:
             yield Stand(folder, own, victim)
         finally:
             victim.kill()
+
+
+def failed(deliveries: int) -> int:
+    """Return how many of so many old deliveries failed: a tenth, and never more than 1,000."""
+    return min(deliveries // 10, 1_000)
+
+
+def fail_some(database: Path, each: int) -> None:
+    """Turn each so-many-th old delivery of a database that no server holds into a failed one."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as raw:
+        raw.execute(
+            "UPDATE delivery SET status = 'failed', last_code = 500 WHERE id % ? = 0", (each,)
+        )
 
 
 def copy_hook(database: Path, hook: int, times: int) -> None:
