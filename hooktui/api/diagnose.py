@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Callable
 from functools import partial
+from typing import Any, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from hooktui.api.access import caller_of
 from hooktui.api.answers import answer, encode
 from hooktui.api.delivery_details import detail_of
+from hooktui.api.diagnosing import Diagnoses, Key, Run
 from hooktui.api.parameters import AccountParameter, HookParameter
 from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
-from hooktui.domain.diagnosis import Diagnosis
+from hooktui.domain.diagnosis import Diagnosis, DiagnosisLine, Look, Step
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.objects import Attempt, Hook
-from hooktui.domain.verdicts import Found, diagnose
+from hooktui.domain.verdicts import Found, checks_of_look, diagnose
 from hooktui.store import changes, queries
 from hooktui.store.hook_queries import no_hook
 
 router = APIRouter()
 
 
-@router.post("/v1/hooks/{hook}/diagnose", response_model=Diagnosis)
+_LINES = "application/x-ndjson"
+_AS_LINES: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "What was found; asked for as lines, each step as soon as it has ended.",
+        "content": {_LINES: {"schema": {"$ref": "#/components/schemas/DiagnosisLine"}}},
+    }
+}
+
+
+@router.post("/v1/hooks/{hook}/diagnose", response_model=Diagnosis, responses=_AS_LINES)
 async def diagnose_hook(
     request: Request, hook: HookParameter, account: AccountParameter = None
 ) -> Response:
     """Look at a hook's receiver and ping it; 200 whatever was found, with a verdict and a fix.
 
-    Takes up to 50 s. Whoever asks while one runs for the hook gets the result of that one.
+    Takes up to 50 s. Whoever asks while one runs for the hook gets the result of that one. With
+    `Accept: application/x-ndjson` each step is a line as soon as it has ended, and the last line
+    has the whole; who goes away then ends it, unless others wait for it.
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
@@ -43,40 +57,55 @@ async def diagnose_hook(
         raise no_hook(hook)
     whose = AccountId(shown.account)
     await service.store.write(changes.audit_diagnosis, caller.actor, whose, hook)
-    return answer(await _shared(service, shown, live))
-
-
-async def _shared(service: Service, shown: Hook, live: LiveHook) -> Diagnosis:
-    """Join the diagnosis of this version of a hook that runs, or begin one.
-
-    It is a task of its own, so that it goes on for the others when one of them leaves.
-    """
     key = (live.id, live.version)
-    running = service.diagnosing.get(key)
-    if running is None:
-        running = asyncio.create_task(_diagnose(service, shown, live), name=f"diagnose {live.id}")
-        service.diagnosing[key] = running
-        running.add_done_callback(partial(_ended, service, key))
+    run = service.diagnosing.join(key, partial(_diagnose, service, shown, live))
+    if _wants_lines(request):
+        return _Lines(service.diagnosing, key, run)
     try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        if running.cancelled():
-            raise Unavailable("the server is stopping; it cut the diagnosis off") from None
-        raise
+        return answer(await run.result())  # to the end: nobody tells us that this client has gone
+    finally:
+        service.diagnosing.leave(key, run)
 
 
-def _ended(service: Service, key: tuple[HookId, int], task: asyncio.Task[Diagnosis]) -> None:
-    del service.diagnosing[key]
-    if not task.cancelled():
-        task.exception()  # at a stop nobody may be left to look at it
+def _wants_lines(request: Request) -> bool:
+    wanted = request.headers.get("accept", "").lower().split(",")
+    return any(one.partition(";")[0].strip() == _LINES for one in wanted)
 
 
-async def _diagnose(service: Service, shown: Hook, live: LiveHook) -> Diagnosis:
+class _Lines(StreamingResponse):
+    """The lines of a diagnosis; when it ends or the client goes away, the run is left."""
+
+    def __init__(self, diagnoses: Diagnoses, key: Key, run: Run) -> None:
+        super().__init__((encode(line) + b"\n" async for line in run.follow()), media_type=_LINES)
+        self._leave = partial(diagnoses.leave, key, run)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._leave()
+
+
+async def _diagnose(
+    service: Service, shown: Hook, live: LiveHook, tell: Callable[[DiagnosisLine], None]
+) -> Diagnosis:
     started_ms = now_ms()
-    look = await service.look(live)
+    told = 0
+
+    def tell_step(look: Look, running: Step) -> None:
+        nonlocal told
+        checks = checks_of_look(look, live.target, live.id, now_ms())
+        tell(DiagnosisLine(checks=tuple(checks[told:]), running=running))
+        told = len(checks)
+
+    tell(DiagnosisLine(running="name"))
+    look = await service.look(live, tell_step)
     if service.stopping.is_set():
         raise Unavailable("the server is stopping; it sends no ping any more")
-    ping = await _ping(service, shown, live.id) if look.error is None else None
+    ping = None
+    if look.error is None:
+        tell_step(look, "ping")
+        ping = await _ping(service, shown, live.id)
     # Read again: a 410 has switched it off, and what waits may have gone out meanwhile.
     after = await service.store.read(queries.get_hook, None, live.id)
     still = service.store.hooks().get(live.id, live)

@@ -18,6 +18,7 @@ from hooktui.api.documented_errors import PROBLEM, error_responses, errors_of
 from hooktui.api.ingest import MAX_KEY_LENGTH
 from hooktui.api.parameters import INTEGER_SCHEMA
 from hooktui.api.shapes import AcceptedEvents
+from hooktui.domain.diagnosis import DiagnosisLine
 from hooktui.domain.objects import AcceptedEvent
 
 Document = dict[str, Any]
@@ -68,6 +69,7 @@ def _make(app: FastAPI) -> Document:
         [
             (AcceptedEvent, "serialization", TypeAdapter(AcceptedEvent)),
             (AcceptedEvents, "serialization", TypeAdapter(AcceptedEvents)),
+            (DiagnosisLine, "serialization", TypeAdapter(DiagnosisLine)),
         ],
         ref_template="#/components/schemas/{model}",
     )

@@ -65,6 +65,11 @@ class HeadTooLarge(HooktuiError):
 
 def problem(error: HooktuiError) -> Response:
     """Return the answer that tells an error."""
+    return Response(encode(content_of(error)), error.status, _headers(error), media_type=MEDIA_TYPE)
+
+
+def content_of(error: HooktuiError) -> dict[str, object]:
+    """Return the fields that tell an error."""
     content: dict[str, object] = {
         "type": "urn:hooktui:problem:" + _WORD_STARTS.sub("-", type(error).__name__).lower(),
         "title": error.title,
@@ -73,7 +78,7 @@ def problem(error: HooktuiError) -> Response:
     }
     if isinstance(error, Refused) and error.errors:
         content["errors"] = list(error.errors)
-    return Response(encode(content), error.status, _headers(error), media_type=MEDIA_TYPE)
+    return content
 
 
 def _headers(error: HooktuiError) -> Mapping[str, str]:

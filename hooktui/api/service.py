@@ -10,9 +10,10 @@ from typing import Protocol
 
 from starlette.requests import Request
 
+from hooktui.api.diagnosing import Diagnoses
 from hooktui.domain.checks import Check
 from hooktui.domain.deliveries import Load
-from hooktui.domain.diagnosis import Diagnosis, Look
+from hooktui.domain.diagnosis import Look, Tell
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.objects import Catalogue, Kept
@@ -72,7 +73,7 @@ async def _nothing_to_check() -> Sequence[Check]:
     return ()
 
 
-async def _nothing_to_look_at(_hook: LiveHook) -> Look:
+async def _nothing_to_look_at(_hook: LiveHook, _tell: Tell) -> Look:
     return Look()
 
 
@@ -103,7 +104,7 @@ class Service:
         key_file: where the keys are, unless systemd or the environment gives them.
         rotating: held while keys are rotated.
         look: looks at a hook's receiver, as far as that goes without sending anything.
-        diagnosing: the diagnoses that run, by hook and its version.
+        diagnosing: the diagnoses that run.
     """
 
     store: Store
@@ -127,8 +128,8 @@ class Service:
     check: Callable[[], Awaitable[Sequence[Check]]] = _nothing_to_check
     key_file: Path = Path("hooktui.key")
     rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
-    look: Callable[[LiveHook], Awaitable[Look]] = _nothing_to_look_at
-    diagnosing: dict[tuple[HookId, int], asyncio.Task[Diagnosis]] = field(default_factory=dict)
+    look: Callable[[LiveHook, Tell], Awaitable[Look]] = _nothing_to_look_at
+    diagnosing: Diagnoses = field(default_factory=Diagnoses)
 
 
 def service_of(request: Request) -> Service:

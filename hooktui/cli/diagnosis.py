@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.doctor import STYLES, write_checks
 from hooktui.cli.failure import DONE, FAILED
 from hooktui.cli.output import Styled
 from hooktui.cli.times import took
 from hooktui.client import calls
+from hooktui.client.answers import broken_off
 from hooktui.client.plain import decoded
 from hooktui.domain.diagnosis import Diagnosis
 
@@ -27,18 +30,35 @@ def diagnose(hook: int, /, *, context: Context) -> int:
         hook: its number.
         context: the run.
     """
-    call = calls.diagnose_hook(hook, account=context.account)
     context.out.progress(f"looking at the receiver of hook {hook}; takes 50 s at the most")
     try:
-        answer = context.client.answer(call)
+        found = _shown(context, hook)
     finally:
         context.out.progress("")
-    found = decoded(call, context.address, answer)
-    if context.json:
-        context.out.json(answer)
-    else:
+    if not context.json:
         _write(context, found)
     return DONE if found.state == "ok" else FAILED
+
+
+def _shown(context: CommandContext, hook: int) -> Diagnosis:
+    """Return the diagnosis; show its steps meanwhile, where somebody looks at them."""
+    if context.json or not context.out.progress_shown:
+        call = calls.diagnose_hook(hook, account=context.account)
+        answer = context.client.answer(call)
+        found = decoded(call, context.address, answer)
+        if context.json:
+            context.out.json(answer)
+        return found
+    done: list[str] = []
+    with closing(
+        context.client.lines(calls.follow_diagnosis(hook, account=context.account))
+    ) as lines:
+        for line in lines:
+            if line.diagnosis is not None:
+                return line.diagnosis
+            done += [f"{check.name} {check.state}" for check in line.checks]
+            context.out.progress(", ".join([*done, f"{line.running} …"]))
+    raise broken_off(context.address, EOFError("the last line is missing"))
 
 
 def _write(context: CommandContext, found: Diagnosis) -> None:

@@ -39,6 +39,7 @@ _CLASSES: dict[int, type[HooktuiError]] = {
     )
 }  # fmt: skip
 _LATER: dict[int, type[TooManyRequests | Unavailable]] = {429: TooManyRequests, 503: Unavailable}
+LINES = "application/x-ndjson"
 _JSON_TYPES = ("application/json", "application/problem+json")
 
 
@@ -85,6 +86,28 @@ def read_answer(
     if not isinstance(answer, dict):
         raise not_ours(address, f"it answers {status} without a problem object")
     raise _error_of(address, status, headers, answer) from Problem(answer)
+
+
+def comes_in_lines(status: int, headers: Mapping[str, str]) -> bool:
+    """Return whether an answer, with lower-case names of headers, is one of lines."""
+    return status == 200 and headers.get("content-type", "").partition(";")[0].strip() == LINES
+
+
+def read_line(address: ServerAddress, line: bytes | str) -> object:
+    """Return the decoded JSON of one line.
+
+    Raises:
+        HooktuiError: what the line tells as its ``problem``, or that it is no JSON.
+    """
+    try:
+        content: object = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise not_ours(address, f"a line of its answer is not JSON: {error}") from error
+    problem = content.get("problem") if isinstance(content, dict) else None
+    if isinstance(problem, dict):
+        status = problem.get("status")
+        raise _error_of(address, status if isinstance(status, int) else 500, {}, problem)
+    return content
 
 
 def not_ours(address: ServerAddress, why: str) -> NoServer:

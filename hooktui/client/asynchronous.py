@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import ssl
-from contextlib import ExitStack
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 
-from hooktui.client.answers import broken_off, no_connection, read_answer, too_slow
+from hooktui.client.answers import (
+    broken_off,
+    comes_in_lines,
+    no_connection,
+    not_ours,
+    read_answer,
+    read_line,
+    too_slow,
+)
 from hooktui.client.calls import Call
 from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import CONNECT_TIMEOUT_S, decoded, request_headers
@@ -61,18 +70,47 @@ class AsyncClient:
         """
         http = self._opened()
         timeout = httpx.Timeout(call.timeout_s, connect=CONNECT_TIMEOUT_S)
-        try:
+        with self._told(call):
             response = await http.request(
                 call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
             )
+        answer = read_answer(self.address, response.status_code, response.headers, response.content)
+        return decoded(call, self.address, answer)
+
+    async def lines(self, call: Call[T]) -> AsyncGenerator[T]:
+        """Send a call that is answered in lines, and yield the value of each as it comes.
+
+        Whoever stops in the middle closes the connection, and the server sees that: use it
+        within ``contextlib.aclosing``.
+
+        Raises:
+            HooktuiError: as `call`; also that the answer broke off.
+        """
+        timeout = httpx.Timeout(call.timeout_s, connect=CONNECT_TIMEOUT_S)
+        asked = self._opened().stream(
+            call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
+        )
+        with self._told(call):
+            async with asked as response:
+                if not comes_in_lines(response.status_code, response.headers):
+                    body = await response.aread()
+                    read_answer(self.address, response.status_code, response.headers, body)
+                    what = f"{call.method} {call.path}"
+                    raise not_ours(self.address, f"{what} is not answered in lines")
+                async for line in response.aiter_lines():
+                    yield decoded(call, self.address, read_line(self.address, line))
+
+    @contextmanager
+    def _told(self, call: Call[T]) -> Iterator[None]:
+        """Turn errors of httpx into ours."""
+        try:
+            yield
         except httpx.TimeoutException as error:
             raise too_slow(self.address, call.timeout_s) from error
         except httpx.ConnectError as error:
             raise no_connection(self.address, _system_error(error)) from error
         except httpx.HTTPError as error:
             raise broken_off(self.address, _system_error(error)) from error
-        answer = read_answer(self.address, response.status_code, response.headers, response.content)
-        return decoded(call, self.address, answer)
 
     def _opened(self) -> httpx.AsyncClient:
         if self._http is None:

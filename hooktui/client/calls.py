@@ -14,10 +14,11 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from hooktui.client.answers import LINES
 from hooktui.client.feed import FeedPage, decode_page
 from hooktui.domain.audit_trail import AuditCheck, AuditEntry
 from hooktui.domain.checks import Checkup
-from hooktui.domain.diagnosis import Diagnosis
+from hooktui.domain.diagnosis import Diagnosis, DiagnosisLine
 from hooktui.domain.dry_run import DryRun
 from hooktui.domain.errors import Refused
 from hooktui.domain.hook_health import HookHealth
@@ -57,7 +58,7 @@ CHECKUP_TIMEOUT_S = 90.0
 """The server looks through the database for 30 s at most; the rest is for a busy disk."""
 
 _JSON = {"Content-Type": "application/json"}
-_NDJSON = {"Content-Type": "application/x-ndjson"}
+_NDJSON = {"Content-Type": LINES}
 
 Method = Literal["GET", "POST", "PATCH", "DELETE"]
 Parameter = str | int | bool | None
@@ -189,6 +190,13 @@ def diagnose_hook(hook: int, *, account: int | None = None) -> Call[Diagnosis]:
     """Look at a hook's receiver step by step, ping it, and say what is wrong."""
     path = _path("hooks", hook, "diagnose", account=account)
     return Call("POST", path, _to(Diagnosis), timeout_s=DIAGNOSIS_TIMEOUT_S)
+
+
+def follow_diagnosis(hook: int, *, account: int | None = None) -> Call[DiagnosisLine]:
+    """Do the same, told while it runs: for ``lines`` of a client, which yields each step."""
+    path = _path("hooks", hook, "diagnose", account=account)
+    accept = {"Accept": LINES}
+    return Call("POST", path, _to(DiagnosisLine), None, accept, DIAGNOSIS_TIMEOUT_S)
 
 
 class _Pinged(msgspec.Struct):

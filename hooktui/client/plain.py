@@ -7,7 +7,8 @@ import select
 import socket
 import ssl
 import struct
-from http.client import HTTPConnection, HTTPException, HTTPResponse
+from collections.abc import Generator, Iterator
+from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -18,9 +19,11 @@ from hooktui import __version__, sockets
 from hooktui.client.answers import (
     MAX_ANSWER_BYTES,
     broken_off,
+    comes_in_lines,
     no_connection,
     not_ours,
     read_answer,
+    read_line,
     reason,
     too_slow,
 )
@@ -31,6 +34,7 @@ from hooktui.domain.errors import NotAllowed
 T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 5.0
+_PIECE_BYTES = 64 * 1024
 
 
 class _SocketConnection(HTTPConnection):
@@ -104,6 +108,37 @@ class PlainClient:
             self.close()
             raise broken_off(self.address, error) from error
         return read_answer(self.address, response.status, _lower_names(response), body)
+
+    def lines(self, call: Call[T]) -> Generator[T]:
+        """Send a call that is answered in lines, and yield the value of each as it comes.
+
+        Whoever stops in the middle closes the connection, and the server sees that: use it
+        within ``contextlib.closing``.
+
+        Raises:
+            HooktuiError: as `call`; also that the answer broke off.
+        """
+        connection = self._connected()
+        whole = False
+        try:
+            _set_timeout(connection, call.timeout_s)
+            connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
+            response = connection.getresponse()
+            headers = _lower_names(response)
+            if not comes_in_lines(response.status, headers):
+                body = response.read(MAX_ANSWER_BYTES)
+                read_answer(self.address, response.status, headers, body)
+                raise not_ours(self.address, f"{call.method} {call.path} is not answered in lines")
+            for line in _lines_in(response):
+                yield decoded(call, self.address, read_line(self.address, line))
+            whole = not response.will_close
+        except TimeoutError as error:
+            raise too_slow(self.address, call.timeout_s) from error
+        except (OSError, HTTPException) as error:
+            raise broken_off(self.address, error) from error
+        finally:
+            if not whole:
+                self.close()
 
     def server_pid(self) -> int:
         """Return the process at the other end of the Unix socket, as the kernel knows it.
@@ -181,6 +216,25 @@ def _readable(idle: socket.socket | None) -> bool:
     if idle is None:
         return True
     return bool(select.select([idle], [], [], 0)[0])
+
+
+def _lines_in(response: HTTPResponse) -> Iterator[bytes]:
+    """Yield each line as it comes; ``readline`` takes an answer that breaks off for a whole one.
+
+    Raises:
+        HTTPException: it broke off.
+    """
+    rest = b""
+    while response.chunked and (piece := response.read1(_PIECE_BYTES)):
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from filter(None, lines)
+        if len(rest) > MAX_ANSWER_BYTES:
+            raise HTTPException("a line has no end")
+    if not response.chunked:  # something between has gathered it
+        rest = response.read(MAX_ANSWER_BYTES)
+        if response.length:
+            raise IncompleteRead(rest, response.length)
+    yield from filter(None, rest.split(b"\n"))
 
 
 def _lower_names(response: HTTPResponse) -> dict[str, str]:

@@ -11,8 +11,8 @@ from hooktui.console.signs import Signs
 from hooktui.console.times import size, took
 from hooktui.console.widgets.json_lines import Section
 from hooktui.console.widgets.painted import Pieces, Tone
-from hooktui.domain.checks import State
-from hooktui.domain.diagnosis import Certificate, Diagnosis
+from hooktui.domain.checks import Check, State
+from hooktui.domain.diagnosis import Certificate, Diagnosis, Step
 from hooktui.domain.objects import Phases
 from hooktui.domain.text import visible
 
@@ -24,6 +24,12 @@ _PHASES: Final[tuple[tuple[str, str, Tone], ...]] = (
     ("tls", "TLS", "warn"),
     ("first_byte", "first byte", "accent"),
 )
+_NOW: Final[dict[Step, str]] = {
+    "name": "looking it up",
+    "connect": "connecting to each address",
+    "TLS": "shaking hands, reading the certificate",
+    "ping": "sent, waiting for the answer",
+}
 _NAME: Final = 14
 _LABEL: Final = 12
 """Cells of the names of steps and phases."""
@@ -31,17 +37,23 @@ _TIME: Final = 7
 _SHORTEST_BAR: Final = 10
 
 
-def step_lines(found: Diagnosis, signs: Signs) -> tuple[Pieces, ...]:
-    """Return a line for each step: sign and word, name, what was found."""
+def step_lines(
+    checks: Sequence[Check], signs: Signs, running: Step | None = None
+) -> tuple[Pieces, ...]:
+    """Return a line for each step: sign and word, name, what was found; last the one that runs."""
     by_state = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
-    return tuple(
+    lines: list[Pieces] = [
         (
             (f" {by_state[check.state]} {check.state:<4}  ", TONES[check.state]),
             (f"{check.name:<{_NAME}}", "quiet"),
             (check.value, "plain" if check.state == "ok" else TONES[check.state]),
         )
-        for check in found.checks
-    )
+        for check in checks
+    ]
+    if running is not None:
+        sign = f" {signs.sending} {signs.ellipsis:<4}  "
+        lines.append(((sign, "accent"), (f"{running:<{_NAME}}", "quiet"), (_NOW[running], "quiet")))
+    return tuple(lines)
 
 
 def phase_lines(phases: Phases, width: int, signs: Signs) -> tuple[Pieces, ...]:

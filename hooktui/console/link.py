@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from enum import Enum
 from typing import TYPE_CHECKING, TypeVar
 
@@ -79,6 +80,19 @@ class Link:
         if self._client is None:
             raise NoServer("the console is closing")
         return await self._client.call(call)
+
+    async def follow(self, call: Call[T]) -> AsyncGenerator[T]:
+        """Do the same for a call that is answered in lines; yields each as it comes.
+
+        Raises:
+            HooktuiError: as `ask`.
+        """
+        await self._reached.wait()
+        if self._client is None:
+            raise NoServer("the console is closing")
+        async with aclosing(self._client.lines(call)) as lines:
+            async for line in lines:
+                yield line
 
     async def open(self) -> None:
         """Reach the server; start one where there should be a local one and is none.

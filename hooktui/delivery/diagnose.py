@@ -23,7 +23,7 @@ from hooktui.delivery.resolver import Address
 from hooktui.domain.addresses import Target
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.diagnosis import AddressLook, Look, TlsLook
+from hooktui.domain.diagnosis import AddressLook, Look, Tell, TlsLook
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.objects import Phases
 
@@ -47,8 +47,13 @@ class Looker:
         self._limits = limits or Limits()
         self._clock = clock
 
-    async def __call__(self, hook: LiveHook) -> Look:
-        """Return what lies between here and a hook's receiver; takes 20 s at the most."""
+    async def __call__(self, hook: LiveHook, tell: Tell) -> Look:
+        """Return what lies between here and a hook's receiver; takes 20 s at the most.
+
+        Args:
+            hook: whose receiver.
+            tell: is told after each step that leads on to another.
+        """
         target, deadline = hook.target, monotonic() + LOOK_S
         phases = answered.Phases()
         try:
@@ -64,6 +69,7 @@ class Looker:
                 error=refused.error,
                 detail=refused.detail,
             )
+        tell(Look(addresses=tuple(judged), phases_ms=_wire(phases)), "connect")
         began = monotonic()
         met, sock, address = await self._connect_all(target, addresses, deadline)
         rest = tuple(judged[len(met) :])
@@ -76,6 +82,7 @@ class Looker:
         if target.scheme == "http":
             sock.close()
             return replace(found, phases_ms=_wire(phases))
+        tell(replace(found, phases_ms=_wire(phases)), "TLS")
         return await self._look_at_tls(hook, found, sock, address, deadline, phases)
 
     # Step 1: may it be reached

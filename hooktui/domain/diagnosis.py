@@ -5,7 +5,9 @@ Texts of certificates and answers are the receiver's own; they are cut, and show
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from hooktui.domain.checks import Check, State
 from hooktui.domain.objects import Attempt, Phases
@@ -91,3 +93,24 @@ class Diagnosis:
     tls: TlsLook | None
     ping: Attempt | None
     clock_skew_s: int | None
+
+
+Step = Literal["name", "connect", "TLS", "ping"]
+"""What a diagnosis does one after another; each ends in one line of checks or in two."""
+
+Tell = Callable[[Look, Step], None]
+"""Takes what is known so far and the step that begins; called only while nothing is wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosisLine:
+    """One line of a diagnosis that is told while it runs.
+
+    ``checks`` are those of the step that has ended, ``running`` is the step that begins. The last
+    line has the whole ``diagnosis`` instead, or the ``problem`` (RFC 9457) that ended it.
+    """
+
+    checks: tuple[Check, ...] = ()
+    running: Step | None = None
+    diagnosis: Diagnosis | None = None
+    problem: Mapping[str, object] | None = None

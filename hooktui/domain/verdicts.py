@@ -110,18 +110,8 @@ def _sum(steps: Sequence[float | None]) -> float:
 
 
 def _checks(found: Found, skew_s: int | None) -> list[Check]:
-    look, target = found.look, found.target
-    checks = [_name(found)]
-    if look.addresses:
-        checks.append(_address(look))
-    if look.addresses and look.error != ErrorClass.ADDRESS_REFUSED:
-        checks.append(_connect(look, target))
-    if look.tls is not None or look.error in (ErrorClass.TLS, ErrorClass.TIMEOUT):
-        checks.append(judge_handshake(look, target, found.hook.id))
-    if look.tls is not None:
-        checks.append(judge_certificate(look.tls, target.host, found.hook.id, found.now_ms))
-    elif look.error == ErrorClass.TLS_CERTIFICATE:  # and a second look at it failed
-        checks.append(Check("certificate", "fail", look.detail or "", "run it again"))
+    target = found.target
+    checks = checks_of_look(found.look, target, found.hook.id, found.now_ms)
     if skew_s is not None:
         checks.append(_clock(skew_s, found.ping))
     if found.ping is not None:
@@ -133,8 +123,24 @@ def _checks(found: Found, skew_s: int | None) -> list[Check]:
 # The way there
 
 
-def _name(found: Found) -> Check:
-    look, target = found.look, found.target
+def checks_of_look(look: Look, target: Target, hook: int, now_ms: int) -> list[Check]:
+    """Return a line for each step that was taken up to the request; more may follow."""
+    checks = [_name(look, target)]
+    if look.addresses:
+        checks.append(_address(look))
+    tried = any(one.error is not None or one.connect_ms is not None for one in look.addresses)
+    if tried and look.error != ErrorClass.ADDRESS_REFUSED:
+        checks.append(_connect(look, target))
+    if look.tls is not None or look.error in (ErrorClass.TLS, ErrorClass.TIMEOUT):
+        checks.append(judge_handshake(look, target, hook))
+    if look.tls is not None:
+        checks.append(judge_certificate(look.tls, target.host, hook, now_ms))
+    elif look.error == ErrorClass.TLS_CERTIFICATE:  # and a second look at it failed
+        checks.append(Check("certificate", "fail", look.detail or "", "run it again"))
+    return checks
+
+
+def _name(look: Look, target: Target) -> Check:
     if look.error == ErrorClass.DNS:
         advice = "check the host in the hook's URL, and its DNS record as this machine sees it: "
         return Check("name", "fail", look.detail or "", f"{advice}getent ahosts {target.host}")

@@ -1,8 +1,14 @@
 """``hooktui hooks diagnose``: the verdict first, then the lines; text of others never acts."""
 
+import json
+import os
+import pty
+import subprocess
+import sys
+
 import pytest
 
-from tests.client.scripted import ATTEMPT, answer, problem
+from tests.client.scripted import ATTEMPT, Answer, answer, problem
 
 CHECKS = [
     {"name": "name", "state": "ok", "value": "a.test leads to 127.0.0.2", "advice": ""},
@@ -76,3 +82,50 @@ def test_a_refusal_is_told_as_everywhere(run, server):
     result = run("hooks", "diagnose", "12")
     assert (result.code, result.out) == (3, "")
     assert "there is no hook 12 here" in result.err
+
+
+def on_a_terminal(environ, *arguments: str) -> tuple[int, str, str]:
+    """Run a command whose stderr is a terminal; return its code, stdout and stderr."""
+    ours, theirs = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "hooktui", *arguments]
+        env = {**os.environ, **environ}
+        ended = subprocess.run(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=theirs,
+            timeout=30,
+        )  # fmt: skip
+        return ended.returncode, ended.stdout.decode(), os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def lines_of(*lines: object) -> Answer:
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    return Answer(200, body, "application/x-ndjson")
+
+
+def test_on_a_terminal_each_step_shows_as_it_ends(run, environ, server):
+    server.will(answer(FOUND))
+    expected = run("hooks", "diagnose", "12").out
+    server.will(
+        lines_of(
+            {"running": "name"},
+            {"checks": CHECKS[:1], "running": "connect"},
+            {"running": "TLS"},
+            {"diagnosis": FOUND},
+        )
+    )
+    code, out, err = on_a_terminal(environ, "hooks", "diagnose", "12")
+    assert (code, out) == (1, expected)
+    assert err.split("\r\x1b[K")[1:] == [
+        "looking at the receiver of hook 12; takes 50 s at the most",
+        "name …",
+        "name ok, connect …",
+        "name ok, TLS …",
+        "",
+    ]
+    server.will(lines_of({"running": "name"}))
+    code, out, err = on_a_terminal(environ, "hooks", "diagnose", "12")
+    assert (code, out) == (5, "")
+    assert "went away before it answered" in err

@@ -98,7 +98,8 @@ def _handler(scripted: Scripted) -> type[BaseHTTPRequestHandler]:
             self.send_response(told.status)
             if told.status != 204:
                 self.send_header("Content-Type", told.content_type)
-                self.send_header("Content-Length", str(len(told.body)))
+                if not {"Content-Length", "Transfer-Encoding"} & set(told.headers):
+                    self.send_header("Content-Length", str(len(told.body)))
             for name, value in told.headers.items():
                 self.send_header(name, value)
             self.end_headers()

@@ -26,17 +26,19 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Receiver:
-    """Answers every request with ``status`` and ``body``, and keeps what it got."""
+    """Answers every request with ``status`` and ``body`` while ``held`` is set; keeps what came."""
 
     url: str = ""
     status: int = 200
     body: bytes = b'{"ok":true}'
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+    held: threading.Event = field(default_factory=threading.Event)
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     one = Receiver()
+    one.held.set()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -44,6 +46,7 @@ def receiver() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             one.got.append((dict(self.headers), body))
+            one.held.wait(20)
             self.send_response(one.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(one.body)))

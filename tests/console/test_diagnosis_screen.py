@@ -1,8 +1,9 @@
 """The Diagnosis screen on a real server: from x to a verdict, and what can be done with it."""
 
-import asyncio
 import json
-import threading
+import socket
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from hooktui.client import calls
 from hooktui.console.screens.diagnosis import DiagnosisScreen, PhaseBars
@@ -60,36 +61,57 @@ async def test_x_runs_it_again_and_y_copies_the_verdict(
         assert len(receiver.got) == 2
 
 
-async def test_while_it_runs_it_says_so_and_esc_cancels(open_console, place: Place):
-    answer = threading.Event()
-    hook = place.hook("http://127.0.0.1:9/in")
+@contextmanager
+def silent_receiver() -> Iterator[tuple[str, socket.socket]]:
+    """A receiver that takes connections and never answers; gives its URL and the listener."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/in", listening
+
+
+async def test_each_step_shows_as_it_ends_and_esc_cancels(open_console, place: Place):
     async with open_console() as console:
-        screen = DiagnosisScreen(hook)
-        ask = console.app.link.ask
-
-        async def slow(call):
-            if call.path.endswith("/diagnose") and not answer.is_set():
-                await asyncio.Event().wait()
-            return await ask(call)
-
-        console.app.link.ask = slow
-        await console.app.push_screen(screen)
-        await console.shows("Looking at the receiver", "(1 s, of at most 50)")
-        await console.press("y")
-        await console.shows("there is no verdict yet")
-        await console.press("x")
-        await console.shows("it is running; Esc cancels it")
-        await console.press("escape")
-        await console.hides("Looking at the receiver")
-        assert not isinstance(console.app.screen, DiagnosisScreen)
-        answer.set()
+        with silent_receiver() as (url, listening):
+            hook = place.hook(url, timeout_s=30)
+            await console.app.push_screen(DiagnosisScreen(hook))
+            await console.shows("Looking at the receiver", "(1 s, of at most 50)")
+            # Red when the steps come with the verdict alone.
+            await console.shows("✓ ok    address", "✓ ok    connect", "→ …     ping")
+            await console.press("y")
+            await console.shows("there is no verdict yet")
+            await console.press("x")
+            await console.shows("it is running; Esc cancels it")
+            await console.press("escape")
+            await console.hides("Looking at the receiver")
+            assert not isinstance(console.app.screen, DiagnosisScreen)
+            listening.accept()[0].close()
         await console.app.push_screen(DiagnosisScreen(hook))
-        await console.shows("nothing listens at 127.0.0.1 port 9")
-        answer.clear()
+        await console.shows("nothing listens at 127.0.0.1 port")
+
+
+async def test_a_cancelled_run_leaves_what_the_one_before_found(
+    open_console, place: Place, receiver: Receiver
+):
+    receiver.status = 404
+    hook = place.hook(receiver.url, timeout_s=30)
+    async with open_console() as console:
+        await console.app.push_screen(DiagnosisScreen(hook))
+        await console.shows("the receiver answers 404", "To do:")
+        receiver.held.clear()
         await console.press("x")
-        await console.shows("Looking at the receiver")
+        await console.shows("Looking at the receiver", "→ …     ping")
+        await console.hides("To do:")
         await console.press("escape")
-        await console.shows("cancelled; this is what the run before found", "nothing listens")
+        await console.shows("cancelled; this is what the run before found", "answers 404", "To do:")
+        receiver.held.set()
+
+
+async def test_a_server_that_goes_away_in_the_middle_is_told(open_console, place: Place):
+    async with open_console() as console:
+        with silent_receiver() as (url, _):
+            await console.app.push_screen(DiagnosisScreen(place.hook(url, timeout_s=30)))
+            await console.shows("→ …     ping")
+            await console.app.link.close()
+            await console.shows("Not diagnosed: the server at")
 
 
 async def test_a_viewer_is_told_why_not(open_console, place: Place, receiver: Receiver):

@@ -31,12 +31,15 @@ def text(lines):
 
 
 def test_each_step_says_its_state_by_sign_and_word():
-    assert text(step_lines(FOUND, UNICODE)) == [
+    assert text(step_lines(FOUND.checks, UNICODE)) == [
         " ✓ ok    name          found",
         " ! warn  clock         late",
         " ✗ fail  certificate   it expired",
     ]
-    assert text(step_lines(FOUND, ASCII))[2].startswith(" x fail")
+    assert text(step_lines(FOUND.checks[:1], UNICODE, "ping"))[1:] == [
+        " → …     ping          sent, waiting for the answer",
+    ]
+    assert text(step_lines(FOUND.checks, ASCII))[2].startswith(" x fail")
 
 
 def test_phases_lie_one_after_another_and_fill_the_width():

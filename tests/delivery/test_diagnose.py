@@ -22,7 +22,7 @@ from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis import Certificate
 from hooktui.domain.hooks import HookSettings, LiveHook
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.verdicts import Found, diagnose
+from hooktui.domain.verdicts import Found, checks_of_look, diagnose
 from tests.console.things import hook as wire_hook
 from tests.delivery.certificates import Authority
 from tests.delivery.conftest import LOOPBACK, SHORT
@@ -45,12 +45,17 @@ def live(target, *, verify_tls=True):
     )  # fmt: skip
 
 
+def quiet(_look, _step):
+    """Take what is told, and do nothing with it."""
+
+
 async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **more):
     """Return the look at a target, and what is said of it."""
     limits = more.get("limits", PATIENT)
     dialer = Dialer(more.get("allowed", LOOPBACK), Resolver(lookup or system_lookup), limits, trust)
     dialer.own_listeners = frozenset(own)
-    look = await Looker(dialer, limits)(live(target, verify_tls=verify_tls))
+    tell = more.get("tell", quiet)
+    look = await Looker(dialer, limits)(live(target, verify_tls=verify_tls), tell)
     found = Found(
         hook=wire_hook(url=target.url), target=target, look=look, ping=None, breaker_until_ms=None,
         paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),
@@ -89,6 +94,18 @@ async def test_a_trusted_receiver_shows_its_certificate_and_gets_no_byte(authori
         while not seen:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert set(seen) == {b""}
+
+
+async def test_each_step_that_leads_on_is_told_with_what_is_known_by_then(authority, receivers):
+    receiver, _ = await serving(receivers, authority.server_context("127.0.0.1", days=-3))
+    told = []
+    one = await looked(receiver.target, tell=lambda look, step: told.append((step, look)))
+    assert [step for step, _ in told] == ["connect", "TLS"]
+    assert [look.addresses[0].connect_ms is None for _, look in told] == [True, False]
+    rest = [check.name for check in one.said.checks]
+    lines = [checks_of_look(look, receiver.target, 12, now_ms()) for _, look in told]
+    # Red when a step that has not begun is among the lines.
+    assert [[check.name for check in line] for line in lines] == [rest[:2], rest[:3]]
 
 
 async def test_an_expired_certificate_is_seen_although_it_is_not_taken(authority, receivers):

@@ -1,11 +1,12 @@
 """What is wrong with a hook's receiver: verdict and fix first, then steps, times and what was seen.
 
-It runs at once, and again with ``x``. The server goes on when the screen is left; whoever asks
-meanwhile gets the result of that run.
+It runs at once, and again with ``x``; each step shows as it ends. The server ends it when the
+screen is left, unless somebody else waits for it.
 """
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from time import monotonic
 from typing import ClassVar, Final
 
@@ -34,8 +35,9 @@ from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Painted, Pieces
 from hooktui.domain.addresses import url_in_words
-from hooktui.domain.diagnosis import Diagnosis
-from hooktui.domain.errors import HooktuiError, NotFound
+from hooktui.domain.checks import Check
+from hooktui.domain.diagnosis import Diagnosis, Step
+from hooktui.domain.errors import HooktuiError, NoServer, NotFound
 from hooktui.domain.objects import Hook, Phases
 
 PROGRESS_S: Final = 1.0
@@ -91,6 +93,8 @@ class DiagnosisScreen(HookVerbs):
         self._run: Worker[None] | None = None
         self.running = False
         self._began = 0.0
+        self._steps: list[Check] = []
+        self._step: Step | None = None
 
     # -- what is shown
 
@@ -125,16 +129,19 @@ class DiagnosisScreen(HookVerbs):
     def _draw_progress(self) -> None:
         if self.running and self.query("#verdict"):
             seconds = int(monotonic() - self._began)
-            words = "Looking at the receiver: name, addresses, connection, TLS, then a ping"
             waited = f" ({seconds} s, of at most 50)" if seconds else ""
-            self.query_one("#verdict", Note).show(f"{words} …{waited}", "quiet")
+            words = f"Looking at the receiver …{waited}  {self.house.key('back')} cancels"
+            self.query_one("#verdict", Note).show(words, "quiet")
+            self.query_one("#fix", Note).show("")
+            steps = step_lines(self._steps, self.house.signs, self._step)
+            self.query_one("#steps", Lines).show(steps)
 
     def _draw(self, found: Diagnosis) -> None:
         self.query_one("#verdict", Note).show(
             f"{self._sign(found)} {found.verdict}", TONES[found.state]
         )
         self.query_one("#fix", Note).show(f"To do: {found.fix}" if found.fix else "", "plain")
-        self.query_one("#steps", Lines).show(step_lines(found, self.house.signs))
+        self.query_one("#steps", Lines).show(step_lines(found.checks, self.house.signs))
         self.query_one(PhaseBars).show(found.phases_ms)
         self._draw_seen()
         self.refresh_frame()
@@ -180,12 +187,13 @@ class DiagnosisScreen(HookVerbs):
     def verb_diagnose(self) -> None:
         """Run it, again if need be."""
         self.running, self._began = True, monotonic()
+        self._steps, self._step = [], None
         self._run = self.run_worker(self._ask(), group="diagnosis", exclusive=True)
         self._draw_progress()
 
     async def _ask(self) -> None:
         try:
-            self.found = await self.ask(calls.diagnose_hook(self.hook.id))
+            found = await self._follow()
         except HooktuiError as error:
             self.running = False
             if self.query("#verdict"):
@@ -193,9 +201,25 @@ class DiagnosisScreen(HookVerbs):
                 self.query_one("#fix", Note).show("x tries again", "quiet")
                 self.refresh_frame()
             return
-        self.running = False
+        self.running, self.found = False, found
         if self.query("#verdict"):
-            self._draw(self.found)
+            self._draw(found)
+
+    async def _follow(self) -> Diagnosis:
+        """Show each step as it ends, and return the whole.
+
+        Raises:
+            HooktuiError: why there is none.
+        """
+        link = self.house.link
+        async with aclosing(link.follow(calls.follow_diagnosis(self.hook.id))) as lines:
+            async for line in lines:
+                if line.diagnosis is not None:
+                    return line.diagnosis
+                self._steps += line.checks
+                self._step = line.running
+                self._draw_progress()
+        raise NoServer(f"the server at {link.where} broke off before the verdict")
 
     def verb_back(self) -> None:
         """Cancel what runs; else leave."""
