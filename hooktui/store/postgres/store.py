@@ -43,6 +43,7 @@ from hooktui.store.postgres.connect import HOT, MIGRATION, Target, connect, targ
 from hooktui.store.postgres.hints import Hints
 from hooktui.store.postgres.home import Home
 from hooktui.store.postgres.house import House
+from hooktui.store.postgres.lines import connect_to_write
 from hooktui.store.postgres.news import changed_hooks, look
 from hooktui.store.postgres.operations import Operation
 from hooktui.store.postgres.pools import OWN, READERS, Changes, Queries
@@ -104,16 +105,20 @@ class PostgresStore:
         cold = partial(connect, target)
         self._readers = Queries(cold, READERS, target)
         self._own = Queries(cold, OWN, target)
-        self._changes = Changes(cold, self._shared, target)
+        self._changes = Changes(partial(connect_to_write, target), self._shared, target)
         self._accepting = Writer(
             "events", self._connect_numbered, self._shared, self._committed, target
         )
         # What frees slots must not wait behind what fills them. A claim that a crash of the
         # database forgets is made again: its fence no longer holds, so it need not be on disk.
-        hasty = partial(connect, target, **HOT, synchronous_commit="off")
+        hasty = partial(connect_to_write, target, **HOT, synchronous_commit="off")
         self._claiming = Writer("claims", hasty, self._shared, self._committed, target)
         self._working = Writer(
-            "results", partial(connect, target, **HOT), self._shared, self._committed, target
+            "results",
+            partial(connect_to_write, target, **HOT),
+            self._shared,
+            self._committed,
+            target,
         )
         self._house = House(self, cold, keep)
         self._hints = Hints(cold, self._shared.token, self._look, self._heard_due)
@@ -370,7 +375,7 @@ class PostgresStore:
 
     async def _connect_numbered(self) -> Raw:
         """Open the connection whose session holds this server's number."""
-        raw = await connect(self._target, **HOT)
+        raw = await connect_to_write(self._target, **HOT)
         number = await raw.fetchval(sql.TAKE_NUMBER)
         if number is None:
             await raw.close()
