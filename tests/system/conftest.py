@@ -17,6 +17,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from hooktui.client.calls import healthy
+from hooktui.client.connection import ServerAddress
+from hooktui.client.plain import PlainClient
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.places import places
+
 T = TypeVar("T")
 SAMPLES = Path(__file__).parent.parent / "samples"
 
@@ -157,12 +163,18 @@ class Installation:
         )
         log.close()
 
-        def answers() -> bool:
-            assert self.server is not None
-            assert self.server.poll() is None, self.log.read_text()
-            return self.run("status").returncode == 0
+        wait_for(self._answers, 60, "the server answers")
 
-        wait_for(answers, 60, "the server answers")
+    def _answers(self) -> bool:
+        """Whether the server is there; asked from here, as a command takes as long as its start."""
+        assert self.server is not None
+        assert self.server.poll() is None, self.log.read_text()
+        try:
+            with PlainClient(ServerAddress(socket=places(self.environ).socket)) as client:
+                client.call(healthy())
+        except HooktuiError:
+            return False
+        return True
 
     def kill(self) -> None:
         """End the server as a power cut would."""

@@ -62,6 +62,14 @@ def _answer(
     return b"\r\n".join(head) + b"\r\n\r\n" + body
 
 
+def _more(connection: socket.socket) -> bytes:
+    """Return what comes next; an end is an error, else a thread would ask for more for ever."""
+    piece = connection.recv(65536)
+    if not piece:
+        raise ConnectionError("the other side has gone")
+    return piece
+
+
 @dataclass
 class RawReceiver:
     """Says the bytes that stand at the number ``n`` of what it is sent, then closes."""
@@ -76,11 +84,11 @@ class RawReceiver:
             request = b""
             try:
                 while b"\r\n\r\n" not in request:
-                    request += connection.recv(65536)
+                    request += _more(connection)
                 head, _, body = request.partition(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length: ")[2].split(b"\r")[0])
                 while len(body) < length:
-                    body += connection.recv(65536)
+                    body += _more(connection)
                 connection.sendall(self.said[json.loads(body).get("n", 0)])
             except OSError:
                 return  # the other side has seen enough
