@@ -11,6 +11,7 @@ from hooktui.console.confined import ConfinedApp
 from hooktui.console.memory import recall
 from hooktui.console.options import ConsoleOptions
 from hooktui.console.places import PLACES, Place
+from hooktui.console.readable import readable_variables
 from hooktui.console.theme import THEMES, default_theme, quiet_colour
 from hooktui.domain.restricted import restricted
 
@@ -58,6 +59,14 @@ class PersonalApp(ConfinedApp):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Give every theme the one colour that only ours define."""
         return {"quiet": quiet_colour(self.current_theme)}
+
+    def get_css_variables(self) -> dict[str, str]:
+        """Return the variables of the theme, with colours that can be read in every one."""
+        variables = super().get_css_variables()
+        if not self.current_theme.ansi:
+            variables |= readable_variables(variables)
+            self.theme_variables = variables
+        return variables
 
     def key(self, name: str) -> str:
         """Return how the key of a verb is shown, for sentences."""

@@ -15,6 +15,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
+from hooktui.console.readable import readable_style
 from hooktui.domain.text import visible
 
 Tone = Literal["plain", "quiet", "strong", "accent", "good", "warn", "bad", "cursor", "blurred"]
@@ -30,6 +31,7 @@ class Painted(Widget):
     """A widget that draws lines of pieces through the Line API."""
 
     _plain: Style | None = None
+    _covered: dict[tuple[Style, Tone], Style] | None = None
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
     DEFAULT_CSS = """
@@ -61,9 +63,10 @@ class Painted(Widget):
         return self._plain
 
     def notify_style_update(self) -> None:
-        """Forget how plain text looked in another theme, or with another focus."""
+        """Forget how text looked in another theme, or with another focus."""
         super().notify_style_update()
         self._plain = None
+        self._covered = None
 
     def segments(self, pieces: Iterable[Piece], over: Style | None = None) -> list[Segment]:
         """Return pieces as segments; ``over`` (a cursor line) goes on top of every tone."""
@@ -71,10 +74,23 @@ class Painted(Widget):
         for text, tone in pieces:
             style = self.tone(tone)
             if over is not None:
-                keeps = tone not in ("plain", "quiet") and not self.app.native_ansi_color
-                # State colours stay readable on the cursor's line; of 16 colours some would not.
-                style = style + (over.background_style if keeps else over)
+                style = self._on(over, tone)
             found.append(Segment(visible(text), style))
+        return found
+
+    def _on(self, over: Style, tone: Tone) -> Style:
+        """Return a tone on a cursor's line: state colours stay, where they can be read there."""
+        if self._covered is None:
+            self._covered = {}
+        found = self._covered.get((over, tone))
+        if found is None:
+            style = self.tone(tone)
+            # Of 16 colours nobody knows which can be read on which.
+            if tone in ("plain", "quiet", "strong") or self.app.native_ansi_color:
+                found = style + over
+            else:
+                found = readable_style(style + over.background_style)
+            self._covered[over, tone] = found
         return found
 
     def strip(self, pieces: Iterable[Piece], width: int, over: Style | None = None) -> Strip:
