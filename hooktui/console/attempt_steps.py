@@ -66,9 +66,11 @@ def phases_bar(phases: Phases, longest_ms: float, width: int, signs: Signs) -> P
     cells = max(1, round(width * total / longest_ms))
     set_up_ms = (phases.dns or 0) + (phases.connect or 0) + (phases.tls or 0)
     set_up = min(cells, round(cells * set_up_ms / total))
-    waiting = min(cells - set_up, round(cells * (phases.first_byte or 0) / total))
+    waiting = cells - set_up  # all of the rest, where nothing ever came
+    if phases.first_byte is not None:
+        waiting = min(waiting, round(cells * phases.first_byte / total))
     pieces: tuple[Piece, ...] = (
-        (signs.bar_set_up * set_up, "warn"),
+        (signs.bar_set_up * set_up, "quiet"),
         (signs.bar_waiting * waiting, "accent"),
         (signs.bar_reading * (cells - set_up - waiting), "quiet"),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hooktui.console.widgets.dry_run_lines import MOST_ROWS, some_of, tried_row
 from hooktui.domain.dry_run import Change, DryRun, TriedEvent
 from tests.console.things import AT, AT_MS
@@ -30,6 +32,15 @@ def test_changes_come_first_and_every_kind_is_named_on_few_lines() -> None:
 
 
 def test_a_line_says_what_becomes_of_the_event() -> None:
-    row = tried_row(run(fewer=1).data[0], AT_MS)
+    row = tried_row(run(fewer=1).data[0], AT_MS, 10)
     assert (row.value, row.name) == ("evt_fewer0", "no longer sent")
     assert row.words.startswith("job.failed")
+
+
+def test_times_and_ids_stand_in_columns_whatever_the_types() -> None:
+    one = run(same=1).data[0]
+    words = [
+        tried_row(event, AT_MS, len("job.completed")).words
+        for event in (one, replace(one, type="job.completed"))
+    ]
+    assert {text.index("evt_") for text in words} == {words[0].index("evt_")}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from rich.cells import cell_len, set_cell_size
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
@@ -16,6 +17,9 @@ from hooktui.domain.dry_run import Change, DryRun, TriedEvent, in_words
 
 MOST_ROWS: Final = 6
 """Events that are named: a look at some, which leaves the fields their room on 80 by 24."""
+
+_MOMENT: Final = 9
+"""Cells of most moments, such as ``Mon 09:41`` and ``09:41:17``."""
 
 _WORDS: Final[dict[str, str]] = {
     Change.SAME: "sent",
@@ -65,7 +69,9 @@ class DryRunLines(Vertical):
     def show(self, run: DryRun, now_ms: int) -> None:
         """Show what came out."""
         since = "" if run.since is None else f", since {moment(from_rfc3339(run.since), now_ms)}"
-        self._show(f"{in_words(run)}{since}", [tried_row(one, now_ms) for one in some_of(run)])
+        some = some_of(run)
+        width = max((cell_len(one.type) for one in some), default=0)
+        self._show(f"{in_words(run)}{since}", [tried_row(one, now_ms, width) for one in some])
 
     def _show(self, words: str, rows: Sequence[ShortRow]) -> None:
         self.add_class("-some")
@@ -86,7 +92,14 @@ def some_of(run: DryRun) -> list[TriedEvent]:
     return some
 
 
-def tried_row(one: TriedEvent, now_ms: int) -> ShortRow:
-    """Return the line of an event: what becomes of it, its type, when it came."""
-    came = moment(from_rfc3339(one.created_at), now_ms)
-    return ShortRow(one.id, _WORDS.get(one.change, one.change), f"{one.type}  {came}  {one.id}")
+def tried_row(one: TriedEvent, now_ms: int, width: int) -> ShortRow:
+    """Return the line of an event: what becomes of it, its type, when it came.
+
+    Args:
+        one: the event.
+        now_ms: now, for its time.
+        width: cells of the longest type, so that what follows stands in columns.
+    """
+    came = f"{moment(from_rfc3339(one.created_at), now_ms):<{_MOMENT}}"
+    words = f"{set_cell_size(one.type, width)}  {came}  {one.id}"
+    return ShortRow(one.id, _WORDS.get(one.change, one.change), words)
