@@ -27,6 +27,7 @@ from hooktui.console.trend import Trend
 from hooktui.console.ways import WaysApp
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
+from hooktui.console.writing import Writing
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotFound
@@ -61,6 +62,7 @@ class HooktuiApp(WaysApp):
         clock: returns "now" in milliseconds; given, so that pictures do not change by themselves.
         signs: what is drawn for states, Unicode or ASCII.
         link: the way to the server.
+        writing: sends what changes something, and tells of it whatever screen is left.
         log_buffer: the latest lines of the live log, shared by every widget that shows it.
         account: number of the account that is shown.
         hook_names: names of the hooks that were seen, for the log.
@@ -99,6 +101,7 @@ class HooktuiApp(WaysApp):
         self.clock = clock
         self.signs = ASCII if self.options.ascii else UNICODE
         self.link = Link(self.options, self.environ, self._link_changed)
+        self.writing = Writing(self)
         self.log_buffer = LogBuffer()
         self.feed = Feed(self)
         self.account = self.options.account

@@ -7,7 +7,8 @@ bound on every screen; what is not possible answers with the reason instead of s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
@@ -29,12 +30,13 @@ from hooktui.console.widgets.chrome import (
     TooSmall,
 )
 from hooktui.console.widgets.painted import Pieces
-from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
 from hooktui.domain.roles import allows, why_not
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
     from hooktui.console.app import HooktuiApp
+    from hooktui.console.writing import Told
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -93,6 +95,9 @@ class HouseScreen(PacedScreen):
         self._changes_due = False
         self._notices = 0
         self._account = 0
+        self._works: list[str] = []
+        self._work_is_told = False
+        self._under_way: set[tuple[str, Hashable]] = set()
 
     # -- the frame
 
@@ -171,18 +176,40 @@ class HouseScreen(PacedScreen):
         """
         return await self.house.ask(call)
 
-    async def call(self, call: Call[T]) -> T | None:
-        """Send a call and return its answer; an error becomes a notice, and None."""
+    async def write(self, call: Call[T], doing: str, told: Told | None = None) -> T:
+        """Send a call that changes something, and return its answer.
+
+        It is told while it runs; when this screen is left meanwhile it goes on, and the screen in
+        front tells what became of it.
+
+        Args:
+            call: what to send.
+            doing: what is being done, such as ``deleting hook 12 (billing)``.
+            told: what to say of the answer after this screen was left.
+
+        Raises:
+            HooktuiError: the server refused, or cannot be reached.
+        """
+        with self.working(doing):
+            return await self.house.writing.send(call, doing, told)
+
+    async def call(self, call: Call[T], doing: str = "", told: Told | None = None) -> T | None:
+        """Send a call and return its answer; an error becomes a notice, and None.
+
+        With ``doing`` it is one that changes something, see `write`.
+        """
         try:
-            return await self.house.ask(call)
+            if doing:
+                return await self.write(call, doing, told)
+            return await self.ask(call)
         except HooktuiError as error:
             self.show_error(error)
             return None
 
-    async def done(self, call: Call[T]) -> bool:
-        """Send a call that answers nothing; return whether it succeeded (else: a notice)."""
+    async def done(self, call: Call[T], doing: str) -> bool:
+        """Send a call that changes something; return whether it succeeded (else: a notice)."""
         try:
-            await self.house.ask(call)
+            await self.write(call, doing)
         except HooktuiError as error:
             self.show_error(error)
             return False
@@ -190,11 +217,35 @@ class HouseScreen(PacedScreen):
 
     # -- notices
 
+    @contextmanager
+    def working(self, doing: str) -> Iterator[None]:
+        """Tell what is being done for as long as it is; notices come before it."""
+        words = f"{doing} {self.house.signs.ellipsis}"
+        self._works.append(words)
+        self._tell_work()
+        try:
+            yield
+        finally:
+            self._works.remove(words)
+            if self._work_is_told:
+                self.clear_notice()
+
+    def _tell_work(self) -> None:
+        if self._framed():
+            self.query_one(StatusLine).notify_line(self._works[-1], "plain")
+            self._notices += 1  # the end of an older one does not take it away
+            self._work_is_told = True
+
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Answer an action where the eye is: in the status line. ``text`` may be untrusted."""
+        front = self.house.front()
+        if front is not None and front is not self and self in self.app.screen_stack:
+            front.notice(text, severity)  # this screen is covered by now
+            return
         if not self._framed():
             return
         self.query_one(StatusLine).notify_line(text, severity)
+        self._work_is_told = False
         self._notices += 1
         this_one = self._notices
 
@@ -205,14 +256,19 @@ class HouseScreen(PacedScreen):
         self.set_timer(NOTICE_S[severity], end)
 
     def clear_notice(self) -> None:
-        """Take the notice away."""
-        if self._framed():
+        """Take the notice away; what is still being done is told again."""
+        self._work_is_told = False
+        if self._works:
+            self._tell_work()
+        elif self._framed():
             self.query_one(StatusLine).clear_notice()
 
     def show_error(self, error: HooktuiError) -> None:
         """Tell of an error; several bad fields in one line."""
         details = [one.detail for one in error.errors] if isinstance(error, Refused) else []
         self.notice("; ".join(details) or str(error), "bad")
+        if isinstance(error, NotAllowed):
+            self.house.status_soon()  # the role is another one by now: dim what it does not allow
 
     # -- verbs
 
@@ -254,8 +310,19 @@ class HouseScreen(PacedScreen):
         if outcome is not None:
             self._in_background(name, outcome)
 
+    def subject(self, name: str) -> Hashable:
+        """Return what a verb acts on: for the same thing it is not begun again before its end.
+
+        None: it may be, for it only looks.
+        """
+        return None if name == "copy" else self.PLACE
+
     def _begin(self, name: str) -> Coroutine[None, None, None] | None:
         """Do a verb, or say why not; return what is still to be awaited."""
+        if (name, self.subject(name)) in self._under_way:
+            if self._works:
+                self.notice(f"still {self._works[-1]}", "warn")
+            return None
         reason = self.why_not(name)
         if reason is not None:
             if BY_NAME[name].tells:
@@ -269,7 +336,17 @@ class HouseScreen(PacedScreen):
         return method()
 
     def _in_background(self, name: str, work: Coroutine[None, None, None]) -> None:
-        self.run_worker(work, name=f"verb {name}", group="verbs")
+        this = (name, self.subject(name))
+
+        async def run() -> None:
+            try:
+                await work
+            finally:
+                self._under_way.discard(this)
+
+        if this[1] is not None:
+            self._under_way.add(this)
+        self.run_worker(run(), name=f"verb {name}", group="verbs")
 
     def run_chosen(self, name: str | None) -> None:
         """Do the verb that help or the palette answered with, if any."""

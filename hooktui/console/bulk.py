@@ -52,6 +52,14 @@ class Outcome(Generic[T, A]):
         """How a notice about it looks."""
         return "bad" if self.failed else "warn" if self.left else "good"
 
+    def told(self, words: str, name: Callable[[T], str]) -> str:
+        """Return what is done in ``words``, and who failed; only the latter where nothing is.
+
+        Whether something was done is not always known: then no word says that it was not.
+        """
+        rest = self.rest(name)
+        return words + rest if self.done or not rest else rest.removeprefix("; ")
+
     def rest(self, name: Callable[[T], str]) -> str:
         """Return who failed and why, and what was left, as the end of a sentence."""
         words = [f"{name(thing)}: {why}" for thing, why in self.failed[:_NAMED]]
@@ -87,10 +95,11 @@ class BulkVerbs(HouseScreen):
                 if self._stop:
                     outcome.left = list(things[number:])
                     break
-                if len(things) > 1:
-                    self._tell_progress(number + 1, len(things), doing(thing))
+                told = self._progress(number + 1, len(things), doing(thing))
                 try:
-                    outcome.done.append((thing, await self.ask(call(thing))))
+                    with self.working(told):
+                        answer = await self.house.writing.send(call(thing), doing(thing))
+                    outcome.done.append((thing, answer))
                 except (NotFound, Conflict, Refused) as error:
                     outcome.failed.append((thing, str(error)))
                 except HooktuiError as error:
@@ -98,20 +107,21 @@ class BulkVerbs(HouseScreen):
                     outcome.left = list(things[number + 1 :])
                     break
         except asyncio.CancelledError:
-            done = f"{len(outcome.done):,} of {len(things):,}"
-            self.app.call_later(
-                self.house.notice, f"stopped with the screen: {done} were done", "warn"
-            )
+            if len(things) > 1:  # what became of the one under way is told by itself
+                done = f"{len(outcome.done):,} of {len(things):,}"
+                self.app.call_later(
+                    self.house.notice, f"stopped with the screen: {done} were done", "warn"
+                )
             raise
         finally:
             self._busy_with = ""
         return outcome
 
-    def _tell_progress(self, number: int, count: int, doing: str) -> None:
-        stops = self.house.key("back")
+    def _progress(self, number: int, count: int, doing: str) -> str:
+        if count == 1:
+            return doing
         self._busy_with = f"{doing}, {number:,} of {count:,}"
-        if not self._stop:
-            self.notice(f"{self._busy_with} {self.house.signs.ellipsis} {stops} stops it")
+        return f"{self._busy_with}; {self.house.key('back')} stops it"
 
     def why_not(self, name: str) -> str | None:
         """Add: something for many is under way."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from hooktui.console.bulk import BulkVerbs
 from hooktui.console.times import counted
@@ -16,6 +16,12 @@ class DeliveryVerbs(BulkVerbs):
     def selected_deliveries(self) -> Sequence[Delivery | DeliveryDetail]:
         """Return the deliveries that a verb acts on."""
         raise NotImplementedError
+
+    def subject(self, name: str) -> Hashable:
+        """The deliveries, for what is done with them."""
+        if name in ("resend", "cancel"):
+            return tuple(one.id for one in self.selected_deliveries())
+        return super().subject(name)
 
     def why_not(self, name: str) -> str | None:
         """Add: what none of the deliveries can do in its state."""
@@ -38,7 +44,7 @@ class DeliveryVerbs(BulkVerbs):
             lambda one: f"sending {one.id} again",
         )
         sent = [answer for _, answer in outcome.done]
-        words = _resent_words(chosen, sent) + outcome.rest(lambda one: one.id)
+        words = outcome.told(_resent_words(chosen, sent), lambda one: one.id)
         self.notice(words, outcome.severity)
         if not outcome.whole:
             self.settled([one for one, _ in outcome.done])
@@ -63,9 +69,8 @@ class DeliveryVerbs(BulkVerbs):
         what = done[0].id if len(done) == 1 else counted(len(done), "delivery")
         again = "it" if len(done) == 1 else "one"
         sends = f"; {self.house.key('resend')} sends {again} again" if done else ""
-        self.notice(
-            f"{what} cancelled" + outcome.rest(lambda one: one.id) + sends, outcome.severity
-        )
+        words = outcome.told(f"{what} cancelled", lambda one: one.id)
+        self.notice(words + sends, outcome.severity)
         if not outcome.whole:
             self.settled(done)
 

@@ -6,14 +6,16 @@ of them and say how many.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hooktui.console.bulk import BulkVerbs, Outcome
 from hooktui.console.times import counted, took
+from hooktui.console.widgets.chrome import Severity
 from hooktui.domain.objects import DeliveryDetail, Hook
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
 
     from hooktui.client.calls import ChangedHook
 
@@ -43,10 +45,11 @@ class HookVerbs(BulkVerbs):
 
         hooks = self.selected_hooks()
         if len(hooks) == 1:
-            self.notice(f"pinging {named(hooks[0])} …")
-            answer = await self.call(calls.ping_hook(hooks[0].id))
+            hook = hooks[0]
+            told = partial(_ping_told, hook)
+            answer = await self.call(calls.ping_hook(hook.id), f"pinging {named(hook)}", told)
             if answer is not None:
-                self._tell_ping(hooks[0], answer)
+                self.notice(*told(answer))
             return
         outcome = await self.each(
             hooks, lambda hook: calls.ping_hook(hook.id), lambda hook: f"pinging {named(hook)}"
@@ -60,18 +63,11 @@ class HookVerbs(BulkVerbs):
         words = f"{len(arrived)} of {counted(len(hooks), 'ping')} arrived"
         self.notice(words + outcome.rest(named), outcome.severity)
 
-    def _tell_ping(self, hook: Hook, answer: DeliveryDetail) -> None:
-        attempt = answer.attempts[-1] if answer.attempts else None
-        if attempt is None:
-            self.notice(f"ping of {named(hook)}: {answer.reason or answer.status}", "warn")
-            return
-        after = f" after {took(attempt.phases_ms.total)}" if attempt.phases_ms.total else ""
-        if answer.status == "delivered":
-            self.notice(f"ping of {named(hook)} arrived: {attempt.status_code}{after}", "good")
-            return
-        result = attempt.status_code or attempt.error
-        why = f" ({attempt.error_detail})" if attempt.error_detail else ""
-        self.notice(f"ping of {named(hook)} failed: {result}{after}{why}", "bad")
+    def subject(self, name: str) -> Hashable:
+        """The hooks, for what is done with them: another hook may be pinged meanwhile."""
+        if name in ("ping", "activate", "delete"):
+            return tuple(hook.id for hook in self.selected_hooks())
+        return super().subject(name)
 
     @property
     def can_undo(self) -> bool:
@@ -93,7 +89,7 @@ class HookVerbs(BulkVerbs):
             whose = "its" if len(turned) == 1 else "their"
             words += f"; {whose} new events are skipped"
         undoes = f"; {self.house.key('undo')} undoes it" if turned else ""
-        self.notice(words + outcome.rest(named) + undoes, outcome.severity)
+        self.notice(outcome.told(words, named) + undoes, outcome.severity)
         self.refresh_frame()
 
     async def verb_undo(self) -> None:
@@ -106,7 +102,7 @@ class HookVerbs(BulkVerbs):
         self.house.turned = [one for one in turned if one[0].id not in done | gone]
         word = "activated" if active else "deactivated"
         words = f"undone: {counted(len(done), 'hook')} {word} again"
-        self.notice(words + outcome.rest(named), outcome.severity)
+        self.notice(outcome.told(words, named), outcome.severity)
         self.refresh_frame()
 
     async def _turn(self, hooks: Sequence[Hook], *, active: bool) -> Outcome[Hook, ChangedHook]:
@@ -140,7 +136,7 @@ class HookVerbs(BulkVerbs):
         deleted = [hook for hook, _ in outcome.done]
         if len(deleted) < len(hooks):
             what = counted(len(deleted), "hook")
-        self.notice(f"{what} deleted" + outcome.rest(named), outcome.severity)
+        self.notice(outcome.told(f"{what} deleted", named), outcome.severity)
         if deleted:
             self.forget(deleted)
 
@@ -156,6 +152,19 @@ def nothing_to_undo(key: str) -> str:
 def named(hook: Hook) -> str:
     """Return number and name of a hook, for sentences."""
     return f"hook {hook.id} ({hook.name})"
+
+
+def _ping_told(hook: Hook, answer: DeliveryDetail) -> tuple[str, Severity]:
+    """Return what came back of a ping, and how it looks."""
+    attempt = answer.attempts[-1] if answer.attempts else None
+    if attempt is None:
+        return f"ping of {named(hook)}: {answer.reason or answer.status}", "warn"
+    after = f" after {took(attempt.phases_ms.total)}" if attempt.phases_ms.total else ""
+    if answer.status == "delivered":
+        return f"ping of {named(hook)} arrived: {attempt.status_code}{after}", "good"
+    result = attempt.status_code or attempt.error
+    why = f" ({attempt.error_detail})" if attempt.error_detail else ""
+    return f"ping of {named(hook)} failed: {result}{after}{why}", "bad"
 
 
 def _ping_result(answer: DeliveryDetail) -> str:

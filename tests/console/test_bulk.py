@@ -78,7 +78,7 @@ async def test_undo_works_on_another_screen_and_what_failed_can_be_undone_again(
 
         console.app.link.ask = busy
         await console.press("u")
-        await console.shows("undone: 0 hooks", "the database is busy")
+        await console.shows(f"hook {hook['id']} (billing): the database is busy")
         console.app.link.ask = ask
         await console.press("u")
         await console.shows("undone: 1 hook activated again")

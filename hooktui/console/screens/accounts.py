@@ -97,7 +97,7 @@ class AccountsScreen(ListScreen[Account]):
         )
         if not name:  # Esc
             return
-        made = await self.call(calls.create_account(name))
+        made = await self.call(calls.create_account(name), f"making account {name}")
         if made is not None:
             await self.listing.reload()
             self.listing.put_cursor_on(made.id)

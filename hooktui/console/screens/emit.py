@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import ClassVar, Final
 
 from textual import events
@@ -15,7 +16,7 @@ from hooktui.console.event_words import accepted_words
 from hooktui.console.keys import Verb, in_words
 from hooktui.console.link import LinkState
 from hooktui.console.screens.question import Answer, Question
-from hooktui.console.widgets.chrome import OneLine
+from hooktui.console.widgets.chrome import OneLine, Severity
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
@@ -56,6 +57,10 @@ class EmitScreen(HouseScreen):
         self._type = ""
         self._filled = ""
         self._sending = False
+        # When an answer is lost, nobody knows whether the event is in. Sent again with the same key
+        # it comes in once.
+        self._tried = ("", "")
+        self._key = ""
 
     def compose_body(self) -> ComposeResult:
         """The types, then the body."""
@@ -195,13 +200,19 @@ class EmitScreen(HouseScreen):
 
     async def verb_save(self) -> None:
         """Send the event, and say where it went."""
+        wanted = (self._type, self.body.text)
+        if wanted != self._tried:
+            self._tried, self._key = wanted, token_hex(16)
+        call = calls.send_event(
+            self.house.account, self._type, self.body.text.encode(), key=self._key
+        )
         self._sending = True
-        self.notice(f"sending {self._type}{self.house.signs.ellipsis}")
-        body = self.body.text.encode()
-        sent = await self.call(calls.send_event(self.house.account, self._type, body))
-        self._sending = False
+        try:
+            sent = await self.call(call, f"sending {self._type}", _told)
+        finally:
+            self._sending = False
         if sent is not None:
-            self.clear_notice()
+            self._tried = ("", "")
             await self._sent(sent)
 
     async def _sent(self, sent: AcceptedEvent) -> None:
@@ -234,3 +245,7 @@ class EmitScreen(HouseScreen):
         )
         if await self.app.push_screen_wait(question) == "leave":
             self.dismiss(None)
+
+
+def _told(sent: AcceptedEvent) -> tuple[str, Severity]:
+    return f"{sent.type} is in as {sent.id}: {accepted_words(sent)}", "good"

@@ -156,8 +156,10 @@ class EngineScreen(HouseScreen):
             if await self.app.push_screen_wait(question) != "pause":
                 self.notice("delivery goes on")
                 return
-        call = calls.resume() if self.paused else calls.pause()
-        state = await self.call(call)
+        call, doing = calls.pause(), "pausing all delivery"
+        if self.paused:
+            call, doing = calls.resume(), "resuming delivery"
+        state = await self.call(call, doing)
         if state is not None:
             await self._ask()
             paused = "delivery is paused; a lets it go on. What is under way just now still ends"

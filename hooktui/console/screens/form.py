@@ -23,11 +23,13 @@ from hooktui.console.places import Place
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.times import counted
 from hooktui.console.widgets.choices import Control, FoldTitle, Note
+from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.dry_run_lines import DryRunLines
 from hooktui.console.widgets.event_boxes import EventBoxes
 from hooktui.console.widgets.event_selection import in_words
 from hooktui.console.widgets.hook_fields import LABELS, HookFields
 from hooktui.console.widgets.painted import Pieces, Tone
+from hooktui.console.writing import Told
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Conflict, FieldError, HooktuiError, Refused
 from hooktui.domain.objects import Hook
@@ -187,12 +189,18 @@ class HookForm(FormDryRun):
             self._blame(values, errors)
             return
         call = calls.create_hook(self.house.account, form_values.creation(settings))
-        made = await self._send(values, call)
+        made = await self._send(values, call, "making the hook", self._made)
         if made is None:
             return
         from hooktui.console.screens.secret import SecretScreen
 
         self.app.switch_screen(SecretScreen(made, made.secret, made.warnings))
+
+    def _made(self, hook: calls.CreatedHook) -> tuple[str, Severity]:
+        """Return what to say of a hook that came too late for its secret to be shown."""
+        secret = f"its secret is behind {self.house.key('secret')}"
+        words = f"hook {hook.id} ({hook.name}) is made; {secret}"
+        return "; ".join([words, *hook.warnings]), "good"
 
     async def _edit(self, hook: Hook) -> None:
         values = self.values()
@@ -205,21 +213,23 @@ class HookForm(FormDryRun):
             return
         call = calls.edit_hook(hook.id, {**changed, "version": hook.version})
         try:
-            saved = await self._send(values, call)
+            saved = await self._send(values, call, f"saving hook {hook.id}", _saved)
         except Conflict as conflict:
             await self._settle(hook, values, conflict)
             return
         if saved is not None:
-            self._leave("; ".join([f"hook {saved.id} is saved", *saved.warnings]))
+            self._leave(_saved(saved)[0])
 
-    async def _send(self, values: FormValues, call: calls.Call[T]) -> T | None:
+    async def _send(
+        self, values: FormValues, call: calls.Call[T], doing: str, told: Told
+    ) -> T | None:
         """Send a call; what the server refuses is shown at the fields.
 
         Raises:
             Conflict: somebody else saved meanwhile.
         """
         try:
-            return await self.ask(call)
+            return await self.write(call, doing, told)
         except Refused as refused:
             self._blame(values, refused.errors or [FieldError("", refused.detail)])
         except Conflict:
@@ -320,3 +330,7 @@ class HookForm(FormDryRun):
         self.dismiss(None)
         if said:
             self.app.call_later(self.house.notice, said, "good")
+
+
+def _saved(hook: calls.ChangedHook) -> tuple[str, Severity]:
+    return "; ".join([f"hook {hook.id} is saved", *hook.warnings]), "good"

@@ -6,7 +6,7 @@ secret: it reads it from the environment.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
@@ -119,15 +119,23 @@ class SecretScreen(Revealing, HookVerbs):
         if self.lines.revealed:
             self.hide_again()
             return
-        answer = await self.call(calls.hook_secrets(self.hook.id))
+        answer = await self._ask_for_secrets()
         if answer is not None:
             self._reveal(answer.secrets)
+
+    async def _ask_for_secrets(self) -> Secrets | None:
+        with self.working("reading the secret"):
+            return await self.call(calls.hook_secrets(self.hook.id))
 
     def _reveal(self, secrets: Sequence[Secret]) -> None:
         self.lines.reveal(secrets)
         self.begin_count_down()
 
     # -- copying
+
+    def subject(self, name: str) -> Hashable:
+        """The hook also for a copy: each asks for the secret, and is audited."""
+        return self.hook.id if name == "copy" else super().subject(name)
 
     def why_not(self, name: str) -> str | None:
         """Add: copying a secret needs the role that sees it."""
@@ -151,7 +159,7 @@ class SecretScreen(Revealing, HookVerbs):
         if self.lines.revealed:
             value = self.lines.value_under_cursor()
         else:
-            answer = await self.call(calls.hook_secrets(self.hook.id))
+            answer = await self._ask_for_secrets()
             if answer is None:
                 return
             value = self.lines.value_under_cursor(answer.secrets)
@@ -183,12 +191,14 @@ class SecretScreen(Revealing, HookVerbs):
             )
         )
         if answer == "finish":
-            rotated = await self.call(calls.finish_rotation(self.hook.id))
+            doing = f"finishing the rotation of {named(self.hook)}"
+            rotated = await self.call(calls.finish_rotation(self.hook.id), doing)
             if rotated is not None:
                 self._rotated(rotated, "only the newest secret is valid now")
         elif answer in _OVERLAPS:
             call = calls.rotate_secret(self.hook.id, overlap_s=_OVERLAPS[answer])
-            rotated = await self.call(call)
+            doing = f"rotating the secret of {named(self.hook)}"
+            rotated = await self.call(call, doing)
             if rotated is not None:
                 self._rotated(rotated, self._overlap_words(rotated))
 

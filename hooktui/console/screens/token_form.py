@@ -13,8 +13,10 @@ from hooktui.console.base import HouseScreen
 from hooktui.console.keys import in_words
 from hooktui.console.token_words import ROLES, read_token, role_words
 from hooktui.console.widgets.choices import Choice, Note
+from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.errors import HooktuiError
+from hooktui.domain.objects import Token
 
 
 class TokenForm(HouseScreen):
@@ -123,7 +125,7 @@ class TokenForm(HouseScreen):
             return
         self._saving = True
         try:
-            made = await self.ask(calls.create_token(fields))
+            made = await self.write(calls.create_token(fields), "making the token", _told)
         except HooktuiError as error:
             self.show_error(error)
             return
@@ -132,3 +134,12 @@ class TokenForm(HouseScreen):
         from hooktui.console.screens.new_token import NewTokenScreen
 
         self.app.switch_screen(NewTokenScreen(made))
+
+
+def _told(made: Token) -> tuple[str, Severity]:
+    """Return what to say of a token that came too late to be shown."""
+    return (
+        f"token {made.id} ({made.name}) was made after its form was left, and nobody has seen it:"
+        " revoke it, and make another",
+        "warn",
+    )

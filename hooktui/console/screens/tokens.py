@@ -85,6 +85,7 @@ class TokensScreen(ListScreen[Token]):
         if await self.app.push_screen_wait(question) != "revoke":
             self.notice("nothing was revoked")
             return
-        if await self.done(calls.revoke_token(token.id)):
+        if await self.done(calls.revoke_token(token.id), f"revoking {what}"):
             self.notice(f"{what} is revoked", "good")
-            await self.listing.reload()
+        # Also after an error: no feed tells of tokens that somebody else revoked.
+        await self.listing.reload()
