@@ -374,7 +374,7 @@ class HooktuiApp(WaysApp):
 
     def action_how_to_quit(self) -> None:
         """Answer ctrl+c, which many press to leave."""
-        self.notice("q quits; ctrl+q does so from everywhere")
+        self.notice(f"{self.key('quit')} quits; ctrl+q does so from everywhere")
 
     def _fatal_error(self) -> None:
         """End after an unforeseen error: no traceback with locals on the terminal (secrets!)."""

@@ -290,7 +290,8 @@ class HouseScreen(PacedScreen):
         """Return why a verb is not possible here and now, or None; screens add their reasons."""
         verb = self.verb(name)
         if name not in self.VERBS and name not in EVERYWHERE:
-            return f"{verb.label} ({verb.key}) is not possible on this screen; ? shows what is"
+            shows = f"{self.house.key('help')} shows what is"
+            return f"{verb.label} ({verb.key}) is not possible on this screen; {shows}"
         role = self.house.role
         if not allows(role, verb.need):
             return why_not(role, verb.need)
@@ -362,6 +363,25 @@ class HouseScreen(PacedScreen):
         """Leave this screen; from the first one there is nowhere to go back to."""
         if len(self.app.screen_stack) > 1 and self.app.screen is self:
             self.dismiss(None)
+
+    def leave(self, instead: HouseScreen | None = None) -> bool:
+        """Leave this screen with the dialogs over it, however long an answer took to come.
+
+        Args:
+            instead: what to show in its place.
+
+        Returns:
+            Whether it was left; not where another full screen is over it, or it is gone already.
+        """
+        if self.house.front() is not self:
+            return False
+        while self.app.screen is not self:
+            self.app.pop_screen()
+        if instead is None:
+            self.dismiss(None)
+        else:
+            self.app.switch_screen(instead)
+        return True
 
     def verb_quit(self) -> None:
         """Quit the console; the server stays."""

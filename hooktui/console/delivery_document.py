@@ -8,6 +8,7 @@ from typing import Final
 
 from hooktui.console.copy_forms import hash_of
 from hooktui.console.delivery_words import error_words, moment, phases_words, standing
+from hooktui.console.keys import KeyOf
 from hooktui.console.next_attempts import to_come_pairs
 from hooktui.console.signs import UNICODE, Signs
 from hooktui.console.times import counted, size, took
@@ -37,6 +38,7 @@ class Around:
     """
 
     now_ms: int
+    key: KeyOf
     signs: Signs = UNICODE
     hook: Hook | None = None
     family: Sequence[Delivery] = ()
@@ -78,7 +80,7 @@ def sections_of(delivery: DeliveryDetail, attempt: Attempt | None, around: Aroun
 def _coming(delivery: DeliveryDetail, around: Around) -> list[Section]:
     if around.hook is None:
         return []
-    pairs = to_come_pairs(delivery, around.hook.retry_schedule_s, around.now_ms)
+    pairs = to_come_pairs(delivery, around.hook.retry_schedule_s, around.now_ms, around.key)
     if not pairs:
         return []
     last = pairs[-2][1].partition(",")[0]
@@ -108,7 +110,7 @@ def _family(delivery: DeliveryDetail, around: Around) -> list[Section]:
         came = moment(from_rfc3339(one.created_at), around.now_ms)
         this = ", this one" if one.id == delivery.id else ""
         pairs.append((f"{came} by {one.trigger}, {standing(one)}{this}", one.id))
-    note = f"{counted(len(pairs), 'delivery')}; Enter opens one"
+    note = f"{counted(len(pairs), 'delivery')}; {around.key('open')} opens one"
     return [Section(FAMILY, note, pairs=tuple(pairs))]
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
+from hooktui.console.keys import KeyOf
 from hooktui.console.times import took
 from hooktui.console.widgets.painted import Tone
 from hooktui.domain.clock import format_duration, from_rfc3339
@@ -83,12 +84,13 @@ def standing(delivery: Delivery | DeliveryDetail) -> str:
     return delivery.status
 
 
-def what_next(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
+def what_next(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> str:
     """Return what happens to a delivery next, or how it ended."""
     reason = f": {delivery.reason}" if delivery.reason else ""
     match delivery.status:
         case Status.PENDING if delivery.held:
-            return "waits until its hook is active again; r sends it then at once"
+            sends = f"{key('resend')} sends it then at once"
+            return f"waits until its hook is active again; {sends}"
         case Status.PENDING:
             return f"next attempt {_due(delivery.next_attempt_at, now_ms)}{reason}"
         case Status.SENDING:
@@ -96,9 +98,10 @@ def what_next(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
         case Status.DELIVERED:
             return f"arrived {_ended(delivery, now_ms)}; nothing more happens"
         case Status.FAILED:
-            return f"gave up {_ended(delivery, now_ms)}{reason}; r sends it again"
+            return f"gave up {_ended(delivery, now_ms)}{reason}; {key('resend')} sends it again"
         case _:
-            return f"cancelled {_ended(delivery, now_ms)}{reason}; r sends it again"
+            again = f"{key('resend')} sends it again"
+            return f"cancelled {_ended(delivery, now_ms)}{reason}; {again}"
 
 
 def again(delivery: str, family: Sequence[Delivery]) -> str:

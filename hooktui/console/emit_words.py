@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
+from hooktui.console.keys import KeyOf
 from hooktui.console.times import size
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
@@ -87,6 +88,6 @@ def _plain(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def fine_json(text: str) -> Pieces:
+def fine_json(text: str, key: KeyOf) -> Pieces:
     """Return what is said of a body that can be sent."""
-    return ((f"JSON, {size(len(text.encode()))}", "good"), ("  ctrl+s sends it", "quiet"))
+    return ((f"JSON, {size(len(text.encode()))}", "good"), (f"  {key('save')} sends it", "quiet"))

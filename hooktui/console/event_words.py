@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from hooktui.console.delivery_columns import state as delivery_state
 from hooktui.console.delivery_words import moment, what_next
+from hooktui.console.keys import KeyOf
 from hooktui.console.signs import Signs
 from hooktui.console.times import counted, size
 from hooktui.console.widgets.columns import Column
@@ -88,19 +89,21 @@ def decision_state(one: HookDecision, signs: Signs) -> Pieces:
             return (("  not asked", "quiet"),)
 
 
-def decision_reason(one: HookDecision, now_ms: int) -> Pieces:
+def decision_reason(one: HookDecision, now_ms: int, key: KeyOf) -> Pieces:
     """Return why a hook got the event, or did not, and what happens next."""
     as_of_now: Pieces = ((" (as of now)", "quiet"),) if one.as_of_now else ()
     if one.delivery is None:
         quiet = one.decision in (Decision.NOT_SUBSCRIBED, Decision.LATER)
         return ((one.reason, "quiet" if quiet else "plain"), *as_of_now)
-    pieces: list[Piece] = [(what_next(one.delivery, now_ms), "plain")]
+    pieces: list[Piece] = [(what_next(one.delivery, now_ms, key), "plain")]
     if one.deliveries > 1:
         pieces.append((f"; the latest of {counted(one.deliveries, 'delivery')}", "quiet"))
     return (*pieces, *as_of_now)
 
 
-def decision_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[HookDecision], ...]:
+def decision_columns(
+    signs: Signs, clock: Callable[[], int], key: KeyOf
+) -> tuple[Column[HookDecision], ...]:
     """Return the columns of the list that says what an event meant to each hook."""
 
     def hook(one: HookDecision) -> Pieces:
@@ -114,8 +117,8 @@ def decision_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Hoo
         Column(name="state", title="decision", cell=lambda d: decision_state(d, signs), width=11,
                priority=0),
         Column(name="hook", title="hook", cell=hook, width=16, grow=1, most=32, priority=0),
-        Column(name="why", title="why", cell=lambda d: decision_reason(d, clock()), width=30,
-               least=20, grow=6, priority=1),
+        Column(name="why", title="why", cell=lambda d: decision_reason(d, clock(), key),
+               width=30, least=20, grow=6, priority=1),
         Column(name="delivery", title="delivery", cell=delivery, width=17, priority=4),
     )  # fmt: skip
 

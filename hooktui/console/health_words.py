@@ -6,6 +6,7 @@ import time
 from typing import Final
 
 from hooktui.console.delivery_words import moment
+from hooktui.console.keys import KeyOf
 from hooktui.console.plot_lines import Axis, Plot
 from hooktui.console.signs import Signs
 from hooktui.console.times import took
@@ -23,7 +24,9 @@ def axis_of(health: HookHealth) -> Axis:
     return Axis(from_rfc3339(health.since), step_ms, len(health.points))
 
 
-def range_line(shown: int, health: HookHealth | None, signs: Signs, wanted: int) -> Pieces:
+def range_line(
+    shown: int, health: HookHealth | None, signs: Signs, wanted: int, key: KeyOf
+) -> Pieces:
     """Return which time is shown, which ones there are, and the keys between them.
 
     Args:
@@ -31,6 +34,7 @@ def range_line(shown: int, health: HookHealth | None, signs: Signs, wanted: int)
         health: what is shown; None: nothing yet.
         signs: of the console.
         wanted: the range that is being read.
+        key: tells the key of a verb.
     """
     pieces: list[Piece] = [(" ", "plain")]
     for number, (_, name) in enumerate(RANGES):
@@ -39,7 +43,8 @@ def range_line(shown: int, health: HookHealth | None, signs: Signs, wanted: int)
     if wanted != shown or health is None:
         return [*pieces, (f"  reading {RANGES[wanted][1]} {signs.ellipsis}", "warn")]
     steps = format_duration(health.step_s)
-    return [*pieces, (f"  + longer, - shorter {signs.dot} steps of {steps}", "quiet")]
+    keys = f"{key('larger')} longer, {key('smaller')} shorter"
+    return [*pieces, (f"  {keys} {signs.dot} steps of {steps}", "quiet")]
 
 
 def plots_of(health: HookHealth, now_ms: int, signs: Signs) -> list[Plot]:

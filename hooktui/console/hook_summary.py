@@ -5,6 +5,7 @@ from __future__ import annotations
 from hooktui.console.delivery_words import moment
 from hooktui.console.form_values import duration_text, schedule_text, total_in_words
 from hooktui.console.hook_words import failing
+from hooktui.console.keys import KeyOf
 from hooktui.console.times import ago, took
 from hooktui.console.widgets.event_selection import in_words
 from hooktui.console.widgets.json_lines import Section
@@ -14,7 +15,7 @@ from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.objects import Catalogue, Hook
 
 
-def standing_words(hook: Hook, now_ms: int) -> tuple[str, Tone]:
+def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, Tone]:
     """Return how a hook is doing in one line: state with its reason, results, what waits."""
     stats = hook.stats
     words = []
@@ -24,17 +25,17 @@ def standing_words(hook: Hook, now_ms: int) -> tuple[str, Tone]:
         since = "" if hook.disabled_at is None else f", {_ago(hook.disabled_at, now_ms)}"
         words.append(f"not active: {hook.disabled_reason or 'disabled by hand'}{since}")
         if stats.held:
-            words.append(f"a activates it and sends the {stats.held:,} held")
+            words.append(f"{key('activate')} activates it and sends the {stats.held:,} held")
     elif stats.breaker != "closed":
         tone = "bad"
-        words.append(f"active, and held back for a while (breaker {stats.breaker})")
+        words.append(f"active, but held back (breaker {stats.breaker})")
     elif failing(hook):
         tone = "bad"
         words.append("active, and failing")
     else:
         words.append("active")
     if stats.last_status is None:
-        words.append("nothing sent yet; p sends a ping")
+        words.append(f"nothing sent yet; {key('ping')} sends a ping")
     else:
         words.append(f"last {stats.last_status} {_ago(stats.last_at, now_ms)}")
     if stats.waiting and hook.active:
@@ -46,9 +47,9 @@ def standing_words(hook: Hook, now_ms: int) -> tuple[str, Tone]:
     return " · ".join(words), tone
 
 
-def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int) -> tuple[Pieces, ...]:
+def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[Pieces, ...]:
     """Return the lines above the tabs: where it sends, what, and how that goes."""
-    words, tone = standing_words(hook, now_ms)
+    words, tone = standing_words(hook, now_ms, key)
     return (
         ((" to      ", "quiet"), (url_in_words(hook.url), "plain")),
         ((" events  ", "quiet"), (in_words(catalogue, hook.events), "plain")),

@@ -76,7 +76,7 @@ class HookTabs(HouseScreen):
         """Yield the line of tabs, and all tabs with the deliveries first."""
         house = self.house
         # Kept, not looked up: an answer may come in while the screen is being taken away.
-        self._tab_line = TabLine(TABS, id="tabs")
+        self._tab_line = TabLine(TABS, house.key, id="tabs")
         self._switcher = ContentSwitcher(initial=DELIVERIES)
         self._plots = Plots(house.signs, id=HEALTH)
         self._events = JsonView(id=EVENTS)
@@ -170,7 +170,7 @@ class HookTabs(HouseScreen):
         """Draw what is known, also of a tab that is not in sight: that costs nothing."""
         house, now_ms = self.house, self.house.clock()
         health, signs = self._health, house.signs
-        caption = range_line(self._range, health, signs, self._wanted)
+        caption = range_line(self._range, health, signs, self._wanted, house.key)
         if health is None:
             self._plots.show(caption)
         else:
@@ -247,7 +247,9 @@ class HookTabs(HouseScreen):
         if reason is not None or not self.is_mounted:
             return reason
         if name in ("larger", "smaller") and self.tab != HEALTH:
-            return "+ and - choose the time of the plots; [ and ] lead to the tab Health"
+            key = self.house.key
+            time = f"{key('larger')} and {key('smaller')} choose the time of the plots"
+            return f"{time}; {key('previous')} and {key('next')} lead to the tab Health"
         if name == "copy" and self.under_cursor() is None:
             return "there is nothing under the cursor to copy"
         if name == "open" and self.tab == HEALTH:

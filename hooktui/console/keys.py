@@ -6,6 +6,7 @@ Every binding has an id (``verb.<name>``), so that a configuration can remap it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -50,6 +51,9 @@ class Verb:
         return self.shown or self.keys.partition(",")[0]
 
 
+KeyOf = Callable[[str], str]
+"""Returns how the key of a verb is shown, by the verb's name: that of the table, or the user's."""
+
 _READ, _OPERATE, _ADMIN = Need.READ, Need.OPERATE, Need.ADMINISTER
 
 VERBS: Final = (
@@ -77,7 +81,7 @@ VERBS: Final = (
     Verb("smaller", "minus", "smaller", "A smaller log pane, a shorter time of plots", shown="-"),
     Verb("filter", "slash", "filter", "Filter what is shown", shown="/", at_once=True),
     Verb("search", "ctrl+f", "search", "Search in this text or log", shown="^f", at_once=True),
-    Verb("match_before", "N", "match before", "Go to the match before; n goes to the next"),
+    Verb("match_before", "N", "match before", "Go to the match before this one"),
     Verb("sort", "o", "sort", "Sort by the next column"),
     Verb("order", "O", "order", "Turn the order round"),
     Verb("copy", "y", "copy", "Copy the thing under the cursor"),
@@ -91,7 +95,7 @@ VERBS: Final = (
     *(Verb(place.verb, place.key, place.label, place.help) for place in PLACES),
     Verb("help", "question_mark", "help", "The keys of this place", shown="?"),
     Verb("palette", "ctrl+p", "palette", "Find a screen, a hook, a verb or a theme", shown="^p"),
-    Verb("command", "colon", "command", "Type what to do, as in :hook 12", shown=":", at_once=True),
+    Verb("command", "colon", "command", "Type what to do: hook 12", shown=":", at_once=True),
     Verb("reload", "ctrl+r", "reload", "Load what is shown again", shown="^r"),
     Verb("quit", "q", "quit", "Quit; the server goes on delivering, only a demo ends"),
 )

@@ -66,7 +66,7 @@ class ListScreen(HouseScreen, Generic[T]):
             self.columns(),
             self,
             self.row_id,
-            empty=self.EMPTY,
+            empty=self.empty_lines(),
             markable=False,
             sort=self.SORT,
             descending=self.DESCENDING,
@@ -115,7 +115,7 @@ class ListScreen(HouseScreen, Generic[T]):
             (),
             *(((f"  {line}", "plain"),) for line in told),
             (),
-            (("  Esc", "accent"), ("  goes back", "plain")),
+            ((f"  {self.house.key('back')}", "accent"), ("  goes back", "plain")),
         )
         return Page()
 

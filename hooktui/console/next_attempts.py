@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hooktui.console.delivery_words import moment
+from hooktui.console.keys import KeyOf
 from hooktui.console.times import counted
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, Outcome, Status
@@ -32,7 +33,7 @@ def to_come(delivery: DeliveryDetail, schedule_s: Sequence[float]) -> list[tuple
 
 
 def to_come_pairs(
-    delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int
+    delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int, key: KeyOf
 ) -> tuple[tuple[str, str], ...]:
     """Return each attempt to come and its clock time, then what follows the last."""
     coming = to_come(delivery, schedule_s)
@@ -43,7 +44,7 @@ def to_come_pairs(
         pairs.append((f"attempt {number}", f"{moment(at_ms, now_ms)}{wait}"))
         before_ms = at_ms
     if pairs:
-        pairs.append(("then", "it has failed, and r sends it again"))
+        pairs.append(("then", f"it has failed, and {key('resend')} sends it again"))
     return tuple(pairs)
 
 

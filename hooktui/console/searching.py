@@ -11,7 +11,6 @@ from dataclasses import replace
 from textual.widgets import Input
 
 from hooktui.console.base import HouseScreen
-from hooktui.console.keys import BY_NAME
 from hooktui.console.widgets.chrome import Offer
 from hooktui.console.widgets.search import Found, Searchable
 from hooktui.console.widgets.search_bar import SearchBar
@@ -30,9 +29,13 @@ class Searching(HouseScreen):
     async def verb_search(self) -> None:
         """Let the admin type what to look for."""
         if not self.query(SearchBar):
-            bar = SearchBar(self.search_text, SearchBar.HINT)
+            bar = SearchBar(self.search_text, self._hint())
             await self.mount(bar, before="#status")
             self.set_focus(bar.query_one(Input))
+
+    def _hint(self) -> str:
+        on, before = self.house.key("new"), self.house.key("match_before")
+        return f"what to look for; Enter keeps it, then {on} and {before} go on"
 
     def on_search_bar_typed(self, message: SearchBar.Typed) -> None:
         """Go to the first match from the cursor on."""
@@ -60,9 +63,9 @@ class Searching(HouseScreen):
     def offers(self) -> Iterator[Offer]:
         """Offer ``n`` and ``N`` first while a search is on."""
         if self.search_text:
-            verb = replace(BY_NAME["new"], label="next match", help="Go to the next match")
+            verb = replace(self.verb("new"), label="next match", help="Go to the next match")
             yield Offer(verb, None)
-            yield Offer(BY_NAME["match_before"], None)
+            yield Offer(self.verb("match_before"), None)
         for offer in super().offers():
             if offer.verb.name != "match_before" and (
                 offer.verb.name != "new" or not self.search_text
@@ -75,7 +78,7 @@ class Searching(HouseScreen):
             return None
         reason = super().why_not(name)
         if reason is None and name == "match_before" and not self.search_text:
-            return "nothing is searched for; ctrl+f searches"
+            return f"nothing is searched for; {self.house.key('search')} searches"
         return reason
 
     def verb_new(self) -> None:

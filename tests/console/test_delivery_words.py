@@ -22,7 +22,7 @@ from hooktui.console.widgets.json_lines import document_lines
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.objects import Attempt, DeliveryDetail, HookStats, Phases, Response
-from tests.console.things import AT, AT_MS, attempt, delivery, detail, hook, request
+from tests.console.things import AT, AT_MS, KEY, attempt, delivery, detail, hook, request
 
 
 @pytest.fixture(autouse=True)
@@ -63,7 +63,7 @@ def test_every_state_says_what_happens_next(
 ) -> None:
     one = delivery(**fields)
     assert standing(one) == words
-    assert following in what_next(one, AT_MS)
+    assert following in what_next(one, AT_MS, KEY)
 
 
 def test_times_of_other_days_name_their_day() -> None:
@@ -107,7 +107,7 @@ def test_a_bar_is_as_long_as_the_attempts_share_of_the_longest(signs: object) ->
 
 
 def shown_of(one: DeliveryDetail, tried: Attempt | None) -> str:
-    sections = sections_of(one, tried, Around(AT_MS))
+    sections = sections_of(one, tried, Around(AT_MS, KEY))
     return "\n".join(line.text for line in document_lines(sections))
 
 
@@ -137,7 +137,7 @@ def test_each_phase_has_a_bar_on_one_scale_and_the_body_is_the_rest() -> None:
     phases = Phases(dns=10.0, connect=10.0, tls=None, first_byte=60.0, total=100.0)
     (time_section,) = (
         one
-        for one in sections_of(detail(), attempt(phases_ms=phases), Around(AT_MS, ASCII))
+        for one in sections_of(detail(), attempt(phases_ms=phases), Around(AT_MS, KEY, ASCII))
         if one.title == "Where the time went"
     )
     assert time_section.text is not None
@@ -156,7 +156,7 @@ def test_the_deliveries_of_an_event_to_a_hook_form_a_chain() -> None:
     assert again("dlv_2", [first, second]) == " (after dlv_1, failed)"
     assert again("dlv_1", [first, second]) == " (sent again as dlv_2, delivered)"
     assert again("dlv_1", [first]) == ""
-    around = Around(AT_MS, family=[first, second])
+    around = Around(AT_MS, KEY, family=[first, second])
     shown = [line.text for line in document_lines(sections_of(detail(id="dlv_2"), None, around))]
     assert shown[-3] == "▾ This event to this hook  2 deliveries; Enter opens one"
     assert shown[-2].endswith("by event, failed: dlv_1")
@@ -180,7 +180,7 @@ def test_a_disabled_hook_says_why_and_what_is_held() -> None:
         disabled_at=AT,
         stats=HookStats(held=7),
     )
-    words, tone = standing_words(one, AT_MS + 3_600_000)
+    words, tone = standing_words(one, AT_MS + 3_600_000, KEY)
     assert words.startswith("not active: receiver answered 410 Gone, 1h ago")
     assert "sends the 7 held" in words
     assert tone == "bad"

@@ -28,7 +28,7 @@ from hooktui.domain.objects import (
     Page,
     Skip,
 )
-from tests.console.things import AT, AT_MS, delivery
+from tests.console.things import AT, AT_MS, KEY, delivery
 
 EVENT = Event(
     id="evt_0000000000001", type="job.failed", account=1, created_at=AT, size=10, deliveries=2,
@@ -68,7 +68,7 @@ def test_an_event_that_went_nowhere_says_why():
 def test_the_columns_fit_and_the_state_is_never_dropped(room):
     for columns, kept in (
         (event_columns(UNICODE, lambda: AT_MS), {"came", "type", "state"}),
-        (decision_columns(UNICODE, lambda: AT_MS), {"state", "hook", "why"}),
+        (decision_columns(UNICODE, lambda: AT_MS, KEY), {"state", "hook", "why"}),
     ):
         placed = place(columns, room)
         assert kept <= {one.column.name for one in placed}
@@ -93,7 +93,7 @@ def test_the_columns_fit_and_the_state_is_never_dropped(room):
 def test_each_decision_has_a_word_and_a_reason(changed, state, reason):
     one = replace(DECISION, **changed)
     assert text(decision_state(one, UNICODE)) == state
-    assert reason in text(decision_reason(one, AT_MS))
+    assert reason in text(decision_reason(one, AT_MS, KEY))
 
 
 def test_a_sent_event_says_where_it_went():

@@ -9,7 +9,7 @@ from hooktui.console.signs import ASCII, UNICODE
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.hook_health import HealthPoint, HookHealth
-from tests.console.things import AT_MS
+from tests.console.things import AT_MS, KEY
 
 STEP_MS = 600_000
 MIDNIGHT_MS = AT_MS - 12 * 3_600_000
@@ -89,15 +89,16 @@ def test_the_scale_of_counts_fits_and_halves_no_delivery():
 
 
 def test_the_range_that_is_shown_is_marked_by_brackets_not_by_colour():
-    told = text(range_line(0, health(point()), UNICODE, 0))
+    told = text(range_line(0, health(point()), UNICODE, 0, KEY))
     assert told == " [1 h] 24 h  7 d   + longer, - shorter · steps of 10m"
     assert [hours for hours, _ in RANGES] == [1, 24, 168]
 
 
 # Red when the range that is asked for is called the one that is shown, before it was read.
 def test_a_range_that_is_being_read_is_not_yet_the_one_that_is_shown():
-    assert text(range_line(1, health(point()), UNICODE, 2)) == "  1 h [24 h] 7 d   reading 7 d …"
-    assert text(range_line(1, None, UNICODE, 1)) == "  1 h [24 h] 7 d   reading 24 h …"
+    told = text(range_line(1, health(point()), UNICODE, 2, KEY))
+    assert told == "  1 h [24 h] 7 d   reading 7 d …"
+    assert text(range_line(1, None, UNICODE, 1, KEY)) == "  1 h [24 h] 7 d   reading 24 h …"
 
 
 def test_the_axis_is_the_time_of_the_points():

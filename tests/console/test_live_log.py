@@ -16,6 +16,7 @@ from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.log_wrap import INDENT, MOST_ROWS, continuation, rows_from, top_for
 from hooktui.console.widgets.search import Found
 from hooktui.domain.filters import parse
+from tests.console.things import KEY
 
 NOW = 1_800_000_000_000
 SIZE = (100, 11)
@@ -41,7 +42,7 @@ class LogApp(App[None]):
         super().__init__()
         self.buffer = LogBuffer(capacity)
         self.opened: list[str] = []
-        self.log_widget = LiveLog(self.buffer, lambda: NOW, {1: "billing"}, UNICODE)
+        self.log_widget = LiveLog(self.buffer, lambda: NOW, {1: "billing"}, UNICODE, KEY)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return {"quiet": "#888888"}

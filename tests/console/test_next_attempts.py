@@ -19,7 +19,7 @@ from hooktui.domain.objects import (
     Rates,
     Status,
 )
-from tests.console.things import AT, AT_MS, attempt, detail, hook
+from tests.console.things import AT, AT_MS, KEY, attempt, detail, hook
 
 SCHEDULE_S = (5.0, 300.0, 1800.0)
 LATER = to_rfc3339(AT_MS + 60_000)
@@ -50,7 +50,7 @@ def test_the_rest_of_the_schedule_follows_the_next_attempt() -> None:
     one = detail(attempts=attempts, next_attempt_at=LATER)
     at_ms = AT_MS + 60_000
     assert to_come(one, SCHEDULE_S) == [(3, at_ms), (4, at_ms + 300_000), (5, at_ms + 2_100_000)]
-    assert to_come_pairs(one, SCHEDULE_S, AT_MS) == (
+    assert to_come_pairs(one, SCHEDULE_S, AT_MS, KEY) == (
         ("attempt 3", "12:01:00"),
         ("attempt 4", "12:06:00, 5m later"),
         ("attempt 5", "12:36:00, 30m later"),
@@ -61,7 +61,7 @@ def test_the_rest_of_the_schedule_follows_the_next_attempt() -> None:
 @pytest.mark.parametrize("fields", [{"held": True}, {"status": "delivered"}, {"status": "sending"}])
 def test_nothing_is_planned_for_what_does_not_wait_for_a_time(fields: dict[str, Any]) -> None:
     assert to_come(detail(**fields), SCHEDULE_S) == []
-    assert to_come_pairs(detail(**fields), SCHEDULE_S, AT_MS) == ()
+    assert to_come_pairs(detail(**fields), SCHEDULE_S, AT_MS, KEY) == ()
 
 
 @pytest.mark.parametrize(

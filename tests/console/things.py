@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from hooktui.console.keymap import Keymap
 from hooktui.domain.objects import (
     Attempt,
     Delivery,
@@ -17,6 +18,8 @@ from hooktui.domain.schedule import DEFAULT_SCHEDULE_S
 
 AT = "2026-11-25T12:00:00.000Z"
 AT_MS = 1_795_608_000_000
+KEY = Keymap().key
+"""The keys of the table."""
 
 
 def hook(**fields: Any) -> Hook:

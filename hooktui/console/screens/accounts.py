@@ -101,4 +101,5 @@ class AccountsScreen(ListScreen[Account]):
         if made is not None:
             await self.listing.reload()
             self.listing.put_cursor_on(made.id)
-            self.notice(f"account {made.id} ({made.name}) is made; Enter switches to it", "good")
+            switches = f"{self.house.key('open')} switches to it"
+            self.notice(f"account {made.id} ({made.name}) is made; {switches}", "good")

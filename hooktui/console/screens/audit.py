@@ -13,7 +13,7 @@ from hooktui.console.audit_words import (
 )
 from hooktui.console.base import Changes
 from hooktui.console.filtering import Filtering
-from hooktui.console.keys import in_words
+from hooktui.console.keys import KeyOf, in_words
 from hooktui.console.list_screen import ListScreen
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.columns import Column
@@ -27,10 +27,12 @@ from hooktui.domain.roles import Need
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
 
-_NOTHING_FITS: tuple[Pieces, ...] = (
-    (("  Nothing like this was done.", "plain"),),
-    (("  Esc", "accent"), ("  shows the whole trail again", "plain")),
-)
+
+def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  Nothing like this was done.", "plain"),),
+        ((f"  {key('back')}", "accent"), ("  shows the whole trail again", "plain")),
+    )
 
 
 class AuditScreen(Filtering, ListScreen[AuditEntry]):
@@ -84,7 +86,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 
     def empty_lines(self) -> tuple[Pieces, ...]:
         """Return what stands there while nothing is, or nothing fits."""
-        return _NOTHING_FITS if self._narrow else self.EMPTY
+        return _nothing_fits(self.house.key) if self._narrow else self.EMPTY
 
     async def changed(self, changes: Changes) -> None:
         """Load again what is seen after any change of people."""
@@ -121,7 +123,8 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         self._verifying, entries, after = True, 0, 0
         try:
             while self._verifying:
-                self.notice(f"looked at {entries:,} entries so far; Esc ends it")
+                back = self.house.key("back")
+                self.notice(f"looked at {entries:,} entries so far; {back} ends it")
                 check = await self.ask(calls.verify_audit(after))
                 entries += check.entries
                 if check.next is None:

@@ -50,7 +50,8 @@ class CheckupScreen(HouseScreen):
     def _verdict(self) -> Piece:
         if self._begun_s is not None:
             waited = f"{monotonic() - self._begun_s:.0f} s"
-            return (f"  looking, {waited}; a large database takes a while, Esc leaves", "accent")
+            leaves = f"{self.house.key('back')} leaves"
+            return (f"  looking, {waited}; a large database takes a while, {leaves}", "accent")
         if self._found is None:
             return ("", "plain")
         states = [check.state for check in self._found.checks]
@@ -68,7 +69,7 @@ class CheckupScreen(HouseScreen):
         """Add: it is looking."""
         reason = super().why_not(name)
         if reason is None and name == "diagnose" and self._begun_s is not None:
-            return "it is looking already; Esc leaves"
+            return f"it is looking already; {self.house.key('back')} leaves"
         return reason
 
     async def verb_diagnose(self) -> None:

@@ -172,7 +172,10 @@ class DeliveryScreen(Searching, DeliveryVerbs):
                 (" ", "plain"),
                 *state(one, self.house.signs),
                 (dot, "quiet"),
-                (what_next(one, now_ms), STATUS_TONES[Status.FAILED] if failed else "plain"),
+                (
+                    what_next(one, now_ms, self.house.key),
+                    STATUS_TONES[Status.FAILED] if failed else "plain",
+                ),
             )
         ]
         why = why_then(one, self._hook, self.house.status, now_ms)
@@ -193,7 +196,8 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         if self._compared is not None:
             self.document.show(difference_of(*self._compared))
             return
-        around = Around(self.house.clock(), self.house.signs, self._hook, self._family)
+        house = self.house
+        around = Around(house.clock(), house.key, house.signs, self._hook, self._family)
         self.document.show(sections_of(self.delivery, self.attempt, around))
 
     def on_windowed_list_moved(self) -> None:
@@ -217,7 +221,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
     def why_not(self, name: str) -> str | None:
         """Add: not read yet."""
         if self.delivery is None and name in self.VERBS:
-            return "the delivery is not read yet; ctrl+r reads it again"
+            return f"the delivery is not read yet; {self.house.key('reload')} reads it again"
         if name == "compare" and self.delivery is not None and len(self.delivery.attempts) < 2:
             return "there are no two attempts yet to compare"
         return super().why_not(name)
@@ -242,10 +246,9 @@ class DeliveryScreen(Searching, DeliveryVerbs):
     def resent(self, sent: Sequence[Delivery]) -> None:
         """Go along to the delivery that the resend made."""
         if sent[0].id != self.delivery_id:
-            self.app.switch_screen(DeliveryScreen(sent[0].id))
-            self.app.call_later(
-                self.house.notice, f"sent again; this is the new delivery {sent[0].id}", "good"
-            )
+            said = f"sent again; this is the new delivery {sent[0].id}"
+            if self.leave(DeliveryScreen(sent[0].id)):
+                self.app.call_later(self.house.notice, said, "good")
 
     def verb_open(self) -> None:
         """Fold or unfold in the text; from the time line go to the text."""
@@ -276,9 +279,9 @@ class DeliveryScreen(Searching, DeliveryVerbs):
             )
             self._compared_at = None if self.attempt is None else self.attempt.number
             older, newer = self._compared
-            self.notice(
-                f"attempt {newer.number} against {older.number}; D goes back, Space marks others"
-            )
+            back, mark = self.house.key("compare"), self.house.key("mark")
+            keys = f"{back} goes back, {mark} marks others"
+            self.notice(f"attempt {newer.number} against {older.number}; {keys}")
         self._draw_document()
 
     def verb_wrap(self) -> None:

@@ -166,7 +166,7 @@ class DiagnosisScreen(HookVerbs):
         try:
             self.hook = await self.ask(calls.get_hook(self.hook.id))
         except NotFound:
-            self.notice("the hook is deleted; Esc goes back", "warn")
+            self.notice(f"the hook is deleted; {self.house.key('back')} goes back", "warn")
         except HooktuiError as error:
             self.show_error(error)
         self.refresh_frame()
@@ -179,7 +179,7 @@ class DiagnosisScreen(HookVerbs):
         if reason is not None or not self.is_mounted:
             return reason
         if name == "diagnose" and self.running:
-            return "it is running; Esc cancels it"
+            return f"it is running; {self.house.key('back')} cancels it"
         if name in ("copy", "copy_as") and self.found is None:
             return "there is no verdict yet"
         return None
@@ -198,7 +198,8 @@ class DiagnosisScreen(HookVerbs):
             self.running = False
             if self.query("#verdict"):
                 self.query_one("#verdict", Note).show(f"Not diagnosed: {error}", "bad")
-                self.query_one("#fix", Note).show("x tries again", "quiet")
+                again = f"{self.house.key('diagnose')} tries again"
+                self.query_one("#fix", Note).show(again, "quiet")
                 self.refresh_frame()
             return
         self.running, self.found = False, found

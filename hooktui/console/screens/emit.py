@@ -180,7 +180,7 @@ class EmitScreen(HouseScreen):
     def _judge(self) -> None:
         text = self.body.text
         wrong = wrong_json(text)
-        pieces = fine_json(text) if wrong is None else ((wrong, "bad"),)
+        pieces = fine_json(text, self.house.key) if wrong is None else ((wrong, "bad"),)
         self.query_one("#judged", OneLine).show(pieces)
 
     # -- verbs
@@ -226,9 +226,9 @@ class EmitScreen(HouseScreen):
         if answer == "open":
             from hooktui.console.screens.event import EventScreen
 
-            self.app.switch_screen(EventScreen(sent.id))
+            self.leave(EventScreen(sent.id))
         elif answer == "leave":
-            self.dismiss(None)
+            self.leave()
 
     def verb_back(self) -> None:
         """Leave; asks when something that was typed would be lost."""
@@ -238,13 +238,17 @@ class EmitScreen(HouseScreen):
             super().verb_back()
 
     async def _ask_and_leave(self) -> None:
+        title, details = "Leave without sending?", "The body that you typed is lost then."
+        if self._sending:
+            title = "Leave while it is being sent?"
+            details = "Whether it came in is told then; if it did not, what you typed is lost."
         question = Question(
-            "Leave without sending?",
-            "The body that you typed is lost then.",
+            title,
+            details,
             [Answer("n", "stay", ""), Answer("y", "leave", "leave")],
         )
         if await self.app.push_screen_wait(question) == "leave":
-            self.dismiss(None)
+            self.leave()
 
 
 def _told(sent: AcceptedEvent) -> tuple[str, Severity]:

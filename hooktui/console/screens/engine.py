@@ -10,7 +10,7 @@ from textual.worker import Worker
 from hooktui.client import calls
 from hooktui.console.base import HouseScreen
 from hooktui.console.engine_words import EngineHook, engine_columns, engine_hooks, engine_lines
-from hooktui.console.keys import Verb, in_words
+from hooktui.console.keys import KeyOf, Verb, in_words
 from hooktui.console.screens.question import Answer, Question
 from hooktui.console.times import counted
 from hooktui.console.widgets.lines import Lines
@@ -24,10 +24,12 @@ from hooktui.domain.roles import Need
 _PAUSE = in_words("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
 _RESUME = in_words("activate", "resume", "Let deliveries go out again", Need.OPERATE)
 
-_EMPTY: tuple[Pieces, ...] = (
-    (("  Nothing waits, and no receiver is being left alone.", "plain"),),
-    (("  x", "accent"), ("  looks whether the installation is well", "plain")),
-)
+
+def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  Nothing waits, and no receiver is being left alone.", "plain"),),
+        ((f"  {key('diagnose')}", "accent"), ("  looks whether the installation is well", "plain")),
+    )
 
 
 class EngineScreen(HouseScreen):
@@ -56,7 +58,7 @@ class EngineScreen(HouseScreen):
             engine_columns(house.signs, house.clock),
             self,
             lambda one: one.hook,
-            empty=_EMPTY,
+            empty=_empty(house.key),
             markable=False,
             signs=house.signs,
             id="hooks",

@@ -67,13 +67,14 @@ class EventScreen(Searching):
     def compose_body(self) -> ComposeResult:
         """The head, the hooks, the body."""
         house = self.house
+        makes = f"{house.key('go_hooks')}, then {house.key('new')}"
         yield Lines(id="head")
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            decision_columns(house.signs, house.clock),
+            decision_columns(house.signs, house.clock, house.key),
             DecisionPages(self.ask, self.event_id),
             lambda one: one.hook,
-            empty=((("  There is no hook in this account; 1, then n makes one.", "plain"),),),
+            empty=(((f"  There is no hook in this account; {makes} makes one.", "plain"),),),
             markable=False,
             signs=house.signs,
             id="decisions",
@@ -102,8 +103,7 @@ class EventScreen(Searching):
         try:
             self.event = await self.ask(calls.get_event(self.event_id))
         except NotFound as error:
-            if self.is_current:
-                self.dismiss(None)
+            if self.leave():
                 self.app.call_later(self.house.notice, str(error), "warn")
             return
         except HooktuiError as error:
@@ -139,7 +139,8 @@ class EventScreen(Searching):
         """Say in full why the hook under the cursor got the event, or not."""
         row = self.listing.cursor_row
         if row is not None and self.query("#why"):
-            why = "".join(text for text, _ in decision_reason(row, self.house.clock()))
+            reason = decision_reason(row, self.house.clock(), self.house.key)
+            why = "".join(text for text, _ in reason)
             self.query_one("#why", Note).show(f"Hook {row.hook}: {why}")
         self.refresh_frame()
 
@@ -155,9 +156,9 @@ class EventScreen(Searching):
         if reason is not None or name not in self.VERBS or not self.is_mounted:
             return reason
         if self.event is None:
-            return "the event is not read yet; ctrl+r reads it again"
+            return f"the event is not read yet; {self.house.key('reload')} reads it again"
         if name == "emit" and self.event.type == PING:
-            return "a ping goes to one hook; p on a hook sends one"
+            return f"a ping goes to one hook; {self.house.key('ping')} on a hook sends one"
         row = self.listing.cursor_row
         if name == "open" and not self.document.has_focus and (row is None or _is_gone(row)):
             return "this hook is deleted" if row is not None else "there is no hook here"

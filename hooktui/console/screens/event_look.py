@@ -34,7 +34,9 @@ class EventLook(HouseModal[None]):
 
     def on_mount(self) -> None:
         """Read the event."""
-        self.query_one(Note).show(f"Event {self._event_id}; Esc goes back to the form", "strong")
+        back = self.house.key("back")
+        title = f"Event {self._event_id}; {back} goes back to the form"
+        self.query_one(Note).show(title, "strong")
         self.run_worker(self._read())
 
     async def _read(self) -> None:

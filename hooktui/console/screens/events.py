@@ -12,6 +12,7 @@ from hooktui.console.base import Changes
 from hooktui.console.clipboard import copy
 from hooktui.console.event_words import event_columns
 from hooktui.console.filtering import Filtering
+from hooktui.console.keys import KeyOf
 from hooktui.console.list_screen import ListScreen
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
@@ -28,19 +29,25 @@ BUSY_S: Final = 1.0
 TIMES_S: Final = 15.0
 """Between two looks whether a clock time needs its date by now."""
 
-_EMPTY: Final[tuple[Pieces, ...]] = (
-    (("  No events yet.", "strong"),),
-    (),
-    (("  An event is something that happened, such as a job that failed. It goes to", "quiet"),),
-    (("  each hook that asks for its type; here stands what came in and where it went.", "quiet"),),
-    (),
-    (("  E", "accent"), ("  sends one, with a sample to begin with", "plain")),
-    (("  Programs send them by `hooktui emit` or POST /v1/events/TYPE.", "quiet"),),
-)  # fmt: skip
-_NOTHING_FITS: Final[tuple[Pieces, ...]] = (
-    (("  No event fits the filter.", "plain"),),
-    (("  Esc", "accent"), ("  shows all events again", "plain")),
-)
+
+def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  No events yet.", "strong"),),
+        (),
+        (("  An event is something that happened, such as a job that failed. It", "quiet"),),
+        (("  goes to each hook that asks for its type; here stands what came in,", "quiet"),),
+        (("  and where it went.", "quiet"),),
+        (),
+        ((f"  {key('emit')}", "accent"), ("  sends one, with a sample to begin with", "plain")),
+        (("  Programs send them by `hooktui emit` or POST /v1/events/TYPE.", "quiet"),),
+    )
+
+
+def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  No event fits the filter.", "plain"),),
+        ((f"  {key('back')}", "accent"), ("  shows all events again", "plain")),
+    )
 
 
 class EventsScreen(Filtering, ListScreen[Event]):
@@ -50,7 +57,6 @@ class EventsScreen(Filtering, ListScreen[Event]):
     NOUN = "event"
     DESCENDING = True
     FIRST = ("oldest", "newest")
-    EMPTY = _EMPTY
     VERBS: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
     FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
 
@@ -72,7 +78,8 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     def empty_lines(self) -> tuple[Pieces, ...]:
         """Return what stands there while nothing is, or nothing fits."""
-        return _NOTHING_FITS if self.filter_text else _EMPTY
+        lines = _nothing_fits if self.filter_text else _empty
+        return lines(self.house.key)
 
     def on_mount(self) -> None:
         """Load the list, and look now and then whether a clock time needs its date."""

@@ -66,7 +66,7 @@ class HookForm(FormDryRun):
     def compose_body(self) -> ComposeResult:
         """Lay out the fields, and below them what will be saved."""
         kept = self.hook is not None and self.hook.basic_auth is not None
-        yield HookFields(self.house.catalogue, keeps_password=kept)
+        yield HookFields(self.house.catalogue, self.house.key, keeps_password=kept)
         yield DryRunLines(id="dry-run")
         yield Note(id="summary")
 
@@ -149,7 +149,8 @@ class HookForm(FormDryRun):
         return shown
 
     def _summary(self, values: FormValues, wrong: int) -> tuple[str, Tone]:
-        """Return in words what ctrl+s would save, and whether it can."""
+        """Return in words what would be saved, and whether it can."""
+        key = self.house.key
         events = in_words(self.house.catalogue, values.events)
         try:
             host = parse_url(values.url.strip()).unicode_host
@@ -158,7 +159,8 @@ class HookForm(FormDryRun):
         state = "active" if values.active else "not active: nothing is sent but pings"
         words = f"Webhook to {host} for {events}, {state}"
         if not values.url.strip() and not values.events:
-            return "Type a URL; Tab goes on to the events, Space ticks; ^s saves.", "quiet"
+            keys = f"{key('mark')} ticks; {key('save')} saves"
+            return f"Type a URL; Tab goes on to the events, {keys}.", "quiet"
         if self.hook is not None and values == self.before:
             return f"Nothing changed yet. {words}.", "quiet"
         if wrong and self._tried:
@@ -194,7 +196,9 @@ class HookForm(FormDryRun):
             return
         from hooktui.console.screens.secret import SecretScreen
 
-        self.app.switch_screen(SecretScreen(made, made.secret, made.warnings))
+        if not self.leave(SecretScreen(made, made.secret, made.warnings)):
+            self.before = values  # nothing is left to lose
+            self.notice(*self._made(made))
 
     def _made(self, hook: calls.CreatedHook) -> tuple[str, Severity]:
         """Return what to say of a hook that came too late for its secret to be shown."""
@@ -209,7 +213,7 @@ class HookForm(FormDryRun):
             self._blame(values, errors)
             return
         if not changed:
-            self.notice("nothing was changed; Esc leaves")
+            self.notice(f"nothing was changed; {self.house.key('back')} leaves")
             return
         call = calls.edit_hook(hook.id, {**changed, "version": hook.version})
         try:
@@ -291,7 +295,8 @@ class HookForm(FormDryRun):
         if answer == "overwrite":
             await self._edit(newest)
         else:
-            self.notice("theirs is loaded, with what you typed on top; ^s saves", "plain")
+            saves = f"{self.house.key('save')} saves"
+            self.notice(f"theirs is loaded, with what you typed on top; {saves}")
 
     # -- leaving
 
@@ -317,17 +322,22 @@ class HookForm(FormDryRun):
                 leave()
 
         what = "this new hook" if self.hook is None else f"the changes to hook {self.hook.id}"
+        title, details = "Leave without saving?", f"What you typed for {what} would be lost."
+        if self._saving:
+            title = "Leave while it is being saved?"
+            details = "Whether it was saved is told then; if it was not, what you typed is lost."
         self.app.push_screen(
             Question(
-                "Leave without saving?",
-                f"What you typed for {what} would be lost.",
+                title,
+                details,
                 (Answer("s", "stay in the form", "stay"), Answer("y", "leave it", "leave")),
             ),
             answered,
         )
 
     def _leave(self, said: str = "") -> None:
-        self.dismiss(None)
+        self.before = self.values()  # nothing is left to lose
+        self.leave()
         if said:
             self.app.call_later(self.house.notice, said, "good")
 

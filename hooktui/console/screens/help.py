@@ -61,7 +61,8 @@ class HelpScreen(HouseModal[str]):
         """Fill in the words."""
         # Keys without labels: they say it themselves, and must fit one line at 80 cells.
         self._moves = "  ".join(self.house.key(verb.name) for verb in MOVES) + "  move"
-        self.query_one("#title", Note).show(f"{self._place.PLACE}: keys; Enter runs one", "strong")
+        runs = f"{self.house.key('open')} runs one"
+        self.query_one("#title", Note).show(f"{self._place.PLACE}: keys; {runs}", "strong")
         self.query_one("#moves", Note).show(self._moves, "quiet")
         listing = self.query_one(WindowedList)
         listing.styles.height = len(self._lines) + 1
@@ -95,7 +96,8 @@ def _columns() -> tuple[Column[_Line], ...]:
     def words(line: _Line) -> Pieces:
         if line.why_not is None:
             return ((line.verb.help, "plain"),)
-        return ((f"{line.verb.help}: ", "quiet"), (line.why_not, "quiet"))
+        # The reason alone: what else there is to say stands under the list, at the cursor.
+        return ((f"{line.verb.help}: {line.why_not.partition(';')[0]}", "quiet"),)
 
     return (
         Column(name="key", title="key", cell=key, width=6),

@@ -18,6 +18,7 @@ from hooktui.console.hook_summary import head_lines
 from hooktui.console.hook_tabs import DELIVERIES, HookTabs
 from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
 from hooktui.console.hook_words import state
+from hooktui.console.keys import KeyOf
 from hooktui.console.memory import Kept
 from hooktui.console.times import counted
 from hooktui.console.widgets.lines import Lines
@@ -33,15 +34,21 @@ _ABOUT_THE_HOOK: Final = ("ping", "diagnose", "edit", "secret", "activate", "del
 TIMES_S: Final = 15.0
 """Between two looks whether "4m" has become "5m"."""
 
-_EMPTY: Final[tuple[Pieces, ...]] = (
-    (("  No deliveries yet.", "strong"),),
-    (),
-    (("  One appears here for each event that this hook asks for.", "quiet"),),
-    (("  p", "accent"), ("  sends a ping, a test delivery", "plain")),
-)
-_NO_MATCH: Final[tuple[Pieces, ...]] = (
-    (("  No delivery matches the filter; Esc clears it.", "plain"),),
-)
+
+def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  No deliveries yet.", "strong"),),
+        (),
+        (("  One appears here for each event that this hook asks for.", "quiet"),),
+        ((f"  {key('ping')}", "accent"), ("  sends a ping, a test delivery", "plain")),
+    )
+
+
+def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  No delivery matches the filter.", "plain"),),
+        ((f"  {key('back')}", "accent"), ("  shows all deliveries again", "plain")),
+    )
 
 
 class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
@@ -87,7 +94,7 @@ class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
                 delivery_columns(house.signs, house.clock),
                 self,
                 lambda delivery: delivery.id,
-                empty=_EMPTY,
+                empty=_empty(house.key),
                 sort="id",
                 descending=True,
                 signs=house.signs,
@@ -131,14 +138,14 @@ class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
             self.show_error(error)
             return
         if self.query("#head"):
-            now_ms, catalogue = self.house.clock(), self.house.catalogue
-            self.query_one("#head", Lines).show(head_lines(self.hook, catalogue, now_ms))
+            house = self.house
+            head = head_lines(self.hook, house.catalogue, house.clock(), house.key)
+            self.query_one("#head", Lines).show(head)
             self.draw_tab()
             self.refresh_frame()
 
     def _gone(self, said: str) -> None:
-        if self.is_current:
-            self.dismiss(None)
+        if self.leave():
             self.app.call_later(self.house.notice, f"hook {self.hook_id}: {said}", "warn")
         else:
             self.hook = None
@@ -253,7 +260,8 @@ class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
 
     def filtered(self) -> None:
         """Load what fits."""
-        self.listing.empty = _NO_MATCH if self.filter_text else _EMPTY
+        lines = _nothing_fits if self.filter_text else _empty
+        self.listing.empty = lines(self.house.key)
         self.run_worker(self.listing.load(), group="filter", exclusive=True)
 
     def give_keys_back(self) -> None:

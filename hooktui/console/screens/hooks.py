@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from time import monotonic
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from hooktui.console.base import Changes
 from hooktui.console.filtering import Filtering
 from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
 from hooktui.console.hook_words import columns, failing
+from hooktui.console.keys import KeyOf
 from hooktui.console.memory import Kept
 from hooktui.console.times import counted
 from hooktui.console.widgets.live_log import LiveLog
@@ -35,7 +36,7 @@ SMALLEST_PANE = 4
 _SELECTION_VERBS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open", "mark")
 
 
-def _empty(key: Callable[[str], str]) -> tuple[Pieces, ...]:
+def _empty(key: KeyOf) -> tuple[Pieces, ...]:
     """Return what stands there without a hook; ``key`` tells the key of a verb."""
     return (
         (("  No hooks yet.", "strong"),),
@@ -50,7 +51,7 @@ def _empty(key: Callable[[str], str]) -> tuple[Pieces, ...]:
     )
 
 
-def _nothing_fits(key: Callable[[str], str]) -> tuple[Pieces, ...]:
+def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
     return (
         (("  No hook has these words in its name, URL or events, and this status.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows all hooks again", "plain")),
@@ -94,7 +95,13 @@ class HooksScreen(Filtering, HookVerbs):
             id="hooks",
         )
         self._lines = LiveLog(
-            house.log_buffer, house.clock, house.hook_names, house.signs, caption=True, id="log"
+            house.log_buffer,
+            house.clock,
+            house.hook_names,
+            house.signs,
+            house.key,
+            caption=True,
+            id="log",
         )
         yield self._listing
         yield self._lines

@@ -31,7 +31,7 @@ class LiveLogScreen(Searching, Filtering):
         house = self.house
         # Kept, not looked up: names may come in while the screen is being taken away.
         self._lines = LiveLog(
-            house.log_buffer, house.clock, house.hook_names, house.signs, id="log"
+            house.log_buffer, house.clock, house.hook_names, house.signs, house.key, id="log"
         )
         yield self._lines
 

@@ -54,9 +54,10 @@ class NewTokenScreen(Revealing):
     def on_mount(self) -> None:
         """Fill in the words, and show the token."""
         super().on_mount()
+        key = self.house.key
         self.query_one("#about", Note).show(
             "This token is shown here and never again: hooktui keeps only a hash of it. Copy it"
-            " before you leave; y copies it, v shows it again.",
+            f" before you leave; {key('copy')} copies it, {key('reveal')} shows it again.",
             "plain",
         )
         self.query_one("#how", Note).show(self._how())

@@ -85,11 +85,13 @@ class SecretScreen(Revealing, HookVerbs):
     def on_mount(self) -> None:
         """Fill in the words; show the secret of a new hook."""
         super().on_mount()
-        about = "v shows it for 30 seconds (audited), y copies it, t rotates it."
+        key = self.house.key
+        about = f"{key('reveal')} shows it for 30 seconds (audited), {key('copy')} copies it,"
+        about += f" {key('rotate')} rotates it."
         if self._is_new:
             about = (
                 f"Hook {self.hook.id} is saved. Give this secret to the receiver; it stays here to"
-                " be looked up. p sends a ping, Esc goes back."
+                f" be looked up. {key('ping')} sends a ping, {key('back')} goes back."
             )
         if self._warnings:
             about += "\n" + "\n".join(f"! {warning}" for warning in self._warnings)
@@ -207,7 +209,9 @@ class SecretScreen(Revealing, HookVerbs):
             self.hide_again()
         self.lines.remember(rotated.secrets)
         self.lines.cursor = 0
-        self.notice(f"{said}; v shows it, y copies it", "good")
+        key = self.house.key
+        keys = f"{key('reveal')} shows it, {key('copy')} copies it"
+        self.notice(f"{said}; {keys}", "good")
 
     def _overlap_words(self, rotated: Secrets) -> str:
         ends = [s.expires_at for s in rotated.secrets if s.expires_at is not None]
@@ -236,6 +240,7 @@ class SecretScreen(Revealing, HookVerbs):
 
     def _show_code(self) -> None:
         snippet = self._snippets[self.query_one(Choice).chosen]
-        note = f"reads the secret from {SECRET_VARIABLE}; y copies this code"
+        copies = f"{self.house.key('copy')} copies this code"
+        note = f"reads the secret from {SECRET_VARIABLE}; {copies}"
         code = snippet.code.rstrip("\n")
         self.query_one(JsonView).show([Section(snippet.language, note=note, text=code)])

@@ -111,7 +111,7 @@ class TokenForm(HouseScreen):
             if "account" in fields
             else "also those that are made later"
         )
-        words = "^s makes it; the token is shown this once."
+        words = f"{self.house.key('save')} makes it; the token is shown this once."
         self.query_one("#summary", Note).show(words, "quiet")
 
     async def verb_save(self) -> None:
@@ -133,7 +133,8 @@ class TokenForm(HouseScreen):
             self._saving = False
         from hooktui.console.screens.new_token import NewTokenScreen
 
-        self.app.switch_screen(NewTokenScreen(made))
+        if not self.leave(NewTokenScreen(made)):
+            self.notice(*_told(made))
 
 
 def _told(made: Token) -> tuple[str, Severity]:

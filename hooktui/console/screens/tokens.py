@@ -9,6 +9,7 @@ from hooktui.console.keys import in_words
 from hooktui.console.list_screen import ListScreen
 from hooktui.console.token_words import token_columns
 from hooktui.console.widgets.columns import Column
+from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.window import Wanted
 from hooktui.domain.objects import Page, Token
 from hooktui.domain.roles import Need
@@ -28,15 +29,18 @@ class TokensScreen(ListScreen[Token]):
         in_words("new", "new", "Make a token; it is shown once", Need.ADMINISTER),
         in_words("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),
     )
-    EMPTY = (
-        (("  No tokens yet.", "strong"),),
-        (),
-        (("  On this machine nobody needs one: the socket knows who you are. Over TCP", "quiet"),),
-        (("  programs send events with a producer's token, and consoles come with others.",
-          "quiet"),),
-        (),
-        (("  n", "accent"), ("  makes the first one", "plain")),
-    )  # fmt: skip
+
+    def empty_lines(self) -> tuple[Pieces, ...]:
+        """Say what tokens are for, and how to make one."""
+        return (
+            (("  No tokens yet.", "strong"),),
+            (),
+            (("  On this machine nobody needs one: the socket knows who you are.", "quiet"),),
+            (("  Over TCP programs send events with a producer's token, and consoles", "quiet"),),
+            (("  come with others.", "quiet"),),
+            (),
+            ((f"  {self.house.key('new')}", "accent"), ("  makes the first one", "plain")),
+        )
 
     def columns(self) -> Sequence[Column[Token]]:
         """Return the columns."""
@@ -60,7 +64,8 @@ class TokensScreen(ListScreen[Token]):
 
     def on_windowed_list_opened(self) -> None:
         """Say that there is nothing behind a token."""
-        self.notice("a token is shown once, when it is made; d revokes it")
+        revokes = f"{self.house.key('delete')} revokes it"
+        self.notice(f"a token is shown once, when it is made; {revokes}")
 
     def verb_new(self) -> None:
         """Make a token."""

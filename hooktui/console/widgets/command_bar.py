@@ -62,7 +62,8 @@ class CommandBar(Horizontal):
         prompt = OneLine()
         prompt.show(((" :", "accent"),))
         yield prompt
-        hint = "hook 12, log status:failed, ping, theme nord; Tab completes, Esc leaves"
+        leaves = f"{self._front.house.key('back')} leaves"
+        hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {leaves}"
         typed = CommandInput(placeholder=hint, compact=True, select_on_focus=False)
         typed.cursor_blink = False
         yield typed

@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static, TextArea
 
 from hooktui.console.form_values import FormValues
+from hooktui.console.keys import KeyOf
 from hooktui.console.widgets.choices import Choice, FoldTitle, Note, TickBox
 from hooktui.console.widgets.event_boxes import EventBoxes
 from hooktui.console.widgets.painted import Tone
@@ -72,8 +73,9 @@ class HookFields(VerticalScroll):
     HookFields.-more #more { display: block; }
     """
 
-    def __init__(self, catalogue: Catalogue, *, keeps_password: bool) -> None:
+    def __init__(self, catalogue: Catalogue, key: KeyOf, *, keeps_password: bool) -> None:
         super().__init__(id="fields")
+        self._key = key
         self._catalogue = catalogue
         self._keeps_password = keeps_password
 
@@ -221,15 +223,15 @@ class HookFields(VerticalScroll):
             if name in wrong:
                 self.note(name, wrong[name], tone)
             elif name not in ("password", "schedule"):
-                self.note(name, hint(name, values))
+                self.note(name, hint(name, values, self._key))
 
 
-def hint(name: str, values: FormValues) -> str:
+def hint(name: str, values: FormValues, key: KeyOf) -> str:
     """Return what a field means, given what is typed."""
     if name == "url":
         return _url_hint(values.url.strip())
     if name == "events":
-        return "Space ticks; a group means all of its events, also future ones"
+        return f"{key('mark')} ticks; a group means all of its events, also future ones"
     if name == "verify_tls":
         return "" if values.verify_tls else "anyone on the way can read and change deliveries"
     if name == "ordered":

@@ -9,6 +9,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
+from hooktui.console.keys import KeyOf
 from hooktui.console.widgets.painted import Painted, Piece, Pieces
 
 
@@ -49,9 +50,10 @@ class TabLine(Painted):
             super().__init__()
             self.number = number
 
-    def __init__(self, names: Sequence[str], *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, names: Sequence[str], key: KeyOf, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.names = tuple(names)
+        self._key = key
         self.chosen = 0
 
     def choose(self, number: int) -> None:
@@ -68,7 +70,7 @@ class TabLine(Painted):
             here = number == self.chosen
             pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))
             pieces.append((" ", "plain"))
-        pieces.append((" [ or ] changes", "quiet"))
+        pieces.append((f" {self._key('previous')} or {self._key('next')} changes", "quiet"))
         return self.strip(pieces, self.size.width)
 
     def on_click(self, event: events.Click) -> None:

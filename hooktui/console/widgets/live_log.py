@@ -18,7 +18,7 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.timer import Timer
 
-from hooktui.console.keys import move_bindings
+from hooktui.console.keys import KeyOf, move_bindings
 from hooktui.console.log_buffer import LogBuffer, LogLine
 from hooktui.console.log_words import line_text, subject_of
 from hooktui.console.signs import Signs
@@ -42,6 +42,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         clock: returns "now" in milliseconds, for filters like ``since:10m``.
         names: names of hooks by id; may grow later.
         signs: what is drawn for states.
+        key: tells the key of a verb.
         caption: whether line 0 names the log (for a pane) or the columns (for a screen).
     """
 
@@ -79,12 +80,14 @@ class LiveLog(LogTable, inherit_bindings=False):
         clock: Callable[[], int],
         names: Mapping[int, str],
         signs: Signs,
+        key: KeyOf,
         *,
         caption: bool = False,
         id: str | None = None,  # noqa: A002 - as in every widget
     ) -> None:
         super().__init__(buffer, names, signs, caption=caption, id=id)
         self._clock = clock
+        self._key = key
         self._waiting: deque[int] = deque()
         self._read_to = 0
         self._due: Timer | None = None
@@ -148,7 +151,8 @@ class LiveLog(LogTable, inherit_bindings=False):
             pieces.append(("following", "quiet"))
         else:
             pieces.append(("paused", "warn"))
-            chip = f" {self.signs.dot} {self.new:,} new, f follows" if self.new else ""
+            follows = f"{self._key('follow')} follows"
+            chip = f" {self.signs.dot} {self.new:,} new, {follows}" if self.new else ""
             pieces.append((chip, "accent"))
         if self.hooks is not None:
             hooks = ", ".join(str(hook) for hook in sorted(self.hooks)[:5])

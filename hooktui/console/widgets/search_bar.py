@@ -9,7 +9,6 @@ class SearchBar(FilterBar):
     """Like the line of a filter; Enter keeps the search, Esc ends it."""
 
     PROMPT = " search"
-    HINT = "what to look for; Enter keeps it, then n and N go on"
 
     class Typed(FilterBar.Typed):
         """The text is another one."""
