@@ -1,4 +1,4 @@
-"""What holds for every test: nothing leaves this machine.
+"""What holds for every test: nothing leaves this machine, and how many run at once.
 
 An audit hook sees each connect of this process, whoever makes it, and fails the test that dials
 anything but loopback or a Unix socket. Names other than ``localhost`` do not exist in tests: a real
@@ -8,6 +8,7 @@ look-up would dial a name server.
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,11 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
+
+# Containers often set it. Then each of a thousand processes that the tests start would compile the
+# program anew, and each worker all tests.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.dont_write_bytecode = False
 
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _NAMES = frozenset({"localhost", "127.0.0.1", "::1", ""})
@@ -49,6 +55,11 @@ def _guard(event: str, arguments: tuple[object, ...]) -> None:
 
 
 sys.addaudithook(_guard)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Start two workers for each core: a good half of the time a test waits for a process."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

@@ -186,7 +186,8 @@ async def database(server: PostgresServer, *, empty: bool = False) -> AsyncItera
             await admin.execute(f"CREATE DATABASE {_TEMPLATE}")
             await _migrate(server.url(_TEMPLATE))
         template = "template1" if empty else _TEMPLATE
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        # Copied as files: through the log, as is usual, it costs six times as much.
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
     try:
         yield server.url(name)
     finally:

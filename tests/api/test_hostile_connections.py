@@ -85,7 +85,7 @@ def test_a_body_that_drips_is_not_waited_for(server, monkeypatch, target):
         heard = b""
         while not heard and dripped < 200:
             dripped += 1
-            client.sendall(b"1\r\n \r\n")
+            say(client, b"1\r\n \r\n")
             try:
                 heard = client.recv(4096)
             except TimeoutError:
