@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,12 @@ from pathlib import Path
 from hooktui.domain.checks import Check
 from hooktui.domain.places import Places
 
+_SECRET = re.compile(r"://[^\s/@:]*:[^\s/@]+@|[?&]password=|\bhkt_|\bwhsec_")
+"""A password in an address, a token, the secret of a hook."""
+
 
 def check_modes(where: Places) -> Check:
-    """Look at home, database, key file and socket, as far as they are there."""
+    """Look at home, database, key file, socket and settings, as far as they are there."""
     try:
         found = list(_complaints(where))
     except PermissionError as error:
@@ -23,7 +27,7 @@ def check_modes(where: Places) -> Check:
             "run this as the server's user",
         )
     if not found:
-        return Check("modes", "ok", "home, database, key file and socket are for their owner")
+        return Check("modes", "ok", "home, database, key file, socket and settings are safe")
     return Check(
         "modes",
         "fail" if any(serious for serious, _, _ in found) else "warn",
@@ -52,6 +56,22 @@ def _complaints(where: Places) -> Iterator[tuple[bool, str, str]]:
             yield serious, f"{file} has mode {mode}", f"chmod {right} {file}"
         if status.st_uid != owner:
             yield serious, f"{file} is not the home's owner's", f"chown {owner} {file}"
+    yield from _complaints_of_settings(where.config, owner)
+
+
+def _complaints_of_settings(config: Path, owner: int) -> Iterator[tuple[bool, str, str]]:
+    """Tell whether others may read settings that hold a secret.
+
+    Where the file is not the server's own, its group has to read it: that is the server's.
+    """
+    status = _status(config)
+    if status is None:
+        return
+    mask, right = (0o077, "600") if status.st_uid == owner else (0o027, "640")
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & mask and _SECRET.search(config.read_text(encoding="utf-8", errors="replace")):
+        what = f"{config} holds a password or a token and has mode {mode:o}"
+        yield True, what, f"chmod {right} {config}"
 
 
 def _status(file: Path) -> os.stat_result | None:

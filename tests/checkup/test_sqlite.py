@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -137,6 +138,43 @@ def test_files_that_others_can_use_are_told(where: Places, name, mode, state) ->
     assert check.state == state
     if state != "ok":
         assert f"chmod {'750' if name == '.' else '600'} {file}" in check.advice
+
+
+PASSWORD = 'database_url = "postgresql://hooktui:s3same@db/hooktui"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "state"),
+    [
+        (PASSWORD, 0o600, "ok"),
+        (PASSWORD, 0o640, "fail"),
+        (PASSWORD, 0o604, "fail"),
+        (f"# {PASSWORD}", 0o644, "fail"),
+        ('database_url = "postgresql://db/x?user=a&password=b"\n', 0o644, "fail"),
+        ('database_url = "postgresql://hooktui@db/hooktui"\n', 0o644, "ok"),
+        ("# HOOKTUI_TOKEN=hkt_1_abc\n", 0o644, "fail"),
+        ('listen = "127.0.0.1:8700"\n[keys]\nping = "P"\n', 0o644, "ok"),
+    ],
+)
+def test_settings_that_hold_a_password_are_for_nobody_else(where: Places, text, mode, state):
+    where.config.write_text(text)
+    where.config.chmod(mode)
+    check = look(where)["modes"]
+    assert check.state == state
+    if state == "fail":
+        assert check.advice == f"chmod 600 {where.config}"
+        assert "s3same" not in check.value
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize(("mode", "state"), [(0o640, "ok"), (0o644, "fail"), (0o660, "fail")])
+def test_settings_of_root_may_be_read_by_the_servers_group(where: Places, mode, state):
+    where.config.write_text(PASSWORD)
+    where.config.chmod(mode)
+    os.chown(where.config, 4321, -1)
+    check = look(where)["modes"]
+    assert check.state == state
+    assert state == "ok" or check.advice == f"chmod 640 {where.config}"
 
 
 def test_events_of_the_future_are_told(where: Places) -> None:
