@@ -1,0 +1,126 @@
+"""The live log loses no line and repeats none, whatever writes, and whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hooktui.client.calls import get_delivery
+from hooktui.client.plain import PlainClient
+from hooktui.console.app import HooktuiApp
+from hooktui.console.log_buffer import LogBuffer
+from hooktui.proof.crash import scene
+from hooktui.proof.database import databases_of
+from hooktui.proof.keyed_producer import KeyedProducer
+from hooktui.proof.victim import Victim
+
+KILLS = 2
+PER_LIFE = 60
+"""Events that each server accepts between two kills."""
+WITHIN_S = 45
+
+Line = tuple[str, int]
+"""A delivery, and the number of its attempt."""
+
+
+@dataclass(frozen=True)
+class Storm:
+    """Servers that share a database, and a producer for each; the console is at the first."""
+
+    victims: list[Victim]
+    producers: list[KeyedProducer]
+
+    @property
+    def accepted(self) -> int:
+        """How many events each has accepted at least."""
+        return min(len(one.sent) for one in self.producers)
+
+    def stored(self) -> list[Line]:
+        """Return all attempts that the store has."""
+        with PlainClient(self.victims[0].address) as client:
+            found = [client.call(get_delivery(one.id)) for one in self.victims[0].deliveries()]
+        return [(one.id, attempt.number) for one in found for attempt in one.attempts]
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storm]:
+    """One server on a file, or two on a PostgreSQL database; a hook whose receiver has moods."""
+    on_file = request.param == "sqlite"
+    url = None if on_file else request.getfixturevalue("postgres").url()
+    with ExitStack() as stack:
+        url = stack.enter_context(databases_of(url).fresh())
+        stage = stack.enter_context(scene(tmp_path, os.environ, url))
+        one = Storm([stage.victim], [stage.producer])
+        stage.victim.start()
+        stage.make_hooks()
+        if not on_file:
+            other = Victim(tmp_path / "other", os.environ, url)
+            stack.callback(other.kill)
+            shutil.copy2(stage.victim.places.key_file, other.places.key_file)
+            other.start()
+            one.victims.append(other)
+            one.producers.append(KeyedProducer(other.address, name="q"))
+            stack.callback(one.producers[1].abandon)
+        yield one
+
+
+class Heard:
+    """All lines that ever came into the buffer of a log."""
+
+    def __init__(self, buffer: LogBuffer) -> None:
+        self.lines: list[Line] = []
+        self.notes: list[str] = []
+        self._buffer, self._read_to = buffer, buffer.end
+        buffer.listeners.append(self._grown)
+
+    def _grown(self) -> None:
+        for _, line in self._buffer.since(self._read_to):
+            if line.note:
+                self.notes.append(line.note)
+            else:
+                self.lines.append((line.delivery, line.attempt))
+        self._read_to = self._buffer.end
+
+
+async def until(condition: Callable[[], object], what: str) -> None:
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while not condition():  # noqa: ASYNC110 - a condition of other processes and threads
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not within {WITHIN_S} s: {what}") from None
+
+
+# Red when the console forgets its position at a loss (lost), and when a page's position stays behind
+# its last line (repeated).
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_every_attempt_is_one_line_of_the_log_through_a_storm_and_kills(storm: Storm) -> None:
+    app = HooktuiApp(environ={"HOOKTUI_HOME": str(storm.victims[0].places.home)})
+    async with app.run_test(size=(80, 24)):
+        heard = Heard(app.log_buffer)
+        await until(lambda: app.status is not None, "the console reaches the server")
+        for producer in storm.producers:
+            producer.start()
+        for number in range(KILLS):
+            wanted = storm.accepted + PER_LIFE
+            await until(lambda wanted=wanted: storm.accepted >= wanted, "events are accepted")
+            victim = storm.victims[number % len(storm.victims)]
+            await asyncio.to_thread(victim.kill)
+            await asyncio.to_thread(victim.start)
+        for producer in storm.producers:
+            await asyncio.to_thread(producer.stop)
+        assert await asyncio.to_thread(storm.victims[0].settle, WITHIN_S)
+        stored = await asyncio.to_thread(storm.stored)
+        await until(lambda: len(heard.lines) >= len(stored), f"{len(stored)} lines are in the log")
+    assert Counter(heard.lines) == Counter(stored)
+    assert len(stored) > 2 * KILLS * PER_LIFE
+    assert heard.notes == []
