@@ -1,0 +1,68 @@
+"""Every verb on every screen with a server that is well: it is done, and the admin sees it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.console.conftest import Receiver
+from tests.console.place import Place
+from tests.console.verb_scene import Scene, begin, staged
+from tests.console.verb_table import ASKING, QUIET, Quiet, Screen, by_screen
+
+ASKING_BY_SCREEN = by_screen(ASKING)
+
+
+@pytest.mark.parametrize("screen", ASKING_BY_SCREEN, ids=lambda screen: screen.__name__)
+async def test_a_verb_is_done_and_the_admin_sees_it(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for case in ASKING_BY_SCREEN[screen]:
+            await begin(scene, case)
+            assert case.done is None or not case.done(scene), case
+            await scene.console.press(*case.keys(scene))
+            await scene.console.shows(*case.shown(scene))
+            assert scene.gate.count(case.pattern(scene)) >= 1, (str(case), scene.gate.asked)
+            if case.done is not None:
+                done = case.done
+                assert scene.gate.count(case.pattern(scene)) == 1, case
+                await scene.console.until(lambda done=done: done(scene))
+            if case.verb == "filter":
+                await scene.console.press("escape")
+
+
+QUIET_SCREENS = list(dict.fromkeys(case.screen for case in QUIET))
+
+
+@pytest.mark.parametrize("screen", QUIET_SCREENS, ids=lambda screen: screen.__name__)
+async def test_a_verb_without_the_server_does_something(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for case in (one for one in QUIET if one.screen is screen):
+            await _does_something(scene, case)
+
+
+async def _does_something(scene: Scene, case: Quiet) -> None:
+    if case.twice:
+        scene.fresh()
+        receiver = scene.receiver
+        receiver.status, receiver.body = 503, b'{"ok":false}'
+        scene.try_again()
+    here = await scene.open(case.screen)
+    if case.before:
+        await scene.console.press(*case.before)
+    await scene.console.until(lambda: here.why_not(case.verb) is None)
+    here.clear_notice()
+    await scene.console.pilot.pause()
+    before, copied = scene.console.text, len(scene.copied)
+    await scene.console.press(case.key)
+    if case.opens:
+        await scene.console.until(lambda: type(scene.screen).__name__ == case.opens)
+        await scene.console.press("escape")
+    elif case.verb == "copy":
+        await scene.console.until(lambda: len(scene.copied) == copied + 1)
+        await scene.console.shows("sent to the terminal")
+    else:
+        await scene.console.until(lambda: scene.console.text != before)
+        assert scene.screen is here

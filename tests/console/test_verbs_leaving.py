@@ -1,0 +1,101 @@
+"""What comes while an answer is on its way: dialogs over the screen, other screens, a deletion."""
+
+from __future__ import annotations
+
+from hooktui.client import calls
+from hooktui.console.screens.emit import EmitScreen
+from hooktui.console.screens.form import HookForm
+from hooktui.console.screens.help import HelpScreen
+from hooktui.console.screens.hook import HookScreen
+from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.live_log import LiveLogScreen
+from hooktui.console.screens.question import Question
+from hooktui.console.screens.token_form import TokenForm
+from tests.console.conftest import Receiver
+from tests.console.place import Place
+from tests.console.verb_scene import staged
+
+
+# Red when the screen takes the dialog away in place of itself, and stays with a hook that is gone.
+async def test_a_hook_that_somebody_deletes_takes_its_screen_and_the_help_over_it(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        await scene.open(HookScreen)
+        held = scene.gate.hold(f"GET /v1/hooks/{scene.hook.id}")
+        place.ask(calls.delete_hook(scene.hook.id))
+        await scene.console.until(lambda: held.arrived == 1)
+        await scene.console.press("question_mark")
+        await scene.on_dialog(HelpScreen)
+        held.release()
+        await scene.on(HooksScreen)
+        await scene.console.until(lambda: "there is no such hook any more" in scene.notice)
+
+
+# Red when the question is closed by the answer and the form stays, or says that all is lost.
+async def test_a_form_that_is_saved_while_it_asks_whether_to_leave_is_left_and_told(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        await scene.open(HookForm)
+        held = scene.gate.hold("PATCH .*")
+        await scene.console.press("tab", *"renamed", "ctrl+s")
+        await scene.console.until(lambda: held.arrived == 1)
+        await scene.console.press("escape")
+        await scene.on_dialog(Question)
+        await scene.console.shows("Leave while it is being saved?", "Whether it was saved is told")
+        held.release()
+        await scene.on(HooksScreen)
+        await scene.console.until(lambda: "is saved" in scene.notice)
+        assert [hook.name for hook in scene.hooks()] == ["renamed"]
+
+
+async def test_an_event_that_comes_in_while_it_asks_whether_to_leave_is_told(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        await scene.open(EmitScreen)
+        held = scene.gate.hold("POST /v1/events/.*")
+        await scene.console.press("space", "ctrl+s")
+        await scene.console.until(lambda: held.arrived == 1)
+        await scene.console.press("escape")
+        await scene.console.shows("Leave while it is being sent?")
+        held.release()
+        await scene.console.shows("job.failed is in.")
+        await scene.console.press("l")
+        await scene.on(HooksScreen)
+
+
+# Red when a token that came too late is shown over something else, or nobody hears of it.
+async def test_a_token_that_is_made_under_another_screen_is_told_and_not_shown(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        await scene.open(TokenForm)
+        held = scene.gate.hold("POST /v1/tokens")
+        await scene.console.press(*"robot", "ctrl+s")
+        await scene.console.until(lambda: held.arrived == 1)
+        await scene.house.push_screen(LiveLogScreen())
+        held.release()
+        await scene.console.until(lambda: "nobody has seen it" in scene.notice)
+        assert "hkt_" not in scene.console.text
+        assert "robot" in scene.tokens()
+
+
+# Red when a ping of one hook keeps the admin from pinging another one.
+async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        other = place.hook(receiver.url, name="other")
+        await scene.console.shows("other")
+        held = scene.gate.hold(f"POST /v1/hooks/{scene.hook.id}/ping")
+        await scene.open(HooksScreen)
+        await scene.console.press("p", "down", "p")
+        await scene.console.until(lambda: "(other) arrived: 200" in scene.notice)
+        assert scene.gate.count(f"POST /v1/hooks/{other.id}/ping") == 1
+        scene.screen.clear_notice()
+        # What is still on its way is told again when the notice has gone.
+        await scene.console.until(lambda: scene.notice.endswith("(billing) …"))
+        held.release()
+        await scene.console.until(lambda: "(billing) arrived: 200" in scene.notice)

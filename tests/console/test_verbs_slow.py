@@ -1,0 +1,81 @@
+"""Every writing verb with a slow server: told while it runs, done once, and never lost silently."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.console.screens.help import HelpScreen
+from hooktui.console.screens.hooks import HooksScreen
+from tests.console.conftest import Receiver
+from tests.console.place import Place
+from tests.console.verb_scene import Scene, begin, staged
+from tests.console.verb_table import WRITING, Asking, Screen, by_screen
+
+BY_SCREEN = by_screen(WRITING)
+
+
+async def press_and_hold(scene: Scene, case: Asking) -> None:
+    """Press a verb's keys; what it asks is held at the gate."""
+    await begin(scene, case)
+    held = scene.gate.hold(case.pattern(scene))
+    await scene.console.press(*case.keys(scene))
+    await scene.console.until(lambda: held.arrived == 1)
+
+
+# Red when a held answer is not told, holds up a key, or a second press asks a second time.
+@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+async def test_while_an_answer_is_held_it_is_told_keys_answer_and_nothing_is_asked_twice(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for case in BY_SCREEN[screen]:
+            await press_and_hold(scene, case)
+            await _is_told_and_done_once(scene, case)
+
+
+async def _is_told_and_done_once(scene: Scene, case: Asking) -> None:
+    await scene.console.until(lambda: case.working in scene.notice and scene.notice.endswith(" …"))
+    if not case.typed:
+        await scene.console.press("question_mark")
+        await scene.on_dialog(HelpScreen)
+        await scene.console.press("escape")
+        await scene.console.until(lambda: type(scene.screen) is case.screen)
+    # The key again, and what answers its question should that come up again.
+    await scene.console.press(case.key)
+    await scene.console.until(lambda: case.working in scene.notice)
+    if type(scene.screen) is not case.screen:
+        await scene.console.press(*case.answers(scene))
+    assert not any(text in scene.console.text for text in case.shown(scene)[-1:]), case
+    scene.gate.release()
+    await scene.console.shows(*case.shown(scene))
+    await scene.console.until(lambda: case.working not in scene.notice)
+    assert scene.gate.count(case.pattern(scene)) == 1, case
+    await _is_done(scene, case)
+
+
+async def _is_done(scene: Scene, case: Asking) -> None:
+    done = case.done
+    assert done is not None
+    await scene.console.until(lambda: done(scene))
+
+
+# Red when a screen that is left takes the answer with it.
+@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+async def test_what_is_done_after_its_screen_was_left_is_told_on_the_screen_in_front(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for case in BY_SCREEN[screen]:
+            await press_and_hold(scene, case)
+            scene.leave()
+            await scene.console.pilot.pause()
+            assert case.screen is not type(scene.screen)
+            assert not scene.notice
+            scene.gate.release()
+            await scene.console.until(lambda: bool(scene.notice))
+            told = scene.notice
+            # Home is covered, never left: it tells there what it would have told.
+            wanted = case.shows[0] if screen is HooksScreen else case.late or f"{case.working}"
+            assert wanted in told, (str(case), told)
+            assert scene.gate.count(case.pattern(scene)) == 1, case
+            await _is_done(scene, case)

@@ -1,0 +1,45 @@
+"""The table of verbs is whole: no screen has a verb that it does not hold."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+import hooktui.console.screens
+from hooktui.console.base import HouseScreen
+from hooktui.console.keys import BY_NAME
+from tests.console.verb_scene import WAYS
+from tests.console.verb_table import ASKING, QUIET, own_verbs
+
+
+def full_screens() -> set[type[HouseScreen]]:
+    """Return every full screen that there is a class of."""
+    found = set()
+    for module in pkgutil.iter_modules(hooktui.console.screens.__path__):
+        here = importlib.import_module(f"hooktui.console.screens.{module.name}")
+        for thing in vars(here).values():
+            if isinstance(thing, type) and issubclass(thing, HouseScreen):
+                found.add(thing)
+    return {screen for screen in found if screen.__module__.startswith("hooktui.console.screens.")}
+
+
+# Red when a screen is new, or one gets a verb, and nothing tries it.
+def test_every_verb_of_every_screen_is_in_the_table_once_or_more():
+    assert set(WAYS) == full_screens()
+    held = {(case.screen, case.verb) for case in (*ASKING, *QUIET)}
+    # A form's or a dialog's Esc is everybody's; where it asks first, the table has it, too.
+    offered = {(screen, verb) for screen in WAYS for verb in own_verbs(screen)}
+    assert {pair for pair in held if pair[1] != "back"} == offered
+
+
+def test_no_verb_both_needs_the_server_and_does_not():
+    asking = {(case.screen, case.verb) for case in ASKING}
+    assert asking.isdisjoint((case.screen, case.verb) for case in QUIET)
+    assert len({str(case) for case in ASKING}) == len(ASKING)
+
+
+# Red when a verb that the server may refuse is taken for one that only looks.
+def test_what_changes_something_is_told_while_it_runs():
+    for case in ASKING:
+        assert bool(case.working) == case.writes, case
+        assert case.verb in BY_NAME

@@ -1,0 +1,369 @@
+"""Things for verbs to act on: a hook, what came to it, and the ways to every screen about them."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.screen import Screen
+
+from hooktui.client import calls
+from hooktui.console.app import HooktuiApp
+from hooktui.console.base import HouseScreen
+from hooktui.console.options import ConsoleOptions
+from hooktui.console.places import PLACES
+from hooktui.console.screens.accounts import AccountsScreen
+from hooktui.console.screens.audit import AuditScreen
+from hooktui.console.screens.audit_entry import AuditEntryScreen
+from hooktui.console.screens.checkup import CheckupScreen
+from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.console.screens.diagnosis import DiagnosisScreen
+from hooktui.console.screens.emit import EmitScreen
+from hooktui.console.screens.engine import EngineScreen
+from hooktui.console.screens.event import EventScreen
+from hooktui.console.screens.events import EventsScreen
+from hooktui.console.screens.form import HookForm
+from hooktui.console.screens.hook import HookScreen
+from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.live_log import LiveLogScreen
+from hooktui.console.screens.new_token import NewTokenScreen
+from hooktui.console.screens.secret import SecretScreen
+from hooktui.console.screens.token_form import TokenForm
+from hooktui.console.screens.tokens import TokensScreen
+from hooktui.console.screens.types import HookTypes
+from hooktui.console.widgets.chrome import StatusLine
+from hooktui.domain.objects import Delivery, Hook
+from hooktui.domain.places import places
+from tests.console.conftest import Console, Receiver
+from tests.console.gate import Gate
+from tests.console.place import Place
+
+if TYPE_CHECKING:
+    from tests.console.verb_table import Asking
+
+HOUR_S = 3600
+_words = itertools.count(1)
+
+
+class Scene:
+    """One account's things, a console that looks at them through a gate, and who receives.
+
+    Attributes:
+        gate: what stands between console and server.
+        console: the console.
+        hook: the only hook, fresh for each verb.
+        delivered: a delivery that arrived.
+        waiting: one that failed once and is tried again in an hour.
+        word: a name that nothing has yet.
+        copied: what the console sent to the clipboard.
+    """
+
+    def __init__(self, place: Place, receiver: Receiver, gate: Gate, console: Console) -> None:
+        self.place, self.receiver, self.gate, self.console = place, receiver, gate, console
+        self.copied: list[str] = []
+        self.word = ""
+        console.app.copy_to_clipboard = self.copied.append
+        self.hook: Hook
+        self.delivered: Delivery
+        self.waiting: Delivery
+
+    @property
+    def house(self) -> HooktuiApp:
+        """The console's app."""
+        return self.console.app
+
+    @property
+    def notice(self) -> str:
+        """The answer in the status line of the screen in front."""
+        front = self.house.front()
+        lines = [] if front is None else list(front.query(StatusLine))
+        return lines[0].notice if lines else ""
+
+    def fresh(self) -> None:
+        """Take every hook away, and make one to which something came."""
+        self.word = f"acme{next(_words)}"
+        for old in self.hooks():
+            self.place.ask(calls.delete_hook(old.id))
+        self.place.ask(calls.resume())
+        self.hook = self.place.hook(
+            self.receiver.url, name="billing", retry_schedule_s=[HOUR_S, HOUR_S]
+        )
+        self.receiver.status = 500
+        self.place.emit("job.failed", b'{"id":7,"name":"seven"}')
+        self.place.wait_for(lambda: self._latest().attempts == 1)
+        self.waiting = self._latest()
+        self.receiver.status = 200
+        self.place.emit("job.failed", b'{"id":8,"name":"eight"}')
+        self.place.wait_for(lambda: self._latest().status == "delivered")
+        self.delivered = self._latest()
+        self.receiver.got.clear()
+
+    def try_again(self) -> None:
+        """Give the waiting delivery a second attempt."""
+        self.ask(calls.resend_delivery(self.waiting.id))
+        self.place.wait_for(lambda: self.ask(calls.get_delivery(self.waiting.id)).attempts[1:])
+
+    def _latest(self) -> Delivery:
+        return self.deliveries()[0]
+
+    # -- how things stand at the server, past console and gate
+
+    def ask(self, call: calls.Call[Any]) -> Any:
+        """Send a call as the admin."""
+        return self.place.ask(call)
+
+    def hooks(self) -> list[Hook]:
+        """The hooks of the account."""
+        return list(self.ask(calls.list_hooks(self.place.id)).data)
+
+    def deliveries(self) -> list[Delivery]:
+        """What goes to the hook, the newest first."""
+        newest = calls.list_deliveries(self.place.id, hook=self.hook.id, order="desc")
+        return list(self.ask(newest).data)
+
+    def status_of(self, delivery: Delivery) -> str:
+        """How a delivery stands."""
+        return str(self.ask(calls.get_delivery(delivery.id)).status)
+
+    def secrets(self) -> int:
+        """How many secrets of the hook are live."""
+        return len(self.ask(calls.hook_secrets(self.hook.id)).secrets)
+
+    def tokens(self) -> list[str]:
+        """The names of the account's tokens."""
+        return [one.name for one in self.ask(calls.list_tokens(self.place.id)).data]
+
+    def accounts(self) -> list[str]:
+        """The names of all accounts."""
+        return [one.name for one in self.ask(calls.list_accounts(limit=500)).data]
+
+    # -- on the screen
+
+    @property
+    def screen(self) -> Any:
+        """The screen in front, dialogs included."""
+        return self.house.screen
+
+    async def on(self, kind: type[HouseScreen]) -> Any:
+        """Wait until a screen of a kind is in front."""
+        await self.console.until(lambda: isinstance(self.screen, kind) and self.screen.is_mounted)
+        return self.screen
+
+    async def on_dialog(self, kind: type[Screen[Any]]) -> None:
+        """Wait until a dialog of a kind is in front."""
+        await self.console.until(lambda: isinstance(self.screen, kind) and self.screen.is_mounted)
+
+    def leave(self) -> None:
+        """Leave whatever screen is in front; home has nothing behind it, the log covers it."""
+        log = PLACES[1]
+        if type(self.screen) is log.screen_class():
+            self.house.go(PLACES[0])
+        else:
+            self.house.go(log)
+
+    async def open(self, kind: type[HouseScreen]) -> Any:
+        """Go to a screen from home, and wait until it shows what it is about."""
+        self.house.go(PLACES[0])
+        await self.on(HooksScreen)
+        await WAYS[kind](self)
+        return await self.on(kind)
+
+
+async def begin(scene: Scene, case: Asking) -> None:
+    """Stand where a verb can be done, with things of its own and a server that is well."""
+    scene.gate.mend()
+    scene.fresh()
+    if case.setup is not None:
+        case.setup(scene)
+    await scene.open(case.screen)
+    if case.before:
+        await scene.console.press(*case.before)
+    await scene.console.until(lambda: scene.screen.why_not(case.verb) is None)
+    scene.screen.clear_notice()
+    scene.gate.asked.clear()
+
+
+async def _hooks(scene: Scene) -> None:
+    screen = await scene.on(HooksScreen)
+    screen.listing.clear_marks()
+    screen.listing.focus()
+    await _row(scene, screen, lambda: scene.hook.id)
+
+
+async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
+    """Wait for a list, and put the cursor on a line of it."""
+    listing = screen.listing
+
+    def there() -> bool:
+        return bool(listing.loaded and listing.put_cursor_on(wanted()))
+
+    await scene.console.until(there)
+
+
+def _at(number: int) -> Callable[[Scene], Awaitable[Any]]:
+    async def way(scene: Scene) -> Any:
+        scene.house.go(PLACES[number])
+        return await scene.on(PLACES[number].screen_class())
+
+    return way
+
+
+async def _hook(scene: Scene) -> None:
+    scene.house.open_hook(scene.hook.id)
+    screen = await scene.on(HookScreen)
+    await scene.console.until(lambda: screen.hook is not None)
+    await _row(scene, screen, lambda: scene.delivered.id)
+
+
+async def _delivery(scene: Scene) -> None:
+    scene.house.open_delivery(scene.waiting.id)
+    screen = await scene.on(DeliveryScreen)
+    await scene.console.until(lambda: screen.delivery is not None and screen.timeline.loaded)
+    await scene.console.shows("Answer to attempt")
+
+
+async def _event(scene: Scene) -> None:
+    scene.house.open_event(scene.delivered.event)
+    screen = await scene.on(EventScreen)
+    await scene.console.until(lambda: screen.event is not None)
+    await _row(scene, screen, lambda: scene.hook.id)
+    await scene.console.shows("Body", f"Hook {scene.hook.id}:")
+
+
+async def _events(scene: Scene) -> None:
+    screen = await _at(2)(scene)
+    await _row(scene, screen, lambda: scene.delivered.event)
+
+
+async def _live_log(scene: Scene) -> None:
+    screen = await _at(1)(scene)
+    await scene.console.until(lambda: screen.log_lines.cursor_line is not None)
+
+
+async def _engine(scene: Scene) -> None:
+    screen = await _at(3)(scene)
+    await scene.house.refresh_status()
+    await scene.console.until(lambda: screen._listing.put_cursor_on(scene.hook.id))
+
+
+async def _audit(scene: Scene) -> None:
+    screen = await _at(4)(scene)
+    await scene.console.until(lambda: screen.listing.cursor_row is not None)
+
+
+async def _audit_entry(scene: Scene) -> None:
+    await _audit(scene)
+    scene.house.push_screen(AuditEntryScreen(scene.screen.listing.cursor_row))
+    await scene.on(AuditEntryScreen)
+    await scene.console.shows("Audit entry")
+
+
+async def _tokens(scene: Scene) -> None:
+    fields = {"name": "nightly", "role": "viewer", "account": scene.place.id}
+    for old in scene.ask(calls.list_tokens(scene.place.id)).data:
+        scene.ask(calls.revoke_token(old.id))
+    made = scene.ask(calls.create_token(fields))
+    screen = await _at(5)(scene)
+    await _row(scene, screen, lambda: made.id)
+
+
+async def _token_form(scene: Scene) -> None:
+    scene.house.push_screen(TokenForm())
+    await scene.on(TokenForm)
+
+
+async def _new_token(scene: Scene) -> None:
+    fields = {"name": "shown", "role": "viewer", "account": scene.place.id}
+    scene.house.push_screen(NewTokenScreen(scene.ask(calls.create_token(fields))))
+    await scene.on(NewTokenScreen)
+    await scene.console.shows("hkt_")
+
+
+async def _accounts(scene: Scene) -> None:
+    screen = await _at(6)(scene)
+    await _row(scene, screen, lambda: scene.place.id)
+
+
+async def _secret(scene: Scene) -> None:
+    scene.house.open_secret(scene.hook)
+    await scene.on(SecretScreen)
+    await scene.console.shows("masked")
+
+
+async def _diagnosis(scene: Scene) -> None:
+    scene.house.open_diagnosis(scene.hook)
+    screen = await scene.on(DiagnosisScreen)
+    await scene.console.until(lambda: not screen.running)
+
+
+async def _form(scene: Scene) -> None:
+    scene.house.push_screen(HookForm(scene.hook))
+    screen = await scene.on(HookForm)
+    await scene.console.until(lambda: screen.focused is not None)
+
+
+async def _types(scene: Scene) -> None:
+    scene.house.open_form(None)
+    await scene.on(HookTypes)
+    await scene.console.shows("Webhook")
+
+
+async def _emit(scene: Scene) -> None:
+    scene.house.open_emit("job.failed", '{"id":9}')
+    screen = await scene.on(EmitScreen)
+    await scene.console.until(lambda: '{"id":9}' in screen.body.text)
+
+
+async def _checkup(scene: Scene) -> None:
+    scene.house.push_screen(CheckupScreen())
+    await scene.on(CheckupScreen)
+    await scene.console.shows("integrity")
+
+
+WAYS: dict[type[HouseScreen], Callable[[Scene], Awaitable[Any]]] = {
+    HooksScreen: _hooks,
+    LiveLogScreen: _live_log,
+    EventsScreen: _events,
+    EngineScreen: _engine,
+    AuditScreen: _audit,
+    TokensScreen: _tokens,
+    AccountsScreen: _accounts,
+    HookScreen: _hook,
+    DeliveryScreen: _delivery,
+    EventScreen: _event,
+    EmitScreen: _emit,
+    CheckupScreen: _checkup,
+    AuditEntryScreen: _audit_entry,
+    TokenForm: _token_form,
+    NewTokenScreen: _new_token,
+    SecretScreen: _secret,
+    DiagnosisScreen: _diagnosis,
+    HookForm: _form,
+    HookTypes: _types,
+}
+"""The way to every full screen of the console."""
+
+
+@asynccontextmanager
+async def staged(
+    place: Place, receiver: Receiver, size: tuple[int, int] = (140, 40), **options: Any
+) -> AsyncIterator[Scene]:
+    """Run a console on a scene, with a gate between it and the server."""
+    with tempfile.TemporaryDirectory(prefix="gate") as folder:
+        gate = Gate(places(place.environ).socket, Path(folder) / "s")
+        await gate.open()
+        given = ConsoleOptions(account=place.id, connect=str(gate.socket), **options)
+        app = HooktuiApp(given, environ=place.environ)
+        try:
+            async with app.run_test(size=size) as pilot:
+                scene = Scene(place, receiver, gate, Console(app, pilot))
+                scene.fresh()
+                await scene.console.shows("billing")
+                yield scene
+        finally:
+            await gate.end()
+            place.ask(calls.resume())

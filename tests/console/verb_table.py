@@ -1,0 +1,333 @@
+"""The table of verbs: what each asks of the server, and how an admin sees that it is done.
+
+``ASKING`` holds the verbs that need the server, ``QUIET`` those that do not. Together they are
+every verb of every screen; `test_verbs_table.py` holds that nothing is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hooktui.client import calls
+from hooktui.console.base import HouseScreen
+from hooktui.console.keys import BY_NAME, EVERYWHERE
+from hooktui.console.screens.accounts import AccountsScreen
+from hooktui.console.screens.audit import AuditScreen
+from hooktui.console.screens.audit_entry import AuditEntryScreen
+from hooktui.console.screens.checkup import CheckupScreen
+from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.console.screens.diagnosis import DiagnosisScreen
+from hooktui.console.screens.emit import EmitScreen
+from hooktui.console.screens.engine import EngineScreen
+from hooktui.console.screens.event import EventScreen
+from hooktui.console.screens.events import EventsScreen
+from hooktui.console.screens.form import HookForm
+from hooktui.console.screens.hook import HookScreen
+from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.live_log import LiveLogScreen
+from hooktui.console.screens.new_token import NewTokenScreen
+from hooktui.console.screens.secret import SecretScreen
+from hooktui.console.screens.token_form import TokenForm
+from hooktui.console.screens.tokens import TokensScreen
+from hooktui.console.screens.types import HookTypes
+from tests.console.verb_scene import HOUR_S, Scene
+
+Screen = type[HouseScreen]
+
+
+@dataclass(frozen=True)
+class Asking:
+    """A verb on a screen that asks the server for something.
+
+    Attributes:
+        screen: where; `verb_scene.WAYS` leads there.
+        verb: its name in the table of keys.
+        call: what it must ask, as a pattern; ``{hook}`` and the like are filled in.
+        shows: what stands on the screen once it is done.
+        then: keys behind the verb's own, such as the answer to its question.
+        before: keys that lead to where the verb is possible.
+        working: what stands there while the answer is on its way; with a writing verb only.
+        late: what is told when its screen was left before the answer; otherwise ``working``.
+        done: whether the server has done it; None where it only reads.
+        setup: what has to be so at the server before.
+        typed: whether the screen has a field that takes letters, so that ``?`` is one.
+        name: tells two cases of one verb apart.
+    """
+
+    screen: Screen
+    verb: str
+    call: str
+    shows: tuple[str, ...] = ()
+    then: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
+    working: str = ""
+    late: str = ""
+    done: Callable[[Scene], object] | None = None
+    setup: Callable[[Scene], object] | None = None
+    typed: bool = False
+    name: str = ""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes something at the server."""
+        return self.done is not None
+
+    @property
+    def key(self) -> str:
+        """The verb's key."""
+        return BY_NAME[self.verb].keys.partition(",")[0]
+
+    def keys(self, scene: Scene) -> list[str]:
+        """The verb's key and what follows it."""
+        return [self.key, *self.answers(scene)]
+
+    def answers(self, scene: Scene) -> list[str]:
+        """What follows the verb's key."""
+        found: list[str] = []
+        for one in self.then:
+            found += scene.word if one == "{word}" else [one]
+        return found
+
+    def shown(self, scene: Scene) -> list[str]:
+        """What stands on the screen once it is done."""
+        return [text.format(word=scene.word) for text in self.shows]
+
+    def pattern(self, scene: Scene) -> str:
+        """The call as a pattern, with the ids of a scene."""
+        return self.call.format(
+            hook=scene.hook.id, delivered=scene.delivered.id, waiting=scene.waiting.id,
+            event=scene.delivered.event,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.screen.__name__}-{self.verb}{self.name and '-' + self.name}"
+
+
+@dataclass(frozen=True)
+class Quiet:
+    """A verb on a screen that needs no server.
+
+    Attributes:
+        before: keys that lead to where it is possible.
+        opens: the screen that it opens, if it does; otherwise something on this screen changes, or
+            something is copied.
+        twice: whether the scene's waiting delivery needs a second attempt for it.
+    """
+
+    screen: Screen
+    verb: str
+    before: tuple[str, ...] = ()
+    opens: str = ""
+    twice: bool = False
+
+    @property
+    def key(self) -> str:
+        """The verb's key."""
+        return BY_NAME[self.verb].keys.partition(",")[0]
+
+
+def _active(active: bool) -> Callable[[Scene], bool]:
+    return lambda scene: scene.ask(calls.get_hook(scene.hook.id)).active is active
+
+
+def _gone(scene: Scene) -> bool:
+    return scene.hook.id not in {hook.id for hook in scene.hooks()}
+
+
+def _pinged(scene: Scene) -> bool:
+    return any(headers["X-Hook-Event"] == "ping" for headers, _ in scene.receiver.got)
+
+
+def _resent(scene: Scene) -> bool:
+    return any(one.trigger == "resend" for one in scene.deliveries())
+
+
+def _tried_again(scene: Scene) -> bool:
+    return scene.status_of(scene.waiting) == "delivered"
+
+
+def _cancelled(scene: Scene) -> bool:
+    return scene.status_of(scene.waiting) == "cancelled"
+
+
+def _paused(scene: Scene) -> bool:
+    return scene.ask(calls.server_status()).paused is not None
+
+
+def _pause(scene: Scene) -> None:
+    scene.ask(calls.pause())
+
+
+def _rotate(scene: Scene) -> None:
+    scene.ask(calls.rotate_secret(scene.hook.id, overlap_s=HOUR_S))
+
+
+def _emitted(scene: Scene) -> bool:
+    found = scene.ask(calls.list_events(scene.place.id, order="desc", limit=1)).data
+    return bool(scene.ask(calls.get_event(found[0].id)).body == '{"id":9}')
+
+
+def _named(name: str) -> Callable[[Scene], bool]:
+    return lambda scene: name in [hook.name for hook in scene.hooks()]
+
+
+def _ping(screen: Screen, **more: Any) -> Asking:
+    return Asking(screen, "ping", "POST /v1/hooks/{hook}/ping", ("(billing) arrived: 200",),
+                  working="pinging hook", late="(billing) arrived: 200", done=_pinged,
+                  **more)  # fmt: skip
+
+
+def _turn(screen: Screen) -> tuple[Asking, ...]:
+    patch = "PATCH /v1/hooks/{hook}"
+    return (
+        Asking(screen, "activate", patch, ("deactivated; its new events are skipped",),
+               working="deactivating hook", done=_active(False)),
+        Asking(screen, "undo", patch, ("undone: 1 hook activated again",), before=("a",),
+               working="activating hook", done=_active(True)),
+        Asking(screen, "delete", "DELETE /v1/hooks/{hook}", ("deleted",), then=("y",),
+               working="deleting hook", done=_gone),
+    )  # fmt: skip
+
+
+def _listed(screen: Screen, call: str, *verbs: str) -> tuple[Asking, ...]:
+    return tuple(Asking(screen, verb, call, ("sorted by",)) for verb in verbs)
+
+
+_HOOKS, _SENT = "GET /v1/hooks", "GET /v1/deliveries"
+_HEALTH = "GET /v1/hooks/{hook}/health"
+_SECRET = "/v1/hooks/{hook}/secret"
+
+ASKING: tuple[Asking, ...] = (
+    Asking(HooksScreen, "open", "GET /v1/hooks/{hook}", ("Deliveries", "Health", "127.0.0.1")),
+    _ping(HooksScreen),
+    Asking(HooksScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",)),
+    *_turn(HooksScreen),
+    *_listed(HooksScreen, _HOOKS, "sort", "order"),
+    Asking(HooksScreen, "filter", _HOOKS, ("filter: bill",), then=tuple("bill")),
+    Asking(HookScreen, "open", "GET /v1/deliveries/{delivered}", ("Answer to attempt 1",)),
+    _ping(HookScreen),
+    Asking(HookScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",)),
+    *_turn(HookScreen),
+    Asking(HookScreen, "resend", "POST /v1/deliveries/{delivered}/resend", ("sent again as dlv_",),
+           working="again", done=_resent),
+    Asking(HookScreen, "cancel", "POST /v1/deliveries/{waiting}/cancel", ("cancelled; r sends it",),
+           before=("end",), working="cancelling dlv_", done=_cancelled),
+    Asking(HookScreen, "previous", _SENT, ("8",), before=("right_square_bracket",)),
+    Asking(HookScreen, "next", _HEALTH, ("in the backlog", "[24 h]")),
+    Asking(HookScreen, "larger", _HEALTH, ("[7 d]",), before=("right_square_bracket",)),
+    Asking(HookScreen, "smaller", _HEALTH, ("[1 h]",), before=("right_square_bracket",)),
+    *_listed(HookScreen, _SENT, "sort", "order"),
+    Asking(HookScreen, "filter", _SENT, ("filter: status:failed", "No delivery matches"),
+           then=tuple("status:failed")),
+    Asking(DeliveryScreen, "resend", "POST /v1/deliveries/{waiting}/resend", ("is due now",),
+           working="again", done=_tried_again),
+    Asking(DeliveryScreen, "cancel", "POST /v1/deliveries/{waiting}/cancel",
+           ("cancelled; r sends it",), working="cancelling dlv_", done=_cancelled),
+    Asking(EventScreen, "open", "GET /v1/deliveries/{delivered}", ("Answer to attempt 1",)),
+    Asking(EventsScreen, "open", "GET /v1/events/{event}", ("Body", "eight")),
+    *_listed(EventsScreen, "GET /v1/events", "order"),
+    Asking(EventsScreen, "filter", "GET /v1/events", ("filter: event:cluster.*", "No event fits"),
+           then=tuple("event:cluster.*")),
+    Asking(LiveLogScreen, "open", "GET /v1/deliveries/{delivered}", ("Answer to attempt 1",),
+           before=("end",)),
+    Asking(EmitScreen, "save", "POST /v1/events/job.failed", ("job.failed is in.",),
+           working="sending job.failed", late="job.failed is in as evt_", done=_emitted,
+           typed=True),
+    Asking(EngineScreen, "open", "GET /v1/hooks/{hook}", ("Deliveries", "Health")),
+    Asking(EngineScreen, "activate", "POST /v1/engine/pause", ("delivery is paused; a lets",),
+           then=("y",), working="pausing", done=_paused, name="pause"),
+    Asking(EngineScreen, "activate", "POST /v1/engine/resume", ("delivery goes on; what is due",),
+           working="resuming", done=lambda scene: not _paused(scene), setup=_pause, name="resume"),
+    Asking(EngineScreen, "diagnose", "GET /v1/doctor", ("integrity",)),
+    Asking(CheckupScreen, "diagnose", "GET /v1/doctor", ("integrity",)),
+    Asking(AuditScreen, "filter", "GET /v1/audit", ("filter: action:no", "Nothing like this"),
+           then=tuple("action:no")),
+    Asking(AuditScreen, "diagnose", "GET /v1/audit/verify", ("entries fit together",)),
+    *_listed(AuditScreen, "GET /v1/audit", "order"),
+    Asking(TokensScreen, "delete", "DELETE /v1/tokens/[0-9]+", ("is revoked",), then=("y",),
+           working="revoking token", done=lambda scene: "nightly" not in scene.tokens()),
+    *_listed(TokensScreen, "GET /v1/tokens", "sort", "order"),
+    Asking(TokenForm, "save", "POST /v1/tokens", ("hkt_", "hidden again in"), before=tuple("robot"),
+           working="making the token", late="nobody has seen it",
+           done=lambda scene: "robot" in scene.tokens(), typed=True),
+    Asking(AccountsScreen, "open", "GET /v1/status", ("this is account",), before=("home",)),
+    Asking(AccountsScreen, "new", "POST /v1/accounts", ("({word}) is made",),
+           then=("{word}", "enter"), working="making account",
+           done=lambda scene: scene.word in scene.accounts()),
+    *_listed(AccountsScreen, "GET /v1/accounts", "sort", "order"),
+    Asking(DiagnosisScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",)),
+    Asking(SecretScreen, "reveal", f"GET {_SECRET}", ("whsec_", "hidden again in")),
+    Asking(SecretScreen, "copy", f"GET {_SECRET}", ("the secret of hook",)),
+    Asking(SecretScreen, "rotate", f"POST {_SECRET}/rotate", ("a new secret is valid; the old",),
+           then=("d",), working="rotating the secret", done=lambda scene: scene.secrets() == 2,
+           name="new"),
+    Asking(SecretScreen, "rotate", f"POST {_SECRET}/finish", ("only the newest secret is valid",),
+           then=("f",), setup=_rotate, working="finishing the rotation",
+           done=lambda scene: scene.secrets() == 1, name="finish"),
+    _ping(SecretScreen),
+    Asking(HookForm, "save", "PATCH /v1/hooks/{hook}", ("is saved",), before=("tab", *"renamed"),
+           working="saving hook", late="is saved", done=_named("renamed"), typed=True, name="edit"),
+)  # fmt: skip
+
+QUIET: tuple[Quiet, ...] = (
+    *(Quiet(HooksScreen, verb) for verb in ("mark_all", "mark", "larger", "follow")),
+    Quiet(HooksScreen, "smaller", before=("plus",)),
+    Quiet(HooksScreen, "new", opens="HookTypes"),
+    Quiet(HooksScreen, "edit", opens="HookForm"),
+    Quiet(HooksScreen, "secret", opens="SecretScreen"),
+    *(Quiet(HooksScreen, verb) for verb in ("zoom", "log_pane")),
+    Quiet(HookScreen, "edit", opens="HookForm"),
+    Quiet(HookScreen, "secret", opens="SecretScreen"),
+    *(Quiet(HookScreen, verb) for verb in ("mark", "mark_all", "copy")),
+    *(Quiet(DeliveryScreen, verb) for verb in ("raw", "copy", "mark", "wrap", "search")),
+    Quiet(DeliveryScreen, "open", before=("enter",)),
+    Quiet(DeliveryScreen, "copy_as", opens="Question"),
+    Quiet(DeliveryScreen, "compare", twice=True),
+    Quiet(DeliveryScreen, "previous", twice=True),
+    Quiet(DeliveryScreen, "next", before=("home",), twice=True),
+    Quiet(DeliveryScreen, "match_before", before=("ctrl+f", *"content", "enter")),
+    *(Quiet(EventScreen, verb) for verb in ("search", "copy", "wrap", "raw")),
+    Quiet(EventScreen, "emit", opens="EmitScreen"),
+    Quiet(EventScreen, "copy_as", opens="Question"),
+    Quiet(EventScreen, "match_before", before=("ctrl+f", *"e", "enter")),
+    Quiet(EventsScreen, "emit", opens="EmitScreen"),
+    Quiet(EventsScreen, "copy"),
+    *(Quiet(LiveLogScreen, verb) for verb in ("follow", "filter", "search", "mark", "copy")),
+    Quiet(LiveLogScreen, "wrap"),
+    Quiet(LiveLogScreen, "match_before", before=("ctrl+f", *"billing", "enter")),
+    Quiet(EmitScreen, "back", before=("x",), opens="Question"),
+    Quiet(AuditScreen, "open", opens="AuditEntryScreen"),
+    Quiet(AuditScreen, "copy"),
+    Quiet(AuditEntryScreen, "copy"),
+    Quiet(TokensScreen, "new", opens="TokenForm"),
+    Quiet(NewTokenScreen, "reveal"),
+    Quiet(NewTokenScreen, "copy"),
+    *(Quiet(DiagnosisScreen, verb) for verb in ("copy", "wrap", "open")),
+    Quiet(DiagnosisScreen, "copy_as", opens="Question"),
+    Quiet(DiagnosisScreen, "edit", opens="HookForm"),
+    Quiet(DiagnosisScreen, "secret", opens="SecretScreen"),
+    *(Quiet(SecretScreen, verb) for verb in ("next", "wrap")),
+    Quiet(SecretScreen, "previous", before=("right_square_bracket",)),
+    Quiet(SecretScreen, "edit", opens="HookForm"),
+    Quiet(HookForm, "mark"),
+    Quiet(HookTypes, "open", opens="HookForm"),
+)  # fmt: skip
+
+
+def own_verbs(screen: Screen) -> set[str]:
+    """Return the verbs of a screen besides those that every screen has."""
+    return {name for name in screen.VERBS if name not in EVERYWHERE}
+
+
+WRITING = tuple(case for case in ASKING if case.writes)
+"""The verbs that change something at the server."""
+
+
+def by_screen(cases: tuple[Asking, ...]) -> dict[Screen, list[Asking]]:
+    """Return cases by their screens."""
+    found: dict[Screen, list[Asking]] = {}
+    for case in cases:
+        found.setdefault(case.screen, []).append(case)
+    return found
