@@ -41,10 +41,10 @@ def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
         Column(name="target", title="target", cell=lambda e: e.target, width=12, grow=1, most=24,
                priority=0),
         Column(name="result", title="result", cell=result, width=7, priority=1),
-        Column(name="changes", title="before → after", cell=summary, width=16, grow=6, most=80,
-               priority=3),
+        Column(name="changes", title="before → after", cell=summary, width=28, least=14,
+               grow=6, most=80, priority=2),
         Column(name="origin", title="from", cell=lambda e: ((e.origin, "quiet"),), width=14,
-               grow=2, most=40, priority=2),
+               grow=2, most=40, priority=3),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from textual import on
-from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider, SearchIcon
 from textual.content import Content
 from textual.widgets import Input
 
@@ -35,6 +35,27 @@ class Palette(CommandPalette):
 
     A fast typist would otherwise run the first line of the list before: another verb.
     """
+
+    DEFAULT_CSS = """
+    Palette > Vertical {
+        width: 84; max-width: 96%; margin-top: 2; background: $surface;
+        &:dark { background: $surface; }
+    }
+    Palette #--input { border: none; padding: 1 0 0 0; }
+    Palette #--input SearchIcon { margin: 0 0 0 2; color: $accent; }
+    Palette CommandInput { background: $surface; padding: 0 1 0 0; }
+    Palette CommandList { border: none; padding: 1 0; scrollbar-size-vertical: 1; }
+    Palette CommandList:focus { border: none; }
+    Palette CommandList > .option-list--option { text-style: none; }
+    Palette CommandList > .option-list--option-highlighted {
+        color: $block-cursor-foreground; background: $block-cursor-background;
+    }
+    Palette > .command-palette--highlight { color: $accent; text-style: bold; }
+    """
+
+    def on_mount(self) -> None:
+        """Say with a sign that every terminal has that something is to be typed."""
+        self.query_one(SearchIcon).icon = ">"
 
     @on(Input.Submitted)
     def submit_in_time(self, event: Input.Submitted) -> None:

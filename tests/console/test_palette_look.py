@@ -1,0 +1,27 @@
+"""The palette is drawn with signs that every terminal has."""
+
+import asyncio
+
+from textual.color import BLACK
+from textual.pilot import Pilot
+
+from hooktui.console.app import HooktuiApp
+from hooktui.console.ascii_filter import AsciiFilter
+from hooktui.console.options import ConsoleOptions
+
+
+def shown(pilot: Pilot[None]) -> str:
+    signs, strips = AsciiFilter(), pilot.app.screen._compositor.render_strips()
+    return "\n".join(
+        segment.text for strip in strips for segment in signs.apply(list(strip), BLACK)
+    )
+
+
+async def test_the_palette_needs_no_sign_that_a_terminal_may_lack(tmp_path):
+    options = ConsoleOptions(connect=str(tmp_path / "none.sock"), ascii=True)
+    app = HooktuiApp(options, environ={})
+    async with app.run_test() as pilot, asyncio.timeout(20):
+        await pilot.press("ctrl+p", "h", "o", "o", "k")
+        while "Go to the hooks" not in shown(pilot):
+            await pilot.pause(0.05)
+        assert [sign for sign in shown(pilot) if not sign.isascii()] == []
