@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Final
 
 import msgspec
@@ -19,9 +20,9 @@ from hooktui.domain.text import visible
 TONES: Final[dict[State, Tone]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 
 _PHASES: Final[tuple[tuple[str, str, Tone], ...]] = (
-    ("dns", "name", "warn"),
-    ("connect", "connect", "warn"),
-    ("tls", "TLS", "warn"),
+    ("dns", "name", "quiet"),
+    ("connect", "connect", "quiet"),
+    ("tls", "TLS", "quiet"),
     ("first_byte", "first byte", "accent"),
 )
 _NOW: Final[dict[Step, str]] = {
@@ -31,6 +32,8 @@ _NOW: Final[dict[Step, str]] = {
     "ping": "sent, waiting for the answer",
 }
 _NAME: Final = 14
+_BEFORE: Final = 9 + _NAME
+"""Cells before what was found."""
 _LABEL: Final = 12
 """Cells of the names of steps and phases."""
 _TIME: Final = 7
@@ -38,18 +41,27 @@ _SHORTEST_BAR: Final = 10
 
 
 def step_lines(
-    checks: Sequence[Check], signs: Signs, running: Step | None = None
+    checks: Sequence[Check], signs: Signs, width: int, running: Step | None = None
 ) -> tuple[Pieces, ...]:
-    """Return a line for each step: sign and word, name, what was found; last the one that runs."""
+    """Return a line for each step: sign and word, name, what was found; last the one that runs.
+
+    What is not well is told whole, on as many lines of ``width`` cells as it takes.
+    """
     by_state = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
-    lines: list[Pieces] = [
-        (
-            (f" {by_state[check.state]} {check.state:<4}  ", TONES[check.state]),
-            (f"{check.name:<{_NAME}}", "quiet"),
-            (check.value, "plain" if check.state == "ok" else TONES[check.state]),
-        )
-        for check in checks
-    ]
+    lines: list[Pieces] = []
+    for check in checks:
+        tone = TONES[check.state]
+        said, *more = [check.value]
+        if check.state != "ok":
+            said, *more = wrap(visible(check.value), max(width - _BEFORE, _NAME)) or [""]
+        lines += [
+            (
+                (f" {by_state[check.state]} {check.state:<4}  ", tone),
+                (f"{check.name:<{_NAME}}", "quiet"),
+                (said, "plain" if check.state == "ok" else tone),
+            ),
+            *(((" " * _BEFORE, "plain"), (rest, tone)) for rest in more),
+        ]
     if running is not None:
         sign = f" {signs.sending} {signs.ellipsis:<4}  "
         lines.append(((sign, "accent"), (f"{running:<{_NAME}}", "quiet"), (_NOW[running], "quiet")))

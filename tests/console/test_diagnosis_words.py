@@ -31,15 +31,25 @@ def text(lines):
 
 
 def test_each_step_says_its_state_by_sign_and_word():
-    assert text(step_lines(FOUND.checks, UNICODE)) == [
+    assert text(step_lines(FOUND.checks, UNICODE, 80)) == [
         " ✓ ok    name          found",
         " ! warn  clock         late",
         " ✗ fail  certificate   it expired",
     ]
-    assert text(step_lines(FOUND.checks[:1], UNICODE, "ping"))[1:] == [
+    assert text(step_lines(FOUND.checks[:1], UNICODE, 80, "ping"))[1:] == [
         " → …     ping          sent, waiting for the answer",
     ]
-    assert text(step_lines(FOUND.checks, ASCII))[2].startswith(" x fail")
+    assert text(step_lines(FOUND.checks, ASCII, 80))[2].startswith(" x fail")
+
+
+def test_what_is_not_well_is_told_whole_on_a_narrow_terminal():
+    said = "the certificate of erp-bridge.internal.example expires in 11 days"
+    checks = [Check("certificate", "warn", said), Check("name", "ok", said)]
+    first, second, *others = text(step_lines(checks, UNICODE, 80))
+    assert f"{first[23:]} {second.strip()}" == said
+    assert len(first) <= 80
+    assert second.startswith(" " * 23)
+    assert len(others) == 1
 
 
 def test_phases_lie_one_after_another_and_fill_the_width():

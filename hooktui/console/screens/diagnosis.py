@@ -6,6 +6,7 @@ screen is left, unless somebody else waits for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from time import monotonic
 from typing import ClassVar, Final
@@ -133,18 +134,21 @@ class DiagnosisScreen(HookVerbs):
             words = f"Looking at the receiver …{waited}  {self.house.key('back')} cancels"
             self.query_one("#verdict", Note).show(words, "quiet")
             self.query_one("#fix", Note).show("")
-            steps = step_lines(self._steps, self.house.signs, self._step)
-            self.query_one("#steps", Lines).show(steps)
+            self._draw_steps(self._steps, self._step)
 
     def _draw(self, found: Diagnosis) -> None:
         self.query_one("#verdict", Note).show(
             f"{self._sign(found)} {found.verdict}", TONES[found.state]
         )
         self.query_one("#fix", Note).show(f"To do: {found.fix}" if found.fix else "", "plain")
-        self.query_one("#steps", Lines).show(step_lines(found.checks, self.house.signs))
+        self._draw_steps(found.checks)
         self.query_one(PhaseBars).show(found.phases_ms)
         self._draw_seen()
         self.refresh_frame()
+
+    def _draw_steps(self, checks: Sequence[Check], running: Step | None = None) -> None:
+        lines = step_lines(checks, self.house.signs, self.app.size.width, running)
+        self.query_one("#steps", Lines).show(lines)
 
     def _draw_seen(self) -> None:
         if self.found is not None and self.query("#seen"):
@@ -152,7 +156,9 @@ class DiagnosisScreen(HookVerbs):
             self.query_one(JsonView).show(sections_of(self.found, times=times))
 
     def on_resize(self) -> None:
-        """Show the times where there is room for them."""
+        """Show the times where there is room for them, and wrap the steps."""
+        if self.found is not None and not self.running and self.query("#steps"):
+            self._draw_steps(self.found.checks)
         self.call_after_refresh(self._draw_seen)
 
     def _sign(self, found: Diagnosis) -> str:

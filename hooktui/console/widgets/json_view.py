@@ -44,7 +44,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
     JsonView {
         height: 1fr;
         overflow: auto auto;
-        scrollbar-size: 1 1;
+        scrollbar-size: 0 1;  /* a line that goes on ends with a sign */
     }
     """
 

@@ -19,7 +19,7 @@ from hooktui.console.keys import move_bindings
 from hooktui.console.times import ago
 from hooktui.console.widgets.maskable import REVEALED_CLASS, Maskable
 from hooktui.console.widgets.painted import Piece, Tone
-from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.objects import Secret
 
 _LINES_EACH: Final = 2
@@ -107,17 +107,14 @@ class SecretLines(Maskable, can_focus=True):
         now_ms = self._clock()
         words = [f"made {_since(secret.created_at, now_ms)}"]
         if secret.last_used_at:
-            words.append(f"last used {_since(secret.last_used_at, now_ms)}")
+            words.append(f"used {_since(secret.last_used_at, now_ms)}")
         else:
             words.append("not used yet")
         if secret.expires_at:
             expires_ms = from_rfc3339(secret.expires_at)
-            left = format_duration(max(0.0, (expires_ms - now_ms) / 1000))
-            words.insert(
-                0, f"keys X-Hook-Signature until {moment(expires_ms, now_ms)} ({left} left)"
-            )
+            words.insert(0, f"keys X-Hook-Signature until {moment(expires_ms, now_ms)}")
         elif self._last > 0:
-            words.insert(0, "signs webhook-signature, beside the previous one")
+            words.insert(0, "signs webhook-signature with the other one")
         return ", ".join(words)
 
     def action_move(self, name: str) -> None:
