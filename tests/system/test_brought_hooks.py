@@ -7,6 +7,7 @@ at while it is saved, and these were saved elsewhere: the judge at the connect m
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -75,29 +76,29 @@ def test_a_moved_hook_reaches_no_closed_network(
     _all_are_refused(idle_home, receiver)
 
 
+WRONG = {
+    "http://user:pw@127.0.0.1/": b"no user or password",
+    "http://2130706433/": b"odd way",
+    "unix:///run/x.sock": b"unix URLs",
+}
+"""URLs that nobody may save, and what is said of each."""
+
+
 # Red when a restore does not look at its hooks as a start does.
-@pytest.mark.parametrize(
-    ("wrong", "reason"),
-    [
-        ("http://user:pw@127.0.0.1/", "no user or password"),
-        ("http://2130706433/", "odd way"),
-        ("unix:///run/x.sock", "unix URLs"),
-    ],
-)
 def test_a_url_that_nobody_may_save_is_not_restored_either(
-    home: Installation, receiver: Receiver, wrong: str, reason: str
+    home: Installation, receiver: Receiver
 ) -> None:
     home.create_hook(receiver.url())
     copy = home.home.parent / "copy.db"
     home.ok("backup", str(copy))
     home.stop()
-    with sqlite3.connect(copy) as database_file:
-        database_file.execute("UPDATE hook SET url = ?", (wrong,))
-    database_file.close()
-    refused = home.run("restore", str(copy))
-    assert refused.returncode != 0
-    assert b"stored hook 1" in refused.stderr
-    assert reason.encode() in refused.stderr
-    assert b"pw@" not in refused.stderr
+    for wrong, reason in WRONG.items():
+        with closing(sqlite3.connect(copy)) as database_file, database_file:
+            database_file.execute("UPDATE hook SET url = ?", (wrong,))
+        refused = home.run("restore", str(copy))
+        assert refused.returncode != 0
+        assert b"stored hook 1" in refused.stderr
+        assert reason in refused.stderr
+        assert b"pw@" not in refused.stderr
     home.start()
     assert home.json("hooks", "list")[0]["url"] == receiver.url()

@@ -58,7 +58,7 @@ def accepted(stage: Scene, count: int) -> None:
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(6, marks=pytest.mark.slow),
+        pytest.param(4, marks=pytest.mark.slow),
         pytest.param(50, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
         pytest.param(1000, marks=[pytest.mark.soak, pytest.mark.timeout(7200)]),
     ],
