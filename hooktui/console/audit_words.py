@@ -12,7 +12,7 @@ from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
 from hooktui.domain.audit_trail import AuditCheck, AuditEntry
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.errors import Refused
+from hooktui.domain.filters import FilterError
 
 FILTER_KEYS: Final = ("user", "action", "target", "result", "since", "until")
 FILTER_HINT: Final = "such as user:ada action:hook.* target:hook* result:refused since:7d"
@@ -100,12 +100,13 @@ def parse_filter(text: str) -> dict[str, str]:
     A word without a key is the beginning of an action.
 
     Raises:
-        Refused: there is no such key, or a quote is not closed; says at which column.
+        FilterError: there is no such key, or a quote is not closed; says at which column.
     """
     try:
         words = shlex.split(text)
     except ValueError:
-        raise Refused(f"filter, column {text.rfind(chr(34)) + 1}: a quote is not closed") from None
+        opened = max(text.rfind('"'), text.rfind("'"))
+        raise FilterError(opened + 1, "a quote is not closed") from None
     found: dict[str, str] = {}
     for word in words:
         key, colon, value = word.partition(":")
@@ -114,7 +115,7 @@ def parse_filter(text: str) -> dict[str, str]:
         elif key not in FILTER_KEYS:
             column = text.find(f"{key}:") + 1
             known = ", ".join(FILTER_KEYS)
-            raise Refused(f"filter, column {column}: there is no {key!r} here; known: {known}")
+            raise FilterError(column, f"there is no {key!r} here; known: {known}")
         elif value:
             found[key] = value
     return found

@@ -1,14 +1,15 @@
-"""A list that is narrowed by a filter while it is typed; what is wrong is said at its column."""
+"""A list that is narrowed by a filter while it is typed; what is wrong is shown at its place."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from hooktui.console.base import HouseScreen
 from hooktui.console.memory import Kept
 from hooktui.domain.errors import Refused
+from hooktui.domain.filters import FilterError
 
 if TYPE_CHECKING:
     from hooktui.console.widgets.filter_bar import FilterBar
@@ -31,6 +32,7 @@ class Filtering(HouseScreen):
         super().__init__()
         self.filter_text = ""
         self._wrong = ""
+        self._wrong_at: int | None = None
 
     def check_filter(self, text: str) -> None:
         """Refuse a text that is no filter of what is listed here.
@@ -67,12 +69,15 @@ class Filtering(HouseScreen):
             self.take_filter("")
 
     def take_filter(self, text: str) -> None:
-        """Take another filter, or say after a pause what is wrong with it."""
+        """Take another filter, or say after a pause what is wrong with it, and where."""
+        indent = len(text) - len(text.lstrip())
         text = text.strip()
         try:
             self.check_filter(text)
         except Refused as error:
             self._wrong = _told(error)
+            at = error.column - 1 if isinstance(error, FilterError) else None
+            self._wrong_at = None if at is None else indent + min(at, len(text) - 1)
             if self.query("FilterBar"):
                 self.set_timer(THINKING_S, partial(self._tell_wrong, self._wrong))
             else:
@@ -101,9 +106,12 @@ class Filtering(HouseScreen):
             self.filtered()
 
     def _tell_wrong(self, what: str) -> None:
-        """Say what is wrong, unless the next letter has mended it."""
-        if what == self._wrong and self.query("FilterBar"):
+        """Say what is wrong, and mark it, unless the next letter has mended it."""
+        if what != self._wrong:
+            return
+        for bar in self.query("FilterBar"):
             self.notice(what, "warn")
+            cast("FilterBar", bar).mark(self._wrong_at)
 
 
 def _told(error: Refused) -> str:

@@ -92,7 +92,7 @@ async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
         await console.press("E")
         await console.shows("job.submitted", '"status": "idle"')
         await console.press(*"failed", "enter")
-        await console.shows('"status": "failed"', "ctrl+s sends it")
+        await console.shows('"status": "failed"', "^s sends it")
         await console.press("x")
         await console.shows("line 1, column 1: expecting value")
         await console.press("ctrl+s")

@@ -119,6 +119,32 @@ async def test_a_filter_narrows_while_typing_and_keeps_letters_typed_ahead(open_
         await console.shows("3 hooks")
 
 
+def underlined(console) -> str:
+    """Return what is underlined in the line where a filter is typed."""
+    strip = console.app.screen.query_one("FilterBar Input").render_line(0)
+    return "".join(one.text for one in strip if one.style is not None and one.style.underline)
+
+
+async def test_what_is_wrong_in_a_filter_is_underlined_until_the_next_letter(open_console):
+    async with open_console() as console:
+        await console.shows("No hooks yet")
+        await console.press("slash", *"  billing status:xy")
+        await console.shows("'xy' is no status of a hook")
+        # Red when the place is counted without the blanks before the filter.
+        assert underlined(console) == "xy"
+        await console.press("home")
+        assert underlined(console) == "xy"
+        await console.press("end", "z")
+        assert underlined(console) == ""
+        await console.until(lambda: underlined(console) == "xyz")
+        await console.press(*["backspace"] * 3)
+        # There is nothing at that place: the last letter is marked.
+        await console.until(lambda: underlined(console).strip() == ":")
+        await console.press("escape", "5", "slash", *'user:ada "x')
+        await console.shows("filter, column 10: a quote is not closed")
+        assert underlined(console).startswith('"')
+
+
 async def test_o_sorts_by_the_next_column_and_shift_o_turns_it_round(open_console, make_hook):
     for name in ("bbb", "aaa", "ccc"):
         make_hook(name=name)

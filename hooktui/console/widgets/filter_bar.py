@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.highlighter import Highlighter
+from rich.style import Style
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -19,8 +22,25 @@ from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.prompt_input import PromptInput
 
 
+class _Underline(Highlighter):
+    """Underlines the word that begins at a place; None: nothing."""
+
+    def __init__(self) -> None:
+        self.at: int | None = None
+        self.style = Style(underline=True, bold=True)
+
+    def highlight(self, text: Text) -> None:
+        """Mark the word in what the input shows."""
+        if self.at is not None:
+            rest = text.plain[self.at :]
+            text.stylize(self.style, self.at, self.at + (len(rest.split(maxsplit=1)[0]) or 1))
+
+
 class FilterBar(Horizontal):
-    """A prompt and an input that says on every change what is typed."""
+    """A prompt and an input that says on every change what is typed.
+
+    What is wrong in it is underlined, from `mark` until the next letter.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
     DEFAULT_CSS = """
@@ -52,15 +72,23 @@ class FilterBar(Horizontal):
         super().__init__()
         self._text = text
         self._hint = hint
+        self._underline = _Underline()
 
     def compose(self) -> ComposeResult:
         """Lay out prompt and input."""
         prompt = OneLine()
         prompt.show(((self.PROMPT, "accent"),))
         yield prompt
-        typed = PromptInput(self._text, placeholder=self._hint, compact=True)
+        typed = PromptInput(
+            self._text, placeholder=self._hint, compact=True, highlighter=self._underline
+        )
         typed.cursor_blink = False
         yield typed
+
+    def mark(self, at: int | None) -> None:
+        """Underline the word at a place of the text, from 0."""
+        self._underline.at = at
+        self.query_one(Input).refresh()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Pass on what is typed."""
