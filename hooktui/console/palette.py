@@ -50,7 +50,7 @@ class Palette(CommandPalette):
     Palette CommandList > .option-list--option-highlighted {
         color: $block-cursor-foreground; background: $block-cursor-background;
     }
-    Palette > .command-palette--highlight { color: $accent; text-style: bold; }
+    Palette > .command-palette--highlight { text-style: bold underline; }
     """
 
     def on_mount(self) -> None:

@@ -47,7 +47,9 @@ class EmitScreen(HouseScreen):
     EmitScreen #types { height: 7; }
     EmitScreen.-high #types { height: 12; }
     EmitScreen #judged { padding: 0 1; background: $panel; }
-    EmitScreen TextArea { height: 1fr; border: none; padding: 0 1; background: $background; }
+    EmitScreen TextArea {
+        height: 1fr; border: none; padding: 0 0 0 1; background: $background;
+    }
     """
 
     def __init__(self, event_type: str = "", body: str | None = None) -> None:

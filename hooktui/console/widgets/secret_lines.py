@@ -114,7 +114,7 @@ class SecretLines(Maskable, can_focus=True):
             expires_ms = from_rfc3339(secret.expires_at)
             words.insert(0, f"keys X-Hook-Signature until {moment(expires_ms, now_ms)}")
         elif self._last > 0:
-            words.insert(0, "signs webhook-signature with the other one")
+            words.insert(0, "signs webhook-signature with the other")
         return ", ".join(words)
 
     def action_move(self, name: str) -> None:
