@@ -13,8 +13,9 @@ from tests.system.terminal.cases import SLOW, over_slow_line
 from tests.system.terminal.session import Session
 from tests.system.terminal.stand import Stand, stand
 
-TWO_FRAMES = 24_000
-"""Bytes of two full screens of the log, with what stands in the terminal's buffer."""
+ON_THE_WAY = 45_000
+"""Bytes that may be on the way when a key quits: 15,400 stand in a pseudo-terminal of Linux that
+says it takes more, and a full screen of the log is up to 18,000. Frames that queue are 85,000."""
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,8 @@ def test_a_cursor_key_writes_two_rows_and_no_more(session):
 
 
 # Red when frames queue up (`PacedScreen`): quitting then waits until the line has taken them all.
-# Red when the log counts fewer lines than were sent.
-# On demand for now: it failed once in four runs on a busy machine, and why is not known yet.
-@pytest.mark.soak
+# Red when the log holds fewer or more lines than were sent.
 def test_over_a_slow_line_frames_are_dropped_and_lines_are_not(ready):
-    rows = {row.what: row.reached for row in over_slow_line(ready, lines=1000, rate=SLOW / 4)}
+    rows = {row.what: row.reached for row in over_slow_line(ready, lines=1000, rate=SLOW / 2)}
     assert rows["256 kbit/s: lines lost"] == 0
-    assert rows["256 kbit/s: bytes after the key that quits"] < TWO_FRAMES
+    assert rows["256 kbit/s: bytes after the key that quits"] < ON_THE_WAY

@@ -99,8 +99,8 @@ async def until(condition: Callable[[], object], what: str) -> None:
         raise AssertionError(f"not within {WITHIN_S} s: {what}") from None
 
 
-# Red when the console forgets its position at a loss (lost), and when a page's position stays behind
-# its last line (repeated).
+# Red when the console forgets its position at a loss (lost), and when the position after a page
+# stays behind the page's last line (repeated).
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_every_attempt_is_one_line_of_the_log_through_a_storm_and_kills(storm: Storm) -> None:

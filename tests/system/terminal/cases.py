@@ -24,6 +24,7 @@ SLOW = 256_000 / 8
 
 _FIRST, _SECOND = "Hook 000001", "Hook 000002"
 _LIVE_LOG = "2"
+_SEARCH = "\x06"
 
 
 def start() -> Iterator[Row]:
@@ -107,26 +108,23 @@ def slow() -> Iterator[Row]:
 
 
 def over_slow_line(ready: Stand, lines: int, rate: float = SLOW) -> Iterator[Row]:
-    """Look at the log over a line of so many bytes a second; count its lines, and quit."""
-    with ready.console(rate=rate) as session:
+    """Look at the log over a line of so many bytes a second; count its lines, and quit.
+
+    The server must have delivered nothing yet.
+    """
+    with ready.console() as session:
         _settle(session, _FIRST)
-        session.press(_LIVE_LOG)
-        session.wait_for("following")
-        with ready.streaming(lines * 2) as stream:
-            session.pump_for(lines / LINES_PER_S)
+        session.do([_LIVE_LOG], "following")
+        session.rate = rate  # not before: the first screen alone would take seconds
+        with ready.streaming(lines) as stream:
+            session.pump_for(lines / 2 / LINES_PER_S)
             paused_ms = session.do(["f"], "paused")
             follow_ms = session.do(["f"], "following")
             while stream.poll() is None:
                 session.pump(0.2)
-        _drain(ready, session)
-        since = len(session.raw)
+        assert stream.returncode == 0, "the server has taken all events"
         session.do(["f"], "paused")
-        before = _counted(session, since, 0)
-        with ready.streaming(lines) as stream:
-            while stream.poll() is None:
-                session.pump(0.2)
-        _drain(ready, session)
-        lost = lines - (_counted(session, since, before + lines) - before)
+        lost = lines - _in_log(session, _FIRST, lines)
         session.do(["f"], "following")
         with ready.streaming(lines * 3):
             session.pump_for(2.5)
@@ -220,24 +218,19 @@ def _streamed(ready: Stand, session: Session) -> Iterator[None]:
         yield
 
 
-def _counted(session: Session, since: int, least: int) -> int:
-    """Return how many lines a paused log counts as new, once they are ``least``."""
+def _in_log(session: Session, text: str, least: int) -> int:
+    """Return how many lines of a paused log hold a text, once they are ``least``: it searches."""
     deadline = time.monotonic() + WAIT_S
-    count = 0
-    while time.monotonic() < deadline:
-        session.pump_until_quiet(2.5, 5.0)
-        chips = re.findall(rb"paused.{0,60}? ([\d,]+) new", bytes(session.raw[since:]))
-        count = int(chips[-1].replace(b",", b"")) if chips else 0
-        if count >= least:
-            break
-    return count
-
-
-def _drain(ready: Stand, session: Session) -> None:
-    """Wait until nothing waits on the server any more, and the terminal is silent."""
-    while ready.waiting():
-        session.pump_for(0.2)
-    session.pump_until_quiet(1.0)
+    session.do([_SEARCH], "hat to look for")  # the first letter stands under the cursor
+    since = len(session.raw)
+    session.press(f"{text}\r")
+    while True:
+        session.pump_until_quiet(1.0)
+        told = re.findall(rb"match [\d,]+ of ([\d,]+)", bytes(session.raw[since:]))
+        count = int(told[-1].replace(b",", b"")) if told else 0
+        if count >= least or time.monotonic() > deadline:
+            return count
+        session.press("n")
 
 
 def _in_hooks(count: int, old: int) -> Iterator[tuple[str, float]]:

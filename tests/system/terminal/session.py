@@ -151,8 +151,9 @@ class Session:
                 return at
             looked = max(len(self.raw) - len(wanted), since)
             if self.ended or time.perf_counter() > deadline:
+                when = "before it ended" if self.ended else f"within {within_s} s"
                 tail = bytes(self.raw[since:][-2000:])
-                raise AssertionError(f"{text!r} did not come within {within_s} s: {tail!r}")
+                raise AssertionError(f"{text!r} did not come {when}: {tail!r}")
             at = self.pump(0.5) or at
 
     # -- typing

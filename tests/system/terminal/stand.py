@@ -16,7 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hooktui.client.calls import create_hook, server_status
+from hooktui.client.calls import create_hook
 from hooktui.client.plain import PlainClient
 from hooktui.client.start import own_environment
 from hooktui.proof.old_rows import fill
@@ -68,11 +68,6 @@ class Stand:
         finally:
             process.kill()
             process.wait()
-
-    def waiting(self) -> int:
-        """Return how many deliveries wait."""
-        with PlainClient(self.victim.address) as client:
-            return client.call(server_status()).backlog.count
 
 
 @contextmanager
