@@ -92,6 +92,17 @@ async def test_help_lists_the_keys_of_the_place_and_runs_the_chosen_one(open_con
         await console.shows("(billing) arrived: 200")
 
 
+async def test_help_keeps_its_last_lines_when_the_terminal_shrinks(open_console):
+    """Red when the height of the list is the one that fitted when it was opened."""
+    async with open_console(size=(100, 50)) as console:
+        await console.press("?")
+        await console.shows("Enter runs one", "cursor; n makes one", "Undo the last")
+        for height in (24, 15, 40):
+            await console.pilot.resize_terminal(80, height)
+            await console.until(lambda height=height: len(console.lines) == height)
+            await console.shows("keys; Enter runs one", "New hook", "cursor; n makes one", "╰")
+
+
 async def test_help_says_why_something_is_not_possible(open_console):
     async with open_console(role="viewer") as console:
         await console.shows("(viewer)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -66,8 +67,11 @@ class HelpScreen(HouseModal[str]):
         self.query_one("#moves", Note).show(self._moves, "quiet")
         listing = self.query_one(WindowedList)
         listing.styles.height = len(self._lines) + 1
-        listing.styles.max_height = self.app.size.height * 9 // 10 - 7
         self.run_worker(listing.load())
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Leave room for what stands around the list; a dialog has nine tenths of the height."""
+        self.query_one(WindowedList).styles.max_height = max(1, event.size.height * 9 // 10 - 7)
 
     async def page(self, wanted: Wanted) -> Page[_Line]:
         """Return all verbs: there are fewer than a page holds."""

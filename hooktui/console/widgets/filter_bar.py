@@ -32,8 +32,9 @@ class _Underline(Highlighter):
     def highlight(self, text: Text) -> None:
         """Mark the word in what the input shows."""
         if self.at is not None:
-            rest = text.plain[self.at :]
-            text.stylize(self.style, self.at, self.at + (len(rest.split(maxsplit=1)[0]) or 1))
+            words = text.plain[self.at :].split(maxsplit=1)
+            # There may be nothing: the text is drawn before it is known to have changed.
+            text.stylize(self.style, self.at, self.at + (len(words[0]) if words else 1))
 
 
 class FilterBar(Horizontal):
