@@ -111,15 +111,10 @@ class PostgresStore:
         )
         # What frees slots must not wait behind what fills them. A claim that a crash of the
         # database forgets is made again: its fence no longer holds, so it need not be on disk.
-        hasty = partial(connect_to_write, target, **HOT, synchronous_commit="off")
+        hot = partial(connect_to_write, target, **HOT)
+        hasty = partial(hot, synchronous_commit="off")
         self._claiming = Writer("claims", hasty, self._shared, self._committed, target)
-        self._working = Writer(
-            "results",
-            partial(connect_to_write, target, **HOT),
-            self._shared,
-            self._committed,
-            target,
-        )
+        self._working = Writer("results", hot, self._shared, self._committed, target)
         self._house = House(self, cold, keep)
         self._hints = Hints(cold, self._shared.token, self._look, self._heard_due)
 
