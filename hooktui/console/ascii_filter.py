@@ -18,12 +18,13 @@ _INSTEAD: Final = {
     "|": "│┃▏▕▌▐",
     "+": "┌┐└┘├┤┬┴┼╭╮╰╯",
     "#": "▃▄▅▆▇█▀",
-    "~": "…",
+    "~": "…±",
     ">": "▸▶→",
     "<": "◀←",
     "^": "▲↑",
     "v": "▾▼↓",
     "*": "•●",
+    "?": "".join(map(chr, range(0x2400, 0x2422))),  # what stands for control characters
 }
 _TABLE: Final = str.maketrans(
     {sign: instead for instead, signs in _INSTEAD.items() for sign in signs}

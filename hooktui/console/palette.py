@@ -37,6 +37,7 @@ class Palette(CommandPalette):
     """
 
     DEFAULT_CSS = """
+    Palette:ansi { background: $background; }
     Palette > Vertical {
         width: 84; max-width: 96%; margin-top: 2; background: $surface;
         &:dark { background: $surface; }
@@ -54,8 +55,9 @@ class Palette(CommandPalette):
     """
 
     def on_mount(self) -> None:
-        """Say with a sign that every terminal has that something is to be typed."""
+        """Say with a sign that every terminal has that something is to be typed; blink never."""
         self.query_one(SearchIcon).icon = ">"
+        self.query_one(Input).cursor_blink = False
 
     @on(Input.Submitted)
     def submit_in_time(self, event: Input.Submitted) -> None:

@@ -4,6 +4,7 @@ import asyncio
 
 from textual.color import BLACK
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from hooktui.console.app import HooktuiApp
 from hooktui.console.ascii_filter import AsciiFilter
@@ -25,3 +26,5 @@ async def test_the_palette_needs_no_sign_that_a_terminal_may_lack(tmp_path):
         while "Go to the hooks" not in shown(pilot):
             await pilot.pause(0.05)
         assert [sign for sign in shown(pilot) if not sign.isascii()] == []
+        # Nothing is written while nobody types.
+        assert not app.screen.query_one(Input).cursor_blink

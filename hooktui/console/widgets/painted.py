@@ -48,6 +48,9 @@ class Painted(Widget):
         }
         & > .tone--blurred { background: $panel; }
         &:ansi > .tone--quiet { color: ansi_bright_black; }
+        &:ansi > .tone--accent { color: ansi_cyan; }
+        &:ansi:light > .tone--accent { color: ansi_blue; }
+        &:nocolor > .tone--quiet { text-style: dim; }
         &:nocolor > .tone--cursor { text-style: reverse; }
         &:ansi > .tone--blurred { text-style: bold; }
     }
