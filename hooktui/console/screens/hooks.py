@@ -69,8 +69,8 @@ class HooksScreen(Filtering, HookVerbs):
         "zoom", "larger", "smaller", "follow", "sort", "order",
     )  # fmt: skip
     DEFAULT_CSS = """
-    HooksScreen LiveLog { height: 9; }
-    HooksScreen.-high LiveLog { height: 13; }
+    HooksScreen LiveLog { height: 38%; min-height: 5; }
+    HooksScreen.-high LiveLog { height: 33%; min-height: 13; }
     HooksScreen.-zoomed LiveLog { height: 1fr; }
     HooksScreen.-zoomed WindowedList { display: none; }
     HooksScreen.-without-log LiveLog { display: none; }
