@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import errno
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
 
 import msgspec
 
@@ -28,6 +30,8 @@ from hooktui.domain.errors import (
     Unavailable,
     Unsupported,
 )
+
+E = TypeVar("E", bound=HooktuiError)
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Ten times the largest page that a server makes; what is longer comes from something else."""
@@ -111,8 +115,10 @@ def read_line(address: ServerAddress, line: bytes | str) -> object:
 
 
 def not_ours(address: ServerAddress, why: str) -> NoServer:
-    """Return the error for an answer that no hooktui server gives."""
-    return NoServer(f"what answers at {address} is not a hooktui server of this version: {why}")
+    """Return the error for an answer that no hooktui server gives; a proxy may have given it."""
+    return _in_doubt(
+        NoServer(f"what answers at {address} is not a hooktui server of this version: {why}")
+    )
 
 
 def _error_of(
@@ -130,7 +136,8 @@ def _error_of(
     if later is not None:
         seconds = headers.get("retry-after", "")
         return later(detail, int(seconds) if seconds.isascii() and seconds.isdigit() else 1)
-    return _CLASSES.get(status, UnknownAnswer)(detail)
+    error = _CLASSES.get(status, UnknownAnswer)(detail)
+    return _in_doubt(error) if isinstance(error, UnknownAnswer) else error
 
 
 def _field_errors(errors: object) -> list[FieldError]:
@@ -161,15 +168,38 @@ def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
 
 def broken_off(address: ServerAddress, error: Exception) -> NoServer:
     """Return the error for a connection that ended before the answer was there."""
-    return NoServer(
-        f"the server at {address} went away before it answered ({reason(error)}); whether it did"
-        " what was asked is not known"
+    return _in_doubt(
+        NoServer(f"the server at {address} went away before it answered ({reason(error)})")
     )
 
 
 def too_slow(address: ServerAddress, timeout_s: float) -> Unavailable:
     """Return the error for an answer that did not come in time."""
+    return _in_doubt(not_reached(address, timeout_s))
+
+
+def not_reached(address: ServerAddress, timeout_s: float) -> Unavailable:
+    """Return the error for a connection that did not come about in time."""
     return Unavailable(f"the server at {address} did not answer within {timeout_s:g} s")
+
+
+def _in_doubt(error: E) -> E:
+    error.in_doubt = True
+    return error
+
+
+@contextmanager
+def doubting(*, changes: bool) -> Iterator[None]:
+    """Say of a call that ``changes`` something where it may have been done in spite of an error."""
+    try:
+        yield
+    except HooktuiError as error:
+        if changes and error.in_doubt:
+            error.detail += (
+                "; whether it did what was asked is not known: look before you do it again"
+            )
+            error.args = (error.detail,)
+        raise
 
 
 def reason(error: Exception) -> str:

@@ -13,8 +13,10 @@ import httpx
 from hooktui.client.answers import (
     broken_off,
     comes_in_lines,
+    doubting,
     no_connection,
     not_ours,
+    not_reached,
     read_answer,
     read_line,
     too_slow,
@@ -70,12 +72,14 @@ class AsyncClient:
         """
         http = self._opened()
         timeout = httpx.Timeout(call.timeout_s, connect=CONNECT_TIMEOUT_S)
-        with self._told(call):
-            response = await http.request(
-                call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
-            )
-        answer = read_answer(self.address, response.status_code, response.headers, response.content)
-        return decoded(call, self.address, answer)
+        with doubting(changes=call.changes):
+            with self._told(call):
+                response = await http.request(
+                    call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
+                )
+            status, headers = response.status_code, response.headers
+            answer = read_answer(self.address, status, headers, response.content)
+            return decoded(call, self.address, answer)
 
     async def lines(self, call: Call[T]) -> AsyncGenerator[T]:
         """Send a call that is answered in lines, and yield the value of each as it comes.
@@ -105,6 +109,8 @@ class AsyncClient:
         """Turn errors of httpx into ours."""
         try:
             yield
+        except httpx.ConnectTimeout as error:
+            raise not_reached(self.address, CONNECT_TIMEOUT_S) from error
         except httpx.TimeoutException as error:
             raise too_slow(self.address, call.timeout_s) from error
         except httpx.ConnectError as error:

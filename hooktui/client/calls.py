@@ -78,6 +78,12 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout_s: float = USUAL_TIMEOUT_S
 
+    @property
+    def changes(self) -> bool:
+        """Whether it changes something at the server."""
+        only_looks = self.path.partition("?")[0].endswith(("/dry-run", "/diagnose"))
+        return self.method != "GET" and not only_looks
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedHook(Hook):

@@ -20,8 +20,10 @@ from hooktui.client.answers import (
     MAX_ANSWER_BYTES,
     broken_off,
     comes_in_lines,
+    doubting,
     no_connection,
     not_ours,
+    not_reached,
     read_answer,
     read_line,
     reason,
@@ -85,7 +87,8 @@ class PlainClient:
         Raises:
             HooktuiError: what the server refused, or that there is none.
         """
-        return decoded(call, self.address, self.answer(call))
+        with doubting(changes=call.changes):
+            return decoded(call, self.address, self._answer(call))
 
     def answer(self, call: Call[T]) -> object:
         """Send a call and return its decoded JSON as it came, for output as JSON.
@@ -93,6 +96,10 @@ class PlainClient:
         Raises:
             HooktuiError: as `call`.
         """
+        with doubting(changes=call.changes):
+            return self._answer(call)
+
+    def _answer(self, call: Call[T]) -> object:
         connection = self._connected()
         try:
             _set_timeout(connection, call.timeout_s)
@@ -166,7 +173,7 @@ class PlainClient:
         try:
             connection.connect()
         except TimeoutError as error:
-            raise too_slow(self.address, CONNECT_TIMEOUT_S) from error
+            raise not_reached(self.address, CONNECT_TIMEOUT_S) from error
         except OSError as error:
             raise no_connection(self.address, error) from error
         self._connection = connection

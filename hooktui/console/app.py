@@ -100,6 +100,7 @@ class HooktuiApp(WaysApp):
         super().__init__(options, environ)
         self.clock = clock
         self.signs = ASCII if self.options.ascii else UNICODE
+        self._link_before = LinkState.CONNECTING
         self.link = Link(self.options, self.environ, self._link_changed)
         self.writing = Writing(self)
         self.log_buffer = LogBuffer()
@@ -212,15 +213,18 @@ class HooktuiApp(WaysApp):
             self.exit(return_code=4, message=None)
             self.fault = str(problem)
             return
+        before, self._link_before = self._link_before, state
         for screen in self.house_screens():
             screen.refresh_frame()
         if state is LinkState.LOST:
             # What the feed's read ran into is no news beside this; the status line goes on telling.
             start = "" if self.options.connect else "; `hooktui serve` starts one again"
             self.notice(f"the server went away; what is shown stays{start}", "bad")
-        elif state is LinkState.ABSENT and problem is not None:
+        elif state in (LinkState.ABSENT, LinkState.REFUSED) and problem is not None:
             self.notice(str(problem), "bad")
-        elif state is LinkState.CONNECTED and self.status is not None:
+        elif before is LinkState.REFUSED:
+            self.notice("the server lets us in again", "good")
+        elif before is LinkState.LOST:
             self.notice("the server is back", "good")
 
     async def attached(self) -> None:
@@ -307,7 +311,7 @@ class HooktuiApp(WaysApp):
                 (f"{dot}{self.status.user} ({self.status.role}){dot}", "quiet"),
                 where,
             ]
-        elif self.link.state in (LinkState.LOST, LinkState.ABSENT):
+        elif self.link.state in (LinkState.LOST, LinkState.ABSENT, LinkState.REFUSED):
             left += [(f"{self.link.word}{dot}", "bad"), where]
         else:
             left += [(f"{self.link.word}{dot}", "warn"), where]

@@ -30,7 +30,13 @@ from hooktui.console.widgets.chrome import (
     TooSmall,
 )
 from hooktui.console.widgets.painted import Pieces
-from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
+from hooktui.domain.errors import (
+    HooktuiError,
+    NotAllowed,
+    Refused,
+    TooManyRequests,
+    Unavailable,
+)
 from hooktui.domain.roles import allows, why_not
 
 if TYPE_CHECKING:
@@ -266,7 +272,7 @@ class HouseScreen(PacedScreen):
     def show_error(self, error: HooktuiError) -> None:
         """Tell of an error; several bad fields in one line."""
         details = [one.detail for one in error.errors] if isinstance(error, Refused) else []
-        self.notice("; ".join(details) or str(error), "bad")
+        self.notice("; ".join(details) or in_words(error), "bad")
         if isinstance(error, NotAllowed):
             self.house.status_soon()  # the role is another one by now: dim what it does not allow
 
@@ -447,6 +453,13 @@ class HouseScreen(PacedScreen):
             self._schedule_changes()
 
         self.run_worker(hand_over(), name="changes", group="changes")
+
+
+def in_words(error: HooktuiError) -> str:
+    """Return an error in words, with when to try again where the server says so."""
+    if isinstance(error, TooManyRequests | Unavailable) and error.retry_after_s > 1:
+        return f"{error}; try again in {error.retry_after_s} s"
+    return str(error)
 
 
 class HouseModal(ModalScreen[R]):

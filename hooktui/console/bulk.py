@@ -11,9 +11,9 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from hooktui.console.base import HouseScreen
+from hooktui.console.base import HouseScreen, in_words
 from hooktui.console.widgets.chrome import Severity
-from hooktui.domain.errors import Conflict, HooktuiError, NotFound, Refused
+from hooktui.domain.errors import Conflict, HooktuiError, NotAllowed, NotFound, Refused
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
@@ -103,7 +103,9 @@ class BulkVerbs(HouseScreen):
                 except (NotFound, Conflict, Refused) as error:
                     outcome.failed.append((thing, str(error)))
                 except HooktuiError as error:
-                    outcome.failed.append((thing, str(error)))
+                    outcome.failed.append((thing, in_words(error)))
+                    if isinstance(error, NotAllowed):
+                        self.house.status_soon()
                     outcome.left = list(things[number + 1 :])
                     break
         except asyncio.CancelledError:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from hooktui.console.base import Changes
 from hooktui.console.log_buffer import LogLine
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 
 if TYPE_CHECKING:
     from hooktui.client.feed import FeedLine, FeedPage
@@ -47,7 +47,8 @@ class Feed:
             try:
                 page = await self._read()
             except HooktuiError as error:
-                self._house.link.lost(error)
+                refused = isinstance(error, NotAllowed | Unauthenticated)
+                (self._house.link.refused if refused else self._house.link.lost)(error)
                 wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
                 self._failures += 1
                 await asyncio.sleep(wait_s)

@@ -32,6 +32,7 @@ class LinkState(Enum):
     CONNECTED = "connected"
     ABSENT = "no server yet, looking again…"
     LOST = "server lost, reconnecting…"
+    REFUSED = "the server refuses us, asking again…"
     BARRED = "not allowed"
 
 
@@ -152,6 +153,10 @@ class Link:
     def lost(self, error: HooktuiError) -> None:
         """Note that the server does not answer any more."""
         self._set(LinkState.LOST, error)
+
+    def refused(self, error: HooktuiError) -> None:
+        """Note that it answers, and does not let us in any more."""
+        self._set(LinkState.REFUSED, error)
 
     def back(self) -> None:
         """Note that it answers again."""

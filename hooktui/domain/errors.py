@@ -20,10 +20,15 @@ class FieldError:
 
 
 class HooktuiError(Exception):
-    """Something went wrong that a person can act on; ``str(error)`` is one clear line."""
+    """Something went wrong that a person can act on; ``str(error)`` is one clear line.
+
+    Attributes:
+        in_doubt: whether what was asked may have been done all the same (client side only).
+    """
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    in_doubt = False
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)

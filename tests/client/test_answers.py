@@ -86,6 +86,38 @@ async def test_a_connection_that_ends_early_is_no_server(ask, server):
     assert len(server.asked) == 1, "a call that may have been done is not sent again"
 
 
+DOUBT = "whether it did what was asked is not known"
+
+
+@pytest.mark.parametrize(
+    ("told", "doubt"),
+    [
+        (Answer(drop=True), True),
+        (Answer(hang=True), True),
+        (Answer(502, b"<html>", "text/html"), True),
+        (answer({"id": "another shape"}), True),
+        (problem(500, "the disk is on fire"), True),
+        (problem(503, "busy"), False),
+        (problem(403, "not you"), False),
+        (problem(404, "none such"), False),
+    ],
+    ids=["dropped", "too slow", "html", "another shape", "500", "503", "403", "404"],
+)
+async def test_what_may_have_been_done_all_the_same_is_told_of_what_changes_something(
+    ask, server, told, doubt
+):
+    for call, doubtful in (
+        (calls.edit_hook(12, {"active": False}), doubt),
+        (calls.get_hook(12), False),
+        (calls.dry_run(1, {}), False),
+    ):
+        server.will(told)
+        with pytest.raises(errors.HooktuiError) as caught:
+            await ask(dataclasses.replace(call, timeout_s=0.05))
+        assert (DOUBT in str(caught.value)) is doubtful
+        assert str(caught.value) == caught.value.detail
+
+
 async def test_an_answer_that_does_not_come_is_unavailable(ask, server):
     server.will(Answer(hang=True))
     call = dataclasses.replace(calls.get_hook(12), timeout_s=0.05)

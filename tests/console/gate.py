@@ -92,6 +92,10 @@ class Gate:
         if server is not None:
             server.close()
             self.socket.unlink(missing_ok=True)
+        self.drop()
+
+    def drop(self) -> None:
+        """Drop every connection; whoever comes again is let in."""
         for writer in list(self._open):
             writer.transport.abort()
 
@@ -184,6 +188,7 @@ class Gate:
         return _answer(answer.status_code, kept, answer.content)
 
 
+_JSON = [("content-type", "application/json")]
 _OURS = ("transfer-encoding", "content-length", "connection", "content-encoding")
 
 
@@ -215,6 +220,17 @@ def says(status: int, detail: str, **headers: str) -> Spoil:
 
     async def spoil(passing: Passing) -> None:
         passing.writer.write(_answer(status, given, json.dumps(fields).encode()))
+
+    return spoil
+
+
+def as_role(role: str) -> Spoil:
+    """Tell the console that it acts in another role."""
+
+    async def spoil(passing: Passing) -> None:
+        body = (await passing.pass_on()).partition(b"\r\n\r\n")[2]
+        fields = json.loads(body) | {"role": role}
+        passing.writer.write(_answer(200, _JSON, json.dumps(fields).encode()))
 
     return spoil
 

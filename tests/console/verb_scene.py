@@ -94,7 +94,7 @@ class Scene:
         )
         self.receiver.status = 500
         self.place.emit("job.failed", b'{"id":7,"name":"seven"}')
-        self.place.wait_for(lambda: self._latest().attempts == 1)
+        self.place.wait_for(lambda: self._latest().next_attempt_at and self._latest().attempts)
         self.waiting = self._latest()
         self.receiver.status = 200
         self.place.emit("job.failed", b'{"id":8,"name":"eight"}')
@@ -136,6 +136,10 @@ class Scene:
     def tokens(self) -> list[str]:
         """The names of the account's tokens."""
         return [one.name for one in self.ask(calls.list_tokens(self.place.id)).data]
+
+    def events(self) -> list[str]:
+        """The ids of what came in."""
+        return [one.id for one in self.ask(calls.list_events(self.place.id)).data]
 
     def accounts(self) -> list[str]:
         """The names of all accounts."""
@@ -362,6 +366,7 @@ async def staged(
             async with app.run_test(size=size) as pilot:
                 scene = Scene(place, receiver, gate, Console(app, pilot))
                 scene.fresh()
+                await scene.console.until(lambda: app.status is not None)
                 await scene.console.shows("billing")
                 yield scene
         finally:

@@ -51,6 +51,7 @@ class Asking:
         working: what stands there while the answer is on its way; with a writing verb only.
         late: what is told when its screen was left before the answer; otherwise ``working``.
         done: whether the server has done it; None where it only reads.
+        again: keys that ask again after it could not be read; None: ctrl+r does.
         setup: what has to be so at the server before.
         typed: whether the screen has a field that takes letters, so that ``?`` is one.
         name: tells two cases of one verb apart.
@@ -66,6 +67,7 @@ class Asking:
     late: str = ""
     done: Callable[[Scene], object] | None = None
     setup: Callable[[Scene], object] | None = None
+    again: tuple[str, ...] | None = None
     typed: bool = False
     name: str = ""
 
@@ -202,13 +204,15 @@ _SECRET = "/v1/hooks/{hook}/secret"
 ASKING: tuple[Asking, ...] = (
     Asking(HooksScreen, "open", "GET /v1/hooks/{hook}", ("Deliveries", "Health", "127.0.0.1")),
     _ping(HooksScreen),
-    Asking(HooksScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",)),
+    Asking(HooksScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",),
+           again=("x",)),
     *_turn(HooksScreen),
     *_listed(HooksScreen, _HOOKS, "sort", "order"),
     Asking(HooksScreen, "filter", _HOOKS, ("filter: bill",), then=tuple("bill")),
     Asking(HookScreen, "open", "GET /v1/deliveries/{delivered}", ("Answer to attempt 1",)),
     _ping(HookScreen),
-    Asking(HookScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",)),
+    Asking(HookScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",),
+           again=("x",)),
     *_turn(HookScreen),
     Asking(HookScreen, "resend", "POST /v1/deliveries/{delivered}/resend", ("sent again as dlv_",),
            working="again", done=_resent),
@@ -216,8 +220,10 @@ ASKING: tuple[Asking, ...] = (
            before=("end",), working="cancelling dlv_", done=_cancelled),
     Asking(HookScreen, "previous", _SENT, ("8",), before=("right_square_bracket",)),
     Asking(HookScreen, "next", _HEALTH, ("in the backlog", "[24 h]")),
-    Asking(HookScreen, "larger", _HEALTH, ("[7 d]",), before=("right_square_bracket",)),
-    Asking(HookScreen, "smaller", _HEALTH, ("[1 h]",), before=("right_square_bracket",)),
+    Asking(HookScreen, "larger", _HEALTH, ("[7 d]",), before=("right_square_bracket",),
+           again=("plus",)),
+    Asking(HookScreen, "smaller", _HEALTH, ("[1 h]",), before=("right_square_bracket",),
+           again=("minus",)),
     *_listed(HookScreen, _SENT, "sort", "order"),
     Asking(HookScreen, "filter", _SENT, ("filter: status:failed", "No delivery matches"),
            then=tuple("status:failed")),
@@ -240,11 +246,12 @@ ASKING: tuple[Asking, ...] = (
            then=("y",), working="pausing", done=_paused, name="pause"),
     Asking(EngineScreen, "activate", "POST /v1/engine/resume", ("delivery goes on; what is due",),
            working="resuming", done=lambda scene: not _paused(scene), setup=_pause, name="resume"),
-    Asking(EngineScreen, "diagnose", "GET /v1/doctor", ("integrity",)),
-    Asking(CheckupScreen, "diagnose", "GET /v1/doctor", ("integrity",)),
+    Asking(EngineScreen, "diagnose", "GET /v1/doctor", ("integrity",), again=("x",)),
+    Asking(CheckupScreen, "diagnose", "GET /v1/doctor", ("integrity",), again=("x",)),
     Asking(AuditScreen, "filter", "GET /v1/audit", ("filter: action:no", "Nothing like this"),
            then=tuple("action:no")),
-    Asking(AuditScreen, "diagnose", "GET /v1/audit/verify", ("entries fit together",)),
+    Asking(AuditScreen, "diagnose", "GET /v1/audit/verify", ("entries fit together",),
+           again=("x",)),
     *_listed(AuditScreen, "GET /v1/audit", "order"),
     Asking(TokensScreen, "delete", "DELETE /v1/tokens/[0-9]+", ("is revoked",), then=("y",),
            working="revoking token", done=lambda scene: "nightly" not in scene.tokens()),
@@ -252,14 +259,17 @@ ASKING: tuple[Asking, ...] = (
     Asking(TokenForm, "save", "POST /v1/tokens", ("hkt_", "hidden again in"), before=tuple("robot"),
            working="making the token", late="nobody has seen it",
            done=lambda scene: "robot" in scene.tokens(), typed=True),
-    Asking(AccountsScreen, "open", "GET /v1/status", ("this is account",), before=("home",)),
+    Asking(AccountsScreen, "open", "GET /v1/status", ("this is account",), before=("home",),
+           again=("enter",)),
     Asking(AccountsScreen, "new", "POST /v1/accounts", ("({word}) is made",),
            then=("{word}", "enter"), working="making account",
            done=lambda scene: scene.word in scene.accounts()),
     *_listed(AccountsScreen, "GET /v1/accounts", "sort", "order"),
-    Asking(DiagnosisScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",)),
-    Asking(SecretScreen, "reveal", f"GET {_SECRET}", ("whsec_", "hidden again in")),
-    Asking(SecretScreen, "copy", f"GET {_SECRET}", ("the secret of hook",)),
+    Asking(DiagnosisScreen, "diagnose", "POST /v1/hooks/{hook}/diagnose", ("all is well",),
+           again=("x",)),
+    Asking(SecretScreen, "reveal", f"GET {_SECRET}", ("whsec_", "hidden again in"),
+           again=("v",)),
+    Asking(SecretScreen, "copy", f"GET {_SECRET}", ("the secret of hook",), again=("y",)),
     Asking(SecretScreen, "rotate", f"POST {_SECRET}/rotate", ("a new secret is valid; the old",),
            then=("d",), working="rotating the secret", done=lambda scene: scene.secrets() == 2,
            name="new"),

@@ -1,0 +1,188 @@
+"""Every verb with a server that dies: the screen stays, says what is wrong, and claims nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import pytest
+
+from hooktui.console.link import LinkState
+from hooktui.console.screens.emit import EmitScreen
+from hooktui.console.screens.form import HookForm
+from hooktui.console.screens.token_form import TokenForm
+from tests.console.conftest import Receiver
+from tests.console.gate import Spoil, half, lost, page, reset, says
+from tests.console.place import Place
+from tests.console.verb_scene import WAYS, Scene, begin, staged
+from tests.console.verb_table import ASKING, WRITING, Asking, Screen, by_screen
+
+IN_DOUBT = "whether it did what was asked is not known"
+
+
+@dataclass(frozen=True)
+class Death:
+    """One way to die, and what the admin must be told of it.
+
+    Attributes:
+        does: whether the server has done what it was asked to do.
+        doubt: whether the admin cannot know.
+    """
+
+    how: Spoil
+    told: str
+    does: bool = False
+    doubt: bool = True
+
+
+UNDONE = (
+    Death(reset, "went away before it answered"),
+    Death(says(500, "the disk is on fire"), "the disk is on fire"),
+    Death(says(503, "the store is busy", retry_after="7"), "busy; try again in 7 s", doubt=False),
+)
+DONE = (
+    Death(lost, "went away before it answered", does=True),
+    Death(half, "went away before it answered", does=True),
+    Death(page, "502 with text/html", does=True),
+)
+BY_SCREEN = by_screen(WRITING)
+READING = by_screen(tuple(case for case in ASKING if not case.writes))
+
+
+async def dies(scene: Scene, case: Asking, death: Death) -> None:
+    """Press a verb's keys while the server dies of it; see what is told."""
+    scene.gate.spoil(case.pattern(scene), death.how)
+    scene.screen.clear_notice()
+    await scene.console.press(*case.keys(scene))
+    await scene.console.until(lambda: death.told in scene.notice or _left(scene, case))
+    if not _left(scene, case):
+        assert (IN_DOUBT in scene.notice) is death.doubt, (str(case), scene.notice)
+        shown = scene.notice
+        assert not any(text in shown for text in case.shown(scene)), (str(case), shown)
+    scene.gate.mend()
+
+
+def _left(scene: Scene, case: Asking) -> bool:
+    """Whether the feed told that the hook is gone: a delete whose answer was lost, but not it."""
+    return case.verb == "delete" and type(scene.screen) is not case.screen
+
+
+async def _die_of(scene: Scene, case: Asking, undone: tuple[Death, ...], done: Death) -> None:
+    await begin(scene, case)
+    for death in undone:
+        await dies(scene, case, death)
+        assert type(scene.screen) is case.screen, case
+        assert case.done is not None
+        assert not case.done(scene), case
+    await dies(scene, case, done)
+
+
+# Red when an error is not told, a lost answer counts as done or as not done, or typed text goes.
+@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+async def test_a_write_whose_answer_does_not_come_is_told_as_what_it_is(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for case in BY_SCREEN[screen]:
+            number = WRITING.index(case)
+            undone = (UNDONE[number % 2], UNDONE[2])
+            await _die_of(scene, case, undone, DONE[number % 3])
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("done", DONE, ids=lambda death: death.how.__name__)
+@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+async def test_a_write_dies_in_every_way(
+    screen: Screen, done: Death, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for case in BY_SCREEN[screen]:
+            await _die_of(scene, case, UNDONE, done)
+
+
+# Red when a list or a screen that could not be read stays so although the server is well again.
+@pytest.mark.parametrize("screen", READING, ids=lambda screen: screen.__name__)
+async def test_what_cannot_be_read_is_told_and_ctrl_r_reads_it(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for case in READING[screen]:
+            await begin(scene, case)
+            scene.gate.spoil(case.pattern(scene), says(500, "the disk is on fire"))
+            await scene.console.press(*case.keys(scene))
+            await scene.console.shows("the disk is on fire")
+            scene.gate.mend()
+            scene.gate.asked.clear()
+            await scene.console.press(*(["ctrl+r"] if case.again is None else case.again))
+            await scene.console.until(partial(scene.gate.count, case.pattern(scene)))
+            await scene.console.hides("the disk is on fire")
+            if "sorted by" not in case.shows:  # that is said at once
+                await scene.console.shows(case.shown(scene)[-1])
+            if case.verb == "filter":
+                await scene.console.press("escape")
+
+
+async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for screen in WAYS:
+            scene.fresh()
+            await scene.open(screen)
+            before = scene.screen
+            await scene.gate.close()
+            await scene.console.until(lambda: scene.house.link.state is LinkState.LOST)
+            await scene.console.until(lambda: "the server went away" in scene.notice)
+            assert scene.screen is before
+            before.clear_notice()
+            await scene.console.shows("server lost, reconnecting")
+            await scene.gate.open()
+            await scene.console.until(lambda: scene.house.link.state is LinkState.CONNECTED)
+            assert scene.screen is before, screen
+            await scene.console.until(lambda: "the server is back" in scene.notice)
+
+
+TYPED = {EmitScreen: '{"id":9}', HookForm: "renamed", TokenForm: "robot"}
+
+
+# Red when a form is emptied, or what is typed while the server is gone cannot be saved after it.
+@pytest.mark.parametrize("screen", TYPED, ids=lambda screen: screen.__name__)
+async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        case = next(one for one in WRITING if one.screen is screen)
+        await begin(scene, case)
+        await scene.gate.close()
+        await scene.console.until(lambda: scene.house.link.state is LinkState.LOST)
+        scene.screen.clear_notice()
+        await scene.console.press("ctrl+s")
+        await scene.console.until(
+            lambda: "no server answers" in scene.notice or "nothing is sent" in scene.notice
+        )
+        assert IN_DOUBT not in scene.notice
+        assert TYPED[screen] in scene.console.text
+        await scene.gate.open()
+        await scene.console.until(lambda: scene.house.link.state is LinkState.CONNECTED)
+        await scene.console.press("ctrl+s")
+        await scene.console.shows(*case.shown(scene))
+        done = case.done
+        assert done is not None
+        assert done(scene)
+
+
+# Red when a second try after a lost answer sends the event a second time.
+async def test_an_event_whose_answer_was_lost_is_sent_again_and_comes_in_once(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        case = next(one for one in WRITING if one.screen is EmitScreen)
+        await begin(scene, case)
+        before = len(scene.events())
+        await dies(scene, case, DONE[0])
+        assert len(scene.events()) == before + 1
+        await scene.console.press("ctrl+s")
+        await scene.console.shows(*case.shows)
+        assert len(scene.events()) == before + 1
+        await scene.console.press("a", "ctrl+s")
+        await scene.console.until(lambda: len(scene.events()) == before + 2)

@@ -1,0 +1,90 @@
+"""Every verb with a server that says no: not allowed any more, gone, changed by somebody else."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.console.link import LinkState
+from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.question import Question
+from hooktui.domain.roles import Need, Role, why_not
+from tests.console.conftest import Receiver
+from tests.console.gate import as_role, says
+from tests.console.place import Place
+from tests.console.verb_scene import Scene, begin, staged
+from tests.console.verb_table import WRITING, Asking, Screen, by_screen
+
+BY_SCREEN = by_screen(WRITING)
+NOT_ALLOWED = why_not(Role.VIEWER, Need.OPERATE)
+REFUSALS = (
+    says(403, NOT_ALLOWED),
+    says(404, "there is no such thing any more"),
+    says(409, "somebody changed it meanwhile"),
+)
+TOLD = (NOT_ALLOWED, "there is no such thing any more", "somebody changed it meanwhile")
+
+
+# Red when a refusal is swallowed, or shown as if the thing was done.
+@pytest.mark.parametrize("screen", BY_SCREEN, ids=lambda screen: screen.__name__)
+async def test_a_refusal_is_told_in_the_words_of_the_server_and_nothing_counts_as_done(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for case in BY_SCREEN[screen]:
+            await begin(scene, case)
+            for refusal, told in zip(REFUSALS, TOLD, strict=True):
+                scene.gate.spoil(case.pattern(scene), refusal)
+                await _is_refused(scene, case, told)
+                scene.gate.mend()
+
+
+async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
+    scene.screen.clear_notice()
+    await scene.console.press(*case.keys(scene))
+    # A form asks what is to become of both edits.
+    await scene.console.until(lambda: told in scene.notice or isinstance(scene.screen, Question))
+    if isinstance(scene.screen, Question):
+        await scene.console.shows(told)
+        await scene.console.press("escape")
+        await scene.console.until(lambda: type(scene.screen) is case.screen)
+    assert type(scene.screen) is case.screen
+    assert not any(text in scene.notice for text in case.shown(scene)), case
+    assert case.done is not None
+    assert not case.done(scene), case
+
+
+# Red when the verbs stay lit after the server has said that the role is another one.
+async def test_after_a_refusal_the_verbs_that_the_role_does_not_allow_are_dimmed(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        await scene.open(HooksScreen)
+        scene.gate.spoil("GET /v1/status", as_role("viewer"))
+        scene.gate.spoil("POST .*/ping", says(403, NOT_ALLOWED))
+        assert scene.screen.why_not("ping") is None
+        await scene.console.press("p")
+        await scene.console.until(lambda: NOT_ALLOWED in scene.notice)
+        await scene.console.until(lambda: scene.screen.why_not("ping") == NOT_ALLOWED)
+        await scene.console.press("e")
+        await scene.console.until(lambda: "needs admin" in scene.notice)
+        assert scene.gate.count("POST .*/ping") == 1
+
+
+# Red when a console whose token was revoked says that the server went away.
+async def test_a_token_that_is_revoked_meanwhile_is_told_and_looked_at_again(
+    place: Place, receiver: Receiver
+):
+    reason = "this token is not known here, or was revoked; ask an admin for a new one"
+    async with staged(place, receiver) as scene:
+        await scene.open(HooksScreen)
+        scene.gate.spoil(".*", says(401, reason))
+        scene.gate.drop()
+        await scene.console.until(lambda: reason in scene.notice)
+        await scene.console.until(lambda: scene.house.link.state is LinkState.REFUSED)
+        scene.screen.clear_notice()
+        await scene.console.shows("the server refuses us", "billing")
+        await scene.console.press("p")
+        await scene.console.until(lambda: reason in scene.notice)
+        scene.gate.mend()
+        await scene.console.until(lambda: "the server lets us in again" in scene.notice)
+        assert scene.house.link.state is LinkState.CONNECTED
