@@ -50,6 +50,10 @@ SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery),
   (SELECT count(*) FROM hook WHERE deleted_at IS NULL),
   (SELECT created_at FROM event ORDER BY id DESC LIMIT 1)
 """
+_GO_ON = text(
+    "INSERT INTO sqlite_sequence (name, seq) SELECT 'feed', max(coalesce(max(pos), 0), :now)"
+    " FROM feed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +189,7 @@ def _prepare(
                 migrated_from = _migrate(conn, progress)
                 load_live_hooks(conn, vault, now_ms())  # as a start does: the key fits
                 _note(conn, actor, file)
+                _skip_lines(conn)
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
     except (sqlite3.Error, DBAPIError) as error:
         raise Refused(f"{file} cannot be restored: {error}; use another backup") from error
@@ -264,6 +269,18 @@ def _note(conn: Connection, actor: Actor, file: Path) -> None:
     """Write into the copy's own audit trail where it comes from."""
     conn.exec_driver_sql("BEGIN IMMEDIATE")
     audit.append(conn, audit.Entry(at_ms=now_ms(), actor=actor, action="restore", target=str(file)))
+    conn.exec_driver_sql("COMMIT")
+
+
+def _skip_lines(conn: Connection) -> None:
+    """Have the feed go on with numbers that it never gave: readers are past those of the backup.
+
+    They would miss the next lines, which would get the numbers of lines that are gone. The time in
+    ms runs ahead of the numbers, for less than a thousand lines a second are written.
+    """
+    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    conn.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'feed'")
+    conn.execute(_GO_ON, {"now": now_ms()})
     conn.exec_driver_sql("COMMIT")
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Refused
+from hooktui.domain.ids import encode
 from hooktui.failpoints import UPKEEP_POINTS
 from hooktui.store import migrate, migrations
 from hooktui.store import restore as restoring
@@ -97,6 +98,23 @@ async def test_the_restore_is_in_the_audit_trail_of_what_was_restored(tmp_path: 
     with closing(sqlite3.connect(tmp_path / "home" / "hooktui.db")) as raw:
         last = raw.execute("SELECT user, action, target FROM audit ORDER BY id DESC").fetchone()
     assert last == ("ada", "restore", str(backup))
+
+
+# Red when the restored feed gives numbers again that the one before it gave.
+async def test_who_followed_the_feed_misses_nothing_after_a_restore(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    backup, _, _ = await home_with_backup(home)
+    for _ in range(2):  # the same backup again, too
+        store = await open_in(home)
+        await emit(store)
+        position = store.feed_end()
+        await store.close()
+        put_back(home, backup)
+        store = await open_in(home)
+        accepted = [encode("evt", one.id) for _ in range(5) for one in await emit(store)]
+        page = await store.feed(position, 100)
+        await store.close()
+        assert [item.object.id for item in page.items if item.kind == "event"] == accepted
 
 
 async def test_an_empty_home_with_the_key_is_enough(tmp_path: Path) -> None:
