@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Column, ColumnElement, Connection, RowMapping, select
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, literal_column, select
 
 from hooktui.domain.audit_trail import AuditEntry
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId
 from hooktui.domain.objects import Page
 from hooktui.store.pages import Listing, PageRequest, page_of
-from hooktui.store.tables import AUDIT
+from hooktui.store.tables import AUDIT, LONGEST_SHORT_TARGET, SHORT_TARGET
 
 _JSON = msgspec.json.Decoder(dict[str, object])
 
@@ -41,15 +41,25 @@ def list_audit(conn: Connection, wanted: AuditQuery, page: PageRequest) -> Page[
     Raises:
         Refused: the page request is not acceptable.
     """
-    conditions = _conditions(wanted)
+    about, conditions = _about(wanted.target), _conditions(wanted)
     listing = Listing(
-        select(AUDIT).where(*conditions),
+        select(AUDIT).where(*about, *conditions),
         AUDIT.c.id,
         {"id": None},
-        walk=select(AUDIT.c.id),
+        walk=select(AUDIT.c.id).where(*about),
         narrowed=bool(conditions),
     )
     return page_of(conn, page, listing, lambda rows: [_entry(row) for row in rows])
+
+
+def _about(target: str | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that one index serves; a target may be too long for it."""
+    if target is None or _is_pattern(target):
+        return []
+    found: list[ColumnElement[bool]] = [AUDIT.c.target == target]
+    if len(target) <= LONGEST_SHORT_TARGET:
+        found.append(literal_column(SHORT_TARGET))
+    return found
 
 
 def _conditions(wanted: AuditQuery) -> list[ColumnElement[bool]]:
@@ -58,7 +68,7 @@ def _conditions(wanted: AuditQuery) -> list[ColumnElement[bool]]:
         found.append(AUDIT.c.account_id == wanted.account)
     for name in ("user", "role", "action", "target", "result"):
         text: str | None = getattr(wanted, name)
-        if text is not None:
+        if text is not None and (name != "target" or _is_pattern(text)):
             found.append(_like(AUDIT.c[name], text))
     if wanted.since_ms is not None:
         found.append(AUDIT.c.at_ms >= wanted.since_ms)
@@ -67,8 +77,12 @@ def _conditions(wanted: AuditQuery) -> list[ColumnElement[bool]]:
     return found
 
 
+def _is_pattern(text: str) -> bool:
+    return text.endswith("*")
+
+
 def _like(column: Column[str], text: str) -> ColumnElement[bool]:
-    if text.endswith("*"):
+    if _is_pattern(text):
         return column.startswith(text[:-1], autoescape=True)
     return column == text
 

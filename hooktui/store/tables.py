@@ -34,6 +34,11 @@ class Big(TypeDecorator[int]):
         return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else BigInteger())
 
 
+LONGEST_SHORT_TARGET = 200
+SHORT_TARGET = f"length(target) <= {LONGEST_SHORT_TARGET}"
+"""What the index of the audit trail holds; to be asked for in the same words."""
+
+
 def _partial(name: str, *columns: str, where: str) -> Index:
     return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
@@ -266,7 +271,10 @@ class AuditRow(SQLModel, table=True):
     """Who did what; append-only by triggers, each entry holds the hash of the one before."""
 
     __tablename__ = "audit"
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (
+        _partial("audit_by_target", "target", "id", where=SHORT_TARGET),
+        {"sqlite_autoincrement": True},
+    )
 
     id: int | None = Field(default=None, primary_key=True, sa_type=Big)
     at_ms: int = Field(sa_type=Big)

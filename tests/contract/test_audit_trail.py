@@ -232,6 +232,20 @@ async def test_the_list_shows_what_was_asked_for(opened: Opened) -> None:
         assert ([entry.id for entry in page.data], page.total) == (ids, len(ids))
 
 
+async def test_what_was_done_to_one_thing_is_found_however_long_its_name_is(
+    opened: Opened,
+) -> None:
+    # Red when a name that is too long for the index of targets is not found, or cannot be written:
+    # PostgreSQL refuses an index entry over 2.7 kB.
+    names = ["x" * 199, "é" * 200, "x" * 201, "".join(map(chr, range(0x4E00, 0x4E00 + 4000)))]
+    for name in names:
+        await opened.store.write(changes.audit_backup, ADA, name)
+    for name in names:
+        for wanted in (AuditQuery(target=name), AuditQuery(target=name, user=ADA.user)):
+            page = await opened.store.read(queries.list_audit, wanted, PageRequest())
+            assert ([one.target for one in page.data], page.total) == ([name], 1)
+
+
 async def test_the_list_is_paged_both_ways(opened: Opened) -> None:
     await five_acts(opened)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, event
@@ -19,7 +20,7 @@ from hooktui.domain.filters import STATUSES
 from hooktui.store import queries
 from hooktui.store.hook_queries import hooks_by_id
 from hooktui.store.pages import PageRequest, _Cursor, _write
-from hooktui.store.queries import DeliveryQuery
+from hooktui.store.queries import AuditQuery, DeliveryQuery
 from hooktui.store.sqlite import SqliteStore
 from tests.contract.given import START_MS, emit, make_hook
 
@@ -211,6 +212,19 @@ async def test_one_delivery_and_one_event_are_looked_up(store) -> None:
             queries.get_event(conn, 1, 5)
 
     assert not walked_through(await plans(store, both))
+
+
+# Red when the whole trail is walked through to tell what was done to one hook.
+@pytest.mark.parametrize("more", [{}, {"account": 1}, {"user": "ada", "since_ms": 1}], ids=str)
+async def test_what_was_done_to_one_thing_is_found_by_the_thing(store, more) -> None:
+    for page in pages("audit.id").values():
+        page = replace(page, sort=None, order=None)
+        wanted = AuditQuery(target="hook 12", **more)
+        found = await plans(store, queries.list_audit, wanted, page)
+        assert not sorted_by_hand(found)
+        steps = [step for step in found if "audit" in step]
+        assert steps
+        assert all("INDEX audit_by_target (" in step for step in steps)
 
 
 # Red when the deliveries of all events are read to tell how those of a page stand.

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, ForeignKeyConstraint
+from sqlalchemy import Connection, ForeignKeyConstraint, select
+from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
+from hooktui.store.audit_queries import _about
 from hooktui.store.postgres import connect as connecting
 from hooktui.store.postgres import locks, sql
+from hooktui.store.tables import AUDIT
 from tests.contract.given import emit
 from tests.postgres import PostgresServer, database, open_store
 from tests.store.servers import Servers, connected
@@ -84,3 +87,14 @@ async def test_hot_statements_walk_their_indexes(url: str, name: str, indexes: s
         plan = "\n".join(row[0] for row in await raw.fetch(f"EXPLAIN EXECUTE {call}"))
     assert set(re.findall(r"(?:using|Index Scan on) (\w+)", plan)) == indexes, plan
     assert not re.search(r"Seq Scan on (?!installation)", plan), plan
+
+
+# Red when the condition of the index is not asked for in its words: the planner cannot see it then.
+async def test_what_was_done_to_one_thing_is_found_by_its_index(url: str) -> None:
+    wanted = select(AUDIT.c.id).where(*_about("hook 12")).order_by(AUDIT.c.id.desc()).limit(101)
+    dialect = postgresql.dialect()
+    statement = str(wanted.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+    async with connected(url, **connecting.HOT) as raw:
+        plan = "\n".join(row[0] for row in await raw.fetch(f"EXPLAIN {statement}"))
+    assert "audit_by_target" in plan, plan
+    assert "Sort" not in plan, plan
