@@ -47,7 +47,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         "open", "wrap", "search", "match_before",
     )  # fmt: skip
     DEFAULT_CSS = """
-    DeliveryScreen #attempts { height: 3; }
+    DeliveryScreen #attempts { height: 3; max-height: 38%; }
     DeliveryScreen #document { padding: 0 1; border-top: solid $panel; }
     """
 

@@ -81,7 +81,7 @@ class DiagnosisScreen(HookVerbs):
     DEFAULT_CSS = """
     DiagnosisScreen #verdict { padding: 0 1; max-height: 4; }
     DiagnosisScreen #fix { padding: 0 1; max-height: 5; }
-    DiagnosisScreen #steps { margin-top: 1; }
+    DiagnosisScreen #steps { margin-top: 1; max-height: 45%; }
     DiagnosisScreen #seen { padding: 0 1; margin-top: 1; border-top: solid $panel; }
     DiagnosisScreen PhaseBars { display: none; }
     DiagnosisScreen.-high PhaseBars { display: block; }

@@ -45,7 +45,7 @@ class EventScreen(Searching):
         "open", "search", "emit", "copy", "copy_as", "wrap", "raw", "match_before",
     )  # fmt: skip
     DEFAULT_CSS = """
-    EventScreen #decisions { height: 3; }
+    EventScreen #decisions { height: 3; max-height: 38%; }
     EventScreen #why { padding: 0 1; height: 2; display: block; }
     EventScreen #document { padding: 0 1; border-top: solid $panel; }
     """

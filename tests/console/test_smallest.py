@@ -1,0 +1,36 @@
+"""The smallest terminal: the line of keys stays in sight, and texts below lists keep a line."""
+
+from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.console.screens.diagnosis import DiagnosisScreen
+from hooktui.console.screens.event import EventScreen
+from hooktui.console.widgets.chrome import KeyLine
+from hooktui.console.widgets.json_view import JsonView
+from tests.console.conftest import Receiver
+from tests.console.place import Place
+
+SMALLEST = (60, 15)
+
+
+async def test_what_is_long_does_not_push_out_what_is_below_it(
+    open_console, place: Place, receiver: Receiver
+):
+    """Red when a list takes the height that it would like to have."""
+    receiver.status = 500
+    hooks = [place.hook(receiver.url, retry_schedule_s=[0.1] * 8) for _ in range(9)]
+    event = place.emit().id
+    place.wait_for(lambda: place.deliveries(hooks[0].id, "failed"))
+    delivery = place.deliveries(hooks[0].id)[0].id
+    async with open_console(size=SMALLEST) as console:
+        house = console.app
+        await console.shows("Live log", "failing")
+        for way, kind, text in (
+            (lambda: house.open_event(event), EventScreen, "Body"),
+            (lambda: house.open_delivery(delivery), DeliveryScreen, "Answer to attempt 9"),
+            (lambda: house.open_diagnosis(hooks[0]), DiagnosisScreen, "the receiver answers 500"),
+        ):
+            way()
+            await console.until(lambda kind=kind: isinstance(house.screen, kind))
+            await console.shows(text)
+            await console.pilot.pause()
+            assert house.screen.query_one(KeyLine).region.bottom == SMALLEST[1], kind
+            assert house.screen.query_one(JsonView).scrollable_content_region.height > 0, kind
