@@ -14,7 +14,9 @@ import random
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 
+import msgspec
 from still_clock import StillClock
 
 from hooktui.domain.deliveries import Answer, ErrorClass, Standing, after_answer, error_of_status
@@ -86,6 +88,12 @@ class RecordedDay:
             _, jobs = await self._store.accept([offer], reserve=lambda _hook: True)
             self.deliveries += len(jobs)
             self._try(jobs)
+
+    def answer_ping(self, job: Job) -> Result:
+        """Return how a ping goes now; its receiver tells the time."""
+        result = self._attempt(job)
+        date = formatdate(self._clock() / 1000, usegmt=True)
+        return msgspec.structs.replace(result, headers=(*result.headers, ("Date", date)))
 
     async def _catch_up(self, until_ms: int) -> None:
         while self._coming and self._coming[0][0] <= until_ms:

@@ -1,5 +1,6 @@
 """The pictures in ``screenshots/`` are what the console draws: whole screens, byte for byte."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -8,18 +9,33 @@ from pathlib import Path
 import pytest
 
 SCREENSHOTS = Path(__file__).parents[2] / "screenshots"
+MAKE = SCREENSHOTS / "make.py"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_the_pictures_are_what_the_console_draws():
     for line in (SCREENSHOTS / "drawn-with.txt").read_text().splitlines():
         name, drawn_with = line.split()
         if version(name) != drawn_with:
             pytest.skip(f"drawn with {name} {drawn_with}; {version(name)} draws otherwise")
     result = subprocess.run(
-        [sys.executable, str(SCREENSHOTS / "make.py"), "--check"],
-        capture_output=True,
-        text=True,
-        timeout=110,
+        [sys.executable, str(MAKE), "--check"], capture_output=True, text=True, timeout=280
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_there_is_no_picture_that_nobody_draws():
+    drawn = re.findall(r'Picture\("([a-z0-9-]+)"', (SCREENSHOTS / "pictures.py").read_text())
+    assert len(drawn) > 20
+    assert sorted(path.stem for path in SCREENSHOTS.glob("*.svg")) == sorted(drawn)
+
+
+def test_only_pictures_in_a_folder_of_their_own_may_look_otherwise():
+    """Red when a look in another theme writes over the pictures of the README."""
+    result = subprocess.run(
+        [sys.executable, str(MAKE), "--theme", "nord", "hooks"],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "--into" in result.stderr

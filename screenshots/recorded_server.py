@@ -1,0 +1,161 @@
+"""The server of the pictures: the real API over a store that holds the recorded day.
+
+It sends nothing. A ping is answered in the mood of its receiver, and a diagnosis sees what is
+written down here: the hosts of the pictures do not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+from recorded_day import ACCOUNT, RecordedDay, settings_of
+from still_clock import StillClock
+
+from hooktui.api import access, identity, status
+from hooktui.api.app import make_app
+from hooktui.api.crowd import Crowd
+from hooktui.api.http import Listener
+from hooktui.api.peers import Names
+from hooktui.api.service import Service
+from hooktui.client import AsyncClient, ServerAddress, calls
+from hooktui.domain.catalogue import ETL, type_ids
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.deliveries import Load
+from hooktui.domain.diagnosis import AddressLook, Certificate, Look, TlsLook
+from hooktui.domain.hooks import LiveHook
+from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.objects import DatabaseInfo, Phases
+from hooktui.sockets import bind
+from hooktui.sources.demo_hooks import DEMO_HOOKS, DemoHook
+from hooktui.store.contract import Accepted, Offer
+from hooktui.store.sqlite import SqliteStore
+
+DAY_MS = 24 * 3600 * 1000
+PID = 4711
+
+
+class StillEngine:
+    """Stands where the engine would, and sends nothing."""
+
+    def __init__(self, store: SqliteStore, day: RecordedDay) -> None:
+        self._store = store
+        self._day = day
+
+    async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
+        """Store events; nobody sends them."""
+        accepted, _ = await self._store.accept(offers)
+        return accepted
+
+    async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
+        """Record the answer that the demo's receiver would give."""
+        job = await self._store.claim_ping(hook, body)
+        await self._store.record([self._day.answer_ping(job)])
+        return job.delivery
+
+    @property
+    def working(self) -> bool:
+        """Whether what is due is sent: the pictures are to look so."""
+        return True
+
+    def load(self) -> Load:
+        """Return what a calm morning looks like."""
+        return Load(
+            in_flight=1,
+            accepted_per_s=0.4,
+            delivered_per_s=1.7,
+            failed_per_s=0.2,
+            accepted=0,
+            outcomes={},
+        )
+
+
+@asynccontextmanager
+async def recorded_server(
+    folder: Path, clock: StillClock, now_ms: int
+) -> AsyncIterator[ServerAddress]:
+    """Run the API over a store that holds the day that ends now."""
+    # The picture names an admin and a place, not whoever makes it, nor where.
+    identity.names_of = lambda _peer: Names("dana", frozenset())
+    access.origin_of = lambda _peer: f"unix pid={PID} uid=1000"
+    status.os = SimpleNamespace(getpid=lambda: PID)
+    store = await SqliteStore.open(folder / "hooktui.db", key_file=folder / "hooktui.key")
+    store.info = partial(told, store.info)
+    hooks: dict[HookId, DemoHook] = {}
+    day = RecordedDay(store, clock, hooks)
+    service = Service(
+        store=store,
+        engine=StillEngine(store, day),
+        catalogue=ETL,
+        event_types=frozenset(type_ids(ETL)),
+        judge_url=nothing_to_say,
+        version="0.1.0",
+        started_at=to_rfc3339(clock()),
+        name="etl-01",
+        look=seen,
+    )
+    address = ServerAddress(socket=folder / "hooktui.sock")
+    crowd = Crowd(service.limits.connections)
+    listener = Listener(make_app(service), bind(address.socket, 0o600), crowd)
+    await listener.start()
+    try:
+        async with AsyncClient(address) as client:
+            for demo_hook in DEMO_HOOKS:
+                made = await client.call(calls.create_hook(ACCOUNT, settings_of(demo_hook)))
+                hooks[made.id] = demo_hook
+        clock.go_to(now_ms - DAY_MS)
+        await day.record(now_ms)
+        clock.go_to(now_ms)
+        yield address
+    finally:
+        service.stopping.set()
+        await listener.stop()
+        await store.close()
+
+
+async def told(info: Callable[[], Awaitable[DatabaseInfo]]) -> DatabaseInfo:
+    """Return what a server says of its database, with the place and size of one that stands."""
+    return replace(
+        await info(), location="/var/lib/hooktui/hooktui.db", size=2_650_112, wal_size=411_032
+    )
+
+
+async def nothing_to_say(_url: str) -> None:
+    """Judge URLs without looking up names: the addresses of the pictures do not exist."""
+
+
+async def seen(hook: LiveHook, *_: object) -> Look:
+    """Return what a diagnosis sees of a receiver before the ping: its certificate is about over."""
+    host, address = hook.target.host, f"192.0.2.{10 + hook.id}"
+    own = Certificate(
+        subject=f"CN={host}",
+        issuer="CN=Example Internal CA 2",
+        names=(host,),
+        not_before="2025-12-05T00:00:00.000Z",
+        not_after="2026-12-05T23:59:59.000Z",
+        days_left=11,
+    )
+    above = Certificate(
+        subject="CN=Example Internal CA 2",
+        issuer="CN=Example Root CA",
+        names=(),
+        not_before="2023-03-01T00:00:00.000Z",
+        not_after="2033-02-28T23:59:59.000Z",
+        days_left=2288,
+    )
+    return Look(
+        addresses=(AddressLook(address=address, connect_ms=11.8),),
+        tls=TlsLook(
+            demanded=True,
+            version="TLSv1.3",
+            cipher="TLS_AES_256_GCM_SHA384",
+            chain=(own, above),
+            fits_host=True,
+            verified=True,
+        ),
+        phases_ms=Phases(dns=3.1, connect=11.8, tls=27.4),
+    )
