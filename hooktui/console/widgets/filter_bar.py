@@ -5,11 +5,10 @@ Enter keeps the filter and gives the keys back to the list; Esc takes it away.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from rich.highlighter import Highlighter
 from rich.style import Style
-from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
@@ -22,6 +21,15 @@ from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.prompt_input import PromptInput
 
 
+class _Typed(Protocol):
+    """What an input shows, as far as we touch it."""
+
+    plain: str
+
+    def stylize(self, style: str | Style, start: int, end: int | None) -> None:
+        """Give a part of it a style."""
+
+
 class _Underline(Highlighter):
     """Underlines the word that begins at a place; None: nothing."""
 
@@ -29,7 +37,7 @@ class _Underline(Highlighter):
         self.at: int | None = None
         self.style = Style(underline=True, bold=True)
 
-    def highlight(self, text: Text) -> None:
+    def highlight(self, text: _Typed) -> None:
         """Mark the word in what the input shows."""
         if self.at is not None:
             words = text.plain[self.at :].split(maxsplit=1)
