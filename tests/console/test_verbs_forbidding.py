@@ -36,6 +36,7 @@ async def test_a_refusal_is_told_in_the_words_of_the_server_and_nothing_counts_a
                 scene.gate.spoil(case.pattern(scene), refusal)
                 await _is_refused(scene, case, told)
                 scene.gate.mend()
+            scene.stale = bool(case.setup or case.before)
 
 
 async def _is_refused(scene: Scene, case: Asking, told: str) -> None:

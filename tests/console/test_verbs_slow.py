@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
+from hooktui.console.palette import Palette
+from hooktui.console.places import PLACES
+from hooktui.console.screens.checkup import CheckupScreen
+from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.console.screens.diagnosis import DiagnosisScreen
+from hooktui.console.screens.emit import EmitScreen
+from hooktui.console.screens.event import EventScreen
+from hooktui.console.screens.form import HookForm
 from hooktui.console.screens.help import HelpScreen
+from hooktui.console.screens.hook import HookScreen
 from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.live_log import LiveLogScreen
+from hooktui.console.screens.secret import SecretScreen
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import Scene, begin, staged
@@ -79,3 +92,45 @@ async def test_what_is_done_after_its_screen_was_left_is_told_on_the_screen_in_f
             assert wanted in told, (str(case), told)
             assert scene.gate.count(case.pattern(scene)) == 1, case
             await _is_done(scene, case)
+
+
+OPENERS: dict[Screen, Callable[[Scene], object]] = {
+    **{
+        place.screen_class(): lambda scene, place=place: scene.house.go(place)
+        for place in PLACES[1:]
+    },
+    HookScreen: lambda scene: scene.house.open_hook(scene.hook.id),
+    DeliveryScreen: lambda scene: scene.house.open_delivery(scene.waiting.id),
+    EventScreen: lambda scene: scene.house.open_event(scene.delivered.event),
+    SecretScreen: lambda scene: scene.house.open_secret(scene.hook),
+    DiagnosisScreen: lambda scene: scene.house.open_diagnosis(scene.hook),
+    HookForm: lambda scene: scene.house.open_form(scene.hook),
+    EmitScreen: lambda scene: scene.house.open_emit(),
+    CheckupScreen: lambda scene: scene.house.push_screen(CheckupScreen()),
+}
+WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen)
+
+
+# Red when a screen waits for its answer before it takes a key, or an answer that comes after it was
+# left meets what is no more there.
+@pytest.mark.parametrize("screen", OPENERS, ids=lambda screen: screen.__name__)
+async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        scene.gate.hold("(?!GET /v1/feed).*")
+        OPENERS[screen](scene)
+        here = await scene.on(screen)
+        if screen not in WITHOUT_A_READ:
+            await scene.console.shows("…" if screen is not CheckupScreen else "looking, ")
+        await scene.console.press("down", "up", "ctrl+p")
+        await scene.on_dialog(Palette)
+        await scene.console.press("escape")
+        await scene.console.until(lambda: scene.screen is here)
+        await scene.console.press("escape")
+        await scene.on(HooksScreen)
+        scene.gate.release()
+        await scene.console.press("down", "up")
+        await scene.console.shows("billing")
+        assert not scene.notice
+        assert scene.house.fault is None

@@ -58,6 +58,7 @@ class Scene:
         hook: the only hook, fresh for each verb.
         delivered: a delivery that arrived.
         waiting: one that failed once and is tried again in an hour.
+        stale: whether something was done to them, so that the next verb needs others.
         word: a name that nothing has yet.
         copied: what the console sent to the clipboard.
     """
@@ -66,6 +67,7 @@ class Scene:
         self.place, self.receiver, self.gate, self.console = place, receiver, gate, console
         self.copied: list[str] = []
         self.word = ""
+        self.stale = True
         console.app.copy_to_clipboard = self.copied.append
         self.hook: Hook
         self.delivered: Delivery
@@ -85,7 +87,6 @@ class Scene:
 
     def fresh(self) -> None:
         """Take every hook away, and make one to which something came."""
-        self.word = f"acme{next(_words)}"
         for old in self.hooks():
             self.place.ask(calls.delete_hook(old.id))
         self.place.ask(calls.resume())
@@ -180,7 +181,10 @@ class Scene:
 async def begin(scene: Scene, case: Asking) -> None:
     """Stand where a verb can be done, with things of its own and a server that is well."""
     scene.gate.mend()
-    scene.fresh()
+    scene.word = f"acme{next(_words)}"
+    if scene.stale:
+        scene.fresh()
+    scene.stale = case.writes
     if case.setup is not None:
         case.setup(scene)
     await scene.open(case.screen)
@@ -245,7 +249,12 @@ async def _events(scene: Scene) -> None:
 
 async def _live_log(scene: Scene) -> None:
     screen = await _at(1)(scene)
-    await scene.console.until(lambda: screen.log_lines.cursor_line is not None)
+
+    def there() -> bool:
+        line = screen.log_lines.cursor_line
+        return line is not None and line.delivery == scene.delivered.id
+
+    await scene.console.until(there)
 
 
 async def _engine(scene: Scene) -> None:
@@ -354,7 +363,7 @@ WAYS: dict[type[HouseScreen], Callable[[Scene], Awaitable[Any]]] = {
 
 @asynccontextmanager
 async def staged(
-    place: Place, receiver: Receiver, size: tuple[int, int] = (140, 40), **options: Any
+    place: Place, receiver: Receiver, size: tuple[int, int] = (110, 24), **options: Any
 ) -> AsyncIterator[Scene]:
     """Run a console on a scene, with a gate between it and the server."""
     with tempfile.TemporaryDirectory(prefix="gate") as folder:
@@ -366,6 +375,7 @@ async def staged(
             async with app.run_test(size=size) as pilot:
                 scene = Scene(place, receiver, gate, Console(app, pilot))
                 scene.fresh()
+                scene.stale = False
                 await scene.console.until(lambda: app.status is not None)
                 await scene.console.shows("billing")
                 yield scene

@@ -1,0 +1,108 @@
+"""What every screen offers besides its own verbs: help, palette, ``:``, places, back, quit."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widgets import Input, TextArea
+
+from hooktui.console.keys import BY_NAME, EVERYWHERE
+from hooktui.console.palette import Palette
+from hooktui.console.places import PLACES
+from hooktui.console.screens.accounts import AccountsScreen
+from hooktui.console.screens.audit import AuditScreen
+from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.console.screens.diagnosis import DiagnosisScreen
+from hooktui.console.screens.engine import EngineScreen
+from hooktui.console.screens.event import EventScreen
+from hooktui.console.screens.events import EventsScreen
+from hooktui.console.screens.help import HelpScreen
+from hooktui.console.screens.hook import HookScreen
+from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.question import Question
+from hooktui.console.screens.tokens import TokensScreen
+from hooktui.console.widgets.command_bar import CommandBar
+from tests.console.conftest import Receiver
+from tests.console.place import Place
+from tests.console.verb_scene import WAYS, Scene, staged
+from tests.console.verb_table import Screen
+
+READS = {
+    HooksScreen: "GET /v1/hooks",
+    HookScreen: "GET /v1/hooks/{hook}",
+    DeliveryScreen: "GET /v1/deliveries/{waiting}",
+    DiagnosisScreen: "GET /v1/hooks/{hook}",
+    EventScreen: "GET /v1/events/{event}",
+    EventsScreen: "GET /v1/events",
+    EngineScreen: "GET /v1/status",
+    AuditScreen: "GET /v1/audit",
+    TokensScreen: "GET /v1/tokens",
+    AccountsScreen: "GET /v1/accounts",
+}
+"""What ctrl+r asks where the screen shows things of the server; the others read the status only."""
+
+TRIED = {"help", "palette", "command", "reload", "back", "quit"} | {one.verb for one in PLACES}
+
+
+def test_all_that_is_offered_everywhere_is_tried_here():
+    assert set(EVERYWHERE) == TRIED
+
+
+async def open_with_free_keys(scene: Scene, screen: Screen) -> None:
+    """Go to a screen, and out of a field in which letters are text."""
+    await scene.open(screen)
+    for _ in range(6):
+        if not isinstance(scene.house.focused, Input | TextArea):
+            return
+        await scene.console.press("tab")
+    raise AssertionError(f"{screen.__name__} has nothing but fields")
+
+
+@pytest.mark.parametrize("screen", WAYS, ids=lambda screen: screen.__name__)
+async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        await open_with_free_keys(scene, screen)
+        front = scene.screen
+        await scene.console.press("question_mark")
+        await scene.on_dialog(HelpScreen)
+        await scene.console.shows("keys; Enter runs one")
+        await scene.console.press("escape", "ctrl+p")
+        await scene.on_dialog(Palette)
+        await scene.console.press("escape")
+        await scene.console.until(lambda: scene.screen is front)
+        await scene.console.press("colon")
+        await scene.console.until(lambda: bool(front.query(CommandBar)))
+        await scene.console.press("escape")
+        await scene.console.until(lambda: not front.query(CommandBar))
+        scene.gate.asked.clear()
+        await scene.console.press("ctrl+r")
+        reads = READS.get(screen, "GET /v1/status").format(
+            hook=scene.hook.id, waiting=scene.waiting.id, event=scene.delivered.event
+        )
+        await scene.console.until(lambda: scene.gate.count(reads))
+        await scene.console.press(PLACES[list(WAYS).index(screen) % len(PLACES)].key)
+        wanted = PLACES[list(WAYS).index(screen) % len(PLACES)].screen_class()
+        await scene.on(wanted)
+        await open_with_free_keys(scene, screen)
+        if screen is not HooksScreen:
+            await scene.console.press("escape")
+            await scene.console.until(lambda: type(scene.screen) is not screen)
+            await open_with_free_keys(scene, screen)
+        await scene.console.press("q")
+        await scene.console.until(lambda: scene.house._exit)
+        assert scene.house.fault is None
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("screen", WAYS, ids=lambda screen: screen.__name__)
+async def test_every_digit_leads_to_its_place_from_everywhere(
+    screen: Screen, place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for there in PLACES:
+            await open_with_free_keys(scene, screen)
+            assert BY_NAME[there.verb].keys == there.key
+            await scene.console.press(there.key)
+            await scene.on(there.screen_class())
+            assert not isinstance(scene.screen, Question)
