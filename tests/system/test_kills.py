@@ -24,10 +24,31 @@ SCARCE = {"before_migration_commit", "before_rescue_commit", "while_stopping"}
 """Points that only a start or a stop passes: each has a test of its own."""
 NEVER_UNDER_LOAD = {"before_give_back_commit"}
 """Passed when a caller is cancelled between commit and answer: held by a test of the store."""
+OF_THE_ENGINE = {
+    "after_accept_commit", "after_claim_commit", "before_send", "after_send_before_record",
+    "after_record_commit",
+}  # fmt: skip
+"""Points where no database has code of its own: on PostgreSQL they are tried with ``-m soak``."""
+KINDS = ("sqlite", "postgres")
 STOP_S = 15
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+def at_each_boundary(but: frozenset[str] = frozenset()) -> pytest.MarkDecorator:
+    """Try a test on each store at each point that a server under load passes."""
+    cases = [
+        pytest.param(
+            kind,
+            point,
+            marks=pytest.mark.soak if kind == "postgres" and point in OF_THE_ENGINE else (),
+        )
+        for kind in KINDS
+        for point in POINTS
+        if point not in SCARCE | NEVER_UNDER_LOAD | but
+    ]
+    return pytest.mark.parametrize(("databases", "point"), cases, indirect=["databases"])
+
+
+@pytest.fixture(params=KINDS)
 def databases(request: pytest.FixtureRequest) -> Databases:
     """SQLite, and PostgreSQL: that of ``HOOKTUI_TEST_DATABASE_URL``, or one made for the tests."""
     if request.param == "sqlite":
@@ -69,7 +90,7 @@ def test_kill_9_at_random_moments_loses_nothing(kills: int, databases: Databases
     assert proof.verdict.delivered == 2 * proof.verdict.accepted
 
 
-@pytest.mark.parametrize("point", [p for p in POINTS if p not in SCARCE | NEVER_UNDER_LOAD])
+@at_each_boundary()
 def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(stage: Scene, point: str):
     stage.victim.start(f"{point}:kill@20")
     stage.make_hooks()
@@ -80,9 +101,7 @@ def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(stage: Sc
     assert_all_arrived(stage)
 
 
-@pytest.mark.parametrize(
-    "point", [p for p in POINTS if p not in SCARCE | NEVER_UNDER_LOAD | {"after_claim_commit"}]
-)
+@at_each_boundary(but=frozenset({"after_claim_commit"}))
 def test_a_fault_at_a_boundary_costs_no_event(stage: Scene, point: str):
     stage.victim.start(f"{point}:error@5")
     stage.make_hooks()
