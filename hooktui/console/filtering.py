@@ -62,7 +62,10 @@ class Filtering(HouseScreen):
         self.take_filter(message.text)
 
     def on_filter_bar_left(self, message: FilterBar.Left) -> None:
-        """Go back to the list."""
+        """Go back to the list; a wrong filter stays to be mended, for it is not what is shown."""
+        if message.kept and self._wrong:
+            self._tell_wrong(self._wrong)
+            return
         self.query("FilterBar").remove()
         self.give_keys_back()
         if not message.kept:
@@ -82,6 +85,7 @@ class Filtering(HouseScreen):
                 self.set_timer(THINKING_S, partial(self._tell_wrong, self._wrong))
             else:
                 self.notice(self._wrong, "warn")  # it came whole, by the ``:`` line
+                self._wrong = ""
             return
         if self._wrong:
             self._wrong = ""

@@ -140,6 +140,9 @@ async def test_what_is_wrong_in_a_filter_is_underlined_until_the_next_letter(ope
         await console.press(*["backspace"] * 3)
         # There is nothing at that place: the last letter is marked.
         await console.until(lambda: underlined(console).strip() == ":")
+        # Red when Enter shows the last good filter instead, and takes away what was typed.
+        await console.press("x", "enter")
+        await console.until(lambda: underlined(console) == "x")
         await console.press("escape", "5", "slash", *'user:ada "x')
         await console.shows("filter, column 10: a quote is not closed")
         assert underlined(console).startswith('"')

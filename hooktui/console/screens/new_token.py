@@ -30,6 +30,7 @@ class NewTokenScreen(Revealing):
     )
     DEFAULT_CSS = """
     NewTokenScreen Note { padding: 0 1; margin: 1 0; }
+    NewTokenScreen #how { height: 1fr; }
     """
 
     def __init__(self, token: Token) -> None:

@@ -32,7 +32,7 @@ class TokenForm(HouseScreen):
     TokenForm .row > Input { width: 1fr; max-width: 60; }
     TokenForm .row > Choice { margin-left: 1; }
     TokenForm > Note { padding-left: 13; }
-    TokenForm > #summary { padding: 0 1; margin-top: 1; }
+    TokenForm > #summary { padding: 0 1; margin-top: 1; height: 1fr; }
     """
 
     def __init__(self) -> None:

@@ -13,6 +13,9 @@ from textual.strip import Strip
 from hooktui.console.keys import Verb
 from hooktui.console.widgets.painted import Painted, Piece, Pieces, text_width
 
+_APART = 3
+"""Cells between left and right, so that they do not read as one sentence."""
+
 Severity = Literal["good", "plain", "warn", "bad"]
 
 
@@ -45,7 +48,7 @@ class OneLine(Painted):
         """Draw the line."""
         width = self.size.width
         left, right = self._left, self._right
-        if self._short and text_width(left) + text_width(right) >= width:
+        if self._short and text_width(left) + text_width(right) + _APART > width:
             right = self._short
         gap = width - text_width(left) - text_width(right)
         if right and gap < 1 and self.LEFT_GIVES_WAY:
