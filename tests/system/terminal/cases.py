@@ -113,7 +113,7 @@ def over_slow_line(ready: Stand, lines: int, rate: float = SLOW) -> Iterator[Row
     The server must have delivered nothing yet.
     """
     with ready.console() as session:
-        _settle(session, _FIRST)
+        session.wait_for(_FIRST)
         session.do([_LIVE_LOG], "following")
         session.rate = rate  # not before: the first screen alone would take seconds
         with ready.streaming(lines) as stream:
@@ -123,9 +123,11 @@ def over_slow_line(ready: Stand, lines: int, rate: float = SLOW) -> Iterator[Row
             while stream.poll() is None:
                 session.pump(0.2)
         assert stream.returncode == 0, "the server has taken all events"
+        session.rate = None
         session.do(["f"], "paused")
         lost = lines - _in_log(session, _FIRST, lines)
         session.do(["f"], "following")
+        session.rate = rate
         with ready.streaming(lines * 3):
             session.pump_for(2.5)
             since = len(session.raw)
