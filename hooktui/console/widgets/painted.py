@@ -50,6 +50,7 @@ class Painted(Widget):
         &:ansi > .tone--quiet { color: ansi_bright_black; }
         &:ansi > .tone--accent { color: ansi_cyan; }
         &:ansi:light > .tone--accent { color: ansi_blue; }
+        &:ansi:light > .tone--warn { color: ansi_magenta; }
         &:nocolor > .tone--quiet { text-style: dim; }
         &:nocolor > .tone--cursor { text-style: reverse; }
         &:ansi > .tone--blurred { text-style: bold; }
