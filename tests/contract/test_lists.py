@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from sqlalchemy import update
 
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass, Trigger
@@ -19,6 +21,8 @@ from hooktui.domain.objects import EventCounts, HookDecision
 from hooktui.store import changes, queries
 from hooktui.store.contract import Store
 from hooktui.store.pages import PageRequest
+from hooktui.store.tables import EVENT
+from hooktui.store.transaction import Tx
 from tests.contract.given import (
     ADA,
     DEFAULT,
@@ -438,6 +442,26 @@ async def test_every_hook_has_a_decision_about_an_event(opened: Opened) -> None:
     assert await decided(True) == everything[:3]
     assert await decided(False) == everything[3:]
     assert await decided(limit=2) == everything[:2]
+
+
+async def test_an_event_may_have_skipped_more_hooks_than_a_statement_takes_numbers(
+    opened: Opened,
+) -> None:
+    """Red when each of them is a parameter: PostgreSQL takes 32,767 of these."""
+    off, other = await make_hook(opened.store, active=False), await make_hook(opened.store)
+    (accepted,) = await emit(opened.store)
+    many = [["filter", list(range(1_000_000, 1_070_000))], ["disabled", [off.id]]]
+
+    def skip_many(tx: Tx) -> None:
+        values = {"skips": msgspec.json.encode(many).decode()}
+        tx.conn.execute(update(EVENT).where(EVENT.c.id == accepted.id).values(**values))
+
+    await opened.store.write(skip_many)
+    for concerned, ids in ((True, [off.id, other.id]), (False, [])):
+        page = await opened.store.read(
+            queries.list_decisions, DEFAULT, accepted.id, PageRequest(sort="id"), concerned
+        )
+        assert [one.hook for one in page.data] == ids
 
 
 async def test_the_list_of_hooks_shows_how_they_do(opened: Opened) -> None:
