@@ -138,10 +138,13 @@ def test_no_color_writes_no_colours(served):
         assert COLOUR.search(terminal.output) is None
 
 
-def test_what_an_admin_typed_reaches_the_terminal_as_no_sequence(served, make_hook, account):
+@pytest.mark.parametrize(("options", "shown"), [((), "x␛]52"), (("--ascii",), "x?]52")])
+def test_what_an_admin_typed_reaches_the_terminal_as_no_sequence(
+    served, make_hook, account, options, shown
+):
     make_hook(name="x\x1b]52;c;b3duZWQ=\x07y\x9b31mz\u202e\x1b[3J")
-    with console(served, "--account", str(account), "--ascii") as terminal:
-        terminal.read_until("x␛]52".encode())
+    with console(served, "--account", str(account), *options) as terminal:
+        terminal.read_until(shown.encode())
         terminal.type(b"d")
         terminal.read_until(b"Delete hook")
         terminal.type(b"\x1b")
