@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 from hooktui import __version__, failpoints, listening, open_files
 from hooktui.domain import catalogue as catalogues
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
-from hooktui.domain.objects import Catalogue, Kept
+from hooktui.domain.objects import Catalogue
 from hooktui.domain.places import Places, places
+from hooktui.domain.server_status import Kept
 from hooktui.logs import log_to_stderr
 from hooktui.settings import BadSettings, Settings, load
 from hooktui.systemd import Notifier, notifier_of

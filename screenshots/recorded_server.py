@@ -29,7 +29,8 @@ from hooktui.domain.deliveries import Load
 from hooktui.domain.diagnosis import AddressLook, Certificate, Look, TlsLook
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import DeliveryId, HookId
-from hooktui.domain.objects import DatabaseInfo, Phases
+from hooktui.domain.objects import Phases
+from hooktui.domain.server_status import DatabaseInfo
 from hooktui.sockets import bind
 from hooktui.sources.demo_hooks import DEMO_HOOKS, DemoHook
 from hooktui.store.contract import Accepted, Offer

@@ -12,7 +12,7 @@ from hooktui.api.status import disk_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import Load
 from hooktui.domain.exposition import MEDIA_TYPE, Metric, Sample, by, exposition, one
-from hooktui.domain.objects import Backlog, DatabaseInfo, Disk
+from hooktui.domain.server_status import Backlog, DatabaseInfo, Disk
 from hooktui.store import queries
 
 router = APIRouter()

@@ -16,8 +16,9 @@ from hooktui.domain.deliveries import Load
 from hooktui.domain.diagnosis import Look, Tell
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
-from hooktui.domain.objects import Catalogue, Kept
+from hooktui.domain.objects import Catalogue
 from hooktui.domain.roles import Role
+from hooktui.domain.server_status import Kept
 from hooktui.store.contract import Accepted, Offer, Store
 
 

@@ -17,7 +17,7 @@ from hooktui.api.reading import check_account
 from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import DiskFull, Unavailable
-from hooktui.domain.objects import Disk, Rates, ServerInfo, Status
+from hooktui.domain.server_status import Disk, Rates, ServerInfo, Status
 from hooktui.store import queries
 
 READY_WITHIN_S = 2.0

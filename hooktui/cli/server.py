@@ -14,7 +14,7 @@ from hooktui.cli.times import ago
 from hooktui.client import calls
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import NotAllowed
-from hooktui.domain.objects import Backlog, Status
+from hooktui.domain.server_status import Backlog, Status
 from hooktui.domain.sizes import in_bytes
 
 STOP_TIMEOUT_S = 30.0

@@ -30,7 +30,6 @@ from hooktui.domain.objects import (
     Catalogue,
     Delivery,
     DeliveryDetail,
-    EngineState,
     Event,
     EventDetail,
     Hook,
@@ -38,9 +37,9 @@ from hooktui.domain.objects import (
     Page,
     Purge,
     Secrets,
-    Status,
     Token,
 )
+from hooktui.domain.server_status import EngineState, Status
 
 T = TypeVar("T")
 

@@ -31,8 +31,9 @@ from hooktui.console.writing import Writing
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotFound
-from hooktui.domain.objects import Catalogue, Hook, Status
+from hooktui.domain.objects import Catalogue, Hook
 from hooktui.domain.roles import Role
+from hooktui.domain.server_status import Status
 
 if TYPE_CHECKING:
     from textual.command import Provider

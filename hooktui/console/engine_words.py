@@ -14,7 +14,7 @@ from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.domain.checks import Checkup, State
 from hooktui.domain.clock import format_duration, from_rfc3339
-from hooktui.domain.objects import Status
+from hooktui.domain.server_status import Status
 from hooktui.domain.sizes import in_bytes
 
 _STILL_PER_S: Final = 0.05

@@ -35,15 +35,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from hooktui.domain.objects import (
-        Attempt,
-        Backup,
-        DatabaseInfo,
-        Delivery,
-        Event,
-        Hook,
-        ServerInfo,
-    )
+    from hooktui.domain.objects import Attempt, Backup, Delivery, Event, Hook
+    from hooktui.domain.server_status import DatabaseInfo, ServerInfo
     from hooktui.store.changes import Tx
     from hooktui.store.keys import Vault
 

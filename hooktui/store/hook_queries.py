@@ -27,7 +27,8 @@ from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.hook_search import HookState, parse_hook_search
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.objects import Backlog, BasicAuth, Hook, HookBacklog, HookStats, Page
+from hooktui.domain.objects import BasicAuth, Hook, HookStats, Page
+from hooktui.domain.server_status import Backlog, HookBacklog
 from hooktui.store import hook_rows
 from hooktui.store.pages import Listing, PageRequest, page_of
 from hooktui.store.stats import BUCKET_MS, COLUMNS, DAY_MS, HOUR_MS, percentile_ms

@@ -20,8 +20,9 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.objects import Backup, DatabaseInfo, ServerInfo
+from hooktui.domain.objects import Backup
 from hooktui.domain.pulse import Pulse
+from hooktui.domain.server_status import DatabaseInfo, ServerInfo
 from hooktui.store import engine_queries
 from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql

@@ -21,7 +21,8 @@ from hooktui.domain.audit_trail import AuditBreak, AuditCheck, AuditEntry, Audit
 from hooktui.domain.checks import Check, checkup_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Refused
-from hooktui.domain.objects import (
+from hooktui.domain.roles import Role
+from hooktui.domain.server_status import (
     Backlog,
     DatabaseInfo,
     Disk,
@@ -32,7 +33,6 @@ from hooktui.domain.objects import (
     ServerInfo,
     Status,
 )
-from hooktui.domain.roles import Role
 from tests.console.things import AT, AT_MS
 
 GB = 1 << 30

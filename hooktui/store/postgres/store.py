@@ -17,8 +17,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from hooktui.domain.errors import Refused, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.objects import Backup, DatabaseInfo, ServerInfo
+from hooktui.domain.objects import Backup
 from hooktui.domain.pulse import Pulse
+from hooktui.domain.server_status import DatabaseInfo, ServerInfo
 from hooktui.store import feed as change_feed
 from hooktui.store.accepting import check_keys
 from hooktui.store.contract import (

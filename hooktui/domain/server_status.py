@@ -1,0 +1,122 @@
+"""What ``GET /v1/status`` tells: servers, rates, backlog, breakers, disk and database.
+
+Objects of the HTTP API as in `hooktui.domain.objects`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    """One server that works on the store."""
+
+    number: int
+    name: str
+    pid: int
+    started_at: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseInfo:
+    """The database behind the server; sizes in bytes."""
+
+    kind: str
+    version: str
+    location: str
+    size: int | None = None
+    wal_size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookBacklog:
+    """Deliveries of one hook that wait."""
+
+    hook: int
+    count: int
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenBreaker:
+    """A hook that is left alone because ``failures`` tries in a row failed, until its probe."""
+
+    hook: int
+    name: str
+    probe_at: str
+    failures: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """Deliveries that wait: all of them, the oldest due one, and the hooks with most of them."""
+
+    count: int
+    held: int
+    oldest_due_at: str | None
+    hooks: tuple[HookBacklog, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rates:
+    """Averages over the last minute, each second."""
+
+    accepted_per_s: float
+    delivered_per_s: float
+    failed_per_s: float
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """Room where the database lies, in bytes; below ``reserve`` no events are taken in."""
+
+    free: int
+    total: int
+    reserve: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """For how many days events are kept, and their bodies; 0: for ever."""
+
+    days: float
+    bodies_days: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """All sending is paused: since when, and who did it."""
+
+    at: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineState:
+    """Whether deliveries go out: ``paused`` is None while they do."""
+
+    paused: Pause | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What ``GET /v1/status`` answers; ``paused`` is None while deliveries go out.
+
+    ``bound_to`` is the one account that the caller's token may touch; None: all.
+    """
+
+    version: str
+    database: DatabaseInfo
+    role: str
+    user: str
+    servers: tuple[ServerInfo, ...]
+    backlog: Backlog
+    rates: Rates
+    disk: Disk | None
+    paused: Pause | None = None
+    breakers: tuple[OpenBreaker, ...] = ()
+    keep: Kept | None = None
+    bound_to: int | None = None
