@@ -170,11 +170,15 @@ class Scene:
         else:
             self.house.go(log)
 
-    async def open(self, kind: type[HouseScreen]) -> Any:
+    async def open(
+        self,
+        kind: type[HouseScreen],
+        way: Callable[[Scene], Awaitable[object]] | None = None,
+    ) -> Any:
         """Go to a screen from home, and wait until it shows what it is about."""
         self.house.go(PLACES[0])
         await self.on(HooksScreen)
-        await WAYS[kind](self)
+        await (way or WAYS[kind])(self)
         return await self.on(kind)
 
 
@@ -187,7 +191,7 @@ async def begin(scene: Scene, case: Asking) -> None:
     scene.stale = case.writes
     if case.setup is not None:
         case.setup(scene)
-    await scene.open(case.screen)
+    await scene.open(case.screen, case.way)
     if case.before:
         await scene.console.press(*case.before)
     await scene.console.until(lambda: scene.screen.why_not(case.verb) is None)

@@ -6,7 +6,7 @@ every verb of every screen; `test_verbs_table.py` holds that nothing is missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ class Asking:
         late: what is told when its screen was left before the answer; otherwise ``working``.
         done: whether the server has done it; None where it only reads.
         again: keys that ask again after it could not be read; None: ctrl+r does.
+        way: leads there, where not the usual way does.
         setup: what has to be so at the server before.
         typed: whether the screen has a field that takes letters, so that ``?`` is one.
         name: tells two cases of one verb apart.
@@ -68,6 +69,7 @@ class Asking:
     done: Callable[[Scene], object] | None = None
     setup: Callable[[Scene], object] | None = None
     again: tuple[str, ...] | None = None
+    way: Callable[[Scene], Awaitable[object]] | None = None
     typed: bool = False
     name: str = ""
 
@@ -169,6 +171,12 @@ def _rotate(scene: Scene) -> None:
 def _emitted(scene: Scene) -> bool:
     found = scene.ask(calls.list_events(scene.place.id, order="desc", limit=1)).data
     return bool(scene.ask(calls.get_event(found[0].id)).body == '{"id":9}')
+
+
+async def _new_form(scene: Scene) -> None:
+    scene.house.push_screen(HookForm(None))
+    form = await scene.on(HookForm)
+    await scene.console.until(lambda: form.focused is not None)
 
 
 def _named(name: str) -> Callable[[Scene], bool]:
@@ -277,6 +285,10 @@ ASKING: tuple[Asking, ...] = (
            then=("f",), setup=_rotate, working="finishing the rotation",
            done=lambda scene: scene.secrets() == 1, name="finish"),
     _ping(SecretScreen),
+    Asking(HookForm, "save", "POST /v1/hooks", ("whsec_", "is saved. Give this secret"),
+           before=(*"http://127.0.0.1:9/in", "tab", *"second", "tab", "tab", "space"),
+           way=_new_form, working="making the hook", late="is made; its secret is behind s",
+           done=_named("second"), typed=True, name="new"),
     Asking(HookForm, "save", "PATCH /v1/hooks/{hook}", ("is saved",), before=("tab", *"renamed"),
            working="saving hook", late="is saved", done=_named("renamed"), typed=True, name="edit"),
 )  # fmt: skip

@@ -191,7 +191,11 @@ class HookForm(FormDryRun):
             self._blame(values, errors)
             return
         call = calls.create_hook(self.house.account, form_values.creation(settings))
-        made = await self._send(values, call, "making the hook", self._made)
+        try:
+            made = await self._send(values, call, "making the hook", self._made)
+        except Conflict as conflict:
+            self.show_error(conflict)
+            return
         if made is None:
             return
         from hooktui.console.screens.secret import SecretScreen
