@@ -348,6 +348,8 @@ class HouseScreen(PacedScreen):
         async def run() -> None:
             try:
                 await work
+            except HooktuiError as error:
+                self.show_error(error)  # which the verb does not expect; the console goes on
             finally:
                 self._under_way.discard(this)
 

@@ -7,13 +7,30 @@ from functools import partial
 
 import pytest
 
+from hooktui.console.hook_tabs import TABS
 from hooktui.console.link import LinkState
+from hooktui.console.screens.accounts import AccountsScreen
+from hooktui.console.screens.audit import AuditScreen
+from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.console.screens.diagnosis import DiagnosisScreen
 from hooktui.console.screens.emit import EmitScreen
+from hooktui.console.screens.engine import EngineScreen
+from hooktui.console.screens.event import EventScreen
+from hooktui.console.screens.events import EventsScreen
+from hooktui.console.screens.hook import HookScreen
+from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.tokens import TokensScreen
 from tests.console.conftest import Receiver
 from tests.console.gate import Spoil, half, lost, page, reset, says
 from tests.console.place import Place
 from tests.console.verb_scene import WAYS, Scene, begin, staged
 from tests.console.verb_table import ASKING, WRITING, Asking, Screen, by_screen
+
+RELOADED = (
+    HooksScreen, HookScreen, DeliveryScreen, EventScreen, EventsScreen, AuditScreen, TokensScreen,
+    AccountsScreen, EngineScreen, DiagnosisScreen,
+)  # fmt: skip
+"""The screens that show things of the server, which ctrl+r reads again."""
 
 IN_DOUBT = "whether it did what was asked is not known"
 
@@ -118,6 +135,28 @@ async def test_what_cannot_be_read_is_told_and_ctrl_r_reads_it(
                 await scene.console.shows(case.shown(scene)[-1])
             if case.verb == "filter":
                 await scene.console.press("escape")
+
+
+# Red when what cannot be read again ends the console, or nobody is told.
+async def test_a_reload_that_fails_is_told_on_every_screen_and_tab(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        for screen in RELOADED:
+            await scene.open(screen)
+            for _ in range(len(TABS) if screen is HookScreen else 1):
+                scene.gate.spoil(".*", says(500, "the disk is on fire"))
+                scene.screen.clear_notice()
+                await scene.console.press("ctrl+r")
+                await scene.console.until(lambda: "the disk is on fire" in scene.notice)
+                scene.gate.mend()
+                scene.screen.clear_notice()
+                asked = len(scene.gate.asked)
+                await scene.console.press("ctrl+r")
+                await scene.console.until(lambda asked=asked: len(scene.gate.asked) > asked)
+                assert type(scene.screen) is screen
+                if screen is HookScreen:
+                    await scene.console.press("right_square_bracket")
 
 
 async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hooktui.client import calls
 from hooktui.console.screens.emit import EmitScreen
 from hooktui.console.screens.form import HookForm
@@ -11,6 +13,7 @@ from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.screens.live_log import LiveLogScreen
 from hooktui.console.screens.question import Question
 from hooktui.console.screens.token_form import TokenForm
+from hooktui.domain.errors import Conflict
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import staged
@@ -99,3 +102,17 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
         await scene.console.until(lambda: scene.notice.endswith("(billing) …"))
         held.release()
         await scene.console.until(lambda: "(billing) arrived: 200" in scene.notice)
+
+
+# Red when an error that a verb does not expect ends the console.
+async def test_a_refusal_that_a_verb_does_not_expect_is_told(
+    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    async def refused(_screen: HooksScreen) -> None:
+        raise Conflict("not at this moment")
+
+    monkeypatch.setattr(HooksScreen, "verb_ping", refused)
+    async with staged(place, receiver) as scene:
+        await scene.open(HooksScreen)
+        await scene.console.press("p")
+        await scene.console.until(lambda: "not at this moment" in scene.notice)

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.client import calls
-from hooktui.console.base import HouseScreen
+from hooktui.console.base import Changes, HouseScreen
 from hooktui.console.engine_words import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.keys import KeyOf, Verb, in_words
 from hooktui.console.screens.question import Answer, Question
@@ -78,6 +78,11 @@ class EngineScreen(HouseScreen):
             await self.house.refresh_status()
         except HooktuiError as error:
             self.show_error(error)
+
+    async def changed(self, changes: Changes) -> None:
+        """Ask anew on demand, and after a loss; the status line's own look tells of no error."""
+        if changes.everything:
+            await self._ask()
 
     async def page(self, wanted: Wanted) -> Page[EngineHook]:
         """Return the hooks of the status: there are fewer than a page holds."""
