@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from hooktui.domain.ids import HookId, encode
-from tests.contract.given import emit, make_hook
+from tests.contract.given import Clock, emit, make_hook
 from tests.postgres import PostgresServer, database, open_store, running
-from tests.store.servers import connected
+from tests.store.servers import Servers, connected
 
 
 @pytest.fixture
@@ -64,3 +64,19 @@ async def test_who_followed_the_feed_misses_nothing_when_a_dump_is_put_back_agai
             await store.close()
             assert [item.object.id for item in page.items if item.kind == "event"] == accepted
             await admin.execute(f"DROP DATABASE {copy} WITH (FORCE)")
+
+
+# Red without the empty line: what was skipped looks like lines that are gone.
+async def test_who_read_the_empty_feed_of_a_new_database_is_told_of_no_gap(
+    postgres: PostgresServer, tmp_path: Path
+) -> None:
+    async with database(postgres) as url:
+        servers = Servers(url, tmp_path, Clock())
+        one = await servers.another()
+        read = await one.feed_tail(10)
+        other = await servers.another()
+        await make_hook(other)
+        page = await one.feed(read.next, 10)
+        await servers.close()
+    assert [item.kind for item in page.items] == ["hook"]
+    assert not page.reset

@@ -17,17 +17,22 @@ from hooktui.store.postgres.connect import FAULTS, Target, connect, explain
 if TYPE_CHECKING:
     from hooktui.store.postgres.connect import Raw
 
-_SKIPPED: Final = 1_000_000
-"""More lines than are written in the 0.6 s that a crash takes back (30 s, with odd settings)."""
+_SKIPPED: Final = 20_000
+"""More lines than are written in the 0.6 s that a crash takes back, should the clock go back too.
+
+Far more would have several connections in a row run ahead of the time.
+"""
 
 # The time in µs runs ahead of the numbers, so one dump may be put back twice. On disk before the
-# first line, also where claims need not be: else a second crash takes it back.
+# first line, also where claims need not be: else a second crash takes it back. The empty line keeps
+# who read an empty feed from being told of a gap where there is none.
 _SKIP: Final = f"""
 BEGIN;
 SET LOCAL synchronous_commit = on;
 SELECT pg_advisory_xact_lock({locks.FEED});
 SELECT setval(name, GREATEST(nextval(name) + {_SKIPPED}, 1000 * {sql.NOW}))
 FROM CAST(pg_get_serial_sequence('feed', 'pos') AS regclass) AS name;
+INSERT INTO feed (at_ms, items, changes) SELECT 0, 0, '[]' WHERE NOT EXISTS (SELECT FROM feed);
 COMMIT"""  # noqa: S608 - our own constants
 
 

@@ -169,6 +169,7 @@ class PostgresStore:
         await self._accepting.start()
         await self._claiming.start()
         await self._working.start()
+        await self._look()  # where the feed goes on: those who write have skipped numbers
         # Whoever held this home before is dead: what it was sending need not wait for its lease.
         before = self._home.token_before
         if before is not None:
