@@ -329,6 +329,7 @@ class HouseScreen(PacedScreen):
         if (name, self.subject(name)) in self._under_way:
             if self._works:
                 self.notice(f"still {self._works[-1]}", "warn")
+                self._work_is_told = True  # it goes with the work
             return None
         reason = self.why_not(name)
         if reason is not None:

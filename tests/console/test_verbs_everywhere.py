@@ -10,6 +10,8 @@ from hooktui.console.palette import Palette
 from hooktui.console.places import PLACES
 from hooktui.console.screens.accounts import AccountsScreen
 from hooktui.console.screens.audit import AuditScreen
+from hooktui.console.screens.audit_entry import AuditEntryScreen
+from hooktui.console.screens.checkup import CheckupScreen
 from hooktui.console.screens.delivery import DeliveryScreen
 from hooktui.console.screens.diagnosis import DiagnosisScreen
 from hooktui.console.screens.engine import EngineScreen
@@ -18,6 +20,7 @@ from hooktui.console.screens.events import EventsScreen
 from hooktui.console.screens.help import HelpScreen
 from hooktui.console.screens.hook import HookScreen
 from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.screens.new_token import NewTokenScreen
 from hooktui.console.screens.question import Question
 from hooktui.console.screens.tokens import TokensScreen
 from hooktui.console.widgets.command_bar import CommandBar
@@ -57,7 +60,16 @@ async def open_with_free_keys(scene: Scene, screen: Screen) -> None:
     raise AssertionError(f"{screen.__name__} has nothing but fields")
 
 
-@pytest.mark.parametrize("screen", WAYS, ids=lambda screen: screen.__name__)
+ALIKE = (TokensScreen, AccountsScreen, AuditEntryScreen, CheckupScreen, NewTokenScreen)
+"""Screens that change nothing of what all offer: tried with the others of their kind, on demand."""
+
+ALL = [
+    pytest.param(screen, marks=[pytest.mark.soak] * (screen in ALIKE), id=screen.__name__)
+    for screen in WAYS
+]
+
+
+@pytest.mark.parametrize("screen", ALL)
 async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
     screen: Screen, place: Place, receiver: Receiver
 ):
