@@ -61,7 +61,7 @@ async def _is_told_and_done_once(scene: Scene, case: Asking) -> None:
     assert not any(text in scene.console.text for text in case.shown(scene)[-1:]), case
     scene.gate.release()
     await scene.console.shows(*case.shown(scene))
-    assert "still" not in scene.notice, scene.notice
+    assert not scene.notice.startswith("! still"), scene.notice
     assert scene.gate.count(case.pattern(scene)) == 1, case
     await _is_done(scene, case)
 
