@@ -51,12 +51,12 @@ from pictures import PICTURES, Picture
 from recorded_server import recorded_server
 
 from hooktui.client import AsyncClient, ServerAddress
-from hooktui.console import base
+from hooktui.console import asking
 from hooktui.console.app import HooktuiApp
 from hooktui.console.options import ConsoleOptions
 
 # A notice stays until it is drawn, however slow the machine is.
-base.NOTICE_S = dict.fromkeys(base.NOTICE_S, 3600.0)
+asking.NOTICE_S = dict.fromkeys(asking.NOTICE_S, 3600.0)
 
 MONOSPACE = "Fira Code, DejaVu Sans Mono, Menlo, Consolas, monospace"
 

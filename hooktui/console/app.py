@@ -14,7 +14,7 @@ from textual.screen import Screen
 from textual.worker import Worker
 
 from hooktui.console.ascii_filter import AsciiFilter
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.feed import Feed
 from hooktui.console.link import Link, LinkState
 from hooktui.console.log_buffer import LogBuffer

@@ -1,4 +1,4 @@
-"""What every screen of the console shares: the frame, the verbs, notices, and calls to the server.
+"""What every screen of the console shares: the frame, the verbs, and what it is told of the feed.
 
 A screen names its verbs in ``VERBS`` and does each in a method ``verb_<name>``, plain or ``async``
 (then it runs as a worker, so that a slow server never holds up a key). Every key of the table is
@@ -8,80 +8,33 @@ bound on every screen; what is not possible answers with the reason instead of s
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import ModalScreen
 
+from hooktui.console.asking import Asking
+from hooktui.console.changes import Changes
 from hooktui.console.keys import BY_NAME, EVERYWHERE, Verb, bindings
 from hooktui.console.keys import VERBS as ALL_VERBS
 from hooktui.console.memory import Kept
-from hooktui.console.paced import PacedScreen
 from hooktui.console.places import BY_VERB, Place
-from hooktui.console.widgets.chrome import (
-    Heading,
-    KeyLine,
-    Offer,
-    Severity,
-    StatusLine,
-    TooSmall,
-)
+from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.painted import Pieces
-from hooktui.domain.errors import (
-    HooktuiError,
-    NotAllowed,
-    Refused,
-    TooManyRequests,
-    Unavailable,
-)
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import allows, why_not
 
 if TYPE_CHECKING:
-    from hooktui.client.calls import Call
     from hooktui.console.app import HooktuiApp
-    from hooktui.console.writing import Told
 
-T = TypeVar("T")
 R = TypeVar("R")
-
-NOTICE_S = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
-"""How long a notice stays, by its weight."""
 
 CHANGES_S = 0.25
 """Changes of the feed are handed to a screen at most this often."""
 
 
-@dataclass(slots=True)
-class Changes:
-    """What the feed said since a screen was last told; merged, however many lines there were.
-
-    ``everything`` is set after the feed could not be followed without a gap.
-    """
-
-    hooks: set[int] = field(default_factory=set)
-    busy_hooks: set[int] = field(default_factory=set)
-    deliveries: set[str] = field(default_factory=set)
-    events: bool = False
-    everything: bool = False
-
-    def merge(self, other: Changes) -> None:
-        """Take in later changes."""
-        self.hooks |= other.hooks
-        self.busy_hooks |= other.busy_hooks
-        self.deliveries |= other.deliveries
-        self.events |= other.events
-        self.everything |= other.everything
-
-    def __bool__(self) -> bool:
-        return bool(
-            self.hooks or self.busy_hooks or self.deliveries or self.events or self.everything
-        )
-
-
-class HouseScreen(PacedScreen):
+class HouseScreen(Asking):
     """A full screen: heading, body, status line, line of keys."""
 
     VERBS: ClassVar[tuple[str, ...]] = ()
@@ -99,10 +52,7 @@ class HouseScreen(PacedScreen):
         super().__init__()
         self._pending = Changes()
         self._changes_due = False
-        self._notices = 0
         self._account = 0
-        self._works: list[str] = []
-        self._work_is_told = False
         self._under_way: set[tuple[str, Hashable]] = set()
 
     # -- the frame
@@ -159,122 +109,6 @@ class HouseScreen(PacedScreen):
             self.query_one(Heading).show(left, right, short)
             self.query_one(StatusLine).show(*self.house.standing())
             self.query_one(KeyLine).show_again()
-
-    def _framed(self) -> bool:
-        """Return whether the frame is there; a worker may end while a screen comes or goes.
-
-        ``is_mounted`` stays true while the widgets of a screen that closes are taken away.
-        """
-        return {Heading, StatusLine, KeyLine} <= {type(child) for child in self.children}
-
-    # -- the server
-
-    @property
-    def house(self) -> HooktuiApp:
-        """The app, by its own type."""
-        return cast("HooktuiApp", self.app)
-
-    async def ask(self, call: Call[T]) -> T:
-        """Send a call and return its answer.
-
-        Raises:
-            HooktuiError: the server refused, or cannot be reached.
-        """
-        return await self.house.ask(call)
-
-    async def write(self, call: Call[T], doing: str, told: Told | None = None) -> T:
-        """Send a call that changes something, and return its answer.
-
-        It is told while it runs; when this screen is left meanwhile it goes on, and the screen in
-        front tells what became of it.
-
-        Args:
-            call: what to send.
-            doing: what is being done, such as ``deleting hook 12 (billing)``.
-            told: what to say of the answer after this screen was left.
-
-        Raises:
-            HooktuiError: the server refused, or cannot be reached.
-        """
-        with self.working(doing):
-            return await self.house.writing.send(call, doing, told)
-
-    async def call(self, call: Call[T], doing: str = "", told: Told | None = None) -> T | None:
-        """Send a call and return its answer; an error becomes a notice, and None.
-
-        With ``doing`` it is one that changes something, see `write`.
-        """
-        try:
-            if doing:
-                return await self.write(call, doing, told)
-            return await self.ask(call)
-        except HooktuiError as error:
-            self.show_error(error)
-            return None
-
-    async def done(self, call: Call[T], doing: str) -> bool:
-        """Send a call that changes something; return whether it succeeded (else: a notice)."""
-        try:
-            await self.write(call, doing)
-        except HooktuiError as error:
-            self.show_error(error)
-            return False
-        return True
-
-    # -- notices
-
-    @contextmanager
-    def working(self, doing: str) -> Iterator[None]:
-        """Tell what is being done for as long as it is; notices come before it."""
-        words = f"{doing} {self.house.signs.ellipsis}"
-        self._works.append(words)
-        self._tell_work()
-        try:
-            yield
-        finally:
-            self._works.remove(words)
-            if self._work_is_told:
-                self.clear_notice()
-
-    def _tell_work(self) -> None:
-        if self._framed():
-            self.query_one(StatusLine).notify_line(self._works[-1], "plain")
-            self._notices += 1  # the end of an older one does not take it away
-            self._work_is_told = True
-
-    def notice(self, text: str, severity: Severity = "plain") -> None:
-        """Answer an action where the eye is: in the status line. ``text`` may be untrusted."""
-        front = self.house.front()
-        if front is not None and front is not self and self in self.app.screen_stack:
-            front.notice(text, severity)  # this screen is covered by now
-            return
-        if not self._framed():
-            return
-        self.query_one(StatusLine).notify_line(text, severity)
-        self._work_is_told = False
-        self._notices += 1
-        this_one = self._notices
-
-        def end() -> None:
-            if self._notices == this_one:
-                self.clear_notice()
-
-        self.set_timer(NOTICE_S[severity], end)
-
-    def clear_notice(self) -> None:
-        """Take the notice away; what is still being done is told again."""
-        self._work_is_told = False
-        if self._works:
-            self._tell_work()
-        elif self._framed():
-            self.query_one(StatusLine).clear_notice()
-
-    def show_error(self, error: HooktuiError) -> None:
-        """Tell of an error; several bad fields in one line."""
-        details = [one.detail for one in error.errors] if isinstance(error, Refused) else []
-        self.notice("; ".join(details) or in_words(error), "bad")
-        if isinstance(error, NotAllowed):
-            self.house.status_soon()  # the role is another one by now: dim what it does not allow
 
     # -- verbs
 
@@ -456,13 +290,6 @@ class HouseScreen(PacedScreen):
             self._schedule_changes()
 
         self.run_worker(hand_over(), name="changes", group="changes")
-
-
-def in_words(error: HooktuiError) -> str:
-    """Return an error in words, with when to try again where the server says so."""
-    if isinstance(error, TooManyRequests | Unavailable) and error.retry_after_s > 1:
-        return f"{error}; try again in {error.retry_after_s} s"
-    return str(error)
 
 
 class HouseModal(ModalScreen[R]):

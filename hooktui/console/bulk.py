@@ -11,7 +11,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from hooktui.console.base import HouseScreen, in_words
+from hooktui.console.asking import in_words
+from hooktui.console.base import HouseScreen
 from hooktui.console.widgets.chrome import Severity
 from hooktui.domain.errors import Conflict, HooktuiError, NotAllowed, NotFound, Refused
 

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.log_buffer import LogLine
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated

@@ -7,10 +7,9 @@ from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 from textual.app import ComposeResult
-from textual.worker import Worker
 
-from hooktui.console.base import Changes, HouseScreen
-from hooktui.console.times import counted
+from hooktui.console.base import HouseScreen
+from hooktui.console.changes import Changes
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.window import Wanted
@@ -92,7 +91,7 @@ class ListScreen(HouseScreen, Generic[T]):
 
     def load(self) -> None:
         """Load the list from its start."""
-        _: Worker[None] = self.run_worker(self.listing.load, group="load", exclusive=True)
+        self.listing.load_anew()
 
     async def page(self, wanted: Wanted) -> Page[T]:
         """Return a page; nothing, and the reason, where the server does not show the list."""
@@ -131,10 +130,8 @@ class ListScreen(HouseScreen, Generic[T]):
     def heading(self) -> tuple[Pieces, Pieces]:
         """Return how many lines there are."""
         left: list[Piece] = [(f" {self.PLACE}", "strong")]
-        window = self.listing.window
-        if self.listing.loaded and window.total:
-            about = "about " if window.estimated else ""
-            left.append((f"  {about}{counted(window.total, self.NOUN)}", "plain"))
+        if self.listing.window.total:
+            left.append((f"  {self.listing.counted(self.NOUN)}", "plain"))
         return [*left, *self.more_heading()], self.house.places(self.PLACE)
 
     def more_heading(self) -> Pieces:

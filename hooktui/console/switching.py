@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.log_buffer import LogLine
 from hooktui.domain.errors import HooktuiError
 

@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.client import calls
 from hooktui.client.calls import Call
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.screens.delivery import DeliveryScreen
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.objects import Delivery

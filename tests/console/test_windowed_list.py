@@ -5,6 +5,7 @@ import asyncio
 from textual.pilot import Pilot
 
 from hooktui.console.widgets.columns import Column, place
+from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.objects import Page
 from tests.console.rows import ListApp, Row, Rows
 
@@ -146,6 +147,33 @@ async def test_a_move_while_rows_are_on_their_way_holds():
         await reload
         app.listing.toggle_mark()
         assert list(app.listing.marks) == [0, 1]
+
+
+async def test_the_number_of_rows_is_not_told_while_another_list_is_on_its_way():
+    """Red when the heading names a new filter beside the number of the old one."""
+    source = Rows(50)
+    async with ListApp(source).run_test(size=SIZE) as pilot:
+        listing = pilot.app.query_one(WindowedList)
+        await settled(pilot)
+        assert listing.counted("delivery") == "50 deliveries"
+        arrives, page = asyncio.Event(), source.page
+
+        async def slow(wanted) -> Page[Row]:
+            await arrives.wait()
+            return await page(wanted)
+
+        source.page = slow  # type: ignore[method-assign]
+        source.rows = source.rows[:1]
+        listing.load_anew()
+        await pilot.pause()
+        assert listing.counted("delivery") == listing.signs.ellipsis
+        arrives.set()
+        await settled(pilot)
+        assert listing.counted("delivery") == "1 delivery"
+        source.broken = True
+        listing.load_anew()
+        await settled(pilot)
+        assert listing.counted("delivery") == "1 delivery"  # the old rows stay, and so does this
 
 
 async def test_enter_and_a_double_click_open_the_row():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.keys import in_words
 from hooktui.console.list_screen import ListScreen
 from hooktui.console.times import ago

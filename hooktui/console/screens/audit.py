@@ -11,7 +11,7 @@ from hooktui.console.audit_words import (
     checked_words,
     parse_filter,
 )
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.filtering import Filtering
 from hooktui.console.keys import KeyOf, in_words
 from hooktui.console.list_screen import ListScreen

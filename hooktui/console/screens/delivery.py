@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.attempt_difference import difference_of, to_compare
 from hooktui.console.attempt_steps import Step, Steps, step_columns
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.clipboard import copy
 from hooktui.console.copy_forms import as_check, as_curl, as_json
 from hooktui.console.delivery_columns import state

@@ -17,7 +17,7 @@ from textual.strip import Strip
 from textual.worker import Worker
 
 from hooktui.client import calls
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.clipboard import copy
 from hooktui.console.diagnosis_words import (
     TONES,

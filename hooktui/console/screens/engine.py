@@ -8,7 +8,8 @@ from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.client import calls
-from hooktui.console.base import Changes, HouseScreen
+from hooktui.console.base import HouseScreen
+from hooktui.console.changes import Changes
 from hooktui.console.engine_words import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.keys import KeyOf, Verb, in_words
 from hooktui.console.screens.question import Answer, Question

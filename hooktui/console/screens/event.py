@@ -9,7 +9,7 @@ import msgspec
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.clipboard import copy
 from hooktui.console.decision_pages import DecisionPages
 from hooktui.console.delivery_words import moment

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from hooktui.client import calls
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.clipboard import copy
 from hooktui.console.event_words import event_columns
 from hooktui.console.filtering import Filtering

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.delivery_columns import delivery_columns
 from hooktui.console.delivery_verbs import DeliveryVerbs
 from hooktui.console.filtering import Filtering
@@ -77,8 +77,7 @@ class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
         if self.query("#deliveries"):
             listing = self.listing
             if listing.loaded:
-                about = "about " if listing.window.estimated else ""
-                left.append((f"{dot}{about}{counted(listing.window.total, 'delivery')}", "plain"))
+                left.append((f"{dot}{listing.counted('delivery')}", "plain"))
             if self.filter_text:
                 left.append((f"{dot}filter: {self.filter_text}", "accent"))
             if listing.marks:
@@ -262,7 +261,7 @@ class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
         """Load what fits."""
         lines = _nothing_fits if self.filter_text else _empty
         self.listing.empty = lines(self.house.key)
-        self.run_worker(self.listing.load(), group="filter", exclusive=True)
+        self.listing.load_anew()
 
     def give_keys_back(self) -> None:
         """Go back to the list."""

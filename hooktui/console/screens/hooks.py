@@ -8,9 +8,8 @@ from time import monotonic
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.worker import Worker
 
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.filtering import Filtering
 from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
 from hooktui.console.hook_words import columns, failing
@@ -110,7 +109,7 @@ class HooksScreen(Filtering, HookVerbs):
         """Load the list; the first paint does not wait for it."""
         super().on_mount()
         self.set_interval(TIMES_S, self.listing.refresh_times)
-        _: Worker[None] = self.run_worker(self.listing.load, group="filter", exclusive=True)
+        self.listing.load_anew()
 
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
@@ -159,7 +158,7 @@ class HooksScreen(Filtering, HookVerbs):
         self.listing.clear_marks()
         self.remove_class("-zoomed")
         super().account_changed()
-        _: Worker[None] = self.run_worker(self.listing.load, group="filter", exclusive=True)
+        self.listing.load_anew()
 
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the row under the cursor, and the counts."""
@@ -180,8 +179,7 @@ class HooksScreen(Filtering, HookVerbs):
         left: list[Piece] = [(f" {self.PLACE}", "strong")]
         dot = f" {self.house.signs.dot} "
         if listing.loaded:
-            about = "about " if listing.window.estimated else ""
-            left.append((f"  {about}{counted(listing.window.total, 'hook')}", "plain"))
+            left.append((f"  {listing.counted('hook')}", "plain"))
             broken = sum(failing(hook) for hook in listing.window.rows())
             off = sum(not hook.active for hook in listing.window.rows())
             if broken:
@@ -293,7 +291,7 @@ class HooksScreen(Filtering, HookVerbs):
         """Load what fits."""
         lines = _nothing_fits if self.filter_text else _empty
         self.listing.empty = lines(self.house.key)
-        _: Worker[None] = self.run_worker(self.listing.load, group="filter", exclusive=True)
+        self.listing.load_anew()
 
     def give_keys_back(self) -> None:
         """Go back to the list."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 
-from hooktui.console.base import Changes
+from hooktui.console.changes import Changes
 from hooktui.console.clipboard import copy
 from hooktui.console.filtering import Filtering
 from hooktui.console.searching import Searching

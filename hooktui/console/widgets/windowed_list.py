@@ -20,6 +20,7 @@ from textual.worker import Worker
 
 from hooktui.console.keys import move_bindings
 from hooktui.console.signs import UNICODE, Signs
+from hooktui.console.times import counted
 from hooktui.console.widgets.columns import Column, Placed, place
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.table import MARGIN, Table, column_at
@@ -103,6 +104,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.cursor = 0
         self.marks: dict[Hashable, T] = {}
         self.loaded = False
+        self._is_another = False
         self._cursor_on: Hashable = None
         self._placed: list[Placed[T]] = []
         self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool, int], Strip]] = {}
@@ -125,9 +127,23 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         row = self.cursor_row
         return [] if row is None else [row]
 
+    def counted(self, noun: str) -> str:
+        """Return how many rows there are, with their name; nothing before that is known."""
+        if not self.loaded:
+            return ""
+        if self._is_another:
+            return self.signs.ellipsis  # the number is that of the list before
+        about = "about " if self.window.estimated else ""
+        return about + counted(self.window.total, noun)
+
     async def load(self) -> None:
         """Load the list from its start."""
         await self._load(self.window.to_start)
+
+    def load_anew(self) -> None:
+        """Load the list from its start, in the background: it is another one by now."""
+        self._is_another = True
+        _: Worker[None] = self.run_worker(self.load, group="load", exclusive=True)
 
     async def reload(self) -> None:
         """Load what is seen again; the cursor stays on its row."""
@@ -205,6 +221,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             try:
                 await fetch()
             except HooktuiError as error:
+                self._is_another = False
                 self.post_message(self.Failed(self, error))
                 return
             # Where it stands by now: it may have been moved while the rows were on their way.
@@ -222,7 +239,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def _settle(self, identity: Hashable, offset: int, *, at_top: bool) -> None:
         """Take over what was loaded: size, cursor, marks, and the place of the cursor's line."""
-        self.loaded = True
+        self.loaded, self._is_another = True, False
         self.show_count(self.window.total)
         for row in self.window.rows() if self.marks else ():
             if self.row_id(row) in self.marks:
