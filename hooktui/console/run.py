@@ -33,6 +33,8 @@ def run(options: ConsoleOptions) -> int:
     # Once more where it can be read at leisure: a notice goes after a while.
     for problem in [*app.problems(), app.memory.write()]:
         _tell(problem)
+    for doing in app.writing.unfinished:
+        _tell(f"you quit while {doing}; look whether it was done")
     if app.fault is not None:
         _tell(app.fault)
         return app.return_code or 1

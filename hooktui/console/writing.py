@@ -24,9 +24,14 @@ Told = Callable[[Any], tuple[str, Severity]]
 
 
 class Writing:
-    """Sends such calls for the app."""
+    """Sends such calls for the app.
+
+    Attributes:
+        unfinished: what was still being done when the console ended.
+    """
 
     def __init__(self, house: HooktuiApp) -> None:
+        self.unfinished: list[str] = []
         self._house = house
         self._tasks: set[asyncio.Task[Any]] = set()  # the loop alone would let them go
 
@@ -43,12 +48,17 @@ class Writing:
         """
         task = asyncio.ensure_future(self._house.ask(call))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(partial(self._ended, doing))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(partial(self._tell, doing, told))
             raise
+
+    def _ended(self, doing: str, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled():  # nobody does that but the end of the loop
+            self.unfinished.append(doing)
 
     def _tell(self, doing: str, told: Told | None, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
