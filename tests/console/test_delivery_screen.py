@@ -36,8 +36,8 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
         await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
         await pilot.press("D")
         await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
-        assert "-status: 500" in seen(pilot)
-        assert "+status: 503" in seen(pilot)
+        await until(pilot, lambda: "-status: 500" in seen(pilot))
+        await until(pilot, lambda: "+status: 503" in seen(pilot))
         assert any(line.lstrip() == '-  "why": "first"' for line in screen.document.text())
         # Red when reading the delivery again ends the comparison.
         await screen.changed(Changes(everything=True))
