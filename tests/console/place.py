@@ -68,7 +68,7 @@ async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     end = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < end, "it did not come about in time:\n" + seen(pilot)
-        await pilot.pause(0.02)
+        await pilot.pause(0.05)
 
 
 def seen(pilot: Pilot[None]) -> str:

@@ -12,6 +12,7 @@ from hooktui.console.screens.checkup import CheckupScreen
 from hooktui.console.screens.delivery import DeliveryScreen
 from hooktui.console.screens.diagnosis import DiagnosisScreen
 from hooktui.console.screens.emit import EmitScreen
+from hooktui.console.screens.engine import EngineScreen
 from hooktui.console.screens.event import EventScreen
 from hooktui.console.screens.form import HookForm
 from hooktui.console.screens.help import HelpScreen
@@ -108,7 +109,8 @@ OPENERS: dict[Screen, Callable[[Scene], object]] = {
     EmitScreen: lambda scene: scene.house.open_emit(),
     CheckupScreen: lambda scene: scene.house.push_screen(CheckupScreen()),
 }
-WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen)
+WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen, EngineScreen)
+"""What they show is known already, or asked for by a verb."""
 
 
 # Red when a screen waits for its answer before it takes a key, or an answer that comes after it was
