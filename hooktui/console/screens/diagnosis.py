@@ -151,7 +151,7 @@ class DiagnosisScreen(HookVerbs):
         self.query_one("#steps", Lines).show(lines)
 
     def _draw_seen(self) -> None:
-        if self.found is not None and self.query("#seen"):
+        if self.found is not None and not self.running and self.query("#seen"):
             times = not self.has_class("-high")
             self.query_one(JsonView).show(sections_of(self.found, times=times))
 
@@ -194,6 +194,8 @@ class DiagnosisScreen(HookVerbs):
         """Run it, again if need be."""
         self.running, self._began = True, monotonic()
         self._steps, self._step = [], None
+        self.query_one(PhaseBars).show(Phases())  # of the run before, like what is below them
+        self.query_one(JsonView).show(())
         self._run = self.run_worker(self._ask(), group="diagnosis", exclusive=True)
         self._draw_progress()
 
