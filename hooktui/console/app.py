@@ -119,7 +119,7 @@ class HooktuiApp(WaysApp):
         self._filters.append(EscapeFilter())
         if self.options.ascii:
             self._filters.append(AsciiFilter())
-        self._status_due = False
+        self._status_due = self._reads_status = False
 
     def get_default_screen(self) -> Screen[Any]:
         """Start with the hooks."""
@@ -254,13 +254,23 @@ class HooktuiApp(WaysApp):
             self._status_due = True
             self.set_timer(STATUS_S / 5, self._status_now)
 
-    async def _status_now(self) -> None:
+    def _status_now(self) -> None:
+        """Read it in a worker: what a timer awaits, every key would wait for as well."""
+        if self._reads_status:  # a slow server: once more after that answer
+            self.set_timer(STATUS_S / 5, self._status_now)
+            return
         self._status_due = False
+        _: Worker[None] = self.run_worker(self._read_status, name="status", group="status")
+
+    async def _read_status(self) -> None:
+        self._reads_status = True
         try:
             await self.refresh_status()
         except HooktuiError:
             return  # the feed notices a lost server, and says so
-        if self.status is not None and not _is_calm(self.status):
+        finally:
+            self._reads_status = False
+        if self.status is not None and not _is_calm(self.status) and not self._status_due:
             self._status_due = True
             self.set_timer(STATUS_S, self._status_now)
 

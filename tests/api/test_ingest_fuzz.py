@@ -98,10 +98,11 @@ def _is_json(body: bytes) -> bool:
 
 
 def _depth(value: object) -> int:
-    inner = value.values() if isinstance(value, dict) else value
-    if not isinstance(value, dict | list):
-        return 0
-    return 1 + max((_depth(one) for one in inner), default=0)
+    depth, level = 0, [value]
+    while level := [one for one in level if isinstance(one, dict | list)]:  # no recursion: too deep
+        depth += 1
+        level = [x for one in level for x in (one.values() if isinstance(one, dict) else one)]
+    return depth
 
 
 # What is sent

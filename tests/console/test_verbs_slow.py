@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
 from hooktui.console.palette import Palette
 from hooktui.console.places import PLACES
+from hooktui.console.screens import emit
 from hooktui.console.screens.checkup import CheckupScreen
 from hooktui.console.screens.delivery import DeliveryScreen
 from hooktui.console.screens.diagnosis import DiagnosisScreen
@@ -21,6 +23,7 @@ from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.screens.live_log import LiveLogScreen
 from hooktui.console.screens.secret import SecretScreen
 from tests.console.conftest import Receiver
+from tests.console.gate import Held
 from tests.console.place import Place
 from tests.console.verb_scene import Scene, begin, staged
 from tests.console.verb_table import WRITING, Asking, Screen, by_screen
@@ -119,7 +122,7 @@ WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen, EngineScreen)
 async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left(
     screen: Screen, place: Place, receiver: Receiver
 ):
-    async with staged(place, receiver) as scene:
+    async with staged(place, receiver) as scene, asyncio.timeout(25):  # less than a call waits
         scene.gate.hold("(?!GET /v1/feed).*")
         OPENERS[screen](scene)
         here = await scene.on(screen)
@@ -136,3 +139,40 @@ async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left
         await scene.console.shows("billing")
         assert not scene.notice
         assert scene.house.fault is None
+
+
+async def arrives(held: Held, times: int) -> None:
+    """Wait without the pilot, which waits for all messages to be dealt with."""
+    while held.arrived < times:  # noqa: ASYNC110 - of a call of another task
+        await asyncio.sleep(0.01)
+
+
+# Red when a timer of the app awaits the server: the app's messages, and so every key, wait as well.
+async def test_a_status_that_does_not_come_holds_up_no_key(place: Place, receiver: Receiver):
+    async with staged(place, receiver) as scene, asyncio.timeout(12):
+        held = scene.gate.hold("GET /v1/status")
+        scene.house.status_soon()
+        await arrives(held, 1)
+        scene.house.status_soon()
+        await asyncio.sleep(1.5)
+        assert held.arrived == 1, "a slow server is asked again before it has answered"
+        await scene.console.press("question_mark")
+        await scene.on_dialog(HelpScreen)
+        held.release()
+        await scene.console.until(lambda: scene.gate.count("GET /v1/status") > 1)
+
+
+# Red when the list of types waits for a sample that only the server has.
+async def test_a_sample_that_does_not_come_holds_up_no_key(
+    place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(emit, "sample", lambda *_: None)
+    async with staged(place, receiver) as scene, asyncio.timeout(12):
+        held = scene.gate.hold("GET /v1/events.*")
+        scene.house.open_emit()
+        await scene.on(EmitScreen)
+        await scene.console.press("down")
+        await arrives(held, 2)
+        await scene.console.press("escape")
+        await scene.on(HooksScreen)
+        held.release()

@@ -59,7 +59,7 @@ def test_one_admin_creates_and_pings_a_hook_by_keys_while_the_other_sees_it(
     one.wait_for(secret)
     one.press("v")
     one.wait_for("masked")
-    assert secret not in one.text()
+    wait_for(lambda: secret not in one.text(), what="the secret is masked")
 
     one.press("p")
     wait_for(lambda: receiver.at("/from-the-console"), what="the ping arrives")

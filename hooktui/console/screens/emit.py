@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from textual import events
 from textual.app import ComposeResult
 from textual.widgets import Input, TextArea
+from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.base import HouseScreen
@@ -138,9 +139,9 @@ class EmitScreen(HouseScreen):
         """Go on to the body."""
         self.body.focus()
 
-    async def on_windowed_list_moved(self) -> None:
-        """Take the type under the cursor."""
-        await self._choose()
+    def on_windowed_list_moved(self) -> None:
+        """Take the type under the cursor; keys do not wait for a sample of the server's."""
+        _: Worker[None] = self.run_worker(self._choose, name="sample", group="sample")
 
     async def _choose(self) -> None:
         """Take a type, and a sample of it unless somebody has typed a body already."""
