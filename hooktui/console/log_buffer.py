@@ -42,12 +42,14 @@ class LogBuffer:
 
     Attributes:
         end: the number that the next line will get.
+        cleared: lines before this number are not to be shown any more, whoever still has them.
         listeners: called after lines were added.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._lines: deque[LogLine] = deque(maxlen=capacity)
         self.end = 0
+        self.cleared = 0
         self.listeners: list[Callable[[], None]] = []
 
     @property
@@ -71,6 +73,7 @@ class LogBuffer:
     def clear(self) -> None:
         """Forget all lines; numbers go on."""
         self._lines.clear()
+        self.cleared = self.end
 
     def extend(self, lines: Iterable[LogLine]) -> None:
         """Add lines at the end."""

@@ -89,6 +89,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._clock = clock
         self._key = key
         self._waiting: deque[int] = deque()
+        self._missed = 0  # that waited so long that the buffer let them go
         self._read_to = 0
         self._due: Timer | None = None
         self._drawn_at = 0.0
@@ -102,6 +103,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.following = following
         self._cursor = None if following else self._newest
         self._let_in()
+        self._stand_still()
         self.catch_up()
         self.refresh()
         self.post_message(self.StateChanged(self))
@@ -113,11 +115,13 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.filter, self.hooks = wanted, hooks
         self._shown.clear()
         self._waiting.clear()
+        self._missed = 0
         self._search.begin(self._search.needle, ())
         self._rows_for = ()
         self._read_to = self.buffer.first
         self._read()
         self._let_in()
+        self._stand_still()
         self._cursor = None if self.following else self._newest
         self._count_rows()
         self.scroll_top(self._last_top)
@@ -205,35 +209,50 @@ class LiveLog(LogTable, inherit_bindings=False):
         ]
         self._read_to = self.buffer.end
         self._search.take(fitting)
-        self._search.forget(self.buffer.first)
         (self._shown if self.following else self._waiting).extend(n for n, _ in fitting)
-        gone = 0
         while self._waiting and self._waiting[0] < self.buffer.first:
             self._waiting.popleft()
-        while self._shown and self._shown[0] < self.buffer.first:
-            self._shown.popleft()
-            gone += 1
-        if gone and not self.following:
-            # The ring is full: the same lines stay where they are on the screen.
-            self._renumber(gone)
+            self._missed += 1
+        if self.following or (self._shown and self._shown[0] < self.buffer.cleared):
+            self._drop_gone()
         if not self._shown:
-            self._let_in()  # what stood still has fallen out of the ring
-        if self._cursor is not None and self._cursor < self.buffer.first:
+            self._let_in()
+        self._search.forget(self._shown[0] if self._shown else self.buffer.first)
+        if self._cursor is not None and self._at(self._cursor) is None:
             self._cursor = self._shown[0] if self._shown else None
         return len(fitting)
 
-    def _let_in(self) -> None:
-        """Show the lines that came while the picture stood still."""
-        if self._waiting:
-            self._shown.extend(self._waiting)
-            self._waiting.clear()
-            self._count_rows()
-            self.refresh()
+    def _let_in(self) -> int:
+        """Show the lines that came while the picture stood still; return how many had to go."""
+        if not self._waiting:
+            return 0
+        self._shown.extend(self._waiting)
+        self._waiting.clear()
+        self._missed = 0
+        gone = self._drop_gone()
+        self._stand_still()
+        self._count_rows()
+        self.refresh()
+        return gone
+
+    def _stand_still(self) -> None:
+        """Keep what is shown for as long as the log is paused, however far the buffer goes on."""
+        shown = () if self.following else self._shown
+        kept = {number: self._at(number) for number in shown}
+        self._kept = {number: line for number, line in kept.items() if line is not None}
+
+    def _drop_gone(self) -> int:
+        """Forget the lines that the buffer has let go; return how many those were."""
+        gone = 0
+        while self._shown and self._shown[0] < self.buffer.first:
+            self._shown.popleft()
+            gone += 1
+        return gone
 
     @property
     def new(self) -> int:
         """Lines that came while the log stands still."""
-        return len(self._waiting)
+        return len(self._waiting) + self._missed
 
     def _fits(self, line: LogLine) -> bool:
         if line.note:
@@ -259,7 +278,7 @@ class LiveLog(LogTable, inherit_bindings=False):
             "first": 0, "last": len(self._shown) - 1,
         }[name]  # fmt: skip
         if name == "last" or to >= len(self._shown):
-            self._let_in()
+            to -= self._let_in()
             to = len(self._shown) - 1 if name == "last" else to
             self.post_message(self.StateChanged(self))
         self._go_to(to)
@@ -295,7 +314,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.follow(False)
         position = self._position()
         self.marks ^= {self._shown[position]}
-        self.marks = {number for number in self.marks if number >= self.buffer.first}
+        self.marks = {number for number in self.marks if self._at(number) is not None}
         self._go_to(position + 1)
         self.refresh()
         self.post_message(self.StateChanged(self))
@@ -311,16 +330,16 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     def chosen_text(self) -> tuple[int, str]:
         """Return the marked lines, else the one under the cursor, and how many those are."""
-        numbers = sorted(number for number in self.marks if number >= self.buffer.first)
+        marked = [line for number in sorted(self.marks) if (line := self._at(number)) is not None]
         line = self.cursor_line
-        lines = [self.buffer[number] for number in numbers] or ([] if line is None else [line])
+        lines = marked or ([] if line is None else [line])
         return len(lines), "\n".join(line_text(one, self._names) for one in lines)
 
     def search(self, text: str) -> Found | None:
         """Search from the cursor backwards, for the newest is what matters; empty: end it."""
         numbers = (*self._shown, *self._waiting)
-        there = ((number, self.buffer[number]) for number in numbers if number >= self.buffer.first)
-        self._search.begin(text, there)
+        there = ((number, self._at(number)) for number in numbers)
+        self._search.begin(text, [(number, line) for number, line in there if line is not None])
         self.refresh()
         return self._go_to_match(forward=False, stay=True) if text else None
 

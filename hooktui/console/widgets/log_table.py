@@ -52,6 +52,7 @@ class LogTable(Table, inherit_bindings=False):
         self._names = names
         self._caption = caption
         self._shown: deque[int] = deque()
+        self._kept: dict[int, LogLine] = {}  # of a log that stands still; the ring turns on
         self._cursor: int | None = None
         self._columns = log_columns(names, signs)
         self._placed: list[Placed[LogLine]] = []
@@ -67,9 +68,13 @@ class LogTable(Table, inherit_bindings=False):
     def cursor_line(self) -> LogLine | None:
         """The line under the cursor; while following, the newest one."""
         number = self._cursor if self._cursor is not None else self._newest
-        if number is None or number < self.buffer.first:
-            return None
-        return self.buffer[number]
+        return None if number is None else self._at(number)
+
+    def _at(self, number: int) -> LogLine | None:
+        """Return a line by its number; None: it is gone."""
+        if number >= self.buffer.first:
+            return self.buffer[number]
+        return self._kept.get(number) if number >= self.buffer.cleared else None
 
     @property
     def _newest(self) -> int | None:
@@ -110,18 +115,6 @@ class LogTable(Table, inherit_bindings=False):
             self.refresh_row(old)
             self.refresh_row(position)
 
-    def _renumber(self, gone: int) -> None:
-        """Count on from other lines: so many before the top have gone; the picture stays."""
-        top = self.top - gone
-        if top < 0:
-            self.scroll_top(0)
-            self.refresh()
-            return
-        # Without the watchers, which would repaint what is there already.
-        self.set_reactive(LogTable.scroll_y, float(top))
-        self.set_reactive(LogTable.scroll_target_y, float(top))
-        self._place_scrollbar()
-
     def on_resize(self) -> None:
         """Place the columns anew."""
         self._placed = place(self._columns, self.line_width - MARGIN)
@@ -147,12 +140,12 @@ class LogTable(Table, inherit_bindings=False):
             return self.strip(self._empty(y), self.line_width)
         position, part = rows[y - 1]
         number = self._shown[position]
-        if number < self.buffer.first:
+        line = self._at(number)
+        if line is None:
             return self.strip((), self.line_width)
-        return highlighted(self._line(number, part), self._search.needle)
+        return highlighted(self._line(number, line, part), self._search.needle)
 
-    def _line(self, number: int, part: int) -> Strip:
-        line = self.buffer[number]
+    def _line(self, number: int, line: LogLine, part: int) -> Strip:
         at_cursor = not self.following and number == self._cursor
         over = self.cursor_style() if at_cursor else None
         if part:
@@ -199,10 +192,9 @@ class LogTable(Table, inherit_bindings=False):
         self.show_count(self._last_top + self.rows_high if self.wrapped and count else count)
 
     def _height(self, position: int) -> int:
-        number = self._shown[position]
-        if not self.wrapped or number < self.buffer.first or self.buffer[number].note:
+        line = self._at(self._shown[position]) if self.wrapped else None
+        if line is None or line.note:
             return 1
-        line = self.buffer[number]
         return 1 + len(continuation(self._columns, self._placed, line, self.line_width))
 
     def _on_screen(self) -> list[tuple[int, int]]:
