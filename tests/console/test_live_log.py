@@ -347,11 +347,15 @@ async def test_a_paused_log_draws_nothing_while_its_ring_moves_on():
         await pilot.pause()
         assert app.seen()[-1] == "199"
         assert log.new == 0
+        app.buffer.extend(line(n) for n in range(200, 350))
+        log.catch_up()
+        assert log.new == 150
         app.buffer.clear()
-        app.buffer.extend([line(200)])
+        app.buffer.extend([line(350)])
         log.catch_up()
         await pilot.pause()
-        assert app.seen() == ["200"]  # of another account: what was before is not to be seen
+        assert app.seen() == ["350"]  # of another account: nothing of what was before
+        assert log.new == 0
 
 
 async def test_a_paused_log_counts_once_a_second_however_often_it_was_looked_at():

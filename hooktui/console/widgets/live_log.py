@@ -90,6 +90,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._key = key
         self._waiting: deque[int] = deque()
         self._missed = 0  # that waited so long that the buffer let them go
+        self._cleared = buffer.cleared
         self._read_to = 0
         self._due: Timer | None = None
         self._drawn_at = 0.0
@@ -204,6 +205,11 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     def _read(self) -> int:
         """Take in the lines since the last time; return how many of them are shown."""
+        if self._cleared != self.buffer.cleared:
+            self._cleared = self.buffer.cleared
+            self._shown.clear()
+            self._waiting.clear()
+            self._missed = 0
         fitting = [
             (number, line) for number, line in self.buffer.since(self._read_to) if self._fits(line)
         ]
@@ -213,7 +219,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         while self._waiting and self._waiting[0] < self.buffer.first:
             self._waiting.popleft()
             self._missed += 1
-        if self.following or (self._shown and self._shown[0] < self.buffer.cleared):
+        if self.following:
             self._drop_gone()
         if not self._shown:
             self._let_in()
