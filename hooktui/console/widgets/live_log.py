@@ -210,6 +210,9 @@ class LiveLog(LogTable, inherit_bindings=False):
             self._shown.clear()
             self._waiting.clear()
             self._missed = 0
+            self._read_to = self.buffer.cleared
+        if not self.following and self.filter is None and self.hooks is None:
+            self._missed += max(self.buffer.first - self._read_to, 0)  # while nobody looked
         fitting = [
             (number, line) for number, line in self.buffer.since(self._read_to) if self._fits(line)
         ]
