@@ -103,7 +103,6 @@ def consoles(planted: Plant) -> Iterator[Callable[..., Terminal]]:
 ENTER, ESCAPE, TAB = "\r", "\x1b", "\t"
 UP, DOWN, END, PAGE_UP, PAGE_DOWN = "\x1b[A", "\x1b[B", "\x1b[F", "\x1b[5~", "\x1b[6~"
 
-PALETTE_GONE = "!" + "▔" * 20
 LAST_HOOK = "yyyyyyyyyy"
 """The name of the last but one; the last is the one with deliveries."""
 
@@ -119,8 +118,8 @@ def test_no_list_and_no_log_lets_hostile_text_act(planted: Plant, consoles, driv
         console,
         ("?", "Enter runs one"), (ESCAPE, "!Enter runs one"),
         ("/[b", "filter: [b"), (ENTER, "!filter /"), (ESCAPE, "!filter: "),
-        ("\x10evil", "/quiet"), (ESCAPE, PALETTE_GONE),
-        ("\x10[b", "Hook"), (ESCAPE, PALETTE_GONE),
+        ("\x10evil", "/quiet"), ("", ">  evil"), (ESCAPE, "!>  evil"),
+        ("\x10[b", ">  [b"), ("", "Hook"), (ESCAPE, "!>  [b"),
         ("z", "!state  "), ("z", "state  "),
         ("2", "Live log  "),
     )  # fmt: skip
