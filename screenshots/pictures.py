@@ -167,6 +167,8 @@ async def rotated(guide: Guide) -> None:
 async def diagnosis(guide: Guide) -> None:
     await guide.listed()
     await guide.press("down", "down", "down", "down", "x")
+    await guide.sees("To do:")
+    await guide.sees("Certificate 2")
 
 
 async def tokens(guide: Guide) -> None:
