@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
 from textual.app import ComposeResult
 
-from hooktui.console.base import HouseScreen
 from hooktui.console.changes import Changes
+from hooktui.console.sorting import Sorting
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.window import Wanted
@@ -27,7 +27,7 @@ _LINE: Final = 74
 """Cells of a sentence, so that it is whole in a terminal of 80."""
 
 
-class ListScreen(HouseScreen, Generic[T]):
+class ListScreen(Sorting, Generic[T]):
     """A list of things of one kind, by pages.
 
     A screen says what it lists (`call_of`), in which columns, and what to do with a line. Who may
@@ -39,9 +39,6 @@ class ListScreen(HouseScreen, Generic[T]):
     """What the server asks of who sees the list."""
     SORT: ClassVar[str | None] = "id"
     DESCENDING: ClassVar[bool] = False
-
-    FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
-    """What stands first in rising and in falling order, for the notice."""
 
     EMPTY: ClassVar[tuple[Pieces, ...]] = ()
     """What stands there while there is nothing: what this is, and how to begin."""
@@ -156,19 +153,3 @@ class ListScreen(HouseScreen, Generic[T]):
     def on_windowed_list_opened(self) -> None:
         """Open the line under the cursor."""
         self.run_verb("open")
-
-    def verb_sort(self) -> None:
-        """Sort by the next column that can be sorted."""
-        self._sort(self.listing.next_sort(), descending=False)
-
-    def verb_order(self) -> None:
-        """Turn the order round."""
-        window = self.listing.window
-        self._sort(window.sort, descending=not window.descending)
-
-    def _sort(self, sort: str | None, *, descending: bool) -> None:
-        listing = self.listing
-        turned = listing.sort_by(sort, descending=descending)
-        self.run_worker(turned, group="load", exclusive=True)
-        title = next((one.title for one in listing.columns if one.sort == sort), "id")
-        self.notice(f"sorted by {title}, {self.FIRST[descending]} first")

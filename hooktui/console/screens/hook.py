@@ -20,6 +20,7 @@ from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
 from hooktui.console.hook_words import state
 from hooktui.console.keys import KeyOf
 from hooktui.console.memory import Kept
+from hooktui.console.sorting import Sorting
 from hooktui.console.times import counted
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Piece, Pieces
@@ -51,10 +52,13 @@ def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
+class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
     """The hook with an id."""
 
     PLACE = "Hook"
+    FIRST = ("oldest", "newest")
+    NEWEST_FIRST = True
+    UNSORTED = "time"
     FILTER_HINT = "such as status:failed event:job.* code:5xx since:10m"
     VERBS: ClassVar[tuple[str, ...]] = (
         "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "filter",
@@ -234,21 +238,6 @@ class HookScreen(HookTabs, Filtering, HookVerbs, DeliveryVerbs):
             self.take_filter("")
         else:
             super().verb_back()
-
-    def verb_sort(self) -> None:
-        """Sort by the next column that can be sorted."""
-        self._sort(self.listing.next_sort(), descending=True)
-
-    def verb_order(self) -> None:
-        """Turn the order round."""
-        window = self.listing.window
-        self._sort(window.sort, descending=not window.descending)
-
-    def _sort(self, sort: str | None, *, descending: bool) -> None:
-        listing = self.listing
-        self.run_worker(listing.sort_by(sort, descending=descending), group="sort", exclusive=True)
-        title = next((c.title for c in listing.columns if c.sort == sort), "time")
-        self.notice(f"sorted by {title}, {'newest' if descending else 'oldest'} first")
 
     # -- the filter
 

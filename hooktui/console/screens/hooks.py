@@ -15,6 +15,7 @@ from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
 from hooktui.console.hook_words import columns, failing
 from hooktui.console.keys import KeyOf
 from hooktui.console.memory import Kept
+from hooktui.console.sorting import Sorting
 from hooktui.console.times import counted
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Piece, Pieces
@@ -57,7 +58,7 @@ def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-class HooksScreen(Filtering, HookVerbs):
+class HooksScreen(Filtering, Sorting, HookVerbs):
     """All hooks of the account."""
 
     PLACE = "Hooks"
@@ -265,21 +266,6 @@ class HooksScreen(Filtering, HookVerbs):
             self.verb_zoom()
         else:
             self.listing.focus()
-
-    def verb_sort(self) -> None:
-        """Sort by the next column that can be sorted."""
-        self._sort(self.listing.next_sort(), descending=False)
-
-    def verb_order(self) -> None:
-        """Turn the order round."""
-        window = self.listing.window
-        self._sort(window.sort, descending=not window.descending)
-
-    def _sort(self, sort: str | None, *, descending: bool) -> None:
-        listing = self.listing
-        self.run_worker(listing.sort_by(sort, descending=descending), group="sort", exclusive=True)
-        title = next((c.title for c in listing.columns if c.sort == sort), "id")
-        self.notice(f"sorted by {title}, {'largest' if descending else 'smallest'} first")
 
     # -- the filter
 
