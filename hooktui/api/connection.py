@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import time
 from typing import Any, Final
 
 import httptools
@@ -45,7 +46,8 @@ class Connection(HttpToolsProtocol):
     """One connection; ``state.peer`` of its requests is the process at the other end.
 
     Attributes:
-        idle_since: when its last answer ended, while no new request has begun (loop time).
+        idle_since: when its last answer ended, while no new request has begun (``time.monotonic``;
+            the loop's clock stands still within a millisecond, which is several answers).
     """
 
     idle_since: float | None = None
@@ -232,7 +234,7 @@ class Connection(HttpToolsProtocol):
                 # what the next bytes are (RFC 9110, 10.1.1).
                 self.transport.close()
         else:
-            self.idle_since = self.loop.time()
+            self.idle_since = time.monotonic()
 
     # The end
 
