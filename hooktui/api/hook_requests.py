@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.hooks import Credentials, HookSettings, check_settings, unmasked_headers
 from hooktui.domain.objects import MASK, Catalogue
+from hooktui.domain.write_only import GivenValues, check_write_only, warn_of_short_values
 
 
 class _Body(BaseModel):
@@ -75,31 +76,46 @@ class RotateBody(_Body):
 _NEW = HookSettings(url="", events=())
 
 
-def settings_of(body: HookBody, catalogue: Catalogue) -> HookSettings:
+@dataclass(frozen=True, slots=True)
+class CheckedHook:
+    """The settings that a request leads to, and what the caller should know about them."""
+
+    settings: HookSettings
+    warnings: tuple[str, ...]
+
+
+def settings_of(body: HookBody, catalogue: Catalogue) -> CheckedHook:
     """Return the settings that a new hook gets.
 
     Raises:
         Refused: with every bad field.
     """
     given = set(HookBody.model_fields) - {"secret"}
-    return _apply(_NEW, body, given, catalogue)
+    return _checked(_applied(_NEW, body, given), _given(body), catalogue)
 
 
-def edited(before: HookSettings, body: HookEditBody, catalogue: Catalogue) -> HookSettings:
+def edited(before: HookSettings, body: HookEditBody, catalogue: Catalogue) -> CheckedHook:
     """Return a hook's settings after an edit.
 
     Raises:
-        Refused: with every bad field.
+        Refused: with every bad field; also where a stored write-only value would become readable
+            or would be sent to another server.
     """
-    return _apply(before, body, body.changed, catalogue)
+    after, given = _applied(before, body, body.changed), _given(body)
+    wrong = check_write_only(before, after, given)
+    try:
+        checked = _checked(after, given, catalogue)
+    except Refused as refused:
+        raise Refused.fields([*refused.errors, *wrong]) from None
+    if wrong:
+        raise Refused.fields(wrong)
+    return checked
 
 
-def _apply(
-    before: HookSettings,
-    body: HookBody | HookEditBody,
-    given: frozenset[str] | set[str],
-    catalogue: Catalogue,
+def _applied(
+    before: HookSettings, body: HookBody | HookEditBody, given: frozenset[str] | set[str]
 ) -> HookSettings:
+    """Return settings with the given fields of a request, not checked yet."""
     changes: dict[str, Any] = {name: getattr(body, name) for name in given}
     for name in ("events", "sensitive_headers", "retry_schedule_s"):
         if name in changes:
@@ -110,13 +126,31 @@ def _apply(
         changes["headers"] = unmasked_headers(changes["headers"], before.headers)
     if "basic_auth" in changes:
         changes["basic_auth"] = _credentials(changes["basic_auth"], before.basic_auth)
-    return check_settings(replace(before, **changes), catalogue)
+    return replace(before, **changes)
+
+
+def _checked(settings: HookSettings, given: GivenValues, catalogue: Catalogue) -> CheckedHook:
+    checked = check_settings(settings, catalogue)
+    return CheckedHook(checked, tuple(warn_of_short_values(checked, given)))
+
+
+def _given(body: HookBody | HookEditBody) -> GivenValues:
+    """Return which write-only values a request holds itself."""
+    auth = body.basic_auth
+    return GivenValues(
+        frozenset(name.lower() for name, value in body.headers.items() if value != MASK),
+        auth is not None and _is_value(auth.password),
+    )
+
+
+def _is_value(password: str | None) -> bool:
+    return password is not None and password != MASK
 
 
 def _credentials(body: BasicAuthBody | None, before: Credentials | None) -> Credentials | None:
     if body is None:
         return None
-    if body.password is not None and body.password != MASK:
+    if body.password is not None and _is_value(body.password):
         return Credentials(body.user, body.password)
     if before is None:
         pointer = "/basic_auth/password"

@@ -55,12 +55,14 @@ async def create_hook(
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
     check_new_secret(body.secret)
-    settings = settings_of(body, service.catalogue)
+    made = settings_of(body, service.catalogue)
     await check_account(service, owner)
-    warning = await service.judge_url(settings.url)
+    warning = await service.judge_url(made.settings.url)
     secret = make_secret() if body.secret is None else body.secret
-    hook = await service.store.write(changes.create_hook, caller.actor, owner, settings, secret)
-    warnings = [] if warning is None else [warning]
+    hook = await service.store.write(
+        changes.create_hook, caller.actor, owner, made.settings, secret
+    )
+    warnings = [*([] if warning is None else [warning]), *made.warnings]
     return answer(CreatedHook.of(hook, secret, warnings), 201)
 
 
@@ -84,14 +86,19 @@ async def change_hook(
         caller.require(Need.ADMINISTER)
     owner = caller.account_or_any(account)
 
-    def edit(before: HookSettings) -> HookSettings:
-        return edited(before, body, service.catalogue)
-
     warning = await service.judge_url(body.url) if "url" in body.changed else None
+    short: list[str] = []
+
+    def edit(before: HookSettings) -> HookSettings:
+        checked = edited(before, body, service.catalogue)
+        short[:] = checked.warnings  # not extended: a transaction may run again
+        return checked.settings
+
     changed = await service.store.write(
         changes.change_hook, caller.actor, owner, hook, edit, body.version
     )
-    return answer(changed if warning is None else ChangedHook.of(changed, [warning]))
+    warnings = [*([] if warning is None else [warning]), *short]
+    return answer(ChangedHook.of(changed, warnings) if warnings else changed)
 
 
 @router.delete("/v1/hooks/{hook}", status_code=204)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from hooktui import __version__
 from hooktui.domain import ids
-from hooktui.domain.hooks import LiveHook, LiveSecret
+from hooktui.domain.hooks import LiveHook, LiveSecret, masked_headers
 from hooktui.domain.objects import MASK
 from hooktui.domain.signatures import (
     hook_signature,
@@ -44,10 +44,9 @@ def fixed_headers(hook: LiveHook, *, show: bool = False) -> Headers:
         )
         if name.lower() not in own
     ]
-    headers += [
-        (name, MASK if show and name in settings.sensitive_headers else value)
-        for name, value in settings.headers.items()
-    ]
+    headers += (
+        masked_headers(settings.headers, settings.sensitive_headers) if show else settings.headers
+    ).items()
     if settings.basic_auth is not None:
         pair = f"{settings.basic_auth.user}:{settings.basic_auth.password}".encode()
         headers.append(("Authorization", f"Basic {MASK if show else b64encode(pair).decode()}"))

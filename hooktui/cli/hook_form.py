@@ -27,7 +27,8 @@ class HookOptions:
     """What can be said about a hook; None: not given.
 
     Attributes:
-        url: where to POST.
+        url: where to POST. A write-only value is not sent to another server: give it again with
+            --header and --basic-auth.
         events: types and groups, as in job,cluster.error.
         name: for people; the host of the URL by default.
         type: what the hook sends.
@@ -239,8 +240,9 @@ def _edited_headers(context: CommandContext, hook: int, given: Sequence[str]) ->
     replaced = {name.lower() for name in changed}
     kept = {n: value for n, value in before.headers.items() if n.lower() not in replaced}
     headers = kept | {name: value for name, value in changed.items() if value}
+    marked = {name.lower() for name in (*before.sensitive_headers, *sensitive)}
     return {
         "headers": headers,
-        "sensitive_headers": [n for n in (*before.sensitive_headers, *sensitive) if n in headers],
+        "sensitive_headers": [name for name in headers if name.lower() in marked],
         "version": before.version,
     }

@@ -21,6 +21,7 @@ from hooktui.domain.hooks import (
 )
 from hooktui.domain.objects import MASK, Catalogue, Hook
 from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, parse_schedule
+from hooktui.domain.write_only import kept_headers, same_origin
 
 T = TypeVar("T")
 
@@ -197,6 +198,33 @@ def changes(
         fields_sent["basic_auth"] = {"user": now.user, "password": MASK}
     blamed = [error for error in errors if top_field(error.pointer) in changed]
     return fields_sent, blamed
+
+
+def asked_again(before: FormValues, now: FormValues, catalogue: Catalogue) -> list[FieldError]:
+    """Return which write-only values must be typed again, at their fields.
+
+    A stored value stays secret and is not sent to another server (``domain.write_only``).
+    """
+    (was, _), (will, wrong) = read(before, catalogue), read(now, catalogue)
+    given = {name.lower() for name, value in will.headers.items() if value != MASK}
+    kept = kept_headers(was, will, given)
+    hidden = {name.lower() for name in will.sensitive_headers}
+    moved = not same_origin(was, will) and not any(one.pointer == "/url" for one in wrong)
+    asked = []
+    if moved and kept:
+        asked.append(FieldError("/headers", _type_again(", ".join(kept), _NOT_SENT)))
+    elif shown := [name for name in kept if name.lower() not in hidden]:
+        asked.append(FieldError("/headers", _type_again(", ".join(shown), "stays secret")))
+    if moved and was.basic_auth and will.basic_auth and now.password in ("", MASK):
+        asked.append(FieldError("/basic_auth/password", _type_again("the password", _NOT_SENT)))
+    return asked
+
+
+_NOT_SENT: Final = "is not sent to another server"
+
+
+def _type_again(what: str, why: str) -> str:
+    return f"type {what} again: a stored value {why}"
 
 
 # What is sent under which name, and the fields of the form that it comes from.

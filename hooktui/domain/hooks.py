@@ -177,9 +177,13 @@ def check_headers(headers: Mapping[str, str], *, basic_auth: bool = False) -> li
             wrong = f"has a value of over {MAX_HEADER_BYTES} bytes"
         seen.add(lower)
         if wrong:
-            pointer = "/headers/" + name.replace("~", "~0").replace("/", "~1")
-            errors.append(FieldError(pointer, f"header {name[:100]!r} {wrong}"))
+            errors.append(FieldError(header_pointer(name), f"header {name[:100]!r} {wrong}"))
     return errors
+
+
+def header_pointer(name: str) -> str:
+    """Return the JSON pointer to a header of a hook (RFC 6901)."""
+    return "/headers/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def sensitive_names(headers: Mapping[str, str], named: Iterable[str]) -> tuple[str, ...]:
@@ -189,8 +193,9 @@ def sensitive_names(headers: Mapping[str, str], named: Iterable[str]) -> tuple[s
 
 
 def masked_headers(headers: Mapping[str, str], sensitive: Sequence[str]) -> dict[str, str]:
-    """Return headers as they may be shown."""
-    return {name: MASK if name in sensitive else value for name, value in headers.items()}
+    """Return headers as they may be shown; header names ignore case."""
+    hidden = {name.lower() for name in sensitive}
+    return {name: MASK if name.lower() in hidden else value for name, value in headers.items()}
 
 
 def unmasked_headers(headers: Mapping[str, str], before: Mapping[str, str]) -> Mapping[str, str]:
@@ -202,9 +207,8 @@ def unmasked_headers(headers: Mapping[str, str], before: Mapping[str, str]) -> M
     stored = {name.lower(): value for name, value in before.items()}
     for name, value in headers.items():
         if value == MASK and name.lower() not in stored:
-            pointer = "/headers/" + name.replace("~", "~0").replace("/", "~1")
             raise Refused.field(
-                pointer, f"header {name!r} is new; give its value instead of {MASK}"
+                header_pointer(name), f"header {name!r} is new; give its value instead of {MASK}"
             )
     return {
         name: stored[name.lower()] if value == MASK else value for name, value in headers.items()

@@ -98,7 +98,7 @@ def change_hook(
         _start_anew(tx, hook)
     owner = AccountId(row["account_id"])
     _announce(tx, owner, hook)
-    was, now = hook_rows.difference(hook_rows.shown(before), hook_rows.shown(after))
+    was, now = hook_rows.difference(hook_rows.shown(before, after), hook_rows.shown(after, before))
     tx.audit(actor, "hook.change", f"hook {hook}", account=owner, before=was, after=now)
     return get_hook(tx.conn, account, hook)
 

@@ -80,13 +80,19 @@ def settings_of(row: RowMapping, vault: Vault) -> HookSettings:
     )
 
 
-def shown(settings: HookSettings) -> dict[str, object]:
-    """Return settings as the audit trail shows them: everything that is write-only masked."""
+def shown(settings: HookSettings, other: HookSettings | None = None) -> dict[str, object]:
+    """Return settings as the audit trail shows them: everything that is write-only masked.
+
+    Args:
+        settings: what is shown.
+        other: the settings before or after; what is write-only in either is masked in both.
+    """
     user = settings.basic_auth.user if settings.basic_auth else None
+    marks = settings.sensitive_headers + (other.sensitive_headers if other else ())
     return {
         **columns_of(settings),
         "events": list(settings.events),
-        "headers": masked_headers(settings.headers, settings.sensitive_headers),
+        "headers": masked_headers(settings.headers, marks),
         "sensitive_headers": list(settings.sensitive_headers),
         "retry_schedule_s": list(settings.retry_schedule_s),
         "basic_auth_user": user,

@@ -105,6 +105,17 @@ def test_edit_sets_one_header_and_keeps_the_others(run, server):
     assert sent(server)["sensitive_headers"] == []
 
 
+def test_a_mark_stays_with_its_header_whatever_its_case(run, server, tmp_path):
+    # Red when names are compared with case: the new value would be readable.
+    server.will(answer(HOOK))
+    run("hooks", "edit", "12", "--header", "x-kEY=new")
+    assert sent(server)["headers"] == {"X-A": "1", "x-kEY": "new"}
+    assert sent(server)["sensitive_headers"] == ["x-kEY"]
+    (tmp_path / "value").write_text("from a file\n")
+    run("hooks", "edit", "12", "--header", f"x-a=@{tmp_path / 'value'}")
+    assert sent(server)["sensitive_headers"] == ["X-Key", "x-a"]
+
+
 def test_an_edit_may_name_the_version_that_was_read(run, server):
     late = "hook 12 is at version 4, you read 3: ann changed it at 2026-11-25T03:04:05.000Z; read"
     server.will(problem(409, late))

@@ -181,6 +181,32 @@ async def test_a_password_is_not_shown_and_stays_when_only_the_user_is_edited(
         await until(pilot, lambda: place.ask(calls.get_hook(hook.id)).basic_auth.user == "bob")
 
 
+async def test_another_server_asks_at_the_fields_for_what_is_write_only(place: Place) -> None:
+    # Red when nothing is asked while the URL is typed, or what was typed is lost.
+    hook = place.hook(
+        "http://127.0.0.1:9/in",
+        headers={"X-Code": "geheim-4711"},
+        sensitive_headers=["X-Code"],
+        basic_auth={"user": "ann", "password": "geheim-4712"},
+    )
+    app = place.console()
+    async with app.run_test(size=(100, 50)) as pilot:
+        form = HookForm(hook)
+        await app.push_screen(form)
+        form.query_one("#url").value = "http://127.0.0.1:10/in"  # type: ignore[attr-defined]
+        await until(pilot, lambda: "type X-Code again" in seen(pilot))
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "headers")
+        form.query_one("#headers").text = "secret X-Code: other-4711"  # type: ignore[attr-defined]
+        await pilot.press("ctrl+s")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "password")
+        assert "type the password again" in seen(pilot)
+        assert place.ask(calls.get_hook(hook.id)).version == 1
+        await pilot.press(*"other-4712", "ctrl+s")
+        await until(pilot, lambda: place.ask(calls.get_hook(hook.id)).version == 2)
+        assert place.ask(calls.get_hook(hook.id)).url == "http://127.0.0.1:10/in"
+
+
 async def test_a_viewer_may_look_at_the_form_and_is_told_why_it_does_not_save(
     place: Place,
 ) -> None:

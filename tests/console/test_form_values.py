@@ -118,6 +118,39 @@ def test_an_edit_keeps_secret_values_that_were_not_typed_again() -> None:
     assert sent["sensitive_headers"] == ["X-Code"]
 
 
+def test_another_server_asks_for_what_is_write_only_again() -> None:
+    before = values_of(
+        hook(
+            url="https://example.com/in",
+            headers={"X-Code": MASK, "X-Team": "etl"},
+            sensitive_headers=("X-Code",),
+            basic_auth=BasicAuth(user="ann"),
+        )
+    )
+
+    def asked(**changed: str) -> dict[str, str]:
+        found = form_values.asked_again(before, replace(before, **changed), ETL)
+        return {error.pointer: error.detail for error in found}
+
+    assert asked() == asked(url="https://example.com:443/other") == {}
+    assert asked(url="https://") == {}  # not typed to its end; the URL's own error is shown
+    there = "https://example.org/in"
+    assert asked(url=there) == {
+        "/headers": "type X-Code again: a stored value is not sent to another server",
+        "/basic_auth/password": "type the password again: a stored value is not sent to another"
+        " server",
+    }
+    assert list(asked(url=there, headers="secret x-code: new", password="n")) == []
+    assert list(asked(url=there, headers="", user="")) == []
+    assert list(asked(url=there, headers="secret x-code: new", password=MASK)) == [
+        "/basic_auth/password"
+    ]
+    assert asked(headers=f"x-code: {MASK}") == {
+        "/headers": "type x-code again: a stored value stays secret"
+    }
+    assert asked(headers="X-Code: readable") == {}
+
+
 def test_basic_auth_is_taken_away_by_emptying_the_user() -> None:
     before = values_of(hook(basic_auth=BasicAuth(user="ann")))
     assert changes(before, replace(before, user=""), ETL)[0] == {"basic_auth": None}

@@ -385,6 +385,17 @@ async def test_every_act_is_in_the_audit_trail_without_secrets(opened: Opened) -
     assert (await store.read(audit.check_chain)).broken is None
 
 
+async def test_the_audit_trail_masks_what_was_or_becomes_sensitive(opened: Opened) -> None:
+    # Red without the union of the marks before and after: one of the two values is in an entry.
+    store = opened.store
+    hook = await make_hook(store, headers={"X-Code": "hidden-1"}, sensitive_headers=("X-Code",))
+    await change(store, hook, headers={"x-code": "hidden-2"}, sensitive_headers=())
+    await change(store, hook, headers={"X-CODE": "hidden-3"}, sensitive_headers=("X-CODE",))
+    rows = await store.read(lambda conn: conn.execute(text("SELECT * FROM audit")).mappings().all())
+    assert [row["action"] for row in rows] == ["hook.create", "hook.change", "hook.change"]
+    assert "hidden" not in repr(rows)
+
+
 async def test_the_audit_trail_refuses_changes_and_shows_them(opened: Opened) -> None:
     store = opened.store
     await make_hook(store)

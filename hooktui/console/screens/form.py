@@ -120,8 +120,12 @@ class HookForm(FormDryRun):
             return  # a change of a field that was on its way while the form closed
         values = self.values()
         settings, errors = form_values.read(values, self.house.catalogue)
-        shown = self._shown_errors(values, errors)
+        asked = form_values.asked_again(self.before, values, self.house.catalogue)
+        shown = self._shown_errors(values, [*asked, *errors], len(asked))
         self.fields.show_notes(values, shown, "bad" if self._tried else "warn")
+        if asked and "url" not in shown:
+            where = f"{'; '.join(error.detail for error in asked)} (More settings)"
+            self.fields.note("url", where, "warn")
         if "schedule" not in shown:
             times = planned(settings.retry_schedule_s, self.house.clock())
             total = form_values.total_in_words(settings.retry_schedule_s)
@@ -131,21 +135,25 @@ class HookForm(FormDryRun):
         self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
         self.try_out(settings, errors)
 
-    def _shown_errors(self, values: FormValues, errors: list[FieldError]) -> dict[str, str]:
-        """Return the first error of each field; of untouched fields only after a try to save."""
+    def _shown_errors(
+        self, values: FormValues, errors: list[FieldError], always: int
+    ) -> dict[str, str]:
+        """Return the first error of each field.
+
+        The first ``always`` errors are shown at once, those of untouched fields after a try to
+        save.
+        """
         shown: dict[str, str] = {}
-        for error in errors:
+        for place, error in enumerate(errors):
             name = form_values.form_field(error.pointer)
             if name is None or name in shown:
                 continue
             touched = getattr(values, name) != getattr(self.before, name)
-            if self._tried or (touched and getattr(values, name)):
+            if place < always or self._tried or (touched and getattr(values, name)):
                 shown[name] = error.detail
         for name, (detail, value) in self._server_said.items():
             if name not in shown and getattr(values, name) == value:
                 shown[name] = detail
-        if "password" in shown:
-            shown.setdefault("user", shown.pop("password"))
         return shown
 
     def _summary(self, values: FormValues, wrong: int) -> tuple[str, Tone]:
@@ -215,6 +223,11 @@ class HookForm(FormDryRun):
         changed, errors = form_values.changes(self.before, values, self.house.catalogue)
         if errors:
             self._blame(values, errors)
+            return
+        asked = form_values.asked_again(self.before, values, self.house.catalogue)
+        if asked:
+            self._judge()
+            self.fields.go_to(form_values.form_field(asked[0].pointer) or "url")
             return
         if not changed:
             self.notice(f"nothing was changed; {self.house.key('back')} leaves")

@@ -222,7 +222,7 @@ class HookFields(VerticalScroll):
         for name in (*LABELS, "events", "verify_tls", "ordered"):
             if name in wrong:
                 self.note(name, wrong[name], tone)
-            elif name not in ("password", "schedule"):
+            elif name != "schedule":
                 self.note(name, hint(name, values, self._key))
 
 
