@@ -24,8 +24,9 @@ from hooktui import __version__, failpoints, listening, open_files
 from hooktui.domain import catalogue as catalogues
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.objects import Catalogue
-from hooktui.domain.places import Places, places
+from hooktui.domain.places import Places
 from hooktui.domain.server_status import Kept
+from hooktui.installation import find_places, refuse_start_beside_service
 from hooktui.logs import log_to_stderr
 from hooktui.settings import BadSettings, Settings, load
 from hooktui.systemd import Notifier, notifier_of
@@ -72,9 +73,11 @@ def main(
     Raises:
         HooktuiError: it could not start: bad settings, another server on this home, no permission.
     """
-    where = places(os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    where = find_places(environ)
+    refuse_start_beside_service(where, environ)
     settings = load(where.config, options)
-    arm_failpoints(os.environ if environ is None else environ)
+    arm_failpoints(environ)
     log_to_stderr()
     open_files.allow_many()
 
@@ -84,7 +87,7 @@ def main(
             ready(running)
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        told = notifier_of(os.environ if environ is None else environ)
+        told = notifier_of(environ)
         runner.run(run(settings, where, ready=answering, notifier=told))
 
 

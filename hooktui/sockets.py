@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hooktui.domain.places import SYSTEM_SOCKET
-
 MAX_PATH_BYTES = 107
 """``sun_path`` of unix(7) without its NUL."""
 
@@ -75,14 +73,3 @@ def bind(path: Path, mode: int) -> socket.socket:
         os.umask(umask)
     listener.setblocking(False)
     return listener
-
-
-def system_server_present() -> bool:
-    """Return whether the system service's socket is there, permitted or not."""
-    try:
-        SYSTEM_SOCKET.lstat()
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True

@@ -131,7 +131,7 @@ def _check_key(conn: Connection, key_file: Path) -> Check:
 
 def _servers(numbers: list[int]) -> Check:
     if not numbers:
-        return Check("servers", "warn", "none works on this database", "start one: hooktui serve")
+        return Check("servers", "warn", "none works on this database", "start a server")
     named = ", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")
     return Check("servers", "ok", f"{len(numbers)} at work, with the numbers {named}")
 

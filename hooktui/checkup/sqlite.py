@@ -63,7 +63,7 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
         return [
             library,
             Check(
-                "database", "warn", "a restore was cut off", "the next start ends it: hooktui serve"
+                "database", "warn", "a restore was cut off", "the next start of the server ends it"
             ),
         ]
     if not database.exists():
@@ -116,7 +116,7 @@ def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
             "integrity",
             "warn",
             f"no damage within {look_for_s:g} s, not looked through",
-            "for all of it: hooktui stop, then hooktui doctor",
+            "for all of it: stop the server, then run hooktui doctor",
         )
     finally:
         raw.set_progress_handler(None, 0)

@@ -30,6 +30,7 @@ from hooktui.domain.errors import (
     Unavailable,
     Unsupported,
 )
+from hooktui.domain.places import START_SERVICE
 
 E = TypeVar("E", bound=HooktuiError)
 
@@ -163,6 +164,11 @@ def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
         )
     if address.socket is None:
         return NoServer(f"no server answers at {address}: {reason(error)}; check --connect")
+    if address.is_service:
+        return NoServer(
+            f"the hooktui service is not running ({reason(error)}: {address}); start it with:"
+            f" {START_SERVICE}"
+        )
     return NoServer(f"no server answers at {address}; start one with: hooktui serve")
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from hooktui.domain.places import places
-from hooktui.sockets import system_server_present
+from hooktui.domain import places as known
+from hooktui.installation import find_places
 
 _LOOPBACK = re.compile(r"localhost|::1|127(\.[0-9]{1,3}){3}")
 
@@ -41,6 +41,11 @@ class ServerAddress:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
+    @property
+    def is_service(self) -> bool:
+        """Whether the system service of this machine answers there when it runs."""
+        return self.socket == known.SYSTEM.socket
+
     def __str__(self) -> str:
         return self.origin if self.socket is None else str(self.socket)
 
@@ -57,8 +62,7 @@ def find_server(environ: Mapping[str, str], connect: str | None = None) -> Serve
         Refused: the environment names no folder at all.
     """
     if not connect:
-        here = places(environ, system_server=system_server_present())
-        return ServerAddress(socket=here.socket)
+        return ServerAddress(socket=find_places(environ).socket)
     if "://" not in connect:
         return ServerAddress(socket=Path(connect.removeprefix("unix:")))
     token = environ.get("HOOKTUI_TOKEN", "").strip()

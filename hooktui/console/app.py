@@ -32,6 +32,7 @@ from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.objects import Catalogue, Hook
+from hooktui.domain.places import START_SERVICE
 from hooktui.domain.roles import Role
 from hooktui.domain.server_status import Status
 
@@ -220,6 +221,8 @@ class HooktuiApp(WaysApp):
         if state is LinkState.LOST:
             # What the feed's read ran into is no news beside this; the status line goes on telling.
             start = "" if self.options.connect else "; `hooktui serve` starts one again"
+            if self.link.is_service:
+                start = f"; start it with: {START_SERVICE}"
             self.notice(f"the server went away; what is shown stays{start}", "bad")
         elif state in (LinkState.ABSENT, LinkState.REFUSED) and problem is not None:
             self.notice(str(problem), "bad")

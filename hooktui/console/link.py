@@ -43,6 +43,7 @@ class Link:
         state: where the way stands.
         where: what people call the server.
         started: whether we started it.
+        is_service: whether it is the system service, which systemd starts and no console does.
         bound_to: the one account that our token may touch; None: all.
     """
 
@@ -55,6 +56,7 @@ class Link:
         self.state = LinkState.CONNECTING
         self.where = options.connect or "local server"
         self.started = False
+        self.is_service = False
         self.bound_to: int | None = None
         self._options = options
         self._environ = environ
@@ -65,6 +67,8 @@ class Link:
     @property
     def word(self) -> str:
         """What to tell about the state."""
+        if self.is_service and self.state in (LinkState.ABSENT, LinkState.LOST):
+            return "the hooktui service is not running, reconnecting…"
         return self.state.value
 
     async def reached(self) -> None:
@@ -108,10 +112,11 @@ class Link:
 
         address = find_server(self._environ, self._options.connect)
         self.where = str(address)
+        self.is_service = address.is_service
         self._client = AsyncClient(address, self._options.role)
         may_start = self._options.connect is None and not restricted(self._environ)
         while (problem := await self._problem()) is not None:
-            if may_start:
+            if may_start and not self.is_service:
                 may_start = False
                 await self._start(address)
             else:
@@ -138,13 +143,14 @@ class Link:
 
     async def _start(self, address: ServerAddress) -> None:
         from hooktui.client.start import start_server
-        from hooktui.domain.places import SYSTEM_SOCKET, places
+        from hooktui.installation import find_places
 
-        if address.socket is None or address.socket == SYSTEM_SOCKET:
+        where = find_places(self._environ)
+        if address.socket is None or where.service:
             return
         self._set(LinkState.STARTING)
         try:
-            await asyncio.to_thread(start_server, places(self._environ), self._environ)
+            await asyncio.to_thread(start_server, where, self._environ)
         except NoServer as error:
             self._set(LinkState.ABSENT, error)
         else:

@@ -277,7 +277,7 @@ def judge_waiting(waiting: int, held: int, late_s: float | None, *, working: boo
     late = "nothing is due" if late_s is None else f"the oldest due for {format_duration(late_s)}"
     value = f"{waiting:,} wait, {late}" + (f", {held:,} held" if held else "")
     if not working and waiting:
-        return Check("waiting", "warn", value, "they are sent once a server runs: hooktui serve")
+        return Check("waiting", "warn", value, "they are sent once a server runs")
     if late_s is not None and late_s > _LATE_S:
         return Check(
             "waiting",

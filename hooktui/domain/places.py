@@ -1,8 +1,8 @@
 """Where an installation keeps its things, and where a client looks for its server: paths only.
 
 ``HOOKTUI_HOME`` puts everything into one folder. Without it there are two installations that a
-client may mean: the system service (when one is there) and the user's own, in the XDG folders.
-``HOOKTUI_SOCKET`` names the socket alone and goes before both.
+caller may mean: the system service, where this machine has one, whether it runs or not; else the
+user's own, in the XDG folders. ``HOOKTUI_SOCKET`` names the socket alone and goes before both.
 """
 
 from __future__ import annotations
@@ -10,15 +10,56 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from hooktui.domain.errors import Refused
 
-SYSTEM_SOCKET = Path("/run/hooktui/hooktui.sock")
-SYSTEM_HOME = Path("/var/lib/hooktui")
-SYSTEM_CONFIG = Path("/etc/hooktui/config.toml")
+START_SERVICE: Final = "systemctl start hooktui"
+STOP_SERVICE: Final = "systemctl stop hooktui"
 
 CONSOLE_TABLES = ("keys", "console")
 """Tables of ``config.toml`` that the console reads, and a server leaves alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SystemPaths:
+    """The files of the system service.
+
+    Attributes:
+        socket: what clients connect to; its folder is there while the service runs.
+        home: the folder of the database.
+        config: the settings.
+        units: where systemd looks for the unit of the service, first match first.
+    """
+
+    socket: Path
+    home: Path
+    config: Path
+    units: tuple[Path, ...]
+
+    @property
+    def evidence(self) -> tuple[Path, ...]:
+        """What tells that this machine has the service: one of these is enough.
+
+        Their parents may be searched by everyone, so it takes no rights to see them.
+        """
+        return (self.home, self.config.parent, self.socket.parent, *self.units)
+
+
+def system_paths(root: Path) -> SystemPaths:
+    """Return the files of the system service below a root folder."""
+    systemd = ("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system",
+               "usr/lib/systemd/system", "lib/systemd/system")  # fmt: skip
+    return SystemPaths(
+        socket=root / "run/hooktui/hooktui.sock",
+        home=root / "var/lib/hooktui",
+        config=root / "etc/hooktui/config.toml",
+        units=tuple(root / folder / "hooktui.service" for folder in systemd),
+    )
+
+
+SYSTEM = system_paths(Path("/"))
+"""The system service of this machine. Only tests assign to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +74,7 @@ class Places:
         lock: held by the one server of this home.
         config: settings in TOML; need not exist.
         log: what a server in the background writes.
+        service: whether this is the system service's installation.
     """
 
     home: Path
@@ -42,15 +84,31 @@ class Places:
     lock: Path
     config: Path
     log: Path
+    service: bool = False
+
+    @property
+    def start(self) -> str:
+        """The command that starts its server."""
+        return START_SERVICE if self.service else "hooktui serve"
+
+    @property
+    def stop(self) -> str:
+        """The command that ends its server."""
+        return STOP_SERVICE if self.service else "hooktui stop"
 
 
-def places(environ: Mapping[str, str], *, system_server: bool = False) -> Places:
+def stop_command(home: Path) -> str:
+    """Return the command that ends the server of a home."""
+    return STOP_SERVICE if home == SYSTEM.home else "hooktui stop"
+
+
+def places(environ: Mapping[str, str], *, system_installed: bool = False) -> Places:
     """Return the places that an environment means; empty variables count as unset.
 
     Args:
         environ: such as ``os.environ``.
-        system_server: whether `SYSTEM_SOCKET` is there; clients ask
-            `hooktui.sockets.system_server_present`, a server that is to be started says False.
+        system_installed: whether this machine has the system service, running or not.
+            `hooktui.installation.find_places` looks; what means the user's own files says False.
 
     Raises:
         Refused: the environment names no folder at all.
@@ -58,8 +116,9 @@ def places(environ: Mapping[str, str], *, system_server: bool = False) -> Places
     if environ.get("HOOKTUI_HOME"):
         home = Path(environ["HOOKTUI_HOME"])
         found = _inside(home, config=home / "config.toml")
-    elif system_server or environ.get("STATE_DIRECTORY") == str(SYSTEM_HOME):  # systemd.exec(5)
-        found = replace(_inside(SYSTEM_HOME, config=SYSTEM_CONFIG), socket=SYSTEM_SOCKET)
+    elif system_installed or started_by_systemd(environ):
+        inside = _inside(SYSTEM.home, config=SYSTEM.config)
+        found = replace(inside, socket=SYSTEM.socket, service=True)
     else:
         home = _xdg(environ, "XDG_STATE_HOME", ".local/state") / "hooktui"
         config = _xdg(environ, "XDG_CONFIG_HOME", ".config") / "hooktui" / "config.toml"
@@ -67,6 +126,11 @@ def places(environ: Mapping[str, str], *, system_server: bool = False) -> Places
     if environ.get("HOOKTUI_SOCKET"):
         found = replace(found, socket=Path(environ["HOOKTUI_SOCKET"]))
     return found
+
+
+def started_by_systemd(environ: Mapping[str, str]) -> bool:
+    """Return whether this process is the system service: systemd names its folder to it."""
+    return environ.get("STATE_DIRECTORY") == str(SYSTEM.home)  # systemd.exec(5)
 
 
 def _inside(home: Path, *, config: Path) -> Places:

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from hooktui.domain.errors import Conflict, Refused
+from hooktui.domain.places import stop_command
 
 # Locks and mmap over these are not what SQLite's WAL needs.
 NETWORK_FILE_SYSTEMS = frozenset({
@@ -48,7 +49,7 @@ class HomeLock:
             os.close(file)
             raise Conflict(
                 f"another server (pid {holder or 'unknown'}) works on {self._path.parent}; "
-                "use that one, or end it first with: hooktui stop"
+                f"use that one, or end it first with: {stop_command(self._path.parent)}"
             ) from None
         except OSError:
             os.close(file)

@@ -18,17 +18,16 @@ from hooktui.client import calls
 from hooktui.client.plain import PlainClient
 from hooktui.domain.checks import Check, Checkup, checkup_of
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
-from hooktui.domain.places import Places, places
+from hooktui.domain.places import Places
+from hooktui.installation import find_places
 from hooktui.settings import BadSettings, load, split_listen
-from hooktui.sockets import system_server_present
 from hooktui.store.postgres.connect import target_of
 from hooktui.upkeep.offline import sqlite_home
 
 _WHOLE_DAY_S = 86400.0
 """Without a server nobody waits but the one who asked."""
 _CONNECT_S = 2.0
-_START = "start it: hooktui serve"
-_RESTART = "restart it with this version: hooktui stop, then hooktui serve"
+_RESTART = "restart the server with this version of hooktui"
 
 
 def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> Checkup:
@@ -78,7 +77,7 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
 def _listens(environ: Mapping[str, str]) -> list[Check]:
     """Look whether somebody answers where the settings say that the server listens."""
     try:
-        settings = load(places(environ, system_server=system_server_present()).config)
+        settings = load(find_places(environ).config)
     except BadSettings as bad:
         return [Check("settings", "fail", bad.detail, "no server starts with them; mend them")]
     if settings.listen is None:
@@ -110,7 +109,9 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
         if target is None:
             return [lost, *_without_database(where, reserve)]
         return [lost, *asyncio.run(check_shared(where, target, None))]
-    none = Check("server", "warn", "none runs here: nothing is taken in", _START)
+    none = Check(
+        "server", "warn", "none runs here: nothing is taken in", f"start it: {where.start}"
+    )
     if target is not None:
         return [none, *asyncio.run(check_shared(where, target, None))]
     folder = where.database.parent

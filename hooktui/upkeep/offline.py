@@ -10,11 +10,11 @@ from pathlib import Path
 
 from hooktui.api.peers import Peer, origin_of
 from hooktui.domain.errors import NotAllowed, Refused
-from hooktui.domain.places import Places, places
+from hooktui.domain.places import Places
 from hooktui.domain.roles import Role
+from hooktui.installation import find_places
 from hooktui.server import arm_failpoints
 from hooktui.settings import BadSettings, Settings, load
-from hooktui.sockets import system_server_present
 from hooktui.store.contract import Actor
 
 _SQLITE = "sqlite:///"
@@ -33,7 +33,7 @@ def sqlite_home(
         BadSettings: the configuration cannot be used.
         Refused: it does not store in SQLite.
     """
-    where = places(environ, system_server=system_server_present())
+    where = find_places(environ)
     settings = load(where.config)
     arm_failpoints(environ)
     url = settings.database_url or ""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Refused
-from hooktui.domain.places import SYSTEM_SOCKET, places
+from hooktui.domain.places import SYSTEM, places
 
 
 def test_a_home_puts_everything_into_one_folder():
@@ -27,24 +27,24 @@ def test_a_home_puts_everything_into_one_folder():
 
 
 @pytest.mark.parametrize(
-    ("environ", "system_server", "socket"),
+    ("environ", "system_installed", "socket"),
     [
         ({"HOOKTUI_SOCKET": "/s/x.sock", "HOOKTUI_HOME": "/h"}, True, "/s/x.sock"),
         ({"HOOKTUI_SOCKET": "/s/x.sock", "HOME": "/people/ann"}, False, "/s/x.sock"),
         ({"HOOKTUI_HOME": "/h", "HOME": "/people/ann"}, True, "/h/hooktui.sock"),
-        ({"HOME": "/people/ann"}, True, str(SYSTEM_SOCKET)),
+        ({"HOME": "/people/ann"}, True, str(SYSTEM.socket)),
         ({"HOME": "/people/ann"}, False, "/people/ann/.local/state/hooktui/hooktui.sock"),
         ({"XDG_STATE_HOME": "/x", "XDG_CONFIG_HOME": "/c"}, False, "/x/hooktui/hooktui.sock"),
         ({"XDG_STATE_HOME": "x", "HOME": "/a"}, False, "/a/.local/state/hooktui/hooktui.sock"),
-        ({"HOOKTUI_HOME": "", "HOOKTUI_SOCKET": "", "HOME": "/"}, True, str(SYSTEM_SOCKET)),
+        ({"HOOKTUI_HOME": "", "HOOKTUI_SOCKET": "", "HOME": "/"}, True, str(SYSTEM.socket)),
     ],
 )
-def test_the_socket_is_looked_up_in_the_order_of_the_contract(environ, system_server, socket):
-    assert places(environ, system_server=system_server).socket == Path(socket)
+def test_the_socket_is_looked_up_in_the_order_of_the_contract(environ, system_installed, socket):
+    assert places(environ, system_installed=system_installed).socket == Path(socket)
 
 
 def test_the_system_service_keeps_its_database_apart_from_its_socket():
-    found = places({"HOME": "/people/ann"}, system_server=True)
+    found = places({"HOME": "/people/ann"}, system_installed=True)
     assert found.database == Path("/var/lib/hooktui/hooktui.db")
     assert found.config == Path("/etc/hooktui/config.toml")
 

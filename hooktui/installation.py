@@ -1,0 +1,55 @@
+"""Which installation is meant: one answer for every command, the console and the server.
+
+It does not depend on whether a server runs. On a machine with the system service an ordinary start
+makes no second installation beside it; `HOOKTUI_HOME` asks for one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from hooktui.domain import places as known
+from hooktui.domain.errors import NotAllowed
+from hooktui.domain.places import START_SERVICE, Places, places, started_by_systemd
+
+
+def find_places(environ: Mapping[str, str]) -> Places:
+    """Return the installation that an environment means on this machine.
+
+    Raises:
+        Refused: the environment names no folder at all.
+    """
+    return places(environ, system_installed=system_installed())
+
+
+def system_installed() -> bool:
+    """Return whether this machine has the system service, running or not."""
+    for path in known.SYSTEM.evidence:
+        try:
+            path.lstat()
+        except PermissionError:
+            return True  # it is kept from us, so it is there
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def refuse_start_beside_service(where: Places, environ: Mapping[str, str]) -> None:
+    """Refuse to start the service's server by hand, as a user whose files it could not use.
+
+    Raises:
+        NotAllowed: says how the service is started, and how to get a server of one's own.
+    """
+    if not where.service or started_by_systemd(environ):
+        return
+    try:
+        owner = where.home.stat().st_uid
+    except OSError:
+        owner = None
+    if owner != os.geteuid():
+        raise NotAllowed(
+            f"this machine has the hooktui service ({where.home}); start it with:"
+            f" {START_SERVICE}. For a server of your own set HOOKTUI_HOME to a folder"
+        )

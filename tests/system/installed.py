@@ -1,0 +1,113 @@
+"""A machine with the system service, below a folder of the test: real processes, any user.
+
+`places.SYSTEM` is replaced before the program begins, in the process of the command alone.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from hooktui.client.calls import healthy
+from hooktui.client.connection import ServerAddress
+from hooktui.client.plain import PlainClient
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.places import SystemPaths, system_paths
+from tests.system.conftest import wait_for
+
+OTHER_UID = 54321
+"""A user of nobody's: only root can become it."""
+
+_LAUNCH = """
+import importlib, os, pkgutil, sys
+from pathlib import Path
+import hooktui
+from hooktui.domain import places
+from hooktui.cli.main import main
+root, uid = sys.argv[1:3]
+del sys.argv[1:3]
+places.SYSTEM = places.system_paths(Path(root))
+if int(uid) != os.geteuid():
+    # Everything is imported while the checkout may be read: its folder may be closed to others.
+    for module in pkgutil.walk_packages(hooktui.__path__, "hooktui."):
+        if not module.name.endswith("__main__") and ".migrations" not in module.name:
+            importlib.import_module(module.name)
+    os.setgroups([])
+    os.setresgid(int(uid), int(uid), int(uid))
+    os.setresuid(int(uid), int(uid), int(uid))
+sys.exit(main())
+"""
+
+
+@dataclass
+class Machine:
+    """A root folder, and a user's home beside it."""
+
+    root: Path
+    home: Path
+
+    @property
+    def system(self) -> SystemPaths:
+        return system_paths(self.root)
+
+    @property
+    def environ(self) -> dict[str, str]:
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
+        return {**keep, "HOME": str(self.home), "NO_COLOR": "1"}
+
+    def command(self, *arguments: str, uid: int | None = None) -> list[str]:
+        user = os.geteuid() if uid is None else uid
+        return [sys.executable, "-c", _LAUNCH, str(self.root), str(user), *arguments]
+
+    def run(
+        self, *arguments: str, uid: int | None = None, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        result = subprocess.run(
+            self.command(*arguments, uid=uid),
+            env=self.environ | environ,
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert "Traceback" not in result.stderr, result.stderr
+        return result
+
+    def start_service(self, log: Path, uid: int | None = None) -> subprocess.Popen[bytes]:
+        """Start the server as systemd does, and wait until it answers."""
+        for folder in (self.system.home, self.system.socket.parent):
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            if uid is not None:
+                os.chown(folder, uid, uid)
+        with log.open("ab") as out:
+            process = subprocess.Popen(
+                self.command("serve", uid=uid),
+                env=self.environ | {"STATE_DIRECTORY": str(self.system.home)},
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+
+        def answers() -> bool:
+            assert process.poll() is None, log.read_text()
+            try:
+                with PlainClient(ServerAddress(socket=self.system.socket)) as client:
+                    client.call(healthy())
+            except HooktuiError:
+                return False
+            return True
+
+        wait_for(answers, 60, "the service answers")
+        return process
+
+    def end_service(self, process: subprocess.Popen[bytes]) -> None:
+        """End it as systemd does: the runtime folder goes with it."""
+        process.terminate()
+        process.wait(30)
+        self.system.socket.parent.rmdir()
