@@ -12,8 +12,9 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from hooktui.api.bodies import (
+    MAX_BODY_BYTES,
     Holding,
-    check_json,
+    check_body,
     check_json_type,
     check_ndjson_type,
     lines_of,
@@ -23,11 +24,13 @@ from hooktui.api.parameters import account_number, refuse_unknown
 from hooktui.api.rates import Rate
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service
-from hooktui.domain import ids
-from hooktui.domain.catalogue import unknown
-from hooktui.domain.errors import FieldError, Malformed, Refused, TooLarge
+from hooktui.domain import ids, json_text
+from hooktui.domain.catalogue import MAX_HINTS, unknown
+from hooktui.domain.errors import MAX_ERRORS, FieldError, Malformed, Refused, TooLarge
 from hooktui.domain.ids import AccountId
+from hooktui.domain.json_text import Steps
 from hooktui.domain.text import visible
+from hooktui.slices import in_slices
 from hooktui.store.contract import Accepted, Offer
 
 if TYPE_CHECKING:
@@ -36,10 +39,8 @@ if TYPE_CHECKING:
 ONE: Final = "/v1/events/{event}"
 MANY: Final = "/v1/events"
 
-MAX_BODY_BYTES = 256 * 1024
 MAX_LINES, MAX_LINES_BYTES = 1000, 8 * 1024 * 1024
 MAX_KEY_LENGTH = 255
-MAX_ERRORS = 20  # of a batch that are told at once
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,7 +88,7 @@ class Ingest:
         """Take in one event: the body is what its receivers get, byte by byte."""
         check_json_type(scope)
         body = await read_body(scope, receive, MAX_BODY_BYTES, self._holding)
-        check_json(body)
+        await check_body(body)
         event_type: str = scope["path"].rpartition("/")[2]
         if event_type not in self._service.event_types:
             wrong = unknown(self._service.catalogue, visible(event_type, limit=100))
@@ -106,7 +107,7 @@ class Ingest:
         """Take in many events, one a line: all or none of them, in one transaction."""
         check_ndjson_type(scope)
         body = await read_body(scope, receive, MAX_LINES_BYTES, self._holding)
-        offers = _offers(body, await self._account(scope), self._service)
+        offers = await in_slices(_offers(body, await self._account(scope), self._service))
         self._admit(scope, len(offers))
         accepted = await self._service.engine.accept(offers)
         inside = b",".join([_encode(one) for one in accepted])
@@ -144,18 +145,20 @@ def _key(scope: Scope) -> str | None:
     return key
 
 
-def _offers(body: bytes, account: AccountId, service: Service) -> list[Offer]:
+def _offers(body: bytes, account: AccountId, service: Service) -> Steps[list[Offer]]:
     offers: list[Offer] = []
     errors: list[FieldError] = []
     for number, line in lines_of(body):
+        yield
         if len(offers) == MAX_LINES:
             raise TooLarge(f"more than {MAX_LINES} lines; send them in several requests")
-        found = _parse_line(number, line)
+        found = yield from _parse_line(number, line)
         data = bytes(found.data)
         if len(data) > MAX_BODY_BYTES:
             raise TooLarge(f"line {number + 1}: data is over {MAX_BODY_BYTES // 1024} KiB")
         if found.type not in service.event_types:
-            wrong = unknown(service.catalogue, visible(found.type, limit=100))
+            hint = len(errors) < MAX_HINTS
+            wrong = unknown(service.catalogue, visible(found.type, limit=100), hint=hint)
             errors.append(FieldError(f"/{number}/type", f"line {number + 1}: {wrong}"))
         if found.key is not None:
             wrong_key = _check_key(found.key)
@@ -172,10 +175,10 @@ def _offers(body: bytes, account: AccountId, service: Service) -> list[Offer]:
     return offers
 
 
-def _parse_line(number: int, line: bytes) -> _Line:
+def _parse_line(number: int, line: bytes) -> Steps[_Line]:
     what = f"line {number + 1}"
     # First the whole line as JSON: the decoder only skips over ``data`` and takes any bytes there.
-    check_json(line, what)
+    yield from json_text.check_steps(line, what)
     try:
         return _decode_line(line)
     except msgspec.ValidationError as error:

@@ -82,15 +82,14 @@ def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
         Refused: names each.
     """
     names = ", ".join(sorted(known)) or "none"
-    errors = [
-        FieldError(
-            pointer([name[:50]]), f"there is no parameter {name[:50]!r} here; known: {names}"
+    unknown = [name for name in given if name not in known]
+    if unknown:
+        raise Refused.fields(
+            FieldError(
+                pointer([name[:50]]), f"there is no parameter {name[:50]!r} here; known: {names}"
+            )
+            for name in unknown
         )
-        for name in given
-        if name not in known
-    ]
-    if errors:
-        raise Refused.fields(errors)
 
 
 def _names_of(dependant: Dependant) -> set[str]:

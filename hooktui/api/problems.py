@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from hooktui.api.answers import encode
 from hooktui.domain.errors import (
+    MAX_ERRORS,
     FieldError,
     HooktuiError,
     Malformed,
@@ -129,7 +130,7 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
 def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
     """Turn the findings of pydantic into the error that says the same in our words."""
     found: list[FieldError] = []
-    for one in errors:
+    for one in errors[: MAX_ERRORS + 1]:
         location = one.get("loc")
         where, *rest = location if isinstance(location, tuple) else ("body",)
         kind = str(one.get("type"))

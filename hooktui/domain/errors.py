@@ -6,9 +6,13 @@ its exit code from the same number, so that a refusal means the same wherever it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from itertools import islice
+from typing import ClassVar, Final
+
+MAX_ERRORS: Final = 20
+"""Bad fields that one refusal names: a request may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,15 @@ class Refused(HooktuiError):
         return cls(detail, [FieldError(pointer, detail)])
 
     @classmethod
-    def fields(cls, errors: Sequence[FieldError]) -> Refused:
-        """Refuse several fields at once; the summary is their messages in one line."""
-        return cls("; ".join(error.detail for error in errors), errors)
+    def fields(cls, errors: Iterable[FieldError]) -> Refused:
+        """Refuse several fields at once; the summary is their messages in one line.
+
+        Of very many only the first are named.
+        """
+        first = list(islice(errors, MAX_ERRORS + 1))
+        named = first[:MAX_ERRORS]
+        more = ["there are more errors like these"] if len(first) > MAX_ERRORS else []
+        return cls("; ".join([*(error.detail for error in named), *more]), named)
 
 
 class TooManyRequests(HooktuiError):

@@ -15,6 +15,9 @@ MAX_MARKS = 3
 
 ELLIPSIS = "…"
 
+_LOOKED_AT = 8
+"""Characters that are looked at for each one that may be shown; marks of a stack show nothing."""
+
 # Printable text without these (no arrow, box or Latin letter is among them) needs no closer look.
 _MAY_STACK_OR_HIDE = re.compile(r"[\u0300-\u1fff\u20d0-\u20ff\u2c00-\U0010ffff]")
 _NOT_PLAIN = re.compile(r"[^ -~]+")
@@ -49,6 +52,10 @@ def visible(text: str | bytes, *, lines: bool = False, limit: int | None = None)
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
+    if limit is not None and not lines and len(text) > limit * _LOOKED_AT:
+        # What is cut off costs nothing: somebody else chose how long it is.
+        text = visible(text[: limit * _LOOKED_AT], limit=limit)
+        return text if text.endswith(ELLIPSIS) else _cut(text + ELLIPSIS, limit)
     if not text.isprintable() or (not text.isascii() and _MAY_STACK_OR_HIDE.search(text)):
         text = (_NOT_PLAIN_IN_LINES if lines else _NOT_PLAIN).sub(_show_run, text)
     if limit is None or len(text) <= limit:

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from hooktui.api.bodies import MAX_DEPTH
 from hooktui.api.ingest import MAX_BODY_BYTES, MAX_LINES
+from hooktui.domain.json_text import MAX_DEPTH
 from tests.api.odd_bodies import ODD, PIECES, broken, written
 from tests.api.raw import Answer, next_answer, say, unix
 from tests.running import HookReceiver, RunningServer, hook_receiver, running_server

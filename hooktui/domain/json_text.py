@@ -1,0 +1,249 @@
+"""JSON text (RFC 8259) as hooktui takes it: what is JSON, and what a filter reads in it.
+
+One rule for both: what `check` accepts, `read` can read. All work is linear in the bytes and comes
+in steps, generators that yield after some milliseconds at most, so that whoever runs them can let
+others have a turn.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Generator, Iterator
+from itertools import accumulate
+from math import isfinite
+from typing import Final, NoReturn, TypeVar
+
+import msgspec
+
+from hooktui.domain.errors import Malformed
+
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work that pauses now and then; its return value is the result."""
+
+MAX_DEPTH: Final = 200
+"""Of nested arrays and objects: whoever parses the text later may do so recursively."""
+
+_DENSE: Final = 16_000
+"""Values of a text that one call of the parser in C reads in some 4 ms."""
+_TOKENS_A_STEP: Final = 1000
+_BYTES_A_STEP: Final = 32 * 1024
+_LONGEST_INTEGER: Final = 300
+"""Digits: the conversion of an integer is quadratic, so a longer one is compared as it is written;
+a float has at most 309 before its point."""
+
+# Skips over the text and makes no objects: it checks everything but the encoding.
+_skip = msgspec.json.Decoder(msgspec.Raw).decode
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_PLACE = re.compile(r"(?:JSON is malformed: )?(.*?)(?: \(byte (\d+)\))?")
+_CONSTANT = re.compile(rb"-?(NaN|Infinity)")
+_STRING = re.compile(rb'"[^"]*+"')
+_NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b'[]{},"'))
+_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_DEPTHS: Final = bytes(1 if i in b"[{" else 255 if i in b"]}" else 0 for i in range(256))
+
+
+def check(text: bytes, what: str = "the body") -> None:
+    """Refuse bytes that are not one JSON value in UTF-8; duplicate names are fine.
+
+    Raises:
+        Malformed: with the place of the first error.
+    """
+    finish(check_steps(text, what))
+
+
+def finish(steps: Steps[T]) -> T:
+    """Do all steps without a pause, and return the result."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+
+def check_steps(text: bytes, what: str) -> Steps[None]:
+    """Check in steps; see `check`."""
+    try:
+        _skip(text)
+    except RecursionError:
+        raise _too_deep(what) from None
+    except msgspec.DecodeError as error:
+        yield
+        _check_without_surrogates(text, what, error)
+    if not text.isascii():
+        _decoded(text, what)
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+        yield
+        yield from _check_depth(text, what)
+
+
+def _check_without_surrogates(text: bytes, what: str, error: msgspec.DecodeError) -> None:
+    r"""Check once more with each ``\ud83d`` replaced: JSON has half characters, msgspec has not."""
+    whole, found = _SURROGATE.subn(rb"\\u0020", text)
+    if found:
+        try:
+            _skip(whole)
+        except msgspec.DecodeError as other:
+            error = other
+        else:
+            return
+    raise _explained(text, what, str(error))
+
+
+def _explained(text: bytes, what: str, message: str) -> Malformed:
+    if not text.strip():
+        return Malformed(f"{what} is empty; send JSON, such as {{}}")
+    if text.startswith(b"\xef\xbb\xbf"):
+        return Malformed(f"{what} begins with a byte order mark; send JSON without one")
+    _decoded(text, what)
+    found = _PLACE.fullmatch(message)
+    why, place = (found[1], int(found[2])) if found and found[2] else ("it ends early", len(text))
+    line = text.count(b"\n", 0, place) + 1
+    column = len(text[text.rfind(b"\n", 0, place) + 1 : place].decode("utf-8", "replace")) + 1
+    constant = _CONSTANT.match(text, max(place - 1, 0)) or _CONSTANT.match(text, place)
+    if constant:
+        why = f"{constant[0].decode()} is not a JSON number"
+    return Malformed(f"{what} is not JSON: {why}, line {line} column {column}")
+
+
+def _decoded(text: bytes, what: str) -> str:
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Malformed(f"{what} is not UTF-8: bad byte at offset {error.start}") from None
+
+
+def _too_deep(what: str) -> Malformed:
+    return Malformed(f"{what} is nested deeper than {MAX_DEPTH} levels; send a flatter one")
+
+
+def _check_depth(text: bytes, what: str) -> Steps[None]:
+    depth = 0
+    for some in _outside_strings(text):
+        yield
+        brackets = memoryview(some.translate(_DEPTHS, _NOT_BRACKETS)).cast("b")
+        depths = list(accumulate(brackets, initial=depth))
+        if max(depths) > MAX_DEPTH:
+            raise _too_deep(what)
+        depth = depths[-1]
+
+
+def _outside_strings(text: bytes) -> Iterator[bytes]:
+    r"""Return the brackets and commas that valid JSON has outside of its strings, in parts.
+
+    Without ``\\`` and ``\"`` each quote begins or ends a string. Two quotes side by side are then
+    an empty string, or the seam of two strings with nothing between: either way they can go.
+    """
+    bare = text.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURE)
+    bare = bare.replace(b'""', b"")
+    end = 0
+    while end < len(bare):
+        start, end = end, end + _BYTES_A_STEP
+        if bare.count(b'"', start, end) % 2:  # the part would end inside a string
+            end = bare.index(b'"', end) + 1
+        yield _STRING.sub(b"", bare[start:end])
+
+
+def count_values(text: bytes, most: int) -> int:
+    """Return how many values valid JSON holds, at least; exactly when they may be over ``most``."""
+    separators = text.count(b",") + text.count(b"[") + text.count(b"{")
+    if separators <= most:
+        return separators
+    return sum(len(some.translate(None, b"]}")) for some in _outside_strings(text))
+
+
+def read(text: bytes) -> object:
+    """Return what a JSON text says, all steps at once; see `read_steps`."""
+    return finish(read_steps(text))
+
+
+def read_steps(text: bytes, dense: int = _DENSE) -> Steps[object]:
+    """Return what a JSON text says, as filters compare it.
+
+    Of a name that stands twice the last value counts. A number that no float or usual integer holds
+    (``1e999``) becomes its text, half a character stays what it is.
+
+    Args:
+        text: that `check` accepts.
+        dense: from so many values on, they are read one by one.
+
+    Raises:
+        Malformed: it is not JSON.
+    """
+    if text.count(b",") + text.count(b"[") + text.count(b"{") > dense:
+        yield
+        return (yield from _read_slowly(text))
+    try:
+        return _decoder.decode(_decoded(text, "the body"))
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"the body is not JSON: {error}") from None
+
+
+def _integer(text: str) -> int | str:
+    return int(text) if len(text) <= _LONGEST_INTEGER else text
+
+
+def _float(text: str) -> float | str:
+    value = float(text)
+    return value if isfinite(value) else text
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+_decoder = json.JSONDecoder(parse_int=_integer, parse_float=_float, parse_constant=_refuse_constant)
+_TOKEN = re.compile(
+    r"""[ \t\n\r]*+(
+        "(?:[^"\\]++|\\.)*+"
+      | -?[0-9]++(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+
+      | [\[{\]}]
+      | true|false|null
+    )[ \t\n\r]*+([:,]?)""",
+    re.X | re.S,
+)
+_NAMES: Final = {"true": True, "false": False, "null": None}
+_FLOAT = re.compile(r"[.eE]")
+
+
+def _read_slowly(text: bytes) -> Steps[object]:
+    """Read token by token, with pauses: a text of very many values."""
+    yield from check_steps(text, "the body")  # the tokens are put together without another look
+    top: list[object] = []
+    stack: list[list[object] | dict[str, object]] = [top]
+    names: list[str] = []
+    for number, found in enumerate(_TOKEN.finditer(text.decode("utf-8"))):
+        if number % _TOKENS_A_STEP == 0:
+            yield
+        token, after = found.groups()
+        if after == ":":
+            names.append(_decoder.decode(token))
+            continue
+        if token in ("]", "}"):
+            stack.pop()
+            continue
+        value = _value(token)
+        inside = stack[-1]
+        if isinstance(inside, dict):
+            inside[names.pop()] = value
+        else:
+            inside.append(value)
+        if isinstance(value, list | dict):
+            stack.append(value)
+    return top[0]
+
+
+def _value(token: str) -> object:
+    match token[0]:
+        case '"':
+            return _decoder.decode(token)
+        case "[":
+            return []
+        case "{":
+            return {}
+        case "t" | "f" | "n":
+            return _NAMES[token]
+        case _:
+            return _float(token) if _FLOAT.search(token) else _integer(token)

@@ -1,0 +1,70 @@
+"""Long computations in slices: none of them holds the event loop for more than some milliseconds.
+
+What a caller can make expensive is written as steps (`hooktui.domain.json_text.Steps`): a generator
+that yields after a few milliseconds at most. `in_slices` runs such steps in the event loop, `paced`
+in a thread or in a query that SQLAlchemy runs in the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Generator
+from typing import Final, Generic, TypeVar
+from weakref import WeakKeyDictionary
+
+T = TypeVar("T")
+
+FREE_S: Final = 0.000_5
+"""Short work just runs: nearly all requests end within this."""
+SLICE_S: Final = 0.002
+"""A slice ends after the step in which this is over; a step takes up to 3 ms."""
+REST: Final = 3
+"""Pause after a slice, in times of what it took: all long computations together get a quarter of
+the loop, and what is delivered meanwhile waits for one slice at most."""
+
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
+
+
+async def in_slices(steps: Generator[None, None, T]) -> T:
+    """Do all steps in the event loop, in slices, and return their result.
+
+    One computation has a slice at a time, in turns, however many there are.
+    """
+    run = _Run(steps)
+    run.go_on(FREE_S)
+    if not run.results:
+        turn = _turn()
+        while not run.results:
+            async with turn:
+                took_s = run.go_on(SLICE_S)
+                await asyncio.sleep(REST * took_s)
+    return run.results[0]
+
+
+class _Run(Generic[T]):
+    """Steps that are being done; ``results`` holds the result once there is one."""
+
+    def __init__(self, steps: Generator[None, None, T]) -> None:
+        self._steps = steps
+        self.results: list[T] = []
+
+    def go_on(self, most_s: float) -> float:
+        """Do steps until a time is over, and return how long they took."""
+        begun_s = time.perf_counter()
+        took_s = 0.0
+        try:
+            while took_s < most_s:
+                next(self._steps)
+                took_s = time.perf_counter() - begun_s
+        except StopIteration as end:
+            self.results.append(end.value)
+        return took_s
+
+
+def _turn() -> asyncio.Lock:
+    loop = asyncio.get_running_loop()
+    turn = _turns.get(loop)
+    if turn is None:
+        turn = _turns[loop] = asyncio.Lock()
+    return turn
