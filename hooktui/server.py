@@ -179,15 +179,15 @@ class _WindingDown:
         # In a thread: the engine is at work already, and importing this takes most of a second.
         await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
         from hooktui.api.app import make_app
-        from hooktui.api.crowd import Crowd
+        from hooktui.api.connection_limiter import ConnectionLimiter
         from hooktui.api.http import Listener
 
         service = make_service()
         service.stopping = self.stopping
         app = make_app(service)
-        crowd = Crowd(service.limits.connections)
-        self._listeners = [Listener(app, unix, crowd)]
-        self._listeners += [Listener(app, one, crowd, tls) for one in tcp]
+        limiter = ConnectionLimiter(service.limits.connections)
+        self._listeners = [Listener(app, unix, limiter)]
+        self._listeners += [Listener(app, one, limiter, tls) for one in tcp]
         for listener in self._listeners:
             await listener.start()
 

@@ -129,7 +129,8 @@ class Settings(BaseSettings):
     """MiB of the disk that events leave free (then 507), so that tidying still works."""
 
     max_connections: Annotated[int, Field(ge=10, le=100_000)] = 1000
-    """Connections over TCP at once, and of each user of the Unix socket but root and the owner."""
+    """Connections over TCP at once, and of each user of the Unix socket but root and the owner.
+    One token has half of those over TCP at most; a flood without a good token takes half."""
 
     events_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20_000
     """Events a second that one token may send, or one user of the Unix socket but root and the

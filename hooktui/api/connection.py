@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import http
+import socket
+import struct
 import time
 from typing import Any, Final
 
@@ -16,7 +18,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hooktui.api.crowd import Crowd
+from hooktui.api.connection_limiter import ConnectionLimiter, Place
 from hooktui.api.peers import Peer, peer_of
 from hooktui.api.problems import HeadTooLarge, TargetTooLong, TooSlow, problem
 from hooktui.domain.errors import HooktuiError, Malformed, Unavailable, Unsupported
@@ -39,11 +41,19 @@ MAX_PIPELINED: Final = 32
 # listens gets to the answer instead of a reset.
 MAX_DISCARDED_BYTES: Final = 16 * 1024 * 1024
 
+_RESET = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, 0 s
 _LOOKED_AT = frozenset({b"host", b"expect", b"transfer-encoding"})
 
 
 class Connection(HttpToolsProtocol):
     """One connection; ``state.peer`` of its requests is the process at the other end.
+
+    Args:
+        config: of uvicorn.
+        server_state: of uvicorn.
+        app_state: of uvicorn.
+        limiter: of all connections.
+        place: what its TLS handshake held of the bound; None: it asks for a place itself.
 
     Attributes:
         idle_since: when its last answer ended, while no new request has begun (``time.monotonic``;
@@ -69,10 +79,12 @@ class Connection(HttpToolsProtocol):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        crowd: Crowd,
+        limiter: ConnectionLimiter,
+        place: Place | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._crowd = crowd
+        self._limiter = limiter
+        self._place = place
 
     # The connection
 
@@ -80,20 +92,47 @@ class Connection(HttpToolsProtocol):
         """Note who is there before the first byte is read; refuse it when there are too many."""
         super().connection_made(transport)
         self._peer = peer_of(transport.get_extra_info("socket").fileno())
-        self.app_state = {"peer": self._peer}
         self._head_since = self.loop.time()
-        if not self._crowd.enter(self, self._peer):
-            self._leaving = True
-            self._write(Unavailable("too many connections are open; try again later", 5))
-            transport.close()
+        self._take_place()
+        self.app_state = {"peer": self._peer, "place": self._place}
+        if self._place is None:
+            self._end_for_lack_of_room()
+
+    def _take_place(self) -> None:
+        if self._place is not None:
+            if not self._place.hand_over(self):
+                self._place = None
+        elif self._peer is not None:
+            self._place = self._limiter.admit_user(self, self._peer)
+        else:
+            address = self.client[0] if self.client else ""
+            self._place = self._limiter.admit_tcp(self, address)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room for another one."""
-        self._crowd.leave(self, self._peer)
+        if self._place is not None:
+            self._place.release()
         super().connection_lost(exc)
 
-    def send_away(self) -> None:
-        """Close it: it is idle, and somebody else needs the place."""
+    def evict(self) -> None:
+        """Close it now: another connection needs the place."""
+        if self.transport.get_write_buffer_size() > 0 or self._answering:
+            self._reset()
+        elif self.idle_since is not None or self._leaving:
+            self.transport.close()
+        else:
+            self._end_for_lack_of_room()
+
+    def _reset(self) -> None:
+        """End it and drop what is unsent, also in the kernel, which would keep some MiB of it."""
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, _RESET
+        )
+        self.transport.abort()
+
+    def _end_for_lack_of_room(self) -> None:
+        self._leaving = True
+        self._write(Unavailable("too many connections are open; try again later", 5))
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:
@@ -139,7 +178,7 @@ class Connection(HttpToolsProtocol):
         if unread == 0 or taken >= MIN_READ_BYTES or taken < 0:
             self._unread_bytes, self._unread_since = unread, now
         elif now - self._unread_since > UNREAD_DEADLINE_S:
-            self.transport.abort()
+            self._reset()
 
     # A request
 
@@ -187,6 +226,8 @@ class Connection(HttpToolsProtocol):
         """Begin to answer, unless the head can be read in two ways."""
         self._in_head = False
         self._head_since = None
+        if self._place is not None:
+            self._place.touch()
         version = self.parser.get_http_version()
         if version not in ("1.1", "1.0"):
             self._refuse(Malformed("only HTTP/1.1 and HTTP/1.0 are spoken here"))

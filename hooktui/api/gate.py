@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hooktui.api.access import Caller, Rule, Table
 from hooktui.api.bodies import Holding, checked_json
+from hooktui.api.connection_limiter import Place
 from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.peers import Peer
 from hooktui.api.problems import problem, unexpected
@@ -126,8 +127,15 @@ class Gate:
         peer = _peer(scope)
         if peer is not None:
             return await self._identity.by_peer(peer)
-        authorization = _header(scope, b"authorization") or ""
-        return await self._identity.by_token(authorization, _address(scope))
+        place: Place = scope["state"]["place"]
+        try:
+            authorization = _header(scope, b"authorization") or ""
+            caller = await self._identity.by_token(authorization, _address(scope))
+        except Unauthenticated:
+            place.forget()
+            raise
+        place.know(caller.user)
+        return caller
 
     def _check(self, caller: Caller, rule: Rule) -> None:
         if rule.need is not None:

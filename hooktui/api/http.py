@@ -16,7 +16,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from hooktui.api.connection import Connection
-from hooktui.api.crowd import Crowd
+from hooktui.api.connection_limiter import ConnectionLimiter, Place
 from hooktui.api.tls_door import TlsDoor
 
 STOP_REQUESTS_S = 11.0
@@ -32,7 +32,7 @@ class Listener:
     Args:
         app: the application.
         listening: bound already.
-        crowd: everybody who is connected, to any of the listeners.
+        limiter: of the connections to all listeners.
         tls: certificate and key, where the socket speaks TLS.
     """
 
@@ -40,7 +40,7 @@ class Listener:
         self,
         app: ASGIApp,
         listening: socket.socket,
-        crowd: Crowd,
+        limiter: ConnectionLimiter,
         tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.socket = listening
@@ -63,7 +63,7 @@ class Listener:
         config.load()
         if config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._server = _Server(config, crowd)
+        self._server = _Server(config, limiter)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,9 +83,9 @@ class Listener:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, crowd: Crowd) -> None:
+    def __init__(self, config: uvicorn.Config, limiter: ConnectionLimiter) -> None:
         super().__init__(config)
-        self._crowd = crowd
+        self._limiter = limiter
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -102,10 +102,10 @@ class _Server(uvicorn.Server):
     def _make(self) -> asyncio.Protocol:
         if self.config.ssl is None:
             return self._make_connection()
-        return TlsDoor(self._make_connection, self.config.ssl, self._crowd)
+        return TlsDoor(self._make_connection, self.config.ssl, self._limiter)
 
-    def _make_connection(self) -> Connection:
-        return Connection(self.config, self.server_state, {}, crowd=self._crowd)
+    def _make_connection(self, place: Place | None = None) -> Connection:
+        return Connection(self.config, self.server_state, {}, limiter=self._limiter, place=place)
 
     async def on_tick(self, counter: int) -> bool:
         """Look at each connection once a second."""

@@ -18,7 +18,7 @@ import pytest
 from hooktui.api import bodies, connection, tls_door
 from hooktui.proof.certificate import write_certificate
 from tests.api.as_user import ask_as, hold_as
-from tests.api.raw import hear, next_answer, say, tcp, told, unix, wait_until
+from tests.api.raw import answers_in, hear, next_answer, say, tcp, told, unix, wait_until
 from tests.running import RunningServer, running_server
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -183,21 +183,19 @@ def test_when_all_places_are_taken_whoever_is_idle_for_longest_goes(crowded):
         assert next_answer(clients[1]).status == 200
 
 
-def test_when_nobody_is_idle_the_next_one_is_told_to_come_again(crowded):
+# Red when the places of one source are not shared out again: the late one is refused.
+def test_the_oldest_half_head_of_a_source_is_closed_for_the_next_connection(crowded):
     with ExitStack() as stack:
-        for _ in range(MOST):
-            client = stack.enter_context(tcp(crowded))
+        clients = [stack.enter_context(tcp(crowded)) for _ in range(MOST)]
+        for client in clients:
             client.sendall(b"GET /healthz HTTP/1.1\r\n")
-        with tcp(crowded) as late:
-            (answer,) = told(late, b"")
+        assert _status(crowded) == 200
+        (answer,) = answers_in(hear(clients[0]))
         assert answer.status == 503
         assert answer.headers["retry-after"] == "5"
         assert "too many connections" in answer.problem()["detail"]
-        # The socket has places of its own, and root and the owner need none.
-        with unix(crowded) as admin:
-            admin.sendall(HEALTHZ)
-            assert next_answer(admin).status == 200
-    wait_until(lambda: _status(crowded) == 200)  # the places are free again
+        clients[1].sendall(b"Host: localhost\r\n\r\n")
+        assert next_answer(clients[1]).status == 200
 
 
 def _status(server: RunningServer) -> int:
@@ -251,16 +249,19 @@ def _answers_over_tls(server: RunningServer, trusting: ssl.SSLContext) -> bool:
         return False
 
 
-# Red when a handshake takes no place: then nothing ends the late one.
-def test_a_handshake_takes_a_place(secure, monkeypatch):
+# Red when a handshake takes no place, or when the oldest one is not ended: nothing else ends it.
+def test_the_oldest_handshake_is_ended_for_the_next_connection(secure, monkeypatch):
     server, trusting = secure
     monkeypatch.setattr(tls_door, "HANDSHAKE_DEADLINE_S", 1000)
     with ExitStack() as stack:
+        clients = [stack.enter_context(tcp(server)) for _ in range(MOST)]
+        assert _answers_over_tls(server, trusting)
+        assert hear(clients[0]) == b""
         for _ in range(MOST):
             stack.enter_context(tcp(server))
-        with tcp(server) as late:
-            assert hear(late) == b""
-    wait_until(lambda: _answers_over_tls(server, trusting))
+        for client in clients:
+            assert hear(client) == b""
+        assert _answers_over_tls(server, trusting)
 
 
 # Red without the deadline, and when a place is not given back.

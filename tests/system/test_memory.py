@@ -16,7 +16,7 @@ import pytest
 
 from hooktui.api.bodies import MOST_HELD_BYTES
 from hooktui.api.connection import MAX_HEAD_BYTES
-from hooktui.api.crowd import MOST_CONNECTIONS
+from hooktui.api.connection_limiter import MOST_CONNECTIONS
 from hooktui.open_files import allow_many
 
 from .conftest import Installation, wait_for

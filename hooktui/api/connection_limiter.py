@@ -1,0 +1,304 @@
+"""How many connections there are at once, and which one is closed to make room for another.
+
+Over TCP all callers share one bound. A connection is *known* once a token on it was good; the
+others are unknown, and grouped by source address (an IPv4 address, or the /64 of an IPv6 address).
+When the bound is reached:
+
+* while unknown connections hold the half that is not reserved or more, the source with the most of
+  them loses the one whose last request head, or whose start, is the longest ago;
+* else the known connection that has been idle for longest is closed, then an unknown one;
+* when all connections are known and in use, the new one is refused.
+
+So callers with a good token keep half of the connections, and one source cannot take the share of
+another. A caller with a good token gets in from an address that floods the server, too: one request
+makes its connection known. One caller holds at most half of the connections.
+
+Each user of the Unix socket has a bound of its own, except root and the owner of the server, who
+could stop it anyway.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from ipaddress import AddressValueError, IPv6Address
+from typing import Final, Protocol
+
+from hooktui.api.peers import Peer
+from hooktui.domain.errors import TooManyRequests
+
+MOST_CONNECTIONS: Final = 1000
+_IPV6_SOURCE_BITS: Final = 64
+"""One customer has at least so many addresses (RFC 6177), so they count as one source."""
+
+
+class EvictableConnection(Protocol):
+    """A connection as the limiter sees it.
+
+    Attributes:
+        idle_since: when its last response ended, while no new request has begun; in seconds.
+    """
+
+    idle_since: float | None
+
+    def evict(self) -> None:
+        """Close it now, whatever it does."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Place:
+    """What one connection holds of the bound; it belongs to one connection at a time.
+
+    Attributes:
+        connection: None once it is released.
+        source: group of an unknown connection.
+        caller: who used it last with a good token, or the user of a Unix socket.
+    """
+
+    connection: EvictableConnection | None
+    source: Hashable
+    caller: str | None
+    _pool: _Pool
+
+    def hand_over(self, connection: EvictableConnection) -> bool:
+        """Give it to the connection that begins after a TLS handshake; False: it was released."""
+        if self.connection is None:
+            return False
+        self.connection = connection
+        return True
+
+    def touch(self) -> None:
+        """Note that a request head is complete."""
+        if self.caller is None and self.connection is not None:
+            self._pool.unknown.touch(self)
+
+    def know(self, caller: str) -> None:
+        """Note that a request showed a good token.
+
+        Raises:
+            TooManyRequests: this caller holds too many connections already.
+        """
+        if caller != self.caller and self.connection is not None:
+            self._pool.know(self, caller)
+
+    def forget(self) -> None:
+        """Note that a request showed a token that is not good."""
+        if self.caller is not None and self.connection is not None:
+            self._pool.forget(self)
+
+    def release(self) -> None:
+        """Give it back."""
+        if self.connection is not None:
+            self._pool.remove(self)
+
+
+class _Groups:
+    """Places by source, each source's in the order of their last use; every step takes O(1)."""
+
+    def __init__(self) -> None:
+        self._places: dict[Hashable, dict[Place, None]] = {}
+        self._by_size: dict[int, dict[Hashable, None]] = {}
+        self._largest = 0
+        self.count = 0
+
+    def add(self, place: Place) -> None:
+        places = self._places.setdefault(place.source, {})
+        self._resize(place.source, len(places), len(places) + 1)
+        places[place] = None
+        self.count += 1
+        self._largest = max(self._largest, len(places))
+
+    def discard(self, place: Place) -> None:
+        places = self._places[place.source]
+        self._resize(place.source, len(places), len(places) - 1)
+        if len(places) == self._largest and len(places) not in self._by_size:
+            self._largest -= 1
+        del places[place]
+        self.count -= 1
+        if not places:
+            del self._places[place.source]
+
+    def touch(self, place: Place) -> None:
+        self.discard(place)
+        self.add(place)
+
+    def oldest_of_largest(self) -> Place | None:
+        if not self.count:
+            return None
+        source = next(iter(self._by_size[self._largest]))
+        return next(iter(self._places[source]))
+
+    def _resize(self, source: Hashable, before: int, after: int) -> None:
+        if before:
+            sources = self._by_size[before]
+            del sources[source]
+            if not sources:
+                del self._by_size[before]
+        if after:
+            self._by_size.setdefault(after, {})[source] = None
+
+
+@dataclass(slots=True)
+class _Pool:
+    """The connections under one bound."""
+
+    most: int
+    unknown: _Groups = field(default_factory=_Groups)
+    known: dict[str, set[Place]] = field(default_factory=dict)
+    known_count: int = 0
+    evicted: int = 0
+
+    @property
+    def count(self) -> int:
+        return self.unknown.count + self.known_count
+
+    @property
+    def reserve(self) -> int:
+        """So many connections are kept for callers whose token was good."""
+        return self.most // 2
+
+    @property
+    def share(self) -> int:
+        """So many connections one caller may hold."""
+        return self.most - self.reserve
+
+    def make_room(self) -> bool:
+        """Close a connection if there is no place for another; False: none can be closed."""
+        if self.count < self.most:
+            return True
+        unknown = self.unknown.oldest_of_largest()
+        if self.unknown.count < self.most - self.reserve:
+            unknown = _longest_idle(*self.known.values()) or unknown
+        if unknown is None:
+            return False
+        self._evict(unknown)
+        return True
+
+    def add(self, place: Place) -> None:
+        if place.caller is None:
+            self.unknown.add(place)
+        else:
+            self.known.setdefault(place.caller, set()).add(place)
+            self.known_count += 1
+
+    def remove(self, place: Place) -> None:
+        self._take_out(place)
+        place.connection = None
+
+    def know(self, place: Place, caller: str) -> None:
+        held = self.known.get(caller, set())
+        if len(held) >= self.share:
+            idle = _longest_idle(held)
+            if idle is None:
+                raise TooManyRequests(
+                    f"{caller} has {len(held)} connections in use, the limit for one caller;"
+                    " close some, or have an admin raise HOOKTUI_MAX_CONNECTIONS",
+                    1,
+                )
+            self._evict(idle)
+        self._take_out(place)
+        place.caller = caller
+        self.add(place)
+
+    def forget(self, place: Place) -> None:
+        self._take_out(place)
+        place.caller = None
+        self.add(place)
+
+    def _evict(self, place: Place) -> None:
+        connection = place.connection
+        self.remove(place)
+        self.evicted += 1
+        if connection is not None:
+            connection.evict()
+
+    def _take_out(self, place: Place) -> None:
+        if place.caller is None:
+            self.unknown.discard(place)
+            return
+        held = self.known[place.caller]
+        held.discard(place)
+        self.known_count -= 1
+        if not held:
+            del self.known[place.caller]
+
+
+class ConnectionLimiter:
+    """All connections of a server, over TCP and over the Unix socket.
+
+    Args:
+        most: connections over TCP, and of each user of the Unix socket.
+
+    Attributes:
+        refused: connections that found no place, since the start.
+    """
+
+    def __init__(self, most: int = MOST_CONNECTIONS) -> None:
+        self._most = most
+        self._tcp = _Pool(most)
+        self._users: dict[int, _Pool] = {}
+        self._owners = _Pool(sys.maxsize)
+        self.refused = 0
+
+    def admit_tcp(self, connection: EvictableConnection, address: str) -> Place | None:
+        """Return a place for a connection from an IP address; None: there is none."""
+        return self._admit(self._tcp, connection, source_of(address), None)
+
+    def admit_user(self, connection: EvictableConnection, peer: Peer) -> Place | None:
+        """Return a place for a connection over the Unix socket; None: there is none."""
+        if peer.uid in (0, os.geteuid()):
+            pool = self._owners
+        else:
+            self._users = {uid: used for uid, used in self._users.items() if used.count}
+            pool = self._users.setdefault(peer.uid, _Pool(self._most))
+        return self._admit(pool, connection, peer.uid, f"uid {peer.uid}")
+
+    def _admit(
+        self, pool: _Pool, connection: EvictableConnection, source: Hashable, caller: str | None
+    ) -> Place | None:
+        if not pool.make_room():
+            self.refused += 1
+            return None
+        place = Place(connection, source, caller, pool)
+        pool.add(place)
+        return place
+
+    def counts(self) -> dict[str, int]:
+        """Return how many connections there are, by kind."""
+        return {
+            "known": self._tcp.known_count,
+            "unknown": self._tcp.unknown.count,
+            "local": self._owners.count + sum(pool.count for pool in self._users.values()),
+        }
+
+    @property
+    def evicted(self) -> int:
+        """Connections over TCP that were closed to make room, since the start."""
+        return self._tcp.evicted
+
+
+def source_of(address: str) -> str:
+    """Return the source that an IP address counts for: itself, or the /64 that it is in.
+
+    An IPv4 address counts the same when it is written as IPv6 (``::ffff:192.0.2.1``).
+    """
+    try:
+        parsed = IPv6Address(address.partition("%")[0])
+    except AddressValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{int(parsed) >> (128 - _IPV6_SOURCE_BITS):x}/{_IPV6_SOURCE_BITS}"
+
+
+def _longest_idle(*groups: set[Place]) -> Place | None:
+    longest, since = None, 0.0
+    for places in groups:
+        for place in places:
+            idle = None if place.connection is None else place.connection.idle_since
+            if idle is not None and (longest is None or idle < since):
+                longest, since = place, idle
+    return longest

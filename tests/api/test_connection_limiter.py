@@ -1,0 +1,210 @@
+"""Who gets a connection when there is no place left, as rules and as a search through sequences."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hooktui.api.connection_limiter import ConnectionLimiter, Place, source_of
+from hooktui.api.peers import Peer
+from hooktui.domain.errors import TooManyRequests
+
+MOST = 8
+HALF = MOST // 2
+
+
+class Connection:
+    """A connection that does nothing by itself."""
+
+    def __init__(self) -> None:
+        self.idle_since: float | None = None
+        self.evicted = False
+        self.place: Place | None = None
+
+    def evict(self) -> None:
+        self.evicted = True
+
+
+def connect(limiter: ConnectionLimiter, source: str, caller: str | None = None) -> Connection:
+    connection = Connection()
+    connection.place = limiter.admit_tcp(connection, source)
+    if caller is not None:
+        assert connection.place is not None
+        connection.place.know(caller)
+    return connection
+
+
+def test_a_source_that_floods_loses_its_own_oldest_connections():
+    limiter = ConnectionLimiter(MOST)
+    careful = connect(limiter, "192.0.2.1")
+    flood = [connect(limiter, "192.0.2.9") for _ in range(10 * MOST)]
+    assert not careful.evicted
+    assert [one.evicted for one in flood] == [True] * (9 * MOST + 1) + [False] * (MOST - 1)
+
+
+def test_a_complete_request_head_makes_a_connection_the_newest_of_its_source():
+    limiter = ConnectionLimiter(MOST)
+    asking, silent, *_ = (connect(limiter, "192.0.2.1") for _ in range(MOST))
+    assert asking.place is not None
+    asking.place.touch()
+    connect(limiter, "192.0.2.1")
+    assert (asking.evicted, silent.evicted) == (False, True)
+
+
+# Red when there is no reserve.
+def test_a_flood_takes_no_connection_that_showed_a_good_token():
+    limiter = ConnectionLimiter(MOST)
+    known = [connect(limiter, "192.0.2.9", f"token {n}") for n in range(HALF)]
+    for number, one in enumerate(known):
+        one.idle_since = float(number)
+    for number in range(10 * MOST):
+        connect(limiter, f"192.0.2.{number}")
+    assert not any(one.evicted for one in known)
+
+
+def test_over_the_reserve_the_connection_that_is_idle_for_longest_goes():
+    limiter = ConnectionLimiter(MOST)
+    known = [connect(limiter, "192.0.2.9", f"token {n}") for n in range(MOST)]
+    for number, one in enumerate(known[2:]):
+        one.idle_since = 10.0 - number
+    newcomer = connect(limiter, "192.0.2.9")
+    assert [one.evicted for one in known] == [False] * (MOST - 1) + [True]
+    assert newcomer.place is not None
+
+
+def test_a_connection_is_refused_only_when_all_are_known_and_in_use():
+    limiter = ConnectionLimiter(MOST)
+    known = [connect(limiter, "192.0.2.9", f"token {n}") for n in range(MOST)]
+    assert connect(limiter, "192.0.2.1").place is None
+    assert limiter.refused == 1
+    known[3].idle_since = 1.0
+    assert connect(limiter, "192.0.2.1").place is not None
+
+
+# Red when a caller has no share.
+def test_one_caller_holds_half_of_the_connections_at_most():
+    limiter = ConnectionLimiter(MOST)
+    held = [connect(limiter, "192.0.2.9", "token 1") for _ in range(HALF)]
+    with pytest.raises(TooManyRequests, match="HOOKTUI_MAX_CONNECTIONS"):
+        connect(limiter, "192.0.2.9", "token 1")
+    held[2].idle_since = 1.0
+    connect(limiter, "192.0.2.9", "token 1")
+    assert [one.evicted for one in held] == [False, False, True, False]
+    connect(limiter, "192.0.2.9", "token 2")
+
+
+def test_a_token_that_is_no_longer_good_makes_its_connection_unknown():
+    limiter = ConnectionLimiter(MOST)
+    revoked = connect(limiter, "192.0.2.1", "token 1")
+    assert revoked.place is not None
+    revoked.place.forget()
+    for _ in range(MOST):
+        connect(limiter, "192.0.2.1")
+    assert revoked.evicted
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("::ffff:192.0.2.2", "::ffff:192.0.2.1", False),
+        ("2001:db8::1", "2001:db8::ffff:ffff:ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("fe80::1%eth0", "fe80::2%eth0", True),
+        ("", "", True),
+    ],
+)
+def test_a_source_is_an_ipv4_address_or_an_ipv6_network(one, other, same):
+    assert (source_of(one) == source_of(other)) is same
+
+
+def test_users_of_the_socket_share_nothing_and_the_owner_has_no_bound():
+    limiter = ConnectionLimiter(MOST)
+    for uid in (12345, 12346):
+        peer = Peer(1, uid, uid)
+        places = [limiter.admit_user(Connection(), peer) for _ in range(MOST + 1)]
+        assert [place is None for place in places] == [False] * MOST + [True]
+        for place in places[:-1]:
+            assert place is not None
+            place.release()
+        assert limiter.admit_user(Connection(), peer) is not None
+    owner = Peer(1, 0, 0)
+    assert all(limiter.admit_user(Connection(), owner) for _ in range(3 * MOST))
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("connect"), st.integers(0, 3)),
+        st.tuples(st.just("know"), st.integers(0, 40), st.integers(0, 2)),
+        st.tuples(st.sampled_from(["touch", "idle", "busy", "forget", "release"]),
+                  st.integers(0, 40)),
+    ),
+    max_size=120,
+)  # fmt: skip
+
+
+@given(STEPS)
+def test_whatever_happens_the_bound_holds_and_nobody_loses_a_share(steps):
+    limiter = ConnectionLimiter(MOST)
+    all_of_them: list[Connection] = []
+    for number, (what, *given_) in enumerate(steps):
+        alive = [one for one in all_of_them if one.place and one.place.connection]
+        if what == "connect":
+            sizes = Counter(one.place.source for one in alive if one.place.caller is None)
+            known = [one for one in alive if one.place.caller is not None]
+            new = connect(limiter, f"192.0.2.{given_[0]}")
+            all_of_them.append(new)
+            lost = [one for one in alive if one.evicted]
+            assert len(lost) == (len(alive) == MOST and new.place is not None)
+            for one in lost:
+                if one in known:
+                    assert one.idle_since is not None, "in use"
+                    assert len(known) > HALF, "out of the reserve"
+                else:
+                    assert one.place is not None
+                    assert sizes[one.place.source] == max(sizes.values())
+            if new.place is None:
+                assert all(o in known and o.idle_since is None for o in alive)
+        elif alive:
+            one = alive[given_[0] % len(alive)]
+            assert one.place is not None
+            if what == "know":
+                try:
+                    one.place.know(f"token {given_[1]}")
+                except TooManyRequests:
+                    assert one.place.caller != f"token {given_[1]}"
+            elif what == "idle":
+                one.idle_since = float(number)
+            elif what == "busy":
+                one.idle_since = None
+            else:
+                getattr(one.place, what)()
+        left = [one for one in all_of_them if one.place and one.place.connection]
+        callers = Counter(one.place.caller for one in left if one.place.caller)
+        assert len(left) <= MOST
+        assert sum(limiter.counts().values()) == len(left)
+        assert not any(one.evicted for one in left)
+        assert all(count <= HALF for count in callers.values())
+
+
+def _flood_s(most: int) -> float:
+    """Return the CPU seconds of 2,000 connections of many sources to a full limiter."""
+    limiter = ConnectionLimiter(most)
+    for number in range(most):
+        connect(limiter, f"10.{number >> 8 & 255}.{number & 255}.1")
+    started = time.thread_time()
+    for number in range(2000):
+        connect(limiter, f"192.0.{number & 255}.9")
+    return time.thread_time() - started
+
+
+# Red when the connection to close is looked for among all.
+def test_room_is_made_in_the_same_time_however_many_connections_there_are():
+    few, many = (min(_flood_s(most) for _ in range(5)) for most in (500, 8000))
+    assert many < 4 * few
