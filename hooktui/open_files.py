@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import resource
+from typing import Final
+
+_UNLIMITED: Final = 1 << 20
+"""What counts as the limit where the system sets none; Linux allows as many by default."""
 
 
 def allow_many() -> None:
@@ -16,3 +20,9 @@ def allow_many() -> None:
     if soft != hard:
         with contextlib.suppress(OSError, ValueError):  # then it stays as it was
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def limit() -> int:
+    """Return how many files this process may have open at once."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _UNLIMITED if soft == resource.RLIM_INFINITY else min(soft, _UNLIMITED)

@@ -132,6 +132,10 @@ class Settings(BaseSettings):
     """Connections over TCP at once, and of each user of the Unix socket but root and the owner.
     One token has half of those over TCP at most; a flood without a good token takes half."""
 
+    max_outbound: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Connections to receivers at once, over all hooks; by default what the limit of open files
+    leaves for them, at most 10,000."""
+
     events_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20_000
     """Events a second that one token may send, or one user of the Unix socket but root and the
     owner; two seconds' worth may come at once. 0: any number."""
