@@ -2,23 +2,37 @@
 
 A lane is one hook's share of the engine: at most ``max_in_flight`` deliveries at once, at most
 ``rate_per_s`` of them a second, and the time when its next waiting delivery is due. A slow hook
-fills its own lane and nobody else's. No I/O and no clock in here: times come in as milliseconds.
+fills its own lane and nobody else's.
+
+All lanes together have a bound, for each delivery in flight holds a connection, and a process may
+have only so many. A slot of the bound is taken when a delivery is reserved or claimed, so nothing
+that is leased ever waits for a connection. Where the bound is reached, hooks take turns; no hook
+takes more than half of it, and hooks whose last attempt was slow leave a quarter to the others.
+
+No I/O and no clock in here: times come in as milliseconds.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from hooktui.delivery.ready_lanes import NEVER, ReadyLanes, remove, shared
 from hooktui.delivery.token_bucket import TokenBucket
 from hooktui.domain.breaker import probe_at_ms
+from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.ids import HookId
+from hooktui.domain.machine import next_wait_s
 
 MOST_PER_CLAIM = 100
 """Rows one claim may take: a batch of 100 costs hardly more than one of 10 (measured)."""
 BY_AGE_EVERY = 10
 """One claim in so many takes the oldest due, so that no retry waits for ever behind first tries."""
+SLOW_MS = 1_000
+"""A hook whose last attempt took as long counts as slow until one is faster."""
+_LONGEST_HOLD_MS = 60_000  # a time to wait for that is later comes from a clock that was set back
 
 
 @dataclass(slots=True)
@@ -27,7 +41,8 @@ class Lane:
 
     ``alarm_ms`` is when the lane is looked at again by time alone. ``open_until_ms`` is set while
     the hook's breaker is open: from then on one due delivery at a time may go, as the probe.
-    ``claims`` counts them.
+    ``claims`` counts them. ``slow`` says that its last attempt took long. Before ``held_until_ms``
+    nothing begins; ``hold_s`` is how long that wait is. ``queue`` is where it waits for its turn.
     """
 
     hook: HookId
@@ -40,6 +55,10 @@ class Lane:
     alarm_ms: int | None = None
     open_until_ms: int | None = None
     claims: int = 0
+    slow: bool = False
+    held_until_ms: int | None = None
+    hold_s: float = 0.0
+    queue: OrderedDict[HookId, Lane] | None = field(default=None, repr=False, compare=False)
 
     @property
     def by_age(self) -> bool:
@@ -56,17 +75,32 @@ class Lane:
 
 
 class Lanes:
-    """All lanes, and which of them can start something now, in turn."""
+    """All lanes, and which of them can start something now, in turn.
 
-    def __init__(self) -> None:
+    Args:
+        most: deliveries in flight over all hooks.
+    """
+
+    def __init__(self, most: int = DEFAULT_OUTBOUND) -> None:
+        self._most = most
+        self._most_of_one = max(most // 2, 1)
+        self._most_slow = max(most - most // 4, 1)
+        self._used = self._used_slow = 0
         self._lanes: dict[HookId, Lane] = {}
-        self._ready: dict[HookId, Lane] = {}
+        self._fast, self._slow = ReadyLanes(), ReadyLanes()
+        self._slow_turn = False
+        self._short = False
         self._later: list[tuple[int, HookId]] = []
 
     @property
     def in_flight(self) -> int:
-        """How many attempts are under way, over all hooks."""
-        return sum(lane.in_flight for lane in self._lanes.values())
+        """How many slots are taken, over all hooks."""
+        return self._used
+
+    @property
+    def short(self) -> bool:
+        """Whether a hook waits for nothing but a slot of the bound."""
+        return self._short and bool(self._fast or self._slow)
 
     def lane(self, hook: HookId) -> Lane | None:
         """Return a hook's lane, if it has one."""
@@ -89,7 +123,8 @@ class Lanes:
         lane = self._lanes.get(hook)
         if lane is None:
             lane = self._lanes[hook] = Lane(hook, most, active)
-        lane.most, lane.active, lane.open_until_ms = most, active, open_until_ms
+        lane.most, lane.active = min(most, self._most_of_one), active
+        lane.open_until_ms = open_until_ms
         if rate_per_s is None:
             lane.bucket = None
         elif lane.bucket is None:
@@ -97,13 +132,15 @@ class Lanes:
         elif lane.bucket.rate_per_s != rate_per_s:
             lane.bucket.change_rate(rate_per_s, now_ms)
         if not active:
-            self._ready.pop(hook, None)
+            remove(lane)
         return lane
 
     def drop(self, hook: HookId) -> None:
         """Forget a deleted hook; what is in flight ends by itself."""
-        self._lanes.pop(hook, None)
-        self._ready.pop(hook, None)
+        lane = self._lanes.pop(hook, None)
+        if lane is not None:
+            remove(lane)
+            self._set_slow(lane, slow=False)
 
     def reserve(self, hook: HookId, now_ms: int) -> bool:
         """Take a slot for a new delivery, unless older ones are due and waiting before it."""
@@ -114,11 +151,17 @@ class Lanes:
             return False
         if lane.due_ms is not None and lane.due_ms <= now_ms:
             return False
+        if self._used >= self._most or (lane.slow and self._used_slow >= self._most_slow):
+            return False
+        if self._short and (self._fast or self._slow):
+            return False
+        if lane.held_until_ms is not None and self._held_until(lane, now_ms) > now_ms:
+            return False
         if lane.bucket is not None:
             if lane.bucket.whole(now_ms) < 1:
                 return False
             lane.bucket.take(1)
-        lane.in_flight += 1
+        self._take(lane, 1)
         return True
 
     def unreserve(self, hook: HookId, now_ms: int) -> None:
@@ -128,12 +171,29 @@ class Lanes:
             lane.bucket.put_back(1)
         self.give_back(hook, now_ms)
 
-    def give_back(self, hook: HookId, now_ms: int, count: int = 1) -> None:
-        """Free slots of a hook."""
+    def give_back(self, hook: HookId, now_ms: int, took_ms: float | None = None) -> None:
+        """Free a slot of a hook; ``took_ms`` is how long its attempt took, if there was one."""
         lane = self._lanes.get(hook)
-        if lane is not None:
-            lane.in_flight = max(lane.in_flight - count, 0)
-            self._consider(lane, now_ms)
+        if lane is None:  # the hook was deleted meanwhile
+            self._used -= 1
+            return
+        self._free(lane, 1)
+        if took_ms is not None and (took_ms >= SLOW_MS) is not lane.slow:
+            self._set_slow(lane, slow=not lane.slow)
+        self._consider(lane, now_ms)
+
+    def hold(self, hook: HookId, now_ms: int) -> None:
+        """Begin nothing of a hook for a while; longer each time that it was of no use."""
+        lane = self._lanes.get(hook)
+        if lane is None:
+            return
+        since_s = None
+        if lane.held_until_ms is not None:
+            if self._held_until(lane, now_ms) > now_ms:  # another attempt of the same moment
+                return
+            since_s = (now_ms - lane.held_until_ms) / 1000
+        lane.hold_s = next_wait_s(lane.hold_s, since_s)
+        lane.held_until_ms = now_ms + round(lane.hold_s * 1000)
 
     def hint(self, hook: HookId, due_ms: int, now_ms: int) -> None:
         """Note that a hook has a delivery that is due at a time; an earlier one stays noted."""
@@ -157,25 +217,45 @@ class Lanes:
                 if lane.alarm_ms == at_ms:
                     lane.alarm_ms = None
                 self._consider(lane, now_ms)
-        taken = []
-        ready, self._ready = self._ready, {}
-        for lane in ready.values():
-            count = self._room(lane, now_ms)
-            if not count:  # its settings changed since it became ready
-                self._consider(lane, now_ms)
-                continue
+        chosen = self._choose(now_ms)
+        self._short = self._used + sum(count for _, count in chosen) >= self._most
+        for lane, count in chosen:
             if lane.bucket is not None:
                 lane.bucket.take(count)
-            lane.in_flight += count
+            self._take(lane, count)
             lane.claiming, lane.due_ms = True, None
             lane.claims += 1
-            taken.append((lane, count))
-        return taken
+        return chosen
+
+    def _choose(self, now_ms: int) -> list[tuple[Lane, int]]:
+        """Return whose turn it is, taken out of the queues, and how many slots each gets."""
+        free, free_slow = self._most - self._used, self._most_slow - self._used_slow
+        fast: list[Lane] = []
+        slow: list[Lane] = []
+        while len(fast) + len(slow) < free:
+            first_fast = self._fast.first_group()
+            first_slow = self._slow.first_group() if len(slow) < free_slow else NEVER
+            if first_fast == first_slow == NEVER:
+                break
+            self._slow_turn = not self._slow_turn
+            if first_slow < first_fast or (first_slow == first_fast and self._slow_turn):
+                slow.append(self._slow.pop())
+            else:
+                fast.append(self._fast.pop())
+        rooms = shared([self._room(lane, now_ms) for lane in slow], max(free_slow, 0))
+        rooms = [self._room(lane, now_ms) for lane in fast] + rooms
+        chosen = []
+        for lane, count in zip(fast + slow, shared(rooms, free), strict=True):
+            if count:
+                chosen.append((lane, count))
+            else:  # its settings changed since it became ready
+                self._consider(lane, now_ms)
+        return chosen
 
     def claimed(self, lane: Lane, asked: int, got: int, now_ms: int) -> bool:
         """Note how a claim went; True when the lane's next due time has to be looked up."""
         lane.claiming = False
-        lane.in_flight = max(lane.in_flight - (asked - got), 0)
+        self._free(lane, asked - got)
         if lane.bucket is not None:
             lane.bucket.put_back(asked - got)
         if got == asked:
@@ -191,7 +271,9 @@ class Lanes:
     @property
     def any_ready(self) -> bool:
         """Whether a lane can start something now."""
-        return bool(self._ready)
+        if self._used >= self._most:
+            return False
+        return bool(self._fast) or (self._used_slow < self._most_slow and bool(self._slow))
 
     def hooks(self) -> Iterable[HookId]:
         """Return the hooks that have a lane."""
@@ -207,12 +289,14 @@ class Lanes:
                 lane.alarm_ms = at_ms
                 heapq.heappush(self._later, (at_ms, lane.hook))
         elif self._room(lane, now_ms):
-            self._ready[lane.hook] = lane
+            (self._slow if lane.slow else self._fast).put(lane)
 
     def _earliest_ms(self, lane: Lane, due_ms: int, now_ms: int) -> int:
         """Return the earliest time when the lane may start what is due, were a slot free."""
         if lane.open_until_ms is not None:
             due_ms = max(due_ms, probe_at_ms(lane.open_until_ms, now_ms))
+        if lane.held_until_ms is not None:
+            due_ms = max(due_ms, self._held_until(lane, now_ms))
         if due_ms <= now_ms and lane.bucket is not None:
             return lane.bucket.next_at_ms(now_ms)
         return due_ms
@@ -221,8 +305,37 @@ class Lanes:
         """Return how many due deliveries may start now."""
         if not lane.active or lane.claiming or lane.due_ms is None or lane.due_ms > now_ms:
             return 0
+        if lane.held_until_ms is not None and self._held_until(lane, now_ms) > now_ms:
+            return 0
         room = min(lane.free, MOST_PER_CLAIM)
         if lane.open_until_ms is not None:
             open_now = probe_at_ms(lane.open_until_ms, now_ms) > now_ms
             room = 0 if open_now or lane.in_flight else min(room, 1)
         return room if lane.bucket is None else min(room, lane.bucket.whole(now_ms))
+
+    def _held_until(self, lane: Lane, now_ms: int) -> int:
+        """Return the time before which a lane begins nothing; now when there is none."""
+        until_ms = lane.held_until_ms or 0
+        return until_ms if until_ms <= now_ms + _LONGEST_HOLD_MS else now_ms
+
+    # The bound
+
+    def _take(self, lane: Lane, count: int) -> None:
+        lane.in_flight += count
+        self._used += count
+        if lane.slow:
+            self._used_slow += count
+
+    def _free(self, lane: Lane, count: int) -> None:
+        lane.in_flight -= count
+        self._used -= count
+        if lane.slow:
+            self._used_slow -= count
+
+    def _set_slow(self, lane: Lane, *, slow: bool) -> None:
+        if lane.slow is not slow:
+            self._used_slow += lane.in_flight if slow else -lane.in_flight
+            lane.slow = slow
+            if lane.queue is not None:
+                remove(lane)
+                (self._slow if slow else self._fast).put(lane)

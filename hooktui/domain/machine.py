@@ -1,0 +1,111 @@
+"""What this machine can run out of: conditions that no receiver is to blame for.
+
+An attempt that meets one of them was not made: its delivery goes back and uses up nothing.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+FIRST_WAIT_S: Final = 0.25
+LONGEST_WAIT_S: Final = 10.0
+
+
+class Condition(StrEnum):
+    """What there is none of."""
+
+    FILES = "open_files"
+    SYSTEM_FILES = "system_open_files"
+    MEMORY = "memory"
+    BUFFERS = "buffers"
+    PORTS = "ports"
+    LOOKUPS = "lookups"
+
+    @property
+    def words(self) -> str:
+        """Return what happened, as the end of "this machine ..."."""
+        return _WORDS[self][0]
+
+    @property
+    def advice(self) -> str:
+        """Return what to do about it."""
+        return _WORDS[self][1]
+
+    @property
+    def of_one_hook(self) -> bool:
+        """Whether it concerns one receiver, so that the other hooks need not wait.
+
+        Ports are short for one address at a time, and look-ups for one name server.
+        """
+        return self in (Condition.PORTS, Condition.LOOKUPS)
+
+
+_WORDS: Final = {
+    Condition.FILES: (
+        "has no file descriptor left for this process",
+        "raise the limit of open files: LimitNOFILE=65536 in the service, or ulimit -n 65536",
+    ),
+    Condition.SYSTEM_FILES: (
+        "has no file descriptor left for any process",
+        "raise fs.file-max (sysctl), or end what holds so many files",
+    ),
+    Condition.MEMORY: (
+        "has no memory left",
+        "give it more memory, or lower max_outbound",
+    ),
+    Condition.BUFFERS: (
+        "has no network buffers left",
+        "raise net.core.wmem_max and net.ipv4.tcp_mem (sysctl), or lower max_outbound",
+    ),
+    Condition.PORTS: (
+        "has no local port left for connections to this receiver",
+        "widen net.ipv4.ip_local_port_range (sysctl)",
+    ),
+    Condition.LOOKUPS: (
+        "could not begin the name look-up in time",
+        "see whether the name servers in /etc/resolv.conf answer",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """What this machine ran out of last, when (ms since the epoch), and how often in all."""
+
+    condition: Condition
+    at_ms: int
+    counts: Mapping[Condition, int]
+
+
+_OF_ERRNO: Final = {
+    errno.EMFILE: Condition.FILES,
+    errno.ENFILE: Condition.SYSTEM_FILES,
+    errno.ENOMEM: Condition.MEMORY,
+    errno.ENOBUFS: Condition.BUFFERS,
+    errno.EADDRNOTAVAIL: Condition.PORTS,
+}
+
+
+def condition_of(error: BaseException) -> Condition | None:
+    """Return the condition of this machine that an error stands for; None: it is something else."""
+    if isinstance(error, MemoryError):
+        return Condition.MEMORY
+    if isinstance(error, OSError) and error.errno is not None:
+        return _OF_ERRNO.get(error.errno)
+    return None
+
+
+def next_wait_s(last_s: float, since_s: float | None) -> float:
+    """Return how long to wait after a shortage: twice as long when the last is hardly over.
+
+    Args:
+        last_s: the wait before this one; 0: there was none.
+        since_s: seconds since that wait was over.
+    """
+    if not last_s or since_s is None or since_s > 2 * last_s + 1:
+        return FIRST_WAIT_S
+    return min(2 * last_s, LONGEST_WAIT_S)
