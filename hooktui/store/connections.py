@@ -10,13 +10,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from hooktui.domain.errors import Unavailable
@@ -114,6 +115,13 @@ class Readers:
             raw.execute(pragma)
         return raw
 
+    def open_all(self) -> None:
+        """Open all connections now: later there may be no file left for them."""
+        with ExitStack() as stack:
+            for _ in range(READERS):
+                conn = stack.enter_context(self._engine.connect())
+                conn.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+
     @property
     def in_use(self) -> bool:
         """Whether somebody reads now."""
@@ -134,14 +142,14 @@ class Readers:
         """Run a query in one read transaction; stop it when it is late or nobody waits for it.
 
         Raises:
-            Unavailable: it took too long.
+            Unavailable: it took too long, or there is no connection to be had.
         """
         deadline_s = time.monotonic() + READ_DEADLINE_S
 
         def give_up() -> bool:
             return abandoned() or time.monotonic() > deadline_s
 
-        with self.reading(), self._engine.connect() as conn:
+        with self.reading(), self._connect() as conn:
             raw = cast("sqlite3.Connection", conn.connection.dbapi_connection)
             raw.set_progress_handler(give_up, _CHECK_EVERY_STEPS)
             try:
@@ -157,6 +165,14 @@ class Readers:
                 raise
             finally:
                 raw.set_progress_handler(None, 0)
+
+    def _connect(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except PoolTimeout:
+            raise Unavailable("too many ask the database at once; try again") from None
+        except DBAPIError as error:  # such as for want of files
+            raise Unavailable(f"the database could not be opened ({error.orig})") from error
 
     def close(self) -> None:
         """Close all connections that are not in use."""

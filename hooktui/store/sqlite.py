@@ -178,6 +178,7 @@ class SqliteStore:
             _migrate(raw, conn)
             fsync_ms = measure_fsync_ms(folder)
             store = cls(database, lock, raw, conn, vault, clock, fsync_ms, keep, reserve, steady)
+            store._readers.open_all()
             await store._start()
         except sqlite3.DatabaseError as error:
             _abandon(raw, lock)
