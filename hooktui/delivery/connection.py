@@ -17,9 +17,12 @@ import httptools
 
 from hooktui.delivery.answered import Fault, Limits, one_line
 from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.machine import condition_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from hooktui.domain.machine import Condition
 
 _SWITCHING_PROTOCOLS = 101
 # A timer may fire a little early (uvloop counts in ms from a cached clock); never spin on it.
@@ -34,6 +37,7 @@ class Connection(asyncio.Protocol):
     Attributes:
         address: what was dialled, for people.
         origin: what it may be used for again.
+        lacked: what this machine ran out of, where that ended the connection.
         is_tls: whether it is encrypted.
         closed: no further exchange is possible.
         reusable: the last exchange left the connection clean.
@@ -73,6 +77,7 @@ class Connection(asyncio.Protocol):
         "headers",
         "idle_since",
         "is_tls",
+        "lacked",
         "origin",
         "reusable",
         "sent_at",
@@ -92,6 +97,7 @@ class Connection(asyncio.Protocol):
         self.address = address
         self.origin = origin
         self.is_tls = origin[0] == "https"
+        self.lacked: Condition | None = None
         self.closed = False
         self.idle_since = 0.0
         self._loop = loop
@@ -285,6 +291,8 @@ class Connection(asyncio.Protocol):
         return True
 
     def _cut_off(self, error: Exception | None) -> Fault:
+        if error is not None:
+            self.lacked = condition_of(error)
         if isinstance(error, ssl.SSLError):
             return Fault(ErrorClass.TLS, f"TLS failed: {one_line(error)}")
         how = "reset" if error is not None else "closed"

@@ -16,19 +16,21 @@ from time import monotonic
 from typing import NamedTuple
 
 from hooktui.delivery import answered
-from hooktui.delivery.answered import Fault, Limits, one_line
+from hooktui.delivery.answered import Fault, Limits
 from hooktui.delivery.certificates import fits, read_chain
-from hooktui.delivery.dial import Dialer, DialError, tls_fault
+from hooktui.delivery.dial import Dialer, DialError, raise_if_short, tls_fault
 from hooktui.delivery.resolver import Address
+from hooktui.delivery.shortage import MachineShort, Shortages
 from hooktui.domain.addresses import Target
 from hooktui.domain.clock import now_ms
-from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis import AddressLook, Look, Tell, TlsLook
+from hooktui.domain.errors import Unavailable
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.objects import Phases
 
 LOOK_S = 20.0
 """For all steps together; each has the limit that it has in a delivery, too."""
+DEFAULT_AT_ONCE = 8
 
 
 class Looker:
@@ -38,12 +40,21 @@ class Looker:
         dialer: that of deliveries.
         limits: of each step.
         clock: milliseconds since the epoch.
+        at_once: how many looks run at the same time; others wait for their turn.
+        shortages: gets what this machine ran out of.
     """
 
     def __init__(
-        self, dialer: Dialer, limits: Limits | None = None, clock: Callable[[], int] = now_ms
+        self,
+        dialer: Dialer,
+        limits: Limits | None = None,
+        clock: Callable[[], int] = now_ms,
+        at_once: int = DEFAULT_AT_ONCE,
+        shortages: Shortages | None = None,
     ) -> None:
         self._dialer = dialer
+        self._turns = asyncio.Semaphore(at_once)
+        self._shortages = shortages or Shortages()
         self._limits = limits or Limits()
         self._clock = clock
 
@@ -53,7 +64,26 @@ class Looker:
         Args:
             hook: whose receiver.
             tell: is told after each step that leads on to another.
+
+        Raises:
+            Unavailable: this machine lacked something, or too many other looks run.
         """
+        try:
+            async with asyncio.timeout(LOOK_S):
+                await self._turns.acquire()
+        except TimeoutError:
+            raise Unavailable("too many diagnoses are in progress; try again in a moment") from None
+        try:
+            return await self._look(hook, tell)
+        except MachineShort as missing:
+            self._shortages.note(missing.condition, "a diagnosis")
+            raise Unavailable(
+                f"{missing}, so the receiver could not be diagnosed; {missing.condition.advice}"
+            ) from None
+        finally:
+            self._turns.release()
+
+    async def _look(self, hook: LiveHook, tell: Tell) -> Look:
         target, deadline = hook.target, monotonic() + LOOK_S
         phases = answered.Phases()
         try:
@@ -112,14 +142,15 @@ class Looker:
             except DialError as failure:
                 error, detail = failure.fault
                 return AddressLook(address=str(address), error=error, detail=detail)
-            except OSError as error:  # no file is free: ours, and it says so
-                detail = one_line(error)
-                return AddressLook(address=str(address), error=ErrorClass.CONNECT, detail=detail)
             return AddressLook(address=str(address), connect_ms=(monotonic() - began) * 1000)
 
         kept: Address | None = None
         try:
-            met = await asyncio.gather(*map(connect, tried))
+            ended = await asyncio.gather(*map(connect, tried), return_exceptions=True)
+            met = [one for one in ended if isinstance(one, AddressLook)]
+            for one in ended:
+                if isinstance(one, BaseException):
+                    raise one
             kept = next((address for address in tried if address in sockets), None)
         finally:
             for address, sock in sockets.items():
@@ -174,7 +205,7 @@ class Looker:
         limit_s = max(0.001, min(self._limits.connect_s, deadline - monotonic()))
         try:
             sock = await self._dialer.connect(address, target.port, limit_s)
-        except (DialError, OSError):
+        except DialError:
             return None
         return await self._shake(target, sock, deadline, verify_tls=verify_tls)
 
@@ -184,14 +215,19 @@ class Looker:
         began = monotonic()
         limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
         try:
+            context = self._dialer.context_for(sock, verify_tls=verify_tls)
+        except DialError as failure:
+            return _Shaken(0, failure.fault, failure.fault.detail)
+        try:
             transport, _ = await asyncio.get_running_loop().create_connection(
                 asyncio.Protocol,
                 sock=sock,
-                ssl=self._dialer.context(verify_tls=verify_tls),
+                ssl=context,
                 server_hostname=target.host.rstrip("."),
                 ssl_handshake_timeout=limit_s,
             )
         except (ssl.SSLError, OSError) as error:
+            raise_if_short(error)
             took_s = monotonic() - began
             fault = tls_fault(error, target, took_s, limit_s)
             if isinstance(error, ssl.SSLCertVerificationError):

@@ -3,6 +3,9 @@
 The order is the safety (security.md, section 1): resolve once, judge every address of the answer,
 dial a judged one, see who answered, then TLS against the host *name*. There is no second look-up,
 so DNS rebinding has nothing to bind to. Proxy settings of the environment play no part.
+
+What this machine runs out of meanwhile (files, ports, memory) is no fault of a receiver, and raised
+as `MachineShort`; nothing here waits for it to come back.
 """
 
 from __future__ import annotations
@@ -18,18 +21,16 @@ from time import monotonic
 from hooktui.delivery.answered import Fault, Limits, Phases, one_line
 from hooktui.delivery.connection import Connection
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
+from hooktui.delivery.shortage import MachineShort, no_file_left
 from hooktui.delivery.trust import unverified_context, verified_context
 from hooktui.delivery.turnstile import Turnstile
 from hooktui.domain.addresses import Networks, Target, how_to_allow, judge
 from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.machine import Condition, condition_of
 
 MOST_DIALS = 25
 """Connections that are begun in one turn of the event loop. An event for 200 hooks would else dial
 200 receivers before the first of them gets its request (measured: p99 26 instead of 19 ms)."""
-
-_NO_FILES = frozenset({errno.EMFILE, errno.ENFILE})
-_FILES_EVERY_S = 0.05
-"""Where all files are in use, a connection waits for one to be closed, and looks so often."""
 
 # The event loop waits this long for a receiver's TLS goodbye; nothing depends on it.
 _TLS_GOODBYE_S = 1.0
@@ -87,6 +88,7 @@ class Dialer:
 
         Raises:
             DialError: with the fault.
+            MachineShort: for want of something, nothing was dialled, or nothing could be sent.
         """
         addresses = await self.resolve(lane_key, target, deadline, phases)
         for address in addresses:  # one that is forbidden: the name is not to be trusted
@@ -117,6 +119,7 @@ class Dialer:
 
         Raises:
             DialError: its name led to none.
+            MachineShort: it could not be looked up for want of something.
         """
         if target.literal is not None:
             return (target.literal,)
@@ -160,9 +163,11 @@ class Dialer:
         self, target: Target, addresses: tuple[Address, ...], deadline: float
     ) -> tuple[socket.socket, Address]:
         """Try each address in turn; one that hangs leaves the others their share of the time."""
+        short: MachineShort | None = None
         until = min(deadline, monotonic() + self._limits.connect_s)
         tried = addresses[: self._limits.addresses]
         fault = Fault(ErrorClass.CONNECT_TIMEOUT, f"no time left to connect to {target.host}")
+        failed = False
         for done, address in enumerate(tried):
             share_s = (until - monotonic()) / (len(tried) - done)
             if share_s <= 0:
@@ -172,7 +177,13 @@ class Dialer:
             except DialError as failure:
                 if failure.fault.error is ErrorClass.ADDRESS_REFUSED:
                     raise
-                fault = failure.fault
+                fault, failed = failure.fault, True
+            except MachineShort as missing:
+                if missing.condition is not Condition.PORTS:
+                    raise
+                short = missing  # of ports to this address; there may be some to the next
+        if short is not None and not failed:
+            raise short
         raise DialError(fault)
 
     async def connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
@@ -180,7 +191,7 @@ class Dialer:
 
         Raises:
             DialError: with the fault.
-            OSError: all files of this process are in use.
+            MachineShort: this machine lacks what a connection needs.
         """
         try:
             return await self._connect(address, port, timeout_s)
@@ -191,8 +202,11 @@ class Dialer:
             detail = f"nothing listens at {address} port {port}"
             fault = Fault(ErrorClass.CONNECT_REFUSED, detail)
         except OSError as error:
-            if error.errno in _NO_FILES:
-                raise  # ours, not the receiver's: it must cost no try
+            condition = condition_of(error)
+            if condition is Condition.PORTS and not _has_source_for(address, port):
+                condition = None  # no port will ever help
+            if condition is not None:
+                raise MachineShort(condition) from None
             reason = one_line(error.strerror or error)
             detail = f"connecting to {address} port {port} failed: {reason}"
             fault = Fault(ErrorClass.CONNECT, detail)
@@ -200,7 +214,7 @@ class Dialer:
 
     async def _connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-        sock = await _socket(family, monotonic() + timeout_s)
+        sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -226,6 +240,21 @@ class Dialer:
             return unverified_context()
         return self._verified or verified_context()
 
+    def context_for(self, sock: socket.socket, *, verify_tls: bool) -> ssl.SSLContext:
+        """Return the TLS context for a socket, which is closed when there is none.
+
+        Raises:
+            DialError: the authorities cannot be read.
+            MachineShort: they cannot for want of something.
+        """
+        try:
+            return self.context(verify_tls=verify_tls)
+        except (OSError, MemoryError) as error:
+            sock.close()
+            raise_if_short(error)
+            detail = f"the certificate authorities could not be read: {one_line(error)}"
+            raise DialError(Fault(ErrorClass.TLS, detail)) from None
+
     async def _hand_over(
         self,
         sock: socket.socket,
@@ -241,39 +270,40 @@ class Dialer:
             try:
                 await loop.create_connection(lambda: connection, sock=sock)
             except OSError as error:
+                sock.close()
+                raise_if_short(error)
                 detail = f"the connection broke at once: {one_line(error)}"
                 raise DialError(Fault(ErrorClass.CONNECT, detail)) from None
             return
         began = monotonic()
         limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
+        context = self.context_for(sock, verify_tls=verify_tls)
         try:
             await loop.create_connection(
                 lambda: connection,
                 sock=sock,
-                ssl=self.context(verify_tls=verify_tls),
+                ssl=context,
                 server_hostname=target.host.rstrip("."),
                 ssl_handshake_timeout=limit_s,
                 ssl_shutdown_timeout=_TLS_GOODBYE_S,
             )
         except (ssl.SSLError, OSError) as error:
+            raise_if_short(error)
             raise DialError(tls_fault(error, target, monotonic() - began, limit_s)) from None
         finally:
             phases.tls_ms = (monotonic() - began) * 1000
 
 
-async def _socket(family: socket.AddressFamily, until: float) -> socket.socket:
-    """Return a new socket; where all files are in use, wait for one to be closed.
+def raise_if_short(error: BaseException) -> None:
+    """Raise MachineShort where an error of TLS comes of what this machine lacks.
 
-    Raises:
-        OSError: none was, in time.
+    An authority whose file cannot be opened is missing in a chain, and nothing says why.
     """
-    while True:
-        try:
-            return socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:
-            if error.errno not in _NO_FILES or monotonic() >= until:
-                raise
-        await asyncio.sleep(_FILES_EVERY_S)
+    condition = condition_of(error)
+    if condition is None and isinstance(error, ssl.SSLCertVerificationError) and no_file_left():
+        condition = Condition.FILES
+    if condition is not None:
+        raise MachineShort(condition) from None
 
 
 def tls_fault(error: OSError, target: Target, took_s: float, limit_s: float) -> Fault:
@@ -314,6 +344,20 @@ def _can_bind(address: str) -> bool:
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.bind((address, 0))
-    except OSError:
+    except OSError as error:
+        condition = condition_of(error)
+        if condition not in (None, Condition.PORTS):  # the latter: no address of this machine
+            raise MachineShort(condition) from None
         return False
+    return True
+
+
+def _has_source_for(address: Address, port: int) -> bool:
+    """Whether this machine has an address to connect from; UDP says so, and sends nothing."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
+            sock.connect((str(address), port))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
     return True

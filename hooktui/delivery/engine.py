@@ -4,6 +4,9 @@ What this process just accepted is handed over in memory for as many deliveries 
 slots; everything else (backlog, retries, what a restart left) is claimed hook by hook when it is
 due. Each attempt is one task; its result goes to the recorder, and its slot is free again as soon
 as the receiver has answered. While people have paused all sending, none begins but pings.
+
+An attempt that cannot be made for want of something that this machine lacks (files, memory, ports)
+is none: the delivery goes back as it was, and after a short wait it is claimed again.
 """
 
 from __future__ import annotations
@@ -19,11 +22,15 @@ from hooktui.delivery.lanes import Lane, Lanes
 from hooktui.delivery.rates import Rate
 from hooktui.delivery.recorder import Recorder
 from hooktui.delivery.sender import Sender
+from hooktui.delivery.shortage import MachineShort, Shortages
 from hooktui.delivery.transport import Transport
+from hooktui.delivery.unsent import Unsent
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import Load, Outcome
-from hooktui.domain.errors import Unavailable
+from hooktui.domain.errors import HooktuiError, Unavailable
+from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.machine import condition_of
 from hooktui.domain.pulse import Pulse
 from hooktui.store.contract import Accepted, Job, Offer, Result, Signals, Store
 
@@ -34,6 +41,9 @@ STOP_IN_FLIGHT_S = 10.0
 RESCUE_EVERY_S = 15.0
 _LONGEST_NAP_S = 5.0  # looks at the wall clock again at least so often: it may have jumped
 _CLAIM_RETRY_S = 1.0
+DEFAULT_PINGS = 64
+_PING_TURN_S = 30.0
+"""So long a ping waits for others to end, before anything of it is stored."""
 _BEGIN_AT_ONCE = 64
 """Attempts that begin in one turn of the event loop, as many as a busy hook has slots. A hundred
 events for a hundred hooks begun at once cost 42 % more CPU each, and half of the memory more."""
@@ -47,9 +57,12 @@ class Engine:
         transport: the only way out.
         clock: milliseconds since the epoch.
         chance: random numbers in 0..1, for the jitter of retries.
+        most: deliveries in flight at once, over all hooks.
+        most_pings: test deliveries in flight at once, besides.
 
     Attributes:
         pulse: of what claims.
+        shortages: what this machine ran out of.
     """
 
     def __init__(
@@ -59,12 +72,19 @@ class Engine:
         *,
         clock: Callable[[], int] = now_ms,
         chance: Callable[[], float] = random.random,
+        most: int = DEFAULT_OUTBOUND,
+        most_pings: int = DEFAULT_PINGS,
     ) -> None:
         self._store = store
+        self._transport = transport
         self._clock = clock
         self._sender = Sender(transport, clock, chance)
         self._recorder = Recorder(store, self._on_recorded)
-        self._lanes = Lanes()
+        self.shortages = Shortages()
+        self._lanes = Lanes(most)
+        self._most = most
+        self._pings = asyncio.Semaphore(most_pings)
+        self._unsent = Unsent(store, self._on_returned)
         self._next: deque[Job] = deque()
         self._attempts: set[asyncio.Task[None]] = set()
         self._returns: set[asyncio.Task[None]] = set()
@@ -96,13 +116,14 @@ class Engine:
             loop.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
         if begun_no_more:
-            await self._let_go(begun_no_more)
+            await self._unsent.give_back(begun_no_more)
         await asyncio.gather(*self._returns)
         if self._attempts:
             _, late = await asyncio.wait(set(self._attempts), timeout=STOP_IN_FLIGHT_S)
             for attempt in late:
                 attempt.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._unsent.stop()
         failpoints.hit("while_stopping")
         await self._recorder.stop(within_s=STOP_IN_FLIGHT_S)
 
@@ -120,6 +141,7 @@ class Engine:
                 not self._stopping
                 and not self._store.paused
                 and not self._recorder.full
+                and not self.shortages.wait_s
                 and self._lanes.reserve(hook, self._clock())
             )
             if free:
@@ -143,8 +165,22 @@ class Engine:
 
         Raises:
             NotFound: there is no such hook.
-            Unavailable: the server stopped before the receiver had answered.
+            Unavailable: the server stopped before the receiver had answered, this machine lacked
+                what a connection needs, or too many others are being sent.
         """
+        try:
+            async with asyncio.timeout(_PING_TURN_S):
+                await self._pings.acquire()
+        except TimeoutError:
+            raise Unavailable("too many pings are in progress; try again in a moment") from None
+        try:
+            return await self._ping(hook, body)
+        finally:
+            self._pings.release()
+
+    async def _ping(self, hook: HookId, body: bytes) -> DeliveryId:
+        if self._stopping:
+            raise Unavailable("the server is stopping; it sends no ping any more")
         job = await self._store.claim_ping(hook, body)
         # A task of its own among the attempts, so that a stop waits for it as for the others, and
         # it is recorded although whoever asked for it has gone.
@@ -171,6 +207,11 @@ class Engine:
                 self._recorder.add(self._sender.interrupted(job, started_at_ms, "cut off"))
                 raise
             except Exception as error:
+                missing = _missing(error)
+                if missing is not None:
+                    self.shortages.note(missing.condition, "a ping")
+                    await self._unsent.give_back([job])
+                    raise Unavailable(f"{missing}; the ping was not sent") from None
                 result = self._failed_inside(job, started_at_ms, error)
         await self._recorder.add_and_wait(result)
 
@@ -188,6 +229,11 @@ class Engine:
             failed_per_s=self._failed.per_second(),
             accepted=self._accepted.total,
             outcomes={one: self._outcomes[one] for one in Outcome},
+            outbound=self._lanes.in_flight,
+            most_outbound=self._most,
+            idle=self._transport.idle,
+            short=self._lanes.short,
+            shortage=self.shortages.seen,
         )
 
     # Claim
@@ -209,7 +255,7 @@ class Engine:
 
     @property
     def _may_claim(self) -> bool:
-        return not (self._recorder.full or self._store.paused)
+        return not (self._recorder.full or self._store.paused or self.shortages.wait_s)
 
     async def _nap(self) -> None:
         self._wake.clear()
@@ -219,6 +265,9 @@ class Engine:
         nap_s = _LONGEST_NAP_S
         if due_ms is not None:
             nap_s = min(max((due_ms - self._clock()) / 1000, 0.001), nap_s)
+        short_s = self.shortages.wait_s
+        if short_s:  # what became due meanwhile is no reason to wake earlier
+            nap_s = min(short_s, _LONGEST_NAP_S)
         self.pulse.rest()
         try:
             async with asyncio.timeout(nap_s):
@@ -237,21 +286,14 @@ class Engine:
                 begun = len(jobs)
             if self._lanes.claimed(lane, count, len(jobs), self._clock()):
                 await self._look_up_due([lane.hook])
-        except Exception:  # the rows are still there, so come again
-            _log.exception("claiming for hook %d failed; again in %g s", lane.hook, _CLAIM_RETRY_S)
+        except Exception as error:  # the rows are still there, so come again
+            _log_failure(error, f"claiming for hook {lane.hook}", _CLAIM_RETRY_S)
             now = self._clock()
             if lane.claiming:
                 self._lanes.claimed(lane, count, begun, now)
             if begun < len(jobs):
-                await self._let_go(jobs[begun:])
+                await self._unsent.give_back(jobs[begun:])
             self._lanes.hint(lane.hook, now + round(_CLAIM_RETRY_S * 1000), now)
-
-    async def _let_go(self, jobs: Sequence[Job]) -> None:
-        """Give back what was claimed and will not be sent; else it waits until its lease ends."""
-        try:
-            await self._store.release(jobs)
-        except Exception:  # what cannot be given back is rescued
-            _log.exception("giving back %d deliveries failed; their leases run out", len(jobs))
 
     async def _look_up_due(self, hooks: Sequence[HookId] | None) -> None:
         due = await self._store.next_due(hooks)
@@ -264,8 +306,8 @@ class Engine:
             await asyncio.sleep(RESCUE_EVERY_S)
             try:
                 rescued = await self._store.rescue()
-            except Exception:  # nothing is lost by waiting for the next round
-                _log.exception("looking for expired leases failed; again in %g s", RESCUE_EVERY_S)
+            except Exception as error:  # nothing is lost by waiting for the next round
+                _log_failure(error, "looking for expired leases", RESCUE_EVERY_S)
                 continue
             if rescued:
                 _log.warning("%d deliveries had an expired lease and are due again", rescued)
@@ -293,7 +335,7 @@ class Engine:
         self._next.clear()
         for job in unsent:
             self._lanes.unreserve(job.hook, self._clock())
-        giving = asyncio.create_task(self._let_go(unsent), name="give back")
+        giving = asyncio.create_task(self._unsent.give_back(unsent), name="give back")
         self._returns.add(giving)
         giving.add_done_callback(self._returns.discard)
 
@@ -308,14 +350,33 @@ class Engine:
         except asyncio.CancelledError:
             result = self._sender.interrupted(job, started_at_ms, "cut off by a stop")
         except Exception as error:
+            missing = _missing(error)
+            if missing is not None:
+                self._not_made(job, missing)
+                return
             result = self._failed_inside(job, started_at_ms, error)
         if self._next_needs(result):
             await self._recorder.add_and_wait(result)
         else:
             self._recorder.add(result)
-        self._lanes.give_back(job.hook, self._clock())
+        self._lanes.give_back(job.hook, self._clock(), result.total_ms)
         if self._lanes.any_ready:
             self._wake.set()
+
+    def _not_made(self, job: Job, missing: MachineShort) -> None:
+        """Give back what could not be sent for want of something, and wait a little."""
+        self.shortages.note(missing.condition, f"a delivery of hook {job.hook}")
+        if missing.condition.of_one_hook:
+            self._lanes.hold(job.hook, self._clock())
+        else:
+            self.shortages.wait()
+            self._transport.close_idle()
+        self._unsent.add(job)
+
+    def _on_returned(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self._lanes.unreserve(job.hook, self._clock())
+        self._wake.set()
 
     def _failed_inside(self, job: Job, started_at_ms: int, error: Exception) -> Result:
         """Return the result of an attempt that we spoilt: it must not cost the receiver a try."""
@@ -362,8 +423,8 @@ class Engine:
             self._sender.forget(hook)
         try:
             await self._look_up_due(list(changed))
-        except Exception:  # try the same again: a hook that was just enabled must not be missed
-            _log.exception("looking up what is due failed; again in %g s", _CLAIM_RETRY_S)
+        except Exception as error:  # again: a hook that was just enabled must not be missed
+            _log_failure(error, "looking up what is due", _CLAIM_RETRY_S)
             await asyncio.sleep(_CLAIM_RETRY_S)
             self._changed |= changed
 
@@ -382,3 +443,18 @@ class Engine:
                     open_until_ms=one.breaker_until_ms,
                     now_ms=self._clock(),
                 )
+
+
+def _missing(error: Exception) -> MachineShort | None:
+    """Return what this machine lacked, where that is what an attempt failed of."""
+    if isinstance(error, MachineShort):
+        return error
+    condition = condition_of(error)
+    return None if condition is None else MachineShort(condition)
+
+
+def _log_failure(error: Exception, what: str, again_s: float) -> None:
+    """Log what failed; with a traceback only what nobody foresaw."""
+    foreseen = isinstance(error, HooktuiError)
+    why = f" ({error})" if foreseen else ""
+    _log.error("%s failed%s; again in %g s", what, why, again_s, exc_info=not foreseen)

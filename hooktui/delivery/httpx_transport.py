@@ -16,6 +16,7 @@ from typing import Never
 import httpx
 
 from hooktui.delivery.answered import Answered
+from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
@@ -75,14 +76,17 @@ class HooktuiTransport(httpx.AsyncBaseTransport):
         except Refused as error:
             raise httpx.UnsupportedProtocol(str(error), request=request) from None
         body = await request.aread()
-        answered = await self._transport.send(
-            ("httpx", target.origin),
-            target,
-            _head(request, target.path, len(body)),
-            body,
-            verify_tls=self._verify_tls,
-            timeout_s=self._timeout_s,
-        )
+        try:
+            answered = await self._transport.send(
+                ("httpx", target.origin),
+                target,
+                _head(request, target.path, len(body)),
+                body,
+                verify_tls=self._verify_tls,
+                timeout_s=self._timeout_s,
+            )
+        except MachineShort as missing:
+            raise httpx.ConnectError(str(missing), request=request) from None
         if answered.error in _EXCEPTIONS or answered.status_code is None:
             _raise(answered, request)
         return httpx.Response(

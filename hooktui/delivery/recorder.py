@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 
 from hooktui import failpoints
+from hooktui.domain.errors import HooktuiError
 from hooktui.store.contract import Result, Store
 
 _log = logging.getLogger(__name__)
@@ -109,8 +110,13 @@ class Recorder:
                 held = await self._store.record(results)
                 failpoints.hit("after_record_commit")
                 return held
-            except Exception:  # whatever it was: the send happened, so its result must be kept
+            except Exception as error:  # whatever: the send happened, so its result must be kept
                 wait_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
-                _log.exception("recording %d results failed; again in %g s", len(results), wait_s)
+                foreseen = isinstance(error, HooktuiError)
+                why = f" ({error})" if foreseen else ""
+                _log.error(
+                    "recording %d results failed%s; again in %g s", len(results), why, wait_s,
+                    exc_info=not foreseen,
+                )  # fmt: skip
                 tries += 1
                 await asyncio.sleep(wait_s)

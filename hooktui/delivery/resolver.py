@@ -1,8 +1,10 @@
 """Name look-ups that cannot hold anybody up: own threads, a deadline, one look-up per host.
 
 ``getaddrinfo`` cannot be cancelled, and the event loop's default executor is tiny: 20 hung ones
-kept a healthy hook waiting for 4 s (measured). So look-ups run in 64 daemon threads of their own,
-at most two at a time for one hook, and whoever asks for a host that is being looked up joins in.
+kept a healthy hook waiting for 4 s (measured). So look-ups run in 64 daemon threads of their own
+(fewer where few files may be open), at most two at a time for one hook, and whoever asks for a host
+that is being looked up joins in. A look-up that no thread began in time, or that failed for want of
+files or memory, says nothing about the receiver (`MachineShort`).
 
 Nothing is cached beyond that: each connect sees, and judges, what the name leads to at that moment.
 """
@@ -10,6 +12,7 @@ Nothing is cached beyond that: each connect sees, and judges, what the name lead
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import threading
 from collections.abc import Callable, Hashable, Sequence
@@ -17,6 +20,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from queue import Empty, SimpleQueue
 
 from hooktui.delivery.answered import one_line
+from hooktui.delivery.shortage import MachineShort, no_file_left
+from hooktui.domain.machine import Condition, condition_of
 
 Address = IPv4Address | IPv6Address
 Lookup = Callable[[str, int], Sequence[str]]
@@ -25,6 +30,8 @@ Lookup = Callable[[str, int], Sequence[str]]
 LOOKUP_THREADS = 64
 LOOKUPS_PER_LANE = 2
 _THREAD_IDLE_S = 10.0
+_NOT_NOW = frozenset({errno.EBUSY, errno.EAGAIN})
+"""What ``getaddrinfo`` says where it got no file or memory for its work, and did not notice."""
 
 
 class NameLookupError(Exception):
@@ -38,12 +45,18 @@ def system_lookup(host: str, port: int) -> list[str]:
 
 
 class Resolver:
-    """Looks names up for one event loop."""
+    """Looks names up for one event loop.
 
-    def __init__(self, lookup: Lookup = system_lookup) -> None:
+    Args:
+        lookup: blocking; the operating system's unless given.
+        threads: look-ups at once.
+    """
+
+    def __init__(self, lookup: Lookup = system_lookup, threads: int = LOOKUP_THREADS) -> None:
         self._lookup = lookup
-        self._threads = _DaemonThreads(LOOKUP_THREADS)
+        self._threads = _DaemonThreads(threads)
         self._running: dict[str, _Pending] = {}
+        self._begun: set[str] = set()
         self._of_lane: dict[Hashable, set[_Pending]] = {}
 
     async def resolve(
@@ -59,12 +72,17 @@ class Resolver:
 
         Raises:
             NameLookupError: no such name, no address, or no answer in time.
+            MachineShort: this machine lacked what a look-up needs, or all threads were busy.
         """
         try:
             async with asyncio.timeout(timeout_s):
                 answer = await self._answer(lane_key, host, port)
         except TimeoutError:
+            if host in self._running and host not in self._begun:
+                raise MachineShort(Condition.LOOKUPS) from None
             raise NameLookupError(f"looking up {host} took longer than {timeout_s:.3g} s") from None
+        if isinstance(answer, Condition):
+            raise MachineShort(answer)
         if isinstance(answer, str):
             raise NameLookupError(answer)
         return answer
@@ -87,6 +105,7 @@ class Resolver:
 
         def finish(answer: _Answer) -> None:
             del self._running[host]
+            self._begun.discard(host)
             of_lane = self._of_lane[lane_key]
             of_lane.discard(pending)
             if not of_lane:
@@ -94,26 +113,42 @@ class Resolver:
             pending.set_result(answer)
 
         def work() -> None:
+            self._begun.add(host)
             answer = self._look_up(host, port)
             try:
                 loop.call_soon_threadsafe(finish, answer)
             except RuntimeError:  # the loop closed while the system was still searching
                 return
 
-        self._threads.submit(work)
+        try:
+            self._threads.submit(work)
+        except RuntimeError:  # "can't start new thread", and there is none
+            finish(Condition.MEMORY)
+            raise MachineShort(Condition.MEMORY) from None
 
     def _look_up(self, host: str, port: int) -> _Answer:
-        """Return addresses, or what went wrong as text; raises nothing, it runs in a thread."""
+        """Return addresses, or what went wrong; raises nothing, it runs in a thread."""
         try:
             addresses = tuple(ip_address(text) for text in self._lookup(host, port))
+        except MemoryError:
+            return Condition.MEMORY
         except socket.gaierror as error:
+            if error.errno == socket.EAI_MEMORY:
+                return Condition.MEMORY
+            if no_file_left():
+                return Condition.FILES
             return f"{host} was not found ({one_line(error.strerror or error)})"
         except (OSError, ValueError) as error:  # UnicodeError is a ValueError
+            condition = condition_of(error)
+            if condition is None and isinstance(error, OSError) and error.errno in _NOT_NOW:
+                condition = Condition.FILES if no_file_left() else Condition.LOOKUPS
+            if condition is not None:
+                return condition
             return f"looking up {host} failed ({one_line(error)})"
         return addresses or f"{host} has no address"
 
 
-_Answer = tuple[Address, ...] | str
+_Answer = tuple[Address, ...] | str | Condition
 _Pending = asyncio.Future[_Answer]
 
 
@@ -137,8 +172,18 @@ class _DaemonThreads:
             start = self._alive < min(self._unfinished, self._most)
             if start:
                 self._alive += 1
-        if start:
+        if not start:
+            return
+        try:
             threading.Thread(target=self._work, name="hooktui-lookup", daemon=True).start()
+        except RuntimeError:
+            with self._lock:
+                self._alive -= 1
+                if self._alive:  # another thread comes to it
+                    return
+                self._unfinished -= 1
+                self._tasks.get_nowait()
+            raise
 
     def _work(self) -> None:
         while True:

@@ -5,12 +5,16 @@ receiver or the network did. Delivery is at least once: when a *kept* connection
 byte of an answer, the receiver most likely closed it while it was idle, and the request is sent
 once more on a fresh connection within the same deadline, as every HTTP client does. A receiver that
 read the request and then died sees it twice; `webhook-id` tells it so.
+
+Idle connections hold files, too: where attempts need room, those that were idle for longest are
+closed, whosever they are.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from ipaddress import ip_address
 from time import monotonic
@@ -19,8 +23,10 @@ from hooktui.delivery.answered import Answered, Fault, Limits, Phases
 from hooktui.delivery.connection import Connection
 from hooktui.delivery.dial import Dialer, DialError
 from hooktui.delivery.resolver import Resolver
+from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.addresses import Networks, Target
 from hooktui.domain.deliveries import ErrorClass, error_of_status
+from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 
 __all__ = ["Answered", "Limits", "Transport"]
 
@@ -38,6 +44,8 @@ class Transport:
         limits: of each attempt.
         verified: the TLS context for hooks that verify certificates; the system's authorities
             unless given.
+        most: connections that are open at once, idle ones included; who sends sees to it that no
+            more attempts run.
     """
 
     def __init__(
@@ -46,11 +54,14 @@ class Transport:
         resolver: Resolver,
         limits: Limits | None = None,
         verified: ssl.SSLContext | None = None,
+        most: int = DEFAULT_OUTBOUND,
     ) -> None:
         self._limits = limits or Limits()
+        self._most = most
+        self._in_flight = 0
         self._dialer = Dialer(allowed, resolver, self._limits, verified)
         self._lanes: dict[Hashable, _Lane] = {}
-        self._kept_tls = _Count()
+        self._kept = _Kept()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -58,6 +69,11 @@ class Transport:
     def dialer(self) -> Dialer:
         """What opens its connections, for looks that send nothing."""
         return self._dialer
+
+    @property
+    def idle(self) -> int:
+        """How many connections are kept for later requests."""
+        return len(self._kept.by_age)
 
     def refuse_own_listeners(self, listeners: Iterable[tuple[str, int]]) -> None:
         """Name what this server listens on, so that no hook sends to it.
@@ -90,6 +106,7 @@ class Transport:
 
         Raises:
             RuntimeError: the transport is closed.
+            MachineShort: nothing was sent, for this machine lacked something.
         """
         if self._closed:
             raise RuntimeError("the transport is closed")
@@ -98,15 +115,19 @@ class Transport:
         request = head + body
         lane = self._lanes.get(lane_key) or self._open_lane(lane_key)
         lane.in_flight += 1
+        self._in_flight += 1
         try:
             connection = lane.take((*target.origin, verify_tls))
             if connection is not None:
                 fault = await _exchange(connection, request, deadline, timeout_s)
+                _raise_if_lacking(connection)
                 stale = fault is not None and fault.error in _BROKEN
                 if not stale or connection.first_byte_at is not None:
                     answered = self._answered(connection, fault, started)
                     lane.give_back(connection)
                     return answered
+            if self._in_flight + len(self._kept.by_age) > self._most:
+                await self._make_room()
             phases = Phases()
             try:
                 connection = await self._dialer.dial(
@@ -120,17 +141,27 @@ class Transport:
             except DialError as failure:
                 return _not_dialled(failure.fault, started, phases)
             fault = await _exchange(connection, request, deadline, timeout_s)
+            _raise_if_lacking(connection)
             answered = self._answered(connection, fault, started, phases)
             lane.give_back(connection)
             return answered
         finally:
             lane.in_flight -= 1
+            self._in_flight -= 1
 
     def forget(self, lane_key: Hashable) -> None:
         """Close a hook's kept connections (it was edited or deleted); running attempts go on."""
         lane = self._lanes.pop(lane_key, None)
         if lane is not None:
             lane.retire()
+
+    def close_idle(self) -> None:
+        """Close all kept connections: something else needs the files."""
+        self._kept.drop_oldest(len(self._kept.by_age))
+
+    async def _make_room(self) -> None:
+        self._kept.drop_oldest(self._in_flight + len(self._kept.by_age) - self._most)
+        await asyncio.sleep(0)  # the event loop closes what was aborted in its next turn
 
     def close(self) -> None:
         """Close all kept connections; running attempts must have ended or been cancelled."""
@@ -142,7 +173,7 @@ class Transport:
         self._lanes.clear()
 
     def _open_lane(self, lane_key: Hashable) -> _Lane:
-        lane = self._lanes[lane_key] = _Lane(self._limits, self._kept_tls)
+        lane = self._lanes[lane_key] = _Lane(self._limits, self._kept)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
         return lane
@@ -198,25 +229,33 @@ class Transport:
         )
 
 
-class _Count:
-    """How many TLS connections all lanes of a transport keep."""
+class _Kept:
+    """The idle connections of all lanes, least recently used first, and how many have TLS."""
 
-    __slots__ = ("now",)
+    __slots__ = ("by_age", "tls")
 
     def __init__(self) -> None:
-        self.now = 0
+        self.by_age: OrderedDict[Connection, _Lane] = OrderedDict()
+        self.tls = 0
+
+    def drop_oldest(self, count: int) -> None:
+        """Close so many, at once: a polite close of TLS would hold the file for a second."""
+        for _ in range(min(count, len(self.by_age))):
+            connection, lane = next(iter(self.by_age.items()))
+            lane.drop(connection)
+            connection.abort()
 
 
 class _Lane:
     """The connections of one hook; the most recently used goes out first."""
 
-    __slots__ = ("_kept_tls", "_limits", "_retired", "idle", "in_flight")
+    __slots__ = ("_kept", "_limits", "_retired", "idle", "in_flight")
 
-    def __init__(self, limits: Limits, kept_tls: _Count) -> None:
+    def __init__(self, limits: Limits, kept: _Kept) -> None:
         self.idle: list[Connection] = []
         self.in_flight = 0
         self._limits = limits
-        self._kept_tls = kept_tls
+        self._kept = kept
         self._retired = False
 
     def take(self, origin: tuple[str, str, int, bool]) -> Connection | None:
@@ -235,7 +274,8 @@ class _Lane:
             connection.close()
         else:
             connection.idle_since = connection.finished_at
-            self._kept_tls.now += connection.is_tls
+            self._kept.tls += connection.is_tls
+            self._kept.by_age[connection] = self
             self.idle.append(connection)
 
     def drop(self, connection: Connection) -> None:
@@ -254,10 +294,11 @@ class _Lane:
     def _is_full(self, connection: Connection) -> bool:
         if len(self.idle) >= self._limits.idle_connections:
             return True
-        return connection.is_tls and self._kept_tls.now >= self._limits.idle_tls_connections
+        return connection.is_tls and self._kept.tls >= self._limits.idle_tls_connections
 
     def _leaves(self, connection: Connection) -> Connection:
-        self._kept_tls.now -= connection.is_tls
+        self._kept.tls -= connection.is_tls
+        del self._kept.by_age[connection]
         return connection
 
 
@@ -269,6 +310,12 @@ async def _exchange(
     except asyncio.CancelledError:
         connection.abort()  # an answer may still come: the next request must not get it
         raise
+
+
+def _raise_if_lacking(connection: Connection) -> None:
+    """Raise MachineShort where the connection ended for want of something, before any answer."""
+    if connection.lacked is not None and connection.first_byte_at is None:
+        raise MachineShort(connection.lacked)
 
 
 def _not_dialled(fault: Fault, started: float, phases: Phases) -> Answered:

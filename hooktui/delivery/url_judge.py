@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
+from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.addresses import Networks, how_to_allow, judge, parse_url
 from hooktui.domain.errors import Refused
 
@@ -35,7 +36,7 @@ class UrlJudge:
         else:
             try:
                 addresses = await self._resolver.resolve(self, target.host, target.port, LOOKUP_S)
-            except NameLookupError as error:
+            except (NameLookupError, MachineShort) as error:
                 return f"{error}; the hook is saved, and each delivery looks again"
         for address in addresses:
             reason = judge(address, self._allowed)

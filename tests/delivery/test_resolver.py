@@ -1,6 +1,7 @@
 """Look-ups hold nobody up: they end in time, share threads fairly, and never block an exit."""
 
 import asyncio
+import errno
 import socket
 import subprocess
 import sys
@@ -12,7 +13,10 @@ import pytest
 
 from hooktui.delivery.answered import MAX_REASON
 from hooktui.delivery.resolver import NameLookupError, Resolver, system_lookup
+from hooktui.delivery.shortage import MachineShort
+from hooktui.domain.machine import Condition
 from tests.delivery.conftest import until
+from tests.delivery.no_files import no_file_left
 
 
 class HeldLookup:
@@ -129,7 +133,7 @@ async def test_a_host_that_hung_is_asked_again_when_its_lookup_is_over(held):
     [
         ([], "a.test has no address"),
         (["nonsense"], "looking up a.test failed"),
-        (OSError(24, "Too many open files"), r"looking up a.test failed \(.*Too many open files"),
+        (OSError(5, "Input/output error"), r"looking up a.test failed \(.*Input/output error"),
         (UnicodeError("label too long"), r"looking up a.test failed \(label too long\)"),
     ],
 )
@@ -141,6 +145,70 @@ async def test_a_failed_lookup_says_why(answer, message):
 
     with pytest.raises(NameLookupError, match=message):
         await Resolver(lookup).resolve("hook", "a.test", 80, 2)
+
+
+# Red when what getaddrinfo makes of a machine without files or memory is told as a missing name.
+@pytest.mark.parametrize(
+    ("answer", "condition"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), Condition.FILES),
+        (OSError(errno.ENFILE, "Too many open files in system"), Condition.SYSTEM_FILES),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), Condition.MEMORY),
+        (OSError(errno.ENOBUFS, "No buffer space available"), Condition.BUFFERS),
+        (OSError(errno.EBUSY, "Device or resource busy"), Condition.LOOKUPS),
+        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), Condition.LOOKUPS),
+        (socket.gaierror(socket.EAI_MEMORY, "Memory allocation failure"), Condition.MEMORY),
+        (MemoryError(), Condition.MEMORY),
+    ],
+)
+async def test_what_this_machine_lacks_is_no_answer_about_a_name(answer, condition):
+    def lookup(host, port):
+        raise answer
+
+    with pytest.raises(MachineShort) as missing:
+        await Resolver(lookup).resolve("hook", "a.test", 80, 2)
+    assert missing.value.condition is condition
+
+
+# Red when the system is not asked whether a file can be opened: a name server's configuration that
+# could not be read looks like a name that does not exist.
+@pytest.mark.parametrize("code", [socket.EAI_AGAIN, socket.EAI_NONAME, socket.EAI_FAIL])
+async def test_a_name_is_not_missing_while_no_file_can_be_opened(code):
+    def lookup(host, port):
+        raise socket.gaierror(code, "as if")
+
+    with no_file_left(), pytest.raises(MachineShort) as missing:
+        await Resolver(lookup).resolve("hook", "a.test", 80, 2)
+    assert missing.value.condition is Condition.FILES
+
+
+# Red when waiting for a thread counts as waiting for a name server: other hooks' look-ups that hang
+# would use up the schedule of this one.
+async def test_a_lookup_that_no_thread_began_says_nothing_about_the_name(held):
+    resolver = Resolver(held, threads=1)
+    hung = asyncio.create_task(resolver.resolve("hung", "hung.test", 80, 1))
+    await until(lambda: held.asked == ["hung.test"])
+    with pytest.raises(MachineShort) as missing:
+        await resolver.resolve("healthy", "healthy.test", 80, 0.05)
+    assert missing.value.condition is Condition.LOOKUPS
+    held.let_go("hung.test")
+    held.let_go("healthy.test")
+    await hung
+
+
+# Red when a thread that cannot be started is a traceback, or leaves the pool believing in it.
+async def test_a_thread_that_cannot_be_started_is_want_of_memory(monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver(lambda host, port: ["127.0.0.1"])
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            with pytest.raises(MachineShort) as missing:
+                await resolver.resolve("hook", "a.test", 80, 2)
+            assert missing.value.condition is Condition.MEMORY
+    assert await resolver.resolve("hook", "a.test", 80, 2) == (ip_address("127.0.0.1"),)
 
 
 def test_a_stuck_lookup_does_not_hold_up_the_exit():

@@ -1,0 +1,100 @@
+"""What this machine ran out of while sending: counted, told once a minute, waited for.
+
+Nobody else is to blame for it, so an attempt that meets it was not made (`MachineShort`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable
+from time import monotonic
+from typing import Final
+
+from hooktui.domain.clock import now_ms
+from hooktui.domain.machine import Condition, Shortage, condition_of, next_wait_s
+
+_log = logging.getLogger(__name__)
+
+TELL_EVERY_S: Final = 60.0
+
+
+class MachineShort(Exception):
+    """This machine lacked something, so an attempt was not made; ``str(error)`` is one line."""
+
+    def __init__(self, condition: Condition) -> None:
+        super().__init__(f"this machine {condition.words}")
+        self.condition = condition
+
+
+def no_file_left() -> bool:
+    """Return whether this process, or this machine, can open nothing more.
+
+    Asked after an error that may come of it without saying so, such as a name that was not found or
+    an authority that could not be read.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return condition_of(error) is not None
+    return False
+
+
+class Shortages:
+    """Keeps count of shortages, and says when to try again.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._counts: Counter[Condition] = Counter()
+        self._untold: Counter[Condition] = Counter()
+        self._told_at: float | None = None
+        self._last: Condition | None = None
+        self._at_ms = 0
+        self._until = 0.0
+        self._wait_s = 0.0
+
+    def note(self, condition: Condition, what: str) -> None:
+        """Count one, and log it when a minute has passed since the last line.
+
+        Args:
+            condition: what was missing.
+            what: what was not done, such as "an attempt".
+        """
+        self._last, self._at_ms = condition, now_ms()
+        self._counts[condition] += 1
+        self._untold[condition] += 1
+        now = self._clock()
+        if self._told_at is not None and now - self._told_at < TELL_EVERY_S:
+            return
+        self._told_at = now
+        times = ", ".join(f"{one} {count}" for one, count in self._untold.items())
+        self._untold.clear()
+        _log.warning(
+            "this machine %s: %s has to wait (counts: %s); %s",
+            condition.words, what, times, condition.advice,
+        )  # fmt: skip
+
+    def wait(self) -> None:
+        """Begin nothing for a while; longer each time that the last wait was of no use."""
+        now = self._clock()
+        if now >= self._until:
+            since_s = now - self._until if self._wait_s else None
+            self._wait_s = next_wait_s(self._wait_s, since_s)
+            self._until = now + self._wait_s
+
+    @property
+    def wait_s(self) -> float:
+        """How long nothing should begin yet; 0: no need to wait."""
+        return max(self._until - self._clock(), 0.0)
+
+    @property
+    def seen(self) -> Shortage | None:
+        """What was missing last, if anything ever was."""
+        if self._last is None:
+            return None
+        return Shortage(self._last, self._at_ms, dict(self._counts))

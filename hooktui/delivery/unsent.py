@@ -1,0 +1,68 @@
+"""Deliveries on their way back to the store: claimed, and not sent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from hooktui.store.contract import Job, Store
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
+
+
+class Unsent:
+    """Returns deliveries, uncounted and due at once, many in one transaction.
+
+    What cannot be returned waits until its lease ends, and is rescued then.
+
+    Args:
+        store: where they go.
+        on_returned: called with those of `add`, once they are due again.
+    """
+
+    def __init__(self, store: Store, on_returned: Callable[[Sequence[Job]], None]) -> None:
+        self._store = store
+        self._on_returned = on_returned
+        self._waiting: list[Job] = []
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    def add(self, job: Job) -> None:
+        """Take a delivery that could not be sent; it is returned with those of the same moment."""
+        self._waiting.append(job)
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="return unsent")
+
+    async def give_back(self, jobs: Sequence[Job]) -> None:
+        """Return deliveries now."""
+        for wait_s in _RETRY_S:
+            try:
+                await self._store.release(jobs)
+            except Exception as error:
+                if self._stopping:
+                    break
+                _log.warning(
+                    "returning %d deliveries failed (%s); again in %g s", len(jobs), error, wait_s
+                )
+                await asyncio.sleep(wait_s)
+            else:
+                return
+        _log.error("%d deliveries could not be returned; they wait for their leases", len(jobs))
+
+    async def stop(self) -> None:
+        """Return what is left."""
+        self._stopping = True
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        await asyncio.sleep(0)  # what fails in the same turn comes along
+        while self._waiting:
+            jobs, self._waiting = self._waiting, []
+            await self.give_back(jobs)
+            self._on_returned(jobs)
+        self._task = None
