@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 from hooktui import __version__, failpoints, listening, open_files
 from hooktui.domain import catalogue as catalogues
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
+from hooktui.domain.file_budget import FileBudget, share_files
+from hooktui.domain.machine import condition_of
 from hooktui.domain.objects import Catalogue
 from hooktui.domain.places import Places
 from hooktui.domain.server_status import Kept
@@ -116,16 +118,18 @@ async def run(
     where = _absolute(where, settings)
     catalogue = _catalogue(settings)
     tls = listening.tls(settings)
+    files = _share_files(settings)
     wanted = _stop_on_signals() if stop is None else stop
     async with contextlib.AsyncExitStack() as stack:
         store = await _open_store(where, settings)
         stack.push_async_callback(store.close)
         tcp = await listening.bind_tcp(settings)
         stack.callback(listening.close, tcp)
-        resolver = _resolver()
-        transport = _transport(settings, resolver, tcp)
+        resolver = _resolver(files)
+        transport = _transport(settings, resolver, tcp, files)
         stack.callback(transport.close)
-        engine = await _start_engine(store, transport)
+        engine = await _start_engine(store, transport, files)
+        _tell_of_refused_connections(engine, transport)
         notifier = notifier or Notifier()
         stack.callback(_telling(notifier, store, engine).cancel)  # still fed while it stops
         winding_down = _WindingDown(engine)
@@ -133,7 +137,7 @@ async def run(
         unix = listening.bind_unix(where.socket)
         stack.callback(listening.unlink, where.socket, where.socket.stat().st_ino)
         await winding_down.serve(
-            lambda: _service(settings, where, store, engine, catalogue, resolver, transport),
+            lambda: _service(settings, where, store, engine, catalogue, resolver, transport, files),
             unix,
             tcp,
             tls,
@@ -256,6 +260,42 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
+def _share_files(settings: Settings) -> FileBudget:
+    """Return who may have how many files open.
+
+    Raises:
+        TooFewFiles: the limit of the process is too small for a server.
+    """
+    files = share_files(
+        open_files.limit(), connections=settings.max_connections, outbound=settings.max_outbound
+    )
+    if settings.max_outbound is not None and files.outbound < settings.max_outbound:
+        _log.warning(
+            "max_outbound is %d, and the limit of %d open files leaves %d connections to receivers;"
+            " raise it with LimitNOFILE in the service, or ulimit -n",
+            settings.max_outbound, files.limit, files.outbound,
+        )  # fmt: skip
+    return files
+
+
+def _tell_of_refused_connections(engine: Engine, transport: Transport) -> None:
+    """Log in a line a minute that no file was left for a caller of the API; make room for one.
+
+    The event loop tries again by itself, and would log a traceback each time.
+    """
+
+    def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        condition = condition_of(error) if isinstance(error, OSError) else None
+        if condition is None or "accept" not in str(context.get("message", "")):
+            loop.default_exception_handler(context)
+            return
+        engine.shortages.note(condition, "a connection to the API")
+        transport.close_idle()
+
+    asyncio.get_running_loop().set_exception_handler(on_error)
+
+
 async def _open_store(where: Places, settings: Settings) -> Store:
     for folder in (where.home, where.database.parent):
         try:
@@ -290,24 +330,28 @@ def _is_shared(settings: Settings) -> bool:
     return settings.database_url is not None and settings.database_url.startswith(_POSTGRES)
 
 
-def _resolver() -> Resolver:
+def _resolver(files: FileBudget) -> Resolver:
     from hooktui.delivery.resolver import Resolver
 
-    return Resolver()
+    return Resolver(threads=files.lookup_threads)
 
 
-def _transport(settings: Settings, resolver: Resolver, tcp: Sequence[socket.socket]) -> Transport:
+def _transport(
+    settings: Settings, resolver: Resolver, tcp: Sequence[socket.socket], files: FileBudget
+) -> Transport:
     from hooktui.delivery.transport import Transport
 
-    transport = Transport(settings.allow_networks, resolver)
+    transport = Transport(settings.allow_networks, resolver, most=files.outbound + files.pings)
     transport.refuse_own_listeners(one.getsockname()[:2] for one in tcp)
     return transport
 
 
-async def _start_engine(store: Store, transport: Transport) -> Engine:
+async def _start_engine(store: Store, transport: Transport, files: FileBudget) -> Engine:
     from hooktui.delivery.engine import Engine
 
-    engine = Engine(store, transport, clock=store.clock)
+    engine = Engine(
+        store, transport, clock=store.clock, most=files.outbound, most_pings=files.pings
+    )
     await engine.start()
     return engine
 
@@ -320,6 +364,7 @@ def _service(
     catalogue: Catalogue,
     resolver: Resolver,
     transport: Transport,
+    files: FileBudget,
 ) -> Service:
     from hooktui.api.service import Limits, RoleMap, Service
     from hooktui.delivery.diagnose import Looker
@@ -341,10 +386,11 @@ def _service(
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,
-        limits=Limits(settings.max_connections, settings.events_per_s, settings.calls_per_s),
+        limits=Limits(files.api, settings.events_per_s, settings.calls_per_s),
+        files_limit=files.limit,
         check=_checkup(where, settings),
         key_file=where.key_file,
-        look=Looker(transport.dialer),
+        look=Looker(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
     )
 
 

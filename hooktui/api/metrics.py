@@ -12,6 +12,7 @@ from hooktui.api.status import disk_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import Load
 from hooktui.domain.exposition import MEDIA_TYPE, Metric, Sample, by, exposition, one
+from hooktui.domain.machine import Condition
 from hooktui.domain.server_status import Backlog, DatabaseInfo, Disk
 from hooktui.store import queries
 
@@ -60,7 +61,18 @@ def _of_engine(load: Load) -> list[Metric]:
         by("outcome", "hooktui_attempts_total", "counter", "Attempts that ended, by how.",
            {outcome.value: number for outcome, number in load.outcomes.items()}),
         one("hooktui_attempts_in_flight", "gauge", "Attempts under way.", load.in_flight),
+        by("state", "hooktui_outbound_connections", "gauge", "Connections to receivers.",
+           {"in_use": load.outbound, "idle": load.idle}),
+        one("hooktui_outbound_connections_limit", "gauge",
+            "Deliveries that may hold a connection at once.", load.most_outbound),
+        by("condition", "hooktui_shortages_total", "counter",
+           "Attempts that were not made because this machine had run out of something.",
+           {name: _met(load, name) for name in Condition}),
     ]  # fmt: skip
+
+
+def _met(load: Load, condition: Condition) -> int:
+    return 0 if load.shortage is None else load.shortage.counts.get(condition, 0)
 
 
 def _of_backlog(backlog: Backlog, now: int) -> list[Metric]:

@@ -98,6 +98,7 @@ class Service:
         hosts: values of ``Host`` that are taken on TCP, lower case and without a port.
         api_docs: whether the documentation pages are served.
         limits: what is taken at the most.
+        files_limit: how many files and connections the process may have open.
         stopping: set when the server begins to stop.
         accounts: accounts that are known to exist.
         tokens_version: goes up when a token is revoked, so that none is remembered.
@@ -123,6 +124,7 @@ class Service:
     hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
     api_docs: bool = False
     limits: Limits = field(default_factory=Limits)
+    files_limit: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     accounts: set[AccountId] = field(default_factory=set)
     tokens_version: int = 0

@@ -15,9 +15,17 @@ from hooktui.api.answers import answer
 from hooktui.api.parameters import AccountParameter
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service, service_of
-from hooktui.domain.clock import now_ms
+from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.deliveries import Load
 from hooktui.domain.errors import DiskFull, Unavailable
-from hooktui.domain.server_status import Disk, Rates, ServerInfo, Status
+from hooktui.domain.server_status import (
+    Connections,
+    Disk,
+    Rates,
+    ServerInfo,
+    ShortageInfo,
+    Status,
+)
 from hooktui.store import queries
 
 READY_WITHIN_S = 2.0
@@ -88,7 +96,28 @@ async def status(request: Request, account: AccountParameter = None) -> Response
             breakers=await service.store.read(queries.open_breakers, owner),
             keep=service.keep,
             bound_to=caller.bound_to,
+            connections=None if caller.bound_to is not None else _connections(service, load),
         )
+    )
+
+
+def _connections(service: Service, load: Load) -> Connections:
+    last = load.shortage
+    return Connections(
+        most=load.most_outbound,
+        in_use=load.outbound,
+        idle=load.idle,
+        waiting=load.short,
+        files_limit=service.files_limit,
+        shortage=None
+        if last is None
+        else ShortageInfo(
+            condition=last.condition,
+            message=f"this machine {last.condition.words}",
+            advice=last.condition.advice,
+            at=to_rfc3339(last.at_ms),
+            counts={condition.value: count for condition, count in last.counts.items()},
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from enum import StrEnum
 
 import msgspec
 
+from hooktui.domain.machine import Shortage
 from hooktui.domain.schedule import (
     INTERRUPTED_WAIT_S,
     INTERRUPTIONS_BEFORE_WAIT,
@@ -190,7 +191,10 @@ def after_interruption(standing: Standing) -> Decision:
 class Load:
     """What an engine is doing: attempts under way, and averages over the last minute.
 
-    ``accepted`` (events) and ``outcomes`` (attempts) count since its start.
+    ``accepted`` (events) and ``outcomes`` (attempts) count since its start. ``outbound`` is how
+    many deliveries hold a connection, of ``most_outbound`` at once; ``idle`` connections are kept
+    for later; ``short`` says that hooks wait for a connection. ``shortage`` is what this machine
+    ran out of last.
     """
 
     in_flight: int
@@ -199,3 +203,8 @@ class Load:
     failed_per_s: float
     accepted: int
     outcomes: Mapping[Outcome, int]
+    outbound: int = 0
+    most_outbound: int = 0
+    idle: int = 0
+    short: bool = False
+    shortage: Shortage | None = None

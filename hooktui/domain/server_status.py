@@ -5,6 +5,7 @@ Objects of the HTTP API as in `hooktui.domain.objects`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -70,6 +71,36 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShortageInfo:
+    """What this machine ran out of last (``condition``), and how often each since the start.
+
+    Deliveries that meet a shortage go back unsent and uncounted, and are tried again.
+    """
+
+    condition: str
+    message: str
+    advice: str
+    at: str
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connections:
+    """Connections of this server to receivers: ``in_use`` of ``most``, and ``idle`` ones.
+
+    ``waiting`` says that hooks wait for one now. ``files_limit`` is how many files and connections
+    the process may have open.
+    """
+
+    most: int
+    in_use: int
+    idle: int
+    waiting: bool
+    files_limit: int
+    shortage: ShortageInfo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
     """Room where the database lies, in bytes; below ``reserve`` no events are taken in."""
 
@@ -120,3 +151,4 @@ class Status:
     breakers: tuple[OpenBreaker, ...] = ()
     keep: Kept | None = None
     bound_to: int | None = None
+    connections: Connections | None = None
