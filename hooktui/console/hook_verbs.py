@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 class HookVerbs(BulkVerbs):
-    """What can be done with the hooks that `selected_hooks` returns."""
+    """What can be done with the hooks that `selected_hooks` returns.
+
+    Attributes:
+        deleting: whether the server is deleting hooks on behalf of this screen.
+    """
+
+    deleting = False
 
     def selected_hooks(self) -> list[Hook]:
         """Return the hooks that a verb acts on."""
@@ -130,9 +136,15 @@ class HookVerbs(BulkVerbs):
         if await self.app.push_screen_wait(question) != "delete":
             self.notice("nothing was deleted")
             return
-        outcome = await self.each(
-            hooks, lambda hook: calls.delete_hook(hook.id), lambda hook: f"deleting {named(hook)}"
-        )
+        self.deleting = True
+        try:
+            outcome = await self.each(
+                hooks,
+                lambda hook: calls.delete_hook(hook.id),
+                lambda hook: f"deleting {named(hook)}",
+            )
+        finally:
+            self.deleting = False
         deleted = [hook for hook, _ in outcome.done]
         if len(deleted) < len(hooks):
             what = counted(len(deleted), "hook")

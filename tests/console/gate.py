@@ -123,6 +123,22 @@ class Gate:
         self.spoil(call, hold)
         return held
 
+    def hold_answer(self, call: str, *, drop: bool = False) -> Held:
+        """Do at once what fits a pattern, and hold its answer; ``drop`` it after the release."""
+        held = Held()
+        self._held.append(held)
+
+        async def hold(passing: Passing) -> None:
+            answer = await passing.pass_on()
+            await held.wait()
+            if drop:
+                passing.writer.transport.abort()
+            else:
+                passing.writer.write(answer)
+
+        self.spoil(call, hold)
+        return held
+
     def release(self) -> None:
         """Let go what is held."""
         for held in self._held:

@@ -32,6 +32,8 @@ from hooktui.domain.objects import Delivery, DeliveryDetail, Hook, Page
 
 _ABOUT_THE_HOOK: Final = ("ping", "diagnose", "edit", "secret", "activate", "delete")
 
+_MISSING: Final = "there is no such hook any more"
+
 TIMES_S: Final = 15.0
 """Between two looks whether "4m" has become "5m"."""
 
@@ -69,6 +71,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
     def __init__(self, hook_id: int) -> None:
         super().__init__(hook_id)
         self._read_at = 0.0
+        self._missing = False
 
     # -- what is shown
 
@@ -135,7 +138,10 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
         try:
             self.hook = await self.ask(calls.get_hook(self.hook_id))
         except NotFound:
-            self._gone("there is no such hook any more")
+            # The feed may announce this screen's own deletion before the server responds to it.
+            self._missing = True
+            if not self.deleting:
+                self._gone(_MISSING)
             return
         except HooktuiError as error:
             self.show_error(error)
@@ -210,6 +216,12 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
     def forget(self, hooks: Sequence[Hook]) -> None:
         """Leave: the hook is deleted."""
         self._gone("deleted")
+
+    async def verb_delete(self) -> None:
+        """Delete the hook; leave also when the deletion failed because the hook is gone."""
+        await super().verb_delete()
+        if self._missing:
+            self._gone(_MISSING)
 
     def verb_open(self) -> None:
         """Open what is under the cursor: a delivery, an entry of the history, a fold."""
