@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -62,8 +63,35 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * len(os.sched_getaffinity(0))
 
 
+_TESTS = Path(__file__).parent
+_FAST = ("domain", "client", "cli", "contract")
+"""Folders of ``-m fast``: everything that needs neither PostgreSQL nor a console."""
+
+
+def _in_fast_folder(path: Path) -> bool:
+    return path.relative_to(_TESTS).parts[0] in _FAST
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing for ``-m fast`` that it would only deselect."""
+    if config.option.markexpr != "fast" or _TESTS not in collection_path.parents:
+        return None
+    return None if _in_fast_folder(collection_path) else True
+
+
+def _is_fast(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    parameters = callspec.params.values() if callspec is not None else ()
+    needs_postgres = "postgres" in parameters or "postgres" in getattr(item, "fixturenames", ())
+    return _in_fast_folder(item.path) and not needs_postgres and not item.get_closest_marker("soak")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the house: its type checker takes a minute, and would be left alone at the end."""
+    """Mark the fast tests; begin with the house, whose type checker takes a minute."""
+    for item in items:
+        if _is_fast(item):
+            item.add_marker(pytest.mark.fast)
     items.sort(key=lambda item: not item.path.name.startswith("test_house"))
 
 

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from tests.system.conftest import SAMPLES, Installation, start_receiver, wait_for
+from tests.cli.conftest import LocalInstallation
+from tests.system.conftest import SAMPLES, start_receiver, wait_for
 
 SAMPLE = str(SAMPLES / "job.failed.json")
 
@@ -23,7 +24,7 @@ def receiver():
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    installation = Installation(tmp_path_factory.mktemp("real") / "home")
+    installation = LocalInstallation(tmp_path_factory.mktemp("real") / "home")
     installation.home.mkdir(mode=0o700)
     installation.start()
     yield installation
@@ -152,7 +153,7 @@ def test_a_socket_that_may_not_be_opened_is_exit_4(home):
 
 @pytest.fixture
 def own(tmp_path):
-    installation = Installation(tmp_path / "home")
+    installation = LocalInstallation(tmp_path / "home")
     installation.home.mkdir(mode=0o700)
     installation.start()
     yield installation
@@ -196,7 +197,7 @@ def test_stop_ends_the_server_and_says_when_there_is_none(own):
      ("--database", "mysql://x"), ("--bogus",)],
 )  # fmt: skip
 def test_a_server_with_wrong_options_is_a_usage_error(tmp_path, options):
-    ended = Installation(tmp_path).run("serve", *options)
+    ended = LocalInstallation(tmp_path).run("serve", *options)
     assert ended.returncode == 2, ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert b"Traceback" not in ended.stderr

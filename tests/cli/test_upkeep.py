@@ -6,12 +6,12 @@ import shutil
 
 import pytest
 
-from tests.system.conftest import Installation
+from tests.cli.conftest import LocalInstallation
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    installation = Installation(tmp_path_factory.mktemp("upkeep") / "home")
+    installation = LocalInstallation(tmp_path_factory.mktemp("upkeep") / "home")
     installation.home.mkdir(mode=0o700)
     installation.start()
     yield installation
@@ -47,7 +47,7 @@ def test_a_backup_is_a_database_that_another_server_starts_from(home, tmp_path):
     assert again.returncode == 1
     assert b"is there already" in again.stderr
 
-    other = Installation(tmp_path / "other")
+    other = LocalInstallation(tmp_path / "other")
     other.home.mkdir(mode=0o700)
     copy.rename(other.home / "hooktui.db")
     shutil.copy(home.home / "hooktui.key", other.home / "hooktui.key")
