@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING
 from hooktui import __version__, failpoints, listening, open_files
 from hooktui.domain import catalogue as catalogues
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
+from hooktui.domain.errors import UnsafeHome
 from hooktui.domain.file_budget import FileBudget, share_files
 from hooktui.domain.machine import condition_of
 from hooktui.domain.objects import Catalogue
 from hooktui.domain.places import Places
 from hooktui.domain.server_status import Kept
+from hooktui.homes import make_home, mend_modes, refuse_unsafe
 from hooktui.installation import find_places, refuse_start_beside_service
 from hooktui.logs import log_to_stderr
 from hooktui.settings import BadSettings, Settings, load
@@ -297,13 +299,7 @@ def _tell_of_refused_connections(engine: Engine, transport: Transport) -> None:
 
 
 async def _open_store(where: Places, settings: Settings) -> Store:
-    for folder in (where.home, where.database.parent):
-        try:
-            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from None
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise BadSettings(f"{folder} may not be written; set HOOKTUI_HOME to another folder")
+    _prepare_home(where)
     from hooktui.store.retention import Keep
 
     keep = Keep(settings.keep_days, settings.keep_bodies_days)
@@ -323,6 +319,29 @@ async def _open_store(where: Places, settings: Settings) -> Store:
         reserve=settings.reserve_mb << 20,
         steady=steady_ms,
     )
+
+
+def _prepare_home(where: Places) -> None:
+    """Make the home, or see that it is this user's alone.
+
+    Raises:
+        BadSettings: it cannot be used.
+    """
+    for folder in (where.home, where.database.parent):
+        try:
+            make_home(folder)
+        except OSError as error:
+            raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from None
+    try:
+        refuse_unsafe(where)
+        mend_modes(where)
+    except UnsafeHome as error:
+        raise BadSettings(error.detail) from None
+    except OSError as error:
+        raise BadSettings(f"cannot use {error.filename}: {error.strerror}") from None
+    for folder in (where.home, where.database.parent):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise BadSettings(f"{folder} may not be written; set HOOKTUI_HOME to another folder")
 
 
 def _is_shared(settings: Settings) -> bool:

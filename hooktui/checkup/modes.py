@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hooktui.domain.checks import Check
 from hooktui.domain.places import Places
+from hooktui.homes import home_flaws
 
 _SECRET = re.compile(r"://[^\s/@:]*:[^\s/@]+@|[?&]password=|\bhkt_|\bwhsec_")
 """A password in an address, a token, the secret of a hook."""
@@ -37,26 +38,28 @@ def check_modes(where: Places) -> Check:
 
 
 def _complaints(where: Places) -> Iterator[tuple[bool, str, str]]:
-    """Tell what is wrong: whether that is serious, in words, and the command that mends it."""
-    database = where.database
-    logs = (database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm"))
+    """Tell what is wrong: whether that is serious, in words, and the command that corrects it."""
     home = _status(where.home)
     owner = os.geteuid() if home is None else home.st_uid
-    for file, mask, right in (
-        *((one, 0o027, "750") for one in dict.fromkeys((where.home, database.parent))),
-        *((one, 0o077, "600") for one in (database, *logs, where.key_file)),
-        (where.socket, 0o117, "660"),
-    ):
-        status = _status(file)
-        if status is None:
-            continue
-        serious = mask == 0o077
-        if stat.S_IMODE(status.st_mode) & mask:
-            mode = f"{stat.S_IMODE(status.st_mode):o}"
-            yield serious, f"{file} has mode {mode}", f"chmod {right} {file}"
-        if status.st_uid != owner:
-            yield serious, f"{file} is not the home's owner's", f"chown {owner} {file}"
+    for flaw in home_flaws(where, os.geteuid()):
+        note = " (the next start does it)" if flaw.level == "mended" else ""
+        yield flaw.level != "minor", flaw.what, flaw.fix + note
     yield from _complaints_of_settings(where.config, owner)
+    if where.service:
+        yield from _complaints_of_service(where.config, owner)
+
+
+def _complaints_of_service(config: Path, owner: int) -> Iterator[tuple[bool, str, str]]:
+    """Tell whether the service, once taken over, could open private networks to itself."""
+    for path, right in ((config.parent, "755"), (config, "640")):
+        status = _status(path)
+        if status is None or owner == 0:
+            continue
+        if status.st_uid == owner or status.st_mode & stat.S_IWOTH:
+            command = f"chown root {path} && chmod {right} {path}"
+            yield False, f"the service's user may change {path}", command
+        elif status.st_mode & stat.S_IWGRP:
+            yield False, f"the group of {path} may change it", f"chmod {right} {path}"
 
 
 def _complaints_of_settings(config: Path, owner: int) -> Iterator[tuple[bool, str, str]]:

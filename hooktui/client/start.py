@@ -14,9 +14,10 @@ import hooktui
 from hooktui.client.calls import healthy
 from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
-from hooktui.domain.errors import NoServer
+from hooktui.domain.errors import NoServer, UnsafeHome
 from hooktui.domain.places import Places
 from hooktui.domain.text import visible
+from hooktui.homes import make_home, refuse_unsafe
 
 START_TIMEOUT_S = 20.0
 """A start takes one second; a first one on a slow disk, with migrations, a few."""
@@ -55,9 +56,13 @@ def start_server(
 
 
 def _spawn(places: Places, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        places.home.mkdir(mode=0o750, parents=True, exist_ok=True)
-        log = os.open(places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        make_home(places.home)
+        refuse_unsafe(places)
+        log = os.open(places.log, flags, 0o600)
+    except UnsafeHome as error:
+        raise NoServer(f"cannot start a server: {error.detail}") from error
     except OSError as error:
         raise NoServer(f"cannot start a server: {places.log}: {error.strerror}") from error
     try:

@@ -60,6 +60,12 @@ class NotAllowed(HooktuiError):
     title = "Not allowed"
 
 
+class UnsafeHome(NotAllowed):
+    """Others could change the files of an installation, or they belong to another user."""
+
+    title = "Unsafe home"
+
+
 class NotFound(HooktuiError):
     """No such thing, or not in this account."""
 

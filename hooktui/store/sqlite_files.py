@@ -40,8 +40,13 @@ class HomeLock:
 
         Raises:
             Conflict: another process holds it; names its pid.
+            Refused: it cannot be opened, or is a link.
         """
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            file = os.open(self._path, flags, 0o600)
+        except OSError as error:
+            raise Refused(f"cannot lock {self._path}: {error.strerror}") from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

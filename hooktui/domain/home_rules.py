@@ -1,0 +1,137 @@
+"""Who may own and write a home: the one set of rules that `serve` keeps and `doctor` reports.
+
+They follow sshd's StrictModes. Whoever may write a folder on the way to the home can put another
+home in its place, and whoever may write the home can put links and databases into it.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Part = Literal["way", "home", "private", "key", "socket"]
+"""What an entry is for: a folder or link above the home, the home, a file that only the server
+reads (database, log, lock), the key file, the socket."""
+
+Level = Literal["refused", "mended", "serious", "minor"]
+"""``refused``: no server starts on it. ``mended``: a start corrects the mode. ``serious`` and
+``minor``: only `doctor` says so; a key file is judged by what reads it."""
+
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+_ROOT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One name in a file system, itself and not what a link points to.
+
+    Attributes:
+        path: its name.
+        part: what it is for.
+        mode: as ``st_mode``: kind and permissions.
+        uid: its owner.
+        shared_group: whether users other than the owner and root are in its group.
+    """
+
+    path: str
+    part: Part
+    mode: int
+    uid: int
+    shared_group: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong with an entry, and the command that corrects it."""
+
+    level: Level
+    what: str
+    fix: str
+
+
+def flaws_of(entries: Iterable[Entry], uid: int) -> list[Flaw]:
+    """Return what is wrong with the files of a home whose server runs as a user."""
+    return [flaw for entry in entries for flaw in _flaws(entry, uid)]
+
+
+def _flaws(entry: Entry, uid: int) -> Iterator[Flaw]:
+    if entry.part == "way":
+        yield from _of_way(entry, uid)
+    elif entry.part == "home":
+        yield from _of_home(entry, uid)
+    else:
+        yield from _of_file(entry, uid)
+
+
+def _of_way(entry: Entry, uid: int) -> Iterator[Flaw]:
+    if entry.uid not in (_ROOT, uid):
+        yield Flaw(
+            "refused",
+            f"{entry.path} belongs to another user (uid {entry.uid}), who can replace the home",
+            f"chown {uid} {entry.path}",
+        )
+    if stat.S_ISDIR(entry.mode) and not entry.mode & stat.S_ISVTX:
+        yield from _writable(entry)
+
+
+def _of_home(entry: Entry, uid: int) -> Iterator[Flaw]:
+    if not stat.S_ISDIR(entry.mode):
+        yield Flaw("refused", f"{entry.path} is not a folder", "set HOOKTUI_HOME to a folder")
+        return
+    if entry.uid != uid:
+        yield Flaw(
+            "refused",
+            f"{entry.path} belongs to uid {entry.uid}, and the server runs as uid {uid}",
+            f"run it as its owner, or chown -R {uid} {entry.path}",
+        )
+    writable = list(_writable(entry))
+    yield from writable
+    if not writable and entry.mode & 0o027:
+        yield Flaw("minor", f"{entry.path} has mode {_mode(entry)}", f"chmod 750 {entry.path}")
+
+
+def _writable(entry: Entry) -> Iterator[Flaw]:
+    mode = entry.mode & _OTHERS_WRITE
+    if not entry.shared_group:  # the private group of a user, where umask 002 is usual
+        mode &= ~stat.S_IWGRP
+    if mode:
+        who = "g" * bool(mode & stat.S_IWGRP) + "o" * bool(mode & stat.S_IWOTH)
+        what = f"{entry.path} may be written by others (mode {_mode(entry)})"
+        yield Flaw("refused", what, f"chmod {who}-w {entry.path}")
+
+
+def _of_file(entry: Entry, uid: int) -> Iterator[Flaw]:
+    if stat.S_ISLNK(entry.mode):
+        yield Flaw(
+            "refused",
+            f"{entry.path} is a link, and links are not followed there",
+            f"replace {entry.path} with the file itself, or set HOOKTUI_HOME or"
+            " HOOKTUI_DATABASE_URL to where it is",
+        )
+        return
+    right = stat.S_ISSOCK if entry.part == "socket" else stat.S_ISREG
+    if not right(entry.mode):
+        kind = "socket" if entry.part == "socket" else "file"
+        yield Flaw("refused", f"{entry.path} is not a {kind}", f"move {entry.path} elsewhere")
+        return
+    if entry.uid != uid and not (entry.part == "key" and entry.uid == _ROOT):
+        level: Level = "refused" if entry.part == "private" else "serious"
+        what = f"{entry.path} belongs to uid {entry.uid}, and the server runs as uid {uid}"
+        yield Flaw(level, what, f"chown {uid} {entry.path}")
+    yield from _of_mode(entry)
+
+
+def _of_mode(entry: Entry) -> Iterator[Flaw]:
+    what = f"{entry.path} has mode {_mode(entry)}"
+    if entry.part == "socket":
+        if entry.mode & 0o117:
+            yield Flaw("minor", what, f"chmod 660 {entry.path}")
+    elif entry.mode & 0o077:
+        level: Level = "mended" if entry.part == "private" else "serious"
+        yield Flaw(level, what, f"chmod 600 {entry.path}")
+
+
+def _mode(entry: Entry) -> str:
+    return f"{stat.S_IMODE(entry.mode):o}"

@@ -1,0 +1,151 @@
+"""The folder of an installation as the file system has it: read, made, refused, corrected.
+
+What is right and wrong is decided in `domain.home_rules`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import logging
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from hooktui.domain.errors import UnsafeHome
+from hooktui.domain.home_rules import Entry, Flaw, Part, flaws_of
+from hooktui.domain.places import Places
+from hooktui.domain.text import visible
+
+_log = logging.getLogger(__name__)
+
+_MOST_LINKS = 40
+"""As the kernel counts (path_resolution(7)): more are a loop."""
+
+
+def make_home(folder: Path) -> None:
+    """Make the folder of an installation, and those above it, if they are not there.
+
+    Raises:
+        OSError: one cannot be made.
+    """
+    before = os.umask(0)
+    os.umask(before | 0o022)  # whatever the umask, others get no folder that they may write
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    finally:
+        os.umask(before)
+
+
+def refuse_unsafe(where: Places, uid: int | None = None) -> None:
+    """Refuse a home that others may write, or whose files are links or another user's.
+
+    Args:
+        where: the installation; what is not there yet is not judged.
+        uid: who works on it; by default the user of this process.
+
+    Raises:
+        UnsafeHome: says what is wrong, and the command that corrects it.
+    """
+    refused = [one for one in home_flaws(where, uid) if one.level == "refused"]
+    if refused:
+        first = refused[0]
+        more = f" ({len(refused) - 1} more; see hooktui doctor)" if len(refused) > 1 else ""
+        raise UnsafeHome(f"the home {where.home} is not safe: {first.what}; {first.fix}{more}")
+
+
+def home_flaws(where: Places, uid: int | None = None) -> list[Flaw]:
+    """Return what is wrong with the files of an installation, as far as they are there.
+
+    Raises:
+        PermissionError: something may not be seen by this user.
+    """
+    return flaws_of(_entries(where), os.geteuid() if uid is None else uid)
+
+
+def mend_modes(where: Places) -> None:
+    """Take the rights of others away from files that only the server reads.
+
+    Raises:
+        OSError: a mode cannot be changed.
+    """
+    for path in _private_files(where):
+        try:
+            file = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        try:
+            mode = os.fstat(file).st_mode
+            if stat.S_ISREG(mode) and mode & 0o077:
+                # By O_PATH: closing another descriptor of the database drops SQLite's locks.
+                Path(f"/proc/self/fd/{file}").chmod(0o600)
+                _log.warning("%s had mode %o; it is 600 now", path, stat.S_IMODE(mode))
+        finally:
+            os.close(file)
+
+
+def _entries(where: Places) -> Iterator[Entry]:
+    seen: set[str] = set()
+    for folder in dict.fromkeys((where.home, where.database.parent)):
+        for one in _way_to(folder):
+            if one.path not in seen:
+                seen.add(one.path)
+                yield one
+    files: list[tuple[Path, Part]] = [(path, "private") for path in _private_files(where)]
+    for path, part in [*files, (where.key_file, "key"), (where.socket, "socket")]:
+        yield from _entry(path, part)
+
+
+def _private_files(where: Places) -> tuple[Path, ...]:
+    database = where.database
+    logs = (database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm"))
+    lock = database.with_name(where.lock.name)
+    return (database, *logs, *dict.fromkeys((where.lock, lock)), where.log)
+
+
+def _entry(path: Path, part: Part) -> Iterator[Entry]:
+    """Yield a name if it is there."""
+    try:
+        status = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    shared = bool(status.st_mode & stat.S_IWGRP) and _is_shared(status.st_gid, status.st_uid)
+    yield Entry(visible(str(path)), part, status.st_mode, status.st_uid, shared)
+
+
+def _way_to(folder: Path) -> Iterator[Entry]:
+    """Yield every name that the kernel goes through to reach a folder, links too, and the folder.
+
+    Raises:
+        UnsafeHome: its links make a loop.
+    """
+    path, rest, links = Path("/"), list(folder.absolute().parts[1:]), 0
+    while True:
+        if not rest:
+            yield from _entry(path, "home")
+            return
+        yield from _entry(path, "way")
+        name = rest.pop(0)
+        path = path.parent if name == ".." else path / name
+        if path.is_symlink():
+            links += 1
+            if links > _MOST_LINKS:
+                raise UnsafeHome(f"the links of {visible(str(folder))} make a loop; remove them")
+            yield from _entry(path, "way")
+            target = path.readlink()
+            rest = [*(target.parts[1:] if target.is_absolute() else target.parts), *rest]
+            path = Path("/") if target.is_absolute() else path.parent
+
+
+def _is_shared(gid: int, owner: int) -> bool:
+    """Return whether a group has members besides a user and root; an unknown group has none."""
+    try:
+        members = set(grp.getgrgid(gid).gr_mem)
+    except KeyError:
+        members = set()
+    members |= {one.pw_name for one in pwd.getpwall() if one.pw_gid == gid}
+    with contextlib.suppress(KeyError):
+        members.discard(pwd.getpwuid(owner).pw_name)
+    return bool(members - {"root"})
