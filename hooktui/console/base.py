@@ -151,6 +151,9 @@ class HouseScreen(Asking):
         if outcome is not None:
             self._in_background(name, outcome)
 
+    def refused(self, name: str, reason: str) -> None:
+        """Act on a verb that was refused, beside saying why."""
+
     def subject(self, name: str) -> Hashable:
         """Return what a verb acts on: for the same thing it is not begun again before its end.
 
@@ -169,6 +172,7 @@ class HouseScreen(Asking):
         if reason is not None:
             if BY_NAME[name].tells:
                 self.notice(reason, "warn")
+            self.refused(name, reason)
             return None
         self.clear_notice()
         if name in BY_VERB:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Coroutine, Hashable, Sequence
 
 from hooktui.console.bulk import BulkVerbs
 from hooktui.console.times import counted
@@ -33,11 +33,14 @@ class DeliveryVerbs(BulkVerbs):
             return "there is no delivery under the cursor"
         return why_not_resend(chosen) if name == "resend" else why_not_cancel(chosen)
 
-    async def verb_resend(self) -> None:
+    def verb_resend(self) -> Coroutine[None, None, None]:
         """Send each delivery again: a final one as a new delivery, a waiting one now."""
+        chosen = [one for one in self.selected_deliveries() if one.status != Status.SENDING]
+        return self._resend(chosen)
+
+    async def _resend(self, chosen: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
 
-        chosen = [one for one in self.selected_deliveries() if one.status != Status.SENDING]
         outcome = await self.each(
             chosen,
             lambda one: calls.resend_delivery(one.id),
@@ -57,11 +60,14 @@ class DeliveryVerbs(BulkVerbs):
     def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
         """Act on what is done of more; a list unmarks it, so that the marks are what is left."""
 
-    async def verb_cancel(self) -> None:
+    def verb_cancel(self) -> Coroutine[None, None, None]:
         """Cancel each delivery that still waits."""
+        chosen = [one for one in self.selected_deliveries() if one.status == Status.PENDING]
+        return self._cancel(chosen)
+
+    async def _cancel(self, chosen: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
 
-        chosen = [one for one in self.selected_deliveries() if one.status == Status.PENDING]
         outcome = await self.each(
             chosen, lambda one: calls.cancel_delivery(one.id), lambda one: f"cancelling {one.id}"
         )

@@ -124,8 +124,6 @@ class HookTabs(HouseScreen):
     def open_in_tab(self) -> None:
         """Open what is under the cursor of the tab in sight."""
         match self.tab:
-            case "deliveries":
-                self._listing.action_open()
             case "events":
                 self._events.action_open()
             case "settings":
@@ -134,6 +132,8 @@ class HookTabs(HouseScreen):
                 self._history.entry.action_open()
             case "history":
                 self._history.listing.action_open()
+            case _:  # the deliveries are the screen's, and nothing opens in a plot
+                pass
 
     def under_cursor(self) -> tuple[str, str] | None:
         """Return name and text of what a copy takes in the tab in sight; None: there is nothing."""

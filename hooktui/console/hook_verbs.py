@@ -1,7 +1,8 @@
 """What can be done with hooks, alike on every screen that shows some: the verbs on a selection.
 
 A screen mixes this in beside `HouseScreen` and says which hooks are selected. Bulk verbs act on all
-of them and say how many.
+of them and say how many. What is selected is read when the key is handled, not when the work of the
+verb begins: other rows may be under the cursor by then.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hooktui.console.widgets.chrome import Severity
 from hooktui.domain.objects import DeliveryDetail, Hook
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Coroutine, Hashable, Sequence
 
     from hooktui.client.calls import ChangedHook
 
@@ -45,11 +46,13 @@ class HookVerbs(BulkVerbs):
         """Say what is wrong with the hook's receiver."""
         self.house.open_diagnosis(self.selected_hooks()[0])
 
-    async def verb_ping(self) -> None:
+    def verb_ping(self) -> Coroutine[None, None, None]:
         """Send a test delivery to each hook, and tell what came back."""
+        return self._ping(self.selected_hooks())
+
+    async def _ping(self, hooks: Sequence[Hook]) -> None:
         from hooktui.client import calls
 
-        hooks = self.selected_hooks()
         if len(hooks) == 1:
             hook = hooks[0]
             told = partial(_ping_told, hook)
@@ -80,9 +83,11 @@ class HookVerbs(BulkVerbs):
         """Whether an activate or deactivate can be turned round."""
         return bool(self.house.turned)
 
-    async def verb_activate(self) -> None:
+    def verb_activate(self) -> Coroutine[None, None, None]:
         """Activate the hooks, or deactivate them when the first one is active."""
-        hooks = self.selected_hooks()
+        return self._activate(self.selected_hooks())
+
+    async def _activate(self, hooks: Sequence[Hook]) -> None:
         active = not hooks[0].active
         outcome = await self._turn([hook for hook in hooks if hook.active != active], active=active)
         turned = [hook for hook, _ in outcome.done]
@@ -121,12 +126,14 @@ class HookVerbs(BulkVerbs):
             lambda hook: f"{verb} {named(hook)}",
         )
 
-    async def verb_delete(self) -> None:
+    def verb_delete(self) -> Coroutine[None, None, None]:
         """Delete the hooks, after a question that starts on Cancel and says what is lost."""
+        return self._delete(self.selected_hooks())
+
+    async def _delete(self, hooks: Sequence[Hook]) -> None:
         from hooktui.client import calls
         from hooktui.console.screens.question import Answer, Question
 
-        hooks = self.selected_hooks()
         what = named(hooks[0]) if len(hooks) == 1 else counted(len(hooks), "hook")
         question = Question(
             f"Delete {what}?",

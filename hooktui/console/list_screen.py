@@ -34,7 +34,6 @@ class ListScreen(Sorting, Generic[T]):
     not see the list is told so in its place, and the server is not asked.
     """
 
-    NOUN: ClassVar[str] = "line"
     NEED: ClassVar[Need] = Need.READ
     """What the server asks of who sees the list."""
     SORT: ClassVar[str | None] = "id"

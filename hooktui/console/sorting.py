@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.worker import Worker
 
-from hooktui.console.base import HouseScreen
-from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.console.choosing import Choosing
 
 
-class Sorting(HouseScreen):
+class Sorting(Choosing):
     """A screen with such a list.
 
     Attributes:
@@ -22,11 +21,6 @@ class Sorting(HouseScreen):
     FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
     NEWEST_FIRST: ClassVar[bool] = False
     UNSORTED: ClassVar[str] = "id"
-
-    @property
-    def listing(self) -> WindowedList[Any]:
-        """The list that is sorted."""
-        raise NotImplementedError
 
     def verb_sort(self) -> None:
         """Sort by the next column that can be sorted."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
 from hooktui.console.base import HouseScreen
@@ -36,6 +36,14 @@ class WaysApp(PersonalApp):
             self.pop_screen()
         if not isinstance(self.screen, wanted):
             self.push_screen(wanted())
+
+    def select(self, place: str, identity: Hashable) -> None:
+        """Put the cursor of a place's list on what was created just now, if the place is open."""
+        from hooktui.console.choosing import Choosing
+
+        for screen in self.house_screens():
+            if place == screen.PLACE and isinstance(screen, Choosing):
+                screen.listing.select(identity)
 
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook that exists; for a new one (None) the list of types first."""

@@ -24,6 +24,7 @@ class AccountsScreen(ListScreen[Account]):
 
     PLACE = "Accounts"
     NOUN = "account"
+    CHOSEN_VERBS = ("open",)
     VERBS: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
     OWN_WORDS = (
         in_words("open", "switch to", "Show this account from now on"),
@@ -81,7 +82,7 @@ class AccountsScreen(ListScreen[Account]):
             return f"account {row.id} is the one that is shown; 1 goes to its hooks"
         return reason
 
-    async def verb_open(self) -> None:
+    def verb_open(self) -> None:
         """Switch to the account under the cursor."""
         if self.cursor_row is not None:
             # Not in a worker of this screen: switching leaves it.
@@ -99,7 +100,6 @@ class AccountsScreen(ListScreen[Account]):
             return
         made = await self.call(calls.create_account(name), f"making account {name}")
         if made is not None:
-            await self.listing.reload()
-            self.listing.put_cursor_on(made.id)
+            self.listing.select(made.id)
             switches = f"{self.house.key('open')} switches to it"
             self.notice(f"account {made.id} ({made.name}) is made; {switches}", "good")

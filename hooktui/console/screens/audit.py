@@ -40,6 +40,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 
     PLACE = "Audit"
     NOUN = "entry"
+    CHOSEN_VERBS = ("open", "copy")
     FILTER_HINT = FILTER_HINT
     DESCENDING = True
     FIRST = ("oldest", "newest")

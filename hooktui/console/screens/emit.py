@@ -216,6 +216,7 @@ class EmitScreen(HouseScreen):
             self._sending = False
         if sent is not None:
             self._tried = ("", "")
+            self.house.select("Events", sent.id)
             await self._sent(sent)
 
     async def _sent(self, sent: AcceptedEvent) -> None:

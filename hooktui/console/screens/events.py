@@ -55,6 +55,7 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     PLACE = "Events"
     NOUN = "event"
+    CHOSEN_VERBS = ("open", "copy")
     DESCENDING = True
     FIRST = ("oldest", "newest")
     VERBS: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")

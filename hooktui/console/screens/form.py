@@ -206,6 +206,7 @@ class HookForm(FormDryRun):
             return
         if made is None:
             return
+        self.house.select("Hooks", made.id)
         from hooktui.console.screens.secret import SecretScreen
 
         if not self.leave(SecretScreen(made, made.secret, made.warnings)):

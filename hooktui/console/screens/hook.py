@@ -58,6 +58,8 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
     """The hook with an id."""
 
     PLACE = "Hook"
+    NOUN = "delivery"
+    CHOSEN_VERBS = ("resend", "cancel", "mark", "open", "copy")
     FIRST = ("oldest", "newest")
     NEWEST_FIRST = True
     UNSORTED = "time"
@@ -88,7 +90,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
             if self.filter_text:
                 left.append((f"{dot}filter: {self.filter_text}", "accent"))
             if listing.marks:
-                left.append((f"{dot}{len(listing.marks)} marked", "accent"))
+                left.append((f"{dot}{self.marked_words()}", "accent"))
         return left, self.house.places("")
 
     def compose_body(self) -> ComposeResult:
@@ -201,6 +203,15 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
             return f"there is no delivery under the cursor; {self.house.key('ping')} sends a ping"
         return None
 
+    def acts_on_rows(self, name: str) -> bool:
+        """Return whether a verb acts on deliveries: in the tab that shows them."""
+        return super().acts_on_rows(name) and self.tab == DELIVERIES
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether the filter hides deliveries."""
+        return bool(self.filter_text)
+
     def selected_hooks(self) -> list[Hook]:
         """The hook of this screen."""
         return [] if self.hook is None else [self.hook]
@@ -225,13 +236,15 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
 
     def verb_open(self) -> None:
         """Open what is under the cursor: a delivery, an entry of the history, a fold."""
-        self.open_in_tab()
+        row = self.listing.cursor_row
+        if self.tab != DELIVERIES:
+            self.open_in_tab()
+        elif row is not None:
+            self.house.open_delivery(row.id)
 
     def on_windowed_list_opened(self) -> None:
         """Open the delivery that was chosen."""
-        row = self.listing.cursor_row
-        if row is not None:
-            self.house.open_delivery(row.id)
+        self.run_verb("open")
 
     def verb_mark(self) -> None:
         """Mark the delivery under the cursor."""

@@ -33,7 +33,7 @@ TIMES_S = 15.0
 SMALLEST_PANE = 4
 """Lines of the log pane, its caption among them."""
 
-_SELECTION_VERBS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open", "mark")
+_ON_HOOKS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open", "mark")
 
 
 def _empty(key: KeyOf) -> tuple[Pieces, ...]:
@@ -62,6 +62,8 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
     """All hooks of the account."""
 
     PLACE = "Hooks"
+    NOUN = "hook"
+    CHOSEN_VERBS = _ON_HOOKS
     FILTER_HINT = HINT
     VERBS: ClassVar[tuple[str, ...]] = (
         "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
@@ -190,19 +192,23 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
         if self.filter_text:
             left.append((f"{dot}filter: {self.filter_text}", "accent"))
         if listing.marks:
-            left.append((f"{dot}{len(listing.marks)} marked", "accent"))
+            left.append((f"{dot}{self.marked_words()}", "accent"))
         return left, self.house.places(self.PLACE)
 
     # -- verbs
 
     def why_not(self, name: str) -> str | None:
-        """Add: nothing is under the cursor, nothing to undo."""
+        """Add: the keys go to the log, nothing is under the cursor, nothing to undo."""
         reason = super().why_not(name)
         if reason is not None or not self.is_mounted:
             return reason
-        if name == "open" and self.log_pane.has_focus:
+        if self.log_pane.has_focus and name == "open":
             return None
-        if name in _SELECTION_VERBS and not self.listing.selected:
+        if self.log_pane.has_focus and name in (*_ON_HOOKS, "mark_all"):
+            zoomed = self.has_class("-zoomed")
+            key = f"{self.house.key('zoom')} shows" if zoomed else "Tab leads to"
+            return f"the keys go to the live log, not to a hook; {key} the hooks"
+        if name in _ON_HOOKS and not self.listing.selected:
             return f"there is no hook under the cursor; {self.house.key('new')} makes one"
         if name in ("edit", "diagnose", "secret", "open") and len(self.listing.marks) > 1:
             marked = len(self.listing.marks)
@@ -214,6 +220,19 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
             return f"the log pane is hidden; {self.house.key('log_pane')} shows it"
         return None
 
+    def acts_on_rows(self, name: str) -> bool:
+        """Return whether a verb acts on hooks: not while the keys go to the log."""
+        return super().acts_on_rows(name) and not self.log_pane.has_focus
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether the filter hides hooks."""
+        return bool(self.filter_text)
+
+    def on_descendant_focus(self) -> None:
+        """Dim what works on hooks only while the keys go to the log."""
+        self.refresh_frame()
+
     def selected_hooks(self) -> list[Hook]:
         """The hooks that a verb acts on."""
         return self.listing.selected
@@ -221,22 +240,19 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
     def forget(self, hooks: Sequence[Hook]) -> None:
         """Unmark hooks that are gone; their rows go with the next look."""
         self.listing.unmark(hook.id for hook in hooks)
+        self.listing.choice.remove(hook.id for hook in hooks)
 
     def verb_open(self) -> None:
         """Open what is under the cursor, wherever the keys go."""
+        row = self.listing.cursor_row
         if self.log_pane.has_focus:
             self.log_pane.action_open()
-        else:
-            self.listing.action_open()
+        elif row is not None:
+            self.house.open_hook(row.id)
 
     def on_windowed_list_opened(self) -> None:
         """Open the hook that was chosen."""
-        reason = self.why_not("open")
-        row = self.listing.cursor_row
-        if reason is not None:
-            self.notice(reason, "warn")
-        elif row is not None:
-            self.house.open_hook(row.id)
+        self.run_verb("open")
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
         """Open the delivery of a log line."""
@@ -280,8 +296,8 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
         self.listing.load_anew()
 
     def give_keys_back(self) -> None:
-        """Go back to the list."""
-        self.listing.focus()
+        """Go back to the list, or to the log that covers it."""
+        (self.log_pane if self.has_class("-zoomed") else self.listing).focus()
 
     # -- the memory
 

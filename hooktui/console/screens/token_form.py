@@ -131,6 +131,7 @@ class TokenForm(HouseScreen):
             return
         finally:
             self._saving = False
+        self.house.select("Tokens", made.id)
         from hooktui.console.screens.new_token import NewTokenScreen
 
         if not self.leave(NewTokenScreen(made)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.console.keys import in_words
@@ -23,6 +23,7 @@ class TokensScreen(ListScreen[Token]):
 
     PLACE = "Tokens"
     NOUN = "token"
+    CHOSEN_VERBS = ("delete",)
     NEED = Need.ADMINISTER
     VERBS: ClassVar[tuple[str, ...]] = ("new", "delete", "sort", "order")
     OWN_WORDS = (
@@ -57,10 +58,10 @@ class TokensScreen(ListScreen[Token]):
         return calls.list_tokens(**wanted)
 
     def on_screen_resume(self) -> None:
-        """Show what was made meanwhile."""
+        """Show what others did meanwhile: no feed tells of tokens."""
         super().on_screen_resume()
         if self.listing.loaded:
-            self.load()
+            self.run_worker(self.listing.reload(), group="resume", exclusive=True)
 
     def on_windowed_list_opened(self) -> None:
         """Say that there is nothing behind a token."""
@@ -73,14 +74,15 @@ class TokensScreen(ListScreen[Token]):
 
         self.app.push_screen(TokenForm())
 
-    async def verb_delete(self) -> None:
+    def verb_delete(self) -> Coroutine[None, None, None] | None:
         """Revoke the token, after a question that starts on Cancel."""
+        token = self.cursor_row
+        return None if token is None else self._revoke(token)
+
+    async def _revoke(self, token: Token) -> None:
         from hooktui.client import calls
         from hooktui.console.screens.question import Answer, Question
 
-        token = self.cursor_row
-        if token is None:
-            return
         what = f"token {token.id} ({token.name}, {token.role})"
         question = Question(
             f"Revoke {what}?",
@@ -91,6 +93,7 @@ class TokensScreen(ListScreen[Token]):
             self.notice("nothing was revoked")
             return
         if await self.done(calls.revoke_token(token.id), f"revoking {what}"):
+            self.listing.choice.remove([token.id])
             self.notice(f"{what} is revoked", "good")
         # Also after an error: no feed tells of tokens that somebody else revoked.
         await self.listing.reload()

@@ -7,7 +7,7 @@ long and was entered from its end, positions count back from the total that the 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypedDict, TypeVar
 
 from hooktui.domain.objects import Page
@@ -18,6 +18,12 @@ PAGE = 100
 """Rows fetched at once: more than the tallest terminal shows."""
 
 MOST_PAGES = 5
+
+SEARCH_PAGE = 500
+"""Rows fetched at once while a row is searched by its id: the most that the API returns."""
+
+SEARCH_PAGES = 8
+"""Pages that such a search reads from each end of a list."""
 
 
 class Wanted(TypedDict):
@@ -48,6 +54,7 @@ class _Loaded(Generic[T]):
 
     rows: list[T]
     cursor: str | None
+    limit: int
     from_end: bool
     backward: bool
     prev: str | None
@@ -74,6 +81,14 @@ class Window(Generic[T]):
         self.estimated = False
         self.sort: str | None = None
         self.descending = False
+
+    def copy(self) -> Window[T]:
+        """Return a window of its own with the same pages, to change it apart from this one."""
+        copied = Window(self._source, self._row_id)
+        copied._pages = [replace(page) for page in self._pages]
+        copied.first, copied.total, copied.estimated = self.first, self.total, self.estimated
+        copied.sort, copied.descending = self.sort, self.descending
+        return copied
 
     # -- what is in memory
 
@@ -122,18 +137,46 @@ class Window(Generic[T]):
         self._pages = [await self._fetch(None)]
         self._settle()
 
-    async def to_end(self) -> None:
+    async def to_end(self, limit: int = PAGE) -> None:
         """Load the last page and forget all others."""
-        page = await self._fetch(None, from_end=True)
+        page = await self._fetch(None, limit, from_end=True)
         self._pages = [page]
         self.first = max(self.total - len(page.rows), 0)
         self._settle()
 
-    async def more(self) -> None:
+    async def to_row(self, identity: Hashable, pages: int = SEARCH_PAGES) -> bool:
+        """Load the part of the list that holds a row; return whether it was found.
+
+        The API has no position of an id. So pages are read from both ends of the list, for what
+        stood near one end stands near one of them in another order, too; after ``pages`` pages from
+        each end the search gives up, and this window stays as it was.
+        """
+        start, end = self.copy(), self.copy()
+        await start.to_start()
+        for number in range(pages):
+            if start.find(identity) is not None:
+                return self._adopt(start)
+            if not start.has_more:
+                return False
+            if number == 0:
+                await end.to_end(SEARCH_PAGE)
+            else:
+                await end.before(SEARCH_PAGE)
+            if end.find(identity) is not None:
+                return self._adopt(end)
+            await start.more(SEARCH_PAGE)
+        return start.find(identity) is not None and self._adopt(start)
+
+    def _adopt(self, other: Window[T]) -> bool:
+        self._pages, self.first = other._pages, other.first
+        self.total, self.estimated = other.total, other.estimated
+        return True
+
+    async def more(self, limit: int = PAGE) -> None:
         """Load the page after the ones in memory; the first ones may go."""
         if not self.has_more:
             return
-        page = await self._fetch(self._pages[-1].next)
+        page = await self._fetch(self._pages[-1].next, limit)
         if page.rows:
             self._pages.append(page)
         else:  # a search that found nothing there: the pages before it are not to go for that
@@ -142,11 +185,11 @@ class Window(Generic[T]):
             self.first += len(self._pages.pop(0).rows)
         self._settle()
 
-    async def before(self) -> None:
+    async def before(self, limit: int = PAGE) -> None:
         """Load the page before the ones in memory; the last ones may go."""
         if not self.has_before:
             return
-        page = await self._fetch(self._pages[0].prev, backward=True)
+        page = await self._fetch(self._pages[0].prev, limit, backward=True)
         if page.rows:
             self._pages.insert(0, page)
         else:
@@ -169,7 +212,9 @@ class Window(Generic[T]):
         if old is None:
             await self.to_start()
             return
-        page = await self._fetch(old.cursor, from_end=old.from_end, backward=old.backward)
+        page = await self._fetch(
+            old.cursor, old.limit, from_end=old.from_end, backward=old.backward
+        )
         fresh = [page]
         end = start + len(page.rows)
         while end <= bottom and fresh[-1].next is not None and len(fresh) < MOST_PAGES:
@@ -185,14 +230,19 @@ class Window(Generic[T]):
         self._settle()
 
     async def _fetch(
-        self, cursor: str | None, *, from_end: bool = False, backward: bool = False
+        self,
+        cursor: str | None,
+        limit: int = PAGE,
+        *,
+        from_end: bool = False,
+        backward: bool = False,
     ) -> _Loaded[T]:
         order = "desc" if self.descending else "asc" if self.sort else None
         page = await self._source.page(
-            Wanted(cursor=cursor, limit=PAGE, from_end=from_end, sort=self.sort, order=order)
+            Wanted(cursor=cursor, limit=limit, from_end=from_end, sort=self.sort, order=order)
         )
         self.total, self.estimated = page.total, page.total_is_estimate
-        return _Loaded(page.data, cursor, from_end, backward, page.prev, page.next)
+        return _Loaded(page.data, cursor, limit, from_end, backward, page.prev, page.next)
 
     def _settle(self) -> None:
         """Bring positions in line with the ends of the list, once those are in memory."""

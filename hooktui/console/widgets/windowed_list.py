@@ -1,7 +1,7 @@
 """The list of the console: draws only the rows that are seen, whatever their number.
 
 One key repaints two lines. Rows come from a `PageSource` as they are needed; the cursor stays on
-the same row (by its id) when rows are loaded again, and so do the marks.
+the chosen row (by its id) when rows are loaded again or sorted, and so do the marks.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from hooktui.console.keys import move_bindings
 from hooktui.console.signs import UNICODE, Signs
 from hooktui.console.times import counted
 from hooktui.console.widgets.columns import Column, Placed, place
+from hooktui.console.widgets.list_choice import Choice, Doubt, Load, search_chosen
+from hooktui.console.widgets.marks import Marks
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.table import MARGIN, Table, column_at
 from hooktui.console.widgets.window import MOST_PAGES, PAGE, PageSource, Window
@@ -102,13 +104,16 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.markable = markable
         self.signs = signs
         self.cursor = 0
-        self.marks: dict[Hashable, T] = {}
+        self.marks: Marks[T] = Marks()
         self.loaded = False
+        self.choice = Choice()
+        self._asked = self._arrived = 0  # lists in another order, or of other rows
         self._is_another = False
-        self._cursor_on: Hashable = None
         self._placed: list[Placed[T]] = []
         self._strips: dict[Hashable, tuple[T, tuple[bool, bool, bool, int], Strip]] = {}
         self._painted: dict[int, Strip] = {}
+        self._drawn: dict[int, T] = {}
+        self._undrawn = False
         self._loading = asyncio.Lock()
         self._moves_ahead: list[str] = []
 
@@ -121,11 +126,44 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     @property
     def selected(self) -> list[T]:
-        """The marked rows, else the one under the cursor, else nothing: what a verb acts on."""
+        """The marked rows, else the one under the cursor, else nothing: what a verb acts on.
+
+        The row is the one that was drawn, so that a verb does what its state on the screen says.
+        """
         if self.marks:
             return list(self.marks.values())
         row = self.cursor_row
-        return [] if row is None else [row]
+        if row is None:
+            return []
+        drawn = self._drawn.get(self.cursor - self.top + 1)
+        return [row if drawn is None or self.row_id(drawn) != self.row_id(row) else drawn]
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """Why a verb must not act on the row under the cursor; None: it may."""
+        row = self.cursor_row
+        if self._arrived < self._asked:
+            return "loading" if self.loaded else None
+        if row is None:
+            return "hidden" if self.window.total else None
+        if self.row_id(row) != self.choice.row:
+            return "replaced"
+        in_sight = self.display and self.top <= self.cursor < self.top + self.size.height - 1
+        return None if in_sight else "hidden"
+
+    def look_again(self) -> None:
+        """Choose the row under the cursor, and show it: somebody has been told to look."""
+        if self.cursor_row is None:
+            self.select(self.choice.row)
+        else:
+            self._undrawn = False
+            self._go_to(self.cursor)
+
+    def select(self, identity: Hashable) -> None:
+        """Put the cursor on a row as soon as it is listed, such as one that was just created."""
+        self.choice.expect(identity)
+        if not self.put_cursor_on(identity) and self.loaded:
+            self._in_background(self.reload)
 
     def counted(self, noun: str) -> str:
         """Return how many rows there are, with their name; nothing before that is known."""
@@ -137,24 +175,33 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         return about + counted(self.window.total, noun)
 
     async def load(self) -> None:
-        """Load the list from its start."""
-        await self._load(self.window.to_start)
+        """Load the list from its start: it may hold other rows than before."""
+        self._asked += 1
+        await self._load(Window.to_start, "filter")
 
     def load_anew(self) -> None:
         """Load the list from its start, in the background: it is another one by now."""
+        self._asked += 1
         self._is_another = True
         _: Worker[None] = self.run_worker(self.load, group="load", exclusive=True)
 
     async def reload(self) -> None:
         """Load what is seen again; the cursor stays on its row."""
         top = self.top
-        await self._load(lambda: self.window.again(top, top + self.rows_high))
+
+        async def again(window: Window[T]) -> None:
+            await window.again(top, top + self.rows_high)
+
+        await self._load(again, "reload")
 
     async def sort_by(self, sort: str | None, *, descending: bool) -> None:
-        """Show the list in another order, from its start."""
+        """Show the list in another order; the cursor stays on its row."""
+        before = self.window.sort, self.window.descending
+        self._asked += 1
         self.window.sort, self.window.descending = sort, descending
-        self._go_to(0)
-        await self.load()
+        failed = not await self._load(Window.to_start, "sort")
+        if failed and (self.window.sort, self.window.descending) == (sort, descending):
+            self.window.sort, self.window.descending = before
 
     def next_sort(self) -> str | None:
         """Return the sort after the current one, among the columns that are shown."""
@@ -215,58 +262,80 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     # -- loading
 
-    async def _load(self, fetch: Callable[[], Awaitable[None]]) -> None:
+    async def _load(self, fetch: Callable[[Window[T]], Awaitable[None]], load: Load) -> bool:
+        """Fetch rows, and show them; return whether they came.
+
+        They are fetched into a copy: until the cursor's row is found among them, the list that is
+        seen, and that verbs act on, stays whole.
+        """
         async with self._loading:
-            self._note_cursor()
+            asked, fresh = self._asked, self.window.copy()
             try:
-                await fetch()
+                await fetch(fresh)
+                if self._follows(load):
+                    await search_chosen(self.choice, fresh, filtered=load == "filter")
             except HooktuiError as error:
-                self._is_another = False
+                self._arrived, self._is_another = asked, False
                 self.post_message(self.Failed(self, error))
-                return
-            # Where it stands by now: it may have been moved while the rows were on their way.
-            self._settle(self._cursor_on, self.cursor - self.top, at_top=self.top == 0)
+                return False
+            if self._asked != (self._arrived if load in ("reload", "page") else asked):
+                return True  # another list is asked for by now: these rows are not in it
+            self._take_over(fresh, load)
+            if load in ("filter", "sort"):
+                self._arrived, self._is_another = asked, False
             self._refresh_differences()
         self.post_message(self.Moved(self))
         self.call_later(self._fetch_near)
         moves, self._moves_ahead = self._moves_ahead, []
         for name in moves:
             self.action_move(name)
+        return True
 
-    def _note_cursor(self) -> None:
-        row = self.cursor_row
-        self._cursor_on = None if row is None else self.row_id(row)
+    def _follows(self, load: Load) -> bool:
+        """Return whether the chosen row is searched for beyond what a load has fetched."""
+        if load == "reload":  # not where it is missing already, or somebody has scrolled away
+            return self.choice.awaited or self.doubt is None
+        return load != "page"
 
-    def _settle(self, identity: Hashable, offset: int, *, at_top: bool) -> None:
-        """Take over what was loaded: size, cursor, marks, and the place of the cursor's line."""
-        self.loaded, self._is_another = True, False
-        self.show_count(self.window.total)
-        for row in self.window.rows() if self.marks else ():
-            if self.row_id(row) in self.marks:
-                self.marks[self.row_id(row)] = row
-        position = None if identity is None else self.window.find(identity)
-        if position is not None and position != self.cursor:
+    def _take_over(self, fresh: Window[T], load: Load) -> None:
+        """Show what was fetched: size, marks, cursor, and the line where the cursor stands."""
+        anew = load in ("filter", "sort")
+        offset, at_top = self.cursor - self.top, self.top == 0
+        if anew:
+            offset = max(0, min(offset, self.rows_high - 1))
+        self.window, self.loaded = fresh, True
+        self.show_count(fresh.total)
+        if load == "filter":
+            self.marks.filtered()
+        self.marks.loaded(fresh.rows(), self.row_id)
+        if load == "page":
+            position = fresh.find(self.choice.row)
+        else:
+            position = self.choice.settle(fresh.find, filtered=load == "filter")
+            self._undrawn = position is None
+        if position is None and anew:
+            self.cursor = 0
+            self.scroll_top(0)
+        elif position is None:
+            self.cursor = max(0, min(self.cursor, fresh.total - 1))
+        elif position != self.cursor or anew:
             self.cursor = position
-            if not at_top or position > self.rows_high:
+            if not at_top or position >= self.rows_high:
                 self.scroll_top(position - offset)
-        self.cursor = max(0, min(self.cursor, self.window.total - 1))
 
     def _fetch_near(self) -> None:
         """Fetch the page that the eye or the cursor will need next."""
-        if not self.loaded or self._loading.locked():
+        if not self.loaded or self._loading.locked() or self._arrived < self._asked:
             return
         window, top = self.window, self.top
         if top + self.rows_high + _NEAR > window.end and window.has_more:
-            self._fetch_in_background(window.more)
+            self._in_background(partial(self._load, Window.more, "page"))
         elif top - _NEAR < window.first and window.has_before:
-            self._fetch_in_background(window.before)
+            self._in_background(partial(self._load, Window.before, "page"))
 
-    def _fetch_in_background(self, fetch: Callable[[], Awaitable[None]]) -> None:
-        self._in_background(partial(self._load, fetch))
-
-    def _in_background(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+    def _in_background(self, work: Callable[[], Coroutine[None, None, object]]) -> None:
         """Run one piece of loading; a later one takes its place."""
-        _: Worker[None] = self.run_worker(work, group="rows", exclusive=True)
+        _: Worker[object] = self.run_worker(work, group="rows", exclusive=True)
 
     # -- moving
 
@@ -286,22 +355,22 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             case "page_down":
                 self._go_to(self.cursor + high, top=self.top + high)
             case "first":
-                self._jump(self.window.to_start, 0)
+                self._jump(Window.to_start, 0)
             case "last":
-                self._jump(self.window.to_end, self.window.total - 1)
+                self._jump(Window.to_end, self.window.total - 1)
 
     def action_open(self) -> None:
         """Open the row under the cursor."""
         if self.cursor_row is not None:
             self.post_message(self.Opened(self))
 
-    def _jump(self, fetch: Callable[[], Awaitable[None]], position: int) -> None:
+    def _jump(self, fetch: Callable[[Window[T]], Awaitable[None]], position: int) -> None:
         if self.window.row(position) is not None or not self.window.total:
             self._go_to(position)
             return
 
         async def jump() -> None:
-            await self._load(fetch)
+            await self._load(fetch, "page")
             self._go_to(0 if position == 0 else self.window.total - 1)
 
         self._in_background(jump)
@@ -313,7 +382,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if highest < lowest:
             return
         old, self.cursor = self.cursor, position
-        self._note_cursor()
+        row = self.window.row(position)
+        if row is not None and not self._undrawn:
+            self.choice.choose(self.row_id(row))
         before = self.top
         if top is not None:
             self.scroll_top(top)
@@ -338,11 +409,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if event.y == 0:
             self._click_heading(event.x)
             return
-        position = self.top + event.y - 1
-        if self.window.row(position) is None:
-            return
-        self._go_to(position)
-        if event.chain == 2:
+        drawn = self._drawn.get(event.y)
+        # What was drawn there is what was clicked, also when the list has changed since.
+        if drawn is not None and self.put_cursor_on(self.row_id(drawn)) and event.chain == 2:
             self.action_open()
 
     def _click_heading(self, x: int) -> None:
@@ -350,7 +419,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if column is None or column.sort is None:
             return
         turned = column.sort == self.window.sort and not self.window.descending
-        self.run_worker(self.sort_by(column.sort, descending=turned))
+        self.run_worker(self.sort_by(column.sort, descending=turned), group="sort")
 
     # -- drawing
 
@@ -383,7 +452,16 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
-        """Draw the heading (line 0) or a row."""
+        """Draw the heading (line 0) or a row; note which row is seen, and which one is chosen."""
+        position = self.top + y - 1
+        row = self.window.row(position) if y else None
+        self._drawn.pop(y, None)
+        if row is not None:
+            self._drawn[y] = row
+        if row is not None and position == self.cursor:
+            self._undrawn = False
+            if self.choice.row is None:
+                self.choice.row = self.row_id(row)
         strip = self._painted[y] = self._line(y)
         return strip
 
@@ -408,16 +486,12 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     def _row(self, position: int, row: T) -> Strip:
         identity = self.row_id(row)
         at_cursor = position == self.cursor
-        state = (
-            at_cursor,
-            at_cursor and self.has_focus,
-            identity in self.marks,
-            self.line_width,
-        )
+        chosen = at_cursor and self.choice.row in (None, identity)
+        state = (at_cursor, chosen and self.has_focus, identity in self.marks, self.line_width)
         cached = self._strips.get(identity)
         if cached is not None and cached[1] == state and cached[0] == row:
             return cached[2]
-        over = self.cursor_style() if at_cursor else None
+        over = self.tone("cursor" if state[1] else "blurred") if at_cursor else None
         strip = self.draw_row(self._placed, row, over=over, marked=state[2])
         if len(self._strips) > 2 * PAGE * MOST_PAGES:
             self._strips.clear()

@@ -1,0 +1,103 @@
+"""Which row of a list is chosen, by its id, whatever happens to the list around it.
+
+Only a person chooses a row: by moving the cursor to it, by clicking it, by seeing the cursor on it
+in a list that has just been opened. A row that comes under the cursor by itself, because the chosen
+one is gone, is not chosen, and no verb acts on it before somebody has looked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from hooktui.console.widgets.window import SEARCH_PAGES, Window
+
+Doubt = Literal["loading", "replaced", "hidden"]
+"""Why a verb must not act on the row under the cursor: another list is being loaded, the row is not
+the chosen one, or it is not in sight."""
+
+
+Load = Literal["filter", "sort", "reload", "page"]
+"""What rows are loaded for: other rows, another order, the same ones again, or more of them."""
+
+
+@dataclass(slots=True)
+class Choice:
+    """The chosen row of one list.
+
+    Attributes:
+        row: its id; None: the row that is drawn under the cursor next.
+        left: the row that was chosen before a filter hid it; without the filter it is chosen again.
+        awaited: whether ``row`` was created just now, and has not been listed yet.
+        removed: rows that were deleted here on purpose: their neighbour may be acted on at once.
+    """
+
+    row: Hashable = None
+    left: Hashable = None
+    awaited: bool = False
+    removed: set[Hashable] = field(default_factory=set)
+
+    def choose(self, identity: Hashable) -> None:
+        """Choose a row."""
+        self.row, self.left, self.awaited = identity, None, False
+
+    def expect(self, identity: Hashable) -> None:
+        """Choose a row that may not be listed yet."""
+        self.row, self.left, self.awaited = identity, None, True
+
+    def remove(self, identities: Iterable[Hashable]) -> None:
+        """Note that rows were deleted on purpose."""
+        self.removed.update(identities)
+
+    def sought(self, *, filtered: bool) -> list[Hashable]:
+        """Return the rows to look for in a list that was loaded, the best one first."""
+        rows = (self.left, self.row) if filtered else (self.row,)
+        return [row for row in rows if row is not None]
+
+    def settle(self, find: Callable[[Hashable], int | None], *, filtered: bool) -> int | None:
+        """Take over a list that was loaded; return the position of the chosen row.
+
+        Args:
+            find: returns the position of a row in that list.
+            filtered: whether it may hold other rows than the list before, because a person asked
+                for that: then its first row may be acted on when the chosen one is not in it.
+
+        Returns:
+            None where the chosen row is not in the list.
+        """
+        for identity in self.sought(filtered=filtered):
+            position = find(identity)
+            if position is not None:
+                left = None if filtered and identity == self.left else self.left
+                self.row, self.left, self.awaited = identity, left, False
+                return position
+        if self.row in self.removed:
+            self.removed.discard(self.row)
+            self.row = None
+        elif filtered and not self.awaited:
+            self.left = self.row if self.left is None else self.left
+            self.row = None
+        self.awaited = False
+        return None
+
+
+_FILTER_PAGES: Final = 2
+"""Pages that are read for the chosen row while a filter is typed: fewer than for a sort."""
+
+
+async def search_chosen(choice: Choice, window: Window[Any], *, filtered: bool) -> None:
+    """Load the part of a list that holds the chosen row, if it is found and not loaded already.
+
+    Somebody may choose another row meanwhile; then that one is searched for.
+
+    Raises:
+        HooktuiError: the server does not give a page.
+    """
+    while not window.estimated:  # else each page may take the server long
+        sought = choice.sought(filtered=filtered)
+        if not sought or any(window.find(row) is not None for row in sought):
+            return
+        await window.to_row(sought[0], _FILTER_PAGES if filtered else SEARCH_PAGES)
+        if sought == choice.sought(filtered=filtered):
+            return
