@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from secrets import token_hex
 from typing import ClassVar, Final
 
@@ -58,6 +59,7 @@ class EmitScreen(HouseScreen):
         self._wanted = event_type
         self._given = body
         self._type = ""
+        self._words: str | None = None  # that the list of types was narrowed by
         self._filled = ""
         self._sending = False
         # When an answer is lost, nobody knows whether the event is in. Sent again with the same key
@@ -92,9 +94,12 @@ class EmitScreen(HouseScreen):
 
     async def _show_types(self) -> None:
         await self._types.load()
-        if self._wanted:
-            self._types.put_cursor_on(self._wanted)
+        if self._wanted and self._types.put_cursor_on(self._wanted):
             self.body.focus()
+        elif self._wanted:  # no longer in the catalogue: choose no other type in its place
+            self.query_one(Input).value = self._wanted
+            self.body.text, self._given = self._given or "", None
+            return
         await self._choose()
 
     @property
@@ -104,7 +109,7 @@ class EmitScreen(HouseScreen):
 
     async def page(self, wanted: Wanted) -> Page[TypeRow]:
         """Return all types that fit; a catalogue is short."""
-        words = self.query_one(Input).value if self.query(Input) else ""
+        self._words = words = self.query_one(Input).value if self.query(Input) else ""
         rows = type_rows(self.house.catalogue, words)
         return Page(data=rows, total=len(rows))
 
@@ -119,7 +124,7 @@ class EmitScreen(HouseScreen):
 
     def on_input_changed(self) -> None:
         """Narrow the list of types."""
-        self.run_worker(self._narrow(), group="types", exclusive=True)
+        _: Worker[None] = self.run_worker(self._narrow, group="types", exclusive=True)
 
     async def _narrow(self) -> None:
         await self._types.load()
@@ -146,17 +151,24 @@ class EmitScreen(HouseScreen):
     async def _choose(self) -> None:
         """Take a type, and a sample of it unless somebody has typed a body already."""
         row = self._types.cursor_row
-        if row is None or row.id == self._type or not self.query(TextArea):
+        chosen = "" if row is None else row.id
+        if chosen == self._type or not self.query(TextArea):
             return
-        self._type = row.id
+        self._type = chosen
         self.refresh_frame()
         if self.body.text != self._filled:
             return  # typed by hand
         given, self._given = self._given, None
-        text = given if given is not None else await self._sample(row.id)
-        if row.id == self._type and self.query(TextArea) and self.body.text == self._filled:
-            self.body.text = self._filled = text
-            self._judge()
+        self._fill(given or "")  # the sample of another type is not to be sent as this one
+        if given is not None or not chosen:
+            return
+        text = await self._sample(chosen)
+        if chosen == self._type and self.query(TextArea) and self.body.text == self._filled:
+            self._fill(text)
+
+    def _fill(self, text: str) -> None:
+        self.body.text = self._filled = text
+        self._judge()
 
     async def _sample(self, event_type: str) -> str:
         """Return a body to begin with: a sample, else the latest event's of that type."""
@@ -197,21 +209,26 @@ class EmitScreen(HouseScreen):
             return "it is being sent"
         if self.house.link.state is not LinkState.CONNECTED:
             return f"{self.house.link.word}; nothing is sent meanwhile, and the body stays"
-        if not self._type:
-            return "choose a type first"
+        words, chosen = self.query_one(Input).value, self._types.cursor_row
+        if words != self._words or self._types.doubt == "loading":
+            return f"the event types are still loading; press {self.verb(name).key} again"
+        if chosen is None:
+            return f"no event type matches {words!r}; choose one first"
+        if chosen.id != self._type:  # it is under the cursor, and not yet in the heading
+            return f"the event type has just changed; look, press {self.verb(name).key} again"
         return wrong_json(self.body.text)
 
-    async def verb_save(self) -> None:
+    def verb_save(self) -> Coroutine[None, None, None]:
         """Send the event, and say where it went."""
-        wanted = (self._type, self.body.text)
-        if wanted != self._tried:
-            self._tried, self._key = wanted, token_hex(16)
-        call = calls.send_event(
-            self.house.account, self._type, self.body.text.encode(), key=self._key
-        )
+        return self._save(self._type, self.body.text)
+
+    async def _save(self, event_type: str, body: str) -> None:
+        if (event_type, body) != self._tried:
+            self._tried, self._key = (event_type, body), token_hex(16)
+        call = calls.send_event(self.house.account, event_type, body.encode(), key=self._key)
         self._sending = True
         try:
-            sent = await self.call(call, f"sending {self._type}", _told)
+            sent = await self.call(call, f"sending {event_type}", _told)
         finally:
             self._sending = False
         if sent is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -149,9 +150,12 @@ class EngineScreen(HouseScreen):
         if self._listing.cursor_row is not None:
             self.house.open_hook(self._listing.cursor_row.hook)
 
-    async def verb_activate(self) -> None:
-        """Pause all delivery after a question, or let it go on."""
-        if not self.paused:
+    def verb_activate(self) -> Coroutine[None, None, None]:
+        """Pause all delivery after a question, or let it go on; which one, the screen says now."""
+        return self._turn(pause=not self.paused)
+
+    async def _turn(self, *, pause: bool) -> None:
+        if pause:
             waiting = 0 if self.house.status is None else self.house.status.backlog.count
             as_now = f", as {counted(waiting, 'delivery')} do now" if waiting else ""
             question = Question(
@@ -165,9 +169,9 @@ class EngineScreen(HouseScreen):
             if await self.app.push_screen_wait(question) != "pause":
                 self.notice("delivery goes on")
                 return
-        call, doing = calls.pause(), "pausing all delivery"
-        if self.paused:
-            call, doing = calls.resume(), "resuming delivery"
+        call, doing = calls.resume(), "resuming delivery"
+        if pause:
+            call, doing = calls.pause(), "pausing all delivery"
         state = await self.call(call, doing)
         if state is not None:
             await self._ask()
