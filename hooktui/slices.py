@@ -1,8 +1,8 @@
 """Long computations in slices: none of them holds the event loop for more than some milliseconds.
 
 What a caller can make expensive is written as steps (`hooktui.domain.json_text.Steps`): a generator
-that yields after a few milliseconds at most. `in_slices` runs such steps in the event loop, `paced`
-in a thread or in a query that SQLAlchemy runs in the loop.
+that yields after a few milliseconds at most. `in_slices` runs such steps in the event loop,
+`hooktui.store.pace` in queries.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ async def in_slices(steps: Generator[None, None, T]) -> T:
     run = _Run(steps)
     run.go_on(FREE_S)
     if not run.results:
-        turn = _turn()
+        turn = a_turn()
         while not run.results:
             async with turn:
                 took_s = run.go_on(SLICE_S)
@@ -62,7 +62,8 @@ class _Run(Generic[T]):
         return took_s
 
 
-def _turn() -> asyncio.Lock:
+def a_turn() -> asyncio.Lock:
+    """Return what long computations of the running loop take turns by."""
     loop = asyncio.get_running_loop()
     turn = _turns.get(loop)
     if turn is None:

@@ -27,7 +27,8 @@ from hooktui.domain import json_text
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import ETL, normalise, unknown
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.filters import parse
+from hooktui.domain.filter_data import Stored
+from hooktui.domain.filters import Subject, parse
 from hooktui.domain.hook_search import parse_hook_search
 from hooktui.domain.hooks import check_headers
 from hooktui.domain.text import visible
@@ -149,6 +150,23 @@ def _read(text: bytes, dense: int) -> None:
     json_text.finish(json_text.read_steps(text, dense))
 
 
+_MANY = parse("data.a:*a*9*,x*,*x,*\\*,1,2.5,true -data.a.b:*z* data.0:*aab* zzz *a*b")
+
+
+def _match(text: bytes) -> None:
+    subject = Subject(
+        at_ms=0, words=lambda: text.decode("utf-8", "replace"), data=lambda: Stored(text)
+    )
+    for term in _MANY.terms:
+        term.matches(subject, 0)
+
+
+def _match_field(text: str) -> None:
+    data = {"a": text.split(","), text[:99]: {"b": text}}
+    for term in _MANY.terms:
+        term.matches(Subject(at_ms=0, data=lambda: data), 0)
+
+
 def _headers(text: str) -> None:
     check_headers({"X-A": text, text: "b"})
 
@@ -168,6 +186,8 @@ TARGETS = [
     Target("URL", _text(parse_url)),
     Target("headers of a hook", _text(_headers)),
     Target("filter", _text(parse), n=500),
+    Target("match a body", _match, n=3000),  # four times that is read in one call of C
+    Target("match a field", _text(_match_field)),
     Target("search for hooks", _text(parse_hook_search), n=500),
     Target("visible", _text(visible)),
     Target("visible, cut", _text(lambda text: visible(text, limit=100))),

@@ -52,7 +52,7 @@ class FeedFilter:
         if not self._needs_bodies:
             now = now_ms()
             return await self._store.feed_tail(
-                limit, account, lambda one: self._quick.matches(subject_of(one), now)
+                limit, account, lambda one: self._quick.match_steps(subject_of(one), now)
             )
         page = await self._store.feed_tail(TAIL_SEARCHED, account)
         fitting: list[FeedItem] = []

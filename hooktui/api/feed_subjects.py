@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hooktui.domain import ids
+from hooktui.domain.filter_data import Stored
 from hooktui.domain.filters import Subject
 from hooktui.domain.ids import EventId
 from hooktui.domain.objects import Attempt, Delivery, Event, Hook
 from hooktui.store.contract import FeedItem
-from hooktui.store.filter_sql import parsed_body
 
 
 def event_of(item: FeedItem) -> EventId | None:
@@ -31,7 +31,6 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
         body: of the event that it is about, where it was read.
     """
     shown, delivery = item.object, item.delivery
-    text = (body or b"").decode("utf-8", "replace")
     match shown:
         case Attempt():
             return Subject(
@@ -46,9 +45,9 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
                 error=shown.error,
                 trigger=delivery.trigger if delivery else None,
                 words=lambda: _text(
-                    (*_attempt(shown), *(_delivery(delivery) if delivery else ()), text)
+                    (*_attempt(shown), *(_delivery(delivery) if delivery else ()), body)
                 ),
-                data=lambda: parsed_body(body),
+                data=lambda: Stored(body),
             )
         case Delivery():
             return Subject(
@@ -59,15 +58,15 @@ def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
                 event_type=shown.event_type,
                 took_ms=shown.duration_ms,
                 trigger=shown.trigger,
-                words=lambda: _text((*_delivery(shown), text)),
-                data=lambda: parsed_body(body),
+                words=lambda: _text((*_delivery(shown), body)),
+                data=lambda: Stored(body),
             )
         case Event():
             return Subject(
                 at_ms=item.at_ms,
                 event_type=shown.type,
-                words=lambda: _text((shown.id, shown.type, text)),
-                data=lambda: parsed_body(body),
+                words=lambda: _text((shown.id, shown.type, body)),
+                data=lambda: Stored(body),
             )
         case Hook():
             return Subject(
@@ -105,6 +104,10 @@ def _delivery(delivery: Delivery) -> tuple[str | None, ...]:
     )
 
 
-def _text(parts: Iterable[str | None]) -> str:
+def _text(parts: Iterable[str | bytes | None]) -> str:
     # Joined by a character that nobody can type into a filter, so no word spans two parts.
-    return "\0".join(part for part in parts if part)
+    return "\0".join(
+        part.decode("utf-8", "replace") if isinstance(part, bytes) else part
+        for part in parts
+        if part
+    )

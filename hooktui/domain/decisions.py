@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Final
 
 from hooktui.domain.catalogue import PING, subscribes
 from hooktui.domain.errors import Refused
-from hooktui.domain.filter_terms import Filter, Key, Subject, Term, leaves
+from hooktui.domain.filter_data import UNREADABLE, leaves
+from hooktui.domain.filter_terms import Filter, Key, Subject, Term
 from hooktui.domain.filters import parse_hook_filter
+from hooktui.domain.json_text import Steps
 
 MOST_NAMED: Final = 5
 """Names of a selection, and terms of a filter, that a reason lists."""
@@ -59,15 +62,24 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """What matters of an event; ``data`` is its parsed body, ``purged`` when there is none."""
+    """What matters of an event.
+
+    ``data`` is its parsed body (`UNREADABLE`: it cannot be read), ``purged`` when there is none.
+    ``subject`` is what filters are asked about: one for all hooks, for it remembers.
+    """
 
     type: str
     at_ms: int
     data: object = None
     purged: bool = False
+    subject: Subject = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        subject = Subject(at_ms=self.at_ms, event_type=self.type, data=lambda: self.data)
+        object.__setattr__(self, "subject", subject)
 
 
-def why_skipped(hook: Judged, event: Happened, reason: str) -> Why:
+def why_skipped_steps(hook: Judged, event: Happened, reason: str) -> Steps[Why]:
     """Return why a hook that asked for an event was skipped, by the reason that was stored."""
     changed = hook.changed_ms > event.at_ms
     if reason == Decision.DISABLED:
@@ -77,7 +89,7 @@ def why_skipped(hook: Judged, event: Happened, reason: str) -> Why:
         return Why(Decision.FILTER, "its filter of then did not fit; it has none now", True)
     if event.purged:
         return Why(Decision.FILTER, "its filter did not fit; the body is purged", changed)
-    misfits = misfitting(hook.filter, event)
+    misfits = yield from misfitting_steps(hook.filter, event)
     if not misfits:
         return Why(Decision.FILTER, "its filter of then did not fit; today's would", True)
     return Why(Decision.FILTER, f"its filter did not fit: {_listed(misfits, '; ')}", changed)
@@ -95,18 +107,18 @@ def why_not_asked(hook: Judged, event: Happened) -> Why:
     return Why(Decision.NOT_SUBSCRIBED, f"asks for {asked}", hook.changed_ms > event.at_ms)
 
 
-def misfitting(text: str, event: Happened) -> list[str]:
+def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:
     """Return the terms of a hook's filter that an event does not fit, each with what is there."""
     try:
         parsed = parse_hook_filter(text)
     except Refused:
         return []  # written by another version
-    subject = Subject(at_ms=event.at_ms, event_type=event.type, data=lambda: event.data)
-    return [
-        f"{_written(parsed, place)} ({_found(term, event)})"
-        for place, term in enumerate(parsed.terms)
-        if not term.matches(subject, event.at_ms)
-    ]
+    misfits = []
+    for place, term in enumerate(parsed.terms):
+        yield
+        if not (yield from term.match_steps(event.subject, event.at_ms)):
+            misfits.append(f"{_written(parsed, place)} ({_found(term, event)})")
+    return misfits
 
 
 def _written(parsed: Filter, place: int) -> str:
@@ -118,11 +130,21 @@ def _written(parsed: Filter, place: int) -> str:
 def _found(term: Term, event: Happened) -> str:
     if term.key is not Key.DATA:
         return f"it is {event.type}"
-    values = list(leaves(event.data, term.path))
+    if event.data is UNREADABLE:
+        return "the body cannot be read"
+    values = list(islice(leaves(event.data, term.path), MOST_NAMED + 1))
     if not values:
         return "there is no such field"
-    shown = [_cut(json.dumps(value, ensure_ascii=False)) for value in values[: MOST_NAMED + 1]]
+    shown = [_shown(value) for value in values]
     return f"it is {_listed(shown, ', ')}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    text = json.dumps(value[:MOST_LETTERS] if isinstance(value, str) else value, ensure_ascii=False)
+    # Half a character is JSON, and no text that can be sent.
+    return _cut(text.encode("utf-8", "backslashreplace").decode())
 
 
 def _listed(names: Sequence[str], between: str) -> str:

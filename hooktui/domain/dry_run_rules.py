@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from hooktui.domain.catalogue import subscribes
 from hooktui.domain.dry_run import Change, DryRun, TriedEvent
-from hooktui.domain.filter_terms import Filter
+from hooktui.domain.filter_terms import Filter, Subject
+from hooktui.domain.json_text import Steps
 
 MOST_SHOWN: Final = 20
 """Events of each kind that the answer names."""
@@ -28,18 +30,16 @@ class Wish:
         """Whether bodies have to be read to judge."""
         return self.filter is not None and self.filter.needs_data
 
-    def takes(self, event_type: str, data: Callable[[], object]) -> bool:
-        """Return whether an event would be sent; ``data`` is asked for only where it counts."""
-        if not subscribes(self.events, event_type):
+    def takes_steps(self, event: Subject) -> Steps[bool]:
+        """Return whether an event would be sent."""
+        if not subscribes(self.events, event.event_type or ""):
             return False
-        if self.filter is None:
-            return True
-        return self.filter.matches_event(event_type, data() if self.filter.needs_data else None)
+        return self.filter is None or (yield from self.filter.match_steps(event, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class PastEvent:
-    """An event to try: its public id, its type, when it came; ``data`` parses its body.
+    """An event to try: its public id, its type, when it came, its body as filters read it.
 
     ``purged``: the body is gone.
     """
@@ -47,11 +47,11 @@ class PastEvent:
     id: str
     type: str
     created_at: str
-    data: Callable[[], object]
+    data: object
     purged: bool = False
 
 
-def dry_run(events: Iterable[PastEvent], tried: Wish, now: Wish | None) -> DryRun:
+def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) -> Steps[DryRun]:
     """Judge events, newest first, by tried settings and (for a hook that exists) by its own."""
     looked = sent = sent_now = unknown = 0
     since: str | None = None
@@ -63,9 +63,10 @@ def dry_run(events: Iterable[PastEvent], tried: Wish, now: Wish | None) -> DryRu
             unknown += 1
             continue
         looked += 1
-        data = _once(event.data)
-        takes = tried.takes(event.type, data)
-        took = takes if now is None else now.takes(event.type, data)
+        yield
+        subject = Subject(at_ms=0, event_type=event.type, data=partial(_data, event))
+        takes = yield from tried.takes_steps(subject)
+        took = takes if now is None else (yield from now.takes_steps(subject))
         sent += takes
         sent_now += took
         if not takes and not took:
@@ -94,13 +95,5 @@ def _unjudged(wish: Wish | None, event_type: str) -> bool:
     return wish is not None and wish.needs_data and subscribes(wish.events, event_type)
 
 
-def _once(make: Callable[[], object]) -> Callable[[], object]:
-    """Return what calls ``make`` at the first call only."""
-    made: list[object] = []
-
-    def value() -> object:
-        if not made:
-            made.append(make())
-        return made[0]
-
-    return value
+def _data(event: PastEvent) -> object:
+    return event.data

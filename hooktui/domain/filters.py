@@ -18,6 +18,7 @@ from typing import Final, Literal
 from hooktui.domain.clock import from_rfc3339, parse_duration_s
 from hooktui.domain.deliveries import ErrorClass, Outcome, Status, Trigger
 from hooktui.domain.errors import Refused
+from hooktui.domain.filter_patterns import Pattern
 from hooktui.domain.filter_terms import (
     HELD,
     Ago,
@@ -25,7 +26,6 @@ from hooktui.domain.filter_terms import (
     CodeRange,
     Filter,
     Key,
-    Pattern,
     Subject,
     Term,
     Took,

@@ -14,7 +14,7 @@ from typing import Final
 from hooktui.domain.addresses import Target, parse_url
 from hooktui.domain.catalogue import PING, normalise, subscribes
 from hooktui.domain.errors import FieldError, Refused
-from hooktui.domain.filters import Filter, parse_hook_filter
+from hooktui.domain.filters import Filter, Subject, parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.objects import MASK, Catalogue
 from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, check_schedule
@@ -292,19 +292,18 @@ class SkipReason:
     FILTER: Final = "filter"
 
 
-def skip_reason(hook: LiveHook, event_type: str, data: object) -> str | None:
+def skip_reason(hook: LiveHook, event: Subject | None) -> str | None:
     """Return why a hook that subscribes to a type is not sent this event; None: it is.
 
     Args:
         hook: one that subscribes.
-        event_type: the event's type.
-        data: its parsed body; read only when ``hook.filter`` needs it.
+        event: the event as filters see it; None: a filter would have nothing to look at.
     """
     if not hook.active:
         return SkipReason.DISABLED
-    if hook.filter is not None and not hook.filter.matches_event(event_type, data):
-        return SkipReason.FILTER
-    return None
+    if hook.filter is None or (event is not None and hook.filter.matches(event, event.at_ms)):
+        return None
+    return SkipReason.FILTER
 
 
 def wants(hook: LiveHook, event_type: str) -> bool:

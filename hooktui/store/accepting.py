@@ -8,11 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import msgspec
 
 from hooktui.domain.deliveries import Status, Trigger
 from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.filter_data import Stored
+from hooktui.domain.filter_terms import Subject
 from hooktui.domain.hooks import LiveHook, skip_reason
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.store.contract import LEASE_S, Accepted, Job, Offer, Reserve
@@ -172,13 +175,13 @@ def _plan_event(
 ) -> None:
     event, account = EventId(ids.next()), offer.account
     skips: dict[str, list[HookId]] = {}
-    data = _data_for(hooks, offer.body)
+    subject = _subject_for(hooks, offer, now_ms)
     feed = plan.notes.feed
     feed.append(event_item(account, event))
     waiting = DeliveryState(_PENDING, 0, now_ms)
     count = 0
     for hook in hooks:
-        reason = skip_reason(hook, offer.type, data)
+        reason = skip_reason(hook, subject)
         if reason is not None:
             skips.setdefault(reason, []).append(hook.id)
             continue
@@ -212,13 +215,8 @@ def _plan_event(
         )
 
 
-def _data_for(hooks: Sequence[LiveHook], body: bytes) -> object:
-    """Parse a body only when a filter looks into it."""
-    if not any(h.active and h.filter is not None and h.filter.needs_data for h in hooks):
+def _subject_for(hooks: Sequence[LiveHook], offer: Offer, now_ms: int) -> Subject | None:
+    """Return the event as filters see it: one for all hooks; None: no hook has a filter."""
+    if not any(hook.filter is not None for hook in hooks):
         return None
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return (
-            None  # the API checked that it is JSON; for a filter, what cannot be read has no fields
-        )
+    return Subject(at_ms=now_ms, event_type=offer.type, data=partial(Stored, offer.body))

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from hooktui.domain.json_text import Steps
     from hooktui.domain.objects import Attempt, Backup, Delivery, Event, Hook
     from hooktui.domain.server_status import DatabaseInfo, ServerInfo
     from hooktui.store.changes import Tx
@@ -293,7 +294,7 @@ class Store(Protocol):
         self,
         limit: int,
         account: AccountId | None = None,
-        keep: Callable[[FeedItem], bool] | None = None,
+        keep: Callable[[FeedItem], Steps[bool]] | None = None,
     ) -> FeedPage:
         """Return the newest ``limit`` changes (that ``keep`` accepts), oldest first."""
         ...

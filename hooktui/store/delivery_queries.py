@@ -22,6 +22,7 @@ from sqlalchemy import (
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import NotFound
+from hooktui.domain.filter_data import Stored
 from hooktui.domain.filters import Filter, Key, Subject, parse
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, encode
 from hooktui.domain.objects import Attempt, Delivery, Page, Phases, Response
@@ -191,11 +192,11 @@ def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
 
 
 def _fits(outside: Filter, now: int) -> Keep:
-    return lambda row: outside.matches(
+    return lambda row: outside.match_steps(
         Subject(
             at_ms=row["created_at"],
             words=lambda: _words(row),
-            data=lambda: filter_sql.parsed_body(row["event_body"]),
+            data=lambda: Stored(row["event_body"]),
         ),
         now,
     )

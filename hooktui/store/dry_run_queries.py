@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 
 from sqlalchemy import Connection, select
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.dry_run import MOST_BYTES, MOST_EVENTS, DryRun
-from hooktui.domain.dry_run_rules import PastEvent, Wish, dry_run
+from hooktui.domain.dry_run_rules import PastEvent, Wish, dry_run_steps
+from hooktui.domain.filter_data import Stored
 from hooktui.domain.filters import Filter, parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.store import hook_rows
-from hooktui.store.filter_sql import parsed_body
 from hooktui.store.hook_queries import no_hook
+from hooktui.store.pace import Pace
 from hooktui.store.tables import EVENT, HOOK, in_account
 
 _HEAD = (EVENT.c.id, EVENT.c.type, EVENT.c.created_at, EVENT.c.size, EVENT.c.body.is_(None))
@@ -53,7 +53,8 @@ def try_hook(
     chosen = _filter(filter_text) if now is None or filter_given else now.filter
     tried = Wish(selection, chosen)
     needs_bodies = tried.needs_data or (now is not None and now.needs_data)
-    return dry_run(_latest(conn, account, needs_bodies=needs_bodies), tried, now)
+    latest = _latest(conn, account, needs_bodies=needs_bodies)
+    return Pace().run(dry_run_steps(latest, tried, now))
 
 
 def _hook(conn: Connection, account: AccountId | None, hook: HookId) -> tuple[AccountId, Wish]:
@@ -97,6 +98,6 @@ def _latest(
                 id=encode("evt", identity),
                 type=event_type,
                 created_at=to_rfc3339(created_ms),
-                data=partial(parsed_body, bodies.get(identity)),
+                data=Stored(bodies.get(identity)),
                 purged=bool(purged),
             )

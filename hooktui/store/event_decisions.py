@@ -21,14 +21,23 @@ from sqlalchemy import (
     select,
 )
 
-from hooktui.domain.decisions import Decision, Happened, Judged, Why, why_not_asked, why_skipped
+from hooktui.domain.decisions import (
+    Decision,
+    Happened,
+    Judged,
+    Why,
+    why_not_asked,
+    why_skipped_steps,
+)
 from hooktui.domain.errors import NotFound
+from hooktui.domain.filter_data import Stored
 from hooktui.domain.ids import AccountId, EventId, encode
+from hooktui.domain.json_text import Steps
 from hooktui.domain.objects import Delivery, HookDecision, Page
 from hooktui.store import hook_rows
 from hooktui.store.delivery_queries import deliveries_of_event
 from hooktui.store.event_queries import reasons_of
-from hooktui.store.filter_sql import parsed_body
+from hooktui.store.pace import Pace
 from hooktui.store.pages import Listing, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, in_account
 
@@ -70,13 +79,16 @@ def list_decisions(
         hooks = hooks.where(or_(HOOK.c.deleted_at.is_(None), asked))
     else:
         hooks = hooks.where(asked if concerned else HOOK.c.deleted_at.is_(None) & ~asked)
-    happened = Happened(
-        row["type"], row["created_at"], parsed_body(row["body"]), row["body"] is None
-    )
+    pace = Pace()
+    data = pace.run(Stored(row["body"]).read_steps())
+    happened = Happened(row["type"], row["created_at"], data, row["body"] is None)
 
     def build(some: Sequence[RowMapping]) -> list[HookDecision]:
         got = _deliveries(conn, event, [hook["id"] for hook in some])
-        return [_decision(hook, happened, skips, got.get(hook["id"], ())) for hook in some]
+        return [
+            pace.run(_decision_steps(hook, happened, skips, got.get(hook["id"], ())))
+            for hook in some
+        ]
 
     return page_of(conn, page, Listing(hooks, HOOK.c.id, {"id": None}), build)
 
@@ -104,9 +116,9 @@ def _deliveries(
     return found
 
 
-def _decision(
+def _decision_steps(
     hook: RowMapping, event: Happened, skips: Mapping[int, str], deliveries: Sequence[Delivery]
-) -> HookDecision:
+) -> Steps[HookDecision]:
     judged = Judged(
         events=hook_rows.texts(hook["events"]),
         filter=hook["filter"],
@@ -117,7 +129,7 @@ def _decision(
     if deliveries:
         why = Why(Decision.SENT, _sent(deliveries))
     elif hook["id"] in skips:
-        why = why_skipped(judged, event, skips[hook["id"]])
+        why = yield from why_skipped_steps(judged, event, skips[hook["id"]])
     else:
         why = why_not_asked(judged, event)
     return HookDecision(

@@ -10,11 +10,11 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import NotFound
+from hooktui.domain.filter_data import Stored
 from hooktui.domain.filters import Ago, At, Filter, Key, Subject, parse
 from hooktui.domain.ids import AccountId, EventId, encode, floor_at
 from hooktui.domain.objects import Event, EventCounts, EventDetail, Page, Skip
 from hooktui.store.delivery_queries import deliveries_of_event
-from hooktui.store.filter_sql import parsed_body
 from hooktui.store.pages import Keep, Listing, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, EVENT, in_account
 
@@ -154,7 +154,7 @@ def _borders(wanted: Filter, key: Key) -> list[int]:
 
 def _fits(wanted: Filter) -> Keep:
     now = now_ms()
-    return lambda row: wanted.matches(_subject(row), now)
+    return lambda row: wanted.match_steps(_subject(row), now)
 
 
 def _subject(row: RowMapping) -> Subject:
@@ -165,7 +165,7 @@ def _subject(row: RowMapping) -> Subject:
         words=lambda: (
             f"{identity}\n{row['type']}\n{(row['body'] or b'').decode('utf-8', 'replace')}"
         ),
-        data=lambda: parsed_body(row["body"]),
+        data=lambda: Stored(row["body"]),
     )
 
 

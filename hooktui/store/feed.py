@@ -17,18 +17,20 @@ from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId
+from hooktui.domain.json_text import Steps
 from hooktui.domain.objects import Attempt, Delivery, Event, Hook
 from hooktui.store import feed_items as items
 from hooktui.store.contract import FeedItem, FeedPage
 from hooktui.store.delivery_queries import attempts_by_key, deliveries_by_id
 from hooktui.store.event_queries import events_by_id
 from hooktui.store.hook_queries import hooks_by_id
+from hooktui.store.pace import Pace
 
 _ROWS_AT_ONCE = 50
 _MOST_SCANNED = 20_000
 """Items of other accounts, or that a filter drops, before a page ends short."""
 
-Keep = Callable[[FeedItem], bool]
+Keep = Callable[[FeedItem], Steps[bool]]
 
 
 class Position(NamedTuple):
@@ -98,7 +100,7 @@ def read_tail(
     """Return the newest ``limit`` changes that fit, oldest first, and where the feed goes on."""
     _, end = _bounds(conn)
     found: list[FeedItem] = []
-    scanned, row = 0, end - 1
+    scanned, row, pace = 0, end - 1, Pace()
     while len(found) < limit and scanned < _MOST_SCANNED:
         rows = _rows(conn, "pos <= :row ORDER BY pos DESC", row)
         if not rows:
@@ -107,7 +109,7 @@ def read_tail(
         lines = list(_lines(reversed(rows)))
         scanned += len(lines)
         mine = [line for line in lines if account is None or line.item[1] in (account, 0)]
-        fitting = [one for one in _objects(conn, mine) if keep is None or keep(one)]
+        fitting = [one for one in _objects(conn, mine) if keep is None or pace.run(keep(one))]
         found = fitting + found
     return FeedPage(tuple(found[-limit:] if limit else ()), str(Position(end, 0)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 
-import msgspec
 from sqlalchemy import ColumnElement, and_, false, func, literal_column, not_, or_
 
 from hooktui.domain.deliveries import ErrorClass, Outcome, Status
@@ -76,14 +75,6 @@ def since(ms: int) -> Condition:
 def until(ms: int) -> Condition:
     """Return the condition that a delivery was made at or before a time: a range of ids."""
     return DELIVERY.c.id < floor_at(ms + 1)
-
-
-def parsed_body(body: bytes | None) -> object:
-    """Return an event's body as data; None for one that is purged or no JSON."""
-    try:
-        return None if body is None else msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def _status(status: Status) -> Condition:

@@ -12,11 +12,13 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, select, tuple_
 
 from hooktui.domain.errors import Refused
+from hooktui.domain.json_text import Steps
 from hooktui.domain.objects import Page
+from hooktui.store.pace import Pace
 
 T = TypeVar("T")
 Order = Literal["asc", "desc"]
-Keep = Callable[[RowMapping], bool]
+Keep = Callable[[RowMapping], Steps[bool]]
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 EXACT_TOTAL = 10_000
@@ -141,7 +143,7 @@ def _walk(
 ) -> tuple[list[RowMapping], _Cursor | None, int]:
     """Return rows in walking order, where the walk can go on (None: nowhere), and rows seen."""
     rows: list[RowMapping] = []
-    at, scanned = start, 0
+    at, scanned, pace = start, 0, Pace()
     edge = _edge(conn, listing, start)
     while True:
         most = limit - len(rows) + 1 if listing.keep is None else 2 * limit
@@ -150,7 +152,7 @@ def _walk(
             behind = behind.where(_until(listing, start, edge))
         chunk = conn.execute(behind.limit(most)).mappings().all()
         for place, row in enumerate(chunk):
-            kept = listing.keep is None or listing.keep(row)
+            kept = listing.keep is None or pace.run(listing.keep(row))
             if kept and len(rows) == limit:
                 return rows, at, scanned + place
             if kept:

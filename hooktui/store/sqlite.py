@@ -20,6 +20,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.json_text import Steps
 from hooktui.domain.objects import Backup
 from hooktui.domain.pulse import Pulse
 from hooktui.domain.server_status import DatabaseInfo, ServerInfo
@@ -312,7 +313,7 @@ class SqliteStore:
         self,
         limit: int,
         account: AccountId | None = None,
-        keep: Callable[[FeedItem], bool] | None = None,
+        keep: Callable[[FeedItem], Steps[bool]] | None = None,
     ) -> FeedPage:
         """Return the newest ``limit`` changes (that ``keep`` accepts), oldest first."""
         return await self.read(change_feed.read_tail, limit, account, keep)

@@ -86,6 +86,39 @@ async def test_a_disabled_hook_and_a_filter_skip_an_event_and_say_why(opened: Op
     assert (wanted.deliveries, wanted.skipped) == (1, 1)
 
 
+# Red when a filter fails open where its parser sees less than the API's: half an emoji, or a number
+# that no float holds, made the first filter fit.
+@pytest.mark.parametrize("more", [b"1", b'"\\ud83d"', b"1e999", b"9" * 5000])
+async def test_a_negated_filter_sees_all_that_is_accepted(opened: Opened, more: bytes) -> None:
+    store = opened.store
+    outside = await make_hook(store, filter="-data.internal:true")
+    inside = await make_hook(store, filter="data.internal:true")
+    body = b'{"internal":true,"more":' + more + b"}"
+    (accepted,) = await emit(store, body=body)
+    assert [one.hook for one in await deliveries(store)] == [inside.id]
+    detail = await store.read(queries.get_event, DEFAULT, accepted.id)
+    assert [(one.hook, one.reason) for one in detail.skips] == [(outside.id, "filter")]
+    page = await store.read(queries.list_decisions, DEFAULT, accepted.id, PageRequest(), True)
+    why = {one.hook: one.reason for one in page.data}
+    assert why[outside.id] == "its filter did not fit: -data.internal:true (it is true)"
+    for q, count in (("data.internal:true", 1), ("-data.internal:true", 0)):
+        found = await store.read(queries.list_events, DEFAULT, PageRequest(), None, q)
+        assert len(found.data) == count, q
+        assert len(await deliveries(store, q=q)) == count, q
+
+
+async def test_a_body_that_cannot_be_read_is_never_sent_to_a_hook_that_looks_into_it(
+    opened: Opened,
+) -> None:
+    store = opened.store
+    await make_hook(store, filter="-data.internal:true")
+    await make_hook(store, filter="data.internal:true")
+    (accepted,) = await emit(store, body=b"{")  # no such body passes the API
+    assert (accepted.deliveries, accepted.skipped) == (0, 2)
+    for q in ("data.internal:true", "-data.internal:true"):
+        assert not (await store.read(queries.list_events, DEFAULT, PageRequest(), None, q)).data
+
+
 async def test_a_repeated_key_gets_the_first_answer(opened: Opened) -> None:
     store = opened.store
     await make_hook(store)

@@ -9,10 +9,20 @@ from hooktui.domain.decisions import (
     Decision,
     Happened,
     Judged,
-    misfitting,
+    misfitting_steps,
     why_not_asked,
-    why_skipped,
+    why_skipped_steps,
 )
+from hooktui.domain.json_text import finish
+
+
+def misfitting(text, event):
+    return finish(misfitting_steps(text, event))
+
+
+def why_skipped(hook, event, reason):
+    return finish(why_skipped_steps(hook, event, reason))
+
 
 BEFORE, THEN, AFTER = 1_000, 2_000, 3_000
 HOOK = Judged(

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from hooktui.domain.errors import Refused, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.json_text import Steps
 from hooktui.domain.objects import Backup
 from hooktui.domain.pulse import Pulse
 from hooktui.domain.server_status import DatabaseInfo, ServerInfo
@@ -296,7 +297,7 @@ class PostgresStore:
         self,
         limit: int,
         account: AccountId | None = None,
-        keep: Callable[[FeedItem], bool] | None = None,
+        keep: Callable[[FeedItem], Steps[bool]] | None = None,
     ) -> FeedPage:
         """Return the newest ``limit`` changes (that ``keep`` accepts), oldest first."""
         return await self.read(change_feed.read_tail, limit, account, keep)

@@ -1,0 +1,105 @@
+"""Text with wildcards, as the values of a filter are written, and how they are compared.
+
+Text is compared without regard to case, numbers by their value: ``1`` fits ``1.0`` as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Final
+
+_NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?(e[+-]?[0-9]{1,4})?")
+_INTEGER = re.compile(r"-?[0-9]+")
+
+ANYTHING: Final = ("", "")
+"""The parts of ``*``, which fits an object too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """Text with wildcards: what stands between the ``*``, case-folded.
+
+    ``52`` is ``("52",)`` and ``*disk*`` is ``("", "disk", "")``; in SQL, join the escaped parts
+    with ``%``.
+    """
+
+    parts: tuple[str, ...]
+
+    def matches(self, text: str) -> bool:
+        """Return whether the whole text fits. Linear: no regular expression to blow up."""
+        return self.fits(text.casefold())
+
+    def fits(self, folded: str) -> bool:
+        """Return whether the whole of a text fits that is case-folded already."""
+        first, last = self.parts[0], self.parts[-1]
+        if len(self.parts) == 1:
+            return folded == first
+        if len(folded) < len(first) + len(last) or not folded.startswith(first):
+            return False
+        end = len(folded) - len(last)
+        return folded.endswith(last) and _in_order(self.parts[1:-1], folded, len(first), end)
+
+    def found_in(self, text: str) -> bool:
+        """Return whether any piece of the text fits."""
+        return self.found_in_folded(text.casefold())
+
+    def found_in_folded(self, folded: str) -> bool:
+        """Return whether any piece of a text fits that is case-folded already."""
+        return _in_order(self.parts, folded, 0, len(folded))
+
+
+def _in_order(parts: tuple[str, ...], text: str, start: int, end: int) -> bool:
+    for part in parts:
+        found = text.find(part, start, end)
+        if found < 0:
+            return False
+        start = found + len(part)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Patterns:
+    """Some patterns by how they are compared: ``texts`` and ``numbers`` exactly, the others not.
+
+    However many exact ones there are, comparing a value with them costs one look.
+    """
+
+    texts: frozenset[str]
+    numbers: frozenset[str]
+    wild: tuple[Pattern, ...]
+
+
+def sort_patterns(patterns: Iterable[Pattern]) -> Patterns:
+    """Return patterns by how they are compared."""
+    texts: list[str] = []
+    wild: list[Pattern] = []
+    for pattern in patterns:
+        if len(pattern.parts) == 1:
+            texts.append(pattern.parts[0])
+        else:
+            wild.append(pattern)
+    numbers = (_number_in(text) for text in texts)
+    return Patterns(
+        frozenset(texts), frozenset(one for one in numbers if one is not None), tuple(wild)
+    )
+
+
+def _number_in(text: str) -> str | None:
+    if not _NUMBER.fullmatch(text):
+        return None
+    # int where it is one: large ids would lose their last digits as floats.
+    value = int(text) if _INTEGER.fullmatch(text) else float(text)
+    return number_text(value) if isfinite(value) else None
+
+
+def number_text(value: float) -> str:
+    """Return the text that all equal numbers share: ``1`` for ``1.0``.
+
+    Sets of texts are safe: whoever chooses numbers can make them collide in a set of numbers.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return repr(value)

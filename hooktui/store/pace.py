@@ -1,0 +1,60 @@
+"""Rests of a query that computes for long: whatever else the server does goes on meanwhile.
+
+Queries are plain functions. On SQLite they run in a thread, where a busy one would have the event
+loop wait for the interpreter again and again; on PostgreSQL in the loop itself, in a greenlet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TypeVar
+
+from sqlalchemy.util.concurrency import await_only, in_greenlet
+
+from hooktui.domain.json_text import Steps
+from hooktui.slices import REST, SLICE_S, a_turn
+
+T = TypeVar("T")
+
+
+class Pace:
+    """Runs the steps of one query, with a rest after each slice."""
+
+    def __init__(self) -> None:
+        self._begun_s = time.perf_counter()
+
+    def run(self, steps: Steps[T]) -> T:
+        """Do all steps, and return their result."""
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: T = end.value
+                self.rest_when_due()
+                return result
+            self.rest_when_due()
+
+    def rest_when_due(self) -> None:
+        """Rest if a slice is over."""
+        took_s = time.perf_counter() - self._begun_s
+        if took_s < SLICE_S:
+            return
+        if in_greenlet():
+            await_only(_rest(took_s))
+        elif not _in_loop():  # a change runs in the loop, and cannot rest
+            time.sleep(REST * took_s)
+        self._begun_s = time.perf_counter()
+
+
+async def _rest(took_s: float) -> None:
+    async with a_turn():
+        await asyncio.sleep(REST * took_s)
+
+
+def _in_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
