@@ -1,56 +1,208 @@
-"""What a receiver sends back of a hook's own secrets is masked before its answer is kept.
+"""What a receiver sends back of a hook's own secrets is masked before its response is kept.
 
-Many answer with what they were sent: services for trying out, and error pages. Else a header's
-value or a password would lie in clear in the database, and be shown to everybody who may read.
+Many receivers respond with what they were sent: services for trying out, and error pages. Else a
+header's value or a password would be stored readable and shown to everybody who may read.
+
+A secret is found as it is, in base64 at each alignment, in hexadecimal, and in the escapes of JSON,
+URLs and HTML, also one format within another. Where the response was cut, an end that begins a
+secret is masked as well.
 """
 
 from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import msgspec
 
-from hooktui.delivery.answered import Answered
+from hooktui.delivery.answered import Answered, Limits
+from hooktui.delivery.spellings import SPELLINGS
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.objects import MASK
+from hooktui.domain.write_only import SHORTEST_MASKED
 
-SHORTEST: Final = 8
-"""A shorter secret is found in words that have nothing to do with it."""
+_MASK: Final = MASK.encode()
+_NESTED: Final = 2
+"""Formats within each other that are undone: JSON as a text in JSON, a URL in HTML."""
+_NO_CHANCE: Final = 24
+"""Bytes of a secret that no text has by chance."""
+_CUT_HEADER: Final = Limits().stored_header_bytes
+_BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
+
+Spans = list[tuple[int, int]]
 
 
-def own_secrets(hook: LiveHook) -> tuple[str, ...]:
-    """Return what a hook sends or signs with and nobody may read, in each form it may come back.
+@dataclass(frozen=True, slots=True)
+class SecretForms:
+    """The forms in which a hook's secrets are looked for.
 
-    The password alone and encoded; of a value such as ``Bearer abc`` the credentials by themselves,
-    too; and each as JSON writes it. The longest come first: others may be parts of them.
+    Attributes:
+        plain: texts that are found as they are.
+        encoded: parts of base64 texts that a secret determines alone, whatever surrounds it.
+        shortest: those of both that hold no other one: where none of them is, there is none.
+        nested: formats within each other that are undone.
+    """
+
+    plain: tuple[bytes, ...] = field(repr=False)
+    encoded: tuple[bytes, ...] = field(repr=False)
+    shortest: tuple[bytes, ...] = field(repr=False)
+    nested: int
+
+    def may_occur(self, text: bytes) -> bool:
+        """Return whether a form occurs in a text, or something is escaped there: a fast look."""
+        for form in self.shortest:
+            if form in text:
+                return True
+        return self.nested > 0 and (b"\\" in text or b"%" in text or b"&" in text)
+
+
+def own_secrets(hook: LiveHook) -> SecretForms:
+    """Return the forms of what a hook sends or signs with and nobody may read.
+
+    The password alone and as a pair; of a value such as ``Bearer abc`` the credentials alone, too.
+    The signing secret is never sent, so a receiver that repeats it knows it as a text; where
+    nothing else is secret, no escapes are undone.
     """
     settings = hook.settings
-    values = [secret.value for secret in hook.secrets]
-    for name in settings.sensitive_headers:
-        values += [settings.headers[name], settings.headers[name].rpartition(" ")[2]]
+    signing = [secret.value for secret in hook.secrets]
+    signing += [value.removeprefix("whsec_") for value in signing]
+    signing += [json.dumps(value)[1:-1] for value in signing]
+    signing += [value.replace("/", "\\/") for value in signing]
+    values = [settings.headers[name] for name in settings.sensitive_headers]
+    sent = [value.rpartition(" ")[2] for value in values]
+    sent += [value for value, last in zip(values, sent, strict=True) if not _is_long_enough(last)]
     if settings.basic_auth is not None:
         user, password = settings.basic_auth.user, settings.basic_auth.password
-        values += [b64encode(f"{user}:{password}".encode()).decode(), password]
-    forms = {(value, json.dumps(value)[1:-1]) for value in values if len(value) >= SHORTEST}
-    return tuple(sorted({form for both in forms for form in both}, key=len, reverse=True))
+        sent += [b64encode(f"{user}:{password}".encode()).decode(), password]
+    sent = list(filter(_is_long_enough, sent))
+    texts = chain.from_iterable(map(_texts, filter(_is_long_enough, [*signing, *values, *sent])))
+    numbers = chain.from_iterable(map(_hexadecimal, sent))
+    plain = tuple(dict.fromkeys([*texts, *numbers]))
+    encoded = tuple(dict.fromkeys(chain.from_iterable(map(_base64, sent))))
+    shortest: list[bytes] = []
+    for form in sorted({*plain, *encoded}, key=len):
+        if not any(one in form for one in shortest):
+            shortest.append(form)
+    return SecretForms(plain, encoded, tuple(shortest), _NESTED if sent else 0)
 
 
-def masked(answered: Answered, secrets: Sequence[str]) -> Answered:
-    """Return an answer with ``***`` in place of each secret of `own_secrets`."""
+def masked(answered: Answered, secrets: SecretForms) -> Answered:
+    """Return what an attempt came to with ``***`` in place of each secret."""
     body, headers, detail = answered.body, answered.headers, answered.error_detail
-    values = "\n".join([value for _, value in headers])
-    for text in secrets:
-        raw = text.encode()
-        latin = raw.decode("latin-1")
-        if raw in body:
-            body = body.replace(raw, MASK.encode())
-        if latin in values:
-            headers = tuple([(name, value.replace(latin, MASK)) for name, value in headers])
-        if detail is not None and text in detail:
-            detail = detail.replace(text, MASK)
-    if body is answered.body and headers is answered.headers and detail is answered.error_detail:
+    together = "\n".join(chain.from_iterable(headers)).encode("latin-1")
+    cut = answered.truncated or detail is not None
+    if not cut and len(together) < _CUT_HEADER and not secrets.may_occur(body + b"\n" + together):
         return answered
+    body = _masked(body, secrets, cut=cut)
+    if len(together) >= _CUT_HEADER or _found(together, secrets, secrets.nested):
+        headers = tuple([_masked_header(name, value, secrets) for name, value in headers])
+    if detail is not None:
+        detail = _masked(detail.encode(), secrets, cut=False).decode(errors="replace")
     return msgspec.structs.replace(answered, body=body, headers=headers, error_detail=detail)
+
+
+def _masked_header(name: str, value: str, secrets: SecretForms) -> tuple[str, str]:
+    cut = len(name) + len(value) >= _CUT_HEADER
+    shown = _masked(value.encode("latin-1"), secrets, cut=cut)
+    named = _masked(name.encode("latin-1"), secrets, cut=cut and not value)
+    return named.decode("latin-1"), shown.decode("latin-1")
+
+
+def _masked(text: bytes, secrets: SecretForms, *, cut: bool) -> bytes:
+    found = _found(text, secrets, secrets.nested, cut=cut)
+    return _replaced(text, found) if found else text
+
+
+def _found(text: bytes, secrets: SecretForms, nested: int, *, cut: bool = False) -> Spans:
+    """Return where secrets are, in any order.
+
+    Args:
+        text: where to look.
+        secrets: what for.
+        nested: how many formats are undone, one within the other.
+        cut: the text goes on; an end that may begin a secret counts.
+    """
+    found: Spans = []
+    for form in secrets.plain:
+        found += _places(text, form)
+    for form in secrets.encoded:
+        # The characters beside it hold some bits of the secret, too.
+        found += [
+            (
+                start - (start > 0 and text[start - 1] in _BASE64),
+                end + (end < len(text) and text[end] in _BASE64),
+            )
+            for start, end in _places(text, form)
+        ]
+    if cut and (begun := max(_overlap(text, one) for one in (*secrets.plain, *secrets.encoded))):
+        found.append((len(text) - begun, len(text)))
+    for spelling in SPELLINGS if nested else ():
+        decoded = spelling.decoded(text)
+        lost = 0 if decoded is None or not cut else spelling.cut_off(decoded)
+        if decoded is None or (len(decoded.source) == 1 and not lost):
+            continue
+        inside = decoded.text[: len(decoded.text) - lost]
+        for start, end in decoded.spans(_found(inside, secrets, nested - 1, cut=cut)):
+            # What is left of an escape goes with what it follows.
+            found.append((start, len(text) if lost and end == len(text) - lost else end))
+    return found
+
+
+def _places(text: bytes, form: bytes) -> Iterable[tuple[int, int]]:
+    start = text.find(form)
+    while start >= 0:
+        yield start, start + len(form)
+        start = text.find(form, start + len(form))
+
+
+def _overlap(text: bytes, form: bytes) -> int:
+    """Return how much of a text's end begins a form.
+
+    Where so much of a form occurs that it can be no chance, all behind it counts: one search.
+    """
+    if len(form) > _NO_CHANCE:
+        start = text.find(form[:_NO_CHANCE], max(0, len(text) - len(form)))
+        if start >= 0:
+            return len(text) - start
+    return next((n for n in range(min(len(form), _NO_CHANCE), 0, -1) if text.endswith(form[:n])), 0)
+
+
+def _replaced(text: bytes, found: Spans) -> bytes:
+    pieces: list[bytes] = []
+    after = 0
+    for start, end in sorted(found):
+        if start > after or not pieces:
+            pieces += [text[after:start], _MASK]
+        after = max(after, end)
+    return b"".join([*pieces, text[after:]])
+
+
+def _is_long_enough(value: str) -> bool:
+    return len(value) >= SHORTEST_MASKED
+
+
+def _texts(value: str) -> list[bytes]:
+    """Return a value as text: UTF-8, Latin-1, and with a form's ``+`` for each space."""
+    texts = [value.encode()]
+    if not value.isascii() and value.encode("latin-1", "ignore").decode("latin-1") == value:
+        texts.append(value.encode("latin-1"))
+    return [form for text in texts for form in (text, text.replace(b" ", b"+"))]
+
+
+def _hexadecimal(value: str) -> list[bytes]:
+    digits = value.encode().hex()
+    return [digits.encode(), digits.upper().encode()]
+
+
+def _base64(value: str) -> list[bytes]:
+    """Return what of a base64 text depends on a value alone, for 0 to 2 bytes before it."""
+    forms, content = [], value.encode()
+    for before, skipped in ((0, 0), (1, 2), (2, 3)):
+        whole = (before + len(content)) * 8 // 6  # characters that no later byte changes
+        forms.append(b64encode(bytes(before) + content)[skipped:whole])
+    return [one for form in forms for one in (form, form.translate(_URL_SAFE))]

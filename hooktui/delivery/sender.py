@@ -34,7 +34,7 @@ class _Fixed:
     version: int
     secrets: tuple[LiveSecret, ...]
     prefix: bytes = field(repr=False)
-    own_secrets: tuple[str, ...] = field(repr=False)
+    own_secrets: echoes.SecretForms = field(repr=False)
 
 
 class Sender:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+import gc
+import html
+import time
+import timeit
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
+from urllib.parse import quote
+
+import hypothesis
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hooktui.delivery.answered import Answered
-from hooktui.delivery.echoes import masked, own_secrets
+from hooktui.delivery.echoes import SecretForms, masked, own_secrets
 from hooktui.domain.addresses import parse_url
+from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.hooks import Credentials, HookSettings, LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId
 
@@ -59,5 +71,152 @@ def test_headers_and_the_words_of_an_error_are_masked_too() -> None:
 def test_what_holds_no_secret_is_the_very_same() -> None:
     given = answer(b"plain-one, \xff\x00 ok", headers=(("A", "b"),))
     assert masked(given, own_secrets(HOOK)) is given
+    escaped = answer(rb'{"text": "say \"no\" & 100%"}', headers=(("A", "a=1&b=%20"),))
+    assert masked(escaped, own_secrets(HOOK)) == escaped
     short = replace(SETTINGS, headers={"X-Api-Key": "test"}, sensitive_headers=("X-Api-Key",))
-    assert "test" not in own_secrets(replace(HOOK, settings=short))
+    given = answer(b"this is a test")
+    assert masked(given, own_secrets(replace(HOOK, settings=short))) is given
+
+
+# Each way to write a character in one format; a text may mix them.
+WAYS: dict[str, list[Callable[[str], str]]] = {
+    "json": [
+        lambda c: c if c not in '\\"' else "\\" + c,
+        lambda c: f"\\u{ord(c):04x}",
+        lambda c: f"\\u{ord(c):04X}",
+        lambda c: "\\/" if c == "/" else f"\\u{ord(c):04x}",
+        lambda c: f"\\x{ord(c):02x}",
+        lambda c: f"\\u{{{ord(c):x}}}",
+    ],
+    "url": [
+        lambda c: quote(c, safe=""),
+        lambda c: quote(c, safe="").lower() if not c.isalnum() else c,
+        lambda c: f"%{ord(c):02X}",
+        lambda c: "+" if c == " " else quote(c, safe=""),
+    ],
+    "html": [
+        lambda c: html.escape(c),
+        lambda c: f"&#{ord(c)};",
+        lambda c: f"&#{ord(c):05};",
+        lambda c: f"&#x{ord(c):X};",
+        lambda c: f"&#x{ord(c):x};",
+        lambda c: {"+": "&plus;", "/": "&sol;", "'": "&apos;"}.get(c, html.escape(c)),
+    ],
+}
+values = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=8, max_size=40)
+
+
+def with_value(value: str) -> SecretForms:
+    settings = HookSettings(
+        url="https://example.com/", events=("job",), headers={"X-Key": value},
+        sensitive_headers=("X-Key",),
+    )  # fmt: skip
+    return own_secrets(replace(HOOK, settings=settings))
+
+
+@st.composite
+def spelled(draw: st.DrawFn, value: str, formats: int = 2) -> str:
+    """Write a value in a format, each character in one of its ways; maybe again in another."""
+    for _ in range(draw(st.integers(1, formats))):
+        ways = WAYS[draw(st.sampled_from(sorted(WAYS)))]
+        at_least = draw(st.sampled_from([ways[:1], ways]))
+        value = "".join(draw(st.sampled_from(at_least))(c) for c in value)
+    return value
+
+
+@given(st.data(), values, st.sampled_from(["", "\n ", " \u00e9 "]))
+def test_a_value_is_masked_however_its_characters_are_escaped(
+    data: st.DataObject, value: str, plain: str
+) -> None:
+    # Red without one of the three formats, without nesting, or with a wrong way back.
+    text = data.draw(spelled(value))
+    body = f"{plain}[{text}]{plain}".encode()
+    found = masked(answer(body), with_value(value)).body
+    assert found == f"{plain}[***]{plain}".encode()
+    in_header = answer(headers=(("X-Echo", f"[{text}]"),))
+    assert masked(in_header, with_value(value)).headers == (("X-Echo", "[***]"),)
+    told = Answered(status_code=None, error=None, error_detail=f"bad line {text}")
+    assert masked(told, with_value(value)).error_detail == "bad line ***"
+
+
+@given(values, st.binary(max_size=7), st.binary(max_size=7), st.sampled_from([False, True]),
+       st.sampled_from(["as it is", "no padding", "json", "url", "html"]))  # fmt: skip
+def test_a_value_is_masked_in_base64_and_hex(
+    value: str, before: bytes, after: bytes, url_safe: bool, way: str
+) -> None:
+    # Red without one of the three alignments, and without the characters beside the form.
+    encode = urlsafe_b64encode if url_safe else b64encode
+    text = encode(before + value.encode() + after).decode()
+    if way == "no padding":
+        text = text.rstrip("=")
+    elif way != "as it is":
+        text = "".join(WAYS[way][-1](c) for c in text)
+    found = masked(answer(text.encode()), with_value(value)).body
+    assert b"***" in found
+    around = encode(before).decode()[: len(before) * 8 // 6]
+    left = found.partition(b"***")[0].decode()
+    if way in ("as it is", "no padding"):
+        assert around.startswith(left)  # nothing that depends on the value is left
+    for digits in (value.encode().hex(), value.encode().hex().upper()):
+        assert masked(answer(f"0x{digits}.".encode()), with_value(value)).body == b"0x***."
+
+
+@hypothesis.settings(deadline=None)
+@given(st.data(), values, st.integers(1, 2))
+def test_a_body_that_was_cut_does_not_end_with_the_beginning_of_a_value(
+    data: st.DataObject, value: str, formats: int
+) -> None:
+    # Red when masking ends with whole values, or an escape that is cut off hides a beginning.
+    text = data.draw(
+        st.one_of(spelled(value, formats), st.just(b64encode(value.encode()).decode()))
+    )
+    for end in range(len(text) + 1):
+        body = f" {text[:end]}".encode()
+        found = masked(answer(body, truncated=True), with_value(value)).body.rstrip(b"=*")
+        assert len(found) <= 1 + _first_character(text[:end], formats)
+    begun = f" {text[: len(text) // 2 + 3]}".encode()
+    given = Answered(status_code=200, error=ErrorClass.RESET, error_detail="closed", body=begun)
+    cut = answer(begun, truncated=True)
+    assert masked(given, with_value(value)).body == masked(cut, with_value(value)).body
+
+
+def _first_character(text: str, formats: int) -> int:
+    """Return how long the first character of a text may be: 9 bytes, each escaped again."""
+    return min(len(text), 9 if formats == 1 else 9 * 9) if text[:1] in ("\\", "%", "&") else 0
+
+
+def test_a_stored_header_that_was_cut_does_not_end_with_the_beginning_of_a_value() -> None:
+    value = "k" * 8 + "0123456789" * 10
+    for kept in range(1, 60):
+        shown = "x" * (1024 - len("X-Echo") - kept) + value[:kept]
+        given = answer(headers=(("X-Echo", shown), ("B", "b")))
+        (_, found), other = masked(given, with_value(value)).headers
+        assert found == "x" * (1024 - len("X-Echo") - kept) + "***"
+        assert other == ("B", "b")
+
+
+def test_a_long_value_that_was_cut_is_masked_from_its_first_byte() -> None:
+    value = "".join(chr(33 + n * 37 % 94) for n in range(4000))
+    for kept in (1, 23, 24, 25, 2000, 3999):
+        found = masked(answer(f" {value[:kept]}".encode(), truncated=True), with_value(value))
+        assert found.body == b" ***"
+
+
+def test_the_work_for_a_response_is_in_proportion_to_its_length() -> None:
+    # The least of five, at n and 4n: 4 is linear, 16 is quadratic. Red with overlaps by trial.
+    secret = with_value("a" * 400 + "b")
+    gc.disable()
+    for piece in (b"a", b"\\", b"\\u0061", b"%61", b"%2561", b"&#97;", b"a\\", b"&", b"\\/%41&lt;"):
+        times = [
+            min(
+                timeit.repeat(
+                    partial(masked, answer((piece * size)[:size], truncated=True), secret),
+                    number=1,
+                    repeat=5,
+                    timer=time.process_time,
+                )
+            )
+            for size in (4096, 16384)
+        ]
+        assert times[1] <= 6 * times[0] + 0.002, piece
+    gc.enable()
