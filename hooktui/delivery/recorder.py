@@ -113,9 +113,9 @@ class Recorder:
             except Exception as error:  # whatever: the send happened, so its result must be kept
                 wait_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
                 foreseen = isinstance(error, HooktuiError)
-                why = f" ({error})" if foreseen else ""
+                why = f": {error}" if foreseen else ""
                 _log.error(
-                    "recording %d results failed%s; again in %g s", len(results), why, wait_s,
+                    "recording %d results failed; again in %g s%s", len(results), wait_s, why,
                     exc_info=not foreseen,
                 )  # fmt: skip
                 tries += 1
