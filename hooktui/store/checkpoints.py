@@ -7,15 +7,23 @@ transactions and only while nobody reads, since TRUNCATE would wait for readers.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
 
+R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 LARGE_WAL_BYTES = 32 * 1024 * 1024
 """Twice what the automatic checkpoints let it grow to."""
+READERS_END_WITHIN_S = 10.0
+"""Reads of people end within seconds; a backup may take longer."""
+_READERS_POLL_S = 0.02
 SMALL_WAL_BYTES = 1024 * 1024
 HUGE_WAL_BYTES = 256 * 1024 * 1024
 """From here on somebody should know: a reader holds it, and it takes the room of events."""
@@ -28,6 +36,35 @@ def truncate(raw: sqlite3.Connection) -> bool:
     """
     blocked, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not blocked
+
+
+class ReaderCount(Protocol):
+    """Knows whether somebody reads."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody reads now."""
+        ...
+
+
+class BetweenTransactions(Protocol):
+    """Runs functions between two transactions of the writer."""
+
+    async def between(self, function: Callable[[], R]) -> R:
+        """Run one."""
+        ...
+
+
+async def truncate_between_reads(
+    writer: BetweenTransactions, raw: sqlite3.Connection, readers: ReaderCount
+) -> bool:
+    """Cut the log as soon as nobody reads; False when there was always a reader, for 10 s."""
+    give_up_s = time.monotonic() + READERS_END_WITHIN_S
+    while readers.in_use or not await writer.between(partial(truncate, raw)):
+        if time.monotonic() > give_up_s:
+            return False
+        await asyncio.sleep(_READERS_POLL_S)
+    return True
 
 
 @dataclass(slots=True)

@@ -12,10 +12,12 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+from functools import partial
+from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from hooktui.domain.errors import DiskFull
 from hooktui.domain.failing import RULE_MS
 from hooktui.domain.ids import AccountId, floor_at
 from hooktui.store import queue_sql as sql
@@ -25,6 +27,7 @@ from hooktui.store.work import Operation, Work
 
 P = ParamSpec("P")
 R = TypeVar("R")
+OperationT = TypeVar("OperationT", bound=Operation[Any])
 
 SCANNED_AT_ONCE = 1000
 """Events that one read looks at: some milliseconds in a worker thread."""
@@ -174,6 +177,10 @@ class Room(Protocol):
         """Run an operation in the writer's next transaction."""
         ...
 
+    async def cut_log(self) -> bool:
+        """Free the room that the log takes; False when a reader holds it for too long."""
+        ...
+
 
 class Sweep:
     """Goes once over what is old, from the oldest on.
@@ -196,8 +203,7 @@ class Sweep:
             scan = await self._room.read(old_events, after, before_ms, account)
             left: Sequence[Old] = scan.found
             while left:
-                operation = DropEvents(left, before_ms)
-                gone = await self._paced(self._room.submit(operation))
+                operation, gone = await self._paced(self._run(partial(DropEvents, left, before_ms)))
                 events += gone.events
                 deliveries += gone.deliveries
                 attempts += gone.attempts
@@ -215,8 +221,8 @@ class Sweep:
             scan = await self._paced(self._room.read(old_bodies, after, before_ms))
             left: Sequence[Old] = scan.found
             while left:
-                operation = DropBodies(left, before_ms)
-                gone += await self._paced(self._room.submit(operation))
+                operation, some = await self._paced(self._run(partial(DropBodies, left, before_ms)))
+                gone += some
                 left = list(operation.left)
             if scan.after is None:
                 return gone
@@ -225,9 +231,26 @@ class Sweep:
     async def stats(self, before_ms: int) -> int:
         """Drop old counts; return how many."""
         gone = 0
-        while some := await self._paced(self._room.submit(DropStats(before_ms))):
+        while True:
+            _, some = await self._paced(self._run(partial(DropStats, before_ms)))
+            if not some:
+                return gone
             gone += some
-        return gone
+
+    async def _run(self, make: Callable[[], OperationT]) -> tuple[OperationT, Any]:
+        """Run an operation, on a full disk once more after the log was cut.
+
+        What is dropped goes through the log first, and a reader may keep the log from being used
+        again: then the log fills a disk that has room enough for each transaction.
+        """
+        operation = make()
+        try:
+            return operation, await self._room.submit(operation)
+        except DiskFull:
+            if not await self._room.cut_log():
+                raise
+        operation = make()  # the first one has counted what it did not drop
+        return operation, await self._room.submit(operation)
 
     async def _paced(self, work: Awaitable[R]) -> R:
         loop = asyncio.get_running_loop()

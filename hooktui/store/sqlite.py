@@ -29,7 +29,7 @@ from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql
 from hooktui.store.accepting import check_keys, lease_from
 from hooktui.store.backup import back_up
-from hooktui.store.checkpoints import WalWatch, truncate
+from hooktui.store.checkpoints import WalWatch, truncate, truncate_between_reads
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS, ForgetKeys, TrimFeed
 from hooktui.store.clock_jumps import ClockJumps
 from hooktui.store.connections import READERS, Readers, open_writer, sqlalchemy_over
@@ -358,6 +358,10 @@ class SqliteStore:
     async def submit(self, operation: Operation[R]) -> R:
         """Run an operation of this package in the writer's next transaction."""
         return await self._writer.submit(operation, bounded=False)
+
+    async def cut_log(self) -> bool:
+        """Free the room that the log takes; False when a reader holds it for too long."""
+        return await truncate_between_reads(self._writer, self._raw, self._readers)
 
     async def info(self) -> DatabaseInfo:
         """Return what the database is, and how big."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import DiskFull
@@ -70,7 +73,7 @@ async def fill(store: SqliteStore) -> int:
             await store.accept([offer(b'"' + b"x" * 200_000 + b'"', event_type="cluster.error")])
         except DiskFull:
             return count
-    raise AssertionError("a disk of 48 MiB took 200 MB")
+    raise AssertionError("the disk took 200 MB")
 
 
 @pytest.fixture
@@ -97,3 +100,36 @@ async def test_a_full_disk_takes_nothing_in_sends_on_and_recovers_by_a_purge(sto
                 break
             except DiskFull:
                 await store.wait_for_change(store.feed_end(), 0.05)
+
+
+# Red when a purge ends at the first transaction that finds no room for its log.
+async def test_a_purge_waits_for_a_reader_that_makes_the_log_fill_the_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 96) as disk:
+        files = {"database": disk / "hooktui.db", "key_file": disk / "hooktui.key"}
+        store = await SqliteStore.open(**files, reserve=4 * MIB)
+        try:
+            await make_hook(store)
+            accepted = await fill(store)
+            release = threading.Event()
+            reader = await hold_a_snapshot(store, release)
+            purge = asyncio.create_task(store.purge(now_ms() + 1, within_s=30))
+            while shutil.disk_usage(disk).free > MIB and not purge.done():
+                await store.wait_for_change(store.feed_end(), 0.01)
+            release.set()
+            await reader
+            assert (await purge).events == accepted
+        finally:
+            await store.close()
+
+
+async def hold_a_snapshot(store: SqliteStore, release: threading.Event) -> asyncio.Task[None]:
+    reading = threading.Event()
+
+    def read_until_released(conn: Connection) -> None:
+        conn.exec_driver_sql("SELECT count(*) FROM event").one()
+        reading.set()
+        release.wait(30)
+
+    reader = asyncio.create_task(store.read(read_until_released))
+    await asyncio.to_thread(reading.wait)
+    return reader
