@@ -6,7 +6,7 @@ import time
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooktui.api.connection_limiter import ConnectionLimiter, Place, source_of
@@ -149,6 +149,7 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_whatever_happens_the_bound_holds_and_nobody_loses_a_share(steps):
     limiter = ConnectionLimiter(MOST)

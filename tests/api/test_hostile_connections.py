@@ -26,11 +26,10 @@ OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
 MOST = 10
 
 
-@pytest.fixture(scope="module")
-def crowded(tmp_path_factory) -> Iterator[RunningServer]:
-    """A server with few places."""
-    home = tmp_path_factory.mktemp("home")
-    with running_server(home, listen="127.0.0.1:0", max_connections=MOST) as one:
+@pytest.fixture
+def crowded(tmp_path) -> Iterator[RunningServer]:
+    """A server with few places; none is still held by another test."""
+    with running_server(tmp_path, listen="127.0.0.1:0", max_connections=MOST) as one:
         yield one
 
 
@@ -231,13 +230,12 @@ def test_another_user_of_the_socket_has_so_many_places_and_no_more():
 # TLS
 
 
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory) -> Iterator[tuple[RunningServer, ssl.SSLContext]]:
-    folder = tmp_path_factory.mktemp("tls")
-    certificate = folder / "certificate.pem"
+@pytest.fixture
+def secure(tmp_path) -> Iterator[tuple[RunningServer, ssl.SSLContext]]:
+    certificate = tmp_path / "certificate.pem"
     write_certificate(certificate)
     given = {"tls_cert": certificate, "tls_key": certificate, "max_connections": MOST}
-    with running_server(folder / "home", listen="127.0.0.1:0", **given) as one:
+    with running_server(tmp_path / "home", listen="127.0.0.1:0", **given) as one:
         yield one, ssl.create_default_context(cafile=certificate)
 
 
