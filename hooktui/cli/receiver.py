@@ -17,9 +17,10 @@ from typing import Self
 
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.signatures import (
+    SignatureCheck,
+    check_standard_signature,
     standard_key,
     verify_hook_signature,
-    verify_standard_signature,
 )
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -31,20 +32,22 @@ _HASH_OF_LENGTH = {40: "sha1", 64: "sha256", 128: "sha512"}
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request; ``checks`` says of each signature whether it is right, with a secret only."""
+    """One request.
+
+    Attributes:
+        checks: what became of each signature; empty without a secret.
+        verified: whether the request is authentic and recent; None without a secret.
+        answer: the status that it was answered with.
+    """
 
     at_ms: int
     method: str
     path: str
     headers: tuple[tuple[str, str], ...]
     body: bytes = field(repr=False)
-    checks: Mapping[str, bool]
+    checks: Mapping[str, SignatureCheck]
+    verified: bool | None
     answer: int
-
-    @property
-    def verified(self) -> bool | None:
-        """Whether all signatures are right; None when there was nothing to check them with."""
-        return all(self.checks.values()) if self.checks else None
 
     def fields(self) -> dict[str, object]:
         """Return the request as JSON shows it."""
@@ -55,38 +58,67 @@ class Received:
             "headers": [list(pair) for pair in self.headers],
             "body": self.body.decode("utf-8", "backslashreplace"),
             "verified": self.verified,
-            "signatures": dict(self.checks),
+            "signatures": {name: check == "ok" for name, check in self.checks.items()},
+            "stale": "stale" in self.checks.values(),
             "status": self.answer,
         }
 
 
-def check_signatures(secret: str, headers: Mapping[str, str], body: bytes) -> dict[str, bool]:
-    """Return whether each signature that a request carries is right; none at all is wrong.
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How a receiver verifies what comes.
 
-    Args:
+    Attributes:
         secret: as it is shown.
-        headers: with lower-case names.
-        body: the raw bytes.
+        tolerance_s: how far ``webhook-timestamp`` may be from now.
     """
-    checks = {}
-    hexadecimal = headers.get("x-hook-signature")
-    if hexadecimal is not None:
-        digits = hexadecimal.strip().rpartition("=")[2]
-        name = _HASH_OF_LENGTH.get(len(digits), "sha256")
-        checks["X-Hook-Signature"] = verify_hook_signature(secret, body, digits, name)
-    standard = headers.get("webhook-signature")
-    key = standard_key(secret)
-    if standard is not None and key is not None:
-        checks["webhook-signature"] = _standard(key, headers, body, standard)
-    return checks or {"X-Hook-Signature": False}
 
+    secret: str = field(repr=False)
+    tolerance_s: float
 
-def _standard(key: bytes, headers: Mapping[str, str], body: bytes, signatures: str) -> bool:
-    timestamp = headers.get("webhook-timestamp", "")
-    message_id = headers.get("webhook-id", "")
-    if not (timestamp.isascii() and timestamp.isdigit() and message_id.isascii()):
-        return False
-    return verify_standard_signature(key, message_id, int(timestamp[:15]), body, signatures)
+    def checks(
+        self, headers: Mapping[str, str], body: bytes, now_s: float
+    ) -> dict[str, SignatureCheck]:
+        """Return what becomes of each signature that a request carries, or should carry.
+
+        A ``whsec_`` secret always signs ``webhook-signature``: without that header a captured
+        request could be sent again for ever, stripped of its timestamp.
+
+        Args:
+            headers: with lower-case names.
+            body: the raw bytes.
+            now_s: Unix seconds of the receipt.
+        """
+        checks: dict[str, SignatureCheck] = {}
+        hexadecimal = headers.get("x-hook-signature")
+        key = standard_key(self.secret)
+        if hexadecimal is not None or key is None:
+            digits = (hexadecimal or "").strip().rpartition("=")[2]
+            name = _HASH_OF_LENGTH.get(len(digits), "sha256")
+            good = verify_hook_signature(self.secret, body, digits, name)
+            checks["X-Hook-Signature"] = "ok" if good else "mismatch"
+        if key is not None:
+            checks["webhook-signature"] = check_standard_signature(
+                key,
+                headers.get("webhook-id", ""),
+                headers.get("webhook-timestamp", ""),
+                body,
+                headers.get("webhook-signature", ""),
+                now_s=now_s,
+                tolerance_s=self.tolerance_s,
+            )
+        return checks
+
+    def passes(self, checks: Mapping[str, SignatureCheck], headers: Mapping[str, str]) -> bool:
+        """Return whether a request is authentic and recent.
+
+        During a rotation ``webhook-signature`` holds one signature for each live secret, while
+        X-Hook-Signature stays with the previous secret: then the former decides alone.
+        """
+        rotating = len(headers.get("webhook-signature", "").split()) > 1
+        if rotating and "webhook-signature" in checks:
+            return checks["webhook-signature"] == "ok"
+        return all(check == "ok" for check in checks.values())
 
 
 class Receiver:
@@ -94,16 +126,18 @@ class Receiver:
 
     Args:
         port: 0 for any.
-        secret: what to check signatures with.
-        status: what to answer.
+        verification: how to verify; what does not pass gets 401.
+        status: what to answer everything else with.
         delay_s: how long to wait before answering.
 
     Raises:
         OSError: the port is taken, or not permitted.
     """
 
-    def __init__(self, port: int, secret: str | None, status: int, delay_s: float) -> None:
-        self._secret = secret
+    def __init__(
+        self, port: int, verification: Verification | None, status: int, delay_s: float
+    ) -> None:
+        self._verification = verification
         self._status = status
         self._delay_s = delay_s
         self._received: queue.Queue[Received] = queue.Queue(_WAITING)
@@ -135,16 +169,20 @@ class Receiver:
     def _take(self, request: _Request, body: bytes | None) -> int:
         """Keep a request to be shown, and return what to answer."""
         headers = tuple(request.headers.items())
-        answer = self._status if body is not None else 413
-        by_name = {name.lower(): value for name, value in headers}
-        checks = (
-            {}
-            if self._secret is None or body is None
-            else check_signatures(self._secret, by_name, body)
-        )
+        received_ms = now_ms()
+        checks: dict[str, SignatureCheck] = {}
+        verified = None
+        if self._verification is not None and body is not None:
+            by_name = {name.lower(): value for name, value in headers}
+            checks = self._verification.checks(by_name, body, received_ms / 1000)
+            verified = self._verification.passes(checks, by_name)
+        answer = 413 if body is None else 401 if verified is False else self._status
         self._received.put(
-            Received(now_ms(), request.command, request.path, headers, body or b"", checks, answer)
-        )
+            Received(
+                received_ms, request.command, request.path, headers, body or b"", checks,
+                verified, answer,
+            )
+        )  # fmt: skip
         time.sleep(self._delay_s)
         return answer
 

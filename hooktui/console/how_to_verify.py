@@ -1,41 +1,84 @@
-"""How a receiver verifies `X-Hook-Signature`: code to copy, in five languages.
+"""How a receiver verifies a request: code to copy, in five languages.
 
-Each snippet is made for the hook's own hash, takes the secret from the environment (the code never
-holds it) and compares in constant time. The tests run them against ``domain.signatures``.
+Each snippet verifies `webhook-signature` first, with the age of the request, as every receiver of a
+``whsec_`` secret should; below it `X-Hook-Signature`, which other secrets sign alone, made for the
+hook's own hash. The code reads the secret from the environment (it never holds it) and compares in
+constant time. The tests run it against ``domain.signatures``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 SECRET_VARIABLE: Final = "HOOK_SECRET"  # noqa: S105 - the name of a variable, not a secret
 
 PYTHON = '''\
+import base64
 import hashlib
 import hmac
 import os
+import time
 
-def verify(body: bytes, signature: str) -> bool:
-    """Whether X-Hook-Signature belongs to this raw request body."""
+TOLERANCE_S = 300
+
+def verify(body: bytes, message_id: str, timestamp: str, signatures: str) -> bool:
+    """Check webhook-id, webhook-timestamp and webhook-signature of a raw request body.
+
+    Then ignore a message_id that you have processed already: attempts and resends repeat it.
+    """
+    secret = os.environ["HOOK_SECRET"]
+    if not secret.startswith("whsec_"):
+        raise ValueError("only whsec_ secrets sign webhook-signature; use verify_body")
+    if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
+        return False
+    if abs(time.time() - int(timestamp)) > TOLERANCE_S:
+        return False  # stale: perhaps a captured request that is sent again
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    signed = b".".join((message_id.encode(), timestamp.encode(), body))
+    expected = b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256"))
+    return any(hmac.compare_digest(expected, one.encode()) for one in signatures.split())
+
+def verify_body(body: bytes, signature: str) -> bool:
+    """Check X-Hook-Signature, for a secret without whsec_: it says nothing about the age."""
     key = os.environ["HOOK_SECRET"].encode()
-    expected = hmac.new(key, body, hashlib.{hash}).hexdigest()
+    expected = hmac.new(key, body, hashlib.@hash@).hexdigest()
     return hmac.compare_digest(expected.encode(), signature.encode())
 '''
 
 NODE = """\
 const crypto = require("node:crypto");
 
-// body: the raw bytes, before any JSON parser; signature: X-Hook-Signature
-function verify(body, signature) {{
-  const mac = crypto.createHmac("{hash}", process.env.HOOK_SECRET);
-  const expected = mac.update(body).digest();
-  const given = Buffer.from(signature, "hex");
-  return given.length === expected.length && crypto.timingSafeEqual(given, expected);
-}}
+const TOLERANCE_S = 300;
 
-module.exports = {{ verify }};
+function same(expected, given) {
+  return given.length === expected.length && crypto.timingSafeEqual(given, expected);
+}
+
+// body: the raw bytes, before any JSON parser; id, timestamp, signatures: the headers webhook-id,
+// webhook-timestamp and webhook-signature.
+// Then ignore an id that you have processed already: attempts and resends repeat it.
+function verify(body, id, timestamp, signatures) {
+  const secret = process.env.HOOK_SECRET;
+  if (!secret.startsWith("whsec_")) {
+    throw new Error("only whsec_ secrets sign webhook-signature; use verifyBody");
+  }
+  if (!/^[0-9]{1,12}$/.test(timestamp)) return false;
+  // Stale: perhaps a captured request that is sent again.
+  if (Math.abs(Date.now() / 1000 - Number(timestamp)) > TOLERANCE_S) return false;
+  const mac = crypto.createHmac("sha256", Buffer.from(secret.slice(6), "base64"));
+  const digest = mac.update(`${id}.${timestamp}.`).update(body).digest("base64");
+  const expected = Buffer.from(`v1,${digest}`);
+  return signatures.split(" ").some((one) => same(expected, Buffer.from(one)));
+}
+
+// X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
+function verifyBody(body, signature) {
+  const mac = crypto.createHmac("@hash@", process.env.HOOK_SECRET);
+  return same(mac.update(body).digest(), Buffer.from(signature, "hex"));
+}
+
+module.exports = { verify, verifyBody };
 """
 
 GO = """\
@@ -43,42 +86,102 @@ package receiver
 
 import (
 	"crypto/hmac"
-	"crypto/{hash}"
+@imports@
+	"encoding/base64"
 	"encoding/hex"
 	"os"
+	"strconv"
+	"strings"
+	"time"
 )
 
-// Verify tells whether X-Hook-Signature belongs to this raw request body.
-func Verify(body []byte, signature string) bool {{
-	mac := hmac.New({new}, []byte(os.Getenv("HOOK_SECRET")))
+const toleranceS = 300
+
+// Verify checks webhook-id, webhook-timestamp and webhook-signature of a raw request body.
+// Then ignore an id that you have processed already: attempts and resends repeat it.
+func Verify(body []byte, id, timestamp, signatures string) bool {
+	secret, standard := strings.CutPrefix(os.Getenv("HOOK_SECRET"), "whsec_")
+	key, err := base64.StdEncoding.DecodeString(secret)
+	if !standard || err != nil {
+		return false // only whsec_ secrets sign webhook-signature; use VerifyBody
+	}
+	sent, err := strconv.ParseUint(timestamp, 10, 40)
+	if err != nil {
+		return false
+	}
+	age := time.Now().Unix() - int64(sent)
+	if age > toleranceS || age < -toleranceS {
+		return false // stale: perhaps a captured request that is sent again
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(id + "." + timestamp + "."))
+	mac.Write(body)
+	expected := []byte("v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	for _, one := range strings.Fields(signatures) {
+		if hmac.Equal(expected, []byte(one)) {
+			return true
+		}
+	}
+	return false
+}
+
+// VerifyBody checks X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
+func VerifyBody(body []byte, signature string) bool {
+	mac := hmac.New(@hash@.New, []byte(os.Getenv("HOOK_SECRET")))
 	mac.Write(body)
 	given, err := hex.DecodeString(signature)
 	return err == nil && hmac.Equal(given, mac.Sum(nil))
-}}
+}
 """
 
 RUBY = """\
 require "openssl"
 
-# Whether X-Hook-Signature belongs to this raw request body.
-def verify(body, signature)
-  expected = OpenSSL::HMAC.hexdigest("{hash}", ENV.fetch("HOOK_SECRET"), body)
+TOLERANCE_S = 300
+
+# Check webhook-id, webhook-timestamp and webhook-signature of a raw request body.
+# Then ignore an id that you have processed already: attempts and resends repeat it.
+def verify(body, id, timestamp, signatures)
+  secret = ENV.fetch("HOOK_SECRET")
+  unless secret.start_with?("whsec_")
+    raise ArgumentError, "only whsec_ secrets sign webhook-signature; use verify_body"
+  end
+  return false unless timestamp.match?(/\\A[0-9]{1,12}\\z/)
+  # Stale: perhaps a captured request that is sent again.
+  return false if (Time.now.to_i - timestamp.to_i).abs > TOLERANCE_S
+  key = secret.delete_prefix("whsec_").unpack1("m0")
+  mac = OpenSSL::HMAC.digest("sha256", key, "#{id}.#{timestamp}.".b + body.b)
+  expected = "v1," + [mac].pack("m0")
+  signatures.split.any? { |one| OpenSSL.secure_compare(expected, one) }
+end
+
+# X-Hook-Signature, for a secret without whsec_: it says nothing about the age.
+def verify_body(body, signature)
+  expected = OpenSSL::HMAC.hexdigest("@hash@", ENV.fetch("HOOK_SECRET"), body)
   OpenSSL.secure_compare(expected, signature)
 end
 """
 
 SHELL = """\
-# body.json: the raw request body; SIGNATURE: the X-Hook-Signature header.
+# body.json: the raw request body; ID, TIMESTAMP, SIGNATURES: the headers webhook-id,
+# webhook-timestamp and webhook-signature; SIGNATURE: X-Hook-Signature.
 # For a check by hand: other users of this machine can see the key while openssl runs.
-expected=$(openssl dgst -{hash} -hmac "$HOOK_SECRET" < body.json | sed 's/^.* //')
-if [ "$expected" = "$SIGNATURE" ]; then echo valid; else echo invalid; fi
+case "$HOOK_SECRET" in
+whsec_*)
+  case "$TIMESTAMP" in ''|0*|*[!0-9]*|?????????????*) echo invalid; exit;; esac
+  age=$(($(date +%s) - TIMESTAMP))
+  key=$(printf %s "${HOOK_SECRET#whsec_}" | base64 -d | od -An -v -tx1 | tr -d ' \\n')
+  mac=$({ printf '%s.%s.' "$ID" "$TIMESTAMP"; cat body.json; } |
+    openssl dgst -sha256 -mac HMAC -macopt "hexkey:$key" -binary | base64)
+  case " $SIGNATURES " in
+  *" v1,$mac "*) if [ "${age#-}" -le 300 ]; then echo valid; else echo stale; fi;;
+  *) echo invalid;;
+  esac;;
+*) # only X-Hook-Signature: it says nothing about the age
+  mac=$(openssl dgst -@hash@ -hmac "$HOOK_SECRET" < body.json | sed 's/^.* //')
+  if [ "$mac" = "$SIGNATURE" ]; then echo valid; else echo invalid; fi;;
+esac
 """
-
-_GO_CONSTRUCTORS: Mapping[str, str] = {
-    "sha1": "sha1.New",
-    "sha256": "sha256.New",
-    "sha512": "sha512.New",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +194,10 @@ class Snippet:
 
 def snippets(signature_hash: str) -> tuple[Snippet, ...]:
     """Return the code for a hook that signs with a hash (``sha256``, ``sha1``, ``sha512``)."""
-    go_constructor = _GO_CONSTRUCTORS[signature_hash]
-    return (
-        Snippet("Python", PYTHON.format(hash=signature_hash)),
-        Snippet("Node", NODE.format(hash=signature_hash)),
-        Snippet("Go", GO.format(hash=signature_hash, new=go_constructor)),
-        Snippet("Ruby", RUBY.format(hash=signature_hash)),
-        Snippet("Shell", SHELL.format(hash=signature_hash)),
+    hashes = sorted({"sha256", signature_hash})
+    imports = "\n".join(f'\t"crypto/{name}"' for name in hashes)
+    codes = {"Python": PYTHON, "Node": NODE, "Go": GO, "Ruby": RUBY, "Shell": SHELL}
+    return tuple(
+        Snippet(language, code.replace("@hash@", signature_hash).replace("@imports@", imports))
+        for language, code in codes.items()
     )

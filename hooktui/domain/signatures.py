@@ -24,6 +24,13 @@ KEY_BYTES: Final = 32
 MIN_KEY_BYTES, MAX_KEY_BYTES = 24, 64
 MIN_SECRET_LENGTH, MAX_SECRET_LENGTH = 16, 128
 
+TOLERANCE_S: Final = 300.0
+"""Age of a request that a receiver accepts, as the Standard Webhooks libraries have it."""
+
+SignatureCheck = Literal["ok", "mismatch", "stale"]
+"""Stale: the signature is right, the timestamp that it covers is too far from now."""
+
+_TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
 
 
@@ -121,3 +128,37 @@ def verify_standard_signature(
         for given in signatures.split()
     ]
     return any(matches)
+
+
+def parse_timestamp(text: str) -> int | None:
+    """Return the Unix seconds of a received ``webhook-timestamp``, or None when it is not one."""
+    return int(text) if _TIMESTAMP.fullmatch(text) else None
+
+
+def check_standard_signature(
+    key: bytes,
+    message_id: str,
+    timestamp: str,
+    body: bytes,
+    signatures: str,
+    *,
+    now_s: float,
+    tolerance_s: float = TOLERANCE_S,
+) -> SignatureCheck:
+    """Return whether a received ``webhook-signature`` is right, and its request recent.
+
+    Args:
+        key: what `standard_key` returned.
+        message_id: ``webhook-id`` as received.
+        timestamp: ``webhook-timestamp`` as received.
+        body: the raw body.
+        signatures: ``webhook-signature`` as received.
+        now_s: Unix seconds of the receipt.
+        tolerance_s: how far the timestamp may be from that, in either direction.
+    """
+    sent_s = parse_timestamp(timestamp)
+    if sent_s is None or str(sent_s) != timestamp or not message_id.isascii():
+        return "mismatch"
+    if not verify_standard_signature(key, message_id, sent_s, body, signatures):
+        return "mismatch"
+    return "ok" if abs(now_s - sent_s) <= tolerance_s else "stale"

@@ -2,11 +2,13 @@
 
 import json
 import subprocess
+import time
 
 import pytest
 
 from hooktui.cli import times
 from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.signatures import hook_signature, standard_key, standard_signature
 from hooktui.domain.wal_reset import affected
 from tests.client.scripted import answer
 
@@ -14,16 +16,86 @@ GITHUB = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"
 VERIFY = ("verify", "--secret", "It's a Secret to Everybody", "--signature")
 
 
+STANDARD = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def signed(age_s=0, body=b"{}"):
+    """Return the options that verify a webhook-signature of that age."""
+    moment = int(time.time()) - age_s
+    key = standard_key(STANDARD)
+    return ("verify", "--secret", STANDARD, "--id", "evt_1", "--timestamp", str(moment),
+            "--webhook-signature", standard_signature(key, "evt_1", moment, body))  # fmt: skip
+
+
 def test_the_vector_of_github_verifies(run):
     result = run(*VERIFY, GITHUB, stdin=b"Hello, World!")
     assert (result.code, result.out) == (0, "ok\n")
+    assert "the age was not checked" in result.err
 
 
 def test_a_mismatch_is_exit_1(run):
     for signature, body in ((GITHUB, b"Hello, World"), ("0" * 64, b"Hello, World!"), ("é", b"")):
         result = run(*VERIFY, signature, stdin=body)
         assert (result.code, result.out) == (1, "mismatch\n")
-    assert run(*VERIFY, "00", "--json", stdin=b"").json == {"verified": False}
+    result = run(*VERIFY, "00", "--json", stdin=b"").json
+    assert result == {"verified": False, "result": "mismatch", "age_checked": False}
+
+
+# Red when the age is not looked at, in either direction, or the tolerance is another one.
+@pytest.mark.parametrize(
+    ("age_s", "options", "says"),
+    [
+        (0, (), "ok"), (240, (), "ok"), (-240, (), "ok"), (400, (), "stale"), (-400, (), "stale"),
+        (400, ("--tolerance", "1h"), "ok"), (60, ("--tolerance", "10s"), "stale"),
+        (10**9, (), "stale"),
+    ],
+)  # fmt: skip
+def test_a_webhook_signature_verifies_while_it_is_recent(run, age_s, options, says):
+    result = run(*signed(age_s), *options, stdin=b"{}")
+    assert (result.code, result.out) == (0 if says == "ok" else 1, f"{says}\n")
+    assert ("from now; --tolerance is" in result.err) is (says == "stale")
+    assert "not checked" not in result.err
+    shown = run(*signed(age_s), *options, "--json", stdin=b"{}").json
+    assert shown == {"verified": says == "ok", "result": says, "age_checked": True}
+
+
+def test_a_wrong_webhook_signature_is_a_mismatch_however_recent(run):
+    for given in (signed(), signed(10**6)):
+        result = run(*given, stdin=b"[]")
+        assert (result.code, result.out) == (1, "mismatch\n")
+
+
+def test_both_signatures_must_be_right(run):
+    given = (*signed(), "--signature")
+    assert run(*given, "00", stdin=b"{}").out == "mismatch\n"
+    assert run(*given, hook_signature(STANDARD, b"{}"), stdin=b"{}").out == "ok\n"
+    stale = (*signed(10**6), "--signature", hook_signature(STANDARD, b"{}"))
+    assert run(*stale, stdin=b"{}").out == "stale\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--secret", STANDARD), "nothing to verify; give --webhook-signature"),
+        (("--secret", STANDARD, "--webhook-signature", "v1,x"), "needs --id"),
+        (("--secret", STANDARD, "--webhook-signature", "v1,x", "--id", "a"), "needs --timestamp"),
+        (("--secret", STANDARD, "--webhook-signature", "v1,x", "--id", "a", "--timestamp", "now"),
+         "'now' is not a time in Unix seconds"),
+        (("--secret", "It's a Secret to Everybody", "--webhook-signature", "v1,x", "--id", "a",
+          "--timestamp", "1"), "only whsec_ secrets sign webhook-signature"),
+        (("--secret", STANDARD, "--signature", "00", "--timestamp", "1"),
+         "--timestamp needs --webhook-signature"),
+        (("--secret", STANDARD, "--signature", "00", "--tolerance", "5m"),
+         "--tolerance needs --webhook-signature"),
+        (("--secret", STANDARD, "--signature", "00", "--tolerance", "soon"),
+         "'soon' is not a duration"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_verified_is_a_usage_error(run, arguments, says):
+    result = run("verify", *arguments, stdin=b"{}")
+    assert (result.code, result.out) == (2, "")
+    assert says in result.err
+    assert result.err.count("\n") == 1
 
 
 def test_a_secret_to_verify_with_may_lie_in_a_file(run, tmp_path):

@@ -1,28 +1,40 @@
 """The verification code that the Secret screen offers is run, not only shown."""
 
+from __future__ import annotations
+
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from hooktui.console.how_to_verify import SECRET_VARIABLE, snippets
-from hooktui.domain.signatures import HASHES, HashName, hook_signature, make_secret
+from hooktui.domain.signatures import (
+    HASHES,
+    HashName,
+    hook_signature,
+    make_secret,
+    standard_key,
+    standard_signature,
+)
 
 BODY = '{"id":1,"name":"é \\u0000 naïve"}\n'.encode()
 SECRET = make_secret()
+OTHER_FORM = "It's a Secret to Everybody"
+EVENT = "evt_0000000000001"
 
 
-def code(language: str, signature_hash: str) -> str:
+def code(language: str, signature_hash: str = "sha256") -> str:
     return next(s.code for s in snippets(signature_hash) if s.language == language)
 
 
-def run(command: list[str], folder: Path, **variables: str) -> str:
+def run(command: list[str], folder: Path, secret: str, **variables: str) -> str:
     done = subprocess.run(
         command,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], SECRET_VARIABLE: SECRET, **variables},
+        env={"PATH": os.environ["PATH"], SECRET_VARIABLE: secret, **variables},
         capture_output=True,
         text=True,
         timeout=60,
@@ -32,107 +44,201 @@ def run(command: list[str], folder: Path, **variables: str) -> str:
     return done.stdout.strip()
 
 
-def cases(signature_hash: HashName) -> list[tuple[str, bool]]:
-    right = hook_signature(SECRET, BODY, signature_hash)
+def signed(age_s: int = 0, secret: str = SECRET) -> tuple[str, str]:
+    """Return a timestamp of that age, and webhook-signature for it."""
+    key = standard_key(secret)
+    assert key is not None
+    moment = int(time.time()) - age_s
+    return str(moment), standard_signature(key, EVENT, moment, BODY)
+
+
+# (webhook-id, webhook-timestamp, webhook-signature, what the code says); made when a test runs,
+# for the timestamps are those of now. Red when a line of the code is left out: the age, its other
+# direction, the id, the rotation, the form of the timestamp.
+def standard_cases() -> list[tuple[str, str, str, str]]:
+    now, right = signed()
+    old, of_old = signed(age_s=301 + 60)
+    ahead, of_ahead = signed(age_s=-301 - 60)
+    older, of_older = signed(age_s=200)
+    _, of_other = signed(secret=make_secret())
+    return [
+        (EVENT, now, right, "valid"),
+        (EVENT, older, of_older, "valid"),
+        (EVENT, now, f"{of_other} {right}", "valid"),
+        (EVENT, old, of_old, "stale"),
+        (EVENT, ahead, of_ahead, "stale"),
+        (EVENT, now, of_old, "invalid"),
+        (EVENT, now, of_other, "invalid"),
+        ("evt_0000000000002", now, right, "invalid"),
+        (EVENT, now, "", "invalid"),
+        (EVENT, now, right.removeprefix("v1,"), "invalid"),
+        (EVENT, "", right, "invalid"),
+        (EVENT, "soon", right, "invalid"),
+        (EVENT, "x[$(touch pwned)]", right, "invalid"),
+        (EVENT, "9" * 5000, right, "invalid"),
+    ]
+
+
+def body_cases(signature_hash: HashName) -> list[tuple[str, bool]]:
+    right = hook_signature(OTHER_FORM, BODY, signature_hash)
     return [(right, True), (right[:-1] + ("0" if right[-1] != "0" else "1"), False), ("", False)]
 
 
-@pytest.mark.parametrize("signature_hash", HASHES)
-def test_the_python_code_takes_our_signature_and_no_other(
-    signature_hash: HashName, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(SECRET_VARIABLE, SECRET)
+def python_functions(
+    signature_hash: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, object]:
+    monkeypatch.setenv(SECRET_VARIABLE, secret)
     names: dict[str, object] = {}
     exec(code("Python", signature_hash), names)
-    verify = names["verify"]
+    return names
+
+
+def test_the_python_code_takes_a_recent_webhook_signature_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    verify = python_functions("sha256", SECRET, monkeypatch)["verify"]
     assert callable(verify)
-    for signature, valid in [*cases(signature_hash), ("é", False)]:
+    for message_id, timestamp, signatures, says in standard_cases():
+        answer = verify(BODY, message_id, timestamp, signatures)
+        assert answer is (says == "valid"), (timestamp[:30], signatures)
+    assert verify(BODY, EVENT, "\u0661\u0662", "v1,\u00e9") is False
+
+
+def test_the_python_code_refuses_a_secret_of_another_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    verify = python_functions("sha256", OTHER_FORM, monkeypatch)["verify"]
+    assert callable(verify)
+    with pytest.raises(ValueError, match="use verify_body"):
+        verify(BODY, EVENT, *signed())
+
+
+@pytest.mark.parametrize("signature_hash", HASHES)
+def test_the_python_code_takes_our_x_hook_signature_and_no_other(
+    signature_hash: HashName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = python_functions(signature_hash, OTHER_FORM, monkeypatch)["verify_body"]
+    assert callable(verify)
+    for signature, valid in [*body_cases(signature_hash), ("é", False)]:
         assert verify(BODY, signature) is valid
 
 
-@pytest.mark.parametrize("signature_hash", HASHES)
-def test_the_shell_code_takes_our_signature_and_no_other(
-    signature_hash: HashName, tmp_path: Path
-) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl here")
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "body.json").write_bytes(BODY)
-    (tmp_path / "verify.sh").write_text(code("Shell", signature_hash))
-    for signature, valid in cases(signature_hash):
-        answer = run(["sh", "verify.sh"], tmp_path, SIGNATURE=signature)
+    return tmp_path
+
+
+def needs(program: str) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"no {program} here")
+
+
+def test_the_shell_code_takes_a_recent_webhook_signature_only(folder: Path) -> None:
+    needs("openssl")
+    (folder / "verify.sh").write_text(code("Shell"))
+    for message_id, timestamp, signatures, says in standard_cases():
+        given = {"ID": message_id, "TIMESTAMP": timestamp, "SIGNATURES": signatures}
+        assert run(["sh", "verify.sh"], folder, SECRET, **given) == says, given
+        assert not (folder / "pwned").exists()
+
+
+@pytest.mark.parametrize("signature_hash", HASHES)
+def test_the_shell_code_takes_our_x_hook_signature_and_no_other(
+    signature_hash: HashName, folder: Path
+) -> None:
+    needs("openssl")
+    (folder / "verify.sh").write_text(code("Shell", signature_hash))
+    for signature, valid in body_cases(signature_hash):
+        answer = run(["sh", "verify.sh"], folder, OTHER_FORM, SIGNATURE=signature)
         assert answer == ("valid" if valid else "invalid")
 
 
-@pytest.mark.parametrize("signature_hash", HASHES)
-def test_the_node_code_takes_our_signature_and_no_other(
-    signature_hash: HashName, tmp_path: Path
-) -> None:
-    if shutil.which("node") is None:
-        pytest.skip("no node here")
-    (tmp_path / "body.json").write_bytes(BODY)
-    (tmp_path / "verify.js").write_text(code("Node", signature_hash))
-    (tmp_path / "main.js").write_text(
+def compare(command: list[str], folder: Path) -> None:
+    """Run a program that prints one line for the webhook-signature of its three arguments."""
+    for message_id, timestamp, signatures, says in standard_cases():
+        answer = run([*command, message_id, timestamp, signatures], folder, SECRET)
+        assert answer == str(says == "valid").lower(), (timestamp[:30], signatures)
+
+
+def test_the_node_code_takes_a_recent_webhook_signature_only(folder: Path) -> None:
+    needs("node")
+    (folder / "verify.js").write_text(code("Node"))
+    (folder / "main.js").write_text(
         'const { verify } = require("./verify.js");\n'
         'const body = require("node:fs").readFileSync("body.json");\n'
-        "console.log(verify(body, process.argv[2]));\n"
+        "console.log(verify(body, ...process.argv.slice(2)));\n"
     )
-    for signature, valid in cases(signature_hash):
-        assert run(["node", "main.js", signature], tmp_path) == str(valid).lower()
+    compare(["node", "main.js"], folder)
 
 
 @pytest.mark.parametrize("signature_hash", HASHES)
-def test_the_ruby_code_takes_our_signature_and_no_other(
-    signature_hash: HashName, tmp_path: Path
+def test_the_node_code_takes_our_x_hook_signature_and_no_other(
+    signature_hash: HashName, folder: Path
 ) -> None:
-    if shutil.which("ruby") is None:
-        pytest.skip("no ruby here")
-    (tmp_path / "body.json").write_bytes(BODY)
-    (tmp_path / "verify.rb").write_text(
-        code("Ruby", signature_hash) + 'puts verify(File.binread("body.json"), ARGV[0])\n'
+    needs("node")
+    (folder / "verify.js").write_text(code("Node", signature_hash))
+    (folder / "main.js").write_text(
+        'const { verifyBody } = require("./verify.js");\n'
+        'const body = require("node:fs").readFileSync("body.json");\n'
+        "console.log(verifyBody(body, process.argv[2]));\n"
     )
-    for signature, valid in cases(signature_hash):
-        assert run(["ruby", "verify.rb", signature], tmp_path) == str(valid).lower()
+    for signature, valid in body_cases(signature_hash):
+        assert run(["node", "main.js", signature], folder, OTHER_FORM) == str(valid).lower()
+
+
+def test_the_ruby_code_takes_a_recent_webhook_signature_only(folder: Path) -> None:
+    needs("ruby")
+    (folder / "verify.rb").write_text(
+        code("Ruby") + 'puts verify(File.binread("body.json"), *ARGV)\n'
+    )
+    compare(["ruby", "verify.rb"], folder)
 
 
 @pytest.mark.parametrize("signature_hash", HASHES)
-def test_the_go_code_compiles_and_takes_our_signature(
-    signature_hash: HashName, tmp_path: Path
+def test_the_ruby_code_takes_our_x_hook_signature_and_no_other(
+    signature_hash: HashName, folder: Path
 ) -> None:
-    if shutil.which("go") is None:
-        pytest.skip("no go here")
-    (tmp_path / "body.json").write_bytes(BODY)
-    (tmp_path / "verify.go").write_text(
-        code("Go", signature_hash).replace("package receiver", "package main", 1)
-        + 'func main() { b, _ := os.ReadFile("body.json"); println(Verify(b, os.Args[1])) }\n'
+    needs("ruby")
+    (folder / "verify.rb").write_text(
+        code("Ruby", signature_hash) + 'puts verify_body(File.binread("body.json"), ARGV[0])\n'
     )
-    run(
-        ["go", "build", "-o", "verify", "verify.go"],
-        tmp_path,
-        HOME=str(tmp_path),
-        GOCACHE=str(tmp_path / "cache"),
-        GOFLAGS="-mod=mod",
+    for signature, valid in body_cases(signature_hash):
+        assert run(["ruby", "verify.rb", signature], folder, OTHER_FORM) == str(valid).lower()
+
+
+@pytest.mark.parametrize("signature_hash", HASHES)
+def test_the_go_code_compiles_and_takes_our_signatures(
+    signature_hash: HashName, folder: Path
+) -> None:
+    needs("go")
+    (folder / "verify.go").write_text(
+        code("Go", signature_hash)
+        .replace("package receiver", "package main", 1)
+        .replace('"os"', '"fmt"\n\t"os"', 1)
+        + "func main() {\n"
+        + '\tb, _ := os.ReadFile("body.json")\n'
+        + "\tif len(os.Args) == 2 {\n\t\tfmt.Println(VerifyBody(b, os.Args[1]))\n\t\treturn\n\t}\n"
+        + "\tfmt.Println(Verify(b, os.Args[1], os.Args[2], os.Args[3]))\n}\n"
     )
-    for signature, valid in cases(signature_hash):
-        done = subprocess.run(
-            ["./verify", signature],
-            cwd=tmp_path,
-            env={SECRET_VARIABLE: SECRET},
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        assert done.stderr.strip() == str(valid).lower()
+    build = {"HOME": str(folder), "GOCACHE": str(folder / "cache"), "GOFLAGS": "-mod=mod"}
+    run(["go", "build", "-o", "verify", "verify.go"], folder, SECRET, **build)
+    compare(["./verify"], folder)
+    for signature, valid in body_cases(signature_hash):
+        assert run(["./verify", signature], folder, OTHER_FORM) == str(valid).lower()
 
 
 def test_no_code_holds_the_secret_and_every_one_reads_it_from_the_environment() -> None:
     for snippet in snippets("sha256"):
         assert SECRET_VARIABLE in snippet.code
-        assert "whsec_" not in snippet.code
+        assert SECRET not in snippet.code
 
 
-def test_every_language_of_the_console_is_there_and_made_for_the_hash_of_the_hook() -> None:
+# Red when X-Hook-Signature, whose request can be captured and sent again for ever, is taught first.
+def test_every_language_is_there_teaches_webhook_signature_first_and_fits_the_hash() -> None:
     for name in HASHES:
         made = snippets(name)
         assert [s.language for s in made] == ["Python", "Node", "Go", "Ruby", "Shell"]
-        assert all(name in s.code.lower() for s in made)
+        for snippet in made:
+            assert name in snippet.code.lower()
+            assert "@" not in snippet.code
+            assert snippet.code.index("webhook-id") < snippet.code.index("X-Hook-Signature")
+            assert "300" in snippet.code

@@ -159,9 +159,9 @@ async def test_the_code_is_for_the_hash_of_the_hook_and_brackets_change_the_lang
     hook = place.hook("http://127.0.0.1:9/in", signature_hash="sha512")
     async with open_console() as console:
         await console.app.push_screen(SecretScreen(hook))
-        await console.shows("HMAC-SHA-512", "(x) Python", "hashlib.sha512")
+        await console.shows("HMAC-SHA-512", "(x) Python", "import hashlib")
         await console.press("right_square_bracket")
-        await console.shows("(x) Node", 'createHmac("sha512"')
+        await console.shows("(x) Node", 'require("node:crypto")')
         await console.press("left_square_bracket", "tab")
         sent: list[str] = []
         console.app.copy_to_clipboard = sent.append

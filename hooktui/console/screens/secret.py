@@ -98,9 +98,9 @@ class SecretScreen(Revealing, HookVerbs):
         self.query_one("#about", Note).show(about, "plain" if self._is_new else "quiet")
         mac = _HASH_WORDS[self.hook.signature_hash]
         self.query_one("#how", Note).show(
-            f"How to verify: X-Hook-Signature is the lower-case hex {mac} of the raw body, keyed"
-            " with the secret exactly as shown. Or verify webhook-signature with any Standard"
-            " Webhooks library."
+            "How to verify: check webhook-signature and the age of webhook-timestamp, with this"
+            " code or any Standard Webhooks library. X-Hook-Signature, the lower-case hex"
+            f" {mac} of the raw body, keyed with the secret as shown, says nothing about the age."
         )
         self._show_code()
         if self._fresh is not None:
