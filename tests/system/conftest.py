@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -151,8 +152,13 @@ class Installation:
     def json(self, *arguments: str, stdin: bytes | None = None) -> Any:
         return json.loads(self.ok(*arguments, "--json", stdin=stdin))
 
-    def start(self, *arguments: str) -> None:
-        """Start the server and wait until it answers."""
+    def start(self, *arguments: str, files: int | None = None) -> None:
+        """Start the server and wait until it answers; it may have so many files open."""
+
+        def limit() -> None:
+            if files is not None:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
         log = self.log.open("ab")
         self.server = subprocess.Popen(
             [sys.executable, "-m", "hooktui", "serve", *arguments],
@@ -160,6 +166,7 @@ class Installation:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            preexec_fn=limit,
         )
         log.close()
 

@@ -1,0 +1,172 @@
+"""A server that may open few files: everything is delivered once, and the API answers throughout.
+
+Real processes. The receivers may open as many files as the machine allows.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from hooktui.client.calls import create_hook, healthy, send_event, server_status
+from hooktui.client.connection import ServerAddress
+from hooktui.client.plain import PlainClient
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.file_budget import least_files, share_files
+from hooktui.domain.places import places
+
+from .conftest import Installation, wait_for
+from .many_receivers import ManyReceivers, many_receivers
+
+FILES = 256
+
+
+@pytest.fixture
+def receivers(tmp_path: Path) -> Iterator[ManyReceivers]:
+    with many_receivers(tmp_path / "arrived") as one:
+        yield one
+
+
+def address(home: Installation) -> ServerAddress:
+    return ServerAddress(socket=places(home.environ).socket)
+
+
+def make_hooks(home: Installation, urls: list[str], **fields: object) -> None:
+    with PlainClient(address(home)) as client:
+        for url in urls:
+            client.call(create_hook(1, {"url": url, "events": ["job"], **fields}))
+
+
+def emit(home: Installation, count: int = 1) -> None:
+    with PlainClient(address(home)) as client:
+        for number in range(count):
+            client.call(send_event(1, "job.failed", b'{"n":%d}' % number))
+
+
+def settled(home: Installation) -> bool:
+    with PlainClient(address(home)) as client:
+        return client.call(server_status()).backlog.count == 0
+
+
+class Asked:
+    """What came of asking ``/healthz`` all the time, each time on a new connection."""
+
+    def __init__(self) -> None:
+        self.took_ms: list[float] = []
+        self.failed: list[str] = []
+
+    def at(self, part: float) -> float:
+        return sorted(self.took_ms)[int(len(self.took_ms) * part) - 1]
+
+
+@contextmanager
+def asking(home: Installation) -> Iterator[Asked]:
+    asked, end = Asked(), threading.Event()
+
+    def ask() -> None:
+        while not end.wait(0.02):
+            began = time.perf_counter()
+            try:
+                with PlainClient(address(home)) as client:
+                    client.call(healthy())
+            except HooktuiError as error:
+                asked.failed.append(str(error))
+            asked.took_ms.append((time.perf_counter() - began) * 1000)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        end.set()
+        thread.join()
+
+
+def log_of(home: Installation) -> str:
+    return home.log.read_text()
+
+
+# Red without the bound, or without the budget: attempts find no file, the API refuses callers, and
+# the log is full of tracebacks.
+@pytest.mark.parametrize(
+    ("files", "hooks"),
+    [
+        pytest.param(FILES, 600, marks=pytest.mark.slow),
+        pytest.param(FILES, 1_500, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param(FILES, 5_000, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param(20_000, 20_000, marks=[pytest.mark.soak, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_an_event_to_many_hooks_is_delivered_once_to_each(
+    idle_home: Installation, receivers: ManyReceivers, files: int, hooks: int
+):
+    idle_home.start(files=files)
+    hosts = ("127.0.0.1", "localhost")  # by address and by name
+    make_hooks(idle_home, [receivers.url(f"in/{n}", hosts[n % 2]) for n in range(hooks)])
+    with asking(idle_home) as asked:
+        began = time.perf_counter()
+        emit(idle_home)
+        wait_for(lambda: len(receivers.arrived()) == hooks, 300, "all hooks have it")
+        took_s = time.perf_counter() - began
+        wait_for(lambda: settled(idle_home), 60, "nothing waits")
+    print(
+        f"\n{hooks} hooks, {files} files: {took_s:.2f} s, at most {receivers.most_open()} at once;"
+        f" healthz {len(asked.took_ms)} times, p50 {asked.at(0.5):.1f}, p99 {asked.at(0.99):.1f},"
+        f" max {asked.at(1):.1f} ms"
+    )
+    assert set(receivers.arrived().values()) == {1}
+    assert asked.failed == []
+    assert "Traceback" not in log_of(idle_home)
+    assert "this machine has no" not in log_of(idle_home)
+
+
+# Red when what is leased waits for a connection: with the lease of 60 s it would be sent twice; and
+# when slow hooks may take every slot.
+@pytest.mark.slow
+def test_slow_receivers_hold_no_more_than_the_bound_and_fast_ones_are_served_meanwhile(
+    idle_home: Installation, receivers: ManyReceivers
+):
+    idle_home.environ["HOOKTUI_MAX_OUTBOUND"] = "20"
+    idle_home.start(files=FILES)
+    make_hooks(idle_home, [receivers.url(f"2/{n}") for n in range(40)])
+    emit(idle_home)  # now the server knows who is slow
+    wait_for(lambda: settled(idle_home), 60, "nothing waits")
+    make_hooks(idle_home, [receivers.url(f"in/{n}") for n in range(10)])
+    emit(idle_home, 2)
+    wait_for(
+        lambda: (
+            sum(count for (hook, _), count in receivers.arrived().items() if int(hook) > 40) == 20
+        ),
+        60,
+        "the fast hooks have both",
+    )
+    with PlainClient(address(idle_home)) as client:
+        found = client.call(server_status())
+    assert found.backlog.count, "slow ones still wait"
+    assert found.connections is not None
+    assert found.connections.in_use <= found.connections.most == 20
+    wait_for(lambda: settled(idle_home), 90, "nothing waits")
+    assert receivers.most_open() <= 20
+    assert set(receivers.arrived().values()) == {1}
+    assert len(receivers.arrived()) == 40 * 3 + 10 * 2
+
+
+# Red when there is no look at the limit before anything is opened.
+def test_too_few_files_end_the_start_with_what_to_do(idle_home: Installation):
+    few = least_files() - 1
+    run = subprocess.run(
+        ["/bin/sh", "-c", f"ulimit -n {few}; exec {sys.executable} -m hooktui serve"],
+        env=idle_home.environ, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 6
+    assert f"the limit of open files is {few}" in run.stderr
+    assert "LimitNOFILE" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert share_files(few + 1, connections=1000).outbound >= 1
