@@ -21,6 +21,7 @@ from hooktui.api.peers import Peer
 from hooktui.api.problems import problem, unexpected
 from hooktui.api.rates import Rate
 from hooktui.api.refusals import STRANGERS, USERS, Refusals, Share
+from hooktui.api.request_path import check_path
 from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 from hooktui.domain.roles import Need
@@ -108,6 +109,7 @@ class Gate:
                 raise NotAllowed("requests that come from a web page are not answered")
         if _peer(scope) is None:
             self._check_host(_header(scope, b"host") or "")
+        check_path(scope["raw_path"])
         return self._table.find(scope["method"], scope["path"])
 
     def _check_host(self, value: str) -> None:

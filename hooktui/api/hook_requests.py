@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -104,7 +105,7 @@ def edited(before: HookSettings, body: HookEditBody, catalogue: Catalogue) -> Ch
     after, given = _applied(before, body, body.changed), _given(body)
     wrong = check_write_only(before, after, given)
     try:
-        checked = _checked(after, given, catalogue)
+        checked = _checked(after, given, catalogue, before.headers)
     except Refused as refused:
         raise Refused.fields([*refused.errors, *wrong]) from None
     if wrong:
@@ -129,8 +130,13 @@ def _applied(
     return replace(before, **changes)
 
 
-def _checked(settings: HookSettings, given: GivenValues, catalogue: Catalogue) -> CheckedHook:
-    checked = check_settings(settings, catalogue)
+def _checked(
+    settings: HookSettings,
+    given: GivenValues,
+    catalogue: Catalogue,
+    stored_headers: Collection[str] = (),
+) -> CheckedHook:
+    checked = check_settings(settings, catalogue, stored_headers)
     return CheckedHook(checked, tuple(warn_of_short_values(checked, given)))
 
 

@@ -7,7 +7,7 @@ command line and the console's form say the same words.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -35,12 +35,20 @@ _VISIBLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?|")
 _REFUSED_HEADERS = frozenset(
     [
         *("host", "connection", "content-length", "transfer-encoding", "te", "upgrade"),
-        *("trailer", "expect", "keep-alive"),
+        *("trailer", "expect", "keep-alive", "proxy"),
     ]
 )
 _REFUSED_PREFIXES = ("proxy-", "webhook-", "x-hook-")
+_REPLACEABLE = frozenset({"content-type", "user-agent", "accept-encoding"})
+"""Headers of ours that a hook's own ones replace, when they are spelled alike."""
+
+# CGI (RFC 3875, 4.1.18) and what descends from it know one name for X-A and X_A; Apache's makes
+# every character but letters and digits the same.
+_FOLDED = re.compile(r"[^0-9a-z]")
 # Values that are kept like secrets even when nobody says so.
-_SENSITIVE = re.compile(r"authorization|cookie|token|secret|passw|api-?key|credential", re.I)
+_SENSITIVE = re.compile(
+    r"authorization|cookie|token|secret|passw|api[^0-9a-z]?key|credential", re.I
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +81,16 @@ class HookSettings:
     filter: str | None = None
 
 
-def check_settings(settings: HookSettings, catalogue: Catalogue) -> HookSettings:
+def check_settings(
+    settings: HookSettings, catalogue: Catalogue, stored_headers: Collection[str] = ()
+) -> HookSettings:
     """Return the settings in their normal form (events in catalogue order, name filled in).
+
+    Args:
+        settings: what is checked.
+        catalogue: the event types.
+        stored_headers: names that the hook has already; a rule that came later must not keep an
+            operator from disabling it.
 
     Raises:
         Refused: with every bad field.
@@ -114,7 +130,9 @@ def check_settings(settings: HookSettings, catalogue: Catalogue) -> HookSettings
         )
         if wrong
     ]
-    errors += check_headers(settings.headers, basic_auth=settings.basic_auth is not None)
+    errors += check_headers(
+        settings.headers, basic_auth=settings.basic_auth is not None, stored=stored_headers
+    )
     errors += _check_credentials(settings.basic_auth)
     if errors:
         raise Refused.fields(errors)
@@ -152,33 +170,52 @@ def check_overlap(overlap_s: float) -> None:
         raise Refused.field("/overlap_s", "the overlap of a rotation is 0 s to 7 d")
 
 
-def check_headers(headers: Mapping[str, str], *, basic_auth: bool = False) -> list[FieldError]:
-    """Return what is wrong with custom headers (security rules: token names, visible ASCII)."""
+def check_headers(
+    headers: Mapping[str, str], *, basic_auth: bool = False, stored: Collection[str] = ()
+) -> list[FieldError]:
+    """Return what is wrong with custom headers (security rules: token names, visible ASCII).
+
+    Args:
+        headers: what is checked.
+        basic_auth: whether the hook logs in with user and password.
+        stored: names that the hook has already, which are not refused as those of hooktui.
+    """
     errors = []
     if len(headers) > MAX_HEADERS:
         errors.append(
             FieldError("/headers", f"at most {MAX_HEADERS} headers, these are {len(headers)}")
         )
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for name, value in headers.items():
         lower = name.lower()
+        folded = _FOLDED.sub("-", lower)
         wrong = None
         if not _TOKEN.fullmatch(name):
             wrong = "is not a header name"
-        elif lower in _REFUSED_HEADERS or lower.startswith(_REFUSED_PREFIXES):
+        elif name not in stored and _is_ours(folded):
             wrong = "is set by hooktui or by the connection itself; choose another name"
+            if folded != lower:
+                wrong = f"may be read as {folded!r}, which {wrong}"
+        elif name not in stored and folded in _REPLACEABLE and folded != lower:
+            wrong = f"may be read as {folded!r}; write it so, or choose another name"
         elif lower == "authorization" and basic_auth:
             wrong = "is already set by basic_auth; use one of the two"
-        elif lower in seen:
+        elif seen.get(folded) == lower:
             wrong = "stands twice (header names ignore case)"
+        elif folded in seen and name not in stored:
+            wrong = f"may be read as {seen[folded]!r}, which is there too; choose another name"
         elif not _VISIBLE.fullmatch(value):
             wrong = "has a value with other than visible ASCII characters, or spaces at its ends"
         elif len(value) > MAX_HEADER_BYTES:
             wrong = f"has a value of over {MAX_HEADER_BYTES} bytes"
-        seen.add(lower)
+        seen[folded] = lower
         if wrong:
             errors.append(FieldError(header_pointer(name), f"header {name[:100]!r} {wrong}"))
     return errors
+
+
+def _is_ours(folded: str) -> bool:
+    return folded in _REFUSED_HEADERS or folded.startswith(_REFUSED_PREFIXES)
 
 
 def header_pointer(name: str) -> str:

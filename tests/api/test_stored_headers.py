@@ -1,0 +1,27 @@
+"""An edit of a hook whose headers were saved before a rule about their names came."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.api.hook_requests import HookEditBody, edited
+from hooktui.domain.catalogue import ETL
+from hooktui.domain.errors import Refused
+from hooktui.domain.hooks import HookSettings
+
+STORED = HookSettings(
+    url="https://example.com/", events=("job",), headers={"X_Hook_Signature": "forged"}
+)
+
+
+# Red when the operator who wants to disable it is told that its headers are wrong.
+def test_it_can_be_disabled_and_its_header_taken_away():
+    off = edited(STORED, HookEditBody(active=False), ETL).settings
+    assert not off.active
+    assert off.headers == STORED.headers
+    assert edited(STORED, HookEditBody(headers={}), ETL).settings.headers == {}
+
+
+def test_another_name_of_that_kind_is_refused():
+    with pytest.raises(Refused, match="which is set by hooktui"):
+        edited(STORED, HookEditBody(headers={"webhook_id": "1"}), ETL)
