@@ -20,6 +20,7 @@ from hooktui.console.keys import BY_NAME, EVERYWHERE, Verb, bindings
 from hooktui.console.keys import VERBS as ALL_VERBS
 from hooktui.console.memory import Kept
 from hooktui.console.places import BY_VERB, Place
+from hooktui.console.terminal_size import SizedScreen
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.errors import HooktuiError
@@ -296,10 +297,14 @@ class HouseScreen(Asking):
         self.run_worker(hand_over(), name="changes", group="changes")
 
 
-class HouseModal(ModalScreen[R]):
+class HouseModal(ModalScreen[R], SizedScreen[R]):
     """A dialog that answers with something; Esc closes it without an answer, q quits."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
+
+    def on_mount(self) -> None:
+        """Be ready to say that the terminal is too small."""
+        self.mount(TooSmall())
 
     @property
     def house(self) -> HooktuiApp:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import select
 import sys
 
-from textual.screen import Screen
+from hooktui.console.terminal_size import SizedScreen
 
 
-class PacedScreen(Screen[None]):
+class PacedScreen(SizedScreen[None]):
     """A screen that looks whether it is seen, and at its terminal, before it paints."""
 
     @property

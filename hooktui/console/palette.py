@@ -17,6 +17,8 @@ from textual.content import Content
 from textual.widgets import Input
 
 from hooktui.console.command_words import parse
+from hooktui.console.terminal_size import SizedScreen
+from hooktui.console.widgets.chrome import TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
 
@@ -30,7 +32,7 @@ LOOK_AGAIN_S = 0.02
 """Until an Enter that came before its list is handed in again."""
 
 
-class Palette(CommandPalette):
+class Palette(CommandPalette, SizedScreen[None]):
     """Textual's palette; an Enter waits for the list of what was typed.
 
     A fast typist would otherwise run the first line of the list before: another verb.
@@ -56,6 +58,7 @@ class Palette(CommandPalette):
 
     def on_mount(self) -> None:
         """Say with a sign that every terminal has that something is to be typed; blink never."""
+        self.mount(TooSmall())
         self.query_one(SearchIcon).icon = ">"
         self.query_one(Input).cursor_blink = False
 

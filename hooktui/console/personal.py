@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from hooktui.console.configuration import read_configuration
-from hooktui.console.confined import ConfinedApp
+from hooktui.console.keymap import Keymap
 from hooktui.console.memory import recall
 from hooktui.console.options import ConsoleOptions
 from hooktui.console.places import PLACES, Place
 from hooktui.console.readable import readable_variables
+from hooktui.console.terminal_size import SizedApp
 from hooktui.console.theme import THEMES, default_theme, quiet_colour
 from hooktui.domain.restricted import restricted
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hooktui.console.base import HouseScreen
 
 
-class PersonalApp(ConfinedApp):
+class PersonalApp(SizedApp):
     """An app with a configuration and a memory.
 
     Attributes:
@@ -71,6 +72,10 @@ class PersonalApp(ConfinedApp):
     def key(self, name: str) -> str:
         """Return how the key of a verb is shown, for sentences."""
         return self.configuration.keymap.key(name)
+
+    def user_keymap(self) -> Keymap:
+        """Return the keys as the user has them."""
+        return self.configuration.keymap
 
     def house_screens(self) -> Iterator[HouseScreen]:
         """Return the full screens of the stack, the lowest first."""

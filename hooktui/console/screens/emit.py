@@ -251,9 +251,14 @@ class EmitScreen(HouseScreen):
         elif answer == "leave":
             self.leave()
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether a body that was typed would be lost."""
+        return bool(self.query(TextArea)) and self.body.text != self._filled
+
     def verb_back(self) -> None:
         """Leave; asks when something that was typed would be lost."""
-        if self.query(TextArea) and self.body.text != self._filled:
+        if self.unsaved:
             self.run_worker(self._ask_and_leave(), name="leave", group="leave", exclusive=True)
         else:
             super().verb_back()

@@ -330,6 +330,11 @@ class HookForm(FormDryRun):
         """Quit; ask first when something typed would be lost."""
         self._go(self.app.exit)
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether something typed would be lost."""
+        return self.is_mounted and self.values() != self.before
+
     def _go(self, leave: Callable[[], object]) -> None:
         if self.values() == self.before:
             leave()

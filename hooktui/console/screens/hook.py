@@ -228,9 +228,9 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
         """Leave: the hook is deleted."""
         self._gone("deleted")
 
-    async def verb_delete(self) -> None:
+    async def _delete(self, hooks: Sequence[Hook]) -> None:
         """Delete the hook; leave also when the deletion failed because the hook is gone."""
-        await super().verb_delete()
+        await super()._delete(hooks)
         if self._missing:
             self._gone(_MISSING)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from textual import events
 from textual.message import Message
@@ -12,6 +12,9 @@ from textual.strip import Strip
 
 from hooktui.console.keys import Verb
 from hooktui.console.widgets.painted import Painted, Piece, Pieces, text_width
+
+if TYPE_CHECKING:
+    from hooktui.console.terminal_size import SizedApp
 
 _APART = 3
 """Cells between left and right, so that they do not read as one sentence."""
@@ -193,9 +196,9 @@ class TooSmall(Painted):
     DEFAULT_CSS = "TooSmall { width: 1fr; height: 1fr; }"
 
     def render_line(self, y: int) -> Strip:
-        """Draw two lines in the middle."""
-        width, height = self.app.size
-        texts = (f"this terminal is {width}x{height}", "hooktui needs 60x15")
-        at = y - height // 2 + 1
+        """Draw the message in the middle; its first lines matter most."""
+        width, height = self.size
+        texts = cast("SizedApp", self.app).small_message()
+        at = y - max((height - len(texts)) // 2, 0)
         line = texts[at].center(width) if 0 <= at < len(texts) else ""
         return self.strip(((line, "plain"),), width)
