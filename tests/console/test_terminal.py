@@ -46,6 +46,13 @@ class Terminal:
             assert monotonic() < end, self.output[-2000:]
             self._read(0.1)
 
+    def read_until_quiet(self) -> None:
+        """Read until nothing has come for half a second."""
+        before = -1
+        while before != len(self.output):
+            before = len(self.output)
+            self._read(0.5)
+
     def wait(self) -> int:
         """Read until the console has ended; return its exit code."""
         end = monotonic() + DEADLINE_S
@@ -73,13 +80,22 @@ class Terminal:
             self.master = -1
 
 
+def claim(terminal: int, size: tuple[int, int]) -> None:
+    """Say how large a terminal is."""
+    width, height = size
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
+
+
 @contextmanager
 def console(
-    environ: dict[str, str], *arguments: str, prefix: tuple[str, ...] = ()
+    environ: dict[str, str],
+    *arguments: str,
+    prefix: tuple[str, ...] = (),
+    size: tuple[int, int] = (100, 30),
 ) -> Iterator[Terminal]:
-    """Run the console in a pseudo-terminal of 100x30."""
+    """Run the console in a pseudo-terminal of some width and height."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    claim(slave, size)
     process = subprocess.Popen(
         [*prefix, sys.executable, "-m", "hooktui", *arguments],
         stdin=slave, stdout=slave, stderr=slave, env=environ, start_new_session=True,
@@ -166,3 +182,35 @@ def test_a_wrong_option_is_a_usage_error_in_one_line(served, option, value):
         assert b"Traceback" not in terminal.output
         assert value.encode() in terminal.output
         assert LEAVE_ALTERNATE_SCREEN not in terminal.output
+
+
+MOST_MEMORY = 160 * 2**20
+MOST_OUTPUT = 20 * 2**20
+"""Drawn at 1000x500 the console takes 65 MB and writes 2 MB; at 9000x9000, before the clamp, it
+took 1 GB and wrote 244 MB."""
+
+
+# Red for S16, when a size is taken as it is claimed: at the start (9000x9000), by the signal of a
+# resized window, or by a sequence in its input.
+@pytest.mark.parametrize("size", [(9_000, 9_000), (65_535, 65_535)])
+def test_a_terminal_that_claims_to_be_huge_costs_no_more_than_a_large_one(served, size):
+    with console(served, size=size) as terminal:
+        terminal.read_until(b"default")
+        terminal.read_until_quiet()
+        for claimed in ((8_000, 7_000), (65_535, 65_535)):
+            claim(terminal.master, claimed)
+            terminal.read_until_quiet()
+        terminal.type(b"\x1b[48;60000;60000;900000;900000t")
+        terminal.read_until_quiet()
+        assert len(terminal.output) < MOST_OUTPUT
+        assert peak_memory(terminal.process.pid) < MOST_MEMORY
+        terminal.type(b"q")
+        assert terminal.wait() == 0
+
+
+def peak_memory(pid: int) -> int:
+    """Return the most memory that a process has had, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
