@@ -63,7 +63,8 @@ def _shown(context: CommandContext, hook: int) -> Diagnosis:
 
 def _write(context: CommandContext, found: Diagnosis) -> None:
     out = context.out
-    out.line(Styled(f"hook {found.hook}", "bold"), "  ", Styled(found.verdict, STYLES[found.state]))
+    style = STYLES.get(found.state, "warn")
+    out.line(Styled(f"hook {found.hook}", "bold"), "  ", Styled(found.verdict, style))
     if found.fix:
         out.line(Styled("  what to do  ", "dim"), found.fix)
     out.line("")

@@ -10,9 +10,9 @@ from typing import Final
 from hooktui.cli.context import Context
 from hooktui.cli.failure import DONE, FAILED
 from hooktui.cli.output import Output, Style, Styled
-from hooktui.domain.checks import Check, Checkup, State
+from hooktui.domain.checks import Check, Checkup
 
-STYLES: Final[dict[State, Style]] = {"ok": "good", "warn": "warn", "fail": "bad"}
+STYLES: Final[dict[str, Style]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 _NAME_WIDTH = 14
 
 
@@ -38,7 +38,7 @@ def doctor(*, context: Context) -> int:
 def write_checks(out: Output, checks: Iterable[Check]) -> None:
     """Write a line for each check, and below it what to do."""
     for check in checks:
-        state = Styled(f"{check.state:<4}", STYLES[check.state])
+        state = Styled(f"{check.state:<4}", STYLES.get(check.state, "warn"))
         out.line(state, f"  {check.name:<{_NAME_WIDTH}}", check.value)
         if check.advice:
             out.line(" " * (_NAME_WIDTH + 6), Styled(check.advice, "dim"))
@@ -52,4 +52,4 @@ def _write(out: Output, checkup: Checkup) -> None:
     else:
         said = [f"{counts['fail']} to mend", f"{counts['warn']} to know of"]
         shown = [part for part in said if not part.startswith("0 ")]
-        out.line(Styled(", ".join(shown), STYLES[checkup.state]))
+        out.line(Styled(", ".join(shown), STYLES.get(checkup.state, "warn")))

@@ -157,9 +157,13 @@ class HooktuiApp(WaysApp):
 
     @property
     def role(self) -> Role:
-        """The role that we act in; until the server has said so, the one that was asked for."""
+        """The role that we act in; until the server has said so, the one that was asked for.
+
+        What a role of a newer server may do, that server alone knows: nothing is dimmed then.
+        """
         if self.status is not None:
-            return Role(self.status.role)
+            known = self.status.role in tuple(Role)
+            return Role(self.status.role) if known else Role.ADMIN
         return Role(self.options.role) if self.options.role else Role.ADMIN
 
     async def _reach_server(self) -> None:

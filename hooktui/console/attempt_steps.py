@@ -93,9 +93,8 @@ def step_columns(signs: Signs, clock: Callable[[], int], steps: Steps) -> tuple[
             sending = steps.delivery is not None and steps.delivery.status == Status.SENDING
             words = "under way" if sending else "held" if held else "next attempt"
             return ((f"{signs.sending if sending else signs.waiting} {words}", "warn"),)
-        sign = {Outcome.DELIVERED: signs.delivered, Outcome.FAILED: signs.failed}.get(
-            Outcome(attempt.outcome), signs.retry
-        )
+        known: dict[str, str] = {Outcome.DELIVERED: signs.delivered, Outcome.FAILED: signs.failed}
+        sign = known.get(attempt.outcome, signs.retry)
         return ((f"{sign} {answer_words(attempt)}", OUTCOME_TONES.get(attempt.outcome, "plain")),)
 
     def phase(name: str) -> Callable[[Step], Pieces]:

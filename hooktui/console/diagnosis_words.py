@@ -12,12 +12,12 @@ from hooktui.console.signs import Signs
 from hooktui.console.times import size, took
 from hooktui.console.widgets.json_lines import Section
 from hooktui.console.widgets.painted import Pieces, Tone
-from hooktui.domain.checks import Check, State
-from hooktui.domain.diagnosis import Certificate, Diagnosis, Step
+from hooktui.domain.checks import Check
+from hooktui.domain.diagnosis import Certificate, Diagnosis
 from hooktui.domain.objects import Phases
 from hooktui.domain.text import visible
 
-TONES: Final[dict[State, Tone]] = {"ok": "good", "warn": "warn", "fail": "bad"}
+TONES: Final[dict[str, Tone]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 
 _PHASES: Final[tuple[tuple[str, str, Tone], ...]] = (
     ("dns", "name", "quiet"),
@@ -25,7 +25,7 @@ _PHASES: Final[tuple[tuple[str, str, Tone], ...]] = (
     ("tls", "TLS", "quiet"),
     ("first_byte", "first byte", "accent"),
 )
-_NOW: Final[dict[Step, str]] = {
+_NOW: Final[dict[str, str]] = {
     "name": "looking it up",
     "connect": "connecting to each address",
     "TLS": "shaking hands, reading the certificate",
@@ -41,7 +41,7 @@ _SHORTEST_BAR: Final = 10
 
 
 def step_lines(
-    checks: Sequence[Check], signs: Signs, width: int, running: Step | None = None
+    checks: Sequence[Check], signs: Signs, width: int, running: str | None = None
 ) -> tuple[Pieces, ...]:
     """Return a line for each step: sign and word, name, what was found; last the one that runs.
 
@@ -50,13 +50,13 @@ def step_lines(
     by_state = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
     lines: list[Pieces] = []
     for check in checks:
-        tone = TONES[check.state]
+        tone = TONES.get(check.state, "warn")
         said, *more = [check.value]
         if check.state != "ok":
             said, *more = wrap(visible(check.value), max(width - _BEFORE, _NAME)) or [""]
         lines += [
             (
-                (f" {by_state[check.state]} {check.state:<4}  ", tone),
+                (f" {by_state.get(check.state, signs.failing)} {check.state:<4}  ", tone),
                 (f"{check.name:<{_NAME}}", "quiet"),
                 (said, "plain" if check.state == "ok" else tone),
             ),
@@ -64,7 +64,9 @@ def step_lines(
         ]
     if running is not None:
         sign = f" {signs.sending} {signs.ellipsis:<4}  "
-        lines.append(((sign, "accent"), (f"{running:<{_NAME}}", "quiet"), (_NOW[running], "quiet")))
+        lines.append(
+            ((sign, "accent"), (f"{running:<{_NAME}}", "quiet"), (_NOW.get(running, ""), "quiet"))
+        )
     return tuple(lines)
 
 

@@ -12,7 +12,7 @@ from hooktui.console.times import ago, counted
 from hooktui.console.trend import Trend
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
-from hooktui.domain.checks import Checkup, State
+from hooktui.domain.checks import Checkup
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.server_status import Status
 from hooktui.domain.sizes import in_bytes
@@ -194,18 +194,19 @@ def _roughly(seconds: float) -> str:
     return ""
 
 
-_CHECK_TONES: Final[dict[State, Piece]] = {
+_CHECK_TONES: Final[dict[str, Piece]] = {
     "ok": ("ok  ", "good"), "warn": ("warn", "warn"), "fail": ("fail", "bad"),
 }  # fmt: skip
 
 
 def checkup_lines(checkup: Checkup) -> list[Pieces]:
     """Return what a look at the installation found: what is to mend first."""
-    worst_first: tuple[State, ...] = ("fail", "warn", "ok")
+    worst_first = {"fail": 0, "ok": 2}  # a warning, or a word of a newer server, stands between
     lines: list[Pieces] = []
-    for check in sorted(checkup.checks, key=lambda one: worst_first.index(one.state)):
+    for check in sorted(checkup.checks, key=lambda one: worst_first.get(one.state, 1)):
         name: Piece = (f"  {check.name:<14}", "quiet")
-        lines.append(((" ", "plain"), _CHECK_TONES[check.state], name, (check.value, "plain")))
+        state = _CHECK_TONES.get(check.state, (f"{check.state:<4}", "warn"))
+        lines.append(((" ", "plain"), state, name, (check.value, "plain")))
         if check.advice:
             lines.append(((f"{'':21}{check.advice}", "quiet"),))
     return lines

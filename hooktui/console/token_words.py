@@ -60,9 +60,9 @@ def _may(role: str) -> str:
     return MAY[Role(role)] if role in tuple(Role) else ""
 
 
-def role_words(role: Role) -> str:
-    """Return what a token of a role may do, as a sentence."""
-    return f"may {MAY[role]}"
+def role_words(role: str) -> str:
+    """Return what a token of a role may do, as a sentence; of an unknown one its name."""
+    return f"may {_may(role)}" if _may(role) else f"has the role {role}"
 
 
 def read_token(

@@ -34,10 +34,13 @@ _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line: what was looked at, how it is, what was measured, and what to do about it."""
+    """One line: what was looked at, how it is, what was measured, and what to do about it.
+
+    ``state`` is a `State`; a newer server may send another word.
+    """
 
     name: str
-    state: State
+    state: str
     value: str
     advice: str = ""
 
@@ -46,7 +49,7 @@ class Check:
 class Checkup:
     """All lines, and the worst state of them."""
 
-    state: State
+    state: str
     checks: tuple[Check, ...]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hooktui.domain.checks import Check, State
+from hooktui.domain.checks import Check
 from hooktui.domain.objects import Attempt, Phases
 
 
@@ -84,7 +84,7 @@ class Diagnosis:
     hook: int
     url: str
     started_at: str
-    state: State
+    state: str
     verdict: str
     fix: str
     checks: tuple[Check, ...]
@@ -111,6 +111,6 @@ class DiagnosisLine:
     """
 
     checks: tuple[Check, ...] = ()
-    running: Step | None = None
+    running: str | None = None
     diagnosis: Diagnosis | None = None
     problem: Mapping[str, object] | None = None

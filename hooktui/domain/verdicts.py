@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from hooktui.domain.addresses import Target
-from hooktui.domain.checks import Check, State
+from hooktui.domain.checks import Check
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis import Diagnosis, Look
@@ -57,7 +57,7 @@ def diagnose(found: Found) -> Diagnosis:
     checks = tuple(_checks(found, skew_s))
     worst = _worst(checks)
     verdict, fix = "the receiver can be reached; no ping was sent", ""
-    state: State = "ok" if worst is None else worst.state
+    state = "ok" if worst is None else worst.state
     if worst is not None:
         verdict, fix = worst.value, worst.advice
     elif found.ping is not None:

@@ -37,7 +37,7 @@ from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Painted, Pieces
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.checks import Check
-from hooktui.domain.diagnosis import Diagnosis, Step
+from hooktui.domain.diagnosis import Diagnosis
 from hooktui.domain.errors import HooktuiError, NoServer, NotFound
 from hooktui.domain.objects import Hook, Phases
 
@@ -95,7 +95,7 @@ class DiagnosisScreen(HookVerbs):
         self.running = False
         self._began = 0.0
         self._steps: list[Check] = []
-        self._step: Step | None = None
+        self._step: str | None = None
 
     # -- what is shown
 
@@ -138,7 +138,7 @@ class DiagnosisScreen(HookVerbs):
 
     def _draw(self, found: Diagnosis) -> None:
         self.query_one("#verdict", Note).show(
-            f"{self._sign(found)} {found.verdict}", TONES[found.state]
+            f"{self._sign(found)} {found.verdict}", TONES.get(found.state, "warn")
         )
         self.query_one("#fix", Note).show(f"To do: {found.fix}" if found.fix else "", "plain")
         self._draw_steps(found.checks)
@@ -146,7 +146,7 @@ class DiagnosisScreen(HookVerbs):
         self._draw_seen()
         self.refresh_frame()
 
-    def _draw_steps(self, checks: Sequence[Check], running: Step | None = None) -> None:
+    def _draw_steps(self, checks: Sequence[Check], running: str | None = None) -> None:
         lines = step_lines(checks, self.house.signs, self.app.size.width, running)
         self.query_one("#steps", Lines).show(lines)
 
@@ -163,7 +163,8 @@ class DiagnosisScreen(HookVerbs):
 
     def _sign(self, found: Diagnosis) -> str:
         signs = self.house.signs
-        return {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}[found.state]
+        known = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
+        return known.get(found.state, signs.failing)
 
     async def changed(self, changes: Changes) -> None:
         """Follow edits of the hook; what was found stays until it is run again."""

@@ -16,7 +16,6 @@ from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.token_line import TokenLine
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.objects import Token
-from hooktui.domain.roles import Role
 
 
 class NewTokenScreen(Revealing):
@@ -71,7 +70,7 @@ class NewTokenScreen(Revealing):
         if token.expires_at is not None:
             ends = f"expires {moment(from_rfc3339(token.expires_at), self.house.clock())}"
         return (
-            f"It {role_words(Role(token.role))}, in {where}, and {ends}.\n"
+            f"It {role_words(token.role)}, in {where}, and {ends}.\n"
             "Programs send it as Authorization: Bearer …; hooktui reads it from HOOKTUI_TOKEN."
         )
 

@@ -96,7 +96,7 @@ class SecretScreen(Revealing, HookVerbs):
         if self._warnings:
             about += "\n" + "\n".join(f"! {warning}" for warning in self._warnings)
         self.query_one("#about", Note).show(about, "plain" if self._is_new else "quiet")
-        mac = _HASH_WORDS[self.hook.signature_hash]
+        mac = _HASH_WORDS.get(self.hook.signature_hash, self.hook.signature_hash)
         self.query_one("#how", Note).show(
             "How to verify: check webhook-signature and the age of webhook-timestamp, with this"
             " code or any Standard Webhooks library. X-Hook-Signature, the lower-case hex"
