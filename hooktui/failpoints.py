@@ -33,6 +33,7 @@ POINTS = {
 """Every boundary of the delivery of an event, in its order, and what is true there."""
 
 UPKEEP_POINTS = {
+    "after_backup_is_copied": "a backup's copy beside the database is whole and has its name",
     "before_restore_is_decided": "the copy of a backup is checked and on disk, without its name",
     "after_restore_is_decided": "the copy has its name, the old database is in its place",
     "while_restore_keeps_the_old": "one file of the old database has its new name",

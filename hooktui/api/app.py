@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from hooktui.api import (
     admin,
     audit,
+    backup,
     deliveries,
     diagnose,
     doctor,
@@ -46,8 +47,8 @@ def make_routes(service: Service) -> FastAPI:
     app.state.service = service
     problems.install(app)
     rooms = (
-        hooks, dry_run, diagnose, events, deliveries, feed, admin, audit, status, upkeep, doctor,
-        engine, keys, metrics,
+        hooks, dry_run, diagnose, events, deliveries, feed, admin, audit, status, upkeep, backup,
+        doctor, engine, keys, metrics,
     )  # fmt: skip
     for room in rooms:
         app.include_router(room.router, dependencies=[Depends(only_known)])

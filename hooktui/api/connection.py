@@ -28,6 +28,8 @@ HEAD_DEADLINE_S = 10.0
 LINGER_S = 2.0
 """How long a refused client may go on sending before it reads why."""
 UNREAD_DEADLINE_S = 30.0
+UNREAD_DEADLINE: Final = "unread_deadline_s"
+"""Under this name a response may put another deadline into ``state`` of its request's scope."""
 MIN_READ_BYTES: Final = 32 * 1024
 """So much of an answer must be taken within that time, about 1 KiB a second."""
 
@@ -177,8 +179,13 @@ class Connection(HttpToolsProtocol):
         taken = self._unread_bytes - unread
         if unread == 0 or taken >= MIN_READ_BYTES or taken < 0:
             self._unread_bytes, self._unread_since = unread, now
-        elif now - self._unread_since > UNREAD_DEADLINE_S:
+        elif now - self._unread_since > self._unread_deadline_s:
             self._reset()
+
+    @property
+    def _unread_deadline_s(self) -> float:
+        state = self.cycle.scope["state"] if self.cycle is not None else {}
+        return float(state.get(UNREAD_DEADLINE, UNREAD_DEADLINE_S))
 
     # A request
 

@@ -1,8 +1,6 @@
-"""Keeping house: dropping what is old, and copying everything."""
+"""Keeping house: dropping what is old."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
@@ -16,8 +14,8 @@ from hooktui.api.reading import check_account
 from hooktui.api.service import service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
-from hooktui.domain.errors import NotAllowed, Refused
-from hooktui.domain.objects import Backup, Purge
+from hooktui.domain.errors import Refused
+from hooktui.domain.objects import Purge
 from hooktui.store import changes
 
 PURGE_WITHIN_S = 5.0
@@ -55,27 +53,6 @@ async def purge(request: Request, body: PurgeBody, account: AccountParameter = N
         await service.store.write(changes.audit_purge, caller.actor, owner, told)
     rest = None if gone.after is None else ids.encode("evt", gone.after)
     return answer(Purge(before, gone.events, gone.deliveries, gone.attempts, rest))
-
-
-class BackupBody(BaseModel):
-    """Where to: an absolute path on the server's machine, where no file is yet."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    file: str
-
-
-@router.post("/v1/backup", status_code=201, response_model=Backup)
-async def backup(request: Request, body: BackupBody) -> Response:
-    """Copy the database into a file of the server's machine; answers when it is checked."""
-    service, caller = service_of(request), caller_of(request)
-    if caller.peer is None:
-        raise NotAllowed("a backup is written on the server's machine; ask for it over its socket")
-    file = Path(body.file)
-    if not (body.file.isprintable() and file.is_absolute() and file.name and len(body.file) < 4096):
-        raise Refused.field("/file", "file is an absolute path, such as /var/backups/hooktui.db")
-    await service.store.write(changes.audit_backup, caller.actor, body.file)
-    return answer(await service.store.backup(file), 201)
 
 
 def _checked(body: PurgeBody) -> tuple[int, int]:

@@ -49,7 +49,7 @@ COMMANDS = (
     ("bench", "bench:bench", "Measure how many deliveries a second this machine makes."),
     ("selftest", "selftest:selftest", "Prove that nothing is lost, also when it is killed."),
     ("purge", "upkeep:purge", "Drop old events with their deliveries."),
-    ("backup", "upkeep:backup", "Copy the database while everything goes on."),
+    ("backup", "backup:backup", "Back up the database while the server is running."),
     ("restore", "restore:restore", "Put a backup in the place of the database."),
     ("move", "move:move", "Carry the store over to PostgreSQL."),
     ("doctor", "doctor:doctor", "Tell how the installation is, and what to do about it."),

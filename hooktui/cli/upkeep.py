@@ -1,9 +1,8 @@
-"""``hooktui purge`` and ``hooktui backup``: what keeps an installation in order."""
+"""``hooktui purge``: drops what is old."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 from hooktui.cli.context import Context
 from hooktui.client import calls
@@ -39,22 +38,3 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
             f"dropped {gone.events:,} events from before {gone.before}, with"
             f" {gone.deliveries:,} deliveries and {gone.attempts:,} attempts"
         )
-
-
-def backup(file: str, *, context: Context) -> None:
-    """Copy the database while everything goes on; the key file is not in the copy.
-
-    Args:
-        file: a new file on the server's machine; only the server's user will be able to read it.
-        context: the run.
-    """
-    context.out.progress("copying and checking the database")
-    copy = context.client.call(calls.backup(str(Path(file).absolute())))
-    context.out.progress("")
-    if context.json:
-        context.out.json(asdict(copy))
-        return
-    context.out.line(
-        f"{copy.file}: {copy.size:,} bytes, {copy.events:,} events, {copy.deliveries:,} deliveries"
-    )
-    context.out.note("its secrets open only with the key file: keep that too, in another place")

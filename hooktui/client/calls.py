@@ -26,7 +26,6 @@ from hooktui.domain.key_use import KeyRotation, Keys
 from hooktui.domain.objects import (
     AcceptedEvent,
     Account,
-    Backup,
     Catalogue,
     Delivery,
     DeliveryDetail,
@@ -407,10 +406,10 @@ def purge(older_than: str, after: str | None = None, *, account: int | None = No
     return _send("POST", _to(Purge), "purge", fields=fields, account=account)
 
 
-def backup(file: str) -> Call[Backup]:
-    """Copy the database into a file of the server's machine."""
-    fields = msgspec.json.encode({"file": file})
-    return Call("POST", "/v1/backup", _to(Backup), fields, _JSON, timeout_s=BACKUP_TIMEOUT_S)
+def backup() -> Call[None]:
+    """Have the database copied and sent: for ``download`` of a client."""
+    accept = {"Accept": "application/vnd.sqlite3, application/json"}
+    return Call("POST", "/v1/backup", _nothing, None, accept, BACKUP_TIMEOUT_S)
 
 
 def checkup() -> Call[Checkup]:

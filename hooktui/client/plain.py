@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ from hooktui.client.answers import (
 )
 from hooktui.client.calls import Call
 from hooktui.client.connection import ServerAddress
+from hooktui.client.download import IDLE_S, Download, announced
 from hooktui.domain.errors import NotAllowed
 
 T = TypeVar("T")
@@ -146,6 +148,36 @@ class PlainClient:
         finally:
             if not whole:
                 self.close()
+
+    @contextmanager
+    def download(self, call: Call[T]) -> Iterator[Download]:
+        """Send a call that is answered with a file; the connection is not used again.
+
+        The call's time is for the head of the answer. Neither its limit of size nor one deadline
+        for all holds for the file: a server that goes silent ends it.
+
+        Raises:
+            HooktuiError: as `call`; from the block also that the file broke off.
+        """
+        connection = self._connected()
+        try:
+            _set_timeout(connection, call.timeout_s)
+            connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
+            response = connection.getresponse()
+            headers = _lower_names(response)
+            file = announced(headers) if response.status == 201 else None
+            if file is None:
+                body = response.read(MAX_ANSWER_BYTES)
+                read_answer(self.address, response.status, headers, body)
+                raise not_ours(self.address, f"{call.method} {call.path} is not answered by a file")
+            _set_timeout(connection, IDLE_S)
+            yield Download(*file, response.read)
+        except TimeoutError as error:
+            raise too_slow(self.address, IDLE_S) from error
+        except HTTPException as error:
+            raise broken_off(self.address, error) from error
+        finally:
+            self.close()
 
     def server_pid(self) -> int:
         """Return the process at the other end of the Unix socket, as the kernel knows it.

@@ -340,10 +340,11 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy of the database, on the server's machine; its size in bytes, and what it holds."""
+    """A copy of the database in a file: its size in bytes, its digest, and what it holds."""
 
     file: str
     size: int
+    sha256: str
     events: int
     deliveries: int
 

@@ -111,9 +111,9 @@ def audit_purge(
     tx.audit(actor, "events.purge", "events", account=account, after=what)
 
 
-def audit_backup(tx: Tx, actor: Actor, file: str) -> None:
-    """Note that a copy of everything is made."""
-    tx.audit(actor, "backup", file)
+def audit_backup(tx: Tx, actor: Actor, what: str) -> None:
+    """Note that somebody gets a copy of everything."""
+    tx.audit(actor, "backup", what)
 
 
 def _random() -> str:

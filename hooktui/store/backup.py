@@ -1,27 +1,35 @@
 """A copy of the database that is whole, checked and private, made while the server works.
 
-``VACUUM INTO`` reads one snapshot over a connection of its own and writes a compact file. The file
-has its name only when it is on disk and checked, so what has the name can be restored.
+``VACUUM INTO`` reads one snapshot over a connection of its own and writes a compact file beside the
+database. Once it is checked it loses its name and lives as an open file: whatever ends the server
+or its caller, nothing is left.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import logging
 import os
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
+from hooktui import failpoints
 from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Refused, Unavailable
-from hooktui.domain.objects import Backup
-from hooktui.store.disk_guard import RESERVE_BYTES
-from hooktui.store.sqlite_files import free_bytes
+from hooktui.store.sqlite_files import file_size, free_bytes
+
+_log = logging.getLogger(__name__)
 
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
+_PIECE_BYTES = 1 << 20
 _NEWEST = "SELECT COALESCE(MAX(id), 0) FROM audit"  # append-only: it can only grow
-_COUNTS = "SELECT (SELECT COUNT(*) FROM event), (SELECT COUNT(*) FROM delivery)"
 
 
 class BadBackup(HooktuiError):
@@ -30,38 +38,161 @@ class BadBackup(HooktuiError):
     title = "Backup is damaged"
 
 
+@dataclass(frozen=True, slots=True)
+class DatabaseCopy:
+    """A checked copy of a database, on disk under no name.
+
+    Attributes:
+        file: open for reading; whoever holds the copy closes it.
+        size: its bytes.
+        sha256: of all of them.
+    """
+
+    file: int
+    size: int
+    sha256: bytes
+
+
 def never() -> bool:
     """Return False: nothing stops the work."""
     return False
 
 
-def back_up(database: Path, target: Path, stopped: Callable[[], bool] = never) -> Backup:
-    """Copy a database into a file that must not exist yet; call it in a thread.
+class Backups:
+    """The copies of one database: one at a time.
+
+    Args:
+        database: what is copied.
+        reserve: bytes of the disk that a copy leaves free.
+        pool: threads to copy in.
+        reading: counts as a reader of the database while its block runs.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        reserve: int,
+        pool: Executor,
+        reading: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._database = database
+        self._reserve = reserve
+        self._pool = pool
+        self._reading = reading
+        self._busy = False
+
+    @asynccontextmanager
+    async def copy(self, stopped: Callable[[], bool]) -> AsyncIterator[DatabaseCopy]:
+        """Make a copy; it is gone when the block ends.
+
+        Raises:
+            Conflict: another one is being made or sent.
+            HooktuiError: as `copy_database`.
+        """
+        if self._busy:
+            raise Conflict("another backup is in progress; wait for its end")
+        self._busy = True
+        try:
+            with self._reading():
+                copy = await self._copied(stopped)
+            try:
+                yield copy
+            finally:
+                os.close(copy.file)
+        finally:
+            self._busy = False
+
+    async def _copied(self, stopped: Callable[[], bool]) -> DatabaseCopy:
+        abandoned = False
+        gone: Callable[[], bool] = lambda: abandoned or stopped()  # noqa: E731
+        work = partial(copy_database, self._database, self._reserve, gone)
+        copying = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            return await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            abandoned = True  # a thread cannot be cancelled: it looks at this within milliseconds
+            copying.add_done_callback(_let_go)
+            raise
+
+
+def _let_go(copying: asyncio.Future[DatabaseCopy]) -> None:
+    if copying.exception() is None:
+        os.close(copying.result().file)
+
+
+def copy_database(
+    database: Path, reserve: int, stopped: Callable[[], bool] = never
+) -> DatabaseCopy:
+    """Copy a database; call it in a thread.
 
     Args:
         database: what to copy; a server may be at work on it.
-        target: an absolute path; only the owner of this process can read what is made there.
+        reserve: bytes of the disk that the copy leaves free.
         stopped: asked now and then whether to give up.
 
     Raises:
-        Refused: there can be no file at this path.
-        Conflict: there is one already.
         DiskFull: there is no room.
+        Unavailable: it was stopped, or the database could not be read.
         BadBackup: the copy does not hold what the database does.
     """
-    if target.exists() or target.is_symlink():
-        raise Conflict(f"{target} is there already; remove it, or choose another name")
-    with draft_beside(target) as draft:
-        need = database.stat().st_size + RESERVE_BYTES
-        if free_bytes(draft.parent) < need:
-            raise DiskFull(f"a copy needs {need >> 20} MiB in {draft.parent}; there is less")
-        copied = copy_into(database, draft, stopped)
-        try:
-            os.link(draft, target)  # unlike a rename, it never replaces what came there meanwhile
-        except FileExistsError:
-            raise Conflict(f"{target} is there already; choose another name") from None
-        sync_folder(target.parent)
-    return Backup(str(target), *copied)
+    draft = database.with_name(f"{_draft_begin(database)}{secrets.token_hex(4)}")
+    log = database.with_name(f"{database.name}-wal")
+    need, free = (file_size(database) or 0) + (file_size(log) or 0), free_bytes(database.parent)
+    if free < need + reserve:
+        raise DiskFull(
+            f"a copy of the database needs {need >> 20} MiB beside it in {database.parent} and"
+            f" {reserve >> 20} MiB must stay free; {free >> 20} MiB are free. Free some room first"
+        )
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        os.close(os.open(draft, flags, 0o600))
+        copy_into(database, draft, stopped)
+        failpoints.hit("after_backup_is_copied")
+        file = os.open(draft, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise Unavailable(f"cannot write in {database.parent}: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+        draft.with_name(f"{draft.name}-journal").unlink(missing_ok=True)
+    try:
+        return DatabaseCopy(file, os.fstat(file).st_size, _digest(file, stopped))
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def use_pg_dump(where: str) -> Refused:
+    """Return the refusal of a copy where the data lies in PostgreSQL."""
+    return Refused(
+        f"the data lies in {where}: copy it with pg_dump, or as your other databases are backed up,"
+        " and keep a copy of the key file apart from it"
+    )
+
+
+def remove_drafts(database: Path) -> None:
+    """Remove the copies that a killed server left; call it with the lock of the home.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    begin = _draft_begin(database)
+    for left in [one for one in database.parent.iterdir() if one.name.startswith(begin)]:
+        left.unlink(missing_ok=True)
+        _log.info("removed %s, which a backup that was cut off had left", left)
+
+
+def _draft_begin(database: Path) -> str:
+    return f".{database.name}.backup-"
+
+
+def _digest(file: int, stopped: Callable[[], bool]) -> bytes:
+    digest, offset = hashlib.sha256(), 0
+    while piece := os.pread(file, _PIECE_BYTES, offset):
+        if stopped():
+            raise Unavailable("the copy was given up")
+        digest.update(piece)
+        offset += len(piece)
+    return digest.digest()
 
 
 @contextmanager
@@ -82,8 +213,8 @@ def draft_beside(target: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> tuple[int, int, int]:
-    """Copy a database into an empty file, to the disk, and check it; return size and counts.
+def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> None:
+    """Copy a database into an empty file, to the disk, and check it.
 
     Raises:
         Unavailable: it was stopped, or the database could not be read.
@@ -99,16 +230,14 @@ def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> tuple
             copy.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
             check_whole(copy, draft)
             (after,) = copy.execute(_NEWEST).fetchone()
-            events, deliveries = copy.execute(_COUNTS).fetchone()
     except sqlite3.Error as error:
         if stopped():
-            raise Unavailable("the server is stopping; the copy was given up") from None
+            raise Unavailable("the copy was given up") from None
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
             raise DiskFull(f"there is no room left in {draft.parent} for a copy") from None
         raise Unavailable(f"{database} could not be copied: {error}") from None
     if after < before:
         raise BadBackup(f"the copy of {database} lacks what was there when it began")
-    return draft.stat().st_size, events, deliveries
 
 
 def open_readonly(database: Path, *, immutable: bool = False) -> sqlite3.Connection:

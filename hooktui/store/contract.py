@@ -19,6 +19,7 @@ transaction.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -31,13 +32,12 @@ from hooktui.domain.pulse import Pulse
 from hooktui.domain.roles import Role
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from sqlalchemy import Connection
 
     from hooktui.domain.json_text import Steps
-    from hooktui.domain.objects import Attempt, Backup, Delivery, Event, Hook
+    from hooktui.domain.objects import Attempt, Delivery, Event, Hook
     from hooktui.domain.server_status import DatabaseInfo, ServerInfo
+    from hooktui.store.backup import DatabaseCopy
     from hooktui.store.changes import Tx
     from hooktui.store.keys import Vault
 
@@ -316,13 +316,17 @@ class Store(Protocol):
         """
         ...
 
-    async def backup(self, target: Path) -> Backup:
-        """Copy the database into a new file on the server's machine, checked, at an absolute path.
+    def backup(self, stopped: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
+        """Copy the database, checked; the copy is gone when the block ends.
+
+        Args:
+            stopped: asked in a thread, now and then, whether to give up.
 
         Raises:
-            Refused: there can be no file at this path.
-            Conflict: there is one already, or another backup is at work.
+            Refused: the data lies where another program copies it.
+            Conflict: another backup is at work.
             DiskFull: there is no room.
+            Unavailable: it was given up.
         """
         ...
 

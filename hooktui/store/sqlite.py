@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
@@ -17,18 +18,17 @@ from sqlalchemy import Connection, select
 
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
+from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.json_text import Steps
-from hooktui.domain.objects import Backup
 from hooktui.domain.pulse import Pulse
 from hooktui.domain.server_status import DatabaseInfo, ServerInfo
 from hooktui.store import engine_queries
 from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql
 from hooktui.store.accepting import check_keys, lease_from
-from hooktui.store.backup import back_up
+from hooktui.store.backup import Backups, DatabaseCopy, never, remove_drafts
 from hooktui.store.checkpoints import WalWatch, truncate, truncate_between_reads
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS, ForgetKeys, TrimFeed
 from hooktui.store.clock_jumps import ClockJumps
@@ -136,7 +136,7 @@ class SqliteStore:
         self._closed = False
         self._readers = Readers(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
-        self._backing_up = False
+        self._backups = Backups(database, reserve, self._pool, self._readers.reading)
         self._keep = keep
         self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
         self._housekeepers: list[asyncio.Task[None]] = []
@@ -171,6 +171,7 @@ class SqliteStore:
         try:
             refuse_moved(database)
             finish_restore(database)
+            remove_drafts(database)
             is_new = not database.exists()  # noqa: ASYNC240 - nothing is served yet
             vault = Vault(find_keys(key_file, database_is_new=is_new).keys)
             make_database_file(database)
@@ -341,19 +342,13 @@ class SqliteStore:
         sweep = Sweep(self, lambda: _REST_OF_PURGE)
         return await sweep.events(before_ms, account, after, lambda: loop.time() > end_s)
 
-    async def backup(self, target: Path) -> Backup:
-        """Copy the database into a new file, from one snapshot, while everything goes on."""
+    def backup(
+        self, stopped: Callable[[], bool] = never
+    ) -> AbstractAsyncContextManager[DatabaseCopy]:
+        """Copy the database, from one snapshot, while everything goes on."""
         if self._closed:
             raise Unavailable("the server is stopping; try again when it is back")
-        if self._backing_up:
-            raise Conflict("another backup is at work; wait for its end")
-        self._backing_up = True
-        try:
-            with self._readers.reading():
-                work = partial(back_up, self._database, target, lambda: self._closed)
-                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        finally:
-            self._backing_up = False
+        return self._backups.copy(lambda: self._closed or stopped())
 
     async def submit(self, operation: Operation[R]) -> R:
         """Run an operation of this package in the writer's next transaction."""

@@ -74,26 +74,3 @@ def test_only_an_admin_of_all_accounts_may_purge(api, account, tcp):
     token = api.post("/v1/tokens", json=fields).json()["token"]
     bound = {"Authorization": f"Bearer {token}"}
     assert tcp.post("/v1/purge", json=BODY, headers=bound).status_code == 403
-
-
-def test_a_backup_is_made_over_the_socket_and_audited(api, tmp_path, server, account):
-    emit(api, account)
-    file = str(tmp_path / "copy.db")
-    answer = api.post("/v1/backup", json={"file": file})
-    assert answer.status_code == 201, answer.text
-    assert answer.json()["events"] >= 1
-    assert audit_of(server, "backup")
-    assert api.post("/v1/backup", json={"file": file}).status_code == 409
-
-
-@pytest.mark.parametrize("file", ["copy.db", "/", "/tmp/a\nb", "/tmp/a\0b", ""])
-def test_a_backup_without_an_absolute_path_is_refused(api, file):
-    answer = api.post("/v1/backup", json={"file": file})
-    assert answer.status_code in (409, 422)
-
-
-def test_a_backup_is_never_asked_for_from_afar(tcp, tmp_path):
-    answer = tcp.post("/v1/backup", json={"file": str(tmp_path / "copy.db")})
-    assert answer.status_code == 403
-    assert "socket" in answer.json()["detail"]
-    assert not (tmp_path / "copy.db").exists()

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
-from hooktui.domain.errors import Conflict, DiskFull, Refused, Unavailable
+from hooktui.domain.errors import Conflict, DiskFull, Unavailable
 from hooktui.store import backup
-from hooktui.store.backup import BadBackup, back_up, check_whole, open_readonly
+from hooktui.store.backup import BadBackup, check_whole, copy_database, open_readonly
+from hooktui.store.disk_guard import RESERVE_BYTES
 from hooktui.store.sqlite import SqliteStore
+from hooktui.store.sqlite_files import free_bytes
 from tests.contract.given import always, emit, make_hook, offer
+from tests.store.copies import save_backup
+from tests.system.conftest import wait_for
 
 
 def ids_in(file: Path) -> set[int]:
@@ -36,59 +42,94 @@ async def test_a_backup_under_load_holds_all_that_was_accepted_before(
         return count
 
     loading = asyncio.create_task(load())
-    copied = await store.backup(tmp_path / "copy.db")
+    await save_backup(store, tmp_path / "copy.db")
     done.set()
     assert await loading > 0
     ids = ids_in(tmp_path / "copy.db")
     assert before <= ids
-    assert copied.events == len(ids)
-    assert copied.size == (tmp_path / "copy.db").stat().st_size
-    assert (tmp_path / "copy.db").stat().st_mode & 0o777 == 0o600
 
 
-async def test_a_backup_replaces_nothing(store: SqliteStore, tmp_path: Path) -> None:
-    (tmp_path / "mine").write_text("precious")
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    for name in ("mine", "link", "hooktui.db", "hooktui.db-wal"):
-        with pytest.raises(Conflict, match="there already"):
-            await store.backup(tmp_path / name)
-    assert (tmp_path / "mine").read_text() == "precious"
-    assert not (tmp_path / "nowhere").exists()
+def open_copies() -> int:
+    """Return how many copies this process holds open."""
+    found = 0
+    for one in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found += ".backup-" in str(one.readlink())
+    return found
 
 
-async def test_a_place_that_cannot_be_written_is_refused(store: SqliteStore, tmp_path) -> None:
-    with pytest.raises(Refused, match="cannot write in"):
-        await store.backup(tmp_path / "no such folder" / "copy.db")
+def drafts(folder: Path) -> list[str]:
+    return [one.name for one in folder.iterdir() if ".backup-" in one.name]
 
 
-async def test_two_backups_at_once_are_refused(store: SqliteStore, tmp_path: Path) -> None:
-    answers = await asyncio.gather(
-        store.backup(tmp_path / "a"), store.backup(tmp_path / "b"), return_exceptions=True
-    )
-    assert sum(isinstance(one, Conflict) for one in answers) == 1
-    await store.backup(tmp_path / "c")
+async def test_a_copy_has_no_name_once_it_is_sent(store: SqliteStore, tmp_path: Path) -> None:
+    """Red when the copy keeps its name until it is sent: a kill would leave it there."""
+    async with store.backup() as copy:
+        assert drafts(tmp_path) == []
+        content = os.pread(copy.file, copy.size + 1, 0)
+        assert len(content) == copy.size
+        assert hashlib.sha256(content).digest() == copy.sha256
+        assert os.fstat(copy.file).st_mode & 0o777 == 0o600
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(copy.file)
 
 
-async def test_a_backup_without_room_leaves_nothing(store, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(backup, "free_bytes", lambda _: 1000)
-    with pytest.raises(DiskFull, match="needs"):
-        await store.backup(tmp_path / "copy.db")
-    assert not [one for one in tmp_path.iterdir() if "copy" in one.name]
+async def test_two_backups_at_once_are_refused(store: SqliteStore) -> None:
+    """Red when the second one begins while the first is still being sent."""
+    async with store.backup():
+        with pytest.raises(Conflict, match="in progress"):
+            async with store.backup():
+                pass
+    async with store.backup() as copy:
+        assert copy.size
+
+
+async def test_a_backup_never_takes_the_reserve(store, tmp_path, monkeypatch) -> None:
+    """Red when the log is not counted, or no reserve is left."""
+    await emit(store, 500)
+    files = [tmp_path / "hooktui.db", tmp_path / "hooktui.db-wal"]
+    need = sum(one.stat().st_size for one in files)
+    monkeypatch.setattr(backup, "free_bytes", lambda _: need + RESERVE_BYTES - 1)
+    with pytest.raises(DiskFull, match="must stay free"):
+        async with store.backup():
+            pass
+    assert drafts(tmp_path) == []
+    monkeypatch.setattr(backup, "free_bytes", lambda _: need + RESERVE_BYTES)
+    async with store.backup() as copy:
+        assert copy.size < free_bytes(tmp_path)
 
 
 async def test_a_stop_ends_a_backup_and_leaves_nothing(store, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(backup, "_STEPS_BETWEEN_LOOKS", 10)
     await emit(store, 2000)
-    work = asyncio.to_thread(back_up, tmp_path / "hooktui.db", tmp_path / "copy.db", lambda: True)
+    database = tmp_path / "hooktui.db"
     with pytest.raises(Unavailable, match="given up"):
-        await work
-    assert not [one for one in tmp_path.iterdir() if "copy" in one.name]
+        await asyncio.to_thread(copy_database, database, 0, lambda: True)
+    assert drafts(tmp_path) == []
+
+
+async def test_a_cancelled_backup_leaves_no_file_and_no_lock(store, tmp_path, monkeypatch) -> None:
+    """Red when the thread of a cancelled backup goes on, or the next one finds it busy."""
+    monkeypatch.setattr(backup, "_STEPS_BETWEEN_LOOKS", 10)
+    await emit(store, 2000)
+
+    async def whole() -> None:
+        async with store.backup():
+            pass
+
+    task = asyncio.create_task(whole())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await whole()
+    await asyncio.to_thread(wait_for, lambda: not (drafts(tmp_path) or open_copies()))
 
 
 async def test_a_damaged_copy_is_found(store: SqliteStore, tmp_path: Path) -> None:
     await emit(store, 2000)
     file = tmp_path / "copy.db"
-    await store.backup(file)
+    await save_backup(store, file)
     with file.open("r+b") as copy:
         copy.seek(file.stat().st_size // 2)
         copy.write(b"\xff" * 8192)

@@ -87,4 +87,4 @@ async def test_a_database_of_a_newer_version_is_refused(url: str, tmp_path: Path
 async def test_a_backup_is_left_to_the_program_that_is_there_for_it(servers: Servers) -> None:
     store = await servers.another()
     with pytest.raises(Refused, match="pg_dump"):
-        await store.backup(servers.folder / "copy")
+        store.backup(lambda: False)

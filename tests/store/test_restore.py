@@ -21,6 +21,7 @@ from hooktui.store.migrate import SchemaTooNew
 from hooktui.store.restore import Restored, finish_restore, restore
 from tests.contract.given import ADA, emit, make_hook
 from tests.store.conftest import open_in
+from tests.store.copies import save_backup
 
 _ROOT = Path(__file__).parents[2]
 _RESTORE_POINTS = [point for point in UPKEEP_POINTS if "restore" in point]
@@ -47,7 +48,7 @@ async def home_with_backup(home: Path) -> tuple[Path, set[int], set[int]]:
     await make_hook(store)
     copied = {one.id for one in await emit(store, 50)}
     backup = home.parent / "copy.db"
-    await store.backup(backup)
+    await save_backup(store, backup)
     everything = copied | {one.id for one in await emit(store, 30)}
     await store.close()
     return backup, copied, everything

@@ -16,6 +16,7 @@ from hooktui.store.moved import mark_of
 from tests.contract.given import emit, make_hook
 from tests.postgres import database
 from tests.store.conftest import open_in
+from tests.store.copies import save_backup
 from tests.system.conftest import Installation
 
 KILLS = 8
@@ -52,7 +53,7 @@ async def test_a_restore_killed_at_random_leaves_the_old_or_the_new(
     store = await open_in(folder)
     await make_hook(store)
     await emit(store, 4000)
-    await store.backup(backup)
+    await save_backup(store, backup)
     await emit(store, 4000)
     await store.close()
     copied, everything = events_in(backup), events_in(folder / "hooktui.db")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,15 +15,15 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 from sqlalchemy import Connection, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from hooktui.domain.errors import Refused, Unavailable
+from hooktui.domain.errors import Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.json_text import Steps
-from hooktui.domain.objects import Backup
 from hooktui.domain.pulse import Pulse
 from hooktui.domain.server_status import DatabaseInfo, ServerInfo
 from hooktui.store import feed as change_feed
 from hooktui.store.accepting import check_keys
+from hooktui.store.backup import DatabaseCopy, use_pg_dump
 from hooktui.store.contract import (
     Accepted,
     FeedItem,
@@ -322,16 +323,9 @@ class PostgresStore:
         """Drop events from before a time with all that belongs to them, for so long at most."""
         return await self._house.purge(before_ms, within_s, account, after)
 
-    async def backup(self, target: Path) -> Backup:
-        """Refuse: a copy of a PostgreSQL database is made by PostgreSQL's own program.
-
-        Raises:
-            Refused: always; names that program.
-        """
-        raise Refused(
-            f"the data lies in {self._target.shown}: copy it with pg_dump, or as your other "
-            f"databases are backed up, and keep a copy of the key file apart from it (not {target})"
-        )
+    def backup(self, _: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
+        """Refuse: a copy of a PostgreSQL database is made by PostgreSQL's own program."""
+        raise use_pg_dump(self._target.shown)
 
     async def submit(self, operation: Operation[R]) -> R:
         """Run an operation of this package in the next transaction beside results and claims."""

@@ -1,0 +1,123 @@
+"""A copy of the database for the caller: made beside the database, then sent.
+
+The server writes no file that a caller names. The copy is finished before the response begins, so
+its size and digest stand in the head: a client knows a copy that was cut off or changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hooktui.api.access import caller_of
+from hooktui.api.connection import UNREAD_DEADLINE
+from hooktui.api.service import service_of
+from hooktui.domain.errors import Refused
+from hooktui.store import changes
+from hooktui.store.backup import DatabaseCopy
+
+MEDIA_TYPE: Final = "application/vnd.sqlite3"
+IDLE_S: Final = 60.0
+"""A caller that takes nothing for so long is gone; a disk that writes may well pause for some."""
+PIECE_BYTES: Final = 256 * 1024
+"""Held in memory at once, besides what the socket takes."""
+
+_DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
+    201: {
+        "description": "The database, a SQLite file.",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {
+            "Repr-Digest": {
+                "description": "SHA-256 of the file: `sha-256=:BASE64:` (RFC 9530).",
+                "required": True,
+                "schema": {"type": "string"},
+            }
+        },
+    }
+}
+
+router = APIRouter()
+
+
+@router.post("/v1/backup", status_code=201, response_class=Response, responses=_DOCUMENTED)
+async def backup(request: Request) -> Response:
+    """Copy the database and send the copy; its `Repr-Digest` holds its SHA-256."""
+    service = service_of(request)
+    _refuse_fields(await request.body())
+    async with AsyncExitStack() as stack:
+        gone = await stack.enter_async_context(_watched(request))
+        await service.store.write(changes.audit_backup, caller_of(request).actor, "database")
+        copy = await stack.enter_async_context(service.store.backup(gone))
+        return _CopyResponse(copy, gone, stack.pop_all())
+    raise AssertionError("unreachable")
+
+
+def _refuse_fields(body: bytes) -> None:
+    """Refuse what an older client sends: the path of a file that the server should write."""
+    content = json.loads(body) if body else {}
+    if content == {}:
+        return
+    name = next(iter(content)) if isinstance(content, dict) else ""
+    raise Refused.field(
+        f"/{name}",
+        "a backup takes no fields: the server sends the copy in its response and writes no file"
+        " that a caller names. Use the hooktui command of this version, or curl -X POST -o FILE",
+    )
+
+
+@contextlib.asynccontextmanager
+async def _watched(request: Request) -> AsyncIterator[Callable[[], bool]]:
+    """Watch for the end of the caller's connection; gives what says whether it has ended."""
+
+    async def disconnected() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    watching = asyncio.create_task(disconnected(), name="backup")
+    try:
+        yield watching.done
+    finally:
+        watching.cancel()
+
+
+class _CopyResponse(Response):
+    """Sends a copy piece by piece, and lets it go with the last one or with its caller."""
+
+    def __init__(self, copy: DatabaseCopy, gone: Callable[[], bool], held: AsyncExitStack) -> None:
+        super().__init__(
+            status_code=201,
+            media_type=MEDIA_TYPE,
+            headers={
+                "Content-Length": str(copy.size),
+                "Repr-Digest": f"sha-256=:{base64.b64encode(copy.sha256).decode()}:",
+                "Content-Disposition": 'attachment; filename="hooktui-backup.db"',
+                "Cache-Control": "no-store",
+            },
+        )
+        self._copy = copy
+        self._gone = gone
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        scope["state"][UNREAD_DEADLINE] = IDLE_S
+        async with self._held:
+            head = {"status": self.status_code, "headers": self.raw_headers}
+            await send({"type": "http.response.start", **head})
+            for offset in range(0, self._copy.size, PIECE_BYTES):
+                if self._gone():
+                    return
+                piece = await asyncio.to_thread(os.pread, self._copy.file, PIECE_BYTES, offset)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})

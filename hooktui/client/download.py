@@ -1,0 +1,71 @@
+"""A file that a server sends: as long as it is, checked by its length and its digest."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hooktui.domain.errors import HooktuiError
+
+IDLE_S: Final = 60.0
+"""A server that sends nothing for so long in the middle of a file is gone."""
+_PIECE_BYTES: Final = 256 * 1024
+_DIGEST: Final = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
+
+
+class BrokenDownload(HooktuiError):
+    """A file did not arrive as the server sent it; what came is not to be used."""
+
+    title = "Broken download"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file on its way.
+
+    Attributes:
+        size: its bytes, as the server announced.
+        sha256: its digest, as the server announced.
+    """
+
+    size: int
+    sha256: bytes
+    _read: Callable[[int], bytes]
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the file; ends well only when all of it arrived unchanged.
+
+        Raises:
+            BrokenDownload: it broke off, or arrived changed.
+            OSError: the connection failed.
+        """
+        digest, left = hashlib.sha256(), self.size
+        while left and (piece := self._read(min(left, _PIECE_BYTES))):
+            digest.update(piece)
+            left -= len(piece)
+            yield piece
+        if left:
+            raise BrokenDownload(
+                f"the server sent {self.size - left:,} of {self.size:,} bytes and went away"
+            )
+        if digest.digest() != self.sha256:
+            raise BrokenDownload(
+                "the copy arrived changed: its SHA-256 is not the one that the server announced"
+            )
+
+
+def announced(headers: Mapping[str, str]) -> tuple[int, bytes] | None:
+    """Return size and digest that a response announces; None: it is not a file of ours."""
+    size = headers.get("content-length", "")
+    found = _DIGEST.search(headers.get("repr-digest", ""))
+    if found is None or not (size.isascii() and size.isdigit()):
+        return None
+    try:
+        return int(size), base64.b64decode(found[1], validate=True)
+    except binascii.Error:
+        return None

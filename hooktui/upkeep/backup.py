@@ -1,0 +1,152 @@
+"""``hooktui backup``, but for what it prints: writes the copy with the caller's rights.
+
+The file has its name only when it is on disk, has the digest that the server announced, and SQLite
+finds it whole. Until then, and after a failure, nothing is there.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from hooktui.client.download import Download
+from hooktui.domain.errors import Conflict, HooktuiError, Refused
+from hooktui.domain.objects import Backup
+from hooktui.store.backup import BadBackup, check_whole, open_readonly, sync_file, sync_folder
+from hooktui.store.sqlite_files import free_bytes
+
+_COUNTS = "SELECT (SELECT COUNT(*) FROM event), (SELECT COUNT(*) FROM delivery)"
+
+
+class CannotWrite(HooktuiError):
+    """The caller may not write where the backup should go."""
+
+    title = "Cannot write"
+
+
+def there_already(target: Path) -> bool:
+    """Return whether a backup would replace a file.
+
+    Raises:
+        Refused: something else has that name.
+        OSError, ValueError: nothing can have it.
+    """
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISREG(mode):
+        raise Refused(f"{target} is not a regular file; give another name, or - for stdout")
+    return True
+
+
+@contextmanager
+def draft_for(target: Path) -> Iterator[Path]:
+    """Make an empty file of the caller's alone beside a path; it is gone when the block ends.
+
+    Raises:
+        CannotWrite: it cannot be made.
+    """
+    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        os.close(os.open(draft, flags, 0o600))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CannotWrite(f"cannot write in {target.parent}: {why}") from None
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def save(
+    download: Download, draft: Path, target: Path, *, replace: bool, progress: Callable[[str], None]
+) -> Backup:
+    """Write a backup into its draft, check it, and give it its name.
+
+    Raises:
+        CannotWrite: there is no room, or the disk fails.
+        Conflict: something has the name meanwhile.
+        BrokenDownload: it did not arrive as it was sent.
+        BadBackup: it is damaged.
+    """
+    free = free_bytes(draft.parent)
+    if free < download.size:
+        raise CannotWrite(
+            f"the backup needs {download.size >> 20} MiB in {target.parent}; {free >> 20} are free"
+        )
+    with draft.open("wb") as file:
+        for piece, share in _told(download):
+            try:
+                file.write(piece)
+            except OSError as error:
+                raise CannotWrite(f"cannot write {target}: {error.strerror}") from None
+            progress(f"receiving the copy: {share} %")
+    progress("checking the copy")
+    try:
+        sync_file(draft)
+        with closing(open_readonly(draft, immutable=True)) as copy:
+            check_whole(copy, draft)
+            events, deliveries = copy.execute(_COUNTS).fetchone()
+    except sqlite3.Error as error:
+        raise BadBackup(f"the copy cannot be read: {error}; try again") from None
+    except OSError as error:
+        raise CannotWrite(f"cannot write {target}: {error.strerror}") from None
+    _name(draft, target, replace=replace)
+    return Backup(str(target), download.size, download.sha256.hex(), events, deliveries)
+
+
+def pass_on(download: Download, out: BinaryIO) -> None:
+    """Write a backup to a stream.
+
+    Raises:
+        BrokenDownload: it did not arrive as it was sent; what was written is not to be used.
+        OSError: the stream cannot be written.
+    """
+    for piece in download.pieces():
+        out.write(piece)
+    out.flush()
+
+
+def _told(download: Download) -> Iterator[tuple[bytes, int]]:
+    """Yield each piece, and the per cent that have arrived with it."""
+    arrived = 0
+    for piece in download.pieces():
+        arrived += len(piece)
+        yield piece, 100 * arrived // max(download.size, 1)
+
+
+def _name(draft: Path, target: Path, *, replace: bool) -> None:
+    try:
+        if replace:
+            draft.replace(target)
+        else:
+            _name_a_new_file(draft, target)
+        sync_folder(target.parent)
+    except FileExistsError:
+        raise Conflict(f"{target} is there already; choose another name") from None
+    except OSError as error:
+        raise CannotWrite(f"cannot write {target}: {error.strerror}") from None
+
+
+def _name_a_new_file(draft: Path, target: Path) -> None:
+    """Give a draft its name, and never the place of a file that came there meanwhile."""
+    try:
+        os.link(draft, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links, such as a USB stick's
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            draft.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                target.unlink()
+            raise
