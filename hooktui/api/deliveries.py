@@ -23,6 +23,7 @@ from hooktui.api.parameters import (
     moment,
 )
 from hooktui.api.reading import read_in
+from hooktui.api.searches import searching
 from hooktui.api.service import service_of
 from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import Refused
@@ -62,7 +63,9 @@ async def list_deliveries(
         until_ms=None if until is None else moment(until),
         q=filter_of(q),
     )
-    return answer(await read_in(service, owner, queries.list_deliveries, owner, window, query))
+    async with searching(request, query.q):
+        page = await read_in(service, owner, queries.list_deliveries, owner, window, query)
+    return answer(page)
 
 
 @router.get("/v1/deliveries/{delivery}", response_model=DeliveryDetail)

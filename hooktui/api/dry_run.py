@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hooktui.api.access import caller_of
+from hooktui.api.access import Caller, caller_of
 from hooktui.api.answers import answer
 from hooktui.api.parameters import MAX_ID, AccountParameter
 from hooktui.api.reading import check_account
-from hooktui.api.service import service_of
+from hooktui.api.service import Service, service_of
 from hooktui.domain.catalogue import normalise
 from hooktui.domain.dry_run import DryRun
 from hooktui.domain.errors import Refused
@@ -47,17 +47,20 @@ async def dry_run_hook(
             parse_hook_filter(body.filter)
         except Refused as refused:
             raise Refused.field("/filter", refused.detail) from None
+    async with service.searches.search(caller):
+        return answer(await _tried(service, caller, body, account))
+
+
+async def _tried(service: Service, caller: Caller, body: DryRunBody, account: int | None) -> DryRun:
     if body.hook is None:
         owner = caller.account(account)
         await check_account(service, owner)
-        found = await service.store.read(queries.try_hook, owner, None, body.events, body.filter)
-    else:
-        found = await service.store.read(
-            queries.try_hook,
-            caller.account_or_any(account),
-            HookId(body.hook),
-            body.events,
-            body.filter,
-            filter_given="filter" in body.model_fields_set,
-        )
-    return answer(found)
+        return await service.store.read(queries.try_hook, owner, None, body.events, body.filter)
+    return await service.store.read(
+        queries.try_hook,
+        caller.account_or_any(account),
+        HookId(body.hook),
+        body.events,
+        body.filter,
+        filter_given="filter" in body.model_fields_set,
+    )

@@ -12,6 +12,7 @@ from hooktui.api.access import caller_of
 from hooktui.api.answers import answer
 from hooktui.api.parameters import AccountParameter, EventParameter, Text, Window, event_filter_of
 from hooktui.api.reading import read_in
+from hooktui.api.searches import searching
 from hooktui.api.service import service_of
 from hooktui.domain.objects import Catalogue, Event, EventDetail, HookDecision, Page
 from hooktui.store import queries
@@ -30,9 +31,9 @@ async def list_events(
     """List events, newest first."""
     service = service_of(request)
     owner = caller_of(request).account(account)
-    page = await read_in(
-        service, owner, queries.list_events, owner, window, type, event_filter_of(q)
-    )
+    wanted = event_filter_of(q)
+    async with searching(request, wanted):
+        page = await read_in(service, owner, queries.list_events, owner, window, type, wanted)
     return answer(page)
 
 
@@ -57,7 +58,8 @@ async def event_decisions(
     """List what an event meant to each hook of its account, and why."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    page = await service.store.read(queries.list_decisions, owner, event, window, concerned)
+    async with service.searches.search(caller_of(request)):
+        page = await service.store.read(queries.list_decisions, owner, event, window, concerned)
     return answer(page)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -11,23 +13,22 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hooktui.api.access import caller_of
-from hooktui.api.answers import answer
-from hooktui.api.feed_filter import FeedFilter
+from hooktui.api.access import Caller, caller_of
+from hooktui.api.answers import JSON, encode
+from hooktui.api.feed_filter import sieve_of
 from hooktui.api.parameters import MAX_LIMIT, MAX_TEXT, AccountParameter, Text, filter_of
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service, service_of
 from hooktui.api.shapes import FeedAnswer
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.filters import Filter
 from hooktui.domain.ids import AccountId
+from hooktui.domain.json_text import Steps
 from hooktui.domain.objects import Attempt
-from hooktui.store.contract import FeedItem, FeedPage, Store
+from hooktui.slices import in_slices
+from hooktui.store.contract import FeedItem, FeedPage, Sieve
+from hooktui.store.feed import MOST_PAGE_BYTES
 
 MAX_WAIT_S = 30.0
-# With a filter that fits seldom, an answer comes at the latest after so long a search; the client
-# goes on from ``next``.
-SEARCH_S = 2.0
 
 router = APIRouter()
 
@@ -47,57 +48,58 @@ async def feed(
     ``from_end`` shows the newest changes instead, oldest first. ``next`` is the position to go on
     from. ``reset`` says that what lay after the position is not all kept any more.
     """
-    service = service_of(request)
-    owner = caller_of(request).account(account)
-    wanted = filter_of(q)
-    sieve = FeedFilter(service.store, wanted or Filter(()))
+    service, caller = service_of(request), caller_of(request)
+    owner = caller.account(account)
+    search = _Search(service, caller, owner, limit, sieve_of(filter_of(q)))
     await check_account(service, owner)
     if from_end and after is None:
-        return _answer(await sieve.tail(limit, owner))
-    wait_s = min(wait, MAX_WAIT_S)
-    return _answer(await _follow(request, service, owner, after, limit, sieve, wait_s))
+        return await _answer(await search.tail())
+    if not wait:
+        return await _answer(await search.after(after))
+    with service.searches.poll(caller):
+        page = await _follow(request, service, search, after, min(wait, MAX_WAIT_S))
+        return await _answer(page)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """What is looked for, for whom; with a filter it takes one of the caller's turns."""
+
+    service: Service
+    caller: Caller
+    account: AccountId
+    limit: int
+    sieve: Sieve | None
+
+    async def after(self, position: str | None) -> FeedPage:
+        """Return the next changes that fit."""
+        async with self._turn():
+            store = self.service.store
+            return await store.feed(position, self.limit, self.account, self.sieve)
+
+    async def tail(self) -> FeedPage:
+        """Return the newest changes that fit."""
+        async with self._turn():
+            return await self.service.store.feed_tail(self.limit, self.account, self.sieve)
+
+    def _turn(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self.sieve is None else self.service.searches.search(self.caller)
 
 
 async def _follow(
-    request: Request,
-    service: Service,
-    account: AccountId,
-    after: str | None,
-    limit: int,
-    sieve: FeedFilter,
-    wait_s: float,
+    request: Request, service: Service, search: _Search, after: str | None, wait_s: float
 ) -> FeedPage:
     """Return the next changes that fit, or none when the time is up, or on disconnect or stop."""
     loop = asyncio.get_running_loop()
-    begun = loop.time()
-    page = await _search(service.store, account, after, limit, sieve, begun + SEARCH_S)
+    end = loop.time() + wait_s
+    page = await search.after(after)
     async with _Interrupted(request, service) as interrupted:
         while not page.items and not page.reset and not interrupted.is_set():
-            left_s = begun + wait_s - loop.time()
+            left_s = end - loop.time()
             if left_s <= 0:
                 break
             await _first_of(service.store.wait_for_change(page.next, left_s), interrupted.wait())
-            deadline = loop.time() + SEARCH_S
-            page = await _search(service.store, account, page.next, limit, sieve, deadline)
-    return page
-
-
-async def _search(
-    store: Store,
-    account: AccountId,
-    after: str | None,
-    limit: int,
-    sieve: FeedFilter,
-    deadline: float,
-) -> FeedPage:
-    """Read on until something fits, the end is reached, or the deadline."""
-    loop = asyncio.get_running_loop()
-    page = await store.feed(after, limit, account)
-    while page.items and not page.reset:
-        fitting = await sieve.fitting(page.items)
-        if fitting or loop.time() >= deadline:
-            return FeedPage(fitting, page.next)
-        page = await store.feed(page.next, limit, account)
+            page = await search.after(page.next)
     return page
 
 
@@ -143,11 +145,27 @@ async def _first_of(*waits: Coroutine[object, object, object]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _answer(page: FeedPage) -> Response:
-    content: dict[str, object] = {"data": [_line(item) for item in page.items], "next": page.next}
-    if page.reset:
-        content["reset"] = True
-    return answer(content)
+async def _answer(page: FeedPage) -> Response:
+    content = await in_slices(_written(page))
+    return Response(content, media_type=JSON)
+
+
+def _written(page: FeedPage) -> Steps[bytes]:
+    """Write a page line by line; it ends at `MOST_PAGE_BYTES` as they are written."""
+    lines: list[bytes] = []
+    size, after = 0, page.next
+    for item in page.items:
+        yield
+        line = encode(_line(item))
+        size += len(line)
+        if lines and size > MOST_PAGE_BYTES:
+            break
+        lines.append(line)
+        after = item.behind
+    else:
+        after = page.next
+    reset = b',"reset":true' if page.reset else b""
+    return b'{"data":[%b],"next":%b%b}' % (b",".join(lines), encode(after), reset)
 
 
 def _line(item: FeedItem) -> dict[str, object]:

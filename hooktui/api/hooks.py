@@ -14,6 +14,7 @@ from hooktui.api.delivery_details import detail_of
 from hooktui.api.hook_requests import HookBody, HookEditBody, RotateBody, edited, settings_of
 from hooktui.api.parameters import AccountParameter, HookParameter, Window, hook_search_of
 from hooktui.api.reading import check_account, read_in
+from hooktui.api.searches import searching
 from hooktui.api.service import service_of
 from hooktui.api.shapes import ChangedHook, CreatedHook, Pinged
 from hooktui.domain.clock import now_ms
@@ -44,7 +45,9 @@ async def list_hooks(
     service = service_of(request)
     owner = caller_of(request).account(account)
     search = hook_search_of(q)
-    return answer(await read_in(service, owner, queries.list_hooks, owner, window, search))
+    async with searching(request, search):
+        page = await read_in(service, owner, queries.list_hooks, owner, window, search)
+    return answer(page)
 
 
 @router.post("/v1/hooks", status_code=201, response_model=CreatedHook)

@@ -21,6 +21,11 @@ BURST_S: Final = 2.0
 _MOST_KEPT: Final = 10_000
 
 
+def is_trusted(caller: Caller) -> bool:
+    """Return whether a caller is root or the server's owner, on the Unix socket."""
+    return caller.peer is not None and caller.peer.uid in (0, os.geteuid())
+
+
 @dataclass(slots=True)
 class _Bucket:
     tokens: float
@@ -60,7 +65,7 @@ class Rate:
         Raises:
             TooManyRequests: it asked for too much already; says when to come again.
         """
-        if self._per_s == 0 or (caller.peer is not None and caller.peer.uid in (0, os.geteuid())):
+        if self._per_s == 0 or is_trusted(caller):
             return
         now = self._clock()
         bucket = self._buckets.get(caller.user)

@@ -11,6 +11,7 @@ from typing import Protocol
 from starlette.requests import Request
 
 from hooktui.api.diagnosing import Diagnoses
+from hooktui.api.searches import Searches
 from hooktui.domain.checks import Check
 from hooktui.domain.deliveries import Load
 from hooktui.domain.diagnosis import Look, Tell
@@ -107,6 +108,7 @@ class Service:
         rotating: held while keys are rotated.
         look: looks at a hook's receiver, as far as that goes without sending anything.
         diagnosing: the diagnoses that run.
+        searches: what callers look for and wait for.
     """
 
     store: Store
@@ -133,6 +135,7 @@ class Service:
     rotating: asyncio.Lock = field(default_factory=asyncio.Lock)
     look: Callable[[LiveHook, Tell], Awaitable[Look]] = _nothing_to_look_at
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
+    searches: Searches = field(default_factory=Searches)
 
 
 def service_of(request: Request) -> Service:

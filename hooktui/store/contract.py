@@ -18,7 +18,7 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
@@ -34,7 +34,6 @@ from hooktui.domain.roles import Role
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from hooktui.domain.json_text import Steps
     from hooktui.domain.objects import Attempt, Delivery, Event, Hook
     from hooktui.domain.server_status import DatabaseInfo, ServerInfo
     from hooktui.store.backup import DatabaseCopy
@@ -149,7 +148,8 @@ Listener = Callable[[Signals], None]
 class FeedItem:
     """One line of the change feed: its kind and the object as it goes over the wire.
 
-    ``at_ms`` is when the change was committed. Attempts come with the delivery they belong to.
+    ``at_ms`` is when the change was committed, ``behind`` the position after it. Attempts come with
+    the delivery they belong to.
     """
 
     kind: str
@@ -157,6 +157,14 @@ class FeedItem:
     account: AccountId
     object: Attempt | Delivery | Event | Hook | Mapping[str, object]
     delivery: Delivery | None = None
+    behind: str = ""
+
+
+Sieve = Callable[["Connection", Sequence[FeedItem]], Iterator[tuple[FeedItem, bool] | None]]
+"""Yields some changes in their order, each with whether it fits a filter, and None for a pause.
+
+It runs inside the query that reads them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,9 +289,15 @@ class Store(Protocol):
         ...
 
     async def feed(
-        self, after: str | None, limit: int, account: AccountId | None = None
+        self,
+        after: str | None,
+        limit: int,
+        account: AccountId | None = None,
+        sieve: Sieve | None = None,
     ) -> FeedPage:
         """Return up to ``limit`` changes after a position (None: from the oldest that is kept).
+
+        A page ends at 1 MiB; with a sieve, after a search of 2 s as well.
 
         Raises:
             Refused: the position is not one of this store's.
@@ -294,9 +308,9 @@ class Store(Protocol):
         self,
         limit: int,
         account: AccountId | None = None,
-        keep: Callable[[FeedItem], Steps[bool]] | None = None,
+        sieve: Sieve | None = None,
     ) -> FeedPage:
-        """Return the newest ``limit`` changes (that ``keep`` accepts), oldest first."""
+        """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
         ...
 
     def feed_end(self) -> str:

@@ -6,8 +6,9 @@ is read in one transaction, so that nothing is seen twice or left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import msgspec
@@ -17,10 +18,9 @@ from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId
-from hooktui.domain.json_text import Steps
 from hooktui.domain.objects import Attempt, Delivery, Event, Hook
 from hooktui.store import feed_items as items
-from hooktui.store.contract import FeedItem, FeedPage
+from hooktui.store.contract import FeedItem, FeedPage, Sieve
 from hooktui.store.delivery_queries import attempts_by_key, deliveries_by_id
 from hooktui.store.event_queries import events_by_id
 from hooktui.store.hook_queries import hooks_by_id
@@ -30,7 +30,12 @@ _ROWS_AT_ONCE = 50
 _MOST_SCANNED = 20_000
 """Items of other accounts, or that a filter drops, before a page ends short."""
 
-Keep = Callable[[FeedItem], Steps[bool]]
+SEARCH_S = 2.0
+"""With a filter that fits seldom, a page ends after so long a search; the next one goes on."""
+MOST_PAGE_BYTES = 1 << 20
+"""Of a page: what receivers sent can be 16 KiB a line."""
+_LINES_AT_ONCE = 100
+_BYTES_OF_A_LINE = 500
 
 
 class Position(NamedTuple):
@@ -50,6 +55,11 @@ class _Line(NamedTuple):
     at_ms: int
     item: Sequence[object]
 
+    @property
+    def behind(self) -> Position:
+        """The position after it."""
+        return Position(self.at.row, self.at.offset + 1)
+
 
 def parse_position(after: str) -> Position:
     """Return a position from its text.
@@ -66,52 +76,111 @@ def parse_position(after: str) -> Position:
 
 
 def read_feed(
-    conn: Connection, after: Position | None, limit: int, account: AccountId | None
+    conn: Connection,
+    after: Position | None,
+    limit: int,
+    account: AccountId | None,
+    sieve: Sieve | None = None,
 ) -> FeedPage:
-    """Return up to ``limit`` changes after a position; a reset when some of them are gone."""
+    """Return up to ``limit`` changes after a position; a reset when some of them are gone.
+
+    With a sieve, it looks for those that pass it, for `SEARCH_S` at the most.
+    """
     oldest, end = _bounds(conn)
     if after is None:
         after = Position(oldest, 0)
     elif not Position(oldest, 0) <= after <= Position(end, 0):
         return FeedPage((), str(Position(end, 0)), reset=True)
-    lines: list[_Line] = []
+    page = _Collected(conn, limit, sieve)
     scanned, position = 0, after
-    while position.row < end and len(lines) < limit and scanned < _MOST_SCANNED:
+    while position.row < end and scanned < _MOST_SCANNED and not page.is_full():
         rows = _rows(conn, "pos >= :row ORDER BY pos", position.row)
         if not rows:
             break
-        for line in _lines(rows):
-            if line.at < position:
-                continue
-            scanned += 1
-            position = Position(line.at.row, line.at.offset + 1)
-            if account is None or line.item[1] in (account, 0):
-                lines.append(line)
-                if len(lines) == limit:
-                    break
+        lines = [line for line in _lines(rows) if line.at >= position]
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            some = lines[start : start + _LINES_AT_ONCE]
+            scanned += len(some)
+            cut = page.take([line for line in some if _concerns(line, account)])
+            if cut is not None:
+                return FeedPage(tuple(page.items), cut)
+            position = some[-1].behind
+            if page.is_full():
+                break
         else:
             position = Position(rows[-1][0] + 1, 0)
-    return FeedPage(tuple(_objects(conn, lines)), str(position))
+    return FeedPage(tuple(page.items), str(position))
 
 
 def read_tail(
-    conn: Connection, limit: int, account: AccountId | None, keep: Keep | None
+    conn: Connection, limit: int, account: AccountId | None, sieve: Sieve | None
 ) -> FeedPage:
     """Return the newest ``limit`` changes that fit, oldest first, and where the feed goes on."""
     _, end = _bounds(conn)
-    found: list[FeedItem] = []
-    scanned, row, pace = 0, end - 1, Pace()
-    while len(found) < limit and scanned < _MOST_SCANNED:
+    page = _Collected(conn, limit, sieve)
+    scanned, row = 0, end - 1
+    while scanned < _MOST_SCANNED and not page.is_full():
         rows = _rows(conn, "pos <= :row ORDER BY pos DESC", row)
         if not rows:
             break
         row = rows[-1][0] - 1
         lines = list(_lines(reversed(rows)))
-        scanned += len(lines)
-        mine = [line for line in lines if account is None or line.item[1] in (account, 0)]
-        fitting = [one for one in _objects(conn, mine) if keep is None or pace.run(keep(one))]
-        found = fitting + found
-    return FeedPage(tuple(found[-limit:] if limit else ()), str(Position(end, 0)))
+        lines.reverse()
+        for start in range(0, len(lines), _LINES_AT_ONCE):
+            some = lines[start : start + _LINES_AT_ONCE]
+            scanned += len(some)
+            page.take([line for line in some if _concerns(line, account)])
+            if page.is_full():
+                break
+    return FeedPage(tuple(reversed(page.items)), str(Position(end, 0)))
+
+
+@dataclass(slots=True)
+class _Collected:
+    """The changes of a page, as far as they are read."""
+
+    conn: Connection
+    limit: int
+    sieve: Sieve | None
+    items: list[FeedItem] = field(default_factory=list)
+    pace: Pace = field(default_factory=Pace)
+    size: int = 0
+    looked: bool = False
+    give_up_s: float = field(default_factory=lambda: time.monotonic() + SEARCH_S)
+
+    def is_full(self) -> bool:
+        """Whether it takes no more, or has looked for long enough."""
+        late = self.sieve is not None and self.looked and time.monotonic() > self.give_up_s
+        return late or len(self.items) >= self.limit or self.size >= MOST_PAGE_BYTES
+
+    def take(self, lines: Sequence[_Line]) -> str | None:
+        """Take what passes, in this order; return the position to go on from when that is full."""
+        found = list(_objects(self.conn, lines))
+        sifted = ((item, True) for item in found)
+        before: FeedItem | None = None
+        for step in sifted if self.sieve is None else self.sieve(self.conn, found):
+            self.pace.rest_when_due()
+            if step is None:
+                continue
+            item, fits = step
+            if before is not None and (self.is_full() or self.size + _size(item) > MOST_PAGE_BYTES):
+                self.size = MOST_PAGE_BYTES
+                return before.behind
+            before, self.looked = item, True
+            if fits:
+                self.items.append(item)
+                self.size += _size(item)
+        return None
+
+
+def _size(item: FeedItem) -> int:
+    """Return how much of a page a change takes, about: only what receivers sent is long."""
+    response = item.object.response if isinstance(item.object, Attempt) else None
+    return _BYTES_OF_A_LINE + (len(response.body) if response is not None else 0)
+
+
+def _concerns(line: _Line, account: AccountId | None) -> bool:
+    return account is None or line.item[1] in (account, 0)
 
 
 def _bounds(conn: Connection) -> tuple[int, int]:
@@ -158,7 +227,7 @@ def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
     for line in lines:
         one = _object(line, joined)
         if one is not None:
-            yield one
+            yield replace(one, behind=str(line.behind))
 
 
 def _object(line: _Line, joined: _Joined) -> FeedItem | None:

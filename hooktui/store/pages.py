@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
@@ -25,6 +26,8 @@ EXACT_TOTAL = 10_000
 """A total is counted up to here; beyond, it is an estimate."""
 _MOST_COUNTED = 1_000_000  # entries of an index, some 30 ms
 _MOST_SCANNED = 5_000  # rows that a filter outside SQL looks at for one page
+SEARCH_S = 2.0
+"""For so long a filter outside SQL looks for one page."""
 WINDOW = 100_000
 """Rows that a filter in SQL looks at for one page, some 25 ms: what it has not found there, the
 next page goes on to look for. So no page takes longer because a store is large."""
@@ -144,6 +147,7 @@ def _walk(
     """Return rows in walking order, where the walk can go on (None: nowhere), and rows seen."""
     rows: list[RowMapping] = []
     at, scanned, pace = start, 0, Pace()
+    give_up_s = time.monotonic() + SEARCH_S
     edge = _edge(conn, listing, start)
     while True:
         most = limit - len(rows) + 1 if listing.keep is None else 2 * limit
@@ -158,6 +162,8 @@ def _walk(
             if kept:
                 rows.append(row)
             at = _at(row, start, listing)
+            if listing.keep is not None and time.monotonic() > give_up_s:
+                return rows, at, scanned + place + 1
         scanned += len(chunk)
         if len(chunk) < most:
             return rows, None if edge is None else replace(start, key=edge, value=edge), scanned

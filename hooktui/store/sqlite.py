@@ -21,7 +21,6 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.json_text import Steps
 from hooktui.domain.pulse import Pulse
 from hooktui.domain.server_status import DatabaseInfo, ServerInfo
 from hooktui.store import engine_queries
@@ -35,7 +34,6 @@ from hooktui.store.clock_jumps import ClockJumps
 from hooktui.store.connections import READERS, Readers, open_writer, sqlalchemy_over
 from hooktui.store.contract import (
     Accepted,
-    FeedItem,
     FeedPage,
     Job,
     Listener,
@@ -43,6 +41,7 @@ from hooktui.store.contract import (
     Purged,
     Reserve,
     Result,
+    Sieve,
     Signals,
 )
 from hooktui.store.delivery_changes import cancel_waiting
@@ -304,20 +303,24 @@ class SqliteStore:
         return await self._writer.submit(operation, bounded=True)
 
     async def feed(
-        self, after: str | None, limit: int, account: AccountId | None = None
+        self,
+        after: str | None,
+        limit: int,
+        account: AccountId | None = None,
+        sieve: Sieve | None = None,
     ) -> FeedPage:
-        """Return up to ``limit`` changes after a position."""
+        """Return up to ``limit`` changes after a position (that pass the sieve)."""
         position = None if after is None else change_feed.parse_position(after)
-        return await self.read(change_feed.read_feed, position, limit, account)
+        return await self.read(change_feed.read_feed, position, limit, account, sieve)
 
     async def feed_tail(
         self,
         limit: int,
         account: AccountId | None = None,
-        keep: Callable[[FeedItem], Steps[bool]] | None = None,
+        sieve: Sieve | None = None,
     ) -> FeedPage:
-        """Return the newest ``limit`` changes (that ``keep`` accepts), oldest first."""
-        return await self.read(change_feed.read_tail, limit, account, keep)
+        """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
+        return await self.read(change_feed.read_tail, limit, account, sieve)
 
     def feed_end(self) -> str:
         """Return the position after the newest change."""

@@ -31,7 +31,11 @@ In Python: `from hooktui.client import PlainClient, calls, find_server`.
   `prev` of a page before. `total` is exact up to 10,000; `total_is_estimate` says when it is not.
 * `q` is a filter, the one of the console and of `hooktui log`:
   `status:failed hook:12 -event:job.* data.id:7 disk`.
-* An unknown parameter or field is refused, and so is a body over 256 KiB (many events: 8 MiB).
+* An unknown parameter or field is refused, and so is a body over 256 KiB (many events: 8 MiB, at
+  most 10,000 blank lines). A JSON object has at most 2,000 values; an event's body any number.
+* A search that takes over 2 s ends its page early; go on with `next`. A caller has one search at a
+  time (`q`, dry runs, decisions), the others wait, and 10 long polls of the feed, a further one
+  gets 429. A page of the feed ends at 1 MiB. A body that is purged fits no `data.` term.
 * The role that a call asks for: *viewer* looks, *operator* also acts on deliveries and hooks,
   *admin* does all, *producer* sends events and does nothing else; *all accounts* means that a bound
   token may not.

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from hooktui import sockets
+from hooktui.api.feed import _written
+from hooktui.domain.ids import AccountId
+from hooktui.domain.json_text import finish
+from hooktui.domain.objects import Attempt, Phases, Response
+from hooktui.store.contract import FeedItem, FeedPage
+from hooktui.store.feed import MOST_PAGE_BYTES
 from tests.running import running_server
 
 
@@ -150,6 +157,25 @@ def test_words_and_data_are_looked_for_in_the_events_bodies(api, account, hook):
             lines = _feed(api, account, q=q, **given)["data"]
             assert {line.get("event") or line["id"] for line in lines} == {wanted}
     assert len(_feed(api, account, q="data.n:1", from_end=True, limit=1)["data"]) == 1
+
+
+# Red when the size of a page is that of what is stored: each control character takes six bytes.
+def test_a_page_ends_at_1_mib_as_it_is_written():
+    items = tuple(_attempt(number) for number in range(60))
+    written = finish(_written(FeedPage(items, "end")))
+    assert len(written) < MOST_PAGE_BYTES + 1000
+    page = json.loads(written)
+    assert page["next"] == f"1.{len(page['data'])}"
+    assert json.loads(finish(_written(FeedPage(items[:2], "end"))))["next"] == "end"
+
+
+def _attempt(number):
+    attempt = Attempt(
+        delivery="dlv_1", number=number, started_at="", outcome="failed", status_code=500,
+        error=None, error_detail=None, phases_ms=Phases(), reused_connection=False, address=None,
+        response=Response(body="\x01" * 16_384), retry_after_s=None, server=None,
+    )  # fmt: skip
+    return FeedItem("attempt", 0, AccountId(1), attempt, None, f"1.{number + 1}")
 
 
 @pytest.mark.parametrize(

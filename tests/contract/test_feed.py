@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -11,7 +12,6 @@ from hypothesis import strategies as st
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId, HookId, encode
-from hooktui.domain.json_text import Steps
 from hooktui.store import changes
 from hooktui.store.contract import FeedItem, Offer
 from tests.contract.given import (
@@ -123,9 +123,10 @@ async def test_one_account_sees_its_own_changes_only(opened: Opened) -> None:
     assert other.items[0].object.id == theirs.id
 
 
-def events_alone(item: FeedItem) -> Steps[bool]:
-    yield
-    return item.kind == "event"
+def events_alone(_: object, items: Sequence[FeedItem]) -> Iterator[tuple[FeedItem, bool] | None]:
+    for item in items:
+        yield None
+        yield item, item.kind == "event"
 
 
 async def test_the_tail_is_the_newest_oldest_first(opened: Opened) -> None:
@@ -196,3 +197,45 @@ async def test_hooks_in_the_feed_are_as_they_are_now(opened: Opened) -> None:
     (item, *_) = (await opened.store.feed(None, 10)).items
     assert item.object.stats.last_status == 200
     assert HookId(item.object.id) in opened.store.hooks()
+
+
+# Red when a page holds whatever its lines do: 500 attempts with answers of 16 KiB are 8 MB, and
+# 25 MB once they are written.
+async def test_a_page_ends_at_1_mib_and_the_next_one_goes_on(opened: Opened) -> None:
+    store = opened.store
+    hook = await make_hook(store)
+    await emit(store, 100)
+    jobs = await store.claim(HookId(hook.id), 100)
+    assert all(
+        await store.record([result_of(job, opened.clock, body=b"x" * 16_384) for job in jobs])
+    )
+    seen: list[str] = []
+    pages, after = 0, None
+    while after != store.feed_end():
+        page = await store.feed(after, 500, DEFAULT)
+        attempts = [item.object for item in page.items if item.kind == "attempt"]
+        assert sum(len(one.response.body) for one in attempts) <= 1 << 20
+        seen += [one.delivery for one in attempts]
+        after, pages = page.next, pages + 1
+    assert len(seen) == len(set(seen)) == 100
+    assert pages > 1
+    tail = await store.feed_tail(500, DEFAULT)
+    newest = [item.object.delivery for item in tail.items if item.kind == "attempt"]
+    assert 50 < len(newest) < 100
+    assert newest == seen[-len(newest) :]
+
+
+# Red when a search goes on to the end of the feed, however long that takes.
+async def test_a_search_that_takes_too_long_says_where_it_goes_on(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = opened.store
+    monkeypatch.setattr("hooktui.store.feed.SEARCH_S", -1)
+    await make_hook(store)
+    await emit(store, 3)
+    after, pages, events = None, 0, 0
+    while after != store.feed_end():
+        page = await store.feed(after, 500, DEFAULT, events_alone)
+        after, pages, events = page.next, pages + 1, events + len(page.items)
+    assert events == 3
+    assert pages > 3

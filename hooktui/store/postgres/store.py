@@ -18,7 +18,6 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.json_text import Steps
 from hooktui.domain.pulse import Pulse
 from hooktui.domain.server_status import DatabaseInfo, ServerInfo
 from hooktui.store import feed as change_feed
@@ -26,7 +25,6 @@ from hooktui.store.accepting import check_keys
 from hooktui.store.backup import DatabaseCopy, use_pg_dump
 from hooktui.store.contract import (
     Accepted,
-    FeedItem,
     FeedPage,
     Job,
     Listener,
@@ -34,6 +32,7 @@ from hooktui.store.contract import (
     Purged,
     Reserve,
     Result,
+    Sieve,
     Signals,
 )
 from hooktui.store.delivery_changes import cancel_waiting
@@ -288,20 +287,24 @@ class PostgresStore:
         return result
 
     async def feed(
-        self, after: str | None, limit: int, account: AccountId | None = None
+        self,
+        after: str | None,
+        limit: int,
+        account: AccountId | None = None,
+        sieve: Sieve | None = None,
     ) -> FeedPage:
-        """Return up to ``limit`` changes after a position."""
+        """Return up to ``limit`` changes after a position (that pass the sieve)."""
         position = None if after is None else change_feed.parse_position(after)
-        return await self.read(change_feed.read_feed, position, limit, account)
+        return await self.read(change_feed.read_feed, position, limit, account, sieve)
 
     async def feed_tail(
         self,
         limit: int,
         account: AccountId | None = None,
-        keep: Callable[[FeedItem], Steps[bool]] | None = None,
+        sieve: Sieve | None = None,
     ) -> FeedPage:
-        """Return the newest ``limit`` changes (that ``keep`` accepts), oldest first."""
-        return await self.read(change_feed.read_tail, limit, account, keep)
+        """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
+        return await self.read(change_feed.read_tail, limit, account, sieve)
 
     def feed_end(self) -> str:
         """Return the position after the newest change seen."""

@@ -1,0 +1,74 @@
+"""Long computations in slices: what runs between, and that they take turns."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from hooktui.domain.json_text import Steps
+from hooktui.slices import in_slices
+
+
+def busy(name: str, count: int, seen: list[str]) -> Steps[str]:
+    """Take 1 ms of the clock for each of some steps."""
+    for _ in range(count):
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < 0.001:
+            pass
+        seen.append(name)
+        yield
+    return name
+
+
+def _runs(seen: list[str]) -> Iterator[int]:
+    """Return how many steps were done between two passes of the loop."""
+    count = 0
+    for name in seen:
+        if name == "loop":
+            yield count
+            count = 0
+        else:
+            count += 1
+
+
+async def _pass_often(seen: list[str]) -> None:
+    while True:
+        seen.append("loop")
+        await asyncio.sleep(0)
+
+
+# Red when steps are done to their end at once, and when each of many computations has a slice in
+# the same pass of the loop: a slice is two steps, and the first one is free.
+@pytest.mark.parametrize("count", [1, 20])
+async def test_the_loop_goes_round_after_each_slice(count: int) -> None:
+    seen: list[str] = []
+    computations = [
+        asyncio.create_task(in_slices(busy(str(number), 10, seen))) for number in range(count)
+    ]
+    await asyncio.sleep(0)  # each has done its free step
+    del seen[:]
+    passing = asyncio.create_task(_pass_often(seen))
+    assert await asyncio.gather(*computations) == [str(number) for number in range(count)]
+    passing.cancel()
+    assert max(_runs(seen)) <= 3
+
+
+async def test_computations_take_turns() -> None:
+    seen: list[str] = []
+    await asyncio.gather(*(in_slices(busy(name, 20, seen)) for name in "ab"))
+    assert "b" in seen[: seen.index("a") + 10]
+    assert seen.index("b") < 10
+    assert seen[-20:].count("a") in range(1, 20)
+
+
+async def test_what_goes_wrong_in_a_step_is_raised() -> None:
+    def wrong() -> Steps[None]:
+        yield from busy("a", 5, [])
+        raise ValueError("step")
+
+    with pytest.raises(ValueError, match="step"):
+        await in_slices(wrong())
+    assert await asyncio.wait_for(in_slices(busy("b", 5, [])), 30) == "b"  # the turn is free again
