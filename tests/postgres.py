@@ -258,5 +258,5 @@ async def _admin(server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
 async def _migrate(url: str) -> None:
     pool = engine(functools.partial(connect, target_of(url)), 1, "READ COMMITTED")
     async with pool.begin() as conn:
-        await conn.run_sync(migrate)
+        await conn.run_sync(migrate, Path("a new database needs no keys"))
     await pool.dispose()

@@ -58,6 +58,19 @@ def check_key(conn: Connection, key_file: Path) -> Check:
         found = count_by_key(conn)
     except HooktuiError as error:
         return Check("key file", "fail", error.detail, "put back the key file of this database")
+    refused = [hook for hook, live in hooks.items() if live and live.refusal]
+    if refused:
+        named = ", ".join(map(str, refused[:5]))
+        value = (
+            f"{len(refused):,} hooks send nothing, such as {named}: their encrypted values do not"
+            " belong to their account, hook and URL"
+        )
+        return Check(
+            "key file",
+            "fail",
+            value,
+            "the database was changed outside hooktui: restore a backup, or delete and create them",
+        )
     opens = f"opens the secrets of all {len(hooks):,} hooks"
     if ring.kind == "environment":
         value = f"{opens}; the keys come from {ring.told}"

@@ -72,14 +72,19 @@ class Sender:
         )
         fixed = self._fixed_of(hook)
         failpoints.hit("before_send")
-        answered = await self._transport.send(
-            hook.id,
-            hook.target,
-            web.request_head(fixed.prefix, headers),
-            job.body,
-            verify_tls=hook.settings.verify_tls,
-            timeout_s=hook.settings.timeout_s,
-        )
+        if hook.refusal is None:
+            answered = await self._transport.send(
+                hook.id,
+                hook.target,
+                web.request_head(fixed.prefix, headers),
+                job.body,
+                verify_tls=hook.settings.verify_tls,
+                timeout_s=hook.settings.timeout_s,
+            )
+        else:  # its URL or its credentials are not those that people saved together
+            answered = Answered(
+                status_code=None, error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal
+            )
         failpoints.hit("after_send_before_record")
         answered = echoes.masked(answered, fixed.own_secrets)
         answer = _judge(answered, self._clock)

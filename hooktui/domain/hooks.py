@@ -300,6 +300,7 @@ class LiveHook:
 
     ``secrets`` stand newest first. ``retry_schedule_s`` and the like are in ``settings``.
     ``breaker_until_ms`` is when the next probe may go, set exactly while its breaker is open.
+    ``refusal`` says why nothing is sent to it: its encrypted values were not stored for it.
     """
 
     id: HookId
@@ -311,6 +312,7 @@ class LiveHook:
     filter: Filter | None
     secrets: tuple[LiveSecret, ...]
     breaker_until_ms: int | None = None
+    refusal: str | None = None
 
     @property
     def active(self) -> bool:

@@ -11,7 +11,7 @@ from hooktui.domain.ids import HookId
 from hooktui.store import queue_sql as sql
 from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import live_secret
-from hooktui.store.tables import SECRET
+from hooktui.store.tables import HOOK, SECRET
 
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
@@ -30,6 +30,7 @@ def signing_secrets(
     conn: Connection, vault: Vault, hook: HookId, ids: Sequence[int]
 ) -> list[LiveSecret]:
     """Return those of a hook's secrets that still exist, newest first."""
-    wanted = select(SECRET).where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
+    wanted = select(SECRET, HOOK.c.account_id).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
+    wanted = wanted.where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
     rows = conn.execute(wanted.order_by(SECRET.c.id.desc())).mappings()
     return [live_secret(row, vault) for row in rows]

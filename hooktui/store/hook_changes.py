@@ -46,9 +46,9 @@ def create_hook(
         )
     )
     hook = HookId(inserted_id(made))
-    _seal(tx, hook, settings)
+    _seal(tx, hook, account, settings)
     tx.conn.execute(insert(HOOK_STATE).values(hook_id=hook))
-    add_secret(tx, hook, secret)
+    add_secret(tx, account, hook, secret)
     _announce(tx, account, hook)
     after = hook_rows.shown(settings)
     tx.audit(actor, "hook.create", f"hook {hook}", account=account, after=after)
@@ -69,6 +69,7 @@ def change_hook(
         NotFound: there is no such hook in the account (None: in any).
         Conflict: it is not at the version that was read.
         Refused: whatever ``edit`` refuses.
+        ValueMoved: what is write-only was not stored for this hook's account and URL.
     """
     row = find_hook(tx, account, hook)
     if version is not None and version != row["version"]:
@@ -93,7 +94,7 @@ def change_hook(
             version=HOOK.c.version + 1,
         )
     )
-    _seal(tx, hook, after)
+    _seal(tx, hook, AccountId(row["account_id"]), after)
     if after.active and (not before.active or after.url != before.url):
         _start_anew(tx, hook)
     owner = AccountId(row["account_id"])
@@ -111,7 +112,7 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
     """
     row = find_hook(tx, account, hook)
     owner = AccountId(row["account_id"])
-    before = hook_rows.shown(hook_rows.settings_of(row, tx.vault))
+    before = hook_rows.shown(hook_rows.readable_settings(row))
     tx.conn.execute(
         update(HOOK)
         .where(HOOK.c.id == hook)
@@ -155,8 +156,8 @@ def _start_anew(tx: Tx, hook: HookId) -> None:
         tx.due(hook, due_ms)
 
 
-def _seal(tx: Tx, hook: HookId, settings: HookSettings) -> None:
-    sealed = hook_rows.seal(settings, tx.vault, hook)
+def _seal(tx: Tx, hook: HookId, account: AccountId, settings: HookSettings) -> None:
+    sealed = hook_rows.seal(settings, tx.vault, hook, account)
     tx.conn.execute(update(HOOK).where(HOOK.c.id == hook).values(sealed=sealed))
 
 

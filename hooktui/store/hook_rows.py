@@ -10,6 +10,7 @@ from sqlalchemy import RowMapping
 from hooktui.domain.hooks import Credentials, HookSettings, masked_headers
 from hooktui.domain.objects import MASK
 from hooktui.store.keys import Vault
+from hooktui.store.sealed_places import bound_to_url
 
 TABLE, COLUMN = "hook", "sealed"
 
@@ -43,22 +44,39 @@ def columns_of(settings: HookSettings) -> dict[str, object]:
     }
 
 
-def seal(settings: HookSettings, vault: Vault, hook: int) -> bytes | None:
-    """Return what settings hold that is write-only, sealed; None when there is nothing."""
+def seal(settings: HookSettings, vault: Vault, hook: int, account: int) -> bytes | None:
+    """Return what settings hold that is write-only, sealed for a hook of an account and its URL.
+
+    None: there is nothing.
+    """
     headers = {name: settings.headers[name] for name in settings.sensitive_headers}
     password = settings.basic_auth.password if settings.basic_auth else None
     if not headers and password is None:
         return None
     text = msgspec.json.encode(_Sealed(headers, password)).decode()
-    return vault.seal(text, TABLE, COLUMN, hook)
+    return vault.seal(text, TABLE, COLUMN, hook, bound_to_url(account, settings.url))
 
 
 def settings_of(row: RowMapping, vault: Vault) -> HookSettings:
-    """Return the settings of a hook's row, with everything opened."""
+    """Return the settings of a hook's row, with everything opened.
+
+    Raises:
+        ValueMoved: what is write-only was not stored for this hook's account and URL.
+    """
     sealed = _Sealed()
     if row["sealed"] is not None:
-        text = vault.open(row["sealed"], TABLE, COLUMN, row["id"])
+        bound = bound_to_url(row["account_id"], row["url"])
+        text = vault.open(row["sealed"], TABLE, COLUMN, row["id"], bound)
         sealed = msgspec.json.decode(text, type=_Sealed)
+    return _settings(row, sealed)
+
+
+def readable_settings(row: RowMapping) -> HookSettings:
+    """Return the settings of a hook's row with ``***`` in place of write-only values."""
+    return _settings(row, _Sealed(password=MASK))
+
+
+def _settings(row: RowMapping, sealed: _Sealed) -> HookSettings:
     user = row["basic_auth_user"]
     return HookSettings(
         type=row["type"],

@@ -1,8 +1,9 @@
 """The vault: what the store keeps secret is sealed with AES-256-GCM before it reaches a row.
 
 A sealed value is key id (4 bytes), nonce (12 bytes), ciphertext; its associated data names the
-table, column and row, so that a sealed value copied elsewhere does not open. A key file holds one
-key a line (``<id> <base64>``), the newest first: it seals, all of them open.
+table, column and row and what the value is bound to (``sealed_places``), so that a sealed value
+copied elsewhere does not open. A key file holds one key a line (``<id> <base64>``), the newest
+first: it seals, all of them open.
 """
 
 from __future__ import annotations
@@ -35,6 +36,13 @@ class KeyProblem(HooktuiError):
     """The key file is missing, wrong or readable by others, or does not fit the database."""
 
     title = "Key file problem"
+
+
+class ValueMoved(KeyProblem):
+    """An encrypted value is not the one that was encrypted for its place."""
+
+    status = 409
+    title = "Encrypted value was changed or moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +92,26 @@ class Vault:
             )
         self.sealer = key
 
-    def seal(self, text: str, table: str, column: str, row: int) -> bytes:
-        """Return a text in the form that may be stored in that place, and nowhere else."""
+    def seal(self, text: str, table: str, column: str, row: int, bound: str = "") -> bytes:
+        """Return a text in the form that may be stored in that place, and nowhere else.
+
+        Args:
+            text: what is kept secret.
+            table: where it is stored.
+            column: where it is stored.
+            row: where it is stored.
+            bound: what else must be the same when it is opened.
+        """
         nonce, sealer = os.urandom(_NONCE_BYTES), self.sealer
-        place = _place(table, column, row)
+        place = _place(table, column, row, bound)
         return sealer + nonce + self._ciphers[sealer].encrypt(nonce, text.encode(), place)
 
-    def open(self, sealed: bytes, table: str, column: str, row: int) -> str:
+    def open(self, sealed: bytes, table: str, column: str, row: int, bound: str = "") -> str:
         """Return the text of a sealed value.
 
         Raises:
-            KeyProblem: no key fits, or the value is not the one that was sealed for this place.
+            KeyProblem: no key fits.
+            ValueMoved: the value is not the one that was sealed for this place.
         """
         key_id, rest = sealed[:ID_BYTES], sealed[ID_BYTES:]
         where = f"{table} {row}"
@@ -105,16 +122,18 @@ class Vault:
                 "restore the key file that belongs to this database"
             )
         try:
-            place = _place(table, column, row)
+            place = _place(table, column, row, bound)
             return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], place).decode()
         except InvalidTag as error:
-            raise KeyProblem(
-                f"{where} holds a sealed value that was changed or moved; restore it from a backup"
+            bound_to = f", or does not belong to {bound}" if bound else ""
+            raise ValueMoved(
+                f"{where} holds an encrypted value that was changed or moved{bound_to};"
+                " restore it from a backup"
             ) from error
 
 
-def _place(table: str, column: str, row: int) -> bytes:
-    return f"hooktui|{table}|{column}|{row}".encode()
+def _place(table: str, column: str, row: int, bound: str) -> bytes:
+    return f"hooktui|{table}|{column}|{row}{'|' if bound else ''}{bound}".encode()
 
 
 def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:

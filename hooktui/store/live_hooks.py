@@ -6,6 +6,7 @@ after its commit.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
@@ -16,9 +17,12 @@ from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.filters import parse_hook_filter
 from hooktui.domain.hooks import LiveHook, LiveSecret, wants
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.store.hook_rows import settings_of
-from hooktui.store.keys import Vault
+from hooktui.store.hook_rows import readable_settings, settings_of
+from hooktui.store.keys import ValueMoved, Vault
+from hooktui.store.sealed_places import bound_to_hook
 from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
+
+_log = logging.getLogger(__name__)
 
 
 class LiveHooks:
@@ -63,13 +67,16 @@ def load_live_hooks(
 ) -> dict[HookId, LiveHook | None]:
     """Return live hooks from their rows: the given ones, or all; None for a deleted one.
 
+    A hook whose encrypted values were not stored for it sends nothing: ``refusal`` says so.
+
     Raises:
-        HooktuiError: a row cannot be opened with this key or read by this version; names the hook.
+        HooktuiError: a key is missing, or this version cannot read a row; names the hook.
     """
     state = HOOK_STATE.c.hook_id == HOOK.c.id
     wanted = select(HOOK, HOOK_STATE.c.breaker_until).outerjoin(HOOK_STATE, state)
     wanted = wanted.where(HOOK.c.deleted_at.is_(None))
-    keys = select(SECRET).where(
+    keys = select(SECRET, HOOK.c.account_id).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
+    keys = keys.where(
         (SECRET.c.expires_at.is_(None)) | (SECRET.c.expires_at > now_ms),
         SECRET.c.sealed.is_not(None),
     )
@@ -79,25 +86,47 @@ def load_live_hooks(
         wanted = wanted.where(HOOK.c.id.in_(list(found)))
         keys = keys.where(SECRET.c.hook_id.in_(list(found)))
     secrets: dict[int, list[LiveSecret]] = {}
+    refusals: dict[int, str] = {}
     for row in conn.execute(keys.order_by(SECRET.c.id.desc())).mappings():
-        secrets.setdefault(row["hook_id"], []).append(live_secret(row, vault))
+        try:
+            secrets.setdefault(row["hook_id"], []).append(live_secret(row, vault))
+        except ValueMoved as error:
+            refusals[row["hook_id"]] = error.detail
     for row in conn.execute(wanted).mappings().all():
-        found[HookId(row["id"])] = _live_hook(row, tuple(secrets.get(row["id"], ())), vault)
+        hook, own = HookId(row["id"]), tuple(secrets.get(row["id"], ()))
+        live = found[hook] = _live_hook(row, own, vault, refusals.get(hook))
+        if live.refusal is not None:
+            _log.error("hook %s sends nothing: %s", hook, live.refusal)
     return found
 
 
 def live_secret(row: RowMapping, vault: Vault) -> LiveSecret:
-    """Return a secret from its row, opened."""
+    """Return a secret from its row and its hook's account, opened.
+
+    Raises:
+        ValueMoved: it was not stored for this hook.
+    """
     return LiveSecret(
         id=row["id"],
-        value=vault.open(row["sealed"], "secret", "sealed", row["id"]),
+        value=vault.open(
+            row["sealed"],
+            "secret",
+            "sealed",
+            row["id"],
+            bound_to_hook(row["account_id"], row["hook_id"]),
+        ),
         created_at_ms=row["created_at"],
         expires_at_ms=row["expires_at"],
     )
 
 
-def _live_hook(row: RowMapping, secrets: tuple[LiveSecret, ...], vault: Vault) -> LiveHook:
-    settings = settings_of(row, vault)
+def _live_hook(
+    row: RowMapping, secrets: tuple[LiveSecret, ...], vault: Vault, refusal: str | None
+) -> LiveHook:
+    try:
+        settings = settings_of(row, vault)
+    except ValueMoved as error:
+        settings, refusal = readable_settings(row), error.detail
     try:
         return LiveHook(
             id=HookId(row["id"]),
@@ -109,6 +138,7 @@ def _live_hook(row: RowMapping, secrets: tuple[LiveSecret, ...], vault: Vault) -
             filter=None if settings.filter is None else parse_hook_filter(settings.filter),
             secrets=secrets,
             breaker_until_ms=row["breaker_until"],
+            refusal=refusal,
         )
     except Refused as error:
         raise HooktuiError(

@@ -6,11 +6,13 @@ alembic (a good quarter of a second).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
 from hooktui.domain.errors import HooktuiError
+from hooktui.store.keys import Vault
 from hooktui.store.migrations import HEAD, REVISIONS
 
 
@@ -37,12 +39,21 @@ def at_head(connection: Connection) -> bool:
     return found == HEAD
 
 
-def upgrade(connection: Connection) -> None:
-    """Run the missing steps inside the transaction that the connection is in."""
+def upgrade(connection: Connection, open_vault: Callable[[], Vault]) -> None:
+    """Run the missing steps inside the transaction that the connection is in.
+
+    Args:
+        connection: in a transaction.
+        open_vault: returns what encrypted values open with; called only where a step needs it.
+
+    Raises:
+        KeyProblem: a step needs a key that is not there.
+    """
     from alembic import command  # slow to import, and seldom needed
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
+    config.attributes["open_vault"] = open_vault
     command.upgrade(config, "head")

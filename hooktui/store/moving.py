@@ -26,7 +26,10 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
 from hooktui.store import audit, tables
 from hooktui.store.backup import open_readonly
+from hooktui.store.connections import sqlalchemy_over
 from hooktui.store.contract import Actor
+from hooktui.store.migrate import at_head
+from hooktui.store.moved import mark_of
 from hooktui.store.postgres import locks
 
 if TYPE_CHECKING:
@@ -41,10 +44,6 @@ _READ_AT_ONCE = 200  # an event may hold 256 KiB
 _WITHIN_S = 86400.0
 _FILLED_BY_A_MIGRATION = frozenset({tables.ACCOUNT.name})
 _ENCODER = msgspec.msgpack.Encoder()
-_SERVERS_THERE = text(
-    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = :servers"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-)
 _MOVED = text(
     """SELECT count(*) FROM audit WHERE action = :action AND position(:move IN "after") > 0"""
 )
@@ -106,7 +105,7 @@ async def move_rows(
         progress: is told how far it is.
 
     Raises:
-        Conflict: the database is not empty, or a server works on it.
+        Conflict: the database is not empty, a server works on it, or the file's schema is older.
         NotTheSame: it does not hold what was copied.
     """
     await _reserve(conn, target)
@@ -116,6 +115,11 @@ async def move_rows(
     done = []
     with closing(open_readonly(database)) as source:
         source.execute("BEGIN")
+        if not at_head(sqlalchemy_over(source)):
+            raise Conflict(
+                f"{database} has an older schema: another version of hooktui began this move; end"
+                f" it with that one, or remove {mark_of(database)} to begin again"
+            )
         for table in all_tables():
             done.append(await _copy(raw, source, table, progress))
             await _set_sequence(conn, source, table)
@@ -138,7 +142,7 @@ async def was_moved(conn: AsyncConnection, move: str) -> bool:
 
 async def _reserve(conn: AsyncConnection, target: Target) -> None:
     """Keep all others out of the tables until the commit, and see that they are empty."""
-    servers = await conn.execute(_SERVERS_THERE, {"servers": locks.SERVERS})
+    servers = await conn.execute(text(locks.SERVERS_AT_WORK))
     if servers.scalar_one():
         raise Conflict(f"a server of hooktui works on {target.shown} already; stop it first")
     names = ", ".join(_quoted(table.name) for table in all_tables())

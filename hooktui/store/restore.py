@@ -186,7 +186,7 @@ def _prepare(
             progress("checking the copy")
             _check(copy, file)
             with sqlalchemy_over(copy) as conn:
-                migrated_from = _migrate(conn, progress)
+                migrated_from = _migrate(conn, vault, progress)
                 load_live_hooks(conn, vault, now_ms())  # as a start does: the key fits
                 _note(conn, actor, file)
                 _skip_lines(conn)
@@ -254,13 +254,13 @@ def _check(copy: sqlite3.Connection, file: Path) -> None:
                       " use another backup")  # fmt: skip
 
 
-def _migrate(conn: Connection, progress: Callable[[str], None]) -> str | None:
+def _migrate(conn: Connection, vault: Vault, progress: Callable[[str], None]) -> str | None:
     if at_head(conn):
         return None
     progress("migrating the copy to the schema of this version")
     found = str(conn.execute(text("SELECT version_num FROM alembic_version")).scalar())
     conn.exec_driver_sql("BEGIN IMMEDIATE")
-    upgrade(conn)
+    upgrade(conn, lambda: vault)
     conn.exec_driver_sql("COMMIT")
     return found
 

@@ -25,6 +25,7 @@ from hooktui.store.postgres.sealing import (
     key_of_installation,
     switch_installation,
 )
+from hooktui.store.sealed_places import binding, sealed_values
 from hooktui.store.tables import HOOK, SECRET
 from hooktui.store.transaction import Tx
 
@@ -144,16 +145,14 @@ def _begin_to_seal(
 
 def _seal_anew(tx: Tx, table: Table, after: int) -> tuple[int, int]:
     """Seal some values with the newest key; return how many, and where to go on (-1: the end)."""
-    wanted = select(table.c.id, table.c.sealed).where(
-        table.c.id > after, table.c.sealed.is_not(None), _key_of(table) != tx.vault.sealer
-    )
-    rows = tx.conn.execute(wanted.order_by(table.c.id).limit(_AT_ONCE)).all()
-    for row, sealed in rows:
-        clear = tx.vault.open(sealed, table.name, "sealed", row)
-        anew = tx.vault.seal(clear, table.name, "sealed", row)
-        tx.conn.execute(update(table).where(table.c.id == row).values(sealed=anew))
+    wanted = sealed_values(table).where(table.c.id > after, _key_of(table) != tx.vault.sealer)
+    rows = tx.conn.execute(wanted.order_by(table.c.id).limit(_AT_ONCE)).mappings().all()
+    for row in rows:
+        place = (table.name, "sealed", row["id"], binding(table, row))
+        anew = tx.vault.seal(tx.vault.open(row["sealed"], *place), *place)
+        tx.conn.execute(update(table).where(table.c.id == row["id"]).values(sealed=anew))
     failpoints.hit("before_reseal_commit")
-    return len(rows), rows[-1][0] if len(rows) == _AT_ONCE else -1
+    return len(rows), rows[-1]["id"] if len(rows) == _AT_ONCE else -1
 
 
 def _tell_drop(tx: Tx, actor: Actor, keys: tuple[str, ...]) -> None:

@@ -13,6 +13,7 @@ from hooktui.domain.objects import Secret, Secrets
 from hooktui.store.contract import Actor
 from hooktui.store.feed_items import hook_item
 from hooktui.store.rows import find_hook, inserted_id
+from hooktui.store.sealed_places import bound_to_hook
 from hooktui.store.tables import SECRET
 from hooktui.store.transaction import Tx
 
@@ -29,7 +30,7 @@ def reveal_secrets(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId
     """
     owner = AccountId(find_hook(tx, account, hook)["account_id"])
     tx.audit(actor, "secret.reveal", f"hook {hook}", account=owner)
-    return _secrets(tx, hook)
+    return _secrets(tx, owner, hook)
 
 
 def rotate_secret(
@@ -42,16 +43,16 @@ def rotate_secret(
         Conflict: the secret is the one that the hook has already.
     """
     owner = AccountId(find_hook(tx, account, hook)["account_id"])
-    if any(secret == _open(tx, row) for row in _live(tx, hook)):
+    if any(secret == _open(tx, owner, row) for row in _live(tx, hook)):
         raise Conflict(f"hook {hook} has this secret already; give another one, or none to get one")
     until_ms = tx.now_ms + round(overlap_s * 1000)
     _expire(tx, hook, until_ms)
     _drop_long_expired(tx, hook)
-    add_secret(tx, hook, secret)
+    add_secret(tx, owner, hook, secret)
     _announce(tx, owner, hook)
     after = {"overlap_s": overlap_s}
     tx.audit(actor, "secret.rotate", f"hook {hook}", account=owner, after=after)
-    return _secrets(tx, hook)
+    return _secrets(tx, owner, hook)
 
 
 def finish_rotation(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -> Secrets:
@@ -68,14 +69,14 @@ def finish_rotation(tx: Tx, actor: Actor, account: AccountId | None, hook: HookI
     _expire(tx, hook, tx.now_ms, but=newest["id"])
     _announce(tx, owner, hook)
     tx.audit(actor, "secret.finish", f"hook {hook}", account=owner)
-    return _secrets(tx, hook)
+    return _secrets(tx, owner, hook)
 
 
-def add_secret(tx: Tx, hook: HookId, secret: str) -> None:
-    """Store a secret, sealed for its own row."""
+def add_secret(tx: Tx, account: AccountId, hook: HookId, secret: str) -> None:
+    """Store a secret, sealed for its own row and hook."""
     made = tx.conn.execute(insert(SECRET).values(hook_id=hook, created_at=tx.now_ms))
     row = inserted_id(made)
-    sealed = tx.vault.seal(secret, _TABLE, _COLUMN, row)
+    sealed = tx.vault.seal(secret, _TABLE, _COLUMN, row, bound_to_hook(account, hook))
     tx.conn.execute(update(SECRET).where(SECRET.c.id == row).values(sealed=sealed))
 
 
@@ -103,10 +104,10 @@ def _live(tx: Tx, hook: HookId) -> Sequence[RowMapping]:
     return tx.conn.execute(wanted).mappings().all()
 
 
-def _secrets(tx: Tx, hook: HookId) -> Secrets:
+def _secrets(tx: Tx, account: AccountId, hook: HookId) -> Secrets:
     secrets = tuple(
         Secret(
-            secret=_open(tx, row),
+            secret=_open(tx, account, row),
             created_at=to_rfc3339(row["created_at"]),
             expires_at=optional_rfc3339(row["expires_at"]),
             last_used_at=optional_rfc3339(row["last_used_at"]),
@@ -116,8 +117,9 @@ def _secrets(tx: Tx, hook: HookId) -> Secrets:
     return Secrets(secret=secrets[0].secret, secrets=secrets)
 
 
-def _open(tx: Tx, row: RowMapping) -> str:
-    return tx.vault.open(row["sealed"], _TABLE, _COLUMN, row["id"])
+def _open(tx: Tx, account: AccountId, row: RowMapping) -> str:
+    bound = bound_to_hook(account, row["hook_id"])
+    return tx.vault.open(row["sealed"], _TABLE, _COLUMN, row["id"], bound)
 
 
 def _announce(tx: Tx, account: AccountId, hook: HookId) -> None:

@@ -176,7 +176,7 @@ class SqliteStore:
             make_database_file(database)
             raw = open_writer(database)
             conn = sqlalchemy_over(raw)
-            _migrate(raw, conn)
+            _migrate(raw, conn, vault)
             fsync_ms = measure_fsync_ms(folder)
             store = cls(database, lock, raw, conn, vault, clock, fsync_ms, keep, reserve, steady)
             store._readers.open_all()
@@ -474,12 +474,12 @@ class SqliteStore:
             self._writer.add(ForgetKeys())
 
 
-def _migrate(raw: sqlite3.Connection, conn: Connection) -> None:
+def _migrate(raw: sqlite3.Connection, conn: Connection, vault: Vault) -> None:
     if at_head(conn):
         return
     raw.execute("BEGIN IMMEDIATE")
     try:
-        upgrade(conn)
+        upgrade(conn, lambda: vault)
         failpoints.hit("before_migration_commit")
     except BaseException:
         if raw.in_transaction:

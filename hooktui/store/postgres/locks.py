@@ -32,6 +32,13 @@ KEYS: Final = _MARK + 3
 """The class of the locks that tell which keys a server has: shared ones, beside its number."""
 
 
+SERVERS_AT_WORK: Final = f"""
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = {SERVERS}
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""  # noqa: S608 - an integer of ours
+"""Counts the servers that are connected to this database."""
+
+
 def order_of(hook: HookId) -> int:
     """Return the lock of whoever claims for an ordered hook."""
     return (_MARK + 1) << 32 | hook & 0xFFFF_FFFF

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select, text
 
 from hooktui import failpoints
+from hooktui.domain.errors import Conflict
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.keys import KeyProblem, Vault
 from hooktui.store.migrate import at_head, upgrade
@@ -36,19 +38,31 @@ async def prepare(connect: Callable[[], Awaitable[Raw]], key_file: Path, target:
     one = engine(connect, 1, "READ COMMITTED")
     try:
         async with one.begin() as conn:
-            await conn.run_sync(migrate)
+            await conn.run_sync(migrate, key_file)
         async with one.begin() as conn:
             return await conn.run_sync(_open_vault, key_file, target)
     finally:
         await one.dispose()
 
 
-def migrate(conn: Connection) -> None:
-    """Bring the schema up to date; whoever else does the same waits."""
+def migrate(conn: Connection, key_file: Path) -> None:
+    """Bring the schema up to date; another server that does the same waits.
+
+    Raises:
+        Conflict: servers of an older version work on it.
+        SchemaTooNew: a newer version wrote it.
+        KeyProblem: encrypted values must be encrypted again, and their key is missing.
+    """
     conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))
-    if not at_head(conn):
-        upgrade(conn)
-        failpoints.hit("before_migration_commit")
+    if at_head(conn):
+        return
+    if working := conn.execute(text(locks.SERVERS_AT_WORK)).scalar_one():
+        raise Conflict(
+            f"{working} servers of an older version work on this database; stop all of them, then"
+            " start this version"
+        )
+    upgrade(conn, partial(_vault_in_use, conn, key_file))
+    failpoints.hit("before_migration_commit")
 
 
 def check_vault(conn: Connection, vault: Vault) -> None:
@@ -58,6 +72,13 @@ def check_vault(conn: Connection, vault: Vault) -> None:
         KeyProblem: they do not.
     """
     open_installation(conn, vault)
+
+
+def _vault_in_use(conn: Connection, key_file: Path) -> Vault:
+    """Return the vault of a database that servers have worked on."""
+    vault = Vault(find_keys(key_file).keys)
+    open_installation(conn, vault)
+    return vault
 
 
 def _open_vault(conn: Connection, key_file: Path, target: Target) -> Vault:

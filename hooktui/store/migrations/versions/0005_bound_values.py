@@ -1,0 +1,24 @@
+"""Encrypted values are bound to account, hook and the origin of the hook's URL.
+
+An older version could open none of them; the version of the schema has it refuse the database.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from alembic import context, op
+
+from hooktui.store.sealed_places import bind_values
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+_log = logging.getLogger("hooktui.store.migrate")
+
+
+def upgrade() -> None:
+    for place in bind_values(op.get_bind(), context.config.attributes["open_vault"]):
+        _log.warning("%s does not open: it was changed or moved in the database", place)

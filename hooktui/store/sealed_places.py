@@ -1,0 +1,85 @@
+"""What an encrypted value is bound to, besides its row: whose it is and where it may be sent.
+
+The binding is part of the value's associated data. Who changes rows of the database without the key
+cannot make a secret sign for another hook, nor have a header or password sent to another server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection, RowMapping, Select, Table, bindparam, select, update
+
+from hooktui.domain.addresses import parse_url
+from hooktui.domain.errors import Refused
+from hooktui.store.keys import ValueMoved, Vault
+from hooktui.store.tables import HOOK, SECRET
+
+_OF_SECRETS = select(SECRET.c.id, SECRET.c.sealed, SECRET.c.hook_id, HOOK.c.account_id).join(
+    HOOK, HOOK.c.id == SECRET.c.hook_id
+)
+_OF_HOOKS = select(HOOK.c.id, HOOK.c.sealed, HOOK.c.url, HOOK.c.account_id)
+
+
+def bound_to_hook(account: int, hook: int) -> str:
+    """Return the binding of a signing secret."""
+    return f"account {account}, hook {hook}"
+
+
+def bound_to_url(account: int, url: str) -> str:
+    """Return the binding of a hook's header values and password: the origin of its URL."""
+    try:
+        scheme, host, port = parse_url(url).origin
+    except Refused:  # nothing is sent there
+        return f"account {account}, url {url}"
+    return f"account {account}, origin {scheme}://{host}:{port}"
+
+
+def sealed_values(table: Table) -> Select[tuple[int, bytes]]:
+    """Return the query for rows of a table with encrypted values, and what `binding` reads."""
+    wanted = _OF_SECRETS if table is SECRET else _OF_HOOKS if table is HOOK else select(table)
+    return wanted.where(table.c.sealed.is_not(None))
+
+
+def binding(table: Table, row: RowMapping) -> str:
+    """Return what the value in a row of `sealed_values` is bound to."""
+    if table is SECRET:
+        return bound_to_hook(row["account_id"], row["hook_id"])
+    if table is HOOK:
+        return bound_to_url(row["account_id"], row["url"])
+    return ""
+
+
+def bind_values(conn: Connection, open_vault: Callable[[], Vault]) -> Sequence[str]:
+    """Encrypt values anew that were bound to their rows only (schema 0004 and before).
+
+    A value that does not open stays as it is, and will not open later either.
+
+    Args:
+        conn: in the transaction that also changes the version of the schema.
+        open_vault: returns the vault; called only where there is a value.
+
+    Returns:
+        The places of values that do not open.
+
+    Raises:
+        KeyProblem: a key is missing; nothing was changed.
+    """
+    vault: Vault | None = None
+    left: list[str] = []
+    for table in (SECRET, HOOK):
+        anew = []
+        for row in conn.execute(sealed_values(table)).mappings().all():
+            vault = vault or open_vault()
+            try:
+                clear = vault.open(row["sealed"], table.name, "sealed", row["id"])
+            except ValueMoved:
+                left.append(f"{table.name} {row['id']}")
+                continue
+            bound = binding(table, row)
+            sealed = vault.seal(clear, table.name, "sealed", row["id"], bound)
+            anew.append({"row": row["id"], "value": sealed})
+        if anew:
+            of_row = update(table).where(table.c.id == bindparam("row"))
+            conn.execute(of_row.values(sealed=bindparam("value")), anew)
+    return left

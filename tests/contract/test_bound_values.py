@@ -1,0 +1,134 @@
+"""Encrypted values belong to their account, hook and URL; who changes rows gets an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from hooktui.domain.hooks import Credentials
+from hooktui.domain.ids import HookId
+from hooktui.store import changes
+from hooktui.store.keys import KeyProblem, ValueMoved
+from hooktui.store.rotation import rotate_keys
+from hooktui.store.sealed_places import sealed_values
+from hooktui.store.tables import HOOK, SECRET
+from tests.contract.given import ADA, DEFAULT, Opened, emit, make_hook
+from tests.contract.given import SECRET as SHOWN
+from tests.store.earlier import as_0004
+
+HIDDEN = {
+    "url": "https://example.com/in",
+    "headers": {"X-Token": "canary-header"},
+    "sensitive_headers": ("X-Token",),
+    "basic_auth": Credentials("ada", "canary-password"),
+}
+TAMPERED = [
+    "UPDATE hook SET url = 'https://example.org/in' WHERE id = {one}",
+    "UPDATE hook SET url = 'http://example.com/in' WHERE id = {one}",
+    "UPDATE hook SET url = 'https://example.com:444/in' WHERE id = {one}",
+    "UPDATE hook SET url = 'no URL' WHERE id = {other}",
+    "UPDATE hook SET account_id = 2 WHERE id = {one}",
+    "UPDATE secret SET hook_id = {one} WHERE hook_id = {other}",
+    "UPDATE hook SET sealed = (SELECT sealed FROM hook WHERE id = {other}) WHERE id = {one}",
+    "UPDATE hook SET sealed = {garbled} WHERE id = {one}",
+]
+
+
+async def execute(store, statement: str) -> None:
+    await store.write(lambda tx: tx.conn.execute(text(statement)) and None)
+
+
+def canary_in(live) -> bool:
+    return "canary" in repr((dict(live.settings.headers), live.settings.basic_auth.password))
+
+
+@pytest.mark.parametrize("statement", [one for one in TAMPERED if "no URL" not in one])
+async def test_a_hook_whose_rows_were_changed_sends_nothing(
+    opened: Opened, statement: str, caplog
+) -> None:
+    # Red without account, hook or origin in the associated data.
+    store = opened.store
+    await store.write(changes.create_account, ADA, "second")
+    one, other = [await make_hook(store, **HIDDEN) for _ in range(2)]
+    third = await make_hook(store, **HIDDEN)
+    postgres = await store.read(lambda conn: conn.dialect.name == "postgresql")
+    garbled = "overlay(sealed placing '\\x00'::bytea from 30)" if postgres else (
+        "CAST(substr(sealed, 1, 29) || x'00' || substr(sealed, 31) AS BLOB)"
+    )  # fmt: skip
+    await execute(store, statement.format(one=one.id, other=other.id, garbled=garbled))
+    store = await opened.again()
+    live = store.hooks()
+    if "UPDATE secret" not in statement:
+        assert not canary_in(live[HookId(one.id)])
+        with pytest.raises(ValueMoved):
+            await store.write(changes.change_hook, ADA, None, HookId(one.id), lambda was: was)
+    assert live[HookId(one.id)].refusal is not None
+    assert f"hook {one.id} sends nothing" in caplog.text
+    assert live[HookId(third.id)].refusal is None
+    assert live[HookId(third.id)].settings.headers == {"X-Token": "canary-header"}
+    await emit(store)  # the server works, and takes events in for all of them
+    account = DEFAULT if "account_id" not in statement else 2
+    await store.write(changes.delete_hook, ADA, account, HookId(one.id))
+
+
+async def test_a_secret_of_another_account_cannot_be_read(opened: Opened) -> None:
+    store = opened.store
+    one, other = await make_hook(store), await make_hook(store)
+    await execute(store, f"UPDATE secret SET hook_id = {one.id} WHERE hook_id = {other.id}")
+    with pytest.raises(ValueMoved, match="was changed or moved"):
+        await store.write(changes.reveal_secrets, ADA, DEFAULT, HookId(one.id))
+    await execute(store, f"DELETE FROM secret WHERE hook_id = {one.id}")
+
+
+async def test_another_path_of_the_same_server_opens(opened: Opened) -> None:
+    hook = await make_hook(opened.store, **HIDDEN)
+    await execute(opened.store, "UPDATE hook SET url = 'https://EXAMPLE.com:443/other'")
+    store = await opened.again()
+    live = store.hooks()[HookId(hook.id)]
+    assert live.refusal is None
+    assert live.settings.basic_auth == HIDDEN["basic_auth"]
+
+
+async def test_what_was_stored_before_is_bound_by_the_migration(
+    opened: Opened, tmp_path: Path
+) -> None:
+    # Red when the migration leaves one of the two tables as it is, or a rotation unbinds it.
+    hooks = [await make_hook(opened.store, **HIDDEN) for _ in range(3)]
+    deleted = await make_hook(opened.store, **HIDDEN)
+    await opened.store.write(changes.delete_hook, ADA, DEFAULT, HookId(deleted.id))
+    await opened.store.write(changes.rotate_secret, ADA, DEFAULT, HookId(hooks[0].id), "s" * 20, 60)
+    await opened.store.write(as_0004)
+    store = await opened.again()
+    for round_ in range(2):
+        for hook in hooks:
+            live = store.hooks()[HookId(hook.id)]
+            assert live.refusal is None
+            assert SHOWN in [one.value for one in live.secrets]
+            assert live.settings.headers == {"X-Token": "canary-header"}
+        for table, count in ((SECRET, 4), (HOOK, 3)):
+            rows = await store.read(
+                lambda conn, table=table: conn.execute(sealed_values(table)).mappings().all()
+            )
+            assert len(rows) == count
+            for row in rows:
+                with pytest.raises(KeyProblem):
+                    store.vault.open(row["sealed"], table.name, "sealed", row["id"])
+        if round_ == 0:
+            key_file = tmp_path / "hooktui.key"
+            await rotate_keys(store, key_file, ADA, keep_old=False, within_s=30)
+            store = await opened.again()
+
+
+async def test_a_value_that_did_not_open_before_does_not_stop_the_migration(
+    opened: Opened, caplog
+) -> None:
+    one, other = await make_hook(opened.store, **HIDDEN), await make_hook(opened.store, **HIDDEN)
+    await opened.store.write(as_0004)
+    took = f"(SELECT sealed FROM hook WHERE id = {other.id})"
+    await execute(opened.store, f"UPDATE hook SET sealed = {took} WHERE id = {one.id}")
+    store = await opened.again()
+    assert f"hook {one.id} does not open" in caplog.text
+    assert store.hooks()[HookId(one.id)].refusal is not None
+    assert store.hooks()[HookId(other.id)].refusal is None
