@@ -14,7 +14,7 @@ from hooktui.cli.times import ago
 from hooktui.client import calls
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import NotAllowed
-from hooktui.domain.server_status import Backlog, Status
+from hooktui.domain.server_status import Backlog, Connections, ShortageInfo, Status
 from hooktui.domain.sizes import in_bytes
 
 STOP_TIMEOUT_S = 30.0
@@ -159,6 +159,10 @@ def _write(out: Output, status: Status, where: str) -> None:
         ),
         ("database", _database(status)),
     ]
+    if status.connections is not None:
+        facts.insert(-1, ("outbound", _outbound(status.connections)))
+        if status.connections.shortage is not None:
+            facts.insert(-1, ("shortage", _shortage(status.connections.shortage)))
     if status.paused is not None:
         paused = f"by {status.paused.by}, {ago(status.paused.at)}; hooktui resume ends it"
         facts.insert(1, ("paused", paused))
@@ -180,6 +184,19 @@ def _backlog(backlog: Backlog) -> str:
         most = ", ".join(f"hook {one.hook}: {one.count:,}" for one in backlog.hooks[:5])
         parts.append(f"most for {most}")
     return "; ".join(parts)
+
+
+def _outbound(connections: Connections) -> str:
+    waiting = "; hooks wait for one" if connections.waiting else ""
+    return (
+        f"{connections.in_use:,} of {connections.most:,} connections in use,"
+        f" {connections.idle:,} idle; at most {connections.files_limit:,} open files{waiting}"
+    )
+
+
+def _shortage(last: ShortageInfo) -> str:
+    times = sum(last.counts.values())
+    return f"{last.message}, {ago(last.at)}; {times:,} times since the start; {last.advice}"
 
 
 def _database(status: Status) -> str:

@@ -20,6 +20,7 @@ from hooktui.domain.sizes import in_bytes
 _STILL_PER_S: Final = 0.05
 """A backlog that changes less is not going anywhere."""
 _DISK_SPAN_MS: Final = 120_000
+_SHORTAGE_SHOWN_MS: Final = 3_600_000
 _FORESEEN_DAYS: Final = 365
 
 
@@ -87,6 +88,7 @@ def engine_lines(
         _delivery(status, now_ms, dot),
         _rates(status, dot),
         _waiting(status, backlog, now_ms, dot),
+        *_connections(status, now_ms, dot),
     ]
     for one in status.servers:
         since = moment(from_rfc3339(one.started_at), now_ms)
@@ -131,6 +133,25 @@ def _rates(status: Status, dot: str) -> Pieces:
         f" {rates.failed_per_s:.1f} failed a second{dot}{rates.in_flight:,} in flight"
     )
     return _fact("rates", (said, "plain"))
+
+
+def _connections(status: Status, now_ms: int, dot: str) -> list[Pieces]:
+    """Return lines only where connections or something of this machine are short."""
+    found = status.connections
+    if found is None:
+        return []
+    lines: list[Pieces] = []
+    if found.waiting:
+        in_use = f"{found.in_use:,} of {found.most:,} outbound connections in use"
+        lines.append(_fact("outbound", (f"{in_use}{dot}hooks take turns", "warn")))
+    last = found.shortage
+    if last is not None and now_ms - from_rfc3339(last.at) < _SHORTAGE_SHOWN_MS:
+        times = counted(sum(last.counts.values()), "delivery") + " returned unsent"
+        lines.append(
+            _fact("shortage", (f"{last.message}, {_since(last.at, now_ms)}", "bad"),
+                  (f"{dot}{times}{dot}{last.advice}", "plain"))
+        )  # fmt: skip
+    return lines
 
 
 def _waiting(status: Status, trend: Trend, now_ms: int, dot: str) -> Pieces:

@@ -24,6 +24,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.roles import Role
 from hooktui.domain.server_status import (
     Backlog,
+    Connections,
     DatabaseInfo,
     Disk,
     HookBacklog,
@@ -31,6 +32,7 @@ from hooktui.domain.server_status import (
     Pause,
     Rates,
     ServerInfo,
+    ShortageInfo,
     Status,
 )
 from tests.console.things import AT, AT_MS
@@ -210,3 +212,29 @@ def test_a_new_token_is_read_from_its_form():
 def test_what_is_wrong_with_a_new_token_is_said_at_its_field(expires):
     _, wrong = read_token("", Role.ADMIN, None, expires, AT_MS)
     assert set(wrong) == {"name", "expires"}
+
+
+def connections(**fields: Any) -> Connections:
+    made = Connections(most=97, in_use=97, idle=3, waiting=False, files_limit=256)
+    return replace(made, **fields)
+
+
+# Red when the screen shows no want of connections or files, or shows it when there is none.
+def test_what_is_short_is_shown_while_it_matters():
+    last = ShortageInfo(
+        condition="open_files", message="this machine has no file left", advice="raise it",
+        at=AT, counts={"open_files": 3, "ports": 2},
+    )  # fmt: skip
+    assert "outbound" not in said_of(connections=connections())
+    assert "97 of 97 outbound connections in use · hooks take turns" in said_of(
+        connections=connections(waiting=True)
+    )
+    said = said_of(connections=connections(shortage=last))
+    assert "this machine has no file left, just now · 5 deliveries returned unsent" in said
+    assert "raise it" in said
+    old = text(
+        engine_lines(
+            status(connections=connections(shortage=last)), Trend(), Trend(), AT_MS + 3_600_000, "-"
+        )
+    )
+    assert "this machine" not in old
