@@ -1,0 +1,41 @@
+"""A store in a process that can open nothing more: reads go on, and what cannot says why."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from hooktui.domain.errors import Unavailable
+from hooktui.store.connections import READERS, Readers
+from tests.contract.given import emit, make_hook
+from tests.delivery.no_files import no_file_left
+from tests.store.conftest import open_in
+
+
+# Red when readers are opened at their first use.
+async def test_all_readers_work_without_a_file_to_open(tmp_path: Path) -> None:
+    store = await open_in(tmp_path)
+    await make_hook(store)
+
+    def count(conn, wait: list[None]):
+        return conn.execute(text("SELECT count(*) FROM hook")).scalar_one()
+
+    with no_file_left():
+        await emit(store, 3)
+        assert await asyncio.gather(*(store.read(count, []) for _ in range(READERS * 4)))
+        assert await store.next_due()
+    await store.close()
+
+
+# Red when the driver's error goes through: a traceback and a 500.
+async def test_what_cannot_be_opened_is_unavailable_with_the_reason(tmp_path: Path) -> None:
+    store = await open_in(tmp_path)
+    readers = Readers(tmp_path / "hooktui.db")
+    with no_file_left(), pytest.raises(Unavailable, match="the database could not be opened"):
+        readers.run(lambda conn: None, lambda: False)
+    assert readers.run(lambda conn: conn.execute(text("SELECT 1")).scalar_one(), lambda: False) == 1
+    readers.close()
+    await store.close()
