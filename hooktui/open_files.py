@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 from typing import Final
+
+from hooktui.domain.machine import condition_of
 
 _UNLIMITED: Final = 1 << 20
 """What counts as the limit where the system sets none; Linux allows as many by default."""
@@ -26,3 +29,16 @@ def limit() -> int:
     """Return how many files this process may have open at once."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _UNLIMITED if soft == resource.RLIM_INFINITY else min(soft, _UNLIMITED)
+
+
+def no_file_left() -> bool:
+    """Return whether this process, or this machine, can open nothing more.
+
+    Asked after an error that may come of it without saying so, such as a name that was not found or
+    an authority that could not be read.
+    """
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return condition_of(error) is not None
+    return False

@@ -407,10 +407,38 @@ def _service(
         api_docs=settings.api_docs,
         limits=Limits(files.api, settings.events_per_s, settings.calls_per_s),
         files_limit=files.limit,
-        check=_checkup(where, settings),
+        check=_with_engine(_checkup(where, settings), engine, settings),
         key_file=where.key_file,
         look=Looker(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
     )
+
+
+def _with_engine(
+    checkup: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
+) -> Callable[[], Awaitable[Sequence[Check]]]:
+    """Return what looks at the installation and at what the engine lacked."""
+    from hooktui.domain.checks import Check, judge_outbound, judge_shortage
+
+    async def check() -> Sequence[Check]:
+        try:
+            found = await checkup()
+        except OSError as error:
+            condition = condition_of(error)
+            if condition is None:
+                raise
+            engine.shortages.note(condition, "a look at the installation")
+            missing = f"this machine {condition.words}, so most checks could not be made"
+            found = [Check("machine", "fail", missing, condition.advice)]
+        load = engine.load()
+        return [
+            *found,
+            judge_outbound(
+                load.outbound, load.most_outbound, settings.max_outbound, short=load.short
+            ),
+            judge_shortage(load.shortage, now_ms()),
+        ]
+
+    return check
 
 
 def _checkup(where: Places, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:

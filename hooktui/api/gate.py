@@ -18,7 +18,7 @@ from hooktui.api.bodies import Holding, checked_json
 from hooktui.api.connection_limiter import Place
 from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.peers import Peer
-from hooktui.api.problems import problem, unexpected
+from hooktui.api.problems import out_of, problem, unexpected
 from hooktui.api.rates import Rate
 from hooktui.api.refusals import STRANGERS, USERS, Refusals, Share
 from hooktui.api.request_path import check_path
@@ -95,10 +95,12 @@ class Gate:
             await problem(error)(scope, receive, answering)
         except ClientDisconnect:
             _log.debug("%s went away", _where(scope))
-        except Exception:
-            _log.exception("error while answering %s", _where(scope))
+        except Exception as error:
+            short = out_of(error)
+            if short is None:
+                _log.exception("error while answering %s", _where(scope))
             if not answered:
-                await unexpected()(scope, receive, send)
+                await (unexpected() if short is None else problem(short))(scope, receive, send)
         finally:
             self._holding.give_back(scope)
 

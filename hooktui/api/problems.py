@@ -25,6 +25,7 @@ from hooktui.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from hooktui.domain.machine import condition_of
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -99,12 +100,30 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HooktuiError, _on_ours)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(OSError, _on_system)
+    app.add_exception_handler(MemoryError, _on_system)
     app.add_exception_handler(Exception, _on_unexpected)
 
 
 async def _on_ours(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HooktuiError)  # noqa: S101 - for the type checker
     return problem(error)
+
+
+async def _on_system(_request: Request, error: Exception) -> Response:
+    """Answer what this machine ran out of; what else the system says is a bug of ours."""
+    short = out_of(error)
+    if short is None:
+        raise error
+    return problem(short)
+
+
+def out_of(error: Exception) -> Unavailable | None:
+    """Return the problem that an error is when it comes of what this machine ran out of."""
+    condition = condition_of(error)
+    if condition is None:
+        return None
+    return Unavailable(f"this machine {condition.words}; {condition.advice}", retry_after_s=5)
 
 
 async def _on_unexpected(_request: Request, _error: Exception) -> Response:

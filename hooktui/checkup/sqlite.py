@@ -23,6 +23,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.places import Places
 from hooktui.domain.sizes import in_bytes
+from hooktui.open_files import no_file_left
 from hooktui.store.backup import open_readonly
 from hooktui.store.connections import sqlalchemy_over
 from hooktui.store.moved import refuse_moved
@@ -52,6 +53,11 @@ def check_installation(
 def check_database(database: Path, key_file: Path, working: bool, look_for_s: float) -> list[Check]:
     """Look at the database alone; ``working``: a server is at work on it, this process."""
     library = judge_sqlite(sqlite3.sqlite_version)
+    if no_file_left():
+        return [
+            library,
+            Check("database", "fail", f"{database}: no file can be opened", _NOT_OPENED),
+        ]
     try:
         refuse_moved(database)
     except HooktuiError as error:
@@ -83,12 +89,23 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
         with closing(open_readonly(database, immutable=not working and not wal_size)) as raw:
             checks += _checks_of(raw, database, key_file, working, look_for_s)
     except (sqlite3.Error, DBAPIError) as error:
-        damaged = Check("database", "fail", f"{database} cannot be read: {error}", _DAMAGED)
+        advice = _NOT_OPENED if _cannot_open(error) else _DAMAGED
+        damaged = Check("database", "fail", f"{database} cannot be read: {error}", advice)
         checks = [*(check for check in checks if check.name != damaged.name), damaged]
     return checks
 
 
 _DAMAGED = "stop the server, keep a copy of the files, and go back with: hooktui restore BACKUP"
+
+_NOT_OPENED = (
+    "no sign of damage: see the check of open files, and whether the server's user may read the"
+    " database and its folder"
+)
+
+
+def _cannot_open(error: Exception) -> bool:
+    cause = getattr(error, "orig", None) or error
+    return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN
 
 
 def _checks_of(

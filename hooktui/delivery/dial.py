@@ -21,12 +21,13 @@ from time import monotonic
 from hooktui.delivery.answered import Fault, Limits, Phases, one_line
 from hooktui.delivery.connection import Connection
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
-from hooktui.delivery.shortage import MachineShort, no_file_left
+from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.trust import unverified_context, verified_context
 from hooktui.delivery.turnstile import Turnstile
 from hooktui.domain.addresses import Networks, Target, how_to_allow, judge
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import Condition, condition_of
+from hooktui.open_files import no_file_left
 
 MOST_DIALS = 25
 """Connections that are begun in one turn of the event loop. An event for 200 hooks would else dial

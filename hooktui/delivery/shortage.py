@@ -6,14 +6,13 @@ Nobody else is to blame for it, so an attempt that meets it was not made (`Machi
 from __future__ import annotations
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable
 from time import monotonic
 from typing import Final
 
 from hooktui.domain.clock import now_ms
-from hooktui.domain.machine import Condition, Shortage, condition_of, next_wait_s
+from hooktui.domain.machine import Condition, Shortage, next_wait_s
 
 _log = logging.getLogger(__name__)
 
@@ -26,19 +25,6 @@ class MachineShort(Exception):
     def __init__(self, condition: Condition) -> None:
         super().__init__(f"this machine {condition.words}")
         self.condition = condition
-
-
-def no_file_left() -> bool:
-    """Return whether this process, or this machine, can open nothing more.
-
-    Asked after an error that may come of it without saying so, such as a name that was not found or
-    an authority that could not be read.
-    """
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-    except OSError as error:
-        return condition_of(error) is not None
-    return False
 
 
 class Shortages:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hooktui.domain.clock import format_duration
+from hooktui.domain.machine import Shortage
 from hooktui.domain.sizes import in_bytes
 from hooktui.domain.wal_reset import affected, version_of
 
@@ -27,7 +28,8 @@ _FAR_MS = 5.0
 _OLDEST_POSTGRES = 140_000
 _CONNECTIONS_OF_A_SERVER = 15
 _LATE_S = 300.0
-_FEW_FILES, _TOO_FEW_FILES = 4096, 1024
+_FEW_FILES = 4096
+_SHORTAGE_COUNTS_MS = 24 * 3600 * 1000
 """A connection to a receiver takes one: a hundred hung ones with ten each take a thousand."""
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
@@ -296,8 +298,38 @@ def judge_open_files(limit: int, used: int | None) -> Check:
     """Judge how many files and connections the process may have open."""
     value = f"at most {limit:,}" + ("" if used is None else f", {used:,} now")
     advice = "raise it: LimitNOFILE=65536 in the service, or ulimit -n 65536 before the start"
-    if limit < _TOO_FEW_FILES or (used is not None and used > limit * 0.9):
+    if used is not None and used > limit * 0.95:
         return Check("open files", "fail", value, advice)
     if limit < _FEW_FILES:
         return Check("open files", "warn", value, advice)
     return Check("open files", "ok", value)
+
+
+def judge_outbound(in_use: int, most: int, wanted: int | None, *, short: bool) -> Check:
+    """Judge how many connections to receivers there may be; ``wanted``: what the settings ask."""
+    value = f"{in_use:,} of {most:,} connections to receivers in use"
+    if wanted is not None and most < wanted:
+        return Check(
+            "outbound",
+            "warn",
+            f"{value}; max_outbound is {wanted:,}",
+            "the limit of open files leaves no more: LimitNOFILE=65536 in the service",
+        )
+    if short:
+        return Check(
+            "outbound",
+            "warn",
+            f"{value}, hooks wait for one",
+            "raise the limit of open files or max_outbound, or look for slow receivers",
+        )
+    return Check("outbound", "ok", value)
+
+
+def judge_shortage(last: Shortage | None, now_ms: int) -> Check:
+    """Judge whether this machine ran out of something while sending, within a day."""
+    if last is None or now_ms - last.at_ms > _SHORTAGE_COUNTS_MS:
+        return Check("shortage", "ok", "this machine lacked nothing for sending")
+    age = format_duration(max(now_ms - last.at_ms, 0) // 1000)
+    times = sum(last.counts.values())
+    value = f"this machine {last.condition.words}, {age} ago; {times:,} times since the start"
+    return Check("shortage", "warn", value, last.condition.advice)

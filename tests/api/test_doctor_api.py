@@ -9,7 +9,17 @@ def test_the_server_looks_at_itself(api):
     answer = api.get("/v1/doctor")
     assert answer.status_code == 200, answer.text
     found = {check["name"]: check for check in answer.json()["checks"]}
-    assert {"fsync", "disk", "wal", "clock", "leases", "key file", "integrity"} <= set(found)
+    assert {
+        "fsync",
+        "disk",
+        "wal",
+        "clock",
+        "leases",
+        "key file",
+        "integrity",
+        "outbound",
+        "shortage",
+    } <= set(found)
     assert [name for name, check in found.items() if check["state"] == "fail"] == []
     assert all(set(check) == {"name", "state", "value", "advice"} for check in found.values())
 

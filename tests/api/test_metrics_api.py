@@ -107,3 +107,15 @@ def test_a_token_that_is_bound_to_an_account_does_not_see_all_accounts(api, acco
         for one in (token, free, "hkt_1_none")
     ]
     assert codes == [403, 200, 401]
+
+
+# Red when connections or what the machine lacks cannot be watched.
+def test_connections_and_what_the_machine_lacks_are_figures(api):
+    now = figures(api)
+    assert now["hooktui_outbound_connections_limit", ""] > 0
+    assert {("hooktui_outbound_connections", state) for state in ("in_use", "idle")} <= set(now)
+    conditions = ("open_files", "system_open_files", "memory", "buffers", "ports", "lookups")
+    assert {("hooktui_shortages_total", condition) for condition in conditions} <= set(now)
+    found = api.get("/v1/status").json()["connections"]
+    assert found["most"] == now["hooktui_outbound_connections_limit", ""]
+    assert found["shortage"] is None

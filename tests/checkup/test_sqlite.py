@@ -12,11 +12,12 @@ import pytest
 
 from hooktui.checkup import machine
 from hooktui.checkup.machine import Started
-from hooktui.checkup.sqlite import check_installation
+from hooktui.checkup.sqlite import check_database, check_installation
 from hooktui.domain.checks import Check
 from hooktui.domain.places import Places, places
 from hooktui.store.keys import load_keys
 from tests.contract.given import emit, make_hook
+from tests.delivery.no_files import no_file_left
 from tests.store.conftest import open_in
 from tests.store.test_restore import killed_home, shell_on
 
@@ -204,3 +205,13 @@ def test_a_folder_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
     assert machine.check_disk(tmp_path, RESERVE)[1].state == "ok"
     proc = machine._check_fsync(Path("/proc"))
     assert (proc.name, proc.state) == ("fsync", "fail")
+
+
+# Red when a database that cannot be opened for want of files is called damaged, with the advice to
+# go back to a backup.
+def test_a_database_that_cannot_be_opened_is_not_called_damaged(where: Places) -> None:
+    with no_file_left():
+        found = check_database(where.database, where.key_file, False, 60)
+    database = next(check for check in found if check.name == "database")
+    assert database.state == "fail"
+    assert "no sign of damage" in database.advice

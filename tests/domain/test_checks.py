@@ -6,8 +6,10 @@ import pytest
 
 from hooktui.domain import checks
 from hooktui.domain.checks import Check, checkup_of
+from hooktui.domain.machine import Condition, Shortage
 
 MB = 1 << 20
+SHORTAGE = Shortage(Condition.FILES, at_ms=0, counts={Condition.FILES: 3})
 NOW = 1_800_000_000_000
 
 TABLE = [
@@ -57,8 +59,14 @@ TABLE = [
     (checks.judge_waiting(0, 0, None, working=False), "ok"),
     (checks.judge_open_files(20_000, 100), "ok"),
     (checks.judge_open_files(1024, None), "warn"),
-    (checks.judge_open_files(256, None), "fail"),
+    (checks.judge_open_files(256, None), "warn"),
     (checks.judge_open_files(20_000, 19_900), "fail"),
+    (checks.judge_outbound(3, 97, None, short=False), "ok"),
+    (checks.judge_outbound(97, 97, None, short=True), "warn"),
+    (checks.judge_outbound(3, 97, 98, short=False), "warn"),
+    (checks.judge_shortage(None, 0), "ok"),
+    (checks.judge_shortage(SHORTAGE, 86_400_000), "warn"),
+    (checks.judge_shortage(SHORTAGE, 86_400_001), "ok"),
     (checks.judge_sqlite("3.46.1"), "ok"),
     (checks.judge_sqlite("3.51.3"), "ok"),
 ]
