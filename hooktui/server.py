@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from hooktui import __version__, failpoints, listening, open_files
@@ -90,9 +91,13 @@ def main(
         if ready is not None:
             ready(running)
 
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        told = notifier_of(environ)
-        runner.run(run(settings, where, ready=answering, notifier=told))
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            told = notifier_of(environ)
+            runner.run(run(settings, where, ready=answering, notifier=told))
+    finally:
+        # At its end the interpreter gives handlers up, and leaves what is ignored alone.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
@@ -259,7 +264,21 @@ def _stop_on_signals() -> asyncio.Event:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    _ignore_hangups(loop)
     return stop
+
+
+def _ignore_hangups(loop: asyncio.AbstractEventLoop) -> None:
+    """Log a SIGHUP and go on, until the process ends: a handler of the loop would end with it."""
+
+    def note() -> None:
+        _log.warning("SIGHUP is ignored; changed settings take effect at the next start")
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(note)
+
+    signal.signal(signal.SIGHUP, handle)
 
 
 def _share_files(settings: Settings) -> FileBudget:

@@ -6,6 +6,7 @@ Each command lies in a module that is imported only when it is used.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import BoundArguments
@@ -111,6 +112,9 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
     as_json = "--json" in arguments
     try:
         options, rest = split_options(arguments)
+        if rest[:1] == ["serve"]:
+            # Before the server's own handler: a lost terminal must not end a server that starts.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         if rest[:1] == ["--version"]:
             return _show_version()
         if not rest or (rest[0].startswith("-") and rest[0] not in _HELP_FLAGS):

@@ -12,6 +12,7 @@ _UNIT: Final = """\
 # hooktui as a system service; printed by: hooktui serve --print-unit
 #
 #   useradd --system --home-dir /var/lib/hooktui --shell /usr/sbin/nologin hooktui
+#   install -d -m 755 /etc/hooktui
 #   hooktui serve --print-unit > /etc/systemd/system/hooktui.service
 #   systemctl daemon-reload && systemctl enable --now hooktui
 #
@@ -35,6 +36,8 @@ Group=hooktui
 Restart=on-failure
 RestartSec=5
 RestartPreventExitStatus=2
+# The server ignores SIGHUP, but for the moment before it can; systemd would count that as a stop.
+RestartForceExitStatus=SIGHUP
 WatchdogSec=60
 TimeoutStartSec=15min
 TimeoutStopSec=45
@@ -43,15 +46,14 @@ Environment=PYTHONFAULTHANDLER=1
 LimitCORE=0
 LimitNOFILE=65536
 
-# /var/lib/hooktui, /run/hooktui (where the group finds the socket) and /etc/hooktui/config.toml
+# /var/lib/hooktui, and /run/hooktui (where the group finds the socket)
 StateDirectory=hooktui
 StateDirectoryMode=0750
 RuntimeDirectory=hooktui
 RuntimeDirectoryMode=0750
-ConfigurationDirectory=hooktui
 UMask=0077
-# Another folder that `hooktui backup` may write to:
-#ReadWritePaths=/var/backups/hooktui
+# The settings are root's: a service that was taken over must not open private networks to itself.
+ReadOnlyPaths=-/etc/hooktui
 
 # The keys of the database, from /etc/credstore/hooktui.key; where there is none, hooktui keeps
 # them in /var/lib/hooktui/hooktui.key.
