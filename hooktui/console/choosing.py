@@ -7,11 +7,15 @@ row, and acts when it is asked for again.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Coroutine
+from typing import Any, ClassVar, Final
 
 from hooktui.console.base import HouseScreen
 from hooktui.console.times import counted
 from hooktui.console.widgets.windowed_list import WindowedList
+
+MOST_MARKED: Final = 5_000
+"""Rows that are marked at once: what is then done with them takes a call for each."""
 
 _AT_CURSOR = ("open", "mark")
 """Verbs that act on the row under the cursor also while others are marked."""
@@ -50,9 +54,11 @@ class Choosing(HouseScreen):
     def why_not(self, name: str) -> str | None:
         """Add: the row is not one that a person has chosen, or marked rows are hidden."""
         reason = super().why_not(name)
-        if reason is None and self.is_mounted and self.acts_on_rows(name):
-            return self._why_not_chosen(name)
-        return reason
+        if reason is not None or not self.is_mounted:
+            return reason
+        if name == "mark_all" and self.listing.doubt == "loading":
+            return "the list is still loading; its rows are not to be marked yet"
+        return self._why_not_chosen(name) if self.acts_on_rows(name) else None
 
     def refused(self, name: str, reason: str) -> None:
         """Show the row that the verb will act on, when it is asked for again."""
@@ -60,6 +66,32 @@ class Choosing(HouseScreen):
             if not self.listing.marks or name in _AT_CURSOR:
                 self.listing.look_again()
             self.refresh_frame()
+
+    def verb_mark_all(self) -> Coroutine[None, None, None] | None:
+        """Mark the rows that are loaded; where those are marked, all rows of the list."""
+        listing = self.listing
+        before, marked = len(listing.marks), listing.mark_all()
+        if marked == before and marked < listing.window.total:
+            return self._mark_every()
+        self._tell_marked(marked)
+        return None
+
+    async def _mark_every(self) -> None:
+        with self.working(f"loading {self.listing.counted(self.NOUN)} to mark them"):
+            marked = await self.listing.mark_every(MOST_MARKED)
+        self._tell_marked(marked)
+
+    def _tell_marked(self, marked: int) -> None:
+        total, back = self.listing.window.total, self.house.key("back")
+        if marked >= total:
+            self.notice(f"{counted(marked, self.NOUN)} marked; {back} unmarks")
+            return
+        some = f"{marked:,} of {self.listing.counted(self.NOUN)} marked"
+        if marked >= MOST_MARKED:
+            self.notice(f"{some}, the most at once; a filter narrows the list", "warn")
+        else:
+            again = f"{self.house.key('mark_all')} again marks all {total:,}"
+            self.notice(f"{some}; {again}", "warn")
 
     def _hidden_marks(self) -> int:
         return self.listing.marks.unseen if self.narrowed else 0

@@ -41,6 +41,9 @@ class DeliveryVerbs(BulkVerbs):
     async def _resend(self, chosen: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
 
+        if len(chosen) > 1 and not await self._confirmed(chosen):
+            self.notice("nothing was sent again")
+            return
         outcome = await self.each(
             chosen,
             lambda one: calls.resend_delivery(one.id),
@@ -49,16 +52,33 @@ class DeliveryVerbs(BulkVerbs):
         sent = [answer for _, answer in outcome.done]
         words = outcome.told(_resent_words(chosen, sent), lambda one: one.id)
         self.notice(words, outcome.severity)
-        if not outcome.whole:
-            self.settled([one for one, _ in outcome.done])
+        self.settled([one for one, _ in outcome.done])
         if sent:
             self.resent(sent)
+
+    async def _confirmed(self, chosen: Sequence[Delivery | DeliveryDetail]) -> bool:
+        """Ask before more than one is sent again: nothing takes back what a receiver got twice."""
+        from hooktui.console.screens.question import Answer, Question
+
+        what = counted(len(chosen), "delivery")
+        delivered = sum(one.status == Status.DELIVERED for one in chosen)
+        details = "None of them has been delivered yet."
+        if delivered:
+            has = "have" if delivered > 1 else "has"
+            count = "All" if delivered == len(chosen) else f"{delivered:,}"
+            details = f"{count} of them {has} already been delivered and will be sent once more."
+        question = Question(
+            f"Resend {what}?",
+            details,
+            [Answer("n", "Cancel", "cancel"), Answer("y", f"Resend {what}", "resend")],
+        )
+        return await self.app.push_screen_wait(question) == "resend"
 
     def resent(self, sent: Sequence[Delivery]) -> None:
         """Act on what the server made of a resend; a screen about one delivery goes along."""
 
     def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
-        """Act on what is done of more; a list unmarks it, so that the marks are what is left."""
+        """Act on what is done; a list unmarks it, so that the marks are what is left to do."""
 
     def verb_cancel(self) -> Coroutine[None, None, None]:
         """Cancel each delivery that still waits."""
@@ -77,7 +97,7 @@ class DeliveryVerbs(BulkVerbs):
         sends = f"; {self.house.key('resend')} sends {again} again" if done else ""
         words = outcome.told(f"{what} cancelled", lambda one: one.id)
         self.notice(words + sends, outcome.severity)
-        if not outcome.whole:
+        if not outcome.whole:  # else the marks stay: resend is the way back for the same ones
             self.settled(done)
 
 

@@ -148,3 +148,33 @@ async def test_marks_survive_a_filter_and_a_reload(open_console, make_hook):
         await console.press("ctrl+r")
         await console.shows("1 marked", "backup")
         assert [hook.name for hook in console.app.screen.selected_hooks()] == ["billing"]
+
+
+# Red for A5: two keys sent all of them again, and since the marks stayed a third one did it twice.
+async def test_more_than_one_is_sent_again_after_a_question_and_is_not_marked_any_more(
+    open_console, place: Place, receiver: Receiver
+):
+    hook = place.hook(receiver.url, retry_schedule_s=RETRIES)
+    place.emit()
+    place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
+    receiver.status = 500
+    place.emit()
+    place.wait_for(lambda: all(one.attempts == 1 for one in place.deliveries(hook.id)))
+    receiver.status = 200
+
+    def resent() -> int:
+        return sum(one.trigger == "resend" for one in place.deliveries(hook.id))
+
+    async with open_console() as console:
+        console.app.open_hook(hook.id)
+        await console.shows("2 deliveries")
+        await console.press("ctrl+a", "r")
+        await console.shows("Resend 2 deliveries?", "1 of them has already been delivered")
+        await console.press("enter")
+        await console.shows("nothing was sent again", "2 marked")
+        assert resent() == 0
+        await console.press("r", "y")
+        await console.shows("2 deliveries sent again")
+        await console.hides("marked")
+        place.wait_for(lambda: len(place.deliveries(hook.id, "delivered")) == 3)
+        assert resent() == 1  # the other one was due, and is sent as it is

@@ -114,7 +114,7 @@ async def test_marked_deliveries_are_cancelled_and_sent_again_together(
         await console.press("c")
         await console.shows("2 deliveries cancelled", "⊘ cancelled")
         receiver.status = 200
-        await console.press("r")
+        await console.press("r", "y")
         await console.shows("2 deliveries sent again", "5 deliveries", "✓ delivered")
         await console.press("escape")
         await console.hides("marked")

@@ -272,10 +272,12 @@ async def test_an_unknown_account_is_said(open_console):
         await console.shows("987654")
 
 
-async def test_marking_all_says_that_a_long_list_is_not_loaded_whole(open_console, place):
+async def test_marking_all_marks_what_is_loaded_and_says_how_to_mark_the_rest(open_console, place):
     for number in range(101):
         place.hook("http://127.0.0.1:9/in", name=f"hook number {number}")
     async with open_console() as console:
         await console.shows("101 hooks", "hook number 3")
         await console.press("ctrl+a")
-        await console.shows("marked 100 hooks of 101 (the others are not loaded yet)")
+        await console.shows("100 of 101 hooks marked; ^a again marks all 101", "100 marked")
+        await console.press("ctrl+a")
+        await console.shows("101 hooks marked; Esc unmarks", "101 marked")

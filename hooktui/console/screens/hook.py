@@ -21,7 +21,6 @@ from hooktui.console.hook_words import state
 from hooktui.console.keys import KeyOf
 from hooktui.console.memory import Kept
 from hooktui.console.sorting import Sorting
-from hooktui.console.times import counted
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.window import Wanted
@@ -249,11 +248,6 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
     def verb_mark(self) -> None:
         """Mark the delivery under the cursor."""
         self.listing.toggle_mark()
-
-    def verb_mark_all(self) -> None:
-        """Mark every delivery that is loaded."""
-        marked = counted(self.listing.mark_all(), "delivery")
-        self.notice(f"{marked} marked; {self.house.key('back')} unmarks")
 
     def verb_back(self) -> None:
         """Undo one narrowing after the other, then leave."""

@@ -16,7 +16,6 @@ from hooktui.console.hook_words import columns, failing
 from hooktui.console.keys import KeyOf
 from hooktui.console.memory import Kept
 from hooktui.console.sorting import Sorting
-from hooktui.console.times import counted
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.window import Wanted
@@ -265,12 +264,6 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
     def verb_mark(self) -> None:
         """Mark the row under the cursor."""
         self.listing.toggle_mark()
-
-    def verb_mark_all(self) -> None:
-        """Mark every row that is loaded."""
-        marked, total = self.listing.mark_all(), self.listing.window.total
-        of_all = f" of {total:,} (the others are not loaded yet)" if marked < total else ""
-        self.notice(f"marked {counted(marked, 'hook')}{of_all}; {self.house.key('back')} unmarks")
 
     def verb_back(self) -> None:
         """Undo one narrowing after the other: marks, filter; there is nothing behind home."""

@@ -167,6 +167,16 @@ class Window(Generic[T]):
             await start.more(SEARCH_PAGE)
         return start.find(identity) is not None and self._adopt(start)
 
+    async def all_rows(self, most: int) -> list[T]:
+        """Return all rows of the list from its start, ``most`` of them; this window stays."""
+        other = self.copy()
+        await other.to_start()
+        rows, following = list(other.rows()), other._pages[-1].next
+        while following is not None and len(rows) < most:
+            page = await other._fetch(following, SEARCH_PAGE)
+            rows, following = rows + page.rows, page.next
+        return rows[:most]
+
     def _adopt(self, other: Window[T]) -> bool:
         self._pages, self.first = other._pages, other.first
         self.total, self.estimated = other.total, other.estimated

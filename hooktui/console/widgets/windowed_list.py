@@ -230,6 +230,20 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             self.post_message(self.MarksChanged(self))
         return len(self.marks)
 
+    async def mark_every(self, most: int) -> int:
+        """Mark the rows of the whole list, ``most`` of them; return how many are marked then.
+
+        Raises:
+            HooktuiError: the server does not give them; the marks stay as they were.
+        """
+        asked = self._asked
+        rows = await self.window.all_rows(most)
+        if asked == self._asked:  # else another list is shown by now
+            self.marks.update({self.row_id(row): row for row in rows})
+            self.refresh()
+            self.post_message(self.MarksChanged(self))
+        return len(self.marks)
+
     def unmark(self, identities: Iterable[Hashable]) -> None:
         """Unmark some rows, whether they are in memory or gone."""
         marked = len(self.marks)
