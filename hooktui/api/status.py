@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+from dataclasses import replace
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -66,38 +67,47 @@ async def status(request: Request, account: AccountParameter = None) -> Response
     owner = caller.account_or_any(account)
     if owner is not None:
         await check_account(service, owner)
-    backlog = await service.store.read(queries.backlog, owner, now_ms())
+    about_us = Status(
+        version=service.version,
+        database=None,
+        role=caller.role,
+        user=caller.user,
+        servers=(),
+        backlog=await service.store.read(queries.backlog, owner, now_ms()),
+        rates=None,
+        disk=None,
+        paused=(await service.store.read(queries.engine_state)).paused,
+        breakers=await service.store.read(queries.open_breakers, owner),
+        keep=service.keep,
+        bound_to=caller.bound_to,
+    )
+    if caller.bound_to is not None:
+        return answer(about_us)
+    return answer(await _with_installation(service, about_us))
+
+
+async def _with_installation(service: Service, status: Status) -> Status:
+    """Add what concerns all accounts and the machine: not for tokens bound to one account."""
     load = service.engine.load()
-    return answer(
-        Status(
-            version=service.version,
-            database=await service.store.info(),
-            role=caller.role,
-            user=caller.user,
-            servers=(
-                ServerInfo(
-                    number=service.store.number,
-                    name=service.name,
-                    pid=os.getpid(),
-                    started_at=service.started_at,
-                    version=service.version,
-                ),
-                *await service.store.others(),
-            ),
-            backlog=backlog,
-            rates=Rates(
-                accepted_per_s=load.accepted_per_s,
-                delivered_per_s=load.delivered_per_s,
-                failed_per_s=load.failed_per_s,
-                in_flight=load.in_flight,
-            ),
-            disk=await disk_of(service),
-            paused=(await service.store.read(queries.engine_state)).paused,
-            breakers=await service.store.read(queries.open_breakers, owner),
-            keep=service.keep,
-            bound_to=caller.bound_to,
-            connections=None if caller.bound_to is not None else _connections(service, load),
-        )
+    this = ServerInfo(
+        number=service.store.number,
+        name=service.name,
+        pid=os.getpid(),
+        started_at=service.started_at,
+        version=service.version,
+    )
+    return replace(
+        status,
+        database=await service.store.info(),
+        servers=(this, *await service.store.others()),
+        rates=Rates(
+            accepted_per_s=load.accepted_per_s,
+            delivered_per_s=load.delivered_per_s,
+            failed_per_s=load.failed_per_s,
+            in_flight=load.in_flight,
+        ),
+        disk=await disk_of(service),
+        connections=_connections(service, load),
     )
 
 

@@ -14,7 +14,14 @@ from hooktui.cli.times import ago
 from hooktui.client import calls
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import NotAllowed
-from hooktui.domain.server_status import Backlog, Connections, ShortageInfo, Status
+from hooktui.domain.server_status import (
+    Backlog,
+    Connections,
+    DatabaseInfo,
+    Rates,
+    ShortageInfo,
+    Status,
+)
 from hooktui.domain.sizes import in_bytes
 
 STOP_TIMEOUT_S = 30.0
@@ -143,7 +150,6 @@ def status(*, context: Context) -> None:
 
 
 def _write(out: Output, status: Status, where: str) -> None:
-    rates = status.rates
     facts = [
         ("server", f"hooktui {status.version} at {where}"),
         *(
@@ -152,17 +158,17 @@ def _write(out: Output, status: Status, where: str) -> None:
         ),
         ("you", f"{status.user}, {status.role}"),
         ("waiting", _backlog(status.backlog)),
-        (
-            "rates",
-            f"{rates.accepted_per_s:.1f} events, {rates.delivered_per_s:.1f} delivered,"
-            f" {rates.failed_per_s:.1f} failed a second; {rates.in_flight} in flight",
-        ),
-        ("database", _database(status)),
     ]
+    if status.bound_to is not None:
+        facts.append(("account", f"{status.bound_to}, the only one of this token"))
+    if status.rates is not None:
+        facts.append(("rates", _rates(status.rates)))
     if status.connections is not None:
-        facts.insert(-1, ("outbound", _outbound(status.connections)))
+        facts.append(("outbound", _outbound(status.connections)))
         if status.connections.shortage is not None:
-            facts.insert(-1, ("shortage", _shortage(status.connections.shortage)))
+            facts.append(("shortage", _shortage(status.connections.shortage)))
+    if status.database is not None:
+        facts.append(("database", _database(status.database)))
     if status.paused is not None:
         paused = f"by {status.paused.by}, {ago(status.paused.at)}; hooktui resume ends it"
         facts.insert(1, ("paused", paused))
@@ -199,8 +205,14 @@ def _shortage(last: ShortageInfo) -> str:
     return f"{last.message}, {ago(last.at)}; {times:,} times since the start; {last.advice}"
 
 
-def _database(status: Status) -> str:
-    database = status.database
+def _rates(rates: Rates) -> str:
+    return (
+        f"{rates.accepted_per_s:.1f} events, {rates.delivered_per_s:.1f} delivered,"
+        f" {rates.failed_per_s:.1f} failed a second; {rates.in_flight} in flight"
+    )
+
+
+def _database(database: DatabaseInfo) -> str:
     size = "" if database.size is None else f", {in_bytes(database.size)}"
     log = "" if not database.wal_size else f" and {in_bytes(database.wal_size)} of log"
     return f"{database.kind} {database.version}, {database.location}{size}{log}"

@@ -342,7 +342,9 @@ class HooktuiApp(WaysApp):
             right.append((f"{backlog.count:,} waiting", tone))
             if backlog.held:
                 right.append((f"{dot}{backlog.held:,} held", "warn"))
-            right.append((f"{dot}{rates.delivered_per_s:.1f}/s ", "quiet"))
+            # A token that is bound to one account gets no rates: they are those of all accounts.
+            speed = " " if rates is None else f"{dot}{rates.delivered_per_s:.1f}/s "
+            right.append((speed, "quiet"))
         return left, right
 
     def places(self, here: str, *, short: bool = False) -> Pieces:
@@ -412,6 +414,8 @@ class HooktuiApp(WaysApp):
 
 def _is_calm(status: Status) -> bool:
     rates = status.rates
+    if rates is None:
+        return not status.backlog.count
     return not (
         status.backlog.count
         or rates.in_flight

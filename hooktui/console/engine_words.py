@@ -14,7 +14,7 @@ from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.domain.checks import Checkup
 from hooktui.domain.clock import format_duration, from_rfc3339
-from hooktui.domain.server_status import Status
+from hooktui.domain.server_status import DatabaseInfo, Rates, Status
 from hooktui.domain.sizes import in_bytes
 
 _STILL_PER_S: Final = 0.05
@@ -84,24 +84,18 @@ def engine_lines(
     status: Status, backlog: Trend, free: Trend, now_ms: int, dot: str
 ) -> list[Pieces]:
     """Return the facts above the list, one line each."""
-    lines = [
-        _delivery(status, now_ms, dot),
-        _rates(status, dot),
-        _waiting(status, backlog, now_ms, dot),
-        *_connections(status, now_ms, dot),
-    ]
+    lines = [_delivery(status, now_ms, dot)]
+    if status.rates is not None:
+        lines.append(_rates(status.rates, dot))
+    lines.append(_waiting(status, backlog, now_ms, dot))
+    lines += _connections(status, now_ms, dot)
     for one in status.servers:
         since = moment(from_rfc3339(one.started_at), now_ms)
         words = f"{one.name}{dot}{one.version}{dot}process {one.pid}{dot}since {since}"
         words += f"{dot}number {one.number}" if len(status.servers) > 1 else ""
         lines.append(_fact("server", (words, "plain")))
-    database = status.database
-    size = "" if database.size is None else f"{dot}{in_bytes(database.size)}"
-    log = "" if not database.wal_size else f" and {in_bytes(database.wal_size)} of log"
-    where: Piece = (f"{dot}{database.location}", "quiet")
-    lines.append(
-        _fact("database", (f"{database.kind} {database.version}{size}{log}", "plain"), where)
-    )
+    if status.database is not None:
+        lines.append(_database(status.database, dot))
     if status.disk is not None:
         lines.append(_disk(status, free, dot))
     if status.keep is not None:
@@ -126,8 +120,14 @@ def _delivery(status: Status, now_ms: int, dot: str) -> Pieces:
     )
 
 
-def _rates(status: Status, dot: str) -> Pieces:
-    rates = status.rates
+def _database(database: DatabaseInfo, dot: str) -> Pieces:
+    size = "" if database.size is None else f"{dot}{in_bytes(database.size)}"
+    log = "" if not database.wal_size else f" and {in_bytes(database.wal_size)} of log"
+    where: Piece = (f"{dot}{database.location}", "quiet")
+    return _fact("database", (f"{database.kind} {database.version}{size}{log}", "plain"), where)
+
+
+def _rates(rates: Rates, dot: str) -> Pieces:
     said = (
         f"{rates.accepted_per_s:.1f} events, {rates.delivered_per_s:.1f} delivered,"
         f" {rates.failed_per_s:.1f} failed a second{dot}{rates.in_flight:,} in flight"

@@ -136,16 +136,18 @@ class EngineState:
 class Status:
     """What ``GET /v1/status`` answers; ``paused`` is None while deliveries go out.
 
-    ``bound_to`` is the one account that the caller's token may touch; None: all.
+    ``bound_to`` is the one account that the caller's token may touch; None: all. Such a token gets
+    nothing about the installation: no ``servers``, and None for ``database``, ``rates``, ``disk``
+    and ``connections``.
     """
 
     version: str
-    database: DatabaseInfo
+    database: DatabaseInfo | None
     role: str
     user: str
     servers: tuple[ServerInfo, ...]
     backlog: Backlog
-    rates: Rates
+    rates: Rates | None
     disk: Disk | None
     paused: Pause | None = None
     breakers: tuple[OpenBreaker, ...] = ()

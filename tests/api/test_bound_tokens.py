@@ -7,7 +7,9 @@ an id is made with the ids of another account: alone, with that account named, a
 from __future__ import annotations
 
 import json
+import os
 import re
+import socket
 
 import httpx
 import pytest
@@ -125,3 +127,29 @@ def test_calls_about_all_accounts_are_not_for_it(bound):
         answer = bound.request(rule.method, rule.path, json={} if rule.method == "POST" else None)
         assert answer.status_code == 403, rule
         assert "and this call is about all" in answer.json()["detail"]
+
+
+INSTALLATION = ("database", "servers", "rates", "disk", "connections")
+OF_ITS_OWN = {"version", "role", "user", "backlog", "paused", "breakers", "keep", "bound_to"}
+
+
+# Red when a field of the status that concerns the machine or all accounts is given to the token of
+# one of them. A new field must be sorted into one of the two.
+def test_the_status_tells_it_nothing_about_the_installation(api, bound, account, theirs, server):
+    whole, narrow = api.get("/v1/status"), bound.get("/v1/status")
+    assert {*INSTALLATION, *OF_ITS_OWN} == set(whole.json()) == set(narrow.json())
+    for name in INSTALLATION:
+        assert whole.json()[name]
+        assert not narrow.json()[name]
+    assert narrow.json()["backlog"]["count"] == 0 < whole.json()["backlog"]["count"]
+    assert narrow.json()["bound_to"] == account
+    told = str(whole.json())
+    known = (str(server.places.home), str(os.getpid()), socket.gethostname())
+    for fact in known:
+        assert fact in told
+        assert fact not in narrow.text
+
+
+def test_figures_and_diagnoses_of_the_installation_are_not_for_it(bound):
+    for path in ("/metrics", "/v1/doctor", "/v1/keys"):
+        assert bound.get(path).status_code == 403

@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from tests.cli.conftest import LocalInstallation
+from tests.running import running_server
 from tests.system.conftest import SAMPLES, start_receiver, wait_for
 
 SAMPLE = str(SAMPLES / "job.failed.json")
@@ -117,6 +118,24 @@ def test_tokens_are_made_listed_and_revoked(home):
     assert "token" not in {k for t in home.json("tokens", "list") for k, v in t.items() if v and k}
     home.ok("tokens", "revoke", str(token["id"]), "--yes")
     assert home.run("tokens", "create", "x", "--role", "king").returncode == 6
+
+
+# Red when the command needs what the token of one account does not get.
+def test_the_status_of_a_bound_token_is_shown(tmp_path):
+    with running_server(tmp_path / "home", listen="127.0.0.1:0") as server:
+        with server.client() as api:
+            number = api.post("/v1/accounts", json={"name": "acme"}).json()["id"]
+            wanted = {"name": "t", "role": "viewer", "account": number}
+            token = api.post("/v1/tokens", json=wanted).json()["token"]
+        host, port = server.listen[0]
+        remote = LocalInstallation(tmp_path / "other")
+        remote.environ |= {"HOOKTUI_TOKEN": token}
+        connect = ("--connect", f"http://{host}:{port}")
+        shown = remote.ok("status", *connect)
+        assert f"account   {number}, the only one of this token" in shown
+        assert "waiting   0 deliveries" in shown
+        assert "database" not in shown
+        assert remote.json("status", *connect)["servers"] == []
 
 
 def test_many_events_from_a_pipe(home):
