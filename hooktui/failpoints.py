@@ -1,7 +1,9 @@
 """Named places where a test can stop, kill or fail a server: ``HOOKTUI_FAILPOINT``.
 
-``after_send_before_record:kill`` kills the process there the first time, ``…:kill@3`` the third
-time; several are separated by commas. Not armed, a point costs one call and one comparison.
+``HOOKTUI_TESTING=1`` must be set as well, so that one variable that strays into the environment of
+a real server cannot kill it. ``after_send_before_record:kill`` kills the process there the first
+time, ``…:kill@3`` the third time; several are separated by commas. Not armed, a point costs one
+call and one comparison.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 VARIABLE = "HOOKTUI_FAILPOINT"
+TESTING = "HOOKTUI_TESTING"
 _COUNT = re.compile("[1-9][0-9]{0,8}")
 
 POINTS = {
@@ -85,6 +88,23 @@ def arm(text: str | None) -> None:
     """
     global _armed  # one switch for the process, read at every point
     _armed = dict(_parse(part.strip()) for part in text.split(",")) if text else None
+
+
+def arm_from(environ: Mapping[str, str]) -> None:
+    """Arm what an environment names; without the variable none.
+
+    Raises:
+        ValueError: a point or an action is unknown, or nothing says that this is a test.
+    """
+    text = environ.get(VARIABLE)
+    if text and environ.get(TESTING) != "1":
+        raise ValueError(f"this is for tests; unset it, or set {TESTING}=1 as well")
+    arm(text)
+
+
+def environment(text: str) -> dict[str, str]:
+    """Return the variables that arm a point in another process."""
+    return {VARIABLE: text, TESTING: "1"}
 
 
 def _parse(text: str) -> tuple[str, _Armed]:

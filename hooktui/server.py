@@ -227,10 +227,10 @@ def arm_failpoints(environ: Mapping[str, str]) -> None:
     """Arm what ``HOOKTUI_FAILPOINT`` names.
 
     Raises:
-        BadSettings: there is no such point.
+        BadSettings: there is no such point, or ``HOOKTUI_TESTING=1`` is missing.
     """
     try:
-        failpoints.arm(environ.get(failpoints.VARIABLE))
+        failpoints.arm_from(environ)
     except ValueError as error:
         raise BadSettings(f"{failpoints.VARIABLE}: {error}") from None
 

@@ -66,16 +66,42 @@ def test_kill_is_kill_9():
     assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
 
 
-def test_a_server_with_an_unknown_failpoint_does_not_start(tmp_path):
+# Red when the one variable is enough: it would kill a real server that inherits it.
+@pytest.mark.parametrize("testing", [None, "", "0", "true", " 1"])
+def test_a_failpoint_is_armed_only_where_the_environment_says_that_this_is_a_test(testing):
+    environ = {"HOOKTUI_FAILPOINT": "before_send:error"}
+    if testing is not None:
+        environ["HOOKTUI_TESTING"] = testing
+    with pytest.raises(ValueError, match="this is for tests; unset it, or set HOOKTUI_TESTING=1"):
+        failpoints.arm_from(environ)
+    failpoints.hit("before_send")
+
+
+def test_both_variables_arm_a_point_and_the_second_alone_nothing():
+    failpoints.arm_from(failpoints.environment("before_send:error"))
+    with pytest.raises(failpoints.FailpointReached):
+        failpoints.hit("before_send")
+    failpoints.arm_from({"HOOKTUI_TESTING": "1"})
+    failpoints.hit("before_send")
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        (failpoints.environment("nowhere:kill"), "there is no failpoint 'nowhere'"),
+        ({"HOOKTUI_FAILPOINT": "before_send:kill"}, "this is for tests; unset it"),
+    ],
+)
+def test_a_server_with_a_wrong_failpoint_does_not_start(tmp_path, variables, says):
     result = subprocess.run(
         [sys.executable, "-m", "hooktui", "serve"],
-        env={"HOOKTUI_HOME": str(tmp_path), "HOOKTUI_FAILPOINT": "nowhere:kill"},
+        env={"HOOKTUI_HOME": str(tmp_path), **variables},
         capture_output=True,
         text=True,
         timeout=30,
     )
     assert result.returncode == 2
-    assert "HOOKTUI_FAILPOINT: there is no failpoint 'nowhere'" in result.stderr
+    assert f"HOOKTUI_FAILPOINT: {says}" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 

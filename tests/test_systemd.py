@@ -108,7 +108,7 @@ def test_a_server_tells_that_it_is_ready_lives_and_stops(manager: Manager, serve
 def test_a_server_whose_loop_stands_still_is_fed_no_more(
     manager: Manager, serve, tmp_path: Path
 ) -> None:
-    serve(HOOKTUI_FAILPOINT="before_accept_commit:block")
+    serve(**failpoints.environment("before_accept_commit:block"))
     manager.wait_for("READY=1")
     assert manager.is_fed(2)
     producer = subprocess.Popen(

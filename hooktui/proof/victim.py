@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from hooktui import failpoints
 from hooktui.client.calls import (
     create_hook,
     healthy,
@@ -21,7 +22,6 @@ from hooktui.client.start import own_environment
 from hooktui.domain.errors import HooktuiError, NoServer
 from hooktui.domain.objects import Delivery
 from hooktui.domain.places import places
-from hooktui.failpoints import VARIABLE
 from hooktui.proof.tied import tied
 
 START_S = 30.0
@@ -63,7 +63,7 @@ class Victim:
         try:
             self.process = subprocess.Popen(  # noqa: S603 - this very program
                 tied("hooktui", "serve"),
-                env=self._environ | ({VARIABLE: failpoint} if failpoint else {}),
+                env=self._environ | (failpoints.environment(failpoint) if failpoint else {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -135,6 +135,13 @@ class Console:
         """Press keys."""
         await self.pilot.press(*keys)
 
+    async def open_hook(self, hook: int) -> None:
+        """Open a hook and wait until it is read: its deliveries may be there before, and keys that
+        act on the hook say until then that it is not read yet.
+        """
+        self.app.open_hook(hook)
+        await self.until(lambda: getattr(self.app.screen, "hook", None) is not None)
+
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait until something is so."""
         await until(self.pilot, condition)

@@ -63,7 +63,7 @@ async def test_undo_works_on_another_screen_and_what_failed_can_be_undone_again(
     hook = make_hook(name="billing")
     async with open_console() as console:
         await console.shows("billing")
-        console.app.open_hook(hook["id"])
+        await console.open_hook(hook["id"])
         await console.shows(f"Hook {hook['id']}", "active")
         await console.press("a")
         await console.shows("(billing) deactivated")
@@ -95,7 +95,7 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
         place.emit()
     place.wait_for(lambda: all(d.attempts == 1 for d in place.deliveries(hook.id)))
     async with open_console() as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")
         await console.press("ctrl+a")
         await console.shows("3 marked")
@@ -166,7 +166,7 @@ async def test_more_than_one_is_sent_again_after_a_question_and_is_not_marked_an
         return sum(one.trigger == "resend" for one in place.deliveries(hook.id))
 
     async with open_console() as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("2 deliveries")
         await console.press("ctrl+a", "r")
         await console.shows("Resend 2 deliveries?", "1 of them has already been delivered")

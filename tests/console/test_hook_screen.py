@@ -16,7 +16,7 @@ async def test_a_hook_shows_its_state_its_deliveries_and_its_settings(
     place.emit()
     place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
     async with open_console(size=(80, 24)) as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("billing", "● active", "✓ delivered", "job.failed", "last 200")
         await console.press(*["right_square_bracket"] * 3)
         await console.shows("[Settings]", "10 attempts in 3d 3h", "X-Hook-Signature: sha256")
@@ -31,7 +31,7 @@ async def test_a_hook_without_deliveries_teaches_the_ping(
 ):
     hook = place.hook(receiver.url)
     async with open_console() as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("No deliveries yet", "p  sends a ping", "nothing sent yet")
         await console.press("p")
         await console.shows("arrived: 200", "✓ delivered", "ping")
@@ -42,7 +42,7 @@ async def test_new_deliveries_and_edits_of_others_appear_by_themselves(
 ):
     hook = place.hook(receiver.url)
     async with open_console() as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("No deliveries yet")
         receiver.status = 500
         place.emit()
@@ -56,7 +56,7 @@ async def test_a_hook_that_is_deleted_elsewhere_closes_with_a_word(
 ):
     hook = place.hook(receiver.url)
     async with open_console() as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("No deliveries yet")
         place.ask(calls.delete_hook(hook.id))
         await console.shows("there is no such hook any more", "No hooks yet")
@@ -67,7 +67,7 @@ async def test_deleting_from_the_hook_goes_back_to_the_hooks(
 ):
     hook = place.hook(receiver.url)
     async with open_console() as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("No deliveries yet")
         await console.press("d")
         await console.shows(f"Delete hook {hook.id}")
@@ -83,7 +83,7 @@ async def test_the_filter_speaks_the_language_of_the_log_and_names_the_column_of
     place.emit("job.started")
     place.wait_for(lambda: len(place.deliveries(hook.id, "delivered")) == 2)
     async with open_console() as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("job.failed", "job.started", "2 deliveries")
         await console.press("slash", *"event:job.started")
         await console.shows("1 delivery", "filter: event:job.started")
@@ -107,7 +107,7 @@ async def test_marked_deliveries_are_cancelled_and_sent_again_together(
         place.emit()
     place.wait_for(lambda: all(d.attempts == 1 for d in place.deliveries(hook.id)))
     async with open_console() as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")
         await console.press("space", "space")
         await console.shows("2 marked")
@@ -128,7 +128,7 @@ async def test_a_delivery_that_waits_says_when_it_is_tried_again_and_shows_what_
     place.emit(body=b'{"id":7,"owner":{"name":"Ann"}}')
     place.wait_for(lambda: place.deliveries(hook.id)[0].attempts == 1)
     async with open_console(size=(80, 24)) as console:
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("↻ retrying")
         await console.press("enter")
         await console.shows("next attempt at", "✗ 503", "◌ next attempt", "Answer to attempt 1")
@@ -234,7 +234,7 @@ async def test_a_viewer_may_look_and_not_act(open_console, place: Place, receive
     place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
     async with open_console(role="viewer") as console:
         await console.shows("(viewer)")
-        console.app.open_hook(hook.id)
+        await console.open_hook(hook.id)
         await console.shows("✓ delivered")
         for key in ("p", "r", "c", "a", "d", "e", "s"):
             await console.press(key)

@@ -269,7 +269,8 @@ def kill_a_move(where: Places, url: str, point: str) -> None:
     script = (
         "import sys\n"
         "from hooktui.upkeep.move import move_store\n"
-        "environ = {'HOOKTUI_HOME': sys.argv[1], 'HOOKTUI_FAILPOINT': sys.argv[3]}\n"
+        "from hooktui import failpoints\n"
+        "environ = {'HOOKTUI_HOME': sys.argv[1], **failpoints.environment(sys.argv[3])}\n"
         "move_store(environ, sys.argv[2], lambda _: None)"
     )
     killed = subprocess.run(

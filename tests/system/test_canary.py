@@ -18,6 +18,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from hooktui import failpoints
 from tests.postgres import running
 from tests.system.canary import Canaries, Processes, echoing_receiver, forms
 from tests.system.canary_work import (
@@ -35,6 +36,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TALKATIVE = """
 import logging, sys
+from hooktui import failpoints
 from hooktui import logs, server
 from hooktui.cli.main import main
 logs.Bounded.AT_ONCE = 10**9
@@ -130,7 +132,7 @@ def _start_talkative(place: Place) -> None:
     with home.log.open("ab") as log:
         home.server = subprocess.Popen(
             [sys.executable, "-c", TALKATIVE, "--listen", "127.0.0.1:0"],
-            env=home.environ | {"HOOKTUI_FAILPOINT": FAULTS},
+            env=home.environ | failpoints.environment(FAULTS),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         )  # fmt: skip
     wait_for(lambda: home.run("status").returncode == 0, 60, "the server answers")

@@ -21,6 +21,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from hooktui import failpoints
 from hooktui.proof.checker import check
 from hooktui.proof.crash import Scene, scene
 from hooktui.proof.database import databases_of
@@ -133,7 +134,7 @@ def test_a_server_that_stops_inside_a_transaction_holds_up_the_others_for_second
     one, two = pair
     one.create_hook(receiver.url())
     one.stop()
-    one.environ["HOOKTUI_FAILPOINT"] = "before_accept_commit:stop"
+    one.environ |= failpoints.environment("before_accept_commit:stop")
     one.start()
     assert one.server is not None
     sample = str(SAMPLES / "job.failed.json")
