@@ -190,15 +190,14 @@ class _WindingDown:
         # In a thread: the engine is at work already, and importing this takes most of a second.
         await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
         from hooktui.api.app import make_app
-        from hooktui.api.connection_limiter import ConnectionLimiter
         from hooktui.api.http import Listener
 
         service = make_service()
         service.stopping = self.stopping
         app = make_app(service)
-        limiter = ConnectionLimiter(service.limits.connections)
-        self._listeners = [Listener(app, unix, limiter)]
-        self._listeners += [Listener(app, one, limiter, tls) for one in tcp]
+        connections = (service.connections, service.unsent)
+        self._listeners = [Listener(app, unix, *connections)]
+        self._listeners += [Listener(app, one, *connections, tls) for one in tcp]
         for listener in self._listeners:
             await listener.start()
 
@@ -404,6 +403,7 @@ def _service(
     transport: Transport,
     files: FileBudget,
 ) -> Service:
+    from hooktui.api.connection_limiter import ConnectionLimiter
     from hooktui.api.service import Limits, RoleMap, Service
     from hooktui.delivery.diagnose import Looker
     from hooktui.delivery.url_judge import UrlJudge
@@ -424,6 +424,7 @@ def _service(
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,
+        connections=ConnectionLimiter(files.api),
         limits=Limits(files.api, settings.events_per_s, settings.calls_per_s),
         files_limit=files.limit,
         check=_with_engine(_checkup(where, settings), engine, settings),

@@ -6,6 +6,7 @@ TCP a token does. A request may lower its role, never raise it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -151,6 +152,11 @@ class Caller:
     bound_to: AccountId | None = None
     peer: Peer | None = None
     address: str = ""
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether it is root or the server's owner, who could stop the server anyway."""
+        return self.peer is not None and self.peer.uid in (0, os.geteuid())
 
     @property
     def actor(self) -> Actor:

@@ -23,7 +23,6 @@ from hooktui.api import (
     status,
     upkeep,
 )
-from hooktui.api.bodies import Holding
 from hooktui.api.documents import document_routes, openapi_of
 from hooktui.api.gate import Gate
 from hooktui.api.identity import Identity
@@ -58,6 +57,6 @@ def make_routes(service: Service) -> FastAPI:
 
 def make_app(service: Service) -> ASGIApp:
     """Return the whole application."""
-    holding = Holding()
+    holding = service.unsent.holding
     ingest = Ingest(service, holding)
     return Gate(make_routes(service), ingest, service, Identity(service), holding)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
@@ -15,6 +15,9 @@ from hooktui.api.problems import TooSlow, pointer
 from hooktui.domain import json_text
 from hooktui.domain.errors import FieldError, Refused, TooLarge, Unavailable, Unsupported
 from hooktui.slices import in_slices
+
+if TYPE_CHECKING:
+    from hooktui.api.access import Caller
 
 BODY_DEADLINE_S = 10.0
 MAX_REQUEST_BYTES: Final = 256 * 1024
@@ -83,15 +86,36 @@ def _check_type(scope: Scope, accepted: re.Pattern[str], wanted: str) -> None:
 
 
 class Holding:
-    """The bodies that are in memory, all together: many small ones may be too much as well.
+    """The request bodies, and the responses that nobody reads, that are in memory all together.
+
+    Many small ones may be too much as well. One caller's bodies take half of it at the most.
 
     Args:
-        most: bytes.
+        most: bytes; by default `MOST_HELD_BYTES`.
+
+    Attributes:
+        most: the same.
+        size: bytes that are held now.
     """
 
-    def __init__(self, most: int = MOST_HELD_BYTES) -> None:
-        self._most = most
+    def __init__(self, most: int | None = None) -> None:
+        self.most = MOST_HELD_BYTES if most is None else most
         self.size = 0
+        self._of_caller: dict[str, int] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more may begin."""
+        return self.size >= self.most
+
+    def check_room(self) -> None:
+        """Refuse new work while it is full.
+
+        Raises:
+            Unavailable: it is.
+        """
+        if self.is_full:
+            raise Unavailable(_NO_ROOM)
 
     def take(self, scope: Scope, size: int) -> None:
         """Count a part of a request's body.
@@ -99,14 +123,31 @@ class Holding:
         Raises:
             Unavailable: there is no room for it now.
         """
-        if self.size + size > self._most:
-            raise Unavailable("more comes in than the server can hold; slow down and try again")
+        caller = _caller_in(scope)
+        of_caller = self._of_caller.get(caller, 0) + size
+        if self.size + size > self.most or (caller and of_caller > self.most // 2):
+            raise Unavailable(_NO_ROOM)
         self.size += size
+        self._of_caller[caller] = of_caller
         scope["held"] = scope.get("held", 0) + size
 
     def give_back(self, scope: Scope) -> None:
         """Forget what a request held; it is over."""
-        self.size -= scope.pop("held", 0)
+        held = scope.pop("held", 0)
+        if held:
+            self.size -= held
+            caller = _caller_in(scope)
+            left = self._of_caller.pop(caller) - held
+            if left:
+                self._of_caller[caller] = left
+
+
+_NO_ROOM = "more comes in than the server can hold; slow down and try again"
+
+
+def _caller_in(scope: Scope) -> str:
+    caller: Caller | None = scope.get("caller")
+    return "" if caller is None else caller.user
 
 
 async def read_body(scope: Scope, receive: Receive, most: int, holding: Holding) -> bytes:

@@ -11,17 +11,27 @@ import http
 import socket
 import struct
 import time
-from typing import Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 import httptools
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from hooktui.api.connection_limiter import ConnectionLimiter, Place
 from hooktui.api.peers import Peer, peer_of
 from hooktui.api.problems import HeadTooLarge, TargetTooLong, TooSlow, problem
+from hooktui.api.unsent import UnsentResponses
 from hooktui.domain.errors import HooktuiError, Malformed, Unavailable, Unsupported
+
+if TYPE_CHECKING:
+    from uvicorn._types import (
+        ASGI3Application,
+        ASGIReceiveCallable,
+        ASGISendCallable,
+        Scope,
+    )
 
 HEAD_DEADLINE_S = 10.0
 """From the first byte of a head (or from the connection) to the end of it."""
@@ -32,6 +42,9 @@ UNREAD_DEADLINE: Final = "unread_deadline_s"
 """Under this name a response may put another deadline into ``state`` of its request's scope."""
 MIN_READ_BYTES: Final = 32 * 1024
 """So much of an answer must be taken within that time, about 1 KiB a second."""
+
+MOST_IN_KERNEL_BYTES: Final = 128 * 1024
+"""Of a response that the client's window has no room for; Linux would hold up to 4 MiB of it."""
 
 MAX_TARGET_BYTES: Final = 24 * 1024
 """Of a path with its query; a filter of 2,000 characters takes 18,000 when each is escaped."""
@@ -55,6 +68,7 @@ class Connection(HttpToolsProtocol):
         server_state: of uvicorn.
         app_state: of uvicorn.
         limiter: of all connections.
+        unsent: the responses that nobody reads.
         place: what its TLS handshake held of the bound; None: it asks for a place itself.
 
     Attributes:
@@ -82,10 +96,12 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limiter: ConnectionLimiter,
+        unsent: UnsentResponses,
         place: Place | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limiter = limiter
+        self._unsent = unsent
         self._place = place
 
     # The connection
@@ -93,7 +109,10 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Note who is there before the first byte is read; refuse it when there are too many."""
         super().connection_made(transport)
-        self._peer = peer_of(transport.get_extra_info("socket").fileno())
+        connected = transport.get_extra_info("socket")
+        self._peer = peer_of(connected.fileno())
+        if self._peer is None:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_IN_KERNEL_BYTES)
         self._head_since = self.loop.time()
         self._take_place()
         self.app_state = {"peer": self._peer, "place": self._place}
@@ -112,6 +131,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Make room for another one."""
+        self._unsent.update(self, "", 0)
         if self._place is not None:
             self._place.release()
         super().connection_lost(exc)
@@ -119,13 +139,13 @@ class Connection(HttpToolsProtocol):
     def evict(self) -> None:
         """Close it now: another connection needs the place."""
         if self.transport.get_write_buffer_size() > 0 or self._answering:
-            self._reset()
+            self.reset()
         elif self.idle_since is not None or self._leaving:
             self.transport.close()
         else:
             self._end_for_lack_of_room()
 
-    def _reset(self) -> None:
+    def reset(self) -> None:
         """End it and drop what is unsent, also in the kernel, which would keep some MiB of it."""
         self.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, _RESET
@@ -176,11 +196,48 @@ class Connection(HttpToolsProtocol):
                 else:
                     self.transport.close()
         unread = self.transport.get_write_buffer_size()
+        if self.flow.write_paused:
+            self._count_unsent(unread)
         taken = self._unread_bytes - unread
         if unread == 0 or taken >= MIN_READ_BYTES or taken < 0:
             self._unread_bytes, self._unread_since = unread, now
         elif now - self._unread_since > self._unread_deadline_s:
-            self._reset()
+            self.reset()
+
+    # What the client does not read
+
+    def pause_writing(self) -> None:
+        """Begin no further request, and count what is unsent."""
+        super().pause_writing()
+        self._count_unsent(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Go on: nearly all of it was read."""
+        self._count_unsent(0)
+        super().resume_writing()
+
+    def _count_unsent(self, size: int) -> None:
+        place = self._place
+        caller = "" if place is None else place.caller or f"source {place.source}"
+        self._unsent.update(self, caller, size)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        if self.flow.write_paused:
+            app = partial(self._answer_later, cycle, app)
+        super()._start_asgi_task(cycle, app)
+
+    async def _answer_later(
+        self,
+        cycle: RequestResponseCycle,
+        app: ASGI3Application,
+        scope: Scope,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> None:
+        """Answer a request once the response before it was read, so that only one is held."""
+        await self.flow.drain()
+        if not cycle.disconnected:
+            await app(scope, receive, send)
 
     @property
     def _unread_deadline_s(self) -> float:

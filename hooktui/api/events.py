@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.answers import answer
+from hooktui.api.answers import answer, answer_in_parts
 from hooktui.api.parameters import AccountParameter, EventParameter, Text, Window, event_filter_of
 from hooktui.api.reading import read_in
 from hooktui.api.searches import searching
@@ -44,7 +44,8 @@ async def get_event(
     """Show one event with its body, its deliveries and the hooks it skipped."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
-    return answer(await service.store.read(queries.get_event, owner, event))
+    found = await service.store.read(queries.get_event, owner, event)
+    return answer_in_parts(found, "deliveries")
 
 
 @router.get("/v1/events/{event}/decisions", response_model=Page[HookDecision])

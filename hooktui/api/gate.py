@@ -82,6 +82,8 @@ class Gate:
                 scope["caller"] = caller
                 caller = scope["caller"] = caller.lowered(_header(scope, b"hooktui-role"))
                 self._check(caller, rule)
+                if not caller.is_owner:
+                    self._holding.check_room()
             if rule.need is Need.PRODUCE:
                 await self._ingest(scope, receive, answering)
                 return

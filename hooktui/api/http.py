@@ -18,6 +18,7 @@ from starlette.types import ASGIApp
 from hooktui.api.connection import Connection
 from hooktui.api.connection_limiter import ConnectionLimiter, Place
 from hooktui.api.tls_door import TlsDoor
+from hooktui.api.unsent import UnsentResponses
 
 STOP_REQUESTS_S = 11.0
 """How long a stop waits for requests: longer than the engine waits for a ping's attempt."""
@@ -33,6 +34,7 @@ class Listener:
         app: the application.
         listening: bound already.
         limiter: of the connections to all listeners.
+        unsent: the responses that nobody reads, of all listeners.
         tls: certificate and key, where the socket speaks TLS.
     """
 
@@ -41,6 +43,7 @@ class Listener:
         app: ASGIApp,
         listening: socket.socket,
         limiter: ConnectionLimiter,
+        unsent: UnsentResponses,
         tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.socket = listening
@@ -63,7 +66,7 @@ class Listener:
         config.load()
         if config.ssl is not None:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._server = _Server(config, limiter)
+        self._server = _Server(config, limiter, unsent)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -83,9 +86,12 @@ class Listener:
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, limiter: ConnectionLimiter) -> None:
+    def __init__(
+        self, config: uvicorn.Config, limiter: ConnectionLimiter, unsent: UnsentResponses
+    ) -> None:
         super().__init__(config)
         self._limiter = limiter
+        self._unsent = unsent
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -105,7 +111,14 @@ class _Server(uvicorn.Server):
         return TlsDoor(self._make_connection, self.config.ssl, self._limiter)
 
     def _make_connection(self, place: Place | None = None) -> Connection:
-        return Connection(self.config, self.server_state, {}, limiter=self._limiter, place=place)
+        return Connection(
+            self.config,
+            self.server_state,
+            {},
+            limiter=self._limiter,
+            unsent=self._unsent,
+            place=place,
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Look at each connection once a second."""

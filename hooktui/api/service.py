@@ -10,8 +10,10 @@ from typing import Protocol
 
 from starlette.requests import Request
 
+from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.diagnosing import Diagnoses
 from hooktui.api.searches import Searches
+from hooktui.api.unsent import UnsentResponses
 from hooktui.domain.checks import Check
 from hooktui.domain.deliveries import Load
 from hooktui.domain.diagnosis import Look, Tell
@@ -99,6 +101,8 @@ class Service:
         hosts: values of ``Host`` that are taken on TCP, lower case and without a port.
         api_docs: whether the documentation pages are served.
         limits: what is taken at the most.
+        connections: those of clients.
+        unsent: the responses that they do not read.
         files_limit: how many files and connections the process may have open.
         stopping: set when the server begins to stop.
         accounts: accounts that are known to exist.
@@ -126,6 +130,8 @@ class Service:
     hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
     api_docs: bool = False
     limits: Limits = field(default_factory=Limits)
+    connections: ConnectionLimiter = field(default_factory=ConnectionLimiter)
+    unsent: UnsentResponses = field(default_factory=UnsentResponses)
     files_limit: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     accounts: set[AccountId] = field(default_factory=set)

@@ -22,6 +22,9 @@ Order = Literal["asc", "desc"]
 Keep = Callable[[RowMapping], Steps[bool]]
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+MAX_PAGE_BYTES = 1024 * 1024
+"""Of the texts in a page's rows: it ends before a row that would make it larger. One row may be."""
+_FIRST_ROWS = DEFAULT_LIMIT + 1
 EXACT_TOTAL = 10_000
 """A total is counted up to here; beyond, it is an estimate."""
 _MOST_COUNTED = 1_000_000  # entries of an index, some 30 ms
@@ -146,21 +149,26 @@ def _walk(
 ) -> tuple[list[RowMapping], _Cursor | None, int]:
     """Return rows in walking order, where the walk can go on (None: nowhere), and rows seen."""
     rows: list[RowMapping] = []
-    at, scanned, pace = start, 0, Pace()
+    at, scanned, size_bytes, pace = start, 0, 0, Pace()
     give_up_s = time.monotonic() + SEARCH_S
     edge = _edge(conn, listing, start)
     while True:
         most = limit - len(rows) + 1 if listing.keep is None else 2 * limit
+        if listing.keep is None:
+            most = min(most, _rows_to_read(len(rows), size_bytes))
         behind = _behind(listing, at)
         if edge is not None:
             behind = behind.where(_until(listing, start, edge))
         chunk = conn.execute(behind.limit(most)).mappings().all()
         for place, row in enumerate(chunk):
             kept = listing.keep is None or pace.run(listing.keep(row))
-            if kept and len(rows) == limit:
+            row_bytes = _size_bytes(row) if kept else 0
+            full = len(rows) == limit or size_bytes + row_bytes > MAX_PAGE_BYTES
+            if kept and rows and full:
                 return rows, at, scanned + place
             if kept:
                 rows.append(row)
+                size_bytes += row_bytes
             at = _at(row, start, listing)
             if listing.keep is not None and time.monotonic() > give_up_s:
                 return rows, at, scanned + place + 1
@@ -169,6 +177,18 @@ def _walk(
             return rows, None if edge is None else replace(start, key=edge, value=edge), scanned
         if scanned >= _MOST_SCANNED:
             return rows, at, scanned
+
+
+def _rows_to_read(read: int, size_bytes: int) -> int:
+    """Return how many rows to read next, so that large ones do not all lie in memory at once."""
+    if read == 0:
+        return _FIRST_ROWS
+    return max(0, MAX_PAGE_BYTES - size_bytes) * read // size_bytes + 1
+
+
+def _size_bytes(row: RowMapping) -> int:
+    """Return about how large a row is: its texts, and 8 bytes for each other value."""
+    return sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row.values())
 
 
 def _edge(conn: Connection, listing: Listing, cursor: _Cursor) -> int | None:

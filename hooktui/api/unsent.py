@@ -1,0 +1,111 @@
+"""Responses that clients do not read: counted with the request bodies, and bounded like them.
+
+A connection is counted while the kernel takes no more of its response (uvicorn's high-water mark,
+64 KiB). It begins no further request then, so it holds one response at most. When one caller, or
+all of them, hold more than their bound, the connections with the most unsent bytes are reset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from hooktui.api.bodies import Holding
+
+MOST_UNSENT_OF_CALLER: Final = 32 * 1024 * 1024
+"""A console holds 20 connections with pages of 1 MiB; this is more."""
+
+
+class UnreadConnection(Protocol):
+    """A connection whose client does not read."""
+
+    def reset(self) -> None:
+        """End it and drop what is unsent."""
+        ...
+
+
+@dataclass(slots=True)
+class _Unsent:
+    caller: str
+    size: int
+
+
+class UnsentResponses:
+    """The bytes of responses that wait for their clients to read.
+
+    Args:
+        holding: counts them together with request bodies.
+        most_of_caller: bytes of one caller, or of one source address without a good token; a single
+            response may be longer.
+
+    Attributes:
+        holding: the same.
+        reset: connections that were reset because of these bounds, since the start.
+    """
+
+    def __init__(
+        self, holding: Holding | None = None, most_of_caller: int = MOST_UNSENT_OF_CALLER
+    ) -> None:
+        self.holding = Holding() if holding is None else holding
+        self.reset = 0
+        self._most_of_caller = most_of_caller
+        self._unsent: dict[UnreadConnection, _Unsent] = {}
+        self._of_caller: dict[str, int] = {}
+
+    @property
+    def size(self) -> int:
+        """How many bytes wait now."""
+        return sum(self._of_caller.values())
+
+    @property
+    def connections(self) -> int:
+        """How many connections they wait on."""
+        return len(self._unsent)
+
+    def update(self, connection: UnreadConnection, caller: str, size: int) -> None:
+        """Note how many bytes wait on a connection; reset others when that is too much."""
+        self._forget(connection)
+        if size == 0:
+            return
+        self._unsent[connection] = _Unsent(caller, size)
+        self._of_caller[caller] = self._of_caller.get(caller, 0) + size
+        self.holding.size += size
+        self._make_room(connection, caller)
+
+    def _make_room(self, newest: UnreadConnection, caller: str) -> None:
+        while self._of_caller[caller] > self._most_of_caller:
+            largest = self._largest(newest, caller)
+            if largest is None:
+                break
+            self._reset(largest)
+        while self.holding.is_full:
+            largest = self._largest(newest, None)
+            if largest is None:
+                break
+            self._reset(largest)
+
+    def _largest(self, newest: UnreadConnection, caller: str | None) -> UnreadConnection | None:
+        """Return the connection with the most, the oldest of equals, but not the newest one."""
+        return max(
+            (
+                one
+                for one, unsent in self._unsent.items()
+                if one is not newest and caller in (None, unsent.caller)
+            ),
+            key=lambda one: self._unsent[one].size,
+            default=None,
+        )
+
+    def _reset(self, connection: UnreadConnection) -> None:
+        self._forget(connection)
+        self.reset += 1
+        connection.reset()
+
+    def _forget(self, connection: UnreadConnection) -> None:
+        unsent = self._unsent.pop(connection, None)
+        if unsent is None:
+            return
+        self.holding.size -= unsent.size
+        left = self._of_caller.pop(unsent.caller) - unsent.size
+        if left:
+            self._of_caller[unsent.caller] = left

@@ -1,0 +1,97 @@
+"""What the server holds in memory for its callers, at its bound, at a real server."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from hooktui.api import bodies
+from hooktui.api.answers import answer, answer_in_parts
+from hooktui.domain.objects import Delivery, EventDetail, Skip
+from tests.api.raw import next_answer, wait_until
+from tests.running import RunningServer, running_server
+
+MOST = 1000
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> Iterator[RunningServer]:
+    """A server that holds few bytes."""
+    monkeypatch.setattr(bodies, "MOST_HELD_BYTES", MOST)
+    monkeypatch.setattr(bodies, "BODY_DEADLINE_S", 1000)
+    with running_server(tmp_path, listen="127.0.0.1:0") as one:
+        yield one
+
+
+def _token(server: RunningServer, name: str, role: str) -> str:
+    with server.client() as api:
+        return api.post("/v1/tokens", json={"role": role, "name": name}).json()["token"]
+
+
+def _ask(server: RunningServer, token: str, path: str = "/v1/hooks") -> int:
+    with socket.create_connection(server.listen[0][:2], 15) as client:
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
+        client.sendall(head.encode())
+        return next_answer(client).status
+
+
+def _hold(server: RunningServer, token: str, size: int) -> socket.socket:
+    """Send a body except its last byte."""
+    client = socket.create_connection(server.listen[0][:2], 15)
+    client.sendall(
+        f"POST /v1/events/job.failed HTTP/1.1\r\nHost: localhost\r\nContent-Length: {size + 1}\r\n"
+        f"Authorization: Bearer {token}\r\n\r\n".encode()
+        + b" " * size
+    )
+    return client
+
+
+# Red without the share of a caller, and when a full server takes new work.
+def test_one_caller_holds_half_and_a_full_server_refuses_new_work(small):
+    one, other = (_token(small, name, "producer") for name in ("one", "other"))
+    viewer = _token(small, "viewer", "viewer")
+    with ExitStack() as stack:
+        stack.enter_context(_hold(small, one, MOST // 2))
+        wait_until(lambda: next_answer(_hold(small, one, MOST // 4)).status == 503)
+        assert _ask(small, viewer) == 200
+        stack.enter_context(_hold(small, other, MOST // 2))
+        wait_until(lambda: _ask(small, viewer) == 503)
+        assert _ask(small, viewer, "/healthz") == 200
+        with small.client() as owner:
+            assert owner.get("/v1/hooks").status_code == 200
+    wait_until(lambda: _ask(small, viewer) == 200)
+
+
+def _event(deliveries: int, body: str) -> EventDetail:
+    one = Delivery(
+        id="dlv_1", event="evt_1", event_type="job.failed", hook=1, account=1, trigger="event",
+        status="pending", held=False, reason="\x1b\x7fé", attempts=0, next_attempt_at=None,
+        created_at="2026-11-26T00:00:00.000Z", finished_at=None, duration_ms=None,
+    )  # fmt: skip
+    return EventDetail(
+        id="evt_1", type="job.failed", account=1, created_at="2026-11-26T00:00:00.000Z", size=1,
+        body=body, deliveries=(one,) * deliveries, skips=(Skip(hook=1, reason="filter"),),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [0, 1, 100, 101, 200, 1001])
+@pytest.mark.parametrize("body", ["{}", '"deliveries":[]', '{"deliveries":[]}\\"deliveries\\":[]'])
+async def test_an_answer_in_parts_is_the_same_as_in_one(count, body):
+    found = _event(count, body)
+    sent: list[bytes] = []
+
+    async def send(message):
+        sent.append(message.get("body", b""))
+
+    async def receive():
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+    await answer_in_parts(found, "deliveries")(scope, receive, send)
+    assert b"".join(sent) == answer(found).body
+    assert json.loads(b"".join(sent))["body"] == body
+    assert max(map(len, sent)) < 50_000 + len(body)

@@ -1,0 +1,101 @@
+"""Responses that nobody reads: how many bytes of them are held, and whose connection is reset."""
+
+from __future__ import annotations
+
+import time
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hooktui.api.bodies import Holding
+from hooktui.api.unsent import UnsentResponses
+
+MOST, OF_CALLER = 100, 40
+
+
+class Connection:
+    """A connection whose client does not read."""
+
+    def __init__(self) -> None:
+        self.was_reset = False
+
+    def reset(self) -> None:
+        self.was_reset = True
+
+
+def _unsent() -> UnsentResponses:
+    return UnsentResponses(Holding(MOST), OF_CALLER)
+
+
+# Red without the bound of a caller.
+def test_over_its_bound_a_caller_loses_its_largest_other_response():
+    unsent, connections = _unsent(), [Connection() for _ in range(3)]
+    for connection, size in zip(connections, (10, 20, 15), strict=True):
+        unsent.update(connection, "token 1", size)
+    assert [one.was_reset for one in connections] == [False, True, False]
+    assert (unsent.size, unsent.connections, unsent.reset) == (25, 2, 1)
+
+
+def test_one_response_may_be_longer_than_the_bound_of_its_caller():
+    unsent, one = _unsent(), Connection()
+    unsent.update(one, "token 1", 2 * OF_CALLER)
+    assert not one.was_reset
+
+
+def test_what_was_read_is_no_longer_counted():
+    unsent, one = _unsent(), Connection()
+    unsent.update(one, "token 1", 30)
+    unsent.update(one, "token 1", 5)
+    assert unsent.holding.size == 5
+    unsent.update(one, "token 1", 0)
+    unsent.update(one, "", 0)
+    assert (unsent.holding.size, unsent.size, unsent.connections) == (0, 0, 0)
+
+
+# Red when bodies and responses have a bound each.
+def test_request_bodies_count_as_well():
+    unsent = _unsent()
+    unsent.holding.take({}, 80)
+    first, second = Connection(), Connection()
+    unsent.update(first, "token 1", 15)
+    unsent.update(second, "token 2", 10)
+    assert (first.was_reset, second.was_reset) == (True, False)
+    assert unsent.holding.size == 90
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 3), st.integers(0, 40)), max_size=80))
+def test_whatever_is_written_no_bound_is_passed_by_more_than_one_response(steps):
+    unsent = _unsent()
+    connections = [Connection() for _ in range(8)]
+    held: dict[int, tuple[int, int]] = {}
+    for number, caller, size in steps:
+        if connections[number].was_reset:
+            connections[number] = Connection()
+            held.pop(number, None)
+        unsent.update(connections[number], f"token {caller}", size)
+        held[number] = (caller, size)
+        held = {n: one for n, one in held.items() if not connections[n].was_reset and one[1]}
+        assert not connections[number].was_reset, "the one that is being written"
+        assert unsent.holding.size == unsent.size == sum(size for _, size in held.values())
+        assert unsent.connections == len(held)
+        assert unsent.size < MOST + 40
+        for whose in range(4):
+            of_caller = [size for caller, size in held.values() if caller == whose]
+            assert sum(of_caller) <= OF_CALLER or len(of_caller) == 1
+
+
+def _time_s(count: int) -> float:
+    unsent = UnsentResponses(Holding(1 << 40), 1 << 40)
+    connections = [Connection() for _ in range(count)]
+    started = time.thread_time()
+    for connection in connections:
+        unsent.update(connection, "token 1", 1)
+    for connection in connections:
+        unsent.update(connection, "token 1", 0)
+    return time.thread_time() - started
+
+
+def test_counting_takes_time_in_proportion_to_the_connections():
+    few, many = (min(_time_s(count) for _ in range(5)) for count in (2000, 8000))
+    assert many <= 6 * few
