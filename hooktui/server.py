@@ -33,6 +33,7 @@ from hooktui.domain.server_status import Kept
 from hooktui.homes import make_home, mend_modes, refuse_unsafe
 from hooktui.installation import find_places, refuse_start_beside_service
 from hooktui.logs import log_to_stderr
+from hooktui.loop_watch import WATCH
 from hooktui.settings import BadSettings, Settings, load
 from hooktui.systemd import Notifier, notifier_of
 
@@ -151,6 +152,7 @@ async def run(
         )
         running = Running(where.socket, tuple(one.getsockname()[:2] for one in tcp))
         _log.info("started %s", _facts((await store.info()).location, running))
+        stack.callback(asyncio.create_task(WATCH.beat(), name="loop watch").cancel)
         notifier.tell(READY=1)
         if ready is not None:
             ready(running)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastapi import Depends, FastAPI
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from hooktui.api import (
     admin,
@@ -23,12 +23,14 @@ from hooktui.api import (
     status,
     upkeep,
 )
+from hooktui.api.access import Rule
 from hooktui.api.documents import document_routes, openapi_of
 from hooktui.api.gate import Gate
 from hooktui.api.identity import Identity
 from hooktui.api.ingest import Ingest
 from hooktui.api.parameters import only_known
 from hooktui.api.service import Service
+from hooktui.loop_watch import Timed
 
 
 def make_routes(service: Service) -> FastAPI:
@@ -59,4 +61,14 @@ def make_app(service: Service) -> ASGIApp:
     """Return the whole application."""
     holding = service.unsent.holding
     ingest = Ingest(service, holding)
-    return Gate(make_routes(service), ingest, service, Identity(service), holding)
+    gate = Gate(make_routes(service), ingest, service, Identity(service), holding)
+
+    async def timed(scope: Scope, receive: Receive, send: Send) -> None:
+        def note(seconds: float) -> None:
+            rule: Rule | None = scope.get("rule")
+            by = f"{scope['method']} {rule.path}" if rule else "a request without a route"
+            service.loop_watch.note(seconds, by)
+
+        await Timed(gate(scope, receive, send), note)
+
+    return timed

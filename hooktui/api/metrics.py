@@ -37,6 +37,7 @@ async def metrics(request: Request) -> Response:
 
 
 def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
+    hold = service.loop_watch.longest()
     labels = (("version", service.version), ("database", database.kind))
     found = [
         Metric("hooktui_build_info", "gauge", "The program, always 1.", (Sample(1, labels),)),
@@ -44,6 +45,9 @@ def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
             from_rfc3339(service.started_at) / 1000),
         one("hooktui_dispatcher_up", "gauge", "Whether what is due is sent.",
             int(service.engine.working)),
+        one("hooktui_loop_longest_hold_seconds", "gauge",
+            "The longest time of the last minute in which one thing kept all others waiting.",
+            0.0 if hold is None else hold.seconds),
         one("hooktui_paused", "gauge", "Whether somebody paused all sending.",
             int(service.store.paused)),
     ]  # fmt: skip

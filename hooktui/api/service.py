@@ -22,6 +22,7 @@ from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.objects import Catalogue
 from hooktui.domain.roles import Role
 from hooktui.domain.server_status import Kept
+from hooktui.loop_watch import WATCH, LoopWatch
 from hooktui.store.contract import Accepted, Offer, Store
 
 
@@ -113,6 +114,7 @@ class Service:
         look: looks at a hook's receiver, as far as that goes without sending anything.
         diagnosing: the diagnoses that run.
         searches: what callers look for and wait for.
+        loop_watch: knows what held the event loop.
     """
 
     store: Store
@@ -142,6 +144,7 @@ class Service:
     look: Callable[[LiveHook, Tell], Awaitable[Look]] = _nothing_to_look_at
     diagnosing: Diagnoses = field(default_factory=Diagnoses)
     searches: Searches = field(default_factory=Searches)
+    loop_watch: LoopWatch = WATCH
 
 
 def service_of(request: Request) -> Service:

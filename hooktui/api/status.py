@@ -22,6 +22,7 @@ from hooktui.domain.errors import DiskFull, Unavailable
 from hooktui.domain.server_status import (
     Connections,
     Disk,
+    LoopHold,
     Rates,
     ServerInfo,
     ShortageInfo,
@@ -108,7 +109,13 @@ async def _with_installation(service: Service, status: Status) -> Status:
         ),
         disk=await disk_of(service),
         connections=_connections(service, load),
+        loop=_loop_hold(service),
     )
+
+
+def _loop_hold(service: Service) -> LoopHold:
+    hold = service.loop_watch.longest()
+    return LoopHold() if hold is None else LoopHold(longest_ms=hold.seconds * 1000, by=hold.by)
 
 
 def _connections(service: Service, load: Load) -> Connections:

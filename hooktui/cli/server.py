@@ -176,6 +176,9 @@ def _write(out: Output, status: Status, where: str) -> None:
         facts.append(
             ("disk", f"{in_bytes(status.disk.free)} of {in_bytes(status.disk.total)} free")
         )
+    if status.loop is not None and status.loop.by is not None:
+        hold = f"held for {status.loop.longest_ms:.0f} ms at most by {status.loop.by}"
+        facts.append(("loop", hold))
     for label, value in facts:
         out.line(Styled(f"{label:<10}", "dim"), value)
 

@@ -25,6 +25,8 @@ _JUMP_MS, _FUTURE_MS = 2_000, 5_000
 _SKEW_MS, _BAD_SKEW_MS = 500, 5_000
 """Times in the database are its own; a skewed server shows odd ages and wakes late."""
 _FAR_MS = 5.0
+LONG_HOLD_MS = 100.0
+"""Above this, all requests and deliveries waited for one."""
 _OLDEST_POSTGRES = 140_000
 _CONNECTIONS_OF_A_SERVER = 15
 _LATE_S = 300.0
@@ -292,6 +294,22 @@ def judge_waiting(waiting: int, held: int, late_s: float | None, *, working: boo
             " hooktui status names the hooks with most of them",
         )
     return Check("waiting", "ok", value)
+
+
+def judge_hold(longest_ms: float, by: str | None) -> Check:
+    """Judge the longest time in which one thing kept all others waiting."""
+    if by is None:
+        return Check("event loop", "ok", "nothing held it for over 2 ms in the last minute")
+    value = f"held for {longest_ms:.0f} ms at most in the last minute, by {by}"
+    if longest_ms > LONG_HOLD_MS:
+        return Check(
+            "event loop",
+            "warn",
+            value,
+            "all requests and deliveries waited so long; see the server's log for how often,"
+            " and whether other programs take the processor",
+        )
+    return Check("event loop", "ok", value)
 
 
 def judge_open_files(limit: int, used: int | None) -> Check:

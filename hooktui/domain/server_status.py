@@ -133,6 +133,18 @@ class EngineState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoopHold:
+    """The longest time of the last minute in which one thing kept all others waiting.
+
+    ``by`` is a route, such as ``GET /v1/feed``, or other work of the server; None: nothing took
+    over 2 ms.
+    """
+
+    longest_ms: float = 0.0
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
     """What ``GET /v1/status`` answers; ``paused`` is None while deliveries go out.
 
@@ -154,3 +166,4 @@ class Status:
     keep: Kept | None = None
     bound_to: int | None = None
     connections: Connections | None = None
+    loop: LoopHold | None = None

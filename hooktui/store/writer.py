@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
 from hooktui.domain.pulse import Pulse
+from hooktui.loop_watch import WATCH
 from hooktui.store import queue_sql as sql
 from hooktui.store.clock_jumps import move_along
 from hooktui.store.feed_items import MOST_PER_ROW, encode
@@ -229,7 +231,11 @@ class Writer:
 
     async def _call(self, function: Callable[..., R], *args: object) -> R:
         if self._thread is None:
-            return function(*args)
+            begun_s = time.perf_counter()
+            try:
+                return function(*args)
+            finally:
+                WATCH.note(time.perf_counter() - begun_s, "a write transaction")
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
 

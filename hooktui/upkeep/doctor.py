@@ -16,7 +16,7 @@ from hooktui.checkup.postgres import check_shared
 from hooktui.checkup.sqlite import check_installation
 from hooktui.client import calls
 from hooktui.client.plain import PlainClient
-from hooktui.domain.checks import Check, Checkup, checkup_of
+from hooktui.domain.checks import Check, Checkup, checkup_of, judge_hold
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
 from hooktui.domain.places import Places
 from hooktui.installation import find_places
@@ -71,6 +71,8 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
     if status.paused is not None:
         said = f"paused by {status.paused.by} at {status.paused.at}: nothing but pings is sent"
         checks.append(Check("delivery", "warn", said, "let it go on: hooktui resume"))
+    if status.loop is not None:
+        checks.append(judge_hold(status.loop.longest_ms, status.loop.by))
     return checks
 
 

@@ -1,0 +1,131 @@
+"""Who held the event loop: requests by their route, all else by a beat that is late."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+
+import pytest
+
+from hooktui.loop_watch import ELSEWHERE, KEPT_S, NOTED_S, LoopWatch, Timed
+from tests.running import running_server
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_longest_hold_of_the_last_minute_is_kept() -> None:
+    clock = Clock()
+    watch = LoopWatch(clock)
+    assert watch.longest() is None
+    for seconds, by in ((0.05, "a"), (0.2, "b"), (0.1, "c"), (0.01, "d"), (NOTED_S / 2, "e")):
+        watch.note(seconds, by)
+        clock.now += 1
+    assert [watch.longest().by, watch.longest().seconds] == ["b", 0.2]
+    clock.now += KEPT_S - 3.5
+    assert watch.longest().by == "c"
+    clock.now += 1
+    assert watch.longest().by == "d"
+    clock.now += 1
+    assert watch.longest() is None
+
+
+def test_a_long_hold_is_logged_with_what_held(caplog: pytest.LogCaptureFixture) -> None:
+    watch = LoopWatch()
+    watch.note(0.3, "the start")
+    watch.logging = True
+    with caplog.at_level(logging.WARNING):
+        watch.note(0.099, "GET /v1/feed")
+        watch.note(0.25, "GET /v1/events")
+    assert caplog.messages == ["event loop held for 250 ms by GET /v1/events"]
+
+
+def _hold(seconds: float) -> None:
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+# Red when the time of a coroutine's waits counts, or that of its runs does not.
+async def test_a_coroutine_is_timed_between_its_waits() -> None:
+    times: list[float] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0.05)
+        _hold(0.01)
+        await asyncio.sleep(0)
+        _hold(0.02)
+
+    await Timed(work(), times.append)
+    assert len(times) >= 2
+    assert sorted(times)[-1] >= 0.02
+    assert sorted(times)[-2] >= 0.01
+
+
+async def test_a_cancellation_arrives_inside() -> None:
+    seen: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    async def outer() -> None:
+        await Timed(work(), lambda _: None)
+
+    task = asyncio.create_task(outer())
+    await asyncio.sleep(0)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    assert seen == ["cancelled"]
+
+
+# Red without the beat: what is no request holds the loop unseen.
+async def test_a_late_beat_finds_what_is_no_request() -> None:
+    watch = LoopWatch()
+    beating = asyncio.create_task(watch.beat())
+    await asyncio.sleep(0)
+    _hold(0.2)
+    while watch.longest() is None or watch.longest().seconds < 0.1:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    beating.cancel()
+    assert watch.longest().by == ELSEWHERE
+
+
+async def test_a_hold_that_is_known_is_not_told_twice() -> None:
+    watch = LoopWatch()
+    beating = asyncio.create_task(watch.beat())
+    await asyncio.sleep(0)
+    begun = time.perf_counter()
+    _hold(0.2)
+    watch.note(time.perf_counter() - begun, "POST /v1/events")
+    await asyncio.sleep(0.1)
+    beating.cancel()
+    assert watch.longest().by == "POST /v1/events"
+
+
+# Red when a request's hold is not brought to the status, or not by its route.
+def test_the_status_and_the_metrics_name_the_route_that_held(tmp_path) -> None:
+    with running_server(tmp_path) as server, server.client() as api:
+
+        def hold(*_: object) -> None:
+            _hold(0.3)
+            raise RuntimeError("held")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("hooktui.api.events.service_of", hold)
+            assert api.get("/v1/events").status_code == 500
+        loop = api.get("/v1/status").json()["loop"]
+        assert loop["by"] == "GET /v1/events"
+        assert loop["longest_ms"] >= 300
+        assert "hooktui_loop_longest_hold_seconds 0." in api.get("/metrics").text
