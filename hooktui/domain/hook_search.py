@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from hooktui.domain.filter_terms import Key
-from hooktui.domain.filters import FilterError
+from hooktui.domain.filters import MAX_LENGTH, FilterError
 
 HINT: Final = "words in name, URL or events, and status:failing,disabled,waiting"
 """What can be typed; for where it is typed."""
@@ -44,8 +44,12 @@ def parse_hook_search(text: str) -> tuple[HookTerm, ...]:
     """Return the terms of a search for hooks; none fit all hooks.
 
     Raises:
-        FilterError: a term means nothing for hooks; names its column.
+        FilterError: it is too long, or a term means nothing for hooks; names the column.
     """
+    if len(text) > MAX_LENGTH:
+        raise FilterError(
+            MAX_LENGTH + 1, f"a search has at most {MAX_LENGTH} characters, this one {len(text)}"
+        )
     return tuple(_term(found[0], found.start() + 1) for found in _TERM.finditer(text))
 
 

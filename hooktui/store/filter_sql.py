@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, and_, false, func, literal_column, not_, or_
+from sqlalchemy import and_, false, func, literal_column, not_, or_
 
 from hooktui.domain.deliveries import ErrorClass, Outcome, Status
 from hooktui.domain.filter_terms import HELD
@@ -21,9 +21,8 @@ from hooktui.domain.filters import (
     Value,
 )
 from hooktui.domain.ids import floor_at
+from hooktui.store.expressions import Condition, all_of, any_of
 from hooktui.store.tables import DELIVERY, HOOK
-
-Condition = ColumnElement[bool]
 
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _WAITING = frozenset({Status.PENDING.value, Status.SENDING.value, HELD})
@@ -34,7 +33,7 @@ def conditions(wanted: Filter, now_ms: int) -> tuple[list[Condition], Filter | N
     """Return what SQL can say of a filter, and the filter of what it cannot (None: nothing)."""
     inside = [_condition(term, now_ms) for term in wanted.terms if term.key not in _OUTSIDE_SQL]
     outside = tuple(term for term in wanted.terms if term.key in _OUTSIDE_SQL)
-    return inside, Filter(outside) if outside else None
+    return all_of(inside), Filter(outside) if outside else None
 
 
 def only_waiting(status: str | None, wanted: Filter | None) -> bool:
@@ -82,9 +81,14 @@ def _status(status: Status) -> Condition:
 
 
 def _condition(term: Term, now_ms: int) -> Condition:
-    any_of = or_(*(_fits(term.key, value, now_ms) for value in term.values))
+    values = list(dict.fromkeys(term.values))
+    hooks = [value for value in values if isinstance(value, int)]
+    if len(hooks) == len(values) > 1:
+        fits: Condition = DELIVERY.c.hook_id.in_(hooks)
+    else:
+        fits = any_of([_fits(term.key, value, now_ms) for value in values])
     # A column without a value fits nothing, so its negation fits.
-    return not_(func.coalesce(any_of, false())) if term.negated else any_of
+    return not_(func.coalesce(fits, false())) if term.negated else fits
 
 
 def _fits(key: Key, value: Value, now_ms: int) -> Condition:

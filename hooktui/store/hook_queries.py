@@ -30,6 +30,7 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.objects import BasicAuth, Hook, HookStats, Page
 from hooktui.domain.server_status import Backlog, HookBacklog
 from hooktui.store import hook_rows
+from hooktui.store.expressions import all_of
 from hooktui.store.pages import Listing, PageRequest, page_of
 from hooktui.store.stats import BUCKET_MS, COLUMNS, DAY_MS, HOUR_MS, percentile_ms
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, in_account
@@ -72,10 +73,10 @@ def _fitting(search: str) -> list[ColumnElement[bool]]:
             fields = (HOOK.c.name, HOOK.c.url, HOOK.c.events)
             fits = or_(*(field.icontains(term.word, autoescape=True) for field in fields))
         else:
-            fits = or_(*(_stands(state) for state in term.states))
+            fits = or_(*(_stands(state) for state in dict.fromkeys(term.states)))
         # A column without a value fits nothing, so its negation fits.
         found.append(not_(func.coalesce(fits, false())) if term.negated else fits)
-    return found
+    return all_of(found)
 
 
 def _stands(state: HookState) -> ColumnElement[bool]:

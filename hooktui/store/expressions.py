@@ -1,0 +1,38 @@
+"""Conditions of many parts, in a form that every database takes.
+
+SQLite refuses an expression that is over 1,000 deep, and a chain of 1,000 ``OR`` or ``AND`` is that
+deep. So a long chain is built of short ones; what is short stays as it is, for the planner uses
+indexes there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, false, func, or_
+
+Condition = ColumnElement[bool]
+
+_SHORT: Final = 50
+"""Parts of one chain; two levels of chains hold 2,500, more than a filter has characters."""
+
+
+def any_of(parts: Sequence[Condition]) -> Condition:
+    """Return the condition that at least one of many holds."""
+    return _chained(or_, parts)
+
+
+def all_of(parts: Sequence[Condition]) -> list[Condition]:
+    """Return the same conditions as not many more than `_SHORT`: for a ``WHERE``."""
+    if len(parts) <= _SHORT:
+        return list(parts)
+    return [*parts[:_SHORT], _chained(and_, parts[_SHORT:])]
+
+
+def _chained(join: Callable[..., Condition], parts: Sequence[Condition]) -> Condition:
+    if len(parts) <= _SHORT:
+        return join(*parts)
+    groups = [join(*parts[at : at + _SHORT]) for at in range(0, len(parts), _SHORT)]
+    # A plain group would become part of the chain again. Without a value a part does not hold.
+    return _chained(join, [func.coalesce(group, false()) for group in groups])
