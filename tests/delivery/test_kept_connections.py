@@ -1,14 +1,17 @@
 """Connections are kept within one hook, and only clean ones: no answer meets a wrong request."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 
 import psutil
 import pytest
 
+from hooktui.delivery.resolver import Resolver
+from hooktui.delivery.transport import Transport
 from hooktui.domain.deliveries import ErrorClass
-from tests.delivery.conftest import until
+from tests.delivery.conftest import LOOPBACK, Client, Receiver, Receivers, read_request, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -296,3 +299,35 @@ async def test_no_socket_is_left_behind(clients, receivers):
         return [one for one in open_ if one.raddr and one.raddr.port in ports]
 
     await until(lambda: not ours())
+
+
+# Red when idle connections hold files that attempts need, or when not the longest idle one goes.
+async def test_where_room_is_needed_the_longest_idle_connections_of_all_hooks_close(
+    receivers: Receivers,
+):
+    async def behaviour(reader, writer):
+        with contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                await read_request(reader)
+                writer.write(OK)
+        closed.append(writer.get_extra_info("peername"))
+
+    closed: list[object] = []
+    receiver = await receivers.behaving(behaviour)
+    client = Client(Transport(LOOPBACK, Resolver(), most=3))
+    for lane in ("one", "two", "three", "one", "four"):
+        assert (await client.post(receiver.target, lane=lane)).status_code == 200
+        assert client.transport.idle <= 3
+    assert client.transport.idle == 3
+    await until(lambda: len(closed) == 1)
+    assert [await reused(client, receiver, lane) for lane in ("one", "three", "four", "two")] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    client.transport.close_idle()
+    assert client.transport.idle == 0
+    await until(lambda: len(closed) == receiver.connections)
+    client.transport.close()
+
+
+async def reused(client: Client, receiver: Receiver, lane: str) -> bool:
+    return (await client.post(receiver.target, lane=lane)).reused_connection

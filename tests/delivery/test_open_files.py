@@ -12,6 +12,7 @@ import errno
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from hooktui.delivery.diagnose import Looker
 from hooktui.delivery.dial import Dialer
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import TELL_EVERY_S, MachineShort, Shortages
@@ -32,6 +34,7 @@ from hooktui.domain.machine import LONGEST_WAIT_S, Condition, next_wait_s
 from hooktui.store.queries import get_hook
 from tests.delivery.conftest import Clients, Receivers, read_request
 from tests.delivery.no_files import no_file_left
+from tests.delivery.test_diagnose import live
 from tests.delivery.test_engine import OK, House, forever, house, until, url_of
 
 __all__ = ["house"]
@@ -266,3 +269,59 @@ def test_a_server_takes_all_the_files_that_it_may_have():
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert run.stdout == "True\n"
+
+
+# Red when want of ports and want of an address to connect from are not told apart: a receiver with
+# an IPv6 address would be tried for ever on a machine without IPv6.
+async def test_no_address_to_connect_from_is_an_attempt_that_failed(
+    clients: Clients, receivers: Receivers, monkeypatch
+):
+    def connect(sock, address):
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+
+    receiver = await receivers.answering(OK)
+    monkeypatch.setattr(socket.socket, "connect", connect)  # of the UDP socket
+    with failing_connects(errno.EADDRNOTAVAIL):
+        answered = await clients.with_().post(receiver.target)
+    assert answered.error is ErrorClass.CONNECT
+
+
+# Red when a diagnosis blames the receiver, or ends in a traceback.
+async def test_a_diagnosis_for_want_of_files_says_so(clients: Clients, receivers: Receivers):
+    receiver = await receivers.answering(OK)
+    shortages = Shortages()
+    looker = Looker(clients.with_().transport.dialer, shortages=shortages)
+    with no_file_left(), pytest.raises(Unavailable, match="no file descriptor left"):
+        await looker(live(receiver.target, verify_tls=True), lambda _look, _step: None)
+    assert shortages.seen.counts == {Condition.FILES: 1}
+
+
+# Red when pings have no bound of their own: they would take the files of all others.
+async def test_pings_wait_for_their_turn_before_anything_of_them_is_stored(
+    house: House, receivers: Receivers
+):
+    open_now = most = 0
+    let_go = asyncio.Event()
+
+    async def behaviour(reader, writer):
+        nonlocal open_now, most
+        await read_request(reader)
+        open_now += 1
+        most = max(most, open_now)
+        await let_go.wait()
+        open_now -= 1
+        writer.write(OK)
+
+    hook = await house.hook(url_of(await receivers.behaving(behaviour)))
+    house.engine._pings = asyncio.Semaphore(2)
+    pings = [asyncio.create_task(house.engine.ping(hook, b"{}")) for _ in range(5)]
+
+    async def two_are_open():
+        return open_now == 2
+
+    await until(two_are_open)
+    assert len(await house.deliveries()) == 2
+    let_go.set()
+    await asyncio.gather(*pings)
+    assert most == 2
+    assert len(await house.deliveries(status="delivered")) == 5
