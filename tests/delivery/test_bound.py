@@ -67,14 +67,15 @@ def test_one_hook_takes_at_most_half_of_the_bound():
 
 # Red when the order is that of arrival alone: 1 and 2 would get all of it again and again.
 def test_where_slots_are_short_the_hook_with_fewest_in_flight_comes_first():
-    lanes = bounded(8, 64, 64, 1)
-    assert all(lanes.reserve(hook, 0) for hook in (1, 2) * 4)
-    lanes.hint(1, 0, 0)
-    lanes.hint(2, 0, 0)
-    lanes.take_ready(0)
-    lanes.hint(3, 0, 0)
-    lanes.give_back(1, 0)
+    lanes = bounded(10, 64, 64, 1, 2)
+    assert all(lanes.reserve(hook, 0) for hook in (1, 2, 1, 2, 1, 2, 1, 2, 4, 4))
+    for hook in (1, 2, 3):
+        lanes.hint(hook, 0, 0)
+    assert taken(lanes) == {}
+    lanes.give_back(4, 0)
     assert taken(lanes) == {3: 1}
+    lanes.give_back(4, 0)
+    assert taken(lanes) == {1: 1}, "then who has waited longest"
 
 
 # Red without the share of slow hooks: hooks that hang take every slot, again and again.
@@ -229,9 +230,10 @@ def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, i
     for hook in range(1, 6):
         if hook not in gone:
             lanes.drop(hook)
-    fresh = 6
-    lanes.put(fresh, most=100, active=True)
-    assert lanes.reserve(fresh, now)
-    lanes.give_back(fresh, now, took_ms=SLOW_MS)
-    reserved = sum(lanes.reserve(fresh, now) for _ in range(bound + 1))
-    assert reserved == max(bound // 2, 1), "no slot was lost, nor one of those for slow hooks"
+    fresh = range(6, 6 + bound)
+    for hook in fresh:
+        lanes.put(hook, most=1, active=True)
+        assert lanes.reserve(hook, now)
+        lanes.give_back(hook, now, took_ms=SLOW_MS)
+    reserved = sum(lanes.reserve(hook, now) for hook in fresh)
+    assert reserved == bound - bound // 4, "no slot was lost, nor one of those for slow hooks"
