@@ -106,6 +106,19 @@ def test_a_deleted_hook_gives_its_slots_back_when_its_attempts_end():
     assert lanes.in_flight == 0
 
 
+# Red when a slow hook that is deleted keeps slots of those for slow hooks.
+def test_a_deleted_slow_hook_leaves_its_share_to_other_slow_ones():
+    lanes = bounded(4, 1, 1, 1, 1)
+    for hook in (1, 2, 3, 4):
+        assert lanes.reserve(hook, 0)
+    for hook in (1, 2, 3, 4):
+        lanes.give_back(hook, 0, took_ms=SLOW_MS)
+    assert lanes.reserve(1, 0)
+    lanes.drop(1)
+    lanes.give_back(1, 0)
+    assert [lanes.reserve(hook, 0) for hook in (2, 3, 4)] == [True] * 3
+
+
 def test_a_held_hook_begins_nothing_before_its_time_and_all_after_it():
     lanes = bounded(10, 2)
     lanes.hold(1, 0)
