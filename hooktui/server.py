@@ -138,6 +138,7 @@ async def run(
         stack.callback(transport.close)
         engine = await _start_engine(store, transport, files)
         _tell_of_refused_connections(engine, transport)
+        stack.callback(_watching_trail(store).cancel)
         notifier = notifier or Notifier()
         stack.callback(_telling(notifier, store, engine).cancel)  # still fed while it stops
         winding_down = _WindingDown(engine)
@@ -171,6 +172,12 @@ def _telling(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task[N
     return asyncio.create_task(
         notifier.keep_telling(pulses, lambda: engine.working, status), name="systemd"
     )
+
+
+def _watching_trail(store: Store) -> asyncio.Task[None]:
+    from hooktui.store.audit_watch import watch_trail
+
+    return asyncio.create_task(watch_trail(store), name="audit trail")
 
 
 class _WindingDown:

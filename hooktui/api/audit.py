@@ -71,7 +71,7 @@ async def verify_audit(
     """
     store = service_of(request).store
     noted = None if known is None else _known(known)
-    return answer(await store.read(queries.check_chain, after, known=noted))
+    return answer(await store.read(queries.check_chain, store.vault, after, known=noted))
 
 
 def _known(text: str) -> KnownEntry:

@@ -105,7 +105,7 @@ async def _check_database(where: Places, target: Target) -> list[Check]:
         async with one.connect() as conn:
             key = partial(_check_key, key_file=where.key_file)
             rows = await conn.run_sync(
-                lambda sync: list(check_rows(sync, key, now, working=bool(numbers)))
+                lambda sync: list(check_rows(sync, key, where.key_file, now, working=bool(numbers)))
             )
     finally:
         await one.dispose()

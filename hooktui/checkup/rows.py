@@ -11,7 +11,8 @@ from hooktui.domain.checks import Check, judge_leases, judge_newest, judge_waiti
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.store import queries
-from hooktui.store.key_ring import find_keys
+from hooktui.store.audit import trail_state
+from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.migrate import at_head
@@ -26,13 +27,19 @@ _NEWEST = text("SELECT created_at FROM event ORDER BY id DESC LIMIT 1")
 
 
 def check_rows(
-    conn: Connection, key: Callable[[Connection], Check], now: int, *, working: bool
+    conn: Connection,
+    key: Callable[[Connection], Check],
+    key_file: Path,
+    now: int,
+    *,
+    working: bool,
 ) -> Iterator[Check]:
     """Look at schema, key file, leases, and what waits.
 
     Args:
         conn: in a read-only transaction.
         key: looks at the key file.
+        key_file: where the keys are, unless systemd or the environment gives them.
         now: the time of the store.
         working: whether a server is at work on it.
     """
@@ -40,7 +47,10 @@ def check_rows(
     yield schema
     if schema.state != "ok":
         return
-    yield key(conn)
+    opens = key(conn)
+    yield opens
+    if opens.state != "fail":
+        yield check_trail(conn, key_file)
     held, expired = conn.execute(_LEASES, {"now": now}).one()
     yield judge_leases(held, expired, working=working)
     backlog = queries.backlog(conn, None, now)
@@ -80,6 +90,22 @@ def check_key(conn: Connection, key_file: Path) -> Check:
         value = f"{opens}; {older:,} values are sealed with an older key"
         return Check("key file", "warn", value, "end the rotation: hooktui keys rotate")
     return Check("key file", "ok", opens)
+
+
+def check_trail(conn: Connection, key_file: Path) -> Check:
+    """Look at the end of the audit trail and at what guards it, not at all of its entries."""
+    if not keys_are_there(key_file):  # nothing was ever written
+        return Check("audit trail", "ok", "empty")
+    try:
+        state = trail_state(conn, Vault(find_keys(key_file).keys))
+    except HooktuiError as error:
+        return Check("audit trail", "fail", error.detail, "put back the key file of this database")
+    if state.wrong is not None:
+        advice = "find out who changed the database; hooktui audit verify says from which entry on"
+        return Check("audit trail", "fail", state.wrong, advice)
+    if state.head is None:
+        return Check("audit trail", "ok", "empty")
+    return Check("audit trail", "ok", f"the last entry is {state.head[:24]}…")
 
 
 def _schema(conn: Connection) -> Check:

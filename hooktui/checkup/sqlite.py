@@ -115,7 +115,7 @@ def _checks_of(
     yield _integrity(raw, look_for_s)
     with sqlalchemy_over(raw) as conn:
         yield from check_rows(
-            conn, partial(check_key, key_file=key_file), now_ms(), working=working
+            conn, partial(check_key, key_file=key_file), key_file, now_ms(), working=working
         )
 
 

@@ -116,9 +116,10 @@ def _short(value: object) -> str:
 def verify(*, known: str | None = None, context: Context) -> int:
     """Walk the trail from its first entry and say where it breaks; exit code 1 if it does.
 
-    Each entry holds the hash of the one before it, so nothing in the middle can be changed or
-    removed unseen. Note the last entry's ID:HASH somewhere else: with --known it is seen, too, when
-    the end was cut off or all of it was written anew.
+    Each entry holds the hash of the one before it, made with a key that is not in the database in
+    clear: without the key file nothing can be changed, removed or cut off unseen. Note the last
+    entry's ID:HASH somewhere else: --known also finds a trail that was written with the key, or a
+    database that was put back.
 
     Args:
         known: ID:HASH as an earlier run printed it.
@@ -152,3 +153,8 @@ def _tell(context: Context, found: AuditCheck) -> None:
         whole = Styled("whole", "good")
         out.line("the audit trail is ", whole, f": {found.entries:,} in it, the last of {head.at}")
         out.line(f"{head.id}:{head.hash}")
+        if found.keyed_from is not None and found.keyed_from > 1:
+            out.note(
+                f"entries before {found.keyed_from} were hashed without a key; compare them with"
+                " an ID:HASH that was noted then"
+            )

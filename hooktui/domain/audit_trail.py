@@ -50,10 +50,12 @@ class AuditCheck:
     """What a look at a part of the audit trail found.
 
     ``entries`` were looked at and fit together, up to ``head``; ``next`` is where the next look
-    goes on, null at the end or behind a break.
+    goes on, null at the end or behind a break. Entries from ``keyed_from`` on were hashed with the
+    key of the trail; it is null where that is gone, and behind a break.
     """
 
     entries: int
     head: AuditHead | None
     broken: AuditBreak | None
     next: int | None
+    keyed_from: int | None = None

@@ -28,6 +28,7 @@ from hooktui.store import audit, tables
 from hooktui.store.backup import open_readonly
 from hooktui.store.connections import sqlalchemy_over
 from hooktui.store.contract import Actor
+from hooktui.store.keys import Vault
 from hooktui.store.migrate import at_head
 from hooktui.store.moved import mark_of
 from hooktui.store.postgres import locks
@@ -92,6 +93,7 @@ async def move_rows(
     move: str,
     actor: Actor,
     target: Target,
+    vault: Vault,
     progress: Callable[[str], None],
 ) -> list[Copied]:
     """Copy everything over a connection in a transaction, which the caller commits.
@@ -102,6 +104,7 @@ async def move_rows(
         move: what the audit trail names it by.
         actor: who does it.
         target: what ``conn`` leads to.
+        vault: that of both sides.
         progress: is told how far it is.
 
     Raises:
@@ -130,7 +133,7 @@ async def move_rows(
     entry = audit.Entry(
         at_ms=now_ms(), actor=actor, action=ACTION, target=str(database), after=what
     )
-    await conn.run_sync(audit.append, entry)
+    await conn.run_sync(audit.append, entry, vault)
     return done
 
 
@@ -152,6 +155,8 @@ async def _reserve(conn: AsyncConnection, target: Target) -> None:
             await conn.execute(text(f"DELETE FROM {_quoted(table.name)} WHERE id = 1"))
         if table.name == "feed":  # a server that starts leaves an empty line (``postgres.lines``)
             await conn.execute(text("DELETE FROM feed WHERE items = 0"))
+        if table.name == tables.AUDIT_CHAIN.name:  # the key comes with the entries
+            await conn.execute(text("DELETE FROM audit_chain WHERE last = 0"))
         row = await conn.execute(text(f"SELECT 1 FROM {_quoted(table.name)} LIMIT 1"))
         if row.first() is not None:
             raise Conflict(

@@ -252,7 +252,7 @@ def _disable(work: Work, hook: HookId, change: HookChange, failing: Failing) -> 
     live = work.live.view.get(hook)
     if work.raw.execute(sql.DISABLE_HOOK, values).rowcount != 1 or live is None:
         return False
-    audit.append(work.conn, audit.disabled(hook, live.account, reason, work.now_ms))
+    audit.append(work.conn, audit.disabled(hook, live.account, reason, work.now_ms), work.vault)
     return True
 
 

@@ -188,7 +188,7 @@ def _prepare(
             with sqlalchemy_over(copy) as conn:
                 migrated_from = _migrate(conn, vault, progress)
                 load_live_hooks(conn, vault, now_ms())  # as a start does: the key fits
-                _note(conn, actor, file)
+                _note(conn, vault, actor, file)
                 _skip_lines(conn)
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
     except (sqlite3.Error, DBAPIError) as error:
@@ -265,10 +265,11 @@ def _migrate(conn: Connection, vault: Vault, progress: Callable[[str], None]) ->
     return found
 
 
-def _note(conn: Connection, actor: Actor, file: Path) -> None:
+def _note(conn: Connection, vault: Vault, actor: Actor, file: Path) -> None:
     """Write into the copy's own audit trail where it comes from."""
     conn.exec_driver_sql("BEGIN IMMEDIATE")
-    audit.append(conn, audit.Entry(at_ms=now_ms(), actor=actor, action="restore", target=str(file)))
+    entry = audit.Entry(at_ms=now_ms(), actor=actor, action="restore", target=str(file))
+    audit.append(conn, entry, vault)
     conn.exec_driver_sql("COMMIT")
 
 

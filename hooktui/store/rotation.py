@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, LargeBinary, Table, func, sele
 
 from hooktui import failpoints
 from hooktui.domain.key_use import KeyRotation, Keys, KeyUse
+from hooktui.store.audit_key import encrypt_key_again
 from hooktui.store.contract import Actor, Store
 from hooktui.store.key_ring import KeyRing, find_keys
 from hooktui.store.keys import ID_BYTES, KeyProblem
@@ -26,11 +27,11 @@ from hooktui.store.postgres.sealing import (
     switch_installation,
 )
 from hooktui.store.sealed_places import binding, sealed_values
-from hooktui.store.tables import HOOK, SECRET
+from hooktui.store.tables import AUDIT_CHAIN, HOOK, SECRET
 from hooktui.store.transaction import Tx
 
 SEALED: Final = (SECRET, HOOK)
-"""The tables that have a column ``sealed``; PostgreSQL's ``installation`` has one value more."""
+"""The tables with encrypted values of hooks; each installation has one or two values more."""
 _AT_ONCE: Final = 200
 """Values of a transaction: some 10 ms in which nothing else is written."""
 
@@ -107,7 +108,7 @@ async def rotate_keys(
 def count_by_key(conn: Connection) -> dict[bytes, int]:
     """Return how many values each key has sealed."""
     found: dict[bytes, int] = {}
-    tables = (*SEALED, INSTALLATION) if is_shared(conn) else SEALED
+    tables = (*SEALED, AUDIT_CHAIN, *([INSTALLATION] if is_shared(conn) else []))
     for table in tables:
         key = _key_of(table)
         rows = select(key, func.count()).where(table.c.sealed.is_not(None)).group_by(text("1"))
@@ -135,6 +136,7 @@ def _begin_to_seal(
     if is_shared(tx.conn) and key_of_installation(tx.conn) != newest:
         switch_installation(tx, newest, place, server)
     tx.vault.seal_with(newest)
+    encrypt_key_again(tx.conn, tx.vault)
     before = {key.hex(): values for key, values in sorted(found.items())}
     tx.audit(
         actor, "keys.rotate", f"key {newest.hex()}", before={"values": before},

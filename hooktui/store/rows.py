@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import CursorResult, RowMapping, select
 
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.store.hook_queries import no_hook
 from hooktui.store.tables import HOOK, in_account
-from hooktui.store.transaction import Tx
+
+if TYPE_CHECKING:
+    from hooktui.store.transaction import Tx
 
 
 def find_hook(tx: Tx, account: AccountId | None, hook: HookId) -> RowMapping:

@@ -291,6 +291,19 @@ class AuditRow(SQLModel, table=True):
     hash: bytes = Field(sa_type=LargeBinary)
 
 
+class AuditChainRow(SQLModel, table=True):
+    """The one row about the trail: its last entry, the proof of that, and the encrypted key."""
+
+    __tablename__ = "audit_chain"
+
+    id: int = Field(
+        default=1, primary_key=True, sa_type=Big, sa_column_kwargs={"autoincrement": False}
+    )
+    last: int = Field(sa_type=Big)
+    mark: bytes = Field(sa_type=LargeBinary)
+    sealed: bytes = Field(sa_type=LargeBinary)
+
+
 class TokenRow(SQLModel, table=True):
     """A bearer token; only the SHA-256 of its text is kept."""
 
@@ -352,6 +365,7 @@ DELIVERY = _table(DeliveryRow)
 ATTEMPT = _table(AttemptRow)
 FEED = _table(FeedRow)
 AUDIT = _table(AuditRow)
+AUDIT_CHAIN = _table(AuditChainRow)
 TOKEN = _table(TokenRow)
 IDEMPOTENCY_KEY = _table(IdempotencyKeyRow)
 PAUSE = _table(PauseRow)

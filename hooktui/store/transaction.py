@@ -111,4 +111,5 @@ class Tx:
                 after=after,
                 result=result,
             ),
+            self.vault,
         )

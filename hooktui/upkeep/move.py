@@ -19,6 +19,7 @@ from sqlalchemy import text
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.places import Places
+from hooktui.store.keys import Vault
 from hooktui.store.moved import (
     Mark,
     mark_of,
@@ -116,10 +117,10 @@ async def _move_locked(
         )
     progress(f"preparing {target.shown}")
     open_connection = partial(connect, target, **_NO_DEADLINES)
-    await prepare(open_connection, where.key_file, target)
+    vault = await prepare(open_connection, where.key_file, target)
     if before is None:
         write_mark(where.database, mark)
-    copied = await _copy(where.database, mark, target, open_connection, progress)
+    copied = await _copy(where.database, mark, target, vault, open_connection, progress)
     write_mark(where.database, Mark(move=mark.move, to=mark.to, at=mark.at, done=True))
     progress("")
     return Move(str(where.database), target.shown, str(mark_of(where.database)), tuple(copied))
@@ -129,6 +130,7 @@ async def _copy(
     database: Path,
     mark: Mark,
     target: Target,
+    vault: Vault,
     open_connection: Callable[[], Awaitable[Raw]],
     progress: Callable[[str], None],
 ) -> list[Copied]:
@@ -139,7 +141,9 @@ async def _copy(
         async with one.connect() as conn:
             if await was_moved(conn, mark.move):
                 return []
-            copied = await move_rows(conn, database, mark.move, this_user(), target, progress)
+            copied = await move_rows(
+                conn, database, mark.move, this_user(), target, vault, progress
+            )
             failpoints.hit("before_move_commit")
             committing = True
             await conn.commit()

@@ -325,7 +325,7 @@ async def assert_audited(opened: Opened, hook: Hook, reason: str) -> None:
     assert json.loads(newest["before"]) == {"active": True}
     assert json.loads(newest["after"]) == {"active": False, "disabled_reason": reason}
     assert before["user"] == "ada"
-    assert (await store.read(check_chain)).broken is None
+    assert (await store.read(check_chain, store.vault)).broken is None
 
 
 async def test_what_was_held_goes_on_when_the_hook_is_enabled(opened: Opened) -> None:

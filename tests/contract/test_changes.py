@@ -382,7 +382,7 @@ async def test_every_act_is_in_the_audit_trail_without_secrets(opened: Opened) -
     ]
     assert '"active":false' in rows[1]["after"]
     assert "hidden" not in repr(rows)
-    assert (await store.read(audit.check_chain)).broken is None
+    assert (await store.read(audit.check_chain, store.vault)).broken is None
 
 
 async def test_the_audit_trail_masks_what_was_or_becomes_sensitive(opened: Opened) -> None:
@@ -410,7 +410,7 @@ async def test_the_audit_trail_refuses_changes_and_shows_them(opened: Opened) ->
         tx.conn.execute(text("UPDATE audit SET \"user\" = 'eve' WHERE id = 2"))
 
     await store.write(forge)
-    broken = (await store.read(audit.check_chain)).broken
+    broken = (await store.read(audit.check_chain, store.vault)).broken
     assert broken == AuditBreak(2, "it was changed: its hash does not fit what it says")
 
 

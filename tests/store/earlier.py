@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
+from hooktui.store.audit import FIRST, chain_hash
+from hooktui.store.audit_guards import ON_SQLITE
 from hooktui.store.sealed_places import binding, sealed_values
-from hooktui.store.tables import HOOK, SECRET
+from hooktui.store.tables import AUDIT, HOOK, SECRET
 from hooktui.store.transaction import Tx
 
 
@@ -17,4 +19,37 @@ def as_0004(tx: Tx) -> None:
             clear = tx.vault.open(row["sealed"], *place, binding(table, row))
             before = update(table).where(table.c.id == row["id"])
             tx.conn.execute(before.values(sealed=tx.vault.seal(clear, *place)))
+    as_0005(tx)
     tx.conn.execute(text("UPDATE alembic_version SET version_num = '0004'"))
+
+
+def as_0005(tx: Tx) -> None:
+    """Hash the audit trail as it was before its chain was keyed, and say so."""
+    unguarded(tx)
+    previous = FIRST
+    for row in tx.conn.execute(select(AUDIT).order_by(AUDIT.c.id)).mappings().all():
+        hashed = chain_hash(previous, {**row}, None)
+        of_row = update(AUDIT).where(AUDIT.c.id == row["id"])
+        tx.conn.execute(of_row.values(previous=previous, hash=hashed))
+        previous = hashed
+    guarded(tx)
+    tx.conn.execute(text("DROP TABLE audit_chain"))
+    tx.conn.execute(text("UPDATE alembic_version SET version_num = '0005'"))
+
+
+def unguarded(tx: Tx) -> None:
+    """Let the audit trail be changed, as somebody would who has the database."""
+    if tx.conn.dialect.name == "sqlite":
+        for name in ON_SQLITE:
+            tx.conn.execute(text(f"DROP TRIGGER {name}"))
+    else:
+        tx.conn.execute(text("ALTER TABLE audit DISABLE TRIGGER audit_refuses"))
+
+
+def guarded(tx: Tx) -> None:
+    """Undo `unguarded`."""
+    if tx.conn.dialect.name == "sqlite":
+        for statement in ON_SQLITE.values():
+            tx.conn.exec_driver_sql(statement)
+    else:
+        tx.conn.execute(text("ALTER TABLE audit ENABLE TRIGGER audit_refuses"))

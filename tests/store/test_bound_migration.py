@@ -19,6 +19,7 @@ from hooktui.upkeep.move import carry_over
 from tests.contract.given import ADA, make_hook
 from tests.postgres import database, open_store
 from tests.store.conftest import open_in, run_python
+from tests.store.copies import save_backup
 from tests.store.earlier import as_0004
 from tests.store.servers import connected
 
@@ -108,7 +109,7 @@ async def test_a_restore_of_an_older_backup_binds_its_values(tmp_path: Path) -> 
     store = await open_in(tmp_path)
     hook = await make_hook(store, **HIDDEN)
     await store.write(as_0004)
-    await store.backup(tmp_path / "copy.db")
+    await save_backup(store, tmp_path / "copy.db")
     await store.close()
     done = restore(
         tmp_path / "hooktui.db", tmp_path / "hooktui.key", tmp_path / "copy.db", ADA, lambda _: None

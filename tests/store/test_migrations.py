@@ -61,6 +61,7 @@ async def test_a_trail_that_was_written_before_gets_its_index(tmp_path: Path) ->
     await store.close()
     raw = sqlite3.connect(tmp_path / "hooktui.db")
     raw.execute("DROP INDEX audit_by_target")
+    raw.execute("DROP TABLE audit_chain")
     raw.execute("UPDATE alembic_version SET version_num = '0003'")
     raw.commit()
     store = await open_in(tmp_path)

@@ -62,7 +62,7 @@ async def test_two_servers_that_write_at_once_make_one_chain(two: list[PostgresS
         gone(one, ids[::2]), gone(other, ids[1::2]),
     )  # fmt: skip
     for store in two:
-        found = await store.read(queries.check_chain)
+        found = await store.read(queries.check_chain, store.vault)
         assert (found.entries, found.broken) == (len(hooks) + 4 * EACH + len(hooks), None)
     disabled = AuditQuery(user="hooktui", action="hook.change")
     page = await one.read(queries.list_audit, disabled, PageRequest(limit=100))

@@ -13,7 +13,7 @@ def test_a_rotation_while_events_come_in_changes_what_seals_and_nothing_else(
 ) -> None:
     hook = home.create_hook(receiver.url())
     (before,) = home.json("keys", "list")
-    assert (before["seals"], before["present"], before["values"]) == (True, True, 1)
+    assert (before["seals"], before["present"], before["values"]) == (True, True, 2)
     sending = subprocess.Popen(
         [sys.executable, "-m", "hooktui", "emit", "--many"],
         env=home.environ, stdin=subprocess.PIPE,
@@ -23,7 +23,7 @@ def test_a_rotation_while_events_come_in_changes_what_seals_and_nothing_else(
     assert sending.returncode == 0
     assert (done["made"], done["dropped"], done["kept"]) == (True, [before["id"]], [])
     (after,) = home.json("keys", "list")
-    assert after == {"id": done["key"], "seals": True, "present": True, "values": 1}
+    assert after == {"id": done["key"], "seals": True, "present": True, "values": 2}
     assert "seals" in home.ok("keys", "list")
     assert home.json("hooks", "secret", str(hook["id"]))["secret"] == hook["secret"]
     home.stop()

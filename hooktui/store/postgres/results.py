@@ -18,6 +18,7 @@ from hooktui.domain.deliveries import (
 from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
+from hooktui.store.audit_key import LastEntry, opened_key
 from hooktui.store.contract import LEASE_S, Result
 from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
 from hooktui.store.postgres import sql
@@ -238,10 +239,26 @@ async def _disable(work: Work, hook: HookId, change: HookChange, failing: Failin
     if await work.raw.fetchval(sql.DISABLE_HOOK, *values) is None or live is None:
         return False
     await work.raw.execute(sql.LOCK_AUDIT)
-    entry = audit.disabled(hook, live.account, reason, work.now_ms)
-    row = audit.row_of(entry, await work.raw.fetchval(sql.LAST_AUDIT))
-    await work.raw.execute(sql.INSERT_AUDIT, *(row[name] for name in sql.AUDIT_COLUMNS))
+    await _append(work, audit.disabled(hook, live.account, reason, work.now_ms))
     return True
+
+
+async def _append(work: Work, entry: audit.Entry) -> None:
+    """Add an entry to the audit trail, whose lock is held; see `audit.append`."""
+    chain = await work.raw.fetchrow(sql.AUDIT_CHAIN)
+    newest = await work.raw.fetchrow(sql.LAST_AUDIT)
+    last, previous = (0, None) if newest is None else (newest[0], newest[1])
+    key = None if chain is None else opened_key(chain[2], work.shared.vault)
+    row = audit.row_of(entry, previous, key)
+    values = {**row}
+    made = await work.raw.fetchval(sql.INSERT_AUDIT, *(values[one] for one in sql.AUDIT_COLUMNS))
+    if (
+        chain is None
+        or key is None
+        or not LastEntry(chain[0], chain[1]).is_entry(last, previous, key)
+    ):
+        return
+    await work.raw.execute(sql.NOTE_LAST_AUDIT, made, key.mark(made, row["hash"]))
 
 
 async def _fails_for_days(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:

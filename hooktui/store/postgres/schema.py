@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, text
 
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict
+from hooktui.store.audit_key import make_chain_key
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.keys import KeyProblem, Vault
 from hooktui.store.migrate import at_head, upgrade
@@ -97,6 +98,7 @@ def _open_vault(conn: Connection, key_file: Path, target: Target) -> Vault:
     try:
         if not open_installation(conn, vault):
             seal_installation(conn, vault)
+            make_chain_key(conn, vault)
     except KeyProblem as error:
         raise KeyProblem(
             f"{ring.told} does not open {target.shown}: all servers of a database have "

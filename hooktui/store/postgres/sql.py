@@ -223,13 +223,17 @@ WHERE id = $4 AND active AND deleted_at IS NULL RETURNING id"""
 
 LOCK_AUDIT: Final = f"SELECT pg_advisory_xact_lock({locks.AUDIT})"
 
-LAST_AUDIT: Final = "SELECT hash FROM audit ORDER BY id DESC LIMIT 1"
+LAST_AUDIT: Final = "SELECT id, hash FROM audit ORDER BY id DESC LIMIT 1"
+
+AUDIT_CHAIN: Final = "SELECT last, mark, sealed FROM audit_chain"
+
+NOTE_LAST_AUDIT: Final = "UPDATE audit_chain SET last = $1, mark = $2"
 
 AUDIT_COLUMNS: Final = tuple(column.name for column in AUDIT.columns if column.name != "id")
 
 INSERT_AUDIT: Final = f"""
 INSERT INTO audit ({", ".join(f'"{name}"' for name in AUDIT_COLUMNS)})
-VALUES ({", ".join(f"${place}" for place, _ in enumerate(AUDIT_COLUMNS, 1))})"""
+VALUES ({", ".join(f"${place}" for place, _ in enumerate(AUDIT_COLUMNS, 1))}) RETURNING id"""
 
 USE_SECRETS: Final = f"""
 UPDATE secret SET last_used_at = GREATEST(last_used_at, n.at_ms)

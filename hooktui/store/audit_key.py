@@ -1,0 +1,107 @@
+"""The key of the audit trail's chain, and the authenticated note of its last entry.
+
+The key is random, encrypted by the vault, and stays the same when the vault's keys are rotated, so
+that old entries stay verifiable. With it is kept from which entry on the chain is keyed; entries
+before were hashed without a key. Database access without the vault's key is not enough to append an
+entry, to change one, or to make another one the last.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select, update
+
+from hooktui.store.keys import ValueMoved, Vault
+from hooktui.store.tables import AUDIT, AUDIT_CHAIN
+
+_PLACE: Final = ("audit_chain", "sealed", 1)
+_KEY_BYTES: Final = 32
+
+
+class _Content(msgspec.Struct):
+    """What is encrypted."""
+
+    key: str
+    first: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainKey:
+    """The key, and the first entry that was hashed with it."""
+
+    value: bytes = field(repr=False)
+    first: int
+
+    def hash(self, content: bytes) -> bytes:
+        """Return the hash of an entry."""
+        return hmac.digest(self.value, b"entry" + content, "sha256")
+
+    def mark(self, last: int, last_hash: bytes) -> bytes:
+        """Return what proves that an entry is the last one."""
+        return hmac.digest(self.value, b"last%d:" % last + last_hash, "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class LastEntry:
+    """Which entry is the last one, as was noted when it was written."""
+
+    id: int
+    mark: bytes
+
+    def is_entry(self, entry: int, hashed: bytes | None, key: ChainKey) -> bool:
+        """Return whether the note is of this entry, 0 for none, and was made with the key."""
+        return entry == self.id and hmac.compare_digest(self.mark, key.mark(entry, hashed or b""))
+
+
+def make_chain_key(conn: Connection, vault: Vault) -> int:
+    """Make the key of a trail, empty or not; return the first entry that it will hash."""
+    last = conn.execute(select(func.max(AUDIT.c.id))).scalar() or 0
+    key = ChainKey(secrets.token_bytes(_KEY_BYTES), last + 1)
+    last_hash = conn.execute(select(AUDIT.c.hash).where(AUDIT.c.id == last)).scalar() or b""
+    mark = key.mark(last, last_hash)
+    conn.execute(insert(AUDIT_CHAIN).values(id=1, last=last, mark=mark, sealed=_sealed(key, vault)))
+    return key.first
+
+
+def chain_of(conn: Connection, vault: Vault) -> tuple[ChainKey, LastEntry] | None:
+    """Return the key and the note; None: they were removed, or the key was changed.
+
+    Raises:
+        KeyProblem: the vault lacks the key that it is encrypted with.
+    """
+    columns = select(AUDIT_CHAIN.c.last, AUDIT_CHAIN.c.mark, AUDIT_CHAIN.c.sealed)
+    row = conn.execute(columns).first()
+    key = None if row is None else opened_key(row[2], vault)
+    return None if row is None or key is None else (key, LastEntry(row[0], row[1]))
+
+
+def opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:
+    """Return the key from its column; None: it was changed."""
+    try:
+        content = msgspec.json.decode(vault.open(sealed, *_PLACE), type=_Content)
+    except ValueMoved:
+        return None
+    return ChainKey(bytes.fromhex(content.key), content.first)
+
+
+def encrypt_key_again(conn: Connection, vault: Vault) -> None:
+    """Encrypt the key with the vault's newest key; one that does not open stays as it is."""
+    sealed = conn.execute(select(AUDIT_CHAIN.c.sealed)).scalar()
+    key = None if sealed is None else opened_key(sealed, vault)
+    if key is not None:
+        conn.execute(update(AUDIT_CHAIN).values(sealed=_sealed(key, vault)))
+
+
+def _sealed(key: ChainKey, vault: Vault) -> bytes:
+    content = msgspec.json.encode(_Content(key.value.hex(), key.first))
+    return vault.seal(content.decode(), *_PLACE)
+
+
+def note_last(conn: Connection, key: ChainKey, last: int, last_hash: bytes) -> None:
+    """Note an entry as the last one."""
+    conn.execute(update(AUDIT_CHAIN).values(last=last, mark=key.mark(last, last_hash)))

@@ -1,0 +1,34 @@
+"""Logs the last entry of the audit trail at the start and once a day, and what is wrong with it.
+
+The log is kept elsewhere (the journal, another machine): a trail that somebody with the vault's key
+wrote again, or a database that was put back, does not have the entries that the log names.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final
+
+from hooktui.domain.errors import HooktuiError
+from hooktui.store.audit import trail_state
+from hooktui.store.contract import Store
+
+_EVERY_S: Final = 24 * 3600.0
+
+_log = logging.getLogger(__name__)
+
+
+async def watch_trail(store: Store) -> None:
+    """Look at the trail now and once a day, until cancelled."""
+    while True:
+        try:
+            state = await store.read(trail_state, store.vault)
+        except HooktuiError as error:
+            _log.warning("the audit trail cannot be read: %s", error)
+        else:
+            if state.wrong is not None:
+                _log.error("the audit trail is broken: %s", state.wrong)
+            if state.head is not None:
+                _log.info("audit trail: the last entry is %s", state.head)
+        await asyncio.sleep(_EVERY_S)
