@@ -18,7 +18,6 @@ from still_clock import StillClock
 
 from hooktui.api import access, identity, status
 from hooktui.api.app import make_app
-from hooktui.api.crowd import Crowd
 from hooktui.api.http import Listener
 from hooktui.api.peers import Names
 from hooktui.api.service import Service
@@ -100,8 +99,8 @@ async def recorded_server(
         look=seen,
     )
     address = ServerAddress(socket=folder / "hooktui.sock")
-    crowd = Crowd(service.limits.connections)
-    listener = Listener(make_app(service), bind(address.socket, 0o600), crowd)
+    clients = service.connections, service.unsent
+    listener = Listener(make_app(service), bind(address.socket, 0o600), *clients)
     await listener.start()
     try:
         async with AsyncClient(address) as client:
