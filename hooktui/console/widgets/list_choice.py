@@ -28,7 +28,8 @@ class Choice:
 
     Attributes:
         row: its id; None: the row that is drawn under the cursor next.
-        left: the row that was chosen before a filter hid it; without the filter it is chosen again.
+        left: the row that was chosen before a filter hid it; it is chosen again when the filter is
+            taken away before another row was.
         awaited: whether ``row`` was created just now, and has not been listed yet.
         removed: rows that were deleted here on purpose: their neighbour may be acted on at once.
     """
@@ -52,7 +53,7 @@ class Choice:
 
     def sought(self, *, filtered: bool) -> list[Hashable]:
         """Return the rows to look for in a list that was loaded, the best one first."""
-        rows = (self.left, self.row) if filtered else (self.row,)
+        rows = (self.row, self.left) if filtered else (self.row,)
         return [row for row in rows if row is not None]
 
     def settle(self, find: Callable[[Hashable], int | None], *, filtered: bool) -> int | None:
@@ -69,8 +70,7 @@ class Choice:
         for identity in self.sought(filtered=filtered):
             position = find(identity)
             if position is not None:
-                left = None if filtered and identity == self.left else self.left
-                self.row, self.left, self.awaited = identity, left, False
+                self.row, self.left, self.awaited = identity, None, False
                 return position
         if self.row in self.removed:
             self.removed.discard(self.row)
@@ -86,18 +86,25 @@ _FILTER_PAGES: Final = 2
 """Pages that are read for the chosen row while a filter is typed: fewer than for a sort."""
 
 
-async def search_chosen(choice: Choice, window: Window[Any], *, filtered: bool) -> None:
+async def search_chosen(choice: Choice, window: Window[Any], load: Load) -> None:
     """Load the part of a list that holds the chosen row, if it is found and not loaded already.
 
     Somebody may choose another row meanwhile; then that one is searched for.
 
+    Args:
+        choice: the chosen row.
+        window: rows of the list that were just loaded.
+        load: what for.
+
     Raises:
         HooktuiError: the server does not give a page.
     """
+    filtered, begun = load == "filter", load != "reload"
     while not window.estimated:  # else each page may take the server long
         sought = choice.sought(filtered=filtered)
         if not sought or any(window.find(row) is not None for row in sought):
             return
-        await window.to_row(sought[0], _FILTER_PAGES if filtered else SEARCH_PAGES)
+        pages = _FILTER_PAGES if filtered else SEARCH_PAGES
+        begun = not await window.to_row(sought[0], pages, begun=begun) and begun
         if sought == choice.sought(filtered=filtered):
             return

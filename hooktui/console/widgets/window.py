@@ -137,29 +137,37 @@ class Window(Generic[T]):
         self._pages = [await self._fetch(None)]
         self._settle()
 
-    async def to_end(self, limit: int = PAGE) -> None:
+    async def to_end(self) -> None:
         """Load the last page and forget all others."""
-        page = await self._fetch(None, limit, from_end=True)
+        page = await self._fetch(None, from_end=True)
         self._pages = [page]
         self.first = max(self.total - len(page.rows), 0)
         self._settle()
 
-    async def to_row(self, identity: Hashable, pages: int = SEARCH_PAGES) -> bool:
+    async def to_row(
+        self, identity: Hashable, pages: int = SEARCH_PAGES, *, begun: bool = False
+    ) -> bool:
         """Load the part of the list that holds a row; return whether it was found.
 
         The API has no position of an id. So pages are read from both ends of the list, for what
         stood near one end stands near one of them in another order, too; after ``pages`` pages from
         each end the search gives up, and this window stays as it was.
+
+        Args:
+            identity: of the row.
+            pages: the most that are read from each end.
+            begun: whether this window has just been loaded from the start.
         """
         start, end = self.copy(), self.copy()
-        await start.to_start()
+        if not begun:
+            await start.to_start()
         for number in range(pages):
             if start.find(identity) is not None:
                 return self._adopt(start)
             if not start.has_more:
                 return False
             if number == 0:
-                await end.to_end(SEARCH_PAGE)
+                await end.to_end()
             else:
                 await end.before(SEARCH_PAGE)
             if end.find(identity) is not None:

@@ -287,7 +287,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             try:
                 await fetch(fresh)
                 if self._follows(load):
-                    await search_chosen(self.choice, fresh, filtered=load == "filter")
+                    await search_chosen(self.choice, fresh, load)
             except HooktuiError as error:
                 self._arrived, self._is_another = asked, False
                 self.post_message(self.Failed(self, error))
