@@ -19,17 +19,22 @@ _LOOKED_AT = 8
 """Characters that are looked at for each one that may be shown; marks of a stack show nothing."""
 
 # Printable text without these (no arrow, box or Latin letter is among them) needs no closer look.
-_MAY_STACK_OR_HIDE = re.compile(r"[\u0300-\u1fff\u20d0-\u20ff\u2c00-\U0010ffff]")
+_MAY_STACK_OR_HIDE = re.compile(r"[\u0300-\u1fff\u20d0-\u20ff\u2800\u2c00-\U0010ffff]")
 _NOT_PLAIN = re.compile(r"[^ -~]+")
 _NOT_PLAIN_IN_LINES = re.compile(r"[^ -~\n\t]+")
 # Format characters (bidi, zero-width, tags), surrogates, what Unicode 14 does not know (its width
-# is a guess), and the two separators that some programs take for line breaks.
-_ESCAPED = frozenset({"Cf", "Cs", "Cn", "Zl", "Zp"})
+# is a guess), the two separators that some programs take for line breaks, and every blank but the
+# usual one: two names that differ in a blank must not look alike.
+_ESCAPED = frozenset({"Cf", "Cs", "Cn", "Zl", "Zp", "Zs"})
 # Default_Ignorable_Code_Point of other categories: drawn as nothing, or as a blank.
-_INVISIBLE = frozenset(
+_IGNORABLE = frozenset(
     {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180B, 0x180C, 0x180D, 0x180F, 0x3164, 0xFFA0}
     | set(range(0xFE00, 0xFE10))
 )
+# Letters and symbols that are drawn as a blank: the empty Braille pattern, the null notehead, the
+# ideographic half fill space, the fillers of Khitan, the blanks of Egyptian hieroglyphs.
+_BLANK = frozenset({0x2800, 0x303F, 0x16FE4, 0x1D159, 0x13441, 0x13442})
+_INVISIBLE = _IGNORABLE | _BLANK
 _VARIATION_SELECTORS_SUPPLEMENT = range(0xE0100, 0xE01F0)
 _JOINING_JAMO = (range(0x1160, 0x1200), range(0xD7B0, 0xD800))
 
@@ -39,7 +44,8 @@ def visible(text: str | bytes, *, lines: bool = False, limit: int | None = None)
 
     Printable ASCII and ordinary Unicode stay as they are. C0 controls become their pictures
     (``␛``), DEL ``␡``, C1 controls and invalid UTF-8 ``\x9b``; bidi, zero-width, tag and other
-    invisible characters, line and paragraph separators and lone surrogates become ``\u{202e}``. Of
+    invisible characters, blanks other than U+0020, line and paragraph separators and lone
+    surrogates become ``\u{202e}``. Of
     more than three combining marks on a character the rest is replaced by ``…``; a mark without a
     character to stand on becomes ``\u{301}``.
 
