@@ -30,6 +30,7 @@ from hooktui.domain.machine import condition_of
 from hooktui.domain.objects import Catalogue
 from hooktui.domain.places import Places
 from hooktui.domain.server_status import Kept
+from hooktui.domain.text import visible
 from hooktui.homes import make_home, mend_modes, refuse_unsafe
 from hooktui.installation import find_places, refuse_start_beside_service
 from hooktui.logs import log_to_stderr
@@ -126,6 +127,7 @@ async def run(
     where = _absolute(where, settings)
     catalogue = _catalogue(settings)
     tls = listening.tls(settings)
+    _warn_of_exposure(settings)
     files = _share_files(settings)
     wanted = _stop_on_signals() if stop is None else stop
     async with contextlib.AsyncExitStack() as stack:
@@ -307,6 +309,15 @@ def _share_files(settings: Settings) -> FileBudget:
     return files
 
 
+def _warn_of_exposure(settings: Settings) -> None:
+    """Log what the settings leave open; ``doctor`` shows the same at any time."""
+    from hooktui.checkup.exposure import check_exposure
+
+    for check in check_exposure(settings, os.environ):
+        if check.state != "ok":
+            _log.warning("%s: %s; %s", check.name, visible(check.value), visible(check.advice))
+
+
 def _tell_of_refused_connections(engine: Engine, transport: Transport) -> None:
     """Log in a line a minute that no file was left for a caller of the API; make room for one.
 
@@ -446,6 +457,7 @@ def _with_engine(
     checkup: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
 ) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return what looks at the installation and at what the engine lacked."""
+    from hooktui.checkup.exposure import check_exposure
     from hooktui.domain.checks import Check, judge_outbound, judge_shortage
 
     async def check() -> Sequence[Check]:
@@ -461,6 +473,7 @@ def _with_engine(
         load = engine.load()
         return [
             *found,
+            *check_exposure(settings, os.environ),
             judge_outbound(
                 load.outbound, load.most_outbound, settings.max_outbound, short=load.short
             ),

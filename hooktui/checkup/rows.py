@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from hooktui.domain.checks import Check, judge_leases, judge_newest, judge_waiting
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
+from hooktui.domain.exposure import judge_tokens
 from hooktui.store import queries
 from hooktui.store.audit import trail_state
 from hooktui.store.key_ring import find_keys, keys_are_there
@@ -23,6 +24,7 @@ _LEASES = text(
     "SELECT count(*), count(*) FILTER (WHERE lease_until < :now) FROM delivery"
     " WHERE status = 'sending'"
 )
+_ENDLESS = text("SELECT id, name FROM token WHERE expires_at IS NULL ORDER BY id")
 _NEWEST = text("SELECT created_at FROM event ORDER BY id DESC LIMIT 1")
 
 
@@ -34,7 +36,7 @@ def check_rows(
     *,
     working: bool,
 ) -> Iterator[Check]:
-    """Look at schema, key file, leases, and what waits.
+    """Look at schema, key file, leases, what waits, and tokens.
 
     Args:
         conn: in a read-only transaction.
@@ -58,6 +60,7 @@ def check_rows(
     late_s = None if due is None else (now - from_rfc3339(due)) / 1000
     yield judge_waiting(backlog.count, backlog.held, late_s, working=working)
     yield judge_newest(conn.execute(_NEWEST).scalar(), now)
+    yield judge_tokens([(row.id, row.name) for row in conn.execute(_ENDLESS)])
 
 
 def check_key(conn: Connection, key_file: Path) -> Check:

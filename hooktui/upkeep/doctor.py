@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hooktui import __version__
+from hooktui.checkup.exposure import check_exposure
 from hooktui.checkup.machine import check_disk, check_versions
 from hooktui.checkup.modes import check_modes
 from hooktui.checkup.postgres import check_shared
@@ -102,6 +103,7 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
         target = None if not url or url.startswith("sqlite:") else target_of(url)
     except (BadSettings, Refused) as bad:
         return [Check("settings", "fail", bad.detail, "no server starts with them; mend them")]
+    exposed = list(check_exposure(settings, environ))
     reserve = settings.reserve_mb << 20
     holder = _holder(where.database.with_name("hooktui.lock"))
     if holder is not None or isinstance(error, Unavailable):
@@ -109,18 +111,18 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
         hangs = f"process {holder or 'unknown'} is there and does not answer: {error.detail}"
         lost = Check("server", "fail", hangs, f"see {where.log}; {end}")
         if target is None:
-            return [lost, *_without_database(where, reserve)]
-        return [lost, *asyncio.run(check_shared(where, target, None))]
+            return [lost, *exposed, *_without_database(where, reserve)]
+        return [lost, *exposed, *asyncio.run(check_shared(where, target, None))]
     none = Check(
         "server", "warn", "none runs here: nothing is taken in", f"start it: {where.start}"
     )
     if target is not None:
-        return [none, *asyncio.run(check_shared(where, target, None))]
+        return [none, *exposed, *asyncio.run(check_shared(where, target, None))]
     folder = where.database.parent
     if not folder.is_dir():
         return [none, check_versions(), Check("database", "ok", f"no home yet at {folder}")]
     try:
-        return [none, *check_installation(where, reserve, None, _WHOLE_DAY_S)]
+        return [none, *exposed, *check_installation(where, reserve, None, _WHOLE_DAY_S)]
     except PermissionError as denied:
         raise NotAllowed(
             f"{denied.filename} may not be read by you; run this as the server's user"

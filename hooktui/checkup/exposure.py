@@ -1,0 +1,66 @@
+"""What the settings of a server leave open: networks, the TLS key, the way to PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+from hooktui.domain.checks import Check
+from hooktui.domain.exposure import judge_database_tls, judge_networks, judge_tls_key
+from hooktui.settings import Settings
+
+
+def check_exposure(
+    settings: Settings, environ: Mapping[str, str], us: int | None = None
+) -> Iterator[Check]:
+    """Look at what the settings leave open.
+
+    Args:
+        settings: of the server.
+        environ: of the server: the driver of PostgreSQL reads ``PGHOST`` and ``PGSSLMODE``.
+        us: the uid of the server; None: this process's.
+    """
+    yield judge_networks(settings.allow_networks)
+    if settings.tls_key is not None:
+        yield _check_key(settings.tls_key, os.geteuid() if us is None else us)
+    url = settings.database_url
+    if url is not None and not url.startswith("sqlite:"):
+        yield judge_database_tls(*_way_to(url, environ))
+
+
+def _check_key(file: Path, us: int) -> Check:
+    try:
+        status = file.stat()
+    except OSError as error:
+        return Check("TLS key", "fail", f"{file}: {error.strerror}", "see that the file is there")
+    return judge_tls_key(str(file), status.st_mode, status.st_uid, us)
+
+
+def _way_to(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
+    """Return the hosts of an address that are other machines, and its ``sslmode``."""
+    parts = urlsplit(url)
+    query = parse_qs(parts.query)
+    named = parts.netloc.rpartition("@")[2] or query.get("host", [""])[-1]
+    named = named or environ.get("PGHOST", "")
+    hosts = [_without_port(host) for host in named.split(",")]
+    chosen = query.get("sslmode", [None])[-1] or environ.get("PGSSLMODE") or None
+    return [host for host in hosts if not _is_here(host)], chosen
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _is_here(host: str) -> bool:
+    """Return whether a host is this machine: nothing named, a socket's folder, loopback."""
+    if not host or host.startswith(("/", "@", "%2f", "%2F")) or host.lower() == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

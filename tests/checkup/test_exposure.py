@@ -1,0 +1,82 @@
+"""What the settings leave open, looked at in files and addresses, and said when a server starts."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from hooktui.checkup.exposure import check_exposure
+from hooktui.domain.checks import Check
+from hooktui.proof.certificate import write_certificate
+from hooktui.settings import Settings
+from tests.running import running_server
+
+
+def found(environ: dict[str, str] | None = None, **given: object) -> dict[str, Check]:
+    return {one.name: one for one in check_exposure(Settings(**given), environ or {})}
+
+
+@pytest.mark.parametrize(
+    ("url", "environ", "state"),
+    [
+        ("postgresql://u:p@db.example/x", {}, "warn"),
+        ("postgresql://u@10.1.2.3:5432/x", {}, "warn"),
+        ("postgresql://u@[2001:db8::1]:5432/x", {}, "warn"),
+        ("postgresql://u@db.example/x?sslmode=prefer", {}, "warn"),
+        ("postgresql://u@db.example/x?sslmode=verify-full", {}, "ok"),
+        ("postgresql://u@db.example/x?sslmode=require", {}, "ok"),
+        ("postgresql://u@db.example/x", {"PGSSLMODE": "verify-full"}, "ok"),
+        ("postgresql://u@db.example/x?sslmode=disable", {"PGSSLMODE": "verify-full"}, "warn"),
+        ("postgresql://u@127.0.0.1:5432/x", {}, "ok"),
+        ("postgresql://u@[::1]/x", {}, "ok"),
+        ("postgresql://localhost/x", {}, "ok"),
+        ("postgresql:///x", {}, "ok"),
+        ("postgresql:///x", {"PGHOST": "db.example"}, "warn"),
+        ("postgresql:///x?host=/var/run/postgresql", {}, "ok"),
+        ("postgresql:///x?host=db.example", {}, "warn"),
+        ("postgresql://u@127.0.0.1,db.example/x", {}, "warn"),
+        ("postgresql://u@127.0.0.1:1,localhost:2/x", {}, "ok"),
+    ],
+)
+def test_postgresql_on_another_machine_needs_tls(url, environ, state):
+    check = found(environ, database_url=url)["database TLS"]
+    assert check.state == state, check
+    assert "u:p" not in check.value
+
+
+def test_sqlite_and_plain_http_have_nothing_to_look_at():
+    assert list(found()) == ["networks"]
+    assert list(found(database_url="sqlite:////x.db")) == ["networks"]
+
+
+# Red when a server starts without a word with a key that others read, or networks that open the
+# address where clouds hand out credentials.
+def test_a_server_says_at_its_start_what_it_leaves_open(tmp_path: Path, caplog):
+    key = tmp_path / "key.pem"
+    write_certificate(key)
+    key.chmod(0o644)
+    given = {"listen": "127.0.0.1:0", "tls_cert": key, "tls_key": key}
+    with (
+        caplog.at_level(logging.WARNING),
+        running_server(tmp_path / "home", allow_networks="0.0.0.0/0", **given) as server,
+    ):
+        assert f"{key} has mode 644: others may read it" in caplog.text
+        assert "0.0.0.0/0 opens 169.254.169.254" in caplog.text
+        with server.client() as api:
+            api.post("/v1/tokens", json={"name": "for ever", "role": "viewer"})
+            checks = {one["name"]: one for one in api.get("/v1/doctor").json()["checks"]}
+    assert checks["TLS key"]["state"] == "fail"
+    assert checks["networks"]["state"] == "warn"
+    assert checks["tokens"]["value"] == "1 token never expires: 1 (for ever)"
+
+
+def test_a_safe_server_says_nothing(tmp_path: Path, caplog):
+    key = tmp_path / "key.pem"
+    write_certificate(key)
+    given = {"listen": "127.0.0.1:0", "tls_cert": key, "tls_key": key}
+    with caplog.at_level(logging.WARNING), running_server(tmp_path / "home", **given):
+        pass
+    assert "TLS key" not in caplog.text
+    assert "networks" not in caplog.text
