@@ -102,7 +102,8 @@ class _Talk(asyncio.Protocol):
 
     def _answer(self) -> None:
         _Talk.now -= 1
-        self._transport.write(_OK)
+        if not self._transport.is_closing():  # else the server was killed meanwhile
+            self._transport.write(_OK)
 
 
 def _only(pattern: re.Pattern[bytes], head: bytes) -> str:

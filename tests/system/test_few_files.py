@@ -18,10 +18,14 @@ from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
 from hooktui.domain.file_budget import least_files, share_files
 from hooktui.domain.places import places
+from hooktui.proof.database import Databases
 
 from .asking import asking
 from .conftest import Installation, wait_for
 from .many_receivers import ManyReceivers, many_receivers
+from .test_kills import databases
+
+__all__ = ["databases"]
 
 FILES = 256
 
@@ -133,3 +137,46 @@ def test_too_few_files_end_the_start_with_what_to_do(idle_home: Installation):
     assert "LimitNOFILE" in run.stderr
     assert "Traceback" not in run.stderr
     assert share_files(few + 1, connections=1000).outbound >= 1
+
+
+# Red when what is leased waits for a connection (its lease ends, and it is sent twice), or when
+# more than the bound was in flight at a kill.
+@pytest.mark.parametrize(
+    ("databases", "path", "hooks", "kills"),
+    [
+        pytest.param("sqlite", "2", 12, 1, marks=pytest.mark.slow),
+        pytest.param("sqlite", "10", 35, 0, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param("sqlite", "10", 35, 2, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param("postgres", "10", 35, 0, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+        pytest.param("postgres", "10", 35, 1, marks=[pytest.mark.soak, pytest.mark.timeout(600)]),
+    ],
+    indirect=["databases"],
+)
+def test_only_what_was_in_flight_at_a_kill_is_sent_twice(
+    idle_home: Installation,
+    receivers: ManyReceivers,
+    databases: Databases,
+    path: str,
+    hooks: int,
+    kills: int,
+):
+    bound = 5
+    idle_home.environ["HOOKTUI_MAX_OUTBOUND"] = str(bound)
+    with databases.fresh() as url:
+        if url is not None:
+            idle_home.environ["HOOKTUI_DATABASE_URL"] = url
+        idle_home.start(files=FILES)
+        make_hooks(idle_home, [receivers.url(f"{path}/{n}") for n in range(hooks)])
+        emit(idle_home)
+        for kill in range(kills):
+            wait_for(lambda least=bound * (2 * kill + 2): receivers.count() >= least, 90, "some")
+            idle_home.kill()
+            idle_home.start(files=FILES)
+        wait_for(lambda: len(receivers.arrived()) == hooks, 400, "all hooks have it")
+        wait_for(lambda: settled(idle_home), 120, "nothing waits")
+        idle_home.stop()
+    arrived = receivers.arrived()
+    twice = sum(count - 1 for count in arrived.values())
+    print(f"\n{arrived.total()} requests, {twice} twice, {kills} kills, bound {bound}")
+    assert twice <= kills * bound
+    assert "Traceback" not in log_of(idle_home)
