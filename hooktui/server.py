@@ -40,7 +40,7 @@ from hooktui.systemd import Notifier, notifier_of
 
 if TYPE_CHECKING:
     from hooktui.api.http import Listener
-    from hooktui.api.service import Service
+    from hooktui.api.service import Limits, Service
     from hooktui.delivery.engine import Engine
     from hooktui.delivery.resolver import Resolver
     from hooktui.delivery.transport import Transport
@@ -424,7 +424,7 @@ def _service(
     files: FileBudget,
 ) -> Service:
     from hooktui.api.connection_limiter import ConnectionLimiter
-    from hooktui.api.service import Limits, RoleMap, Service
+    from hooktui.api.service import RoleMap, Service
     from hooktui.delivery.diagnose import Looker
     from hooktui.delivery.url_judge import UrlJudge
 
@@ -445,11 +445,26 @@ def _service(
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,
         connections=ConnectionLimiter(files.api),
-        limits=Limits(files.api, settings.events_per_s, settings.calls_per_s),
+        limits=_limits(settings, files.api),
         files_limit=files.limit,
         check=_with_engine(_checkup(where, settings), engine, settings),
         key_file=where.key_file,
         look=Looker(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
+    )
+
+
+def _limits(settings: Settings, connections: int) -> Limits:
+    from hooktui.api.service import Limits
+    from hooktui.domain.filter_limits import FilterLimits
+
+    return Limits(
+        connections,
+        settings.events_per_s,
+        settings.calls_per_s,
+        settings.max_hooks,
+        FilterLimits(
+            settings.max_filter_terms, settings.max_filter_patterns, settings.max_filter_length
+        ),
     )
 
 

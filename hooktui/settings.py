@@ -136,6 +136,19 @@ class Settings(BaseSettings):
     """Connections to receivers at once, over all hooks; by default what the limit of open files
     leaves for them, at most 10,000."""
 
+    max_hooks: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Hooks of one account: each of its events is compared with all that subscribe to its type."""
+
+    max_filter_terms: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Terms of a hook's filter; one with more is refused when the hook is saved."""
+
+    max_filter_patterns: Annotated[int, Field(ge=0, le=1000)] = 100
+    """Values with a ``*`` in the ``data.`` terms of a hook's filter: each is looked for in each
+    body, at about 0.3 ms for 256 KiB. Values without one cost the same however many there are."""
+
+    max_filter_length: Annotated[int, Field(ge=1, le=2000)] = 2000
+    """Characters of a hook's filter."""
+
     events_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20_000
     """Events a second that one token may send, or one user of the Unix socket but root and the
     owner; two seconds' worth may come at once. 0: any number."""

@@ -15,9 +15,12 @@ from hooktui.api.hook_requests import HookBody, HookEditBody, RotateBody, edited
 from hooktui.api.parameters import AccountParameter, HookParameter, Window, hook_search_of
 from hooktui.api.reading import check_account, read_in
 from hooktui.api.searches import searching
-from hooktui.api.service import service_of
+from hooktui.api.service import Service, service_of
 from hooktui.api.shapes import ChangedHook, CreatedHook, Pinged
 from hooktui.domain.clock import now_ms
+from hooktui.domain.errors import Refused
+from hooktui.domain.filter_limits import FilterLimits, check_filter
+from hooktui.domain.filters import parse_hook_filter
 from hooktui.domain.hook_health import MOST_HOURS, HookHealth
 from hooktui.domain.hooks import (
     DEFAULT_OVERLAP_S,
@@ -32,6 +35,30 @@ from hooktui.domain.signatures import make_secret
 from hooktui.store import changes, queries
 
 router = APIRouter()
+
+
+def check_room_for_hook(service: Service, account: AccountId) -> None:
+    """Refuse a hook beyond those that an account may have.
+
+    Raises:
+        Refused: names the limit and its setting.
+    """
+    most = service.limits.hooks
+    if service.store.count_hooks(account) >= most:
+        raise Refused(
+            f"account {account} has {most:,} hooks, and may have no more; delete some, or have an"
+            " admin raise HOOKTUI_MAX_HOOKS"
+        )
+
+
+def check_hook_filter(text: str | None, limits: FilterLimits) -> None:
+    """Refuse a filter that is too dear.
+
+    Raises:
+        Refused: names the limit and its setting.
+    """
+    if text is not None:
+        check_filter(parse_hook_filter(text), limits)
 
 
 @router.get("/v1/hooks", response_model=Page[Hook])
@@ -59,7 +86,9 @@ async def create_hook(
     owner = caller.account(account)
     check_new_secret(body.secret)
     made = settings_of(body, service.catalogue)
+    check_hook_filter(made.settings.filter, service.limits.filters)
     await check_account(service, owner)
+    check_room_for_hook(service, owner)
     warning = await service.judge_url(made.settings.url)
     secret = make_secret() if body.secret is None else body.secret
     hook = await service.store.write(
@@ -94,6 +123,8 @@ async def change_hook(
 
     def edit(before: HookSettings) -> HookSettings:
         checked = edited(before, body, service.catalogue)
+        if "filter" in body.changed:
+            check_hook_filter(checked.settings.filter, service.limits.filters)
         short[:] = checked.warnings  # not extended: a transaction may run again
         return checked.settings
 

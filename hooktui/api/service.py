@@ -17,6 +17,7 @@ from hooktui.api.unsent import UnsentResponses
 from hooktui.domain.checks import Check
 from hooktui.domain.deliveries import Load
 from hooktui.domain.diagnosis import Look, Tell
+from hooktui.domain.filter_limits import FilterLimits
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
 from hooktui.domain.objects import Catalogue
@@ -67,11 +68,15 @@ class Limits:
         connections: over TCP, and of each user of the Unix socket.
         events_per_s: of each token and user; 0: any number.
         calls_per_s: the same of all other calls.
+        hooks: of one account.
+        filters: of hooks.
     """
 
     connections: int = 1000
     events_per_s: float = 0
     calls_per_s: float = 0
+    hooks: int = 100_000
+    filters: FilterLimits = field(default_factory=FilterLimits)
 
 
 async def _nothing_to_check() -> Sequence[Check]:

@@ -199,6 +199,11 @@ class Filter:
         """Whether a term looks into the event's body."""
         return any(term.key is Key.DATA for term in self.terms)
 
+    @property
+    def weight(self) -> int:
+        """About what it costs to look into a body: the values that it is compared with."""
+        return sum(len(term.values) for term in self.terms if term.key is Key.DATA)
+
     def matches(self, subject: Subject, now_ms: int) -> bool:
         """Return whether all terms hold; ``now_ms`` is what ``since:10m`` counts from."""
         return finish(self.match_steps(subject, now_ms))

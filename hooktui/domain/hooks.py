@@ -300,6 +300,7 @@ class LiveHook:
 
     ``secrets`` stand newest first. ``retry_schedule_s`` and the like are in ``settings``.
     ``breaker_until_ms`` is when the next probe may go, set exactly while its breaker is open.
+    ``filter_weight`` is about what its filter costs, 0 without one.
     ``refusal`` says why nothing is sent to it: its encrypted values were not stored for it.
     """
 
@@ -313,6 +314,11 @@ class LiveHook:
     secrets: tuple[LiveSecret, ...]
     breaker_until_ms: int | None = None
     refusal: str | None = None
+    filter_weight: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        weight = 0 if self.filter is None else 1 + self.filter.weight
+        object.__setattr__(self, "filter_weight", weight)
 
     @property
     def active(self) -> bool:

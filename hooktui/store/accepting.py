@@ -6,30 +6,29 @@ Ids are made in the order of the offers, so on one writer the order of ids is th
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 import msgspec
 
 from hooktui.domain.deliveries import Status, Trigger
 from hooktui.domain.errors import FieldError, Refused
-from hooktui.domain.filter_data import Stored
-from hooktui.domain.filter_terms import Subject
-from hooktui.domain.hooks import LiveHook, skip_reason
+from hooktui.domain.hooks import SkipReason, skip_reason
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.store.contract import LEASE_S, Accepted, Job, Offer, Reserve
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
+from hooktui.store.live_hooks import LiveHooks, Subscribers
+from hooktui.store.matching import NO_MATCHES, Matches, check_current, subject_of
 from hooktui.store.transaction import Notes
 
 KEY_KEPT_MS = 24 * 3600 * 1000
 MAX_KEY = 256
 """Characters of an idempotency key; what producers use is a UUID or a name of about that length."""
 
-Subscribers = Callable[[AccountId, str], Sequence[LiveHook]]
 KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
 
 # Looked up once: an enum's value costs more than the row that it goes into.
+_NOTHING: Mapping[HookId, tuple[int, bool]] = {}
 _PENDING = Status.PENDING.value
 _LEASED = DeliveryState(Status.SENDING.value, 1)
 
@@ -137,25 +136,29 @@ def plan_accept(
     offers: Sequence[Offer],
     known: KnownKeys,
     *,
-    subscribers: Subscribers,
+    live: LiveHooks,
+    matches: Matches = NO_MATCHES,
     reserve: Reserve | None,
     ids: IdClock,
     lease: Lease,
     now_ms: int,
 ) -> Plan:
-    """Work out the rows and the answer of a call.
+    """Work out the rows and the answer of a call; ``matches`` is what is known of its filters.
 
     Raises:
+        Outdated: hooks with dear filters were changed since these were matched.
         Refused: an idempotency key was used before with another type or body.
     """
+    check_current(offers, live, matches)
     plan = Plan()
     repeats = repeated(offers, known) if any(offer.key is not None for offer in offers) else {}
     for place, offer in enumerate(offers):
         if place in repeats:
             plan.accepted.append(_again(offer, repeats[place], plan))
         else:
-            hooks = subscribers(offer.account, offer.type)
-            _plan_event(plan, offer, hooks, reserve, ids, lease, now_ms)
+            subscribers = live.subscribers(offer.account, offer.type)
+            matched = matches.get(place, _NOTHING)
+            _plan_event(plan, offer, subscribers, matched, reserve, ids, lease, now_ms)
     return plan
 
 
@@ -167,7 +170,8 @@ def _again(offer: Offer, before: KnownKey | None, plan: Plan) -> Accepted:
 def _plan_event(
     plan: Plan,
     offer: Offer,
-    hooks: Sequence[LiveHook],
+    subscribers: Subscribers,
+    known: Mapping[HookId, tuple[int, bool]],
     reserve: Reserve | None,
     ids: IdClock,
     lease: Lease,
@@ -175,13 +179,17 @@ def _plan_event(
 ) -> None:
     event, account = EventId(ids.next()), offer.account
     skips: dict[str, list[HookId]] = {}
-    subject = _subject_for(hooks, offer, now_ms)
+    subject = subject_of(offer) if subscribers.weight else None
     feed = plan.notes.feed
     feed.append(event_item(account, event))
     waiting = DeliveryState(_PENDING, 0, now_ms)
     count = 0
-    for hook in hooks:
-        reason = skip_reason(hook, subject)
+    for hook in subscribers.hooks:
+        match = known.get(hook.id) if known else None
+        if match is not None and match[0] == hook.version and hook.active:
+            reason = None if match[1] else SkipReason.FILTER
+        else:
+            reason = skip_reason(hook, subject)
         if reason is not None:
             skips.setdefault(reason, []).append(hook.id)
             continue
@@ -213,10 +221,3 @@ def _plan_event(
         plan.keys.append(
             (account, offer.key, event, offer.type, key.body_sha256, count, skipped, now_ms)
         )
-
-
-def _subject_for(hooks: Sequence[LiveHook], offer: Offer, now_ms: int) -> Subject | None:
-    """Return the event as filters see it: one for all hooks; None: no hook has a filter."""
-    if not any(hook.filter is not None for hook in hooks):
-        return None
-    return Subject(at_ms=now_ms, event_type=offer.type, data=partial(Stored, offer.body))

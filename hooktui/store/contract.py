@@ -263,6 +263,10 @@ class Store(Protocol):
         """Return the live hooks (not the deleted ones), as of the last commit seen."""
         ...
 
+    def count_hooks(self, account: AccountId) -> int:
+        """Return how many hooks an account has, as of the last commit seen."""
+        ...
+
     @property
     def paused(self) -> bool:
         """Whether people paused all sending, so that nothing is claimed."""

@@ -7,15 +7,19 @@ after its commit.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
 
 from sqlalchemy import Connection, RowMapping, select
 
 from hooktui.domain.addresses import parse_url
+from hooktui.domain.catalogue import PING, group_of
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.filters import parse_hook_filter
-from hooktui.domain.hooks import LiveHook, LiveSecret, wants
+from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.store.hook_rows import readable_settings, settings_of
 from hooktui.store.keys import ValueMoved, Vault
@@ -25,8 +29,18 @@ from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Subscribers:
+    """The hooks that subscribe to a type, active or not; ``weight`` is that of their filters."""
+
+    hooks: tuple[LiveHook, ...]
+    weight: int
+
+
 class LiveHooks:
     """All live hooks, and who subscribes to what. Belongs to the event loop's thread.
+
+    A change of one hook costs little, however many others there are: an account may have 100,000.
 
     Attributes:
         view: the hooks by their ids.
@@ -36,30 +50,65 @@ class LiveHooks:
     def __init__(self) -> None:
         self.paused = False
         self._hooks: dict[HookId, LiveHook] = {}
-        self._subscribers: dict[tuple[AccountId, str], tuple[LiveHook, ...]] = {}
+        self._by_name: dict[tuple[AccountId, str], dict[HookId, LiveHook]] = {}
+        self._counts: Counter[AccountId] = Counter()
+        self._subscribers: dict[AccountId, dict[str, Subscribers]] = {}
         self.view: Mapping[HookId, LiveHook] = MappingProxyType(self._hooks)
 
     def put(self, changed: Mapping[HookId, LiveHook | None]) -> None:
         """Take hooks that changed; None stands for one that was deleted."""
-        for hook, live in changed.items():
+        for hook, live in sorted(changed.items()):
+            old = self._hooks.get(hook)
+            if old is not None:
+                self._counts[old.account] -= 1
+                self._subscribers.pop(old.account, None)
+                kept = () if live is None else _names(live)
+                for name in _names(old):
+                    if name not in kept:
+                        del self._by_name[old.account, name][hook]
             if live is None:
                 self._hooks.pop(hook, None)
-            else:
-                self._hooks[hook] = live
-        if changed:
-            self._subscribers.clear()
+                continue
+            self._hooks[hook] = live
+            self._counts[live.account] += 1
+            self._subscribers.pop(live.account, None)
+            for name in _names(live):
+                self._by_name.setdefault((live.account, name), {})[hook] = live
 
-    def subscribers(self, account: AccountId, event_type: str) -> tuple[LiveHook, ...]:
+    def count(self, account: AccountId) -> int:
+        """Return how many hooks an account has."""
+        return self._counts[account]
+
+    def subscribers(self, account: AccountId, event_type: str) -> Subscribers:
         """Return the hooks of an account that subscribe to a type, active or not."""
-        found = self._subscribers.get((account, event_type))
+        known = self._subscribers.get(account)
+        if known is None:
+            known = self._subscribers[account] = {}
+        found = known.get(event_type)
         if found is None:
-            found = tuple(
-                hook
-                for _, hook in sorted(self._hooks.items())
-                if hook.account == account and wants(hook, event_type)
-            )
-            self._subscribers[account, event_type] = found
+            found = known[event_type] = self._find(account, event_type)
         return found
+
+    def _find(self, account: AccountId, event_type: str) -> Subscribers:
+        if event_type == PING:
+            return Subscribers((), 0)
+        by_name = self._by_name
+        of_group = by_name.get((account, group_of(event_type)), {})
+        of_type = by_name.get((account, event_type), {}) if "." in event_type else {}
+        hooks = (*of_group.values(), *of_type.values())
+        if of_group and of_type:
+            hooks = tuple(sorted(hooks, key=_id))
+        return Subscribers(hooks, sum(map(_weight, hooks)))
+
+
+_id = attrgetter("id")
+_weight = attrgetter("filter_weight")
+
+
+def _names(hook: LiveHook) -> Sequence[str]:
+    """Return what a hook subscribes to, each type once: a group covers its types."""
+    asked = hook.subscriptions
+    return [name for name in asked if name == group_of(name) or group_of(name) not in asked]
 
 
 def load_live_hooks(

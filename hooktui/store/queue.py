@@ -21,6 +21,7 @@ from hooktui.store.feed_items import (
     delivery_item,
     event_item,
 )
+from hooktui.store.matching import NO_MATCHES, Matches
 from hooktui.store.recording import (
     HOOK_DELETED,
 )
@@ -32,10 +33,13 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
 
     turn = 0
 
-    def __init__(self, offers: Sequence[Offer], reserve: Reserve | None) -> None:
+    def __init__(
+        self, offers: Sequence[Offer], reserve: Reserve | None, matches: Matches = NO_MATCHES
+    ) -> None:
         super().__init__(2 * len(offers), sum(len(offer.body) for offer in offers))
         self._offers = offers
         self._reserve = reserve
+        self._matches = matches
         self._known: dict[tuple[AccountId, str], KnownKey] = {}
         self._plan = Plan()
 
@@ -54,7 +58,8 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         self._plan = plan_accept(
             self._offers,
             {**self._known, **work.new_keys} if work.new_keys else self._known,
-            subscribers=work.live.subscribers,
+            live=work.live,
+            matches=self._matches,
             reserve=self._reserve,
             ids=work.ids,
             lease=work.lease,

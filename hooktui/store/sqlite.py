@@ -49,6 +49,7 @@ from hooktui.store.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.key_ring import find_keys
 from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
+from hooktui.store.matching import accept_matched
 from hooktui.store.migrate import at_head, upgrade
 from hooktui.store.moved import refuse_moved
 from hooktui.store.pause import is_paused
@@ -76,10 +77,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
-SLOW_FSYNC_MS = 3.0
-"""Above this median, waiting for the disk in the event loop would hold up everything else."""
-FIRST_SWEEP_S = 60.0
-"""A start has better things to do than to tidy."""
+SLOW_FSYNC_MS = 3.0  # of the median; above it, waiting for the disk would hold the event loop
+FIRST_SWEEP_S = 60.0  # a start has better things to do
 SWEEP_EVERY_S = 3600.0
 WAL_LOOKED_AT_EVERY_S = 2.0
 _REST, _REST_WHEN_BUSY, _REST_OF_PURGE = 4, 20, 1
@@ -209,7 +208,8 @@ class SqliteStore:
         """Store events with their deliveries, all or nothing; see the contract."""
         check_keys(offers)
         self._guard.check(sum(len(one.body) for one in offers))
-        return await self._writer.submit(Accept(offers, reserve), bounded=True)
+        live, submit = self._live, partial(self._writer.submit, bounded=True)
+        return await accept_matched(offers, live, lambda m: submit(Accept(offers, reserve, m)))
 
     @property
     def number(self) -> int:
@@ -263,6 +263,10 @@ class SqliteStore:
     def hooks(self) -> Mapping[HookId, LiveHook]:
         """Return the live hooks, as of the last commit."""
         return self._live.view
+
+    def count_hooks(self, account: AccountId) -> int:
+        """Return how many hooks an account has."""
+        return self._live.count(account)
 
     @property
     def paused(self) -> bool:

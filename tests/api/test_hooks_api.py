@@ -7,6 +7,8 @@ import hmac
 
 import pytest
 
+from tests.running import running_server
+
 DEFAULTS = {
     "type": "web",
     "name": "127.0.0.1",
@@ -446,3 +448,22 @@ def test_hooks_are_searched_by_status_and_a_wrong_term_is_refused_at_its_column(
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/q"
     assert "column 9: hooks have no took:" in answer.json()["errors"][0]["detail"]
+
+
+# Red when limits are settings that nobody looks at.
+def test_a_filter_that_is_too_dear_and_a_hook_too_many_are_refused_when_they_are_saved(tmp_path):
+    given = {"max_hooks": 1, "max_filter_patterns": 1, "allow_networks": "127.0.0.0/8"}
+    with running_server(tmp_path, **given) as server, server.client() as api:
+        fields = {"url": "http://127.0.0.1:9/", "events": ["job"]}
+        dear = api.post("/v1/hooks", json=fields | {"filter": "data.a:*b*,*c"})
+        assert dear.status_code == 422
+        assert "HOOKTUI_MAX_FILTER_PATTERNS" in dear.json()["detail"]
+        made = api.post("/v1/hooks", json=fields | {"filter": "data.a:*b*,c"})
+        assert made.status_code == 201, made.text
+        changed = api.patch(f"/v1/hooks/{made.json()['id']}", json={"filter": "data.a:*,*b"})
+        assert changed.status_code == 422
+        assert changed.json()["errors"][0]["pointer"] == "/filter"
+        more = api.post("/v1/hooks", json=fields)
+        assert more.status_code == 422
+        assert "account 1 has 1 hooks" in more.json()["detail"]
+        assert "HOOKTUI_MAX_HOOKS" in more.json()["detail"]

@@ -13,6 +13,7 @@ from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.store.accepting import KEY_KEPT_MS, KnownKey, Plan, plan_accept
 from hooktui.store.contract import Accepted, Job, Offer, Reserve
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
+from hooktui.store.matching import NO_MATCHES, Matches
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.operations import Operation, columns
 from hooktui.store.postgres.work import Work
@@ -28,10 +29,13 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
 
     turn = 0
 
-    def __init__(self, offers: Sequence[Offer], reserve: Reserve | None) -> None:
+    def __init__(
+        self, offers: Sequence[Offer], reserve: Reserve | None, matches: Matches = NO_MATCHES
+    ) -> None:
         super().__init__(2 * len(offers), sum(len(offer.body) for offer in offers))
         self._offers = offers
         self._reserve = reserve
+        self._matches = matches
         self._plan: Plan | None = None
         self._planned_with: tuple[object, ...] | None = None
 
@@ -72,7 +76,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         return {
             hook.id
             for account, event_type in kinds
-            for hook in work.live.subscribers(account, event_type)
+            for hook in work.live.subscribers(account, event_type).hooks
             if hook.settings.ordered
         }
 
@@ -91,7 +95,8 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
                 self._plan = plan_accept(
                     self._offers,
                     {**mine, **work.new_keys} if work.new_keys else mine,
-                    subscribers=work.live.subscribers,
+                    live=work.live,
+                    matches=self._matches,
                     reserve=self._reserve,
                     ids=work.shared.ids,
                     lease=work.lease,

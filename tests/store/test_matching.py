@@ -1,0 +1,116 @@
+"""Who subscribes to what, kept up with changes; and matching before the transaction."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from hooktui.domain.addresses import parse_url
+from hooktui.domain.errors import TooLarge
+from hooktui.domain.filters import parse_hook_filter
+from hooktui.domain.hooks import HookSettings, LiveHook, wants
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.store import matching
+from hooktui.store.contract import Offer
+from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.matching import Outdated, accept_matched, check_current
+
+URL = "http://127.0.0.1/"
+TYPES = ("job.failed", "job.started", "cluster.error", "ping")
+A, B = AccountId(1), AccountId(2)
+
+
+def live_hook(
+    number: int, events: tuple[str, ...] = ("job",), text: str | None = None, **more: object
+) -> LiveHook:
+    return LiveHook(
+        id=HookId(number),
+        account=more.pop("account", A),
+        version=more.pop("version", 1),
+        settings=HookSettings(url=URL, events=events, filter=text, **more),
+        target=parse_url(URL),
+        subscriptions=frozenset(events),
+        filter=None if text is None else parse_hook_filter(text),
+        secrets=(),
+    )
+
+
+# Red when a change leaves a hook among the subscribers of a type that it no longer asks for, when
+# a hook that asks for a group and a type of it counts twice, and when the order is not that of ids.
+@pytest.mark.parametrize("seed", range(20))
+def test_subscribers_are_what_a_look_at_all_hooks_finds(seed: int) -> None:
+    choose, hooks = random.Random(seed), LiveHooks()
+    for _ in range(60):
+        number = choose.randint(1, 12)
+        old = hooks.view.get(HookId(number))
+        events = tuple(choose.sample(["job", "job.failed", "job.started", "cluster.error"], 2))
+        live = live_hook(number, events, account=old.account if old else choose.choice([A, B]))
+        hooks.put({HookId(number): None if choose.random() < 0.3 else live})
+        for account in (A, B):
+            mine = [hook for _, hook in sorted(hooks.view.items()) if hook.account == account]
+            assert hooks.count(account) == len(mine)
+            for event_type in TYPES:
+                wanted = [hook for hook in mine if wants(hook, event_type)]
+                found = hooks.subscribers(account, event_type).hooks
+                assert sorted(hook.id for hook in found) == [hook.id for hook in wanted]
+
+
+def offer(body: bytes = b'{"a":1}') -> Offer:
+    return Offer(A, "job.failed", body)
+
+
+async def test_cheap_events_are_matched_in_the_transaction() -> None:
+    hooks = LiveHooks()
+    hooks.put({HookId(1): live_hook(1, text="data.a:1")})
+    assert await accept_matched([offer()], hooks, _returning) == {}
+
+
+async def _returning(known: matching.Matches) -> matching.Matches:
+    return known
+
+
+# Red when dear filters are matched in the transaction, which holds the loop for as long.
+async def test_dear_events_are_matched_before_it_and_only_what_changed_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(matching, "CHEAP", 1000)
+    hooks = LiveHooks()
+    hooks.put({HookId(n): live_hook(n, text=f"data.a:{n % 2}") for n in range(1, 21)})
+    tries: list[matching.Matches] = []
+
+    async def submit(known: matching.Matches) -> matching.Matches:
+        if not tries:  # somebody changes some hooks while the event waits
+            hooks.put({HookId(n): live_hook(n, text="data.a:7", version=2) for n in range(1, 6)})
+        tries.append(known)
+        check_current([offer()], hooks, known)
+        return known
+
+    (known,) = (await accept_matched([offer()], hooks, submit)).values()
+    assert len(tries) == 2
+    first = tries[0][0]
+    assert known == {
+        **{HookId(n): (2, False) for n in range(1, 6)},
+        **{HookId(n): (1, n % 2 == 1) for n in range(6, 21)},
+    }
+    assert {hook for hook, match in known.items() if match == first[hook]} == set(range(6, 21))
+
+
+def test_what_is_outdated_is_not_matched_in_the_transaction(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(matching, "CHEAP", 1000)
+    hooks = LiveHooks()
+    hooks.put({HookId(n): live_hook(n, text="data.a:1") for n in range(1, 21)})
+    with pytest.raises(Outdated):
+        check_current([offer()], hooks, {})
+
+
+async def test_a_batch_that_would_make_very_many_deliveries_is_refused() -> None:
+    hooks = LiveHooks()
+    one = live_hook(1)
+    hooks.put({HookId(n): replace(one, id=HookId(n)) for n in range(1, 2001)})
+    with pytest.raises(TooLarge, match="102,000 deliveries"):
+        await accept_matched([offer()] * 51, hooks, _returning)
+    assert await accept_matched([offer()] * 50, hooks, _returning) == {}
