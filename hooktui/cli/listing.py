@@ -120,6 +120,8 @@ def for_each(
 ) -> int:
     """Do something to each of several things; one that fails does not keep the others from it.
 
+    A thing that is named twice is meant once.
+
     As JSON, one id gives its object, several give an array.
 
     Returns:
@@ -127,7 +129,7 @@ def for_each(
     """
     code = 0
     raws: list[object] = []
-    for identity in ids:
+    for identity in dict.fromkeys(ids):
         one = call(identity)
         try:
             answer = context.client.answer(one)

@@ -30,6 +30,7 @@ async def use_account(house: HooktuiApp, account: int) -> bool:
     house.account, house.account_name = account, name
     house.backlog_trend.clear()
     house.take_status(status)
+    house.turned = []  # undo acts on hooks of the account that is shown
     house.hook_names.clear()
     house.log_buffer.clear()
     note = f"the log of {name or f'account {account}'}"

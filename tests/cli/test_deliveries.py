@@ -39,7 +39,8 @@ def test_a_purged_body_is_said(run, server):
 def test_resend_prints_the_ids_of_what_is_sent(run, server):
     server.will(answer({**DELIVERY, "id": "dlv_new"}, 201), problem(409, "sending now"),
                 answer(DELIVERY))  # fmt: skip
-    result = run("deliveries", "resend", "a", "b", "c")
+    # Red when what is named twice is sent twice.
+    result = run("deliveries", "resend", "a", "b", "a", "c")
     assert result.code == 1
     assert result.out.splitlines() == ["dlv_new", DELIVERY["id"]]
     assert result.err == "hooktui: sending now\n"

@@ -105,3 +105,16 @@ async def test_a_verb_acts_on_the_hook_that_was_under_the_cursor_when_its_key_ca
         screen.listing.put_cursor_on(other.id)  # before the worker has begun
         await scene.console.until(lambda: "(billing) arrived" in scene.notice)
         assert not scene.gate.count(f"POST /v1/hooks/{other.id}/ping")
+
+
+# Red when `u` switches a hook of the account that was looked at before.
+async def test_undo_does_not_reach_into_another_account(place: Place, receiver: Receiver):
+    async with staged(place, receiver) as scene:
+        await scene.open(HooksScreen)
+        await scene.console.press("a")
+        await scene.console.until(lambda: "(billing) deactivated" in scene.notice)
+        other = scene.ask(calls.create_account(f"undo {place.id}"))
+        assert await scene.house.use_account(other.id)
+        await scene.console.press("u")
+        await scene.console.until(lambda: "there is nothing to undo" in scene.notice)
+        assert not scene.ask(calls.get_hook(scene.hook.id)).active

@@ -179,3 +179,23 @@ async def test_an_operator_is_told_why_not(open_console, place: Place):
             await console.press(key)
             await console.shows("needs admin")
             console.app.screen.clear_notice()
+
+
+# Red when the secret at that place by now is copied: another one, or none, which ended the console.
+async def test_a_copy_takes_no_other_secret_than_the_one_that_is_shown(open_console, place: Place):
+    hook = place.hook("http://127.0.0.1:9/in")
+    place.ask(calls.rotate_secret(hook.id, overlap_s=3600))
+    async with open_console() as console:
+        await console.app.push_screen(SecretScreen(hook))
+        sent: list[str] = []
+        console.app.copy_to_clipboard = sent.append
+        await console.press("v")
+        await console.shows("previous", hook.secret)
+        await console.press("v", "down")
+        place.ask(calls.finish_rotation(hook.id))
+        await console.press("y")
+        await console.shows("the hook has other secrets by now; look, then press y again")
+        assert sent == []
+        await console.press("y")
+        await console.until(lambda: sent)
+        assert sent == [place.ask(calls.hook_secrets(hook.id)).secret]

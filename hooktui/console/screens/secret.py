@@ -164,8 +164,13 @@ class SecretScreen(Revealing, HookVerbs):
             answer = await self._ask_for_secrets()
             if answer is None:
                 return
-            value = self.lines.value_under_cursor(answer.secrets)
+            as_shown = self.lines.are(answer.secrets)
             self.lines.remember(answer.secrets)
+            if not as_shown:
+                again = f"look, then press {self.house.key('copy')} again"
+                self.notice(f"the hook has other secrets by now; {again}", "warn")
+                return
+            value = self.lines.value_under_cursor(answer.secrets)
         said = await copy(self.app, value, f"the secret of hook {self.hook.id}")
         self.notice(said, "good")
 

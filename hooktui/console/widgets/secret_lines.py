@@ -67,6 +67,11 @@ class SecretLines(Maskable, can_focus=True):
         self._known = tuple(replace(secret, secret="") for secret in secrets)
         self._changed()
 
+    def are(self, secrets: Sequence[Secret]) -> bool:
+        """Return whether these are the secrets that are shown, masked or not."""
+        known = [secret.created_at for secret in self._known]
+        return not known or known == [secret.created_at for secret in secrets]
+
     def value_under_cursor(self, secrets: Sequence[Secret] = ()) -> str:
         """Return the secret that a copy takes, from those that are shown or those given."""
         return (tuple(secrets) or self._known)[min(self.cursor, self._last)].secret
