@@ -248,7 +248,9 @@ def _in_hooks(count: int, old: int) -> Iterator[tuple[str, float]]:
         session.pump_until_quiet()
         yield "filter away", session.do(["escape"], after)
         session.pump_until_quiet()
-        session.do(["o"], _FIRST)
+        session.do(["home"], _FIRST)
+        session.pump_until_quiet()
+        session.do(["o"], f"name{UNICODE.up}")
         session.pump_until_quiet()
         # The cursor stays on its row, which is at the end now.
         yield "sort turned round", session.do(["O"], _SECOND)
