@@ -37,6 +37,13 @@ E = TypeVar("E", bound=HooktuiError)
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Ten times the largest page that a server makes; what is longer comes from something else."""
 
+MAX_LINE_BYTES = 4 * 1024 * 1024
+"""The longest line is a diagnosis with a body of 16 KiB, some 100 KiB."""
+MAX_LINES = 100_000
+"""A diagnosis has ten."""
+MAX_VALUES = 3_000_000
+"""An event to 100,000 hooks has half of it. A value takes up to 100 bytes, and two in JSON."""
+
 _CLASSES: dict[int, type[HooktuiError]] = {
     kind.status: kind
     for kind in (
@@ -79,13 +86,12 @@ def read_answer(
     """
     if status == 204 or (200 <= status < 300 and not body):
         return None
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise not_ours(address, "its response is compressed, which was not asked for")
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in _JSON_TYPES:
         raise not_ours(address, f"it answers {status} with {content_type or 'no content type'}")
-    try:
-        answer: object = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise not_ours(address, f"its answer is not JSON: {error}") from error
+    answer = _json(address, body, "its answer")
     if 200 <= status < 300:
         return answer
     if not isinstance(answer, dict):
@@ -104,15 +110,76 @@ def read_line(address: ServerAddress, line: bytes | str) -> object:
     Raises:
         HooktuiError: what the line tells as its ``problem``, or that it is no JSON.
     """
-    try:
-        content: object = msgspec.json.decode(line)
-    except msgspec.DecodeError as error:
-        raise not_ours(address, f"a line of its answer is not JSON: {error}") from error
+    content = _json(address, line, "a line of its answer")
     problem = content.get("problem") if isinstance(content, dict) else None
     if isinstance(problem, dict):
         status = problem.get("status")
         raise _error_of(address, status if isinstance(status, int) else 500, {}, problem)
     return content
+
+
+def _json(address: ServerAddress, text: bytes | str, what: str) -> object:
+    """Return the value of a JSON text, unless it would take very much memory."""
+    if len(text) > MAX_VALUES:
+        data = text.encode() if isinstance(text, str) else text
+        if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+            raise not_ours(address, f"{what} has over {MAX_VALUES:,} values")
+    try:
+        content: object = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise not_ours(address, f"{what} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise not_ours(address, f"{what} is nested too deeply") from error
+    return content
+
+
+def too_large(address: ServerAddress) -> NoServer:
+    """Return the error for a response that is longer than any that a server makes."""
+    return not_ours(address, f"its response is over {MAX_ANSWER_BYTES >> 20} MiB")
+
+
+class LineSplitter:
+    """Cuts a response into its lines, as its bytes arrive, in time linear to them.
+
+    Args:
+        address: where it comes from, for the message.
+    """
+
+    def __init__(self, address: ServerAddress) -> None:
+        self._address = address
+        self._parts: list[bytes] = []
+        self._line_bytes = self._bytes = self._lines = 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Return the lines that end in a piece; blank ones are left out.
+
+        Raises:
+            NoServer: a line or the response is too long.
+        """
+        self._bytes += len(piece)
+        if self._bytes > MAX_ANSWER_BYTES:
+            raise too_large(self._address)
+        head, *others = piece.split(b"\n")
+        lines: list[bytes] = []
+        if others:
+            lines = [b"".join([*self._parts, head]), *others[:-1]]
+            self._parts, self._line_bytes = [], 0
+            head = others[-1]
+        if head:
+            self._parts.append(head)
+            self._line_bytes += len(head)
+        if max([self._line_bytes, *map(len, lines)]) > MAX_LINE_BYTES:
+            raise not_ours(
+                self._address, f"a line of its answer is over {MAX_LINE_BYTES >> 20} MiB"
+            )
+        self._lines += len(lines)
+        if self._lines > MAX_LINES:
+            raise not_ours(self._address, f"its answer has over {MAX_LINES:,} lines")
+        return list(filter(None, lines))
+
+    def last(self) -> bytes:
+        """Return what came after the last line break."""
+        return b"".join(self._parts)
 
 
 def not_ours(address: ServerAddress, why: str) -> NoServer:
@@ -179,8 +246,14 @@ def broken_off(address: ServerAddress, error: Exception) -> NoServer:
     )
 
 
-def too_slow(address: ServerAddress, timeout_s: float) -> Unavailable:
-    """Return the error for an answer that did not come in time."""
+def too_slow(address: ServerAddress, timeout_s: float, *, began: bool = False) -> Unavailable:
+    """Return the error for an answer that did not come in time; ``began``: not all of it did."""
+    if began:
+        return _in_doubt(
+            Unavailable(
+                f"the server at {address} began to answer and did not finish within {timeout_s:g} s"
+            )
+        )
     return _in_doubt(not_reached(address, timeout_s))
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self, TypeVar
 
 import httpx
 
 from hooktui.client.answers import (
+    MAX_ANSWER_BYTES,
+    LineSplitter,
     broken_off,
     comes_in_lines,
     doubting,
@@ -19,6 +25,7 @@ from hooktui.client.answers import (
     not_reached,
     read_answer,
     read_line,
+    too_large,
     too_slow,
 )
 from hooktui.client.calls import Call
@@ -70,15 +77,10 @@ class AsyncClient:
         Raises:
             HooktuiError: what the server refused, or that there is none.
         """
-        http = self._opened()
-        timeout = httpx.Timeout(call.timeout_s, connect=CONNECT_TIMEOUT_S)
         with doubting(changes=call.changes):
-            with self._told(call):
-                response = await http.request(
-                    call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
-                )
-            status, headers = response.status_code, response.headers
-            answer = read_answer(self.address, status, headers, response.content)
+            async with self._response(call) as response:
+                body = await self._body_of(response)
+            answer = read_answer(self.address, response.status, response.headers, body)
             return decoded(call, self.address, answer)
 
     async def lines(self, call: Call[T]) -> AsyncGenerator[T]:
@@ -90,29 +92,54 @@ class AsyncClient:
         Raises:
             HooktuiError: as `call`; also that the answer broke off.
         """
+        async with self._response(call) as response:
+            if not comes_in_lines(response.status, response.headers):
+                body = await self._body_of(response)
+                read_answer(self.address, response.status, response.headers, body)
+                what = f"{call.method} {call.path}"
+                raise not_ours(self.address, f"{what} is not answered in lines")
+            splitter = LineSplitter(self.address)
+            async for piece in response.pieces():
+                for line in splitter.feed(piece):
+                    yield decoded(call, self.address, read_line(self.address, line))
+            if last := splitter.last():
+                yield decoded(call, self.address, read_line(self.address, last))
+
+    async def _body_of(self, response: _Response) -> bytes:
+        parts, size = [], 0
+        async for piece in response.pieces():
+            parts.append(piece)
+            size += len(piece)
+            if size > MAX_ANSWER_BYTES:
+                raise too_large(self.address)
+        return b"".join(parts)
+
+    @asynccontextmanager
+    async def _response(self, call: Call[T]) -> AsyncGenerator[_Response]:
+        """Send a call and give its response, whose body is not read yet."""
         timeout = httpx.Timeout(call.timeout_s, connect=CONNECT_TIMEOUT_S)
-        asked = self._opened().stream(
+        deadline = asyncio.get_running_loop().time() + call.timeout_s
+        http = self._opened()
+        request = http.build_request(
             call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
         )
         with self._told(call):
-            async with asked as response:
-                if not comes_in_lines(response.status_code, response.headers):
-                    body = await response.aread()
-                    read_answer(self.address, response.status_code, response.headers, body)
-                    what = f"{call.method} {call.path}"
-                    raise not_ours(self.address, f"{what} is not answered in lines")
-                async for line in response.aiter_lines():
-                    yield decoded(call, self.address, read_line(self.address, line))
+            async with asyncio.timeout_at(deadline):
+                received = await http.send(request, stream=True, follow_redirects=False)
+        try:
+            yield _Response(received, deadline, partial(self._told, call, began=True))
+        finally:
+            await received.aclose()
 
     @contextmanager
-    def _told(self, call: Call[T]) -> Iterator[None]:
-        """Turn errors of httpx into ours."""
+    def _told(self, call: Call[T], *, began: bool = False) -> Iterator[None]:
+        """Turn errors of httpx into ours; ``began``: there was a head of a response."""
         try:
             yield
         except httpx.ConnectTimeout as error:
             raise not_reached(self.address, CONNECT_TIMEOUT_S) from error
-        except httpx.TimeoutException as error:
-            raise too_slow(self.address, call.timeout_s) from error
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise too_slow(self.address, call.timeout_s, began=began) from error
         except httpx.ConnectError as error:
             raise no_connection(self.address, _system_error(error)) from error
         except httpx.HTTPError as error:
@@ -125,6 +152,7 @@ class AsyncClient:
                 headers=self._headers,
                 transport=self._transport(),
                 trust_env=False,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             )
         return self._http
 
@@ -141,6 +169,35 @@ class AsyncClient:
         except OSError as error:
             raise no_connection(self.address, error) from error
         return httpx.AsyncHTTPTransport(uds=name, limits=limits, trust_env=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    """A response whose body is read with the rest of the time of its call."""
+
+    received: httpx.Response
+    deadline: float
+    telling: Callable[[], AbstractContextManager[None]]
+
+    @property
+    def status(self) -> int:
+        return self.received.status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self.received.headers
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """Yield the body as it comes, never unpacked."""
+        # Raw: what is compressed all the same must not be unpacked, for it may have no end.
+        body = self.received.aiter_raw()
+        while True:
+            with self.telling():
+                async with asyncio.timeout_at(self.deadline):
+                    piece = await anext(body, None)
+            if piece is None:
+                return
+            yield piece
 
 
 def _system_error(error: BaseException) -> OSError:

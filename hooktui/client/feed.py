@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import msgspec
 
+from hooktui.domain.errors import NoServer
 from hooktui.domain.objects import Attempt, Delivery, Event, Hook
 
 T = TypeVar("T")
@@ -57,7 +58,12 @@ class FeedLine:
         return self._object(Hook)
 
     def _object(self, kind: type[T]) -> T:
-        return msgspec.convert(self.fields, kind)
+        try:
+            return msgspec.convert(self.fields, kind)
+        except msgspec.ValidationError as error:
+            raise NoServer(
+                f"the server sent a change that this version cannot read: {error}"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ import msgspec
 from hooktui import __version__, sockets
 from hooktui.client.answers import (
     MAX_ANSWER_BYTES,
+    LineSplitter,
     broken_off,
     comes_in_lines,
     doubting,
@@ -28,11 +29,13 @@ from hooktui.client.answers import (
     read_answer,
     read_line,
     reason,
+    too_large,
     too_slow,
 )
 from hooktui.client.calls import Call
 from hooktui.client.connection import ServerAddress
 from hooktui.client.download import IDLE_S, Download, announced
+from hooktui.client.timed_socket import TimedSocket
 from hooktui.domain.errors import NotAllowed
 
 T = TypeVar("T")
@@ -103,20 +106,29 @@ class PlainClient:
 
     def _answer(self, call: Call[T]) -> object:
         connection = self._connected()
+        began = False
         try:
-            _set_timeout(connection, call.timeout_s)
+            _set_deadline(connection, call.timeout_s)
             connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
             response = connection.getresponse()
-            body = response.read(MAX_ANSWER_BYTES)
-            if response.will_close or response.read(1):
+            began = True
+            body = self._body_of(response)
+            if response.will_close:
                 self.close()
         except TimeoutError as error:
             self.close()
-            raise too_slow(self.address, call.timeout_s) from error
+            raise too_slow(self.address, call.timeout_s, began=began) from error
         except (OSError, HTTPException) as error:
             self.close()
             raise broken_off(self.address, error) from error
         return read_answer(self.address, response.status, _lower_names(response), body)
+
+    def _body_of(self, response: HTTPResponse) -> bytes:
+        body = response.read(MAX_ANSWER_BYTES)
+        if response.read(1):
+            self.close()
+            raise too_large(self.address)
+        return body
 
     def lines(self, call: Call[T]) -> Generator[T]:
         """Send a call that is answered in lines, and yield the value of each as it comes.
@@ -128,21 +140,22 @@ class PlainClient:
             HooktuiError: as `call`; also that the answer broke off.
         """
         connection = self._connected()
-        whole = False
+        whole = began = False
         try:
-            _set_timeout(connection, call.timeout_s)
+            _set_deadline(connection, call.timeout_s)
             connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
             response = connection.getresponse()
+            began = True
             headers = _lower_names(response)
             if not comes_in_lines(response.status, headers):
-                body = response.read(MAX_ANSWER_BYTES)
+                body = self._body_of(response)
                 read_answer(self.address, response.status, headers, body)
                 raise not_ours(self.address, f"{call.method} {call.path} is not answered in lines")
-            for line in _lines_in(response):
+            for line in _lines_in(response, LineSplitter(self.address)):
                 yield decoded(call, self.address, read_line(self.address, line))
             whole = not response.will_close
         except TimeoutError as error:
-            raise too_slow(self.address, call.timeout_s) from error
+            raise too_slow(self.address, call.timeout_s, began=began) from error
         except (OSError, HTTPException) as error:
             raise broken_off(self.address, error) from error
         finally:
@@ -161,16 +174,16 @@ class PlainClient:
         """
         connection = self._connected()
         try:
-            _set_timeout(connection, call.timeout_s)
+            _set_deadline(connection, call.timeout_s)
             connection.request(call.method, call.path, call.body, {**self._headers, **call.headers})
             response = connection.getresponse()
             headers = _lower_names(response)
             file = announced(headers) if response.status == 201 else None
             if file is None:
-                body = response.read(MAX_ANSWER_BYTES)
+                body = self._body_of(response)
                 read_answer(self.address, response.status, headers, body)
                 raise not_ours(self.address, f"{call.method} {call.path} is not answered by a file")
-            _set_timeout(connection, IDLE_S)
+            _set_idle(connection, IDLE_S)
             yield Download(*file, response.read)
         except TimeoutError as error:
             raise too_slow(self.address, IDLE_S) from error
@@ -208,13 +221,18 @@ class PlainClient:
             raise not_reached(self.address, CONNECT_TIMEOUT_S) from error
         except OSError as error:
             raise no_connection(self.address, error) from error
+        connection.sock = TimedSocket(connection.sock)
         self._connection = connection
         return connection
 
 
 def request_headers(address: ServerAddress, role: str | None) -> dict[str, str]:
     """Return the headers that every request to a server carries."""
-    headers = {"User-Agent": f"hooktui/{__version__}", "Accept": "application/json"}
+    headers = {
+        "User-Agent": f"hooktui/{__version__}",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+    }
     if address.token is not None:
         headers["Authorization"] = f"Bearer {address.token}"
     if role is not None:
@@ -230,7 +248,7 @@ def decoded(call: Call[T], address: ServerAddress, answer: object) -> T:
     """
     try:
         return call.decode(answer)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise not_ours(address, f"{call.method} {call.path}: {reason(error)}") from error
 
 
@@ -245,35 +263,39 @@ def _connection_to(address: ServerAddress) -> HTTPConnection:
     return HTTPConnection(address.host, address.port, timeout=CONNECT_TIMEOUT_S)
 
 
-def _set_timeout(connection: HTTPConnection, seconds: float) -> None:
-    if connection.sock is not None:
-        connection.sock.settimeout(seconds)
+def _set_deadline(connection: HTTPConnection, seconds: float) -> None:
+    if isinstance(connection.sock, TimedSocket):
+        connection.sock.set_deadline(seconds)
 
 
-def _readable(idle: socket.socket | None) -> bool:
+def _set_idle(connection: HTTPConnection, seconds: float) -> None:
+    if isinstance(connection.sock, TimedSocket):
+        connection.sock.set_idle(seconds)
+
+
+def _readable(idle: socket.socket | TimedSocket | None) -> bool:
     """Return whether something waits on a socket that should be silent: its end, most often."""
     if idle is None:
         return True
     return bool(select.select([idle], [], [], 0)[0])
 
 
-def _lines_in(response: HTTPResponse) -> Iterator[bytes]:
+def _lines_in(response: HTTPResponse, splitter: LineSplitter) -> Iterator[bytes]:
     """Yield each line as it comes; ``readline`` takes an answer that breaks off for a whole one.
 
     Raises:
         HTTPException: it broke off.
+        HooktuiError: it is too long.
     """
-    rest = b""
     while response.chunked and (piece := response.read1(_PIECE_BYTES)):
-        *lines, rest = (rest + piece).split(b"\n")
-        yield from filter(None, lines)
-        if len(rest) > MAX_ANSWER_BYTES:
-            raise HTTPException("a line has no end")
+        yield from splitter.feed(piece)
     if not response.chunked:  # something between has gathered it
         rest = response.read(MAX_ANSWER_BYTES)
         if response.length:
             raise IncompleteRead(rest, response.length)
-    yield from filter(None, rest.split(b"\n"))
+        yield from splitter.feed(rest)
+    if last := splitter.last():
+        yield last
 
 
 def _lower_names(response: HTTPResponse) -> dict[str, str]:
