@@ -429,6 +429,7 @@ def _service(
     from hooktui.delivery.url_judge import UrlJudge
 
     listen = [settings.listen.rpartition(":")[0].lower()] if settings.listen else []
+    connections = min(settings.max_connections, files.api)
     return Service(
         store=store,
         engine=engine,
@@ -444,8 +445,8 @@ def _service(
         roles=RoleMap(settings.users, settings.groups),
         hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
         api_docs=settings.api_docs,
-        connections=ConnectionLimiter(files.api),
-        limits=_limits(settings, files.api),
+        connections=ConnectionLimiter(connections, in_all=files.api),
+        limits=_limits(settings, connections),
         files_limit=files.limit,
         check=_with_engine(_checkup(where, settings), engine, settings),
         key_file=where.key_file,

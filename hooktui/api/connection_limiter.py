@@ -15,6 +15,10 @@ makes its connection known. One caller holds at most half of the connections.
 
 Each user of the Unix socket has a bound of its own, except root and the owner of the server, who
 could stop it anyway.
+
+All of them together have the share of the API in the open files of the process. When it is used up,
+an unknown connection over TCP is closed, else the connection that has been idle for longest, whose
+ever it is. Where none is idle the new one is refused; root and the owner get a few more.
 """
 
 from __future__ import annotations
@@ -30,6 +34,8 @@ from hooktui.api.peers import Peer
 from hooktui.domain.errors import TooManyRequests
 
 MOST_CONNECTIONS: Final = 1000
+_MORE_FOR_OWNERS: Final = 8
+"""Half of the least reserve of files (`domain/file_budget.py`)."""
 _IPV6_SOURCE_BITS: Final = 64
 """One customer has at least so many addresses (RFC 6177), so they count as one source."""
 
@@ -88,6 +94,10 @@ class Place:
         """Note that a request showed a token that is not good."""
         if self.caller is not None and self.connection is not None:
             self._pool.forget(self)
+
+    def evict(self) -> None:
+        """Close the connection, and give its place back."""
+        self._pool.evict(self)
 
     def release(self) -> None:
         """Give it back."""
@@ -174,7 +184,7 @@ class _Pool:
             unknown = _longest_idle(*self.known.values()) or unknown
         if unknown is None:
             return False
-        self._evict(unknown)
+        self.evict(unknown)
         return True
 
     def add(self, place: Place) -> None:
@@ -198,7 +208,7 @@ class _Pool:
                     " close some, or have an admin raise HOOKTUI_MAX_CONNECTIONS",
                     1,
                 )
-            self._evict(idle)
+            self.evict(idle)
         self._take_out(place)
         place.caller = caller
         self.add(place)
@@ -208,7 +218,8 @@ class _Pool:
         place.caller = None
         self.add(place)
 
-    def _evict(self, place: Place) -> None:
+    def evict(self, place: Place) -> None:
+        """Close a connection, whatever it does."""
         connection = place.connection
         self.remove(place)
         self.evicted += 1
@@ -231,13 +242,15 @@ class ConnectionLimiter:
 
     Args:
         most: connections over TCP, and of each user of the Unix socket.
+        in_all: all of them together.
 
     Attributes:
         refused: connections that found no place, since the start.
     """
 
-    def __init__(self, most: int = MOST_CONNECTIONS) -> None:
+    def __init__(self, most: int = MOST_CONNECTIONS, in_all: int = sys.maxsize) -> None:
         self._most = most
+        self._in_all = in_all
         self._tcp = _Pool(most)
         self._users: dict[int, _Pool] = {}
         self._owners = _Pool(sys.maxsize)
@@ -259,12 +272,26 @@ class ConnectionLimiter:
     def _admit(
         self, pool: _Pool, connection: EvictableConnection, source: Hashable, caller: str | None
     ) -> Place | None:
-        if not pool.make_room():
+        if not (pool.make_room() and self._make_room(pool)):
             self.refused += 1
             return None
         place = Place(connection, source, caller, pool)
         pool.add(place)
         return place
+
+    def _make_room(self, pool: _Pool) -> bool:
+        """Close a connection if all together use up their share; False: none can be closed."""
+        pools = (self._tcp, self._owners, *self._users.values())
+        count = sum(one.count for one in pools)
+        if count < self._in_all:
+            return True
+        victim = self._tcp.unknown.oldest_of_largest()
+        if victim is None:
+            victim = _longest_idle(*(held for one in pools for held in one.known.values()))
+        if victim is None:
+            return pool is self._owners and count < self._in_all + _MORE_FOR_OWNERS
+        victim.evict()
+        return True
 
     def counts(self) -> dict[str, int]:
         """Return how many connections there are, by kind."""

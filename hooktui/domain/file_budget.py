@@ -36,7 +36,7 @@ class FileBudget:
     Attributes:
         limit: what the process may have open.
         store: database files or connections.
-        api: connections to the API.
+        api: connections to the API, over TCP and the Unix socket together.
         lookup_threads: name look-ups at once (threads).
         diagnoses: diagnoses at once.
         pings: test deliveries at once.
@@ -73,7 +73,8 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
 
     Args:
         limit: how many the process may open.
-        connections: to the API, as the settings have it; a small limit allows fewer.
+        connections: to the API over TCP, and as many of each user, as the settings have it; all
+            of them together get four times as many, or what a small limit allows.
         outbound: connections to receivers, as the settings have it; None: what is left, at most
             ``DEFAULT_OUTBOUND``. More than what is left is not given.
 
@@ -83,7 +84,7 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
     before = FileBudget(
         limit=limit,
         store=_STORE,
-        api=min(connections, _LEAST_API + max(limit - least_files(), 0) // 5),
+        api=min(4 * connections, _LEAST_API + max(limit - least_files(), 0) // 5),
         lookup_threads=_within(limit // 64, 4, 64),
         diagnoses=_within(limit // 256, 1, 8),
         pings=_within(limit // 64, 4, 64),

@@ -209,3 +209,28 @@ def _flood_s(most: int) -> float:
 def test_room_is_made_in_the_same_time_however_many_connections_there_are():
     few, many = (min(_flood_s(most) for _ in range(5)) for most in (500, 8000))
     assert many < 4 * few
+
+
+# Red without the bound on all together: three users and an owner take the files of the deliveries.
+def test_all_together_hold_no_more_than_the_share_of_the_api():
+    limiter = ConnectionLimiter(MOST, in_all=10)
+    tcp = [connect(limiter, "192.0.2.1") for _ in range(4)]
+    users = []
+    for uid in (0, 12345, 12346):
+        for _ in range(4):
+            one = Connection()
+            one.idle_since = float(len(users))
+            one.place = limiter.admit_user(one, Peer(1, uid, uid))
+            assert one.place is not None
+            users.append(one)
+    assert sum(limiter.counts().values()) == 10
+    assert [one.evicted for one in tcp] == [True] * 4, "those that showed no token go first"
+    assert [one.evicted for one in users] == [True] * 2 + [False] * 10, "then the longest idle"
+    for one in users:
+        one.idle_since = None
+    assert limiter.admit_tcp(Connection(), "192.0.2.1") is None
+    assert limiter.admit_user(Connection(), Peer(1, 12345, 12345)) is None
+    owner = Peer(1, 0, 0)
+    more = [limiter.admit_user(Connection(), owner) for _ in range(20)]
+    assert [place is not None for place in more] == [True] * 8 + [False] * 12
+    assert limiter.refused == 2 + 12
