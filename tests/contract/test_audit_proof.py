@@ -13,6 +13,7 @@ from hooktui.checkup.rows import check_trail
 from hooktui.domain.audit_trail import AuditCheck
 from hooktui.store import changes, queries
 from hooktui.store.audit import FIRST, chain_hash
+from hooktui.store.audit_key import ChainKey
 from hooktui.store.audit_watch import watch_trail
 from hooktui.store.key_ring import find_keys
 from hooktui.store.pages import PageRequest
@@ -32,15 +33,15 @@ async def check(opened: Opened) -> AuditCheck:
     return await opened.store.read(queries.check_chain, opened.store.vault)
 
 
-def written_again(tx: Tx, first: int, last: int) -> None:
-    """Change an entry, and hash the chain from there on as anybody can: without the key."""
+def written_again(tx: Tx, first: int, last: int, key: ChainKey | None = None) -> None:
+    """Change an entry, and hash the chain from there on as anybody can: without the right key."""
     of_first = update(AUDIT).where(AUDIT.c.id == first)
     tx.conn.execute(of_first.values(user="eve"))
     before = tx.conn.execute(select(AUDIT.c.hash).where(AUDIT.c.id == first - 1)).scalar()
     previous = before or FIRST
     rows = select(AUDIT).where(AUDIT.c.id >= first, AUDIT.c.id <= last).order_by(AUDIT.c.id)
     for row in tx.conn.execute(rows).mappings().all():
-        hashed = chain_hash(previous, {**row}, None)
+        hashed = chain_hash(previous, {**row}, key)
         of_row = update(AUDIT).where(AUDIT.c.id == row["id"])
         tx.conn.execute(of_row.values(previous=previous, hash=hashed))
         previous = hashed
@@ -88,6 +89,10 @@ ATTACKS = {
     ),
     "an entry and all hashes behind it": (
         lambda tx: written_again(tx, 3, 5),
+        "it was changed: its hash does not fit what it says",
+    ),
+    "the same with another key": (
+        lambda tx: written_again(tx, 3, 5, ChainKey(b"", 1)),
         "it was changed: its hash does not fit what it says",
     ),
     "a further entry": (
