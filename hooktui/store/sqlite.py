@@ -27,6 +27,7 @@ from hooktui.store import engine_queries
 from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql
 from hooktui.store.accepting import check_keys, lease_from
+from hooktui.store.audit_key import chain_of
 from hooktui.store.backup import Backups, DatabaseCopy, never, remove_drafts
 from hooktui.store.checkpoints import WalWatch, truncate, truncate_between_reads
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS, ForgetKeys, TrimFeed
@@ -176,6 +177,7 @@ class SqliteStore:
             raw = open_writer(database)
             conn = sqlalchemy_over(raw)
             _migrate(raw, conn, vault)
+            chain_of(conn, vault)  # a missing key is told now, not by the first act
             fsync_ms = measure_fsync_ms(folder)
             store = cls(database, lock, raw, conn, vault, clock, fsync_ms, keep, reserve, steady)
             store._readers.open_all()

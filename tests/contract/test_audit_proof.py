@@ -16,6 +16,7 @@ from hooktui.store.audit import FIRST, chain_hash
 from hooktui.store.audit_key import ChainKey
 from hooktui.store.audit_watch import watch_trail
 from hooktui.store.key_ring import find_keys
+from hooktui.store.keys import KeyProblem, new_key, replace_keys
 from hooktui.store.pages import PageRequest
 from hooktui.store.rotation import rotate_keys
 from hooktui.store.tables import AUDIT
@@ -131,6 +132,28 @@ async def test_every_change_without_the_key_is_seen(
         assert (doctor.state, doctor.value) == ("fail", found.broken.reason)
     await acts(opened, 1)  # the server works on, and the break stays
     assert (await check(opened)).broken is not None
+
+
+async def test_numbers_that_do_not_fit_the_last_entry_are_seen(opened: Opened) -> None:
+    # Red without the look at the database's own count.
+    await acts(opened)
+    await opened.store.write(lambda tx: sequence_of(tx, 3))
+    found = await check(opened)
+    assert found.broken.reason == "numbers up to 3 were given to entries, and the last one is 5"
+
+
+async def test_an_installation_without_hooks_does_not_start_with_another_key(
+    opened: Opened, tmp_path: Path
+) -> None:
+    # Red when the key of the trail is first opened by the first act.
+    await acts(opened)
+    key_file = tmp_path / "hooktui.key"
+    kept = key_file.read_bytes()
+    replace_keys(key_file, [new_key()])
+    with pytest.raises(KeyProblem):
+        await opened.again()
+    key_file.write_bytes(kept)
+    await opened.again()
 
 
 WEAKENED = {
