@@ -34,6 +34,7 @@ class Case:
         servers: that work on one database; more than one need PostgreSQL.
         killed: whether the server is killed and started again once all is accepted.
         on_file: whether it stores in SQLite whatever the others do.
+        hostile: whether a viewer and a producer send the worst that is allowed meanwhile.
         against: the case that it is compared with, which is measured just before it.
         retry_schedule_s: of the hooks.
     """
@@ -53,6 +54,7 @@ class Case:
     servers: int = 1
     killed: bool = False
     on_file: bool = False
+    hostile: bool = False
     against: str | None = None
     retry_schedule_s: tuple[float, ...] = field(default=_RETRIES_S)
 
@@ -80,6 +82,16 @@ CASES = (
     Case("two-servers", "the same, 2 servers", paths=(LATE,), share=0.2, servers=2, against="late"),
     Case("open-200", "latency at 200 events/s", lines=1, offered=64, per_s=200, share=0.03),
     Case("open-1000", "latency at 1,000 events/s", lines=1, offered=64, per_s=1000, share=0.15),
+    Case(
+        "hostile-caller",
+        "the same beside a hostile caller",
+        lines=1,
+        offered=64,
+        per_s=1000,
+        share=0.15,
+        hostile=True,
+        against="open-1000",
+    ),
     Case(
         "healthy-100",
         "latency of 100 hooks, 10 events/s",

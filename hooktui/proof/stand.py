@@ -7,6 +7,7 @@ Everything is verified afterwards: only what is done in the store *and* arrived 
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,6 +30,7 @@ from hooktui.proof.old_rows import fill
 from hooktui.proof.process_cost import cpu_s, memory_mb, written_bytes
 from hooktui.proof.producer import offer_all, prepare
 from hooktui.proof.sink import Sink
+from hooktui.proof.tied import tied
 from hooktui.proof.victim import Victim
 
 BODY_BYTES = 1024
@@ -40,6 +42,8 @@ STALLED_KILLED_S = 90.0
 _STOP_S = 15.0
 _POLL_S = 0.005
 _PAGE = 500
+_HOSTILE_FIRST_S = 2.0
+"""So long a hostile caller is at work before the first event is offered."""
 _HUNG_TIMEOUT_S = 30.0
 
 
@@ -130,9 +134,10 @@ class Stand:
         self.sink.clear()
         before, sink_s, begun = self._cost(), cpu_s(self.sink.pid), time.monotonic()
         sockets = [victim.places.socket for victim in self.victims]
-        offered = uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
-        restarted_ns = self._restart() if case.killed else None
-        self._await_end(len(offered) * len(self.secrets))
+        with self._hostile_caller():
+            offered = uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
+            restarted_ns = self._restart() if case.killed else None
+            self._await_end(len(offered) * len(self.secrets))
         took_s = time.monotonic() - begun
         # What a killed process had used is gone with it.
         after = before if case.killed else self._cost()
@@ -152,6 +157,22 @@ class Stand:
             latency_ms=_latency_ms(case, offered, arrivals),
             restart_s=None if restarted_ns is None else _first_after_s(arrivals, restarted_ns),
         )
+
+    @contextmanager
+    def _hostile_caller(self) -> Iterator[None]:
+        if not self.case.hostile:
+            yield
+            return
+        socket = str(self.victims[0].places.socket)
+        caller = subprocess.Popen(  # noqa: S603 - this very program
+            tied("hooktui.proof.hostile_caller", socket), stdin=subprocess.DEVNULL
+        )
+        try:
+            time.sleep(_HOSTILE_FIRST_S)
+            yield
+        finally:
+            caller.kill()
+            caller.wait()
 
     def _make_hooks(self) -> None:
         counted = [(path, True) for path in self.case.paths]
