@@ -11,6 +11,7 @@ from hooktui.cli.context import Context
 from hooktui.cli.output import Styled
 from hooktui.client import calls
 from hooktui.domain.key_use import KeyUse
+from hooktui.domain.places import RESTART_SERVICE
 
 app = App(name="keys", help="List and rotate the keys that secrets are sealed with.")
 
@@ -79,10 +80,17 @@ def new(file: str | None = None, /, *, context: Context) -> None:
         file: a key file (made when it is not there, mode 600); without one the key is printed.
         context: the run.
     """
+    from hooktui.installation import find_places
     from hooktui.upkeep.keys import add_key, key_for_people
+    from hooktui.upkeep.owner import act_as_owner
 
     if file is None:
         context.out.line(key_for_people().rstrip())
         return
-    key = add_key(Path(file))
+    where = find_places(context.environ)
+    if Path(file).absolute().parent == where.home:
+        act_as_owner(where, ["keys", "new", file])
+    key = add_key(Path(file).absolute())
     context.out.note(f"{file}: key {key} is on top")
+    if where.service:
+        context.out.note(f"next: {RESTART_SERVICE}, then: hooktui keys rotate")

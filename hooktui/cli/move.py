@@ -9,6 +9,7 @@ from hooktui.cli.context import Context, Text
 from hooktui.cli.failure import UsageError
 from hooktui.cli.output import Column, Output
 from hooktui.domain.errors import Refused
+from hooktui.domain.places import Places
 
 if TYPE_CHECKING:
     from hooktui.upkeep.move import Move
@@ -23,7 +24,9 @@ def move(*, to: Text, context: Context) -> None:
         to: postgresql://USER:PASSWORD@HOST:PORT/NAME, or @FILE or - that hold it.
         context: the run.
     """
+    from hooktui.installation import find_places
     from hooktui.upkeep.move import check_target, move_store
+    from hooktui.upkeep.owner import act_as_owner
 
     if context.options.connect is not None:
         raise UsageError("move works on the files of this machine; it takes no --connect")
@@ -32,14 +35,17 @@ def move(*, to: Text, context: Context) -> None:
         check_target(url)
     except Refused as error:
         raise UsageError(f"--to: {error.detail}") from error
-    moved = move_store(context.environ, url, context.out.progress)
+    where = find_places(context.environ)
+    told = to if to[:1] in ("@", "-") else "@FILE"  # the address may hold a password
+    actor = act_as_owner(where, ["move", "--to", told])
+    moved = move_store(context.environ, url, context.out.progress, actor)
     if context.json:
         context.out.json(asdict(moved))
     else:
-        _write(context.out, moved)
+        _write(context.out, moved, where)
 
 
-def _write(out: Output, moved: Move) -> None:
+def _write(out: Output, moved: Move, where: Places) -> None:
     if not moved.copied:
         out.line(f"{moved.source} had been moved to {moved.to} already")
     else:
@@ -48,7 +54,13 @@ def _write(out: Output, moved: Move) -> None:
             [(one.table, f"{one.rows:,}", one.sha256[:_SHOWN_OF_A_HASH]) for one in moved.copied],
         )
         out.line(f"moved {moved.source} to {moved.to}")
-    out.note("start the server with HOOKTUI_DATABASE_URL set to it, and with the same key file")
+    if where.service:
+        out.note(
+            f"put the address into {where.config} (database_url; chmod 640, chgrp hooktui), then:"
+            f" {where.start}"
+        )
+    else:
+        out.note("start the server with HOOKTUI_DATABASE_URL set to it, and with the same key file")
     out.note(
         f"no server starts on {moved.source} any more; to go back to what it holds now, without"
         f" what comes in from here on, remove {moved.mark}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from hooktui.cli.context import Context
 from hooktui.cli.failure import UsageError
 from hooktui.cli.output import Output
 from hooktui.cli.times import ago
+from hooktui.domain.places import Places
 
 if TYPE_CHECKING:
     from hooktui.upkeep.restore import Restored
@@ -24,27 +25,35 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
         yes: do not ask.
         context: the run.
     """
-    from hooktui.upkeep.restore import database_in_place, restore_backup
+    from hooktui.installation import find_places
+    from hooktui.upkeep.owner import act_as_owner
+    from hooktui.upkeep.restore import database_in_place, open_backup, restore_backup
 
     if context.options.connect is not None:
         raise UsageError("restore works on the files of this machine; it takes no --connect")
-    backup = Path(file).absolute()
-    # In this order: of a name that is too long `is_file` raises.
-    if not (os.access(backup, os.R_OK) and backup.is_file()):
-        raise UsageError(f"cannot read {backup}: there is no such file, or it may not be read")
-    there = database_in_place(context.environ)
-    # Nothing is lost by it, so a script need not say --yes.
-    if there is not None and context.can_ask:
-        context.confirm(f"Put {backup} in the place of {there}, and keep that aside?", yes=yes)
-    restored = restore_backup(context.environ, backup, context.out.progress)
+    where = find_places(context.environ)
+    with ExitStack() as stack:
+        try:
+            # With the caller's rights, before they are given up.
+            source = stack.enter_context(open_backup(Path(file).absolute()))
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"cannot read {file}: {why}") from error
+        actor = act_as_owner(where, ["restore", file])
+        there = database_in_place(context.environ)
+        # Nothing is lost by it, so a script need not say --yes.
+        if there is not None and context.can_ask:
+            question = f"Put {source.name} in the place of {there}, and keep that aside?"
+            context.confirm(question, yes=yes)
+        restored = restore_backup(context.environ, source, actor, context.out.progress)
     context.out.progress("")
     if context.json:
         context.out.json(asdict(restored))
     else:
-        _write(context.out, restored)
+        _write(context.out, restored, where)
 
 
-def _write(out: Output, restored: Restored) -> None:
+def _write(out: Output, restored: Restored, where: Places) -> None:
     out.line(f"restored {restored.file} to {restored.database}")
     if restored.migrated_from is not None:
         out.line(f"brought its schema from {restored.migrated_from} to this version's")
@@ -57,4 +66,4 @@ def _write(out: Output, restored: Restored) -> None:
     if restored.kept is not None:
         out.line(f"what was there is kept as {restored.kept}")
         out.note(f"to go back: hooktui restore {restored.kept}")
-    out.note("start the server with: hooktui serve")
+    out.note(f"start the server with: {where.start}")

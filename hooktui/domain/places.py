@@ -14,8 +14,10 @@ from typing import Final
 
 from hooktui.domain.errors import Refused
 
+_CREDENTIALS: Final = ("etc", "run", "usr/local/lib", "usr/lib")
 START_SERVICE: Final = "systemctl start hooktui"
 STOP_SERVICE: Final = "systemctl stop hooktui"
+RESTART_SERVICE: Final = "systemctl restart hooktui"
 
 CONSOLE_TABLES = ("keys", "console")
 """Tables of ``config.toml`` that the console reads, and a server leaves alone."""
@@ -30,12 +32,16 @@ class SystemPaths:
         home: the folder of the database.
         config: the settings.
         units: where systemd looks for the unit of the service, first match first.
+        credentials: where it looks for credentials without a path.
+        encrypted_credentials: the same for encrypted ones.
     """
 
     socket: Path
     home: Path
     config: Path
     units: tuple[Path, ...]
+    credentials: tuple[Path, ...]
+    encrypted_credentials: tuple[Path, ...]
 
     @property
     def evidence(self) -> tuple[Path, ...]:
@@ -55,6 +61,10 @@ def system_paths(root: Path) -> SystemPaths:
         home=root / "var/lib/hooktui",
         config=root / "etc/hooktui/config.toml",
         units=tuple(root / folder / "hooktui.service" for folder in systemd),
+        credentials=tuple(root / parent / "credstore" for parent in _CREDENTIALS),
+        encrypted_credentials=tuple(
+            root / parent / "credstore.encrypted" for parent in _CREDENTIALS
+        ),
     )
 
 

@@ -24,6 +24,8 @@ _FOLDER: Final = "CREDENTIALS_DIRECTORY"  # systemd.exec(5)
 Kind = Literal["credential", "file", "environment"]
 
 _log = logging.getLogger(__name__)
+_HELD: Final[list[KeyRing]] = []
+"""What a command read as root, before it became the service's user, who may not read it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def find_keys(key_file: Path, *, database_is_new: bool = False) -> KeyRing:
         KeyProblem: there are none beside a database that is in use, they are readable by others,
             or what is there is no key.
     """
+    if _HELD:
+        return _HELD[-1]
     credential = _credential()
     if credential is not None:
         try:
@@ -108,9 +112,19 @@ def find_keys(key_file: Path, *, database_is_new: bool = False) -> KeyRing:
     return KeyRing("file", str(key_file), tuple(keys))
 
 
+def hold_credential(text: str, place: str) -> None:
+    """Use keys as the service's credential, in a process that systemd did not start.
+
+    Raises:
+        KeyProblem: the text holds no keys.
+    """
+    keys = parse_keys(text, f"the systemd credential {place}")
+    _HELD.append(KeyRing("credential", place, tuple(keys)))
+
+
 def keys_are_there(key_file: Path) -> bool:
     """Whether there are keys, whatever they are."""
-    found = _credential() is not None or bool(os.environ.get(VARIABLE))
+    found = bool(_HELD) or _credential() is not None or bool(os.environ.get(VARIABLE))
     return found or os.path.lexists(key_file)
 
 

@@ -22,7 +22,8 @@ from hooktui import failpoints
 from hooktui.domain.clock import now_ms, optional_rfc3339
 from hooktui.domain.errors import Conflict, DiskFull, Refused
 from hooktui.store import audit
-from hooktui.store.backup import check_whole, open_readonly, sync_file, sync_folder
+from hooktui.store.backup import check_whole, sync_file, sync_folder
+from hooktui.store.backup_source import BackupSource
 from hooktui.store.connections import sqlalchemy_over
 from hooktui.store.contract import Actor
 from hooktui.store.disk_guard import RESERVE_BYTES
@@ -34,14 +35,11 @@ from hooktui.store.moved import refuse_moved
 from hooktui.store.sqlite_files import (
     HomeLock,
     free_bytes,
-    make_database_file,
     refuse_network_file_system,
     refuse_opened,
 )
 
-_MAGIC = b"SQLite format 3\0"
 _TABLES = frozenset({"alembic_version", "account", "hook", "event", "delivery", "audit"})
-_PAGES_AT_ONCE = 2048  # 8 MiB between two words about progress
 _LOGS = ("-wal", "-journal")
 """What belongs to a database besides its file, and may hold rows that the file does not yet."""
 _COUNTS = """
@@ -84,7 +82,11 @@ class Restored:
 
 
 def restore(
-    database: Path, key_file: Path, file: Path, actor: Actor, progress: Callable[[str], None]
+    database: Path,
+    key_file: Path,
+    source: BackupSource,
+    actor: Actor,
+    progress: Callable[[str], None],
 ) -> Restored:
     """Put the content of a backup in the place of a database; no server may be at work on it.
 
@@ -102,18 +104,19 @@ def restore(
         refuse_moved(database)
         refuse_opened(database)
         finish_restore(database)
-        _refuse_itself(database, file)
+        if source.is_file(database):
+            raise Refused(f"{source.name} is the database itself; there is nothing to restore")
         vault = Vault(find_keys(key_file).keys)
         draft = database.with_name(f".{database.name}.restoring")
         _remove(draft)
         try:
-            found = _prepare(draft, file, vault, actor, progress)
+            found = _prepare(draft, source, vault, actor, progress)
             kept = _switch(database, draft)
         finally:
             _remove(draft)
     finally:
         lock.drop()
-    return Restored(str(file), str(database), None if kept is None else str(kept), *found)
+    return Restored(source.name, str(database), None if kept is None else str(kept), *found)
 
 
 def unfinished(database: Path) -> list[Path]:
@@ -165,24 +168,19 @@ def _switch(database: Path, draft: Path) -> Path | None:
     return finish_restore(database)
 
 
-def _refuse_itself(database: Path, file: Path) -> None:
-    if database.exists() and file.samefile(database):
-        raise Refused(f"{file} is the database itself; there is nothing to restore")
-
-
 def _prepare(
-    draft: Path, file: Path, vault: Vault, actor: Actor, progress: Callable[[str], None]
+    draft: Path, source: BackupSource, vault: Vault, actor: Actor, progress: Callable[[str], None]
 ) -> tuple[str | None, int, int, int, int, str | None]:
     """Make the draft; return the schema it had, if that was older, and what it holds."""
-    _refuse_foreign(file)
-    room, need = free_bytes(draft.parent), file.stat().st_size + RESERVE_BYTES
+    source.check_kind()
+    file = source.name
+    room, need = free_bytes(draft.parent), source.size + RESERVE_BYTES
     if room < need:
         raise DiskFull(f"the restored copy needs {need >> 20} MiB in {draft.parent}; there is less")
     try:
-        with closing(_open_backup(file)) as source:
-            _check_ours(source, file)
-            _copy(source, draft, progress)
+        source.copy_to(draft, progress)
         with closing(_open_draft(draft)) as copy:
+            _check_ours(copy, file)
             progress("checking the copy")
             _check(copy, file)
             with sqlalchemy_over(copy) as conn:
@@ -191,63 +189,34 @@ def _prepare(
                 _note(conn, vault, actor, file)
                 _skip_lines(conn)
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
-    except (sqlite3.Error, DBAPIError) as error:
+    except (sqlite3.Error, DBAPIError, OSError) as error:
         raise Refused(f"{file} cannot be restored: {error}; use another backup") from error
     sync_file(draft)
     return migrated_from, events, deliveries, waiting, hooks, optional_rfc3339(newest)
 
 
-def _refuse_foreign(file: Path) -> None:
-    """Refuse what is no SQLite database, before SQLite looks at it."""
-    with file.open("rb") as content:
-        if content.read(len(_MAGIC)) != _MAGIC:
-            raise Refused(f"{file} is no SQLite database; give the file that hooktui backup wrote")
-
-
-def _open_backup(file: Path) -> sqlite3.Connection:
-    try:
-        source = open_readonly(file)
-        source.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError:
-        # A database in WAL mode in a folder that may not be written: fine, unless it has a log.
-        if _beside(file, "-wal").exists():
-            raise
-        return open_readonly(file, immutable=True)
-    return source
-
-
-def _check_ours(source: sqlite3.Connection, file: Path) -> None:
-    names = {name for (name,) in source.execute("SELECT name FROM sqlite_schema")}
+def _check_ours(copy: sqlite3.Connection, file: str) -> None:
+    names = {name for (name,) in copy.execute("SELECT name FROM sqlite_schema")}
     if missing := sorted(_TABLES - names):
         raise Refused(f"{file} is no database of hooktui: it has no table {missing[0]}")
-    at_head(sqlalchemy_over(source))  # raises for what a newer version wrote
-
-
-def _copy(source: sqlite3.Connection, draft: Path, progress: Callable[[str], None]) -> None:
-    make_database_file(draft)
-
-    def told(_status: int, left: int, total: int) -> None:
-        progress(f"copying: {100 * (total - left) // max(total, 1)} %")
-
-    with closing(sqlite3.connect(draft, isolation_level=None)) as copy:
-        source.backup(copy, pages=_PAGES_AT_ONCE, progress=told)
+    at_head(sqlalchemy_over(copy))  # raises for what a newer version wrote
 
 
 def _open_draft(draft: Path) -> sqlite3.Connection:
     copy = sqlite3.connect(draft, isolation_level=None)
     for pragma in (
-        "PRAGMA journal_mode = DELETE",  # one file: its name can be changed in one step
-        "PRAGMA synchronous = FULL",
         "PRAGMA trusted_schema = OFF",
         "PRAGMA cell_size_check = ON",
+        "PRAGMA journal_mode = DELETE",  # one file: its name can be changed in one step
+        "PRAGMA synchronous = FULL",
         "PRAGMA secure_delete = ON",
     ):
         copy.execute(pragma)
     return copy
 
 
-def _check(copy: sqlite3.Connection, file: Path) -> None:
-    check_whole(copy, file)
+def _check(copy: sqlite3.Connection, file: str) -> None:
+    check_whole(copy, Path(file))
     orphan = copy.execute("PRAGMA foreign_key_check").fetchone()
     if orphan is not None:
         raise Refused(f"{file} is damaged (a row of {orphan[0]} lacks its {orphan[2]});"
@@ -265,10 +234,10 @@ def _migrate(conn: Connection, vault: Vault, progress: Callable[[str], None]) ->
     return found
 
 
-def _note(conn: Connection, vault: Vault, actor: Actor, file: Path) -> None:
+def _note(conn: Connection, vault: Vault, actor: Actor, file: str) -> None:
     """Write into the copy's own audit trail where it comes from."""
     conn.exec_driver_sql("BEGIN IMMEDIATE")
-    entry = audit.Entry(at_ms=now_ms(), actor=actor, action="restore", target=str(file))
+    entry = audit.Entry(at_ms=now_ms(), actor=actor, action="restore", target=file)
     audit.append(conn, entry, vault)
     conn.exec_driver_sql("COMMIT")
 

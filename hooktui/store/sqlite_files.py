@@ -87,7 +87,7 @@ def opened_by(database: Path) -> int | None:
     while this process has the database open itself.
     """
     try:
-        file = os.open(database.with_name(f"{database.name}-shm"), os.O_RDWR | os.O_CLOEXEC)
+        file = os.open(database.with_name(f"{database.name}-shm"), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:

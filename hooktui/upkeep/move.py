@@ -19,6 +19,7 @@ from sqlalchemy import text
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.places import Places
+from hooktui.store.contract import Actor
 from hooktui.store.keys import Vault
 from hooktui.store.moved import (
     Mark,
@@ -36,7 +37,7 @@ from hooktui.store.postgres.schema import prepare
 from hooktui.store.restore import unfinished
 from hooktui.store.sqlite import SqliteStore
 from hooktui.store.sqlite_files import HomeLock
-from hooktui.upkeep.offline import refuse_of_others, sqlite_home, this_user
+from hooktui.upkeep.offline import sqlite_home, this_user
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connect import Raw
@@ -67,24 +68,36 @@ def check_target(url: str) -> None:
     target_of(url)
 
 
-def move_store(environ: Mapping[str, str], url: str, progress: Callable[[str], None]) -> Move:
+def move_store(
+    environ: Mapping[str, str],
+    url: str,
+    progress: Callable[[str], None],
+    actor: Actor | None = None,
+) -> Move:
     """Carry the SQLite store of this installation over to an empty PostgreSQL database.
+
+    Args:
+        environ: says which installation.
+        url: of the PostgreSQL database.
+        progress: is given what is done just now.
+        actor: who asked, for the audit trail; by default the user of this process.
 
     Raises:
         HooktuiError: it was not done, and no server would start on half of it; says why.
     """
     where, _ = sqlite_home(environ, any_database=True)
     target = target_of(url)
-    refuse_of_others(where.database.parent)
     if not where.database.exists() and not unfinished(where.database):
         raise Refused(
             f"there is no database at {where.database}, so there is nothing to move; a server"
             f" starts on {target.shown} when HOOKTUI_DATABASE_URL is set to it"
         )
-    return asyncio.run(carry_over(where, target, progress))
+    return asyncio.run(carry_over(where, target, progress, actor or this_user()))
 
 
-async def carry_over(where: Places, target: Target, progress: Callable[[str], None]) -> Move:
+async def carry_over(
+    where: Places, target: Target, progress: Callable[[str], None], actor: Actor
+) -> Move:
     """Do the move of a store that is there; see `move_store`."""
     before = read_mark(where.database)
     if before is None:
@@ -93,7 +106,7 @@ async def carry_over(where: Places, target: Target, progress: Callable[[str], No
     lock = HomeLock(where.database.with_name("hooktui.lock"))
     lock.take()
     try:
-        return await _move_locked(where, target, before, progress)
+        return await _move_locked(where, target, before, actor, progress)
     finally:
         lock.drop()
 
@@ -105,7 +118,11 @@ async def _settle(where: Places) -> None:
 
 
 async def _move_locked(
-    where: Places, target: Target, before: Mark | None, progress: Callable[[str], None]
+    where: Places,
+    target: Target,
+    before: Mark | None,
+    actor: Actor,
+    progress: Callable[[str], None],
 ) -> Move:
     mark = before or new_mark(secrets.token_hex(16), target.shown)
     if mark.to != target.shown:
@@ -120,7 +137,7 @@ async def _move_locked(
     vault = await prepare(open_connection, where.key_file, target)
     if before is None:
         write_mark(where.database, mark)
-    copied = await _copy(where.database, mark, target, vault, open_connection, progress)
+    copied = await _copy(where.database, mark, target, vault, open_connection, actor, progress)
     write_mark(where.database, Mark(move=mark.move, to=mark.to, at=mark.at, done=True))
     progress("")
     return Move(str(where.database), target.shown, str(mark_of(where.database)), tuple(copied))
@@ -132,6 +149,7 @@ async def _copy(
     target: Target,
     vault: Vault,
     open_connection: Callable[[], Awaitable[Raw]],
+    actor: Actor,
     progress: Callable[[str], None],
 ) -> list[Copied]:
     """Copy all in one transaction; nothing when an earlier run of this move has committed."""
@@ -141,9 +159,7 @@ async def _copy(
         async with one.connect() as conn:
             if await was_moved(conn, mark.move):
                 return []
-            copied = await move_rows(
-                conn, database, mark.move, this_user(), target, vault, progress
-            )
+            copied = await move_rows(conn, database, mark.move, actor, target, vault, progress)
             failpoints.hit("before_move_commit")
             committing = True
             await conn.commit()

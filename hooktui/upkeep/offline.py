@@ -9,12 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from hooktui.api.peers import Peer, origin_of
-from hooktui.domain.errors import NotAllowed, Refused
+from hooktui.domain.errors import Refused
 from hooktui.domain.places import Places
 from hooktui.domain.roles import Role
 from hooktui.installation import find_places
 from hooktui.server import arm_failpoints
-from hooktui.settings import BadSettings, Settings, load
+from hooktui.settings import Settings, load
 from hooktui.store.contract import Actor
 
 _SQLITE = "sqlite:///"
@@ -53,39 +53,6 @@ def sqlite_home(
         key_file=where.key_file.absolute(),
     )
     return found, settings
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder for a database, or see that it is this user's.
-
-    Raises:
-        BadSettings: it cannot be made.
-        NotAllowed: it belongs to somebody else, whose server could not use what is made there.
-    """
-    try:
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from None
-    refuse_of_others(folder)
-
-
-def refuse_of_others(folder: Path) -> None:
-    """See that a folder, if it is there, is this user's.
-
-    Raises:
-        NotAllowed: it is not; says who should run the command.
-    """
-    try:
-        owner = folder.stat().st_uid
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise NotAllowed(f"{folder} may not be seen by you: {error.strerror}") from None
-    if owner != os.geteuid():
-        name = user_name(owner)
-        raise NotAllowed(
-            f"{folder} belongs to the user {name}; run this as that user: sudo -u {name} hooktui …"
-        )
 
 
 def user_name(uid: int) -> str:

@@ -10,6 +10,7 @@ import pytest
 from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import HookId
 from hooktui.domain.places import places
+from hooktui.store.backup_source import open_backup
 from hooktui.store.key_ring import find_keys
 from hooktui.store.keys import KeyProblem, create_keys, new_key, replace_keys
 from hooktui.store.moved import new_mark, write_mark
@@ -111,9 +112,10 @@ async def test_a_restore_of_an_older_backup_binds_its_values(tmp_path: Path) -> 
     await store.write(as_0004)
     await save_backup(store, tmp_path / "copy.db")
     await store.close()
-    done = restore(
-        tmp_path / "hooktui.db", tmp_path / "hooktui.key", tmp_path / "copy.db", ADA, lambda _: None
-    )
+    with open_backup(tmp_path / "copy.db") as source:
+        done = restore(
+            tmp_path / "hooktui.db", tmp_path / "hooktui.key", source, ADA, lambda _: None
+        )
     assert done.migrated_from == "0004"
     store = await open_in(tmp_path)
     live = store.hooks()[HookId(hook.id)]
@@ -134,6 +136,6 @@ async def test_a_move_that_an_older_version_began_is_not_ended_by_this_one(
         target = target_of(url)
         write_mark(where.database, new_mark("0" * 32, target.shown))
         with pytest.raises(Conflict, match="another version of hooktui began this move"):
-            await carry_over(where, target, lambda _: None)
+            await carry_over(where, target, lambda _: None, ADA)
         async with connected(url) as raw:
             assert await raw.fetchval("SELECT count(*) FROM hook") == 0

@@ -27,6 +27,7 @@ from hooktui.store.moving import NotTheSame, all_tables
 from hooktui.store.postgres.connect import target_of
 from hooktui.store.sqlite import SqliteStore
 from hooktui.upkeep.move import Move, carry_over, move_store
+from hooktui.upkeep.offline import this_user
 from tests.contract.given import ADA, DEFAULT, Clock, always, emit, make_hook, offer, result_of
 from tests.postgres import open_store
 from tests.store.conftest import open_in
@@ -66,7 +67,7 @@ def _settings(**changed: object) -> HookSettings:
 
 
 async def move(where: Places, url: str) -> Move:
-    return await carry_over(where, target_of(url), lambda _: None)
+    return await carry_over(where, target_of(url), lambda _: None, this_user())
 
 
 def rows_here(where: Places) -> dict[str, list[tuple[Any, ...]]]:

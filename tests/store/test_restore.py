@@ -16,6 +16,7 @@ from hooktui.domain.ids import encode
 from hooktui.failpoints import UPKEEP_POINTS
 from hooktui.store import migrate, migrations
 from hooktui.store import restore as restoring
+from hooktui.store.backup_source import open_backup
 from hooktui.store.keys import KeyProblem, load_keys
 from hooktui.store.migrate import SchemaTooNew
 from hooktui.store.restore import Restored, finish_restore, restore
@@ -28,7 +29,8 @@ _RESTORE_POINTS = [point for point in UPKEEP_POINTS if "restore" in point]
 
 
 def put_back(home: Path, file: Path) -> Restored:
-    return restore(home / "hooktui.db", home / "hooktui.key", file, ADA, lambda _: None)
+    with open_backup(file) as source:
+        return restore(home / "hooktui.db", home / "hooktui.key", source, ADA, lambda _: None)
 
 
 def events_in(database: Path) -> set[int]:

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import hooktui
 from hooktui.client.calls import healthy
 from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
@@ -22,24 +23,63 @@ OTHER_UID = 54321
 """A user of nobody's: only root can become it."""
 
 _LAUNCH = """
-import importlib, os, pkgutil, sys
+import os, sys
 from pathlib import Path
-import hooktui
-from hooktui.domain import places
-from hooktui.cli.main import main
 root, uid = sys.argv[1:3]
 del sys.argv[1:3]
-places.SYSTEM = places.system_paths(Path(root))
 if int(uid) != os.geteuid():
-    # Everything is imported while the checkout may be read: its folder may be closed to others.
-    for module in pkgutil.walk_packages(hooktui.__path__, "hooktui."):
-        if not module.name.endswith("__main__") and ".migrations" not in module.name:
-            importlib.import_module(module.name)
     os.setgroups([])
     os.setresgid(int(uid), int(uid), int(uid))
     os.setresuid(int(uid), int(uid), int(uid))
+from hooktui.domain import places
+places.SYSTEM = places.system_paths(Path(root))
+from hooktui.cli.main import main
 sys.exit(main())
 """
+_OPEN = """
+set -e
+staged=$(mktemp -d)
+count=0
+for path in $NEEDED; do
+  mkdir "$staged/$count"; mount --bind "$path" "$staged/$count"; count=$((count + 1))
+done
+for path in $CLOSED; do mount -t tmpfs -o mode=755 none "$path"; done
+count=0
+for path in $NEEDED; do
+  mkdir -p "$path"; mount --move "$staged/$count" "$path"; rmdir "$staged/$count"
+  count=$((count + 1))
+done
+rmdir "$staged"
+exec "$@"
+"""
+
+
+def opened(command: list[str]) -> list[str]:
+    """Return a command that other users can go on with, where interpreter or checkout are private.
+
+    In a mount namespace of its own each folder that is closed to others is replaced by an open one
+    that holds what the program needs.
+    """
+    checkout = Path(hooktui.__file__).parents[1]
+    paths = [Path(one).resolve() for one in (sys.base_prefix, sys.prefix, checkout)]
+    closed = {path: _closed_above(path) for path in paths}
+    needed = [one for one in paths if closed[one] and not any(
+        one != other and one.is_relative_to(other) and closed[other] for other in paths
+    )]  # fmt: skip
+    if not needed or os.geteuid() != 0:
+        return command
+    folders = {str(closed[one]) for one in needed}
+    names = {"NEEDED": " ".join(map(str, needed)), "CLOSED": " ".join(sorted(folders))}
+    environ = [f"{name}={value}" for name, value in names.items()]
+    return ["unshare", "-m", "env", *environ, "sh", "-c", _OPEN, "sh", *command]
+
+
+def _closed_above(path: Path) -> Path | None:
+    """Return the topmost folder on the way to a path that others cannot search."""
+    for folder in reversed([path, *path.parents]):
+        if not folder.stat().st_mode & 0o001:
+            return folder
+    return None
 
 
 @dataclass
@@ -60,7 +100,7 @@ class Machine:
 
     def command(self, *arguments: str, uid: int | None = None) -> list[str]:
         user = os.geteuid() if uid is None else uid
-        return [sys.executable, "-c", _LAUNCH, str(self.root), str(user), *arguments]
+        return opened([sys.executable, "-c", _LAUNCH, str(self.root), str(user), *arguments])
 
     def run(
         self, *arguments: str, uid: int | None = None, **environ: str

@@ -1,0 +1,233 @@
+"""Commands that work on the files of a home do it as the user whom the home belongs to.
+
+Root becomes that user for good: what root made there the server could not use, and what lies there
+may be that user's trick. What only the caller may read is opened before: a backup, the credential
+that holds the keys.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import sqlalchemy
+
+import hooktui
+from hooktui.domain import places as known
+from hooktui.domain.errors import HooktuiError, NotAllowed
+from hooktui.domain.places import Places
+from hooktui.domain.service_unit import CredentialSource, ServiceUnit, read_unit
+from hooktui.homes import refuse_unsafe
+from hooktui.store.contract import Actor
+from hooktui.store.key_ring import hold_credential
+from hooktui.upkeep.offline import this_user, user_name
+
+_DECRYPT_S = 60.0
+
+
+class CannotBecome(HooktuiError):
+    """Root could not become the user of the installation; nothing was done."""
+
+    title = "Cannot change the user"
+
+
+def act_as_owner(where: Places, command: Sequence[str], *, judge: bool = True) -> Actor:
+    """Become the user of an installation, or see that this is it; return who asked.
+
+    Args:
+        where: the installation; the service's folder is made where root finds none.
+        command: what the caller should run instead with other rights, without ``hooktui``.
+        judge: whether a home is refused that others may write.
+
+    Raises:
+        NotAllowed: the caller is neither that user nor root.
+        UnsafeHome: others could change what is there.
+        CannotBecome: the system refused the change.
+        KeyProblem: the credential of the service cannot be used.
+    """
+    actor, me = this_user(), os.geteuid()
+    unit = _service_unit() if where.service else ServiceUnit()
+    owner = _owner(where, unit)
+    if owner is None or owner == me:
+        if judge:
+            refuse_unsafe(where)
+        return actor
+    if me != 0:
+        raise NotAllowed(_instead(where, owner, command))
+    if where.service and judge:
+        _make_service_home(where.home, owner)
+    if judge:
+        refuse_unsafe(where, owner)
+    for source in unit.keys:
+        if _hold(source):
+            break
+    become(owner, where.home)
+    return actor
+
+
+def _owner(where: Places, unit: ServiceUnit) -> int | None:
+    """Return whose the installation is; None: nobody's yet, so the caller's."""
+    if unit.user is not None:
+        try:
+            return int(unit.user) if unit.user.isdigit() else pwd.getpwnam(unit.user).pw_uid
+        except KeyError:
+            raise CannotBecome(
+                f"the unit of the service names the user {unit.user}, and there is none; make it"
+                " with: useradd --system --home-dir /var/lib/hooktui --shell /usr/sbin/nologin"
+                f" {unit.user}"
+            ) from None
+    for folder in (where.database.parent, where.home):
+        try:
+            return folder.stat().st_uid
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise NotAllowed(f"{folder} may not be seen by you: {error.strerror}") from None
+    return None
+
+
+def _instead(where: Places, owner: int, command: Sequence[str]) -> str:
+    words = shlex.join(["hooktui", *command])
+    if where.service:
+        return (
+            f"{where.home} belongs to the hooktui service (user {user_name(owner)}); run this as"
+            f" root: sudo {words}"
+        )
+    name, home = user_name(owner), shlex.quote(f"HOOKTUI_HOME={where.home}")
+    return (
+        f"{where.home} belongs to the user {name}; run this as that user: sudo -u {name} {home}"
+        f" {words}"
+    )
+
+
+def _make_service_home(home: Path, owner: int) -> None:
+    """Make the folder of a service that never started, as systemd would."""
+    try:
+        home.mkdir(mode=0o750)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise CannotBecome(f"cannot make {home}: {error.strerror}") from None
+    os.chown(home, owner, _group(owner, home))
+
+
+def _service_unit() -> ServiceUnit:
+    """Read the unit of the service and its drop-ins: a name in an earlier folder hides a later."""
+    files = [unit for unit in known.SYSTEM.units if unit.is_file()][:1]
+    more: dict[str, Path] = {}
+    for unit in reversed(known.SYSTEM.units):
+        folder = unit.with_name(f"{unit.name}.d")
+        more |= {one.name: one for one in folder.glob("*.conf")}
+    files += [more[name] for name in sorted(more)]
+    try:
+        return read_unit([one.read_text("utf-8", "replace") for one in files])
+    except OSError as error:
+        raise NotAllowed(f"cannot read {error.filename}: {error.strerror}") from None
+
+
+def _hold(source: CredentialSource) -> bool:
+    """Hold the keys of a credential, if it is there: the service's user may not read it."""
+    stores = known.SYSTEM.encrypted_credentials if source.encrypted else known.SYSTEM.credentials
+    for file in (
+        [Path(source.path)] if source.path[:1] == "/" else [store / source.path for store in stores]
+    ):
+        try:
+            content = _decrypted(file) if source.encrypted else file.read_bytes()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise CannotBecome(f"cannot read the credential {file}: {error.strerror}") from None
+        hold_credential(content.decode("ascii", "replace"), str(file))
+        return True
+    return False
+
+
+def _decrypted(file: Path) -> bytes:
+    """Return what an encrypted credential holds.
+
+    Raises:
+        OSError: it is not there, or may not be read.
+        CannotBecome: it cannot be decrypted here.
+    """
+    with file.open("rb"):
+        pass
+    program = shutil.which("systemd-creds")
+    if program is None:
+        raise CannotBecome(f"{file} is encrypted, and systemd-creds is not installed")
+    command = [program, "decrypt", "--name=hooktui.key", str(file), "-"]
+    try:
+        done = subprocess.run(  # noqa: S603 - a program of systemd, no shell
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_DECRYPT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CannotBecome(f"cannot decrypt {file}: {error}") from None
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip()[:300]
+        raise CannotBecome(f"systemd-creds cannot decrypt {file}: {said}")
+    return done.stdout
+
+
+def become(uid: int, home: Path) -> None:
+    """Give root up for another user, for good; files that are made from now on are theirs alone.
+
+    Raises:
+        CannotBecome: it was refused, or could be taken back, or that user cannot run the program.
+    """
+    gid = _group(uid, home)
+    try:
+        # In this order: without root there is no right to change groups.
+        os.setgroups(_groups(uid, gid))
+        _check_program(uid, gid)
+        os.setresgid(gid, gid, gid)
+        os.setresuid(uid, uid, uid)
+    except OSError as error:
+        raise CannotBecome(f"cannot become the user {user_name(uid)}: {error.strerror}") from None
+    _check_for_good(uid)
+    os.umask(0o077)
+    os.chdir("/")
+
+
+def _check_program(uid: int, gid: int) -> None:
+    """See that the user can read what is still to be imported, while root can say why not."""
+    needed = [Path(one).parent for one in (hooktui.__file__, sqlalchemy.__file__, os.__file__)]
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        closed = [one for one in needed if not os.access(one, os.R_OK, effective_ids=True)]
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+    if closed:
+        raise CannotBecome(
+            f"the user {user_name(uid)} cannot read this program in {closed[0]}; install hooktui"
+            " where all can read it, such as into /opt/hooktui"
+        )
+
+
+def _check_for_good(uid: int) -> None:
+    if os.getresuid() != (uid, uid, uid):
+        raise CannotBecome(f"cannot become the user {user_name(uid)}")
+    try:
+        os.setresuid(-1, 0, -1)
+    except PermissionError:
+        return
+    raise CannotBecome("root could be taken back; nothing was done")
+
+
+def _group(uid: int, home: Path) -> int:
+    try:
+        return pwd.getpwuid(uid).pw_gid
+    except KeyError:
+        return home.stat().st_gid
+
+
+def _groups(uid: int, gid: int) -> list[int]:
+    try:
+        return os.getgrouplist(pwd.getpwuid(uid).pw_name, gid)
+    except KeyError:
+        return [gid]
