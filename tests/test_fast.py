@@ -1,0 +1,33 @@
+"""What ``-m fast`` runs: four folders whole, but for PostgreSQL and the long suites."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+FOLDERS = ("tests/domain", "tests/client", "tests/cli", "tests/contract")
+
+
+def collected(*arguments: str) -> set[str]:
+    """Return the names of the tests that a command line of pytest would run."""
+    listed = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-n0", *arguments],
+        cwd=ROOT, capture_output=True, text=True, timeout=100,
+    )  # fmt: skip
+    assert listed.returncode == 0, listed.stdout + listed.stderr
+    return {line for line in listed.stdout.splitlines() if line.startswith("tests/")}
+
+
+# Red when a test of these folders is left out, for it is slow or marked otherwise, or when another
+# folder, a soak test or PostgreSQL gets in.
+def test_fast_is_every_test_of_four_folders_that_needs_no_postgresql():
+    fast = collected("-m", "fast")
+    default = collected("-m", "not soak", *FOLDERS)
+    assert fast <= default
+    left_out = default - fast
+    assert left_out
+    assert all("postgres" in one.partition("::")[2] for one in left_out)
+    assert not any("postgres" in one.partition("[")[2].split("-") for one in fast)
+    assert all(any(one.startswith(f"{folder}/") for one in fast) for folder in FOLDERS)
