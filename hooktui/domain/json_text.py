@@ -50,7 +50,17 @@ def check(text: bytes, what: str = "the body") -> None:
     Raises:
         Malformed: with the place of the first error.
     """
-    finish(check_steps(text, what))
+    if not is_plain(text):
+        finish(check_steps(text, what))
+
+
+def is_plain(text: bytes) -> bool:
+    """Return whether it is JSON at a first look, in ASCII and flat, as nearly all bodies are."""
+    try:
+        _skip(text)
+    except (RecursionError, msgspec.DecodeError):
+        return False
+    return text.isascii() and text.count(b"[") + text.count(b"{") <= MAX_DEPTH
 
 
 def finish(steps: Steps[T]) -> T:

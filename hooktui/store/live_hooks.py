@@ -45,10 +45,12 @@ class LiveHooks:
     Attributes:
         view: the hooks by their ids.
         paused: whether people paused all sending.
+        filtered: how many of them have a filter.
     """
 
     def __init__(self) -> None:
         self.paused = False
+        self.filtered = 0
         self._hooks: dict[HookId, LiveHook] = {}
         self._by_name: dict[tuple[AccountId, str], dict[HookId, LiveHook]] = {}
         self._counts: Counter[AccountId] = Counter()
@@ -61,6 +63,7 @@ class LiveHooks:
             old = self._hooks.get(hook)
             if old is not None:
                 self._counts[old.account] -= 1
+                self.filtered -= old.filter is not None
                 self._subscribers.pop(old.account, None)
                 kept = () if live is None else _names(live)
                 for name in _names(old):
@@ -71,6 +74,7 @@ class LiveHooks:
                 continue
             self._hooks[hook] = live
             self._counts[live.account] += 1
+            self.filtered += live.filter is not None
             self._subscribers.pop(live.account, None)
             for name in _names(live):
                 self._by_name.setdefault((live.account, name), {})[hook] = live

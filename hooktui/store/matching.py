@@ -49,7 +49,7 @@ def check_fan_out(offers: Sequence[Offer], live: LiveHooks) -> None:
     Raises:
         TooLarge: says how many there would be.
     """
-    if len(offers) == 1:
+    if len(offers) == 1 or len(offers) * len(live.view) <= MOST_DELIVERIES:
         return
     count = sum(len(live.subscribers(one.account, one.type).hooks) for one in offers)
     if count > MOST_DELIVERIES:
@@ -95,6 +95,8 @@ def check_current(offers: Sequence[Offer], live: LiveHooks, known: Matches) -> N
 def _cost(offers: Sequence[Offer], live: LiveHooks, known: Matches, most: int) -> int:
     """Return what matching would cost, or something over ``most``."""
     cost = 0
+    if not live.filtered:
+        return cost
     for place, offer in enumerate(offers):
         subscribers = live.subscribers(offer.account, offer.type)
         if not subscribers.weight:

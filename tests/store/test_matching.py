@@ -46,8 +46,11 @@ def test_subscribers_are_what_a_look_at_all_hooks_finds(seed: int) -> None:
         number = choose.randint(1, 12)
         old = hooks.view.get(HookId(number))
         events = tuple(choose.sample(["job", "job.failed", "job.started", "cluster.error"], 2))
-        live = live_hook(number, events, account=old.account if old else choose.choice([A, B]))
+        text = choose.choice([None, "data.a:1"])
+        account = old.account if old else choose.choice([A, B])
+        live = live_hook(number, events, text, account=account)
         hooks.put({HookId(number): None if choose.random() < 0.3 else live})
+        assert hooks.filtered == sum(hook.filter is not None for hook in hooks.view.values())
         for account in (A, B):
             mine = [hook for _, hook in sorted(hooks.view.items()) if hook.account == account]
             assert hooks.count(account) == len(mine)
