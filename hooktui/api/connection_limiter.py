@@ -245,11 +245,12 @@ class ConnectionLimiter:
         in_all: all of them together.
 
     Attributes:
+        most: the same.
         refused: connections that found no place, since the start.
     """
 
     def __init__(self, most: int = MOST_CONNECTIONS, in_all: int = sys.maxsize) -> None:
-        self._most = most
+        self.most = most
         self._in_all = in_all
         self._tcp = _Pool(most)
         self._users: dict[int, _Pool] = {}
@@ -266,7 +267,7 @@ class ConnectionLimiter:
             pool = self._owners
         else:
             self._users = {uid: used for uid, used in self._users.items() if used.count}
-            pool = self._users.setdefault(peer.uid, _Pool(self._most))
+            pool = self._users.setdefault(peer.uid, _Pool(self.most))
         return self._admit(pool, connection, peer.uid, f"uid {peer.uid}")
 
     def _admit(

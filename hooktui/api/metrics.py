@@ -8,12 +8,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.service import Service, service_of
-from hooktui.api.status import disk_of
+from hooktui.api.status import client_connections, disk_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import Load
 from hooktui.domain.exposition import MEDIA_TYPE, Metric, Sample, by, exposition, one
 from hooktui.domain.machine import Condition
-from hooktui.domain.server_status import Backlog, DatabaseInfo, Disk
+from hooktui.domain.server_status import Backlog, ClientConnections, DatabaseInfo, Disk
 from hooktui.store import queries
 
 router = APIRouter()
@@ -27,6 +27,7 @@ async def metrics(request: Request) -> Response:
     found = [
         *_of_server(service, await service.store.info()),
         *_of_engine(service.engine.load()),
+        *_of_clients(client_connections(service)),
         *_of_backlog(await service.store.read(queries.backlog, None, now), now),
         by("state", "hooktui_hooks", "gauge", "Hooks, by what goes out to them.",
            await service.store.read(queries.hooks_by_state)),
@@ -72,6 +73,24 @@ def _of_engine(load: Load) -> list[Metric]:
         by("condition", "hooktui_shortages_total", "counter",
            "Attempts that were not made because this machine had run out of something.",
            {name: _met(load, name) for name in Condition}),
+    ]  # fmt: skip
+
+
+def _of_clients(clients: ClientConnections) -> list[Metric]:
+    closed = {"refused": clients.refused, "evicted": clients.evicted, "unread": clients.reset}
+    return [
+        by("kind", "hooktui_client_connections", "gauge",
+           "Connections of clients: over TCP with a good token (known) or without, or local.",
+           {"known": clients.known, "unknown": clients.unknown, "local": clients.local}),
+        one("hooktui_client_connections_limit", "gauge", "The bound of those over TCP.",
+            clients.most),
+        by("reason", "hooktui_client_connections_closed_total", "counter",
+           "Connections of clients that were closed because a bound was reached.", closed),
+        one("hooktui_unsent_response_bytes", "gauge",
+            "Bytes of responses that wait for clients to read.", clients.unsent_bytes),
+        one("hooktui_held_bytes", "gauge",
+            "Bytes of request bodies and unread responses in memory.", clients.held_bytes),
+        one("hooktui_held_bytes_limit", "gauge", "The bound of those.", clients.held_most),
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import Load
 from hooktui.domain.errors import DiskFull, Unavailable
 from hooktui.domain.server_status import (
+    ClientConnections,
     Connections,
     Disk,
     LoopHold,
@@ -109,6 +110,7 @@ async def _with_installation(service: Service, status: Status) -> Status:
         ),
         disk=await disk_of(service),
         connections=_connections(service, load),
+        clients=client_connections(service),
         loop=_loop_hold(service),
     )
 
@@ -116,6 +118,24 @@ async def _with_installation(service: Service, status: Status) -> Status:
 def _loop_hold(service: Service) -> LoopHold:
     hold = service.loop_watch.longest()
     return LoopHold() if hold is None else LoopHold(longest_ms=hold.seconds * 1000, by=hold.by)
+
+
+def client_connections(service: Service) -> ClientConnections:
+    """Return how many clients are connected, and what is held in memory for them."""
+    connections, unsent = service.connections, service.unsent
+    counts = connections.counts()
+    return ClientConnections(
+        most=connections.most,
+        known=counts["known"],
+        unknown=counts["unknown"],
+        local=counts["local"],
+        refused=connections.refused,
+        evicted=connections.evicted,
+        reset=unsent.reset,
+        unsent_bytes=unsent.size,
+        held_bytes=unsent.holding.size,
+        held_most=unsent.holding.most,
+    )
 
 
 def _connections(service: Service, load: Load) -> Connections:

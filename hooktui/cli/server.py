@@ -16,6 +16,7 @@ from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import NotAllowed
 from hooktui.domain.server_status import (
     Backlog,
+    ClientConnections,
     Connections,
     DatabaseInfo,
     Rates,
@@ -167,6 +168,8 @@ def _write(out: Output, status: Status, where: str) -> None:
         facts.append(("outbound", _outbound(status.connections)))
         if status.connections.shortage is not None:
             facts.append(("shortage", _shortage(status.connections.shortage)))
+    if status.clients is not None:
+        facts.append(("clients", _clients(status.clients)))
     if status.database is not None:
         facts.append(("database", _database(status.database)))
     if status.paused is not None:
@@ -193,6 +196,16 @@ def _backlog(backlog: Backlog) -> str:
         most = ", ".join(f"hook {one.hook}: {one.count:,}" for one in backlog.hooks[:5])
         parts.append(f"most for {most}")
     return "; ".join(parts)
+
+
+def _clients(clients: ClientConnections) -> str:
+    closed = clients.refused + clients.evicted + clients.reset
+    return (
+        f"{clients.known + clients.unknown:,} of {clients.most:,} TCP connections,"
+        f" {clients.unknown:,} without a token; {clients.local:,} local;"
+        f" {in_bytes(clients.unsent_bytes)} of responses unread"
+        + (f"; {closed:,} closed at a limit since the start" if closed else "")
+    )
 
 
 def _outbound(connections: Connections) -> str:

@@ -101,6 +101,28 @@ class Connections:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConnections:
+    """Connections of clients to this server, and what it holds in memory for them.
+
+    ``known`` and ``unknown`` ones are over TCP, with a good token and without, at most ``most``
+    together; ``local`` ones are over the Unix socket. ``refused``, ``evicted`` (to make room) and
+    ``reset`` (unread responses over their bound) count since the start. ``held_bytes``, of
+    ``held_most``, are request bodies and responses; ``unsent_bytes`` of them are responses.
+    """
+
+    most: int
+    known: int
+    unknown: int
+    local: int
+    refused: int
+    evicted: int
+    reset: int
+    unsent_bytes: int
+    held_bytes: int
+    held_most: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
     """Room where the database lies, in bytes; below ``reserve`` no events are taken in."""
 
@@ -149,8 +171,8 @@ class Status:
     """What ``GET /v1/status`` answers; ``paused`` is None while deliveries go out.
 
     ``bound_to`` is the one account that the caller's token may touch; None: all. Such a token gets
-    nothing about the installation: no ``servers``, and None for ``database``, ``rates``, ``disk``
-    and ``connections``.
+    nothing about the installation: no ``servers``, and None for ``database``, ``rates``, ``disk``,
+    ``connections`` and ``clients``.
     """
 
     version: str
@@ -166,4 +188,5 @@ class Status:
     keep: Kept | None = None
     bound_to: int | None = None
     connections: Connections | None = None
+    clients: ClientConnections | None = None
     loop: LoopHold | None = None

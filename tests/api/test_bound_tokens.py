@@ -129,7 +129,7 @@ def test_calls_about_all_accounts_are_not_for_it(bound):
         assert "and this call is about all" in answer.json()["detail"]
 
 
-INSTALLATION = ("database", "servers", "rates", "disk", "connections")
+INSTALLATION = ("database", "servers", "rates", "disk", "connections", "clients", "loop")
 OF_ITS_OWN = {"version", "role", "user", "backlog", "paused", "breakers", "keep", "bound_to"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import select
 import socket
 from collections.abc import Iterator
@@ -171,3 +172,34 @@ def test_callers_behind_a_proxy_share_no_bound_of_their_address(small, tokens):
             for number, connection in enumerate(proxy):
                 connection.sendall(_listing(tokens[(number + turn) % len(tokens)]))
                 assert next_answer(connection).status == 200
+
+
+# Red when a figure is not counted, or not shown.
+def test_status_and_metrics_show_the_connections_of_clients(small, tokens):
+    with small.client() as owner, ExitStack() as stack:
+        known = stack.enter_context(_from(small, "127.0.0.1"))
+        known.sendall(_listing(tokens[0]))
+        assert next_answer(known).status == 200
+        _flood(small, stack, 2 * MOST, "127.0.0.9")
+        deaf = stack.enter_context(unix(small))
+        deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 31)
+        wait_until(lambda: owner.get("/v1/status").json()["clients"]["unsent_bytes"] > 0)
+        wait_until(lambda: owner.get("/v1/status").json()["clients"]["evicted"] == MOST + 1)
+        found = owner.get("/v1/status").json()["clients"]
+        assert (found["most"], found["known"], found["unknown"]) == (MOST, 1, MOST - 1)
+        assert found["local"] == 2
+        assert found["refused"] == found["reset"] == 0
+        assert found["unsent_bytes"] <= found["held_bytes"] <= found["held_most"]
+        text = owner.get("/metrics").text
+        for line in (
+            'hooktui_client_connections{kind="known"} 1',
+            f'hooktui_client_connections{{kind="unknown"}} {MOST - 1}',
+            f"hooktui_client_connections_limit {MOST}",
+            f'hooktui_client_connections_closed_total{{reason="evicted"}} {MOST + 1}',
+            f"hooktui_unsent_response_bytes {found['unsent_bytes']}",
+            f"hooktui_held_bytes_limit {found['held_most']}",
+        ):
+            assert line in text.splitlines()
+        bound = owner.post("/v1/tokens", json={"role": "viewer", "name": "b", "account": 1}).json()
+        known.sendall(_listing(bound["token"]).replace(b"/v1/hooks", b"/v1/status"))
+        assert json.loads(next_answer(known).body)["clients"] is None
