@@ -5,6 +5,7 @@ Each command lies in a module that is imported only when it is used.
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from hooktui.cli.failure import (
     DONE,
     FAILED,
     INTERRUPTED,
+    Failed,
     UsageError,
     report,
 )
@@ -58,6 +60,9 @@ COMMANDS = (
 )
 """Name, where it is, and what it does, in the order of the help."""
 
+
+_OUTPUT_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What a write to standard output fails with when the disk behind it is full."""
 
 _CONSOLE = "console"
 _HELP_FLAGS = ("--help", "-h")
@@ -133,6 +138,13 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         return report(error, sys.stderr, as_json=as_json)
     except BrokenPipeError:
         raise
+    except OSError as error:
+        if error.errno not in _OUTPUT_FULL or error.filename is not None:
+            return _report_bug(error, environ)
+        _silence_stdout()  # else Python tries to write the rest at its end, and prints a traceback
+        return report(
+            Failed(f"cannot write the output: {error.strerror}"), sys.stderr, as_json=as_json
+        )
     except Exception as error:
         return _report_bug(error, environ)
 
@@ -171,10 +183,13 @@ def _run_command(options: GlobalOptions, environ: Mapping[str, str], arguments: 
 
 
 def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, dict[str, Any]]:
-    from cyclopts import CycloptsError
+    from cyclopts import CycloptsError, UnusedCliTokensError
 
     try:
         return command_table().parse_args(arguments, exit_on_error=False, print_error=False)
+    except UnusedCliTokensError as error:
+        more = " ".join(error.unused_tokens or ())
+        raise UsageError(f"unexpected argument: {more}; --help shows what is taken") from error
     except CycloptsError as error:
         raise UsageError(" ".join(str(error).split())) from error
 

@@ -152,6 +152,14 @@ def pinged(status):
     return answer({"delivery": delivery})
 
 
+# Red when the error is a list of Python.
+def test_what_a_command_does_not_take_is_named(run, server):
+    result = run("hooks", "ping", "2", "3", "4")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "hooktui: unexpected argument: 3 4; --help shows what is taken\n"
+    assert server.asked == []
+
+
 def test_a_ping_ends_as_the_receiver_answered(run, server):
     server.will(pinged("delivered"))
     assert run("hooks", "ping", "12").code == 0

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +66,20 @@ def test_a_reader_that_has_seen_enough_ends_a_command_quietly(environ, server):
     )
     assert ended.stdout == b"141\n"
     assert ended.stderr == b""
+
+
+# Red when a full disk behind the output is "an internal error", or ends in Python's own traceback.
+@pytest.mark.parametrize("arguments", [("hooks", "list"), ("hooks", "list", "--json")])
+def test_a_full_disk_behind_the_output_is_one_line(environ, server, arguments):
+    server.will(page(HOOK))
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "hooktui", *arguments],
+            env={**os.environ, **environ}, stdout=full, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    assert ended.returncode == 1
+    assert b"cannot write the output: No space left on device" in ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
 
 
 def test_ctrl_c_is_exit_130_without_a_traceback(start, server):
