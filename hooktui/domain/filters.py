@@ -209,7 +209,7 @@ def _near(name: str, known: Sequence[str]) -> str:
 def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
     """Read up to a space or a stop character outside quotes."""
     written: list[str] = []
-    parts: list[str] = [""]
+    letters: list[list[str]] = [[]]  # a string that grows is copied for each letter
     place, quote = start, -1
     quoted = False
     while place < len(text):
@@ -227,11 +227,12 @@ def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
             place += 1
         written.append(letter)
         if letter == "*" and not escaped:
-            parts.append("")
+            letters.append([])
         else:
-            parts[-1] += letter
+            letters[-1].append(letter)
     if quote >= 0:
         raise FilterError(quote, 'the quote is not closed; expected another " after it')
+    parts = ["".join(some) for some in letters]
     # Two stars in a row mean what one does.
     inner = (part for part in parts[1:-1] if part)
     folded = (parts[0], *inner, *parts[-1:]) if len(parts) > 1 else (parts[0],)
