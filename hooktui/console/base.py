@@ -138,6 +138,10 @@ class HouseScreen(Asking):
             return why_not(role, verb.need)
         return None
 
+    def why_not_yet(self, name: str) -> str | None:
+        """Return why a verb that is possible must wait for the next frame, or None."""
+        return None
+
     async def action_verb(self, name: str) -> None:
         """Do a verb that a key asked for, or say why not."""
         outcome = self._begin(name)
@@ -169,7 +173,7 @@ class HouseScreen(Asking):
                 self.notice(f"still {self._works[-1]}", "warn")
                 self._work_is_told = True  # it goes with the work
             return None
-        reason = self.why_not(name)
+        reason = self.why_not(name) or self.why_not_yet(name)
         if reason is not None:
             if BY_NAME[name].tells:
                 self.notice(reason, "warn")

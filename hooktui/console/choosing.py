@@ -60,6 +60,14 @@ class Choosing(HouseScreen):
             return "the list is still loading; its rows are not to be marked yet"
         return self._why_not_chosen(name) if self.acts_on_rows(name) else None
 
+    def why_not_yet(self, name: str) -> str | None:
+        """Hold a verb back until the row that it acts on has been drawn."""
+        listing = self.listing
+        waits = listing.undrawn and (not listing.marks or name in _AT_CURSOR)
+        if waits and self.acts_on_rows(name):
+            return f"the list is still being drawn; press {self.verb(name).key} again"
+        return super().why_not_yet(name)
+
     def refused(self, name: str, reason: str) -> None:
         """Show the row that the verb will act on, when it is asked for again."""
         if self.is_mounted and self.acts_on_rows(name) and reason == self._why_not_chosen(name):

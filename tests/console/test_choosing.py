@@ -118,3 +118,18 @@ async def test_undo_does_not_reach_into_another_account(place: Place, receiver: 
         await scene.console.press("u")
         await scene.console.until(lambda: "there is nothing to undo" in scene.notice)
         assert not scene.ask(calls.get_hook(scene.hook.id)).active
+
+
+# Red when a verb acts on the first row of a filtered list before anybody can have seen it there.
+async def test_a_verb_waits_until_its_row_has_been_drawn(place: Place, receiver: Receiver):
+    async with staged(place, receiver) as scene:
+        place.hook(receiver.url, name="other")
+        await scene.console.shows("other")
+        screen = await scene.open(HooksScreen)
+        screen.filter_text = "other"
+        await screen.listing.load()  # after its answer nothing is awaited: no frame is drawn
+        screen.run_verb("ping")
+        await scene.console.until(lambda: "still being drawn; press p again" in scene.notice)
+        assert not scene.gate.count("POST .*/ping")
+        await scene.console.press("p")
+        await scene.console.until(lambda: "(other) arrived: 200" in scene.notice)

@@ -200,6 +200,29 @@ async def test_what_was_created_is_chosen_wherever_it_stands():
         assert (listing.cursor_row, listing.doubt) == (Row(1_200, "new"), None)
 
 
+# Red when a key that was meant for a disabled hook disables it, because it was enabled just then.
+async def test_a_verb_gets_the_row_as_it_was_drawn():
+    source = Rows(5)
+    async with ListApp(source).run_test(size=SIZE) as pilot:
+        listing = await settled(pilot)
+        source.rows[0] = Row(0, "changed")
+        await listing.reload()  # awaits nothing that lets a frame be drawn
+        assert listing.selected == [Row(0, "row 0")]
+        await pilot.pause()
+        assert listing.selected == [Row(0, "changed")]
+
+
+async def test_the_first_row_of_a_list_is_chosen_once_it_is_drawn():
+    source = Rows(5)
+    async with ListApp(source).run_test(size=SIZE) as pilot:
+        listing = await settled(pilot)
+        source.rows = source.rows[2:]
+        await listing.load()  # as a filter does
+        assert (listing.undrawn, listing.cursor_row) == (True, Row(2, "row 2"))
+        await pilot.pause()
+        assert (listing.undrawn, listing.choice.row) == (False, 2)
+
+
 # Red when a click takes what stands at its line by now, and not what was drawn there.
 async def test_a_click_chooses_the_row_that_was_drawn():
     source = Rows(50)

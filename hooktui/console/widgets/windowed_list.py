@@ -146,10 +146,15 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
             return "loading" if self.loaded else None
         if row is None:
             return "hidden" if self.window.total else None
-        if self.row_id(row) != self.choice.row:
+        if self.choice.row not in (None, self.row_id(row)):
             return "replaced"
         in_sight = self.display and self.top <= self.cursor < self.top + self.size.height - 1
         return None if in_sight else "hidden"
+
+    @property
+    def undrawn(self) -> bool:
+        """Whether the row under the cursor is new there and has not been drawn yet."""
+        return self.choice.row is None and self.cursor_row is not None
 
     def look_again(self) -> None:
         """Choose the row under the cursor, and show it: somebody has been told to look."""
