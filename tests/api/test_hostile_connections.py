@@ -92,6 +92,35 @@ def test_a_body_that_drips_is_not_waited_for(server, monkeypatch, target):
     assert heard.startswith(b"HTTP/1.1 408 ")
 
 
+# Red without the deadline of a body, or of what is left of one after the response.
+@pytest.mark.parametrize("request_line", ["POST /v1/hooks/dry-run", "GET /healthz"])
+@pytest.mark.parametrize(
+    ("begin", "drip"),
+    [(b"5;", b"a"), (b"5", b"0"), (b"1\r\n \r\n", b"1\r\n \r\n"), (b"0\r\n", b"X: 1\r\n")],
+    ids=["chunk extension", "chunk size", "chunks", "trailers"],
+)
+def test_no_part_of_a_chunked_body_may_drip(server, monkeypatch, request_line, begin, drip):
+    monkeypatch.setattr(bodies, "BODY_DEADLINE_S", 0.3)
+    monkeypatch.setattr(connection, "HEAD_DEADLINE_S", 0.3)
+    with unix(server) as client:
+        client.sendall(f"{request_line} HTTP/1.1\r\nHost: x\r\n".encode())
+        client.sendall(b"Transfer-Encoding: chunked\r\n\r\n" + begin)
+        client.settimeout(0.05)
+        heard, ended, dripped = b"", False, 0
+        while not ended and dripped < 400:
+            dripped += 1
+            say(client, drip)
+            try:
+                part = client.recv(4096)
+            except TimeoutError:
+                continue
+            except ConnectionResetError:
+                part = b""
+            heard, ended = heard + part, not part
+    assert ended
+    assert heard[:12] in (b"HTTP/1.1 200", b"HTTP/1.1 408", b"HTTP/1.1 400")
+
+
 def test_a_refused_body_that_drips_is_not_waited_for_either(server, monkeypatch):
     monkeypatch.setattr(connection, "HEAD_DEADLINE_S", 0.3)
     with unix(server) as client:
