@@ -32,6 +32,7 @@ from hooktui.domain.objects import Phases
 from hooktui.domain.server_status import DatabaseInfo
 from hooktui.sockets import bind
 from hooktui.sources.demo_hooks import DEMO_HOOKS, DemoHook
+from hooktui.store import audit_key
 from hooktui.store.contract import Accepted, Offer
 from hooktui.store.sqlite import SqliteStore
 
@@ -83,6 +84,7 @@ async def recorded_server(
     identity.names_of = lambda _peer: Names("dana", frozenset())
     access.origin_of = lambda _peer: f"unix pid={PID} uid=1000"
     status.os = SimpleNamespace(getpid=lambda: PID)
+    audit_key.secrets = SimpleNamespace(token_bytes=bytes)  # its hashes are in a picture
     store = await SqliteStore.open(folder / "hooktui.db", key_file=folder / "hooktui.key")
     store.info = partial(told, store.info)
     hooks: dict[HookId, DemoHook] = {}
