@@ -206,7 +206,7 @@ def test_no_file_name_and_no_file_acts(planted: Plant, tmp_path: Path):
         ["hooks", "secret", "1", "--rotate", "--secret", f"@{garbage}"],
         ["verify", "--secret", f"@{garbage}", "--signature", "ab"],
         ["backup", str(garbage)],
-        ["backup", str(folder / "new.db")],
+        ["backup", str(folder / "missing" / "new.db")],
         ["restore", backup],
         ["restore", str(garbage), "--yes"],
         ["restore", str(folder)],
@@ -214,6 +214,8 @@ def test_no_file_name_and_no_file_acts(planted: Plant, tmp_path: Path):
     codes = in_terminal(planted.home, tmp_path, commands, typed="n\n")
     assert 0 not in codes
     as_json(planted.home, tmp_path, commands)
+    # The file is the caller's own, whatever its name.
+    assert in_terminal(planted.home, tmp_path, [["backup", str(folder / "new.db")]]) == [0]
 
 
 @pytest.mark.parametrize("place", ["name", "value", "no toml", "catalogue", "variable"])
