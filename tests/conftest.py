@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.postgres import PostgresServer
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 # program anew, and each worker all tests.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.dont_write_bytecode = False
+
+# How fast inputs are made says how busy the machine is, as do deadlines of single examples.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 _LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 _NAMES = frozenset({"localhost", "127.0.0.1", "::1", ""})

@@ -285,9 +285,7 @@ def test_a_deleted_hook_is_gone(api, make):
         assert api.request(method, f"/v1/hooks/{hook['id']}").status_code == 404
 
 
-@pytest.mark.parametrize(
-    "hook", ["0", "-1", "x", "1.0", "01", "1_0", "+1", "9" * 30, "%31x", "%D9%A3"]
-)
+@pytest.mark.parametrize("hook", ["0", "-1", "x", "1.0", "01", "1_0", "+1", "9" * 30, "%D9%A3"])
 def test_an_id_that_is_none_is_not_found(api, hook):
     answer = api.get(f"/v1/hooks/{hook}")
     assert answer.status_code == 404

@@ -67,9 +67,7 @@ def test_who_watches_a_server_may_ask_for_the_head_alone(server, path):
     assert body == b""
 
 
-@pytest.mark.parametrize(
-    "target", ["/nothing", "//healthz", "/healthz/", "/v1/../healthz", "/healthz;a"]
-)
+@pytest.mark.parametrize("target", ["/nothing", "//healthz", "/healthz/", "/healthz;a"])
 def test_what_is_not_there_is_not_there_by_any_method(server, target):
     for method in METHODS:
         heard = _ask(server, method, target)

@@ -83,7 +83,9 @@ async def test_pages_of_any_size_hold_every_change_once(opened: Opened, limit: i
 
 
 @hypothesis_settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), min_size=1, max_size=12))
 async def test_interleaved_writes_are_seen_exactly_once(

@@ -54,7 +54,9 @@ SORTS = ("id", "name", "created_at", "updated_at", "last_at", "waiting")
 
 
 @hypothesis_settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     names=st.lists(st.sampled_from(["a", "b", "B", "ä", "z"]), min_size=0, max_size=4),

@@ -59,7 +59,9 @@ def records(draw):
 
 ENDS = st.sampled_from(["close", "close", "reset", "half-close", "stay"])
 FUZZ = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    max_examples=60,
 )
 
 

@@ -188,7 +188,9 @@ def answers(draw):
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    max_examples=150,
 )
 @given(answer=answers())
 async def test_well_formed_answers_are_read_as_httpx_reads_them(receivers, answer):

@@ -355,7 +355,9 @@ _PIECES = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(pieces=_PIECES, cuts=st.lists(st.integers(0, 200), max_size=6))
 async def test_any_bytes_in_any_pieces_end_the_exchange_at_the_close_at_the_latest(pieces, cuts):
     connection = Connection(
