@@ -180,7 +180,8 @@ def own(tmp_path):
 
 
 def test_the_log_loses_no_line_over_a_restart(own, receiver):
-    own.create_hook(receiver.url("/log"))
+    # Ordered: attempts that run side by side may end, and so be logged, in any order.
+    own.create_hook(receiver.url("/log"), "--ordered")
     log = subprocess.Popen([sys.executable, "-m", "hooktui", "log", "-f", "--json"],
                            env=own.environ, stdout=subprocess.PIPE,
                            stderr=subprocess.PIPE)  # fmt: skip
