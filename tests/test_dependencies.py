@@ -27,7 +27,8 @@ def _imported() -> set[str]:
                 found |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
                 found.add(node.module.partition(".")[0])
-    return found - set(sys.stdlib_module_names) - {"hooktui"}
+    # The type checker brings _typeshed; it is imported for types alone.
+    return found - set(sys.stdlib_module_names) - {"hooktui", "_typeshed"}
 
 
 def _name(requirement: str) -> str:

@@ -17,9 +17,10 @@ from tests.console.place import Place, seen, until
 def failed_twice(place: Place, receiver: Receiver) -> Delivery:
     """Return a delivery that was answered 500, then 503 with another body, and has ended."""
     receiver.status, receiver.body = 500, b'{"ok":false,"why":"first"}'
-    hook = place.hook(receiver.url, retry_schedule_s=[0.5])
+    hook = place.hook(receiver.url, retry_schedule_s=[2.0])
     place.emit(body=b'{"id":7}')
-    place.wait_for(lambda: place.deliveries(hook.id)[0].attempts == 1)
+    # Its number counts from the claim on; pending again, it was answered.
+    place.wait_for(lambda: [one.attempts for one in place.deliveries(hook.id, "pending")] == [1])
     receiver.status, receiver.body = 503, b'{"ok":false,"why":"second"}'
     place.wait_for(lambda: place.deliveries(hook.id, "failed"))
     return place.deliveries(hook.id)[0]

@@ -32,6 +32,8 @@ ALONE = re.compile(r"  [\w?/+-]")
 FIXED = {
     "ctrl+q": "quits from everywhere, and cannot be mapped",
     " quits; ctrl+q does so from everywhere": "the same",
+    "ctrl+q quits; unsaved text is lost": "the same",
+    ", and so does ctrl+q": "the same",
     "ctrl+c": "answers how to quit, and cannot be mapped",
     "what to look for; Enter keeps it, then ": "in a field Enter is the field's",
     "- was, + is": "the signs of a comparison, no keys",

@@ -285,7 +285,8 @@ async def _events(scene: Scene) -> Chosen:
     screen = await scene.open(EventsScreen)
     row = screen.listing.row_id(screen.listing.cursor_row)
     live = lambda: scene.place.emit("job.failed")  # noqa: E731
-    return Chosen(scene, screen, row, word="event:job.*", live=live)
+    # While it is typed, each beginning of this word keeps the row as well.
+    return Chosen(scene, screen, row, word="job", live=live)
 
 
 async def _audit(scene: Scene) -> Chosen:
