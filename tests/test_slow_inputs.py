@@ -239,7 +239,7 @@ def growth(target: Target, make: Make) -> float:
     size = len(large) / max(len(small), 1) / 4  # 1, but for units that are not small beside n
     ratio = 0.0
     slow_s = fast_s = float("inf")
-    for _ in range(8):  # a busy machine spoils some, and no quadratic one escapes
+    for _ in range(25):  # a busy machine spoils some, and no quadratic one escapes
         slow_s = min(slow_s, _least_s(target.run, large))
         measured_s = _least_s(target.run, small)
         fast_s = min(fast_s, measured_s)

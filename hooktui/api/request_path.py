@@ -41,5 +41,5 @@ def check_path(raw: bytes) -> None:
                 raise Malformed(f"the path is not taken: {spelling!r} {wrong}")
     if b"\\" in raw:
         raise Malformed("the path is not taken: it holds a backslash; separate with /")
-    if b"/." in raw and not {b".", b".."}.isdisjoint(raw.split(b"/")):
+    if b"." in raw and not {b".", b".."}.isdisjoint(raw.split(b"/")):
         raise Malformed("the path is not taken: it holds . or .. segments; write the path out")

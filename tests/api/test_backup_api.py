@@ -16,6 +16,7 @@ import pytest
 from hooktui import sockets
 from hooktui.api import backup
 from hooktui.api.connection import UNREAD_DEADLINE_S, Connection
+from tests.api.raw import wait_until
 from tests.store.test_backup import open_copies
 from tests.system.conftest import wait_for
 
@@ -52,7 +53,7 @@ def test_the_copy_is_sent_with_its_digest_and_audited(
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert copy.execute("SELECT count(*) FROM event").fetchone()[0] >= 3
     assert audit_count(server) == before + 1
-    assert open_copies() == 0
+    wait_until(lambda: open_copies() == 0)
 
 
 PATHS = ["copy.db", "/", "/etc/shadow", "/tmp/a\nb", "", None, 5, ["/tmp/x"]]
