@@ -19,7 +19,9 @@ from tests.system.terminal import open_terminal
 RUN_ALL = """
 import json, os, sys
 from hooktui.cli.main import main
-for number, arguments in enumerate(json.load(open(sys.argv[1]))):
+todo = json.load(open(sys.argv[1]))
+os.chdir(os.path.dirname(sys.argv[1]))  # a home that is no whole path is made here
+for number, arguments in enumerate(todo):
     arguments = [a.encode("latin-1").decode("utf-8", "surrogateescape") for a in arguments]
     code = main(arguments)
     sys.stdout.flush()
