@@ -96,6 +96,12 @@ def _time_s(count: int) -> float:
     return time.thread_time() - started
 
 
+# Red where each looks through all: the ratio is 16 then, in each try.
 def test_counting_takes_time_in_proportion_to_the_connections():
-    few, many = (min(_time_s(count) for _ in range(15)) for count in (4000, 16000))
-    assert many <= 6 * few  # 16 where each looks through all; 4.2 to 4.5 measured
+    ratios: list[float] = []
+    for _ in range(25):  # what else runs takes the cache away, from many more than from few
+        few, many = (min(_time_s(count) for _ in range(5)) for count in (1000, 4000))
+        ratios.append(many / few)
+        if ratios[-1] <= 6:
+            return
+    raise AssertionError(ratios)
