@@ -43,8 +43,18 @@ class Terminal:
         """Read until a text has come."""
         end = monotonic() + DEADLINE_S
         while text not in self.output:
-            assert monotonic() < end, self.output[-2000:]
+            if monotonic() > end:
+                raise AssertionError(f"{text!r} did not come: {self._last_words()!r}")
             self._read(0.1)
+
+    def _last_words(self) -> bytes:
+        """Return the end of the output, and where each thread stands (PYTHONFAULTHANDLER)."""
+        alive = self.process.poll() is None
+        output = self.output[-1000:]
+        self.process.send_signal(signal.SIGABRT)
+        for _ in range(20):
+            self._read(0.1)
+        return b"%s; alive: %s; %s" % (output, str(alive).encode(), self.output[-4000:])
 
     def read_until_quiet(self) -> None:
         """Read until nothing has come for half a second."""
@@ -98,7 +108,8 @@ def console(
     claim(slave, size)
     process = subprocess.Popen(
         [*prefix, sys.executable, "-m", "hooktui", *arguments],
-        stdin=slave, stdout=slave, stderr=slave, env=environ, start_new_session=True,
+        stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        env=environ | {"PYTHONFAULTHANDLER": "1"},
     )  # fmt: skip
     os.close(slave)
     terminal = Terminal(process, master)

@@ -45,7 +45,7 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     console.wait_for("for all job events and all cluster events, active")
     press(console, "^s", "save")
 
-    console.wait_for("Give this secret to the receiver")
+    console.wait_for("Give this secret to the receiver", "whsec_")
     shown = re.search(r"whsec_\S+", console.text())
     assert shown is not None
     [hook] = home.json("hooks", "list")
