@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 
 from hooktui.client.start import start_server
 from hooktui.console.app import HooktuiApp
+from hooktui.console.choosing import Choosing
 from hooktui.console.options import ConsoleOptions
 from hooktui.domain.places import places
 from tests.console.place import Place, seen, until
@@ -132,8 +133,13 @@ class Console:
         return seen(self.pilot)
 
     async def press(self, *keys: str) -> None:
-        """Press keys."""
+        """Press keys; as a person does, when the list in front has been drawn."""
+        await self.until(self._is_drawn)
         await self.pilot.press(*keys)
+
+    def _is_drawn(self) -> bool:
+        screen = self.app.screen
+        return not (isinstance(screen, Choosing) and screen.is_mounted and screen.listing.undrawn)
 
     async def open_hook(self, hook: int) -> None:
         """Open a hook and wait until it is read: its deliveries may be there before, and keys that

@@ -195,6 +195,7 @@ async def begin(scene: Scene, case: Asking) -> None:
     if case.before:
         await scene.console.press(*case.before)
     await scene.console.until(lambda: scene.screen.why_not(case.verb) is None)
+    await scene.console.until(lambda: scene.screen.why_not_yet(case.verb) is None)
     scene.screen.clear_notice()
     scene.gate.asked.clear()
 
