@@ -139,6 +139,7 @@ class Lanes:
         """Forget a deleted hook; what is in flight ends by itself."""
         lane = self._lanes.pop(hook, None)
         if lane is not None:
+            lane.active = False  # a claim that ends after this must not make it ready again
             remove(lane)
             self._set_slow(lane, slow=False)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooktui.delivery.lanes import SLOW_MS, Lanes
@@ -203,7 +203,21 @@ STEPS = st.lists(
 )
 
 
+# Red when drop() leaves the lane active: one that is deleted while it claims, with something due,
+# became ready again when the claim ended, and other hooks waited for it.
+def test_a_hook_that_is_deleted_while_it_claims_never_becomes_ready_again():
+    lanes = bounded(1, 1, 1)
+    lanes.hint(1, 0, 0)
+    [(lane, count)] = lanes.take_ready(0)
+    lanes.hint(1, 0, 0)
+    lanes.drop(1)
+    lanes.claimed(lane, count, 0, 0)
+    assert not lanes.any_ready
+    assert lanes.reserve(2, 0)
+
+
 @given(STEPS, st.integers(1, 6))
+@example([("hint", 1, 0), ("take", 1, 0), ("hint", 1, 0), ("drop", 1, 0)], 1)
 def test_the_slots_always_add_up_and_all_come_back(steps: list[tuple[str, int, int]], bound: int):
     lanes = bounded(bound, *[3] * 5)
     running: Counter[int] = Counter()
