@@ -12,10 +12,11 @@ from contextlib import contextmanager
 
 from textual.app import App, SuspendNotSupported
 
+from hooktui.console.sure_timers import SureTimers
 from hooktui.domain.restricted import not_here
 
 
-class ConfinedApp(App[None]):
+class ConfinedApp(SureTimers, App[None]):
     """An app that does nothing but talk to its terminal and its server when it is restricted.
 
     Attributes:
