@@ -12,12 +12,13 @@ twentieth, ``/hung`` never.
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import json
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic_ns
@@ -36,6 +37,8 @@ LATE_S = 0.05
 FAILS_EVERY = 20
 HOSTS = 100
 """The sink listens on 127.0.0.1 to 127.0.0.100, all on one port."""
+_PORT_TRIES = 20
+"""A port that is free at the first address may be taken at another one."""
 
 _TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno"
@@ -115,14 +118,34 @@ class _Receiver(asyncio.Protocol):
         ledger.arrivals.append((monotonic_ns(), 200, request))
 
 
+async def _listen_everywhere(protocol: Callable[[], asyncio.Protocol]) -> int:
+    """Listen at one port of all addresses, and return it.
+
+    Raises:
+        OSError: no port that is free at the first address is free at all others.
+    """
+    loop = asyncio.get_running_loop()
+    others = [f"127.0.0.{number}" for number in range(2, HOSTS + 1)]
+    tries = _PORT_TRIES
+    while True:
+        first = await loop.create_server(protocol, "127.0.0.1", 0, backlog=1024)
+        port: int = first.sockets[0].getsockname()[1]
+        try:
+            await loop.create_server(protocol, others, port, backlog=1024)
+        except OSError as error:
+            first.close()
+            tries -= 1
+            if error.errno != errno.EADDRINUSE or not tries:
+                raise
+        else:
+            return port
+
+
 async def _serve(certificate: str) -> None:
     open_files.allow_many()
     loop = asyncio.get_running_loop()
     ledger = _Ledger()
-    first = await loop.create_server(lambda: _Receiver(ledger), "127.0.0.1", 0, backlog=1024)
-    port = first.sockets[0].getsockname()[1]
-    others = [f"127.0.0.{number}" for number in range(2, HOSTS + 1)]
-    await loop.create_server(lambda: _Receiver(ledger), others, port, backlog=1024)
+    port = await _listen_everywhere(lambda: _Receiver(ledger))
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
     private = await loop.create_server(lambda: _Receiver(ledger), "127.0.0.1", 0, ssl=tls)
