@@ -47,6 +47,8 @@ _PING_TURN_S = 30.0
 _BEGIN_AT_ONCE = 64
 """Attempts that begin in one turn of the event loop, as many as a busy hook has slots. A hundred
 events for a hundred hooks begun at once cost 42 % more CPU each, and half of the memory more."""
+_HINTS_AT_ONCE = 1_000
+"""Hooks whose lanes hear in one turn of the loop that something is due: in about 2 ms."""
 
 
 class Engine:
@@ -86,6 +88,7 @@ class Engine:
         self._pings = asyncio.Semaphore(most_pings)
         self._unsent = Unsent(store, self._on_returned)
         self._next: deque[Job] = deque()
+        self._due: deque[tuple[HookId, int]] = deque()
         self._attempts: set[asyncio.Task[None]] = set()
         self._returns: set[asyncio.Task[None]] = set()
         self._loops: list[asyncio.Task[None]] = []
@@ -408,15 +411,25 @@ class Engine:
         self._wake.set()
 
     def _on_signals(self, signals: Signals) -> None:
+        idle = not self._due
+        self._due.extend(signals.due.items())
+        if idle and self._due:
+            self._hint_some()
+        self._refresh_lanes(signals.hooks_changed)  # at once: a breaker may have opened
+        self._changed |= signals.hooks_changed
+        if signals.hooks_changed or signals.paused is False:
+            self._wake.set()
+
+    def _hint_some(self) -> None:
         now = self._clock()
-        for hook, due_ms in signals.due.items():
+        for _ in range(min(len(self._due), _HINTS_AT_ONCE)):
+            hook, due_ms = self._due.popleft()
             if self._lanes.lane(hook) is None:
                 self._refresh_lanes([hook])
             self._lanes.hint(hook, due_ms, now)
-        self._refresh_lanes(signals.hooks_changed)  # at once: a breaker may have opened
-        self._changed |= signals.hooks_changed
-        if signals.due or signals.hooks_changed or signals.paused is False:
-            self._wake.set()
+        self._wake.set()
+        if self._due:
+            asyncio.get_running_loop().call_soon(self._hint_some)
 
     async def _take_up(self, changed: set[HookId]) -> None:
         for hook in changed:

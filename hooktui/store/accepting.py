@@ -15,6 +15,7 @@ from hooktui.domain.deliveries import Status, Trigger
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.hooks import SkipReason, skip_reason
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
+from hooktui.domain.json_text import Steps
 from hooktui.store.contract import LEASE_S, Accepted, Job, Offer, Reserve
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.live_hooks import LiveHooks, Subscribers
@@ -55,6 +56,10 @@ class Lease:
 def lease_from(token: int, now_ms: int) -> Lease:
     """Return the lease of what is claimed at a time."""
     return Lease(token, now_ms + LEASE_S * 1000)
+
+
+_PER_STEP = 100
+"""Hooks that one step plans: in about 0.5 ms."""
 
 
 @dataclass(slots=True)
@@ -142,8 +147,10 @@ def plan_accept(
     ids: IdClock,
     lease: Lease,
     now_ms: int,
-) -> Plan:
+) -> Steps[Plan]:
     """Work out the rows and the answer of a call; ``matches`` is what is known of its filters.
+
+    Who subscribes is settled with the first step: hooks may change between any two.
 
     Raises:
         Outdated: hooks with dear filters were changed since these were matched.
@@ -152,13 +159,14 @@ def plan_accept(
     check_current(offers, live, matches)
     plan = Plan()
     repeats = repeated(offers, known) if any(offer.key is not None for offer in offers) else {}
-    for place, offer in enumerate(offers):
+    subscribed = [live.subscribers(offer.account, offer.type) for offer in offers]
+    for place, (offer, subscribers) in enumerate(zip(offers, subscribed, strict=True)):
         if place in repeats:
             plan.accepted.append(_again(offer, repeats[place], plan))
         else:
-            subscribers = live.subscribers(offer.account, offer.type)
             matched = matches.get(place, _NOTHING)
-            _plan_event(plan, offer, subscribers, matched, reserve, ids, lease, now_ms)
+            yield from _plan_event(plan, offer, subscribers, matched, reserve, ids, lease, now_ms)
+        yield
     return plan
 
 
@@ -176,7 +184,7 @@ def _plan_event(
     ids: IdClock,
     lease: Lease,
     now_ms: int,
-) -> None:
+) -> Steps[None]:
     event, account = EventId(ids.next()), offer.account
     skips: dict[str, list[HookId]] = {}
     subject = subject_of(offer) if subscribers.weight else None
@@ -184,7 +192,9 @@ def _plan_event(
     feed.append(event_item(account, event))
     waiting = DeliveryState(_PENDING, 0, now_ms)
     count = 0
-    for hook in subscribers.hooks:
+    for place, hook in enumerate(subscribers.hooks):
+        if not place % _PER_STEP:
+            yield
         match = known.get(hook.id) if known else None
         if match is not None and match[0] == hook.version and hook.active:
             reason = None if match[1] else SkipReason.FILTER

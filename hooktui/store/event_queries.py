@@ -57,8 +57,13 @@ def list_events(
     return page_of(conn, page, listing, lambda some: _counted(conn, some))
 
 
-def get_event(conn: Connection, account: AccountId | None, event: EventId) -> EventDetail:
+def get_event(
+    conn: Connection, account: AccountId | None, event: EventId, most: int | None = None
+) -> EventDetail | None:
     """Return an event with its deliveries and skips, in an account or (None) in any.
+
+    Returns:
+        None when it was delivered to more than ``most`` hooks: reading that takes long.
 
     Raises:
         NotFound: there is no such event there.
@@ -67,6 +72,8 @@ def get_event(conn: Connection, account: AccountId | None, event: EventId) -> Ev
     row = conn.execute(wanted).mappings().first()
     if row is None:
         raise NotFound(f"there is no event {encode('evt', event)} in this account")
+    if most is not None and row["deliveries"] > most:
+        return None
     return EventDetail(
         id=encode("evt", event),
         type=row["type"],

@@ -13,6 +13,7 @@ from hooktui.domain.deliveries import (
 )
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.domain.json_text import Steps
 from hooktui.store import queue_sql as sql
 from hooktui.store.accepting import KEY_KEPT_MS, KnownKey, Plan, plan_accept
 from hooktui.store.contract import Accepted, Job, Offer, Reserve
@@ -26,6 +27,9 @@ from hooktui.store.recording import (
     HOOK_DELETED,
 )
 from hooktui.store.work import Operation, Work
+
+_ROWS_PER_STEP = 200
+"""Rows that one step writes: in about 1 ms."""
 
 
 class Accept(Operation[tuple[list[Accepted], list[Job]]]):
@@ -53,9 +57,9 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
             if row is not None:
                 self._known[offer.account, offer.key] = KnownKey(EventId(row[0]), *row[1:])
 
-    def plan(self, work: Work) -> None:
+    def plan(self, work: Work) -> Steps[None]:
         """Match, and ask which deliveries may be handed over."""
-        self._plan = plan_accept(
+        self._plan = yield from plan_accept(
             self._offers,
             {**self._known, **work.new_keys} if work.new_keys else self._known,
             live=work.live,
@@ -67,17 +71,23 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         )
         work.new_keys |= self._plan.new_keys
 
-    def apply(self, work: Work) -> tuple[list[Accepted], list[Job]]:
+    def run(self, work: Work) -> Steps[None]:
         """Insert what was planned."""
-        plan, raw = self._plan, work.raw
-        raw.executemany(sql.INSERT_EVENT, plan.events)
-        raw.executemany(sql.INSERT_PENDING, plan.pending)
-        raw.executemany(sql.INSERT_LEASED, plan.leased)
-        raw.executemany(sql.INSERT_KEY, plan.keys)
-        raw.executemany(sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()])
+        plan = self._plan
+        waiting = [(count, hook) for hook, count in plan.waiting.items()]
+        for statement, rows in (
+            (sql.INSERT_EVENT, plan.events),
+            (sql.INSERT_PENDING, plan.pending),
+            (sql.INSERT_LEASED, plan.leased),
+            (sql.INSERT_KEY, plan.keys),
+            (sql.ADD_WAITING, waiting),
+        ):
+            for start in range(0, len(rows), _ROWS_PER_STEP):
+                work.raw.executemany(statement, rows[start : start + _ROWS_PER_STEP])
+                yield
         work.notes.take(plan.notes)
         failpoints.hit("before_accept_commit")
-        return plan.accepted, plan.jobs
+        self.result = plan.accepted, plan.jobs
 
     def undo(self) -> Operation[None] | None:
         """Give back what was handed over; the events stay accepted."""

@@ -44,8 +44,11 @@ class Notes:
         self.hooks_changed |= other.hooks_changed
         if other.paused is not None:
             self.paused = other.paused
-        for hook, due_ms in other.due.items():
-            self.note_due(hook, due_ms)
+        if self.due:
+            for hook, due_ms in other.due.items():
+                self.note_due(hook, due_ms)
+        else:
+            self.due.update(other.due)
         self.follow_ups += other.follow_ups
 
 

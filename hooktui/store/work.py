@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.json_text import Steps
 from hooktui.store.accepting import KnownKey, Lease
 from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import LiveHooks
@@ -72,8 +73,12 @@ class Operation(Generic[R]):
     def look(self, work: Work) -> None:
         """Read what `plan` needs; inside the transaction."""
 
-    def plan(self, work: Work) -> None:
-        """Decide what to write; in the event loop's thread, between `look` and `apply`."""
+    def plan(self, work: Work) -> Steps[None] | None:
+        """Decide what to write; in the event loop's thread, between `look` and `apply`.
+
+        Returns:
+            the steps to take, where it may take long.
+        """
 
     def apply(self, work: Work) -> R:
         """Write, and return the answer that is given after the commit."""
@@ -83,9 +88,10 @@ class Operation(Generic[R]):
         """Return what makes a committed answer undone that nobody was there to take."""
         return None
 
-    def run(self, work: Work) -> None:
-        """Apply, and keep the answer."""
+    def run(self, work: Work) -> Steps[None] | None:
+        """Apply, and keep the answer; return the steps to take instead, where it may take long."""
         self.result = self.apply(work)
+        return None
 
 
 class Change(Operation[R]):

@@ -14,11 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
+from hooktui.domain.json_text import Steps, finish
 from hooktui.domain.pulse import Pulse
 from hooktui.loop_watch import WATCH
+from hooktui.slices import share_loop
 from hooktui.store import queue_sql as sql
 from hooktui.store.clock_jumps import move_along
 from hooktui.store.feed_items import MOST_PER_ROW, encode
@@ -34,6 +37,7 @@ MOST_WAITING_ROWS = 50_000
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 LOCKED_FOR_S = 10.0
 _LOCKED_POLL_S = 0.005
+_held = partial(WATCH.note, by="a write transaction")
 
 
 class Writer:
@@ -209,10 +213,15 @@ class Writer:
         for operation in batch:
             if operation.error is None:
                 try:
-                    operation.plan(work)
+                    steps = operation.plan(work)
+                    if steps is not None:
+                        await share_loop(steps, _held)
                 except HooktuiError as error:  # a refusal of this one alone: it wrote nothing
                     operation.error = error
-        await self._call(_apply, work, batch)
+        if self._thread is None:
+            await share_loop(_apply(work, batch), _held)
+        else:
+            await self._call(finish, _apply(work, batch))
 
     async def _lock(self, raw: sqlite3.Connection) -> None:
         """Begin; wait without blocking the loop while another program holds the lock."""
@@ -235,7 +244,7 @@ class Writer:
             try:
                 return function(*args)
             finally:
-                WATCH.note(time.perf_counter() - begun_s, "a write transaction")
+                _held(time.perf_counter() - begun_s)
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
 
@@ -246,10 +255,12 @@ def _look(work: Work, batch: Sequence[Operation[Any]]) -> None:
         operation.look(work)
 
 
-def _apply(work: Work, batch: Sequence[Operation[Any]]) -> None:
+def _apply(work: Work, batch: Sequence[Operation[Any]]) -> Steps[None]:
     for operation in batch:
         if operation.error is None:
-            operation.run(work)
+            steps = operation.run(work)
+            if steps is not None:
+                yield from steps
     feed = work.notes.feed
     for start in range(0, len(feed), MOST_PER_ROW):
         items = feed[start : start + MOST_PER_ROW]
@@ -257,6 +268,7 @@ def _apply(work: Work, batch: Sequence[Operation[Any]]) -> None:
         work.feed_end = row.lastrowid
         work.feed_rows += 1
         work.feed_items += len(items)
+        yield
     if work.notes.hooks_changed:
         work.loaded = load_live_hooks(work.conn, work.vault, work.now_ms, work.notes.hooks_changed)
     work.raw.execute("COMMIT")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 from hooktui import failpoints
@@ -10,6 +11,8 @@ from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import Status, Trigger
 from hooktui.domain.errors import HooktuiError, NotFound, Unavailable
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.loop_watch import WATCH
+from hooktui.slices import share_loop
 from hooktui.store.accepting import KEY_KEPT_MS, KnownKey, Plan, plan_accept
 from hooktui.store.contract import Accepted, Job, Offer, Reserve
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
@@ -20,6 +23,10 @@ from hooktui.store.postgres.work import Work
 from hooktui.store.recording import HOOK_DELETED
 
 _Name = tuple[AccountId, str]
+
+_held = partial(WATCH.note, by="a write transaction")
+_ROWS_PER_STEP = 1_000
+"""Of each kind; making them ready for the database takes some 2 ms of the event loop."""
 
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
@@ -45,18 +52,18 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         names = sorted({name for operation in some for name in operation.names()})
         known = await _take_keys(work, names) if names else {}
         lines = await _join_lines(work, {hook for one in some for hook in one.ordered(work)})
-        plans = [
-            plan
-            for operation in some
-            if (plan := operation.planned(work, known, lines)) is not None
-        ]
+        planned = [await operation.planned(work, known, lines) for operation in some]
+        plans = [plan for plan in planned if plan is not None]
         rows = [row for plan in plans for row in plan.events]
-        if rows:
+        pending = [row for plan in plans for row in plan.pending]
+        leased = [row for plan in plans for row in plan.leased]
+        for start in range(0, max(len(rows), len(pending), len(leased)), _ROWS_PER_STEP):
+            these = slice(start, start + _ROWS_PER_STEP)
             await work.raw.execute(
                 sql.INSERT_ACCEPTED,
-                *columns(rows, 9),
-                *columns([row for plan in plans for row in plan.pending], 7),
-                *columns([row for plan in plans for row in plan.leased], 8),
+                *columns(rows[these], 9),
+                *columns(pending[these], 7),
+                *columns(leased[these], 8),
             )
         if names:
             await _keep_keys(work, names, known, [row for plan in plans for row in plan.keys])
@@ -80,7 +87,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
             if hook.settings.ordered
         }
 
-    def planned(
+    async def planned(
         self, work: Work, known: Mapping[_Name, KnownKey], lines: Mapping[HookId, int]
     ) -> Plan | None:
         """Match, and ask which deliveries may be handed over: once; None when it is refused."""
@@ -90,9 +97,10 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
             # Slots were taken for what is not true any more; whoever asked gives them back.
             self.error = Unavailable("hooks or keys were changed at this moment; send it again")
             return None
-        if self._plan is None:
+        plan = self._plan
+        if plan is None:
             try:
-                self._plan = plan_accept(
+                steps = plan_accept(
                     self._offers,
                     {**mine, **work.new_keys} if work.new_keys else mine,
                     live=work.live,
@@ -102,13 +110,14 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
                     lease=work.lease,
                     now_ms=work.now_ms,
                 )
+                plan = self._plan = await share_loop(steps, _held)
             except HooktuiError as error:  # a refusal of this one alone: it wrote nothing
                 self.error = error
                 return None
             self._planned_with = planned_with
-        work.new_keys |= self._plan.new_keys
-        self.result = self._plan.accepted, self._plan.jobs
-        return self._plan
+        work.new_keys |= plan.new_keys
+        self.result = plan.accepted, plan.jobs
+        return plan
 
     def undo(self) -> Operation[None] | None:
         """Give back what was handed over; the events stay accepted."""

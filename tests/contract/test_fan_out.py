@@ -1,0 +1,101 @@
+"""An event to many hooks: others have turns while it is taken in, and change nothing in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from hooktui import slices
+from hooktui.domain.deliveries import Status
+from hooktui.domain.ids import HookId
+from hooktui.store import changes
+from tests.contract.given import ADA, DEFAULT, Opened, deliveries, make_hook, offer
+
+HOOKS = 250
+
+
+class Turns:
+    """Counts the turns of the event loop."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @asynccontextmanager
+    async def counting(self) -> AsyncIterator[None]:
+        async def count() -> None:
+            while True:
+                self.count += 1
+                await asyncio.sleep(0)
+
+        task = asyncio.create_task(count())
+        yield
+        task.cancel()
+
+
+@pytest.fixture
+def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every step be a slice, however fast the machine is."""
+    monkeypatch.setattr(slices, "SLICE_S", 0)
+
+
+# Red when all hooks are planned in one step: 20,000 held the event loop for 0.2 s.
+async def test_others_have_turns_while_an_event_is_planned(
+    opened: Opened, short_slices: None
+) -> None:
+    for _ in range(HOOKS):
+        await make_hook(opened.store)
+    turns, seen = Turns(), set()
+
+    def reserve(_: HookId) -> bool:
+        seen.add(turns.count)
+        return False
+
+    async with turns.counting():
+        (accepted,), _ = await opened.store.accept([offer()], reserve)
+    assert accepted.deliveries == HOOKS
+    assert len(seen) >= HOOKS // 100
+    assert {one.status for one in await deliveries(opened.store)} == {Status.PENDING}
+
+
+# Red when a batch is planned in one step, however many events it has.
+async def test_others_have_turns_between_the_events_of_a_batch(
+    opened: Opened, short_slices: None
+) -> None:
+    await make_hook(opened.store)
+    turns, seen = Turns(), set()
+
+    def reserve(_: HookId) -> bool:
+        seen.add(turns.count)
+        return False
+
+    async with turns.counting():
+        await opened.store.accept([offer() for _ in range(20)], reserve)
+    assert len(seen) == 20
+
+
+# Red when who subscribes is looked up again after a turn of others: the counts of the answer and
+# the deliveries would differ, or the delivery of a deleted hook wait for ever.
+async def test_a_hook_that_is_deleted_meanwhile_gets_its_delivery_cancelled(
+    opened: Opened, short_slices: None
+) -> None:
+    store = opened.store
+    hooks = [HookId((await make_hook(store)).id) for _ in range(HOOKS)]
+    deleting: list[asyncio.Task[None]] = []
+
+    def reserve(_: HookId) -> bool:
+        if not deleting:
+            change = store.write(changes.delete_hook, ADA, DEFAULT, hooks[-1])
+            deleting.append(asyncio.create_task(change))
+        return False
+
+    (accepted,), _ = await store.accept([offer()], reserve)
+    await deleting[0]
+    assert accepted.deliveries == HOOKS
+    async with asyncio.timeout(20):
+        while (await deliveries(store, hook=hooks[-1]))[0].status != Status.CANCELLED:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # the rest of a deletion comes after its commit
+    waiting = await deliveries(store)
+    assert len([one for one in waiting if one.status == Status.PENDING]) == HOOKS - 1
