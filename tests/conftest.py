@@ -8,6 +8,7 @@ look-up would dial a name server.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -108,6 +109,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if _is_fast(item):
             item.add_marker(pytest.mark.fast)
     items.sort(key=lambda item: not item.path.name.startswith("test_house"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let no later collection of garbage look through thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
