@@ -1,0 +1,79 @@
+"""Completion in real shells: what Tab does in a terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from hooktui.cli.main import main
+
+WITHIN_S = 20.0
+
+BASH = ["bash", "--norc", "--noprofile", "-i"]
+ZSH = ["zsh", "-f", "-i"]
+INIT = "autoload -Uz compinit; compinit -u -D"
+SHELLS = [
+    pytest.param(BASH, "source ./script", id="bash"),
+    pytest.param(ZSH, f"{INIT}; source ./script", id="zsh sourced"),
+    pytest.param(ZSH, f"fpath=($PWD $fpath); {INIT}", id="zsh fpath"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, request: pytest.FixtureRequest, capsys) -> Path:
+    """Return a folder with the script of a shell, under both of its names, and a file."""
+    shell = request.getfixturevalue("shell")[0]
+    if shutil.which(shell) is None:
+        pytest.skip(f"no {shell} here")
+    main(["completion", shell], {"HOOKTUI_HOME": str(tmp_path), "PATH": os.environ["PATH"]})
+    script = capsys.readouterr().out
+    for name in ("script", "_hooktui"):
+        (tmp_path / name).write_text(script)
+    (tmp_path / "body-of-a-job.json").write_text("{}")
+    return tmp_path
+
+
+def completed(shell: list[str], folder: Path, first: str, line: str, wanted: str) -> str:
+    """Type a line, wait for what Tab makes of it, and return what the terminal showed."""
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        shell, cwd=folder, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(folder), "TERM": "dumb", "PS1": "", "PS2": ""},
+    )  # fmt: skip
+    os.close(slave)
+    shown = ""
+    try:
+        os.write(master, f"{first}; echo rea''dy\n".encode())
+        for typed, awaited in (("", "ready"), (line, wanted)):
+            os.write(master, typed.encode())
+            end = time.monotonic() + WITHIN_S
+            shown = ""
+            while awaited not in shown and time.monotonic() < end:
+                if select.select([master], [], [], 0.1)[0]:
+                    shown += os.read(master, 65536).decode(errors="replace")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    return shown
+
+
+# Red where the script defines a function that nobody is told to call (zsh), and where it takes the
+# names of files away.
+@pytest.mark.parametrize(("shell", "first"), SHELLS)
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("hooktui deliveries res\t", "resend"),
+        ("hooktui emit job.failed body-o\t", "body-of-a-job.json"),
+    ],
+)
+def test_tab_completes_commands_and_files(folder, shell, first, line, wanted):
+    assert wanted in completed(shell, folder, first, line, wanted)
