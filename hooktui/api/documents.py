@@ -75,6 +75,9 @@ def _make(app: FastAPI) -> Document:
     )
     schemas.update(definitions.get("$defs", {}))
     schemas["Problem"] = PROBLEM
+    for name, schema in schemas.items():
+        if name.startswith("Page_"):  # all are titled Page, and generators keep one
+            schema["title"] = name.strip("_").replace("_", " of ")
     paths.setdefault("/v1/events/{event}", {})["post"] = _accept_one()
     paths.setdefault("/v1/events", {})["post"] = _accept_many()
     components["securitySchemes"] = {
