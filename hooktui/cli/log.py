@@ -20,7 +20,6 @@ LAST_LINES = 50
 KINDS = frozenset({"attempt", "hook", "engine"})
 """What makes a line: what was sent, and what changed how things are sent."""
 
-_FRAME = frozenset({"kind", "at", "account"})
 _PAGE = 500
 _WAIT_S = 30
 _AGAIN_S = 0.5
@@ -92,8 +91,7 @@ def _write(context: CommandContext, line: FeedLine) -> None:
     elif line.kind == "hook":
         context.out.line(_time(line.at), f"  hook {line.fields.get('id', '?')}  ", _hook(line))
     else:
-        said = (f"{name} {value}" for name, value in line.fields.items() if name not in _FRAME)
-        context.out.line(_time(line.at), f"  {line.kind}  {', '.join(said)}")
+        context.out.line(_time(line.at), f"  {line.kind}  {_engine(line)}")
 
 
 def _attempt(attempt: AttemptLine) -> list[Piece]:
@@ -116,6 +114,13 @@ def _hook(line: FeedLine) -> str:
     if line.fields["active"]:
         return f"changed: {line.fields.get('name', '')}"
     return f"disabled: {line.fields.get('disabled_reason') or 'by hand'}"
+
+
+def _engine(line: FeedLine) -> str:
+    paused = line.fields.get("paused")
+    if paused is None:
+        return "resumed"
+    return f"paused by {paused.get('by', '?')}" if isinstance(paused, dict) else "paused"
 
 
 def _time(at: str) -> Styled:

@@ -42,6 +42,17 @@ def test_a_line_says_what_happened(run, server):
     assert "410 Gone" in fourth
 
 
+# Red when the value of a field is written as Python has it.
+def test_a_pause_and_its_end_are_told_in_words(run, server):
+    line = {"kind": "engine", "at": "2026-11-25T00:00:01.000Z", "account": 0}
+    by = {"at": line["at"], "by": "root\x1b[2J"}
+    server.will(feed({**line, "paused": by}, {**line, "paused": None}, {**line, "paused": True}))
+    paused, resumed, unknown = run("log").out.splitlines()
+    assert paused.endswith("engine  paused by root␛[2J")
+    assert resumed.endswith("engine  resumed")
+    assert unknown.endswith("engine  paused")
+
+
 def test_following_goes_on_over_a_restart_of_the_server(start, tmp_path):
     path = tmp_path / "server.sock"
     with serving(path) as server:
