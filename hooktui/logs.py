@@ -10,13 +10,24 @@ from collections.abc import Callable
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.text import visible
 
+_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.DEBUG: 7}
+"""Of syslog, by level."""
+
 
 class OneLine(logging.Formatter):
     """``2026-11-25T03:04:05.678Z INFO hooktui.server: started version=0.1.0``.
 
     What is in a line may come from strangers, so it goes through ``visible``; a traceback keeps its
     lines.
+
+    Args:
+        journal: whether systemd's journal reads the lines: each begins with its priority
+            (sd-daemon(3)), which the journal takes off.
     """
+
+    def __init__(self, *, journal: bool = False) -> None:
+        super().__init__()
+        self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record."""
@@ -24,6 +35,9 @@ class OneLine(logging.Formatter):
         line = f"{at} {record.levelname} {record.name}: {visible(record.getMessage())}"
         if record.exc_info:
             line += "\n" + visible(self.formatException(record.exc_info), lines=True)
+        if self._journal:
+            priority = f"<{_PRIORITIES.get(record.levelno, 6)}>"
+            line = priority + line.replace("\n", f"\n{priority}")
         return line
 
 
@@ -63,10 +77,15 @@ class Bounded(logging.Filter):
         return True
 
 
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Send what the program and its libraries log to stderr; of libraries only what is wrong."""
+def log_to_stderr(level: int = logging.INFO, *, journal: bool = False) -> None:
+    """Send what the program and its libraries log to stderr; of libraries only what is wrong.
+
+    Args:
+        level: of the program's own lines.
+        journal: whether systemd's journal reads them.
+    """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(OneLine())
+    handler.setFormatter(OneLine(journal=journal))
     handler.addFilter(Bounded())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("hooktui").setLevel(level)

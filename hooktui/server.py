@@ -85,7 +85,7 @@ def main(
     refuse_start_beside_service(where, environ)
     settings = load(where.config, options)
     arm_failpoints(environ)
-    log_to_stderr()
+    log_to_stderr(journal="JOURNAL_STREAM" in environ)
     open_files.allow_many()
 
     def answering(running: Running) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from hooktui.logs import Bounded
+from hooktui.logs import Bounded, OneLine
 
 
 def _record(level: int = logging.INFO) -> logging.LogRecord:
@@ -29,3 +29,21 @@ def test_an_error_is_written_whatever_came_before():
         bounded.filter(_record())
     assert bounded.filter(_record(logging.ERROR))
     assert not bounded.filter(_record())
+
+
+def test_the_journal_gets_the_priority_of_each_line():
+    """Red when all lines are of one priority: ``journalctl -p warning`` shows nothing."""
+    try:
+        raise ValueError("<2>not mine")
+    except ValueError as error:
+        record = logging.LogRecord(
+            "hooktui", logging.ERROR, "", 0, "broken", (), (type(error), error, None)
+        )
+    lines = OneLine(journal=True).format(record).splitlines()
+    assert len(lines) > 1
+    assert all(line.startswith("<3>") for line in lines)
+    levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.CRITICAL)
+    assert [OneLine(journal=True).format(_record(one))[:3] for one in levels] == [
+        "<7>", "<6>", "<4>", "<2>",
+    ]  # fmt: skip
+    assert not OneLine().format(record).startswith("<")

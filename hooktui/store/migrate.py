@@ -6,6 +6,7 @@ alembic (a good quarter of a second).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from sqlalchemy import Connection, inspect, text
 from hooktui.domain.errors import HooktuiError
 from hooktui.store.keys import Vault
 from hooktui.store.migrations import HEAD, REVISIONS
+
+_log = logging.getLogger(__name__)
 
 
 class SchemaTooNew(HooktuiError):
@@ -28,15 +31,20 @@ def at_head(connection: Connection) -> bool:
     Raises:
         SchemaTooNew: it is one that this version does not know.
     """
-    if not inspect(connection).has_table("alembic_version"):
-        return False
-    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    found = _revision(connection)
     if found is not None and found not in REVISIONS:
         raise SchemaTooNew(
             f"the database has schema {found}, this version of hooktui knows up to {HEAD}; "
             "upgrade hooktui, or restore a backup made before the upgrade"
         )
     return found == HEAD
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
 
 
 def upgrade(connection: Connection, open_vault: Callable[[], Vault]) -> None:
@@ -56,4 +64,6 @@ def upgrade(connection: Connection, open_vault: Callable[[], Vault]) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     config.attributes["open_vault"] = open_vault
+    before = _revision(connection) or "nothing"
     command.upgrade(config, "head")
+    _log.info("the schema of the database was brought from %s to %s", before, HEAD)
