@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 from textual.pilot import Pilot
+from textual.strip import Strip
 
 from hooktui.client import AsyncClient
 from hooktui.console.app import HooktuiApp
 
-SETTLED_S, PATIENCE_S = 0.5, 20.0
+SETTLED_S, PATIENCE_S = 0.3, 20.0
 
 _NAMES = {" ": "space", "/": "slash", ":": "colon", ".": "full_stop", "-": "minus"}
 _LASTING = ("feed", "verb ")
@@ -49,21 +50,24 @@ class Guide:
 
     async def settled(self) -> None:
         """Wait until nothing is asked any more, and the screen has not changed for a moment."""
-        before, since = "", time.monotonic()
+        before, since = self._drawn(), time.monotonic()
         while time.monotonic() - since < SETTLED_S:
-            now = self.app.export_screenshot()
+            now = self._drawn()
             if now != before or self._asking():
                 before, since = now, time.monotonic()
             await self.pilot.pause(0.05)
 
     def _asking(self) -> bool:
         """Return whether an answer is still on its way, besides the feed's and an admin's."""
-        return any(
+        return any(screen._changes_due for screen in self.app.house_screens()) or any(
             worker.is_running and not worker.name.startswith(_LASTING)
             for worker in self.app.workers
         )
 
     def screen(self) -> str:
         """Return what is on the screen, as text."""
-        strips = self.app.screen._compositor.render_strips()
-        return "\n".join(strip.text for strip in strips)
+        return "\n".join(strip.text for strip in self._drawn())
+
+    def _drawn(self) -> list[Strip]:
+        """Return what is on the screen, with its colours."""
+        return self.app.screen._compositor.render_strips()

@@ -32,7 +32,7 @@ from hooktui.domain.objects import Phases
 from hooktui.domain.server_status import DatabaseInfo
 from hooktui.sockets import bind
 from hooktui.sources.demo_hooks import DEMO_HOOKS, DemoHook
-from hooktui.store import audit_key
+from hooktui.store import audit_key, connections
 from hooktui.store.contract import Accepted, Offer
 from hooktui.store.sqlite import SqliteStore
 
@@ -85,6 +85,8 @@ async def recorded_server(
     access.origin_of = lambda _peer: f"unix pid={PID} uid=1000"
     status.os = SimpleNamespace(getpid=lambda: PID)
     audit_key.secrets = SimpleNamespace(token_bytes=bytes)  # its hashes are in a picture
+    # The store goes when the pictures are drawn, and a disk takes seconds for a day's commits.
+    connections._COMMON = (*connections._COMMON, "PRAGMA synchronous = OFF")
     store = await SqliteStore.open(folder / "hooktui.db", key_file=folder / "hooktui.key")
     store.info = partial(told, store.info)
     hooks: dict[HookId, DemoHook] = {}
