@@ -6,8 +6,10 @@ import asyncio
 import os
 from contextlib import ExitStack
 
+import httpx
 import pytest
 
+from hooktui.api import events, searches
 from hooktui.api.access import Caller
 from hooktui.api.peers import Peer
 from hooktui.api.searches import MOST_POLLS, MOST_SEARCHES, MOST_WAITING, Searches
@@ -56,32 +58,89 @@ async def test_very_many_searches_that_wait_are_refused() -> None:
     await _settled()
     refused = [task for task in tasks if task.done()]
     assert len(refused) == 1
-    with pytest.raises(TooManyRequests, match="searches of a are waiting"):
+    with pytest.raises(TooManyRequests, match="20 searches of a are waiting"):
         await refused[0]
     looking.end.set()
     await asyncio.gather(*(task for task in tasks if task not in refused))
     await looking.search("a")
+    assert not looking.searches._callers, "who asks nothing is kept nowhere"
 
 
 def test_long_polls_of_a_caller_are_bounded() -> None:
-    searches = Searches()
+    counted = Searches()
     with ExitStack() as open_ones:
         for _ in range(MOST_POLLS):
-            open_ones.enter_context(searches.poll(_caller("a")))
+            open_ones.enter_context(counted.poll(_caller("a")))
         with (
             pytest.raises(TooManyRequests, match="a has 10 long polls"),
-            searches.poll(_caller("a")),
+            counted.poll(_caller("a")),
         ):
             pass
-        with searches.poll(_caller("b")):
+        with counted.poll(_caller("b")):
             pass
-    with searches.poll(_caller("a")):
+    with counted.poll(_caller("a")):
         pass
 
 
 def test_the_owner_of_the_server_may_have_any_number() -> None:
-    searches = Searches()
+    counted = Searches()
     owner = _caller("o", Peer(1, os.geteuid(), os.getegid()))
     with ExitStack() as open_ones:
         for _ in range(MOST_POLLS + 1):
-            open_ones.enter_context(searches.poll(owner))
+            open_ones.enter_context(counted.poll(owner))
+
+
+# Red when a call that searches holds no place: its caller computes as much as it likes.
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("/v1/hooks", {"q": "a"}),
+        ("/v1/events", {"q": "a"}),
+        ("/v1/deliveries", {"q": "a"}),
+        ("/v1/feed", {"q": "a"}),
+        ("/v1/feed", {"q": "a", "from_end": True}),
+        ("/v1/feed", {"q": "a", "wait": 1}),
+        ("/v1/events/{event}/decisions", {}),
+        ("/v1/events/{event}", {}),
+        ("/v1/hooks/dry-run", None),
+    ],
+)
+def test_each_call_that_searches_waits_for_a_place(
+    api: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch, path: str,
+    given: dict[str, object] | None,
+) -> None:  # fmt: skip
+    params = {"account": account, **(given or {})}
+    body = {"id": "evt_1", "type": "job.failed", "data": {}}
+    fields = {"url": "http://127.0.0.1:9/", "events": ["job"]}
+    assert api.post("/v1/hooks", params={"account": account}, json=fields).status_code == 201
+    event = api.post("/v1/events/job.failed", params={"account": account}, json=body).json()["id"]
+    monkeypatch.setattr(events, "_FEW", 0)
+    path = path.replace("{event}", event)
+
+    def ask() -> httpx.Response:
+        if given is None:
+            return api.post(path, params=params, json={"events": ["job"]})
+        return api.get(path, params=params)
+
+    assert ask().status_code == 200
+    monkeypatch.setattr(searches, "MOST_WAITING", -1)
+    answer = ask()
+    assert (answer.status_code, "narrow them" in answer.text) == (429, True)
+
+
+def test_a_list_that_is_not_searched_waits_for_no_place(
+    api: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searches, "MOST_WAITING", -1)
+    for path in ("/v1/hooks", "/v1/events", "/v1/deliveries", "/v1/feed"):
+        assert api.get(path, params={"account": account}).status_code == 200
+
+
+# Red when the feed does not count those that wait.
+def test_a_feed_that_is_waited_for_is_a_long_poll(
+    tcp: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(searches, "MOST_POLLS", 0)
+    assert tcp.get("/v1/feed", params={"account": account}).status_code == 200
+    answer = tcp.get("/v1/feed", params={"account": account, "wait": 1})
+    assert (answer.status_code, "long polls" in answer.text) == (429, True)
