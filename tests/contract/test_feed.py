@@ -206,25 +206,30 @@ async def test_hooks_in_the_feed_are_as_they_are_now(opened: Opened) -> None:
 async def test_a_page_ends_at_1_mib_and_the_next_one_goes_on(opened: Opened) -> None:
     store = opened.store
     hook = await make_hook(store)
-    await emit(store, 100)
-    jobs = await store.claim(HookId(hook.id), 100)
+    await emit(store, 150)
+    jobs = await store.claim(HookId(hook.id), 150)
     assert all(
         await store.record([result_of(job, opened.clock, body=b"x" * 16_384) for job in jobs])
     )
     seen: list[str] = []
+    places: list[str] = []
     pages, after = 0, None
     while after != store.feed_end():
         page = await store.feed(after, 500, DEFAULT)
         attempts = [item.object for item in page.items if item.kind == "attempt"]
-        assert sum(len(one.response.body) for one in attempts) <= 1 << 20
+        size = 500 * len(page.items) + sum(len(one.response.body) for one in attempts)
+        assert size <= 1 << 20, "a line without its body counts 500 bytes"
         seen += [one.delivery for one in attempts]
+        places += [item.behind for item in page.items]
         after, pages = page.next, pages + 1
-    assert len(seen) == len(set(seen)) == 100
+    assert len(seen) == len(set(seen)) == 150
     assert pages > 1
     tail = await store.feed_tail(500, DEFAULT)
     newest = [item.object.delivery for item in tail.items if item.kind == "attempt"]
     assert 50 < len(newest) < 100
     assert newest == seen[-len(newest) :]
+    # Red when it goes on behind a gap, with the next 100 lines, once it is full.
+    assert [item.behind for item in tail.items] == places[-len(tail.items) :]
 
 
 # Red when a search goes on to the end of the feed, however long that takes.
