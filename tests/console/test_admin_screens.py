@@ -158,6 +158,29 @@ async def test_a_token_is_made_seen_once_and_revoked(open_console, place: Place,
         assert place.ask(calls.list_tokens(account)).data == []
 
 
+# Red for A7: the cursor stays on the first line, and `d` revokes another token than the new one.
+async def test_a_token_that_was_just_made_is_the_chosen_one(
+    open_console, place: Place, account: int
+):
+    for name in ("first", "second"):
+        place.ask(calls.create_token({"name": name, "role": "viewer", "account": account}))
+    async with open_console(size=(100, 30)) as console:
+        await console.press("6")
+        await console.shows("first", "second")
+        await console.press("n")
+        await console.shows("New token")
+        await console.press(*"third", "ctrl+s")
+        await console.shows("hkt_")
+        await console.press("escape")
+        await console.shows("third")
+        await console.press("d")
+        await console.shows("(third, viewer)?")
+        await console.press("y")
+        await console.hides("third")
+        left = place.ask(calls.list_tokens(account)).data
+        assert {one.name for one in left} == {"first", "second"}
+
+
 async def test_what_is_wrong_with_a_token_is_said_and_nothing_is_made(open_console, place, account):
     async with open_console() as console:
         await console.press("6", "n", "tab", "tab", "tab", *"soon", "ctrl+s")
