@@ -22,6 +22,7 @@ import msgspec
 from hooktui.delivery.answered import Answered, Limits
 from hooktui.delivery.spellings import SPELLINGS
 from hooktui.domain.hooks import LiveHook
+from hooktui.domain.json_text import Steps
 from hooktui.domain.objects import MASK
 from hooktui.domain.write_only import SHORTEST_MASKED
 
@@ -91,35 +92,40 @@ def own_secrets(hook: LiveHook) -> SecretForms:
     return SecretForms(plain, encoded, tuple(shortest), _NESTED if sent else 0)
 
 
-def masked(answered: Answered, secrets: SecretForms) -> Answered:
+def mask_steps(answered: Answered, secrets: SecretForms) -> Steps[Answered]:
     """Return what an attempt came to with ``***`` in place of each secret."""
     body, headers, detail = answered.body, answered.headers, answered.error_detail
     together = "\n".join(chain.from_iterable(headers)).encode("latin-1")
     cut = answered.truncated or detail is not None
     if not cut and len(together) < _CUT_HEADER and not secrets.may_occur(body + b"\n" + together):
         return answered
-    body = _masked(body, secrets, cut=cut)
-    if len(together) >= _CUT_HEADER or _found(together, secrets, secrets.nested):
-        headers = tuple([_masked_header(name, value, secrets) for name, value in headers])
+    body = yield from _mask(body, secrets, cut=cut)
+    if len(together) >= _CUT_HEADER or secrets.may_occur(together):
+        shown: list[tuple[str, str]] = []
+        for name, value in headers:
+            shown.append((yield from _mask_header(name, value, secrets)))
+        headers = tuple(shown)
     if detail is not None:
-        detail = _masked(detail.encode(), secrets, cut=False).decode(errors="replace")
+        detail = (yield from _mask(detail.encode(), secrets, cut=False)).decode(errors="replace")
     return msgspec.structs.replace(answered, body=body, headers=headers, error_detail=detail)
 
 
-def _masked_header(name: str, value: str, secrets: SecretForms) -> tuple[str, str]:
+def _mask_header(name: str, value: str, secrets: SecretForms) -> Steps[tuple[str, str]]:
     cut = len(name) + len(value) >= _CUT_HEADER
-    shown = _masked(value.encode("latin-1"), secrets, cut=cut)
-    named = _masked(name.encode("latin-1"), secrets, cut=cut and not value)
+    shown = yield from _mask(value.encode("latin-1"), secrets, cut=cut)
+    named = yield from _mask(name.encode("latin-1"), secrets, cut=cut and not value)
     return named.decode("latin-1"), shown.decode("latin-1")
 
 
-def _masked(text: bytes, secrets: SecretForms, *, cut: bool) -> bytes:
-    found = _found(text, secrets, secrets.nested, cut=cut)
+def _mask(text: bytes, secrets: SecretForms, *, cut: bool) -> Steps[bytes]:
+    if not cut and not secrets.may_occur(text):
+        return text
+    found = yield from _find(text, secrets, secrets.nested, cut=cut)
     return _replaced(text, found) if found else text
 
 
-def _found(text: bytes, secrets: SecretForms, nested: int, *, cut: bool = False) -> Spans:
-    """Return where secrets are, in any order.
+def _find(text: bytes, secrets: SecretForms, nested: int, *, cut: bool) -> Steps[Spans]:
+    """Return where secrets are, in any order; pause before each format that is undone.
 
     Args:
         text: where to look.
@@ -146,8 +152,10 @@ def _found(text: bytes, secrets: SecretForms, nested: int, *, cut: bool = False)
         lost = 0 if decoded is None or not cut else spelling.cut_off(decoded)
         if decoded is None or (len(decoded.source) == 1 and not lost):
             continue
+        yield
         inside = decoded.text[: len(decoded.text) - lost]
-        for start, end in decoded.spans(_found(inside, secrets, nested - 1, cut=cut)):
+        there = yield from _find(inside, secrets, nested - 1, cut=cut)
+        for start, end in decoded.spans(there):
             # What is left of an escape goes with what it follows.
             found.append((start, len(text) if lost and end == len(text) - lost else end))
     return found

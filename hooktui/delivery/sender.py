@@ -24,6 +24,7 @@ from hooktui.domain.deliveries import (
 from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import HookId
 from hooktui.domain.schedule import parse_retry_after_s
+from hooktui.slices import in_slices
 from hooktui.store.contract import Job, Result
 
 
@@ -86,7 +87,7 @@ class Sender:
                 status_code=None, error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal
             )
         failpoints.hit("after_send_before_record")
-        answered = echoes.masked(answered, fixed.own_secrets)
+        answered = await in_slices(echoes.mask_steps(answered, fixed.own_secrets))
         answer = _judge(answered, self._clock)
         standing = Standing(job.trigger, job.tries, job.interruptions)
         decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import html
 import time
@@ -10,18 +11,25 @@ from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from unittest.mock import AsyncMock
 from urllib.parse import quote
 
 import hypothesis
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktui.delivery.answered import Answered
-from hooktui.delivery.echoes import SecretForms, masked, own_secrets
+from hooktui.delivery.echoes import SecretForms, mask_steps, own_secrets
+from hooktui.delivery.resolver import Resolver
+from hooktui.delivery.sender import Sender
+from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.deliveries import ErrorClass, Trigger
 from hooktui.domain.hooks import Credentials, HookSettings, LiveHook, LiveSecret
-from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.domain.json_text import finish
+from hooktui.store.contract import Job
 
 SETTINGS = HookSettings(
     url="https://example.com/", name="x", events=("job",),
@@ -41,6 +49,10 @@ PAIR = b64encode('ada:pass"w\\rd-é'.encode()).decode()
 
 def answer(body: bytes = b"", **more: object) -> Answered:
     return Answered(status_code=200, error=None, error_detail=None, body=body, **more)
+
+
+def masked(answered: Answered, secrets: SecretForms) -> Answered:
+    return finish(mask_steps(answered, secrets))
 
 
 def seen(body: bytes) -> bytes:
@@ -220,3 +232,48 @@ def test_the_work_for_a_response_is_in_proportion_to_its_length() -> None:
         ]
         assert times[1] <= 6 * times[0] + 0.002, piece
     gc.enable()
+
+
+FULL_OF_ESCAPES = "\\/%41&lt;" * 2000
+WORST = answer(
+    FULL_OF_ESCAPES[: 16 * 1024].encode(), truncated=True,
+    headers=tuple((f"X-{number}", FULL_OF_ESCAPES[:1000]) for number in range(50)),
+)  # fmt: skip
+
+
+# Red when a body, or all headers, are looked at in one step: 3.7 ms, and 15 ms.
+def test_a_response_full_of_escapes_is_looked_at_in_short_steps() -> None:
+    gc.disable()
+    runs = [_step_times_s(WORST) for _ in range(5)]
+    gc.enable()
+    assert max(map(min, zip(*runs, strict=True))) < 0.003
+
+
+def _step_times_s(given: Answered) -> list[float]:
+    steps, times = mask_steps(given, own_secrets(HOOK)), []
+    while True:
+        begun_s = time.thread_time()
+        ended = next(steps, steps) is steps
+        times.append(time.thread_time() - begun_s)
+        if ended:
+            return times
+
+
+# Red when an attempt does all steps at once.
+async def test_the_loop_goes_round_while_a_response_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Transport, "send", AsyncMock(return_value=WORST))
+    sender = Sender(Transport((), Resolver()))
+    job = Job(
+        DeliveryId(1), EventId(1), "job.failed", HOOK.id, HOOK.account, Trigger.EVENT, 1, 0, 0,
+        b"{}",
+    )  # fmt: skip
+    attempt = asyncio.create_task(sender.attempt(HOOK, job))
+    await asyncio.sleep(0)
+    rounds = 0
+    while not attempt.done():
+        rounds += 1
+        await asyncio.sleep(0)
+    assert rounds > 3
+    assert (await attempt).body == WORST.body
