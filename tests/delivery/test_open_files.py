@@ -45,18 +45,19 @@ CONDITIONS = {
     errno.ENOMEM: Condition.MEMORY,
     errno.ENOBUFS: Condition.BUFFERS,
     errno.EADDRNOTAVAIL: Condition.PORTS,
+    0: Condition.MEMORY,
 }
 
 
 @contextlib.contextmanager
 def failing_connects(code: int, to: tuple[str, int] | None = None) -> Iterator[None]:
-    """Let connects (to one address) fail as the system's would."""
+    """Let connects (to one address) fail as the system's would; 0: for want of memory of ours."""
     loop = asyncio.get_running_loop()
     real = loop.sock_connect
 
     async def connect(sock, address):
         if to is None or address == to:
-            raise OSError(code, os.strerror(code))
+            raise OSError(code, os.strerror(code)) if code else MemoryError
         await real(sock, address)
 
     loop.sock_connect = connect
@@ -92,7 +93,9 @@ async def untouched(house: House, hook: int, caplog) -> None:
 
 # Red when the condition is the receiver's fault, or when an attempt is counted as interrupted: the
 # hook has no retries, so a counted attempt would end the delivery.
-@pytest.mark.parametrize("code", sorted(CONDITIONS), ids=lambda code: errno.errorcode[code])
+@pytest.mark.parametrize(
+    "code", sorted(CONDITIONS), ids=lambda code: errno.errorcode.get(code, "MemoryError")
+)
 async def test_a_condition_of_this_machine_uses_up_nothing(
     house: House, receivers: Receivers, caplog, code: int
 ):
@@ -175,6 +178,27 @@ async def test_want_of_ports_holds_one_hook_and_no_other(house: House, receivers
         assert not await house.deliveries(hook=first, status="delivered")
         assert not house.engine.shortages.wait_s
     await house.all_are("delivered", 12)
+
+
+# Red when want of files holds one hook: the others would each find out for themselves.
+@pytest.mark.parametrize("code", sorted({*CONDITIONS} - {errno.EADDRNOTAVAIL}))
+async def test_all_sending_waits_for_what_any_hook_would_lack(
+    house: House, receivers: Receivers, code: int
+):
+    await house.hook(url_of(await receivers.behaving(forever(OK, []))), retry_schedule_s=())
+    with failing_connects(code):
+        await house.emit()
+
+        async def all_wait():
+            return house.engine.shortages.wait_s > 0
+
+        await until(all_wait)
+    await house.all_are("delivered", 1)
+
+
+def test_ports_and_lookups_are_short_for_one_receiver_at_a_time():
+    one = {condition for condition in Condition if condition.of_one_hook}
+    assert one == {Condition.PORTS, Condition.LOOKUPS}
 
 
 # Red when a name's second address is not tried after want of ports to the first, or when want of

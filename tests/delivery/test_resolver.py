@@ -182,6 +182,17 @@ async def test_a_name_is_not_missing_while_no_file_can_be_opened(code):
     assert missing.value.condition is Condition.FILES
 
 
+# The same of what means that a resolver is busy: there is no file for it to read its names from.
+@pytest.mark.parametrize("code", [errno.EBUSY, errno.EAGAIN])
+async def test_no_name_server_is_busy_while_no_file_can_be_opened(code):
+    def lookup(host, port):
+        raise OSError(code, "as if")
+
+    with no_file_left(), pytest.raises(MachineShort) as missing:
+        await Resolver(lookup).resolve("hook", "a.test", 80, 2)
+    assert missing.value.condition is Condition.FILES
+
+
 # Red when waiting for a thread counts as waiting for a name server: other hooks' look-ups that hang
 # would use up the schedule of this one.
 async def test_a_lookup_that_no_thread_began_says_nothing_about_the_name(held):
