@@ -36,6 +36,24 @@ def test_over_its_bound_a_caller_loses_its_largest_other_response():
     assert (unsent.size, unsent.connections, unsent.reset) == (25, 2, 1)
 
 
+# Red when the largest response of all callers goes: one that reads slowly pays for another's.
+def test_over_its_bound_a_caller_takes_nothing_from_another():
+    unsent, connections = _unsent(), [Connection() for _ in range(3)]
+    for number, (whose, size) in enumerate((("2", 35), ("1", 20), ("1", 25))):
+        unsent.update(connections[number], f"token {whose}", size)
+    assert [one.was_reset for one in connections] == [False, True, False]
+
+
+# Red when the bound is the one that all share, or so low that a console with 20 pages is cut off.
+def test_a_caller_may_have_20_pages_of_1_mib_and_no_64():
+    unsent, connections = UnsentResponses(), [Connection() for _ in range(64)]
+    for number, connection in enumerate(connections):
+        if number == 20:
+            assert not any(one.was_reset for one in connections)
+        unsent.update(connection, "token 1", 1 << 20)
+    assert unsent.size == 32 << 20
+
+
 def test_one_response_may_be_longer_than_the_bound_of_its_caller():
     unsent, one = _unsent(), Connection()
     unsent.update(one, "token 1", 2 * OF_CALLER)
