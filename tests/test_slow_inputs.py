@@ -10,28 +10,71 @@ the number of random patterns.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import gc
+import json
 import os
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from unittest.mock import Mock
+from urllib.parse import parse_qs
 
 import pytest
+import uvicorn
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.server import ServerState
 
-from hooktui.api.bodies import check_json_type, lines_of
+from hooktui.api import connection as front
+from hooktui.api.access import Table
+from hooktui.api.audit import _known
+from hooktui.api.bodies import (
+    Holding,
+    check_json_type,
+    check_ndjson_type,
+    checked_json,
+    lines_of,
+)
+from hooktui.api.connection_limiter import ConnectionLimiter
+from hooktui.api.diagnose import _wants_lines
+from hooktui.api.dry_run import DryRunBody
+from hooktui.api.hook_requests import BasicAuthBody, HookBody, settings_of
 from hooktui.api.identity import claimed_token
-from hooktui.api.parameters import account_number, moment
-from hooktui.domain import json_text
+from hooktui.api.ingest import _check_key, _key, _parse_line
+from hooktui.api.parameters import (
+    account_number,
+    event_filter_of,
+    hook_search_of,
+    moment,
+    refuse_unknown,
+)
+from hooktui.api.request_path import check_path
+from hooktui.api.unsent import UnsentResponses
+from hooktui.delivery import connection as back
+from hooktui.delivery.answered import Answered, Limits, one_line
+from hooktui.delivery.echoes import mask_steps, own_secrets
+from hooktui.domain import ids, json_text
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import ETL, normalise, unknown
+from hooktui.domain.decisions import Happened, misfitting_steps
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.filter_data import Stored
-from hooktui.domain.filters import Subject, parse
+from hooktui.domain.filters import Subject, parse, parse_hook_filter
 from hooktui.domain.hook_search import parse_hook_search
-from hooktui.domain.hooks import check_headers
+from hooktui.domain.hooks import Credentials, HookSettings, LiveHook, LiveSecret, check_headers
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.objects import Attempt, Phases, Response
+from hooktui.domain.schedule import parse_retry_after_s, parse_schedule
+from hooktui.domain.signatures import check_secret, verify_standard_signature
 from hooktui.domain.text import visible
+from hooktui.domain.verdicts_on_answers import date_of, judge_answer
+from hooktui.store import pages
 from hooktui.store.feed import parse_position
 
 MOST_RATIO = 6.0
@@ -112,6 +155,36 @@ TEXTS: dict[str, Make] = {
     "base64": repeated(b"QUFB", b"Basic "),
     "padding": repeated(b"=", b"Basic "),
     "underscores": repeated(b"_"),
+    "fields of a head": repeated(b"A: b\r\n"),
+    "one field of a head": repeated(b"a", b"X-A: "),
+    "a field of spaces": repeated(b" ", b"X-A: b"),
+    "folded lines": repeated(b"\r\n b", b"X-A: b"),
+    "line ends": repeated(b"\r\n"),
+    "returns": repeated(b"\r"),
+    "lists in a field": repeated(b"a;q=1,"),
+    "commas and spaces": repeated(b", "),
+    "parameters": repeated(b"a=b&"),
+    "parameters without values": repeated(b"&"),
+    "one parameter": repeated(b"account=1&"),
+    "escaped escapes": repeated(b"%25"),
+    "wrong escapes": repeated(b"%2"),
+    "segments": repeated(b"../"),
+    "escapes of JSON": repeated(b"\\u0061"),
+    "escapes of HTML": repeated(b"&#97;"),
+    "unfinished escapes of HTML": repeated(b"&a"),
+    "escapes of all three": repeated(b"\\/%41&lt;"),
+    "escaped backslashes": repeated(b"%5c"),
+    "beginnings of a secret": repeated(b"key-key-key-012345678"),
+    "a secret": repeated(b"key-key-key-0123456789"),
+    "two parts of a secret": repeated(b"key-"),
+    "a secret in hexadecimal": repeated(b"6b65792d"),
+    "a date": repeated(b"Mon, 1 ", b"Mon, "),
+    "brackets of a date": repeated(b"("),
+    "durations": repeated(b"1s,"),
+    "signatures": repeated(b"v1,YQ== "),
+    "chunks": repeated(b"1\r\na\r\n", b"Transfer-Encoding: chunked\r\n\r\n"),
+    "an extension of a chunk": repeated(b";a", b"Transfer-Encoding: chunked\r\n\r\n1"),
+    "interim responses": repeated(b"HTTP/1.1 100 C\r\n\r\n"),
 }
 PIECES = [
     b'"', b"\\", b"[", b"]", b"{", b"}", b",", b":", b" ", b"\n", b"1", b"e", b".", b"-", b"a",
@@ -169,7 +242,220 @@ def _match_field(text: str) -> None:
 
 def _headers(text: str) -> None:
     check_headers({"X-A": text, text: "b"})
+    check_headers(dict.fromkeys(text.split("e"), "b") | dict.fromkeys(text, "b"))
 
+
+LOOP = asyncio.new_event_loop()
+A_SEGMENT = 1400
+"""Bytes that come in one packet."""
+
+
+class Heads:
+    """Reads requests as they come from the network, and of their heads what the API reads."""
+
+    def __init__(self) -> None:
+        self.seen: list[Scope] = []
+        self._config = uvicorn.Config(
+            self._answer, loop="none", lifespan="off", log_config=None, interface="asgi3"
+        )
+        self._config.load()
+        self._ours, self._theirs = socket.socketpair()
+        self._routes = Table()
+
+    def read(self, text: bytes) -> int:
+        """Read requests from their first byte on; return how many there were."""
+        transport = Mock(asyncio.Transport)
+        transport.is_closing.return_value = False
+        transport.get_extra_info = {"socket": self._ours}.get
+        connection = front.Connection(
+            self._config, ServerState(), {}, LOOP,
+            limiter=ConnectionLimiter(), unsent=UnsentResponses(),
+        )  # fmt: skip
+        connection.connection_made(transport)
+        for start in range(0, len(text), A_SEGMENT):
+            connection.data_received(text[start : start + A_SEGMENT])
+        connection.connection_lost(None)
+        LOOP.run_until_complete(asyncio.sleep(0))
+        for scope in self.seen:
+            self._look_at(scope)
+        count = len(self.seen)
+        self.seen.clear()
+        return count
+
+    def look_at(self, headers: list[tuple[bytes, bytes]]) -> None:
+        """Look at the fields of a head."""
+        self._look_at(
+            {"type": "http", "method": "GET", "path": "/", "raw_path": b"/", "query_string": b"",
+             "headers": headers}
+        )  # fmt: skip
+
+    async def _answer(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        self.seen.append(scope)
+
+    def _look_at(self, scope: Scope) -> None:
+        for look in (self._route, check_json_type, check_ndjson_type, _key, _parameters):
+            with suppress(HooktuiError):
+                look(scope)
+        for _, value in scope["headers"]:
+            claimed_token(value.decode("latin-1"))
+        _wants_lines(Request(scope))
+
+    def _route(self, scope: Scope) -> None:
+        check_path(scope["raw_path"])
+        self._routes.find(scope["method"], scope["path"])
+
+
+def _parameters(scope: Scope) -> None:
+    known = ("account", "a", "b")
+    text = scope["query_string"].decode("latin-1")
+    refuse_unknown(QueryParams(text), known)
+    refuse_unknown(parse_qs(text, keep_blank_values=True), known)
+
+
+def _response(text: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Read a response of a receiver as it comes from the network."""
+    connection = back.Connection(
+        LOOP, Limits(), "192.0.2.1", ("http", "a.test", 80, True), lambda _: None
+    )
+    transport = Mock(asyncio.Transport)
+    transport.get_write_buffer_size.return_value = 0
+    connection.connection_made(transport)
+    connection.exchange(b"", time.monotonic() + 30, 30)
+    for start in range(0, len(text), A_SEGMENT):
+        connection.data_received(text[start : start + A_SEGMENT])
+    connection.connection_lost(None)
+    return connection.headers, bytes(connection.body)
+
+
+_SETTINGS = HookSettings(
+    url="http://a.test/", events=("job",), headers={"X-Key": "key-key-key-0123456789"},
+    sensitive_headers=("X-Key",), basic_auth=Credentials("ada", "key-key-key-key-key"),
+)  # fmt: skip
+_LIVE = LiveHook(
+    id=HookId(1), account=AccountId(1), version=1, settings=_SETTINGS,
+    target=parse_url(_SETTINGS.url), subscriptions=frozenset(), filter=None,
+    secrets=(LiveSecret(1, "whsec_0123456789", 0),),
+)  # fmt: skip
+_SECRETS = own_secrets(_LIVE)
+
+
+def _mask(text: bytes) -> None:
+    """Mask a response: the text as its body, and cut into headers as they are stored."""
+    latin = text.decode("latin-1")
+    headers = tuple(
+        (latin[n : n + 20], latin[n + 20 : n + 1024]) for n in range(0, len(text), 1024)
+    )
+    for cut in (False, True):
+        given = Answered(
+            status_code=200, error=None, error_detail=None, body=text, headers=headers,
+            truncated=cut,
+        )  # fmt: skip
+        json_text.finish(mask_steps(given, _SECRETS))
+
+
+def _own_secrets(text: str) -> None:
+    """Prepare the look for secrets that are this text."""
+    headers = {"X-Key": text, "X-Other": f"Bearer {text[::-1]}"}
+    credentials = Credentials(text, text)
+    settings = replace(
+        _SETTINGS, headers=headers, sensitive_headers=tuple(headers), basic_auth=credentials
+    )
+    own_secrets(replace(_LIVE, settings=settings))
+
+
+def _judge(text: str) -> None:
+    """Judge a ping whose receiver answered with this text in the headers that are looked at."""
+    headers = tuple((name, text) for name in ("Location", "Date", "Content-Type", "Retry-After"))
+    for status, error in ((200, None), (302, "redirect"), (503, "status")):
+        ping = Attempt(
+            delivery="dlv_1", number=1, started_at="", outcome="failed", status_code=status,
+            error=error, error_detail=None, phases_ms=Phases(), reused_connection=False,
+            address=None, response=Response(headers=headers, body=""), retry_after_s=None,
+            server=None,
+        )  # fmt: skip
+        judge_answer(ping, Mock(id=1, timeout_s=30), _LIVE.target)
+        date_of(ping)
+
+
+def _cursor(text: bytes) -> None:
+    pages._read(text.decode("utf-8", "replace"), "hook.id")
+
+
+def _cursor_inside(text: bytes) -> None:
+    for values in (text, b'["hook.id",' + text, b'["hook.id","id","asc",false,1,"' + text + b'"]'):
+        with suppress(HooktuiError):
+            _cursor(base64.urlsafe_b64encode(values).rstrip(b"="))
+
+
+def _cursor_written(text: str) -> None:
+    """Write the cursor of a list that is sorted by this text, and read it."""
+    cursor = pages._Cursor("id", "asc", False, 1, text)
+    written = pages._write(cursor, "hook.id")
+    assert written is not None
+    assert pages._read(written, "hook.id") == cursor
+
+
+def _fields(text: str) -> None:
+    """Check the fields of a new hook: this text is each of them."""
+    body = HookBody(
+        url=text, events=text.split(","), name=text, headers={text: text, "X-A": text},
+        sensitive_headers=text.split(","), filter=text, signature_hash=text, type=text,
+        basic_auth=BasicAuthBody(user=text, password=text), secret=text,
+    )  # fmt: skip
+    settings_of(body, ETL)
+
+
+def _body(text: bytes) -> None:
+    """Take a body in as the API takes those of all routes but events."""
+    scope = {"headers": []}
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": text, "more_body": False}
+
+    async def read() -> None:
+        await checked_json(scope, receive, Holding())
+
+    LOOP.run_until_complete(read())
+    DryRunBody.model_validate(json.loads(text))
+
+
+def _lines(text: bytes) -> None:
+    """Take lines of events in: each line of the text, and the text as type, key and data."""
+    for number, line in lines_of(text):
+        with suppress(HooktuiError):
+            json_text.finish(_parse_line(number, line))
+    shown = json.dumps(text.decode("utf-8", "replace")).encode()
+    with suppress(HooktuiError):
+        json_text.finish(_parse_line(0, b'{"type":"a","data":%b}' % text))
+    found = json_text.finish(
+        _parse_line(0, b'{"type":%b,"key":%b,"data":%b}' % (shown, shown, shown))
+    )
+    _check_key(found.key or "")
+
+
+def _why(text: str) -> None:
+    """Say why a hook did not get an event whose body holds this text."""
+    data = {"a": text.split(","), "b": {text: text}, text[:99]: {"b": text}}
+    event = Happened("job.failed", 0, data)
+    json_text.finish(misfitting_steps("data.a:*q* data.b.c:1 -data.a:* data:x event:node", event))
+
+
+def _why_by(text: str) -> None:
+    """Say why a hook with this filter did not get an event."""
+    event = Happened("job.failed", 0, {"a": ["1", 2, {"b": "aab"}]})
+    json_text.finish(misfitting_steps(text, event))
+
+
+def _dry_run(text: str) -> None:
+    body = DryRunBody.model_validate({"events": text.split(","), "filter": text})
+    with suppress(HooktuiError):
+        normalise(ETL, body.events or ())
+    parse_hook_filter(body.filter or "")
+
+
+HEADS = Heads()
+HEAD = b" HTTP/1.1\r\nHost: a.test\r\n\r\n"
+STATUS, END = b"HTTP/1.1 200 OK\r\n", b"\r\n\r\n"
 
 TARGETS = [
     Target("check JSON", json_text.check),
@@ -183,7 +469,9 @@ TARGETS = [
     Target("token", _text(claimed_token), n=12_000),
     Target("event type", _text(lambda text: unknown(ETL, text))),
     Target("event types", _text(lambda text: normalise(ETL, text.split(" ")))),
-    Target("URL", _text(parse_url)),
+    Target("URL", _text(parse_url), n=500),
+    Target("host", _text(lambda text: parse_url(f"http://{text}/")), n=500),
+    Target("path of a URL", _text(lambda text: parse_url(f"http://a.test/{text}")), n=500),
     Target("headers of a hook", _text(_headers)),
     Target("filter", _text(parse), n=500),
     Target("match a body", _match, n=3000),  # four times that is read in one call of C
@@ -195,6 +483,46 @@ TARGETS = [
     Target("position", _text(parse_position)),
     Target("number", _text(account_number)),
     Target("time", _text(moment), n=500),
+    # What comes in a head, as text that a parser has taken already, and with the parser.
+    Target("request", lambda text: HEADS.read(text)),
+    Target("path and query", lambda text: HEADS.read(b"GET /" + text + HEAD), n=6000),
+    Target("query", lambda text: HEADS.read(b"GET /v1/hooks?" + text + HEAD), n=6000),
+    Target("fields", lambda text: HEADS.read(b"GET /" + HEAD[:-2] + text + b"\r\n\r\n"), n=12_000),
+    *(
+        Target(name, lambda text, n=name: HEADS.look_at([(n.encode(), text)]), n=12_000)
+        for name in ("content-type", "idempotency-key", "authorization", "accept")
+    ),
+    Target("path", check_path),
+    Target("route", _text(lambda text: Table().find("GET", f"/v1/{text}"))),
+    Target("idempotency key", _text(_check_key)),
+    Target("entry of the trail", _text(_known)),
+    Target("id", _text(lambda text: ids.decode("evt", text))),
+    # Lists
+    Target("cursor", _cursor),
+    Target("inside a cursor", _cursor_inside),
+    Target("cursor of a text", _text(_cursor_written)),
+    Target("filter of events", _text(event_filter_of), n=500),
+    Target("search for hooks, as a parameter", _text(hook_search_of), n=500),
+    # Bodies
+    Target("body", _body, n=16 * 1024),
+    Target("lines of events", _lines),
+    Target("fields of a hook", _text(_fields), n=2000),
+    Target("filter of a hook", _text(parse_hook_filter), n=500),
+    Target("dry run", _text(lambda text: _dry_run(text)), n=500),
+    Target("why not, by the body", _text(_why)),
+    Target("why not, by the filter", _text(_why_by), n=500),
+    Target("secret", _text(check_secret)),
+    Target("schedule", _text(parse_schedule)),
+    # What receivers send
+    Target("response", _response, n=16 * 1024),
+    Target("fields of a response", lambda text: _response(STATUS + text + END), n=16 * 1024),
+    Target("body of a response", lambda text: _response(STATUS + b"\r\n" + text), n=16 * 1024),
+    Target("mask", _mask, n=2048),
+    Target("secrets to mask", _text(_own_secrets), n=500),
+    Target("Retry-After", _text(lambda text: parse_retry_after_s(text, 0))),
+    Target("diagnosis of a response", _text(_judge), n=4096),
+    Target("words of an error", _text(one_line)),
+    Target("signatures", _text(lambda text: verify_standard_signature(b"", "", 0, b"", text))),
 ]
 
 
@@ -223,6 +551,13 @@ def test_time_grows_as_the_text_does_at_random(target: Target) -> None:
         if (ratio := growth(target, random_texts(seed)))
     }
     assert not slow, "these seeds of random_texts"
+
+
+def test_heads_come_through_the_whole_way() -> None:
+    assert HEADS.read(b"GET /v1/hooks?q=a" + HEAD) == 1
+    assert HEADS.read(b"GET /v1/hooks HTTP/1.1\r\n\r\n") == 0
+    assert _response(STATUS + b"A: b" + END) == ([(b"A", b"b")], b"")
+    assert _response(STATUS + b"Content-Length: 2\r\n\r\nab")[1] == b"ab"
 
 
 def test_the_search_finds_what_is_quadratic() -> None:
