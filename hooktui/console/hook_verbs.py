@@ -26,9 +26,11 @@ class HookVerbs(BulkVerbs):
 
     Attributes:
         deleting: whether the server is deleting hooks on behalf of this screen.
+        turning: whether it is activating or deactivating some.
     """
 
     deleting = False
+    turning = False
 
     def selected_hooks(self) -> list[Hook]:
         """Return the hooks that a verb acts on."""
@@ -78,10 +80,13 @@ class HookVerbs(BulkVerbs):
             return tuple(hook.id for hook in self.selected_hooks())
         return super().subject(name)
 
-    @property
-    def can_undo(self) -> bool:
-        """Whether an activate or deactivate can be turned round."""
-        return bool(self.house.turned)
+    def why_no_undo(self) -> str | None:
+        """Return why no activate or deactivate can be turned round, or None."""
+        if self.house.turned:
+            return None
+        if self.turning:
+            return f"still {self._works[-1]}"
+        return nothing_to_undo(self.house.key("undo"))
 
     def verb_activate(self) -> Coroutine[None, None, None]:
         """Activate the hooks, or deactivate them when the first one is active."""
@@ -89,11 +94,19 @@ class HookVerbs(BulkVerbs):
 
     async def _activate(self, hooks: Sequence[Hook]) -> None:
         active = not hooks[0].active
-        outcome = await self._turn([hook for hook in hooks if hook.active != active], active=active)
+        # While this is under way, what was turned before is no more the last.
+        account, before = self.house.account, self.house.turned
+        self.house.turned, self.turning = [], True
+        try:
+            others = [hook for hook in hooks if hook.active != active]
+            outcome = await self._turn(others, active=active)
+        finally:
+            self.turning = False
         turned = [hook for hook, _ in outcome.done]
+        if self.house.account == account and (turned or not self.house.turned):
+            self.house.turned = [(hook, not active) for hook in turned] or before
         words = "no hook"
         if turned:
-            self.house.turned = [(hook, not active) for hook in turned]
             words = named(turned[0]) if len(turned) == 1 else counted(len(turned), "hook")
         words += " activated" if active else " deactivated"
         if turned and not active:

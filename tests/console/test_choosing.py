@@ -5,6 +5,7 @@ from __future__ import annotations
 from hooktui.client import calls
 from hooktui.console.screens.hooks import HooksScreen
 from tests.console.conftest import Console, Receiver
+from tests.console.gate import says
 from tests.console.place import Place
 from tests.console.verb_scene import staged
 
@@ -118,6 +119,46 @@ async def test_undo_does_not_reach_into_another_account(place: Place, receiver: 
         await scene.console.press("u")
         await scene.console.until(lambda: "there is nothing to undo" in scene.notice)
         assert not scene.ask(calls.get_hook(scene.hook.id)).active
+
+
+# Red when `u` reaches past what is being done to what was done before that.
+async def test_undo_turns_round_nothing_older_than_what_is_under_way(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        other = place.hook(receiver.url, name="other")
+        await scene.console.shows("other")
+        await scene.open(HooksScreen)
+        await scene.console.press("a")
+        await scene.console.until(lambda: "(billing) deactivated" in scene.notice)
+        held = scene.gate.hold_answer("PATCH .*")
+        await scene.console.press("down", "a")
+        await scene.console.until(lambda: held.arrived == 1)
+        await scene.console.press("u")
+        await scene.console.until(lambda: "still deactivating" in scene.notice)
+        held.release()
+        await scene.console.until(lambda: "(other) deactivated" in scene.notice)
+        assert not scene.ask(calls.get_hook(scene.hook.id)).active
+        await scene.console.press("u")
+        await scene.console.until(lambda: scene.ask(calls.get_hook(other.id)).active)
+        assert not scene.ask(calls.get_hook(scene.hook.id)).active
+
+
+# Red when a deactivation that the server refuses takes the undo of the last one away.
+async def test_undo_turns_round_what_was_done_before_a_refusal(place: Place, receiver: Receiver):
+    async with staged(place, receiver) as scene:
+        place.hook(receiver.url, name="other")
+        await scene.console.shows("other")
+        await scene.open(HooksScreen)
+        await scene.console.press("a")
+        await scene.console.until(lambda: "(billing) deactivated" in scene.notice)
+        scene.gate.spoil("PATCH .*", says(409, "somebody changed it"))
+        await scene.console.press("down", "a")
+        await scene.console.until(lambda: "somebody changed it" in scene.notice)
+        scene.gate.mend()
+        await scene.console.press("u")
+        await scene.console.until(lambda: "undone: 1 hook activated again" in scene.notice)
+        assert scene.ask(calls.get_hook(scene.hook.id)).active
 
 
 # Red when a verb acts on the first row of a filtered list before anybody can have seen it there.

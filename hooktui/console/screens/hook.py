@@ -16,7 +16,7 @@ from hooktui.console.delivery_verbs import DeliveryVerbs
 from hooktui.console.filtering import Filtering
 from hooktui.console.hook_summary import head_lines
 from hooktui.console.hook_tabs import DELIVERIES, HookTabs
-from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
+from hooktui.console.hook_verbs import HookVerbs
 from hooktui.console.hook_words import state
 from hooktui.console.keys import KeyOf
 from hooktui.console.memory import Kept
@@ -196,8 +196,8 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
             return reason
         if name in _ABOUT_THE_HOOK and self.hook is None:
             return f"the hook is not read yet; {self.house.key('reload')} reads it again"
-        if name == "undo" and not self.can_undo:
-            return nothing_to_undo(self.house.key("undo"))
+        if name == "undo" and (reason := self.why_no_undo()) is not None:
+            return reason
         if name == "open" and self.tab == DELIVERIES and not self.listing.selected:
             return f"there is no delivery under the cursor; {self.house.key('ping')} sends a ping"
         return None

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 
 from hooktui.console.changes import Changes
 from hooktui.console.filtering import Filtering
-from hooktui.console.hook_verbs import HookVerbs, nothing_to_undo
+from hooktui.console.hook_verbs import HookVerbs
 from hooktui.console.hook_words import columns, failing
 from hooktui.console.keys import KeyOf
 from hooktui.console.memory import Kept
@@ -213,8 +213,8 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
             marked = len(self.listing.marks)
             unmark = self.house.key("back")
             return f"this works on one hook, and {marked} are marked; {unmark} unmarks"
-        if name == "undo" and not self.can_undo:
-            return nothing_to_undo(self.house.key("undo"))
+        if name == "undo" and (reason := self.why_no_undo()) is not None:
+            return reason
         if name in ("larger", "smaller", "zoom") and self.has_class("-without-log"):
             return f"the log pane is hidden; {self.house.key('log_pane')} shows it"
         return None
