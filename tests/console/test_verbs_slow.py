@@ -21,9 +21,11 @@ from hooktui.console.screens.help import HelpScreen
 from hooktui.console.screens.hook import HookScreen
 from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.screens.live_log import LiveLogScreen
+from hooktui.console.screens.question import Question
 from hooktui.console.screens.secret import SecretScreen
+from hooktui.console.screens.tokens import TokensScreen
 from tests.console.conftest import Receiver
-from tests.console.gate import Held
+from tests.console.gate import Held, says
 from tests.console.place import Place
 from tests.console.verb_scene import Scene, begin, staged
 from tests.console.verb_table import WRITING, Asking, Screen, by_screen
@@ -160,6 +162,23 @@ async def test_a_status_that_does_not_come_holds_up_no_key(place: Place, receive
         await scene.on_dialog(HelpScreen)
         held.release()
         await scene.console.until(lambda: scene.gate.count("GET /v1/status") > 1)
+
+
+# Red when a key does nothing and says nothing while the list is read again after a refusal.
+async def test_a_token_can_be_revoked_again_before_the_list_has_been_read_again(
+    place: Place, receiver: Receiver
+):
+    async with staged(place, receiver) as scene:
+        case = next(one for one in WRITING if one.screen is TokensScreen)
+        await begin(scene, case)
+        held = scene.gate.hold("GET /v1/tokens")
+        scene.gate.spoil(case.pattern(scene), says(409, "somebody is at it"))
+        await scene.console.press(*case.keys(scene))
+        await scene.console.until(lambda: "somebody is at it" in scene.notice)
+        await scene.console.until(lambda: held.arrived)
+        await scene.console.press("d")
+        await scene.on_dialog(Question)
+        held.release()
 
 
 # Red when the list of types waits for a sample that only the server has.

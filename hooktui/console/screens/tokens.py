@@ -61,7 +61,10 @@ class TokensScreen(ListScreen[Token]):
         """Show what others did meanwhile: no feed tells of tokens."""
         super().on_screen_resume()
         if self.listing.loaded:
-            self.run_worker(self.listing.reload(), group="resume", exclusive=True)
+            self._read_again()
+
+    def _read_again(self) -> None:
+        self.run_worker(self.listing.reload(), group="resume", exclusive=True)
 
     def on_windowed_list_opened(self) -> None:
         """Say that there is nothing behind a token."""
@@ -95,5 +98,6 @@ class TokensScreen(ListScreen[Token]):
         if await self.done(calls.revoke_token(token.id), f"revoking {what}"):
             self.listing.choice.remove([token.id])
             self.notice(f"{what} is revoked", "good")
-        # Also after an error: no feed tells of tokens that somebody else revoked.
-        await self.listing.reload()
+        # Also after an error: no feed tells of tokens that somebody else revoked. Not as a part of
+        # this verb, which is under way until it ends: a key would do nothing.
+        self._read_again()
