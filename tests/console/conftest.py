@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import httpx
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
 
 from hooktui.client.start import start_server
 from hooktui.console.app import HooktuiApp
+from hooktui.console.base import HouseScreen
 from hooktui.console.choosing import Choosing
+from hooktui.console.keys import BY_NAME
 from hooktui.console.options import ConsoleOptions
 from hooktui.domain.places import places
 from tests.console.place import Place, seen, until
@@ -115,6 +119,10 @@ def make_hook(api: httpx.Client, account: int, receiver: Receiver) -> Callable[.
     return make
 
 
+SOON = ("is not read yet", "still loading", "still being drawn")
+"""Words of the reasons for which a verb is refused until an answer has come."""
+
+
 class Console:
     """A running console as an admin sees it: keys in, text out."""
 
@@ -133,13 +141,27 @@ class Console:
         return seen(self.pilot)
 
     async def press(self, *keys: str) -> None:
-        """Press keys; as a person does, when the list in front has been drawn."""
-        await self.until(self._is_drawn)
-        await self.pilot.press(*keys)
+        """Press keys; as a person does, each when what it acts on has been read and drawn.
 
-    def _is_drawn(self) -> bool:
+        `pilot.press` is for those that are to come too soon.
+        """
+        for key in keys:
+            await self.until(partial(self._is_ready_for, key))
+            await self.pilot.press(key)
+
+    def _is_ready_for(self, key: str) -> bool:
         screen = self.app.screen
-        return not (isinstance(screen, Choosing) and screen.is_mounted and screen.listing.undrawn)
+        if not isinstance(screen, HouseScreen) or not screen.is_mounted:
+            return True
+        if isinstance(screen.focused, Input | TextArea):
+            return True
+        if isinstance(screen, Choosing) and screen.listing.undrawn:
+            return False
+        for name in screen.verbs_here():
+            if key in BY_NAME[name].keys.split(","):
+                reason = screen.why_not(name) or screen.why_not_yet(name) or ""
+                return not any(words in reason for words in SOON)
+        return True
 
     async def open_hook(self, hook: int) -> None:
         """Open a hook and wait until it is read: its deliveries may be there before, and keys that

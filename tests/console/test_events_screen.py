@@ -153,7 +153,7 @@ async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_pat
         assert isinstance(app.screen, EmitScreen)
         app.pop_screen()
         app.open_event(encode("evt", 7))
-        await console.press("y", "ctrl+f")
+        await console.pilot.press("y", "ctrl+f")
         await console.shows("the event is not read yet")
         await console.press("question_mark")
         await console.shows("Event: keys; Enter runs one")

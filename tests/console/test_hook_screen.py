@@ -224,7 +224,7 @@ async def test_a_delivery_that_does_not_exist_is_said(open_console, place: Place
         await console.shows("No hooks yet", "(admin)")
         console.app.open_delivery("dlv_0000000000001")
         await console.shows("dlv_0000000000001", "!")
-        await console.press("r")
+        await console.pilot.press("r")
         await console.shows("not read yet")
 
 

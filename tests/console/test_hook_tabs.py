@@ -21,8 +21,7 @@ NEXT, BEFORE = "right_square_bracket", "left_square_bracket"
 
 async def opened(console: Console, hook: int, tab: int) -> HookScreen:
     """Open a hook and go to one of its tabs, counted from 0."""
-    console.app.open_hook(hook)
-    await console.until(lambda: isinstance(console.app.screen, HookScreen))
+    await console.open_hook(hook)
     await console.shows("state ")
     await console.press(*[NEXT] * tab)
     screen = console.app.screen

@@ -33,7 +33,7 @@ from hooktui.console.screens.tokens import TokensScreen
 from tests.console.conftest import Receiver
 from tests.console.gate import says
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, staged
+from tests.console.verb_scene import Scene, possible, staged
 from tests.console.verb_table import ASKING, BY_NAME, QUIET, Screen
 
 WRITES = "(POST|PATCH|DELETE) .*"
@@ -141,7 +141,7 @@ async def tries(one: Chosen, verb: str, wanted: object) -> None:
     case = next((c for c in ASKING if (c.screen, c.verb) == (type(one.screen), verb)), None)
     if verb == "undo":
         scene.house.turned = [(scene.hook, True)]
-    await scene.console.until(lambda: one.screen.why_not(verb) is None)
+    await possible(scene, verb)
     scene.gate.asked.clear()
     scene.copied.clear()
     await scene.console.press(BY_NAME[verb].keys.partition(",")[0], *(case.then if case else ()))

@@ -23,7 +23,7 @@ from hooktui.console.screens.tokens import TokensScreen
 from tests.console.conftest import Receiver
 from tests.console.gate import Spoil, half, lost, page, reset, says
 from tests.console.place import Place
-from tests.console.verb_scene import WAYS, Scene, begin, staged
+from tests.console.verb_scene import WAYS, Scene, begin, possible, staged
 from tests.console.verb_table import ASKING, WRITING, Asking, Screen, by_screen
 
 RELOADED = (
@@ -69,6 +69,7 @@ READING = by_screen(
 
 async def dies(scene: Scene, case: Asking, death: Death) -> None:
     """Press a verb's keys while the server dies of it; see what is told."""
+    await possible(scene, case.verb)
     scene.gate.spoil(case.pattern(scene), death.how)
     scene.screen.clear_notice()
     await scene.console.press(*case.keys(scene))
@@ -231,4 +232,5 @@ async def test_an_event_whose_answer_was_lost_is_sent_again_and_comes_in_once(
         await scene.console.shows(*case.shows)
         assert len(scene.events()) == before + 1
         await scene.console.press("a", "ctrl+s")
-        await scene.console.until(lambda: len(scene.events()) == before + 2)
+        await scene.console.shows(*case.shows)
+        assert len(scene.events()) == before + 2

@@ -11,7 +11,7 @@ from hooktui.domain.roles import Need, Role, why_not
 from tests.console.conftest import Receiver
 from tests.console.gate import as_role, says
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, begin, staged
+from tests.console.verb_scene import Scene, begin, possible, staged
 from tests.console.verb_table import WRITING, Asking, Screen, by_screen
 
 BY_SCREEN = by_screen(WRITING)
@@ -40,6 +40,7 @@ async def test_a_refusal_is_told_in_the_words_of_the_server_and_nothing_counts_a
 
 
 async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
+    await possible(scene, case.verb)
     scene.screen.clear_notice()
     await scene.console.press(*case.keys(scene))
     # A form asks what is to become of both edits.

@@ -194,10 +194,17 @@ async def begin(scene: Scene, case: Asking) -> None:
     await scene.open(case.screen, case.way)
     if case.before:
         await scene.console.press(*case.before)
-    await scene.console.until(lambda: scene.screen.why_not(case.verb) is None)
-    await scene.console.until(lambda: scene.screen.why_not_yet(case.verb) is None)
+    await possible(scene, case.verb)
     scene.screen.clear_notice()
     scene.gate.asked.clear()
+
+
+async def possible(scene: Scene, verb: str) -> None:
+    """Wait until a verb is possible: not while what it acts on is read, sorted or drawn."""
+    screen = scene.screen
+    await scene.console.until(
+        lambda: screen.why_not(verb) is None and screen.why_not_yet(verb) is None
+    )
 
 
 async def _hooks(scene: Scene) -> None:
