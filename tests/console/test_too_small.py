@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
+
 import pytest
 from textual import events
 from textual.geometry import Size
@@ -16,7 +18,7 @@ from hooktui.console.screens.help import HelpScreen
 from hooktui.console.screens.hooks import HooksScreen
 from hooktui.console.screens.name_question import NameQuestion
 from hooktui.console.screens.question import Question
-from hooktui.console.terminal_size import LARGEST, SMALLEST, clamped, is_too_small
+from hooktui.console.terminal_size import LARGEST, SMALLEST, SizedApp, clamped, is_too_small
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import WAYS, Scene, staged
@@ -217,3 +219,10 @@ def test_the_smallest_size_is_enough(size: tuple[int, int], small: bool):
 def test_no_more_is_drawn_than_the_largest_size(claimed: tuple[int, int]):
     drawn = clamped(Size(*claimed))
     assert drawn == (min(claimed[0], LARGEST.width), min(claimed[1], LARGEST.height))
+
+
+# Red when only what a resize says is clamped: the first screen is laid out before the first one.
+async def test_no_more_is_drawn_before_the_first_resize():
+    console = SizedApp()
+    console._driver = Mock(_size=(9000, 9000))
+    assert console.size == LARGEST
