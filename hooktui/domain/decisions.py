@@ -10,12 +10,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
 from typing import Final
 
 from hooktui.domain.catalogue import PING, subscribes
 from hooktui.domain.errors import Refused
-from hooktui.domain.filter_data import UNREADABLE, leaves
+from hooktui.domain.filter_data import UNREADABLE, first_steps
 from hooktui.domain.filter_terms import Filter, Key, Subject, Term
 from hooktui.domain.filters import parse_hook_filter
 from hooktui.domain.json_text import Steps
@@ -117,7 +116,8 @@ def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:
     for place, term in enumerate(parsed.terms):
         yield
         if not (yield from term.match_steps(event.subject, event.at_ms)):
-            misfits.append(f"{_written(parsed, place)} ({_found(term, event)})")
+            found = yield from _found_steps(term, event)
+            misfits.append(f"{_written(parsed, place)} ({found})")
     return misfits
 
 
@@ -127,12 +127,12 @@ def _written(parsed: Filter, place: int) -> str:
     return _cut(parsed.source[parsed.terms[place].column - 1 : end].strip())
 
 
-def _found(term: Term, event: Happened) -> str:
+def _found_steps(term: Term, event: Happened) -> Steps[str]:
     if term.key is not Key.DATA:
         return f"it is {event.type}"
     if event.data is UNREADABLE:
         return "the body cannot be read"
-    values = list(islice(leaves(event.data, term.path), MOST_NAMED + 1))
+    values = yield from first_steps(event.data, term.path, MOST_NAMED + 1)
     if not values:
         return "there is no such field"
     shown = [_shown(value) for value in values]

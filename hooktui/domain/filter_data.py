@@ -56,29 +56,43 @@ class Stored:
 def walk(data: object, path: tuple[str, ...]) -> Iterator[tuple[bool, object]]:
     """Go to the values at the end of a path, lists unfolded; True comes with each of them.
 
-    A number in the path picks an item of a list; any other step is taken by each of its items.
+    A number in the path picks an item of a list; any other step is taken by each of its items. Of
+    each value on the way, and of those that lead nowhere, comes a False: a list may be long.
     """
     # A stack of our own: the nesting is the sender's choice, Python's recursion limit is not.
-    todo: list[tuple[object, int]] = [(data, 0)]
+    todo: list[tuple[Iterator[object], int]] = [(iter((data,)), 0)]
     while todo:
-        value, depth = todo.pop()
-        if isinstance(value, list):
-            step = path[depth] if depth < len(path) else ""
-            if step.isascii() and step.isdigit():
-                if int(step[:9]) < len(value):
-                    todo.append((value[int(step[:9])], depth + 1))
-            else:
-                todo.extend((item, depth) for item in reversed(value))
+        values, depth = todo[-1]
+        for value in values:
+            if isinstance(value, list):
+                step = path[depth] if depth < len(path) else ""
+                if not (step.isascii() and step.isdigit()):
+                    todo.append((iter(value), depth))
+                elif int(step[:9]) < len(value):
+                    todo.append((iter((value[int(step[:9])],)), depth + 1))
+            elif depth == len(path):
+                yield True, value
+                continue
+            elif isinstance(value, dict) and path[depth] in value:
+                todo.append((iter((value[path[depth]],)), depth + 1))
             yield False, None
-        elif depth == len(path):
-            yield True, value
-        elif isinstance(value, dict) and path[depth] in value:
-            todo.append((value[path[depth]], depth + 1))
+            if todo[-1][0] is not values:
+                break
+        else:
+            todo.pop()
 
 
-def leaves(data: object, path: tuple[str, ...]) -> Iterator[object]:
-    """Return the values at the end of a path, lists unfolded, in the order of the body."""
-    return (value for ended, value in walk(data, path) if ended)
+def first_steps(data: object, path: tuple[str, ...], most: int) -> Steps[list[object]]:
+    """Return the first values at the end of a path, lists unfolded, in the order of the body."""
+    found: list[object] = []
+    for count, (ended, value) in enumerate(walk(data, path), 1):
+        if count % _A_STEP == 0:
+            yield
+        if ended:
+            found.append(value)
+            if len(found) == most:
+                break
+    return found
 
 
 @dataclass(frozen=True, slots=True)
