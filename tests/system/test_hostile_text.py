@@ -159,14 +159,15 @@ def test_no_delivery_lets_hostile_text_act(planted: Plant, consoles, drivers_own
     console.wait_for("n new", "Hooks")
     visit(
         console,
-        (END, LAST_HOOK), (ENTER, f"Hook {planted.hook}"), (END, "tries"),
+        (END, LAST_HOOK), (ENTER, f"Hook {planted.hook}"), (END, "✓ delivered"),
     )  # fmt: skip
     for _ in range(6):  # the answers that hold everything come first
-        visit(console, (ENTER, "Delivery dlv_"), (ENTER, "Delivery"))
-        for keys in (PAGE_DOWN * 3, "b", PAGE_DOWN * 3, "w", END, "b", "Y"):
+        # Its keys do nothing before it has been read.
+        visit(console, (ENTER, "Delivery dlv_"), ("", "event evt_"), (ENTER, "Delivery"))
+        for keys in (PAGE_DOWN * 3, "b", PAGE_DOWN * 3, "w", END, "b"):
             console.press(keys)
             quiet(console)
-        visit(console, (ESCAPE, "!Copy as"), (ESCAPE, "Hook"))
+        visit(console, ("Y", "Copy as"), (ESCAPE, "!Copy as"), (ESCAPE, f"Hook {planted.hook}"))
         console.press(UP)
         quiet(console)
     judge(console, drivers_own)
@@ -185,7 +186,7 @@ def test_no_event_lets_hostile_text_act(planted: Plant, consoles, drivers_own):
     for _ in range(len(planted.lost)):
         visit(console, (UP, "Events  "))
     for _ in range(2):  # the events that hold everything are the oldest
-        visit(console, (ENTER, "Event evt_"))
+        visit(console, (ENTER, "Event evt_"), ("", "Body"))
         for keys in (TAB, PAGE_DOWN * 3, "w", END):
             console.press(keys)
             quiet(console)
