@@ -215,11 +215,12 @@ async def _hooks(scene: Scene) -> None:
 
 
 async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
-    """Wait for a list, and put the cursor on a line of it."""
+    """Wait for a list, and put the cursor on a line of it, so that verbs act on that."""
     listing = screen.listing
 
     def there() -> bool:
-        return bool(listing.loaded and listing.put_cursor_on(wanted()))
+        drawn = listing.loaded and not listing.undrawn
+        return bool(drawn and listing.put_cursor_on(wanted()) and listing.doubt is None)
 
     await scene.console.until(there)
 
