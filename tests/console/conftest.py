@@ -155,7 +155,9 @@ class Console:
             return True
         if isinstance(screen.focused, Input | TextArea):
             return True
-        if isinstance(screen, Choosing) and screen.listing.undrawn:
+        if isinstance(screen, Choosing) and (
+            screen.listing.undrawn or screen.listing.choice.awaited
+        ):
             return False
         for name in screen.verbs_here():
             if key in BY_NAME[name].keys.split(","):
