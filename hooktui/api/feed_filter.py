@@ -46,6 +46,7 @@ def sieve_of(wanted: Filter | None) -> Sieve | None:
                 if fits and needs_bodies:
                     subject = subject_of(item, bodies.get(event_of(item) or 0))
                     fits = yield from wanted.match_steps(subject, now)
+                    yield from subject.forget_steps()
                 yield item, fits
 
     return sieve

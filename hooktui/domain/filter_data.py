@@ -29,6 +29,8 @@ UNREADABLE: Final = Unreadable.UNREADABLE
 
 _A_STEP: Final = 1000
 """Values, some 0.5 ms."""
+_NESTED: Final = 20_000
+"""Lists and objects that are freed in some 1 ms, however they lie within each other."""
 _LETTERS_A_STEP: Final = 200_000
 """Compared with one pattern, some 1 ms."""
 _LOOK: Final = 40
@@ -43,6 +45,12 @@ class Stored:
 
     text: bytes | None
 
+    @property
+    def is_nested(self) -> bool:
+        """Whether it is so many lists and objects that they are better freed in steps."""
+        text = self.text or b""
+        return len(text) > _NESTED and text.count(b"[") + text.count(b"{") > _NESTED
+
     def read_steps(self) -> Steps[object]:
         """Return what the body says, or `UNREADABLE`."""
         if self.text is None:
@@ -51,6 +59,23 @@ class Stored:
             return (yield from read_steps(self.text))
         except Malformed:
             return UNREADABLE
+
+
+def free_steps(data: object) -> Steps[None]:
+    """Take a body apart that nobody else holds: 130,000 lists take 7 ms when they go at once."""
+    todo = [data]
+    count = 0
+    while todo:
+        inner = todo[-1]
+        if isinstance(inner, list) and inner:
+            todo.append(inner.pop())
+        elif isinstance(inner, dict) and inner:
+            todo.append(inner.popitem()[1])
+        else:
+            todo.pop()
+            count += 1
+            if count % _A_STEP == 0:
+                yield
 
 
 def walk(data: object, path: tuple[str, ...]) -> Iterator[tuple[bool, object]]:

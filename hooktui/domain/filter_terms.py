@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final, Literal
 
 from hooktui.domain.catalogue import group_of
-from hooktui.domain.filter_data import UNREADABLE, Leaves, Stored, leaves_steps
+from hooktui.domain.filter_data import UNREADABLE, Leaves, Stored, free_steps, leaves_steps
 from hooktui.domain.filter_patterns import Pattern, Patterns, sort_patterns
 from hooktui.domain.json_text import Steps, finish
 
@@ -83,6 +83,7 @@ class _Seen:
     words: str | None = None
     data: object = None
     has_data: bool = False
+    nested: bool = False
     leaves: dict[tuple[str, ...], Leaves] = field(default_factory=dict)
 
 
@@ -119,7 +120,10 @@ class Subject:
         seen = self._seen
         if not seen.has_data:
             data = self.data()
-            seen.data = (yield from data.read_steps()) if isinstance(data, Stored) else data
+            if isinstance(data, Stored):
+                seen.nested = data.is_nested
+                data = yield from data.read_steps()
+            seen.data = data
             seen.has_data = True
         if seen.data is UNREADABLE:
             return None
@@ -130,6 +134,14 @@ class Subject:
                 seen.leaves.clear()
             seen.leaves[path] = found
         return found
+
+    def forget_steps(self) -> Steps[None]:
+        """Give up what was read; it is read again if another term asks for it."""
+        seen = self._seen
+        data, nested = seen.data, seen.nested
+        seen.data, seen.has_data, seen.nested = None, False, False
+        if nested:
+            yield from free_steps(data)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,7 @@ def _match_steps(offers: Sequence[Offer], live: LiveHooks, known: Matches) -> St
                 fits = hook.active and (yield from hook.filter.match_steps(subject, 0))
                 was = (hook.version, fits)
             here[hook.id] = was
+        yield from subject.forget_steps()
         if here:
             found[place] = here
     return found

@@ -9,9 +9,11 @@ import pytest
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import TooLarge
+from hooktui.domain.filter_terms import Subject
 from hooktui.domain.filters import parse_hook_filter
 from hooktui.domain.hooks import HookSettings, LiveHook, wants
 from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.json_text import Steps
 from hooktui.store import matching
 from hooktui.store.contract import Offer
 from hooktui.store.live_hooks import LiveHooks
@@ -117,3 +119,18 @@ async def test_a_batch_that_would_make_very_many_deliveries_is_refused() -> None
     with pytest.raises(TooLarge, match="102,000 deliveries"):
         await accept_matched([offer()] * 51, hooks, _returning)
     assert await accept_matched([offer()] * 50, hooks, _returning) == {}
+
+
+# Red when a body is left to be freed in one step.
+async def test_a_body_that_was_matched_ahead_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_up: list[Subject] = []
+
+    def forget_steps(self: Subject) -> Steps[None]:
+        given_up.append(self)
+        yield
+
+    monkeypatch.setattr(Subject, "forget_steps", forget_steps)
+    hooks = LiveHooks()
+    hooks.put({HookId(1): live_hook(1, text="data.a:1")})
+    await accept_matched([offer(b"[" + b"[]," * 85_000 + b"1]")], hooks, _returning)
+    assert len(given_up) == 1
