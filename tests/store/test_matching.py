@@ -121,6 +121,19 @@ async def test_a_batch_that_would_make_very_many_deliveries_is_refused() -> None
     assert await accept_matched([offer()] * 50, hooks, _returning) == {}
 
 
+# Red when a body of very many values counts by its bytes alone: with one short filter it is matched
+# in the transaction then, and 250 kB of numbers hold the loop for 80 ms.
+@pytest.mark.parametrize("count", [10_000, 60_000, 120_000])
+async def test_a_dense_body_is_matched_before_the_transaction(count: int) -> None:
+    body = b"[" + b"1," * count + b"1]"
+    hooks = LiveHooks()
+    hooks.put({HookId(1): live_hook(1, text="data.a:1")})
+    assert await accept_matched([offer(body)], hooks, _returning) == {0: {HookId(1): (1, False)}}
+    check_current([offer(body)], hooks, {0: {HookId(1): (1, False)}})
+    with pytest.raises(Outdated):
+        check_current([offer(body)], hooks, {})
+
+
 # Red when a body is left to be freed in one step.
 async def test_a_body_that_was_matched_ahead_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     given_up: list[Subject] = []
