@@ -5,6 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from tests.conftest import _is_fast
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("tests/domain", "tests/client", "tests/cli", "tests/contract")
@@ -31,3 +36,13 @@ def test_fast_is_every_test_of_four_folders_that_needs_no_postgresql():
     assert all("postgres" in one.partition("::")[2] for one in left_out)
     assert not any("postgres" in one.partition("[")[2].split("-") for one in fast)
     assert all(any(one.startswith(f"{folder}/") for one in fast) for folder in FOLDERS)
+
+
+# Red when only the parameters of a test are looked at: it may ask for a database itself.
+@pytest.mark.parametrize(
+    ("fixtures", "fast"), [([], True), (["tmp_path"], True), (["tmp_path", "postgres"], False)]
+)
+def test_who_asks_for_postgresql_is_not_fast(fixtures: list[str], fast: bool):
+    item = Mock(path=ROOT / "tests/domain/test_some.py", fixturenames=fixtures, callspec=None)
+    item.get_closest_marker.return_value = None
+    assert _is_fast(item) is fast
