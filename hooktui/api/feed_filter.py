@@ -45,8 +45,7 @@ def sieve_of(wanted: Filter | None) -> Sieve | None:
                 fits = place in found
                 if fits and needs_bodies:
                     subject = subject_of(item, bodies.get(event_of(item) or 0))
-                    fits = yield from wanted.match_steps(subject, now)
-                    yield from subject.forget_steps()
+                    fits = yield from wanted.match_once_steps(subject, now)
                 yield item, fits
 
     return sieve

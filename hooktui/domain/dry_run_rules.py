@@ -67,6 +67,7 @@ def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) ->
         subject = Subject(at_ms=0, event_type=event.type, data=partial(_data, event))
         takes = yield from tried.takes_steps(subject)
         took = takes if now is None else (yield from now.takes_steps(subject))
+        yield from subject.forget_steps()
         sent += takes
         sent_now += took
         if not takes and not took:

@@ -220,6 +220,12 @@ class Filter:
         """Return whether all terms hold; ``now_ms`` is what ``since:10m`` counts from."""
         return finish(self.match_steps(subject, now_ms))
 
+    def match_once_steps(self, subject: Subject, now_ms: int) -> Steps[bool]:
+        """Return in steps whether all terms hold, of a subject that nobody else asks about."""
+        fits = yield from self.match_steps(subject, now_ms)
+        yield from subject.forget_steps()
+        return fits
+
     def match_steps(self, subject: Subject, now_ms: int) -> Steps[bool]:
         """Return in steps whether all terms hold."""
         for term in self.terms:

@@ -192,7 +192,7 @@ def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
 
 
 def _fits(outside: Filter, now: int) -> Keep:
-    return lambda row: outside.match_steps(
+    return lambda row: outside.match_once_steps(
         Subject(
             at_ms=row["created_at"],
             words=lambda: _words(row),

@@ -161,7 +161,7 @@ def _borders(wanted: Filter, key: Key) -> list[int]:
 
 def _fits(wanted: Filter) -> Keep:
     now = now_ms()
-    return lambda row: wanted.match_steps(_subject(row), now)
+    return lambda row: wanted.match_once_steps(_subject(row), now)
 
 
 def _subject(row: RowMapping) -> Subject:
