@@ -200,10 +200,16 @@ async def begin(scene: Scene, case: Asking) -> None:
 
 
 async def possible(scene: Scene, verb: str) -> None:
-    """Wait until a verb is possible: not while what it acts on is read, sorted or drawn."""
+    """Wait until a verb is possible: not while what it acts on is read, sorted or drawn, and not
+    before its last answer has come.
+    """
     screen = scene.screen
     await scene.console.until(
-        lambda: screen.why_not(verb) is None and screen.why_not_yet(verb) is None
+        lambda: (
+            screen.why_not(verb) is None
+            and screen.why_not_yet(verb) is None
+            and (verb, screen.subject(verb)) not in screen._under_way
+        )
     )
 
 
