@@ -13,8 +13,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 KEPT_S: Final = 60.0
@@ -93,20 +94,26 @@ class LoopWatch:
             self._holds.popleft()
 
 
-class Timed:
+class Timed(Generic[T]):
     """A coroutine that is timed from one wait to the next.
 
     Args:
         coroutine: what to run.
-        note: told of each time that it ran, in seconds.
+        note: told of each time that it ran for over `NOTED_S`, in seconds, and of ``what``.
+        what: passed on.
     """
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None], note: Callable[[float], None]) -> None:
+    __slots__ = ("_coroutine", "_note", "_what")
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, None], note: Callable[[float, T], None], what: T
+    ) -> None:
         self._coroutine = coroutine
         self._note = note
+        self._what = what
 
     def __await__(self) -> Generator[Any, None, None]:
-        run, note, clock = self._coroutine, self._note, time.perf_counter
+        run, clock = self._coroutine, time.perf_counter
         thrown: BaseException | None = None
         while True:
             begun = clock()
@@ -117,7 +124,7 @@ class Timed:
             finally:
                 took = clock() - begun
                 if took > NOTED_S:
-                    note(took)
+                    self._note(took, self._what)
             thrown = None
             try:
                 yield waits_for

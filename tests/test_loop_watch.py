@@ -63,7 +63,14 @@ async def test_a_coroutine_is_timed_between_its_waits() -> None:
         await asyncio.sleep(0)
         _hold(0.02)
 
-    await Timed(work(), times.append)
+    whats: list[str] = []
+
+    def note(seconds: float, what: str) -> None:
+        times.append(seconds)
+        whats.append(what)
+
+    await Timed(work(), note, "it")
+    assert set(whats) == {"it"}
     assert len(times) >= 2
     assert sorted(times)[-1] >= 0.02
     assert sorted(times)[-2] >= 0.01
@@ -80,7 +87,7 @@ async def test_a_cancellation_arrives_inside() -> None:
             raise
 
     async def outer() -> None:
-        await Timed(work(), lambda _: None)
+        await Timed(work(), lambda *_: None, None)
 
     task = asyncio.create_task(outer())
     await asyncio.sleep(0)

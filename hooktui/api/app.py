@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -63,12 +65,12 @@ def make_app(service: Service) -> ASGIApp:
     ingest = Ingest(service, holding)
     gate = Gate(make_routes(service), ingest, service, Identity(service), holding)
 
-    async def timed(scope: Scope, receive: Receive, send: Send) -> None:
-        def note(seconds: float) -> None:
-            rule: Rule | None = scope.get("rule")
-            by = f"{scope['method']} {rule.path}" if rule else "a request without a route"
-            service.loop_watch.note(seconds, by)
+    def timed(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return Timed(gate(scope, receive, send), note, scope)
 
-        await Timed(gate(scope, receive, send), note)
+    def note(seconds: float, scope: Scope) -> None:
+        rule: Rule | None = scope.get("rule")
+        by = f"{scope['method']} {rule.path}" if rule else "a request without a route"
+        service.loop_watch.note(seconds, by)
 
     return timed

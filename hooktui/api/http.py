@@ -50,6 +50,7 @@ class Listener:
         config = uvicorn.Config(
             app,
             http=Connection,
+            interface="asgi3",
             ws="none",
             lifespan="off",
             loop="none",

@@ -41,6 +41,8 @@ MANY: Final = "/v1/events"
 
 MAX_LINES, MAX_LINES_BYTES = 1000, 8 * 1024 * 1024
 MAX_KEY_LENGTH = 255
+_LINES_PER_STEP, _SMALL_LINE = 20, 4 * 1024
+"""So many lines of so many bytes at the most are read in one step."""
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -149,10 +151,15 @@ def _offers(body: bytes, account: AccountId, service: Service) -> Steps[list[Off
     offers: list[Offer] = []
     errors: list[FieldError] = []
     for number, line in lines_of(body):
-        yield
+        if len(line) > _SMALL_LINE or len(offers) % _LINES_PER_STEP == 0:
+            yield
         if len(offers) == MAX_LINES:
             raise TooLarge(f"more than {MAX_LINES} lines; send them in several requests")
-        found = yield from _parse_line(number, line)
+        # First the whole line as JSON: the decoder skips over ``data`` and takes any bytes there.
+        if not json_text.is_plain(line):
+            yield
+            yield from json_text.check_steps(line, f"line {number + 1}")
+        found = _parse_line(number, line)
         data = bytes(found.data)
         if len(data) > MAX_BODY_BYTES:
             raise TooLarge(f"line {number + 1}: data is over {MAX_BODY_BYTES // 1024} KiB")
@@ -175,12 +182,8 @@ def _offers(body: bytes, account: AccountId, service: Service) -> Steps[list[Off
     return offers
 
 
-def _parse_line(number: int, line: bytes) -> Steps[_Line]:
+def _parse_line(number: int, line: bytes) -> _Line:
     what = f"line {number + 1}"
-    # First the whole line as JSON: the decoder only skips over ``data`` and takes any bytes there.
-    if not json_text.is_plain(line):
-        yield
-        yield from json_text.check_steps(line, what)
     try:
         return _decode_line(line)
     except msgspec.ValidationError as error:

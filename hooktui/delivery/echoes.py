@@ -92,13 +92,24 @@ def own_secrets(hook: LiveHook) -> SecretForms:
     return SecretForms(plain, encoded, tuple(shortest), _NESTED if sent else 0)
 
 
+def may_echo(answered: Answered, secrets: SecretForms) -> bool:
+    """Return whether there may be something to mask: a fast look, enough for nearly all."""
+    if answered.truncated or answered.error_detail is not None:
+        return True
+    together = _together(answered)
+    return len(together) >= _CUT_HEADER or secrets.may_occur(answered.body + b"\n" + together)
+
+
+def _together(answered: Answered) -> bytes:
+    return "\n".join(chain.from_iterable(answered.headers)).encode("latin-1")
+
+
 def mask_steps(answered: Answered, secrets: SecretForms) -> Steps[Answered]:
     """Return what an attempt came to with ``***`` in place of each secret."""
-    body, headers, detail = answered.body, answered.headers, answered.error_detail
-    together = "\n".join(chain.from_iterable(headers)).encode("latin-1")
-    cut = answered.truncated or detail is not None
-    if not cut and len(together) < _CUT_HEADER and not secrets.may_occur(body + b"\n" + together):
+    if not may_echo(answered, secrets):
         return answered
+    body, headers, detail = answered.body, answered.headers, answered.error_detail
+    together, cut = _together(answered), answered.truncated or detail is not None
     body = yield from _mask(body, secrets, cut=cut)
     if len(together) >= _CUT_HEADER or secrets.may_occur(together):
         shown: list[tuple[str, str]] = []

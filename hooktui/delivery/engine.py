@@ -411,22 +411,28 @@ class Engine:
         self._wake.set()
 
     def _on_signals(self, signals: Signals) -> None:
-        idle = not self._due
-        self._due.extend(signals.due.items())
-        if idle and self._due:
-            self._hint_some()
+        if len(signals.due) <= _HINTS_AT_ONCE:
+            self._hint(signals.due.items())
+        else:
+            idle = not self._due
+            self._due.extend(signals.due.items())
+            if idle:
+                self._hint_some()
         self._refresh_lanes(signals.hooks_changed)  # at once: a breaker may have opened
         self._changed |= signals.hooks_changed
-        if signals.hooks_changed or signals.paused is False:
+        if signals.due or signals.hooks_changed or signals.paused is False:
             self._wake.set()
 
-    def _hint_some(self) -> None:
+    def _hint(self, due: Iterable[tuple[HookId, int]]) -> None:
         now = self._clock()
-        for _ in range(min(len(self._due), _HINTS_AT_ONCE)):
-            hook, due_ms = self._due.popleft()
+        for hook, due_ms in due:
             if self._lanes.lane(hook) is None:
                 self._refresh_lanes([hook])
             self._lanes.hint(hook, due_ms, now)
+
+    def _hint_some(self) -> None:
+        count = min(len(self._due), _HINTS_AT_ONCE)
+        self._hint(self._due.popleft() for _ in range(count))
         self._wake.set()
         if self._due:
             asyncio.get_running_loop().call_soon(self._hint_some)

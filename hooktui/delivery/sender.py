@@ -87,7 +87,8 @@ class Sender:
                 status_code=None, error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal
             )
         failpoints.hit("after_send_before_record")
-        answered = await in_slices(echoes.mask_steps(answered, fixed.own_secrets))
+        if echoes.may_echo(answered, fixed.own_secrets):
+            answered = await in_slices(echoes.mask_steps(answered, fixed.own_secrets))
         answer = _judge(answered, self._clock)
         standing = Standing(job.trigger, job.tries, job.interruptions)
         decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())

@@ -72,6 +72,8 @@ async def accept_matched(
     """
     check_fan_out(offers, live)
     matches = NO_MATCHES
+    if not live.filtered:
+        return await submit(matches)
     while True:
         matches = await match_ahead(offers, live, matches)
         with suppress(Outdated):

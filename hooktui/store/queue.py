@@ -82,6 +82,9 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
             (sql.INSERT_KEY, plan.keys),
             (sql.ADD_WAITING, waiting),
         ):
+            if len(rows) <= _ROWS_PER_STEP:
+                work.raw.executemany(statement, rows)
+                continue
             for start in range(0, len(rows), _ROWS_PER_STEP):
                 work.raw.executemany(statement, rows[start : start + _ROWS_PER_STEP])
                 yield

@@ -210,14 +210,7 @@ class Writer:
     async def _steps(self, work: Work, batch: Sequence[Operation[Any]]) -> None:
         await self._lock(work.raw)
         await self._call(_look, work, batch)
-        for operation in batch:
-            if operation.error is None:
-                try:
-                    steps = operation.plan(work)
-                    if steps is not None:
-                        await share_loop(steps, _held)
-                except HooktuiError as error:  # a refusal of this one alone: it wrote nothing
-                    operation.error = error
+        await share_loop(_plan(work, batch), _held)
         if self._thread is None:
             await share_loop(_apply(work, batch), _held)
         else:
@@ -253,6 +246,17 @@ def _look(work: Work, batch: Sequence[Operation[Any]]) -> None:
         move_along(work)
     for operation in batch:
         operation.look(work)
+
+
+def _plan(work: Work, batch: Sequence[Operation[Any]]) -> Steps[None]:
+    for operation in batch:
+        if operation.error is None:
+            try:
+                steps = operation.plan(work)
+                if steps is not None:
+                    yield from steps
+            except HooktuiError as error:  # a refusal of this one alone: it wrote nothing
+                operation.error = error
 
 
 def _apply(work: Work, batch: Sequence[Operation[Any]]) -> Steps[None]:

@@ -72,8 +72,8 @@ async def test_others_have_turns_between_the_events_of_a_batch(
         return False
 
     async with turns.counting():
-        await opened.store.accept([offer() for _ in range(20)], reserve)
-    assert len(seen) == 20
+        await opened.store.accept([offer() for _ in range(60)], reserve)
+    assert len(seen) >= 3
 
 
 # Red when who subscribes is looked up again after a turn of others: the counts of the answer and
