@@ -1,8 +1,9 @@
 """Who holds the event loop for how long: one program for everybody means that nobody may.
 
-Two measurements complete each other. A request's coroutine is timed from one wait to the next,
-which names its route; a beat every 20 ms is late by as long as anything held the loop, and finds
-what is no request. The longest of both in the last minute is what people see.
+Two measurements complete each other. A request is timed from one wait to the next, which names its
+route (but for single events, which are little work); a beat every 20 ms is late by as long as
+anything held the loop, and finds what is no request. The longest of both in the last minute is what
+people see.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
@@ -95,25 +96,23 @@ class LoopWatch:
 
 
 class Timed(Generic[T]):
-    """A coroutine that is timed from one wait to the next.
+    """Something to wait for that is timed from one wait of its own to the next.
 
     Args:
-        coroutine: what to run.
+        work: what to wait for, such as a coroutine.
         note: told of each time that it ran for over `NOTED_S`, in seconds, and of ``what``.
         what: passed on.
     """
 
-    __slots__ = ("_coroutine", "_note", "_what")
+    __slots__ = ("_note", "_what", "_work")
 
-    def __init__(
-        self, coroutine: Coroutine[Any, Any, None], note: Callable[[float, T], None], what: T
-    ) -> None:
-        self._coroutine = coroutine
+    def __init__(self, work: Awaitable[None], note: Callable[[float, T], None], what: T) -> None:
+        self._work = work
         self._note = note
         self._what = what
 
     def __await__(self) -> Generator[Any, None, None]:
-        run, clock = self._coroutine, time.perf_counter
+        run, clock = self._work.__await__(), time.perf_counter
         thrown: BaseException | None = None
         while True:
             begun = clock()

@@ -46,7 +46,7 @@ from hooktui.api.diagnose import _wants_lines
 from hooktui.api.dry_run import DryRunBody
 from hooktui.api.hook_requests import BasicAuthBody, HookBody, settings_of
 from hooktui.api.identity import claimed_token
-from hooktui.api.ingest import _check_key, _key, _parse_line
+from hooktui.api.ingest import _check_key, _key, _offers
 from hooktui.api.parameters import (
     account_number,
     event_filter_of,
@@ -337,6 +337,7 @@ _LIVE = LiveHook(
     secrets=(LiveSecret(1, "whsec_0123456789", 0),),
 )  # fmt: skip
 _SECRETS = own_secrets(_LIVE)
+_TYPES = Mock(event_types=frozenset({"a"}), catalogue=ETL)
 
 
 def _mask(text: bytes) -> None:
@@ -421,16 +422,14 @@ def _body(text: bytes) -> None:
 
 def _lines(text: bytes) -> None:
     """Take lines of events in: each line of the text, and the text as type, key and data."""
-    for number, line in lines_of(text):
-        with suppress(HooktuiError):
-            json_text.finish(_parse_line(number, line))
     shown = json.dumps(text.decode("utf-8", "replace")).encode()
-    with suppress(HooktuiError):
-        json_text.finish(_parse_line(0, b'{"type":"a","data":%b}' % text))
-    found = json_text.finish(
-        _parse_line(0, b'{"type":%b,"key":%b,"data":%b}' % (shown, shown, shown))
-    )
-    _check_key(found.key or "")
+    for lines in (
+        text,
+        b'{"type":"a","data":%b}' % text,
+        b'{"type":%b,"key":%b,"data":%b}' % (shown, shown, shown),
+    ):
+        with suppress(HooktuiError):
+            json_text.finish(_offers(lines, AccountId(1), _TYPES))
 
 
 def _why(text: str) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-
 from fastapi import Depends, FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from hooktui.api import (
     admin,
@@ -25,14 +23,12 @@ from hooktui.api import (
     status,
     upkeep,
 )
-from hooktui.api.access import Rule
 from hooktui.api.documents import document_routes, openapi_of
 from hooktui.api.gate import Gate
 from hooktui.api.identity import Identity
 from hooktui.api.ingest import Ingest
 from hooktui.api.parameters import only_known
 from hooktui.api.service import Service
-from hooktui.loop_watch import Timed
 
 
 def make_routes(service: Service) -> FastAPI:
@@ -63,14 +59,4 @@ def make_app(service: Service) -> ASGIApp:
     """Return the whole application."""
     holding = service.unsent.holding
     ingest = Ingest(service, holding)
-    gate = Gate(make_routes(service), ingest, service, Identity(service), holding)
-
-    def timed(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return Timed(gate(scope, receive, send), note, scope)
-
-    def note(seconds: float, scope: Scope) -> None:
-        rule: Rule | None = scope.get("rule")
-        by = f"{scope['method']} {rule.path}" if rule else "a request without a route"
-        service.loop_watch.note(seconds, by)
-
-    return timed
+    return Gate(make_routes(service), ingest, service, Identity(service), holding)

@@ -85,6 +85,9 @@ def _check_type(scope: Scope, accepted: re.Pattern[str], wanted: str) -> None:
             raise Unsupported("compressed bodies are not taken; leave Content-Encoding out")
 
 
+NO_ROOM: Final = "more comes in than the server can hold; slow down and try again"
+
+
 class Holding:
     """The request bodies, and the responses that nobody reads, that are in memory all together.
 
@@ -108,25 +111,17 @@ class Holding:
         """Whether nothing more may begin."""
         return self.size >= self.most
 
-    def check_room(self) -> None:
-        """Refuse new work while it is full.
-
-        Raises:
-            Unavailable: it is.
-        """
-        if self.is_full:
-            raise Unavailable(_NO_ROOM)
-
     def take(self, scope: Scope, size: int) -> None:
         """Count a part of a request's body.
 
         Raises:
             Unavailable: there is no room for it now.
         """
-        caller = _caller_in(scope)
+        who: Caller | None = scope.get("caller")
+        caller = "" if who is None else who.user
         of_caller = self._of_caller.get(caller, 0) + size
         if self.size + size > self.most or (caller and of_caller > self.most // 2):
-            raise Unavailable(_NO_ROOM)
+            raise Unavailable(NO_ROOM)
         self.size += size
         self._of_caller[caller] = of_caller
         scope["held"] = scope.get("held", 0) + size
@@ -136,18 +131,11 @@ class Holding:
         held = scope.pop("held", 0)
         if held:
             self.size -= held
-            caller = _caller_in(scope)
+            who: Caller | None = scope.get("caller")
+            caller = "" if who is None else who.user
             left = self._of_caller.pop(caller) - held
             if left:
                 self._of_caller[caller] = left
-
-
-_NO_ROOM = "more comes in than the server can hold; slow down and try again"
-
-
-def _caller_in(scope: Scope) -> str:
-    caller: Caller | None = scope.get("caller")
-    return "" if caller is None else caller.user
 
 
 async def read_body(scope: Scope, receive: Receive, most: int, holding: Holding) -> bytes:

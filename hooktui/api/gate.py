@@ -14,18 +14,20 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hooktui.api.access import Caller, Rule, Table
-from hooktui.api.bodies import Holding, checked_json
+from hooktui.api.bodies import NO_ROOM, Holding, checked_json
 from hooktui.api.connection_limiter import Place
 from hooktui.api.identity import Identity, claimed_token
+from hooktui.api.ingest import ONE
 from hooktui.api.peers import Peer
 from hooktui.api.problems import out_of, problem, unexpected
 from hooktui.api.rates import Rate
 from hooktui.api.refusals import STRANGERS, USERS, Refusals, Share
 from hooktui.api.request_path import check_path
 from hooktui.api.service import Service
-from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
+from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated, Unavailable
 from hooktui.domain.roles import Need
 from hooktui.domain.text import visible
+from hooktui.loop_watch import Timed
 from hooktui.store import changes
 from hooktui.store.contract import Actor
 
@@ -82,17 +84,20 @@ class Gate:
                 scope["caller"] = caller
                 caller = scope["caller"] = caller.lowered(_header(scope, b"hooktui-role"))
                 self._check(caller, rule)
-                if not caller.is_owner:
-                    self._holding.check_room()
+                if self._holding.is_full and not caller.is_owner:
+                    raise Unavailable(NO_ROOM)
             if rule.need is Need.PRODUCE:
-                await self._ingest(scope, receive, answering)
+                answer = self._ingest(scope, receive, answering)
+                # One event is little work, and the most frequent.
+                await (answer if rule.path == ONE else Timed(answer, self._note_hold, rule))
                 return
             if caller is not None:
                 self._rate.take(caller)
             if rule.method in _WITH_BODY:
                 receive = await checked_json(scope, receive, self._holding)
             # The method differs for HEAD alone, whose answer loses its body on its way out.
-            await self._app({**scope, "method": rule.method}, receive, answering)
+            answer = self._app({**scope, "method": rule.method}, receive, answering)
+            await Timed(answer, self._note_hold, rule)
         except HooktuiError as error:
             await problem(error)(scope, receive, answering)
         except ClientDisconnect:
@@ -105,6 +110,9 @@ class Gate:
                 await (unexpected() if short is None else problem(short))(scope, receive, send)
         finally:
             self._holding.give_back(scope)
+
+    def _note_hold(self, seconds: float, rule: Rule) -> None:
+        self._service.loop_watch.note(seconds, f"{rule.method} {rule.path}")
 
     def _rule(self, scope: Scope) -> Rule:
         for name, value in scope["headers"]:

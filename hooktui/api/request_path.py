@@ -19,6 +19,9 @@ _ESCAPED: Final = re.compile(
 _CONTROL: Final = re.compile(rb"%(?:[01][0-9a-fA-F]|7[fF])")
 _NO_ESCAPE: Final = re.compile(rb"%(?![0-9a-fA-F]{2})")
 
+_ODD: Final = re.compile(rb"[%\\]|/\.{1,2}(?:/|$)")
+"""What nearly no path holds; the rest is looked at only then."""
+
 
 def check_path(raw: bytes) -> None:
     """Refuse a path that two programs could read differently.
@@ -29,6 +32,8 @@ def check_path(raw: bytes) -> None:
     Raises:
         Malformed: it names the spelling.
     """
+    if not _ODD.search(raw):
+        return
     if b"%" in raw:
         for pattern, wrong in (
             (_ESCAPED, "hides a character that needs no escape; write the path out"),

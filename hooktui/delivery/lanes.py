@@ -15,11 +15,10 @@ No I/O and no clock in here: times come in as milliseconds.
 from __future__ import annotations
 
 import heapq
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from hooktui.delivery.ready_lanes import NEVER, ReadyLanes, remove, shared
+from hooktui.delivery.ready_lanes import NEVER, ReadyLanes, shared
 from hooktui.delivery.token_bucket import TokenBucket
 from hooktui.domain.breaker import probe_at_ms
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
@@ -42,7 +41,8 @@ class Lane:
     ``alarm_ms`` is when the lane is looked at again by time alone. ``open_until_ms`` is set while
     the hook's breaker is open: from then on one due delivery at a time may go, as the probe.
     ``claims`` counts them. ``slow`` says that its last attempt took long. Before ``held_until_ms``
-    nothing begins; ``hold_s`` is how long that wait is. ``queue`` is where it waits for its turn.
+    nothing begins; ``hold_s`` is how long that wait is. ``queue`` and its ``group`` are where it
+    waits for its turn.
     """
 
     hook: HookId
@@ -58,7 +58,8 @@ class Lane:
     slow: bool = False
     held_until_ms: int | None = None
     hold_s: float = 0.0
-    queue: OrderedDict[HookId, Lane] | None = field(default=None, repr=False, compare=False)
+    queue: ReadyLanes | None = field(default=None, repr=False, compare=False)
+    group: int = 0
 
     @property
     def by_age(self) -> bool:
@@ -72,6 +73,11 @@ class Lane:
     def free(self) -> int:
         """How many more deliveries may start."""
         return max(self.most - self.in_flight, 0)
+
+    def leave_queue(self) -> None:
+        """Leave the queue, if it is in one."""
+        if self.queue is not None:
+            self.queue.remove(self)
 
 
 class Lanes:
@@ -100,7 +106,7 @@ class Lanes:
     @property
     def short(self) -> bool:
         """Whether a hook waits for nothing but a slot of the bound."""
-        return self._short and bool(self._fast or self._slow)
+        return self._short and self._fast.count + self._slow.count > 0
 
     def lane(self, hook: HookId) -> Lane | None:
         """Return a hook's lane, if it has one."""
@@ -132,7 +138,7 @@ class Lanes:
         elif lane.bucket.rate_per_s != rate_per_s:
             lane.bucket.change_rate(rate_per_s, now_ms)
         if not active:
-            remove(lane)
+            lane.leave_queue()
         return lane
 
     def drop(self, hook: HookId) -> None:
@@ -140,7 +146,7 @@ class Lanes:
         lane = self._lanes.pop(hook, None)
         if lane is not None:
             lane.active = False  # a claim that ends after this must not make it ready again
-            remove(lane)
+            lane.leave_queue()
             self._set_slow(lane, slow=False)
 
     def reserve(self, hook: HookId, now_ms: int) -> bool:
@@ -154,7 +160,7 @@ class Lanes:
             return False
         if self._used >= self._most or (lane.slow and self._used_slow >= self._most_slow):
             return False
-        if self._short and (self._fast or self._slow):
+        if self._short and self._fast.count + self._slow.count:
             return False
         if lane.held_until_ms is not None and self._held_until(lane, now_ms) > now_ms:
             return False
@@ -274,7 +280,7 @@ class Lanes:
         """Whether a lane can start something now."""
         if self._used >= self._most:
             return False
-        return bool(self._fast) or (self._used_slow < self._most_slow and bool(self._slow))
+        return self._fast.count > 0 or (self._slow.count > 0 and self._used_slow < self._most_slow)
 
     def hooks(self) -> Iterable[HookId]:
         """Return the hooks that have a lane."""
@@ -338,5 +344,5 @@ class Lanes:
             self._used_slow += lane.in_flight if slow else -lane.in_flight
             lane.slow = slow
             if lane.queue is not None:
-                remove(lane)
+                lane.leave_queue()
                 (self._slow if slow else self._fast).put(lane)

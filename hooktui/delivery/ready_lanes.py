@@ -21,24 +21,27 @@ NEVER: Final = _GROUPS
 
 
 class ReadyLanes:
-    """A queue of lanes; a lane is in it once."""
+    """A queue of lanes; a lane is in it once.
 
-    __slots__ = ("_groups",)
+    Attributes:
+        count: how many are in it.
+    """
+
+    __slots__ = ("_groups", "count")
 
     def __init__(self) -> None:
+        self.count = 0
         self._groups: list[OrderedDict[HookId, Lane]] = [OrderedDict() for _ in range(_GROUPS)]
-
-    def __bool__(self) -> bool:
-        return any(self._groups)
 
     def put(self, lane: Lane) -> None:
         """Add a lane behind those with as much in flight; it keeps its turn if it has one there."""
-        group = self._groups[min(lane.in_flight.bit_length(), _GROUPS - 1)]
-        if lane.queue is group:
+        number = min(lane.in_flight.bit_length(), _GROUPS - 1)
+        if lane.queue is self and lane.group == number:
             return
-        remove(lane)
-        group[lane.hook] = lane
-        lane.queue = group
+        lane.leave_queue()
+        self._groups[number][lane.hook] = lane
+        self.count += 1
+        lane.queue, lane.group = self, number
 
     def first_group(self) -> int:
         """Return the group of the lane that is next, ``NEVER`` when there is none."""
@@ -54,14 +57,14 @@ class ReadyLanes:
             IndexError: there is none.
         """
         _, lane = self._groups[self.first_group()].popitem(last=False)
+        self.count -= 1
         lane.queue = None
         return lane
 
-
-def remove(lane: Lane) -> None:
-    """Take a lane out of the queue that it is in, if it is in one."""
-    if lane.queue is not None:
-        del lane.queue[lane.hook]
+    def remove(self, lane: Lane) -> None:
+        """Take a lane out that is in it."""
+        del self._groups[lane.group][lane.hook]
+        self.count -= 1
         lane.queue = None
 
 

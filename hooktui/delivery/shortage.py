@@ -76,7 +76,7 @@ class Shortages:
     @property
     def wait_s(self) -> float:
         """How long nothing should begin yet; 0: no need to wait."""
-        return max(self._until - self._clock(), 0.0)
+        return max(self._until - self._clock(), 0.0) if self._until else 0.0
 
     @property
     def seen(self) -> Shortage | None:

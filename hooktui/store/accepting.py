@@ -157,7 +157,8 @@ def plan_accept(
         Outdated: hooks with dear filters were changed since these were matched.
         Refused: an idempotency key was used before with another type or body.
     """
-    check_current(offers, live, matches)
+    if live.filtered:
+        check_current(offers, live, matches)
     plan = Plan()
     repeats = repeated(offers, known) if any(offer.key is not None for offer in offers) else {}
     subscribed = [live.subscribers(offer.account, offer.type) for offer in offers]

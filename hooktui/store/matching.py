@@ -62,6 +62,13 @@ def check_fan_out(offers: Sequence[Offer], live: LiveHooks) -> None:
         )
 
 
+def is_quick(offers: Sequence[Offer], live: LiveHooks) -> bool:
+    """Return whether there is nothing to match, nor too much to deliver: as nearly always."""
+    return not live.filtered and (
+        len(offers) == 1 or len(offers) * len(live.view) <= MOST_DELIVERIES
+    )
+
+
 async def accept_matched(
     offers: Sequence[Offer], live: LiveHooks, submit: Callable[[Matches], Awaitable[R]]
 ) -> R:
@@ -72,8 +79,6 @@ async def accept_matched(
     """
     check_fan_out(offers, live)
     matches = NO_MATCHES
-    if not live.filtered:
-        return await submit(matches)
     while True:
         matches = await match_ahead(offers, live, matches)
         with suppress(Outdated):

@@ -71,26 +71,44 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         )
         work.new_keys |= self._plan.new_keys
 
-    def run(self, work: Work) -> Steps[None]:
+    def run(self, work: Work) -> Steps[None] | None:
         """Insert what was planned."""
         plan = self._plan
-        waiting = [(count, hook) for hook, count in plan.waiting.items()]
+        if len(plan.pending) + len(plan.leased) <= _ROWS_PER_STEP:
+            self._insert(work)
+            return None
+        return self._insert_steps(work)
+
+    def _insert(self, work: Work) -> None:
+        plan, raw = self._plan, work.raw
+        raw.executemany(sql.INSERT_EVENT, plan.events)
+        raw.executemany(sql.INSERT_PENDING, plan.pending)
+        raw.executemany(sql.INSERT_LEASED, plan.leased)
+        raw.executemany(sql.INSERT_KEY, plan.keys)
+        raw.executemany(sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()])
+        work.notes.take(plan.notes)
+        failpoints.hit("before_accept_commit")
+        self.result = plan.accepted, plan.jobs
+
+    def _insert_steps(self, work: Work) -> Steps[None]:
+        """Insert most of it in steps, and what is left as always."""
+        plan = self._plan
         for statement, rows in (
             (sql.INSERT_EVENT, plan.events),
             (sql.INSERT_PENDING, plan.pending),
             (sql.INSERT_LEASED, plan.leased),
-            (sql.INSERT_KEY, plan.keys),
-            (sql.ADD_WAITING, waiting),
         ):
-            if len(rows) <= _ROWS_PER_STEP:
-                work.raw.executemany(statement, rows)
-                continue
             for start in range(0, len(rows), _ROWS_PER_STEP):
                 work.raw.executemany(statement, rows[start : start + _ROWS_PER_STEP])
                 yield
-        work.notes.take(plan.notes)
-        failpoints.hit("before_accept_commit")
-        self.result = plan.accepted, plan.jobs
+            rows.clear()
+        waiting = list(plan.waiting.items())
+        plan.waiting.clear()
+        for start in range(0, len(waiting), _ROWS_PER_STEP):
+            some = waiting[start : start + _ROWS_PER_STEP]
+            work.raw.executemany(sql.ADD_WAITING, [(count, hook) for hook, count in some])
+            yield
+        self._insert(work)
 
     def undo(self) -> Operation[None] | None:
         """Give back what was handed over; the events stay accepted."""

@@ -50,7 +50,7 @@ from hooktui.store.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.key_ring import find_keys
 from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
-from hooktui.store.matching import accept_matched
+from hooktui.store.matching import accept_matched, is_quick
 from hooktui.store.migrate import at_head, upgrade
 from hooktui.store.moved import refuse_moved
 from hooktui.store.pause import is_paused
@@ -210,6 +210,8 @@ class SqliteStore:
         """Store events with their deliveries, all or nothing; see the contract."""
         check_keys(offers)
         self._guard.check(sum(len(one.body) for one in offers))
+        if is_quick(offers, self._live):
+            return await self._writer.submit(Accept(offers, reserve), bounded=True)
         live, submit = self._live, partial(self._writer.submit, bounded=True)
         return await accept_matched(offers, live, lambda m: submit(Accept(offers, reserve, m)))
 

@@ -209,11 +209,11 @@ class Writer:
 
     async def _steps(self, work: Work, batch: Sequence[Operation[Any]]) -> None:
         await self._lock(work.raw)
-        await self._call(_look, work, batch)
-        await share_loop(_plan(work, batch), _held)
         if self._thread is None:
-            await share_loop(_apply(work, batch), _held)
+            await share_loop(_look_plan_apply(work, batch), _held)
         else:
+            await self._call(_look, work, batch)
+            await share_loop(_plan(work, batch), _held)
             await self._call(finish, _apply(work, batch))
 
     async def _lock(self, raw: sqlite3.Connection) -> None:
@@ -239,6 +239,12 @@ class Writer:
             finally:
                 _held(time.perf_counter() - begun_s)
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+
+
+def _look_plan_apply(work: Work, batch: Sequence[Operation[Any]]) -> Steps[None]:
+    _look(work, batch)
+    yield from _plan(work, batch)
+    yield from _apply(work, batch)
 
 
 def _look(work: Work, batch: Sequence[Operation[Any]]) -> None:

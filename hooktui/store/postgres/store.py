@@ -39,7 +39,7 @@ from hooktui.store.delivery_changes import cancel_waiting
 from hooktui.store.engine_queries import signing_secrets
 from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.matching import accept_matched
+from hooktui.store.matching import accept_matched, is_quick
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connect import HOT, MIGRATION, Target, connect, target_of
@@ -187,6 +187,8 @@ class PostgresStore:
     ) -> tuple[list[Accepted], list[Job]]:
         """Store events with their deliveries, all or nothing; see the contract."""
         check_keys(offers)
+        if is_quick(offers, self._shared.live):
+            return await self._accepting.submit(Accept(offers, reserve), bounded=True)
         live, submit = self._shared.live, partial(self._accepting.submit, bounded=True)
         return await accept_matched(offers, live, lambda m: submit(Accept(offers, reserve, m)))
 
