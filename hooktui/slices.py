@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator
-from typing import Final, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, Final, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
@@ -89,3 +89,35 @@ def a_turn() -> asyncio.Lock:
     if turn is None:
         turn = _turns[loop] = asyncio.Lock()
     return turn
+
+
+class Begun(Generic[T]):
+    """Something to wait for that has run up to its first wait, in a task that goes on to await it.
+
+    Attributes:
+        done: whether it had nothing to wait for; then ``result`` is there, and it is not awaited.
+    """
+
+    result: T
+
+    def __init__(self, work: Awaitable[T]) -> None:
+        self._steps = work.__await__()
+        self.done = False
+        try:
+            self._waits_for = next(self._steps)
+        except StopIteration as end:
+            self.done, self.result = True, end.value
+
+    def __await__(self) -> Generator[Any, None, T]:
+        steps, waits_for = self._steps, self._waits_for
+        try:
+            while True:
+                try:
+                    yield waits_for
+                except BaseException as error:  # thrown in: a cancellation
+                    waits_for = steps.throw(error)
+                else:
+                    waits_for = next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result

@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope
 from hooktui.api.problems import TooSlow, pointer
 from hooktui.domain import json_text
 from hooktui.domain.errors import FieldError, Refused, TooLarge, Unavailable, Unsupported
-from hooktui.slices import in_slices
+from hooktui.slices import Begun, in_slices
 
 if TYPE_CHECKING:
     from hooktui.api.access import Caller
@@ -152,22 +152,31 @@ async def read_body(scope: Scope, receive: Receive, most: int, holding: Holding)
             raise _too_large(most)
     parts: list[bytes] = []
     size = 0
-    try:
-        async with asyncio.timeout(BODY_DEADLINE_S):
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientDisconnect
-                part = message.get("body", b"")
-                size += len(part)
-                if size > most:
-                    raise _too_large(most)
-                holding.take(scope, len(part))
-                if not message.get("more_body"):
-                    return b"".join([*parts, part]) if parts else part
-                parts.append(part)
-    except TimeoutError:
-        raise TooSlow(f"the body did not arrive within {BODY_DEADLINE_S:g} s") from None
+
+    def take(message: Message) -> bool:
+        """Take a part; return whether it was the last."""
+        nonlocal size
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
+        size += len(part)
+        if size > most:
+            raise _too_large(most)
+        holding.take(scope, len(part))
+        parts.append(part)
+        return not message.get("more_body")
+
+    first = Begun(receive())
+    # Nearly all bodies have come with their heads: a deadline would cost more than reading them.
+    if not first.done or not take(first.result):
+        try:
+            async with asyncio.timeout(BODY_DEADLINE_S):
+                whole = False if first.done else take(await first)
+                while not whole:
+                    whole = take(await receive())
+        except TimeoutError:
+            raise TooSlow(f"the body did not arrive within {BODY_DEADLINE_S:g} s") from None
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def checked_json(scope: Scope, receive: Receive, holding: Holding) -> Receive:

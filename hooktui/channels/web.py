@@ -16,7 +16,6 @@ from hooktui.domain.hooks import LiveHook, LiveSecret, masked_headers
 from hooktui.domain.objects import MASK
 from hooktui.domain.signatures import (
     hook_signature,
-    standard_key,
     standard_signature,
 )
 from hooktui.domain.signatures import string_signed as signed_bytes
@@ -85,7 +84,7 @@ def attempt_headers(
     if secrets:
         signature = hook_signature(secrets[-1].value, body, hook.settings.signature_hash)
         headers.append(("X-Hook-Signature", signature))
-    keys = [key for key in (standard_key(secret.value) for secret in secrets) if key is not None]
+    keys = [secret.standard_key for secret in secrets if secret.standard_key is not None]
     if keys:
         signatures = [standard_signature(key, message_id, timestamp_s, body) for key in keys]
         headers.append(("webhook-signature", " ".join(signatures)))

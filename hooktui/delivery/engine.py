@@ -138,18 +138,16 @@ class Engine:
             DiskFull: there is no room.
         """
         taken: list[HookId] = []
+        now: int | None = None  # when the first is asked for; -1: nothing may begin
 
         def reserve(hook: HookId) -> bool:
-            free = (
-                not self._stopping
-                and not self._store.paused
-                and not self._recorder.full
-                and not self.shortages.wait_s
-                and self._lanes.reserve(hook, self._clock())
-            )
-            if free:
-                taken.append(hook)
-            return free
+            nonlocal now
+            if now is None:
+                now = -1 if self._stopping or not self._may_claim else self._clock()
+            if now < 0 or not self._lanes.reserve(hook, now):
+                return False
+            taken.append(hook)
+            return True
 
         self._recorder.hurry()
         try:
@@ -205,7 +203,7 @@ class Engine:
             result = self._sender.deleted(job)
         else:
             try:
-                result = await self._sender.attempt(live, job)
+                result = await self._sender.attempt(live, job, started_at_ms)
             except asyncio.CancelledError:
                 self._recorder.add(self._sender.interrupted(job, started_at_ms, "cut off"))
                 raise
@@ -349,7 +347,7 @@ class Engine:
             if hook is None:
                 result = self._sender.deleted(job)
             else:
-                result = await self._sender.attempt(hook, job)
+                result = await self._sender.attempt(hook, job, started_at_ms)
         except asyncio.CancelledError:
             result = self._sender.interrupted(job, started_at_ms, "cut off by a stop")
         except Exception as error:

@@ -58,9 +58,8 @@ class Sender:
         self._chance = chance
         self._fixed: dict[HookId, _Fixed] = {}
 
-    async def attempt(self, hook: LiveHook, job: Job) -> Result:
-        """Send a job's event to its hook and decide what follows; raises only CancelledError."""
-        started_at_ms = self._clock()
+    async def attempt(self, hook: LiveHook, job: Job, started_at_ms: int) -> Result:
+        """Send a job's event to its hook, now, and decide what follows."""
         secrets = hook.secrets_at(started_at_ms)
         headers = web.attempt_headers(
             hook,

@@ -18,7 +18,7 @@ from hooktui.domain.filters import Filter, Subject, parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.objects import MASK, Catalogue
 from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, check_schedule
-from hooktui.domain.signatures import HASHES, check_secret
+from hooktui.domain.signatures import HASHES, check_secret, standard_key
 
 HOOK_TYPES: Final = ("web",)
 """The hook types that work."""
@@ -286,12 +286,19 @@ def _check_credentials(credentials: Credentials | None) -> list[FieldError]:
 
 @dataclass(frozen=True, slots=True)
 class LiveSecret:
-    """A key that signs; ``expires_at_ms`` is set once a rotation replaced it."""
+    """A key that signs; ``expires_at_ms`` is set once a rotation replaced it.
+
+    ``standard_key`` is what signs by Standard Webhooks, if the value is one of theirs.
+    """
 
     id: int
     value: str = field(repr=False)
     created_at_ms: int
     expires_at_ms: int | None = None
+    standard_key: bytes | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "standard_key", standard_key(self.value))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

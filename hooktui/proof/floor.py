@@ -23,6 +23,7 @@ from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_networks, parse_url
+from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass, Trigger
 from hooktui.domain.hooks import HookSettings, LiveHook, LiveSecret
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
@@ -61,7 +62,7 @@ async def _client(port: int, count: int) -> None:
         for _ in left:
             event, delivery = EventId(ids.next()), DeliveryId(ids.next())
             job = Job(delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body)
-            _check((await sender.attempt(hook, job)).answer.error)
+            _check((await sender.attempt(hook, job, now_ms())).answer.error)
 
     await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
     transport.close()

@@ -269,7 +269,7 @@ async def test_the_loop_goes_round_while_a_response_is_looked_at(
         DeliveryId(1), EventId(1), "job.failed", HOOK.id, HOOK.account, Trigger.EVENT, 1, 0, 0,
         b"{}",
     )  # fmt: skip
-    attempt = asyncio.create_task(sender.attempt(HOOK, job))
+    attempt = asyncio.create_task(sender.attempt(HOOK, job, 0))
     await asyncio.sleep(0)
     rounds = 0
     while not attempt.done():
