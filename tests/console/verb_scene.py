@@ -226,7 +226,8 @@ async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
 
     def there() -> bool:
         drawn = listing.loaded and not listing.undrawn
-        return bool(drawn and listing.put_cursor_on(wanted()) and listing.doubt is None)
+        at_it = drawn and listing.put_cursor_on(wanted())
+        return bool(at_it and listing.doubt in (None, "hidden"))  # hidden: the log is zoomed
 
     await scene.console.until(there)
 
