@@ -19,6 +19,8 @@ FREE_S: Final = 0.000_5
 """Short work just runs: nearly all requests end within this."""
 SLICE_S: Final = 0.002
 """A slice ends after the step in which this is over; a step takes up to 3 ms."""
+SHARED_SLICE_S: Final = 0.003
+"""The same where no pause follows, and a step takes up to 1 ms."""
 REST: Final = 3
 """Pause after a slice, in times of what it took: all long computations together get a quarter of
 the loop, and what is delivered meanwhile waits for one slice at most."""
@@ -56,7 +58,7 @@ async def share_loop(steps: Generator[None, None, T], held: Callable[[float], No
             result: T = end.value
             return result
         took_s = time.perf_counter() - begun_s
-        if took_s >= SLICE_S:
+        if took_s >= SHARED_SLICE_S:
             held(took_s)
             await asyncio.sleep(0)
             begun_s = time.perf_counter()

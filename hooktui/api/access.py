@@ -91,12 +91,16 @@ RULES: Final = (
     Rule("POST", "/v1/backup", Need.ADMINISTER, all_accounts=True),
 )
 
+_MOST_MATCHED = 1_000
+"""Paths whose template is remembered: a producer sends to a few, again and again."""
+
 
 class Table:
     """The rules, found by the path of a request."""
 
     def __init__(self, rules: Sequence[Rule] = RULES) -> None:
         self._exact: dict[str, dict[str, Rule]] = {}
+        self._matched: dict[str, Mapping[str, Rule]] = {}
         self._by_length: dict[int, list[tuple[list[str], dict[str, Rule]]]] = {}
         for rule in rules:
             if "{" not in rule.path:
@@ -117,7 +121,13 @@ class Table:
             NotFound: no route has this path.
             MethodNotAllowed: one has, with other methods.
         """
-        methods = self._exact.get(path) or self._match(path)
+        methods = self._exact.get(path) or self._matched.get(path)
+        if methods is None:
+            methods = self._match(path)
+            if len(self._matched) >= _MOST_MATCHED:
+                self._matched.clear()
+            if methods is not None:
+                self._matched[path] = methods
         if methods is None:
             raise NotFound(f"there is nothing at {path[:200]}; /openapi.json lists what there is")
         # HEAD is GET without the body (RFC 9110, 9.3.2).

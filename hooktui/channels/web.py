@@ -8,7 +8,7 @@ first, and ``X-Hook-Signature`` stays with the oldest live one, which every rece
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from hooktui import __version__
 from hooktui.domain import ids
@@ -53,7 +53,7 @@ def fixed_headers(hook: LiveHook, *, show: bool = False) -> Headers:
     return headers
 
 
-def attempt_headers(
+def attempt_lines(
     hook: LiveHook,
     *,
     event_type: str,
@@ -62,8 +62,8 @@ def attempt_headers(
     timestamp_s: int,
     body: bytes,
     secrets: Sequence[LiveSecret],
-) -> Headers:
-    """Return the headers that belong to one attempt: names, ids and signatures.
+) -> str:
+    """Return the headers that belong to one attempt, as lines: names, ids and signatures.
 
     Args:
         hook: the hook; says which hash signs.
@@ -75,21 +75,19 @@ def attempt_headers(
         secrets: those that sign, newest first.
     """
     message_id = ids.encode("evt", event)
-    headers: Headers = [
-        ("X-Hook-Event", event_type),
-        ("X-Hook-Delivery", ids.encode("dlv", delivery)),
-        ("webhook-id", message_id),
-        ("webhook-timestamp", str(timestamp_s)),
-    ]
+    signatures = ""
     if secrets:
         signature = hook_signature(secrets[-1].value, body, hook.settings.signature_hash)
-        headers.append(("X-Hook-Signature", signature))
-    keys = [secret.standard_key for secret in secrets if secret.standard_key is not None]
-    if keys:
-        signatures = [standard_signature(key, message_id, timestamp_s, body) for key in keys]
-        headers.append(("webhook-signature", " ".join(signatures)))
-    headers.append(("Content-Length", str(len(body))))
-    return headers
+        signatures = f"X-Hook-Signature: {signature}\r\n"
+        keys = [secret.standard_key for secret in secrets if secret.standard_key is not None]
+        if keys:
+            signed = [standard_signature(key, message_id, timestamp_s, body) for key in keys]
+            signatures += f"webhook-signature: {' '.join(signed)}\r\n"
+    return (
+        f"X-Hook-Event: {event_type}\r\nX-Hook-Delivery: {ids.encode('dlv', delivery)}\r\n"
+        f"webhook-id: {message_id}\r\nwebhook-timestamp: {timestamp_s}\r\n"
+        f"{signatures}Content-Length: {len(body)}\r\n"
+    )
 
 
 def request_headers(
@@ -104,7 +102,7 @@ def request_headers(
     show: bool,
 ) -> Headers:
     """Return all headers of a request, in the order in which they are sent."""
-    return fixed_headers(hook, show=show) + attempt_headers(
+    lines = attempt_lines(
         hook,
         event_type=event_type,
         delivery=delivery,
@@ -113,6 +111,8 @@ def request_headers(
         body=body,
         secrets=secrets,
     )
+    split = (line.partition(": ") for line in lines.splitlines())
+    return fixed_headers(hook, show=show) + [(name, value) for name, _, value in split]
 
 
 def string_signed(event: ids.EventId, timestamp_s: int, body: bytes) -> str:
@@ -122,13 +122,10 @@ def string_signed(event: ids.EventId, timestamp_s: int, body: bytes) -> str:
 
 def head_prefix(hook: LiveHook) -> bytes:
     """Return the request line and the fixed headers as bytes; worth keeping for a hook's life."""
-    return f"POST {hook.target.path} HTTP/1.1\r\n".encode() + _lines(fixed_headers(hook))
+    lines = "".join([f"{name}: {value}\r\n" for name, value in fixed_headers(hook)])
+    return f"POST {hook.target.path} HTTP/1.1\r\n{lines}".encode()
 
 
-def request_head(prefix: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
-    """Return a complete request head: a hook's prefix, an attempt's headers, the blank line."""
-    return prefix + _lines(headers) + b"\r\n"
-
-
-def _lines(headers: Iterable[tuple[str, str]]) -> bytes:
-    return "".join([f"{name}: {value}\r\n" for name, value in headers]).encode("ascii")
+def request_head(prefix: bytes, lines: str) -> bytes:
+    """Return a complete request head: a hook's prefix, an attempt's lines, the blank line."""
+    return b"%b%b\r\n" % (prefix, lines.encode("ascii"))

@@ -61,7 +61,7 @@ class Sender:
     async def attempt(self, hook: LiveHook, job: Job, started_at_ms: int) -> Result:
         """Send a job's event to its hook, now, and decide what follows."""
         secrets = hook.secrets_at(started_at_ms)
-        headers = web.attempt_headers(
+        lines = web.attempt_lines(
             hook,
             event_type=job.event_type,
             delivery=job.delivery,
@@ -76,7 +76,7 @@ class Sender:
             answered = await self._transport.send(
                 hook.id,
                 hook.target,
-                web.request_head(fixed.prefix, headers),
+                web.request_head(fixed.prefix, lines),
                 job.body,
                 verify_tls=hook.settings.verify_tls,
                 timeout_s=hook.settings.timeout_s,

@@ -38,7 +38,7 @@ class Turns:
 @pytest.fixture
 def short_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every step be a slice, however fast the machine is."""
-    monkeypatch.setattr(slices, "SLICE_S", 0)
+    monkeypatch.setattr(slices, "SHARED_SLICE_S", 0)
 
 
 # Red when all hooks are planned in one step: 20,000 held the event loop for 0.2 s.
