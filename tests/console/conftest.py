@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from textual import _wait
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
@@ -38,6 +39,10 @@ class Receiver:
     body: bytes = b'{"ok":true}'
     got: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)
+
+
+# The pilot waits until the console is idle, after each key: look whether it is more often.
+_wait.SLEEP_GRANULARITY, _wait.SLEEP_IDLE = 0.01, 0.0005
 
 
 @pytest.fixture
