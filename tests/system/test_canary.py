@@ -41,8 +41,8 @@ from hooktui import logs, server
 from hooktui.cli.main import main
 logs.Bounded.AT_ONCE = 10**9
 as_ever = logs.log_to_stderr
-def everything():
-    as_ever(logging.DEBUG)
+def everything(**options):
+    as_ever(logging.DEBUG, **options)
     logging.getLogger().setLevel(logging.DEBUG)
 server.log_to_stderr = everything
 sys.exit(main(["serve", *sys.argv[1:]]))
