@@ -63,6 +63,15 @@ class Place:
         return HooktuiApp(ConsoleOptions(account=self.id, **options), environ=self.environ)
 
 
+def tried_once(place: Place, hook: int) -> bool:
+    """Return whether all of a hook's deliveries have failed once, and wait for their next try.
+
+    A try counts as soon as it is begun, before the receiver has answered.
+    """
+    found = place.deliveries(hook)
+    return all((one.status, one.attempts) == ("pending", 1) for one in found)
+
+
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
     """Wait until something is so on the screen."""
     end = time.monotonic() + DEADLINE_S

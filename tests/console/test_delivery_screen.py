@@ -11,7 +11,7 @@ from hooktui.console.screens.delivery import DeliveryScreen
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.objects import Delivery
 from tests.console.conftest import Receiver
-from tests.console.place import Place, seen, until
+from tests.console.place import Place, seen, tried_once, until
 
 
 def failed_twice(place: Place, receiver: Receiver) -> Delivery:
@@ -90,7 +90,7 @@ async def test_what_waits_says_why_then_and_what_comes_after(
     receiver.status = 500
     hook = place.hook(receiver.url, retry_schedule_s=[3600, 7200])
     place.emit()
-    place.wait_for(lambda: place.deliveries(hook.id)[0].attempts == 1)
+    place.wait_for(lambda: tried_once(place, hook.id))
     app = place.console()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(DeliveryScreen(place.deliveries(hook.id)[0].id))

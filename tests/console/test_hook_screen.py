@@ -4,7 +4,7 @@ from hooktui.client import calls
 from hooktui.console.screens.delivery import DeliveryScreen
 from hooktui.console.screens.hook import HookScreen
 from tests.console.conftest import Receiver
-from tests.console.place import Place
+from tests.console.place import Place, tried_once
 
 RETRIES = [3600]
 
@@ -105,7 +105,7 @@ async def test_marked_deliveries_are_cancelled_and_sent_again_together(
     receiver.status = 500
     for _ in range(3):
         place.emit()
-    place.wait_for(lambda: all(d.attempts == 1 for d in place.deliveries(hook.id)))
+    place.wait_for(lambda: tried_once(place, hook.id))
     async with open_console() as console:
         await console.open_hook(hook.id)
         await console.shows("3 deliveries", "↻ retrying")
@@ -126,7 +126,7 @@ async def test_a_delivery_that_waits_says_when_it_is_tried_again_and_shows_what_
     hook = place.hook(receiver.url, retry_schedule_s=RETRIES)
     receiver.status, receiver.body = 503, b'{"detail":"[/b]\\u001b[31m disk full"}'
     place.emit(body=b'{"id":7,"owner":{"name":"Ann"}}')
-    place.wait_for(lambda: place.deliveries(hook.id)[0].attempts == 1)
+    place.wait_for(lambda: tried_once(place, hook.id))
     async with open_console(size=(80, 24)) as console:
         await console.open_hook(hook.id)
         await console.shows("↻ retrying")
@@ -145,7 +145,7 @@ async def test_cancel_and_resend_lead_to_the_new_delivery(
     hook = place.hook(receiver.url, retry_schedule_s=RETRIES)
     receiver.status = 500
     place.emit()
-    place.wait_for(lambda: place.deliveries(hook.id)[0].attempts == 1)
+    place.wait_for(lambda: tried_once(place, hook.id))
     first = place.deliveries(hook.id)[0].id
     async with open_console() as console:
         console.app.open_delivery(first)
