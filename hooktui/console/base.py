@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import ModalScreen
+from textual.worker import Worker
 
 from hooktui.console.asking import Asking
 from hooktui.console.changes import Changes
@@ -298,7 +299,7 @@ class HouseScreen(Asking):
                 self._changes_due = False
             self._schedule_changes()
 
-        self.run_worker(hand_over(), name="changes", group="changes")
+        _: Worker[None] = self.run_worker(hand_over, name="changes", group="changes")
 
 
 class HouseModal(ModalScreen[R], SizedScreen[R]):
