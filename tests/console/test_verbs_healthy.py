@@ -54,7 +54,10 @@ async def _does_something(scene: Scene, case: Quiet) -> None:
         scene.try_again()
     here = await scene.open(case.screen)
     if case.before:
+        shown = scene.console.text
         await scene.console.press(*case.before)
+        # A verb that undoes what these did would else lead back to what was shown.
+        await scene.console.until(lambda: scene.console.text != shown)
     await possible(scene, case.verb)
     here.clear_notice()
     await scene.console.pilot.pause()
