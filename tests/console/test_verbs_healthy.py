@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from hooktui.console.widgets.json_view import JsonView
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import Scene, begin, possible, staged
@@ -61,7 +62,7 @@ async def _does_something(scene: Scene, case: Quiet) -> None:
     await possible(scene, case.verb)
     here.clear_notice()
     await scene.console.pilot.pause()
-    before, copied = scene.console.text, len(scene.copied)
+    before, copied, wrapped = scene.console.text, len(scene.copied), _wrapped(scene)
     await scene.console.press(case.key)
     if case.opens:
         await scene.console.until(lambda: type(scene.screen).__name__ == case.opens)
@@ -69,6 +70,12 @@ async def _does_something(scene: Scene, case: Quiet) -> None:
     elif case.verb == "copy":
         await scene.console.until(lambda: len(scene.copied) == copied + 1)
         await scene.console.shows("sent to the terminal")
+    elif wrapped and case.verb == "wrap":  # no line that is seen need be long
+        await scene.console.until(lambda: _wrapped(scene) != wrapped)
     else:
         await scene.console.until(lambda: scene.console.text != before)
         assert scene.screen is here
+
+
+def _wrapped(scene: Scene) -> list[bool]:
+    return [view.wrapped for view in scene.screen.query(JsonView)]
