@@ -93,7 +93,7 @@ def a_turn() -> asyncio.Lock:
     return turn
 
 
-class Begun(Generic[T]):
+class Started(Generic[T]):
     """Something to wait for that has run up to its first wait, in a task that goes on to await it.
 
     Attributes:

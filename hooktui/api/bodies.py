@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope
 from hooktui.api.problems import TooSlow, pointer
 from hooktui.domain import json_text
 from hooktui.domain.errors import FieldError, Refused, TooLarge, Unavailable, Unsupported
-from hooktui.slices import Begun, in_slices
+from hooktui.slices import Started, in_slices
 
 if TYPE_CHECKING:
     from hooktui.api.access import Caller
@@ -166,7 +166,7 @@ async def read_body(scope: Scope, receive: Receive, most: int, holding: Holding)
         parts.append(part)
         return not message.get("more_body")
 
-    first = Begun(receive())
+    first = Started(receive())
     # Nearly all bodies have come with their heads: a deadline would cost more than reading them.
     if not first.done or not take(first.result):
         try:

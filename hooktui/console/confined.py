@@ -12,11 +12,11 @@ from contextlib import contextmanager
 
 from textual.app import App, SuspendNotSupported
 
-from hooktui.console.sure_timers import SureTimers
+from hooktui.console.reliable_timers import ReliableTimers
 from hooktui.domain.restricted import not_here
 
 
-class ConfinedApp(SureTimers, App[None]):
+class ConfinedApp(ReliableTimers, App[None]):
     """An app that does nothing but talk to its terminal and its server when it is restricted.
 
     Attributes:

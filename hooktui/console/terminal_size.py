@@ -17,7 +17,7 @@ from textual.widget import Widget
 from hooktui.console.confined import ConfinedApp
 from hooktui.console.keymap import Keymap
 from hooktui.console.keys import BY_NAME
-from hooktui.console.sure_timers import SureTimers
+from hooktui.console.reliable_timers import ReliableTimers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ def message(size: Size, keymap: Keymap, *, asked: bool, unsaved: bool) -> Sequen
     ]
 
 
-class SizedScreen(SureTimers, Screen[R]):
+class SizedScreen(ReliableTimers, Screen[R]):
     """A screen whose focus stays where it is while only the message is drawn."""
 
     @property

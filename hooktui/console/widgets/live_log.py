@@ -21,8 +21,8 @@ from textual.timer import Timer
 from hooktui.console.keys import KeyOf, move_bindings
 from hooktui.console.log_buffer import LogBuffer, LogLine
 from hooktui.console.log_words import line_text, subject_of
+from hooktui.console.reliable_timers import ReliableTimers
 from hooktui.console.signs import Signs
-from hooktui.console.sure_timers import SureTimers
 from hooktui.console.widgets.log_table import LogTable
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.search import Found
@@ -35,7 +35,7 @@ CHIP_S: Final = 1.0
 """Between two counts of new lines while paused."""
 
 
-class LiveLog(SureTimers, LogTable, inherit_bindings=False):
+class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
     """The lines of a buffer, the newest at the bottom.
 
     Args:

@@ -6,16 +6,16 @@ import asyncio
 
 import pytest
 
-from hooktui.slices import Begun
+from hooktui.slices import Started
 
 
 async def test_what_needs_no_wait_is_done_at_once():
     async def work() -> int:
         return 7
 
-    begun = Begun(work())
-    assert begun.done
-    assert begun.result == 7
+    started = Started(work())
+    assert started.done
+    assert started.result == 7
 
 
 async def test_what_waits_goes_on_where_it_was():
@@ -28,10 +28,10 @@ async def test_what_waits_goes_on_where_it_was():
         seen.append(2)
         return 3
 
-    begun = Begun(work())
-    assert not begun.done
+    started = Started(work())
+    assert not started.done
     asyncio.get_running_loop().call_soon(future.set_result, 1)
-    assert await begun == 3
+    assert await started == 3
     assert seen == [1, 2]
 
 
@@ -46,10 +46,10 @@ async def test_a_deadline_arrives_inside():
             seen.append("cancelled")
             raise
 
-    begun = Begun(work())
+    started = Started(work())
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
-            await begun
+            await started
     assert seen == ["cancelled"]
 
 
@@ -58,6 +58,6 @@ async def test_an_error_is_raised_to_whoever_waits():
         await asyncio.sleep(0)
         raise ValueError("no")
 
-    begun = Begun(work())
+    started = Started(work())
     with pytest.raises(ValueError, match="no"):
-        await begun
+        await started

@@ -14,7 +14,7 @@ from textual.widget import Widget
 
 import hooktui.console
 from hooktui.console.confined import ConfinedApp
-from hooktui.console.sure_timers import SureTimers
+from hooktui.console.reliable_timers import ReliableTimers
 from hooktui.console.terminal_size import SizedScreen
 from hooktui.console.widgets.live_log import LiveLog
 
@@ -42,11 +42,11 @@ class _Plain(App[None]):
         yield Widget()
 
 
-class _Sure(ConfinedApp, _Plain):
+class _Reliable(ConfinedApp, _Plain):
     """The same with the console's own base."""
 
 
-@pytest.mark.parametrize(("kind", "ran"), [(_Plain, False), (_Sure, True)])
+@pytest.mark.parametrize(("kind", "ran"), [(_Plain, False), (_Reliable, True)])
 async def test_a_timer_that_runs_once_is_not_lost(held, kind, ran):
     """Red when Textual does better, and the console's own way is not needed any more."""
     called = []
@@ -57,7 +57,7 @@ async def test_a_timer_that_runs_once_is_not_lost(held, kind, ran):
         assert bool(called) is ran
 
 
-@pytest.mark.parametrize(("kind", "resized"), [(_Plain, False), (_Sure, True)])
+@pytest.mark.parametrize(("kind", "resized"), [(_Plain, False), (_Reliable, True)])
 async def test_a_resize_is_not_lost(held, kind, resized):
     """Red as above: Textual waits for that timer, and sends no later size to any screen."""
     async with kind().run_test(size=(80, 24)) as pilot:
@@ -68,7 +68,7 @@ async def test_a_resize_is_not_lost(held, kind, resized):
             assert (pilot.app.query_one(Widget).size == size) is resized
 
 
-def test_whatever_sets_such_a_timer_is_sure_of_it():
+def test_whatever_sets_such_a_timer_has_the_base():
     """Red when a class of the console sets a timer without the base."""
     modules = pkgutil.walk_packages(hooktui.console.__path__, "hooktui.console.")
     kinds = {
@@ -78,5 +78,5 @@ def test_whatever_sets_such_a_timer_is_sure_of_it():
         if kind.__module__.startswith("hooktui.") and "set_timer(" in inspect.getsource(kind)
     }
     assert {LiveLog} < kinds
-    assert not [kind for kind in kinds if not issubclass(kind, SureTimers)]
-    assert issubclass(SizedScreen, SureTimers)
+    assert not [kind for kind in kinds if not issubclass(kind, ReliableTimers)]
+    assert issubclass(SizedScreen, ReliableTimers)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from textual.timer import Timer, TimerCallback
 
 
-class SureTimers(MessagePump):
+class ReliableTimers(MessagePump):
     """Something with timers whose calls come late rather than never."""
 
     def set_timer(
