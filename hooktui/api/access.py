@@ -91,8 +91,10 @@ RULES: Final = (
     Rule("POST", "/v1/backup", Need.ADMINISTER, all_accounts=True),
 )
 
-_MOST_MATCHED = 1_000
-"""Paths whose template is remembered: a producer sends to a few, again and again."""
+_MOST_MATCHED, _SHORT_PATH = 1_000, 100
+"""So many paths of so many characters are remembered with their templates: a producer sends to a
+few, again and again, and a stranger's paths are as long as they like.
+"""
 
 
 class Table:
@@ -121,13 +123,7 @@ class Table:
             NotFound: no route has this path.
             MethodNotAllowed: one has, with other methods.
         """
-        methods = self._exact.get(path) or self._matched.get(path)
-        if methods is None:
-            methods = self._match(path)
-            if len(self._matched) >= _MOST_MATCHED:
-                self._matched.clear()
-            if methods is not None:
-                self._matched[path] = methods
+        methods = self._exact.get(path) or self._matched.get(path) or self._match(path)
         if methods is None:
             raise NotFound(f"there is nothing at {path[:200]}; /openapi.json lists what there is")
         # HEAD is GET without the body (RFC 9110, 9.3.2).
@@ -141,8 +137,15 @@ class Table:
         parts = path.split("/")
         for template, methods in self._by_length.get(len(parts), ()):
             if all(t == p or (p and t[:1] == "{") for t, p in zip(template, parts, strict=True)):
+                self._remember(path, methods)
                 return methods
         return None
+
+    def _remember(self, path: str, methods: Mapping[str, Rule]) -> None:
+        if len(path) <= _SHORT_PATH:
+            if len(self._matched) >= _MOST_MATCHED:
+                self._matched.clear()
+            self._matched[path] = methods
 
 
 @dataclass(frozen=True, slots=True)

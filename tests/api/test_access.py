@@ -104,6 +104,16 @@ def test_the_account_is_1_unless_asked_or_bound():
     assert bound.account(None) == bound.account_or_any(None) == bound.account(7) == 7
 
 
+# Red when every path is remembered: whoever has no token fills the memory with long ones.
+def test_only_short_paths_are_remembered_and_not_too_many():
+    table = Table()
+    for number in range(3_000):
+        assert table.find("GET", f"/v1/events/{number}").path == "/v1/events/{event}"
+        assert table.find("GET", f"/v1/events/{number}-{'x' * 5_000}").need is Need.READ
+    assert sum(map(len, table._matched)) < 200_000
+    assert len(table._matched) <= 1_000
+
+
 @pytest.mark.parametrize("method", [Caller.account, Caller.account_or_any])
 def test_a_bound_token_cannot_touch_another_account(method):
     with pytest.raises(NotAllowed, match="bound to account 7"):
