@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -36,7 +37,7 @@ from hooktui.installation import find_places, refuse_start_beside_service
 from hooktui.logs import log_to_stderr
 from hooktui.loop_watch import WATCH
 from hooktui.settings import BadSettings, Settings, load
-from hooktui.systemd import Notifier, notifier_of
+from hooktui.systemd import Notifier, is_journal, notifier_of
 
 if TYPE_CHECKING:
     from hooktui.api.http import Listener
@@ -85,7 +86,7 @@ def main(
     refuse_start_beside_service(where, environ)
     settings = load(where.config, options)
     arm_failpoints(environ)
-    log_to_stderr(journal="JOURNAL_STREAM" in environ)
+    log_to_stderr(journal=is_journal(environ, sys.stderr))
     open_files.allow_many()
 
     def answering(running: Running) -> None:

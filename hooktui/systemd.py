@@ -2,7 +2,7 @@
 
 The protocol of sd_notify(3): one datagram of ``NAME=value`` lines to the socket that systemd named.
 The watchdog is fed only while the event loop turns and every pulse beats, so a server that is
-wedged is started again, which loses nothing.
+wedged is started again, which loses nothing. `is_journal` tells whether the journal reads the log.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, TextIO
 
 from hooktui.domain.pulse import Pulse
 
@@ -92,3 +92,15 @@ def notifier_of(environ: Mapping[str, str]) -> Notifier:
     meant = pid in ("", str(os.getpid()))
     watchdog_s = int(usec) / 1e6 if usec.isdecimal() and int(usec) and meant else None
     return Notifier(address, watchdog_s)
+
+
+def is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
+    """Return whether the journal reads a stream: ``JOURNAL_STREAM`` is its device and inode.
+
+    The variable alone says nothing: programs of a desktop hand it on to their terminals.
+    """
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # closed, or no file
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"

@@ -20,7 +20,7 @@ from hooktui import failpoints
 from hooktui.domain.pulse import Pulse
 from hooktui.store import sqlite
 from hooktui.store.contract import Offer
-from hooktui.systemd import Notifier, notifier_of
+from hooktui.systemd import Notifier, is_journal, notifier_of
 from tests.contract.given import DEFAULT, make_hook
 from tests.store.conftest import open_in
 
@@ -203,3 +203,14 @@ def test_a_manager_that_does_not_listen_is_no_fault(tmp_path: Path, caplog) -> N
 )
 def test_the_environment_says_who_is_told_and_how_often(environ, watchdog_s) -> None:
     assert notifier_of(environ).watchdog_s == watchdog_s
+
+
+def test_the_journal_is_known_by_the_stream_and_not_by_the_variable_alone(tmp_path: Path) -> None:
+    """Red when the variable is enough: a terminal inherits it from the desktop's own service."""
+    with (tmp_path / "log").open("w") as stream, (tmp_path / "other").open("w") as other:
+        found = os.fstat(stream.fileno())
+        environ = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        assert is_journal(environ, stream)
+        assert not is_journal(environ, other)
+        assert not is_journal({}, stream)
+    assert not is_journal(environ, stream)  # closed
