@@ -138,13 +138,15 @@ class Engine:
             DiskFull: there is no room.
         """
         taken: list[HookId] = []
-        now: int | None = None  # when the first is asked for; -1: nothing may begin
+        asked = may_begin = False
+        now = 0
 
         def reserve(hook: HookId) -> bool:
-            nonlocal now
-            if now is None:
-                now = -1 if self._stopping or not self._may_claim else self._clock()
-            if now < 0 or not self._lanes.reserve(hook, now):
+            nonlocal asked, may_begin, now
+            if not asked:  # one look serves all deliveries of the call
+                asked, may_begin = True, self._may_claim and not self._stopping
+                now = self._clock()
+            if not may_begin or not self._lanes.reserve(hook, now):
                 return False
             taken.append(hook)
             return True
@@ -156,7 +158,10 @@ class Engine:
             for hook in taken:
                 self._lanes.unreserve(hook, self._clock())
             raise
-        self._begin(jobs)
+        if self._stopping and jobs:  # it began while they were stored: it waits for no further ones
+            await self._unsent.give_back(jobs)
+        else:
+            self._begin(jobs)
         self._accepted.add(sum(not one.duplicate for one in accepted))
         failpoints.hit("after_accept_commit")
         return accepted

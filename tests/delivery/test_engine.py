@@ -203,6 +203,31 @@ async def test_a_stop_gives_back_what_it_has_not_begun(tmp_path, receivers: Rece
     assert len(seen) == 150
 
 
+# Red when they are begun: the stop waits for no further attempts, and their results are lost.
+async def test_what_is_stored_when_a_stop_begins_is_given_back(tmp_path, receivers: Receivers):
+    seen: list[bytes] = []
+    receiver = await receivers.behaving(forever(OK, seen))
+    store = await SqliteStore.open(tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key")
+    transport = Transport(LOOPBACK, Resolver())
+    engine = Engine(store, transport)
+    await engine.start()
+    house = House(store, engine)
+    await house.hook(url_of(receiver))
+    stored = store.accept
+
+    async def accept(*arguments):
+        answer = await stored(*arguments)
+        await engine.stop()
+        return answer
+
+    store.accept = accept
+    await house.emit()
+    assert len(await house.deliveries(status="pending")) == 1
+    transport.close()
+    await store.close()
+    assert seen == []
+
+
 async def test_a_failed_attempt_is_retried_and_then_given_up(house: House, receivers: Receivers):
     seen: list[bytes] = []
     await house.hook(url_of(await receivers.behaving(forever(BUSY, seen))))
