@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -49,6 +50,26 @@ async def rows_of(store: SqliteStore, table: str) -> int:
     return await store.read(
         lambda conn: conn.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar()
     )
+
+
+# Red when a large commit is made in the event loop: 8 MiB held it for up to 18 ms.
+@pytest.mark.parametrize("size", [1_000, writer.LARGE_BYTES + 1])
+async def test_a_large_commit_is_made_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(sqlite, "SLOW_FSYNC_MS", 1e9)
+    store = await open_in(tmp_path)
+    commits: list[bool] = []
+
+    def trace(statement: str) -> None:
+        if statement == "COMMIT":
+            commits.append(threading.current_thread() is threading.main_thread())
+
+    store._raw.set_trace_callback(trace)
+    await store.accept([offer(b'"%b"' % (b"x" * size))])
+    store._raw.set_trace_callback(None)
+    assert commits == [size < writer.LARGE_BYTES]
+    await store.close()
 
 
 async def test_whoever_waits_shares_a_commit(either: SqliteStore) -> None:
