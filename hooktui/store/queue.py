@@ -28,8 +28,8 @@ from hooktui.store.recording import (
 )
 from hooktui.store.work import Operation, Work
 
-_ROWS_PER_STEP = 200
-"""Rows that one step writes: in about 1 ms."""
+_ROWS_PER_STEP, _EVENTS_PER_STEP = 200, 4
+"""Rows that one step writes in about 1 ms; the body of an event may have 256 KiB."""
 
 
 class Accept(Operation[tuple[list[Accepted], list[Job]]]):
@@ -74,41 +74,36 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
     def run(self, work: Work) -> Steps[None] | None:
         """Insert what was planned."""
         plan = self._plan
-        if len(plan.pending) + len(plan.leased) <= _ROWS_PER_STEP:
-            self._insert(work)
-            return None
-        return self._insert_steps(work)
-
-    def _insert(self, work: Work) -> None:
-        plan, raw = self._plan, work.raw
+        rows = len(plan.events) + len(plan.pending) + len(plan.leased)
+        if rows > _ROWS_PER_STEP:
+            return self._insert_steps(work)
+        raw = work.raw
         raw.executemany(sql.INSERT_EVENT, plan.events)
         raw.executemany(sql.INSERT_PENDING, plan.pending)
         raw.executemany(sql.INSERT_LEASED, plan.leased)
         raw.executemany(sql.INSERT_KEY, plan.keys)
         raw.executemany(sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()])
-        work.notes.take(plan.notes)
-        failpoints.hit("before_accept_commit")
-        self.result = plan.accepted, plan.jobs
+        self._inserted(work)
+        return None
 
     def _insert_steps(self, work: Work) -> Steps[None]:
-        """Insert most of it in steps, and what is left as always."""
         plan = self._plan
-        for statement, rows in (
-            (sql.INSERT_EVENT, plan.events),
-            (sql.INSERT_PENDING, plan.pending),
-            (sql.INSERT_LEASED, plan.leased),
+        for statement, rows, at_once in (
+            (sql.INSERT_EVENT, plan.events, _EVENTS_PER_STEP),
+            (sql.INSERT_PENDING, plan.pending, _ROWS_PER_STEP),
+            (sql.INSERT_LEASED, plan.leased, _ROWS_PER_STEP),
+            (sql.INSERT_KEY, plan.keys, _ROWS_PER_STEP),
+            (sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()], _ROWS_PER_STEP),
         ):
-            for start in range(0, len(rows), _ROWS_PER_STEP):
-                work.raw.executemany(statement, rows[start : start + _ROWS_PER_STEP])
+            for start in range(0, len(rows), at_once):
+                work.raw.executemany(statement, rows[start : start + at_once])
                 yield
-            rows.clear()
-        waiting = list(plan.waiting.items())
-        plan.waiting.clear()
-        for start in range(0, len(waiting), _ROWS_PER_STEP):
-            some = waiting[start : start + _ROWS_PER_STEP]
-            work.raw.executemany(sql.ADD_WAITING, [(count, hook) for hook, count in some])
-            yield
-        self._insert(work)
+        self._inserted(work)
+
+    def _inserted(self, work: Work) -> None:
+        work.notes.take(self._plan.notes)
+        failpoints.hit("before_accept_commit")
+        self.result = self._plan.accepted, self._plan.jobs
 
     def undo(self) -> Operation[None] | None:
         """Give back what was handed over; the events stay accepted."""

@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
 from hooktui import slices
 from hooktui.domain.deliveries import Status
 from hooktui.domain.ids import HookId
-from hooktui.store import changes
+from hooktui.store import changes, queries
+from hooktui.store.contract import Accepted, Offer, Store
 from tests.contract.given import ADA, DEFAULT, Opened, deliveries, make_hook, offer
 
 HOOKS = 250
 
 
-class Turns:
-    """Counts the turns of the event loop."""
+async def turns_in_planning(store: Store, offers: list[Offer]) -> tuple[list[Accepted], int]:
+    """Accept events; return the answer, and how many turns of the loop their planning took."""
+    turn = 0
+    seen: set[int] = set()
 
-    def __init__(self) -> None:
-        self.count = 0
+    def reserve(_: HookId) -> bool:
+        seen.add(turn)
+        return False
 
-    @asynccontextmanager
-    async def counting(self) -> AsyncIterator[None]:
-        async def count() -> None:
-            while True:
-                self.count += 1
-                await asyncio.sleep(0)
+    async def count() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
 
-        task = asyncio.create_task(count())
-        yield
-        task.cancel()
+    counting = asyncio.create_task(count())
+    try:
+        accepted, _ = await store.accept(offers, reserve)
+    finally:
+        counting.cancel()
+    return accepted, len(seen)
 
 
 @pytest.fixture
@@ -47,16 +51,9 @@ async def test_others_have_turns_while_an_event_is_planned(
 ) -> None:
     for _ in range(HOOKS):
         await make_hook(opened.store)
-    turns, seen = Turns(), set()
-
-    def reserve(_: HookId) -> bool:
-        seen.add(turns.count)
-        return False
-
-    async with turns.counting():
-        (accepted,), _ = await opened.store.accept([offer()], reserve)
-    assert accepted.deliveries == HOOKS
-    assert len(seen) >= HOOKS // 100
+    accepted, turns = await turns_in_planning(opened.store, [offer()])
+    assert accepted[0].deliveries == HOOKS
+    assert turns >= HOOKS // 100
     assert {one.status for one in await deliveries(opened.store)} == {Status.PENDING}
 
 
@@ -65,15 +62,19 @@ async def test_others_have_turns_between_the_events_of_a_batch(
     opened: Opened, short_slices: None
 ) -> None:
     await make_hook(opened.store)
-    turns, seen = Turns(), set()
+    _, turns = await turns_in_planning(opened.store, [offer() for _ in range(60)])
+    assert turns >= 3
 
-    def reserve(_: HookId) -> bool:
-        seen.add(turns.count)
-        return False
 
-    async with turns.counting():
-        await opened.store.accept([offer() for _ in range(60)], reserve)
-    assert len(seen) >= 3
+# Red when only as many parts of a batch are stored as its deliveries have.
+async def test_a_late_event_of_a_long_batch_is_stored_with_its_delivery(opened: Opened) -> None:
+    hook = await make_hook(opened.store)
+    silent = [offer(event_type="cluster.idled") for _ in range(1_100)]
+    accepted, _ = await opened.store.accept([*silent, offer()])
+    assert [one.deliveries for one in accepted] == [0] * 1_100 + [1]
+    assert [one.hook for one in await deliveries(opened.store)] == [hook.id]
+    last = await opened.store.read(queries.get_event, DEFAULT, accepted[-1].id)
+    assert len(last.deliveries) == 1
 
 
 # Red when who subscribes is looked up again after a turn of others: the counts of the answer and

@@ -23,6 +23,7 @@ from hooktui.store.postgres.work import Work
 from hooktui.store.recording import HOOK_DELETED
 
 _Name = tuple[AccountId, str]
+_Rows = list[tuple[object, ...]]
 
 _held = partial(WATCH.note, by="a write transaction")
 _ROWS_PER_STEP = 1_000
@@ -54,17 +55,12 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         lines = await _join_lines(work, {hook for one in some for hook in one.ordered(work)})
         planned = [await operation.planned(work, known, lines) for operation in some]
         plans = [plan for plan in planned if plan is not None]
-        rows = [row for plan in plans for row in plan.events]
-        pending = [row for plan in plans for row in plan.pending]
-        leased = [row for plan in plans for row in plan.leased]
-        for start in range(0, max(len(rows), len(pending), len(leased)), _ROWS_PER_STEP):
-            these = slice(start, start + _ROWS_PER_STEP)
-            await work.raw.execute(
-                sql.INSERT_ACCEPTED,
-                *columns(rows[these], 9),
-                *columns(pending[these], 7),
-                *columns(leased[these], 8),
-            )
+        await _insert(
+            work,
+            [row for plan in plans for row in plan.events],
+            [row for plan in plans for row in plan.pending],
+            [row for plan in plans for row in plan.leased],
+        )
         if names:
             await _keep_keys(work, names, known, [row for plan in plans for row in plan.keys])
         for plan in plans:
@@ -122,6 +118,17 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
     def undo(self) -> Operation[None] | None:
         """Give back what was handed over; the events stay accepted."""
         return Release(self._plan.jobs) if self._plan is not None and self._plan.jobs else None
+
+
+async def _insert(work: Work, events: _Rows, pending: _Rows, leased: _Rows) -> None:
+    for start in range(0, max(len(events), len(pending), len(leased)), _ROWS_PER_STEP):
+        these = slice(start, start + _ROWS_PER_STEP)
+        await work.raw.execute(
+            sql.INSERT_ACCEPTED,
+            *columns(events[these], 9),
+            *columns(pending[these], 7),
+            *columns(leased[these], 8),
+        )
 
 
 async def _join_lines(work: Work, hooks: set[HookId]) -> dict[HookId, int]:
