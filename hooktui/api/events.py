@@ -20,7 +20,7 @@ from hooktui.store import queries
 router = APIRouter()
 
 _FEW = 500
-"""Deliveries of an event that are read as any page is."""
+"""An event of so many deliveries at the most is read like any page."""
 
 
 @router.get("/v1/events", response_model=Page[Event])
