@@ -54,7 +54,7 @@ def try_hook(
     tried = Wish(selection, chosen)
     needs_bodies = tried.needs_data or (now is not None and now.needs_data)
     latest = _latest(conn, account, needs_bodies=needs_bodies)
-    return Pace().run(dry_run_steps(latest, tried, now))
+    return Pace(conn).run(dry_run_steps(latest, tried, now))
 
 
 def _hook(conn: Connection, account: AccountId | None, hook: HookId) -> tuple[AccountId, Wish]:

@@ -79,7 +79,7 @@ def list_decisions(
         hooks = hooks.where(or_(HOOK.c.deleted_at.is_(None), asked))
     else:
         hooks = hooks.where(asked if concerned else HOOK.c.deleted_at.is_(None) & ~asked)
-    pace = Pace()
+    pace = Pace(conn)
     data = pace.run(Stored(row["body"]).read_steps())
     happened = Happened(row["type"], row["created_at"], data, row["body"] is None)
 

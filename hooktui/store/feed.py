@@ -1,7 +1,8 @@
 """Reads the change feed: positions, pages, and the objects that its items stand for.
 
-A position is ``row.offset``: the next item to read. It is opaque to everybody else. All of a page
-is read in one transaction, so that nothing is seen twice or left out.
+A position is ``row.offset``: the next item to read. It is opaque to everybody else. Rows are only
+added behind the newest and taken away before the oldest, so a page sees nothing twice, and leaves
+nothing out that is there.
 """
 
 from __future__ import annotations
@@ -94,6 +95,8 @@ def read_feed(
     page = _Collected(conn, limit, sieve)
     scanned, position = 0, after
     while position.row < end and scanned < _MOST_SCANNED and not page.is_full():
+        if page.pace.rests and position.row < _bounds(conn)[0]:
+            break  # the oldest went meanwhile; what goes on from here says so
         rows = _rows(conn, "pos >= :row ORDER BY pos", position.row)
         if not rows:
             break
@@ -143,10 +146,13 @@ class _Collected:
     limit: int
     sieve: Sieve | None
     items: list[FeedItem] = field(default_factory=list)
-    pace: Pace = field(default_factory=Pace)
     size: int = 0
     looked: bool = False
+    pace: Pace = field(init=False)
     give_up_s: float = field(default_factory=lambda: time.monotonic() + SEARCH_S)
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.conn)
 
     def is_full(self) -> bool:
         """Whether it takes no more, or has looked for long enough."""

@@ -2,6 +2,10 @@
 
 Queries are plain functions. On SQLite they run in a thread, where a busy one would have the event
 loop wait for the interpreter again and again; on PostgreSQL in the loop itself, in a greenlet.
+
+A query of SQLite ends its read transaction while it rests: no checkpoint gets past what a reader
+sees, and seconds of rest would have the log grow by all that is stored meanwhile. So what it reads
+next may be newer than what it has read.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import asyncio
 import time
 from typing import TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 from hooktui.domain.json_text import Steps
@@ -19,9 +24,18 @@ T = TypeVar("T")
 
 
 class Pace:
-    """Runs the steps of one query, with a rest after each slice."""
+    """Runs the steps of one query, with a rest after each slice.
 
-    def __init__(self) -> None:
+    Args:
+        conn: what it reads from, in a transaction; a rest may come between two of its statements.
+
+    Attributes:
+        rests: how many there were.
+    """
+
+    def __init__(self, conn: Connection) -> None:
+        self.rests = 0
+        self._conn = conn
         self._begun_s = time.perf_counter()
 
     def run(self, steps: Steps[T]) -> T:
@@ -43,7 +57,10 @@ class Pace:
         if in_greenlet():
             await_only(_rest(took_s))
         elif not _in_loop():  # a change runs in the loop, and cannot rest
+            self._conn.exec_driver_sql("COMMIT")
             time.sleep(REST * took_s)
+            self._conn.exec_driver_sql("BEGIN")
+        self.rests += 1
         self._begun_s = time.perf_counter()
 
 

@@ -59,7 +59,8 @@ class Listing:
         rows: selects what is in it, without order and limit.
         key: its unique column, which decides among equals.
         sorts: by name, expressions that are never NULL; None stands for the key itself.
-        keep: a condition that SQL cannot express.
+        keep: a condition that SQL cannot express; the query rests between rows, and sees what is
+            stored meanwhile, so such a list is only sorted by what never changes.
         walk: selects only the keys that one index holds: ``rows`` without the conditions that
             need the rows themselves, and counted cheaply also for a million. None: a short list.
         narrowed: whether ``rows`` has conditions that ``walk`` has not.
@@ -149,7 +150,7 @@ def _walk(
 ) -> tuple[list[RowMapping], _Cursor | None, int]:
     """Return rows in walking order, where the walk can go on (None: nowhere), and rows seen."""
     rows: list[RowMapping] = []
-    at, scanned, size_bytes, pace = start, 0, 0, Pace()
+    at, scanned, size_bytes, pace = start, 0, 0, Pace(conn)
     give_up_s = time.monotonic() + SEARCH_S
     edge = _edge(conn, listing, start)
     while True:

@@ -1,0 +1,75 @@
+"""Queries of SQLite that rest: they hold no snapshot meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import pytest
+
+from hooktui.store import pace, sqlite
+from hooktui.store.checkpoints import truncate
+from hooktui.store.sqlite import SqliteStore
+from tests.contract.given import DEFAULT, emit, make_hook
+from tests.contract.test_feed import events_alone
+
+
+class Rest:
+    """A rest of a query: it begins when the query is due, and ends when the test says so."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def sleep(self, _: float) -> None:
+        self.begun.set()
+        assert self.over.wait(10)
+
+
+@pytest.fixture
+def rest(monkeypatch: pytest.MonkeyPatch) -> Rest:
+    """Have each query rest after each of its steps; its first rest is this one."""
+    rest = Rest()
+    monkeypatch.setattr(pace, "SLICE_S", 0)
+    monkeypatch.setattr(pace.time, "sleep", rest.sleep)
+    return rest
+
+
+@asynccontextmanager
+async def resting(rest: Rest, query) -> AsyncIterator[asyncio.Task]:
+    task = asyncio.create_task(query)
+    assert await asyncio.to_thread(rest.begun.wait, 10)
+    try:
+        yield task
+    finally:
+        rest.over.set()
+
+
+# Red when the transaction goes on while the query rests.
+async def test_a_query_that_rests_holds_no_log(store: SqliteStore, rest: Rest) -> None:
+    await make_hook(store)
+    await emit(store, 3)
+    async with resting(rest, store.feed(None, 500, DEFAULT, events_alone)) as task:
+        await emit(store)
+        assert await store._writer.between(partial(truncate, store._raw)) is True
+    page = await task
+    assert len(page.items) == 3
+
+
+# Red when a page goes on behind rows that were trimmed meanwhile, as if there were none.
+async def test_a_feed_trimmed_while_a_query_rests_says_reset(
+    store: SqliteStore, rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hooktui.store.feed._ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(sqlite, "MOST_FEED_ROWS", 5)
+    await make_hook(store)
+    for _ in range(4):
+        await emit(store)
+    async with resting(rest, store.feed(None, 500, DEFAULT, events_alone)) as task:
+        for _ in range(6):
+            await emit(store)
+    page = await task
+    assert not page.reset
+    assert (await store.feed(page.next, 500, DEFAULT, events_alone)).reset
