@@ -38,6 +38,14 @@ def truncate(raw: sqlite3.Connection) -> bool:
     return not blocked
 
 
+def copy_log(raw: sqlite3.Connection) -> None:
+    """Bring into the database what no reader is in the way of, without waiting for any.
+
+    For the writer, outside of a transaction.
+    """
+    raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
 class ReaderCount(Protocol):
     """Knows whether somebody reads."""
 

@@ -28,6 +28,7 @@ from hooktui.store.recording import (
 )
 from hooktui.store.work import Operation, Work
 
+PAGE_BYTES = 4096
 _ROWS_PER_STEP, _EVENTS_PER_STEP = 200, 4
 """Rows that one step writes in about 1 ms; the body of an event may have 256 KiB."""
 
@@ -40,7 +41,9 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
     def __init__(
         self, offers: Sequence[Offer], reserve: Reserve | None, matches: Matches = NO_MATCHES
     ) -> None:
-        super().__init__(2 * len(offers), sum(len(offer.body) for offer in offers))
+        sizes = [len(offer.body) for offer in offers]
+        long_bytes = sum(size for size in sizes if size > PAGE_BYTES)
+        super().__init__(2 * len(offers), sum(sizes), long_bytes)
         self._offers = offers
         self._reserve = reserve
         self._matches = matches

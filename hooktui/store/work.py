@@ -57,15 +57,17 @@ class Operation(Generic[R]):
     Attributes:
         weight: about how many rows it writes.
         size_bytes: how much memory it holds while it waits.
+        long_bytes: of it, in values longer than a page of the database.
         turn: operations of a transaction run in this order: acceptance is planned with the hooks
             as of the last commit, so a change of hooks runs after it.
     """
 
     turn = 1
 
-    def __init__(self, weight: int = 1, size_bytes: int = 0) -> None:
+    def __init__(self, weight: int = 1, size_bytes: int = 0, long_bytes: int = 0) -> None:
         self.weight = weight
         self.size_bytes = size_bytes
+        self.long_bytes = long_bytes
         self.future: asyncio.Future[R] | None = None
         self.result: R | None = None
         self.error: Exception | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Unavailable
-from hooktui.store import checkpoints, sqlite
+from hooktui.store import checkpoints, sqlite, writer
 from hooktui.store.checkpoints import WalWatch, truncate
 from hooktui.store.sqlite import SqliteStore
 from tests.contract.given import emit, offer
@@ -60,6 +60,28 @@ async def test_what_runs_between_transactions_fails_alone(store) -> None:
     await store.close()
     with pytest.raises(Unavailable, match="stopping"):
         await store._writer.between(fail)
+
+
+# Red when long bodies are left to SQLite's own checkpoints: the log grows to 2 MB.
+async def test_the_log_of_long_bodies_stays_short(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 200_000)
+    for _ in range(20):
+        await store.accept([offer(b'"' + b"x" * 100_000 + b'"')])
+    assert ((await store.info()).wal_size or 0) < 600_000
+
+
+# Red when short bodies count, too: each checkpoint is two syncs.
+async def test_short_bodies_are_left_to_the_checkpoints_of_sqlite(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 20_000)
+    monkeypatch.setattr(writer, "copy_log", made.append)
+    for _ in range(20):
+        await store.accept([offer(b'"' + b"x" * 4000 + b'"')])
+    assert not made
 
 
 def test_a_log_that_grows_out_of_hand_is_told_once_a_doubling(caplog) -> None:
