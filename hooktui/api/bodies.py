@@ -250,7 +250,7 @@ async def check_body(body: bytes) -> None:
 
 
 def lines_of(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines that are not blank, each with its number from 0.
+    """Yield the lines, each with its number from 0; a blank one as an empty one.
 
     Raises:
         TooLarge: a line is longer than any event may be, or very many are blank.
@@ -268,6 +268,7 @@ def lines_of(body: bytes) -> Iterator[tuple[int, bytes]]:
         if line and not line.isspace():
             yield number, line
         else:
+            yield number, b""
             blank += 1
             if blank > MAX_BLANK_LINES:
                 raise TooLarge(f"more than {MAX_BLANK_LINES:,} lines are blank; leave them out")

@@ -151,6 +151,9 @@ def _offers(body: bytes, account: AccountId, service: Service) -> Steps[list[Off
     offers: list[Offer] = []
     errors: list[FieldError] = []
     for number, line in lines_of(body):
+        if not line:
+            yield
+            continue
         if len(line) > _SMALL_LINE or len(offers) % _LINES_PER_STEP == 0:
             yield
         if len(offers) == MAX_LINES:
