@@ -132,9 +132,9 @@ class Stand:
         requests = prepare(case.events(deliveries), case.lines, BODY_BYTES)
         first = encode("dlv", floor_at(now_ms()))
         self.sink.clear()
-        before, sink_s, begun = self._cost(), cpu_s(self.sink.pid), time.monotonic()
         sockets = [victim.places.socket for victim in self.victims]
         with self._hostile_caller():
+            before, sink_s, begun = self._cost(), cpu_s(self.sink.pid), time.monotonic()
             offered = uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
             restarted_ns = self._restart() if case.killed else None
             self._await_end(len(offered) * len(self.secrets))
