@@ -41,9 +41,13 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
     def __init__(
         self, offers: Sequence[Offer], reserve: Reserve | None, matches: Matches = NO_MATCHES
     ) -> None:
-        sizes = [len(offer.body) for offer in offers]
-        long_bytes = sum(size for size in sizes if size > PAGE_BYTES)
-        super().__init__(2 * len(offers), sum(sizes), long_bytes)
+        size_bytes = long_bytes = 0
+        for offer in offers:
+            body_bytes = len(offer.body)
+            size_bytes += body_bytes
+            if body_bytes > PAGE_BYTES:
+                long_bytes += body_bytes
+        super().__init__(2 * len(offers), size_bytes, long_bytes)
         self._offers = offers
         self._reserve = reserve
         self._matches = matches
