@@ -7,17 +7,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hooktui.bench.cases import BY_NAME
+from hooktui.bench.databases import databases_of
+from hooktui.bench.report import CaseReport, Goal, Report, Spread, goals
+from hooktui.bench.runner import bench as measure
+from hooktui.bench.runner import chosen_cases
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.failure import DONE, FAILED, UsageError
 from hooktui.cli.leaving import leaving_orderly
 from hooktui.cli.output import Column, Styled
 from hooktui.domain.errors import Refused
-from hooktui.proof.bench import bench as measure
-from hooktui.proof.bench import chosen_cases
-from hooktui.proof.cases import BY_NAME
-from hooktui.proof.database import databases_of
-from hooktui.proof.goals import Goal, goals
-from hooktui.proof.report import CaseReport, Report, Spread
 
 MOST_ROUNDS, MOST_EVENTS = 1000, 10_000_000
 

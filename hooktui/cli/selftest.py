@@ -7,13 +7,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from hooktui.bench.databases import databases_of
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.failure import DONE, FAILED, UsageError
 from hooktui.cli.leaving import leaving_orderly
 from hooktui.cli.output import Styled
 from hooktui.domain.errors import Refused
-from hooktui.proof.crash import Proof, prove
-from hooktui.proof.database import databases_of
+from hooktui.selftest.crash_test import Proof, prove
 
 MOST_ROUNDS = 100_000
 _SHOWN = 10

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from hooktui.api import bodies, connection, tls_door
-from hooktui.proof.certificate import write_certificate
+from hooktui.bench.sink import write_certificate
 from tests.api.as_user import ask_as, hold_as
 from tests.api.raw import answers_in, hear, next_answer, say, tcp, told, unix, wait_until
 from tests.running import RunningServer, running_server

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hooktui.bench.sink import write_certificate
 from hooktui.checkup.exposure import check_exposure
 from hooktui.domain.checks import Check
-from hooktui.proof.certificate import write_certificate
 from hooktui.settings import Settings
 from tests.running import running_server
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from hooktui.bench.databases import Databases
 from hooktui.client.calls import create_hook, send_event, server_status
 from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
 from hooktui.domain.file_budget import least_files, share_files
 from hooktui.domain.places import places
-from hooktui.proof.database import Databases
 
 from .asking import asking
 from .conftest import Installation, wait_for

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from hooktui.bench.databases import Databases, databases_of
 from hooktui.client.calls import get_delivery, resend_delivery, send_event
 from hooktui.client.plain import PlainClient
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.failpoints import POINTS
-from hooktui.proof.crash import Scene, prove, scene
-from hooktui.proof.database import Databases, databases_of
-from hooktui.proof.ledger import STEADY
+from hooktui.selftest.crash_test import Scene, prove, scene
+from hooktui.selftest.ledger import STEADY
 
 from .conftest import Installation, Receiver, wait_for
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from hooktui.bench.databases import databases_of
+from hooktui.bench.server_process import Victim
 from hooktui.client.calls import get_delivery
 from hooktui.client.plain import PlainClient
 from hooktui.console.app import HooktuiApp
 from hooktui.console.log_buffer import LogBuffer
-from hooktui.proof.crash import scene
-from hooktui.proof.database import databases_of
-from hooktui.proof.keyed_producer import KeyedProducer
-from hooktui.proof.victim import Victim
+from hooktui.selftest.crash_test import scene
+from hooktui.selftest.producer import KeyedProducer
 
 KILLS = 2
 PER_LIFE = 60

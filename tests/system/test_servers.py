@@ -22,11 +22,11 @@ import asyncpg
 import pytest
 
 from hooktui import failpoints
-from hooktui.proof.checker import check
-from hooktui.proof.crash import Scene, scene
-from hooktui.proof.database import databases_of
-from hooktui.proof.keyed_producer import KeyedProducer
-from hooktui.proof.victim import Victim
+from hooktui.bench.databases import databases_of
+from hooktui.bench.server_process import Victim
+from hooktui.selftest.checker import check
+from hooktui.selftest.crash_test import Scene, scene
+from hooktui.selftest.producer import KeyedProducer
 from tests.postgres import PostgresServer
 
 from .conftest import SAMPLES, Installation, Receiver, wait_for

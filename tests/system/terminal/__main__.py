@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict
 from importlib.metadata import version
 
-from hooktui.proof.machine import this_machine
+from hooktui.bench.machine import this_machine
 from tests.system.terminal.cases import CASES
 from tests.system.terminal.report import Row, as_markdown, as_text
 

@@ -16,15 +16,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hooktui.bench.processes import tied, workplace
+from hooktui.bench.producer import offer_all, prepare
+from hooktui.bench.seed_rows import fill
+from hooktui.bench.server_process import Victim
+from hooktui.bench.sink import OK, running_sink
 from hooktui.client.calls import create_hook
 from hooktui.client.plain import PlainClient
 from hooktui.client.start import own_environment
-from hooktui.proof.old_rows import fill
-from hooktui.proof.producer import offer_all, prepare
-from hooktui.proof.sink import OK, running_sink
-from hooktui.proof.tied import tied
-from hooktui.proof.victim import Victim
-from hooktui.proof.workplace import workplace
 from tests.system.terminal.session import Session
 
 LINES_PER_S = 1000

@@ -1,0 +1,1 @@
+"""Throughput and latency of an installation, measured with real servers and receivers."""

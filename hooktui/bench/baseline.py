@@ -1,0 +1,144 @@
+"""The floors of a measurement: the same client without a store, and the sink by itself.
+
+    python -m hooktui.bench.baseline client|transport|sink PORT COUNT
+
+It prints how many requests a second were answered. ``client`` makes attempts as the engine does,
+address judge and both signatures included, as many at once as a measured hook has slots: all of a
+delivery but its store. ``transport`` sends a prepared request instead. ``sink`` writes many
+requests to few connections, so that the sink is what it measures.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Mapping
+from time import perf_counter
+
+import uvloop
+
+from hooktui.bench.sink import ANSWER_BYTES
+from hooktui.client.start import own_environment
+from hooktui.delivery.resolver import Resolver
+from hooktui.delivery.sender import Sender
+from hooktui.delivery.transport import Transport
+from hooktui.domain.addresses import parse_networks, parse_url
+from hooktui.domain.clock import now_ms
+from hooktui.domain.deliveries import ErrorClass, Trigger
+from hooktui.domain.hooks import HookSettings, LiveHook, LiveSecret
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
+from hooktui.domain.signatures import make_secret
+from hooktui.store.contract import Job
+
+IN_FLIGHT = 64
+BODY_BYTES = 1024
+_PATH = "/measure"
+_TYPE = "job.failed"
+_PIPES, _PIPELINED = 8, 16
+_TIMEOUT_S = 10.0
+
+
+def measure(kind: str, port: int, count: int, environ: Mapping[str, str]) -> float:
+    """Return the requests a second of a floor, measured in a process of its own."""
+    done = subprocess.run(  # noqa: S603 - our own module
+        [sys.executable, "-P", "-m", "hooktui.bench.baseline", kind, str(port), str(count)],
+        env=own_environment(environ),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+async def _client(port: int, count: int) -> None:
+    sender = Sender(transport := Transport(parse_networks("127.0.0.0/8"), Resolver()))
+    hook = _hook(port)
+    _, body = _request(port)
+    ids = IdClock()
+    left = iter(range(count))
+
+    async def work() -> None:
+        for _ in left:
+            event, delivery = EventId(ids.next()), DeliveryId(ids.next())
+            job = Job(delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body)
+            _check((await sender.attempt(hook, job, now_ms())).answer.error)
+
+    await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+    transport.close()
+
+
+async def _transport(port: int, count: int) -> None:
+    transport = Transport(parse_networks("127.0.0.0/8"), Resolver())
+    target = parse_url(f"http://127.0.0.1:{port}{_PATH}")
+    head, body = _request(port)
+    left = iter(range(count))
+
+    async def work() -> None:
+        for _ in left:
+            answered = await transport.send(
+                1, target, head, body, verify_tls=True, timeout_s=_TIMEOUT_S
+            )
+            _check(answered.error)
+
+    await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
+    transport.close()
+
+
+async def _sink(port: int, count: int) -> None:
+    request = b"".join(_request(port)) * _PIPELINED
+
+    async def work() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(count // _PIPES // _PIPELINED):
+            writer.write(request)
+            await reader.readexactly(ANSWER_BYTES * _PIPELINED)
+        writer.close()
+
+    await asyncio.gather(*(work() for _ in range(_PIPES)))
+
+
+def _check(error: ErrorClass | None) -> None:
+    if error is not None:
+        raise RuntimeError(f"the sink did not answer: {error}")
+
+
+def _hook(port: int) -> LiveHook:
+    settings = HookSettings(url=f"http://127.0.0.1:{port}{_PATH}", events=(_TYPE,))
+    return LiveHook(
+        id=HookId(1),
+        account=AccountId(1),
+        version=1,
+        settings=settings,
+        target=parse_url(settings.url),
+        subscriptions=frozenset(settings.events),
+        filter=None,
+        secrets=(LiveSecret(1, make_secret(), 0),),
+    )
+
+
+def _request(port: int) -> tuple[bytes, bytes]:
+    """Return a request of the size that a hook's has."""
+    body = b'{"data":"%b"}' % (b"x" * (BODY_BYTES - 11))
+    signatures = "".join(f"X-Header-{number}: {'0' * 40}\r\n" for number in range(6))
+    head = (
+        f"POST {_PATH} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"{signatures}Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("ascii"), body
+
+
+_KINDS = {"client": _client, "transport": _transport, "sink": _sink}
+
+
+def main(arguments: list[str]) -> None:
+    """Measure, and print the requests a second."""
+    kind, port, count = arguments[0], int(arguments[1]), int(arguments[2])
+    count -= count % (_PIPES * _PIPELINED)
+    begun = perf_counter()
+    uvloop.run(_KINDS[kind](port, count))
+    sys.stdout.write(f"{count / (perf_counter() - begun):.1f}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

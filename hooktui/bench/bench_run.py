@@ -1,0 +1,273 @@
+"""One case, once: servers in homes of their own, hooks that send to the sink, and events for them.
+
+The clock runs from the first event offered to the moment when the servers say that nothing waits.
+Everything is verified afterwards: only what is done in the store *and* arrived signed counts.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic_ns
+
+import uvloop
+
+from hooktui.bench.cases import Case
+from hooktui.bench.databases import Databases
+from hooktui.bench.machine import cpu_s, memory_mb, written_bytes
+from hooktui.bench.processes import tied
+from hooktui.bench.producer import offer_all, prepare
+from hooktui.bench.reconcile import Arrival, Balance, Offered, balance, percentiles_ms
+from hooktui.bench.seed_rows import fill
+from hooktui.bench.server_process import Victim
+from hooktui.bench.sink import Sink
+from hooktui.client.calls import create_hook, list_deliveries, list_hooks
+from hooktui.client.plain import PlainClient
+from hooktui.domain.clock import now_ms
+from hooktui.domain.ids import encode, floor_at
+
+BODY_BYTES = 1024
+ACCOUNT = 1
+STALLED_S = 30.0
+"""After so long without an arrival a case is over, and what is missing counts as lost."""
+STALLED_KILLED_S = 90.0
+"""The same after a kill: where servers share a database, a lease of 60 s may have to run out."""
+_STOP_S = 15.0
+_POLL_S = 0.005
+_PAGE = 500
+_HOSTILE_FIRST_S = 2.0
+"""So long a hostile caller is at work before the first event is offered."""
+_HUNG_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run of a case came to.
+
+    Attributes:
+        balance: what arrived, and what did not.
+        per_s: deliveries that count, a second.
+        cpu_us: CPU of the servers for each of them, user and system, in microseconds.
+        disk_bytes: what the servers, or the log of PostgreSQL, wrote to disk for each of them.
+        database_us: CPU of PostgreSQL for each of them, where that is known.
+        sink_busy: the share of the time that the sink was busy.
+        idle_mb: what a server held before the first event.
+        memory_mb: the most that a server held.
+        latency_ms: from an event's turn to its receipt: p50, p99, longest.
+        restart_s: from the start after a kill to the first arrival.
+    """
+
+    balance: Balance
+    per_s: float
+    cpu_us: float
+    disk_bytes: float
+    database_us: float | None
+    sink_busy: float
+    idle_mb: float
+    memory_mb: float
+    latency_ms: tuple[float, float, float] | None
+    restart_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """What has been used up to a moment: CPU seconds, bytes written, CPU seconds of PostgreSQL."""
+
+    servers_s: float
+    disk_bytes: int
+    database_s: float | None
+
+
+@dataclass
+class Stand:
+    """The servers with the hooks of a case.
+
+    Attributes:
+        case: what is measured.
+        sink: where the hooks send to.
+        victims: the servers.
+        databases: where they store.
+        database_url: the same; None: in the home of the only one.
+        secrets: of the hooks that count, by number.
+        idle_mb: what the first server held before anything was asked of it.
+    """
+
+    case: Case
+    sink: Sink
+    victims: Sequence[Victim]
+    databases: Databases
+    database_url: str | None
+    secrets: dict[int, str] = field(default_factory=dict)
+    idle_mb: float = 0.0
+
+    def start(self) -> None:
+        """Start the servers, make the hooks, and put the old deliveries under them."""
+        first, *others = self.victims
+        first.start()
+        self.idle_mb = memory_mb(first.pid, most=False)
+        self._make_hooks()
+        if self.case.old_rows:
+            first.terminate(_STOP_S)
+            where = self.database_url or first.places.database
+            fill(where, min(self.secrets), self.case.old_rows)
+            first.start()
+        for other in others:
+            shutil.copy2(first.places.key_file, other.places.key_file)
+            other.start()
+
+    def run(self, deliveries: int) -> Run:
+        """Offer events, wait until everything is done, and verify it.
+
+        Raises:
+            Unavailable: the server refused an event.
+        """
+        case = self.case
+        requests = prepare(case.events(deliveries), case.lines, BODY_BYTES)
+        first = encode("dlv", floor_at(now_ms()))
+        self.sink.clear()
+        sockets = [victim.places.socket for victim in self.victims]
+        with self._hostile_caller():
+            before, sink_s, begun = self._cost(), cpu_s(self.sink.pid), time.monotonic()
+            offered = uvloop.run(offer_all(sockets, requests, case.offered, case.per_s))
+            restarted_ns = self._restart() if case.killed else None
+            self._await_end(len(offered) * len(self.secrets))
+        took_s = time.monotonic() - begun
+        # What a killed process had used is gone with it.
+        after = before if case.killed else self._cost()
+        sink_s = cpu_s(self.sink.pid) - sink_s
+        arrivals = [one for one in self.sink.arrivals(self.secrets) if one.hook in self.secrets]
+        found = balance(offered, arrivals, self._delivered(first), self.secrets)
+        done = max(found.counted, 1)
+        return Run(
+            balance=found,
+            per_s=found.counted / took_s,
+            cpu_us=(after.servers_s - before.servers_s) / done * 1e6,
+            disk_bytes=(after.disk_bytes - before.disk_bytes) / done,
+            database_us=_between(before.database_s, after.database_s, done),
+            sink_busy=sink_s / took_s,
+            idle_mb=self.idle_mb,
+            memory_mb=max(memory_mb(victim.pid, most=True) for victim in self.victims),
+            latency_ms=_latency_ms(case, offered, arrivals),
+            restart_s=None if restarted_ns is None else _first_after_s(arrivals, restarted_ns),
+        )
+
+    @contextmanager
+    def _hostile_caller(self) -> Iterator[None]:
+        if not self.case.hostile:
+            yield
+            return
+        socket = str(self.victims[0].places.socket)
+        caller = subprocess.Popen(  # noqa: S603 - this very program
+            tied("hooktui.bench.hostile_caller", socket), stdin=subprocess.DEVNULL
+        )
+        try:
+            time.sleep(_HOSTILE_FIRST_S)
+            yield
+        finally:
+            caller.kill()
+            caller.wait()
+
+    def _make_hooks(self) -> None:
+        counted = [(path, True) for path in self.case.paths]
+        beside = [(path, False) for path in self.case.beside]
+        with PlainClient(self.victims[0].address) as client:
+            for number, (path, counts) in enumerate(counted + beside):
+                host = f"127.0.0.{number % self.case.hosts + 1}"
+                fields = {
+                    "name": f"{self.case.name} {number}",
+                    "url": self.sink.url(path, host, tls=self.case.tls),
+                    "events": ["job"],
+                    "max_in_flight": self.case.in_flight,
+                    "retry_schedule_s": self.case.retry_schedule_s,
+                    "timeout_s": _HUNG_TIMEOUT_S,
+                    "verify_tls": not self.case.tls,  # the sink signed its certificate itself
+                }
+                hook = client.call(create_hook(ACCOUNT, fields))
+                if counts:
+                    self.secrets[hook.id] = hook.secret
+
+    def _restart(self) -> int:
+        """Kill the first server and start it again; return when it was started."""
+        self.victims[0].kill()
+        started_ns = monotonic_ns()
+        self.victims[0].start()
+        return started_ns
+
+    def _await_end(self, expected: int) -> None:
+        """Return at the last commit; the store is asked only once the sink has everything."""
+        taken, changed = 0, time.monotonic()
+        stalled_s = STALLED_KILLED_S if self.case.killed else STALLED_S
+        while time.monotonic() - changed < stalled_s:
+            now_taken = self.sink.taken()
+            if now_taken >= expected and not self._waiting():
+                return
+            if now_taken != taken:
+                taken, changed = now_taken, time.monotonic()
+            time.sleep(_POLL_S)
+
+    def _waiting(self) -> int:
+        with PlainClient(self.victims[0].address) as client:
+            hooks = client.call(list_hooks(ACCOUNT, limit=_PAGE)).data
+        return sum(hook.stats.waiting for hook in hooks if hook.id in self.secrets)
+
+    def _delivered(self, first: str) -> set[str]:
+        """Return the deliveries from ``first`` on that the store calls delivered."""
+        found: set[str] = set()
+        cursor: str | None = None
+        with PlainClient(self.victims[0].address) as client:
+            while True:
+                page = client.call(
+                    list_deliveries(ACCOUNT, status="delivered", limit=_PAGE, cursor=cursor)
+                )
+                found |= {one.id for one in page.data if one.id >= first}
+                cursor = page.next
+                if cursor is None or (page.data and page.data[-1].id < first):
+                    return found
+
+    def _cost(self) -> _Cost:
+        pids = [victim.pid for victim in self.victims]
+        shared = self.databases.cost()
+        if shared is None:
+            return _Cost(sum(map(cpu_s, pids)), sum(map(written_bytes, pids)), None)
+        return _Cost(sum(map(cpu_s, pids)), shared.log_bytes, shared.cpu_s)
+
+
+@contextmanager
+def prepared(
+    case: Case, sink: Sink, folder: Path, databases: Databases, environ: Mapping[str, str]
+) -> Iterator[Stand]:
+    """Start the servers for a case and make its hooks; kill them and remove all at the end."""
+    with (
+        tempfile.TemporaryDirectory(prefix=f"{case.name}-", dir=folder) as place,
+        databases.fresh() as url,
+    ):
+        homes = [Path(place) / str(number) for number in range(1, case.servers + 1)]
+        victims = [Victim(home, environ, url) for home in homes]
+        try:
+            stand = Stand(case, sink, victims, databases, url)
+            stand.start()
+            yield stand
+        finally:
+            for victim in victims:
+                victim.kill()
+
+
+def _latency_ms(
+    case: Case, offered: Sequence[Offered], arrivals: Sequence[Arrival]
+) -> tuple[float, float, float] | None:
+    return None if case.per_s is None else percentiles_ms(offered, arrivals)
+
+
+def _between(before_s: float | None, after_s: float | None, done: int) -> float | None:
+    return None if before_s is None or after_s is None else (after_s - before_s) / done * 1e6
+
+
+def _first_after_s(arrivals: Sequence[Arrival], started_ns: int) -> float | None:
+    later = [one.arrived_ns for one in arrivals if one.arrived_ns > started_ns]
+    return (min(later) - started_ns) / 1e9 if later else None

@@ -1,0 +1,97 @@
+"""Child processes of a measurement, and its temporary folder.
+
+A module of ours runs as a process that ends with the process that started it, however that ends:
+
+    python -P -m hooktui.bench.processes PID MODULE [ARGUMENT...]
+
+PID is the parent's: the kernel kills this process when that one is gone (``PR_SET_PDEATHSIG``), so
+that not even a ``kill -9`` of a measurement leaves its server behind.
+
+The temporary folders of measurements that were killed are removed by the next one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import runpy
+import shutil
+import signal
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1
+
+
+def tied(module: str, *arguments: str) -> list[str]:
+    """Return the command that runs a module of ours, tied to this process."""
+    own = [sys.executable, "-P", "-m", "hooktui.bench.processes", str(os.getpid())]
+    return [*own, module, *arguments]
+
+
+def _tie(parent: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    if os.getppid() != parent:  # it ended before the kernel was told
+        raise SystemExit(1)
+
+
+_ALIVE = "alive"
+"""A file that is locked as long as the measurement runs."""
+_YOUNG_S = 60.0
+"""So young a folder without that file may be about to get one."""
+
+
+@contextmanager
+def workplace(kind: str) -> Iterator[Path]:
+    """Make a folder that lasts as long as the block; ``kind`` is a part of its name."""
+    prefix = f"hooktui-{kind}-"
+    _remove_dead(prefix)
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        folder = Path(name)
+        lock = os.open(folder / _ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            yield folder
+        finally:
+            os.close(lock)
+
+
+def _remove_dead(prefix: str) -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+        try:
+            if _is_dead(folder):
+                shutil.rmtree(folder)
+        except OSError:
+            continue  # somebody else removes it too, or it is not ours: the next start looks again
+
+
+def _is_dead(folder: Path) -> bool:
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        return False
+    try:
+        lock = os.open(folder / _ALIVE, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return time.time() - found.st_mtime > _YOUNG_S
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
+if __name__ == "__main__":
+    _tie(int(sys.argv[1]))
+    sys.argv = sys.argv[2:]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)

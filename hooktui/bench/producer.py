@@ -1,0 +1,139 @@
+"""Offers prepared events over the Unix socket: as fast as they are taken, or by the clock.
+
+Everything is built before the clock starts. A closed loop keeps a few requests under way; an open
+loop sends each event at its time whatever the server does, so that a slow answer is not hidden by
+the events that were never sent meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic_ns
+
+from hooktui import sockets
+from hooktui.bench.reconcile import Offered, body_hash
+from hooktui.domain.errors import Unavailable
+
+EVENT_TYPE = "job.failed"
+_CONNECT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request, ready to be written, and the hashes of the bodies in it."""
+
+    content: bytes
+    bodies: tuple[bytes, ...]
+
+
+def prepare(events: int, lines: int, body_bytes: int) -> list[Request]:
+    """Return requests for a number of events: NDJSON of ``lines`` each, or 1 for one at a time."""
+    bodies = [_body(number, body_bytes) for number in range(events)]
+    if lines == 1:
+        return [_one(body) for body in bodies]
+    return [_many(bodies[start : start + lines]) for start in range(0, events, lines)]
+
+
+def _body(number: int, size: int) -> bytes:
+    run = os.urandom(8).hex()  # so that no two bodies are the same
+    text = f'{{"job_id":{number},"cluster_id":{number % 50},"run":"{run}","log":"'
+    return f'{text}{"x" * (size - len(text) - 2)}"}}'.encode("ascii")
+
+
+def _one(body: bytes) -> Request:
+    head = _head(f"/v1/events/{EVENT_TYPE}", "application/json", len(body))
+    return Request(head + body, (body_hash(body),))
+
+
+def _many(bodies: Sequence[bytes]) -> Request:
+    line = b'{"type":"%b","data":%%b}\n' % EVENT_TYPE.encode("ascii")
+    content = b"".join([line % body for body in bodies])
+    head = _head("/v1/events", "application/x-ndjson", len(content))
+    return Request(head + content, tuple(map(body_hash, bodies)))
+
+
+def _head(path: str, media_type: str, length: int) -> bytes:
+    return (
+        f"POST {path}?account=1 HTTP/1.1\r\nHost: localhost\r\nContent-Type: {media_type}\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    ).encode("ascii")
+
+
+class _Connection:
+    """One kept connection to the server; one request at a time."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def offer(self, request: Request, due_ns: int) -> list[Offered]:
+        """Send a request and return what was accepted, which is all of it.
+
+        Raises:
+            Unavailable: the server refused.
+        """
+        self._writer.write(request.content)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        place = head.lower().index(b"content-length: ") + 16
+        body = await self._reader.readexactly(int(head[place : head.index(b"\r", place)]))
+        if not head.startswith(b"HTTP/1.1 202"):
+            raise Unavailable(f"the server refused an event: {body.decode('utf-8', 'replace')}")
+        answer = json.loads(body)
+        accepted = answer.get("data", [answer])
+        return [
+            Offered(one["id"], body_hash, due_ns)
+            for one, body_hash in zip(accepted, request.bodies, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Close it."""
+        self._writer.close()
+
+
+async def offer_all(
+    paths: Sequence[Path],
+    requests: Sequence[Request],
+    in_flight: int,
+    per_s: float | None = None,
+) -> list[Offered]:
+    """Send all requests and return what was accepted.
+
+    Args:
+        paths: the servers' sockets; each takes its share.
+        requests: what to send.
+        in_flight: how many at once; for an open loop, how many at the most.
+        per_s: an open loop of so many requests a second; None: a closed loop.
+
+    Raises:
+        Unavailable: the server refused one.
+    """
+    connections = [await _connect(paths[place % len(paths)]) for place in range(in_flight)]
+    offered: list[Offered] = []
+    left = iter(enumerate(requests))
+    begun_ns = monotonic_ns()
+
+    async def work(connection: _Connection) -> None:
+        for place, request in left:
+            due_ns = monotonic_ns()
+            if per_s is not None:
+                due_ns = begun_ns + round(place / per_s * 1e9)
+                await asyncio.sleep((due_ns - monotonic_ns()) / 1e9)
+            offered.extend(await connection.offer(request, due_ns))
+
+    try:
+        await asyncio.gather(*(work(connection) for connection in connections))
+    finally:
+        for connection in connections:
+            connection.close()
+    return offered
+
+
+async def _connect(path: Path) -> _Connection:
+    connected = await asyncio.to_thread(sockets.connect, path, _CONNECT_S)
+    connected.setblocking(False)
+    return _Connection(*await asyncio.open_unix_connection(sock=connected, limit=1 << 22))

@@ -1,0 +1,185 @@
+"""Compares the accepted events with the received requests and with the store. Pure.
+
+The sink saves each request unread while the clock runs; requests are parsed and verified after it
+has stopped, so that the check does not slow down what it measures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from hooktui.domain.signatures import (
+    standard_key,
+    verify_hook_signature,
+    verify_standard_signature,
+)
+
+RawArrival = tuple[int, int, bytes]
+"""When it came (monotonic nanoseconds), the status it was answered with, and the whole request."""
+
+HASH_BYTES = 8
+"""Of a body's SHA-256: enough to see that a body is not the one that was sent."""
+
+
+class Arrival(msgspec.Struct, frozen=True, array_like=True):
+    """One request: which delivery, and whether both of its signatures are right."""
+
+    event: str
+    delivery: str
+    hook: int
+    body: bytes
+    status: int
+    arrived_ns: int
+    signed: bool
+
+    @property
+    def taken(self) -> bool:
+        """Whether the sink answered 2xx."""
+        return 200 <= self.status < 300
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(list[Arrival]).decode
+
+
+def body_hash(body: bytes) -> bytes:
+    """Return what is kept of a body."""
+    return hashlib.sha256(body).digest()[:HASH_BYTES]
+
+
+def read_arrivals(raw: Iterable[RawArrival], secrets: Mapping[int, str]) -> list[Arrival]:
+    """Read requests, and verify both signatures of every one.
+
+    Args:
+        raw: what came.
+        secrets: of each hook, by its number.
+    """
+    keys = {hook: standard_key(secret) for hook, secret in secrets.items()}
+    return [_read(arrived_ns, status, one, secrets, keys) for arrived_ns, status, one in raw]
+
+
+def _read(
+    arrived_ns: int,
+    status: int,
+    request: bytes,
+    secrets: Mapping[int, str],
+    keys: Mapping[int, bytes | None],
+) -> Arrival:
+    head, _, body = request.partition(b"\r\n\r\n")
+    fields = dict(
+        line.split(": ", 1) for line in head.decode("latin-1").split("\r\n")[1:] if ": " in line
+    )
+    hook, event = int(fields.get("X-Hook-Id", "0")), fields.get("webhook-id", "")
+    secret, key = secrets.get(hook), keys.get(hook)
+    signed = (
+        secret is not None
+        and key is not None
+        and verify_hook_signature(secret, body, fields.get("X-Hook-Signature", ""))
+        and verify_standard_signature(
+            key,
+            event,
+            int(fields.get("webhook-timestamp", "0")),
+            body,
+            fields.get("webhook-signature", ""),
+        )
+    )
+    delivery = fields.get("X-Hook-Delivery", "")
+    return Arrival(event, delivery, hook, body_hash(body), status, arrived_ns, signed)
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """An event that was answered with 202; times are monotonic nanoseconds.
+
+    Attributes:
+        event: its public id.
+        body: the hash of its bytes.
+        due_ns: when it was to be sent; for an open loop that is its time in the schedule.
+    """
+
+    event: str
+    body: bytes
+    due_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What the comparison came to; all but ``counted`` should be 0 in a run without kills.
+
+    Attributes:
+        counted: deliveries that are done in the store and arrived once or more, signed and whole.
+        lost: deliveries that were owed and do not count.
+        duplicates: arrivals of a delivery that had been taken already.
+        altered: arrivals with other bytes, another event, or a hook that is not one of the run's.
+        unsigned: arrivals with a wrong signature.
+    """
+
+    counted: int
+    lost: int
+    duplicates: int
+    altered: int
+    unsigned: int
+
+    @property
+    def good(self) -> bool:
+        """Whether every promise was kept."""
+        return not (self.lost or self.duplicates or self.altered or self.unsigned)
+
+
+def balance(
+    offered: Iterable[Offered],
+    arrivals: Iterable[Arrival],
+    delivered: Collection[str],
+    hooks: Collection[int],
+) -> Balance:
+    """Compare.
+
+    Args:
+        offered: what was accepted; each of it is owed to each of the hooks.
+        arrivals: what the sink received.
+        delivered: the deliveries that the store calls delivered.
+        hooks: the hooks that count.
+    """
+    bodies = {one.event: one.body for one in offered}
+    taken: Counter[tuple[str, int]] = Counter()
+    whole: set[tuple[str, int]] = set()
+    altered = unsigned = 0
+    for arrival in arrivals:
+        if bodies.get(arrival.event) != arrival.body or arrival.hook not in hooks:
+            altered += 1
+            continue
+        if not arrival.signed:
+            unsigned += 1
+            continue
+        if arrival.taken:
+            owed = (arrival.event, arrival.hook)
+            taken[owed] += 1
+            if arrival.delivery in delivered:
+                whole.add(owed)
+    return Balance(
+        counted=len(whole),
+        lost=len(bodies) * len(hooks) - len(whole),
+        duplicates=sum(taken.values()) - len(taken),
+        altered=altered,
+        unsigned=unsigned,
+    )
+
+
+def percentiles_ms(
+    offered: Iterable[Offered], arrivals: Iterable[Arrival]
+) -> tuple[float, float, float] | None:
+    """Return p50, p99 and the longest time from an event's turn to its receipt, in ms."""
+    due = {one.event: one.due_ns for one in offered}
+    waits = sorted(
+        (arrival.arrived_ns - due[arrival.event]) / 1e6
+        for arrival in arrivals
+        if arrival.taken and arrival.event in due
+    )
+    if not waits:
+        return None
+    return waits[len(waits) // 2], waits[min(len(waits) * 99 // 100, len(waits) - 1)], waits[-1]

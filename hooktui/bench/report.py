@@ -1,0 +1,310 @@
+"""The result of a measurement: medians with their spread, what makes a figure void, and the goals.
+
+A goal is a number that a measurement should reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+
+from hooktui.bench.bench_run import Run
+from hooktui.bench.cases import Case
+from hooktui.bench.machine import Machine
+
+SINK_MARGIN = 3.0
+"""A sink that is not three times as fast as the result may have been what was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median of the rounds, and their extremes."""
+
+    median: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True, slots=True)
+class CaseReport:
+    """What the rounds of a case came to.
+
+    Attributes:
+        name: of the case.
+        title: for people.
+        deliveries: that count, over all rounds.
+        per_s: deliveries a second.
+        ratio: the same, to the floor of the same round.
+        cpu_us: of the servers for each delivery.
+        disk_bytes: that the servers, or the log of PostgreSQL, wrote for each delivery.
+        database_us: CPU of PostgreSQL for each delivery, where it runs on this machine.
+        idle_mb: what a server held before the first event.
+        memory_mb: the most that a server held in any round.
+        latency_ms: p50, p99, longest, each the median of the rounds; of an open loop only.
+        against: the case that it is compared with.
+        compared: deliveries a second, or for an open loop the p99, to that of the same round there.
+        restart_s: from the start after a kill to the first arrival.
+        lost: over all rounds, as the next three.
+        duplicates: arrivals of what had been taken.
+        altered: arrivals with other bytes or ids.
+        unsigned: arrivals with a wrong signature.
+        may_repeat: whether duplicates are allowed: only where the server was killed.
+        void: why the figure means nothing; None when it counts.
+    """
+
+    name: str
+    title: str
+    deliveries: int
+    per_s: Spread
+    ratio: Spread
+    cpu_us: Spread
+    disk_bytes: Spread
+    database_us: Spread | None
+    idle_mb: float
+    memory_mb: float
+    latency_ms: tuple[float, float, float] | None
+    against: str | None
+    compared: Spread | None
+    restart_s: Spread | None
+    lost: int
+    duplicates: int
+    altered: int
+    unsigned: int
+    may_repeat: bool
+    void: str | None
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing was lost, doubled or changed."""
+        twice = self.duplicates and not self.may_repeat
+        return not (self.lost or twice or self.altered or self.unsigned)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finished measurement.
+
+    Attributes:
+        machine: where, and with which versions.
+        database: its kind and version.
+        rounds: how many.
+        sink_per_s: requests a second that the sink takes.
+        floor_per_s: attempts a second of the engine's client without a store: judged, signed, sent.
+        transport_per_s: prepared requests a second over the same connections.
+        cases: in their order.
+    """
+
+    machine: Machine
+    database: str
+    rounds: int
+    sink_per_s: Spread
+    floor_per_s: Spread
+    transport_per_s: Spread
+    cases: tuple[CaseReport, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether every case kept every promise."""
+        return all(case.good for case in self.cases)
+
+    def fields(self) -> dict[str, object]:
+        """Return everything as JSON can take it."""
+        return asdict(self) | {"good": self.good}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one round came to without a server, in requests a second; see `Report`."""
+
+    sink_per_s: float
+    floor_per_s: float
+    transport_per_s: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """Return median and extremes of the rounds."""
+    return Spread(*(round(value, 4) for value in (float(median(values)), min(values), max(values))))
+
+
+def report_case(
+    case: Case, runs: Mapping[str, Sequence[Run]], limits: Sequence[Limits]
+) -> CaseReport:
+    """Put the rounds of a case together.
+
+    Args:
+        case: which.
+        runs: of all cases by name, a round each.
+        limits: of each round.
+    """
+    own = runs[case.name]
+    latencies = [run.latency_ms for run in own if run.latency_ms is not None]
+    latency_ms = None
+    if latencies:
+        p50, p99, longest = (round(float(median(one)), 3) for one in zip(*latencies, strict=True))
+        latency_ms = (p50, p99, longest)
+    database_us = [run.database_us for run in own if run.database_us is not None]
+    restarts = [run.restart_s for run in own if run.restart_s is not None]
+    other = runs.get(case.against or "", ())
+    return CaseReport(
+        name=case.name,
+        title=case.title,
+        deliveries=sum(run.balance.counted for run in own),
+        per_s=spread([run.per_s for run in own]),
+        ratio=spread([a.per_s / b.floor_per_s for a, b in zip(own, limits, strict=True)]),
+        cpu_us=spread([run.cpu_us for run in own]),
+        disk_bytes=spread([run.disk_bytes for run in own]),
+        database_us=spread(database_us) if database_us else None,
+        idle_mb=round(max(run.idle_mb for run in own), 1),
+        memory_mb=round(max(run.memory_mb for run in own), 1),
+        latency_ms=latency_ms,
+        against=case.against if other else None,
+        compared=spread([_compared(*pair) for pair in zip(own, other, strict=True)])
+        if other
+        else None,
+        restart_s=spread(restarts) if restarts else None,
+        lost=sum(run.balance.lost for run in own),
+        duplicates=sum(run.balance.duplicates for run in own),
+        altered=sum(run.balance.altered for run in own),
+        unsigned=sum(run.balance.unsigned for run in own),
+        may_repeat=case.killed,
+        void=_void(case, own, limits),
+    )
+
+
+def _compared(own: Run, other: Run) -> float:
+    """Return a run to one of the case that it is compared with."""
+    if own.latency_ms is not None and other.latency_ms is not None:
+        return own.latency_ms[1] / other.latency_ms[1]
+    return own.per_s / other.per_s if other.per_s else 0.0
+
+
+def _void(case: Case, runs: Sequence[Run], limits: Sequence[Limits]) -> str | None:
+    """Return why a case means nothing: in one of its rounds the sink had too little in reserve.
+
+    The sink's limit is measured without TLS; with it, what counts is how busy the sink was.
+    """
+    for number, (run, limit) in enumerate(zip(runs, limits, strict=True), 1):
+        if case.tls and run.sink_busy * SINK_MARGIN > 1:
+            return f"round {number}: the sink was busy for {run.sink_busy:.0%} of the time"
+        if not case.tls and limit.sink_per_s < SINK_MARGIN * run.per_s:
+            return (
+                f"round {number}: the sink itself takes {limit.sink_per_s:,.0f}/s,"
+                f" under {SINK_MARGIN:g} times {run.per_s:,.0f}/s"
+            )
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One number.
+
+    Attributes:
+        what: for people.
+        must: what it has to be at least (at the most, where less is better).
+        aim: what is wanted.
+        reached: what was measured; None: its case was not run.
+        less_is_better: whether must and aim are upper bounds.
+    """
+
+    what: str
+    must: float
+    aim: float
+    reached: float | None
+    less_is_better: bool = False
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it is what it must be; None: not measured."""
+        return None if self.reached is None else self._holds(self.must)
+
+    @property
+    def aim_met(self) -> bool | None:
+        """Whether it is what is wanted; None: not measured."""
+        return None if self.reached is None else self._holds(self.aim)
+
+    def _holds(self, bound: float) -> bool:
+        if self.reached is None:
+            return False
+        return self.reached <= bound if self.less_is_better else self.reached >= bound
+
+
+_Value = Callable[[CaseReport], float | None]
+
+
+def _per_s(case: CaseReport) -> float | None:
+    return case.per_s.median
+
+
+def _of_floor(case: CaseReport) -> float | None:
+    return case.ratio.median
+
+
+def _of_the_other(case: CaseReport) -> float | None:
+    return None if case.compared is None else case.compared.median
+
+
+def _inverse(case: CaseReport) -> float | None:
+    return None if case.compared is None else 1 / max(case.compared.median, 1e-9)
+
+
+def _p50(case: CaseReport) -> float | None:
+    return None if case.latency_ms is None else case.latency_ms[0]
+
+
+def _p99(case: CaseReport) -> float | None:
+    return None if case.latency_ms is None else case.latency_ms[1]
+
+
+def _of_allowed(case: CaseReport) -> float | None:
+    """Return the p99 as a share of what it may be: 1.5 times that without, or 10 ms more."""
+    if case.latency_ms is None or case.compared is None:
+        return None
+    p99_ms = case.latency_ms[1]
+    without_ms = p99_ms / max(case.compared.median, 1e-9)
+    return p99_ms / max(1.5 * without_ms, without_ms + 10)
+
+
+def _lost(case: CaseReport) -> float | None:
+    return case.lost
+
+
+def _restart(case: CaseReport) -> float | None:
+    return None if case.restart_s is None else case.restart_s.median
+
+
+def _idle_mb(case: CaseReport) -> float | None:
+    return case.idle_mb
+
+
+def _memory_mb(case: CaseReport) -> float | None:
+    return case.memory_mb
+
+
+_GOALS: tuple[tuple[str, str, float, float, bool, _Value], ...] = (
+    ("deliveries/s of the floor, 1 hook", "one-hook", 0.25, 0.5, False, _of_floor),
+    ("deliveries/s, 1 hook", "one-hook", 8000, 20_000, False, _per_s),
+    ("deliveries/s of the floor, 10 hooks", "ten-hooks", 0.3, 0.6, False, _of_floor),
+    ("PostgreSQL, of SQLite", "one-hook-sqlite", 0.7, 1.0, False, _inverse),
+    ("one event per request, events/s", "single", 4000, 10_000, False, _per_s),
+    ("2 servers on PostgreSQL, of 1", "two-servers", 1.7, 1.95, False, _of_the_other),
+    ("latency at 1,000/s, p50 ms", "open-1000", 2, 0.7, True, _p50),
+    ("latency at 1,000/s, p99 ms", "open-1000", 20, 5, True, _p99),
+    ("p99 beside a hostile caller, of allowed", "hostile-caller", 1, 0.8, True, _of_allowed),
+    ("1,000,000 old deliveries, of none", "old-rows", 0.9, 1.0, False, _of_the_other),
+    ("p99 beside 100 that hang, of without", "hung-100", 1.5, 1.2, True, _of_the_other),
+    ("lost at kill -9", "restart", 0, 0, True, _lost),
+    ("restart to first delivery, s", "restart", 2, 1, True, _restart),
+    ("memory idle, MB", "one-hook", 130, 100, True, _idle_mb),
+    ("memory at full load, MB", "one-hook", 250, 160, True, _memory_mb),
+)
+"""Name, case, must, aim, whether less is better, and where the value stands."""
+
+
+def goals(report: Report) -> list[Goal]:
+    """Return all goals with what a measurement reached; void figures reach nothing."""
+    cases: Mapping[str, CaseReport] = {c.name: c for c in report.cases if c.void is None}
+    return [
+        Goal(what, must, aim, value(cases[name]) if name in cases else None, less)
+        for what, name, must, aim, less, value in _GOALS
+    ]

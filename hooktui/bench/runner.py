@@ -1,0 +1,99 @@
+"""The measurement as a story: in each round the sink alone, the floor, and then every case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+
+from hooktui.bench import baseline
+from hooktui.bench.bench_run import Run, Stand, prepared
+from hooktui.bench.cases import BY_NAME, CASES, Case
+from hooktui.bench.databases import Databases, SqliteDatabases
+from hooktui.bench.machine import this_machine
+from hooktui.bench.processes import workplace
+from hooktui.bench.report import Limits, Report, report_case, spread
+from hooktui.bench.sink import running_sink
+from hooktui.domain.errors import Refused
+
+_FLOOR_SHARE = 3
+"""A floor is that much faster than a case, so it takes as many requests more to last as long."""
+
+
+def chosen_cases(names: Sequence[str], *, shared: bool) -> tuple[Case, ...]:
+    """Return the cases to measure, with those that they are compared with.
+
+    Args:
+        names: the ones asked for; none: all that this kind of database can have.
+        shared: whether the database is one that servers can share.
+
+    Raises:
+        Refused: one of them needs such a database.
+    """
+    needs = {case.name for case in CASES if case.servers > 1 or case.on_file}
+    if not names:
+        return tuple(case for case in CASES if shared or case.name not in needs)
+    for name in names:
+        if name in needs and not shared:
+            raise Refused(f"--case {name} needs PostgreSQL: --database postgresql://…")
+    wanted = {*names, *(BY_NAME[name].against for name in names)}
+    return tuple(case for case in CASES if case.name in wanted)
+
+
+def bench(
+    environ: Mapping[str, str],
+    cases: Sequence[Case],
+    *,
+    databases: Databases,
+    rounds: int,
+    deliveries: int,
+    progress: Callable[[str], None],
+) -> Report:
+    """Measure, with servers, a sink and a producer that are processes of their own.
+
+    Args:
+        environ: such as ``os.environ``.
+        cases: what to measure.
+        databases: where the servers store.
+        rounds: how often; the cases of a round run one after another, so that a machine that gets
+            slower meanwhile does so for all of them.
+        deliveries: about how many a case makes in a round.
+        progress: told what is being done; "" ends it.
+
+    Raises:
+        HooktuiError: a server did not start, or refused an event.
+    """
+    machine = this_machine()
+    limits: list[Limits] = []
+    runs: dict[str, list[Run]] = {case.name: [] for case in cases}
+    with ExitStack() as stack:
+        folder = stack.enter_context(workplace("bench"))
+        sink = stack.enter_context(running_sink(folder, environ))
+        filled: dict[str, Stand] = {}  # a store with old rows takes long to make: one for all
+        for number in range(1, rounds + 1):
+            told = f"round {number} of {rounds}: "
+            progress(told + "floor")
+            count = _FLOOR_SHARE * deliveries
+            kinds = ("sink", "client", "transport")
+            limits.append(Limits(*(baseline.measure(k, sink.port, count, environ) for k in kinds)))
+            for case in cases:
+                progress(told + case.title)
+                where = SqliteDatabases() if case.on_file else databases
+                stand = prepared(case, sink, folder, where, environ)
+                if not case.old_rows:
+                    with stand as ready:
+                        runs[case.name].append(ready.run(deliveries))
+                    continue
+                if case.name not in filled:
+                    progress(f"{told}{case.title}: making them")
+                    filled[case.name] = stack.enter_context(stand)
+                runs[case.name].append(filled[case.name].run(deliveries))
+        progress("")
+    return Report(
+        machine=machine,
+        database=databases.kind,
+        rounds=rounds,
+        sink_per_s=spread([one.sink_per_s for one in limits]),
+        floor_per_s=spread([one.floor_per_s for one in limits]),
+        transport_per_s=spread([one.transport_per_s for one in limits]),
+        cases=tuple(report_case(case, runs, limits) for case in cases),
+    )

@@ -1,0 +1,156 @@
+"""The server under proof: a real process on a home of its own that is started, killed, started."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from hooktui import failpoints
+from hooktui.bench.processes import tied
+from hooktui.client.calls import (
+    create_hook,
+    healthy,
+    list_deliveries,
+    server_status,
+)
+from hooktui.client.connection import ServerAddress
+from hooktui.client.plain import PlainClient
+from hooktui.client.start import own_environment
+from hooktui.domain.errors import HooktuiError, NoServer
+from hooktui.domain.objects import Delivery
+from hooktui.domain.places import places
+
+START_S = 30.0
+_POLL_S = 0.02
+_PAGE = 500
+
+
+class Victim:
+    """A home, and the server that works on it at the moment, if one does.
+
+    Args:
+        home: a folder of its own.
+        environ: the environment of whoever started the proof.
+        database_url: where it stores; None: in a file of its home.
+    """
+
+    def __init__(
+        self, home: Path, environ: Mapping[str, str], database_url: str | None = None
+    ) -> None:
+        self.places = places({"HOOKTUI_HOME": str(home)})
+        self.address = ServerAddress(socket=self.places.socket)
+        self.process: subprocess.Popen[bytes] | None = None
+        keep = {name: text for name, text in environ.items() if not name.startswith("HOOKTUI_")}
+        self._environ = own_environment(keep) | {
+            "HOOKTUI_HOME": str(home),
+            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",  # where the ledger is
+        }
+        if database_url is not None:
+            self._environ["HOOKTUI_DATABASE_URL"] = database_url
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def start(self, failpoint: str | None = None, *, wait: bool = True) -> subprocess.Popen[bytes]:
+        """Start a server; return once it answers, or has died of its failpoint.
+
+        Raises:
+            NoServer: it ended without a failpoint, or did not answer in time.
+        """
+        log = os.open(self.places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - this very program
+                tied("hooktui", "serve"),
+                env=self._environ | (failpoints.environment(failpoint) if failpoint else {}),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,  # ctrl+c is for whoever measures
+            )
+        finally:
+            os.close(log)
+        if wait:
+            self._await_answer(self.process, may_die=failpoint is not None)
+        return self.process
+
+    def _await_answer(self, process: subprocess.Popen[bytes], *, may_die: bool) -> None:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                if may_die:
+                    return
+                raise NoServer(f"the server ended at its start; see {self.places.log}")
+            try:
+                with PlainClient(self.address) as client:
+                    client.call(healthy())
+            except HooktuiError:
+                time.sleep(_POLL_S)
+            else:
+                return
+        raise NoServer(f"the server did not answer within {START_S:g} s; see {self.places.log}")
+
+    @property
+    def pid(self) -> int:
+        """The process that runs."""
+        if self.process is None:
+            raise RuntimeError("no server runs")
+        return self.process.pid
+
+    def kill(self) -> None:
+        """End the server as a power cut of its process would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def died(self, within_s: float) -> bool:
+        """Return whether the server ends by SIGKILL within a time."""
+        if self.process is None:
+            return False
+        try:
+            return self.process.wait(within_s) == -signal.SIGKILL
+        except subprocess.TimeoutExpired:
+            return False
+
+    def terminate(self, within_s: float) -> float:
+        """Stop the server as an operator does; return the seconds that it took.
+
+        Raises:
+            subprocess.TimeoutExpired: it takes longer.
+        """
+        begun = time.monotonic()
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(within_s)
+        return time.monotonic() - begun
+
+    # What is asked of it, through the API only
+
+    def create_hook(self, url: str, *, retry_schedule_s: tuple[float, ...]) -> int:
+        """Make a hook that takes the producer's events; return its number."""
+        fields = {"url": url, "events": ["job"], "retry_schedule_s": retry_schedule_s}
+        with PlainClient(self.address) as client:
+            return client.call(create_hook(1, fields)).id
+
+    def settle(self, within_s: float) -> bool:
+        """Return whether nothing waits any more, within a time."""
+        deadline = time.monotonic() + within_s
+        with PlainClient(self.address) as client:
+            while client.call(server_status()).backlog.count:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(_POLL_S)
+        return True
+
+    def deliveries(self) -> list[Delivery]:
+        """Return all deliveries, as the API lists them."""
+        found: list[Delivery] = []
+        cursor: str | None = None
+        with PlainClient(self.address) as client:
+            while True:
+                page = client.call(list_deliveries(1, limit=_PAGE, cursor=cursor))
+                found += page.data
+                cursor = page.next
+                if cursor is None:
+                    return found

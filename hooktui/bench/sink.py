@@ -1,0 +1,281 @@
+"""The receiver of a measurement, a process of its own that costs as little as it can.
+
+    python -m hooktui.bench.sink CERTIFICATE
+
+It prints its ports (plain, and TLS with the certificate and key of that file) in one line, then
+answers one JSON command a line: ``count``, ``save`` (verify everything, write it to a file, begin
+anew) and ``clear``; it ends with its stdin. Requests are kept as they came. What one is answered
+depends on its path: ``/ok`` 200 at once, ``/late`` 200 after 50 ms, ``/flaky`` 500 for every
+twentieth, ``/hung`` never. Its certificate for 127.0.0.1 is signed by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import errno
+import gc
+import json
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+from time import monotonic_ns
+from typing import cast
+
+import uvloop
+
+from hooktui import open_files
+from hooktui.bench.processes import tied
+from hooktui.bench.reconcile import Arrival, RawArrival, decode, encode, read_arrivals
+from hooktui.client.start import own_environment
+
+_DAYS = 7
+
+
+def write_certificate(file: Path) -> None:
+    """Write a new key and its certificate (PEM), readable by their owner alone."""
+    # cryptography takes a tenth of a second to import, which only the start of a sink may cost.
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hooktui measurement")])
+    begin = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
+    hosts = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(begin)
+        .not_valid_after(begin + datetime.timedelta(days=_DAYS))
+        .add_extension(hosts, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file.touch(mode=0o600)
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + certificate.public_bytes(serialization.Encoding.PEM)
+    )
+
+
+OK, LATE, FLAKY, HUNG = "/ok", "/late", "/flaky", "/hung"
+LATE_S = 0.05
+FAILS_EVERY = 20
+HOSTS = 100
+"""The sink listens on 127.0.0.1 to 127.0.0.100, all on one port."""
+_PORT_TRIES = 20
+"""A port that is free at the first address may be taken at another one."""
+
+_TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+_FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno"
+ANSWER_BYTES = len(_TAKEN)
+
+
+class _Ledger:
+    """Everything that came, in the order in which it came."""
+
+    def __init__(self) -> None:
+        self.arrivals: list[RawArrival] = []
+        self.taken = 0
+        self.flaky = 0
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.arrivals = []
+        self.taken = self.flaky = 0
+
+
+class _Receiver(asyncio.Protocol):
+    """One connection; takes what `hooktui` and its measurements send, and no more of HTTP."""
+
+    def __init__(self, ledger: _Ledger) -> None:
+        self._ledger = ledger
+        self._begun = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        data = self._begun + data if self._begun else data
+        while data:
+            head_end = data.find(b"\r\n\r\n")
+            if head_end < 0:
+                break
+            place = data.rfind(b"Content-Length: ", 0, head_end) + 16
+            line_end = data.find(b"\r", place)
+            end = head_end + 4 + int(data[place:line_end])
+            if len(data) < end:
+                break
+            if len(data) == end:
+                self._answer(data)
+                data = b""
+            else:
+                self._answer(data[:end])
+                data = data[end:]
+        self._begun = data
+
+    def _answer_late(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(_TAKEN)
+
+    def _answer(self, request: bytes) -> None:
+        ledger, transport = self._ledger, self._transport
+        if transport is None:
+            return
+        kind = request[6:7]  # of POST /ok, /late, /flaky, /hung
+        if kind == b"o":
+            transport.write(_TAKEN)
+        elif kind == b"l":
+            asyncio.get_running_loop().call_later(LATE_S, self._answer_late)
+        elif kind == b"f":
+            ledger.flaky += 1
+            if ledger.flaky % FAILS_EVERY == 0:
+                ledger.arrivals.append((monotonic_ns(), 500, request))
+                transport.write(_FAILED)
+                return
+            transport.write(_TAKEN)
+        elif kind == b"h":
+            return
+        else:  # /measure: the limits of sink and client themselves, of which nothing is kept
+            transport.write(_TAKEN)
+            return
+        ledger.taken += 1
+        ledger.arrivals.append((monotonic_ns(), 200, request))
+
+
+async def _listen_everywhere(protocol: Callable[[], asyncio.Protocol]) -> int:
+    """Listen at one port of all addresses, and return it.
+
+    Raises:
+        OSError: no port that is free at the first address is free at all others.
+    """
+    loop = asyncio.get_running_loop()
+    others = [f"127.0.0.{number}" for number in range(2, HOSTS + 1)]
+    tries = _PORT_TRIES
+    while True:
+        first = await loop.create_server(protocol, "127.0.0.1", 0, backlog=1024)
+        port: int = first.sockets[0].getsockname()[1]
+        try:
+            await loop.create_server(protocol, others, port, backlog=1024)
+        except OSError as error:
+            first.close()
+            tries -= 1
+            if error.errno != errno.EADDRINUSE or not tries:
+                raise
+        else:
+            return port
+
+
+async def _serve(certificate: str) -> None:
+    open_files.allow_many()
+    loop = asyncio.get_running_loop()
+    ledger = _Ledger()
+    port = await _listen_everywhere(lambda: _Receiver(ledger))
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    private = await loop.create_server(lambda: _Receiver(ledger), "127.0.0.1", 0, ssl=tls)
+    _say({"port": port, "tls_port": private.sockets[0].getsockname()[1]})
+    commands = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
+    gc.disable()  # what is kept has no cycles, and looking through it would be measured
+    while line := await commands.readline():
+        command = json.loads(line)
+        if command["do"] == "save":
+            secrets = {int(hook): secret for hook, secret in command["secrets"].items()}
+            content = encode(read_arrivals(ledger.arrivals, secrets))
+            Path(command["file"]).write_bytes(content)  # noqa: ASYNC240 - the clock has stopped
+        count = ledger.taken
+        if command["do"] != "count":
+            ledger.clear()
+        _say({"taken": count})
+
+
+def _say(value: object) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+class Sink:
+    """A running sink, as whoever started it sees it.
+
+    Args:
+        process: with pipes for stdin and stdout.
+        folder: where it may write its ledger.
+    """
+
+    def __init__(self, process: subprocess.Popen[str], folder: Path) -> None:
+        self._process = process
+        self._file = folder / "arrivals"
+        ports = self._read()
+        self.pid = process.pid
+        self.port, self._tls_port = ports["port"], ports["tls_port"]
+
+    def url(self, path: str, host: str = "127.0.0.1", *, tls: bool = False) -> str:
+        """Return the URL of a hook that sends here; with TLS to 127.0.0.1 only."""
+        if tls:
+            return f"https://127.0.0.1:{self._tls_port}{path}"
+        return f"http://{host}:{self.port}{path}"
+
+    def taken(self) -> int:
+        """Return how many requests were answered 2xx since the last look into the ledger."""
+        return self._ask(do="count")["taken"]
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self._ask(do="clear")
+
+    def arrivals(self, secrets: Mapping[int, str]) -> list[Arrival]:
+        """Return everything that came, verified, and begin anew."""
+        self._ask(do="save", file=str(self._file), secrets=dict(secrets))
+        return decode(self._file.read_bytes())
+
+    def _ask(self, **command: object) -> dict[str, int]:
+        if self._process.stdin is None:
+            raise RuntimeError("the sink has no stdin")
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._process.stdin.flush()
+        return self._read()
+
+    def _read(self) -> dict[str, int]:
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            raise RuntimeError("the sink ended; is there enough memory?")
+        answer: dict[str, int] = json.loads(line)
+        return answer
+
+
+@contextmanager
+def running_sink(folder: Path, environ: Mapping[str, str]) -> Iterator[Sink]:
+    """Run a sink until the block ends."""
+    certificate = folder / "sink.pem"
+    write_certificate(certificate)
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        tied("hooktui.bench.sink", str(certificate)),
+        env=own_environment(environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,  # ctrl+c is for whoever measures
+    )
+    try:
+        yield Sink(process, folder)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(sys.argv[1]))

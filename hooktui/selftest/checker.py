@@ -1,0 +1,111 @@
+"""Compares what was accepted, what arrived, and what the store says: lost, doubled, made up.
+
+Pure: three lists in, a verdict out. At least once is the promise, so a second arrival is allowed,
+but only as the same delivery with the same ``webhook-id`` and the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from hooktui.domain.objects import Delivery
+from hooktui.selftest.ledger import Entry
+from hooktui.selftest.producer import Sent
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the comparison came to; all but the counts must be empty.
+
+    Attributes:
+        accepted: events answered with 202.
+        delivered: deliveries that the receiver took at least once.
+        duplicates: arrivals of a delivery that had been taken already; allowed, and counted.
+        lost: event and hook of what was accepted and never taken.
+        unexpected: arrivals of events that nobody was told of, or with other bytes.
+        altered: deliveries whose arrivals differ in ``webhook-id`` or bytes, and events that came
+            to one hook as two deliveries.
+        phantoms: deliveries that the store calls delivered and the receiver never took.
+        unsettled: deliveries that are not in the state ``delivered`` at the end.
+    """
+
+    accepted: int
+    delivered: int
+    duplicates: int
+    lost: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    altered: tuple[str, ...]
+    phantoms: tuple[str, ...]
+    unsettled: tuple[str, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether every promise was kept."""
+        return not (self.lost or self.unexpected or self.altered or self.phantoms or self.unsettled)
+
+
+def check(
+    sent: Iterable[Sent],
+    entries: Iterable[Entry],
+    stored: Iterable[Delivery],
+    hooks: dict[str, int],
+) -> Verdict:
+    """Compare.
+
+    Args:
+        sent: what the producer was told is accepted.
+        entries: what the ledger received.
+        stored: all deliveries, as the API lists them.
+        hooks: the hook behind each path of the ledger; each takes every event.
+    """
+    accepted = {one.event: one for one in sent}
+    arrivals: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        arrivals[entry.delivery].append(entry)
+    taken = {
+        delivery: n for delivery, all_ in arrivals.items() if (n := sum(e.taken for e in all_))
+    }
+    arrived = {(all_[0].event, hooks[all_[0].path]) for d, all_ in arrivals.items() if d in taken}
+    stored = list(stored)
+    by_pair: dict[tuple[str, int], set[str]] = defaultdict(set)
+    for delivery, all_ in arrivals.items():
+        for entry in all_:
+            by_pair[entry.event, hooks[entry.path]].add(delivery)
+    altered = [d for d, all_ in arrivals.items() if len({(e.event, e.body) for e in all_}) > 1]
+    altered += [
+        f"{event} to hook {hook} as {', '.join(sorted(deliveries))}"
+        for (event, hook), deliveries in by_pair.items()
+        if len(deliveries) > 1
+    ]
+    return Verdict(
+        accepted=len(accepted),
+        delivered=len(taken),
+        duplicates=sum(count - 1 for count in taken.values()),
+        lost=tuple(
+            f"{event} to hook {hook}"
+            for event in accepted
+            for hook in hooks.values()
+            if (event, hook) not in arrived
+        ),
+        unexpected=tuple(
+            sorted({_unexpected(e, accepted) for a in arrivals.values() for e in a} - {""})
+        ),
+        altered=tuple(altered),
+        phantoms=tuple(
+            one.id for one in stored if one.status == "delivered" and one.id not in taken
+        ),
+        unsettled=tuple(
+            f"{one.id} {one.status}" + (f" ({one.reason})" if one.reason else "")
+            for one in stored
+            if one.status != "delivered"
+        ),
+    )
+
+
+def _unexpected(entry: Entry, accepted: dict[str, Sent]) -> str:
+    sent = accepted.get(entry.event)
+    if sent is None:
+        return f"{entry.event} was never accepted"
+    return "" if sent.body == entry.body else f"{entry.delivery} has other bytes than {sent.key}"

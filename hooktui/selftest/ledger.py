@@ -1,0 +1,133 @@
+"""A receiver that is never killed and writes down each request before it answers: the truth.
+
+    python -m hooktui.selftest.ledger FILE
+
+It prints its port in one line and ends with its stdin. What a request gets depends on its path
+only: ``/steady`` is 200 at once; ``/moody`` refuses the first attempt of every fourth delivery with
+500 and takes its time for others, so that there is always something under way to be cut off.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from hooktui.bench.processes import tied
+from hooktui.client.start import own_environment
+
+STEADY, MOODY = "/steady", "/moody"
+_SLOW_S = 0.05
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One request, and the status that it was answered with."""
+
+    path: str
+    event: str
+    delivery: str
+    body: str
+    status: int
+
+    @property
+    def taken(self) -> bool:
+        """Whether the receiver took the event."""
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A running ledger: where it listens, and the file that it writes."""
+
+    port: int
+    file: Path
+
+    def url(self, path: str) -> str:
+        """Return the URL of a hook that sends here."""
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    def entries(self) -> list[Entry]:
+        """Return what has been received so far."""
+        written = self.file.read_bytes()
+        whole = written[: written.rfind(b"\n") + 1]  # the last line may be half written
+        decode = msgspec.json.Decoder(Entry).decode
+        return [decode(line) for line in whole.splitlines()]
+
+
+@contextmanager
+def running_ledger(file: Path) -> Iterator[Ledger]:
+    """Run a ledger as a process of its own until the block ends."""
+    process = subprocess.Popen(  # noqa: S603 - this very program
+        tied("hooktui.selftest.ledger", str(file)),
+        env=own_environment(os.environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        process_group=0,  # ctrl+c is for whoever measures
+    )
+    with process:
+        try:
+            if process.stdout is None:
+                raise RuntimeError("a process without the pipe that was asked for")
+            yield Ledger(int(process.stdout.readline()), file)
+        finally:
+            process.terminate()
+
+
+class _Book:
+    """Answers requests, each after it is written down."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._seen: Counter[str] = Counter()
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection until its other side has gone."""
+        try:
+            while True:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                pairs = (line.partition(":") for line in head[1:] if line)
+                fields = {name.lower(): value.strip() for name, _, value in pairs}
+                body = await reader.readexactly(int(fields["content-length"]))
+                status = await self._answer(head[0].split(" ")[1], fields, body)
+                writer.write(b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status)
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()  # a server that was killed in the middle is what this is for
+
+    async def _answer(self, path: str, fields: dict[str, str], body: bytes) -> int:
+        event, delivery = fields["webhook-id"], fields["x-hook-delivery"]
+        self._seen[delivery] += 1
+        status = 200
+        if path == MOODY:
+            mood = int(hashlib.sha256(delivery.encode()).hexdigest(), 16) % 4
+            if mood == 0 and self._seen[delivery] == 1:
+                status = 500
+            elif mood == 1:
+                await asyncio.sleep(_SLOW_S)
+        entry = Entry(path, event, delivery, hashlib.sha256(body).hexdigest(), status)
+        # One write to a file opened for appending: whole, and in the file before the answer is out.
+        os.write(self._file, msgspec.json.encode(entry) + b"\n")
+        return status
+
+
+async def _serve(file: Path) -> None:
+    book = _Book(file)
+    server = await asyncio.start_server(book.talk, "127.0.0.1", 0, backlog=1024)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    over = asyncio.Event()
+    asyncio.get_running_loop().add_reader(sys.stdin, over.set)  # nothing is ever written to it
+    await over.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1])))

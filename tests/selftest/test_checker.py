@@ -1,0 +1,87 @@
+"""The checker tells each way to break a promise from the allowed second arrival."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hooktui.domain.objects import Delivery
+from hooktui.selftest.checker import Verdict, check
+from hooktui.selftest.crash_test import IN_FLIGHT, Proof
+from hooktui.selftest.ledger import Entry
+from hooktui.selftest.producer import Sent
+
+SENT = Sent("evt_1", "k1", "aa", 1)
+TAKEN = Entry("/steady", "evt_1", "dlv_1", "aa", 200)
+REFUSED = Entry("/steady", "evt_1", "dlv_1", "aa", 500)
+STORED = Delivery(
+    id="dlv_1", event="evt_1", event_type="job.failed", hook=7, account=1, trigger="event",
+    status="delivered", held=False, reason=None, attempts=1, next_attempt_at=None,
+    created_at="", finished_at=None, duration_ms=None,
+)  # fmt: skip
+
+
+def verdict(entries: list[Entry], sent: list[Sent] | None = None, stored=STORED) -> Verdict:
+    return check([SENT] if sent is None else sent, entries, [stored], {"/steady": 7})
+
+
+def test_what_was_accepted_and_taken_is_good():
+    found = verdict([REFUSED, TAKEN])
+    assert found.good
+    assert (found.accepted, found.delivered, found.duplicates) == (1, 1, 0)
+
+
+def test_a_second_arrival_with_the_same_id_and_bytes_is_counted_and_allowed():
+    found = verdict([TAKEN, TAKEN, TAKEN])
+    assert found.good
+    assert found.duplicates == 2
+
+
+def test_an_event_that_the_receiver_never_took_is_lost_and_its_delivery_a_phantom():
+    found = verdict([REFUSED])
+    assert not found.good
+    assert found.lost == ("evt_1 to hook 7",)
+    assert found.phantoms == ("dlv_1",)
+
+
+def test_an_event_that_nobody_was_told_of_is_unexpected():
+    found = verdict([TAKEN], sent=[])
+    assert not found.good
+    assert found.unexpected == ("evt_1 was never accepted",)
+
+
+def test_other_bytes_than_were_sent_are_unexpected():
+    found = verdict([replace_entry(TAKEN, body="bb")])
+    assert found.unexpected == ("dlv_1 has other bytes than k1",)
+
+
+def test_a_second_arrival_with_other_bytes_or_another_id_is_altered():
+    assert verdict([TAKEN, replace_entry(TAKEN, body="bb")]).altered == ("dlv_1",)
+    assert verdict([TAKEN, replace_entry(TAKEN, event="evt_2")]).altered == ("dlv_1",)
+
+
+def test_one_event_as_two_deliveries_to_one_hook_is_altered():
+    found = verdict([TAKEN, replace_entry(TAKEN, delivery="dlv_2")])
+    assert found.altered == ("evt_1 to hook 7 as dlv_1, dlv_2",)
+
+
+def test_a_delivery_that_gave_up_is_unsettled():
+    stored = replace(STORED, status="failed", reason="gave up after 1 attempt")
+    found = verdict([TAKEN], stored=stored)
+    assert found.unsettled == ("dlv_1 failed (gave up after 1 attempt)",)
+    assert not found.good
+
+
+def replace_entry(entry: Entry, **changes: str) -> Entry:
+    fields = {name: getattr(entry, name) for name in entry.__struct_fields__}
+    return Entry(**fields | changes)
+
+
+@pytest.mark.parametrize(
+    ("kills", "duplicates", "good"),
+    [(0, 0, True), (0, 1, False), (2, 2 * IN_FLIGHT, True), (2, 2 * IN_FLIGHT + 1, False)],
+)
+def test_only_what_was_under_way_at_a_kill_may_come_twice(kills, duplicates, good):
+    verdict = Verdict(1, 2, duplicates, (), (), (), (), ())
+    assert Proof(verdict, kills, 0, (), 1.0).good is good
