@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from hooktui import __version__, failpoints, listening, open_files
+from hooktui import __version__, failpoints, listening, sockets
 from hooktui.domain import catalogue as catalogues
 from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.errors import UnsafeHome
@@ -87,7 +87,7 @@ def main(
     settings = load(where.config, options)
     arm_failpoints(environ)
     log_to_stderr(journal=is_journal(environ, sys.stderr))
-    open_files.allow_many()
+    sockets.raise_file_limit()
 
     def answering(running: Running) -> None:
         _collect_seldom()
@@ -302,7 +302,7 @@ def _share_files(settings: Settings) -> FileBudget:
         TooFewFiles: the limit of the process is too small for a server.
     """
     files = share_files(
-        open_files.limit(), connections=settings.max_connections, outbound=settings.max_outbound
+        sockets.file_limit(), connections=settings.max_connections, outbound=settings.max_outbound
     )
     if settings.max_outbound is not None and files.outbound < settings.max_outbound:
         _log.warning(
@@ -315,7 +315,7 @@ def _share_files(settings: Settings) -> FileBudget:
 
 def _warn_of_exposure(settings: Settings) -> None:
     """Log what the settings leave open; ``doctor`` shows the same at any time."""
-    from hooktui.checkup.exposure import check_exposure
+    from hooktui.doctor.exposure import check_exposure
 
     for check in check_exposure(settings, os.environ):
         if check.state != "ok":
@@ -477,7 +477,7 @@ def _with_engine(
     checkup: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
 ) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return what looks at the installation and at what the engine lacked."""
-    from hooktui.checkup.exposure import check_exposure
+    from hooktui.doctor.exposure import check_exposure
     from hooktui.domain.checks import Check, judge_outbound, judge_shortage
 
     async def check() -> Sequence[Check]:
@@ -505,15 +505,15 @@ def _with_engine(
 
 def _checkup(where: Places, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return what looks at this installation from inside; the clocks are compared from now on."""
-    from hooktui.checkup.machine import Started
+    from hooktui.doctor.machine import Started
 
     started = Started()
     if settings.database_url is not None and not settings.database_url.startswith(_SQLITE):
-        from hooktui.checkup.postgres import check_shared
+        from hooktui.doctor.postgres import check_shared
         from hooktui.store.postgres.connect import target_of
 
         return partial(check_shared, where, target_of(settings.database_url), started)
-    from hooktui.checkup.sqlite import check_installation
+    from hooktui.doctor.sqlite import check_installation
 
     reserve = settings.reserve_mb << 20
     return lambda: asyncio.to_thread(

@@ -21,9 +21,9 @@ from still_clock import StillClock
 
 from hooktui.domain.deliveries import Answer, ErrorClass, Standing, after_answer, error_of_status
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.sources.demo_hooks import DemoHook
-from hooktui.sources.moods import Mood, Reply, reply
-from hooktui.sources.story import story
+from hooktui.demo.runner import DemoHook
+from hooktui.demo.receiver import Mood, Reply, reply
+from hooktui.demo.scenario import story
 from hooktui.store.contract import Job, Offer, Result, Store
 
 ACCOUNT = AccountId(1)

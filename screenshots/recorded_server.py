@@ -31,7 +31,7 @@ from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.objects import Phases
 from hooktui.domain.server_status import DatabaseInfo
 from hooktui.sockets import bind
-from hooktui.sources.demo_hooks import DEMO_HOOKS, DemoHook
+from hooktui.demo.runner import DEMO_HOOKS, DemoHook
 from hooktui.store import audit_key, connections
 from hooktui.store.contract import Accepted, Offer
 from hooktui.store.sqlite import SqliteStore

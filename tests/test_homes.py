@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.checkup.modes import check_modes
 from hooktui.client.start import start_server
+from hooktui.doctor.machine import check_modes
 from hooktui.domain.errors import NoServer, UnsafeHome
 from hooktui.domain.places import Places, places
 from hooktui.homes import home_flaws, make_home, mend_modes, refuse_unsafe

@@ -28,7 +28,7 @@ from typing import cast
 
 import uvloop
 
-from hooktui import open_files
+from hooktui import sockets
 from hooktui.bench.processes import tied
 from hooktui.bench.reconcile import Arrival, RawArrival, decode, encode, read_arrivals
 from hooktui.client.start import own_environment
@@ -180,7 +180,7 @@ async def _listen_everywhere(protocol: Callable[[], asyncio.Protocol]) -> int:
 
 
 async def _serve(certificate: str) -> None:
-    open_files.allow_many()
+    sockets.raise_file_limit()
     loop = asyncio.get_running_loop()
     ledger = _Ledger()
     port = await _listen_everywhere(lambda: _Receiver(ledger))

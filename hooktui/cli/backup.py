@@ -44,7 +44,7 @@ def backup(file: Text, *, yes: bool = False, context: Context) -> None:
 
 
 def _to_file(context: CommandContext, target: Path, *, yes: bool) -> Backup:
-    from hooktui.upkeep.backup import CannotWrite, draft_for, save, there_already
+    from hooktui.offline.backup import CannotWrite, draft_for, save, there_already
 
     try:
         replace = there_already(target)
@@ -72,7 +72,7 @@ def _reason(error: Exception) -> str:
 
 
 def _to_stdout(context: CommandContext) -> None:
-    from hooktui.upkeep.backup import pass_on
+    from hooktui.offline.backup import pass_on
 
     if context.json:
         raise UsageError("stdout takes the backup; --json has no place there")

@@ -20,10 +20,10 @@ from hooktui.cli.times import clock, duration_s, took
 from hooktui.client import calls
 from hooktui.client.feed import AttemptLine, FeedLine
 from hooktui.client.plain import PlainClient
+from hooktui.demo.session import Demo, running_demo
+from hooktui.demo.summary import Tally
 from hooktui.domain.clock import format_duration
 from hooktui.domain.objects import Hook
-from hooktui.sources.demo import Demo, running_demo
-from hooktui.sources.tally import Tally
 
 ACCOUNT = 1
 MAX_SEED = 2**63 - 1

@@ -22,7 +22,7 @@ def doctor(*, context: Context) -> int:
     Args:
         context: the run.
     """
-    from hooktui.upkeep.doctor import examine
+    from hooktui.offline.doctor import examine
 
     context.out.progress("looking; a large database takes a while")
     here = context.options.connect is None

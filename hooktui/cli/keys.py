@@ -81,8 +81,8 @@ def new(file: str | None = None, /, *, context: Context) -> None:
         context: the run.
     """
     from hooktui.installation import find_places
-    from hooktui.upkeep.keys import add_key, key_for_people
-    from hooktui.upkeep.owner import act_as_owner
+    from hooktui.offline.installation import add_key, key_for_people
+    from hooktui.offline.service_user import act_as_owner
 
     if file is None:
         context.out.line(key_for_people().rstrip())

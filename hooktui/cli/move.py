@@ -12,7 +12,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.places import Places
 
 if TYPE_CHECKING:
-    from hooktui.upkeep.move import Move
+    from hooktui.offline.migrate_to_postgres import Move
 
 _SHOWN_OF_A_HASH = 16
 
@@ -25,8 +25,8 @@ def move(*, to: Text, context: Context) -> None:
         context: the run.
     """
     from hooktui.installation import find_places
-    from hooktui.upkeep.move import check_target, move_store
-    from hooktui.upkeep.owner import act_as_owner
+    from hooktui.offline.migrate_to_postgres import check_target, move_store
+    from hooktui.offline.service_user import act_as_owner
 
     if context.options.connect is not None:
         raise UsageError("move works on the files of this machine; it takes no --connect")

@@ -14,7 +14,7 @@ from hooktui.cli.times import ago
 from hooktui.domain.places import Places
 
 if TYPE_CHECKING:
-    from hooktui.upkeep.restore import Restored
+    from hooktui.offline.installation import Restored
 
 
 def restore(file: str, *, yes: bool = False, context: Context) -> None:
@@ -26,8 +26,8 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
         context: the run.
     """
     from hooktui.installation import find_places
-    from hooktui.upkeep.owner import act_as_owner
-    from hooktui.upkeep.restore import database_in_place, open_backup, restore_backup
+    from hooktui.offline.installation import database_in_place, open_backup, restore_backup
+    from hooktui.offline.service_user import act_as_owner
 
     if context.options.connect is not None:
         raise UsageError("restore works on the files of this machine; it takes no --connect")

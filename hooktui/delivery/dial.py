@@ -27,7 +27,7 @@ from hooktui.delivery.turnstile import Turnstile
 from hooktui.domain.addresses import Networks, Target, how_to_allow, judge
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import Condition, condition_of
-from hooktui.open_files import no_file_left
+from hooktui.sockets import no_file_left
 
 MOST_DIALS = 25
 """Connections that are begun in one turn of the event loop. An event for 200 hooks would else dial

@@ -22,7 +22,7 @@ from queue import Empty, SimpleQueue
 from hooktui.delivery.answered import one_line
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.machine import Condition, condition_of
-from hooktui.open_files import no_file_left
+from hooktui.sockets import no_file_left
 
 Address = IPv4Address | IPv6Address
 Lookup = Callable[[str, int], Sequence[str]]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text, update
 
-from hooktui.checkup.rows import check_trail
+from hooktui.doctor.rows import check_trail
 from hooktui.domain.audit_trail import AuditCheck
 from hooktui.store import changes, queries
 from hooktui.store.audit import FIRST, chain_hash

@@ -286,9 +286,9 @@ def test_waits_grow_while_they_are_of_no_use_and_begin_again_after_a_while():
 
 def test_a_server_takes_all_the_files_that_it_may_have():
     script = (
-        "import resource; from hooktui import open_files;"
+        "import resource; from hooktui import sockets;"
         "hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1];"
-        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)); open_files.allow_many();"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard)); sockets.raise_file_limit();"
         "print(resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard))"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

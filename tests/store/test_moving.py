@@ -19,6 +19,8 @@ from hooktui.domain.hooks import HookSettings
 from hooktui.domain.ids import HookId
 from hooktui.domain.places import Places, places
 from hooktui.failpoints import UPKEEP_POINTS
+from hooktui.offline.installation import this_user
+from hooktui.offline.migrate_to_postgres import Move, carry_over, move_store
 from hooktui.store import changes
 from hooktui.store.audit import check_chain
 from hooktui.store.keys import KeyProblem, load_keys
@@ -26,8 +28,6 @@ from hooktui.store.moved import Moved, mark_of, read_mark
 from hooktui.store.moving import NotTheSame, all_tables
 from hooktui.store.postgres.connect import target_of
 from hooktui.store.sqlite import SqliteStore
-from hooktui.upkeep.move import Move, carry_over, move_store
-from hooktui.upkeep.offline import this_user
 from tests.contract.given import ADA, DEFAULT, Clock, always, emit, make_hook, offer, result_of
 from tests.postgres import open_store
 from tests.store.conftest import open_in
@@ -276,7 +276,7 @@ async def test_a_move_that_is_killed_leaves_no_half_and_can_be_run_again(
 def kill_a_move(where: Places, url: str, point: str) -> None:
     script = (
         "import sys\n"
-        "from hooktui.upkeep.move import move_store\n"
+        "from hooktui.offline.migrate_to_postgres import move_store\n"
         "from hooktui import failpoints\n"
         "environ = {'HOOKTUI_HOME': sys.argv[1], **failpoints.environment(sys.argv[3])}\n"
         "move_store(environ, sys.argv[2], lambda _: None)"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from hooktui.open_files import allow_many
+from hooktui.sockets import raise_file_limit
 
 _PATH = re.compile(rb"^POST /(\d+|in)/")
 _HOOK = re.compile(rb"^x-hook-id: (\d+)\r$", re.I | re.M)
@@ -113,7 +113,7 @@ def _only(pattern: re.Pattern[bytes], head: bytes) -> str:
 
 
 async def _main(file: str) -> None:
-    allow_many()
+    raise_file_limit()
     handle = os.open(file, os.O_WRONLY | os.O_APPEND)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Talk(handle), "127.0.0.1", 0, backlog=4096)

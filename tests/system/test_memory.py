@@ -17,7 +17,7 @@ import pytest
 from hooktui.api.bodies import MOST_HELD_BYTES
 from hooktui.api.connection import MAX_HEAD_BYTES
 from hooktui.api.connection_limiter import MOST_CONNECTIONS
-from hooktui.open_files import allow_many
+from hooktui.sockets import raise_file_limit
 
 from .conftest import Installation, wait_for
 
@@ -73,7 +73,7 @@ class Pressed:
 @pytest.fixture
 def pressed(idle_home: Installation) -> Iterator[Pressed]:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    allow_many()
+    raise_file_limit()
     try:
         one = Pressed(idle_home)
         yield one

@@ -173,7 +173,7 @@ def test_root_is_not_led_through_links_of_the_service(stopped: Machine, tmp_path
 GIVE_UP = """
 import os, sys
 from pathlib import Path
-from hooktui.upkeep.owner import become
+from hooktui.offline.service_user import become
 become(int(sys.argv[1]), Path(sys.argv[2]))
 for change in (lambda: os.setuid(0), lambda: os.seteuid(0), lambda: os.setgid(0),
                lambda: os.setgroups([0])):

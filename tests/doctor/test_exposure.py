@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.bench.sink import write_certificate
-from hooktui.checkup.exposure import check_exposure
+from hooktui.doctor.exposure import check_exposure
 from hooktui.domain.checks import Check
 from hooktui.settings import Settings
 from tests.running import running_server

@@ -8,8 +8,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from hooktui.checkup.machine import Started
-from hooktui.checkup.postgres import check_shared
+from hooktui.doctor.machine import Started
+from hooktui.doctor.postgres import check_shared
 from hooktui.domain.checks import Check
 from hooktui.domain.ids import HookId
 from hooktui.domain.places import Places, places

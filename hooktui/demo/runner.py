@@ -1,10 +1,10 @@
-"""The demo behind the scenes, a process of its own: home, server, receiver, hooks, and the story.
+"""The process of a demo: home, server, receiver, hooks, and the events of its scenario.
 
-    python -m hooktui.sources.stage SEED
+    python -m hooktui.demo.runner SEED
 
-It says ``{"home": …}`` in one line once the hooks are there, and plays until its stdin ends. So
-whatever becomes of the process that started it (quit, Ctrl-C, kill -9), the server is stopped and
-the home is removed.
+It prints ``{"home": …}`` in one line once the hooks exist, and sends events until its stdin ends.
+So the server is stopped and the home removed however the process that started it ends (quit,
+Ctrl-C, kill -9).
 """
 
 from __future__ import annotations
@@ -16,20 +16,58 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from hooktui.client.calls import create_hook, send_event
 from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
 from hooktui.client.start import start_server
+from hooktui.demo.receiver import Mood, Receiver
+from hooktui.demo.scenario import story
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.places import Places, places
 from hooktui.domain.text import visible
-from hooktui.sources.demo_hooks import DEMO_HOOKS
-from hooktui.sources.receiver import Receiver
-from hooktui.sources.story import story
+
+
+@dataclass(frozen=True, slots=True)
+class DemoHook:
+    """A hook to make: its name, the mood of its receiver, and further fields of the hook object."""
+
+    name: str
+    mood: Mood
+    events: tuple[str, ...]
+    retry_schedule_s: tuple[float, ...] = (1, 2, 3)
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+    def settings(self, url: str) -> dict[str, object]:
+        """Return what the call that makes it says, for a receiver at a URL."""
+        return {
+            "name": self.name,
+            "url": url,
+            "events": list(self.events),
+            "retry_schedule_s": list(self.retry_schedule_s),
+            **self.fields,
+        }
+
+
+# Short schedules, so that a run of twenty seconds shows a delivery given up.
+DEMO_HOOKS = (
+    DemoHook("Data warehouse", Mood.FAST, ("job", "cluster")),
+    DemoHook("Ops pager", Mood.FLAKY, ("job.failed", "cluster"), (1, 2, 4, 8)),
+    DemoHook("Slack relay", Mood.BUSY, ("job",), (1, 2, 4, 8), {"max_in_flight": 4}),
+    DemoHook("Billing (slow)", Mood.SLOW, ("job.completed", "cluster.terminated"),
+             fields={"timeout_s": 5, "max_in_flight": 2}),
+    DemoHook("ERP bridge", Mood.DOWN, ("cluster.requested", "cluster.error"),
+             fields={"signature_hash": "sha1", "headers": {"X-Api-Key": "erp-7f3c"}}),
+    DemoHook("Retired CI", Mood.GONE, ("job.started",)),
+    DemoHook("Staging copy", Mood.FAST, ("job", "cluster"), fields={"active": False}),
+    DemoHook("Finance audit", Mood.FAST, ("job.completed", "job.failed"),
+             fields={"filter": "data.creator.type:Schedule"}),
+)  # fmt: skip
+
 
 ACCOUNT = 1
 SERVER_SETTINGS = {"HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8"}

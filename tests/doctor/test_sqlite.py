@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.checkup import machine
-from hooktui.checkup.machine import Started
-from hooktui.checkup.sqlite import check_database, check_installation
+from hooktui.doctor import machine
+from hooktui.doctor.machine import Started
+from hooktui.doctor.sqlite import check_database, check_installation
 from hooktui.domain.checks import Check
 from hooktui.domain.places import Places, places
 from hooktui.store.keys import load_keys
@@ -102,7 +102,7 @@ def test_what_is_no_database_is_a_line_and_no_traceback(where: Places) -> None:
 
 
 def test_a_look_that_takes_too_long_says_so(where: Places, monkeypatch) -> None:
-    monkeypatch.setattr("hooktui.checkup.sqlite._STEPS_BETWEEN_LOOKS", 10)
+    monkeypatch.setattr("hooktui.doctor.sqlite._STEPS_BETWEEN_LOOKS", 10)
     found = look(where, for_s=-1)
     assert found["integrity"].state == "warn"
     assert found["key file"].state == "ok"

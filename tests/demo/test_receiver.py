@@ -5,8 +5,7 @@ import time
 
 import httpx
 
-from hooktui.sources.moods import Mood, reply
-from hooktui.sources.receiver import Receiver
+from hooktui.demo.receiver import Mood, Receiver, reply
 
 
 async def test_each_path_answers_in_its_mood_and_counts_its_own_requests():

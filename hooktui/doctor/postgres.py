@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from hooktui.checkup.machine import Started, check_open_files, check_versions
-from hooktui.checkup.modes import check_modes
-from hooktui.checkup.rows import check_key, check_rows
+from hooktui.doctor.machine import Started, check_modes, check_open_files, check_versions
+from hooktui.doctor.rows import check_key, check_rows
 from hooktui.domain.checks import (
     Check,
     judge_commit,

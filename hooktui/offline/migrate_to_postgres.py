@@ -19,6 +19,7 @@ from sqlalchemy import text
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.places import Places
+from hooktui.offline.installation import sqlite_home, this_user
 from hooktui.store.contract import Actor
 from hooktui.store.keys import Vault
 from hooktui.store.moved import (
@@ -37,7 +38,6 @@ from hooktui.store.postgres.schema import prepare
 from hooktui.store.restore import unfinished
 from hooktui.store.sqlite import SqliteStore
 from hooktui.store.sqlite_files import HomeLock
-from hooktui.upkeep.offline import sqlite_home, this_user
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connect import Raw

@@ -1,10 +1,10 @@
-"""What commands share that open the store themselves: where it lies, and who they are."""
+"""Opens an installation without its server: finds the database, makes keys, restores a backup."""
 
 from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,10 +12,14 @@ from hooktui.api.peers import Peer, origin_of
 from hooktui.domain.errors import Refused
 from hooktui.domain.places import Places
 from hooktui.domain.roles import Role
+from hooktui.homes import make_home
 from hooktui.installation import find_places
 from hooktui.server import arm_failpoints
-from hooktui.settings import Settings, load
+from hooktui.settings import BadSettings, Settings, load
+from hooktui.store.backup_source import BackupSource, open_backup
 from hooktui.store.contract import Actor
+from hooktui.store.keys import create_keys, key_line, load_keys, new_key, replace_keys
+from hooktui.store.restore import Restored, restore
 
 _SQLITE = "sqlite:///"
 
@@ -67,3 +71,51 @@ def this_user() -> Actor:
     """Return who runs the command, as the audit trail names it; the files are theirs."""
     uid = os.geteuid()
     return Actor(user_name(uid), Role.ADMIN, origin_of(Peer(os.getpid(), uid, os.getegid())))
+
+
+def key_for_people() -> str:
+    """Return a new key as a line of a key file."""
+    return key_line(new_key())
+
+
+def add_key(file: Path) -> str:
+    """Put a new key on top of a key file, or make the file; return the key's id.
+
+    Raises:
+        KeyProblem: the file is no key file, may be read by others, or cannot be written.
+    """
+    key = new_key()
+    if os.path.lexists(file):  # of a name that is too long, `Path.exists` raises
+        replace_keys(file, [key, *load_keys(file, database_is_new=False)])
+    else:
+        create_keys(file, [key])
+    return key.id.hex()
+
+
+__all__ = ["BackupSource", "Restored", "database_in_place", "open_backup", "restore_backup"]
+
+
+def database_in_place(environ: Mapping[str, str]) -> Path | None:
+    """Return the database that a restore would put aside; None: there is none.
+
+    Raises:
+        HooktuiError: the settings cannot be used.
+    """
+    where, _ = sqlite_home(environ)
+    return where.database if where.database.exists() else None
+
+
+def restore_backup(
+    environ: Mapping[str, str], source: BackupSource, actor: Actor, progress: Callable[[str], None]
+) -> Restored:
+    """Put a backup in the place of the database of this installation.
+
+    Raises:
+        HooktuiError: it was not done, and nothing has changed; says why.
+    """
+    where, _ = sqlite_home(environ)
+    try:
+        make_home(where.database.parent)
+    except OSError as error:
+        raise BadSettings(f"cannot make {where.database.parent}: {error.strerror}") from None
+    return restore(where.database, where.key_file, source, actor, progress)

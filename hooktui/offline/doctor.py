@@ -10,21 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hooktui import __version__
-from hooktui.checkup.exposure import check_exposure
-from hooktui.checkup.machine import check_disk, check_versions
-from hooktui.checkup.modes import check_modes
-from hooktui.checkup.postgres import check_shared
-from hooktui.checkup.sqlite import check_installation
 from hooktui.client import calls
 from hooktui.client.plain import PlainClient
+from hooktui.doctor.exposure import check_exposure
+from hooktui.doctor.machine import check_disk, check_modes, check_versions
+from hooktui.doctor.postgres import check_shared
+from hooktui.doctor.sqlite import check_installation
 from hooktui.domain.checks import Check, Checkup, checkup_of, judge_hold
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
 from hooktui.domain.places import Places
 from hooktui.installation import find_places
+from hooktui.offline.installation import sqlite_home
+from hooktui.offline.service_user import act_as_owner
 from hooktui.settings import BadSettings, load, split_listen
 from hooktui.store.postgres.connect import target_of
-from hooktui.upkeep.offline import sqlite_home
-from hooktui.upkeep.owner import act_as_owner
 
 _WHOLE_DAY_S = 86400.0
 """Without a server nobody waits but the one who asked."""

@@ -15,15 +15,20 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from hooktui.checkup.machine import Started, check_disk, check_open_files, check_versions
-from hooktui.checkup.modes import check_modes
-from hooktui.checkup.rows import check_key, check_rows
+from hooktui.doctor.machine import (
+    Started,
+    check_disk,
+    check_modes,
+    check_open_files,
+    check_versions,
+)
+from hooktui.doctor.rows import check_key, check_rows
 from hooktui.domain.checks import Check, judge_sqlite, judge_wal
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.places import Places
 from hooktui.domain.sizes import in_bytes
-from hooktui.open_files import no_file_left
+from hooktui.sockets import no_file_left
 from hooktui.store.backup import open_readonly
 from hooktui.store.connections import sqlalchemy_over
 from hooktui.store.moved import refuse_moved

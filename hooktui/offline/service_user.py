@@ -23,9 +23,9 @@ from hooktui.domain.errors import HooktuiError, NotAllowed
 from hooktui.domain.places import Places
 from hooktui.domain.service_unit import CredentialSource, ServiceUnit, read_unit
 from hooktui.homes import refuse_unsafe
+from hooktui.offline.installation import this_user, user_name
 from hooktui.store.contract import Actor
 from hooktui.store.key_ring import hold_credential
-from hooktui.upkeep.offline import this_user, user_name
 
 _DECRYPT_S = 60.0
 

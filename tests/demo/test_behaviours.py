@@ -5,7 +5,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.sources.moods import Mood, Reply, reply
+from hooktui.demo.receiver import Mood, Reply, reply
 
 SEEDS = st.integers(0, 2**32)
 NUMBERS = st.integers(1, 500)

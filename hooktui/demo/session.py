@@ -61,7 +61,7 @@ def running_demo(seed: int, environ: Mapping[str, str]) -> Iterator[Demo]:
 
 def _start(seed: int, environ: Mapping[str, str], errors: IO[bytes]) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-P", "-m", "hooktui.sources.stage", str(seed)],
+        [sys.executable, "-P", "-m", "hooktui.demo.runner", str(seed)],
         env=own_environment(environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

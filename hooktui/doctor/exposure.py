@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
 from hooktui.domain.checks import Check
 from hooktui.domain.exposure import judge_database_tls, judge_networks, judge_tls_key
-from hooktui.settings import Settings
+
+
+class NetworkSettings(Protocol):
+    """The settings of a server that this module checks."""
+
+    @property
+    def allow_networks(self) -> Sequence[IPv4Network | IPv6Network]:
+        """Networks of receivers that are allowed besides public ones."""
+        ...
+
+    @property
+    def tls_key(self) -> Path | None:
+        """The file of the key of the API's certificate."""
+        ...
+
+    @property
+    def database_url(self) -> str | None:
+        """Where the database is; None: SQLite in the home."""
+        ...
 
 
 def check_exposure(
-    settings: Settings, environ: Mapping[str, str], us: int | None = None
+    settings: NetworkSettings, environ: Mapping[str, str], us: int | None = None
 ) -> Iterator[Check]:
     """Look at what the settings leave open.
 

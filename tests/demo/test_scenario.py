@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hooktui.demo.scenario import Scene, story
 from hooktui.domain.catalogue import ETL, type_ids
-from hooktui.sources.story import Scene, story
 
 SAMPLES = Path(__file__).parent.parent / "samples"
 START_MS = 1_795_000_000_000

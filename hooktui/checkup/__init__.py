@@ -1,1 +1,0 @@
-"""Measures how an installation is; what that means is said by ``domain.checks``."""

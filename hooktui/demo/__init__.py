@@ -1,0 +1,1 @@
+"""A temporary account with sample jobs and an unreliable receiver."""

@@ -1,0 +1,1 @@
+"""Checks the state of an installation; ``domain.checks`` decides what each value means."""

@@ -1,0 +1,1 @@
+"""Commands that work on an installation without its server, and the doctor."""
