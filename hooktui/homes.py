@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hooktui.domain.errors import UnsafeHome
 from hooktui.domain.home_rules import Entry, Flaw, Part, flaws_of
-from hooktui.domain.places import Places
+from hooktui.domain.paths import Places
 from hooktui.domain.text import visible
 
 _log = logging.getLogger(__name__)

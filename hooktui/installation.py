@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from hooktui.domain import places as known
+from hooktui.domain import paths as known
 from hooktui.domain.errors import NotAllowed
-from hooktui.domain.places import START_SERVICE, Places, places, started_by_systemd
+from hooktui.domain.paths import START_SERVICE, Places, places, started_by_systemd
 
 
 def find_places(environ: Mapping[str, str]) -> Places:

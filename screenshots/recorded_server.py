@@ -25,11 +25,11 @@ from hooktui.client import AsyncClient, ServerAddress, calls
 from hooktui.domain.catalogue import ETL, type_ids
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import Load
-from hooktui.domain.diagnosis import AddressLook, Certificate, Look, TlsLook
-from hooktui.domain.hooks import LiveHook
+from hooktui.domain.wire.diagnosis import AddressLook, Certificate, Look, TlsLook
+from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.ids import DeliveryId, HookId
-from hooktui.domain.objects import Phases
-from hooktui.domain.server_status import DatabaseInfo
+from hooktui.domain.wire.deliveries import Phases
+from hooktui.domain.wire.server import DatabaseInfo
 from hooktui.sockets import bind
 from hooktui.demo.runner import DEMO_HOOKS, DemoHook
 from hooktui.store import audit_key, connections

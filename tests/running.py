@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 
-from hooktui import server
-from hooktui.domain.places import Places, places
-from hooktui.settings import Settings
+from hooktui.domain.paths import Places, places
+from hooktui.server import run as server
+from hooktui.server.settings import Settings
 
 START_S = 20.0
 

@@ -11,9 +11,9 @@ import pytest
 from hooktui.client.start import start_server
 from hooktui.doctor.machine import check_modes
 from hooktui.domain.errors import NoServer, UnsafeHome
-from hooktui.domain.places import Places, places
+from hooktui.domain.paths import Places, places
 from hooktui.homes import home_flaws, make_home, mend_modes, refuse_unsafe
-from hooktui.settings import BadSettings
+from hooktui.server.settings import BadSettings
 from tests.running import running_server
 
 OTHER = 54321

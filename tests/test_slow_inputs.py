@@ -57,23 +57,25 @@ from hooktui.api.parameters import (
 from hooktui.api.request_path import check_path
 from hooktui.api.unsent import UnsentResponses
 from hooktui.delivery import connection as back
-from hooktui.delivery.answered import Answered, Limits, one_line
+from hooktui.delivery.answered import Limits, one_line
 from hooktui.delivery.echoes import mask_steps, own_secrets
 from hooktui.domain import ids, json_text
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import ETL, normalise, unknown
-from hooktui.domain.decisions import Happened, misfitting_steps
+from hooktui.domain.deliveries import Answered
+from hooktui.domain.diagnosis_responses import date_of, judge_answer
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.filter_data import Stored
-from hooktui.domain.filters import Subject, parse, parse_hook_filter
-from hooktui.domain.hook_search import parse_hook_search
-from hooktui.domain.hooks import Credentials, HookSettings, LiveHook, LiveSecret, check_headers
+from hooktui.domain.event_outcomes import Happened, misfitting_steps
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.hook_search import parse_hook_search
+from hooktui.domain.filters.parser import Subject, parse, parse_hook_filter
+from hooktui.domain.hook_settings import Credentials, HookSettings, check_headers
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.objects import Attempt, Phases, Response
+from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.schedule import parse_retry_after_s, parse_schedule
 from hooktui.domain.signatures import check_secret, verify_standard_signature
 from hooktui.domain.text import visible
-from hooktui.domain.verdicts_on_answers import date_of, judge_answer
+from hooktui.domain.wire.deliveries import Attempt, Phases, Response
 from hooktui.store import pages
 from hooktui.store.feed import parse_position
 

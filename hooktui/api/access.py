@@ -17,8 +17,7 @@ from hooktui.api.peers import Peer, origin_of
 from hooktui.api.problems import MethodNotAllowed
 from hooktui.domain.errors import Malformed, NotAllowed, NotFound
 from hooktui.domain.ids import AccountId
-from hooktui.domain.roles import Need, Role, lower, require
-from hooktui.store.contract import Actor
+from hooktui.domain.roles import Actor, Need, Role, lower, require
 
 DEFAULT_ACCOUNT = AccountId(1)
 

@@ -14,9 +14,10 @@ from hooktui.api.reading import check_account, read_in
 from hooktui.api.service import service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import FieldError, NotFound, Refused
-from hooktui.domain.hooks import check_name
-from hooktui.domain.objects import Account, Page, Token
+from hooktui.domain.hook_settings import check_name
 from hooktui.domain.roles import Role
+from hooktui.domain.wire.access import Account, Token
+from hooktui.domain.wire.pages import Page
 from hooktui.store import changes, queries
 
 router = APIRouter()

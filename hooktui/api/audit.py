@@ -14,9 +14,9 @@ from hooktui.api.answers import answer
 from hooktui.api.parameters import AccountParameter, Moment, Text, Window, moment
 from hooktui.api.reading import read_in
 from hooktui.api.service import service_of
-from hooktui.domain.audit_trail import AuditCheck, AuditEntry
 from hooktui.domain.errors import Refused
-from hooktui.domain.objects import Page
+from hooktui.domain.wire.access import AuditCheck, AuditEntry
+from hooktui.domain.wire.pages import Page
 from hooktui.store import queries
 from hooktui.store.queries import AuditQuery, KnownEntry
 

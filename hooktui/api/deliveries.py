@@ -27,8 +27,9 @@ from hooktui.api.searches import searching
 from hooktui.api.service import service_of
 from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import Refused
-from hooktui.domain.filters import STATUSES
-from hooktui.domain.objects import Delivery, DeliveryDetail, Page
+from hooktui.domain.filters.parser import STATUSES
+from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
+from hooktui.domain.wire.pages import Page
 from hooktui.store import changes, queries
 
 router = APIRouter()

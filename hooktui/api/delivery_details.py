@@ -8,9 +8,9 @@ from hooktui.api.service import Service
 from hooktui.channels import web
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms
-from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import DeliveryId, EventId, HookId
-from hooktui.domain.objects import DeliveryDetail, Request
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.wire.deliveries import DeliveryDetail, Request
 
 if TYPE_CHECKING:
     from hooktui.store.queries import DeliveryRecord

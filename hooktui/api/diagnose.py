@@ -18,12 +18,13 @@ from hooktui.api.diagnosing import Diagnoses, Key, Run
 from hooktui.api.parameters import AccountParameter, HookParameter
 from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
-from hooktui.domain.diagnosis import Diagnosis, DiagnosisLine, Look, Step
+from hooktui.domain.diagnosis import Found, checks_of_look, diagnose
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.objects import Attempt, Hook
-from hooktui.domain.verdicts import Found, checks_of_look, diagnose
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.wire.deliveries import Attempt
+from hooktui.domain.wire.diagnosis import Diagnosis, DiagnosisLine, Look, Step
+from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
 from hooktui.store.hook_queries import no_hook
 

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 
 from hooktui.api.problems import content_of
-from hooktui.domain.diagnosis import Diagnosis, DiagnosisLine
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.ids import HookId
+from hooktui.domain.wire.diagnosis import Diagnosis, DiagnosisLine
 
 Key = tuple[HookId, int]
 """A hook and its version."""

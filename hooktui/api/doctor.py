@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from hooktui.api.answers import answer
 from hooktui.api.service import service_of
-from hooktui.domain.checks import Checkup, checkup_of
+from hooktui.domain.wire.diagnosis import Checkup, checkup_of
 
 router = APIRouter()
 

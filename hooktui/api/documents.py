@@ -17,9 +17,8 @@ from hooktui.api.answers import answer
 from hooktui.api.documented_errors import PROBLEM, error_responses, errors_of
 from hooktui.api.ingest import MAX_KEY_LENGTH
 from hooktui.api.parameters import INTEGER_SCHEMA
-from hooktui.api.shapes import AcceptedEvents
-from hooktui.domain.diagnosis import DiagnosisLine
-from hooktui.domain.objects import AcceptedEvent
+from hooktui.domain.wire.diagnosis import DiagnosisLine
+from hooktui.domain.wire.events import AcceptedEvent, AcceptedEvents
 
 Document = dict[str, Any]
 

@@ -15,10 +15,10 @@ from hooktui.api.parameters import MAX_ID, AccountParameter
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service, service_of
 from hooktui.domain.catalogue import normalise
-from hooktui.domain.dry_run import DryRun
 from hooktui.domain.errors import Refused
-from hooktui.domain.filters import parse_hook_filter
+from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.ids import HookId
+from hooktui.domain.wire.hooks import DryRun
 from hooktui.store import queries
 
 router = APIRouter()

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from hooktui.api.access import caller_of
 from hooktui.api.answers import answer
 from hooktui.api.service import service_of
-from hooktui.domain.server_status import EngineState
+from hooktui.domain.wire.server import EngineState
 from hooktui.store import changes
 
 router = APIRouter()

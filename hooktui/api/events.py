@@ -14,7 +14,8 @@ from hooktui.api.parameters import AccountParameter, EventParameter, Text, Windo
 from hooktui.api.reading import read_in
 from hooktui.api.searches import searching
 from hooktui.api.service import service_of
-from hooktui.domain.objects import Catalogue, Event, EventDetail, HookDecision, Page
+from hooktui.domain.wire.events import Catalogue, Event, EventDetail, HookDecision
+from hooktui.domain.wire.pages import Page
 from hooktui.store import queries
 
 router = APIRouter()

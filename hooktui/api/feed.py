@@ -19,11 +19,11 @@ from hooktui.api.feed_filter import sieve_of
 from hooktui.api.parameters import MAX_LIMIT, MAX_TEXT, AccountParameter, Text, filter_of
 from hooktui.api.reading import check_account
 from hooktui.api.service import Service, service_of
-from hooktui.api.shapes import FeedAnswer
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import Steps
-from hooktui.domain.objects import Attempt
+from hooktui.domain.wire.deliveries import Attempt
+from hooktui.domain.wire.feed import FeedAnswer
 from hooktui.slices import in_slices
 from hooktui.store.contract import FeedItem, FeedPage, Sieve
 from hooktui.store.feed import MOST_PAGE_BYTES

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from hooktui.api.feed_subjects import event_of, subject_of
 from hooktui.domain.clock import now_ms
-from hooktui.domain.filters import Filter, Key
+from hooktui.domain.filters.parser import Filter, Key
 from hooktui.store import queries
 from hooktui.store.contract import FeedItem, Sieve
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hooktui.domain import ids
-from hooktui.domain.filter_data import Stored
-from hooktui.domain.filters import Subject
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.parser import Subject
 from hooktui.domain.ids import EventId
-from hooktui.domain.objects import Attempt, Delivery, Event, Hook
+from hooktui.domain.wire.deliveries import Attempt, Delivery
+from hooktui.domain.wire.events import Event
+from hooktui.domain.wire.hooks import Hook
 from hooktui.store.contract import FeedItem
 
 

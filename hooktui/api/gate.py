@@ -25,11 +25,10 @@ from hooktui.api.refusals import STRANGERS, USERS, Refusals, Share
 from hooktui.api.request_path import check_path
 from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated, Unavailable
-from hooktui.domain.roles import Need
+from hooktui.domain.roles import Actor, Need
 from hooktui.domain.text import visible
 from hooktui.loop_watch import Timed
 from hooktui.store import changes
-from hooktui.store.contract import Actor
 
 _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")

@@ -9,8 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from hooktui.domain.errors import FieldError, Refused
-from hooktui.domain.hooks import Credentials, HookSettings, check_settings, unmasked_headers
-from hooktui.domain.objects import MASK, Catalogue
+from hooktui.domain.hook_settings import Credentials, HookSettings, check_settings, unmasked_headers
+from hooktui.domain.text import MASK
+from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.write_only import GivenValues, check_write_only, warn_of_short_values
 
 

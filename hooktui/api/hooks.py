@@ -16,22 +16,29 @@ from hooktui.api.parameters import AccountParameter, HookParameter, Window, hook
 from hooktui.api.reading import check_account, read_in
 from hooktui.api.searches import searching
 from hooktui.api.service import Service, service_of
-from hooktui.api.shapes import ChangedHook, CreatedHook, Pinged
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Refused
-from hooktui.domain.filter_limits import FilterLimits, check_filter
-from hooktui.domain.filters import parse_hook_filter
-from hooktui.domain.hook_health import MOST_HOURS, HookHealth
-from hooktui.domain.hooks import (
+from hooktui.domain.filters.limits import FilterLimits, check_filter
+from hooktui.domain.filters.parser import parse_hook_filter
+from hooktui.domain.hook_settings import (
     DEFAULT_OVERLAP_S,
     HookSettings,
     check_new_secret,
     check_overlap,
 )
 from hooktui.domain.ids import AccountId
-from hooktui.domain.objects import Hook, Page, Secrets
 from hooktui.domain.roles import Need
 from hooktui.domain.signatures import make_secret
+from hooktui.domain.wire.deliveries import Pinged
+from hooktui.domain.wire.hooks import (
+    MOST_HOURS,
+    ChangedHook,
+    CreatedHook,
+    Hook,
+    HookHealth,
+    Secrets,
+)
+from hooktui.domain.wire.pages import Page
 from hooktui.store import changes, queries
 
 router = APIRouter()

@@ -19,9 +19,8 @@ from hooktui.api.service import RoleMap, Service
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 from hooktui.domain.ids import AccountId
-from hooktui.domain.roles import ALLOWED, Need, Role
+from hooktui.domain.roles import ALLOWED, Actor, Need, Role
 from hooktui.store import changes, queries
-from hooktui.store.contract import Actor
 
 if TYPE_CHECKING:
     from hooktui.store.queries import TokenRecord

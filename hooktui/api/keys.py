@@ -11,7 +11,7 @@ from hooktui.api.access import caller_of
 from hooktui.api.answers import answer
 from hooktui.api.service import service_of
 from hooktui.domain.errors import Conflict
-from hooktui.domain.key_use import KeyRotation, Keys
+from hooktui.domain.wire.server import KeyRotation, Keys
 from hooktui.store.rotation import keys_in_use, rotate_keys
 
 ROTATE_WITHIN_S = 15.0

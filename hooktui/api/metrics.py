@@ -13,7 +13,7 @@ from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import Load
 from hooktui.domain.exposition import MEDIA_TYPE, Metric, Sample, by, exposition, one
 from hooktui.domain.machine import Condition
-from hooktui.domain.server_status import Backlog, ClientConnections, DatabaseInfo, Disk
+from hooktui.domain.wire.server import Backlog, ClientConnections, DatabaseInfo, Disk
 from hooktui.store import queries
 
 router = APIRouter()

@@ -15,8 +15,8 @@ from hooktui.api.problems import pointer
 from hooktui.domain import ids
 from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s
 from hooktui.domain.errors import FieldError, Refused
-from hooktui.domain.filters import Filter, FilterError, parse, parse_event_filter
-from hooktui.domain.hook_search import parse_hook_search
+from hooktui.domain.filters.hook_search import parse_hook_search
+from hooktui.domain.filters.parser import Filter, FilterError, parse, parse_event_filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId
 from hooktui.store.pages import PageRequest
 

@@ -14,15 +14,14 @@ from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.diagnosing import Diagnoses
 from hooktui.api.searches import Searches
 from hooktui.api.unsent import UnsentResponses
-from hooktui.domain.checks import Check
 from hooktui.domain.deliveries import Load
-from hooktui.domain.diagnosis import Look, Tell
-from hooktui.domain.filter_limits import FilterLimits
-from hooktui.domain.hooks import LiveHook
+from hooktui.domain.filters.limits import FilterLimits
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
-from hooktui.domain.objects import Catalogue
+from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.roles import Role
-from hooktui.domain.server_status import Kept
+from hooktui.domain.wire.diagnosis import Check, Look, Tell
+from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.server import Kept
 from hooktui.loop_watch import WATCH, LoopWatch
 from hooktui.store.contract import Accepted, Offer, Store
 

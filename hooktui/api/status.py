@@ -19,7 +19,7 @@ from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import Load
 from hooktui.domain.errors import DiskFull, Unavailable
-from hooktui.domain.server_status import (
+from hooktui.domain.wire.server import (
     ClientConnections,
     Connections,
     Disk,

@@ -15,7 +15,7 @@ from hooktui.api.service import service_of
 from hooktui.domain import ids
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.errors import Refused
-from hooktui.domain.objects import Purge
+from hooktui.domain.wire.server import Purge
 from hooktui.store import changes
 
 PURGE_WITHIN_S = 5.0

@@ -26,8 +26,9 @@ from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass, Trigger
-from hooktui.domain.hooks import HookSettings, LiveHook, LiveSecret
+from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
+from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.signatures import make_secret
 from hooktui.store.contract import Job
 

@@ -21,8 +21,8 @@ from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
 from hooktui.client.start import own_environment
 from hooktui.domain.errors import HooktuiError, NoServer
-from hooktui.domain.objects import Delivery
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
+from hooktui.domain.wire.deliveries import Delivery
 
 START_S = 30.0
 _POLL_S = 0.02

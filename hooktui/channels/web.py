@@ -12,13 +12,14 @@ from collections.abc import Sequence
 
 from hooktui import __version__
 from hooktui.domain import ids
-from hooktui.domain.hooks import LiveHook, LiveSecret, masked_headers
-from hooktui.domain.objects import MASK
+from hooktui.domain.hook_settings import masked_headers
+from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.signatures import (
     hook_signature,
     standard_signature,
 )
 from hooktui.domain.signatures import string_signed as signed_bytes
+from hooktui.domain.text import MASK
 
 Headers = list[tuple[str, str]]
 

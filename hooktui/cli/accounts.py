@@ -10,7 +10,7 @@ from hooktui.cli.output import Column, Piece
 from hooktui.cli.times import ago
 from hooktui.client import calls
 from hooktui.client.plain import decoded
-from hooktui.domain.objects import Account
+from hooktui.domain.wire.access import Account
 
 app = App(name="accounts", help="List and create accounts.")
 

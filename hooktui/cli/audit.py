@@ -14,7 +14,7 @@ from hooktui.cli.listing import All, Limit, Listing, show_list
 from hooktui.cli.output import Column, Piece, Styled
 from hooktui.cli.times import clock
 from hooktui.client import calls
-from hooktui.domain.audit_trail import AuditCheck, AuditEntry
+from hooktui.domain.wire.access import AuditCheck, AuditEntry
 
 app = App(name="audit", help="Show who did what, and check that the trail is whole.")
 

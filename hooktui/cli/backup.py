@@ -12,7 +12,7 @@ from hooktui.cli.failure import Failed, UsageError
 from hooktui.cli.leaving import leaving_orderly
 from hooktui.client import calls
 from hooktui.domain.errors import Refused
-from hooktui.domain.objects import Backup
+from hooktui.domain.wire.server import Backup
 
 if TYPE_CHECKING:
     from hooktui.cli.context import CommandContext

@@ -16,7 +16,7 @@ from hooktui.cli.output import Output
 from hooktui.client.connection import ServerAddress, find_server
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.restricted import not_here, restricted
+from hooktui.domain.roles import not_here, restricted
 from hooktui.domain.text import visible
 
 

@@ -11,7 +11,7 @@ from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, join
 from hooktui.cli.output import Column, Output, Piece, Style, Styled
 from hooktui.cli.times import ago, clock, took
 from hooktui.client import calls
-from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
 
 app = App(name="deliveries", help="List, show, resend and cancel deliveries.")
 

@@ -18,12 +18,12 @@ from hooktui.cli.leaving import leaving_orderly
 from hooktui.cli.output import Styled
 from hooktui.cli.times import clock, duration_s, took
 from hooktui.client import calls
-from hooktui.client.feed import AttemptLine, FeedLine
 from hooktui.client.plain import PlainClient
 from hooktui.demo.session import Demo, running_demo
 from hooktui.demo.summary import Tally
 from hooktui.domain.clock import format_duration
-from hooktui.domain.objects import Hook
+from hooktui.domain.wire.feed import AttemptLine, FeedLine
+from hooktui.domain.wire.hooks import Hook
 
 ACCOUNT = 1
 MAX_SEED = 2**63 - 1

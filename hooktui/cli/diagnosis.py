@@ -12,7 +12,7 @@ from hooktui.cli.times import took
 from hooktui.client import calls
 from hooktui.client.answers import broken_off
 from hooktui.client.plain import decoded
-from hooktui.domain.diagnosis import Diagnosis
+from hooktui.domain.wire.diagnosis import Diagnosis
 
 _PHASES = (
     ("dns", "name"),

@@ -10,7 +10,7 @@ from typing import Final
 from hooktui.cli.context import Context
 from hooktui.cli.failure import DONE, FAILED
 from hooktui.cli.output import Output, Style, Styled
-from hooktui.domain.checks import Check, Checkup
+from hooktui.domain.wire.diagnosis import Check, Checkup
 
 STYLES: Final[dict[str, Style]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 _NAME_WIDTH = 14

@@ -16,7 +16,8 @@ from hooktui.cli.output import Column, Piece, Styled
 from hooktui.cli.times import ago, clock
 from hooktui.client import calls
 from hooktui.client.calls import Call, Window
-from hooktui.domain.objects import Event, EventDetail, HookDecision, Page
+from hooktui.domain.wire.events import Event, EventDetail, HookDecision
+from hooktui.domain.wire.pages import Page
 
 app = App(name="events", help="List and show events, and the types of events.")
 

@@ -10,7 +10,7 @@ from hooktui.cli.output import Column
 from hooktui.cli.times import ago
 from hooktui.client import calls
 from hooktui.client.plain import decoded
-from hooktui.domain.dry_run import Change, in_words
+from hooktui.domain.wire.hooks import Change, in_words
 
 _COLUMNS: Final = (Column("EVENT"), Column("TYPE"), Column("CREATED"), Column("WOULD BE"))
 _WORDS: Final[dict[str, str]] = {

@@ -16,7 +16,8 @@ from hooktui.client import calls
 from hooktui.client.plain import decoded
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.clock import format_duration
-from hooktui.domain.objects import DeliveryDetail, Hook
+from hooktui.domain.wire.deliveries import DeliveryDetail
+from hooktui.domain.wire.hooks import Hook
 
 Yes = Annotated[bool, Parameter(name="--yes", negative=(), help="Do not ask.")]
 

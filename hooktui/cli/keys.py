@@ -10,8 +10,8 @@ from cyclopts import App
 from hooktui.cli.context import Context
 from hooktui.cli.output import Styled
 from hooktui.client import calls
-from hooktui.domain.key_use import KeyUse
-from hooktui.domain.places import RESTART_SERVICE
+from hooktui.domain.paths import RESTART_SERVICE
+from hooktui.domain.wire.server import KeyUse
 
 app = App(name="keys", help="List and rotate the keys that secrets are sealed with.")
 

@@ -15,7 +15,7 @@ from hooktui.cli.output import Column, Piece
 from hooktui.client.calls import Call, Window
 from hooktui.client.plain import decoded
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.objects import Page
+from hooktui.domain.wire.pages import Page
 
 T = TypeVar("T")
 

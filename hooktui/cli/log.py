@@ -13,8 +13,8 @@ from hooktui.cli.listing import FilterTerms, joined
 from hooktui.cli.output import Piece, Styled
 from hooktui.cli.times import clock, took
 from hooktui.client import calls
-from hooktui.client.feed import AttemptLine, FeedLine, FeedPage
 from hooktui.domain.errors import NoServer, Refused, Unavailable
+from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
 
 LAST_LINES = 50
 KINDS = frozenset({"attempt", "hook", "engine"})

@@ -25,7 +25,7 @@ from hooktui.cli.failure import (
 )
 from hooktui.cli.options import HELP, GlobalOptions, split_options
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.restricted import restricted
+from hooktui.domain.roles import restricted
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:

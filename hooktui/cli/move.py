@@ -9,7 +9,7 @@ from hooktui.cli.context import Context, Text
 from hooktui.cli.failure import UsageError
 from hooktui.cli.output import Column, Output
 from hooktui.domain.errors import Refused
-from hooktui.domain.places import Places
+from hooktui.domain.paths import Places
 
 if TYPE_CHECKING:
     from hooktui.offline.migrate_to_postgres import Move

@@ -8,7 +8,7 @@ import sys
 
 from hooktui.cli.failure import UsageError
 from hooktui.cli.options import GlobalOptions
-from hooktui.domain.restricted import restricted
+from hooktui.domain.roles import restricted
 
 
 def open_console(

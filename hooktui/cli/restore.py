@@ -11,7 +11,7 @@ from hooktui.cli.context import Context
 from hooktui.cli.failure import UsageError
 from hooktui.cli.output import Output
 from hooktui.cli.times import ago
-from hooktui.domain.places import Places
+from hooktui.domain.paths import Places
 
 if TYPE_CHECKING:
     from hooktui.offline.installation import Restored

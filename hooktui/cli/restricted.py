@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hooktui.cli.options import GlobalOptions
-from hooktui.domain.restricted import not_here
+from hooktui.domain.roles import not_here
 
 ALLOWED: Final = frozenset({
     "accounts", "audit", "completion", "console", "deliveries", "emit", "events", "hooks", "log",

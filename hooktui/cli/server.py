@@ -14,7 +14,8 @@ from hooktui.cli.times import ago
 from hooktui.client import calls
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import NotAllowed
-from hooktui.domain.server_status import (
+from hooktui.domain.text import in_bytes
+from hooktui.domain.wire.server import (
     Backlog,
     ClientConnections,
     Connections,
@@ -23,7 +24,6 @@ from hooktui.domain.server_status import (
     ShortageInfo,
     Status,
 )
-from hooktui.domain.sizes import in_bytes
 
 STOP_TIMEOUT_S = 30.0
 """The server itself gives attempts in flight 10 s; the rest is for a slow disk."""
@@ -54,14 +54,14 @@ def serve(
     if print_unit:
         _print_unit(context, listen, tls_cert, tls_key, database)
         return
-    from hooktui import server
-    from hooktui.settings import BadSettings
+    from hooktui.server import run
+    from hooktui.server.settings import BadSettings
 
     if database is not None:
         database = context.secret_value("--database", database)
     options = {"listen": listen, "tls_cert": tls_cert, "tls_key": tls_key, "database_url": database}
     try:
-        server.main(options, context.environ)
+        run.main(options, context.environ)
     except BadSettings as error:
         raise UsageError(error.detail) from error
 

@@ -13,7 +13,7 @@ from hooktui.cli.output import Column, Piece
 from hooktui.cli.times import ago, moment_ahead
 from hooktui.client import calls
 from hooktui.client.plain import decoded
-from hooktui.domain.objects import Token
+from hooktui.domain.wire.access import Token
 
 app = App(name="tokens", help="List, create and revoke tokens.")
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from hooktui.cli.context import Context
 from hooktui.client import calls
-from hooktui.domain.objects import Purge
+from hooktui.domain.wire.server import Purge
 
 
 def purge(*, older_than: str, yes: bool = False, context: Context) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from hooktui.domain.wal_reset import affected, version_of
+from hooktui.doctor.rules import affected, version_of
 
 
 def sqlite_named() -> str:

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from hooktui.client.asynchronous import AsyncClient
     from hooktui.client.calls import Call, CreatedHook
     from hooktui.client.connection import ServerAddress, find_server
-    from hooktui.client.feed import AttemptLine, FeedLine, FeedPage
     from hooktui.client.plain import PlainClient
     from hooktui.client.start import start_server
+    from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
 
 __all__ = [
     "AsyncClient",

@@ -30,7 +30,7 @@ from hooktui.domain.errors import (
     Unavailable,
     Unsupported,
 )
-from hooktui.domain.places import START_SERVICE
+from hooktui.domain.paths import START_SERVICE
 
 E = TypeVar("E", bound=HooktuiError)
 

@@ -15,30 +15,15 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from hooktui.client.answers import LINES
-from hooktui.client.feed import FeedPage, decode_page
-from hooktui.domain.audit_trail import AuditCheck, AuditEntry
-from hooktui.domain.checks import Checkup
-from hooktui.domain.diagnosis import Diagnosis, DiagnosisLine
-from hooktui.domain.dry_run import DryRun
 from hooktui.domain.errors import Refused
-from hooktui.domain.hook_health import HookHealth
-from hooktui.domain.key_use import KeyRotation, Keys
-from hooktui.domain.objects import (
-    AcceptedEvent,
-    Account,
-    Catalogue,
-    Delivery,
-    DeliveryDetail,
-    Event,
-    EventDetail,
-    Hook,
-    HookDecision,
-    Page,
-    Purge,
-    Secrets,
-    Token,
-)
-from hooktui.domain.server_status import EngineState, Status
+from hooktui.domain.wire.access import Account, AuditCheck, AuditEntry, Token
+from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
+from hooktui.domain.wire.diagnosis import Checkup, Diagnosis, DiagnosisLine
+from hooktui.domain.wire.events import AcceptedEvent, Catalogue, Event, EventDetail, HookDecision
+from hooktui.domain.wire.feed import FeedPage, decode_page
+from hooktui.domain.wire.hooks import DryRun, Hook, HookHealth, Secrets
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, Status
 
 T = TypeVar("T")
 

@@ -15,7 +15,7 @@ from hooktui.client.calls import healthy
 from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import NoServer, UnsafeHome
-from hooktui.domain.places import Places
+from hooktui.domain.paths import Places
 from hooktui.domain.text import visible
 from hooktui.homes import make_home, refuse_unsafe
 

@@ -31,10 +31,11 @@ from hooktui.console.writing import Writing
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotFound
-from hooktui.domain.objects import Catalogue, Hook
-from hooktui.domain.places import START_SERVICE
+from hooktui.domain.paths import START_SERVICE
 from hooktui.domain.roles import Role
-from hooktui.domain.server_status import Status
+from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.server import Status
 
 if TYPE_CHECKING:
     from textual.command import Provider

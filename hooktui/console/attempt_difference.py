@@ -10,7 +10,7 @@ from hooktui.console.delivery_words import error_words, phases_words
 from hooktui.console.times import took
 from hooktui.console.widgets.json_lines import Section, json_lines
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.objects import Attempt
+from hooktui.domain.wire.deliveries import Attempt
 
 _CONTEXT: Final = 3
 

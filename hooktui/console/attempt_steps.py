@@ -14,7 +14,8 @@ from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.window import Wanted
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import Outcome, Status
-from hooktui.domain.objects import Attempt, DeliveryDetail, Page, Phases
+from hooktui.domain.wire.deliveries import Attempt, DeliveryDetail, Phases
+from hooktui.domain.wire.pages import Page
 
 BAR: Final = 16
 """Cells of the longest attempt's bar."""

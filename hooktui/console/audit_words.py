@@ -10,9 +10,9 @@ from hooktui.console.delivery_words import moment
 from hooktui.console.hook_history import changes_of, summary
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
-from hooktui.domain.audit_trail import AuditCheck, AuditEntry
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.filters import FilterError
+from hooktui.domain.filters.parser import FilterError
+from hooktui.domain.wire.access import AuditCheck, AuditEntry
 
 FILTER_KEYS: Final = ("user", "action", "target", "result", "since", "until")
 FILTER_HINT: Final = "such as user:ada action:hook.* target:hook* result:refused since:7d"

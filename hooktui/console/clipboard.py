@@ -15,7 +15,7 @@ from typing import Final
 
 from textual.app import App
 
-from hooktui.domain.restricted import restricted
+from hooktui.domain.roles import restricted
 
 MAX_BASE64_BYTES: Final = 74_994
 """What terminals take of one OSC 52 sequence (xterm's and tmux's limit, as k9s found it)."""

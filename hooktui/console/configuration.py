@@ -18,7 +18,7 @@ from textual.theme import Theme
 from hooktui.console.keymap import Keymap, read_keys
 from hooktui.console.options import ConsoleOptions
 from hooktui.domain.errors import Refused
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
 
 _SETTINGS: Final[Mapping[str, type]] = {"theme": str, "mouse": bool, "ascii": bool}
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from textual.app import App, SuspendNotSupported
 
 from hooktui.console.reliable_timers import ReliableTimers
-from hooktui.domain.restricted import not_here
+from hooktui.domain.roles import not_here
 
 
 class ConfinedApp(ReliableTimers, App[None]):

@@ -11,8 +11,8 @@ from typing import Final
 
 import msgspec
 
-from hooktui.domain.objects import DeliveryDetail, Request
 from hooktui.domain.signatures import HashName
+from hooktui.domain.wire.deliveries import DeliveryDetail, Request
 
 _HASHES_BY_LENGTH: Final[dict[int, HashName]] = {40: "sha1", 64: "sha256", 128: "sha512"}
 """The hash of a hex signature, by its digits."""

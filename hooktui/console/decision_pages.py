@@ -12,7 +12,8 @@ from typing import Final
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.console.widgets.window import Wanted
-from hooktui.domain.objects import HookDecision, Page
+from hooktui.domain.wire.events import HookDecision
+from hooktui.domain.wire.pages import Page
 
 Decisions = Page[HookDecision]
 

@@ -12,7 +12,7 @@ from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import Status
-from hooktui.domain.objects import Delivery, DeliveryDetail
+from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 
 _CALM: Final = frozenset({Status.DELIVERED, Status.CANCELLED})
 

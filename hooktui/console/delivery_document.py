@@ -14,7 +14,8 @@ from hooktui.console.signs import UNICODE, Signs
 from hooktui.console.times import counted, size, took
 from hooktui.console.widgets.json_lines import Section
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail, Hook, Phases, Request
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, Request
+from hooktui.domain.wire.hooks import Hook
 
 NO_BODY: Final = "The event's body is purged, so the request cannot be rebuilt."
 NO_HOOK: Final = "The hook is deleted, so the request cannot be rebuilt."

@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Hashable, Sequence
 from hooktui.console.bulk import BulkVerbs
 from hooktui.console.times import counted
 from hooktui.domain.deliveries import Status
-from hooktui.domain.objects import Delivery, DeliveryDetail
+from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 
 
 class DeliveryVerbs(BulkVerbs):

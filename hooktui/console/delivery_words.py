@@ -14,7 +14,7 @@ from hooktui.console.times import took
 from hooktui.console.widgets.painted import Tone
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import ErrorClass, Outcome, Status
-from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail, Phases
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
 
 STATUS_TONES: Final[dict[str, Tone]] = {
     Status.PENDING: "warn",

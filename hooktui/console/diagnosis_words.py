@@ -12,10 +12,9 @@ from hooktui.console.signs import Signs
 from hooktui.console.times import size, took
 from hooktui.console.widgets.json_lines import Section
 from hooktui.console.widgets.painted import Pieces, Tone
-from hooktui.domain.checks import Check
-from hooktui.domain.diagnosis import Certificate, Diagnosis
-from hooktui.domain.objects import Phases
 from hooktui.domain.text import visible
+from hooktui.domain.wire.deliveries import Phases
+from hooktui.domain.wire.diagnosis import Certificate, Check, Diagnosis
 
 TONES: Final[dict[str, Tone]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 

@@ -13,7 +13,7 @@ from hooktui.console.keys import KeyOf
 from hooktui.console.times import size
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
-from hooktui.domain.objects import Catalogue
+from hooktui.domain.wire.events import Catalogue
 
 MOST_BYTES: Final = 256 * 1024
 """What the server takes of one event."""

@@ -12,10 +12,10 @@ from hooktui.console.times import ago, counted
 from hooktui.console.trend import Trend
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
-from hooktui.domain.checks import Checkup
 from hooktui.domain.clock import format_duration, from_rfc3339
-from hooktui.domain.server_status import DatabaseInfo, Rates, Status
-from hooktui.domain.sizes import in_bytes
+from hooktui.domain.text import in_bytes
+from hooktui.domain.wire.diagnosis import Checkup
+from hooktui.domain.wire.server import DatabaseInfo, Rates, Status
 
 _STILL_PER_S: Final = 0.05
 """A backlog that changes less is not going anywhere."""

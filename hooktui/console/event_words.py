@@ -12,8 +12,8 @@ from hooktui.console.times import counted, size
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.decisions import Decision
-from hooktui.domain.objects import AcceptedEvent, Event, EventDetail, HookDecision
+from hooktui.domain.event_outcomes import Decision
+from hooktui.domain.wire.events import AcceptedEvent, Event, EventDetail, HookDecision
 
 
 def standing(event: Event, signs: Signs) -> Pieces:

@@ -15,8 +15,8 @@ from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 
 if TYPE_CHECKING:
-    from hooktui.client.feed import FeedLine, FeedPage
     from hooktui.console.app import HooktuiApp
+    from hooktui.domain.wire.feed import FeedLine, FeedPage
 
 WAIT_S = 25
 FIRST_LINES = 500

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, cast
 from hooktui.console.base import HouseScreen
 from hooktui.console.memory import Kept
 from hooktui.domain.errors import Refused
-from hooktui.domain.filters import FilterError
+from hooktui.domain.filters.parser import FilterError
 
 if TYPE_CHECKING:
     from hooktui.console.widgets.filter_bar import FilterBar

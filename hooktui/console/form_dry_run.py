@@ -12,8 +12,8 @@ from hooktui.console.form_values import top_field
 from hooktui.console.widgets.dry_run_lines import DryRunLines
 from hooktui.console.widgets.short_list import ShortList
 from hooktui.domain.errors import FieldError, HooktuiError
-from hooktui.domain.hooks import HookSettings
-from hooktui.domain.objects import Hook
+from hooktui.domain.hook_settings import HookSettings
+from hooktui.domain.wire.hooks import Hook
 
 TYPED_S: Final = 0.4
 """Of rest in typing before the server is asked."""

@@ -13,14 +13,11 @@ from typing import Final, TypeVar
 from hooktui.domain.catalogue import normalise
 from hooktui.domain.clock import format_duration, parse_duration_s
 from hooktui.domain.errors import FieldError, Refused
-from hooktui.domain.hooks import (
-    Credentials,
-    HookSettings,
-    check_settings,
-    sensitive_names,
-)
-from hooktui.domain.objects import MASK, Catalogue, Hook
+from hooktui.domain.hook_settings import Credentials, HookSettings, check_settings, sensitive_names
 from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, parse_schedule
+from hooktui.domain.text import MASK
+from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.write_only import kept_headers, same_origin
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from hooktui.console.signs import Signs
 from hooktui.console.times import took
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.domain.clock import format_duration, from_rfc3339
-from hooktui.domain.hook_health import HealthPoint, HookHealth
+from hooktui.domain.wire.hooks import HealthPoint, HookHealth
 
 RANGES: Final = ((1, "1 h"), (24, "24 h"), (168, "7 d"))
 """The times that can be shown: their hours, and what they are called."""

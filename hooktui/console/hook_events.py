@@ -11,8 +11,8 @@ from hooktui.console.times import counted
 from hooktui.console.widgets.event_selection import EventSelection, Tick
 from hooktui.console.widgets.json_lines import Section
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.hook_health import HookHealth, TypeCount
-from hooktui.domain.objects import Catalogue, EventGroup, Hook
+from hooktui.domain.wire.events import Catalogue, EventGroup
+from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount
 
 HOURS: Final = 24
 """The time over which types are counted."""

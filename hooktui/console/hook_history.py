@@ -11,8 +11,8 @@ from hooktui.console.times import ago
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.json_lines import Section
 from hooktui.console.widgets.painted import Pieces
-from hooktui.domain.audit_trail import AuditEntry
 from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.wire.access import AuditEntry
 
 _ACTIONS: Final = {
     "hook.create": "made",

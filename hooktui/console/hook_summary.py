@@ -12,7 +12,8 @@ from hooktui.console.widgets.json_lines import Section
 from hooktui.console.widgets.painted import Pieces, Tone
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.objects import Catalogue, Hook
+from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.hooks import Hook
 
 
 def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, Tone]:

@@ -23,11 +23,12 @@ from hooktui.console.widgets.lines import TabLine
 from hooktui.console.widgets.plot import Plots
 from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.audit_trail import AuditEntry
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.hook_health import HookHealth
-from hooktui.domain.objects import Delivery, Hook, Page
+from hooktui.domain.wire.access import AuditEntry
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.hooks import Hook, HookHealth
+from hooktui.domain.wire.pages import Page
 
 BUSY_S: Final = 1.0
 """While deliveries run, head and list are read again this often, not for each one."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from hooktui.console.bulk import BulkVerbs, Outcome
 from hooktui.console.times import counted, took
 from hooktui.console.widgets.chrome import Severity
-from hooktui.domain.objects import DeliveryDetail, Hook
+from hooktui.domain.wire.deliveries import DeliveryDetail
+from hooktui.domain.wire.hooks import Hook
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Hashable, Sequence

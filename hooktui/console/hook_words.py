@@ -15,7 +15,8 @@ from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces, Tone
 from hooktui.domain.catalogue import summary
 from hooktui.domain.deliveries import DisabledReason
-from hooktui.domain.objects import Catalogue, Hook, HookStats
+from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.hooks import Hook, HookStats
 
 _HOURS = 3
 TREND = 24 // _HOURS

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hooktui.console.options import ConsoleOptions
 from hooktui.domain.errors import HooktuiError, NoServer, NotAllowed, Unauthenticated
-from hooktui.domain.restricted import restricted
+from hooktui.domain.roles import restricted
 
 if TYPE_CHECKING:
     from hooktui.client.asynchronous import AsyncClient

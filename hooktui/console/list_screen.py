@@ -15,8 +15,8 @@ from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NotAllowed
-from hooktui.domain.objects import Page
 from hooktui.domain.roles import Need, allows, why_not
+from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call

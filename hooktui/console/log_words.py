@@ -10,7 +10,7 @@ from hooktui.console.times import clock_time, size, took
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.deliveries import ErrorClass, Outcome, Status
-from hooktui.domain.filters import Subject
+from hooktui.domain.filters.parser import Subject
 from hooktui.domain.text import visible
 
 

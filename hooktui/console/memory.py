@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from hooktui.domain.errors import Refused
-from hooktui.domain.places import places
-from hooktui.domain.restricted import restricted
+from hooktui.domain.paths import places
+from hooktui.domain.roles import restricted
 
 MOST_BYTES: Final = 200_000
 MOST_COMMANDS: Final = 50

@@ -9,9 +9,10 @@ from hooktui.console.keys import KeyOf
 from hooktui.console.times import counted
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, Outcome, Status
-from hooktui.domain.objects import Attempt, DeliveryDetail, Hook
 from hooktui.domain.schedule import JITTER
-from hooktui.domain.server_status import Status as ServerStatus
+from hooktui.domain.wire.deliveries import Attempt, DeliveryDetail
+from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.server import Status as ServerStatus
 
 
 def tries_of(delivery: DeliveryDetail) -> int:

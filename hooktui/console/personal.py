@@ -14,7 +14,7 @@ from hooktui.console.places import PLACES, Place
 from hooktui.console.readable import readable_variables
 from hooktui.console.terminal_size import SizedApp
 from hooktui.console.theme import THEMES, default_theme, quiet_colour
-from hooktui.domain.restricted import restricted
+from hooktui.domain.roles import restricted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -23,8 +23,8 @@ from textual.color import Color
 from textual.filter import LineFilter
 
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.places import places
-from hooktui.domain.restricted import restricted
+from hooktui.domain.paths import places
+from hooktui.domain.roles import restricted
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from hooktui.console.times import ago
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces, Tone
 from hooktui.domain.clock import from_rfc3339, parse_duration_s, to_rfc3339
-from hooktui.domain.hooks import check_name
-from hooktui.domain.objects import Token
+from hooktui.domain.hook_settings import check_name
 from hooktui.domain.roles import MAY, Role
+from hooktui.domain.wire.access import Token
 
 ROLES: Final = (Role.VIEWER, Role.OPERATOR, Role.PRODUCER, Role.ADMIN)
 """As the form offers them: the one that can do least harm first."""

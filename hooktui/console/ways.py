@@ -10,7 +10,7 @@ from hooktui.console.personal import PersonalApp
 from hooktui.console.places import Place
 
 if TYPE_CHECKING:
-    from hooktui.domain.objects import Hook
+    from hooktui.domain.wire.hooks import Hook
 
 
 class WaysApp(PersonalApp):

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import msgspec
-
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.text import visible
 
@@ -64,44 +62,6 @@ class Phases:
     dns_ms: float | None = None
     connect_ms: float | None = None
     tls_ms: float | None = None
-
-
-class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The end of one attempt: an answer, or the error that prevented one.
-
-    Attributes:
-        status_code: of the final answer, also when its body never came to an end.
-        error: None exactly when the receiver took the event (2xx).
-        error_detail: one plain line for people; None for answers.
-        headers: name and value as sent, cut to the limits, Latin-1 (RFC 9110, 5.5).
-        body: the first bytes of the body, raw: never inflated.
-        truncated: ``body`` is not the whole body.
-        size: body bytes that were read.
-        retry_after: the raw ``Retry-After`` of an answer that is not 2xx.
-        dns_ms: name look-up; this and the next three are None for a step that did not happen.
-        connect_ms: TCP connect.
-        tls_ms: TLS handshake.
-        first_byte_ms: from the request's write to the first byte of an answer.
-        total_ms: everything, from the call to the answer's last byte.
-        reused_connection: the request went over a kept connection.
-        address: the address dialled, ``127.0.0.1:9900`` or ``[::1]:9900``.
-    """
-
-    status_code: int | None
-    error: ErrorClass | None
-    error_detail: str | None
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    truncated: bool = False
-    size: int = 0
-    retry_after: str | None = None
-    dns_ms: float | None = None
-    connect_ms: float | None = None
-    tls_ms: float | None = None
-    first_byte_ms: float | None = None
-    total_ms: float | None = None
-    reused_connection: bool = False
-    address: str | None = None
 
 
 def one_line(error: BaseException | str) -> str:

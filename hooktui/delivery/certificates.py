@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from cryptography import x509
 
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.diagnosis import Certificate
+from hooktui.domain.wire.diagnosis import Certificate
 
 MOST_CERTIFICATES = 10
 """Of a chain; honest ones have two to four."""

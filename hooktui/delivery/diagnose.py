@@ -23,10 +23,10 @@ from hooktui.delivery.resolver import Address
 from hooktui.delivery.shortage import MachineShort, Shortages
 from hooktui.domain.addresses import Target
 from hooktui.domain.clock import now_ms
-from hooktui.domain.diagnosis import AddressLook, Look, Tell, TlsLook
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.hooks import LiveHook
-from hooktui.domain.objects import Phases
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.wire.deliveries import Phases
+from hooktui.domain.wire.diagnosis import AddressLook, Look, Tell, TlsLook
 
 LOOK_S = 20.0
 """For all steps together; each has the limit that it has in a delivery, too."""

@@ -19,11 +19,12 @@ from typing import Final
 
 import msgspec
 
-from hooktui.delivery.answered import Answered, Limits
+from hooktui.delivery.answered import Limits
 from hooktui.delivery.spellings import SPELLINGS
-from hooktui.domain.hooks import LiveHook
+from hooktui.domain.deliveries import Answered
 from hooktui.domain.json_text import Steps
-from hooktui.domain.objects import MASK
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.text import MASK
 from hooktui.domain.write_only import SHORTEST_MASKED
 
 _MASK: Final = MASK.encode()

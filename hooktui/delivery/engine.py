@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from hooktui import failpoints
 from hooktui.delivery.lanes import Lane, Lanes
-from hooktui.delivery.rates import Rate
 from hooktui.delivery.recorder import Recorder
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages
@@ -29,9 +28,10 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import Load, Outcome
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
+from hooktui.domain.heartbeat import Pulse
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.machine import condition_of
-from hooktui.domain.pulse import Pulse
+from hooktui.domain.rates import Rate
 from hooktui.store.contract import Accepted, Job, Offer, Result, Signals, Store
 
 _log = logging.getLogger(__name__)

@@ -15,11 +15,10 @@ from typing import Never
 
 import httpx
 
-from hooktui.delivery.answered import Answered
 from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.deliveries import Answered, ErrorClass
 from hooktui.domain.errors import Refused
 
 # An answer to HEAD has no body whatever its length says, CONNECT becomes another protocol: both

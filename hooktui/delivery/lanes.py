@@ -19,11 +19,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from hooktui.delivery.ready_lanes import NEVER, ReadyLanes, shared
-from hooktui.delivery.token_bucket import TokenBucket
-from hooktui.domain.breaker import probe_at_ms
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
+from hooktui.domain.hook_failures import probe_at_ms
 from hooktui.domain.ids import HookId
 from hooktui.domain.machine import next_wait_s
+from hooktui.domain.rates import TokenBucket
 
 MOST_PER_CLAIM = 100
 """Rows one claim may take: a batch of 100 costs hardly more than one of 10 (measured)."""

@@ -21,8 +21,8 @@ from hooktui.domain.deliveries import (
     after_answer,
     after_interruption,
 )
-from hooktui.domain.hooks import LiveHook, LiveSecret
 from hooktui.domain.ids import HookId
+from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.schedule import parse_retry_after_s
 from hooktui.slices import in_slices
 from hooktui.store.contract import Job, Result

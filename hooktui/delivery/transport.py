@@ -19,13 +19,13 @@ from collections.abc import Hashable, Iterable
 from ipaddress import ip_address
 from time import monotonic
 
-from hooktui.delivery.answered import Answered, Fault, Limits, Phases
+from hooktui.delivery.answered import Fault, Limits, Phases
 from hooktui.delivery.connection import Connection
 from hooktui.delivery.dial import Dialer, DialError
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.addresses import Networks, Target
-from hooktui.domain.deliveries import ErrorClass, error_of_status
+from hooktui.domain.deliveries import Answered, ErrorClass, error_of_status
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 
 __all__ = ["Answered", "Limits", "Transport"]

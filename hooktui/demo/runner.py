@@ -28,7 +28,7 @@ from hooktui.demo.receiver import Mood, Receiver
 from hooktui.demo.scenario import story
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.places import Places, places
+from hooktui.domain.paths import Places, places
 from hooktui.domain.text import visible
 
 

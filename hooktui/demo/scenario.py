@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from hooktui.domain import resources
-from hooktui.domain.resources import Cluster, Component, Job
+from hooktui.domain import etl_resources
+from hooktui.domain.etl_resources import Cluster, Component, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,11 @@ _PACKAGES = (
 )  # fmt: skip
 
 _CREATORS = (
-    resources.schedule(3, "Nightly orders"),
-    resources.schedule(7, "Hourly sessions"),
-    resources.schedule(9, "Month end"),
-    resources.member(11, "Dana"),
-    resources.member(14, "Zoë Brandt"),
+    etl_resources.schedule(3, "Nightly orders"),
+    etl_resources.schedule(7, "Hourly sessions"),
+    etl_resources.schedule(9, "Month end"),
+    etl_resources.member(11, "Dana"),
+    etl_resources.member(14, "Zoë Brandt"),
 )
 
 _ERRORS = (
@@ -152,48 +152,50 @@ class _Account:
         if self._chance(0.15):
             yield from self._cluster_goes_wrong(cluster)
             return
-        cluster = resources.available(cluster, self._now_ms)
+        cluster = etl_resources.available(cluster, self._now_ms)
         self._happens("cluster.available", cluster)
         for _ in range(self._dice.randint(2, 4)):
             yield self._between(15, 60)
             yield from self._job_life(cluster)
         yield cluster.time_to_idle * self._pace
-        cluster = resources.idle(cluster, self._now_ms)
+        cluster = etl_resources.idle(cluster, self._now_ms)
         self._happens("cluster.idled", cluster)
         yield self._between(30, 120)
-        self._happens("cluster.terminated", resources.terminated(cluster, self._now_ms))
+        self._happens("cluster.terminated", etl_resources.terminated(cluster, self._now_ms))
 
     def _cluster_goes_wrong(self, cluster: Cluster) -> _Life:
         """Let a job wait for a cluster that never comes: it fails without having started."""
         job = self._submit(cluster, self._dice.choice(_PACKAGES)) if self._chance(0.5) else None
         yield self._between(20, 90)
-        self._happens("cluster.error", resources.in_error(cluster, self._now_ms))
+        self._happens("cluster.error", etl_resources.in_error(cluster, self._now_ms))
         if job is not None:
             yield self._between(1, 5)
-            self._happens("job.failed", resources.failed(job, self._now_ms, _CLUSTER_ERROR))
+            self._happens("job.failed", etl_resources.failed(job, self._now_ms, _CLUSTER_ERROR))
 
     def _job_life(self, cluster: Cluster) -> _Life:
         package = self._dice.choice(_PACKAGES)
         job = self._submit(cluster, package)
         yield self._between(5, 40)
         if self._chance(0.08):
-            self._happens("job.stopped", resources.stopped(job, self._now_ms))
+            self._happens("job.stopped", etl_resources.stopped(job, self._now_ms))
             return
-        job = resources.started(job, self._now_ms)
+        job = etl_resources.started(job, self._now_ms)
         self._happens("job.started", job)
         yield self._between(60, 420)
         fate = self._dice.random()
         if fate < 0.6:
             records = int(10 ** self._between(2, 7.5))
-            job = resources.completed(job, self._now_ms, package.component, package.output, records)
+            job = etl_resources.completed(
+                job, self._now_ms, package.component, package.output, records
+            )
         elif fate < 0.85:
-            job = resources.failed(job, self._now_ms, self._dice.choice(_ERRORS))
+            job = etl_resources.failed(job, self._now_ms, self._dice.choice(_ERRORS))
         else:
-            job = resources.stopped(job, self._now_ms, round(self._between(0.05, 0.95), 2))
+            job = etl_resources.stopped(job, self._now_ms, round(self._between(0.05, 0.95), 2))
         self._happens(f"job.{job.status}", job)
 
     def _request(self, plan: _Plan) -> Cluster:
-        cluster = resources.requested_cluster(
+        cluster = etl_resources.requested_cluster(
             identity=next(self._cluster_ids),
             name=plan.name,
             description=plan.description,
@@ -213,7 +215,7 @@ class _Account:
 
     def _submit(self, cluster: Cluster, package: _Package) -> Job:
         day = datetime.fromtimestamp(self._now_ms / 1000, UTC) - timedelta(days=1)
-        job = resources.submitted_job(
+        job = etl_resources.submitted_job(
             identity=next(self._job_ids),
             cluster_id=cluster.id,
             package_id=package.id,
@@ -230,7 +232,7 @@ class _Account:
         return self._start_ms + round(self._now_s * 1000)
 
     def _happens(self, event_type: str, resource: Job | Cluster) -> None:
-        self._happened.append(Scene(self._now_s, event_type, resources.encode(resource)))
+        self._happened.append(Scene(self._now_s, event_type, etl_resources.encode(resource)))
 
     def _begin(self, life: _Life) -> None:
         self._wake(life, 0.0)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hooktui.client.feed import FeedLine
 from hooktui.domain.deliveries import Status
+from hooktui.domain.wire.feed import FeedLine
 
 
 class Tally:

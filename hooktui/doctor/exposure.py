@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import parse_qs, urlsplit
 
-from hooktui.domain.checks import Check
-from hooktui.domain.exposure import judge_database_tls, judge_networks, judge_tls_key
+from hooktui.doctor.rules import judge_database_tls, judge_networks, judge_tls_key
+from hooktui.domain.wire.diagnosis import Check
 
 
 class NetworkSettings(Protocol):

@@ -16,15 +16,15 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from hooktui import __version__
-from hooktui.domain.checks import (
-    Check,
+from hooktui.doctor.rules import (
     judge_disk,
     judge_file_system,
     judge_fsync,
     judge_jump,
     judge_open_files,
 )
-from hooktui.domain.places import Places
+from hooktui.domain.paths import Places
+from hooktui.domain.wire.diagnosis import Check
 from hooktui.homes import home_flaws
 from hooktui.store.sqlite_files import NETWORK_FILE_SYSTEMS, file_system
 

@@ -12,8 +12,7 @@ from sqlalchemy import Connection, select
 
 from hooktui.doctor.machine import Started, check_modes, check_open_files, check_versions
 from hooktui.doctor.rows import check_key, check_rows
-from hooktui.domain.checks import (
-    Check,
+from hooktui.doctor.rules import (
     judge_commit,
     judge_connections,
     judge_durability,
@@ -22,7 +21,8 @@ from hooktui.domain.checks import (
     judge_skew,
 )
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.places import Places
+from hooktui.domain.paths import Places
+from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.keys import KeyProblem, Vault
 from hooktui.store.postgres import locks

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from hooktui.domain.checks import Check, judge_leases, judge_newest, judge_waiting
+from hooktui.doctor.rules import judge_leases, judge_newest, judge_tokens, judge_waiting
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.exposure import judge_tokens
+from hooktui.domain.wire.diagnosis import Check
 from hooktui.store import queries
 from hooktui.store.audit import trail_state
 from hooktui.store.key_ring import find_keys, keys_are_there

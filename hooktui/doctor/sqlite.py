@@ -23,11 +23,12 @@ from hooktui.doctor.machine import (
     check_versions,
 )
 from hooktui.doctor.rows import check_key, check_rows
-from hooktui.domain.checks import Check, judge_sqlite, judge_wal
+from hooktui.doctor.rules import judge_sqlite, judge_wal
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.places import Places
-from hooktui.domain.sizes import in_bytes
+from hooktui.domain.paths import Places
+from hooktui.domain.text import in_bytes
+from hooktui.domain.wire.diagnosis import Check
 from hooktui.sockets import no_file_left
 from hooktui.store.backup import open_readonly
 from hooktui.store.connections import sqlalchemy_over

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from hooktui.domain.errors import MAX_ERRORS, FieldError, Refused
-from hooktui.domain.objects import Catalogue, EventGroup, EventType
+from hooktui.domain.wire.events import Catalogue, EventGroup, EventType
 
 PING = "ping"
 """The type of a test delivery; beside the catalogue, and nobody can subscribe to it."""

@@ -1,116 +1,247 @@
-"""What a diagnosis of a hook's receiver finds, step by step: values that also go over the wire.
+"""From what a diagnosis found to one line for each step, the verdict, and what to do about it.
 
-Texts of certificates and answers are the receiver's own; they are cut, and shown through `visible`.
+Pure: `diagnose` gets what was looked at and the ping's attempt. The verdict is the worst line, the
+first of them in the order in which a delivery goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
 
-from hooktui.domain.checks import Check
-from hooktui.domain.objects import Attempt, Phases
+from hooktui.domain.addresses import Target
+from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.diagnosis_responses import date_of, judge_answer
+from hooktui.domain.diagnosis_tls import judge_certificate, judge_handshake
+from hooktui.domain.wire.deliveries import Attempt, Phases
+from hooktui.domain.wire.diagnosis import Check, Diagnosis, Look
+from hooktui.domain.wire.hooks import Hook
+
+TOLERANCE_S = 300
+"""Receivers refuse a ``webhook-timestamp`` that is further off (Standard Webhooks)."""
+_NOTICED_S = 60  # a Date header has whole seconds, and an answer takes its time
+_MAY_BE_THE_CLOCK = frozenset({400, 401, 403})
+_SLOW_STEP_MS = 2_000.0  # a look-up or connect that lost one packet takes one second more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddressLook:
-    """One address that the URL leads to.
+class Found:
+    """All that a diagnosis has to go by.
 
-    ``error`` is an error class of the contract, and None for an address that took the connection
-    (then ``connect_ms`` is set) or was not tried, because another one is forbidden.
+    Attributes:
+        hook: as it is after the ping.
+        target: where its URL leads.
+        look: everything up to the request.
+        ping: the ping's attempt, if one was sent.
+        breaker_until_ms: when the next probe may go, while the hook's breaker is open.
+        paused: all sending is paused.
+        started_at: of the diagnosis.
+        now_ms: at its end.
     """
 
-    address: str
-    error: str | None = None
-    detail: str | None = None
-    connect_ms: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Certificate:
-    """One certificate that the receiver shows; ``days_left`` is below 0 once it has expired."""
-
-    subject: str
-    issuer: str
-    names: tuple[str, ...]
-    not_before: str
-    not_after: str
-    days_left: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsLook:
-    """What the TLS handshake came to.
-
-    ``chain`` is what the receiver sends, its own certificate first. ``fits_host`` says whether that
-    one names the URL's host, ``verified`` whether a hook that verifies takes it; ``why_not`` and
-    ``code`` (OpenSSL's X509_V_ERR_*) say why not. ``demanded``: the hook verifies.
-    """
-
-    demanded: bool
-    version: str | None = None
-    cipher: str | None = None
-    chain: tuple[Certificate, ...] = ()
-    fits_host: bool = False
-    verified: bool = False
-    why_not: str | None = None
-    code: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """Everything up to the request: name, addresses, connections, TLS. Nothing was sent.
-
-    ``error`` and ``detail`` name the step that keeps deliveries from the receiver; None: none does.
-    """
-
-    addresses: tuple[AddressLook, ...] = ()
-    tls: TlsLook | None = None
-    phases_ms: Phases = field(default_factory=Phases)
-    error: str | None = None
-    detail: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Diagnosis:
-    """What ``POST /v1/hooks/{id}/diagnose`` answers.
-
-    ``verdict`` says in one line what is wrong, or that all is well, and ``fix`` what to do about it
-    (empty: nothing). ``ping`` is the attempt of the ping that was sent; None where the steps before
-    it show that none would arrive. ``clock_skew_s`` is how far the receiver's clock is ahead.
-    """
-
-    hook: int
-    url: str
-    started_at: str
-    state: str
-    verdict: str
-    fix: str
-    checks: tuple[Check, ...]
-    phases_ms: Phases
-    addresses: tuple[AddressLook, ...]
-    tls: TlsLook | None
+    hook: Hook
+    target: Target
+    look: Look
     ping: Attempt | None
-    clock_skew_s: int | None
+    breaker_until_ms: int | None
+    paused: bool
+    started_at: str
+    now_ms: int
 
 
-Step = Literal["name", "connect", "TLS", "ping"]
-"""What a diagnosis does one after another; each ends in one line of checks or in two."""
+def diagnose(found: Found) -> Diagnosis:
+    """Return lines, verdict and fix."""
+    skew_s = _skew_s(found.ping)
+    checks = tuple(_checks(found, skew_s))
+    worst = _worst(checks)
+    verdict, fix = "the receiver can be reached; no ping was sent", ""
+    state = "ok" if worst is None else worst.state
+    if worst is not None:
+        verdict, fix = worst.value, worst.advice
+    elif found.ping is not None:
+        took = format_duration((found.ping.phases_ms.total or 0) / 1000)
+        verdict = f"all is well: the receiver took a signed ping, {found.ping.status_code}"
+        verdict += f" after {took}"
+    return Diagnosis(
+        hook=found.hook.id,
+        url=found.hook.url,
+        started_at=found.started_at,
+        state=state,
+        verdict=verdict,
+        fix=fix,
+        checks=checks,
+        phases_ms=_phases(found.look.phases_ms, found.ping),
+        addresses=found.look.addresses,
+        tls=found.look.tls,
+        ping=found.ping,
+        clock_skew_s=skew_s,
+    )
 
-Tell = Callable[[Look, Step], None]
-"""Takes what is known so far and the step that begins; called only while nothing is wrong."""
+
+def _worst(checks: Sequence[Check]) -> Check | None:
+    for state in ("fail", "warn"):
+        for check in checks:
+            if check.state == state:
+                return check
+    return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiagnosisLine:
-    """One line of a diagnosis that is told while it runs.
+def _phases(looked: Phases, ping: Attempt | None) -> Phases:
+    """Put the steps of look and ping together; the ping may have gone over a kept connection."""
+    if ping is None:
+        steps = (looked.dns, looked.connect, looked.tls)
+        return Phases(dns=steps[0], connect=steps[1], tls=steps[2], total=_sum(steps))
+    own = ping.phases_ms
+    set_up = (looked.dns, looked.connect, looked.tls)
+    after_ms = (own.total or 0) - _sum((own.dns, own.connect, own.tls))
+    return Phases(
+        dns=set_up[0],
+        connect=set_up[1],
+        tls=set_up[2],
+        first_byte=own.first_byte,
+        total=_sum(set_up) + max(after_ms, 0.0),
+    )
 
-    ``checks`` are those of the step that has ended, ``running`` is the step that begins. The last
-    line has the whole ``diagnosis`` instead, or the ``problem`` (RFC 9457) that ended it.
-    """
 
-    checks: tuple[Check, ...] = ()
-    running: str | None = None
-    diagnosis: Diagnosis | None = None
-    problem: Mapping[str, object] | None = None
+def _sum(steps: Sequence[float | None]) -> float:
+    return sum(step or 0.0 for step in steps)
+
+
+def _checks(found: Found, skew_s: int | None) -> list[Check]:
+    target = found.target
+    checks = checks_of_look(found.look, target, found.hook.id, found.now_ms)
+    if skew_s is not None:
+        checks.append(_clock(skew_s, found.ping))
+    if found.ping is not None:
+        checks.append(judge_answer(found.ping, found.hook, target))
+    checks.append(_hook(found))
+    return checks
+
+
+# The way there
+
+
+def checks_of_look(look: Look, target: Target, hook: int, now_ms: int) -> list[Check]:
+    """Return a line for each step that was taken up to the request; more may follow."""
+    checks = [_name(look, target)]
+    if look.addresses:
+        checks.append(_address(look))
+    tried = any(one.error is not None or one.connect_ms is not None for one in look.addresses)
+    if tried and look.error != ErrorClass.ADDRESS_REFUSED:
+        checks.append(_connect(look, target))
+    if look.tls is not None or look.error in (ErrorClass.TLS, ErrorClass.TIMEOUT):
+        checks.append(judge_handshake(look, target, hook))
+    if look.tls is not None:
+        checks.append(judge_certificate(look.tls, target.host, hook, now_ms))
+    elif look.error == ErrorClass.TLS_CERTIFICATE:  # and a second look at it failed
+        checks.append(Check("certificate", "fail", look.detail or "", "run it again"))
+    return checks
+
+
+def _name(look: Look, target: Target) -> Check:
+    if look.error == ErrorClass.DNS:
+        advice = "check the host in the hook's URL, and its DNS record as this machine sees it: "
+        return Check("name", "fail", look.detail or "", f"{advice}getent ahosts {target.host}")
+    if target.literal is not None:
+        return Check("name", "ok", f"{target.host} is an address already")
+    number = len(look.addresses)
+    leads = look.addresses[0].address if number == 1 else f"{number} addresses"
+    took_ms = look.phases_ms.dns or 0.0
+    value = f"{target.host} leads to {leads}, found in {format_duration(took_ms / 1000)}"
+    if took_ms > _SLOW_STEP_MS:
+        advice = "looking up names is slow here: see the name servers in /etc/resolv.conf"
+        return Check("name", "warn", value, advice)
+    return Check("name", "ok", value)
+
+
+def _address(look: Look) -> Check:
+    refused = [one for one in look.addresses if one.error == ErrorClass.ADDRESS_REFUSED]
+    if refused:
+        # The dialer's sentence: what is forbidden, then how to allow it.
+        what, _, way_out = (refused[0].detail or "").partition(". ")
+        return Check("address", "fail", what, way_out)
+    number = len(look.addresses)
+    return Check("address", "ok", "allowed" if number == 1 else f"all {number} allowed")
+
+
+_CONNECT_FIXES = {
+    ErrorClass.CONNECT_REFUSED: "start the receiver, or correct the port in the hook's URL",
+    ErrorClass.CONNECT_TIMEOUT: (
+        "the machine is down, or a firewall between drops this: let this server reach that port"
+    ),
+    ErrorClass.CONNECT: "the network does not lead there: see this machine's routes and firewall",
+}
+
+
+def _connect(look: Look, target: Target) -> Check:
+    met = [one for one in look.addresses if one.connect_ms is not None]
+    missed = [one for one in look.addresses if one.error is not None]
+    if not met:
+        error = ErrorClass(missed[0].error or ErrorClass.CONNECT)
+        more = f" (nor at {len(missed) - 1} more)" if len(missed) > 1 else ""
+        return Check("connect", "fail", f"{missed[0].detail}{more}", _CONNECT_FIXES.get(error, ""))
+    times = [one.connect_ms or 0.0 for one in met]
+    quickest = format_duration(min(times) / 1000)
+    value = f"{met[0].address} port {target.port} in {quickest}"
+    if len(met) > 1:
+        slowest = format_duration(max(times) / 1000)
+        value = f"{len(met)} addresses, port {target.port}, in {quickest} to {slowest}"
+    # Many machines have no IPv6: a connect there fails at once and costs deliveries nothing.
+    bad = [
+        one
+        for one in missed
+        if one.error != ErrorClass.CONNECT or ip_address(one.address).version == 4
+    ]
+    if bad:
+        said = f"{len(bad)} of {len(look.addresses)} addresses cannot be reached: {bad[0].detail}"
+        advice = "deliveries that meet it lose time: mend it, or take it out of the name's records"
+        return Check("connect", "warn", said, advice)
+    if min(times) > _SLOW_STEP_MS:
+        advice = "packets are lost on the way, or the receiver is overrun"
+        return Check("connect", "warn", f"connecting is slow: {value}", advice)
+    return Check("connect", "ok", value)
+
+
+# Clocks, and our side
+
+
+def _skew_s(ping: Attempt | None) -> int | None:
+    """Return how far the receiver's clock is ahead, by the Date of its answer."""
+    sent = None if ping is None else date_of(ping)
+    if ping is None or sent is None:
+        return None
+    took_ms = ping.phases_ms.total or 0.0
+    return round(sent - (from_rfc3339(ping.started_at) + took_ms) / 1000)
+
+
+def _clock(skew_s: int, ping: Attempt | None) -> Check:
+    if abs(skew_s) < _NOTICED_S:
+        return Check("clock", "ok", "the receiver's is the same as here")
+    way = "ahead of" if skew_s > 0 else "behind"
+    value = f"the receiver's clock is {format_duration(abs(skew_s))} {way} this machine's"
+    advice = "set the wrong one right (timedatectl tells about it here)"
+    if abs(skew_s) > TOLERANCE_S:
+        advice += "; receivers that check webhook-timestamp refuse over 5 minutes"
+        if ping is not None and ping.status_code in _MAY_BE_THE_CLOCK:
+            return Check("clock", "fail", value, advice)
+    return Check("clock", "warn", value, advice)
+
+
+def _hook(found: Found) -> Check:
+    hook, stats = found.hook, found.hook.stats
+    if not hook.active:
+        held = f", {stats.held:,} deliveries held" if stats.held else ""
+        value = f"the hook is off ({hook.disabled_reason or 'disabled'}){held}: only pings are sent"
+        return Check("hook", "warn", value, f"switch it on: hooktui hooks enable {hook.id}")
+    if found.paused:
+        value = f"all sending is paused, {stats.waiting:,} deliveries of this hook wait"
+        return Check("hook", "warn", value, "go on with: hooktui resume")
+    waits = f", {stats.waiting:,} deliveries wait" if stats.waiting else ", nothing waits"
+    if found.breaker_until_ms is not None:
+        left_s = (found.breaker_until_ms - found.now_ms) / 1000
+        when = f"in {format_duration(left_s)}" if left_s > 0 else "now"
+        value = f"the breaker is open after many failures: the next delivery goes {when}{waits}"
+        return Check("hook", "warn", value, "it closes by itself with the first that arrives")
+    return Check("hook", "ok", f"active{waits}")

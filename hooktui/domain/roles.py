@@ -1,14 +1,23 @@
-"""Who may do what: four roles, four needs, and one table between them.
+"""Roles, needs, the table between them, and restricted mode.
 
 Every route of the API names its need; the console only explains what the server enforces.
+
+``HOOKTUI_RESTRICTED=1`` belongs in a forced command of sshd. The program is then all that its user
+has of the machine: it starts no other program, reads and writes no files, and connects to no other
+server. What the user may do there is decided by the server, as always.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hooktui.domain.errors import NotAllowed
+
+if TYPE_CHECKING:
+    pass
 
 
 class Role(StrEnum):
@@ -107,3 +116,26 @@ def require(role: Role, need: Need) -> None:
     """
     if not allows(role, need):
         raise NotAllowed(why_not(role, need))
+
+
+VARIABLE: Final = "HOOKTUI_RESTRICTED"
+_OFF: Final = ("", "0", "false", "no", "off")
+
+
+def restricted(environ: Mapping[str, str]) -> bool:
+    """Return whether an environment confines its user; whatever does not say "off" does."""
+    return environ.get(VARIABLE, "").strip().lower() not in _OFF
+
+
+def not_here(what: str) -> NotAllowed:
+    """Return the refusal of something, such as "reading a file"."""
+    return NotAllowed(f"{what} is not possible here: this is a restricted hooktui ({VARIABLE})")
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, for the audit trail: user, role (None: has none), and where from."""
+
+    user: str
+    role: Role | None
+    origin: str

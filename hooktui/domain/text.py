@@ -1,8 +1,8 @@
-"""Untrusted text made safe to show: what a receiver, producer or admin typed never acts.
+"""Makes untrusted text safe to show: text of a receiver, producer or admin never acts.
 
-Terminals obey control characters, and people are fooled by those that cannot be seen. Everything
-that leaves the program towards a person goes through `visible`: console, command line, logs, CSV
-and error messages.
+Terminals obey control characters, and people are fooled by invisible ones. All text that leaves the
+program towards a person goes through `visible`: console, command line, logs, CSV and error
+messages.
 """
 
 from __future__ import annotations
@@ -124,3 +124,17 @@ def _is_mark(letter: str) -> bool:
     return unicodedata.category(letter).startswith("M") or any(
         ord(letter) in jamo for jamo in _JOINING_JAMO
     )
+
+
+MASK = "***"
+"""Stands for a sensitive value wherever one is shown."""
+
+
+def in_bytes(count: int) -> str:
+    """Return a size as people read it, such as 3.1 MB."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -13,7 +13,7 @@ from typing import Final
 
 from hooktui.domain.addresses import Target, parse_url
 from hooktui.domain.errors import FieldError, Refused
-from hooktui.domain.hooks import HookSettings, header_pointer, sensitive_names
+from hooktui.domain.hook_settings import HookSettings, header_pointer, sensitive_names
 
 SHORTEST_MASKED: Final = 8
 """Characters; a shorter value occurs by chance in responses that have nothing to do with it."""

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from hooktui.client.download import Download
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
-from hooktui.domain.objects import Backup
+from hooktui.domain.wire.server import Backup
 from hooktui.store.backup import BadBackup, check_whole, open_readonly, sync_file, sync_folder
 from hooktui.store.sqlite_files import free_bytes
 

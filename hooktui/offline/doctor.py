@@ -15,14 +15,15 @@ from hooktui.client.plain import PlainClient
 from hooktui.doctor.exposure import check_exposure
 from hooktui.doctor.machine import check_disk, check_modes, check_versions
 from hooktui.doctor.postgres import check_shared
+from hooktui.doctor.rules import judge_hold
 from hooktui.doctor.sqlite import check_installation
-from hooktui.domain.checks import Check, Checkup, checkup_of, judge_hold
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
-from hooktui.domain.places import Places
+from hooktui.domain.paths import Places
+from hooktui.domain.wire.diagnosis import Check, Checkup, checkup_of
 from hooktui.installation import find_places
 from hooktui.offline.installation import sqlite_home
 from hooktui.offline.service_user import act_as_owner
-from hooktui.settings import BadSettings, load, split_listen
+from hooktui.server.settings import BadSettings, load, split_listen
 from hooktui.store.postgres.connect import target_of
 
 _WHOLE_DAY_S = 86400.0

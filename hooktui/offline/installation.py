@@ -10,14 +10,13 @@ from pathlib import Path
 
 from hooktui.api.peers import Peer, origin_of
 from hooktui.domain.errors import Refused
-from hooktui.domain.places import Places
-from hooktui.domain.roles import Role
+from hooktui.domain.paths import Places
+from hooktui.domain.roles import Actor, Role
 from hooktui.homes import make_home
 from hooktui.installation import find_places
-from hooktui.server import arm_failpoints
-from hooktui.settings import BadSettings, Settings, load
+from hooktui.server.run import arm_failpoints
+from hooktui.server.settings import BadSettings, Settings, load
 from hooktui.store.backup_source import BackupSource, open_backup
-from hooktui.store.contract import Actor
 from hooktui.store.keys import create_keys, key_line, load_keys, new_key, replace_keys
 from hooktui.store.restore import Restored, restore
 

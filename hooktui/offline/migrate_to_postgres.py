@@ -18,9 +18,9 @@ from sqlalchemy import text
 
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
-from hooktui.domain.places import Places
+from hooktui.domain.paths import Places
+from hooktui.domain.roles import Actor
 from hooktui.offline.installation import sqlite_home, this_user
-from hooktui.store.contract import Actor
 from hooktui.store.keys import Vault
 from hooktui.store.moved import (
     Mark,

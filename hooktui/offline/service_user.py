@@ -18,13 +18,13 @@ from pathlib import Path
 import sqlalchemy
 
 import hooktui
-from hooktui.domain import places as known
+from hooktui.domain import paths as known
 from hooktui.domain.errors import HooktuiError, NotAllowed
-from hooktui.domain.places import Places
+from hooktui.domain.paths import Places
+from hooktui.domain.roles import Actor
 from hooktui.domain.service_unit import CredentialSource, ServiceUnit, read_unit
 from hooktui.homes import refuse_unsafe
 from hooktui.offline.installation import this_user, user_name
-from hooktui.store.contract import Actor
 from hooktui.store.key_ring import hold_credential
 
 _DECRYPT_S = 60.0

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hooktui.domain.objects import Delivery
+from hooktui.domain.wire.deliveries import Delivery
 from hooktui.selftest.ledger import Entry
 from hooktui.selftest.producer import Sent
 

@@ -13,9 +13,9 @@ import msgspec
 
 from hooktui.domain.deliveries import Status, Trigger
 from hooktui.domain.errors import FieldError, Refused
-from hooktui.domain.hooks import SkipReason, skip_reason
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.domain.json_text import Steps
+from hooktui.domain.live_hook import SkipReason, skip_reason
 from hooktui.store.contract import LEASE_S, Accepted, Job, Offer, Reserve
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.live_hooks import LiveHooks, Subscribers

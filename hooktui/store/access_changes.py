@@ -11,10 +11,9 @@ from sqlalchemy import delete, insert, select, update
 
 from hooktui.domain.errors import Conflict, NotFound
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.objects import Account, Token
-from hooktui.domain.roles import Role
+from hooktui.domain.roles import Actor, Role
+from hooktui.domain.wire.access import Account, Token
 from hooktui.store.access_queries import account_of, get_account, token_of
-from hooktui.store.contract import Actor
 from hooktui.store.rows import inserted_id
 from hooktui.store.tables import ACCOUNT, TOKEN, in_account
 from hooktui.store.transaction import Tx

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, RowMapping, func, select
 from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId
-from hooktui.domain.objects import Account, Page, Token
 from hooktui.domain.roles import Role
+from hooktui.domain.wire.access import Account, Token
+from hooktui.domain.wire.pages import Page
 from hooktui.store.pages import Listing, PageRequest, page_of
 from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN
 

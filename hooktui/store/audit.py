@@ -10,11 +10,11 @@ from typing import TypedDict
 import msgspec
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
-from hooktui.domain.audit_trail import AuditBreak, AuditCheck, AuditHead
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.roles import Role
+from hooktui.domain.roles import Actor, Role
+from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditHead
 from hooktui.store.audit_guards import missing_triggers, wrong_numbers
 from hooktui.store.audit_key import (
     ChainKey,
@@ -23,7 +23,6 @@ from hooktui.store.audit_key import (
     make_chain_key,
     note_last,
 )
-from hooktui.store.contract import Actor
 from hooktui.store.keys import Vault
 from hooktui.store.rows import inserted_id
 from hooktui.store.tables import AUDIT

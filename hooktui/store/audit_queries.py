@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import msgspec
 from sqlalchemy import Column, ColumnElement, Connection, RowMapping, literal_column, select
 
-from hooktui.domain.audit_trail import AuditEntry
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId
-from hooktui.domain.objects import Page
+from hooktui.domain.wire.access import AuditEntry
+from hooktui.domain.wire.pages import Page
 from hooktui.store.pages import Listing, PageRequest, page_of
 from hooktui.store.tables import AUDIT, LONGEST_SHORT_TARGET, SHORT_TARGET
 

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId
-from hooktui.domain.server_status import OpenBreaker
+from hooktui.domain.wire.server import OpenBreaker
 from hooktui.store.tables import HOOK, HOOK_STATE, in_account
 
 _MOST = 20

@@ -26,16 +26,17 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 import msgspec
 
 from hooktui.domain.deliveries import Answer, Decision, Trigger
-from hooktui.domain.hooks import LiveHook, LiveSecret
+from hooktui.domain.heartbeat import Pulse
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
-from hooktui.domain.pulse import Pulse
-from hooktui.domain.roles import Role
+from hooktui.domain.live_hook import LiveHook, LiveSecret
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from hooktui.domain.objects import Attempt, Delivery, Event, Hook
-    from hooktui.domain.server_status import DatabaseInfo, ServerInfo
+    from hooktui.domain.wire.deliveries import Attempt, Delivery
+    from hooktui.domain.wire.events import Event
+    from hooktui.domain.wire.hooks import Hook
+    from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
     from hooktui.store.backup import DatabaseCopy
     from hooktui.store.changes import Tx
     from hooktui.store.keys import Vault
@@ -45,15 +46,6 @@ R = TypeVar("R")
 
 LEASE_S = 60
 """A lease outlives the longest legal attempt (30 s) twice; after it, anybody may rescue the row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who does something, for the audit trail: user, role (None: has none), and where from."""
-
-    user: str
-    role: Role | None
-    origin: str
 
 
 class Offer(msgspec.Struct, frozen=True, gc=False):

@@ -9,8 +9,8 @@ from sqlalchemy import RowMapping, insert, literal_column, select, update
 from hooktui.domain.deliveries import Status, Trigger
 from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode
-from hooktui.domain.objects import Delivery
-from hooktui.store.contract import Actor
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store.delivery_queries import deliveries_by_id, no_delivery
 from hooktui.store.feed_items import DeliveryState, delivery_item
 from hooktui.store.recording import HOOK_DELETED

@@ -22,10 +22,11 @@ from sqlalchemy import (
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import NotFound
-from hooktui.domain.filter_data import Stored
-from hooktui.domain.filters import Filter, Key, Subject, parse
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.parser import Filter, Key, Subject, parse
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, encode
-from hooktui.domain.objects import Attempt, Delivery, Page, Phases, Response
+from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
+from hooktui.domain.wire.pages import Page
 from hooktui.store import filter_sql
 from hooktui.store.delivery_walks import DeliveryQuery, walk_of
 from hooktui.store.pages import Keep, Listing, PageRequest, page_of

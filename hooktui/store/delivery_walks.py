@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.deliveries import Status, Trigger
-from hooktui.domain.filters import Ago, At, Filter, Key, Term
+from hooktui.domain.filters.parser import Ago, At, Filter, Key, Term
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.store import filter_sql
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, Big

@@ -8,11 +8,11 @@ from sqlalchemy import Connection, select
 
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.dry_run import MOST_BYTES, MOST_EVENTS, DryRun
-from hooktui.domain.dry_run_rules import PastEvent, Wish, dry_run_steps
-from hooktui.domain.filter_data import Stored
-from hooktui.domain.filters import Filter, parse_hook_filter
+from hooktui.domain.event_outcomes import PastEvent, Wish, dry_run_steps
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.parser import Filter, parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId, encode
+from hooktui.domain.wire.hooks import MOST_BYTES, MOST_EVENTS, DryRun
 from hooktui.store import hook_rows
 from hooktui.store.hook_queries import no_hook
 from hooktui.store.pace import Pace

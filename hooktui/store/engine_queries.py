@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from hooktui.domain.hooks import LiveSecret
 from hooktui.domain.ids import HookId
+from hooktui.domain.live_hook import LiveSecret
 from hooktui.store import queue_sql as sql
 from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import live_secret

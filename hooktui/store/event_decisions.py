@@ -21,7 +21,8 @@ from sqlalchemy import (
     select,
 )
 
-from hooktui.domain.decisions import (
+from hooktui.domain.errors import NotFound
+from hooktui.domain.event_outcomes import (
     Decision,
     Happened,
     Judged,
@@ -29,11 +30,12 @@ from hooktui.domain.decisions import (
     why_not_asked,
     why_skipped_steps,
 )
-from hooktui.domain.errors import NotFound
-from hooktui.domain.filter_data import Stored
+from hooktui.domain.filters.data import Stored
 from hooktui.domain.ids import AccountId, EventId, encode
 from hooktui.domain.json_text import Steps
-from hooktui.domain.objects import Delivery, HookDecision, Page
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.events import HookDecision
+from hooktui.domain.wire.pages import Page
 from hooktui.store import hook_rows
 from hooktui.store.delivery_queries import deliveries_of_event
 from hooktui.store.event_queries import reasons_of

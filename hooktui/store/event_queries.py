@@ -10,10 +10,11 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import NotFound
-from hooktui.domain.filter_data import Stored
-from hooktui.domain.filters import Ago, At, Filter, Key, Subject, parse
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.parser import Ago, At, Filter, Key, Subject, parse
 from hooktui.domain.ids import AccountId, EventId, encode, floor_at
-from hooktui.domain.objects import Event, EventCounts, EventDetail, Page, Skip
+from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
+from hooktui.domain.wire.pages import Page
 from hooktui.store.delivery_queries import deliveries_of_event
 from hooktui.store.pages import Keep, Listing, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, EVENT, in_account

@@ -19,7 +19,9 @@ from hooktui.domain.clock import optional_rfc3339
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId
-from hooktui.domain.objects import Attempt, Delivery, Event, Hook
+from hooktui.domain.wire.deliveries import Attempt, Delivery
+from hooktui.domain.wire.events import Event
+from hooktui.domain.wire.hooks import Hook
 from hooktui.store import feed_items as items
 from hooktui.store.contract import FeedItem, FeedPage, Sieve
 from hooktui.store.delivery_queries import attempts_by_key, deliveries_by_id

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy import and_, false, func, literal_column, not_, or_
 
 from hooktui.domain.deliveries import ErrorClass, Outcome, Status
-from hooktui.domain.filter_terms import HELD
-from hooktui.domain.filters import (
+from hooktui.domain.filters.parser import (
     Ago,
     At,
     CodeRange,
@@ -20,6 +19,7 @@ from hooktui.domain.filters import (
     Took,
     Value,
 )
+from hooktui.domain.filters.terms import HELD
 from hooktui.domain.ids import floor_at
 from hooktui.store.expressions import Condition, all_of, any_of
 from hooktui.store.tables import DELIVERY, HOOK

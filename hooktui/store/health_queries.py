@@ -11,8 +11,8 @@ from sqlalchemy import Connection, func, select
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import Status
-from hooktui.domain.hook_health import HealthPoint, HookHealth, TypeCount, step_s
 from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount, step_s
 from hooktui.store.hook_queries import no_hook, waiting_of
 from hooktui.store.stats import COLUMNS, percentile_ms
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS, in_account

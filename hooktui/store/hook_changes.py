@@ -6,16 +6,16 @@ from collections.abc import Callable
 
 from sqlalchemy import insert, update
 
-from hooktui.domain.breaker import BreakerState
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import DisabledReason
 from hooktui.domain.errors import Conflict
-from hooktui.domain.hooks import HookSettings
+from hooktui.domain.hook_failures import BreakerState
+from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.objects import Hook
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.hooks import Hook
 from hooktui.store import hook_rows
 from hooktui.store.access_queries import get_account
-from hooktui.store.contract import Actor
 from hooktui.store.delivery_changes import cancel_waiting
 from hooktui.store.feed_items import hook_item
 from hooktui.store.hook_queries import get_hook, next_due

@@ -22,13 +22,14 @@ from sqlalchemy import (
     select,
 )
 
-from hooktui.domain.breaker import Breaker
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import NotFound
-from hooktui.domain.hook_search import HookState, parse_hook_search
+from hooktui.domain.filters.hook_search import HookState, parse_hook_search
+from hooktui.domain.hook_failures import Breaker
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.objects import BasicAuth, Hook, HookStats, Page
-from hooktui.domain.server_status import Backlog, HookBacklog
+from hooktui.domain.wire.hooks import BasicAuth, Hook, HookStats
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.server import Backlog, HookBacklog
 from hooktui.store import hook_rows
 from hooktui.store.expressions import all_of
 from hooktui.store.pages import Listing, PageRequest, page_of

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import RowMapping
 
-from hooktui.domain.hooks import Credentials, HookSettings, masked_headers
-from hooktui.domain.objects import MASK
+from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers
+from hooktui.domain.text import MASK
 from hooktui.store.keys import Vault
 from hooktui.store.sealed_places import bound_to_url
 

@@ -18,9 +18,9 @@ from sqlalchemy import Connection, RowMapping, select
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import PING, group_of
 from hooktui.domain.errors import HooktuiError, Refused
-from hooktui.domain.filters import parse_hook_filter
-from hooktui.domain.hooks import LiveHook, LiveSecret
+from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store.hook_rows import readable_settings, settings_of
 from hooktui.store.keys import ValueMoved, Vault
 from hooktui.store.sealed_places import bound_to_hook

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Final, TypeVar
 
 from hooktui.domain.errors import TooLarge, Unavailable
-from hooktui.domain.filter_data import Stored
-from hooktui.domain.filter_terms import Subject
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.terms import Subject
 from hooktui.domain.ids import HookId
 from hooktui.domain.json_text import Steps, most_values
 from hooktui.slices import in_slices

@@ -24,10 +24,10 @@ from sqlmodel import SQLModel
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
+from hooktui.domain.roles import Actor
 from hooktui.store import audit, tables
 from hooktui.store.backup import open_readonly
 from hooktui.store.connections import sqlalchemy_over
-from hooktui.store.contract import Actor
 from hooktui.store.keys import Vault
 from hooktui.store.migrate import at_head
 from hooktui.store.moved import mark_of

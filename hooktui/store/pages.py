@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, lite
 
 from hooktui.domain.errors import Refused
 from hooktui.domain.json_text import Steps
-from hooktui.domain.objects import Page
+from hooktui.domain.wire.pages import Page
 from hooktui.store.pace import Pace
 
 T = TypeVar("T")

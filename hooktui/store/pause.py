@@ -6,8 +6,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId
-from hooktui.domain.server_status import EngineState, Pause
-from hooktui.store.contract import Actor
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.server import EngineState, Pause
 from hooktui.store.feed_items import engine_item
 from hooktui.store.tables import PAUSE
 from hooktui.store.transaction import Tx

@@ -8,7 +8,6 @@ from operator import itemgetter
 from typing import Any
 
 from hooktui import failpoints
-from hooktui.domain.breaker import Breaker, BreakerState
 from hooktui.domain.deliveries import (
     Answer,
     DisabledReason,
@@ -17,7 +16,13 @@ from hooktui.domain.deliveries import (
     Status,
     after_interruption,
 )
-from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
+from hooktui.domain.hook_failures import (
+    RULE_MS,
+    Breaker,
+    BreakerState,
+    Failing,
+    spread_over_the_days,
+)
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store import audit
 from hooktui.store import queue_sql as sql

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from hooktui.domain.breaker import Breaker, after_attempt
 from hooktui.domain.deliveries import Decision, Outcome, Status, Trigger
-from hooktui.domain.failing import Failing
+from hooktui.domain.hook_failures import Breaker, Failing, after_attempt
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import Result
 from hooktui.store.feed_items import DeliveryState

@@ -21,11 +21,11 @@ from sqlalchemy.exc import DBAPIError
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms, optional_rfc3339
 from hooktui.domain.errors import Conflict, DiskFull, Refused
+from hooktui.domain.roles import Actor
 from hooktui.store import audit
 from hooktui.store.backup import check_whole, sync_file, sync_folder
 from hooktui.store.backup_source import BackupSource
 from hooktui.store.connections import sqlalchemy_over
-from hooktui.store.contract import Actor
 from hooktui.store.disk_guard import RESERVE_BYTES
 from hooktui.store.key_ring import find_keys
 from hooktui.store.keys import Vault

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from hooktui.domain.errors import DiskFull
-from hooktui.domain.failing import RULE_MS
+from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId, floor_at
 from hooktui.store import queue_sql as sql
 from hooktui.store.contract import Purged

@@ -15,9 +15,10 @@ from typing import Final
 from sqlalchemy import ColumnElement, Connection, LargeBinary, Table, func, select, text, update
 
 from hooktui import failpoints
-from hooktui.domain.key_use import KeyRotation, Keys, KeyUse
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.server import KeyRotation, Keys, KeyUse
 from hooktui.store.audit_key import encrypt_key_again
-from hooktui.store.contract import Actor, Store
+from hooktui.store.contract import Store
 from hooktui.store.key_ring import KeyRing, find_keys
 from hooktui.store.keys import ID_BYTES, KeyProblem
 from hooktui.store.postgres.sealing import (

@@ -9,8 +9,8 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.objects import Secret, Secrets
-from hooktui.store.contract import Actor
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.hooks import Secret, Secrets
 from hooktui.store.feed_items import hook_item
 from hooktui.store.rows import find_hook, inserted_id
 from hooktui.store.sealed_places import bound_to_hook

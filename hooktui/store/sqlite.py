@@ -19,10 +19,10 @@ from sqlalchemy import Connection, select
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, Unavailable
-from hooktui.domain.hooks import LiveHook, LiveSecret
+from hooktui.domain.heartbeat import Pulse
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.pulse import Pulse
-from hooktui.domain.server_status import DatabaseInfo, ServerInfo
+from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import engine_queries
 from hooktui.store import feed as change_feed
 from hooktui.store import queue_sql as sql

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from hooktui.domain.errors import Conflict, Refused
-from hooktui.domain.places import stop_command
+from hooktui.domain.paths import stop_command
 
 # Locks and mmap over these are not what SQLite's WAL needs.
 NETWORK_FILE_SYSTEMS = frozenset({

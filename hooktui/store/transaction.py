@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.roles import Actor
 from hooktui.store import audit
-from hooktui.store.contract import Actor
 from hooktui.store.feed_items import Item
 from hooktui.store.keys import Vault
 

@@ -10,9 +10,9 @@ from typing import Generic, TypeVar
 
 from sqlalchemy import Connection
 
-from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.json_text import Steps
+from hooktui.domain.live_hook import LiveHook
 from hooktui.store.accepting import KnownKey, Lease
 from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import LiveHooks

@@ -18,8 +18,8 @@ from functools import partial
 from typing import Any, TypeVar
 
 from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
+from hooktui.domain.heartbeat import Pulse
 from hooktui.domain.json_text import Steps, finish
-from hooktui.domain.pulse import Pulse
 from hooktui.loop_watch import WATCH
 from hooktui.slices import share_loop
 from hooktui.store import queue_sql as sql

@@ -9,8 +9,8 @@ import pytest
 
 from hooktui.api.diagnosing import Diagnoses
 from hooktui.client import AsyncClient, ServerAddress, calls
-from hooktui.domain.diagnosis import DiagnosisLine
 from hooktui.domain.errors import HooktuiError, Unavailable
+from hooktui.domain.wire.diagnosis import DiagnosisLine
 from tests.api.test_diagnose_api import diagnosed, made
 from tests.running import hook_receiver
 

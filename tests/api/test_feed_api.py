@@ -13,7 +13,7 @@ from hooktui import sockets
 from hooktui.api.feed import _written
 from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import finish
-from hooktui.domain.objects import Attempt, Phases, Response
+from hooktui.domain.wire.deliveries import Attempt, Phases, Response
 from hooktui.store.contract import FeedItem, FeedPage
 from hooktui.store.feed import MOST_PAGE_BYTES
 from tests.running import running_server

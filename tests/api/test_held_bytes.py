@@ -11,7 +11,8 @@ import pytest
 
 from hooktui.api import bodies
 from hooktui.api.answers import answer, answer_in_parts
-from hooktui.domain.objects import Delivery, EventDetail, Skip
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.events import EventDetail, Skip
 from tests.api.raw import next_answer, wait_until
 from tests.running import RunningServer, running_server
 

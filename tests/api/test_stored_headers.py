@@ -7,7 +7,7 @@ import pytest
 from hooktui.api.hook_requests import HookEditBody, edited
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.errors import Refused
-from hooktui.domain.hooks import HookSettings
+from hooktui.domain.hook_settings import HookSettings
 
 STORED = HookSettings(
     url="https://example.com/", events=("job",), headers={"X_Hook_Signature": "forged"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hooktui.api.hook_requests import HookEditBody, edited
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.errors import Refused
-from hooktui.domain.hooks import Credentials, HookSettings, masked_headers, sensitive_names
+from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers, sensitive_names
 
 STORED = "stored-value-"
 HOME = "https://example.com/in"

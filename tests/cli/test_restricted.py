@@ -12,8 +12,7 @@ import pytest
 
 from hooktui.cli.main import COMMANDS
 from hooktui.cli.restricted import ALLOWED
-from hooktui.domain.restricted import restricted
-from hooktui.domain.roles import Role
+from hooktui.domain.roles import Role, restricted
 from tests.client.scripted import answer
 
 HOOK_FIELDS = ("--url", "https://receiver.example/", "--events", "job")

@@ -7,9 +7,9 @@ import time
 import pytest
 
 from hooktui.cli import times
+from hooktui.doctor.rules import affected
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.signatures import hook_signature, standard_key, standard_signature
-from hooktui.domain.wal_reset import affected
 from tests.client.scripted import answer
 
 GITHUB = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17"

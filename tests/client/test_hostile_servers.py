@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from hooktui.client import AsyncClient, Call, PlainClient, ServerAddress, calls
 from hooktui.client.answers import MAX_ANSWER_BYTES, MAX_LINE_BYTES, LineSplitter, read_answer
-from hooktui.client.feed import FeedLine
 from hooktui.client.plain import decoded
 from hooktui.domain.errors import HooktuiError, NoServer, Unavailable
+from hooktui.domain.wire.feed import FeedLine
 
 MIB = 1 << 20
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

@@ -10,7 +10,7 @@ import pytest
 
 from hooktui.client import PlainClient, ServerAddress, calls, start_server
 from hooktui.domain.errors import NoServer
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
 
 
 @pytest.fixture

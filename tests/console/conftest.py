@@ -23,7 +23,7 @@ from hooktui.console.base import HouseScreen
 from hooktui.console.choosing import Choosing
 from hooktui.console.keys import BY_NAME
 from hooktui.console.options import ConsoleOptions
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
 from tests.console.place import Place, seen, until
 
 _numbers = itertools.count(2)

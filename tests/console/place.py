@@ -12,7 +12,8 @@ from hooktui.client.connection import find_server
 from hooktui.client.plain import PlainClient
 from hooktui.console.app import HooktuiApp
 from hooktui.console.options import ConsoleOptions
-from hooktui.domain.objects import AcceptedEvent, Delivery
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.events import AcceptedEvent
 
 DEADLINE_S = 15.0
 

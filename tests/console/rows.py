@@ -8,7 +8,7 @@ from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NoServer
-from hooktui.domain.objects import Page
+from hooktui.domain.wire.pages import Page
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from hooktui.console.engine_words import (
 from hooktui.console.token_words import read_token
 from hooktui.console.trend import Trend
 from hooktui.console.widgets.painted import Pieces
-from hooktui.domain.audit_trail import AuditBreak, AuditCheck, AuditEntry, AuditHead
-from hooktui.domain.checks import Check, checkup_of
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.roles import Role
-from hooktui.domain.server_status import (
+from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditEntry, AuditHead
+from hooktui.domain.wire.diagnosis import Check, checkup_of
+from hooktui.domain.wire.server import (
     Backlog,
     Connections,
     DatabaseInfo,

@@ -2,7 +2,7 @@
 
 from hooktui.console.attempt_steps import phases_bar
 from hooktui.console.signs import UNICODE
-from hooktui.domain.objects import Phases
+from hooktui.domain.wire.deliveries import Phases
 
 
 def test_the_time_of_an_attempt_that_was_never_answered_is_waiting_and_not_reading() -> None:

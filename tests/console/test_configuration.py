@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.console.configuration import Configuration, read_configuration
 from hooktui.console.options import ConsoleOptions
-from hooktui.settings import load
+from hooktui.server.settings import load
 
 GOOD = 'primary = "#336699"\ndark = false\n[variables]\nquiet = "#777777"\n'
 

@@ -9,7 +9,7 @@ from hooktui.client.calls import Call
 from hooktui.console.changes import Changes
 from hooktui.console.screens.delivery import DeliveryScreen
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.objects import Delivery
+from hooktui.domain.wire.deliveries import Delivery
 from tests.console.conftest import Receiver
 from tests.console.place import Place, seen, tried_once, until
 

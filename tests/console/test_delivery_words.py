@@ -21,7 +21,8 @@ from hooktui.console.signs import ASCII, UNICODE
 from hooktui.console.widgets.json_lines import document_lines
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.objects import Attempt, DeliveryDetail, HookStats, Phases, Response
+from hooktui.domain.wire.deliveries import Attempt, DeliveryDetail, Phases, Response
+from hooktui.domain.wire.hooks import HookStats
 from tests.console.things import AT, AT_MS, KEY, attempt, delivery, detail, hook, request
 
 

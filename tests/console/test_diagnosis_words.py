@@ -11,9 +11,8 @@ from hooktui.console.diagnosis_words import (
     step_lines,
 )
 from hooktui.console.signs import ASCII, UNICODE
-from hooktui.domain.checks import Check
-from hooktui.domain.diagnosis import AddressLook, Certificate, Diagnosis, TlsLook
-from hooktui.domain.objects import Phases
+from hooktui.domain.wire.deliveries import Phases
+from hooktui.domain.wire.diagnosis import AddressLook, Certificate, Check, Diagnosis, TlsLook
 from tests.console.things import AT, attempt
 
 PHASES = Phases(dns=10.0, connect=20.0, tls=30.0, first_byte=100.0, total=200.0)

@@ -5,7 +5,7 @@ from textual.containers import VerticalScroll
 
 from hooktui.console.widgets.event_boxes import EventBoxes
 from hooktui.domain.catalogue import ETL
-from hooktui.domain.objects import Catalogue, EventGroup, EventType
+from hooktui.domain.wire.events import Catalogue, EventGroup, EventType
 from tests.console.bare import BareApp
 
 

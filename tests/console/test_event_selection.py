@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hooktui.console.widgets.event_selection import EventSelection, Tick, in_words
 from hooktui.domain.catalogue import ETL, normalise, subscribes, type_ids
-from hooktui.domain.objects import Catalogue, EventGroup, EventType
+from hooktui.domain.wire.events import Catalogue, EventGroup, EventType
 
 JOB, CLUSTER = ETL.groups
 names = st.sampled_from([*type_ids(ETL), "job", "cluster"])

@@ -19,15 +19,15 @@ from hooktui.console.signs import UNICODE
 from hooktui.console.widgets.columns import place
 from hooktui.console.widgets.window import Wanted
 from hooktui.domain.catalogue import ETL
-from hooktui.domain.objects import (
+from hooktui.domain.wire.events import (
     AcceptedEvent,
     Event,
     EventCounts,
     EventDetail,
     HookDecision,
-    Page,
     Skip,
 )
+from hooktui.domain.wire.pages import Page
 from tests.console.things import AT, AT_MS, KEY, delivery
 
 EVENT = Event(

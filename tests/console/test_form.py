@@ -8,7 +8,7 @@ from hooktui.console.screens.form import HookForm
 from hooktui.console.screens.question import Question
 from hooktui.console.screens.secret import SecretScreen
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.objects import Hook
+from hooktui.domain.wire.hooks import Hook
 from tests.console.conftest import Receiver
 from tests.console.place import Place, seen, until
 

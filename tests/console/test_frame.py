@@ -7,7 +7,7 @@ from hooktui.console.options import ConsoleOptions
 from hooktui.console.screens.new_token import NewTokenScreen
 from hooktui.console.screens.token_form import TokenForm
 from hooktui.console.widgets.chrome import Heading, KeyLine, OneLine
-from hooktui.domain.objects import Token
+from hooktui.domain.wire.access import Token
 from tests.console.bare import BareApp
 from tests.console.things import AT
 

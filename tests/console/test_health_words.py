@@ -8,7 +8,7 @@ from hooktui.console.health_words import RANGES, axis_of, plots_of, range_line, 
 from hooktui.console.signs import ASCII, UNICODE
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.hook_health import HealthPoint, HookHealth
+from hooktui.domain.wire.hooks import HealthPoint, HookHealth
 from tests.console.things import AT_MS, KEY
 
 STEP_MS = 600_000

@@ -6,7 +6,7 @@ from hooktui.console.hook_events import event_sections
 from hooktui.console.signs import UNICODE
 from hooktui.console.widgets.json_lines import Section
 from hooktui.domain.catalogue import ETL
-from hooktui.domain.hook_health import HookHealth, TypeCount
+from hooktui.domain.wire.hooks import HookHealth, TypeCount
 from tests.console.things import AT, AT_MS, hook
 
 

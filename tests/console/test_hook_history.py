@@ -14,7 +14,7 @@ from hooktui.console.hook_history import (
     in_words,
     summary,
 )
-from hooktui.domain.audit_trail import AuditEntry
+from hooktui.domain.wire.access import AuditEntry
 from tests.console.things import AT, AT_MS
 
 

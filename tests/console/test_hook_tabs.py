@@ -8,10 +8,10 @@ from hooktui.console.app import HooktuiApp
 from hooktui.console.screens.hook import HookScreen
 from hooktui.console.signs import UNICODE
 from hooktui.console.widgets.hook_history import HookHistory
-from hooktui.domain.audit_trail import AuditEntry
 from hooktui.domain.errors import HooktuiError, NotAllowed
-from hooktui.domain.objects import Page
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
+from hooktui.domain.wire.access import AuditEntry
+from hooktui.domain.wire.pages import Page
 from tests.console.bare import BareApp
 from tests.console.conftest import Console, Receiver
 from tests.console.place import Place, seen, until

@@ -11,7 +11,7 @@ from hooktui.client.start import start_server
 from hooktui.console.app import HooktuiApp
 from hooktui.console.link import LinkState
 from hooktui.console.options import ConsoleOptions
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
 from tests.console.conftest import ROOT, Console
 from tests.console.place import Place
 

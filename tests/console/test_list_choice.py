@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from hooktui.console.widgets.list_choice import Choice
 from hooktui.console.widgets.window import PAGE, SEARCH_PAGE, SEARCH_PAGES, Window
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.objects import Page
+from hooktui.domain.wire.pages import Page
 from tests.console.rows import ListApp, Row, Rows
 
 SIZE = (40, 12)

@@ -15,7 +15,7 @@ from hooktui.console.widgets.columns import place
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.log_wrap import INDENT, MOST_ROWS, continuation, rows_from, top_for
 from hooktui.console.widgets.search import Found
-from hooktui.domain.filters import parse
+from hooktui.domain.filters.parser import parse
 from tests.console.things import KEY
 
 NOW = 1_800_000_000_000

@@ -10,8 +10,8 @@ import pytest
 
 from hooktui.console.next_attempts import to_come, to_come_pairs, why_then
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.objects import HookStats
-from hooktui.domain.server_status import Backlog, DatabaseInfo, OpenBreaker, Pause, Rates, Status
+from hooktui.domain.wire.hooks import HookStats
+from hooktui.domain.wire.server import Backlog, DatabaseInfo, OpenBreaker, Pause, Rates, Status
 from tests.console.things import AT, AT_MS, KEY, attempt, detail, hook
 
 SCHEDULE_S = (5.0, 300.0, 1800.0)

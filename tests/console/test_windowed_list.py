@@ -6,7 +6,7 @@ from textual.pilot import Pilot
 
 from hooktui.console.widgets.columns import Column, place
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.objects import Page
+from hooktui.domain.wire.pages import Page
 from tests.console.rows import ListApp, Row, Rows
 
 SIZE = (40, 12)

@@ -8,7 +8,7 @@ from hooktui.console.hook_words import failing, host, last, state, success, tren
 from hooktui.console.signs import ASCII, UNICODE, Signs, sparkline
 from hooktui.console.times import ago, counted, size, took
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.objects import Hook, HookStats
+from hooktui.domain.wire.hooks import Hook, HookStats
 
 NOW = 1_800_000_000_000
 

@@ -4,17 +4,16 @@ from dataclasses import replace
 from typing import Any
 
 from hooktui.console.keymap import Keymap
-from hooktui.domain.objects import (
+from hooktui.domain.schedule import DEFAULT_SCHEDULE_S
+from hooktui.domain.wire.deliveries import (
     Attempt,
     Delivery,
     DeliveryDetail,
-    Hook,
-    HookStats,
     Phases,
     Request,
     Response,
 )
-from hooktui.domain.schedule import DEFAULT_SCHEDULE_S
+from hooktui.domain.wire.hooks import Hook, HookStats
 
 AT = "2026-11-25T12:00:00.000Z"
 AT_MS = 1_795_608_000_000

@@ -36,8 +36,9 @@ from hooktui.console.screens.token_form import TokenForm
 from hooktui.console.screens.tokens import TokensScreen
 from hooktui.console.screens.types import HookTypes
 from hooktui.console.widgets.chrome import StatusLine
-from hooktui.domain.objects import Delivery, Hook
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.hooks import Hook
 from tests.console.conftest import Console, Receiver
 from tests.console.gate import Gate
 from tests.console.place import Place

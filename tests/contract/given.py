@@ -13,12 +13,13 @@ from hooktui.domain.deliveries import (
     after_answer,
     error_of_status,
 )
-from hooktui.domain.hooks import HookSettings
+from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.objects import Delivery, Hook
-from hooktui.domain.roles import Role
+from hooktui.domain.roles import Actor, Role
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
-from hooktui.store.contract import Accepted, Actor, Job, Offer, Result, Signals, Store
+from hooktui.store.contract import Accepted, Job, Offer, Result, Signals, Store
 from hooktui.store.pages import PageRequest
 
 ADA = Actor("ada", Role.ADMIN, "a test")

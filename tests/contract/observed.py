@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from hooktui.domain.ids import AccountId, EventId, HookId
-from hooktui.domain.objects import Delivery
+from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store.contract import Signals, Store
 from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE
 

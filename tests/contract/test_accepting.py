@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import Refused
-from hooktui.domain.hooks import Credentials
+from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
 from hooktui.store.contract import Offer

@@ -12,7 +12,7 @@ from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.deliveries import ErrorClass, Status, Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import HookId, decode
-from hooktui.domain.objects import Hook
+from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
 from hooktui.store.audit import check_chain
 from hooktui.store.contract import LEASE_S, Job

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from hooktui.doctor.rows import check_trail
-from hooktui.domain.audit_trail import AuditCheck
+from hooktui.domain.wire.access import AuditCheck
 from hooktui.store import changes, queries
 from hooktui.store.audit import FIRST, chain_hash
 from hooktui.store.audit_key import ChainKey

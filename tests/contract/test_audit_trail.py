@@ -7,14 +7,13 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from hooktui.domain.audit_trail import AuditBreak
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.roles import Role
+from hooktui.domain.roles import Actor, Role
+from hooktui.domain.wire.access import AuditBreak
 from hooktui.store import changes, queries
 from hooktui.store.audit import CHECKED_AT_ONCE, chain_hash
 from hooktui.store.audit_key import chain_of
-from hooktui.store.contract import Actor
 from hooktui.store.pages import PageRequest
 from hooktui.store.queries import AuditQuery, KnownEntry
 from tests.contract.given import ADA, BOB, DEFAULT, Opened, make_hook

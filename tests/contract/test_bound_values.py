@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from hooktui.domain.hooks import Credentials
+from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
 from hooktui.store.keys import KeyProblem, ValueMoved

@@ -8,12 +8,12 @@ import hashlib
 import pytest
 from sqlalchemy import text
 
-from hooktui.domain.audit_trail import AuditBreak
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import Conflict, NotFound, Refused
-from hooktui.domain.hooks import Credentials
+from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import AccountId, HookId, decode
 from hooktui.domain.roles import Role
+from hooktui.domain.wire.access import AuditBreak
 from hooktui.store import audit, changes, queries
 from hooktui.store.pages import PageRequest
 from tests.contract.given import (

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import update
 
-from hooktui.domain import dry_run_rules as rules
-from hooktui.domain.dry_run import DryRun
+from hooktui.domain import event_outcomes as rules
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.wire.hooks import DryRun
 from hooktui.store import changes, dry_run_queries, queries
 from hooktui.store.tables import EVENT
 from tests.contract.given import ADA, DEFAULT, Opened, emit, make_hook

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import DisabledReason, ErrorClass
 from hooktui.domain.ids import HookId
-from hooktui.domain.objects import Hook
+from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes
 from hooktui.store.contract import Store
 from tests.contract.given import (

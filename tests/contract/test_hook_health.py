@@ -6,9 +6,8 @@ import pytest
 
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import NotFound
-from hooktui.domain.hook_health import MOST_HOURS, HookHealth, step_s
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.objects import Hook
+from hooktui.domain.wire.hooks import MOST_HOURS, Hook, HookHealth, step_s
 from hooktui.store import changes, health_queries, queries
 from tests.contract.given import (
     ADA,

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from hooktui.domain.errors import Conflict
-from hooktui.domain.hooks import Credentials
+from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries, rotation
 from hooktui.store.audit_queries import AuditQuery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.domain.objects import Hook
+from hooktui.domain.wire.hooks import Hook
 from hooktui.store import queries
 from hooktui.store.pages import MAX_PAGE_BYTES, PageRequest
 from tests.contract.given import DEFAULT, Opened, make_hook

@@ -15,9 +15,9 @@ from sqlalchemy import update
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass, Trigger
 from hooktui.domain.errors import Refused
-from hooktui.domain.filters import parse
+from hooktui.domain.filters.parser import parse
 from hooktui.domain.ids import HookId, decode
-from hooktui.domain.objects import EventCounts, HookDecision
+from hooktui.domain.wire.events import EventCounts, HookDecision
 from hooktui.store import changes, queries
 from hooktui.store.contract import Store
 from hooktui.store.pages import PageRequest

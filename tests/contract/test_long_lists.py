@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.domain.filters import parse
+from hooktui.domain.filters.parser import parse
 from hooktui.store import changes, pages, queries
 from hooktui.store.pages import PageRequest
 from tests.contract.given import ADA, DEFAULT, Opened, attempt, emit, make_hook

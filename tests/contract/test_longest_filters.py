@@ -12,8 +12,8 @@ from itertools import product
 import pytest
 
 from hooktui.domain.clock import now_ms
-from hooktui.domain.filters import MAX_LENGTH, FilterError, parse, parse_event_filter
-from hooktui.domain.hook_search import parse_hook_search
+from hooktui.domain.filters.hook_search import parse_hook_search
+from hooktui.domain.filters.parser import MAX_LENGTH, FilterError, parse, parse_event_filter
 from hooktui.store import queries
 from hooktui.store.pages import PageRequest
 from tests.contract.given import DEFAULT, Opened, always, deliveries, make_hook, offer

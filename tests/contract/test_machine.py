@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 from hooktui.domain.deliveries import Standing, Status, Trigger, after_interruption
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
-from hooktui.domain.objects import Delivery
+from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store import changes, queries
 from hooktui.store.contract import Accepted, Job, Offer, Result, Store
 from hooktui.store.pages import PageRequest

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hooktui.domain.ids import HookId
-from hooktui.domain.server_status import Pause
+from hooktui.domain.wire.server import Pause
 from hooktui.store import changes, queries
 from hooktui.store.contract import Store
 from hooktui.store.pages import PageRequest

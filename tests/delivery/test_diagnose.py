@@ -19,10 +19,11 @@ from hooktui.delivery.resolver import Resolver, system_lookup
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.diagnosis import Certificate
-from hooktui.domain.hooks import HookSettings, LiveHook
+from hooktui.domain.diagnosis import Found, checks_of_look, diagnose
+from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.verdicts import Found, checks_of_look, diagnose
+from hooktui.domain.live_hook import LiveHook
+from hooktui.domain.wire.diagnosis import Certificate
 from tests.console.things import hook as wire_hook
 from tests.delivery.certificates import Authority
 from tests.delivery.conftest import LOOPBACK, SHORT

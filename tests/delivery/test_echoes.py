@@ -19,16 +19,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.delivery.answered import Answered
 from hooktui.delivery.echoes import SecretForms, mask_steps, own_secrets
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.deliveries import ErrorClass, Trigger
-from hooktui.domain.hooks import Credentials, HookSettings, LiveHook, LiveSecret
+from hooktui.domain.deliveries import Answered, ErrorClass, Trigger
+from hooktui.domain.hook_settings import Credentials, HookSettings
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.domain.json_text import finish
+from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store.contract import Job
 
 SETTINGS = HookSettings(

@@ -15,11 +15,11 @@ from hooktui.delivery.engine import Engine
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.transport import Transport
 from hooktui.domain.catalogue import ETL
-from hooktui.domain.hooks import HookSettings, check_settings
+from hooktui.domain.hook_settings import HookSettings, check_settings
 from hooktui.domain.ids import encode
-from hooktui.domain.roles import Role
+from hooktui.domain.roles import Actor, Role
 from hooktui.domain.signatures import make_secret
-from hooktui.store.contract import Actor, Offer
+from hooktui.store.contract import Offer
 from hooktui.store.delivery_queries import get_delivery, list_deliveries
 from hooktui.store.hook_changes import change_hook, create_hook, delete_hook
 from hooktui.store.pages import PageRequest

@@ -14,9 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hooktui.delivery.answered import Answered
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.deliveries import ErrorClass
+from hooktui.domain.deliveries import Answered, ErrorClass
 from tests.delivery.certificates import Authority
 from tests.delivery.conftest import read_request
 

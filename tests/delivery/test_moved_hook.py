@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from hooktui.domain.hooks import Credentials
+from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import decode
 from hooktui.store.queries import get_delivery
 from tests.delivery.conftest import Receivers

@@ -1,4 +1,4 @@
-from hooktui.delivery.rates import Rate
+from hooktui.domain.rates import Rate
 
 
 class Clock:

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.delivery.token_bucket import BURST_S, TokenBucket
+from hooktui.domain.rates import BURST_S, TokenBucket
 
 RATES = st.floats(0.01, 100_000, allow_nan=False)
 

@@ -1,7 +1,7 @@
 """What the demo's summary counts, fed with lines as the feed has them."""
 
-from hooktui.client.feed import FeedLine
 from hooktui.demo.summary import Tally
+from hooktui.domain.wire.feed import FeedLine
 
 
 def event(deliveries: int, skipped: int = 0) -> FeedLine:

@@ -9,8 +9,8 @@ import pytest
 
 from hooktui.bench.sink import write_certificate
 from hooktui.doctor.exposure import check_exposure
-from hooktui.domain.checks import Check
-from hooktui.settings import Settings
+from hooktui.domain.wire.diagnosis import Check
+from hooktui.server.settings import Settings
 from tests.running import running_server
 
 

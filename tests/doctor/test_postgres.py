@@ -10,9 +10,9 @@ import pytest
 
 from hooktui.doctor.machine import Started
 from hooktui.doctor.postgres import check_shared
-from hooktui.domain.checks import Check
 from hooktui.domain.ids import HookId
-from hooktui.domain.places import Places, places
+from hooktui.domain.paths import Places, places
+from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.keys import load_keys
 from hooktui.store.postgres.connect import target_of
 from tests.contract.given import emit, make_hook

@@ -13,8 +13,8 @@ import pytest
 from hooktui.doctor import machine
 from hooktui.doctor.machine import Started
 from hooktui.doctor.sqlite import check_database, check_installation
-from hooktui.domain.checks import Check
-from hooktui.domain.places import Places, places
+from hooktui.domain.paths import Places, places
+from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.keys import load_keys
 from tests.contract.given import emit, make_hook
 from tests.delivery.no_files import no_file_left

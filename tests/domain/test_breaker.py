@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.breaker import (
+from hooktui.domain.deliveries import Answer, ErrorClass, error_of_status
+from hooktui.domain.hook_failures import (
     CLOSED,
     FAILURES_TO_OPEN,
     LONGEST_WAIT_MS,
@@ -12,7 +13,6 @@ from hooktui.domain.breaker import (
     probe_at_ms,
     receiver_is_down,
 )
-from hooktui.domain.deliveries import Answer, ErrorClass, error_of_status
 
 UP, DOWN = Answer(200), Answer(503, ErrorClass.STATUS)
 

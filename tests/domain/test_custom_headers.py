@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.hooks import check_headers, masked_headers, sensitive_names
+from hooktui.domain.hook_settings import check_headers, masked_headers, sensitive_names
 
 # Red when a name is taken that frames the request, names another host, or looks like ours.
 FORBIDDEN = [

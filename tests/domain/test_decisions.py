@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.domain.decisions import (
+from hooktui.domain.event_outcomes import (
     MOST_LETTERS,
     Decision,
     Happened,

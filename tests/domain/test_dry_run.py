@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.domain.dry_run import DryRun, in_words
+from hooktui.domain.wire.hooks import DryRun, in_words
 
 RUN = {"looked": 1000, "since": None, "sent": 214, "sent_now": None, "more": 0, "fewer": 0,
        "unknown": 0}  # fmt: skip

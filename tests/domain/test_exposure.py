@@ -8,12 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.exposure import (
-    judge_database_tls,
-    judge_networks,
-    judge_tls_key,
-    judge_tokens,
-)
+from hooktui.doctor.rules import judge_database_tls, judge_networks, judge_tls_key, judge_tokens
 
 METADATA = [
     "169.254.169.254", "169.254.170.2", "fe80::1", "fd00:ec2::254", "fd20:ce::254",

@@ -1,6 +1,6 @@
 import pytest
 
-from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
+from hooktui.domain.hook_failures import RULE_MS, Failing, spread_over_the_days
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hooktui.domain.errors import Refused
-from hooktui.domain.filter_limits import FilterLimits, check_filter
-from hooktui.domain.filters import parse_hook_filter
+from hooktui.domain.filters.limits import FilterLimits, check_filter
+from hooktui.domain.filters.parser import parse_hook_filter
 
 LIMITS = FilterLimits()
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooktui.domain.decisions import Happened, misfitting_steps
 from hooktui.domain.errors import Malformed, Refused
-from hooktui.domain.filter_data import Stored, first_steps
-from hooktui.domain.filters import (
+from hooktui.domain.event_outcomes import Happened, misfitting_steps
+from hooktui.domain.filters.data import Stored, first_steps
+from hooktui.domain.filters.parser import (
     Ago,
     At,
     CodeRange,

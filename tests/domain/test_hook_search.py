@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.filters import FilterError
-from hooktui.domain.hook_search import HookState, HookTerm, parse_hook_search
+from hooktui.domain.filters.hook_search import HookState, HookTerm, parse_hook_search
+from hooktui.domain.filters.parser import FilterError
 
 
 def test_words_stay_words_with_their_colons():

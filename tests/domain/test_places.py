@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Refused
-from hooktui.domain.places import SYSTEM, places
+from hooktui.domain.paths import SYSTEM, places
 
 
 def test_a_home_puts_everything_into_one_folder():

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.catalogue import ETL, type_ids
-from hooktui.domain.samples import sample
+from hooktui.domain.etl_samples import sample
 
 NOW = 1_795_608_000_000
 RECORDED = Path(__file__).parent.parent / "samples"

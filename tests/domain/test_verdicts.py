@@ -7,10 +7,11 @@ import pytest
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.diagnosis import AddressLook, Certificate, Look, TlsLook
-from hooktui.domain.objects import HookStats, Phases, Response
-from hooktui.domain.verdicts import Found, diagnose
-from hooktui.domain.verdicts_on_certificates import judge_certificate
+from hooktui.domain.diagnosis import Found, diagnose
+from hooktui.domain.diagnosis_tls import judge_certificate
+from hooktui.domain.wire.deliveries import Phases, Response
+from hooktui.domain.wire.diagnosis import AddressLook, Certificate, Look, TlsLook
+from hooktui.domain.wire.hooks import HookStats
 from tests.console.things import AT, AT_MS, attempt, hook
 
 URL = "https://example.com/in"

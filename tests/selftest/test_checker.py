@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.domain.objects import Delivery
+from hooktui.domain.wire.deliveries import Delivery
 from hooktui.selftest.checker import Verdict, check
 from hooktui.selftest.crash_test import IN_FLIGHT, Proof
 from hooktui.selftest.ledger import Entry

@@ -9,7 +9,7 @@ import pytest
 
 from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import HookId
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
 from hooktui.offline.migrate_to_postgres import carry_over
 from hooktui.store.backup_source import open_backup
 from hooktui.store.key_ring import find_keys

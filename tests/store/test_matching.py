@@ -9,11 +9,12 @@ import pytest
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import TooLarge
-from hooktui.domain.filter_terms import Subject
-from hooktui.domain.filters import parse_hook_filter
-from hooktui.domain.hooks import HookSettings, LiveHook, wants
+from hooktui.domain.filters.parser import parse_hook_filter
+from hooktui.domain.filters.terms import Subject
+from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.json_text import Steps
+from hooktui.domain.live_hook import LiveHook, wants
 from hooktui.store import matching
 from hooktui.store.contract import Offer
 from hooktui.store.live_hooks import LiveHooks

@@ -15,9 +15,9 @@ import pytest
 
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
-from hooktui.domain.hooks import HookSettings
+from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import HookId
-from hooktui.domain.places import Places, places
+from hooktui.domain.paths import Places, places
 from hooktui.failpoints import UPKEEP_POINTS
 from hooktui.offline.installation import this_user
 from hooktui.offline.migrate_to_postgres import Move, carry_over, move_store

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, event
 
 from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import NotFound
-from hooktui.domain.filters import STATUSES
+from hooktui.domain.filters.parser import STATUSES
 from hooktui.store import queries
 from hooktui.store.hook_queries import hooks_by_id
 from hooktui.store.pages import PageRequest, _Cursor, _write

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import DiskFull, Refused, Unavailable
-from hooktui.domain.hooks import HookSettings
+from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, connections, disk_guard, queries, sqlite, writer
 from hooktui.store.contract import Offer

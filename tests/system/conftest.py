@@ -22,7 +22,7 @@ from hooktui.client.calls import healthy
 from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
 
 T = TypeVar("T")
 SAMPLES = Path(__file__).parent.parent / "samples"

@@ -16,7 +16,7 @@ from hooktui.client.calls import healthy
 from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.places import SystemPaths, system_paths
+from hooktui.domain.paths import SystemPaths, system_paths
 from tests.system.conftest import wait_for
 
 OTHER_UID = 54321

@@ -18,7 +18,7 @@ from hooktui.client.calls import create_hook, send_event, server_status
 from hooktui.client.connection import ServerAddress
 from hooktui.client.plain import PlainClient
 from hooktui.domain.file_budget import least_files, share_files
-from hooktui.domain.places import places
+from hooktui.domain.paths import places
 
 from .asking import asking
 from .conftest import Installation, wait_for

@@ -10,7 +10,7 @@ import pytest
 from hooktui.client.start import start_server
 from hooktui.console.app import HooktuiApp
 from hooktui.console.link import LinkState
-from hooktui.domain import places
+from hooktui.domain import paths
 from hooktui.installation import find_places, system_installed
 from tests.console.conftest import Console
 from tests.console.test_link import environ_of
@@ -42,7 +42,7 @@ def install(machine: Machine, which: str = "state") -> None:
 @pytest.mark.parametrize("which", EVIDENCE)
 def test_each_trace_of_the_service_is_enough(machine, which, monkeypatch) -> None:
     """Red when one of `SystemPaths.evidence` is left out."""
-    monkeypatch.setattr(places, "SYSTEM", machine.system)
+    monkeypatch.setattr(paths, "SYSTEM", machine.system)
     assert not system_installed()
     install(machine, which)
     assert system_installed()
@@ -55,7 +55,7 @@ def test_each_trace_of_the_service_is_enough(machine, which, monkeypatch) -> Non
 @needs_root
 def test_it_takes_no_rights_to_see_the_service(machine, monkeypatch) -> None:
     """Red when a folder that may not be searched counts as missing."""
-    monkeypatch.setattr(places, "SYSTEM", machine.system)
+    monkeypatch.setattr(paths, "SYSTEM", machine.system)
     (machine.root / "etc").mkdir(mode=0o700)
     child = os.fork()
     if child == 0:
@@ -114,7 +114,7 @@ async def test_a_console_waits_for_the_service_and_starts_no_server(
 ) -> None:
     """Red when the console starts a personal server while the service is down (B2)."""
     install(machine, "unit")
-    monkeypatch.setattr(places, "SYSTEM", machine.system)
+    monkeypatch.setattr(paths, "SYSTEM", machine.system)
     app = HooktuiApp(environ=machine.environ)
     async with app.run_test(size=(150, 30)) as pilot:
         console = Console(app, pilot)
@@ -135,7 +135,7 @@ async def test_a_console_waits_for_the_service_and_starts_no_server(
 
 def test_a_home_of_ones_own_has_a_server_beside_the_service(machine, tmp_path, monkeypatch) -> None:
     install(machine)
-    monkeypatch.setattr(places, "SYSTEM", machine.system)
+    monkeypatch.setattr(paths, "SYSTEM", machine.system)
     environ = environ_of(tmp_path / "own")
     server = start_server(find_places(environ), environ)
     try:

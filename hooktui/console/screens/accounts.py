@@ -12,8 +12,9 @@ from hooktui.console.times import ago
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.window import Wanted
-from hooktui.domain.objects import Account, Page
 from hooktui.domain.roles import Need
+from hooktui.domain.wire.access import Account
+from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call

@@ -19,10 +19,10 @@ from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.window import Wanted
-from hooktui.domain.audit_trail import AuditEntry
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.objects import Page
 from hooktui.domain.roles import Need
+from hooktui.domain.wire.access import AuditEntry
+from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call

@@ -13,7 +13,7 @@ from hooktui.console.clipboard import copy
 from hooktui.console.keys import in_words
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Pieces
-from hooktui.domain.audit_trail import AuditEntry
+from hooktui.domain.wire.access import AuditEntry
 
 
 class AuditEntryScreen(HouseScreen):

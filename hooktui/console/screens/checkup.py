@@ -15,8 +15,8 @@ from hooktui.console.keys import in_words
 from hooktui.console.times import counted
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Piece, Pieces
-from hooktui.domain.checks import Checkup
 from hooktui.domain.roles import Need
+from hooktui.domain.wire.diagnosis import Checkup
 
 
 class CheckupScreen(HouseScreen):

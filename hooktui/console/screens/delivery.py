@@ -29,7 +29,8 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.objects import Attempt, Delivery, DeliveryDetail, Hook
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
+from hooktui.domain.wire.hooks import Hook
 
 MOST_STEPS: Final = 8
 """Lines of the time line before it scrolls: the text below needs the room more."""

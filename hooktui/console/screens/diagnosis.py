@@ -36,10 +36,10 @@ from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.lines import Lines
 from hooktui.console.widgets.painted import Painted, Pieces
 from hooktui.domain.addresses import url_in_words
-from hooktui.domain.checks import Check
-from hooktui.domain.diagnosis import Diagnosis
 from hooktui.domain.errors import HooktuiError, NoServer, NotFound
-from hooktui.domain.objects import Hook, Phases
+from hooktui.domain.wire.deliveries import Phases
+from hooktui.domain.wire.diagnosis import Check, Diagnosis
+from hooktui.domain.wire.hooks import Hook
 
 PROGRESS_S: Final = 1.0
 """Between two looks at how long it has been running."""

@@ -23,9 +23,10 @@ from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.objects import AcceptedEvent, Page
+from hooktui.domain.etl_samples import EMPTY, sample
 from hooktui.domain.roles import Need
-from hooktui.domain.samples import EMPTY, sample
+from hooktui.domain.wire.events import AcceptedEvent
+from hooktui.domain.wire.pages import Page
 
 MOVES: Final = {"up": "up", "down": "down", "pageup": "page_up", "pagedown": "page_down"}
 """Keys that move in the list of types while somebody types into the line above it."""

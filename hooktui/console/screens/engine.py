@@ -20,9 +20,9 @@ from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.objects import Page
 from hooktui.domain.roles import Need
-from hooktui.domain.server_status import Status
+from hooktui.domain.wire.pages import Page
+from hooktui.domain.wire.server import Status
 
 _PAUSE = in_words("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
 _RESUME = in_words("activate", "resume", "Let deliveries go out again", Need.OPERATE)

@@ -26,7 +26,7 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotFound
-from hooktui.domain.objects import EventDetail, HookDecision
+from hooktui.domain.wire.events import EventDetail, HookDecision
 
 MOST_HOOKS: Final = 8
 """Lines of the list of hooks before it scrolls: the body below needs the room more."""

@@ -17,8 +17,9 @@ from hooktui.console.list_screen import ListScreen
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.window import Wanted
-from hooktui.domain.filters import parse_event_filter
-from hooktui.domain.objects import Event, Page
+from hooktui.domain.filters.parser import parse_event_filter
+from hooktui.domain.wire.events import Event
+from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call

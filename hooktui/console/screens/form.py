@@ -32,7 +32,7 @@ from hooktui.console.widgets.painted import Pieces, Tone
 from hooktui.console.writing import Told
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Conflict, FieldError, HooktuiError, Refused
-from hooktui.domain.objects import Hook
+from hooktui.domain.wire.hooks import Hook
 
 T = TypeVar("T")
 

@@ -26,8 +26,10 @@ from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound
-from hooktui.domain.filters import parse
-from hooktui.domain.objects import Delivery, DeliveryDetail, Hook, Page
+from hooktui.domain.filters.parser import parse
+from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
+from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.pages import Page
 
 _ABOUT_THE_HOOK: Final = ("ping", "diagnose", "edit", "secret", "activate", "delete")
 

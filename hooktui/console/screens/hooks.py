@@ -20,8 +20,9 @@ from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.window import Wanted
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.hook_search import HINT, parse_hook_search
-from hooktui.domain.objects import Hook, Page
+from hooktui.domain.filters.hook_search import HINT, parse_hook_search
+from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.pages import Page
 
 BUSY_S = 1.0
 """While deliveries run, the numbers of the hooks are read again this often, not for each one."""

@@ -14,7 +14,7 @@ from hooktui.console.times import counted
 from hooktui.console.widgets.live_log import LiveLog
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.domain.errors import Refused
-from hooktui.domain.filters import Filter, parse
+from hooktui.domain.filters.parser import Filter, parse
 
 
 class LiveLogScreen(Searching, Filtering):

@@ -8,7 +8,7 @@ from textual.widgets import Input
 
 from hooktui.console.base import HouseModal
 from hooktui.console.widgets.choices import Note
-from hooktui.domain.hooks import check_name
+from hooktui.domain.hook_settings import check_name
 
 
 class NameQuestion(HouseModal[str]):

@@ -15,7 +15,7 @@ from hooktui.console.widgets.choices import Note
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.token_line import TokenLine
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.objects import Token
+from hooktui.domain.wire.access import Token
 
 
 class NewTokenScreen(Revealing):

@@ -24,9 +24,9 @@ from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.secret_lines import SecretLines
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
-from hooktui.domain.hooks import DEFAULT_OVERLAP_S
-from hooktui.domain.objects import Hook, Secret, Secrets
+from hooktui.domain.hook_settings import DEFAULT_OVERLAP_S
 from hooktui.domain.roles import Need, allows, why_not
+from hooktui.domain.wire.hooks import Hook, Secret, Secrets
 
 _OVERLAPS: Final = {"day": DEFAULT_OVERLAP_S, "hour": 3600, "week": 7 * 24 * 3600, "leak": 0}
 _HASH_WORDS: Final = {"sha256": "HMAC-SHA-256", "sha1": "HMAC-SHA-1", "sha512": "HMAC-SHA-512"}

@@ -16,7 +16,7 @@ from hooktui.console.widgets.choices import Choice, Note
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.painted import Pieces
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.objects import Token
+from hooktui.domain.wire.access import Token
 
 
 class TokenForm(HouseScreen):

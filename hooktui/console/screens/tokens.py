@@ -11,8 +11,9 @@ from hooktui.console.token_words import token_columns
 from hooktui.console.widgets.columns import Column
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.window import Wanted
-from hooktui.domain.objects import Page, Token
 from hooktui.domain.roles import Need
+from hooktui.domain.wire.access import Token
+from hooktui.domain.wire.pages import Page
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call

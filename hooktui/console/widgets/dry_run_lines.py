@@ -13,7 +13,7 @@ from hooktui.console.delivery_words import moment
 from hooktui.console.widgets.choices import FoldTitle
 from hooktui.console.widgets.short_list import ShortList, ShortRow
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.dry_run import Change, DryRun, TriedEvent, in_words
+from hooktui.domain.wire.hooks import Change, DryRun, TriedEvent, in_words
 
 MOST_ROWS: Final = 6
 """Events that are named: a look at some, which leaves the fields their room on 80 by 24."""

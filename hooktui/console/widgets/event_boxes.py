@@ -20,8 +20,8 @@ from textual.widget import Widget
 from hooktui.console.keys import BY_NAME, move_bindings
 from hooktui.console.widgets.event_selection import EventSelection, Tick
 from hooktui.console.widgets.painted import Painted, Tone
-from hooktui.domain.objects import Catalogue, EventGroup
 from hooktui.domain.text import visible
+from hooktui.domain.wire.events import Catalogue, EventGroup
 
 _NAME_TONES: Final[dict[bool, Tone]] = {True: "plain", False: "strong"}
 """A type's name, and a group's."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from hooktui.domain.objects import Catalogue, EventGroup
+from hooktui.domain.wire.events import Catalogue, EventGroup
 
 
 class Tick(Enum):

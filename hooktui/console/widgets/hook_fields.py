@@ -16,8 +16,8 @@ from hooktui.console.widgets.event_boxes import EventBoxes
 from hooktui.console.widgets.painted import Tone
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Refused
-from hooktui.domain.objects import Catalogue
 from hooktui.domain.signatures import HASHES
+from hooktui.domain.wire.events import Catalogue
 
 LABELS: Final = {
     "url": "URL",

@@ -14,8 +14,8 @@ from hooktui.console.widgets.json_view import JsonView
 from hooktui.console.widgets.painted import Pieces
 from hooktui.console.widgets.window import PageSource
 from hooktui.console.widgets.windowed_list import WindowedList
-from hooktui.domain.audit_trail import AuditEntry
 from hooktui.domain.errors import HooktuiError, NotAllowed
+from hooktui.domain.wire.access import AuditEntry
 
 _EMPTY: Final[tuple[Pieces, ...]] = (
     (("  Nothing was done to this hook that the audit trail tells of.", "plain"),),

@@ -26,7 +26,7 @@ from hooktui.console.signs import Signs
 from hooktui.console.widgets.log_table import LogTable
 from hooktui.console.widgets.painted import Piece, Pieces
 from hooktui.console.widgets.search import Found
-from hooktui.domain.filters import Filter
+from hooktui.domain.filters.parser import Filter
 
 REPAINT_S: Final = 0.25
 """Between two repaints while following; a slow line gets no more than it can take."""

@@ -19,7 +19,7 @@ from hooktui.console.widgets.log_wrap import INDENT, continuation, rows_from, to
 from hooktui.console.widgets.painted import Piece, Pieces, Tone
 from hooktui.console.widgets.search import highlighted
 from hooktui.console.widgets.table import MARGIN, Table
-from hooktui.domain.filters import Filter
+from hooktui.domain.filters.parser import Filter
 
 
 class LogTable(Table, inherit_bindings=False):

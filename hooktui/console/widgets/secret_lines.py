@@ -20,7 +20,7 @@ from hooktui.console.times import ago
 from hooktui.console.widgets.maskable import REVEALED_CLASS, Maskable
 from hooktui.console.widgets.painted import Piece, Tone
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.objects import Secret
+from hooktui.domain.wire.hooks import Secret
 
 _LINES_EACH: Final = 2
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypedDict, TypeVar
 
-from hooktui.domain.objects import Page
+from hooktui.domain.wire.pages import Page
 
 T = TypeVar("T")
 

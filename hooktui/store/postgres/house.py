@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.failing import RULE_MS
+from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId, floor_at
 from hooktui.store.accepting import KEY_KEPT_MS
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS

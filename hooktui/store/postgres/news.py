@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from hooktui.domain.hooks import LiveHook
 from hooktui.domain.ids import HookId
+from hooktui.domain.live_hook import LiveHook
 from hooktui.store.keys import ID_BYTES, Vault
 from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.pause import is_paused

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from hooktui import __version__
 from hooktui.domain.clock import from_rfc3339, now_ms, to_rfc3339
-from hooktui.domain.server_status import ServerInfo
+from hooktui.domain.wire.server import ServerInfo
 
 NAME_SESSION: Final = "SELECT set_config('application_name', $1, false)"
 

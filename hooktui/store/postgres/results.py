@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from hooktui import failpoints
-from hooktui.domain.breaker import Breaker, BreakerState
 from hooktui.domain.deliveries import (
     Answer,
     DisabledReason,
@@ -15,7 +14,13 @@ from hooktui.domain.deliveries import (
     Status,
     after_interruption,
 )
-from hooktui.domain.failing import RULE_MS, Failing, spread_over_the_days
+from hooktui.domain.hook_failures import (
+    RULE_MS,
+    Breaker,
+    BreakerState,
+    Failing,
+    spread_over_the_days,
+)
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
 from hooktui.store.audit_key import LastEntry, opened_key

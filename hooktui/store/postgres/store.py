@@ -16,10 +16,10 @@ from sqlalchemy import Connection, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.hooks import LiveHook, LiveSecret
+from hooktui.domain.heartbeat import Pulse
 from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.pulse import Pulse
-from hooktui.domain.server_status import DatabaseInfo, ServerInfo
+from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed as change_feed
 from hooktui.store.accepting import check_keys
 from hooktui.store.backup import DatabaseCopy, use_pg_dump

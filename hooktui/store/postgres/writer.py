@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from asyncpg import exceptions as pg
 
 from hooktui.domain.errors import HooktuiError, Unavailable
-from hooktui.domain.pulse import Pulse
+from hooktui.domain.heartbeat import Pulse
 from hooktui.store.postgres.connect import (
     FAULTS,
     Target,

@@ -1,0 +1,442 @@
+"""The rules of ``hooktui doctor``: a measured value becomes one line, with advice.
+
+They are pure. ``fail`` stops or endangers deliveries; ``warn`` will, or needs the attention of an
+admin. ``serve`` logs at its start what is not ok of its networks, keys and tokens.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Final
+
+from hooktui.domain.clock import format_duration
+from hooktui.domain.machine import Shortage
+from hooktui.domain.text import in_bytes
+from hooktui.domain.wire.diagnosis import Check
+
+_FIRST_AFFECTED = (3, 7, 0)
+_FIXED = (3, 51, 3)
+_FIXED_IN_BRANCH = {(3, 50): 7, (3, 44): 6}
+
+
+def affected(version: tuple[int, int, int]) -> bool:
+    """Return whether a checkpoint on one connection may lose a write on another in this version."""
+    branch_fix = _FIXED_IN_BRANCH.get(version[:2])
+    if branch_fix is not None and version[2] >= branch_fix:
+        return False
+    return _FIRST_AFFECTED <= version < _FIXED
+
+
+def version_of(text: str) -> tuple[int, int, int]:
+    """Return the three numbers of ``3.46.1``."""
+    major, minor, patch = (int(part) for part in text.split(".")[:3])
+    return major, minor, patch
+
+
+SLOW_FSYNC_MS, LATE_FSYNC_MS = 3.0, 100.0
+"""Above the first (p50) commits run in a thread of their own; the second (p99) holds producers."""
+_ROOM_TO_SPARE = 4  # times the reserve: below it somebody should look before events are refused
+_LARGE_WAL_BYTES = 256 << 20
+_JUMP_MS, _FUTURE_MS = 2_000, 5_000
+_SKEW_MS, _BAD_SKEW_MS = 500, 5_000
+"""Times in the database are its own; a skewed server shows odd ages and wakes late."""
+_FAR_MS = 5.0
+LONG_HOLD_MS = 100.0
+"""Above this, all requests and deliveries waited for one."""
+_OLDEST_POSTGRES = 140_000
+_CONNECTIONS_OF_A_SERVER = 15
+_LATE_S = 300.0
+_FEW_FILES = 4096
+_SHORTAGE_COUNTS_MS = 24 * 3600 * 1000
+"""A connection to a receiver takes one: a hundred hung ones with ten each take a thousand."""
+_MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
+
+
+def judge_sqlite(version: str) -> Check:
+    """Name the SQLite library, and whether it has the WAL-reset bug."""
+    if not affected(version_of(version)):
+        return Check("sqlite", "ok", f"{version}, free of the WAL-reset bug")
+    return Check(
+        "sqlite",
+        "ok",
+        f"{version}, has the WAL-reset bug, which one writer never meets",
+        "open the database with no other program while the server runs; fixed in 3.51.3",
+    )
+
+
+def judge_fsync(p50_ms: float, p99_ms: float) -> Check:
+    """Judge how long the disk takes to keep a page."""
+    value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
+    if p99_ms > LATE_FSYNC_MS:
+        return Check(
+            "fsync",
+            "warn",
+            value,
+            "a producer waits so long for each 202: a faster disk,"
+            " or less beside it, makes it faster",
+        )
+    if p50_ms > SLOW_FSYNC_MS:
+        return Check(
+            "fsync",
+            "warn",
+            value,
+            "a slow disk: events come in batches, one after"
+            " another is slow; a disk with its own power reserve would be faster",
+        )
+    return Check("fsync", "ok", value)
+
+
+def judge_disk(free: int, total: int, reserve: int) -> Check:
+    """Judge the room that is left: below the reserve events are refused."""
+    value = f"{in_bytes(free)} of {in_bytes(total)} free, {in_bytes(reserve)} kept in reserve"
+    way_out = "free some room, or drop old events with: hooktui purge --older-than 7d"
+    if free < reserve:
+        return Check("disk", "fail", value, f"events are refused (507): {way_out}")
+    if free < _ROOM_TO_SPARE * reserve:
+        return Check("disk", "warn", value, f"events will be refused soon: {way_out}")
+    return Check("disk", "ok", value)
+
+
+def judge_file_system(kind: str, *, network: bool) -> Check:
+    """Judge where the database lies."""
+    if network:
+        return Check(
+            "file system",
+            "fail",
+            f"{kind}, shared between machines",
+            "SQLite loses data there: move the home to a local disk, or use PostgreSQL",
+        )
+    if kind in _MEMORY_FILE_SYSTEMS:
+        return Check(
+            "file system",
+            "warn",
+            f"{kind}, in memory",
+            "all is lost with the power: set HOOKTUI_HOME to a folder on a disk",
+        )
+    return Check("file system", "ok", kind or "unknown")
+
+
+def judge_wal(size: int, *, working: bool) -> Check:
+    """Judge the log of the database; ``working``: a server is at work on it."""
+    if not working:
+        left = "empty" if not size else f"{in_bytes(size)}, taken in by the next start"
+        return Check("wal", "ok", left)
+    if size > _LARGE_WAL_BYTES:
+        return Check(
+            "wal",
+            "warn",
+            in_bytes(size),
+            "a reader holds it: a backup that runs for"
+            " long, or another program that has the database open; end that",
+        )
+    return Check("wal", "ok", in_bytes(size))
+
+
+def judge_jump(jump_ms: int, since_s: float) -> Check:
+    """Judge how far the wall clock moved against the steady one since the server started."""
+    value = f"moved {jump_ms / 1000:+.1f} s against the steady clock in {format_duration(since_s)}"
+    if abs(jump_ms) > _JUMP_MS:
+        return Check(
+            "clock",
+            "warn",
+            value,
+            "somebody set it: waits of retries and ages shifted"
+            " by as much; see that one time service keeps it (chronyc tracking)",
+        )
+    return Check("clock", "ok", value)
+
+
+def judge_newest(newest_ms: int | None, now_ms: int) -> Check:
+    """Judge whether the database holds what was stored later than now."""
+    if newest_ms is None:
+        return Check("stored times", "ok", "none yet")
+    ahead_ms = newest_ms - now_ms
+    if ahead_ms > _FUTURE_MS:
+        return Check(
+            "stored times",
+            "warn",
+            f"the newest event is {format_duration(ahead_ms / 1000)} ahead",
+            "the clock went back: new ids go on from there; set the clock right (timedatectl)",
+        )
+    age = format_duration(max(-ahead_ms, 0) / 1000)
+    return Check("stored times", "ok", f"the newest event is {age} old")
+
+
+def judge_skew(skew_ms: float, round_trip_ms: float) -> Check:
+    """Judge this machine's clock against the database server's, known to half a round trip."""
+    value = f"{skew_ms:+.0f} ms against the database server (± {round_trip_ms / 2:.1f} ms)"
+    advice = "keep both machines on one time service; the database's clock is the one that counts"
+    sure_ms = abs(skew_ms) - round_trip_ms / 2
+    if sure_ms > _BAD_SKEW_MS:
+        return Check("clock skew", "fail", value, advice)
+    if sure_ms > _SKEW_MS:
+        return Check("clock skew", "warn", value, advice)
+    return Check("clock skew", "ok", value)
+
+
+def judge_round_trip(p50_ms: float, p99_ms: float) -> Check:
+    """Judge how long a question to the database takes: each transaction asks several."""
+    value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
+    if p50_ms > _FAR_MS:
+        return Check("round trip", "warn", value, "the database is far away: put servers near it")
+    return Check("round trip", "ok", value)
+
+
+def judge_commit(p50_ms: float, p99_ms: float) -> Check:
+    """Judge how long PostgreSQL takes to keep something."""
+    value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
+    if p99_ms > LATE_FSYNC_MS:
+        return Check(
+            "commit",
+            "warn",
+            value,
+            "a producer waits so long for each 202: look at the"
+            " disk of the database, or at its synchronous standby",
+        )
+    return Check("commit", "ok", value)
+
+
+def judge_durability(synchronous_commit: str, fsync: str, full_page_writes: str) -> Check:
+    """Judge whether what PostgreSQL says is stored survives a power cut."""
+    value = f"synchronous_commit {synchronous_commit}, fsync {fsync}, pages {full_page_writes}"
+    if fsync != "on" or full_page_writes != "on":
+        return Check(
+            "durability",
+            "fail",
+            value,
+            "a power cut can damage the whole database: set"
+            " fsync and full_page_writes on in postgresql.conf",
+        )
+    if synchronous_commit == "off":
+        return Check(
+            "durability",
+            "fail",
+            value,
+            "a crash loses events that were answered with"
+            " 202: something between (such as a pooler) drops our setting; set it on",
+        )
+    return Check("durability", "ok", value)
+
+
+def judge_postgres(version: str, number: int, where: str, size: int, *, standby: bool) -> Check:
+    """Name the database server, and judge its version (``server_version_num``)."""
+    value = f"PostgreSQL {version} at {where}, {in_bytes(size)}"
+    if standby:
+        return Check(
+            "database",
+            "fail",
+            f"{value}, a standby",
+            "it takes no writes: HOOKTUI_DATABASE_URL must lead to the primary",
+        )
+    if number < _OLDEST_POSTGRES:
+        return Check("database", "warn", value, "this version gets no fixes any more: upgrade it")
+    return Check("database", "ok", value)
+
+
+def judge_connections(used: int, most: int) -> Check:
+    """Judge how many connections of PostgreSQL are taken; a server of ours takes about ten."""
+    value = f"{used:,} of {most:,} in use"
+    if most - used < _CONNECTIONS_OF_A_SERVER:
+        return Check(
+            "connections",
+            "warn",
+            value,
+            "another server may not get in: raise max_connections, or end what else is connected",
+        )
+    return Check("connections", "ok", value)
+
+
+def judge_leases(held: int, expired: int, *, working: bool) -> Check:
+    """Judge the deliveries that are being sent; ``working``: some server is at work."""
+    value = f"{held:,} held, {expired:,} run out"
+    if not working:
+        return Check(
+            "leases",
+            "ok",
+            f"{held:,} left by the last server",
+            "the next start sends them again" if held else "",
+        )
+    if expired:
+        return Check(
+            "leases",
+            "warn",
+            value,
+            "a server died or hangs; they are taken over within"
+            " a minute: if they stay, restart the servers",
+        )
+    return Check("leases", "ok", value)
+
+
+def judge_waiting(waiting: int, held: int, late_s: float | None, *, working: bool) -> Check:
+    """Judge what waits; ``late_s``: for how long the oldest has been due."""
+    late = "nothing is due" if late_s is None else f"the oldest due for {format_duration(late_s)}"
+    value = f"{waiting:,} wait, {late}" + (f", {held:,} held" if held else "")
+    if not working and waiting:
+        return Check("waiting", "warn", value, "they are sent once a server runs")
+    if late_s is not None and late_s > _LATE_S:
+        return Check(
+            "waiting",
+            "warn",
+            value,
+            "a receiver is down or slower than its events:"
+            " hooktui status names the hooks with most of them",
+        )
+    return Check("waiting", "ok", value)
+
+
+def judge_hold(longest_ms: float, by: str | None) -> Check:
+    """Judge the longest time in which one thing kept all others waiting."""
+    if by is None:
+        return Check("event loop", "ok", "nothing held it for over 2 ms in the last minute")
+    value = f"held for {longest_ms:.0f} ms at most in the last minute, by {by}"
+    if longest_ms > LONG_HOLD_MS:
+        return Check(
+            "event loop",
+            "warn",
+            value,
+            "all requests and deliveries waited so long; see the server's log for how often,"
+            " and whether other programs take the processor",
+        )
+    return Check("event loop", "ok", value)
+
+
+def judge_open_files(limit: int, used: int | None) -> Check:
+    """Judge how many files and connections the process may have open."""
+    value = f"at most {limit:,}" + ("" if used is None else f", {used:,} now")
+    advice = "raise it: LimitNOFILE=65536 in the service, or ulimit -n 65536 before the start"
+    if used is not None and used > limit * 0.95:
+        return Check("open files", "fail", value, advice)
+    if limit < _FEW_FILES:
+        return Check("open files", "warn", value, advice)
+    return Check("open files", "ok", value)
+
+
+def judge_outbound(in_use: int, most: int, wanted: int | None, *, short: bool) -> Check:
+    """Judge how many connections to receivers there may be; ``wanted``: what the settings ask."""
+    value = f"{in_use:,} of {most:,} connections to receivers in use"
+    if wanted is not None and most < wanted:
+        return Check(
+            "outbound",
+            "warn",
+            f"{value}; max_outbound is {wanted:,}",
+            "the limit of open files leaves no more: LimitNOFILE=65536 in the service",
+        )
+    if short:
+        return Check(
+            "outbound",
+            "warn",
+            f"{value}, hooks wait for one",
+            "raise the limit of open files or max_outbound, or look for slow receivers",
+        )
+    return Check("outbound", "ok", value)
+
+
+def judge_shortage(last: Shortage | None, now_ms: int) -> Check:
+    """Judge whether this machine ran out of something while sending, within a day."""
+    if last is None or now_ms - last.at_ms > _SHORTAGE_COUNTS_MS:
+        return Check("shortage", "ok", "this machine lacked nothing for sending")
+    age = format_duration(max(now_ms - last.at_ms, 0) // 1000)
+    times = sum(last.counts.values())
+    value = f"this machine {last.condition.words}, {age} ago; {times:,} times since the start"
+    return Check("shortage", "warn", value, last.condition.advice)
+
+
+_SENSITIVE: Final = (
+    (ip_network("169.254.0.0/16"), "169.254.169.254, where clouds hand out credentials"),
+    (ip_network("fe80::/10"), "link-local addresses"),
+    (ip_network("fd00:ec2::254/128"), "fd00:ec2::254, where AWS hands out credentials"),
+    (ip_network("fd20:ce::254/128"), "fd20:ce::254, where Google hands out credentials"),
+    (ip_network("100.100.100.200/32"), "100.100.100.200, where Alibaba hands out credentials"),
+    (ip_network("168.63.129.16/32"), "168.63.129.16, Azure's service for its machines"),
+    (ip_network("192.0.0.192/32"), "192.0.0.192, where Oracle hands out credentials"),
+)
+_NAMED: Final = 5
+_ENCRYPTED: Final = ("require", "verify-ca", "verify-full")
+
+
+def judge_networks(allowed: Sequence[IPv4Network | IPv6Network]) -> Check:
+    """Judge ``HOOKTUI_ALLOW_NETWORKS``: whether hooks reach what hands out credentials."""
+    found = [
+        f"{network} opens {what}"
+        for network in allowed
+        for sensitive, what in _SENSITIVE
+        if _overlap(network, sensitive)
+    ]
+    if not found:
+        listed = ", ".join(map(str, allowed)) or "public addresses only"
+        return Check("networks", "ok", listed)
+    return Check(
+        "networks",
+        "warn",
+        "; ".join(found),
+        "a hook can send requests there: allow only the networks of receivers in"
+        " HOOKTUI_ALLOW_NETWORKS",
+    )
+
+
+def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
+
+
+def judge_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
+    """Judge who may read the key of the TCP listener.
+
+    The rule is PostgreSQL's: a key of root may be readable by its group, which the server is in;
+    every other key by its owner alone.
+
+    Args:
+        file: where it is.
+        mode: of ``stat``.
+        owner: the uid that owns it.
+        us: the uid of the server.
+    """
+    allowed, right = (0o640, "640") if owner == 0 and us != 0 else (0o600, "600")
+    bits = stat.S_IMODE(mode)
+    if bits & 0o077 & ~allowed:
+        return Check(
+            "TLS key",
+            "fail",
+            f"{file} has mode {bits:o}: others may read it or change it",
+            f"chmod {right} {file}, and replace the key if others use this machine",
+        )
+    return Check("TLS key", "ok", f"{file} has mode {bits:o}")
+
+
+def judge_database_tls(hosts: Sequence[str], sslmode: str | None) -> Check:
+    """Judge whether what goes to PostgreSQL can be read on the way.
+
+    Args:
+        hosts: those that are not this machine.
+        sslmode: as the address or ``PGSSLMODE`` says; None: neither does.
+    """
+    if not hosts:
+        return Check("database TLS", "ok", "not needed: the connection stays on this machine")
+    where = ", ".join(hosts[:_NAMED])
+    if sslmode in _ENCRYPTED:
+        return Check("database TLS", "ok", f"sslmode={sslmode} to {where}")
+    chosen = "no sslmode" if sslmode is None else f"sslmode={sslmode}"
+    return Check(
+        "database TLS",
+        "warn",
+        f"{chosen} to {where}: the connection may be plain text",
+        "add ?sslmode=verify-full to the address of the database",
+    )
+
+
+def judge_tokens(endless: Sequence[tuple[int, str]]) -> Check:
+    """Judge the tokens: list those that never expire, by id and name."""
+    if not endless:
+        return Check("tokens", "ok", "every token expires")
+    named = ", ".join(f"{number} ({name})" for number, name in endless[:_NAMED])
+    more = f", and {len(endless) - _NAMED:,} more" if len(endless) > _NAMED else ""
+    verb = "token never expires" if len(endless) == 1 else "tokens never expire"
+    return Check(
+        "tokens",
+        "warn",
+        f"{len(endless):,} {verb}: {named}{more}",
+        "replace them: hooktui tokens create NAME --role ROLE --expires 90d, then revoke the old",
+    )

@@ -1,0 +1,143 @@
+"""What a TLS handshake and the certificates in it say, and what to do about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from hooktui.domain.addresses import Target
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.wire.diagnosis import Certificate, Check, Look, TlsLook
+
+# OpenSSL's X509_V_ERR_*.
+_NOT_YET, _EXPIRED = 9, 10
+_SELF_SIGNED, _SELF_SIGNED_ABOVE = 18, 19
+_NO_ISSUER = (20, 21)
+_OTHER_NAME = (62, 64)
+
+_SOON_DAYS: Final = 14
+"""Whoever renews by itself has done so by then."""
+_SOON_SHARE: Final = 0.25
+"""Of its life: some certificates live for six days."""
+_DAY_MS = 86_400_000
+_MOST_NAMES = 4
+_LONGEST = 60
+
+
+def judge_handshake(look: Look, target: Target, hook: int) -> Check:
+    """Judge whether there is TLS at all."""
+    if look.tls is not None:
+        took_ms = look.phases_ms.tls or 0.0
+        value = f"{look.tls.version}, {look.tls.cipher}, in {took_ms:.0f} ms"
+        return Check("tls", "ok", value)
+    if look.detail is not None and "wrong version number" in look.detail:
+        advice = f"that port speaks no TLS: use http:// in hook {hook}'s URL, or another port"
+        return Check("tls", "fail", look.detail, advice)
+    advice = "the receiver needs TLS 1.2 or newer and a certificate; see: openssl s_client -connect"
+    return Check("tls", "fail", look.detail or "", f"{advice} {target.host}:{target.port}")
+
+
+def judge_certificate(tls: TlsLook, host: str, hook: int, now_ms: int) -> Check:
+    """Judge what the receiver shows of itself; only a hint where the hook does not verify."""
+    if not tls.verified:
+        value, advice = _not_verified(tls, host, hook)
+        if tls.demanded:
+            return Check("certificate", "fail", value, advice)
+        given = f"not verified, as the hook is set; else: {value}"
+        return Check("certificate", "ok", given, "anybody between could read and answer")
+    shown = tls.chain[0] if tls.chain else None
+    if shown is None:
+        return Check("certificate", "ok", f"trusted for {host}")
+    value = f"trusted for {host}, by {_cut(shown.issuer)}, {_for_days(shown.days_left)}"
+    if _ends_soon(shown, now_ms):
+        said = f"the certificate of {host} expires {_in_days(shown.days_left)}"
+        advice = "renew it at the receiver, and see why that did not happen by itself"
+        return Check("certificate", "warn", said, advice)
+    advice = "" if tls.demanded else f"verify it: hooktui hooks edit {hook} --verify-tls"
+    return Check("certificate", "ok", value, advice)
+
+
+def _not_verified(tls: TlsLook, host: str, hook: int) -> tuple[str, str]:
+    """Return what is wrong with certificates, and what to do about it."""
+    shown = tls.chain[0] if tls.chain else None
+    if shown is None or tls.code is None:
+        return f"the certificate of {host} was not accepted: {tls.why_not}", ""
+    if tls.code == _EXPIRED:
+        return _expired(tls.chain, host)
+    if tls.code == _NOT_YET:
+        return (
+            f"the certificate of {host} is valid only from {shown.not_before[:10]} on",
+            "look at the clock of this machine (timedatectl); else have it made anew",
+        )
+    if tls.code in _OTHER_NAME:
+        return (
+            f"the certificate is for {_names(shown)}, not for {host}",
+            "use one of its names in the hook's URL, or get a certificate with this one",
+        )
+    more, above = _also(tls, shown), _cut(tls.chain[-1].issuer)
+    trust = "add its authority to this machine's (update-ca-certificates), and restart the server"
+    anyhow = f"where the network is trusted: hooktui hooks edit {hook} --no-verify-tls"
+    if tls.code == _SELF_SIGNED:
+        return (
+            f"the certificate of {host} is self-signed: no authority stands for it{more}",
+            f"get one of an authority; or {trust}; or, {anyhow}",
+        )
+    if tls.code == _SELF_SIGNED_ABOVE:
+        return (
+            f"this machine does not trust {above}, who signed for {host}{more}",
+            f"{trust}; or, {anyhow}",
+        )
+    if tls.code in _NO_ISSUER and len(tls.chain) == 1:
+        return (
+            f"{host} sends its certificate without the one of {_cut(shown.issuer)}, who signed"
+            f" it{more}",
+            "have the receiver send the whole chain, with intermediate certificates (often"
+            f" fullchain.pem); where the signer is an authority of your own: {trust}",
+        )
+    if tls.code in _NO_ISSUER:
+        return f"this machine does not trust {above}, who signed for {host}{more}", trust
+    return f"the certificate of {host} was not accepted: {tls.why_not}", anyhow
+
+
+def _also(tls: TlsLook, shown: Certificate) -> str:
+    """Return what else is wrong, which a handshake does not come to."""
+    found = [] if tls.fits_host else [f"it is for {_names(shown)}"]
+    if shown.days_left < 0:
+        found.append("it has expired")
+    return f"; and {', and '.join(found)}" if found else ""
+
+
+def _expired(chain: Sequence[Certificate], host: str) -> tuple[str, str]:
+    ended = next((one for one in chain if one.days_left < 0), chain[0])
+    whose = "" if ended is chain[0] else f" (that of {_cut(ended.subject)}, above it)"
+    days = -ended.days_left - 1  # whole ones
+    ago = "today" if days < 1 else f"{days} day{'' if days == 1 else 's'} ago"
+    return (
+        f"the certificate of {host}{whose} expired {ago}, on {ended.not_after[:10]}",
+        "renew it at the receiver, and have that done by itself (ACME)",
+    )
+
+
+def _ends_soon(shown: Certificate, now_ms: int) -> bool:
+    begin_ms, end_ms = from_rfc3339(shown.not_before), from_rfc3339(shown.not_after)
+    soon_ms = min(_SOON_DAYS * _DAY_MS, (end_ms - begin_ms) * _SOON_SHARE)
+    return end_ms - now_ms < soon_ms
+
+
+def _for_days(days: int) -> str:
+    return f"for {days} more day{'' if days == 1 else 's'}"
+
+
+def _in_days(days: int) -> str:
+    return "within a day" if days < 1 else f"in {days} day{'' if days == 1 else 's'}"
+
+
+def _names(shown: Certificate) -> str:
+    names = shown.names or (shown.subject,)
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(map(_cut, names[:_MOST_NAMES])) + more
+
+
+def _cut(text: str) -> str:
+    """Return a text that leaves room for the rest of a line, whatever somebody put into it."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -1,0 +1,247 @@
+"""Why a hook got an event, or did not: from the stored skips, and from the hook as it is now.
+
+When an event is accepted, only the hooks that subscribe to its type are considered, and only their
+skips are stored. Everything else is computed here, on request; where the hook was changed since, it
+is "as of now". A dry run applies the same rules to past events.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Final
+
+from hooktui.domain.catalogue import PING, subscribes
+from hooktui.domain.errors import Refused
+from hooktui.domain.filters.data import UNREADABLE, first_steps
+from hooktui.domain.filters.parser import parse_hook_filter
+from hooktui.domain.filters.terms import Filter, Key, Subject, Term
+from hooktui.domain.json_text import Steps
+from hooktui.domain.wire.hooks import Change, DryRun, TriedEvent
+
+MOST_NAMED: Final = 5
+"""Names of a selection, and terms of a filter, that a reason lists."""
+
+MOST_LETTERS: Final = 60
+"""Of a value out of a body, in a reason."""
+
+
+class Decision(StrEnum):
+    """What an event meant to a hook.
+
+    ``later``: the hook asks for it now and did not when it came.
+    """
+
+    SENT = "sent"
+    DISABLED = "disabled"
+    FILTER = "filter"
+    NOT_SUBSCRIBED = "not_subscribed"
+    LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A decision with its reason in words; ``as_of_now``: the hook may have been another then."""
+
+    decision: Decision
+    reason: str
+    as_of_now: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What matters of a hook: its selection, filter, state, and when it was made and changed."""
+
+    events: Sequence[str]
+    filter: str | None
+    active: bool
+    created_ms: int
+    changed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """What matters of an event.
+
+    ``data`` is its parsed body (`UNREADABLE`: it cannot be read), ``purged`` when there is none.
+    ``subject`` is what filters are asked about: one for all hooks, for it remembers.
+    """
+
+    type: str
+    at_ms: int
+    data: object = None
+    purged: bool = False
+    subject: Subject = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        subject = Subject(at_ms=self.at_ms, event_type=self.type, data=lambda: self.data)
+        object.__setattr__(self, "subject", subject)
+
+
+def why_skipped_steps(hook: Judged, event: Happened, reason: str) -> Steps[Why]:
+    """Return why a hook that asked for an event was skipped, by the reason that was stored."""
+    changed = hook.changed_ms > event.at_ms
+    if reason == Decision.DISABLED:
+        now = "; it is active now" if hook.active else ""
+        return Why(Decision.DISABLED, f"was disabled when the event came{now}")
+    if hook.filter is None:
+        return Why(Decision.FILTER, "its filter of then did not fit; it has none now", True)
+    if event.purged:
+        return Why(Decision.FILTER, "its filter did not fit; the body is purged", changed)
+    misfits = yield from misfitting_steps(hook.filter, event)
+    if not misfits:
+        return Why(Decision.FILTER, "its filter of then did not fit; today's would", True)
+    return Why(Decision.FILTER, f"its filter did not fit: {_listed(misfits, '; ')}", changed)
+
+
+def why_not_asked(hook: Judged, event: Happened) -> Why:
+    """Return why an event did not concern a hook at all."""
+    if event.type == PING:
+        return Why(Decision.NOT_SUBSCRIBED, "a ping goes to the hook alone that was pinged")
+    if hook.created_ms > event.at_ms:
+        return Why(Decision.LATER, "was made after the event came")
+    if subscribes(hook.events, event.type):
+        return Why(Decision.LATER, "asks for it now, and did not when it came", True)
+    asked = _listed(hook.events, ", ")
+    return Why(Decision.NOT_SUBSCRIBED, f"asks for {asked}", hook.changed_ms > event.at_ms)
+
+
+def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:
+    """Return the terms of a hook's filter that an event does not fit, each with what is there."""
+    try:
+        parsed = parse_hook_filter(text)
+    except Refused:
+        return []  # written by another version
+    misfits = []
+    for place, term in enumerate(parsed.terms):
+        yield
+        if not (yield from term.match_steps(event.subject, event.at_ms)):
+            found = yield from _found_steps(term, event)
+            misfits.append(f"{_written(parsed, place)} ({found})")
+    return misfits
+
+
+def _written(parsed: Filter, place: int) -> str:
+    """Return a term as it stands in the filter's text."""
+    end = parsed.terms[place + 1].column - 1 if place + 1 < len(parsed.terms) else None
+    return _cut(parsed.source[parsed.terms[place].column - 1 : end].strip())
+
+
+def _found_steps(term: Term, event: Happened) -> Steps[str]:
+    if term.key is not Key.DATA:
+        return f"it is {event.type}"
+    if event.data is UNREADABLE:
+        return "the body cannot be read"
+    values = yield from first_steps(event.data, term.path, MOST_NAMED + 1)
+    if not values:
+        return "there is no such field"
+    shown = [_shown(value) for value in values]
+    return f"it is {_listed(shown, ', ')}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    text = json.dumps(value[:MOST_LETTERS] if isinstance(value, str) else value, ensure_ascii=False)
+    # Half a character is JSON, and no text that can be sent.
+    return _cut(text.encode("utf-8", "backslashreplace").decode())
+
+
+def _listed(names: Sequence[str], between: str) -> str:
+    more = len(names) - MOST_NAMED
+    return between.join(names[:MOST_NAMED]) + (f"{between}{more} more" if more > 0 else "")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}…"
+
+
+MOST_SHOWN: Final = 20
+"""Events of each kind that the answer names."""
+
+_ORDER: Final = (Change.MORE, Change.FEWER, Change.SAME)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a hook asks for: types and groups, and a filter of their bodies."""
+
+    events: frozenset[str]
+    filter: Filter | None
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether bodies have to be read to judge."""
+        return self.filter is not None and self.filter.needs_data
+
+    def takes_steps(self, event: Subject) -> Steps[bool]:
+        """Return whether an event would be sent."""
+        if not subscribes(self.events, event.event_type or ""):
+            return False
+        return self.filter is None or (yield from self.filter.match_steps(event, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class PastEvent:
+    """An event to try: its public id, its type, when it came, its body as filters read it.
+
+    ``purged``: the body is gone.
+    """
+
+    id: str
+    type: str
+    created_at: str
+    data: object
+    purged: bool = False
+
+
+def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) -> Steps[DryRun]:
+    """Judge events, newest first, by tried settings and (for a hook that exists) by its own."""
+    looked = sent = sent_now = unknown = 0
+    since: str | None = None
+    kinds: dict[Change, list[TriedEvent]] = {change: [] for change in _ORDER}
+    counts = dict.fromkeys(_ORDER, 0)
+    for event in events:
+        since = event.created_at
+        if event.purged and any(_unjudged(wish, event.type) for wish in (tried, now)):
+            unknown += 1
+            continue
+        looked += 1
+        yield
+        subject = Subject(at_ms=0, event_type=event.type, data=partial(_data, event))
+        takes = yield from tried.takes_steps(subject)
+        took = takes if now is None else (yield from now.takes_steps(subject))
+        yield from subject.forget_steps()
+        sent += takes
+        sent_now += took
+        if not takes and not took:
+            continue
+        change = Change.SAME if takes == took else Change.MORE if takes else Change.FEWER
+        counts[change] += 1
+        if len(kinds[change]) < MOST_SHOWN:
+            shown = TriedEvent(
+                id=event.id, type=event.type, created_at=event.created_at, change=change
+            )
+            kinds[change].append(shown)
+    return DryRun(
+        looked=looked,
+        since=since,
+        sent=sent,
+        sent_now=None if now is None else sent_now,
+        more=counts[Change.MORE],
+        fewer=counts[Change.FEWER],
+        unknown=unknown,
+        data=tuple(one for change in _ORDER for one in kinds[change]),
+    )
+
+
+def _unjudged(wish: Wish | None, event_type: str) -> bool:
+    """Return whether a wish cannot judge an event without its body."""
+    return wish is not None and wish.needs_data and subscribes(wish.events, event_type)
+
+
+def _data(event: PastEvent) -> object:
+    return event.data

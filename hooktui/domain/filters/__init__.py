@@ -1,0 +1,1 @@
+"""Filters: parsed from text, matched in memory or in SQL."""

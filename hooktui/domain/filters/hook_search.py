@@ -1,0 +1,72 @@
+"""How hooks are searched: by words, and by how they do, as in ``billing -test status:failing``.
+
+A part of the filter language: words match name, URL or events, terms are joined by *and*, commas in
+a value by *or*, ``-`` negates. A URL is a word, colon and all.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from hooktui.domain.filters.parser import MAX_LENGTH, FilterError
+from hooktui.domain.filters.terms import Key
+
+HINT: Final = "words in name, URL or events, and status:failing,disabled,waiting"
+"""What can be typed; for where it is typed."""
+
+_TERM = re.compile(r"\S+")
+_OTHER_KEYS: Final = frozenset(key.value for key in Key if key not in (Key.WORD, Key.STATUS))
+
+
+class HookState(StrEnum):
+    """How a hook does: what ``status:`` takes. ``waiting`` is active and has something to send."""
+
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    FAILING = "failing"
+    WAITING = "waiting"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class HookTerm:
+    """A word, or the states of which one must hold; none of them when negated."""
+
+    word: str = ""
+    states: tuple[HookState, ...] = ()
+    negated: bool = False
+
+
+def parse_hook_search(text: str) -> tuple[HookTerm, ...]:
+    """Return the terms of a search for hooks; none fit all hooks.
+
+    Raises:
+        FilterError: it is too long, or a term means nothing for hooks; names the column.
+    """
+    if len(text) > MAX_LENGTH:
+        raise FilterError(
+            MAX_LENGTH + 1, f"a search has at most {MAX_LENGTH} characters, this one {len(text)}"
+        )
+    return tuple(_term(found[0], found.start() + 1) for found in _TERM.finditer(text))
+
+
+def _term(text: str, column: int) -> HookTerm:
+    negated = text.startswith("-") and len(text) > 1
+    text = text[negated:]
+    key, colon, value = text.lower().partition(":")
+    if not colon or (key != Key.STATUS and key.partition(".")[0] not in _OTHER_KEYS):
+        return HookTerm(word=text, negated=negated)
+    if key != Key.STATUS:
+        raise FilterError(
+            column, f"hooks have no {key}:, deliveries have; hooks are found by words and status:"
+        )
+    known = ", ".join(HookState)
+    names = value.split(",")
+    for name in names:
+        if name not in tuple(HookState):
+            what = f"{name[:50]!r} is no status of a hook" if name else "a value is missing"
+            raise FilterError(column + negated + len(key) + 1, f"{what}; known: {known}")
+    return HookTerm(states=tuple(HookState(name) for name in names), negated=negated)

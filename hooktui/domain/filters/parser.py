@@ -1,0 +1,343 @@
+"""The filter language: ``status:failed hook:12 -event:job.* data.errors:"*disk full*"``.
+
+Words match anywhere; terms are joined by *and*, commas in a value by *or*; ``-`` before a term
+negates it; quotes keep spaces and commas, and inside them a backslash takes the meaning from a
+quote, a star and itself. Everything that is wrong is a `FilterError` that names the column and what
+is expected.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, Literal
+
+from hooktui.domain.clock import from_rfc3339, parse_duration_s
+from hooktui.domain.deliveries import ErrorClass, Outcome, Status, Trigger
+from hooktui.domain.errors import Refused
+from hooktui.domain.filters.patterns import Pattern
+from hooktui.domain.filters.terms import (
+    HELD,
+    Ago,
+    At,
+    CodeRange,
+    Filter,
+    Key,
+    Subject,
+    Term,
+    Took,
+    Value,
+)
+
+__all__ = [
+    "Ago", "At", "CodeRange", "Filter", "FilterError", "Key", "Pattern", "Subject", "Term", "Took",
+    "Value", "parse", "parse_event_filter", "parse_hook_filter",
+]  # fmt: skip
+
+MAX_LENGTH = 2000
+"""Characters of a filter; what a person types, and what fits into a query string."""
+
+STATUSES: Final = tuple(dict.fromkeys([*Status, *Outcome, HELD]))
+"""What ``status:`` takes: states of a delivery, outcomes of an attempt, and held."""
+
+_EXPECTED: Final[dict[Key, str]] = {
+    Key.STATUS: f"one of {', '.join(STATUSES)}",
+    Key.HOOK: "a hook's number, as in hook:12",
+    Key.EVENT: "an event type, as in event:job.failed, event:job.* or event:job",
+    Key.CODE: "a status code, as in code:503, code:5xx or code:>=400",
+    Key.TOOK: "a comparison with a duration, as in took:>2s or took:<=500ms",
+    Key.SINCE: "a duration or a time, as in since:10m or since:2026-11-25T03:04:05Z",
+    Key.UNTIL: "a duration or a time, as in until:10m or until:2026-11-25T03:04:05Z",
+    Key.ERROR: f"one of {', '.join(ErrorClass)}",
+    Key.TRIGGER: f"one of {', '.join(Trigger)}",
+    Key.DATA: 'text, as in data.cluster_id:52 or data.errors:"*disk full*"',
+}
+_KEYS: Final = (*(key.value for key in _EXPECTED if key is not Key.DATA), "data.")
+_DATA: Final = "data."
+_OF_EVENTS: Final = (Key.WORD, Key.EVENT, Key.SINCE, Key.UNTIL, Key.DATA)
+
+_KEY = re.compile(r'([^\s":]+):')
+_EVENT = re.compile(r"[a-z0-9_.*-]+")
+_HOOK = re.compile(r"[0-9]{1,18}")  # fits a 64-bit column
+_COMPARED = re.compile(r"(<=|>=|<|>)(.+)")
+_CODE = re.compile(r"[1-9](xx|[0-9]x|[0-9][0-9])")
+_LOWEST_CODE, _HIGHEST_CODE = 100, 999
+# 3,000 years: any longer span means "ever", and its milliseconds would overflow a 64-bit column.
+_LONGEST_S = 3000 * 366 * 86400.0
+
+
+class FilterError(Refused):
+    """A filter that cannot be read. ``column`` counts characters from 1."""
+
+    def __init__(self, column: int, what: str) -> None:
+        super().__init__(f"filter, column {column}: {what}")
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """One value as written: its characters, its pattern, and where it begins."""
+
+    text: str
+    pattern: Pattern
+    column: int
+    quoted: bool
+
+
+def parse(text: str) -> Filter:
+    """Return the filter that a text means; an empty one fits everything.
+
+    Raises:
+        FilterError: the text is not a filter.
+    """
+    _check(text)
+    terms: list[Term] = []
+    place = 0
+    while (place := _skip_spaces(text, place)) < len(text):
+        term, place = _term(text, place)
+        terms.append(term)
+    return Filter(tuple(terms), text)
+
+
+def parse_hook_filter(text: str) -> Filter:
+    """Return the filter of a hook, which sees an event and no delivery yet.
+
+    Raises:
+        FilterError: the text is not a filter, or has terms other than ``data.`` and ``event:``.
+    """
+    parsed = parse(text)
+    for term in parsed.terms:
+        if term.key not in (Key.DATA, Key.EVENT):
+            what = "words" if term.key is Key.WORD else f"{term.key}:"
+            raise FilterError(
+                term.column,
+                f"a hook's filter cannot use {what}; it takes event: and data. terms, as in"
+                " data.errors:*disk*",
+            )
+    return parsed
+
+
+def parse_event_filter(text: str) -> Filter:
+    """Return a filter of events: what became of them lies with their deliveries.
+
+    Raises:
+        FilterError: the text is not a filter, or has terms that only deliveries can fit.
+    """
+    parsed = parse(text)
+    for term in parsed.terms:
+        if term.key not in _OF_EVENTS:
+            raise FilterError(
+                term.column,
+                f"events have no {term.key}:, deliveries have; events are found by words, event:,"
+                " since:, until: and data.",
+            )
+    return parsed
+
+
+def _check(text: str) -> None:
+    if len(text) > MAX_LENGTH:
+        raise FilterError(
+            MAX_LENGTH + 1, f"a filter has at most {MAX_LENGTH} characters, this one {len(text)}"
+        )
+    for place, letter in enumerate(text):
+        # PostgreSQL stores no NUL, and nothing encodes a lone surrogate.
+        if unicodedata.category(letter) in ("Cc", "Cs") and not letter.isspace():
+            raise FilterError(
+                place + 1, f"a filter holds no control characters (U+{ord(letter):04X}); remove it"
+            )
+
+
+def _skip_spaces(text: str, place: int) -> int:
+    while place < len(text) and text[place].isspace():
+        place += 1
+    return place
+
+
+def _term(text: str, start: int) -> tuple[Term, int]:
+    negated = text[start] == "-"
+    place = start + negated
+    if place == len(text) or text[place].isspace():
+        raise FilterError(start + 1, 'a - stands directly before what it negates; or write "-"')
+    found = _KEY.match(text, place)
+    if not found:
+        piece, place = _piece(text, place, "")
+        if not piece.text:
+            raise FilterError(piece.column, "empty quotes search for nothing; write a word in them")
+        return Term(Key.WORD, (piece.pattern,), negated, start + 1), place
+    key, path = _key(found[1], place + 1)
+    pieces: list[_Piece] = []
+    place = found.end() - 1  # at the colon, which the values follow as they follow a comma
+    while True:
+        piece, place = _piece(text, place + 1, ",")
+        if not piece.text and not (piece.quoted and key is Key.DATA):
+            raise FilterError(piece.column, f"a value is missing; expected {_EXPECTED[key]}")
+        pieces.append(piece)
+        if text[place : place + 1] != ",":
+            break
+    values = [value for piece in pieces for value in _READERS[key](piece)]
+    return Term(key, tuple(dict.fromkeys(values)), negated, start + 1, path), place
+
+
+def _key(name: str, column: int) -> tuple[Key, tuple[str, ...]]:
+    folded = name.lower()
+    if folded.startswith(_DATA):
+        path = tuple(name[len(_DATA) :].split("."))
+        if not all(path):
+            raise FilterError(column, f"{name[:50]!r} has an empty field; write data.field:value")
+        return Key.DATA, path
+    if folded in _KEYS:
+        return Key(folded), ()
+    if folded == "data":
+        raise FilterError(column, "data needs a field, as in data.cluster_id:52")
+    raise FilterError(
+        column,
+        f"unknown key {name[:50]!r}; {_near(folded, _KEYS)}; to search for the text itself, put it"
+        " in quotes",
+    )
+
+
+def _near(name: str, known: Sequence[str]) -> str:
+    import difflib  # here: it is needed only for an error
+
+    close = difflib.get_close_matches(name[:50], known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(known)}"
+
+
+def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
+    """Read up to a space or a stop character outside quotes."""
+    written: list[str] = []
+    letters: list[list[str]] = [[]]  # a string that grows is copied for each letter
+    place, quote = start, -1
+    quoted = False
+    while place < len(text):
+        letter = text[place]
+        if quote < 0 and (letter.isspace() or letter in stops):
+            break
+        place += 1
+        if letter == '"':
+            quote = place if quote < 0 else -1
+            quoted = True
+            continue
+        escaped = quote >= 0 and letter == "\\" and text[place : place + 1] in ('"', "*", "\\")
+        if escaped:
+            letter = text[place]
+            place += 1
+        written.append(letter)
+        if letter == "*" and not escaped:
+            letters.append([])
+        else:
+            letters[-1].append(letter)
+    if quote >= 0:
+        raise FilterError(quote, 'the quote is not closed; expected another " after it')
+    parts = ["".join(some) for some in letters]
+    # Two stars in a row mean what one does.
+    inner = (part for part in parts[1:-1] if part)
+    folded = (parts[0], *inner, *parts[-1:]) if len(parts) > 1 else (parts[0],)
+    pattern = Pattern(tuple(part.casefold() for part in folded))
+    return _Piece("".join(written), pattern, start + 1, quoted), place
+
+
+def _wrong(key: Key, piece: _Piece) -> FilterError:
+    return FilterError(piece.column, f"{piece.text[:50]!r} is not {_EXPECTED[key]}")
+
+
+def _name(key: Key, known: Sequence[str], piece: _Piece) -> list[Value]:
+    name = piece.text.lower()
+    if name not in known:
+        raise FilterError(
+            piece.column, f"{piece.text[:50]!r} is no {key.value}; {_near(name, known)}"
+        )
+    return [str(name)]
+
+
+def _status(piece: _Piece) -> list[Value]:
+    return _name(Key.STATUS, STATUSES, piece)
+
+
+def _trigger(piece: _Piece) -> list[Value]:
+    return _name(Key.TRIGGER, tuple(Trigger), piece)
+
+
+def _error(piece: _Piece) -> list[Value]:
+    """Return all error classes that are meant: ``tls`` covers ``tls_certificate``."""
+    name = piece.text.lower()
+    meant: list[Value] = [
+        str(known)
+        for known in ErrorClass
+        if piece.pattern.matches(known) or known.startswith(f"{name}_")
+    ]
+    return meant or _name(Key.ERROR, tuple(ErrorClass), piece)
+
+
+def _hook(piece: _Piece) -> list[Value]:
+    if not _HOOK.fullmatch(piece.text):
+        raise _wrong(Key.HOOK, piece)
+    return [int(piece.text)]
+
+
+def _event(piece: _Piece) -> list[Value]:
+    if not _EVENT.fullmatch(piece.text.lower()):
+        raise _wrong(Key.EVENT, piece)
+    return [piece.pattern]
+
+
+def _data(piece: _Piece) -> list[Value]:
+    return [piece.pattern]
+
+
+def _code(piece: _Piece) -> list[Value]:
+    compared = _COMPARED.fullmatch(piece.text)
+    code = compared[2] if compared else piece.text.lower()
+    if not _CODE.fullmatch(code) or (compared and "x" in code):
+        raise _wrong(Key.CODE, piece)
+    low, high = int(code.replace("x", "0")), int(code.replace("x", "9"))
+    if compared and compared[1].startswith(">"):
+        low, high = low + (compared[1] == ">"), _HIGHEST_CODE
+    elif compared:
+        low, high = _LOWEST_CODE, high - (compared[1] == "<")
+    return [CodeRange(low, high)]
+
+
+def _duration_ms(text: str) -> float:
+    return min(parse_duration_s(text.lower()), _LONGEST_S) * 1000
+
+
+def _took(piece: _Piece) -> list[Value]:
+    compared = _COMPARED.fullmatch(piece.text)
+    if not compared:
+        raise _wrong(Key.TOOK, piece)
+    try:
+        return [Took(_OPERATORS[compared[1]], _duration_ms(compared[2]))]
+    except ValueError:
+        raise _wrong(Key.TOOK, piece) from None
+
+
+def _time(key: Key, piece: _Piece) -> list[Value]:
+    try:
+        return [Ago(round(_duration_ms(piece.text)))]
+    except ValueError:
+        pass  # then it is a time
+    try:
+        return [At(from_rfc3339(piece.text.upper()))]
+    except (ValueError, OverflowError):
+        raise _wrong(key, piece) from None
+
+
+_OPERATORS: Final[dict[str, Literal["<", "<=", ">", ">="]]] = {
+    "<": "<", "<=": "<=", ">": ">", ">=": ">=",
+}  # fmt: skip
+_READERS: Final[dict[Key, Callable[[_Piece], list[Value]]]] = {
+    Key.STATUS: _status,
+    Key.HOOK: _hook,
+    Key.EVENT: _event,
+    Key.CODE: _code,
+    Key.TOOK: _took,
+    Key.SINCE: partial(_time, Key.SINCE),
+    Key.UNTIL: partial(_time, Key.UNTIL),
+    Key.ERROR: _error,
+    Key.TRIGGER: _trigger,
+    Key.DATA: _data,
+}

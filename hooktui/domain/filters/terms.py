@@ -1,0 +1,290 @@
+"""The terms of a filter, and how they match.
+
+The tree is small and public: the store turns its terms into SQL, the console and the log match what
+they receive. Text is compared without regard to case. `hooktui.domain.filters.parser` parses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final, Literal
+
+from hooktui.domain.catalogue import group_of
+from hooktui.domain.filters.data import UNREADABLE, Leaves, Stored, free_steps, leaves_steps
+from hooktui.domain.filters.patterns import Pattern, Patterns, sort_patterns
+from hooktui.domain.json_text import Steps, finish
+
+HELD = "held"
+"""A word of ``status:`` beside the statuses and outcomes: pending while its hook is disabled."""
+
+_MOST_PATHS: Final = 16
+"""Of a body that are remembered; each may hold all of it."""
+_LONG_TEXT: Final = 50_000
+"""Letters that a word is searched in at once, some 0.1 ms, or 3 ms for the nastiest of words."""
+
+
+class Key(StrEnum):
+    """What a term is about; a term without a key is a `WORD`."""
+
+    WORD = "word"
+    STATUS = "status"
+    HOOK = "hook"
+    EVENT = "event"
+    CODE = "code"
+    TOOK = "took"
+    SINCE = "since"
+    UNTIL = "until"
+    ERROR = "error"
+    TRIGGER = "trigger"
+    DATA = "data"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRange:
+    """HTTP status codes, both ends included: ``5xx`` is 500 to 599."""
+
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """A comparison with the duration in milliseconds: ``>2s``."""
+
+    operator: Literal["<", "<=", ">", ">="]
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ago:
+    """So many milliseconds ago: ``since:10m`` is not older than that, ``until:10m`` not newer."""
+
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A time, in milliseconds since the epoch."""
+
+    ms: int
+
+
+Value = Pattern | CodeRange | Took | Ago | At | int | str
+"""By key: word, event and data hold patterns; status, error and trigger exact names; hook numbers;
+code ranges; took comparisons; since and until an `Ago` or an `At`."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What terms have asked for of one subject, so that the next one finds it done."""
+
+    words: str | None = None
+    data: object = None
+    has_data: bool = False
+    nested: bool = False
+    leaves: dict[tuple[str, ...], Leaves] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What a filter is asked about: a delivery, an attempt or a line of the log.
+
+    ``words`` and ``data`` are called only when a term needs them, and once: the text in which words
+    are searched, and the event's body, parsed or as a `Stored` one.
+    """
+
+    at_ms: int
+    status: str | None = None
+    held: bool = False
+    outcome: str | None = None
+    hook: int | None = None
+    event_type: str | None = None
+    code: int | None = None
+    took_ms: float | None = None
+    error: str | None = None
+    trigger: str | None = None
+    words: Callable[[], str] = str
+    data: Callable[[], object] = dict
+    _seen: _Seen = field(default_factory=_Seen, init=False, repr=False, compare=False)
+
+    def folded_words(self) -> str:
+        """Return the text in which words are searched, case-folded."""
+        if self._seen.words is None:
+            self._seen.words = self.words().casefold()
+        return self._seen.words
+
+    def leaves_steps(self, path: tuple[str, ...]) -> Steps[Leaves | None]:
+        """Return the values at the end of a path; None: the body cannot be read."""
+        seen = self._seen
+        if not seen.has_data:
+            data = self.data()
+            if isinstance(data, Stored):
+                seen.nested = data.is_nested
+                data = yield from data.read_steps()
+            seen.data = data
+            seen.has_data = True
+        if seen.data is UNREADABLE:
+            return None
+        found = seen.leaves.get(path)
+        if found is None:
+            found = yield from leaves_steps(seen.data, path)
+            if len(seen.leaves) >= _MOST_PATHS:
+                seen.leaves.clear()
+            seen.leaves[path] = found
+        return found
+
+    def forget_steps(self) -> Steps[None]:
+        """Give up what was read; it is read again if another term asks for it."""
+        seen = self._seen
+        data, nested = seen.data, seen.nested
+        seen.data, seen.has_data, seen.nested = None, False, False
+        if nested:
+            yield from free_steps(data)
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One condition: it holds when any of its values fits, or none of them when negated.
+
+    Attributes:
+        key: what it is about.
+        values: at least one; their type goes with the key, see `Value`.
+        negated: whether a ``-`` stood before it.
+        column: where it begins in the filter's text, from 1.
+        path: the fields to walk, for `Key.DATA` only.
+    """
+
+    key: Key
+    values: tuple[Value, ...]
+    negated: bool = False
+    column: int = 1
+    path: tuple[str, ...] = ()
+    _patterns: Patterns = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        patterns = (value for value in self.values if isinstance(value, Pattern))
+        object.__setattr__(self, "_patterns", sort_patterns(patterns))
+
+    def matches(self, subject: Subject, now_ms: int) -> bool:
+        """Return whether the term holds for a subject."""
+        return finish(self.match_steps(subject, now_ms))
+
+    def match_steps(self, subject: Subject, now_ms: int) -> Steps[bool]:
+        """Return in steps whether the term holds for a subject.
+
+        A ``data.`` term holds for no body that cannot be read: what it says is not known.
+        """
+        if self.key is Key.DATA:
+            leaves = yield from subject.leaves_steps(self.path)
+            if leaves is None:
+                return False
+            return (yield from leaves.fit_steps(self._patterns)) != self.negated
+        if self.key is Key.WORD:
+            folded = subject.folded_words()
+            for value in self.values:
+                if len(folded) > _LONG_TEXT:
+                    yield
+                if isinstance(value, Pattern) and value.found_in_folded(folded):
+                    return not self.negated
+            return self.negated
+        return any(_fits(self.key, value, subject, now_ms) for value in self.values) != self.negated
+
+    def matches_data(self, data: object) -> bool:
+        """Return whether a `Key.DATA` term holds; a missing field fits no value."""
+        return self.matches(Subject(at_ms=0, data=lambda: data), now_ms=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A parsed filter; ``str()`` gives the text as it was written. Without terms it fits all."""
+
+    terms: tuple[Term, ...]
+    source: str = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.source
+
+    @property
+    def needs_data(self) -> bool:
+        """Whether a term looks into the event's body."""
+        return any(term.key is Key.DATA for term in self.terms)
+
+    @property
+    def weight(self) -> int:
+        """About what it costs to look into a body: the values that it is compared with."""
+        return sum(len(term.values) for term in self.terms if term.key is Key.DATA)
+
+    def matches(self, subject: Subject, now_ms: int) -> bool:
+        """Return whether all terms hold; ``now_ms`` is what ``since:10m`` counts from."""
+        return finish(self.match_steps(subject, now_ms))
+
+    def match_once_steps(self, subject: Subject, now_ms: int) -> Steps[bool]:
+        """Return in steps whether all terms hold, of a subject that nobody else asks about."""
+        fits = yield from self.match_steps(subject, now_ms)
+        yield from subject.forget_steps()
+        return fits
+
+    def match_steps(self, subject: Subject, now_ms: int) -> Steps[bool]:
+        """Return in steps whether all terms hold."""
+        for term in self.terms:
+            if not (yield from term.match_steps(subject, now_ms)):
+                return False
+        return True
+
+    def matches_event(self, event_type: str, data: object) -> bool:
+        """Return whether a hook with this filter wants an event.
+
+        Args:
+            event_type: such as ``job.failed``.
+            data: the body, parsed or `Stored`; ignored unless `needs_data`.
+        """
+        return self.matches(Subject(at_ms=0, event_type=event_type, data=lambda: data), now_ms=0)
+
+
+def _fits(key: Key, value: Value, subject: Subject, now_ms: int) -> bool:
+    match value:
+        case Pattern():
+            return subject.event_type is not None and _fits_event(value, subject.event_type)
+        case CodeRange(low, high):
+            return subject.code is not None and low <= subject.code <= high
+        case Took():
+            return subject.took_ms is not None and _compares(value, subject.took_ms)
+        case Ago(ms):
+            return _fits_time(key, now_ms - ms, subject.at_ms)
+        case At(ms):
+            return _fits_time(key, ms, subject.at_ms)
+        case int():
+            return subject.hook == value
+        case str():
+            return _fits_name(key, value, subject)
+
+
+def _fits_time(key: Key, border_ms: int, at_ms: int) -> bool:
+    return at_ms <= border_ms if key is Key.UNTIL else at_ms >= border_ms
+
+
+def _fits_event(pattern: Pattern, event_type: str) -> bool:
+    # A bare group means all of its types, as it does in a subscription.
+    return pattern.matches(event_type) or (
+        len(pattern.parts) == 1 and pattern.matches(group_of(event_type))
+    )
+
+
+def _fits_name(key: Key, name: str, subject: Subject) -> bool:
+    if key is Key.STATUS:
+        return name in (subject.status, subject.outcome) or (name == HELD and subject.held)
+    return name == (subject.error if key is Key.ERROR else subject.trigger)
+
+
+def _compares(took: Took, ms: float) -> bool:
+    match took.operator:
+        case "<":
+            return ms < took.ms
+        case "<=":
+            return ms <= took.ms
+        case ">":
+            return ms > took.ms
+        case ">=":
+            return ms >= took.ms

@@ -1,0 +1,123 @@
+"""The circuit breaker of a hook, and the 5-day rule.
+
+The breaker only delays. While it is open, the oldest due delivery is the probe; the retry schedule
+of a delivery does not change, and no delivery fails because of it.
+
+    closed → (10 failures in a row) → open → (30 s) → half open → closed, or open for twice as long
+
+The 5-day rule of the contract disables a hook after "no success for 5 days with at least 10 failed
+attempts spread over them". Spread over them means: on at least three of the five days. Not on each,
+for the waits of the default schedule reach 26 hours; and a burst on one or two days, with silence
+before and after it, says nothing about five.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hooktui.domain.deliveries import Answer, ErrorClass
+
+FAILURES_TO_OPEN = 10
+FIRST_PROBE_AFTER_MS, LONGEST_WAIT_MS = 30_000, 600_000
+
+_ANSWERED = frozenset({None, ErrorClass.STATUS, ErrorClass.REDIRECT})
+# What never left this machine, or was cut off by us, says nothing about the receiver.
+_NO_WORD = frozenset({ErrorClass.ADDRESS_REFUSED, ErrorClass.INTERRUPTED})
+
+
+class BreakerState(StrEnum):
+    """What a breaker lets through: everything, nothing, or one probe."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Failures in a row (failed probes included), and until when nothing goes out if it is open."""
+
+    failures: int = 0
+    until_ms: int | None = None
+
+    def state(self, now_ms: int) -> BreakerState:
+        """Return its state: half open when a probe may go, or is under way."""
+        if self.until_ms is None:
+            return BreakerState.CLOSED
+        return BreakerState.OPEN if now_ms < self.until_ms else BreakerState.HALF_OPEN
+
+
+CLOSED = Breaker()
+
+
+def receiver_is_down(answer: Answer) -> bool | None:
+    """Return whether an answer tells of a receiver that is down or overrun; None: it tells nothing.
+
+    Network errors, timeouts, 429 and 5xx do. Any other status comes from a receiver that is up,
+    also one that refuses this event.
+    """
+    if answer.error in _NO_WORD:
+        return None
+    if answer.error in _ANSWERED:
+        code = answer.status_code or 0
+        return code == 429 or code >= 500
+    return True
+
+
+def after_attempt(
+    breaker: Breaker, answer: Answer, started_at_ms: int, finished_at_ms: int
+) -> Breaker:
+    """Return the breaker after an attempt (never a ping), in the order in which they end."""
+    down = receiver_is_down(answer)
+    if down is None:
+        return breaker
+    if not down:
+        return CLOSED
+    if breaker.until_ms is not None and started_at_ms < breaker.until_ms:
+        return breaker  # it was under way when the breaker opened: no probe
+    failures = breaker.failures + 1
+    if failures < FAILURES_TO_OPEN:
+        return Breaker(failures)
+    # The exponent is bounded, for a receiver may be down for months.
+    doublings = min(failures - FAILURES_TO_OPEN, 10)
+    wait_ms = min(FIRST_PROBE_AFTER_MS << doublings, LONGEST_WAIT_MS)
+    return Breaker(failures, finished_at_ms + wait_ms)
+
+
+def probe_at_ms(until_ms: int, now_ms: int) -> int:
+    """Return when the probe may go: at ``until_ms``, or now if the clock was set back since."""
+    return until_ms if until_ms - now_ms <= LONGEST_WAIT_MS else now_ms
+
+
+DAYS = 5
+RULE_MS = DAYS * 86_400_000
+LEAST_FAILURES = 10
+LEAST_DAYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """Failures since the last success: when the first of them began, and how many."""
+
+    since_ms: int | None = None
+    failed: int = 0
+
+    def long_enough(self, now_ms: int) -> bool:
+        """Return whether the rule may hold, so that it is worth counting the days."""
+        return (
+            self.since_ms is not None
+            and self.since_ms <= now_ms - RULE_MS
+            and self.failed >= LEAST_FAILURES
+        )
+
+
+def spread_over_the_days(failed: Mapping[int, int]) -> bool:
+    """Return whether failures are spread over the five days.
+
+    Args:
+        failed: failed attempts by age in whole days (0: the last 24 hours).
+    """
+    lately = [count for day, count in failed.items() if day < DAYS and count]
+    return sum(lately) >= LEAST_FAILURES and len(lately) >= LEAST_DAYS

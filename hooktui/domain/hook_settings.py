@@ -1,0 +1,284 @@
+"""What a hook is made of: its settings with their checks, and the live form that the engine uses.
+
+The checks return every bad field at once, as JSON pointers with cause and fix, so that the API, the
+command line and the console's form say the same words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from hooktui.domain.addresses import parse_url
+from hooktui.domain.catalogue import normalise
+from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.filters.parser import parse_hook_filter
+from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, check_schedule
+from hooktui.domain.signatures import HASHES, check_secret
+from hooktui.domain.text import MASK
+from hooktui.domain.wire.events import Catalogue
+
+HOOK_TYPES: Final = ("web",)
+"""The hook types that work."""
+
+MAX_NAME = 200
+MAX_HEADERS, MAX_HEADER_BYTES = 20, 4096
+MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1.0, 30.0
+MAX_IN_FLIGHT = 1000
+MAX_RATE_PER_S = 100_000.0
+DEFAULT_OVERLAP_S, MAX_OVERLAP_S = 24 * 3600, 7 * 24 * 3600
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # RFC 9110, 5.6.2
+_VISIBLE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?|")
+_REFUSED_HEADERS = frozenset(
+    [
+        *("host", "connection", "content-length", "transfer-encoding", "te", "upgrade"),
+        *("trailer", "expect", "keep-alive", "proxy"),
+    ]
+)
+_REFUSED_PREFIXES = ("proxy-", "webhook-", "x-hook-")
+_REPLACEABLE = frozenset({"content-type", "user-agent", "accept-encoding"})
+"""Headers of ours that a hook's own ones replace, when they are spelled alike."""
+
+# CGI (RFC 3875, 4.1.18) and what descends from it know one name for X-A and X_A; Apache's makes
+# every character but letters and digits the same.
+_FOLDED = re.compile(r"[^0-9a-z]")
+# Values that are kept like secrets even when nobody says so.
+_SENSITIVE = re.compile(
+    r"authorization|cookie|token|secret|passw|api[^0-9a-z]?key|credential", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """User and password for HTTP basic authentication towards a receiver."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookSettings:
+    """Everything about a hook that an admin sets; the defaults are the contract's."""
+
+    url: str
+    events: tuple[str, ...]
+    type: str = "web"
+    name: str = ""
+    active: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    sensitive_headers: tuple[str, ...] = ()
+    basic_auth: Credentials | None = None
+    signature_hash: str = "sha256"
+    verify_tls: bool = True
+    timeout_s: float = 30
+    retry_schedule_s: tuple[float, ...] = DEFAULT_SCHEDULE_S
+    rate_per_s: float | None = None
+    max_in_flight: int = 10
+    ordered: bool = False
+    filter: str | None = None
+
+
+def check_settings(
+    settings: HookSettings, catalogue: Catalogue, stored_headers: Collection[str] = ()
+) -> HookSettings:
+    """Return the settings in their normal form (events in catalogue order, name filled in).
+
+    Args:
+        settings: what is checked.
+        catalogue: the event types.
+        stored_headers: names that the hook has already; a rule that came later must not keep an
+            operator from disabling it.
+
+    Raises:
+        Refused: with every bad field.
+    """
+    errors: list[FieldError] = []
+    changes: dict[str, object] = {}
+    try:
+        target = parse_url(settings.url)
+        if not settings.name.strip():
+            changes["name"] = target.unicode_host
+    except Refused as refused:
+        errors += refused.errors
+    try:
+        changes["events"] = normalise(catalogue, settings.events)
+    except Refused as refused:
+        errors += refused.errors
+    if settings.filter is not None:
+        if settings.filter.strip():
+            try:
+                parse_hook_filter(settings.filter)
+            except Refused as refused:
+                errors.append(FieldError("/filter", refused.detail))
+        else:
+            changes["filter"] = None
+    if settings.type not in HOOK_TYPES:
+        known = ", ".join(HOOK_TYPES)
+        errors.append(FieldError("/type", f"unknown hook type {settings.type!r}; known: {known}"))
+    errors += [
+        FieldError(pointer, wrong)
+        for pointer, wrong in (
+            ("/name", check_name(settings.name)),
+            ("/signature_hash", _check_hash(settings.signature_hash)),
+            ("/timeout_s", _check_range(settings.timeout_s, MIN_TIMEOUT_S, MAX_TIMEOUT_S, "s")),
+            ("/retry_schedule_s", check_schedule(settings.retry_schedule_s)),
+            ("/rate_per_s", _check_rate(settings.rate_per_s)),
+            ("/max_in_flight", _check_range(settings.max_in_flight, 1, MAX_IN_FLIGHT, "")),
+        )
+        if wrong
+    ]
+    errors += check_headers(
+        settings.headers, basic_auth=settings.basic_auth is not None, stored=stored_headers
+    )
+    errors += _check_credentials(settings.basic_auth)
+    if errors:
+        raise Refused.fields(errors)
+    changes["sensitive_headers"] = sensitive_names(settings.headers, settings.sensitive_headers)
+    return replace(settings, **changes)  # type: ignore[arg-type]
+
+
+def check_name(name: str) -> str | None:
+    """Return what is wrong with a hook's name, or None."""
+    if len(name) > MAX_NAME:
+        return f"a name has at most {MAX_NAME} characters, this one has {len(name)}"
+    if any(c in name for c in "\0\n\r\x0b\x0c\x85\u2028\u2029"):
+        return "a name holds no NUL and no line breaks"
+    return None
+
+
+def check_new_secret(secret: str | None) -> None:
+    """Refuse a secret that an admin sets by hand.
+
+    Raises:
+        Refused: it is neither ``whsec_…`` nor a printable string of the right length.
+    """
+    wrong = None if secret is None else check_secret(secret)
+    if wrong:
+        raise Refused.field("/secret", wrong)
+
+
+def check_overlap(overlap_s: float) -> None:
+    """Refuse the overlap of a rotation that is out of range.
+
+    Raises:
+        Refused: not in 0 to 7 days.
+    """
+    if not 0 <= overlap_s <= MAX_OVERLAP_S:
+        raise Refused.field("/overlap_s", "the overlap of a rotation is 0 s to 7 d")
+
+
+def check_headers(
+    headers: Mapping[str, str], *, basic_auth: bool = False, stored: Collection[str] = ()
+) -> list[FieldError]:
+    """Return what is wrong with custom headers (security rules: token names, visible ASCII).
+
+    Args:
+        headers: what is checked.
+        basic_auth: whether the hook logs in with user and password.
+        stored: names that the hook has already, which are not refused as those of hooktui.
+    """
+    errors = []
+    if len(headers) > MAX_HEADERS:
+        errors.append(
+            FieldError("/headers", f"at most {MAX_HEADERS} headers, these are {len(headers)}")
+        )
+    seen: dict[str, str] = {}
+    for name, value in headers.items():
+        lower = name.lower()
+        folded = _FOLDED.sub("-", lower)
+        wrong = None
+        if not _TOKEN.fullmatch(name):
+            wrong = "is not a header name"
+        elif name not in stored and _is_ours(folded):
+            wrong = "is set by hooktui or by the connection itself; choose another name"
+            if folded != lower:
+                wrong = f"may be read as {folded!r}, which {wrong}"
+        elif name not in stored and folded in _REPLACEABLE and folded != lower:
+            wrong = f"may be read as {folded!r}; write it so, or choose another name"
+        elif lower == "authorization" and basic_auth:
+            wrong = "is already set by basic_auth; use one of the two"
+        elif seen.get(folded) == lower:
+            wrong = "stands twice (header names ignore case)"
+        elif folded in seen and name not in stored:
+            wrong = f"may be read as {seen[folded]!r}, which is there too; choose another name"
+        elif not _VISIBLE.fullmatch(value):
+            wrong = "has a value with other than visible ASCII characters, or spaces at its ends"
+        elif len(value) > MAX_HEADER_BYTES:
+            wrong = f"has a value of over {MAX_HEADER_BYTES} bytes"
+        seen[folded] = lower
+        if wrong:
+            errors.append(FieldError(header_pointer(name), f"header {name[:100]!r} {wrong}"))
+    return errors
+
+
+def _is_ours(folded: str) -> bool:
+    return folded in _REFUSED_HEADERS or folded.startswith(_REFUSED_PREFIXES)
+
+
+def header_pointer(name: str) -> str:
+    """Return the JSON pointer to a header of a hook (RFC 6901)."""
+    return "/headers/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def sensitive_names(headers: Mapping[str, str], named: Iterable[str]) -> tuple[str, ...]:
+    """Return the headers whose values are kept like secrets: those named, and the usual ones."""
+    wanted = {name.lower() for name in named}
+    return tuple(n for n in headers if n.lower() in wanted or _SENSITIVE.search(n))
+
+
+def masked_headers(headers: Mapping[str, str], sensitive: Sequence[str]) -> dict[str, str]:
+    """Return headers as they may be shown; header names ignore case."""
+    hidden = {name.lower() for name in sensitive}
+    return {name: MASK if name.lower() in hidden else value for name, value in headers.items()}
+
+
+def unmasked_headers(headers: Mapping[str, str], before: Mapping[str, str]) -> Mapping[str, str]:
+    """Return edited headers with each ``***`` replaced by the value that is stored.
+
+    Raises:
+        Refused: a value is ``***`` and nothing is stored under that name.
+    """
+    stored = {name.lower(): value for name, value in before.items()}
+    for name, value in headers.items():
+        if value == MASK and name.lower() not in stored:
+            raise Refused.field(
+                header_pointer(name), f"header {name!r} is new; give its value instead of {MASK}"
+            )
+    return {
+        name: stored[name.lower()] if value == MASK else value for name, value in headers.items()
+    }
+
+
+def _check_hash(name: str) -> str | None:
+    return None if name in HASHES else f"unknown hash {name!r}; known: {', '.join(HASHES)}"
+
+
+def _check_range(value: float, low: float, high: float, unit: str) -> str | None:
+    return (
+        None if low <= value <= high else f"{value:g} is not in {low:g} to {high:g} {unit}".strip()
+    )
+
+
+def _check_rate(rate: float | None) -> str | None:
+    if rate is None or 0 < rate <= MAX_RATE_PER_S:
+        return None
+    return f"a rate is over 0 and at most {MAX_RATE_PER_S:g} deliveries a second"
+
+
+def _check_credentials(credentials: Credentials | None) -> list[FieldError]:
+    if credentials is None:
+        return []
+    errors = []
+    if not credentials.user or ":" in credentials.user or len(credentials.user) > 256:
+        errors.append(
+            FieldError("/basic_auth/user", "a user name of 1 to 256 characters, no colon")
+        )
+    if len(credentials.password) > 1024:
+        errors.append(FieldError("/basic_auth/password", "a password has at most 1024 characters"))
+    text = credentials.user + credentials.password
+    if any(ord(c) < 32 or ord(c) == 127 for c in text):
+        errors.append(FieldError("/basic_auth", "no control characters in user and password"))
+    return errors

@@ -1,0 +1,92 @@
+"""A hook in memory, with its secrets decrypted, and why it skips an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from hooktui.domain.addresses import Target
+from hooktui.domain.catalogue import PING, subscribes
+from hooktui.domain.filters.parser import Filter, Subject
+from hooktui.domain.hook_settings import HookSettings
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.signatures import standard_key
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSecret:
+    """A key that signs; ``expires_at_ms`` is set once a rotation replaced it.
+
+    ``standard_key`` is what signs by Standard Webhooks, if the value is one of theirs.
+    """
+
+    id: int
+    value: str = field(repr=False)
+    created_at_ms: int
+    expires_at_ms: int | None = None
+    standard_key: bytes | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "standard_key", standard_key(self.value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveHook:
+    """A hook as the server holds it in memory: checked, parsed, decrypted.
+
+    ``secrets`` stand newest first. ``retry_schedule_s`` and the like are in ``settings``.
+    ``breaker_until_ms`` is when the next probe may go, set exactly while its breaker is open.
+    ``filter_weight`` is about what its filter costs, 0 without one.
+    ``refusal`` says why nothing is sent to it: its encrypted values were not stored for it.
+    """
+
+    id: HookId
+    account: AccountId
+    version: int
+    settings: HookSettings
+    target: Target
+    subscriptions: frozenset[str]
+    filter: Filter | None
+    secrets: tuple[LiveSecret, ...]
+    breaker_until_ms: int | None = None
+    refusal: str | None = None
+    filter_weight: int = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        weight = 0 if self.filter is None else 1 + self.filter.weight
+        object.__setattr__(self, "filter_weight", weight)
+
+    @property
+    def active(self) -> bool:
+        """Whether events are sent to it; pings are, always."""
+        return self.settings.active
+
+    def secrets_at(self, at_ms: int) -> list[LiveSecret]:
+        """Return the secrets that sign at a moment, newest first."""
+        return [s for s in self.secrets if s.expires_at_ms is None or s.expires_at_ms > at_ms]
+
+
+class SkipReason:
+    """Why a subscribed hook is not sent an event."""
+
+    DISABLED: Final = "disabled"
+    FILTER: Final = "filter"
+
+
+def skip_reason(hook: LiveHook, event: Subject | None) -> str | None:
+    """Return why a hook that subscribes to a type is not sent this event; None: it is.
+
+    Args:
+        hook: one that subscribes.
+        event: the event as filters see it; None: a filter would have nothing to look at.
+    """
+    if not hook.active:
+        return SkipReason.DISABLED
+    if hook.filter is None or (event is not None and hook.filter.matches(event, event.at_ms)):
+        return None
+    return SkipReason.FILTER
+
+
+def wants(hook: LiveHook, event_type: str) -> bool:
+    """Return whether a hook subscribes to a type. Nobody subscribes to pings."""
+    return event_type != PING and subscribes(hook.subscriptions, event_type)

@@ -1,0 +1,121 @@
+"""Deliveries with their attempts, and the response to a ping."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event for one hook. ``attempts`` counts the tries so far."""
+
+    id: str
+    event: str
+    event_type: str
+    hook: int
+    account: int
+    trigger: str
+    status: str
+    held: bool
+    reason: str | None
+    attempts: int
+    next_attempt_at: str | None
+    created_at: str
+    finished_at: str | None
+    duration_ms: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phases:
+    """How long each part of an attempt took, in milliseconds; None for one that did not happen."""
+
+    dns: float | None = None
+    connect: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What a receiver answered, bounded; ``size`` counts the body bytes that were read."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    truncated: bool = False
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One HTTP try of a delivery."""
+
+    delivery: str
+    number: int
+    started_at: str
+    outcome: str
+    status_code: int | None
+    error: str | None
+    error_detail: str | None
+    phases_ms: Phases
+    reused_connection: bool
+    address: str | None
+    response: Response | None
+    retry_after_s: int | None
+    server: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """The request of a delivery's latest attempt (or of its next one), rebuilt."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryDetail:
+    """A delivery with all its attempts, its request and the exact string that was signed.
+
+    ``request`` and ``string_signed`` are None once the body has been purged.
+    """
+
+    id: str
+    event: str
+    event_type: str
+    hook: int
+    account: int
+    trigger: str
+    status: str
+    held: bool
+    reason: str | None
+    attempts: tuple[Attempt, ...]
+    next_attempt_at: str | None
+    created_at: str
+    finished_at: str | None
+    duration_ms: int | None
+    request: Request | None
+    string_signed: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PingDelivery(DeliveryDetail):
+    """A ping's delivery; ``attempt`` is its one attempt."""
+
+    attempt: Attempt | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinged:
+    """Answer to a ping."""
+
+    delivery: PingDelivery
+
+    @classmethod
+    def of(cls, detail: DeliveryDetail) -> Pinged:
+        """Return the answer that shows a ping's delivery."""
+        known = {field.name: getattr(detail, field.name) for field in fields(DeliveryDetail)}
+        attempt = detail.attempts[-1] if detail.attempts else None
+        return cls(delivery=PingDelivery(**known, attempt=attempt))

@@ -1,0 +1,120 @@
+"""Event types, events, and what each hook got of an event."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hooktui.domain.wire.deliveries import Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventType:
+    """One kind of event, such as ``job.failed``."""
+
+    id: str
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventGroup:
+    """A group of event types; subscribing to its bare id means all of them, also future ones."""
+
+    id: str
+    name: str
+    types: tuple[EventType, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalogue:
+    """All groups of event types that this installation knows."""
+
+    groups: tuple[EventGroup, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """A subscribed hook that an event was not sent to, and why."""
+
+    hook: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventCounts:
+    """How many deliveries of an event stand how; ``waiting`` are those that have not ended."""
+
+    delivered: int = 0
+    failed: int = 0
+    waiting: int = 0
+    cancelled: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One occurrence; ``deliveries`` and ``skipped`` are counts of the moment when it came in.
+
+    ``counts`` says how its deliveries stand now, resends among them; None where nobody counted.
+    """
+
+    id: str
+    type: str
+    account: int
+    created_at: str
+    size: int
+    deliveries: int
+    skipped: int
+    counts: EventCounts | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventDetail:
+    """An event with its body (None once purged), its deliveries, and the hooks it skipped."""
+
+    id: str
+    type: str
+    account: int
+    created_at: str
+    size: int
+    body: str | None
+    deliveries: tuple[Delivery, ...]
+    skips: tuple[Skip, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookDecision:
+    """What an event meant to a hook, and why.
+
+    ``decision`` is one of `hooktui.domain.event_outcomes.Decision`, ``reason`` the same in words.
+    ``as_of_now`` tells that the reason was worked out from the hook as it is now, and that it has
+    been changed since the event came. ``delivery`` is the latest of ``deliveries``, a count.
+    """
+
+    hook: int
+    name: str
+    deleted: bool
+    decision: str
+    reason: str
+    as_of_now: bool
+    deliveries: int = 0
+    delivery: Delivery | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedEvent:
+    """Answer to sending an event; ``deliveries`` and ``skipped`` are counts."""
+
+    id: str
+    type: str
+    account: int
+    deliveries: int
+    skipped: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptedEvents:
+    """Answer to sending many events."""
+
+    accepted: int
+    data: tuple[AcceptedEvent, ...]

@@ -1,0 +1,112 @@
+"""The change feed: lines of several kinds, and the position after them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from hooktui.domain.errors import NoServer
+from hooktui.domain.wire.deliveries import Attempt, Delivery
+from hooktui.domain.wire.events import Event
+from hooktui.domain.wire.hooks import Hook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedAnswer:
+    """Changes in their order, and the position to go on from.
+
+    Each line has ``kind`` (delivery, attempt, event, hook, engine), ``at``, and the fields of the
+    object; an attempt also has ``hook, account, event, event_type, trigger`` of its delivery and
+    its ``status`` afterwards. ``reset`` is there, and true, when some changes are no longer kept.
+    """
+
+    data: list[dict[str, Any]]
+    next: str
+    reset: bool = False
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptLine(Attempt):
+    """An attempt in the feed: it comes with what a log line shows of its delivery.
+
+    ``status`` is the delivery's after this attempt.
+    """
+
+    hook: int
+    account: int
+    event: str
+    event_type: str
+    trigger: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLine:
+    """One change: its kind, when it was committed (RFC 3339), and the object as it came.
+
+    Kinds are ``delivery``, ``attempt``, ``event``, ``hook`` and ``engine``; a client passes over
+    kinds that it does not know. ``fields`` holds the whole line, ``kind`` and ``at`` included.
+    """
+
+    kind: str
+    at: str
+    fields: Mapping[str, object]
+
+    def attempt(self) -> AttemptLine:
+        """Return the object of an ``attempt`` line."""
+        return self._object(AttemptLine)
+
+    def delivery(self) -> Delivery:
+        """Return the object of a ``delivery`` line."""
+        return self._object(Delivery)
+
+    def event(self) -> Event:
+        """Return the object of an ``event`` line."""
+        return self._object(Event)
+
+    def hook(self) -> Hook:
+        """Return the object of a ``hook`` line that is no deletion."""
+        return self._object(Hook)
+
+    def _object(self, kind: type[T]) -> T:
+        try:
+            return msgspec.convert(self.fields, kind)
+        except msgspec.ValidationError as error:
+            raise NoServer(
+                f"the server sent a change that this version cannot read: {error}"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """Changes after a position. ``reset``: that position is gone, read everything anew."""
+
+    data: tuple[FeedLine, ...]
+    next: str
+    reset: bool = False
+
+
+class _Page(msgspec.Struct):
+    next: str
+    data: list[dict[str, object]] = msgspec.field(default_factory=list)
+    reset: bool = False
+
+
+def decode_page(answer: object) -> FeedPage:
+    """Return the page in an answer of ``GET /v1/feed``.
+
+    Raises:
+        msgspec.ValidationError: it is none.
+    """
+    page = msgspec.convert(answer, _Page)
+    lines = (
+        FeedLine(str(fields.get("kind", "")), str(fields.get("at", "")), fields)
+        for fields in page.data
+    )
+    return FeedPage(tuple(lines), page.next, page.reset)

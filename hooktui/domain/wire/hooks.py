@@ -1,0 +1,254 @@
+"""Hooks with their secrets and statistics, their health over time, and dry runs.
+
+A dry run applies another selection or filter to the latest stored events. It sends nothing and
+saves nothing, and does not depend on whether the hook is enabled; pings are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasicAuth:
+    """HTTP basic authentication towards a receiver; the password is write-only."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookStats:
+    """How a hook has been doing.
+
+    ``last_status`` is the HTTP status of the last attempt, or its error class where there was none.
+    ``success_24h`` is the share (0 to 1) of attempts of the last 24 hours that were delivered,
+    ``p95_ms`` the 95th percentile of their duration (an upper bound from a histogram).
+    ``waiting`` counts deliveries that are still to be sent, ``held`` those of a disabled hook.
+    ``hourly`` holds one ``[delivered, failed]`` pair for each of the last 24 hours, oldest first.
+    """
+
+    last_status: int | str | None = None
+    last_at: str | None = None
+    success_24h: float | None = None
+    p95_ms: int | None = None
+    waiting: int = 0
+    held: int = 0
+    breaker: str = "closed"
+    hourly: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook:
+    """A subscription of an account to events, and everything about how they are sent."""
+
+    id: int
+    account: int
+    type: str
+    name: str
+    url: str
+    events: tuple[str, ...]
+    active: bool
+    disabled_reason: str | None
+    disabled_at: str | None
+    headers: dict[str, str]
+    sensitive_headers: tuple[str, ...]
+    basic_auth: BasicAuth | None
+    signature_hash: str
+    verify_tls: bool
+    timeout_s: float
+    retry_schedule_s: tuple[float, ...]
+    rate_per_s: float | None
+    max_in_flight: int
+    ordered: bool
+    filter: str | None
+    created_at: str
+    updated_at: str
+    version: int
+    stats: HookStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewHook:
+    """Answer to creating a hook: the hook, its secret this once, and warnings about it."""
+
+    hook: Hook
+    secret: str = field(repr=False)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """One live secret of a hook."""
+
+    secret: str = field(repr=False)
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secrets:
+    """The secrets of a hook; ``secret`` is the newest."""
+
+    secret: str = field(repr=False)
+    secrets: tuple[Secret, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedHook(Hook):
+    """A new hook, its secret this once, and warnings about it."""
+
+    secret: str
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, hook: Hook, secret: str, warnings: Sequence[str]) -> CreatedHook:
+        """Return a hook with what is told at its creation."""
+        known = {field.name: getattr(hook, field.name) for field in fields(Hook)}
+        return cls(**known, secret=secret, warnings=tuple(warnings))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedHook(Hook):
+    """A hook after a change that there is something to say about."""
+
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, hook: Hook, warnings: Sequence[str]) -> ChangedHook:
+        """Return a hook with what is told after its change."""
+        known = {field.name: getattr(hook, field.name) for field in fields(Hook)}
+        return cls(**known, warnings=tuple(warnings))
+
+
+MOST_HOURS: Final = 31 * 24
+"""As far back as counts are kept, unless somebody configures more."""
+
+_STEPS_MIN: Final = (5, 10, 15, 30, 60, 120, 180, 360)
+"""All of them multiples of the five minutes in which attempts are counted."""
+
+_MOST_POINTS: Final = 168
+"""More than that no terminal shows, and a week in hours are so many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthPoint:
+    """A hook in one step of time.
+
+    ``delivered`` and ``failed`` count attempts, without pings. ``p50_ms`` and ``p95_ms`` say how
+    long these took (upper bounds from a histogram; null where there were none). ``backlog`` is how
+    many deliveries were not final at the end of the step; null where that was not looked through.
+    """
+
+    at: str
+    delivered: int
+    failed: int
+    p50_ms: int | None
+    p95_ms: int | None
+    backlog: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TypeCount:
+    """Deliveries of one event type that came in the time, and what became of them until now."""
+
+    type: str
+    deliveries: int
+    delivered: int
+    failed: int
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookHealth:
+    """What ``GET /v1/hooks/{id}/health`` answers.
+
+    The points are ``step_s`` seconds each, the oldest first, and the last one is not over yet.
+    ``types`` and ``backlog`` come from the hook's newest deliveries: ``counted_since`` says from
+    when on, null where all of them were counted.
+    """
+
+    hook: int
+    since: str
+    until: str
+    step_s: int
+    points: tuple[HealthPoint, ...]
+    types: tuple[TypeCount, ...]
+    counted_since: str | None
+
+
+def step_s(hours: int) -> int:
+    """Return the seconds of a step: as many of them in the hours as there is use for."""
+    enough = (step for step in _STEPS_MIN if hours * 60 / step <= _MOST_POINTS)
+    return next(enough, _STEPS_MIN[-1]) * 60
+
+
+MOST_EVENTS: Final = 1000
+"""Events that one dry run looks at, the latest."""
+
+MOST_BYTES: Final = 16 * 1024 * 1024
+"""Bodies that one dry run reads for a filter: some 0.2 s of work, whatever is stored."""
+
+
+class Change(StrEnum):
+    """What the tried settings mean for an event that the hook gets: as now, more, or no longer."""
+
+    SAME = "same"
+    MORE = "more"
+    FEWER = "fewer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedEvent:
+    """One event of a dry run; ``change`` is one of `Change`."""
+
+    id: str
+    type: str
+    created_at: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DryRun:
+    """What became of a dry run; all but ``since`` and ``data`` are counts of events.
+
+    ``looked`` of them were judged, back to ``since``. ``sent`` would have gone to the hook;
+    ``sent_now`` as the hook is (None for a new one), ``more`` only with the tried settings,
+    ``fewer`` only as it is. ``unknown`` could not be judged, for their bodies are purged. ``data``
+    names the latest of each kind, changes first.
+    """
+
+    looked: int
+    since: str | None
+    sent: int
+    sent_now: int | None
+    more: int
+    fewer: int
+    unknown: int
+    data: tuple[TriedEvent, ...] = ()
+
+
+def in_words(run: DryRun) -> str:
+    """Return what would have been got: ``214 of the last 1,000 events, 3 fewer than now``."""
+    unknown = ""
+    if run.unknown:
+        bodies = "its body is" if run.unknown == 1 else "their bodies are"
+        unknown = f"; {run.unknown:,} cannot be judged, {bodies} purged"
+    if not run.looked:
+        return f"nothing, for no event has come yet{unknown}"
+    of = "the one event so far" if run.looked == 1 else f"the last {run.looked:,} events"
+    return f"{run.sent:,} of {of}{_against_now(run)}{unknown}"
+
+
+def _against_now(run: DryRun) -> str:
+    if run.sent_now is None:
+        return ""
+    parts = []
+    if run.more:
+        parts.append(f"{run.more:,} more")
+    if run.fewer:
+        parts.append(f"{run.fewer:,} fewer")
+    return f", {' and '.join(parts)} than now" if parts else ", the same as now"

@@ -1,0 +1,1 @@
+"""The server: builds its parts, runs them, and stops them in the right order."""

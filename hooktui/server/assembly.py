@@ -1,0 +1,287 @@
+"""Builds the parts of a server: store, transport, engine, and what the API uses.
+
+Modules are imported where they are needed: the engine starts before the API is imported, so that
+after a restart the first waiting delivery does not wait for that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hooktui import __version__, sockets
+from hooktui.domain import catalogue as catalogues
+from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
+from hooktui.domain.errors import UnsafeHome
+from hooktui.domain.file_budget import FileBudget, share_files
+from hooktui.domain.machine import condition_of
+from hooktui.domain.paths import Places
+from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.server import Kept
+from hooktui.homes import make_home, mend_modes, refuse_unsafe
+from hooktui.server.settings import BadSettings, Settings
+
+if TYPE_CHECKING:
+    from hooktui.api.service import Limits, Service
+    from hooktui.delivery.engine import Engine
+    from hooktui.delivery.resolver import Resolver
+    from hooktui.delivery.transport import Transport
+    from hooktui.domain.wire.diagnosis import Check
+    from hooktui.store.contract import Store
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hooktui.api.service import Service
+    from hooktui.delivery.engine import Engine
+    from hooktui.delivery.transport import Transport
+    from hooktui.store.contract import Store
+
+
+_log = logging.getLogger(__package__)
+
+_LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_SQLITE = "sqlite:///"
+POSTGRES = ("postgresql://", "postgres://")
+_LOOK_THROUGH_FOR_S = 30.0  # of a large database, when ``doctor`` asks
+
+
+def catalogue_of(settings: Settings) -> Catalogue:
+    """Return the configured event types; the ETL product's where no file is named."""
+    return catalogues.ETL if settings.catalogue is None else catalogues.load(settings.catalogue)
+
+
+def files_of(settings: Settings) -> FileBudget:
+    """Return who may have how many files open.
+
+    Raises:
+        TooFewFiles: the limit of the process is too small for a server.
+    """
+    files = share_files(
+        sockets.file_limit(), connections=settings.max_connections, outbound=settings.max_outbound
+    )
+    if settings.max_outbound is not None and files.outbound < settings.max_outbound:
+        _log.warning(
+            "max_outbound is %d, and the limit of %d open files leaves %d connections to receivers;"
+            " raise it with LimitNOFILE in the service, or ulimit -n",
+            settings.max_outbound, files.limit, files.outbound,
+        )  # fmt: skip
+    return files
+
+
+async def open_store(where: Places, settings: Settings) -> Store:
+    """Open the database that the settings name; prepare the home first.
+
+    Raises:
+        HooktuiError: it cannot be used, or another server works on this home.
+    """
+    _prepare_home(where)
+    from hooktui.store.retention import Keep
+
+    keep = Keep(settings.keep_days, settings.keep_bodies_days)
+    if _is_shared(settings):
+        from hooktui.store.postgres.store import PostgresStore
+
+        return await PostgresStore.open(
+            settings.database_url or "", home=where.home, key_file=where.key_file, keep=keep
+        )
+    from hooktui.store.sqlite import SqliteStore
+
+    # The store takes the lock of its home: a second server ends here.
+    return await SqliteStore.open(
+        where.database,
+        key_file=where.key_file,
+        keep=keep,
+        reserve=settings.reserve_mb << 20,
+        steady=steady_ms,
+    )
+
+
+def _prepare_home(where: Places) -> None:
+    """Make the home, or see that it is this user's alone.
+
+    Raises:
+        BadSettings: it cannot be used.
+    """
+    for folder in (where.home, where.database.parent):
+        try:
+            make_home(folder)
+        except OSError as error:
+            raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from None
+    try:
+        refuse_unsafe(where)
+        mend_modes(where)
+    except UnsafeHome as error:
+        raise BadSettings(error.detail) from None
+    except OSError as error:
+        raise BadSettings(f"cannot use {error.filename}: {error.strerror}") from None
+    for folder in (where.home, where.database.parent):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise BadSettings(f"{folder} may not be written; set HOOKTUI_HOME to another folder")
+
+
+def _is_shared(settings: Settings) -> bool:
+    """Whether the data lies in PostgreSQL, where other servers may work on it too."""
+    return settings.database_url is not None and settings.database_url.startswith(POSTGRES)
+
+
+def resolver_of(files: FileBudget) -> Resolver:
+    """Return the resolver, with as many threads as there are files for."""
+    from hooktui.delivery.resolver import Resolver
+
+    return Resolver(threads=files.lookup_threads)
+
+
+def transport_of(
+    settings: Settings, resolver: Resolver, tcp: Sequence[socket.socket], files: FileBudget
+) -> Transport:
+    """Return the transport, which refuses the addresses that this server listens on."""
+    from hooktui.delivery.transport import Transport
+
+    transport = Transport(settings.allow_networks, resolver, most=files.outbound + files.pings)
+    transport.refuse_own_listeners(one.getsockname()[:2] for one in tcp)
+    return transport
+
+
+async def start_engine(store: Store, transport: Transport, files: FileBudget) -> Engine:
+    """Start to send what waits."""
+    from hooktui.delivery.engine import Engine
+
+    engine = Engine(
+        store, transport, clock=store.clock, most=files.outbound, most_pings=files.pings
+    )
+    await engine.start()
+    return engine
+
+
+def service_of(
+    settings: Settings,
+    where: Places,
+    store: Store,
+    engine: Engine,
+    catalogue: Catalogue,
+    resolver: Resolver,
+    transport: Transport,
+    files: FileBudget,
+) -> Service:
+    """Return all that the API uses."""
+    from hooktui.api.connection_limiter import ConnectionLimiter
+    from hooktui.api.service import RoleMap, Service
+    from hooktui.delivery.diagnose import Looker
+    from hooktui.delivery.url_judge import UrlJudge
+
+    listen = [settings.listen.rpartition(":")[0].lower()] if settings.listen else []
+    connections = min(settings.max_connections, files.api)
+    return Service(
+        store=store,
+        engine=engine,
+        catalogue=catalogue,
+        event_types=frozenset(catalogues.type_ids(catalogue)),
+        judge_url=UrlJudge(settings.allow_networks, resolver),
+        version=__version__,
+        started_at=to_rfc3339(now_ms()),
+        name=socket.gethostname(),
+        disk=where.database.parent,
+        reserve=0 if _is_shared(settings) else settings.reserve_mb << 20,
+        keep=Kept(days=settings.keep_days, bodies_days=settings.keep_bodies_days),
+        roles=RoleMap(settings.users, settings.groups),
+        hosts=frozenset((*_LOOPBACK_NAMES, *listen, *(name.lower() for name in settings.hosts))),
+        api_docs=settings.api_docs,
+        connections=ConnectionLimiter(connections, in_all=files.api),
+        limits=_limits(settings, connections),
+        files_limit=files.limit,
+        check=_with_engine(_checkup(where, settings), engine, settings),
+        key_file=where.key_file,
+        look=Looker(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
+    )
+
+
+def _limits(settings: Settings, connections: int) -> Limits:
+    from hooktui.api.service import Limits
+    from hooktui.domain.filters.limits import FilterLimits
+
+    return Limits(
+        connections,
+        settings.events_per_s,
+        settings.calls_per_s,
+        settings.max_hooks,
+        FilterLimits(
+            settings.max_filter_terms, settings.max_filter_patterns, settings.max_filter_length
+        ),
+    )
+
+
+def _with_engine(
+    checkup: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
+) -> Callable[[], Awaitable[Sequence[Check]]]:
+    """Return what looks at the installation and at what the engine lacked."""
+    from hooktui.doctor.exposure import check_exposure
+    from hooktui.doctor.rules import judge_outbound, judge_shortage
+    from hooktui.domain.wire.diagnosis import Check
+
+    async def check() -> Sequence[Check]:
+        try:
+            found = await checkup()
+        except OSError as error:
+            condition = condition_of(error)
+            if condition is None:
+                raise
+            engine.shortages.note(condition, "a look at the installation")
+            missing = f"this machine {condition.words}, so most checks could not be made"
+            found = [Check("machine", "fail", missing, condition.advice)]
+        load = engine.load()
+        return [
+            *found,
+            *check_exposure(settings, os.environ),
+            judge_outbound(
+                load.outbound, load.most_outbound, settings.max_outbound, short=load.short
+            ),
+            judge_shortage(load.shortage, now_ms()),
+        ]
+
+    return check
+
+
+def _checkup(where: Places, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
+    """Return what looks at this installation from inside; the clocks are compared from now on."""
+    from hooktui.doctor.machine import Started
+
+    started = Started()
+    if settings.database_url is not None and not settings.database_url.startswith(_SQLITE):
+        from hooktui.doctor.postgres import check_shared
+        from hooktui.store.postgres.connect import target_of
+
+        return partial(check_shared, where, target_of(settings.database_url), started)
+    from hooktui.doctor.sqlite import check_installation
+
+    reserve = settings.reserve_mb << 20
+    return lambda: asyncio.to_thread(
+        check_installation, where, reserve, started, _LOOK_THROUGH_FOR_S
+    )
+
+
+def absolute(where: Places, settings: Settings) -> Places:
+    """Return the places as they are whatever the working folder; the database may lie elsewhere."""
+    url = settings.database_url
+    database = where.database
+    if url is not None and not url.startswith(POSTGRES):
+        if not url.startswith(_SQLITE) or not url.removeprefix(_SQLITE):
+            raise BadSettings(
+                "HOOKTUI_DATABASE_URL: write it as sqlite:///PATH (four slashes for an absolute"
+                " one) or postgresql://USER:PASSWORD@HOST:PORT/NAME"
+            )
+        database = Path(url.removeprefix(_SQLITE))
+    return replace(
+        where,
+        home=where.home.absolute(),
+        database=database.absolute(),
+        socket=where.socket.absolute(),
+        key_file=where.key_file.absolute(),
+    )

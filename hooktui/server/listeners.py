@@ -1,0 +1,119 @@
+"""The sockets that a server listens on: one Unix socket always, TCP when it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import stat
+from collections.abc import Sequence
+from ipaddress import ip_address
+from pathlib import Path
+
+from hooktui import sockets
+from hooktui.domain.errors import Conflict
+from hooktui.server.settings import BadSettings, Settings, split_listen
+
+SOCKET_MODE = 0o660
+"""The owner and its group may connect; which role they get is asked of the kernel's word."""
+
+
+def tls(settings: Settings) -> tuple[Path, Path] | None:
+    """Return certificate and key of the TCP listeners, tried out; None without TLS.
+
+    Raises:
+        BadSettings: they cannot be used.
+    """
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        files = f"{settings.tls_cert} and {settings.tls_key}"
+        raise BadSettings(f"cannot use {files} for TLS: {error.strerror or error}") from None
+    return settings.tls_cert, settings.tls_key
+
+
+async def bind_tcp(settings: Settings) -> list[socket.socket]:
+    """Return listening sockets for the address that is configured, if one is.
+
+    Raises:
+        BadSettings: it cannot be had, or would need TLS.
+    """
+    if settings.listen is None:
+        return []
+    host, port = split_listen(settings.listen)
+    loop = asyncio.get_running_loop()
+    bound: list[socket.socket] = []
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, address in dict.fromkeys((entry[0], entry[4]) for entry in found):
+            loopback = ip_address(str(address[0]).partition("%")[0]).is_loopback
+            if not loopback and settings.tls_cert is None:
+                raise BadSettings(
+                    f"listening on {settings.listen} needs TLS, since it is no loopback address;"
+                    " set tls_cert and tls_key (--tls-cert, --tls-key)"
+                )
+            one = socket.socket(family, socket.SOCK_STREAM)
+            bound.append(one)
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            one.bind(address)
+            one.listen(2048)
+            one.setblocking(False)
+    except OSError as error:
+        close(bound)
+        raise BadSettings(
+            f"cannot listen on {settings.listen}: {error.strerror or error}"
+        ) from None
+    except BadSettings:
+        close(bound)
+        raise
+    return bound
+
+
+def close(listening: Sequence[socket.socket]) -> None:
+    """Close sockets."""
+    for one in listening:
+        one.close()
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """Return the listening Unix socket; the one that a killed server left is replaced.
+
+    Raises:
+        BadSettings: it cannot be had.
+        Conflict: another server listens there.
+    """
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        _remove_stale(path)
+        return sockets.bind(path, SOCKET_MODE)
+    except OSError as error:
+        raise BadSettings(f"cannot listen on {path}: {error.strerror or error}") from None
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the socket that a killed server left. Called under the lock of the home."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise BadSettings(f"{path} is in the way: it is no socket; move it, or set HOOKTUI_SOCKET")
+    try:
+        sockets.connect(path, timeout_s=1).close()
+    except (ConnectionRefusedError, FileNotFoundError):
+        path.unlink(missing_ok=True)
+    else:
+        raise Conflict(f"another server listens on {path}; end it first with: hooktui stop")
+
+
+def unlink(path: Path, inode: int) -> None:
+    """Remove our socket, unless somebody has put another one there."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.lstat().st_ino == inode:
+            path.unlink()

@@ -1,0 +1,91 @@
+"""The server's log: one line for each notable thing, on stderr, safe to show in a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.text import visible
+
+_PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.DEBUG: 7}
+"""Of syslog, by level."""
+
+
+class OneLine(logging.Formatter):
+    """``2026-11-25T03:04:05.678Z INFO hooktui.server.run: started version=0.1.0``.
+
+    What is in a line may come from strangers, so it goes through ``visible``; a traceback keeps its
+    lines.
+
+    Args:
+        journal: whether systemd's journal reads the lines: each begins with its priority
+            (sd-daemon(3)), which the journal takes off.
+    """
+
+    def __init__(self, *, journal: bool = False) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a record."""
+        at = to_rfc3339(round(record.created * 1000))
+        line = f"{at} {record.levelname} {record.name}: {visible(record.getMessage())}"
+        if record.exc_info:
+            line += "\n" + visible(self.formatException(record.exc_info), lines=True)
+        if self._journal:
+            priority = f"<{_PRIORITIES.get(record.levelno, 6)}>"
+            line = priority + line.replace("\n", f"\n{priority}")
+        return line
+
+
+class Bounded(logging.Filter):
+    """Lets so many lines through at once, and so many a second in the long run.
+
+    Strangers cause lines, and a disk is not endless. What is an error always comes through; the
+    next line after some were left out says how many.
+
+    Args:
+        clock: seconds, monotonic.
+    """
+
+    AT_ONCE = 1000
+    PER_S = 10
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._left = float(self.AT_ONCE)
+        self._at = clock()
+        self._left_out = 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is written."""
+        now = self._clock()
+        self._left = min(self._left + (now - self._at) * self.PER_S, self.AT_ONCE)
+        self._at = now
+        if self._left < 1 and record.levelno < logging.ERROR:
+            self._left_out += 1
+            return False
+        self._left = max(self._left - 1, 0)
+        if self._left_out:
+            record.msg = f"{record.getMessage()} ({self._left_out} lines before were left out)"
+            record.args = None
+            self._left_out = 0
+        return True
+
+
+def log_to_stderr(level: int = logging.INFO, *, journal: bool = False) -> None:
+    """Send what the program and its libraries log to stderr; of libraries only what is wrong.
+
+    Args:
+        level: of the program's own lines.
+        journal: whether systemd's journal reads them.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLine(journal=journal))
+    handler.addFilter(Bounded())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("hooktui").setLevel(level)

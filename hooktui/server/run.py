@@ -1,0 +1,298 @@
+"""The process of a server: its start, signals, and the order of its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from hooktui import __version__, failpoints, sockets
+from hooktui.domain.machine import condition_of
+from hooktui.domain.paths import Places
+from hooktui.domain.text import visible
+from hooktui.installation import find_places, refuse_start_beside_service
+from hooktui.loop_watch import WATCH
+from hooktui.server import listeners
+from hooktui.server.assembly import (
+    absolute,
+    catalogue_of,
+    files_of,
+    open_store,
+    resolver_of,
+    service_of,
+    start_engine,
+    transport_of,
+)
+from hooktui.server.logs import log_to_stderr
+from hooktui.server.settings import BadSettings, Settings, load
+from hooktui.server.systemd import Notifier, is_journal, notifier_of
+
+if TYPE_CHECKING:
+    from hooktui.api.http import Listener
+    from hooktui.api.service import Service
+    from hooktui.delivery.engine import Engine
+    from hooktui.delivery.transport import Transport
+    from hooktui.store.contract import Store
+
+_log = logging.getLogger(__package__)
+
+_COLLECT_AFTER = 50_000  # objects: some megabytes of cycles at the most wait for the collector
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A server that answers: its Unix socket, and host and port where it listens on TCP."""
+
+    socket: Path
+    listen: tuple[tuple[str, int], ...]
+
+
+def main(
+    options: Mapping[str, object] | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    ready: Callable[[Running], None] | None = None,
+) -> None:
+    """Run a server until SIGTERM or SIGINT.
+
+    Args:
+        options: settings by field name that go before the environment; None counts as not given.
+        environ: says where things lie; ``os.environ`` by default.
+        ready: called once the server answers.
+
+    Raises:
+        HooktuiError: it could not start: bad settings, another server on this home, no permission.
+    """
+    environ = os.environ if environ is None else environ
+    where = find_places(environ)
+    refuse_start_beside_service(where, environ)
+    settings = load(where.config, options)
+    arm_failpoints(environ)
+    log_to_stderr(journal=is_journal(environ, sys.stderr))
+    sockets.raise_file_limit()
+
+    def answering(running: Running) -> None:
+        _collect_seldom()
+        if ready is not None:
+            ready(running)
+
+    gc.disable()  # until it answers: imports leave no cycles, and a start takes 0.1 s less
+    try:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            told = notifier_of(environ)
+            runner.run(run(settings, where, ready=answering, notifier=told))
+    finally:
+        gc.enable()
+        # At its end the interpreter gives handlers up, and leaves what is ignored alone.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Return what makes the event loop: uvloop's where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
+async def run(
+    settings: Settings,
+    where: Places,
+    *,
+    ready: Callable[[Running], None] | None = None,
+    stop: asyncio.Event | None = None,
+    notifier: Notifier | None = None,
+) -> None:
+    """Run a server until ``stop`` is set; without one, until SIGTERM or SIGINT.
+
+    Raises:
+        HooktuiError: it could not start.
+    """
+    where = absolute(where, settings)
+    catalogue = catalogue_of(settings)
+    tls = listeners.tls(settings)
+    _warn_of_exposure(settings)
+    files = files_of(settings)
+    wanted = _stop_on_signals() if stop is None else stop
+    async with contextlib.AsyncExitStack() as stack:
+        store = await open_store(where, settings)
+        stack.push_async_callback(store.close)
+        tcp = await listeners.bind_tcp(settings)
+        stack.callback(listeners.close, tcp)
+        resolver = resolver_of(files)
+        transport = transport_of(settings, resolver, tcp, files)
+        stack.callback(transport.close)
+        engine = await start_engine(store, transport, files)
+        _tell_of_refused_connections(engine, transport)
+        stack.callback(_watching_trail(store).cancel)
+        notifier = notifier or Notifier()
+        stack.callback(_telling(notifier, store, engine).cancel)  # still fed while it stops
+        winding_down = _WindingDown(engine)
+        stack.push_async_callback(winding_down)
+        unix = listeners.bind_unix(where.socket)
+        stack.callback(listeners.unlink, where.socket, where.socket.stat().st_ino)
+        await winding_down.serve(
+            lambda: service_of(
+                settings, where, store, engine, catalogue, resolver, transport, files
+            ),
+            unix,
+            tcp,
+            tls,
+        )
+        running = Running(where.socket, tuple(one.getsockname()[:2] for one in tcp))
+        _log.info("started %s", _facts((await store.info()).location, running))
+        stack.callback(asyncio.create_task(WATCH.beat(), name="loop watch").cancel)
+        notifier.tell(READY=1)
+        if ready is not None:
+            ready(running)
+        await wanted.wait()
+        _log.info("stopping")
+        notifier.stopping()
+    _log.info("stopped")
+
+
+def _telling(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task[None]:
+    def status() -> str:
+        load = engine.load()
+        return f"{load.delivered_per_s:.1f} delivered a second, {load.in_flight} under way"
+
+    pulses = [*store.pulses, engine.pulse]
+    return asyncio.create_task(
+        notifier.keep_telling(pulses, lambda: engine.working, status), name="systemd"
+    )
+
+
+def _watching_trail(store: Store) -> asyncio.Task[None]:
+    from hooktui.store.audit_watch import watch_trail
+
+    return asyncio.create_task(watch_trail(store), name="audit trail")
+
+
+class _WindingDown:
+    """The end of engine and listeners, together: attempts may end while requests do."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.stopping = asyncio.Event()
+        self._engine = engine
+        self._listeners: list[Listener] = []
+
+    async def serve(
+        self,
+        make_service: Callable[[], Service],
+        unix: socket.socket,
+        tcp: Sequence[socket.socket],
+        tls: tuple[Path, Path] | None,
+    ) -> None:
+        """Answer on all sockets."""
+        # In a thread: the engine is at work already, and importing this takes most of a second.
+        await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
+        from hooktui.api.app import make_app
+        from hooktui.api.http import Listener
+
+        service = make_service()
+        service.stopping = self.stopping
+        app = make_app(service)
+        connections = (service.connections, service.unsent)
+        self._listeners = [Listener(app, unix, *connections)]
+        self._listeners += [Listener(app, one, *connections, tls) for one in tcp]
+        for listener in self._listeners:
+            await listener.start()
+
+    async def __call__(self) -> None:
+        """Let long polls end, take nothing more, and wait for what is under way."""
+        self.stopping.set()
+        await asyncio.gather(
+            self._engine.stop(), *(listener.stop() for listener in self._listeners)
+        )
+
+
+def _collect_seldom() -> None:
+    """Look for reference cycles less often, and never in what a start has built.
+
+    What a delivery leaves has no cycles; looking for some took 17 % of the CPU under full load.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER, 20, 50)
+    gc.enable()
+
+
+# The steps, in the order of the start
+
+
+def arm_failpoints(environ: Mapping[str, str]) -> None:
+    """Arm what ``HOOKTUI_FAILPOINT`` names.
+
+    Raises:
+        BadSettings: there is no such point, or ``HOOKTUI_TESTING=1`` is missing.
+    """
+    try:
+        failpoints.arm_from(environ)
+    except ValueError as error:
+        raise BadSettings(f"{failpoints.VARIABLE}: {error}") from None
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    _ignore_hangups(loop)
+    return stop
+
+
+def _ignore_hangups(loop: asyncio.AbstractEventLoop) -> None:
+    """Log a SIGHUP and go on, until the process ends: a handler of the loop would end with it."""
+
+    def note() -> None:
+        _log.warning("SIGHUP is ignored; changed settings take effect at the next start")
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(note)
+
+    signal.signal(signal.SIGHUP, handle)
+
+
+def _warn_of_exposure(settings: Settings) -> None:
+    """Log what the settings leave open; ``doctor`` shows the same at any time."""
+    from hooktui.doctor.exposure import check_exposure
+
+    for check in check_exposure(settings, os.environ):
+        if check.state != "ok":
+            _log.warning("%s: %s; %s", check.name, visible(check.value), visible(check.advice))
+
+
+def _tell_of_refused_connections(engine: Engine, transport: Transport) -> None:
+    """Log in a line a minute that no file was left for a caller of the API; make room for one.
+
+    The event loop tries again by itself, and would log a traceback each time.
+    """
+
+    def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        error = context.get("exception")
+        condition = condition_of(error) if isinstance(error, OSError) else None
+        if condition is None or "accept" not in str(context.get("message", "")):
+            loop.default_exception_handler(context)
+            return
+        engine.shortages.note(condition, "a connection to the API")
+        transport.close_idle()
+
+    asyncio.get_running_loop().set_exception_handler(on_error)
+
+
+def _facts(database: str, running: Running) -> str:
+    listen = ",".join(f"{host}:{port}" for host, port in running.listen) or "-"
+    return f"version={__version__} database={database} socket={running.socket} listen={listen}"

@@ -1,0 +1,225 @@
+"""The settings of a server: ``config.toml``, then ``HOOKTUI_*``, then the options of ``serve``.
+
+What comes later wins. An error is one line that names the file, variable or option that is wrong.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from hooktui.domain.addresses import Networks, parse_networks
+from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.paths import CONSOLE_TABLES
+from hooktui.domain.roles import Role
+
+PREFIX = "HOOKTUI_"
+
+
+class BadSettings(HooktuiError):
+    """The configuration cannot be used; the server does not start."""
+
+    status = 422
+    title = "Bad configuration"
+
+
+def _split(value: object) -> object:
+    """Let a list be written as ``a, b`` too."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _pairs(value: object) -> object:
+    """Let a table be written as ``ann=admin, bob=viewer`` too."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    if any(not equals for _, equals, _ in pairs):
+        raise ValueError("write it as name=role, name=role")
+    return {name.strip(): role.strip() for name, _, role in pairs}
+
+
+def _networks(value: object) -> object:
+    if isinstance(value, list):
+        value = ",".join(str(one) for one in value)
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_networks(value)
+    except Refused as refused:
+        raise ValueError(refused.detail) from None
+
+
+def _listen(value: str) -> str:
+    split_listen(value)
+    return value
+
+
+def split_listen(value: str) -> tuple[str, int]:
+    """Return host and port of ``127.0.0.1:8080`` or ``[::1]:8080``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    host, colon, port = value.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        host = ""
+    if not host or not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{value[:100]!r} is not HOST:PORT, such as 127.0.0.1:8080 or [::1]:8080")
+    return host, int(port)
+
+
+_Roles = Annotated[dict[str, Role], NoDecode, BeforeValidator(_pairs)]
+
+
+class Settings(BaseSettings):
+    """What an operator can set: a field is a key of ``config.toml`` and a ``HOOKTUI_`` variable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    database_url: str | None = Field(default=None, repr=False)
+    """Where the data lies: ``sqlite:///PATH``, by default ``hooktui.db`` in the home; or
+    ``postgresql://USER:PASSWORD@HOST:PORT/NAME``, which any number of servers share."""
+
+    listen: Annotated[str, AfterValidator(_listen)] | None = None
+    """``HOST:PORT`` to answer on besides the Unix socket; a token is always needed there."""
+
+    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Names (the ``Host`` header) that the API answers for on TCP, besides the loopback ones."""
+
+    allow_networks: Annotated[
+        Networks, NoDecode, BeforeValidator(_networks, json_schema_input_type=str)
+    ] = ()
+    """Networks that hooks may reach although they are not public: ``127.0.0.0/8, fd00::/8``."""
+
+    catalogue: Path | None = None
+    """A TOML file of event groups and types; the ETL catalogue is built in."""
+
+    tls_cert: Path | None = None
+    """Certificate chain (PEM) for ``listen``; needed unless that is a loopback address."""
+
+    tls_key: Path | None = None
+    """Private key (PEM) of the certificate."""
+
+    users: _Roles = Field(default_factory=dict)
+    """Which user of the Unix socket has which role; root and the server's owner are admin."""
+
+    groups: _Roles = Field(default_factory=dict)
+    """Which group of the Unix socket's users has which role."""
+
+    keep_days: Annotated[float, Field(ge=0, le=36500)] = 30
+    """Days that events are kept with their deliveries and attempts; 0: for ever."""
+
+    keep_bodies_days: Annotated[float, Field(ge=0, le=36500)] = 7
+    """Days that the body of an event is kept once all of its deliveries are delivered; 0: as long
+    as the event."""
+
+    reserve_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 64
+    """MiB of the disk that events leave free (then 507), so that tidying still works."""
+
+    max_connections: Annotated[int, Field(ge=10, le=100_000)] = 1000
+    """Connections over TCP at once, and of each user of the Unix socket but root and the owner.
+    One token has half of those over TCP at most; a flood without a good token takes half."""
+
+    max_outbound: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Connections to receivers at once, over all hooks; by default what the limit of open files
+    leaves for them, at most 10,000."""
+
+    max_hooks: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """Hooks of one account: each of its events is compared with all that subscribe to its type."""
+
+    max_filter_terms: Annotated[int, Field(ge=1, le=1000)] = 50
+    """Terms of a hook's filter; one with more is refused when the hook is saved."""
+
+    max_filter_patterns: Annotated[int, Field(ge=0, le=1000)] = 100
+    """Values with a ``*`` in the ``data.`` terms of a hook's filter: each is looked for in each
+    body, at about 0.3 ms for 256 KiB. Values without one cost the same however many there are."""
+
+    max_filter_length: Annotated[int, Field(ge=1, le=2000)] = 2000
+    """Characters of a hook's filter."""
+
+    events_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20_000
+    """Events a second that one token may send, or one user of the Unix socket but root and the
+    owner; two seconds' worth may come at once. 0: any number."""
+
+    calls_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 500
+    """The same for all other calls of the API."""
+
+    api_docs: bool = False
+    """Serve a page that lists the API's calls at ``/docs``."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together; one of them is missing")
+        return self
+
+
+def load(config: Path, options: Mapping[str, object] | None = None) -> Settings:
+    """Read the settings of a server: the file (need not exist), the environment, the options.
+
+    Args:
+        config: path of ``config.toml``.
+        options: by field name, what ``serve`` was told; None counts as not given.
+
+    Raises:
+        BadSettings: a value is wrong, or the file cannot be read.
+    """
+    told = {name: value for name, value in (options or {}).items() if value is not None}
+    written = _read(config)
+    # The environment goes before the file: pydantic-settings reads it for whatever is not given.
+    given = {name: value for name, value in written.items() if not _variable_set(name)} | told
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        lines = []
+        for one in error.errors(include_url=False):
+            name = str(one["loc"][0]) if one["loc"] else ""
+            inner = "".join(f".{part}" for part in one["loc"][1:])
+            message = one["msg"].removeprefix("Value error, ")
+            message = message[:1].lower() + message[1:]
+            place = _place(name, config, told, written)
+            lines.append(f"{place}{inner}: {message}" if place else message)
+        raise BadSettings("; ".join(lines)) from None
+
+
+def _read(config: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(config.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadSettings(f"cannot read {config}: {error}") from None
+    for table in CONSOLE_TABLES:
+        content.pop(table, None)
+    unknown = sorted(set(content) - set(Settings.model_fields))
+    if unknown:
+        known = ", ".join(Settings.model_fields)
+        raise BadSettings(f"{config}: unknown setting {unknown[0]!r}; known: {known}")
+    return content
+
+
+def _variable_set(name: str) -> bool:
+    return bool(os.environ.get(PREFIX + name.upper()))
+
+
+def _place(
+    name: str, config: Path, told: Mapping[str, object], written: Mapping[str, object]
+) -> str:
+    """Return where a value came from: the option, the variable or the line of the file."""
+    if name in told:
+        return "--" + name.replace("_", "-")
+    if _variable_set(name):
+        return PREFIX + name.upper()
+    return f"{config}: {name}" if name in written else ""

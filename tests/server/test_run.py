@@ -1,0 +1,307 @@
+"""The server as a whole: one for each home, tidy in its folder, and gone when it is told to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sqlite3
+import ssl
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from hooktui import sockets
+from hooktui.domain.errors import Conflict
+from hooktui.domain.paths import places
+from hooktui.server.settings import BadSettings
+from tests.running import hook_receiver, running_server
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def _process(home: Path, **variables: str):
+    """Run a server of its own process; yields it once it answers."""
+    where = places({"HOOKTUI_HOME": str(home)})
+    environ = {name: value for name, value in os.environ.items() if "HOOKTUI" not in name}
+    environ |= {"HOOKTUI_HOME": str(home), "PYTHONPATH": str(ROOT)} | variables
+    command = "from hooktui.server.run import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command], env=environ, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _wait_until(lambda: _answers(where.socket) or process.poll() is not None)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _answers(path: Path) -> bool:
+    try:
+        with sockets.connect(path, 5) as client:
+            client.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            return client.recv(12) == b"HTTP/1.1 200"
+    except OSError:
+        return False
+
+
+def _wait_until(condition, timeout_s: float = 20) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_fresh_home_is_made_for_its_owner(tmp_path):
+    home = tmp_path / "a" / "b"
+    with running_server(home) as server:
+        assert stat.S_IMODE(home.stat().st_mode) & 0o027 == 0
+        assert stat.S_IMODE(server.places.socket.stat().st_mode) == 0o660
+        assert stat.S_IMODE(server.places.database.stat().st_mode) == 0o600
+        assert stat.S_IMODE(server.places.key_file.stat().st_mode) == 0o600
+    assert not server.places.socket.exists()
+
+
+def test_a_second_server_on_a_home_is_refused(tmp_path):
+    with running_server(tmp_path) as first:
+        with pytest.raises(Conflict, match=f"pid {os.getpid()}"), running_server(tmp_path):
+            pass
+        with first.client() as api:
+            assert api.get("/healthz").status_code == 200
+
+
+def test_two_homes_are_two_installations(tmp_path):
+    with running_server(tmp_path / "a") as one, running_server(tmp_path / "b") as other:
+        with one.client() as api:
+            api.post("/v1/accounts", json={"name": "only here"})
+        with other.client() as api:
+            assert api.get("/v1/accounts").json()["total"] == 1
+
+
+def test_the_socket_of_a_killed_server_is_replaced(tmp_path):
+    with _process(tmp_path) as process:
+        process.kill()
+        process.wait()
+        assert (tmp_path / "hooktui.sock").exists()
+    with running_server(tmp_path) as server, server.client() as api:
+        assert api.get("/healthz").status_code == 200
+
+
+def test_a_file_in_the_way_of_the_socket_is_left_alone(tmp_path):
+    (tmp_path / "hooktui.sock").write_text("mine")
+    told = r"hooktui\.sock is not a socket"
+    with pytest.raises(BadSettings, match=told), running_server(tmp_path):
+        pass
+    assert (tmp_path / "hooktui.sock").read_text() == "mine"
+
+
+def test_a_socket_that_somebody_listens_on_is_left_alone(tmp_path):
+    with sockets.bind(tmp_path / "hooktui.sock", 0o600):
+        with pytest.raises(Conflict, match="another server listens"), running_server(tmp_path):
+            pass
+        sockets.connect(tmp_path / "hooktui.sock", 1).close()
+
+
+def test_a_home_whose_path_is_too_long_for_a_socket_works(tmp_path):
+    home = tmp_path / ("x" * 100) / ("y" * 100)
+    with running_server(home) as server:
+        assert _answers(server.places.socket)
+    assert not server.places.socket.exists()
+
+
+def test_a_failed_start_leaves_the_home_to_the_next_server(tmp_path):
+    with pytest.raises(BadSettings), running_server(tmp_path, listen="0.0.0.0:0"):
+        pass
+    with running_server(tmp_path) as server, server.client() as api:
+        assert api.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_server_in_order(tmp_path, number):
+    with _process(tmp_path) as process:
+        begun = time.monotonic()
+        process.send_signal(number)
+        _, log = process.communicate(timeout=20)
+        assert process.returncode == 0, log
+        assert time.monotonic() - begun < 5
+    assert not (tmp_path / "hooktui.sock").exists()
+    lines = log.splitlines()
+    assert any("started version=" in line for line in lines)
+    assert [line.rpartition(" ")[2] for line in lines[-2:]] == ["stopping", "stopped"]
+    assert "Traceback" not in log
+
+
+def test_what_waits_is_delivered_by_the_next_server(tmp_path):
+    with hook_receiver() as receiver:
+        receiver.held.clear()
+        with _process(tmp_path, HOOKTUI_ALLOW_NETWORKS="127.0.0.0/8") as process:
+            with httpx.Client(
+                transport=httpx.HTTPTransport(uds=str(tmp_path / "hooktui.sock")),
+                base_url="http://hooktui",
+            ) as api:
+                fields = {"url": receiver.url, "events": ["job"]}
+                assert api.post("/v1/hooks", json=fields).status_code == 201
+                assert api.post("/v1/events/job.failed", json={"n": 1}).status_code == 202
+            receiver.wait_for(1)
+            process.kill()
+        receiver.held.set()
+        with running_server(tmp_path):
+            first, second = receiver.wait_for(2)
+        assert first.body == second.body
+        assert first.headers["webhook-id"] == second.headers["webhook-id"]
+
+
+def test_a_ping_that_is_under_way_is_answered_before_the_end(tmp_path):
+    with hook_receiver() as receiver, running_server(tmp_path) as server, server.client() as api:
+        fields = {"url": receiver.url, "events": ["job"]}
+        hook = api.post("/v1/hooks", json=fields).json()["id"]
+        receiver.held.clear()
+        with ThreadPoolExecutor(2) as pool:
+            ping = pool.submit(api.post, f"/v1/hooks/{hook}/ping")
+            receiver.wait_for(1)
+            ending = pool.submit(server.stop)
+            _wait_until(lambda: not _answers(server.places.socket))
+            receiver.held.set()
+            assert ping.result(15).json()["delivery"]["status"] == "delivered"
+            ending.result(15)
+
+
+# TCP
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:0", "[::]:0"])
+def test_without_tls_only_loopback_is_listened_on(tmp_path, listen):
+    with pytest.raises(BadSettings, match="needs TLS"), running_server(tmp_path, listen=listen):
+        pass
+
+
+def test_a_port_that_is_taken_is_told(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused = pytest.raises(BadSettings, match=f"{listen}: Address already in use")
+        with refused, running_server(tmp_path, listen=listen):
+            pass
+
+
+def test_tls_is_spoken_with_the_certificate_that_was_given(tmp_path):
+    certificate, key = _certificate(tmp_path)
+    given = {"listen": "127.0.0.1:0", "tls_cert": certificate, "tls_key": key}
+    with running_server(tmp_path / "home", **given) as server:
+        port = server.listen[0][1]
+        trusting = ssl.create_default_context(cafile=certificate)
+        answer = httpx.get(f"https://localhost:{port}/healthz", verify=trusting, trust_env=False)
+        assert answer.status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://localhost:{port}/healthz", trust_env=False)
+
+
+def test_a_certificate_that_cannot_be_used_is_told(tmp_path):
+    (tmp_path / "x.pem").write_text("nothing")
+    given = {"listen": "127.0.0.1:0", "tls_cert": tmp_path / "x.pem", "tls_key": tmp_path / "x.pem"}
+    with pytest.raises(BadSettings, match=r"x\.pem"), running_server(tmp_path, **given):
+        pass
+
+
+def test_hooks_do_not_reach_the_server_itself(tmp_path):
+    with running_server(tmp_path, listen="127.0.0.1:0") as server, server.client() as api:
+        fields = {"url": f"http://127.0.0.1:{server.listen[0][1]}/", "events": ["job"]}
+        hook = api.post("/v1/hooks", json=fields).json()["id"]
+        attempt = api.post(f"/v1/hooks/{hook}/ping").json()["delivery"]["attempt"]
+        assert attempt["error"] == "address_refused"
+
+
+def test_the_hosts_that_are_configured_are_answered(tmp_path):
+    given = {"listen": "127.0.0.1:0", "hosts": "hooks.example, Other.example"}
+    with running_server(tmp_path, **given) as server:
+        url = f"http://127.0.0.1:{server.listen[0][1]}/healthz"
+        for host, status in (("hooks.example", 200), ("OTHER.example:8443", 200), ("x", 403)):
+            assert httpx.get(url, headers={"Host": host}, trust_env=False).status_code == status
+
+
+# Settings
+
+
+def test_another_catalogue_brings_its_own_types(tmp_path):
+    catalogue = tmp_path / "catalogue.toml"
+    catalogue.write_text(
+        '[[group]]\nid = "order"\nname = "Order"\n'
+        '[[group.type]]\nid = "order.paid"\nname = "Paid"\ndescription = "Paid."\n'
+    )
+    with running_server(tmp_path / "home", catalogue=catalogue) as server, server.client() as api:
+        assert api.get("/v1/event-types").json()["groups"][0]["id"] == "order"
+        assert api.post("/v1/events/order.paid", json={}).status_code == 202
+        assert api.post("/v1/events/job.failed", json={}).status_code == 422
+
+
+def test_the_database_may_lie_elsewhere(tmp_path):
+    url = f"sqlite:///{tmp_path}/other/data.db"
+    with running_server(tmp_path / "home", database_url=url) as server, server.client() as api:
+        location = api.get("/v1/status").json()["database"]["location"]
+        assert location == f"{tmp_path}/other/data.db"
+        assert not server.places.database.exists()
+
+
+@pytest.mark.parametrize("url", ["sqlite:///", "data.db", "mysql://x"])
+def test_a_database_that_this_version_has_not_is_refused(tmp_path, url):
+    refused = pytest.raises(BadSettings, match="HOOKTUI_DATABASE_URL")
+    with refused, running_server(tmp_path, database_url=url):
+        pass
+
+
+def test_the_documentation_page_is_there_only_when_asked_for(tmp_path):
+    with running_server(tmp_path, api_docs=True) as server, server.client() as api:
+        page = api.get("/docs")
+        assert page.headers["Content-Type"].startswith("text/html")
+        assert "/v1/hooks/{hook}/ping" in page.text
+
+
+def test_an_error_of_our_own_is_logged_and_shown_without_its_inside(tmp_path, caplog):
+    with running_server(tmp_path) as server, server.client() as api:
+        fields = {"url": "http://127.0.0.1:9/", "events": ["job"]}
+        assert api.post("/v1/hooks", json=fields).status_code == 201
+        with contextlib.closing(sqlite3.connect(server.places.database)) as shell, shell:
+            shell.execute("UPDATE hook SET events = 'broken'")
+        answer = api.get("/v1/hooks")
+    assert answer.status_code == 500
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "JSON is malformed" not in answer.text
+    assert "error while answering GET /v1/hooks" in caplog.text
+    assert "JSON is malformed" in caplog.text
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return folder / "cert.pem", folder / "key.pem"

@@ -1,0 +1,126 @@
+"""Settings: three sources in order, and errors that name the place."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from hooktui.domain.roles import Role
+from hooktui.server.settings import BadSettings, load, split_listen
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("HOOKTUI_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def test_nothing_set_gives_the_defaults(config):
+    settings = load(config)
+    assert settings.listen is None
+    assert settings.allow_networks == ()
+    assert settings.users == {}
+    assert not settings.api_docs
+
+
+def test_options_go_before_the_environment_and_that_before_the_file(config, monkeypatch):
+    config.write_text('listen = "127.0.0.1:1"\nhosts = ["a.example"]\napi_docs = true\n')
+    assert load(config).listen == "127.0.0.1:1"
+    monkeypatch.setenv("HOOKTUI_LISTEN", "127.0.0.1:2")
+    assert load(config).listen == "127.0.0.1:2"
+    assert load(config, {"listen": "127.0.0.1:3"}).listen == "127.0.0.1:3"
+    settings = load(config, {"listen": None})
+    assert settings.listen == "127.0.0.1:2"
+    assert settings.hosts == ("a.example",)
+    assert settings.api_docs
+
+
+def test_lists_and_tables_can_be_written_in_variables(config, monkeypatch):
+    monkeypatch.setenv("HOOKTUI_ALLOW_NETWORKS", "127.0.0.0/8, ::1/128")
+    monkeypatch.setenv("HOOKTUI_HOSTS", "a.example, b.example")
+    monkeypatch.setenv("HOOKTUI_USERS", "ann=admin, bob=viewer")
+    settings = load(config)
+    assert settings.allow_networks == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+    assert settings.hosts == ("a.example", "b.example")
+    assert settings.users == {"ann": Role.ADMIN, "bob": Role.VIEWER}
+
+
+def test_tables_of_the_file_map_users_and_groups_to_roles(config):
+    config.write_text(
+        'allow_networks = ["10.0.0.0/8"]\n[users]\nann = "operator"\n[groups]\nops = "admin"\n'
+    )
+    settings = load(config)
+    assert settings.users == {"ann": Role.OPERATOR}
+    assert settings.groups == {"ops": Role.ADMIN}
+    assert settings.allow_networks == (ip_network("10.0.0.0/8"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("listen = ", "config.toml"),
+        ('listn = "x"', "unknown setting 'listn'"),
+        ('listen = "8080"', "config.toml: listen: '8080' is not HOST:PORT"),
+        ("listen = 8080", "config.toml: listen"),
+        ('[users]\nann = "boss"', "config.toml: users.ann"),
+        ('allow_networks = "10.0.0.1/8"', "config.toml: allow_networks: '10.0.0.1/8' is not"),
+        ('tls_cert = "c.pem"', "tls_cert and tls_key go together"),
+    ],
+)
+def test_an_error_of_the_file_names_file_and_key(config, text, message):
+    config.write_text(text)
+    with pytest.raises(BadSettings) as caught:
+        load(config)
+    assert message in caught.value.detail
+    assert "\n" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("HOOKTUI_ALLOW_NETWORKS", "ten", "HOOKTUI_ALLOW_NETWORKS: 'ten' is not a network"),
+        ("HOOKTUI_LISTEN", "localhost", "HOOKTUI_LISTEN: 'localhost' is not HOST:PORT"),
+        ("HOOKTUI_USERS", "ann", "HOOKTUI_USERS: write it as name=role"),
+        ("HOOKTUI_USERS", "ann=king", "HOOKTUI_USERS.ann: "),
+        ("HOOKTUI_API_DOCS", "perhaps", "HOOKTUI_API_DOCS: "),
+    ],
+)
+def test_an_error_of_the_environment_names_the_variable(config, monkeypatch, name, value, message):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(BadSettings) as caught:
+        load(config)
+    assert message in caught.value.detail
+
+
+def test_an_error_of_an_option_names_the_option(config):
+    with pytest.raises(BadSettings, match="--listen: 'x'"):
+        load(config, {"listen": "x"})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("[::1]:80", ("::1", 80)),
+        ("host.example:65535", ("host.example", 65535)),
+    ],
+)
+def test_an_address_to_listen_on_is_host_and_port(text, expected):
+    assert split_listen(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":80", "host", "host:", "host:x", "host:65536", "::1:80", "host:-1", "host:٣"]
+)
+def test_other_forms_of_an_address_are_refused(text):
+    with pytest.raises(ValueError, match="HOST:PORT"):
+        split_listen(text)

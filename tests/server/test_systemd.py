@@ -1,0 +1,216 @@
+"""What the service manager is told, by a server in a process of its own and by its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hooktui import failpoints
+from hooktui.domain.heartbeat import Pulse
+from hooktui.server.systemd import Notifier, is_journal, notifier_of
+from hooktui.store import sqlite
+from hooktui.store.contract import Offer
+from tests.contract.given import DEFAULT, make_hook
+from tests.store.conftest import open_in
+
+WATCHDOG_S = 1.0
+
+
+class Manager:
+    """A socket such as systemd's, and what came."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self.heard: list[str] = []
+
+    def hear(self, within_s: float) -> str | None:
+        self._socket.settimeout(within_s)
+        try:
+            self.heard.append(self._socket.recv(4096).decode())
+        except TimeoutError:
+            return None
+        return self.heard[-1]
+
+    def wait_for(self, text: str, within_s: float = 20) -> None:
+        deadline = time.monotonic() + within_s
+        while text not in (self.hear(max(deadline - time.monotonic(), 0.01)) or ""):
+            assert time.monotonic() < deadline, f"{text} was not told: {self.heard[-5:]}"
+
+    def is_fed(self, within_s: float) -> bool:
+        deadline = time.monotonic() + within_s
+        while time.monotonic() < deadline:
+            if "WATCHDOG=1" in (self.hear(max(deadline - time.monotonic(), 0.01)) or ""):
+                return True
+        return False
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request, tmp_path: Path) -> Iterator[Manager]:
+    abstract = f"@hooktui-test-{secrets.token_hex(8)}"
+    one = Manager(str(tmp_path / "notify") if request.param == "path" else abstract)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path, manager: Manager) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(**environ: str) -> subprocess.Popen[bytes]:
+        keep = {k: v for k, v in os.environ.items() if not k.startswith(("HOOKTUI_", "XDG_"))}
+        given = {
+            "HOOKTUI_HOME": str(tmp_path / "home"),
+            "NOTIFY_SOCKET": manager.address,
+            "WATCHDOG_USEC": str(int(WATCHDOG_S * 1e6)),
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hooktui", "serve"],
+            env=keep | given | environ,
+            stderr=subprocess.DEVNULL,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for one in started:
+        if one.poll() is None:
+            one.kill()
+        one.wait(10)
+
+
+def test_a_server_tells_that_it_is_ready_lives_and_stops(manager: Manager, serve) -> None:
+    process = serve()
+    manager.wait_for("READY=1")
+    manager.wait_for("WATCHDOG=1\nSTATUS=0.0 delivered a second, 0 under way")
+    assert manager.is_fed(2)
+    process.send_signal(signal.SIGTERM)
+    manager.wait_for("STOPPING=1")
+    assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("manager", ["path"], indirect=True)
+def test_a_server_whose_loop_stands_still_is_fed_no_more(
+    manager: Manager, serve, tmp_path: Path
+) -> None:
+    serve(**failpoints.environment("before_accept_commit:block"))
+    manager.wait_for("READY=1")
+    assert manager.is_fed(2)
+    producer = subprocess.Popen(
+        [sys.executable, "-m", "hooktui", "emit", "job.failed", "-"],
+        env=os.environ | {"HOOKTUI_HOME": str(tmp_path / "home")}, stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    assert producer.stdin is not None
+    producer.stdin.write(b"{}")
+    producer.stdin.close()
+    deadline = time.monotonic() + 15
+    while manager.is_fed(WATCHDOG_S):  # until it has the event
+        assert time.monotonic() < deadline
+    producer.kill()
+    producer.wait()
+
+
+@pytest.mark.parametrize("manager", ["path"], indirect=True)
+async def test_a_writer_that_stands_still_is_told_although_the_loop_turns(
+    manager: Manager, tmp_path: Path, monkeypatch
+) -> None:
+    """Red when only the loop is looked at: the writer of a slow disk has a thread of its own."""
+    monkeypatch.setattr(sqlite, "SLOW_FSYNC_MS", -1)
+    home = tmp_path / "home"
+    home.mkdir()
+    store = await open_in(home)
+    await make_hook(store)
+    notifier = Notifier(manager.address, 0.3)
+    telling = asyncio.create_task(notifier.keep_telling(store.pulses, lambda: True, lambda: "ok"))
+    assert await asyncio.to_thread(manager.is_fed, 2)
+    held = asyncio.Event()
+    loop, released = asyncio.get_running_loop(), threading.Event()
+
+    def block(_name: str) -> None:
+        loop.call_soon_threadsafe(held.set)
+        released.wait(20)
+
+    monkeypatch.setitem(failpoints._ACTIONS, "block", block)
+    failpoints.arm("before_accept_commit:block")
+    try:
+        accepting = asyncio.create_task(store.accept([Offer(DEFAULT, "job.failed", b"{}")]))
+        await asyncio.wait_for(held.wait(), 10)
+        await asyncio.to_thread(manager.wait_for, "STATUS=wedged: the writer has been at one step")
+        assert not await asyncio.to_thread(manager.is_fed, 0.5)
+    finally:
+        released.set()
+        failpoints.arm(None)
+    await accepting
+    assert await asyncio.to_thread(manager.is_fed, 2)  # it moves again
+    telling.cancel()
+    await store.close()
+
+
+@pytest.mark.parametrize("manager", ["path"], indirect=True)
+async def test_a_dispatcher_that_is_stuck_or_gone_is_fed_no_more(manager: Manager) -> None:
+    now = [100.0]
+    pulse, working = Pulse("dispatcher", lambda: now[0]), [True]
+    notifier = Notifier(manager.address, 0.3)
+    telling = asyncio.create_task(
+        notifier.keep_telling([pulse], lambda: working[0], lambda: "fine")
+    )
+    pulse.beat()
+    assert await asyncio.to_thread(manager.is_fed, 2)
+    now[0] += 0.4
+    await asyncio.to_thread(manager.wait_for, "wedged: the dispatcher has been at one step")
+    pulse.rest()
+    assert await asyncio.to_thread(manager.is_fed, 2)
+    working[0] = False
+    await asyncio.to_thread(manager.wait_for, "wedged: nothing is sent any more")
+    assert not await asyncio.to_thread(manager.is_fed, 0.5)
+    notifier.stopping()  # a stop has a deadline of its own
+    assert await asyncio.to_thread(manager.is_fed, 2)
+    telling.cancel()
+
+
+def test_a_manager_that_does_not_listen_is_no_fault(tmp_path: Path, caplog) -> None:
+    Notifier(str(tmp_path / "nobody")).tell(READY=1)
+    assert "systemd was not told READY" in caplog.text
+    Notifier().tell(READY=1)
+
+
+@pytest.mark.parametrize(
+    ("environ", "watchdog_s"),
+    [
+        ({}, None),
+        ({"NOTIFY_SOCKET": "vsock:2:1", "WATCHDOG_USEC": "1000000"}, None),
+        ({"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "1500000"}, 1.5),
+        ({"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "0"}, None),
+        ({"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "soon"}, None),
+        ({"NOTIFY_SOCKET": "/run/x", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "1"}, None),
+    ],
+)
+def test_the_environment_says_who_is_told_and_how_often(environ, watchdog_s) -> None:
+    assert notifier_of(environ).watchdog_s == watchdog_s
+
+
+def test_the_journal_is_known_by_the_stream_and_not_by_the_variable_alone(tmp_path: Path) -> None:
+    """Red when the variable is enough: a terminal inherits it from the desktop's own service."""
+    with (tmp_path / "log").open("w") as stream, (tmp_path / "other").open("w") as other:
+        found = os.fstat(stream.fileno())
+        environ = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        assert is_journal(environ, stream)
+        assert not is_journal(environ, other)
+        assert not is_journal({}, stream)
+    assert not is_journal(environ, stream)  # closed
