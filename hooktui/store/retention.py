@@ -177,6 +177,10 @@ class Room(Protocol):
         """Run an operation in the writer's next transaction."""
         ...
 
+    async def copy_log(self) -> None:
+        """Bring the log into the database, as far as no reader is in the way."""
+        ...
+
     async def cut_log(self) -> bool:
         """Free the room that the log takes; False when a reader holds it for too long."""
         ...
@@ -197,7 +201,11 @@ class Sweep:
     async def events(
         self, before_ms: int, account: AccountId | None, after: int, until: Callable[[], bool]
     ) -> Purged:
-        """Drop old events after a place, until it is time to stop; says where to go on."""
+        """Drop old events after a place, until it is time to stop; says where to go on.
+
+        The log comes first into the database: on a disk that drops fill later, it could not grow.
+        """
+        await self._room.copy_log()
         events = deliveries = attempts = 0
         while True:
             scan = await self._room.read(old_events, after, before_ms, account)
@@ -215,7 +223,8 @@ class Sweep:
             after = scan.after
 
     async def bodies(self, before_ms: int) -> int:
-        """Drop old bodies; return how many."""
+        """Drop old bodies; return how many. The log comes first, as with events."""
+        await self._room.copy_log()
         gone, after = 0, 0
         while True:
             scan = await self._paced(self._room.read(old_bodies, after, before_ms))

@@ -29,7 +29,7 @@ from hooktui.store import queue_sql as sql
 from hooktui.store.accepting import check_keys, lease_from
 from hooktui.store.audit_key import chain_of
 from hooktui.store.backup import Backups, DatabaseCopy, never, remove_drafts
-from hooktui.store.checkpoints import WalWatch, truncate, truncate_between_reads
+from hooktui.store.checkpoints import WalWatch, copy_log, truncate, truncate_between_reads
 from hooktui.store.chores import MOST_FEED_ITEMS, MOST_FEED_ROWS, ForgetKeys, TrimFeed
 from hooktui.store.clock_jumps import ClockJumps
 from hooktui.store.connections import READERS, Readers, open_writer, sqlalchemy_over
@@ -364,6 +364,10 @@ class SqliteStore:
     async def submit(self, operation: Operation[R]) -> R:
         """Run an operation of this package in the writer's next transaction."""
         return await self._writer.submit(operation, bounded=False)
+
+    async def copy_log(self) -> None:
+        """Bring the log into the database, as far as no reader is in the way."""
+        await self._writer.between(partial(copy_log, self._raw))
 
     async def cut_log(self) -> bool:
         """Free the room that the log takes; False when a reader holds it for too long."""
