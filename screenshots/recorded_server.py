@@ -16,10 +16,11 @@ from types import SimpleNamespace
 from recorded_day import ACCOUNT, RecordedDay, settings_of
 from still_clock import StillClock
 
-from hooktui.api import access, identity, status
+from hooktui.api import access, identity
+from hooktui.api.routes import status
 from hooktui.api.app import make_app
-from hooktui.api.http import Listener
-from hooktui.api.peers import Names
+from hooktui.api.listener import Listener
+from hooktui.api.peer_credentials import Names
 from hooktui.api.service import Service
 from hooktui.client import AsyncClient, ServerAddress, calls
 from hooktui.domain.catalogue import ETL, type_ids

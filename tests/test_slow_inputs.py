@@ -33,7 +33,6 @@ from uvicorn.server import ServerState
 
 from hooktui.api import connection as front
 from hooktui.api.access import Table
-from hooktui.api.audit import _known
 from hooktui.api.bodies import (
     Holding,
     check_json_type,
@@ -42,9 +41,7 @@ from hooktui.api.bodies import (
     lines_of,
 )
 from hooktui.api.connection_limiter import ConnectionLimiter
-from hooktui.api.diagnose import _wants_lines
-from hooktui.api.dry_run import DryRunBody
-from hooktui.api.hook_requests import BasicAuthBody, HookBody, settings_of
+from hooktui.api.hook_bodies import BasicAuthBody, HookBody, settings_of
 from hooktui.api.identity import claimed_token
 from hooktui.api.ingest import _check_key, _key, _offers
 from hooktui.api.parameters import (
@@ -55,7 +52,10 @@ from hooktui.api.parameters import (
     refuse_unknown,
 )
 from hooktui.api.request_path import check_path
-from hooktui.api.unsent import UnsentResponses
+from hooktui.api.response_budget import UnsentResponses
+from hooktui.api.routes.audit import _known
+from hooktui.api.routes.diagnoses import _wants_lines
+from hooktui.api.routes.hooks import DryRunBody
 from hooktui.delivery import connection as back
 from hooktui.delivery.answered import Limits, one_line
 from hooktui.delivery.echoes import mask_steps, own_secrets

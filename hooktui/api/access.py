@@ -13,8 +13,8 @@ from typing import Final
 
 from starlette.requests import Request
 
-from hooktui.api.peers import Peer, origin_of
-from hooktui.api.problems import MethodNotAllowed
+from hooktui.api.peer_credentials import Peer, origin_of
+from hooktui.api.responses import MethodNotAllowed
 from hooktui.domain.errors import Malformed, NotAllowed, NotFound
 from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Actor, Need, Role, lower, require

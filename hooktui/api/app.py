@@ -5,29 +5,25 @@ from __future__ import annotations
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp
 
-from hooktui.api import (
-    admin,
+from hooktui.api import responses
+from hooktui.api.identity import Identity
+from hooktui.api.ingest import Ingest
+from hooktui.api.middleware import Gate
+from hooktui.api.openapi import document_routes, openapi_of
+from hooktui.api.parameters import only_known
+from hooktui.api.routes import (
+    accounts,
     audit,
     backup,
     deliveries,
-    diagnose,
-    doctor,
-    dry_run,
-    engine,
+    diagnoses,
     events,
     feed,
     hooks,
-    keys,
     metrics,
-    problems,
+    operations,
     status,
-    upkeep,
 )
-from hooktui.api.documents import document_routes, openapi_of
-from hooktui.api.gate import Gate
-from hooktui.api.identity import Identity
-from hooktui.api.ingest import Ingest
-from hooktui.api.parameters import only_known
 from hooktui.api.service import Service
 
 
@@ -44,13 +40,13 @@ def make_routes(service: Service) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.service = service
-    problems.install(app)
-    rooms = (
-        hooks, dry_run, diagnose, events, deliveries, feed, admin, audit, status, upkeep, backup,
-        doctor, engine, keys, metrics,
+    responses.install(app)
+    modules = (
+        hooks, diagnoses, events, deliveries, feed, accounts, audit, status, operations, backup,
+        metrics,
     )  # fmt: skip
-    for room in rooms:
-        app.include_router(room.router, dependencies=[Depends(only_known)])
+    for module in modules:
+        app.include_router(module.router, dependencies=[Depends(only_known)])
     app.router.routes.extend(document_routes(openapi_of(app), pages=service.api_docs))
     return app
 

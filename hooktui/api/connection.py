@@ -20,9 +20,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from hooktui.api.connection_limiter import ConnectionLimiter, Place
-from hooktui.api.peers import Peer, peer_of
-from hooktui.api.problems import HeadTooLarge, TargetTooLong, TooSlow, problem
-from hooktui.api.unsent import UnsentResponses
+from hooktui.api.peer_credentials import Peer, peer_of
+from hooktui.api.response_budget import UnsentResponses
+from hooktui.api.responses import HeadTooLarge, TargetTooLong, TooSlow, problem
 from hooktui.domain.errors import HooktuiError, Malformed, Unavailable, Unsupported
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Protocol
 
-from hooktui.api.peers import Peer
+from hooktui.api.peer_credentials import Peer
 from hooktui.domain.errors import TooManyRequests
 
 MOST_CONNECTIONS: Final = 1000

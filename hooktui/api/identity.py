@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooktui.api.access import Caller
-from hooktui.api.peers import Names, Peer, names_of, origin_of
+from hooktui.api.peer_credentials import Names, Peer, names_of, origin_of
 from hooktui.api.service import RoleMap, Service
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated

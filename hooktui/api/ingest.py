@@ -20,10 +20,9 @@ from hooktui.api.bodies import (
     lines_of,
     read_body,
 )
+from hooktui.api.limits import RateLimiter
 from hooktui.api.parameters import account_number, refuse_unknown
-from hooktui.api.rates import Rate
-from hooktui.api.reading import check_account
-from hooktui.api.service import Service
+from hooktui.api.service import Service, check_account
 from hooktui.domain import ids, json_text
 from hooktui.domain.catalogue import MAX_HINTS, unknown
 from hooktui.domain.errors import MAX_ERRORS, FieldError, Malformed, Refused, TooLarge
@@ -67,7 +66,7 @@ class Ingest:
     def __init__(self, service: Service, holding: Holding) -> None:
         self._service = service
         self._holding = holding
-        self._rate = Rate(service.limits.events_per_s, "events", "HOOKTUI_EVENTS_PER_S")
+        self._rate = RateLimiter(service.limits.events_per_s, "events", "HOOKTUI_EVENTS_PER_S")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request that the gate has let in.

@@ -11,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from starlette.requests import Request
 
-from hooktui.api.problems import pointer
+from hooktui.api.responses import pointer
 from hooktui.domain import ids
 from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s
 from hooktui.domain.errors import FieldError, Refused

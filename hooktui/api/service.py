@@ -1,4 +1,4 @@
-"""What the routes work with, bundled: made once by the server, reached through ``app.state``."""
+"""What the routes use, built once by the server and reached through ``app.state``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 from starlette.requests import Request
 
 from hooktui.api.connection_limiter import ConnectionLimiter
-from hooktui.api.diagnosing import Diagnoses
-from hooktui.api.searches import Searches
-from hooktui.api.unsent import UnsentResponses
+from hooktui.api.diagnosis_runs import Diagnoses
+from hooktui.api.limits import Searches
+from hooktui.api.response_budget import UnsentResponses
 from hooktui.domain.deliveries import Load
 from hooktui.domain.filters.limits import FilterLimits
 from hooktui.domain.ids import AccountId, DeliveryId, HookId
@@ -23,7 +23,11 @@ from hooktui.domain.wire.diagnosis import Check, Look, Tell
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.server import Kept
 from hooktui.loop_watch import WATCH, LoopWatch
+from hooktui.store import queries
 from hooktui.store.contract import Accepted, Offer, Store
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 class Engine(Protocol):
@@ -155,3 +159,37 @@ def service_of(request: Request) -> Service:
     """Return the service behind a request."""
     service: Service = request.app.state.service
     return service
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+async def check_account(service: Service, account: AccountId) -> None:
+    """Refuse an account that is not there.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+    await service.store.read(queries.get_account, account)
+
+
+async def read_in(
+    service: Service,
+    account: AccountId,
+    query: Callable[Concatenate[Connection, P], R],
+    /,
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> R:
+    """Run a query about an account; whether it is there is asked in the same transaction.
+
+    Raises:
+        NotFound: there is no such account.
+    """
+
+    def run(connection: Connection) -> R:
+        queries.get_account(connection, account)
+        return query(connection, *args, **kwargs)
+
+    return await service.store.read(run)

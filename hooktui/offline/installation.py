@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from hooktui.api.peers import Peer, origin_of
+from hooktui.api.peer_credentials import Peer, origin_of
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import Places
 from hooktui.domain.roles import Actor, Role

@@ -39,7 +39,7 @@ from hooktui.server.settings import BadSettings, Settings, load
 from hooktui.server.systemd import Notifier, is_journal, notifier_of
 
 if TYPE_CHECKING:
-    from hooktui.api.http import Listener
+    from hooktui.api.listener import Listener
     from hooktui.api.service import Service
     from hooktui.delivery.engine import Engine
     from hooktui.delivery.transport import Transport
@@ -199,7 +199,7 @@ class _WindingDown:
         # In a thread: the engine is at work already, and importing this takes most of a second.
         await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
         from hooktui.api.app import make_app
-        from hooktui.api.http import Listener
+        from hooktui.api.listener import Listener
 
         service = make_service()
         service.stopping = self.stopping

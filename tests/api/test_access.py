@@ -10,8 +10,8 @@ import pytest
 from hooktui.api.access import RULES, Caller, Table
 from hooktui.api.identity import role_of
 from hooktui.api.ingest import MANY, ONE
-from hooktui.api.peers import Names, Peer, peer_of
-from hooktui.api.problems import MethodNotAllowed
+from hooktui.api.peer_credentials import Names, Peer, peer_of
+from hooktui.api.responses import MethodNotAllowed
 from hooktui.api.service import RoleMap
 from hooktui.domain.errors import NotAllowed, NotFound
 from hooktui.domain.ids import AccountId

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hooktui.api.peers import Peer, origin_of
-from hooktui.api.refusals import Refusals, Share
+from hooktui.api.limits import DenialLog, DenialQuota
+from hooktui.api.peer_credentials import Peer, origin_of
 
 FIELDS = {"url": "http://127.0.0.1:9/", "events": ["job"]}
 
@@ -178,8 +178,8 @@ def test_nothing_is_said_of_a_process_that_belongs_to_somebody_else():
 
 def test_the_same_refusal_is_told_once_a_minute_and_the_rest_are_counted():
     now = [0.0]
-    refusals = Refusals(lambda: now[0])
-    share = Share(10, 10.0)
+    refusals = DenialLog(lambda: now[0])
+    share = DenialQuota(10, 10.0)
     assert refusals.admit(share, "eve", "GET", "/v1/hooks") == 0
     assert [refusals.admit(share, "eve", "GET", "/v1/hooks") for _ in range(5)] == [None] * 5
     assert refusals.admit(share, "eve", "GET", "/v1/tokens") == 5
@@ -190,8 +190,8 @@ def test_the_same_refusal_is_told_once_a_minute_and_the_rest_are_counted():
 
 def test_nobody_fills_the_trail_and_no_other_pays_for_it():
     now = [0.0]
-    refusals = Refusals(lambda: now[0])
-    share = Share(10, 10.0)
+    refusals = DenialLog(lambda: now[0])
+    share = DenialQuota(10, 10.0)
     told = [refusals.admit(share, "eve", str(n)) for n in range(1000)]
     assert told == [0] * 10 + [None] * 990
     assert refusals.admit(share, "bob", "1") == 0

@@ -14,8 +14,8 @@ from contextlib import closing
 import pytest
 
 from hooktui import sockets
-from hooktui.api import backup
 from hooktui.api.connection import UNREAD_DEADLINE_S, Connection
+from hooktui.api.routes import backup
 from tests.api.raw import wait_until
 from tests.store.test_backup import open_copies
 from tests.system.conftest import wait_for

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooktui.api.connection_limiter import ConnectionLimiter, Place, source_of
-from hooktui.api.peers import Peer
+from hooktui.api.peer_credentials import Peer
 from hooktui.domain.errors import TooManyRequests
 
 MOST = 8

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from hooktui import sockets
-from hooktui.api.feed import _written
+from hooktui.api.routes.feed import _written
 from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import finish
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response

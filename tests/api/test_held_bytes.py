@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from hooktui.api import bodies
-from hooktui.api.answers import answer, answer_in_parts
+from hooktui.api.responses import answer, answer_in_parts
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import EventDetail, Skip
 from tests.api.raw import next_answer, wait_until

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hooktui.api import bodies, connection, tls_door
+from hooktui.api import bodies, connection, listener
 from hooktui.bench.sink import write_certificate
 from tests.api.as_user import ask_as, hold_as
 from tests.api.raw import answers_in, hear, next_answer, say, tcp, told, unix, wait_until
@@ -279,7 +279,7 @@ def _answers_over_tls(server: RunningServer, trusting: ssl.SSLContext) -> bool:
 # Red when a handshake takes no place, or when the oldest one is not ended: nothing else ends it.
 def test_the_oldest_handshake_is_ended_for_the_next_connection(secure, monkeypatch):
     server, trusting = secure
-    monkeypatch.setattr(tls_door, "HANDSHAKE_DEADLINE_S", 1000)
+    monkeypatch.setattr(listener, "HANDSHAKE_DEADLINE_S", 1000)
     with ExitStack() as stack:
         clients = [stack.enter_context(tcp(server)) for _ in range(MOST)]
         assert _answers_over_tls(server, trusting)
@@ -294,7 +294,7 @@ def test_the_oldest_handshake_is_ended_for_the_next_connection(secure, monkeypat
 # Red without the deadline, and when a place is not given back.
 def test_handshakes_that_do_not_go_on_take_places_only_for_a_while(secure, monkeypatch):
     server, trusting = secure
-    monkeypatch.setattr(tls_door, "HANDSHAKE_DEADLINE_S", 0.5)
+    monkeypatch.setattr(listener, "HANDSHAKE_DEADLINE_S", 0.5)
     with ExitStack() as stack:
         for client in [stack.enter_context(tcp(server)) for _ in range(MOST)]:
             assert hear(client) == b""

@@ -21,7 +21,7 @@ from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi import checks
 
 from hooktui.api.app import make_routes
-from hooktui.api.documents import openapi_of
+from hooktui.api.openapi import openapi_of
 from hooktui.api.service import Service
 from hooktui.domain.catalogue import ETL
 from tests.running import RunningServer, hook_receiver, running_server

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from hooktui.api import admin, ingest
+from hooktui.api import ingest
+from hooktui.api.routes import accounts
 from hooktui.store import queries, writer
 from tests.api.raw import next_answer, say, tcp, unix
 from tests.running import RunningServer, running_server
@@ -178,7 +179,7 @@ def test_a_fault_of_ours_is_told_without_its_inside(server, api, monkeypatch, ca
 
     monkeypatch.setattr(queries, "list_accounts", fail)
     monkeypatch.setattr(ingest, "_encode", fail)
-    monkeypatch.setattr(admin, "check_name", fail)
+    monkeypatch.setattr(accounts, "check_name", fail)
     for answer in (
         api.get("/v1/accounts"),
         api.post("/v1/accounts", json={"name": "x"}),

@@ -9,10 +9,11 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from hooktui.api import events, searches
+from hooktui.api import limits
 from hooktui.api.access import Caller
-from hooktui.api.peers import Peer
-from hooktui.api.searches import MOST_POLLS, MOST_SEARCHES, MOST_WAITING, Searches
+from hooktui.api.limits import MOST_POLLS, MOST_SEARCHES, MOST_WAITING, Searches
+from hooktui.api.peer_credentials import Peer
+from hooktui.api.routes import events
 from hooktui.domain.errors import TooManyRequests
 from hooktui.domain.roles import Role
 
@@ -123,7 +124,7 @@ def test_each_call_that_searches_waits_for_a_place(
         return api.get(path, params=params)
 
     assert ask().status_code == 200
-    monkeypatch.setattr(searches, "MOST_WAITING", -1)
+    monkeypatch.setattr(limits, "MOST_WAITING", -1)
     answer = ask()
     assert (answer.status_code, "narrow them" in answer.text) == (429, True)
 
@@ -131,7 +132,7 @@ def test_each_call_that_searches_waits_for_a_place(
 def test_a_list_that_is_not_searched_waits_for_no_place(
     api: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searches, "MOST_WAITING", -1)
+    monkeypatch.setattr(limits, "MOST_WAITING", -1)
     for path in ("/v1/hooks", "/v1/events", "/v1/deliveries", "/v1/feed"):
         assert api.get(path, params={"account": account}).status_code == 200
 
@@ -140,7 +141,7 @@ def test_a_list_that_is_not_searched_waits_for_no_place(
 def test_a_feed_that_is_waited_for_is_a_long_poll(
     tcp: httpx.Client, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(searches, "MOST_POLLS", 0)
+    monkeypatch.setattr(limits, "MOST_POLLS", 0)
     assert tcp.get("/v1/feed", params={"account": account}).status_code == 200
     answer = tcp.get("/v1/feed", params={"account": account, "wait": 1})
     assert (answer.status_code, "long polls" in answer.text) == (429, True)

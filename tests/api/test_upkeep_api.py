@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from hooktui.api import upkeep
+from hooktui.api.routes import operations
 
 BODY = {"older_than": "0s"}
 
@@ -42,7 +42,7 @@ def test_a_purge_tells_what_went_and_leaves_other_accounts_alone(api, account, s
 
 
 def test_a_purge_in_several_calls_drops_all(api, account, monkeypatch):
-    monkeypatch.setattr(upkeep, "PURGE_WITHIN_S", -1.0)
+    monkeypatch.setattr(operations, "PURGE_WITHIN_S", -1.0)
     monkeypatch.setattr("hooktui.store.retention.SCANNED_AT_ONCE", 2)
     emit(api, account, 5)
     gone, body, calls = 0, dict(BODY), 0

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.api.backup import IDLE_S
+from hooktui.api.routes.backup import IDLE_S
 from hooktui.cli.main import main
 from hooktui.client import download
 from hooktui.client.calls import backup

@@ -13,7 +13,7 @@ import time
 from contextlib import ExitStack
 
 from hooktui.api.connection import MAX_HEAD_BYTES, MAX_PIPELINED
-from hooktui.api.unsent import MOST_UNSENT_OF_CALLER
+from hooktui.api.response_budget import MOST_UNSENT_OF_CALLER
 
 from .conftest import wait_for
 from .test_memory import MIB, Pressed, pressed  # noqa: F401 - a fixture

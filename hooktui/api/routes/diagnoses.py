@@ -12,10 +12,10 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hooktui.api.access import caller_of
-from hooktui.api.answers import answer, encode
-from hooktui.api.delivery_details import detail_of
-from hooktui.api.diagnosing import Diagnoses, Key, Run
+from hooktui.api.diagnosis_runs import Diagnoses, Key, Run
 from hooktui.api.parameters import AccountParameter, HookParameter
+from hooktui.api.responses import answer, encode
+from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.diagnosis import Found, checks_of_look, diagnose

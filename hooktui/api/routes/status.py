@@ -12,10 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import DEFAULT_ACCOUNT, caller_of
-from hooktui.api.answers import answer
 from hooktui.api.parameters import AccountParameter
-from hooktui.api.reading import check_account
-from hooktui.api.service import Service, service_of
+from hooktui.api.responses import answer
+from hooktui.api.service import Service, check_account, service_of
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import Load
 from hooktui.domain.errors import DiskFull, Unavailable

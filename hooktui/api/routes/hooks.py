@@ -1,21 +1,22 @@
-"""Hooks: list, make, show, change, delete, ping, and their secrets."""
+"""Hooks: list, create, show, edit, delete, ping, secrets, and dry runs."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hooktui.api.access import caller_of
-from hooktui.api.answers import answer, encode, no_content
-from hooktui.api.delivery_details import detail_of
-from hooktui.api.hook_requests import HookBody, HookEditBody, RotateBody, edited, settings_of
-from hooktui.api.parameters import AccountParameter, HookParameter, Window, hook_search_of
-from hooktui.api.reading import check_account, read_in
-from hooktui.api.searches import searching
-from hooktui.api.service import Service, service_of
+from hooktui.api.access import Caller, caller_of
+from hooktui.api.hook_bodies import HookBody, HookEditBody, RotateBody, edited, settings_of
+from hooktui.api.limits import searching
+from hooktui.api.parameters import MAX_ID, AccountParameter, HookParameter, Window, hook_search_of
+from hooktui.api.responses import answer, encode, no_content
+from hooktui.api.routes.deliveries import detail_of
+from hooktui.api.service import Service, check_account, read_in, service_of
+from hooktui.domain.catalogue import normalise
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.limits import FilterLimits, check_filter
@@ -26,7 +27,7 @@ from hooktui.domain.hook_settings import (
     check_new_secret,
     check_overlap,
 )
-from hooktui.domain.ids import AccountId
+from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Need
 from hooktui.domain.signatures import make_secret
 from hooktui.domain.wire.deliveries import Pinged
@@ -34,6 +35,7 @@ from hooktui.domain.wire.hooks import (
     MOST_HOURS,
     ChangedHook,
     CreatedHook,
+    DryRun,
     Hook,
     HookHealth,
     Secrets,
@@ -222,3 +224,45 @@ async def finish_rotation(
     owner = caller.account_or_any(account)
     secrets = await service.store.write(changes.finish_rotation, caller.actor, owner, hook)
     return answer(secrets, headers={"Cache-Control": "no-store"})
+
+
+class DryRunBody(BaseModel):
+    """What to try: ``hook`` as it would be after a change of the fields given, or a new hook."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    hook: Annotated[int, Field(ge=1, le=MAX_ID)] | None = None
+    events: list[str] | None = None
+    filter: str | None = None
+
+
+@router.post("/v1/hooks/dry-run", response_model=DryRun)
+async def dry_run_hook(
+    request: Request, body: DryRunBody, account: AccountParameter = None
+) -> Response:
+    """Say which of the latest 1,000 events a hook would have got; nothing is sent or saved."""
+    service, caller = service_of(request), caller_of(request)
+    if body.events is not None or body.hook is None:
+        normalise(service.catalogue, body.events or ())
+    if body.filter is not None and body.filter.strip():
+        try:
+            parse_hook_filter(body.filter)
+        except Refused as refused:
+            raise Refused.field("/filter", refused.detail) from None
+    async with service.searches.search(caller):
+        return answer(await _tried(service, caller, body, account))
+
+
+async def _tried(service: Service, caller: Caller, body: DryRunBody, account: int | None) -> DryRun:
+    if body.hook is None:
+        owner = caller.account(account)
+        await check_account(service, owner)
+        return await service.store.read(queries.try_hook, owner, None, body.events, body.filter)
+    return await service.store.read(
+        queries.try_hook,
+        caller.account_or_any(account),
+        HookId(body.hook),
+        body.events,
+        body.filter,
+        filter_given="filter" in body.model_fields_set,
+    )

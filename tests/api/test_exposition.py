@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from hooktui.domain.exposition import Metric, Sample, by, exposition, one
+from hooktui.api.routes.metrics import Metric, Sample, by, exposition, one
 
 
 def read(*metrics):

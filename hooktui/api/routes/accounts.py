@@ -8,10 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.answers import answer, no_content
 from hooktui.api.parameters import MAX_ID, AccountParameter, TokenParameter, Window
-from hooktui.api.reading import check_account, read_in
-from hooktui.api.service import service_of
+from hooktui.api.responses import answer, no_content
+from hooktui.api.service import check_account, read_in, service_of
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import FieldError, NotFound, Refused
 from hooktui.domain.hook_settings import check_name

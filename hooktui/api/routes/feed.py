@@ -1,12 +1,15 @@
-"""The change feed: consoles and ``log -f`` follow it by long polls, so that nobody polls tables."""
+"""The change feed: consoles and ``log -f`` follow it by long polls instead of polling tables.
+
+A filter over it reads the bodies of events only where a term asks for them.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from fastapi import APIRouter, Query
@@ -14,19 +17,64 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import Caller, caller_of
-from hooktui.api.answers import JSON, encode
-from hooktui.api.feed_filter import sieve_of
 from hooktui.api.parameters import MAX_LIMIT, MAX_TEXT, AccountParameter, Text, filter_of
-from hooktui.api.reading import check_account
-from hooktui.api.service import Service, service_of
-from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.ids import AccountId
+from hooktui.api.responses import JSON, encode
+from hooktui.api.service import Service, check_account, service_of
+from hooktui.domain import ids
+from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.parser import Filter, Key, Subject
+from hooktui.domain.ids import AccountId, EventId
 from hooktui.domain.json_text import Steps
-from hooktui.domain.wire.deliveries import Attempt
+from hooktui.domain.wire.deliveries import Attempt, Delivery
+from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.feed import FeedAnswer
+from hooktui.domain.wire.hooks import Hook
 from hooktui.slices import in_slices
+from hooktui.store import queries
 from hooktui.store.contract import FeedItem, FeedPage, Sieve
 from hooktui.store.feed import MOST_PAGE_BYTES
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+_IN_BODIES = (Key.DATA, Key.WORD)
+_BODIES_AT_ONCE: Final = 20
+"""Bodies have up to 256 KiB, so few of them are held at a time."""
+
+
+def sieve_of(wanted: Filter | None) -> Sieve | None:
+    """Return what passes the changes that fit a filter; None: it passes all."""
+    if wanted is None or not wanted.terms:
+        return None
+    quick = Filter(tuple(term for term in wanted.terms if term.key not in _IN_BODIES))
+    needs_bodies = len(quick.terms) < len(wanted.terms)
+
+    def sieve(
+        conn: Connection, items: Sequence[FeedItem]
+    ) -> Iterator[tuple[FeedItem, bool] | None]:
+        now = now_ms()
+        for start in range(0, len(items), _BODIES_AT_ONCE):
+            some = items[start : start + _BODIES_AT_ONCE]
+            found = set()
+            for place, item in enumerate(some):
+                yield None
+                if (yield from quick.match_steps(subject_of(item), now)):
+                    found.add(place)
+            bodies: dict[int, bytes] = {}
+            if needs_bodies and found:
+                events = {event for place in found if (event := event_of(some[place])) is not None}
+                bodies = queries.bodies_by_id(conn, events)
+            for place, item in enumerate(some):
+                fits = place in found
+                if fits and needs_bodies:
+                    subject = subject_of(item, bodies.get(event_of(item) or 0))
+                    fits = yield from wanted.match_once_steps(subject, now)
+                yield item, fits
+
+    return sieve
+
 
 MAX_WAIT_S = 30.0
 
@@ -183,3 +231,104 @@ def _line(item: FeedItem) -> dict[str, object]:
             "status": delivery.status,
         }
     return line
+
+
+def event_of(item: FeedItem) -> EventId | None:
+    """Return the event that a change is about, if it is about one."""
+    match item.object:
+        case Attempt():
+            return None if item.delivery is None else _event(item.delivery.event)
+        case Delivery(event=event) | Event(id=event):
+            return _event(event)
+        case _:
+            return None
+
+
+def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
+    """Return a change as a filter sees it; what a kind does not have fits no term about it.
+
+    Args:
+        item: the change.
+        body: of the event that it is about, where it was read.
+    """
+    shown, delivery = item.object, item.delivery
+    match shown:
+        case Attempt():
+            return Subject(
+                at_ms=item.at_ms,
+                status=delivery.status if delivery else None,
+                held=delivery.held if delivery else False,
+                outcome=shown.outcome,
+                hook=delivery.hook if delivery else None,
+                event_type=delivery.event_type if delivery else None,
+                code=shown.status_code,
+                took_ms=shown.phases_ms.total,
+                error=shown.error,
+                trigger=delivery.trigger if delivery else None,
+                words=lambda: _text(
+                    (*_attempt(shown), *(_delivery(delivery) if delivery else ()), body)
+                ),
+                data=lambda: Stored(body),
+            )
+        case Delivery():
+            return Subject(
+                at_ms=item.at_ms,
+                status=shown.status,
+                held=shown.held,
+                hook=shown.hook,
+                event_type=shown.event_type,
+                took_ms=shown.duration_ms,
+                trigger=shown.trigger,
+                words=lambda: _text((*_delivery(shown), body)),
+                data=lambda: Stored(body),
+            )
+        case Event():
+            return Subject(
+                at_ms=item.at_ms,
+                event_type=shown.type,
+                words=lambda: _text((shown.id, shown.type, body)),
+                data=lambda: Stored(body),
+            )
+        case Hook():
+            return Subject(
+                at_ms=item.at_ms,
+                hook=shown.id,
+                words=lambda: _text((shown.name, shown.url, *shown.events)),
+            )
+        case _:
+            identity = shown.get("id")
+            return Subject(
+                at_ms=item.at_ms,
+                hook=identity if item.kind == "hook" and isinstance(identity, int) else None,
+                words=lambda: _text(str(value) for value in shown.values()),
+            )
+
+
+def _event(text: str) -> EventId:
+    return EventId(ids.decode("evt", text))
+
+
+def _attempt(attempt: Attempt) -> tuple[str | None, ...]:
+    code = None if attempt.status_code is None else str(attempt.status_code)
+    body = attempt.response.body if attempt.response else None
+    return attempt.outcome, code, attempt.error, attempt.error_detail, attempt.address, body
+
+
+def _delivery(delivery: Delivery) -> tuple[str | None, ...]:
+    return (
+        delivery.id,
+        delivery.event,
+        delivery.event_type,
+        delivery.status,
+        delivery.trigger,
+        delivery.reason,
+    )
+
+
+def _text(parts: Iterable[str | bytes | None]) -> str:
+    # Joined by a character that nobody can type into a filter, so no word spans two parts.
+    return "\0".join(
+        part.decode("utf-8", "replace") if isinstance(part, bytes) else part
+        for part in parts
+        if part
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 
-from hooktui.api.problems import content_of
+from hooktui.api.responses import content_of
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.domain.wire.diagnosis import Diagnosis, DiagnosisLine

@@ -6,8 +6,15 @@ import json
 
 import pytest
 
-from hooktui.api.answers import encode
-from hooktui.api.problems import MethodNotAllowed, TooSlow, pointer, problem, translate, unexpected
+from hooktui.api.responses import (
+    MethodNotAllowed,
+    TooSlow,
+    encode,
+    pointer,
+    problem,
+    translate,
+    unexpected,
+)
 from hooktui.domain import errors
 from hooktui.domain.errors import FieldError, Malformed, NotFound, Refused
 

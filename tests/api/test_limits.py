@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.api import rates
+from hooktui.api import limits
 from hooktui.api.access import Caller
-from hooktui.api.peers import Peer
-from hooktui.api.rates import BURST_S, Rate
+from hooktui.api.limits import BURST_S, RateLimiter
+from hooktui.api.peer_credentials import Peer
 from hooktui.domain.errors import TooManyRequests
 from hooktui.domain.roles import Role
 
@@ -30,7 +30,7 @@ def _caller(user: str = "a", peer: Peer | None = None) -> Caller:
     return Caller(user, Role.PRODUCER, peer=peer, address="127.0.0.1")
 
 
-def _taken(rate: Rate, caller: Caller, most: int) -> int:
+def _taken(rate: RateLimiter, caller: Caller, most: int) -> int:
     """Return how many calls get through at this moment."""
     for count in range(most):
         try:
@@ -47,7 +47,7 @@ def _taken(rate: Rate, caller: Caller, most: int) -> int:
 )
 def test_nobody_gets_more_than_the_burst_and_the_rate(per_s, steps):
     clock = Clock()
-    rate = Rate(per_s, "events", "X", clock)
+    rate = RateLimiter(per_s, "events", "X", clock)
     taken, largest, begun = 0, 0, clock.now
     for pause_s, count in steps:
         clock.now += pause_s
@@ -64,14 +64,14 @@ def test_nobody_gets_more_than_the_burst_and_the_rate(per_s, steps):
 @given(per_s=st.floats(0.01, 500), count=st.integers(1, 5000))
 def test_who_comes_again_when_told_to_is_let_in(per_s, count):
     clock = Clock()
-    rate = Rate(per_s, "events", "X", clock)
+    rate = RateLimiter(per_s, "events", "X", clock)
     rate.take(_caller(), count)
     for _ in range(3):
         clock.now += _wait_of(rate, _caller())
         rate.take(_caller(), count)
 
 
-def _wait_of(rate: Rate, caller: Caller) -> int:
+def _wait_of(rate: RateLimiter, caller: Caller) -> int:
     """Return how long a caller is told to wait, once it has used up what it may."""
     _taken(rate, caller, 2000)
     with pytest.raises(TooManyRequests) as refused:
@@ -81,14 +81,14 @@ def _wait_of(rate: Rate, caller: Caller) -> int:
 
 
 def test_each_caller_has_a_share_of_its_own():
-    rate = Rate(10, "calls", "X", Clock())
+    rate = RateLimiter(10, "calls", "X", Clock())
     assert _taken(rate, _caller("a"), 100) == 20
     assert _taken(rate, _caller("a"), 100) == 0
     assert _taken(rate, _caller("b"), 100) == 20
 
 
 def test_the_refusal_names_who_how_much_and_the_setting():
-    rate = Rate(1, "calls", "HOOKTUI_CALLS_PER_S", Clock())
+    rate = RateLimiter(1, "calls", "HOOKTUI_CALLS_PER_S", Clock())
     _taken(rate, _caller(), 100)
     with pytest.raises(TooManyRequests, match=r"a sends more than 1 calls.*HOOKTUI_CALLS_PER_S"):
         rate.take(_caller())
@@ -96,19 +96,19 @@ def test_the_refusal_names_who_how_much_and_the_setting():
 
 @pytest.mark.parametrize(("uid", "most"), [(0, 100), (os.geteuid(), 100), (4_000_000, 20)])
 def test_root_and_the_owner_are_not_counted(uid, most):
-    rate = Rate(10, "calls", "X", Clock())
+    rate = RateLimiter(10, "calls", "X", Clock())
     assert _taken(rate, _caller(peer=Peer(uid=uid, gid=uid, pid=1)), 100) == most
 
 
 def test_no_limit_is_no_limit():
-    assert _taken(Rate(0, "calls", "X", Clock()), _caller(), 1000) == 1000
+    assert _taken(RateLimiter(0, "calls", "X", Clock()), _caller(), 1000) == 1000
 
 
 # Red when buckets are kept for ever: names of callers are remembered, so they must not pile up.
 def test_callers_that_rest_are_forgotten(monkeypatch):
-    monkeypatch.setattr(rates, "_MOST_KEPT", 50)
+    monkeypatch.setattr(limits, "_MOST_KEPT", 50)
     clock = Clock()
-    rate = Rate(10, "calls", "X", clock)
+    rate = RateLimiter(10, "calls", "X", clock)
     busy = _caller("busy")
     for number in range(500):
         clock.now += ceil(BURST_S) / 20

@@ -9,11 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.answers import answer, answer_in_parts
+from hooktui.api.limits import searching
 from hooktui.api.parameters import AccountParameter, EventParameter, Text, Window, event_filter_of
-from hooktui.api.reading import read_in
-from hooktui.api.searches import searching
-from hooktui.api.service import service_of
+from hooktui.api.responses import answer, answer_in_parts
+from hooktui.api.service import read_in, service_of
 from hooktui.domain.wire.events import Catalogue, Event, EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 from hooktui.store import queries

@@ -10,10 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import caller_of
-from hooktui.api.answers import answer
 from hooktui.api.parameters import AccountParameter, Moment, Text, Window, moment
-from hooktui.api.reading import read_in
-from hooktui.api.service import service_of
+from hooktui.api.responses import answer
+from hooktui.api.service import read_in, service_of
 from hooktui.domain.errors import Refused
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
 from hooktui.domain.wire.pages import Page

@@ -1,9 +1,7 @@
-"""The way in: what every request passes before a route sees it, and every answer on its way out.
+"""What every request passes before a route: no browsers, ``Host``, route, caller, role, rate.
 
-In this order: no browsers, the right ``Host``, a route that exists, a caller with a role that may
-and that asks for no more than its share.
-Refusals are audited: whose role does not allow a call, who wanted more than their role, who has no
-role, and tokens that are worth nothing.
+Denials are audited: a role that does not allow a call, a request for more than the own role, a
+caller without a role, and unknown tokens.
 """
 
 from __future__ import annotations
@@ -18,11 +16,10 @@ from hooktui.api.bodies import NO_ROOM, Holding, checked_json
 from hooktui.api.connection_limiter import Place
 from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.ingest import ONE
-from hooktui.api.peers import Peer
-from hooktui.api.problems import out_of, problem, unexpected
-from hooktui.api.rates import Rate
-from hooktui.api.refusals import STRANGERS, USERS, Refusals, Share
+from hooktui.api.limits import UNKNOWN_CALLERS, USERS, DenialLog, DenialQuota, RateLimiter
+from hooktui.api.peer_credentials import Peer
 from hooktui.api.request_path import check_path
+from hooktui.api.responses import out_of, problem, unexpected
 from hooktui.api.service import Service
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated, Unavailable
 from hooktui.domain.roles import Actor, Need
@@ -60,9 +57,9 @@ class Gate:
         self._service = service
         self._identity = identity
         self._holding = holding
-        self._rate = Rate(service.limits.calls_per_s, "calls", "HOOKTUI_CALLS_PER_S")
+        self._rate = RateLimiter(service.limits.calls_per_s, "calls", "HOOKTUI_CALLS_PER_S")
         self._table = Table()
-        self._refusals = Refusals()
+        self._refusals = DenialLog()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -182,16 +179,16 @@ class Gate:
         except HooktuiError as error:  # such as a full disk; the refusal stands all the same
             _log.warning("cannot audit that %s was refused: %s", _where(scope), error)
 
-    async def _refused(self, scope: Scope) -> tuple[Actor, Share, str]:
+    async def _refused(self, scope: Scope) -> tuple[Actor, DenialQuota, str]:
         """Return who was refused, and whose share of the audit trail that takes."""
         known: Caller | None = scope.get("caller")
         if known is not None:
             return known.actor, USERS, known.user
         peer = _peer(scope)
         if peer is not None:
-            return await self._identity.stranger(peer), STRANGERS, f"uid {peer.uid}"
+            return await self._identity.stranger(peer), UNKNOWN_CALLERS, f"uid {peer.uid}"
         claimed = claimed_token(_header(scope, b"authorization") or "")
-        return Actor(claimed, None, f"tcp {_address(scope)}"), STRANGERS, "tcp"
+        return Actor(claimed, None, f"tcp {_address(scope)}"), UNKNOWN_CALLERS, "tcp"
 
 
 def _peer(scope: Scope) -> Peer | None:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from hooktui.api.diagnosing import Diagnoses
+from hooktui.api.diagnosis_runs import Diagnoses
 from hooktui.client import AsyncClient, ServerAddress, calls
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.wire.diagnosis import DiagnosisLine

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooktui.api.bodies import Holding
-from hooktui.api.unsent import UnsentResponses
+from hooktui.api.response_budget import UnsentResponses
 
 MOST, OF_CALLER = 100, 40
 

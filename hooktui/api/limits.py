@@ -1,0 +1,257 @@
+"""Bounds of what one caller may ask for: calls, audited denials, searches and long polls.
+
+Rates hold for each token, and for each user of the Unix socket except root and the server's owner,
+who could stop the server anyway. On several servers they hold on each of them.
+
+The audit trail is never shortened, so callers must not fill it with denials: the same denial is
+recorded once a minute, and each user has a quota that refills slowly; a caller without role or
+token has a small one. The number of omitted denials is in the next entry and in the log.
+
+A search (a list or the feed with ``q``, a dry run, decisions) computes in a thread, or in slices of
+the event loop, for as long as its caller likes. Threads share one interpreter with the loop: one
+busy thread beside it raises the p99 of its wake-ups from 1.2 to 9.7 ms, four to 98 ms. So a caller
+has one search at a time, and a server two; the others wait in turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Final
+
+from starlette.requests import Request
+
+from hooktui.api.access import Caller, caller_of
+from hooktui.domain.errors import TooManyRequests
+
+BURST_S: Final = 2.0
+"""So many seconds' worth may come at once, after a pause: clients work in batches."""
+_MOST_KEPT: Final = 10_000
+
+
+def is_trusted(caller: Caller) -> bool:
+    """Return whether a caller is root or the server's owner, on the Unix socket."""
+    return caller.peer is not None and caller.peer.uid in (0, os.geteuid())
+
+
+@dataclass(slots=True)
+class _Bucket:
+    tokens: float
+    at: float
+
+
+class RateLimiter:
+    """So many things a second for each caller.
+
+    Args:
+        per_s: as many in the long run; 0: no limit.
+        what: they are, in the words of a refusal.
+        setting: where it is set.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self,
+        per_s: float,
+        what: str,
+        setting: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._per_s = per_s
+        self._burst = max(per_s * BURST_S, 1.0)
+        self._what = what
+        self._setting = setting
+        self._clock = clock
+        self._buckets: dict[str, _Bucket] = {}
+
+    def take(self, caller: Caller, count: int = 1) -> None:
+        """Count what a caller asks for.
+
+        A batch may be larger than the burst: it goes through when the bucket is not empty, and what
+        it is over is owed.
+
+        Raises:
+            TooManyRequests: it asked for too much already; says when to come again.
+        """
+        if self._per_s == 0 or is_trusted(caller):
+            return
+        now = self._clock()
+        bucket = self._buckets.get(caller.user)
+        if bucket is None:
+            bucket = self._buckets[caller.user] = _Bucket(self._burst, now)
+            if len(self._buckets) > _MOST_KEPT:
+                self._forget_the_rested(now)
+        else:
+            grown = bucket.tokens + (now - bucket.at) * self._per_s
+            bucket.tokens, bucket.at = min(grown, self._burst), now
+        if bucket.tokens < 1:
+            wait_s = max(ceil((1 - bucket.tokens) / self._per_s), 1)
+            raise TooManyRequests(
+                f"{caller.user} sends more than {self._per_s:g} {self._what} a second; come again"
+                f" in {wait_s} s, or have an admin raise {self._setting}",
+                wait_s,
+            )
+        bucket.tokens -= count
+
+    def _forget_the_rested(self, now: float) -> None:
+        """Drop the buckets that are full again: they are as good as new ones."""
+        self._buckets = {
+            user: bucket
+            for user, bucket in self._buckets.items()
+            if bucket.tokens + (now - bucket.at) * self._per_s < self._burst
+        }
+
+
+SAME_AGAIN_S: Final = 60.0
+_MOST_DENIALS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DenialQuota:
+    """So many entries at once, and one more every so many seconds (about 400 bytes each)."""
+
+    burst: int
+    refill_s: float
+
+
+USERS: Final = DenialQuota(1000, 10.0)
+"""Of somebody with a role: at worst 3 MB a day."""
+UNKNOWN_CALLERS: Final = DenialQuota(100, 60.0)
+
+
+@dataclass(slots=True)
+class _DenialBucket:
+    left: float
+    at: float
+    left_out: int = 0
+
+
+@dataclass(slots=True)
+class DenialLog:
+    """Remembers which refusals were told.
+
+    Attributes:
+        clock: seconds, monotonic.
+    """
+
+    clock: Callable[[], float] = time.monotonic
+    _told: dict[tuple[str, ...], float] = field(default_factory=dict)
+    _buckets: dict[str, _DenialBucket] = field(default_factory=dict)
+
+    def admit(self, share: DenialQuota, who: str, *what: str) -> int | None:
+        """Return how many refusals were left out before this one; None: leave it out, too.
+
+        Args:
+            share: how much there is for them.
+            who: whose share it is.
+            what: tells refusals of one caller apart.
+        """
+        now = self.clock()
+        bucket = self._bucket(who, share, now)
+        key = (who, *what)
+        same = self._told.get(key)
+        if bucket.left < 1 or (same is not None and now - same < SAME_AGAIN_S):
+            bucket.left_out += 1
+            return None
+        if len(self._told) >= _MOST_DENIALS:
+            self._told.clear()
+        self._told[key] = now
+        bucket.left -= 1
+        left_out, bucket.left_out = bucket.left_out, 0
+        return left_out
+
+    def _bucket(self, who: str, share: DenialQuota, now: float) -> _DenialBucket:
+        bucket = self._buckets.get(who)
+        if bucket is None:
+            if len(self._buckets) >= _MOST_DENIALS:
+                self._buckets.clear()
+            bucket = self._buckets[who] = _DenialBucket(share.burst, now)
+        bucket.left = min(share.burst, bucket.left + (now - bucket.at) / share.refill_s)
+        bucket.at = now
+        return bucket
+
+
+MOST_SEARCHES: Final = 2
+"""Of a server at a time."""
+MOST_WAITING: Final = 20
+"""Searches of a caller that wait for the one before."""
+MOST_POLLS: Final = 10
+"""Long polls of a caller at a time: each change wakes all of them."""
+
+
+@dataclass(slots=True)
+class _Caller:
+    """What one caller does."""
+
+    searches: int = 0
+    polls: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Searches:
+    """Counts the searches and the long polls of each caller."""
+
+    def __init__(self) -> None:
+        self._callers: dict[str, _Caller] = {}
+        self._places = asyncio.Semaphore(MOST_SEARCHES)
+
+    @asynccontextmanager
+    async def search(self, caller: Caller) -> AsyncIterator[None]:
+        """Wait for a place, and hold it.
+
+        Raises:
+            TooManyRequests: very many searches of the caller wait already.
+        """
+        with self._counted(caller) as mine:
+            if mine.searches > MOST_WAITING:
+                raise TooManyRequests(
+                    f"{MOST_WAITING} searches of {caller.user} are waiting for each other; wait for"
+                    " their answers, or narrow them"
+                )
+            mine.searches += 1
+            try:
+                async with mine.turn, self._places:
+                    yield
+            finally:
+                mine.searches -= 1
+
+    @contextmanager
+    def poll(self, caller: Caller) -> Iterator[None]:
+        """Count a long poll while it lasts; root and the server's owner may have any number.
+
+        Raises:
+            TooManyRequests: the caller has as many as it may.
+        """
+        with self._counted(caller) as mine:
+            if mine.polls >= MOST_POLLS and not is_trusted(caller):
+                raise TooManyRequests(
+                    f"{caller.user} has {MOST_POLLS} long polls of the feed open, and may have no"
+                    " more; end one, or use a token for each program"
+                )
+            mine.polls += 1
+            try:
+                yield
+            finally:
+                mine.polls -= 1
+
+    @contextmanager
+    def _counted(self, caller: Caller) -> Iterator[_Caller]:
+        mine = self._callers.setdefault(caller.user, _Caller())
+        try:
+            yield mine
+        finally:
+            if not mine.searches and not mine.polls:
+                self._callers.pop(caller.user, None)
+
+
+def searching(request: Request, wanted: object | None) -> AbstractAsyncContextManager[None]:
+    """Return what holds a place for a list that is searched; None: it is not."""
+    if wanted is None:
+        return nullcontext()
+    searches: Searches = request.app.state.service.searches
+    return searches.search(caller_of(request))

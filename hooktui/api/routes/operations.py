@@ -1,0 +1,125 @@
+"""Operations: purge, doctor, pause and resume, encryption keys."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hooktui.api.access import caller_of
+from hooktui.api.parameters import AccountParameter, moment
+from hooktui.api.responses import answer
+from hooktui.api.service import check_account, service_of
+from hooktui.domain import ids
+from hooktui.domain.clock import now_ms, to_rfc3339
+from hooktui.domain.errors import Conflict, Refused
+from hooktui.domain.wire.diagnosis import Checkup, checkup_of
+from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge
+from hooktui.store import changes
+from hooktui.store.rotation import keys_in_use, rotate_keys
+
+PURGE_WITHIN_S = 5.0
+"""Work of one call; a client that wants all of it gone calls again with ``next``."""
+
+router = APIRouter()
+
+
+class PurgeBody(BaseModel):
+    """What to drop: events older than ``30d``, or from before an RFC 3339 time.
+
+    ``after`` is the ``next`` of the call before.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    older_than: str
+    after: str | None = None
+
+
+@router.post("/v1/purge", response_model=Purge)
+async def purge(request: Request, body: PurgeBody, account: AccountParameter = None) -> Response:
+    """Drop old events with their deliveries and attempts; ``next`` says where to go on."""
+    service, caller = service_of(request), caller_of(request)
+    before_ms, after = _checked(body)
+    owner = caller.account_or_any(account)
+    if owner is not None:
+        await check_account(service, owner)
+    before = to_rfc3339(before_ms)
+    if body.after is None:  # told before anything goes, so that nothing goes untold
+        await service.store.write(changes.audit_purge, caller.actor, owner, {"before": before})
+    gone = await service.store.purge(before_ms, within_s=PURGE_WITHIN_S, account=owner, after=after)
+    if gone.events:
+        told = {"before": before, "events": gone.events, "deliveries": gone.deliveries}
+        await service.store.write(changes.audit_purge, caller.actor, owner, told)
+    rest = None if gone.after is None else ids.encode("evt", gone.after)
+    return answer(Purge(before, gone.events, gone.deliveries, gone.attempts, rest))
+
+
+def _checked(body: PurgeBody) -> tuple[int, int]:
+    try:
+        before_ms = moment(body.older_than)
+    except ValueError as error:
+        raise Refused.field("/older_than", f"older_than: {error}") from None
+    if not 0 <= before_ms <= now_ms():
+        raise Refused.field("/older_than", "older_than lies in the future, or before 1970")
+    try:
+        return before_ms, 0 if body.after is None else ids.decode("evt", body.after[:100])
+    except ValueError:
+        raise Refused.field("/after", "after is the next of the call before") from None
+
+
+@router.get("/v1/doctor", response_model=Checkup)
+async def doctor(request: Request) -> Response:
+    """Measure disk, database, clock and files; takes up to half a minute of a large database."""
+    return answer(checkup_of(await service_of(request).check()))
+
+
+@router.post("/v1/engine/pause", response_model=EngineState)
+async def pause(request: Request) -> Response:
+    """Send nothing but pings from now on, at any server; events are taken in, and wait."""
+    actor = caller_of(request).actor
+    return answer(await service_of(request).store.write(changes.pause, actor))
+
+
+@router.post("/v1/engine/resume", response_model=EngineState)
+async def resume(request: Request) -> Response:
+    """Send again; what is due goes out at once."""
+    actor = caller_of(request).actor
+    return answer(await service_of(request).store.write(changes.resume, actor))
+
+
+ROTATE_WITHIN_S = 15.0
+"""Work of one call; a client calls again while something is ``left``."""
+
+
+class KeyRotationBody(BaseModel):
+    """``keep_old``: old keys stay, so that backups made before can still be restored."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    keep_old: bool = False
+
+
+@router.get("/v1/keys", response_model=Keys)
+async def keys(request: Request) -> Response:
+    """List keys by their ids, with how many values each has sealed."""
+    service = service_of(request)
+    return answer(await keys_in_use(service.store, service.key_file))
+
+
+@router.post("/v1/keys/rotate", response_model=KeyRotation)
+async def rotate(request: Request, body: KeyRotationBody) -> Response:
+    """Seal everything with a new key; what a call leaves, or a kill, the next one goes on with."""
+    service = service_of(request)
+    if service.rotating.locked():
+        raise Conflict("a rotation of the keys is at work; wait for its end")
+    async with service.rotating:
+        done = await rotate_keys(
+            service.store,
+            service.key_file,
+            caller_of(request).actor,
+            keep_old=body.keep_old,
+            within_s=ROTATE_WITHIN_S,
+        )
+    return answer(done)
