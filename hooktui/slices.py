@@ -2,7 +2,7 @@
 
 What a caller can make expensive is written as steps (`hooktui.domain.json_text.Steps`): a generator
 that yields after a few milliseconds at most. `in_slices` runs such steps in the event loop,
-`hooktui.store.pace` in queries.
+`hooktui.store.queries.pace` in queries.
 """
 
 from __future__ import annotations

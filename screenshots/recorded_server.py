@@ -33,9 +33,10 @@ from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.server import DatabaseInfo
 from hooktui.sockets import bind
 from hooktui.demo.runner import DEMO_HOOKS, DemoHook
-from hooktui.store import audit_key, connections
+from hooktui.store import audit_key
+from hooktui.store.sqlite import connections
 from hooktui.store.contract import Accepted, Offer
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.sqlite.store import SqliteStore
 
 DAY_MS = 24 * 3600 * 1000
 PID = 4711

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import asyncpg
 
-from hooktui.store.postgres.connect import connect, target_of
+from hooktui.store.postgres.connections import connect, target_of
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.schema import migrate
 from hooktui.store.postgres.store import PostgresStore

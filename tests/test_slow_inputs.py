@@ -76,8 +76,8 @@ from hooktui.domain.schedule import parse_retry_after_s, parse_schedule
 from hooktui.domain.signatures import check_secret, verify_standard_signature
 from hooktui.domain.text import visible
 from hooktui.domain.wire.deliveries import Attempt, Phases, Response
-from hooktui.store import pages
 from hooktui.store.feed import parse_position
+from hooktui.store.queries import pages
 
 MOST_RATIO = 6.0
 TRIES = 5

@@ -18,7 +18,7 @@ from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse, parse_event_filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId
-from hooktui.store.pages import PageRequest
+from hooktui.store.queries.pages import PageRequest
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 MAX_TEXT = 2000

@@ -26,7 +26,7 @@ from hooktui.doctor.rules import (
 from hooktui.domain.paths import Places
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.homes import home_flaws
-from hooktui.store.sqlite_files import NETWORK_FILE_SYSTEMS, file_system
+from hooktui.store.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
 
 _SYNCS, _PAGE = 100, 4096
 _SYNCING_S = 2.0

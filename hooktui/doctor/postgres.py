@@ -24,15 +24,15 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import Places
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.key_ring import find_keys, keys_are_there
-from hooktui.store.keys import KeyProblem, Vault
 from hooktui.store.postgres import locks
-from hooktui.store.postgres.connect import Target, connect, explain
+from hooktui.store.postgres.connections import Target, connect, explain
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.schema import check_vault
 from hooktui.store.tables import HOOK
+from hooktui.store.vault import KeyProblem, Vault
 
 if TYPE_CHECKING:
-    from hooktui.store.postgres.connect import Raw
+    from hooktui.store.postgres.connections import Raw
 
 _ASKED, _COMMITTED = 50, 30
 _FOR_S = 3.0

@@ -14,11 +14,10 @@ from hooktui.domain.wire.diagnosis import Check
 from hooktui.store import queries
 from hooktui.store.audit import trail_state
 from hooktui.store.key_ring import find_keys, keys_are_there
-from hooktui.store.keys import Vault
+from hooktui.store.key_rotation import count_by_key
 from hooktui.store.live_hooks import load_live_hooks
-from hooktui.store.migrate import at_head
-from hooktui.store.migrations import HEAD
-from hooktui.store.rotation import count_by_key
+from hooktui.store.migrations import HEAD, at_head
+from hooktui.store.vault import Vault
 
 _LEASES = text(
     "SELECT count(*), count(*) FILTER (WHERE lease_until < :now) FROM delivery"

@@ -30,11 +30,11 @@ from hooktui.domain.paths import Places
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.sockets import no_file_left
-from hooktui.store.backup import open_readonly
-from hooktui.store.connections import sqlalchemy_over
-from hooktui.store.moved import refuse_moved
-from hooktui.store.restore import unfinished
-from hooktui.store.sqlite_files import opened_by
+from hooktui.store.sqlite.backup import open_readonly
+from hooktui.store.sqlite.connections import sqlalchemy_over
+from hooktui.store.sqlite.files import opened_by
+from hooktui.store.sqlite.moved_marker import refuse_moved
+from hooktui.store.sqlite.restore import unfinished
 
 _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
 

@@ -18,8 +18,9 @@ from typing import BinaryIO
 from hooktui.client.download import Download
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.wire.server import Backup
-from hooktui.store.backup import BadBackup, check_whole, open_readonly, sync_file, sync_folder
-from hooktui.store.sqlite_files import free_bytes
+from hooktui.store.durable_files import sync_file, sync_folder
+from hooktui.store.sqlite.backup import BadBackup, check_whole, open_readonly
+from hooktui.store.sqlite.files import free_bytes
 
 _COUNTS = "SELECT (SELECT COUNT(*) FROM event), (SELECT COUNT(*) FROM delivery)"
 

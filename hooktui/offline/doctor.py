@@ -24,7 +24,7 @@ from hooktui.installation import find_places
 from hooktui.offline.installation import sqlite_home
 from hooktui.offline.service_user import act_as_owner
 from hooktui.server.settings import BadSettings, load, split_listen
-from hooktui.store.postgres.connect import target_of
+from hooktui.store.postgres.connections import target_of
 
 _WHOLE_DAY_S = 86400.0
 """Without a server nobody waits but the one who asked."""

@@ -16,9 +16,9 @@ from hooktui.homes import make_home
 from hooktui.installation import find_places
 from hooktui.server.run import arm_failpoints
 from hooktui.server.settings import BadSettings, Settings, load
-from hooktui.store.backup_source import BackupSource, open_backup
-from hooktui.store.keys import create_keys, key_line, load_keys, new_key, replace_keys
-from hooktui.store.restore import Restored, restore
+from hooktui.store.sqlite.backup_source import BackupSource, open_backup
+from hooktui.store.sqlite.restore import Restored, restore
+from hooktui.store.vault import create_keys, key_line, load_keys, new_key, replace_keys
 
 _SQLITE = "sqlite:///"
 

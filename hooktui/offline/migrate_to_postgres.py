@@ -21,8 +21,12 @@ from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.paths import Places
 from hooktui.domain.roles import Actor
 from hooktui.offline.installation import sqlite_home, this_user
-from hooktui.store.keys import Vault
-from hooktui.store.moved import (
+from hooktui.store.durable_files import HomeLock
+from hooktui.store.migrate_to_postgres import Copied, move_rows, was_moved
+from hooktui.store.postgres.connections import Target, connect, explain, target_of
+from hooktui.store.postgres.pools import engine
+from hooktui.store.postgres.schema import prepare
+from hooktui.store.sqlite.moved_marker import (
     Mark,
     mark_of,
     new_mark,
@@ -31,16 +35,12 @@ from hooktui.store.moved import (
     remove_mark,
     write_mark,
 )
-from hooktui.store.moving import Copied, move_rows, was_moved
-from hooktui.store.postgres.connect import Target, connect, explain, target_of
-from hooktui.store.postgres.pools import engine
-from hooktui.store.postgres.schema import prepare
-from hooktui.store.restore import unfinished
-from hooktui.store.sqlite import SqliteStore
-from hooktui.store.sqlite_files import HomeLock
+from hooktui.store.sqlite.restore import unfinished
+from hooktui.store.sqlite.store import SqliteStore
+from hooktui.store.vault import Vault
 
 if TYPE_CHECKING:
-    from hooktui.store.postgres.connect import Raw
+    from hooktui.store.postgres.connections import Raw
 
 _NO_DEADLINES = {
     "statement_timeout": "0",

@@ -83,7 +83,7 @@ async def open_store(where: Places, settings: Settings) -> Store:
         HooktuiError: it cannot be used, or another server works on this home.
     """
     _prepare_home(where)
-    from hooktui.store.retention import Keep
+    from hooktui.store.contract import Keep
 
     keep = Keep(settings.keep_days, settings.keep_bodies_days)
     if _is_shared(settings):
@@ -92,7 +92,7 @@ async def open_store(where: Places, settings: Settings) -> Store:
         return await PostgresStore.open(
             settings.database_url or "", home=where.home, key_file=where.key_file, keep=keep
         )
-    from hooktui.store.sqlite import SqliteStore
+    from hooktui.store.sqlite.store import SqliteStore
 
     # The store takes the lock of its home: a second server ends here.
     return await SqliteStore.open(
@@ -256,7 +256,7 @@ def _checkup(where: Places, settings: Settings) -> Callable[[], Awaitable[Sequen
     started = Started()
     if settings.database_url is not None and not settings.database_url.startswith(_SQLITE):
         from hooktui.doctor.postgres import check_shared
-        from hooktui.store.postgres.connect import target_of
+        from hooktui.store.postgres.connections import target_of
 
         return partial(check_shared, where, target_of(settings.database_url), started)
     from hooktui.doctor.sqlite import check_installation

@@ -23,9 +23,8 @@ from hooktui.store.audit_key import (
     make_chain_key,
     note_last,
 )
-from hooktui.store.keys import Vault
-from hooktui.store.rows import inserted_id
-from hooktui.store.tables import AUDIT
+from hooktui.store.tables import AUDIT, inserted_id
+from hooktui.store.vault import Vault
 
 FIRST = bytes(32)
 """What the first entry names as the hash before it."""

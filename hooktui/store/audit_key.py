@@ -16,8 +16,8 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, func, insert, select, update
 
-from hooktui.store.keys import ValueMoved, Vault
 from hooktui.store.tables import AUDIT, AUDIT_CHAIN
+from hooktui.store.vault import ValueMoved, Vault
 
 _PLACE: Final = ("audit_chain", "sealed", 1)
 _KEY_BYTES: Final = 32

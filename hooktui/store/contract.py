@@ -37,9 +37,10 @@ if TYPE_CHECKING:
     from hooktui.domain.wire.events import Event
     from hooktui.domain.wire.hooks import Hook
     from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
-    from hooktui.store.backup import DatabaseCopy
-    from hooktui.store.changes import Tx
-    from hooktui.store.keys import Vault
+    from hooktui.store.sqlite.backup import DatabaseCopy
+    from hooktui.store.tx import Tx
+    from hooktui.store.vault import Vault
+
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -354,3 +355,11 @@ class Store(Protocol):
 
 
 OpenStore = Callable[[], Awaitable[Store]]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """How long things are kept, in days; 0: for ever."""
+
+    days: float = 30
+    bodies_days: float = 7

@@ -24,10 +24,10 @@ from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import feed_items as items
 from hooktui.store.contract import FeedItem, FeedPage, Sieve
-from hooktui.store.delivery_queries import attempts_by_key, deliveries_by_id
-from hooktui.store.event_queries import events_by_id
-from hooktui.store.hook_queries import hooks_by_id
-from hooktui.store.pace import Pace
+from hooktui.store.queries.deliveries import attempts_by_key, deliveries_by_id
+from hooktui.store.queries.events import events_by_id
+from hooktui.store.queries.hooks import hooks_by_id
+from hooktui.store.queries.pace import Pace
 
 _ROWS_AT_ONCE = 50
 _MOST_SCANNED = 20_000

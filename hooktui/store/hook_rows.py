@@ -9,8 +9,8 @@ from sqlalchemy import RowMapping
 
 from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers
 from hooktui.domain.text import MASK
-from hooktui.store.keys import Vault
 from hooktui.store.sealed_places import bound_to_url
+from hooktui.store.vault import Vault
 
 TABLE, COLUMN = "hook", "sealed"
 

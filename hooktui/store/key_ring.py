@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict
-from hooktui.store.keys import Key, KeyProblem, load_keys, new_key, parse_keys, replace_keys
+from hooktui.store.vault import Key, KeyProblem, load_keys, new_key, parse_keys, replace_keys
 
 CREDENTIAL: Final = "hooktui.key"
 """The name of the systemd credential (``LoadCredential=``) that holds the keys."""

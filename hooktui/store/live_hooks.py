@@ -22,9 +22,9 @@ from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store.hook_rows import readable_settings, settings_of
-from hooktui.store.keys import ValueMoved, Vault
 from hooktui.store.sealed_places import bound_to_hook
 from hooktui.store.tables import HOOK, HOOK_STATE, SECRET
+from hooktui.store.vault import ValueMoved, Vault
 
 _log = logging.getLogger(__name__)
 

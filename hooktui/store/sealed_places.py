@@ -12,8 +12,8 @@ from sqlalchemy import Connection, RowMapping, Select, Table, bindparam, select,
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Refused
-from hooktui.store.keys import ValueMoved, Vault
 from hooktui.store.tables import HOOK, SECRET
+from hooktui.store.vault import ValueMoved, Vault
 
 _OF_SECRETS = select(SECRET.c.id, SECRET.c.sealed, SECRET.c.hook_id, HOOK.c.account_id).join(
     HOOK, HOOK.c.id == SECRET.c.hook_id

@@ -7,9 +7,12 @@ blobs stand last in a row, so that a scan of the columns before them never reads
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    CursorResult,
     Dialect,
     Index,
     Integer,
@@ -374,3 +377,11 @@ PAUSE = _table(PauseRow)
 def in_account(table: Table, account: int | None) -> ColumnElement[bool]:
     """Return the condition that a row belongs to an account; None: to any."""
     return true() if account is None else table.c.account_id == account
+
+
+def inserted_id(made: CursorResult[Any]) -> int:
+    """Return the id that the database gave to the row of an insert."""
+    key = made.inserted_primary_key
+    if key is None or not isinstance(key[0], int):
+        raise TypeError(f"expected one integer key from the database, got {key!r}")
+    return key[0]

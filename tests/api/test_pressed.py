@@ -14,7 +14,8 @@ import pytest
 
 from hooktui.api import ingest
 from hooktui.api.routes import accounts
-from hooktui.store import queries, writer
+from hooktui.store import queries
+from hooktui.store.sqlite import writer
 from tests.api.raw import next_answer, say, tcp, unix
 from tests.running import RunningServer, running_server
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.store.connections import open_writer, sqlalchemy_over
 from hooktui.store.contract import Store
 from hooktui.store.key_ring import find_keys
-from hooktui.store.keys import Vault
-from hooktui.store.migrate import upgrade
-from hooktui.store.sqlite import SqliteStore
-from hooktui.store.sqlite_files import make_database_file
+from hooktui.store.migrations import upgrade
+from hooktui.store.sqlite.connections import open_writer, sqlalchemy_over
+from hooktui.store.sqlite.files import make_database_file
+from hooktui.store.sqlite.store import SqliteStore
+from hooktui.store.vault import Vault
 from tests.contract.given import Clock, Opened
 from tests.postgres import PostgresServer, database, open_store
 

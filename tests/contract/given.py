@@ -20,7 +20,7 @@ from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
 from hooktui.store.contract import Accepted, Job, Offer, Result, Signals, Store
-from hooktui.store.pages import PageRequest
+from hooktui.store.queries.pages import PageRequest
 
 ADA = Actor("ada", Role.ADMIN, "a test")
 BOB = Actor("bob", Role.OPERATOR, "a test")

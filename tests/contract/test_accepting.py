@@ -10,7 +10,7 @@ from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
 from hooktui.store.contract import Offer
-from hooktui.store.pages import PageRequest
+from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import (
     ADA,
     DEFAULT,

@@ -15,11 +15,11 @@ from hooktui.store.audit import FIRST, chain_hash
 from hooktui.store.audit_key import ChainKey
 from hooktui.store.audit_watch import watch_trail
 from hooktui.store.key_ring import find_keys
-from hooktui.store.keys import KeyProblem, new_key, replace_keys
-from hooktui.store.pages import PageRequest
-from hooktui.store.rotation import rotate_keys
+from hooktui.store.key_rotation import rotate_keys
+from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import AUDIT
-from hooktui.store.transaction import Tx
+from hooktui.store.tx import Tx
+from hooktui.store.vault import KeyProblem, new_key, replace_keys
 from tests.contract.given import ADA, Opened
 from tests.store.earlier import as_0004, as_0005, guarded, unguarded
 

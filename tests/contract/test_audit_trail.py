@@ -14,8 +14,8 @@ from hooktui.domain.wire.access import AuditBreak
 from hooktui.store import changes, queries
 from hooktui.store.audit import CHECKED_AT_ONCE, chain_hash
 from hooktui.store.audit_key import chain_of
-from hooktui.store.pages import PageRequest
 from hooktui.store.queries import AuditQuery, KnownEntry
+from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import ADA, BOB, DEFAULT, Opened, make_hook
 
 _TRIGGERS = {

@@ -10,10 +10,10 @@ from sqlalchemy import text
 from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
-from hooktui.store.keys import KeyProblem, ValueMoved
-from hooktui.store.rotation import rotate_keys
+from hooktui.store.key_rotation import rotate_keys
 from hooktui.store.sealed_places import sealed_values
 from hooktui.store.tables import HOOK, SECRET
+from hooktui.store.vault import KeyProblem, ValueMoved
 from tests.contract.given import ADA, DEFAULT, Opened, emit, make_hook
 from tests.contract.given import SECRET as SHOWN
 from tests.store.earlier import as_0004

@@ -15,7 +15,7 @@ from hooktui.domain.ids import AccountId, HookId, decode
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import AuditBreak
 from hooktui.store import audit, changes, queries
-from hooktui.store.pages import PageRequest
+from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import (
     ADA,
     BOB,

@@ -8,7 +8,8 @@ from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.wire.hooks import MOST_HOURS, Hook, HookHealth, step_s
-from hooktui.store import changes, health_queries, queries
+from hooktui.store import changes, queries
+from hooktui.store.queries import health as health_queries
 from tests.contract.given import (
     ADA,
     DEFAULT,

@@ -11,12 +11,12 @@ from sqlalchemy import text
 from hooktui.domain.errors import Conflict
 from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
-from hooktui.store import changes, queries, rotation
-from hooktui.store.audit_queries import AuditQuery
+from hooktui.store import changes, key_rotation, queries
 from hooktui.store.key_ring import VARIABLE, find_keys
-from hooktui.store.keys import KeyProblem, Vault
-from hooktui.store.pages import PageRequest
-from hooktui.store.rotation import count_by_key, keys_in_use, rotate_keys
+from hooktui.store.key_rotation import count_by_key, keys_in_use, rotate_keys
+from hooktui.store.queries.audit import AuditQuery
+from hooktui.store.queries.pages import PageRequest
+from hooktui.store.vault import KeyProblem, Vault
 from tests.contract.given import ADA, DEFAULT, SECRET, Opened, emit, make_hook
 
 HIDDEN = {
@@ -91,7 +91,7 @@ async def test_old_keys_stay_on_request_and_go_with_the_next_rotation(
 async def test_a_rotation_that_was_cut_off_goes_on_without_another_key(
     opened: Opened, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(rotation, "_AT_ONCE", 2)
+    monkeypatch.setattr(key_rotation, "_AT_ONCE", 2)
     hooks = [await make_hook(opened.store, **HIDDEN) for _ in range(5)]
     begun = await rotate(opened.store, tmp_path, within_s=0)
     assert (begun.made, begun.sealed, begun.left, begun.dropped) == (True, 0, 10, ())
@@ -108,7 +108,7 @@ async def test_a_rotation_that_was_cut_off_goes_on_without_another_key(
 async def test_events_and_changes_go_on_during_a_rotation(
     opened: Opened, tmp_path: Path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(rotation, "_AT_ONCE", 1)
+    monkeypatch.setattr(key_rotation, "_AT_ONCE", 1)
     store = opened.store
     hooks = [await make_hook(store, **HIDDEN) for _ in range(8)]
     rotating = asyncio.create_task(rotate(store, tmp_path))
@@ -144,7 +144,7 @@ async def test_a_value_that_was_put_into_another_row_does_not_open(
 
 
 async def test_every_column_of_sealed_bytes_is_one_that_a_rotation_knows(opened: Opened) -> None:
-    if rotation.is_shared(await opened.store.read(lambda conn: conn)):
+    if key_rotation.is_shared(await opened.store.read(lambda conn: conn)):
         names = "SELECT table_name FROM information_schema.columns WHERE column_name = 'sealed'"
         known = {"secret", "hook", "audit_chain", "installation"}
     else:
@@ -152,7 +152,7 @@ async def test_every_column_of_sealed_bytes_is_one_that_a_rotation_knows(opened:
             "SELECT m.name FROM sqlite_master AS m, pragma_table_info(m.name) AS c"
             " WHERE c.name = 'sealed'"
         )
-        known = {"audit_chain", *(table.name for table in rotation.SEALED)}
+        known = {"audit_chain", *(table.name for table in key_rotation.SEALED)}
     found = await opened.store.read(lambda conn: conn.execute(text(names)).scalars().all())
     assert set(found) == known
 

@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import queries
-from hooktui.store.pages import MAX_PAGE_BYTES, PageRequest
+from hooktui.store.queries.pages import MAX_PAGE_BYTES, PageRequest
 from tests.contract.given import DEFAULT, Opened, make_hook
 
 HOOKS = 60

@@ -20,9 +20,9 @@ from hooktui.domain.ids import HookId, decode
 from hooktui.domain.wire.events import EventCounts, HookDecision
 from hooktui.store import changes, queries
 from hooktui.store.contract import Store
-from hooktui.store.pages import PageRequest
+from hooktui.store.queries.pages import PageRequest
 from hooktui.store.tables import EVENT
-from hooktui.store.transaction import Tx
+from hooktui.store.tx import Tx
 from tests.contract.given import (
     ADA,
     DEFAULT,
@@ -216,7 +216,7 @@ async def test_hooks_are_found_by_how_they_do(opened: Opened) -> None:
 
 # Red when hooks are counted as far as deliveries only: End went to row 10,001 of 100,000.
 async def test_hooks_are_counted_however_many_they_are(opened: Opened, monkeypatch) -> None:
-    monkeypatch.setattr("hooktui.store.pages.EXACT_TOTAL", 2)
+    monkeypatch.setattr("hooktui.store.queries.pages.EXACT_TOTAL", 2)
     for name in ("zq 1", "zq 2", "zq 3", "other"):
         await make_hook(opened.store, name=name)
     for search, total in ((None, 4), ("zq", 3), ("status:active", 4), ("-status:active", 0)):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hooktui.domain.filters.parser import parse
-from hooktui.store import changes, pages, queries
-from hooktui.store.pages import PageRequest
+from hooktui.store import changes, queries
+from hooktui.store.queries import pages
+from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import ADA, DEFAULT, Opened, attempt, emit, make_hook
 from tests.contract.test_lists import walk
 

@@ -31,7 +31,7 @@ from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store import changes, queries
 from hooktui.store.contract import Accepted, Job, Offer, Result, Store
-from hooktui.store.pages import PageRequest
+from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import ADA, SECRET, Opened, result_of, settings
 from tests.contract.model import (
     Model,

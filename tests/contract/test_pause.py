@@ -6,7 +6,7 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.wire.server import Pause
 from hooktui.store import changes, queries
 from hooktui.store.contract import Store
-from hooktui.store.pages import PageRequest
+from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import (
     ADA,
     BOB,

@@ -19,12 +19,12 @@ from hooktui.domain.hook_settings import HookSettings, check_settings
 from hooktui.domain.ids import encode
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.signatures import make_secret
+from hooktui.store.changes.hooks import change_hook, create_hook, delete_hook
 from hooktui.store.contract import Offer
-from hooktui.store.delivery_queries import get_delivery, list_deliveries
-from hooktui.store.hook_changes import change_hook, create_hook, delete_hook
-from hooktui.store.pages import PageRequest
 from hooktui.store.queries import get_hook
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.queries.deliveries import get_delivery, list_deliveries
+from hooktui.store.queries.pages import PageRequest
+from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.conftest import LOOPBACK, Receivers, read_request
 
 ACTOR = Actor("test", Role.ADMIN, "tests")

@@ -18,7 +18,7 @@ from hooktui.domain.ids import decode
 from hooktui.store import changes
 from hooktui.store.contract import Offer
 from hooktui.store.queries import get_hook
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.conftest import LOOPBACK, Receivers, read_request
 from tests.delivery.test_engine import ACTOR, BUSY, OK, House, forever, until, url_of
 

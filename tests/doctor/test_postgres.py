@@ -13,8 +13,8 @@ from hooktui.doctor.postgres import check_shared
 from hooktui.domain.ids import HookId
 from hooktui.domain.paths import Places, places
 from hooktui.domain.wire.diagnosis import Check
-from hooktui.store.keys import load_keys
-from hooktui.store.postgres.connect import target_of
+from hooktui.store.postgres.connections import target_of
+from hooktui.store.vault import load_keys
 from tests.contract.given import emit, make_hook
 from tests.postgres import database, open_store
 

@@ -15,7 +15,7 @@ from hooktui.doctor.machine import Started
 from hooktui.doctor.sqlite import check_database, check_installation
 from hooktui.domain.paths import Places, places
 from hooktui.domain.wire.diagnosis import Check
-from hooktui.store.keys import load_keys
+from hooktui.store.vault import load_keys
 from tests.contract.given import emit, make_hook
 from tests.delivery.no_files import no_file_left
 from tests.store.conftest import open_in

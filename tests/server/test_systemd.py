@@ -19,8 +19,8 @@ import pytest
 from hooktui import failpoints
 from hooktui.domain.heartbeat import Pulse
 from hooktui.server.systemd import Notifier, is_journal, notifier_of
-from hooktui.store import sqlite
 from hooktui.store.contract import Offer
+from hooktui.store.sqlite import store as sqlite
 from tests.contract.given import DEFAULT, make_hook
 from tests.store.conftest import open_in
 

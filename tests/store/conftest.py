@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import Clock
 from tests.postgres import PostgresServer, database
 from tests.store.servers import Servers

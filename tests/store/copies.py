@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.sqlite.store import SqliteStore
 
 
 async def save_backup(store: SqliteStore, file: Path) -> None:

@@ -8,7 +8,7 @@ from hooktui.store.audit import FIRST, chain_hash
 from hooktui.store.audit_guards import ON_SQLITE
 from hooktui.store.sealed_places import binding, sealed_values
 from hooktui.store.tables import AUDIT, HOOK, SECRET
-from hooktui.store.transaction import Tx
+from hooktui.store.tx import Tx
 
 
 def as_0004(tx: Tx) -> None:

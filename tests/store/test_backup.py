@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Conflict, DiskFull, Unavailable
-from hooktui.store import backup
-from hooktui.store.backup import BadBackup, check_whole, copy_database, open_readonly
-from hooktui.store.disk_guard import RESERVE_BYTES
-from hooktui.store.sqlite import SqliteStore
-from hooktui.store.sqlite_files import free_bytes
+from hooktui.store.sqlite import backup
+from hooktui.store.sqlite.backup import BadBackup, check_whole, copy_database, open_readonly
+from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
+from hooktui.store.sqlite.files import free_bytes
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import always, emit, make_hook, offer
 from tests.store.copies import save_backup
 from tests.system.conftest import wait_for

@@ -11,12 +11,12 @@ from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import HookId
 from hooktui.domain.paths import places
 from hooktui.offline.migrate_to_postgres import carry_over
-from hooktui.store.backup_source import open_backup
 from hooktui.store.key_ring import find_keys
-from hooktui.store.keys import KeyProblem, create_keys, new_key, replace_keys
-from hooktui.store.moved import new_mark, write_mark
-from hooktui.store.postgres.connect import target_of
-from hooktui.store.restore import restore
+from hooktui.store.postgres.connections import target_of
+from hooktui.store.sqlite.backup_source import open_backup
+from hooktui.store.sqlite.moved_marker import new_mark, write_mark
+from hooktui.store.sqlite.restore import restore
+from hooktui.store.vault import KeyProblem, create_keys, new_key, replace_keys
 from tests.contract.given import ADA, make_hook
 from tests.postgres import database, open_store
 from tests.store.conftest import open_in, run_python

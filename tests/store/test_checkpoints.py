@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Unavailable
-from hooktui.store import checkpoints, sqlite, writer
-from hooktui.store.checkpoints import WalWatch, truncate
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.sqlite import connections, writer
+from hooktui.store.sqlite import store as sqlite
+from hooktui.store.sqlite.connections import WalWatch, truncate
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import emit, offer
 from tests.store.conftest import open_in
 
@@ -23,7 +24,7 @@ async def wal_size(store: SqliteStore) -> int:
 
 
 async def test_a_large_log_is_cut_once_nobody_reads(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(checkpoints, "LARGE_WAL_BYTES", 100_000)
+    monkeypatch.setattr(connections, "LARGE_WAL_BYTES", 100_000)
     monkeypatch.setattr(sqlite, "WAL_LOOKED_AT_EVERY_S", 0.01)
     store = await open_in(tmp_path)
     with store._readers.reading():

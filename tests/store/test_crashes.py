@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import ADA, DEFAULT, Clock, result_of, settings
 from tests.store.conftest import open_in
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import HookId
-from hooktui.store.disk_guard import DiskGuard
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.sqlite.disk_guard import DiskGuard
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import Clock, make_hook, offer, result_of
 from tests.disks import small_disk
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.store import changes
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import ADA, DEFAULT, settings
 from tests.store.conftest import open_in
 

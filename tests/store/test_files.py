@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
-from hooktui.store import changes, sqlite_files
-from hooktui.store.keys import Key, KeyProblem, Vault, load_keys
-from hooktui.store.migrate import SchemaTooNew
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store import changes
+from hooktui.store.migrations import SchemaTooNew
+from hooktui.store.sqlite import files
+from hooktui.store.sqlite.store import SqliteStore
+from hooktui.store.vault import Key, KeyProblem, Vault, load_keys
 from tests.contract.given import ADA, DEFAULT, emit, settings
 from tests.store.conftest import open_in, run_python
 
@@ -180,15 +181,15 @@ def test_the_file_system_of_a_folder_is_that_of_its_longest_mount() -> None:
         "/dev/a / ext4 rw 0 0\nsrv:/x /srv/ada nfs4 rw 0 0\n"
         "me@h:/ /mnt/my\\040disk fuse.sshfs rw 0 0\n"
     )
-    assert sqlite_files.file_system_of(Path("/srv/ada/x"), mounts) == "nfs4"
-    assert sqlite_files.file_system_of(Path("/srv/adam"), mounts) == "ext4"
-    assert sqlite_files.file_system_of(Path("/mnt/my disk/x"), mounts) == "fuse.sshfs"
+    assert files.file_system_of(Path("/srv/ada/x"), mounts) == "nfs4"
+    assert files.file_system_of(Path("/srv/adam"), mounts) == "ext4"
+    assert files.file_system_of(Path("/mnt/my disk/x"), mounts) == "fuse.sshfs"
 
 
 def test_a_network_file_system_is_refused(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(sqlite_files, "file_system_of", lambda *_: "cifs")
+    monkeypatch.setattr(files, "file_system_of", lambda *_: "cifs")
     with pytest.raises(Refused, match="network file system"):
-        sqlite_files.refuse_network_file_system(tmp_path)
+        files.refuse_network_file_system(tmp_path)
 
 
 async def test_a_home_with_odd_letters_works(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from hooktui.domain.ids import HookId
 from hooktui.failpoints import KEY_POINTS
 from hooktui.store import changes
 from hooktui.store.key_ring import find_keys
-from hooktui.store.keys import KeyProblem
-from hooktui.store.rotation import count_by_key, rotate_keys
+from hooktui.store.key_rotation import count_by_key, rotate_keys
+from hooktui.store.vault import KeyProblem
 from tests.contract.given import ADA, DEFAULT, SECRET, make_hook
 from tests.postgres import database, open_store
 from tests.store.conftest import open_in, run_python
@@ -23,8 +23,8 @@ ROTATE = """
 import asyncio, os, sys
 from pathlib import Path
 from hooktui import failpoints
-from hooktui.store import rotation
-from hooktui.store.rotation import rotate_keys
+from hooktui.store import key_rotation
+from hooktui.store.key_rotation import rotate_keys
 from tests.contract.given import ADA
 from tests.postgres import open_store
 from tests.store.conftest import open_in
@@ -34,7 +34,7 @@ URL, POINT = {url!r}, {point!r}
 async def main():
     home = Path(sys.argv[1])
     store = await (open_store(URL, home) if URL else open_in(home))
-    rotation._AT_ONCE = 3
+    key_rotation._AT_ONCE = 3
     failpoints.arm(POINT)
     await rotate_keys(store, home / "hooktui.key", ADA, keep_old=False, within_s=30)
 

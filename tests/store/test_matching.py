@@ -15,10 +15,10 @@ from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook, wants
-from hooktui.store import matching
 from hooktui.store.contract import Offer
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.matching import Outdated, accept_matched, check_current
+from hooktui.store.planning import matching
+from hooktui.store.planning.matching import Outdated, accept_matched, check_current
 
 URL = "http://127.0.0.1/"
 TYPES = ("job.failed", "job.started", "cluster.error", "ping")

@@ -12,9 +12,10 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
-from hooktui.store import changes, migrations, queries, queue_sql
-from hooktui.store.pages import PageRequest
+from hooktui.store import changes, migrations, queries
 from hooktui.store.queries import AuditQuery
+from hooktui.store.queries.pages import PageRequest
+from hooktui.store.sqlite import sql as queue_sql
 from tests.contract.given import ADA
 from tests.store.conftest import open_in, run_python
 
@@ -108,7 +109,7 @@ async def test_a_start_at_the_head_imports_no_alembic(tmp_path: Path) -> None:
     await (await open_in(tmp_path)).close()
     code, _ = await run_python(
         "import asyncio, pathlib, sys\n"
-        "from hooktui.store.sqlite import SqliteStore\n"
+        "from hooktui.store.sqlite.store import SqliteStore\n"
         "home = pathlib.Path(sys.argv[1])\n"
         "async def main():\n"
         "    store = await SqliteStore.open(home / 'hooktui.db', key_file=home / 'hooktui.key')\n"

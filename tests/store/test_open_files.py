@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from hooktui.domain.errors import Unavailable
-from hooktui.store.connections import READERS, Readers
+from hooktui.store.sqlite.connections import READERS, Readers
 from tests.contract.given import emit, make_hook
 from tests.delivery.no_files import no_file_left
 from tests.store.conftest import open_in

@@ -18,10 +18,10 @@ from hooktui.domain.deliveries import Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.parser import STATUSES
 from hooktui.store import queries
-from hooktui.store.hook_queries import hooks_by_id
-from hooktui.store.pages import PageRequest, _Cursor, _write
 from hooktui.store.queries import AuditQuery, DeliveryQuery
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.queries.hooks import hooks_by_id
+from hooktui.store.queries.pages import PageRequest, _Cursor, _write
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import START_MS, emit, make_hook
 
 GROWING = ("delivery", "event", "attempt", "hook_stats", "feed")

@@ -10,9 +10,9 @@ import pytest
 
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
-from hooktui.store.pages import PageRequest
 from hooktui.store.postgres.store import PostgresStore
 from hooktui.store.queries import AuditQuery
+from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import ADA, BOB, Clock, emit, make_hook, result_of
 from tests.postgres import PostgresServer, database, open_store
 

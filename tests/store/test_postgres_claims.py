@@ -9,7 +9,7 @@ import pytest
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.ids import HookId
 from hooktui.store.contract import LEASE_S
-from hooktui.store.postgres import hints
+from hooktui.store.postgres import notify
 from hooktui.store.postgres.store import PostgresStore
 from tests.contract.given import (
     Heard,
@@ -109,7 +109,7 @@ async def test_counters_add_up_when_servers_work_on_one_hook(servers: Servers) -
 async def test_what_is_due_is_found_without_a_hint(
     servers: Servers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hints, "DUE_EVERY_S", 0.5)
+    monkeypatch.setattr(notify, "DUE_EVERY_S", 0.5)
     one, two = await servers.another(), await servers.another()
     hook = HookId((await make_hook(one)).id)
     hinted = Heard(two)

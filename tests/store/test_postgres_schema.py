@@ -13,9 +13,9 @@ from sqlalchemy import Connection, ForeignKeyConstraint, select
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
-from hooktui.store.audit_queries import _about
-from hooktui.store.postgres import connect as connecting
+from hooktui.store.postgres import connections as connecting
 from hooktui.store.postgres import locks, sql
+from hooktui.store.queries.audit import _about
 from hooktui.store.tables import AUDIT
 from tests.contract.given import emit
 from tests.postgres import PostgresServer, database, open_store

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
-from hooktui.store.postgres import connect as connecting
+from hooktui.store.postgres import connections as connecting
 from tests.contract.given import emit, make_hook
 from tests.postgres import PostgresServer, database, open_store
 from tests.store.servers import Servers, connected, until

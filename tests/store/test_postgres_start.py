@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
-from hooktui.store.keys import KeyProblem, load_keys
-from hooktui.store.migrate import SchemaTooNew
+from hooktui.store.migrations import SchemaTooNew
+from hooktui.store.vault import KeyProblem, load_keys
 from tests.postgres import PostgresServer, open_store
 from tests.store.servers import Servers, connected
 

@@ -10,9 +10,10 @@ from functools import partial
 
 import pytest
 
-from hooktui.store import pace, sqlite
-from hooktui.store.checkpoints import truncate
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.queries import pace
+from hooktui.store.sqlite import store as sqlite
+from hooktui.store.sqlite.connections import truncate
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import DEFAULT, emit, make_hook
 from tests.contract.test_feed import events_alone
 

@@ -14,12 +14,12 @@ import pytest
 from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Refused
 from hooktui.domain.ids import encode
 from hooktui.failpoints import UPKEEP_POINTS
-from hooktui.store import migrate, migrations
-from hooktui.store import restore as restoring
-from hooktui.store.backup_source import open_backup
-from hooktui.store.keys import KeyProblem, load_keys
-from hooktui.store.migrate import SchemaTooNew
-from hooktui.store.restore import Restored, finish_restore, restore
+from hooktui.store import migrations
+from hooktui.store.migrations import SchemaTooNew
+from hooktui.store.sqlite import restore as restoring
+from hooktui.store.sqlite.backup_source import open_backup
+from hooktui.store.sqlite.restore import Restored, finish_restore, restore
+from hooktui.store.vault import KeyProblem, load_keys
 from tests.contract.given import ADA, emit, make_hook
 from tests.store.conftest import open_in
 from tests.store.copies import save_backup
@@ -272,16 +272,17 @@ def a_later_version(folder: Path, monkeypatch, then: str = "pass") -> None:
     shutil.copytree(Path(migrations.__file__).parent, folder / "migrations")
     script = _NEXT_REVISION.format(head=migrations.HEAD, then=then)
     (folder / "migrations" / "versions" / "9001_later.py").write_text(script)
-    monkeypatch.setattr(migrate, "__file__", str(folder / "migrate.py"))
-    monkeypatch.setattr(migrate, "REVISIONS", (*migrations.REVISIONS, "9001"))
-    monkeypatch.setattr(migrate, "HEAD", "9001")
+    monkeypatch.setattr(migrations, "__file__", str(folder / "migrations" / "__init__.py"))
+    monkeypatch.setattr(migrations, "REVISIONS", (*migrations.REVISIONS, "9001"))
+    monkeypatch.setattr(migrations, "HEAD", "9001")
 
 
 async def test_an_older_backup_is_brought_to_this_schema(tmp_path: Path, monkeypatch) -> None:
     home = tmp_path / "home"
     backup, copied, _ = await home_with_backup(home)
+    head = migrations.HEAD
     a_later_version(tmp_path, monkeypatch)
-    assert put_back(home, backup).migrated_from == migrations.HEAD
+    assert put_back(home, backup).migrated_from == head
     assert events_in(home / "hooktui.db") == copied
     for file, count in ((home / "hooktui.db", 1), (backup, 0)):
         with closing(sqlite3.connect(file)) as raw:

@@ -12,11 +12,13 @@ import pytest
 
 from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import HookId, decode
-from hooktui.store import changes, queries, retention, sqlite
-from hooktui.store.contract import Offer
-from hooktui.store.retention import DropEvents, Keep, Sweep, keep_to, old_events
-from hooktui.store.sqlite import SqliteStore
-from hooktui.store.stats import DAY_MS
+from hooktui.store import changes, queries
+from hooktui.store.attempt_stats import DAY_MS
+from hooktui.store.contract import Keep, Offer
+from hooktui.store.sqlite import retention
+from hooktui.store.sqlite import store as sqlite
+from hooktui.store.sqlite.retention import DropEvents, Sweep, keep_to, old_events
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import (
     ADA,
     DEFAULT,

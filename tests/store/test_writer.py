@@ -13,11 +13,13 @@ import pytest
 from hooktui.domain.errors import DiskFull, Refused, Unavailable
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import HookId
-from hooktui.store import changes, connections, disk_guard, queries, sqlite, writer
+from hooktui.store import changes, queries
 from hooktui.store.contract import Offer
-from hooktui.store.disk_guard import RESERVE_BYTES
-from hooktui.store.pages import PageRequest
-from hooktui.store.sqlite import SqliteStore
+from hooktui.store.queries.pages import PageRequest
+from hooktui.store.sqlite import connections, disk_guard, writer
+from hooktui.store.sqlite import store as sqlite
+from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
+from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import (
     ADA,
     DEFAULT,

@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from hooktui.store.moved import mark_of
+from hooktui.store.sqlite.moved_marker import mark_of
 from tests.contract.given import emit, make_hook
 from tests.postgres import database
 from tests.store.conftest import open_in

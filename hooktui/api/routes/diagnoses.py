@@ -26,7 +26,7 @@ from hooktui.domain.wire.deliveries import Attempt
 from hooktui.domain.wire.diagnosis import Diagnosis, DiagnosisLine, Look, Step
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
-from hooktui.store.hook_queries import no_hook
+from hooktui.store.queries.hooks import no_hook
 
 router = APIRouter()
 

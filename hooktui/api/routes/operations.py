@@ -17,7 +17,7 @@ from hooktui.domain.errors import Conflict, Refused
 from hooktui.domain.wire.diagnosis import Checkup, checkup_of
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge
 from hooktui.store import changes
-from hooktui.store.rotation import keys_in_use, rotate_keys
+from hooktui.store.key_rotation import keys_in_use, rotate_keys
 
 PURGE_WITHIN_S = 5.0
 """Work of one call; a client that wants all of it gone calls again with ``next``."""

@@ -1,6 +1,74 @@
-"""The history of the schema; alembic runs it, and only when a database is not at its head."""
+"""The history of the schema: brings a database to this version's, and refuses a newer one.
+
+One plain query decides whether there is something to do, so that a normal start never imports
+alembic (a good quarter of a second).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect, text
+
+from hooktui.domain.errors import HooktuiError
+from hooktui.store.vault import Vault
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
 """All revisions, oldest first; a test holds them to the scripts in ``versions``."""
 
 HEAD = REVISIONS[-1]
+
+
+_log = logging.getLogger(__name__)
+
+
+class SchemaTooNew(HooktuiError):
+    """The database was written by a newer version."""
+
+    title = "Database is newer than this version"
+
+
+def at_head(connection: Connection) -> bool:
+    """Return whether the schema is this version's.
+
+    Raises:
+        SchemaTooNew: it is one that this version does not know.
+    """
+    found = _revision(connection)
+    if found is not None and found not in REVISIONS:
+        raise SchemaTooNew(
+            f"the database has schema {found}, this version of hooktui knows up to {HEAD}; "
+            "upgrade hooktui, or restore a backup made before the upgrade"
+        )
+    return found == HEAD
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return found
+
+
+def upgrade(connection: Connection, open_vault: Callable[[], Vault]) -> None:
+    """Run the missing steps inside the transaction that the connection is in.
+
+    Args:
+        connection: in a transaction.
+        open_vault: returns what encrypted values open with; called only where a step needs it.
+
+    Raises:
+        KeyProblem: a step needs a key that is not there.
+    """
+    from alembic import command  # slow to import, and seldom needed
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.attributes["connection"] = connection
+    config.attributes["open_vault"] = open_vault
+    before = _revision(connection) or "nothing"
+    command.upgrade(config, "head")
+    _log.info("the schema of the database was brought from %s to %s", before, HEAD)

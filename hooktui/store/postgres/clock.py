@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from hooktui.store.clock_doubt import Doubt
+from hooktui.store.clock_trust import Doubt
 
 
 class DatabaseClock:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.store.postgres import sql
-from hooktui.store.postgres.connect import (
+from hooktui.store.postgres.connections import (
     STATEMENT_S,
     Target,
     explain,
@@ -24,10 +24,10 @@ from hooktui.store.postgres.connect import (
     may_repeat,
     waits,
 )
-from hooktui.store.postgres.work import Shared, Work, begin
+from hooktui.store.postgres.transaction import Shared, Work, begin
 
 if TYPE_CHECKING:
-    from hooktui.store.postgres.connect import Raw
+    from hooktui.store.postgres.connections import Raw
 
 R = TypeVar("R")
 

@@ -13,14 +13,13 @@ from hooktui.domain.errors import HooktuiError, NotFound, Unavailable
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.loop_watch import WATCH
 from hooktui.slices import share_loop
-from hooktui.store.accepting import KEY_KEPT_MS, KnownKey, Plan, plan_accept
 from hooktui.store.contract import Accepted, Job, Offer, Reserve
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
-from hooktui.store.matching import NO_MATCHES, Matches
+from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
+from hooktui.store.planning.matching import NO_MATCHES, Matches
+from hooktui.store.planning.record import HOOK_DELETED
 from hooktui.store.postgres import locks, sql
-from hooktui.store.postgres.operations import Operation, columns
-from hooktui.store.postgres.work import Work
-from hooktui.store.recording import HOOK_DELETED
+from hooktui.store.postgres.transaction import Operation, Work, columns
 
 _Name = tuple[AccountId, str]
 _Rows = list[tuple[object, ...]]

@@ -23,15 +23,14 @@ from hooktui.domain.hook_failures import (
 )
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
+from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.audit_key import LastEntry, opened_key
 from hooktui.store.contract import LEASE_S, Result
 from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
+from hooktui.store.planning.record import HookChange, attempt_row, hook_changes, state_after
 from hooktui.store.postgres import sql
-from hooktui.store.postgres.operations import Operation, columns
 from hooktui.store.postgres.queue import job_of
-from hooktui.store.postgres.work import StateChange, Work
-from hooktui.store.recording import HookChange, attempt_row, hook_changes, state_after
-from hooktui.store.stats import DAY_MS
+from hooktui.store.postgres.transaction import Operation, StateChange, Work, columns
 from hooktui.store.tables import ATTEMPT
 
 _SECRET_USED_EVERY_MS = 60_000

@@ -13,20 +13,20 @@ from hooktui import failpoints
 from hooktui.domain.errors import Conflict
 from hooktui.store.audit_key import make_chain_key
 from hooktui.store.key_ring import find_keys, keys_are_there
-from hooktui.store.keys import KeyProblem, Vault
-from hooktui.store.migrate import at_head, upgrade
+from hooktui.store.migrations import at_head, upgrade
 from hooktui.store.postgres import locks
-from hooktui.store.postgres.connect import Target
+from hooktui.store.postgres.connections import Target
 from hooktui.store.postgres.pools import engine
-from hooktui.store.postgres.sealing import (
+from hooktui.store.postgres.shared_key import (
     key_of_installation,
     open_installation,
     seal_installation,
 )
 from hooktui.store.tables import HOOK
+from hooktui.store.vault import KeyProblem, Vault
 
 if TYPE_CHECKING:
-    from hooktui.store.postgres.connect import Raw
+    from hooktui.store.postgres.connections import Raw
 
 
 async def prepare(connect: Callable[[], Awaitable[Raw]], key_file: Path, target: Target) -> Vault:

@@ -9,8 +9,8 @@ from typing import Final
 from sqlalchemy import Boolean, Float, Integer, LargeBinary, Table, Text
 
 from hooktui.domain.ids import MAX_SERVER_NUMBER
+from hooktui.store.attempt_stats import COLUMNS
 from hooktui.store.postgres import locks
-from hooktui.store.stats import COLUMNS
 from hooktui.store.tables import ATTEMPT, AUDIT, EVENT, IDEMPOTENCY_KEY, Big
 
 BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock_shared({locks.HOOKS})"

@@ -21,12 +21,12 @@ from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed as change_feed
-from hooktui.store.accepting import check_keys
-from hooktui.store.backup import DatabaseCopy, use_pg_dump
+from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import (
     Accepted,
     FeedPage,
     Job,
+    Keep,
     Listener,
     Offer,
     Purged,
@@ -35,35 +35,44 @@ from hooktui.store.contract import (
     Sieve,
     Signals,
 )
-from hooktui.store.delivery_changes import cancel_waiting
-from hooktui.store.engine_queries import signing_secrets
-from hooktui.store.keys import Vault
 from hooktui.store.live_hooks import LiveHooks
-from hooktui.store.matching import accept_matched, is_quick
+from hooktui.store.planning.accept import check_keys
+from hooktui.store.planning.matching import accept_matched, is_quick
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock
-from hooktui.store.postgres.connect import HOT, MIGRATION, Target, connect, target_of
-from hooktui.store.postgres.hints import Hints
-from hooktui.store.postgres.home import Home
-from hooktui.store.postgres.house import House
-from hooktui.store.postgres.lines import connect_to_write
-from hooktui.store.postgres.news import changed_hooks, look
-from hooktui.store.postgres.operations import Operation
+from hooktui.store.postgres.connections import (
+    HOT,
+    MIGRATION,
+    Target,
+    connect,
+    connect_to_write,
+    target_of,
+)
+from hooktui.store.postgres.notify import Hints, changed_hooks, look
 from hooktui.store.postgres.pools import OWN, READERS, Changes, Queries
-from hooktui.store.postgres.presence import NAME_SESSION, servers, session_name, this_server
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release
 from hooktui.store.postgres.results import Record, Rescue
+from hooktui.store.postgres.retention import House
 from hooktui.store.postgres.schema import prepare
-from hooktui.store.postgres.sealing import key_locks
-from hooktui.store.postgres.work import Shared, Work
+from hooktui.store.postgres.server_registry import (
+    NAME_SESSION,
+    Home,
+    servers,
+    session_name,
+    this_server,
+)
+from hooktui.store.postgres.shared_key import key_locks
+from hooktui.store.postgres.transaction import Operation, Shared, Work
 from hooktui.store.postgres.writer import Writer
-from hooktui.store.retention import Keep
+from hooktui.store.queries.engine import signing_secrets
+from hooktui.store.sqlite.backup import DatabaseCopy, use_pg_dump
 from hooktui.store.tables import HOOK, HOOK_STATE, Big
-from hooktui.store.transaction import Tx
+from hooktui.store.tx import Tx
+from hooktui.store.vault import Vault
 
 if TYPE_CHECKING:
     from hooktui.store.contract import Store
-    from hooktui.store.postgres.connect import Raw
+    from hooktui.store.postgres.connections import Raw
 
 P = ParamSpec("P")
 R = TypeVar("R")

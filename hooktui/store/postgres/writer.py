@@ -19,7 +19,7 @@ from asyncpg import exceptions as pg
 
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.heartbeat import Pulse
-from hooktui.store.postgres.connect import (
+from hooktui.store.postgres.connections import (
     FAULTS,
     Target,
     cause_of,
@@ -28,11 +28,10 @@ from hooktui.store.postgres.connect import (
     may_repeat,
     waits,
 )
-from hooktui.store.postgres.operations import Operation
-from hooktui.store.postgres.work import Shared, Work, begin
+from hooktui.store.postgres.transaction import Operation, Shared, Work, begin
 
 if TYPE_CHECKING:
-    from hooktui.store.postgres.connect import Raw
+    from hooktui.store.postgres.connections import Raw
 
 R = TypeVar("R")
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_log = logging.getLogger("hooktui.store.migrate")
+_log = logging.getLogger("hooktui.store.migrations")
 
 
 def upgrade() -> None:

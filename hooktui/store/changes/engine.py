@@ -1,0 +1,42 @@
+"""The pause of all sending: accepts and pings go on, and nothing else leaves until the resume."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert
+
+from hooktui.domain.ids import AccountId
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.server import EngineState
+from hooktui.store.feed_items import engine_item
+from hooktui.store.queries.engine import engine_state
+from hooktui.store.tables import PAUSE
+from hooktui.store.tx import Tx
+
+_ALL_ACCOUNTS = AccountId(0)
+
+
+def pause(tx: Tx, actor: Actor) -> EngineState:
+    """Pause all sending; what is paused already stays as it is."""
+    before = engine_state(tx.conn)
+    if before.paused is not None:
+        return before
+    tx.conn.execute(insert(PAUSE).values(id=1, at_ms=tx.now_ms, user=actor.user))
+    return _changed(tx, actor, "engine.pause", paused=True)
+
+
+def resume(tx: Tx, actor: Actor) -> EngineState:
+    """Let sending go on; what waits is due at once."""
+    before = engine_state(tx.conn)
+    if before.paused is None:
+        return before
+    tx.conn.execute(delete(PAUSE))
+    return _changed(tx, actor, "engine.resume", paused=False)
+
+
+def _changed(tx: Tx, actor: Actor, action: str, *, paused: bool) -> EngineState:
+    state = engine_state(tx.conn)
+    tx.audit(actor, action, "engine", before={"paused": not paused}, after={"paused": paused})
+    told = None if state.paused is None else {"at": state.paused.at, "by": state.paused.by}
+    tx.feed(engine_item(_ALL_ACCOUNTS, {"paused": told}))
+    tx.pause(paused=paused)
+    return state

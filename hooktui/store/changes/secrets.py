@@ -1,0 +1,127 @@
+"""The secrets of a hook: showing them, rotating with an overlap, ending a rotation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import RowMapping, delete, insert, select, update
+
+from hooktui.domain.clock import optional_rfc3339, to_rfc3339
+from hooktui.domain.errors import Conflict
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.hooks import Secret, Secrets
+from hooktui.store.feed_items import hook_item
+from hooktui.store.queries.hooks import find_hook
+from hooktui.store.sealed_places import bound_to_hook
+from hooktui.store.tables import SECRET, inserted_id
+from hooktui.store.tx import Tx
+
+_TABLE, _COLUMN = "secret", "sealed"
+_KEPT_EXPIRED_MS = 30 * 24 * 3600 * 1000
+"""So long an expired secret can still show what an old attempt was signed with."""
+
+
+def reveal_secrets(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -> Secrets:
+    """Return a hook's live secrets, newest first; audited.
+
+    Raises:
+        NotFound: there is no such hook in the account (None: in any).
+    """
+    owner = AccountId(find_hook(tx, account, hook)["account_id"])
+    tx.audit(actor, "secret.reveal", f"hook {hook}", account=owner)
+    return _secrets(tx, owner, hook)
+
+
+def rotate_secret(
+    tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, secret: str, overlap_s: float
+) -> Secrets:
+    """Give a hook a new secret; those before stay valid for the overlap at most.
+
+    Raises:
+        NotFound: there is no such hook in the account (None: in any).
+        Conflict: the secret is the one that the hook has already.
+    """
+    owner = AccountId(find_hook(tx, account, hook)["account_id"])
+    if any(secret == _open(tx, owner, row) for row in _live(tx, hook)):
+        raise Conflict(f"hook {hook} has this secret already; give another one, or none to get one")
+    until_ms = tx.now_ms + round(overlap_s * 1000)
+    _expire(tx, hook, until_ms)
+    _drop_long_expired(tx, hook)
+    add_secret(tx, owner, hook, secret)
+    _announce(tx, owner, hook)
+    after = {"overlap_s": overlap_s}
+    tx.audit(actor, "secret.rotate", f"hook {hook}", account=owner, after=after)
+    return _secrets(tx, owner, hook)
+
+
+def finish_rotation(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -> Secrets:
+    """End the overlap of a rotation now: only the newest secret stays.
+
+    Raises:
+        NotFound: there is no such hook in the account (None: in any).
+        Conflict: no rotation is under way.
+    """
+    owner = AccountId(find_hook(tx, account, hook)["account_id"])
+    newest, *older = _live(tx, hook)
+    if not older:
+        raise Conflict(f"no rotation of hook {hook} is under way: it has one live secret")
+    _expire(tx, hook, tx.now_ms, but=newest["id"])
+    _announce(tx, owner, hook)
+    tx.audit(actor, "secret.finish", f"hook {hook}", account=owner)
+    return _secrets(tx, owner, hook)
+
+
+def add_secret(tx: Tx, account: AccountId, hook: HookId, secret: str) -> None:
+    """Store a secret, sealed for its own row and hook."""
+    made = tx.conn.execute(insert(SECRET).values(hook_id=hook, created_at=tx.now_ms))
+    row = inserted_id(made)
+    sealed = tx.vault.seal(secret, _TABLE, _COLUMN, row, bound_to_hook(account, hook))
+    tx.conn.execute(update(SECRET).where(SECRET.c.id == row).values(sealed=sealed))
+
+
+def forget_secrets(tx: Tx, hook: HookId) -> None:
+    """Delete all secrets of a hook."""
+    tx.conn.execute(delete(SECRET).where(SECRET.c.hook_id == hook))
+
+
+def _expire(tx: Tx, hook: HookId, at_ms: int, but: int | None = None) -> None:
+    later = SECRET.c.expires_at.is_(None) | (SECRET.c.expires_at > at_ms)
+    of_hook = update(SECRET).where(SECRET.c.hook_id == hook, later)
+    if but is not None:
+        of_hook = of_hook.where(SECRET.c.id != but)
+    tx.conn.execute(of_hook.values(expires_at=at_ms))
+
+
+def _drop_long_expired(tx: Tx, hook: HookId) -> None:
+    long_ago = SECRET.c.expires_at < tx.now_ms - _KEPT_EXPIRED_MS
+    tx.conn.execute(delete(SECRET).where(SECRET.c.hook_id == hook, long_ago))
+
+
+def _live(tx: Tx, hook: HookId) -> Sequence[RowMapping]:
+    live = SECRET.c.expires_at.is_(None) | (SECRET.c.expires_at > tx.now_ms)
+    wanted = select(SECRET).where(SECRET.c.hook_id == hook, live).order_by(SECRET.c.id.desc())
+    return tx.conn.execute(wanted).mappings().all()
+
+
+def _secrets(tx: Tx, account: AccountId, hook: HookId) -> Secrets:
+    secrets = tuple(
+        Secret(
+            secret=_open(tx, account, row),
+            created_at=to_rfc3339(row["created_at"]),
+            expires_at=optional_rfc3339(row["expires_at"]),
+            last_used_at=optional_rfc3339(row["last_used_at"]),
+        )
+        for row in _live(tx, hook)
+    )
+    return Secrets(secret=secrets[0].secret, secrets=secrets)
+
+
+def _open(tx: Tx, account: AccountId, row: RowMapping) -> str:
+    bound = bound_to_hook(account, row["hook_id"])
+    return tx.vault.open(row["sealed"], _TABLE, _COLUMN, row["id"], bound)
+
+
+def _announce(tx: Tx, account: AccountId, hook: HookId) -> None:
+    tx.feed(hook_item(account, hook))
+    tx.hook_changed(hook)

@@ -1,0 +1,91 @@
+"""Files that survive a crash: the lock of a home, synced writes, drafts beside their target."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hooktui.domain.errors import Conflict, Refused
+from hooktui.domain.paths import stop_command
+
+
+@contextmanager
+def draft_beside(target: Path) -> Iterator[Path]:
+    """Make an empty file of the owner's beside a path; it is gone when the block ends.
+
+    Raises:
+        Refused: it cannot be made.
+    """
+    draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
+    try:
+        os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise Refused(f"cannot write in {target.parent}: {error.strerror}") from None
+    try:
+        yield draft
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder reach the disk."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def sync_file(file: Path) -> None:
+    """Have the content of a file reach the disk."""
+    opened = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+class HomeLock:
+    """The lock that makes a server the only one on a home; it lives as long as the store."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def take(self) -> None:
+        """Take the lock at once.
+
+        Raises:
+            Conflict: another process holds it; names its pid.
+            Refused: it cannot be opened, or is a link.
+        """
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            file = os.open(self._path, flags, 0o600)
+        except OSError as error:
+            raise Refused(f"cannot lock {self._path}: {error.strerror}") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(file, 32).decode("ascii", "replace").strip()
+            os.close(file)
+            raise Conflict(
+                f"another server (pid {holder or 'unknown'}) works on {self._path.parent}; "
+                f"use that one, or end it first with: {stop_command(self._path.parent)}"
+            ) from None
+        except OSError:
+            os.close(file)
+            raise
+        os.ftruncate(file, 0)
+        os.pwrite(file, f"{os.getpid()}\n".encode(), 0)
+        self._file = file
+
+    def drop(self) -> None:
+        """Give the lock back; the file stays, since removing it would let two hold "the" lock."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None

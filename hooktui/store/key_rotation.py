@@ -1,0 +1,164 @@
+"""The rotation of keys: a new one seals, every value is sealed anew, old keys go when unused.
+
+Each step leaves something that works, so a rotation that is killed is ended by the next one: the
+new key is on disk before it seals; old keys open until nothing is sealed with them. Batches are
+ordinary changes, so the server works on meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Table, func, select, text, update
+
+from hooktui import failpoints
+from hooktui.domain.roles import Actor
+from hooktui.domain.wire.server import KeyRotation, Keys, KeyUse
+from hooktui.store.audit_key import encrypt_key_again
+from hooktui.store.contract import Store
+from hooktui.store.key_ring import KeyRing, find_keys
+from hooktui.store.postgres.shared_key import (
+    INSTALLATION,
+    is_shared,
+    key_of_installation,
+    switch_installation,
+)
+from hooktui.store.sealed_places import binding, sealed_values
+from hooktui.store.tables import AUDIT_CHAIN, HOOK, SECRET
+from hooktui.store.tx import Tx
+from hooktui.store.vault import ID_BYTES, KeyProblem
+
+SEALED: Final = (SECRET, HOOK)
+"""The tables with encrypted values of hooks; each installation has one or two values more."""
+_AT_ONCE: Final = 200
+"""Values of a transaction: some 10 ms in which nothing else is written."""
+
+
+async def keys_in_use(store: Store, key_file: Path) -> Keys:
+    """Return which keys there are, and what they have sealed.
+
+    Raises:
+        KeyProblem: they cannot be read.
+    """
+    ring = find_keys(key_file)
+    found = await store.read(count_by_key)
+    here = [key.id for key in ring.keys]
+    gone = sorted(set(found) - set(here))
+    return Keys(
+        place=ring.told,
+        keys=tuple(
+            KeyUse(
+                id=key.hex(),
+                seals=key == store.vault.sealer,
+                present=key in here,
+                values=found.get(key, 0),
+            )
+            for key in (*here, *gone)
+        ),
+    )
+
+
+async def rotate_keys(
+    store: Store, key_file: Path, actor: Actor, *, keep_old: bool, within_s: float
+) -> KeyRotation:
+    """Seal everything with a new key, for so long at most; go on where one was cut off.
+
+    Raises:
+        Conflict: the keys are changed by an operator alone, or other servers lack the new one.
+        KeyProblem: a value was sealed with a key that is not here, or the file cannot be written.
+    """
+    end_s = time.monotonic() + within_s
+    ring = find_keys(key_file)
+    found = await store.read(count_by_key)
+    _refuse_missing(ring, found)
+    made = set(found) <= {ring.keys[0].id}
+    if made:
+        ring = ring.with_new()
+    newest = ring.keys[0].id
+    store.vault.take(ring.keys)
+    await store.write(_begin_to_seal, actor, newest, found, ring.place, store.number)
+    sealed = 0
+    for table in SEALED:
+        after = 0
+        while after >= 0 and time.monotonic() < end_s:
+            some, after = await store.write(_seal_anew, table, after)
+            sealed += some
+            failpoints.hit("after_reseal_commit")
+    found = await store.read(count_by_key)
+    left = sum(values for key, values in found.items() if key != newest)
+    unused = tuple(key.id.hex() for key in ring.keys if key.id not in {newest, *found})
+    dropped: tuple[str, ...] = ()
+    if not left and unused and ring.changeable and not keep_old:
+        await store.write(_tell_drop, actor, unused)
+        ring.only(newest)
+        dropped, unused = unused, ()
+    return KeyRotation(
+        key=newest.hex(),
+        made=made,
+        sealed=sealed,
+        left=left,
+        dropped=dropped,
+        kept=() if left else unused,
+        place=ring.told,
+    )
+
+
+def count_by_key(conn: Connection) -> dict[bytes, int]:
+    """Return how many values each key has sealed."""
+    found: dict[bytes, int] = {}
+    tables = (*SEALED, AUDIT_CHAIN, *([INSTALLATION] if is_shared(conn) else []))
+    for table in tables:
+        key = _key_of(table)
+        rows = select(key, func.count()).where(table.c.sealed.is_not(None)).group_by(text("1"))
+        for one, count in conn.execute(rows):
+            found[bytes(one)] = found.get(bytes(one), 0) + count
+    return found
+
+
+def _key_of(table: Table) -> ColumnElement[bytes]:
+    return func.substr(table.c.sealed, 1, ID_BYTES, type_=LargeBinary)
+
+
+def _refuse_missing(ring: KeyRing, found: Mapping[bytes, int]) -> None:
+    for key in sorted(set(found) - {one.id for one in ring.keys}):
+        raise KeyProblem(
+            f"{found[key]} values are sealed with key {key.hex()}, which is not in {ring.told};"
+            " put it back from a backup of the keys, below the newest one"
+        )
+
+
+def _begin_to_seal(
+    tx: Tx, actor: Actor, newest: bytes, found: Mapping[bytes, int], place: str, server: int
+) -> None:
+    """Seal with the newest key from this transaction on, in all servers."""
+    if is_shared(tx.conn) and key_of_installation(tx.conn) != newest:
+        switch_installation(tx, newest, place, server)
+    tx.vault.seal_with(newest)
+    encrypt_key_again(tx.conn, tx.vault)
+    before = {key.hex(): values for key, values in sorted(found.items())}
+    tx.audit(
+        actor, "keys.rotate", f"key {newest.hex()}", before={"values": before},
+        after={"seals": newest.hex()},
+    )  # fmt: skip
+    failpoints.hit("before_key_switch_commit")
+
+
+def _seal_anew(tx: Tx, table: Table, after: int) -> tuple[int, int]:
+    """Seal some values with the newest key; return how many, and where to go on (-1: the end)."""
+    wanted = sealed_values(table).where(table.c.id > after, _key_of(table) != tx.vault.sealer)
+    rows = tx.conn.execute(wanted.order_by(table.c.id).limit(_AT_ONCE)).mappings().all()
+    for row in rows:
+        place = (table.name, "sealed", row["id"], binding(table, row))
+        anew = tx.vault.seal(tx.vault.open(row["sealed"], *place), *place)
+        tx.conn.execute(update(table).where(table.c.id == row["id"]).values(sealed=anew))
+    failpoints.hit("before_reseal_commit")
+    return len(rows), rows[-1]["id"] if len(rows) == _AT_ONCE else -1
+
+
+def _tell_drop(tx: Tx, actor: Actor, keys: tuple[str, ...]) -> None:
+    """Tell that keys go, before they do."""
+    tx.audit(actor, "keys.drop", f"key {keys[0]}", before={"keys": list(keys)})
+    failpoints.hit("before_old_keys_are_dropped")

@@ -1,0 +1,265 @@
+"""Carries all rows of a SQLite store into an empty PostgreSQL database, in one transaction.
+
+Tables go in the order of their references, rows in the order of their keys, straight from one
+snapshot into COPY. Before the commit every table is read back and compared by count and hash.
+"""
+
+# ruff: noqa: S608 - statements are put together from the names of our own tables
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+from sqlalchemy import Boolean, Float, Table, Text, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel
+
+from hooktui import failpoints
+from hooktui.domain.clock import now_ms
+from hooktui.domain.errors import Conflict, HooktuiError, Unavailable
+from hooktui.domain.roles import Actor
+from hooktui.store import audit, tables
+from hooktui.store.migrations import at_head
+from hooktui.store.postgres import locks
+from hooktui.store.sqlite.backup import open_readonly
+from hooktui.store.sqlite.connections import sqlalchemy_over
+from hooktui.store.sqlite.moved_marker import mark_of
+from hooktui.store.vault import Vault
+
+if TYPE_CHECKING:
+    from hooktui.store.postgres.connections import Raw, Target
+
+_Row: TypeAlias = tuple[Any, ...]
+"""As the drivers give them."""
+ACTION = "move"
+"""How the audit trail of the new database calls it."""
+_TOLD_EVERY_ROWS = 2000
+_READ_AT_ONCE = 200  # an event may hold 256 KiB
+_WITHIN_S = 86400.0
+_FILLED_BY_A_MIGRATION = frozenset({tables.ACCOUNT.name})
+_ENCODER = msgspec.msgpack.Encoder()
+_MOVED = text(
+    """SELECT count(*) FROM audit WHERE action = :action AND position(:move IN "after") > 0"""
+)
+
+
+class NotTheSame(HooktuiError):
+    """What was copied is not what was there; nothing of it was kept."""
+
+    title = "Copy differs"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """One table: how many rows, and the hash over all of them, equal on both sides."""
+
+    table: str
+    rows: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class _Sum:
+    """Counts and hashes rows as they pass."""
+
+    rows: int = 0
+    _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    def add(self, row: _Row) -> None:
+        """Take a row in."""
+        self.rows += 1
+        self._hash.update(_ENCODER.encode(row))
+
+    def copied(self, table: Table) -> Copied:
+        """Return what it came to."""
+        return Copied(table.name, self.rows, self._hash.hexdigest())
+
+
+def all_tables() -> list[Table]:
+    """Return the tables, each after those that it refers to."""
+    return SQLModel.metadata.sorted_tables
+
+
+async def move_rows(
+    conn: AsyncConnection,
+    database: Path,
+    move: str,
+    actor: Actor,
+    target: Target,
+    vault: Vault,
+    progress: Callable[[str], None],
+) -> list[Copied]:
+    """Copy everything over a connection in a transaction, which the caller commits.
+
+    Args:
+        conn: to a migrated database; in its transaction nobody else can touch the tables.
+        database: the SQLite file; nobody writes to it.
+        move: what the audit trail names it by.
+        actor: who does it.
+        target: what ``conn`` leads to.
+        vault: that of both sides.
+        progress: is told how far it is.
+
+    Raises:
+        Conflict: the database is not empty, a server works on it, or the file's schema is older.
+        NotTheSame: it does not hold what was copied.
+    """
+    await _reserve(conn, target)
+    raw: Raw | None = (await conn.get_raw_connection()).driver_connection
+    if raw is None:
+        raise Unavailable(f"the connection to {target.shown} is gone; run it again")
+    done = []
+    with closing(open_readonly(database)) as source:
+        source.execute("BEGIN")
+        if not at_head(sqlalchemy_over(source)):
+            raise Conflict(
+                f"{database} has an older schema: another version of hooktui began this move; end"
+                f" it with that one, or remove {mark_of(database)} to begin again"
+            )
+        for table in all_tables():
+            done.append(await _copy(raw, source, table, progress))
+            await _set_sequence(conn, source, table)
+            failpoints.hit("while_moving")
+    for copied in done:
+        await _compare(raw, copied, target, progress)
+    what = {"move": move, "rows": {copied.table: copied.rows for copied in done}}
+    entry = audit.Entry(
+        at_ms=now_ms(), actor=actor, action=ACTION, target=str(database), after=what
+    )
+    await conn.run_sync(audit.append, entry, vault)
+    return done
+
+
+async def was_moved(conn: AsyncConnection, move: str) -> bool:
+    """Return whether a move was committed: its name is in the audit trail."""
+    found = await conn.execute(_MOVED, {"action": ACTION, "move": move})
+    return bool(found.scalar_one())
+
+
+async def _reserve(conn: AsyncConnection, target: Target) -> None:
+    """Keep all others out of the tables until the commit, and see that they are empty."""
+    servers = await conn.execute(text(locks.SERVERS_AT_WORK))
+    if servers.scalar_one():
+        raise Conflict(f"a server of hooktui works on {target.shown} already; stop it first")
+    names = ", ".join(_quoted(table.name) for table in all_tables())
+    await conn.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
+    for table in all_tables():
+        if table.name in _FILLED_BY_A_MIGRATION:
+            await conn.execute(text(f"DELETE FROM {_quoted(table.name)} WHERE id = 1"))
+        if table.name == "feed":  # a server that starts leaves an empty line (``postgres.lines``)
+            await conn.execute(text("DELETE FROM feed WHERE items = 0"))
+        if table.name == tables.AUDIT_CHAIN.name:  # the key comes with the entries
+            await conn.execute(text("DELETE FROM audit_chain WHERE last = 0"))
+        row = await conn.execute(text(f"SELECT 1 FROM {_quoted(table.name)} LIMIT 1"))
+        if row.first() is not None:
+            raise Conflict(
+                f"{target.shown} is not empty: its table {table.name} holds rows. Move into a new"
+                " database (createdb), or drop this one first"
+            )
+
+
+async def _copy(
+    raw: Raw, source: sqlite3.Connection, table: Table, progress: Callable[[str], None]
+) -> Copied:
+    columns = [column.name for column in table.columns]
+    names, name = ", ".join(map(_quoted, columns)), _quoted(table.name)
+    (total,) = source.execute(f"SELECT count(*) FROM {name}").fetchone()
+    found = _Sum()
+
+    def rows() -> Iterator[_Row]:
+        as_there = _converter(table)
+        for row in source.execute(f"SELECT {names} FROM {name} ORDER BY {_key(table)}"):
+            values = as_there(row)
+            found.add(values)
+            if found.rows % _TOLD_EVERY_ROWS == 0:
+                progress(f"copying {table.name}: {found.rows:,} of {total:,}")
+            yield values
+
+    await raw.copy_records_to_table(table.name, columns=columns, records=rows(), timeout=_WITHIN_S)
+    return found.copied(table)
+
+
+async def _compare(
+    raw: Raw, copied: Copied, target: Target, progress: Callable[[str], None]
+) -> None:
+    table = SQLModel.metadata.tables[copied.table]
+    names = ", ".join(_quoted(column.name) for column in table.columns)
+    key = _key(table, collation=' COLLATE "C"')
+    found = _Sum()
+    rows = raw.cursor(
+        f"SELECT {names} FROM {_quoted(table.name)} ORDER BY {key}",
+        prefetch=_READ_AT_ONCE,
+        timeout=_WITHIN_S,
+    )
+    async for row in rows:
+        found.add(tuple(row))
+        if found.rows % _TOLD_EVERY_ROWS == 0:
+            progress(f"comparing {table.name}: {found.rows:,} of {copied.rows:,}")
+    if found.copied(table) != copied:
+        raise NotTheSame(
+            f"{target.shown} holds {found.rows:,} rows of {table.name} that are not the"
+            f" {copied.rows:,} which were copied; nothing was kept, and nothing has changed here"
+        )
+
+
+async def _set_sequence(conn: AsyncConnection, source: sqlite3.Connection, table: Table) -> None:
+    """Let the next id be one that was never given: SQLite remembers also those of deleted rows."""
+    (key, *more) = table.primary_key.columns
+    if more or key.autoincrement is False:
+        return
+    asked = {"name": table.name, "key": key.name}
+    found = await conn.execute(text("SELECT pg_get_serial_sequence(:name, :key)"), asked)
+    highest = source.execute(f"SELECT max({_quoted(key.name)}) FROM {_quoted(table.name)}")
+    given = source.execute("SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table.name,))
+    last = max(highest.fetchone()[0] or 0, given.fetchone()[0] or 0)
+    if last:
+        new = {"sequence": found.scalar_one(), "last": last}
+        await conn.execute(text("SELECT setval(CAST(:sequence AS text)::regclass, :last)"), new)
+
+
+def _converter(table: Table) -> Callable[[_Row], _Row]:
+    """Return what makes the values of a row as PostgreSQL has them."""
+    kinds: tuple[tuple[type, Callable[[Any], object]], ...] = (
+        (Boolean, bool),
+        (Float, float),
+        (Text, _without_nul),
+    )
+    by_place = [
+        (place, convert)
+        for place, column in enumerate(table.columns)
+        for kind, convert in kinds
+        if isinstance(column.type, kind)
+    ]
+
+    def converted(row: _Row) -> _Row:
+        values = list(row)
+        for place, convert in by_place:
+            if values[place] is not None:
+                values[place] = convert(values[place])
+        return tuple(values)
+
+    return converted
+
+
+def _without_nul(value: str) -> str:
+    """Return a text as PostgreSQL can hold it: a NUL, such as of a receiver's, is replaced."""
+    return value.replace("\0", "\ufffd")
+
+
+def _key(table: Table, collation: str = "") -> str:
+    """Return the columns to order by; texts by their bytes, as SQLite does."""
+    return ", ".join(
+        _quoted(column.name) + (collation if isinstance(column.type, Text) else "")
+        for column in table.primary_key.columns
+    )
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

@@ -1,0 +1,1 @@
+"""Plans for both databases: pure functions that decide which rows a call writes."""

@@ -1,0 +1,235 @@
+"""What an accepted event becomes: its row, its deliveries, its skips. Pure, for every store.
+
+Ids are made in the order of the offers, so on one writer the order of ids is the order of commits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
+from hooktui.domain.json_text import Steps
+from hooktui.domain.live_hook import SkipReason, skip_reason
+from hooktui.store.contract import LEASE_S, Accepted, Job, Offer, Reserve
+from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
+from hooktui.store.live_hooks import LiveHooks, Subscribers
+from hooktui.store.planning.matching import NO_MATCHES, Matches, check_current, subject_of
+from hooktui.store.tx import Notes
+
+KEY_KEPT_MS = 24 * 3600 * 1000
+MAX_KEY = 256
+"""Characters of an idempotency key; what producers use is a UUID or a name of about that length."""
+
+KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
+
+# Looked up once: an enum's value costs more than the row that it goes into.
+_NOTHING: Mapping[HookId, tuple[int, bool]] = {}
+_PENDING = Status.PENDING.value
+_LEASED = DeliveryState(Status.SENDING.value, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """What an idempotency key was used for, and the answer that was given."""
+
+    event: EventId
+    type: str
+    body_sha256: bytes
+    deliveries: int
+    skipped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who holds what is claimed now, and until when."""
+
+    token: int
+    until_ms: int
+
+
+def lease_from(token: int, now_ms: int) -> Lease:
+    """Return the lease of what is claimed at a time."""
+    return Lease(token, now_ms + LEASE_S * 1000)
+
+
+_HOOKS_PER_STEP, _EVENTS_PER_STEP = 100, 20
+"""What one step plans, in about 0.5 ms."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """The rows of a call, ready to insert, and its answer.
+
+    ``events`` are (id, account, type, created, size, deliveries, skipped, skips, body);
+    ``pending`` deliveries (id, account, hook, event, type, created, due), ``leased`` ones (id,
+    account, hook, event, type, created, token, until); ``keys`` (account, key, event, type, hash,
+    deliveries, skipped, created).
+    """
+
+    events: list[tuple[object, ...]] = field(default_factory=list)
+    pending: list[tuple[object, ...]] = field(default_factory=list)
+    leased: list[tuple[object, ...]] = field(default_factory=list)
+    keys: list[tuple[object, ...]] = field(default_factory=list)
+    waiting: dict[HookId, int] = field(default_factory=dict)
+    new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
+    accepted: list[Accepted] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+
+
+def check_keys(offers: Sequence[Offer]) -> None:
+    """Refuse idempotency keys that cannot be stored.
+
+    Raises:
+        Refused: a key is empty, too long, or holds what no database stores.
+    """
+    for place, offer in enumerate(offers):
+        key = offer.key
+        if key is not None and (not key or len(key) > MAX_KEY or not key.isprintable()):
+            raise Refused.field(
+                f"/{place}/key", f"an idempotency key has 1 to {MAX_KEY} printable characters"
+            )
+
+
+def repeated(offers: Sequence[Offer], known: KnownKeys) -> dict[int, KnownKey | None]:
+    """Return the offers (by place) that repeat an earlier one; None: one of the same call.
+
+    Raises:
+        Refused: a key was used before with another type or body; names each.
+    """
+    repeats: dict[int, KnownKey | None] = {}
+    here: dict[tuple[AccountId, str], Offer] = {}
+    errors = []
+    for place, offer in enumerate(offers):
+        if offer.key is None:
+            continue
+        name = (offer.account, offer.key)
+        before, first = known.get(name), here.setdefault(name, offer)
+        if before is not None:
+            same = (before.type, before.body_sha256) == (offer.type, body_hash(offer.body))
+            repeats[place] = before
+        elif first is not offer:
+            same = (first.type, first.body) == (offer.type, offer.body)
+            repeats[place] = None
+        else:
+            continue
+        if not same:
+            errors.append(
+                FieldError(
+                    f"/{place}/key",
+                    f"idempotency key {offer.key!r} was used before with another type or body; "
+                    "use a new key for a new event",
+                )
+            )
+    if errors:
+        raise Refused.fields(errors)
+    return repeats
+
+
+def body_hash(body: bytes) -> bytes:
+    """Return what is kept of a body to recognise it."""
+    return hashlib.sha256(body).digest()
+
+
+def plan_accept(
+    offers: Sequence[Offer],
+    known: KnownKeys,
+    *,
+    live: LiveHooks,
+    matches: Matches = NO_MATCHES,
+    reserve: Reserve | None,
+    ids: IdClock,
+    lease: Lease,
+    now_ms: int,
+) -> Steps[Plan]:
+    """Work out the rows and the answer of a call; ``matches`` is what is known of its filters.
+
+    Who subscribes is settled with the first step: hooks may change between any two.
+
+    Raises:
+        Outdated: hooks with dear filters were changed since these were matched.
+        Refused: an idempotency key was used before with another type or body.
+    """
+    if live.filtered:
+        check_current(offers, live, matches)
+    plan = Plan()
+    repeats = repeated(offers, known) if any(offer.key is not None for offer in offers) else {}
+    subscribed = [live.subscribers(offer.account, offer.type) for offer in offers]
+    for place, (offer, subscribers) in enumerate(zip(offers, subscribed, strict=True)):
+        if place in repeats:
+            plan.accepted.append(_again(offer, repeats[place], plan))
+        else:
+            matched = matches.get(place, _NOTHING)
+            yield from _plan_event(plan, offer, subscribers, matched, reserve, ids, lease, now_ms)
+        if place % _EVENTS_PER_STEP == _EVENTS_PER_STEP - 1:
+            yield
+    return plan
+
+
+def _again(offer: Offer, before: KnownKey | None, plan: Plan) -> Accepted:
+    key = before or plan.new_keys[offer.account, offer.key or ""]
+    return Accepted(key.event, offer.type, offer.account, key.deliveries, key.skipped, True)
+
+
+def _plan_event(
+    plan: Plan,
+    offer: Offer,
+    subscribers: Subscribers,
+    known: Mapping[HookId, tuple[int, bool]],
+    reserve: Reserve | None,
+    ids: IdClock,
+    lease: Lease,
+    now_ms: int,
+) -> Steps[None]:
+    event, account = EventId(ids.next()), offer.account
+    skips: dict[str, list[HookId]] = {}
+    subject = subject_of(offer) if subscribers.weight else None
+    feed = plan.notes.feed
+    feed.append(event_item(account, event))
+    waiting = DeliveryState(_PENDING, 0, now_ms)
+    count = 0
+    for place, hook in enumerate(subscribers.hooks):
+        if place % _HOOKS_PER_STEP == _HOOKS_PER_STEP - 1:
+            yield
+        match = known.get(hook.id) if known else None
+        if match is not None and match[0] == hook.version and hook.active:
+            reason = None if match[1] else SkipReason.FILTER
+        else:
+            reason = skip_reason(hook, subject)
+        if reason is not None:
+            skips.setdefault(reason, []).append(hook.id)
+            continue
+        count += 1
+        delivery = DeliveryId(ids.next())
+        row = (delivery, account, hook.id, event, offer.type, now_ms)
+        if reserve is not None and not hook.settings.ordered and reserve(hook.id):
+            state = _LEASED
+            job = Job(
+                delivery, event, offer.type, hook.id, account, Trigger.EVENT, 1, 0, 0, offer.body
+            )
+            plan.jobs.append(job)
+            plan.leased.append((*row, lease.token, lease.until_ms))
+        else:
+            state = waiting
+            plan.notes.note_due(hook.id, now_ms)
+            plan.pending.append((*row, now_ms))
+        plan.waiting[hook.id] = plan.waiting.get(hook.id, 0) + 1
+        feed.append(delivery_item(account, hook.id, delivery, state))
+    skipped = sum(map(len, skips.values()))
+    text = msgspec.json.encode(list(skips.items())).decode() if skips else None
+    plan.events.append(
+        (event, account, offer.type, now_ms, len(offer.body), count, skipped, text, offer.body)
+    )
+    plan.accepted.append(Accepted(event, offer.type, account, count, skipped))
+    if offer.key is not None:
+        key = KnownKey(event, offer.type, body_hash(offer.body), count, skipped)
+        plan.new_keys[account, offer.key] = key
+        plan.keys.append(
+            (account, offer.key, event, offer.type, key.body_sha256, count, skipped, now_ms)
+        )

@@ -1,0 +1,125 @@
+"""What a batch of results becomes: states, attempt rows, counters. Pure, for every store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from hooktui.domain.deliveries import Decision, Outcome, Status, Trigger
+from hooktui.domain.hook_failures import Breaker, Failing, after_attempt
+from hooktui.domain.ids import HookId
+from hooktui.store.attempt_stats import BOUNDS_MS, bucket_of, place_of
+from hooktui.store.contract import Result
+from hooktui.store.feed_items import DeliveryState
+
+HOOK_DELETED = "hook deleted"
+
+_encode = msgspec.json.Encoder().encode
+
+
+def state_after(result: Result, *, deleted: bool, now_ms: int) -> DeliveryState:
+    """Return the state of a delivery after an attempt; a deleted hook is not tried again.
+
+    A wait begins with the transaction that stores it, by the store's own clock: the end of the
+    attempt is a date of another one, which may have been set since.
+    """
+    decision, number = result.decision, result.job.number
+    duration_ms = None if result.total_ms is None else round(result.total_ms)
+    status, reason, finished_at = decision.status, decision.reason, result.finished_at_ms
+    if status is Status.PENDING and not deleted:
+        next_at = now_ms + round((decision.wait_s or 0) * 1000)
+        return DeliveryState(status.value, number, next_at, None, duration_ms, reason)
+    if status is Status.PENDING:
+        status, reason = Status.CANCELLED, HOOK_DELETED
+    return DeliveryState(status.value, number, None, finished_at, duration_ms, reason)
+
+
+def attempt_row(result: Result, server: str) -> tuple[object, ...]:
+    """Return an attempt's row in the order of the table's columns."""
+    answer = result.answer
+    return (
+        result.job.delivery, result.job.number, result.started_at_ms, result.finished_at_ms,
+        result.decision.outcome.value, answer.status_code,
+        None if answer.error is None else answer.error.value, result.error_detail,
+        result.dns_ms, result.connect_ms, result.tls_ms, result.first_byte_ms, result.total_ms,
+        result.reused_connection, result.address, answer.retry_after_s, server,
+        _encode(result.secret_ids).decode(), result.truncated, result.size,
+        _encode(result.headers).decode() if answer.status_code is not None else None,
+        result.body if answer.status_code is not None else None,
+    )  # fmt: skip
+
+
+@dataclass(slots=True)
+class HookChange:
+    """What a batch changes in one hook's counters.
+
+    ``failed_after`` counts failures after the last success of the batch, ``failing_since`` is when
+    the first of them began. Pings and interrupted attempts move neither these nor the statistics;
+    ``counted`` are the others, in the order in which they ended.
+    """
+
+    finished: int = 0
+    last_code: int | None = None
+    last_error: str | None = None
+    last_at: int = 0
+    last_success_at: int | None = None
+    failed_after: int = 0
+    failing_since: int | None = None
+    decision: Decision | None = None
+    disabled_at: int = 0
+    buckets: dict[int, list[int]] = field(default_factory=dict)
+    counted: list[Result] = field(default_factory=list)
+
+    def breaker_after(self, breaker: Breaker) -> Breaker:
+        """Return a hook's breaker after the batch."""
+        for result in self.counted:
+            breaker = after_attempt(
+                breaker, result.answer, result.started_at_ms, result.finished_at_ms
+            )
+        return breaker
+
+    def failing_after(self, failing: Failing) -> Failing:
+        """Return a hook's failures since its last success, after the batch."""
+        if self.last_success_at is not None:
+            return Failing(self.failing_since, self.failed_after)
+        since_ms = self.failing_since if failing.since_ms is None else failing.since_ms
+        return Failing(since_ms, failing.failed + self.failed_after)
+
+
+def hook_changes(
+    results: Iterable[Result], final: Callable[[Result], bool]
+) -> dict[HookId, HookChange]:
+    """Add up results per hook; ``final`` says whether a delivery has ended."""
+    changes: dict[HookId, HookChange] = {}
+    for result in results:
+        change = changes.setdefault(result.job.hook, HookChange())
+        change.finished += final(result)
+        if result.decision.disable is not None and change.decision is None:
+            change.decision, change.disabled_at = result.decision, result.finished_at_ms
+        if result.decision.outcome is Outcome.INTERRUPTED:
+            continue
+        answer = result.answer
+        if result.finished_at_ms >= change.last_at:
+            change.last_code = answer.status_code
+            change.last_error = None if answer.error is None else answer.error.value
+            change.last_at = result.finished_at_ms
+        if result.job.trigger is not Trigger.PING:
+            _count(change, result)
+    return changes
+
+
+def _count(change: HookChange, result: Result) -> None:
+    change.counted.append(result)
+    delivered = result.decision.outcome is Outcome.DELIVERED
+    if delivered:
+        change.last_success_at = max(result.finished_at_ms, change.last_success_at or 0)
+        change.failed_after, change.failing_since = 0, None
+    else:
+        change.failed_after += 1
+        change.failing_since = change.failing_since or result.started_at_ms
+    counts = change.buckets.setdefault(bucket_of(result.finished_at_ms), [0] * (2 + len(BOUNDS_MS)))
+    counts[0 if delivered else 1] += 1
+    if result.total_ms is not None:
+        counts[2 + place_of(result.total_ms)] += 1

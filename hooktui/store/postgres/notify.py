@@ -1,0 +1,190 @@
+"""How the servers of a database learn of each other's changes: the feed, hooks, the key, the time.
+
+NOTIFY takes a global lock at its commit, so hints are gathered and sent by a connection of their
+own, a few times a second. They only save time: every server queries for changes each second anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.ids import HookId
+from hooktui.domain.live_hook import LiveHook
+from hooktui.store.live_hooks import load_live_hooks
+from hooktui.store.postgres import sql
+from hooktui.store.postgres.clock import DatabaseClock
+from hooktui.store.postgres.connections import FAULTS, waits
+from hooktui.store.queries.engine import is_paused
+from hooktui.store.vault import ID_BYTES, Vault
+
+if TYPE_CHECKING:
+    from hooktui.store.postgres.connections import Raw
+
+
+_log = logging.getLogger(__name__)
+
+CHANNEL: Final = "hooktui"
+GATHER_S: Final = 0.02
+LOOK_EVERY_S: Final = 1.0
+DUE_EVERY_S: Final = 10.0
+"""Whoever dies between a commit and its hint leaves something due that nobody was told of."""
+_MOST_HOOKS: Final = 200
+"""A payload holds 8,000 bytes."""
+
+
+class Hint(msgspec.Struct, array_like=True):
+    """What one server tells the others.
+
+    Attributes:
+        server: its lease token, so that it knows its own.
+        due: hooks that have a pending delivery, and when; None: too many to name.
+    """
+
+    server: int
+    due: dict[HookId, int] | None = None
+
+
+class Hints:
+    """Sends and hears hints, and has the store look by itself now and then.
+
+    Args:
+        connect: opens the connection for both.
+        server: the lease token of this server.
+        look: finds out what changed; called at each hint that is heard, and every second.
+        heard_due: told which hooks have something due; None: any may.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[Raw]],
+        server: int,
+        look: Callable[[], Awaitable[None]],
+        heard_due: Callable[[Mapping[HookId, int] | None], None],
+    ) -> None:
+        self._connect = connect
+        self._server = server
+        self._look = look
+        self._heard_due = heard_due
+        self._due: dict[HookId, int] = {}
+        self._something = False
+        self._wake = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin."""
+        self._tasks = [asyncio.create_task(self._run(), name="hints")]
+
+    def tell(self, due: Mapping[HookId, int]) -> None:
+        """Have the others told that there was a commit, and what is due since."""
+        for hook, due_ms in due.items():
+            self._due[hook] = min(due_ms, self._due.get(hook, due_ms))
+        if not self._something:
+            self._something = True
+            self._wake.set()
+
+    async def close(self) -> None:
+        """End."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self) -> None:
+        for wait_s in waits():
+            try:
+                raw = await self._connect()
+            except HooktuiError as error:
+                _log.warning("no connection for hints: %s", error)
+            else:
+                try:
+                    await self._follow(raw)
+                except (HooktuiError, *FAULTS) as error:
+                    _log.warning("looking what other servers do failed: %s", error)
+                except Exception:  # whatever it is: without looking, work would wait for ever
+                    _log.exception("looking what other servers do failed")
+                finally:
+                    with contextlib.suppress(*FAULTS):
+                        await raw.close(timeout=2)
+            await asyncio.sleep(max(wait_s, 0.25))
+
+    async def _follow(self, raw: Raw) -> None:
+        heard = asyncio.Event()
+
+        def on_hint(_raw: object, _pid: int, _channel: str, payload: object) -> None:
+            hint = _decoded(payload)
+            if hint is None or hint.server == self._server:
+                return
+            heard.set()
+            self._wake.set()
+            self._heard_due(hint.due)
+
+        await raw.add_listener(CHANNEL, on_hint)
+        loop = asyncio.get_running_loop()
+        looked_s, looked_due_s = -LOOK_EVERY_S, -DUE_EVERY_S
+        while True:
+            if self._something:
+                await raw.execute("SELECT pg_notify($1, $2)", CHANNEL, self._payload())
+            if heard.is_set() or loop.time() - looked_s >= LOOK_EVERY_S:
+                heard.clear()
+                looked_s = loop.time()
+                await self._look()
+            if loop.time() - looked_due_s >= DUE_EVERY_S:
+                looked_due_s = loop.time()
+                self._heard_due(None)
+            await asyncio.sleep(GATHER_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._wake.wait()
+            self._wake.clear()
+
+    def _payload(self) -> str:
+        due, self._due, self._something = self._due, {}, False
+        many = len(due) > _MOST_HOOKS
+        return msgspec.json.encode(Hint(self._server, None if many else due)).decode()
+
+
+def _decoded(payload: object) -> Hint | None:
+    try:
+        return msgspec.json.decode(str(payload), type=Hint)
+    except msgspec.MsgspecError:
+        return None  # somebody else's: a hint only ever saves time
+
+
+_INSTALLATION = text("SELECT live_version, sealed FROM installation")
+
+
+class News(NamedTuple):
+    """What people changed: the version of that, the key that seals, the pause, and the hooks."""
+
+    version: int
+    key: bytes
+    paused: bool
+    hooks: dict[HookId, LiveHook | None]
+
+
+def changed_hooks(conn: Connection, vault: Vault, known: int, now_ms: int) -> News:
+    """Return what people changed since a version; below 0: all hooks."""
+    version, sealed = conn.execute(_INSTALLATION).one()
+    if known < 0:
+        hooks = load_live_hooks(conn, vault, now_ms)
+    else:
+        rows = conn.execute(text(sql.CHANGED_HOOKS), {"known": known}).scalars().all()
+        changed = [HookId(hook) for hook in rows]
+        hooks = load_live_hooks(conn, vault, now_ms, changed) if changed else {}
+    return News(version, sealed[:ID_BYTES], is_paused(conn), hooks)
+
+
+def look(conn: Connection, clock: DatabaseClock) -> tuple[int, int]:
+    """Return the newest line of the feed and the version of the hooks; the clock hears the time."""
+    asked_ns = time.monotonic_ns()
+    newest, version, database_ms = conn.execute(text(sql.NEWEST)).one()
+    clock.heard(database_ms, asked_ns)
+    return newest, version

@@ -1,0 +1,113 @@
+"""Which servers work on the database, and the lock of a server's own home.
+
+A server's name is that of the session that holds its number, so it goes with the session, however
+the server ends.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from hooktui import __version__
+from hooktui.domain.clock import from_rfc3339, now_ms, to_rfc3339
+from hooktui.domain.wire.server import ServerInfo
+from hooktui.store.durable_files import HomeLock
+
+NAME_SESSION: Final = "SELECT set_config('application_name', $1, false)"
+
+_MARK: Final = "hooktui server"
+_LONGEST: Final = 63
+"""Bytes of a session's name; the rest is cut off, so what may be long stands last."""
+_SERVERS: Final = """
+SELECT application_name FROM pg_stat_activity
+WHERE datname = current_database() AND starts_with(application_name, :mark)"""
+
+
+def this_server(number: int) -> ServerInfo:
+    """Return what this process tells of itself."""
+    return ServerInfo(
+        number=number,
+        name=socket.gethostname(),
+        pid=os.getpid(),
+        started_at=to_rfc3339(now_ms()),
+        version=__version__,
+    )
+
+
+def session_name(server: ServerInfo) -> str:
+    """Return the name of the session that holds a server's number."""
+    started_s = from_rfc3339(server.started_at) // 1000
+    name = f"{_MARK} {server.number} {server.pid} {started_s} {server.version} {server.name}"
+    return name.encode("ascii", "replace")[:_LONGEST].decode()
+
+
+def servers(conn: Connection) -> list[ServerInfo]:
+    """Return all servers that are connected, by number."""
+    names = conn.execute(text(_SERVERS), {"mark": f"{_MARK} "}).scalars()
+    found = [one for one in map(server_of, names) if one is not None]
+    return sorted(found, key=lambda one: one.number)
+
+
+def server_of(name: str) -> ServerInfo | None:
+    """Return the server that a session is named after; None: somebody else took such a name."""
+    number, pid, started_s, version, host = ([*name.removeprefix(_MARK).split(), *[""] * 5])[:5]
+    if not (number.isdecimal() and pid.isdecimal() and started_s.isdecimal()):
+        return None
+    return ServerInfo(
+        number=int(number),
+        name=host,
+        pid=int(pid),
+        started_at=to_rfc3339(int(started_s) * 1000),
+        version=version,
+    )
+
+
+_FILE = "hooktui.lease"
+
+
+class Home:
+    """A home, locked.
+
+    The lock proves that the server which held this home before is dead, so its leases may be taken
+    over at once; the file says which ones those are.
+
+    Attributes:
+        token_before: the lease token of the server before, if there was one.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.token_before: int | None = None
+        self._lock = HomeLock(folder / "hooktui.lock")
+        self._file = folder / _FILE
+
+    def take(self) -> None:
+        """Lock the home.
+
+        Raises:
+            Conflict: another process holds it.
+        """
+        self._lock.take()
+        try:
+            text = self._file.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return
+        self.token_before = int(text) if text.isdecimal() else None
+
+    def keep_token(self, token: int) -> None:
+        """Remember the lease token of this server, for the one after it."""
+        draft = self._file.with_suffix(".new")
+        file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(file, "w", encoding="ascii") as out:
+            out.write(f"{token}\n")
+            out.flush()
+            os.fsync(out.fileno())
+        draft.replace(self._file)
+
+    def drop(self) -> None:
+        """Give the home back."""
+        self._lock.drop()

@@ -1,0 +1,105 @@
+"""Which key seals in a database that several servers share.
+
+The database says it: the value in ``installation`` is sealed with that key, so each server knows as
+of the last change of any of them. A session that works for a server holds a lock for each key that
+the server has; so it is known who would be shut out before another key seals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    select,
+    text,
+    update,
+)
+
+from hooktui.domain.errors import Conflict
+from hooktui.store.postgres import locks
+from hooktui.store.tx import Tx
+from hooktui.store.vault import ID_BYTES, Vault
+
+INSTALLATION: Final = Table(
+    "installation",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("live_version", BigInteger),
+    Column("sealed", LargeBinary),
+)
+"""What the servers of one database share; it has one row, and SQLite does without it."""
+_CONTENT, _PLACE = "hooktui", ("installation", "sealed", 1)
+
+_WITHOUT: Final = text(f"""
+SELECT server.objid::bigint FROM pg_locks AS server
+WHERE server.locktype = 'advisory' AND server.classid = {locks.SERVERS} AND server.granted
+  AND server.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND NOT EXISTS (
+    SELECT 1 FROM pg_locks AS key WHERE key.locktype = 'advisory' AND key.granted
+      AND key.classid = {locks.KEYS} AND key.objid = :key AND key.pid = server.pid
+      AND key.database = server.database)
+ORDER BY 1""")  # noqa: S608 - integers of ours
+
+
+def is_shared(conn: Connection) -> bool:
+    """Whether this is a database that several servers work on."""
+    return conn.dialect.name == "postgresql"
+
+
+def key_of_installation(conn: Connection) -> bytes | None:
+    """Return the key that seals for all servers; None: no server has been here yet."""
+    sealed = conn.execute(select(INSTALLATION.c.sealed)).scalar_one()
+    return None if sealed is None else sealed[:ID_BYTES]
+
+
+def open_installation(conn: Connection, vault: Vault) -> bool:
+    """See that keys open what the first server sealed, and seal as it does; False: nobody was here.
+
+    Raises:
+        KeyProblem: they do not.
+    """
+    sealed = conn.execute(select(INSTALLATION.c.sealed)).scalar_one()
+    if sealed is None:
+        return False
+    vault.open(sealed, *_PLACE)
+    vault.seal_with(sealed[:ID_BYTES])
+    return True
+
+
+def seal_installation(conn: Connection, vault: Vault) -> None:
+    """Keep a value in the database by which every server tells whether its keys fit."""
+    conn.execute(update(INSTALLATION).values(sealed=vault.seal(_CONTENT, *_PLACE)))
+
+
+def switch_installation(tx: Tx, key: bytes, place: str, server: int) -> None:
+    """Have another key, of this server's number and place, seal for all from this transaction on.
+
+    Raises:
+        Conflict: a server at work does not have it, and could open nothing any more.
+    """
+    tx.conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))  # no start meanwhile
+    found = tx.conn.execute(_WITHOUT, {"key": int.from_bytes(key)}).scalars().all()
+    others = [number for number in found if number != server]
+    if others:
+        named = ", ".join(map(str, others))
+        raise Conflict(
+            f"key {key.hex()} is made, and does not seal yet, for the servers {named} do not have"
+            f" it: copy {place} into their homes, start them again, and repeat this"
+        )
+    tx.vault.seal_with(key)
+    seal_installation(tx.conn, tx.vault)
+    # Every server looks at this number at each transaction, and at the key when it has changed.
+    tx.conn.execute(text("UPDATE installation SET live_version = live_version + 1"))
+
+
+def key_locks(keys: Iterable[bytes]) -> list[int]:
+    """Return the locks of keys, for the session that holds a server's number."""
+    return [locks.KEYS << 32 | int.from_bytes(key) for key in sorted(keys)]

@@ -1,0 +1,244 @@
+"""One write transaction on PostgreSQL: begin, gather, commit; operations of one kind run together.
+
+Rows that several servers write (the state of a hook, its statistics, the feed) are written by the
+very message that commits: between their locks and the commit there is no round trip, so that a slow
+or stopped server delays no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.store.feed_items import MOST_PER_ROW, encode
+from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.planning.accept import KnownKey, Lease, lease_from
+from hooktui.store.postgres import locks, sql
+from hooktui.store.postgres.clock import DatabaseClock
+from hooktui.store.tx import Notes
+from hooktui.store.vault import Vault
+
+if TYPE_CHECKING:
+    from hooktui.store.postgres.connections import Raw
+
+
+@dataclass(slots=True)
+class StateChange:
+    """What the record of attempts makes of a hook's state, as read under its lock."""
+
+    last_code: int | None
+    last_error: str | None
+    last_at: int
+    last_success_at: int | None
+    failures: int
+    breaker: str
+    breaker_until: int | None
+    failed: int
+    failing_since: int | None
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all transactions of a server share.
+
+    ``live_version`` is the version of the hooks that ``live`` shows, ``secrets_used`` when each
+    secret's last use was last stored. ``catch_up`` loads the hooks that changed since, ``saw_feed``
+    is told of the newest line of the feed.
+    """
+
+    vault: Vault
+    ids: IdClock
+    live: LiveHooks
+    server: str
+    token: int
+    clock: DatabaseClock
+    catch_up: Callable[[], Awaitable[None]]
+    saw_feed: Callable[[int], None]
+    live_version: int = -1
+    secrets_used: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Work:
+    """What the operations of one transaction share.
+
+    ``waiting`` is by how many the deliveries that wait change per hook, ``states`` and ``stats``
+    what else changes in it.
+    """
+
+    raw: Raw
+    shared: Shared
+    now_ms: int
+    lease: Lease
+    notes: Notes = field(default_factory=Notes)
+    new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
+    waiting: dict[HookId, int] = field(default_factory=dict)
+    states: dict[HookId, StateChange] = field(default_factory=dict)
+    stats: list[tuple[int, ...]] = field(default_factory=list)
+    feed_end: int | None = None
+
+    @property
+    def live(self) -> LiveHooks:
+        """The hooks as of this transaction."""
+        return self.shared.live
+
+    def count_waiting(self, hook: HookId, more: int) -> None:
+        """Note that so many more deliveries of a hook wait."""
+        self.waiting[hook] = self.waiting.get(hook, 0) + more
+
+    async def commit(self) -> None:
+        """Write what was gathered, and commit."""
+        statements = [*self._hook_statements(), *self._feed_statements(), "COMMIT"]
+        await self.raw.execute("; ".join(statements))
+
+    async def find_feed_end(self) -> None:
+        """Ask for the place of our last line; under load the next transaction tells it anyway."""
+        if self.notes.feed:
+            self.feed_end = await self.raw.fetchval(sql.LAST_LINE)
+
+    def _hook_statements(self) -> list[str]:
+        hooks = sorted({*self.waiting, *self.states})
+        found = []
+        if len(hooks) > 1:  # in one order, so that no two servers wait for each other
+            which = ", ".join(map(str, hooks))
+            found.append(
+                f"SELECT 1 FROM hook_state WHERE hook_id IN ({which}) ORDER BY hook_id FOR UPDATE"  # noqa: S608 - integers
+            )
+        found += [
+            f"UPDATE hook_state SET {self._assignments(hook)} WHERE hook_id = {hook:d}"  # noqa: S608
+            for hook in hooks
+        ]
+        if self.stats:
+            rows = ", ".join(f"({', '.join(map(str, row))})" for row in sorted(self.stats))
+            found.append(sql.ADD_STATS.format(rows=rows))
+        if self.notes.hooks_changed:
+            found.append(mark_changed(self.notes.hooks_changed))
+        elif self.notes.paused is not None:
+            found.append(NEW_VERSION)
+        return found
+
+    def _assignments(self, hook: HookId) -> str:
+        parts = [f"waiting = waiting + {self.waiting.get(hook, 0):d}"]
+        change = self.states.get(hook)
+        if change is not None:
+            parts += [
+                f"failures_in_a_row = {change.failures:d}",
+                f"breaker = {_text(change.breaker)}",
+                f"breaker_until = {_number(change.breaker_until)}",
+                f"failed_since_success = {change.failed:d}",
+                f"failing_since = {_number(change.failing_since)}",
+            ]
+            if change.last_at:
+                parts += [
+                    f"last_code = {_number(change.last_code)}",
+                    f"last_error = {_text(change.last_error)}",
+                    f"last_at = {change.last_at:d}",
+                ]
+            if change.last_success_at is not None:
+                parts.append(f"last_success_at = {change.last_success_at:d}")
+        return ", ".join(parts)
+
+    def _feed_statements(self) -> list[str]:
+        feed = self.notes.feed
+        if not feed:
+            return []
+        rows = []
+        for start in range(0, len(feed), MOST_PER_ROW):
+            items = feed[start : start + MOST_PER_ROW]
+            rows.append(f"({self.now_ms:d}, {len(items)}, '\\x{encode(items).hex()}')")
+        return [
+            f"SELECT pg_advisory_xact_lock({locks.FEED})",
+            f"INSERT INTO feed (at_ms, items, changes) VALUES {', '.join(rows)}",  # noqa: S608
+        ]
+
+
+async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> Work:
+    """Begin a transaction that sees the hooks as of the last commit of any server.
+
+    Args:
+        raw: the connection.
+        shared: what all transactions share.
+        alone: for a change of people: no other change, and nothing hot, at the same time.
+    """
+    await raw.execute(sql.BEGIN_ALONE if alone else sql.BEGIN)
+    asked_ns = time.monotonic_ns()
+    version, database_ms, feed_end = await raw.fetchrow(sql.LOOK)
+    if feed_end is not None:
+        shared.saw_feed(feed_end)
+    now_ms = shared.clock.heard(database_ms, asked_ns)
+    if version != shared.live_version:
+        await shared.catch_up()
+    return Work(raw, shared, now_ms, lease_from(shared.token, now_ms))
+
+
+NEW_VERSION = "UPDATE installation SET live_version = live_version + 1"
+"""Has every server look what people changed, before its next transaction."""
+
+
+def mark_changed(hooks: set[HookId]) -> str:
+    """Return the statements that tell every server to load hooks anew."""
+    rows = ", ".join(f"({hook:d})" for hook in sorted(hooks))
+    return (
+        f"{NEW_VERSION}; "  # noqa: S608 - integers
+        "INSERT INTO live_change (hook_id, version) "
+        f"SELECT hook, live_version FROM installation, (VALUES {rows}) AS changed (hook) "
+        "ON CONFLICT (hook_id) DO UPDATE SET version = excluded.version"
+    )
+
+
+def _number(value: int | None) -> str:
+    return "NULL" if value is None else f"{value:d}"
+
+
+def _text(value: str | None) -> str:
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+
+
+R = TypeVar("R")
+
+
+class Operation(Generic[R]):
+    """Something that wants to run in the next transaction.
+
+    A transaction may be run again (deadlock, lost connection), so `run_all` starts from nothing
+    each time; only what concerns the outside world, such as slots that were taken, is kept.
+
+    Attributes:
+        turn: kinds of operations run in this order.
+        weight: about how many rows it writes.
+        size_bytes: how much memory it holds while it waits.
+        since_s: since when it waits, monotonic.
+    """
+
+    turn = 1
+
+    def __init__(self, weight: int = 1, size_bytes: int = 0) -> None:
+        self.weight = weight
+        self.size_bytes = size_bytes
+        self.since_s = time.monotonic()
+        self.future: asyncio.Future[R] | None = None
+        self.result: R | None = None
+        self.error: Exception | None = None
+
+    @classmethod
+    async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
+        """Run some operations of this kind; set the result or the error of each."""
+        for operation in some:
+            operation.result = await operation.run(work)
+
+    async def run(self, work: Work) -> R:
+        """Run this one alone."""
+        raise NotImplementedError
+
+    def undo(self) -> Operation[None] | None:
+        """Return what makes a committed answer undone that nobody was there to take."""
+        return None
+
+
+def columns(rows: Sequence[Sequence[object]], count: int) -> Iterable[Sequence[Any]]:
+    """Return rows as so many columns, the form in which they travel."""
+    return list(zip(*rows, strict=True)) if rows else [()] * count

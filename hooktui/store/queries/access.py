@@ -1,0 +1,114 @@
+"""Accounts and tokens."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, RowMapping, func, select
+
+from hooktui.domain.clock import optional_rfc3339, to_rfc3339
+from hooktui.domain.errors import NotFound
+from hooktui.domain.ids import AccountId
+from hooktui.domain.roles import Role
+from hooktui.domain.wire.access import Account, Token
+from hooktui.domain.wire.pages import Page
+from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN
+
+
+def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
+    """Return a page of all accounts.
+
+    Raises:
+        Refused: the page request is not acceptable.
+    """
+    listing = Listing(select(ACCOUNT), ACCOUNT.c.id, {"id": None, "name": ACCOUNT.c.name})
+    return page_of(conn, page, listing, lambda rows: _counted(conn, rows))
+
+
+def _counted(conn: Connection, rows: Sequence[RowMapping]) -> list[Account]:
+    """Return accounts with their hooks and what waits: by the counters, never by scanning."""
+    waiting = func.coalesce(func.sum(HOOK_STATE.c.waiting), 0)
+    wanted = select(HOOK.c.account_id, func.count(), waiting).outerjoin(
+        HOOK_STATE, (HOOK_STATE.c.hook_id == HOOK.c.id) & HOOK.c.active
+    )
+    wanted = wanted.where(HOOK.c.deleted_at.is_(None))
+    wanted = wanted.where(HOOK.c.account_id.in_([row["id"] for row in rows]))
+    counts = {
+        account: (hooks, int(waits))
+        for account, hooks, waits in conn.execute(wanted.group_by(HOOK.c.account_id))
+    }
+    return [account_of(row, *counts.get(row["id"], (0, 0))) for row in rows]
+
+
+def get_account(conn: Connection, account: AccountId) -> Account:
+    """Return an account.
+
+    Raises:
+        NotFound: there is none with this id.
+    """
+    row = conn.execute(select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().first()
+    if row is None:
+        raise NotFound(f"there is no account {account}; see: hooktui accounts list")
+    return _counted(conn, [row])[0]
+
+
+def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) -> Page[Token]:
+    """Return a page of tokens: those bound to an account, or (None) all.
+
+    Raises:
+        Refused: the page request is not acceptable.
+    """
+    rows = select(TOKEN)
+    if account is not None:
+        rows = rows.where(TOKEN.c.account_id == account)
+    listing = Listing(rows, TOKEN.c.id, {"id": None, "name": TOKEN.c.name})
+    return page_of(conn, page, listing, lambda some: [token_of(row) for row in some])
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """What a request with a token is judged by."""
+
+    id: int
+    name: str
+    role: Role
+    account: AccountId | None
+    expires_at_ms: int | None
+
+
+def token_by_hash(conn: Connection, token: int, sha256: bytes) -> TokenRecord | None:
+    """Return a token by the id in its text and the SHA-256 of all its text; None: not valid."""
+    row = conn.execute(select(TOKEN).where(TOKEN.c.id == token)).mappings().first()
+    if row is None or not hmac.compare_digest(row["sha256"], sha256):
+        return None
+    account = row["account_id"]
+    return TokenRecord(
+        row["id"],
+        row["name"],
+        Role(row["role"]),
+        None if account is None else AccountId(account),
+        row["expires_at"],
+    )
+
+
+def token_of(row: RowMapping, text: str | None = None) -> Token:
+    """Return a token from its row; its text is known only when it is made."""
+    return Token(
+        id=row["id"],
+        name=row["name"],
+        role=row["role"],
+        account=row["account_id"],
+        created_at=to_rfc3339(row["created_at"]),
+        expires_at=optional_rfc3339(row["expires_at"]),
+        last_used_at=optional_rfc3339(row["last_used_at"]),
+        token=text,
+    )
+
+
+def account_of(row: RowMapping, hooks: int = 0, waiting: int = 0) -> Account:
+    """Return an account from its row and its counts."""
+    made = to_rfc3339(row["created_at"])
+    return Account(id=row["id"], name=row["name"], created_at=made, hooks=hooks, waiting=waiting)

@@ -1,0 +1,113 @@
+"""Lists of the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Column, ColumnElement, Connection, RowMapping, literal_column, select
+
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.ids import AccountId
+from hooktui.domain.wire.access import AuditEntry
+from hooktui.domain.wire.pages import Page
+from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.tables import AUDIT, LONGEST_SHORT_TARGET, SHORT_TARGET
+
+_JSON = msgspec.json.Decoder(dict[str, object])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditQuery:
+    """Which entries: all that is given must fit; a ``*`` at the end of a text stands for the rest.
+
+    ``since_ms`` and ``until_ms`` bound when an entry was written, the second one not included.
+    """
+
+    account: AccountId | None = None
+    user: str | None = None
+    role: str | None = None
+    action: str | None = None
+    target: str | None = None
+    result: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+
+
+def list_audit(conn: Connection, wanted: AuditQuery, page: PageRequest) -> Page[AuditEntry]:
+    """Return a page of the audit trail.
+
+    Raises:
+        Refused: the page request is not acceptable.
+    """
+    about, conditions = _about(wanted.target), _conditions(wanted)
+    listing = Listing(
+        select(AUDIT).where(*about, *conditions),
+        AUDIT.c.id,
+        {"id": None},
+        walk=select(AUDIT.c.id).where(*about),
+        narrowed=bool(conditions),
+    )
+    return page_of(conn, page, listing, lambda rows: [_entry(row) for row in rows])
+
+
+def _about(target: str | None) -> list[ColumnElement[bool]]:
+    """Return the conditions that one index serves; a target may be too long for it."""
+    if target is None or _is_pattern(target):
+        return []
+    found: list[ColumnElement[bool]] = [AUDIT.c.target == target]
+    if len(target) <= LONGEST_SHORT_TARGET:
+        found.append(literal_column(SHORT_TARGET))
+    return found
+
+
+def _conditions(wanted: AuditQuery) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.account is not None:
+        found.append(AUDIT.c.account_id == wanted.account)
+    for name in ("user", "role", "action", "target", "result"):
+        text: str | None = getattr(wanted, name)
+        if text is not None and (name != "target" or _is_pattern(text)):
+            found.append(_like(AUDIT.c[name], text))
+    if wanted.since_ms is not None:
+        found.append(AUDIT.c.at_ms >= wanted.since_ms)
+    if wanted.until_ms is not None:
+        found.append(AUDIT.c.at_ms < wanted.until_ms)
+    return found
+
+
+def _is_pattern(text: str) -> bool:
+    return text.endswith("*")
+
+
+def _like(column: Column[str], text: str) -> ColumnElement[bool]:
+    if _is_pattern(text):
+        return column.startswith(text[:-1], autoescape=True)
+    return column == text
+
+
+def _entry(row: RowMapping) -> AuditEntry:
+    return AuditEntry(
+        id=row["id"],
+        at=to_rfc3339(row["at_ms"]),
+        account=row["account_id"],
+        user=row["user"],
+        role=row["role"],
+        origin=row["origin"],
+        action=row["action"],
+        target=row["target"],
+        before=_values(row["before"]),
+        after=_values(row["after"]),
+        result=row["result"],
+        hash=row["hash"].hex(),
+    )
+
+
+def _values(text: str | None) -> Mapping[str, object] | None:
+    try:
+        return None if text is None else _JSON.decode(text)
+    except (
+        msgspec.DecodeError
+    ):  # somebody changed it behind our back; the list shows it all the same
+        return {"unreadable": text}

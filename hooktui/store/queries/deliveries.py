@@ -1,0 +1,249 @@
+"""Deliveries with their attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
+
+from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
+from hooktui.domain.deliveries import Status
+from hooktui.domain.errors import NotFound
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.parser import Filter, Key, Subject, parse
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, encode
+from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
+from hooktui.domain.wire.pages import Page
+from hooktui.store.queries import filter_sql
+from hooktui.store.queries.delivery_indexes import DeliveryQuery, walk_of
+from hooktui.store.queries.pages import Keep, Listing, PageRequest, page_of
+from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, Big, in_account
+
+_SORTS: dict[str, ColumnElement[Any] | None] = {"id": None, "created_at": None}
+_EVERYTHING = DeliveryQuery()
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRecord:
+    """A delivery with all that is stored of it.
+
+    ``body`` is None once purged; ``last_started_at_ms`` and ``last_secret_ids`` are those of the
+    newest attempt.
+    """
+
+    delivery: Delivery
+    attempts: tuple[Attempt, ...]
+    body: bytes | None
+    last_started_at_ms: int | None
+    last_secret_ids: tuple[int, ...]
+
+
+def list_deliveries(
+    conn: Connection,
+    account: AccountId,
+    page: PageRequest,
+    query: DeliveryQuery = _EVERYTHING,
+) -> Page[Delivery]:
+    """Return a page of an account's deliveries.
+
+    Raises:
+        Refused: the page request or the filter is not acceptable.
+    """
+    wanted = parse(query.q) if isinstance(query.q, str) else query.q
+    now = now_ms()
+    walk = walk_of(conn, account, query, wanted or Filter(()), now)
+    inside, outside = filter_sql.conditions(walk.wanted, now)
+    inside += _conditions(walk.query)
+    rows = _deliveries().where(*walk.conditions, *inside)
+    keep: Keep | None = None
+    if outside is not None:
+        rows, keep = _with_text(rows, outside), _fits(outside, now)
+    listing = Listing(rows, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside))
+    return page_of(conn, page, listing, lambda some: [delivery_of(row) for row in some])
+
+
+def get_delivery(
+    conn: Connection, account: AccountId | None, delivery: DeliveryId
+) -> DeliveryRecord:
+    """Return a delivery of an account, or (None) of any, with its attempts and body.
+
+    Raises:
+        NotFound: there is no such delivery there.
+    """
+    wanted = _deliveries().add_columns(EVENT.c.body).join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
+    wanted = wanted.where(DELIVERY.c.id == delivery, in_account(DELIVERY, account))
+    row = conn.execute(wanted).mappings().first()
+    if row is None:
+        raise no_delivery(delivery)
+    made = select(ATTEMPT).where(ATTEMPT.c.delivery_id == delivery).order_by(ATTEMPT.c.number)
+    attempts = conn.execute(made).mappings().all()
+    last = attempts[-1] if attempts else None
+    return DeliveryRecord(
+        delivery_of(row),
+        tuple(_attempt(attempt) for attempt in attempts),
+        row["body"],
+        None if last is None else last["started_at"],
+        () if last is None else msgspec.json.decode(last["secret_ids"], type=tuple[int, ...]),
+    )
+
+
+def no_delivery(delivery: DeliveryId) -> NotFound:
+    """Return the error for a delivery that is not there, or not in this account."""
+    return NotFound(
+        f"there is no delivery {encode('dlv', delivery)} here; see: hooktui deliveries list"
+    )
+
+
+def deliveries_of_event(
+    conn: Connection, event: EventId, hooks: Sequence[int] | None = None
+) -> tuple[Delivery, ...]:
+    """Return all deliveries of an event (those to some hooks only), oldest first."""
+    wanted = _deliveries().where(DELIVERY.c.event_id == event).order_by(DELIVERY.c.id)
+    if hooks is not None:
+        # The plus: an event has fewer deliveries than a hook.
+        wanted = wanted.where(literal_column("+delivery.hook_id", Big).in_(hooks))
+    return tuple(delivery_of(row) for row in conn.execute(wanted).mappings())
+
+
+def deliveries_by_id(conn: Connection, deliveries: Iterable[int]) -> dict[int, Delivery]:
+    """Return deliveries that exist, by id."""
+    wanted = _deliveries().where(DELIVERY.c.id.in_(list(deliveries)))
+    return {row["id"]: delivery_of(row) for row in conn.execute(wanted).mappings()}
+
+
+def attempts_by_key(
+    conn: Connection, attempts: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int], Attempt]:
+    """Return attempts that exist, by delivery and number."""
+    keys = list(attempts)
+    wanted = select(ATTEMPT).where(tuple_(ATTEMPT.c.delivery_id, ATTEMPT.c.number).in_(keys))
+    return {
+        (row["delivery_id"], row["number"]): _attempt(row)
+        for row in conn.execute(wanted).mappings()
+    }
+
+
+def delivery_of(row: RowMapping) -> Delivery:
+    """Return a delivery from its row, joined with its hook's."""
+    held = row["status"] == Status.PENDING and not row["hook_active"]
+    return Delivery(
+        id=encode("dlv", row["id"]),
+        event=encode("evt", row["event_id"]),
+        event_type=row["event_type"],
+        hook=row["hook_id"],
+        account=row["account_id"],
+        trigger=row["trigger"],
+        status=row["status"],
+        held=held and row["hook_deleted_at"] is None,
+        reason=row["reason"],
+        attempts=row["attempts"],
+        next_attempt_at=optional_rfc3339(row["next_attempt_at"]),
+        created_at=to_rfc3339(row["created_at"]),
+        finished_at=optional_rfc3339(row["finished_at"]),
+        duration_ms=row["duration_ms"],
+    )
+
+
+def _deliveries() -> Select[Any]:
+    hook = (HOOK.c.active.label("hook_active"), HOOK.c.deleted_at.label("hook_deleted_at"))
+    return select(*DELIVERY.c, *hook).join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
+
+
+def _conditions(query: DeliveryQuery) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if query.hook is not None:
+        # The plus: the index to walk along is chosen already.
+        found.append(literal_column("+delivery.hook_id", Big) == literal(query.hook))
+    if query.event_type is not None:
+        found.append(filter_sql.has_event_type(query.event_type))
+    if query.status is not None:
+        found.append(filter_sql.has_status(query.status))
+    if query.trigger is not None:
+        found.append(DELIVERY.c.trigger == query.trigger.value)
+    return found
+
+
+def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
+    """Add the columns in which words and ``data.`` are searched."""
+    rows = rows.add_columns(EVENT.c.body.label("event_body"))
+    rows = rows.join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
+    if not any(term.key is Key.WORD for term in outside.terms):
+        return rows
+    newest = and_(ATTEMPT.c.delivery_id == DELIVERY.c.id, ATTEMPT.c.number == DELIVERY.c.attempts)
+    rows = rows.add_columns(
+        HOOK.c.name.label("hook_name"),
+        HOOK.c.url.label("hook_url"),
+        ATTEMPT.c.error_detail,
+        ATTEMPT.c.body.label("answer_body"),
+    )
+    return rows.outerjoin(ATTEMPT, newest)
+
+
+def _fits(outside: Filter, now: int) -> Keep:
+    return lambda row: outside.match_once_steps(
+        Subject(
+            at_ms=row["created_at"],
+            words=lambda: _words(row),
+            data=lambda: Stored(row["event_body"]),
+        ),
+        now,
+    )
+
+
+def _words(row: RowMapping) -> str:
+    parts = [
+        encode("dlv", row["id"]), encode("evt", row["event_id"]), row["event_type"], row["status"],
+        row["trigger"], row["reason"], row["last_error"], row["last_code"], row["hook_name"],
+        row["hook_url"], row["error_detail"], _text(row["answer_body"]), _text(row["event_body"]),
+    ]  # fmt: skip
+    return "\n".join(str(part) for part in parts if part is not None)
+
+
+def _text(body: bytes | None) -> str | None:
+    return None if body is None else body.decode("utf-8", "backslashreplace")
+
+
+def _attempt(row: RowMapping) -> Attempt:
+    return Attempt(
+        delivery=encode("dlv", row["delivery_id"]),
+        number=row["number"],
+        started_at=to_rfc3339(row["started_at"]),
+        outcome=row["outcome"],
+        status_code=row["status_code"],
+        error=row["error"],
+        error_detail=row["error_detail"],
+        phases_ms=Phases(
+            dns=row["dns_ms"],
+            connect=row["connect_ms"],
+            tls=row["tls_ms"],
+            first_byte=row["first_byte_ms"],
+            total=row["total_ms"],
+        ),
+        reused_connection=bool(row["reused_connection"]),
+        address=row["address"],
+        response=None if row["status_code"] is None else _response(row),
+        retry_after_s=row["retry_after_s"],
+        server=row["server"],
+    )
+
+
+def _response(row: RowMapping) -> Response:
+    return Response(
+        headers=msgspec.json.decode(row["headers"], type=tuple[tuple[str, str], ...]),
+        body=_text(row["body"]) or "",
+        truncated=bool(row["truncated"]),
+        size=row["size"],
+    )

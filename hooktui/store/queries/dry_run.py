@@ -1,0 +1,103 @@
+"""A hook's settings tried on the latest events of its account; reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection, select
+
+from hooktui.domain.catalogue import PING
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.event_outcomes import PastEvent, Wish, dry_run_steps
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.filters.parser import Filter, parse_hook_filter
+from hooktui.domain.ids import AccountId, HookId, encode
+from hooktui.domain.wire.hooks import MOST_BYTES, MOST_EVENTS, DryRun
+from hooktui.store import hook_rows
+from hooktui.store.queries.hooks import no_hook
+from hooktui.store.queries.pace import Pace
+from hooktui.store.tables import EVENT, HOOK, in_account
+
+_HEAD = (EVENT.c.id, EVENT.c.type, EVENT.c.created_at, EVENT.c.size, EVENT.c.body.is_(None))
+_BODIES = 50
+"""Bodies read in one statement: at most 12.5 MB in memory."""
+
+
+def try_hook(
+    conn: Connection,
+    account: AccountId | None,
+    hook: HookId | None,
+    events: Sequence[str] | None,
+    filter_text: str | None,
+    *,
+    filter_given: bool = True,
+) -> DryRun:
+    """Return what a hook would have got of the latest events with other settings.
+
+    Args:
+        conn: where to read.
+        account: whose hook and events; None: the hook's, whichever it is in.
+        hook: the hook that would be changed; None: a new one, of ``account``.
+        events: the selection to try; None: the hook's.
+        filter_text: the filter to try, in use when ``filter_given``; else the hook's.
+        filter_given: whether there is a filter to try (None is one: no filter).
+
+    Raises:
+        NotFound: there is no such hook there.
+        Refused: the filter is none of a hook.
+    """
+    now: Wish | None = None
+    if hook is not None:
+        account, now = _hook(conn, account, hook)
+    selection = frozenset(events or ()) if now is None or events is not None else now.events
+    chosen = _filter(filter_text) if now is None or filter_given else now.filter
+    tried = Wish(selection, chosen)
+    needs_bodies = tried.needs_data or (now is not None and now.needs_data)
+    latest = _latest(conn, account, needs_bodies=needs_bodies)
+    return Pace(conn).run(dry_run_steps(latest, tried, now))
+
+
+def _hook(conn: Connection, account: AccountId | None, hook: HookId) -> tuple[AccountId, Wish]:
+    wanted = select(HOOK.c.account_id, HOOK.c.events, HOOK.c.filter).where(
+        HOOK.c.id == hook, HOOK.c.deleted_at.is_(None), in_account(HOOK, account)
+    )
+    row = conn.execute(wanted).mappings().first()
+    if row is None:
+        raise no_hook(hook)
+    wish = Wish(frozenset(hook_rows.texts(row["events"])), _filter(row["filter"]))
+    return AccountId(row["account_id"]), wish
+
+
+def _filter(text: str | None) -> Filter | None:
+    return parse_hook_filter(text) if text is not None and text.strip() else None
+
+
+def _latest(
+    conn: Connection, account: AccountId | None, *, needs_bodies: bool
+) -> Iterator[PastEvent]:
+    """Return the latest events, newest first; fewer where their bodies are many bytes."""
+    latest = (
+        select(*_HEAD)
+        .where(EVENT.c.account_id == account)
+        .order_by(EVENT.c.id.desc())
+        .limit(MOST_EVENTS)
+    )
+    heads = [row for row in conn.execute(latest) if row[1] != PING]
+    read = 0
+    for start in range(0, len(heads), _BODIES):
+        some = heads[start : start + _BODIES]
+        bodies: dict[int, bytes] = {}
+        if needs_bodies:
+            wanted = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_([h[0] for h in some]))
+            bodies = {row.id: row.body for row in conn.execute(wanted) if row.body is not None}
+        for identity, event_type, created_ms, size, purged in some:
+            if needs_bodies and read + size > MOST_BYTES:
+                return
+            read += size
+            yield PastEvent(
+                id=encode("evt", identity),
+                type=event_type,
+                created_at=to_rfc3339(created_ms),
+                data=Stored(bodies.get(identity)),
+                purged=bool(purged),
+            )

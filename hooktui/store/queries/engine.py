@@ -1,0 +1,85 @@
+"""What status and engine look up: pause, breakers, due times, secrets that signed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, func, select
+
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.live_hook import LiveSecret
+from hooktui.domain.wire.server import EngineState, OpenBreaker, Pause
+from hooktui.store.live_hooks import live_secret
+from hooktui.store.sqlite import sql
+from hooktui.store.tables import HOOK, HOOK_STATE, PAUSE, SECRET, in_account
+from hooktui.store.vault import Vault
+
+
+def engine_state(conn: Connection) -> EngineState:
+    """Return whether all sending is paused, since when and by whom."""
+    row = conn.execute(select(PAUSE)).mappings().first()
+    if row is None:
+        return EngineState(paused=None)
+    return EngineState(paused=Pause(at=to_rfc3339(row["at_ms"]), by=row["user"]))
+
+
+def is_paused(conn: Connection) -> bool:
+    """Return whether all sending is paused."""
+    return conn.execute(select(PAUSE.c.id)).first() is not None
+
+
+def hooks_by_state(conn: Connection) -> dict[str, int]:
+    """Return how many hooks are active, disabled, or left alone for a while (breaker open)."""
+    is_open = HOOK_STATE.c.breaker_until.is_not(None).label("is_open")
+    counted = select(HOOK.c.active, is_open, func.count().label("number"))
+    counted = counted.join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+    rows = conn.execute(counted.where(HOOK.c.deleted_at.is_(None)).group_by(HOOK.c.active, is_open))
+    found = {"active": 0, "disabled": 0, "breaker_open": 0}
+    for row in rows:
+        state = "disabled" if not row.active else "breaker_open" if row.is_open else "active"
+        found[state] += row.number
+    return found
+
+
+_MOST = 20
+
+
+def open_breakers(conn: Connection, account: AccountId | None) -> tuple[OpenBreaker, ...]:
+    """Return the open breakers of an account, or (None) of all, whose probe is next first."""
+    columns = (HOOK.c.id, HOOK.c.name, HOOK_STATE.c.breaker_until, HOOK_STATE.c.failures_in_a_row)
+    wanted = select(*columns).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+    wanted = wanted.where(HOOK_STATE.c.breaker_until.is_not(None), HOOK.c.deleted_at.is_(None))
+    wanted = wanted.where(HOOK.c.active, in_account(HOOK, account))
+    rows = conn.execute(wanted.order_by(HOOK_STATE.c.breaker_until, HOOK.c.id).limit(_MOST))
+    return tuple(
+        OpenBreaker(
+            hook=row.id,
+            name=row.name,
+            probe_at=to_rfc3339(row.breaker_until),
+            failures=row.failures_in_a_row,
+        )
+        for row in rows
+    )
+
+
+def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
+    """Return when (ms) something of hooks is due; each comes with whether it is ordered."""
+    found: dict[HookId, int] = {}
+    for hook, ordered in hooks:
+        statements = (sql.FIRST_IN_LINE_DUE,) if ordered else (sql.NEXT_FIRST_TRY, sql.NEXT_RETRY)
+        times = [conn.exec_driver_sql(each, (hook,)).scalar() for each in statements]
+        due = [due_ms for due_ms in times if due_ms is not None]
+        if due:
+            found[hook] = min(due)
+    return found
+
+
+def signing_secrets(
+    conn: Connection, vault: Vault, hook: HookId, ids: Sequence[int]
+) -> list[LiveSecret]:
+    """Return those of a hook's secrets that still exist, newest first."""
+    wanted = select(SECRET, HOOK.c.account_id).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
+    wanted = wanted.where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
+    rows = conn.execute(wanted.order_by(SECRET.c.id.desc())).mappings()
+    return [live_secret(row, vault) for row in rows]

@@ -1,0 +1,153 @@
+"""What an event meant to each hook: from deliveries, skips, and the hooks as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    Integer,
+    RowMapping,
+    Select,
+    Text,
+    cast,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+)
+
+from hooktui.domain.errors import NotFound
+from hooktui.domain.event_outcomes import (
+    Decision,
+    Happened,
+    Judged,
+    Why,
+    why_not_asked,
+    why_skipped_steps,
+)
+from hooktui.domain.filters.data import Stored
+from hooktui.domain.ids import AccountId, EventId, encode
+from hooktui.domain.json_text import Steps
+from hooktui.domain.wire.deliveries import Delivery
+from hooktui.domain.wire.events import HookDecision
+from hooktui.domain.wire.pages import Page
+from hooktui.store import hook_rows
+from hooktui.store.queries.deliveries import deliveries_of_event
+from hooktui.store.queries.events import reasons_of
+from hooktui.store.queries.pace import Pace
+from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.tables import DELIVERY, EVENT, HOOK, in_account
+
+_SHOWN = (
+    HOOK.c.id, HOOK.c.name, HOOK.c.events, HOOK.c.filter, HOOK.c.active, HOOK.c.created_at,
+    HOOK.c.updated_at, HOOK.c.deleted_at,
+)  # fmt: skip
+
+
+def list_decisions(
+    conn: Connection,
+    account: AccountId | None,
+    event: EventId,
+    page: PageRequest,
+    concerned: bool | None = None,
+) -> Page[HookDecision]:
+    """Return what an event meant to each hook of its account.
+
+    Args:
+        conn: where to read.
+        account: whose event it must be; None: anybody's.
+        event: its id.
+        page: which hooks, by their ids.
+        concerned: only hooks that asked for it (a deleted one, too), or only the others.
+
+    Raises:
+        NotFound: there is no such event there.
+        Refused: the page request is not acceptable.
+    """
+    wanted = select(EVENT).where(EVENT.c.id == event, in_account(EVENT, account))
+    row = conn.execute(wanted).mappings().first()
+    if row is None:
+        raise NotFound(f"there is no event {encode('evt', event)} in this account")
+    skips = reasons_of(row["skips"])
+    sent = select(DELIVERY.c.hook_id).where(DELIVERY.c.event_id == event)
+    asked = or_(HOOK.c.id.in_(sent), HOOK.c.id.in_(_numbers(conn, list(skips))))
+    hooks = select(*_SHOWN).where(HOOK.c.account_id == row["account_id"])
+    if concerned is None:
+        hooks = hooks.where(or_(HOOK.c.deleted_at.is_(None), asked))
+    else:
+        hooks = hooks.where(asked if concerned else HOOK.c.deleted_at.is_(None) & ~asked)
+    pace = Pace(conn)
+    data = pace.run(Stored(row["body"]).read_steps())
+    happened = Happened(row["type"], row["created_at"], data, row["body"] is None)
+
+    def build(some: Sequence[RowMapping]) -> list[HookDecision]:
+        got = _deliveries(conn, event, [hook["id"] for hook in some])
+        return [
+            pace.run(_decision_steps(hook, happened, skips, got.get(hook["id"], ())))
+            for hook in some
+        ]
+
+    return page_of(conn, page, Listing(hooks, HOOK.c.id, {"id": None}), build)
+
+
+def _numbers(conn: Connection, some: Sequence[int]) -> Select[tuple[int]]:
+    """Return numbers as rows, from one parameter.
+
+    An event may skip more hooks than a statement takes parameters, and 50,000 numbers in its text
+    took as long to write and read as all the rest.
+    """
+    given = literal(msgspec.json.encode(some).decode())
+    if conn.dialect.name == "sqlite":
+        return select(func.json_each(given).table_valued(column("value", Integer)).c.value)
+    rows = func.json_array_elements_text(cast(given, JSON)).table_valued(column("value", Text))
+    return select(cast(rows.c.value, BigInteger))
+
+
+def _deliveries(
+    conn: Connection, event: EventId, hooks: Sequence[int]
+) -> Mapping[int, Sequence[Delivery]]:
+    """Return the deliveries of an event to some hooks, oldest first."""
+    found: dict[int, list[Delivery]] = {}
+    for delivery in deliveries_of_event(conn, event, hooks):
+        found.setdefault(delivery.hook, []).append(delivery)
+    return found
+
+
+def _decision_steps(
+    hook: RowMapping, event: Happened, skips: Mapping[int, str], deliveries: Sequence[Delivery]
+) -> Steps[HookDecision]:
+    judged = Judged(
+        events=hook_rows.texts(hook["events"]),
+        filter=hook["filter"],
+        active=bool(hook["active"]),
+        created_ms=hook["created_at"],
+        changed_ms=hook["updated_at"],
+    )
+    if deliveries:
+        why = Why(Decision.SENT, _sent(deliveries))
+    elif hook["id"] in skips:
+        why = yield from why_skipped_steps(judged, event, skips[hook["id"]])
+    else:
+        why = why_not_asked(judged, event)
+    return HookDecision(
+        hook=hook["id"],
+        name=hook["name"],
+        deleted=hook["deleted_at"] is not None,
+        decision=why.decision,
+        reason=why.reason,
+        as_of_now=why.as_of_now,
+        deliveries=len(deliveries),
+        delivery=deliveries[-1] if deliveries else None,
+    )
+
+
+def _sent(deliveries: Sequence[Delivery]) -> str:
+    """Return by what the event went to the hook."""
+    latest = deliveries[-1]
+    words = {"event": "asks for it", "ping": "was pinged"}.get(latest.trigger, latest.trigger)
+    return words if len(deliveries) == 1 else f"{words}; {len(deliveries)} deliveries in all"

@@ -1,0 +1,124 @@
+"""The filter language over deliveries: what SQL can say, and what is left over."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+from sqlalchemy import and_, false, func, literal_column, not_, or_
+
+from hooktui.domain.deliveries import ErrorClass, Outcome, Status
+from hooktui.domain.filters.parser import (
+    Ago,
+    At,
+    CodeRange,
+    Filter,
+    Key,
+    Pattern,
+    Term,
+    Took,
+    Value,
+)
+from hooktui.domain.filters.terms import HELD
+from hooktui.domain.ids import floor_at
+from hooktui.store.queries.expressions import Condition, all_of, any_of
+from hooktui.store.tables import DELIVERY, HOOK
+
+_OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
+_WAITING = frozenset({Status.PENDING.value, Status.SENDING.value, HELD})
+_OUTSIDE_SQL = (Key.WORD, Key.DATA)
+
+
+def conditions(wanted: Filter, now_ms: int) -> tuple[list[Condition], Filter | None]:
+    """Return what SQL can say of a filter, and the filter of what it cannot (None: nothing)."""
+    inside = [_condition(term, now_ms) for term in wanted.terms if term.key not in _OUTSIDE_SQL]
+    outside = tuple(term for term in wanted.terms if term.key in _OUTSIDE_SQL)
+    return all_of(inside), Filter(outside) if outside else None
+
+
+def only_waiting(status: str | None, wanted: Filter | None) -> bool:
+    """Return whether conditions leave only deliveries that have not ended."""
+    terms = wanted.terms if wanted is not None else ()
+    named = [term.values for term in terms if term.key is Key.STATUS and not term.negated]
+    return any(all(name in _WAITING for name in names) for names in (*named, (status,)))
+
+
+def has_status(name: str) -> Condition:
+    """Return the condition of ``status:``; statuses stand in the text, as partial indexes need."""
+    if name == HELD:
+        held = and_(not_(HOOK.c.active), HOOK.c.deleted_at.is_(None))
+        return and_(_status(Status.PENDING), held)
+    if name == Outcome.INTERRUPTED:
+        return DELIVERY.c.last_error == ErrorClass.INTERRUPTED.value
+    return _status(Status(name))
+
+
+def has_any_status(*statuses: Status) -> Condition:
+    """Return the condition of the statuses of a partial index, as that has it in its text."""
+    return DELIVERY.c.status.in_([literal_column(f"'{one.value}'") for one in statuses])
+
+
+def has_event_type(name: str) -> Condition:
+    """Return the condition that a delivery's event has a type, or a type of a group."""
+    return or_(
+        DELIVERY.c.event_type == name,
+        DELIVERY.c.event_type.startswith(f"{name}.", autoescape=True),
+    )
+
+
+def since(ms: int) -> Condition:
+    """Return the condition that a delivery was made at or after a time: a range of ids."""
+    return DELIVERY.c.id >= floor_at(ms)
+
+
+def until(ms: int) -> Condition:
+    """Return the condition that a delivery was made at or before a time: a range of ids."""
+    return DELIVERY.c.id < floor_at(ms + 1)
+
+
+def _status(status: Status) -> Condition:
+    return DELIVERY.c.status == literal_column(f"'{status.value}'")
+
+
+def _condition(term: Term, now_ms: int) -> Condition:
+    values = list(dict.fromkeys(term.values))
+    hooks = [value for value in values if isinstance(value, int)]
+    if len(hooks) == len(values) > 1:
+        fits: Condition = DELIVERY.c.hook_id.in_(hooks)
+    else:
+        fits = any_of([_fits(term.key, value, now_ms) for value in values])
+    # A column without a value fits nothing, so its negation fits.
+    return not_(func.coalesce(fits, false())) if term.negated else fits
+
+
+def _fits(key: Key, value: Value, now_ms: int) -> Condition:
+    match value:
+        case Pattern():
+            return _fits_event(value.parts)
+        case CodeRange(low, high):
+            return DELIVERY.c.last_code.between(low, high)
+        case Took():
+            compared: Condition = _OPERATORS[value.operator](DELIVERY.c.duration_ms, value.ms)
+            return compared
+        case Ago(ms):
+            return until(now_ms - ms) if key is Key.UNTIL else since(now_ms - ms)
+        case At(ms):
+            return until(ms) if key is Key.UNTIL else since(ms)
+        case int():
+            return DELIVERY.c.hook_id == value
+        case _:
+            return _fits_name(key, value)
+
+
+def _fits_name(key: Key, name: str) -> Condition:
+    if key is Key.STATUS:
+        return has_status(name)
+    column = DELIVERY.c.last_error if key is Key.ERROR else DELIVERY.c.trigger
+    return column == name
+
+
+def _fits_event(parts: Sequence[str]) -> Condition:
+    if len(parts) == 1:
+        return has_event_type(parts[0])
+    escaped = [part.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") for part in parts]
+    return DELIVERY.c.event_type.like("%".join(escaped), escape="\\")

@@ -1,0 +1,158 @@
+"""How a hook has been doing over time: attempts by their statistics, the backlog by deliveries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import Connection, func, select
+
+from hooktui.domain.clock import to_rfc3339
+from hooktui.domain.deliveries import Status
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount, step_s
+from hooktui.store.attempt_stats import COLUMNS, percentile_ms
+from hooktui.store.queries.hooks import no_hook, waiting_of
+from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS, in_account
+
+MOST_COUNTED: Final = 50_000
+"""Deliveries that one look takes in, so that it takes a tenth of a second whatever there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """Steps of time that end with the one that now is in."""
+
+    first: int
+    last: int
+    ms: int
+
+    @classmethod
+    def until(cls, at_ms: int, hours: int) -> _Steps:
+        ms = step_s(hours) * 1000
+        last = at_ms // ms
+        return cls(last - hours * 3_600_000 // ms + 1, last, ms)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.first, self.last + 1))
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What a look at the newest deliveries found; steps are those in which it happened."""
+
+    created: Counter[int] = field(default_factory=Counter)
+    finished: Counter[int] = field(default_factory=Counter)
+    types: dict[str, Counter[str]] = field(default_factory=dict)
+    since_ms: int | None = None
+
+
+def hook_health(
+    conn: Connection, account: AccountId | None, hook: HookId, hours: int, at_ms: int
+) -> HookHealth:
+    """Return how a hook did in the hours before a moment.
+
+    Raises:
+        NotFound: there is no such hook in the account, or (None) in any.
+    """
+    there = select(HOOK.c.id).where(
+        HOOK.c.id == hook, HOOK.c.deleted_at.is_(None), in_account(HOOK, account)
+    )
+    if conn.execute(there).first() is None:
+        raise no_hook(hook)
+    steps = _Steps.until(at_ms, hours)
+    attempts = _attempts(conn, hook, steps)
+    counted = _deliveries(conn, hook, steps)
+    backlog = _backlog(steps, counted, waiting_of(conn, hook))
+    return HookHealth(
+        hook=hook,
+        since=to_rfc3339(steps.first * steps.ms),
+        until=to_rfc3339(at_ms),
+        step_s=steps.ms // 1000,
+        points=tuple(_point(step, steps.ms, attempts.get(step), backlog[step]) for step in steps),
+        types=tuple(_type_count(name, counted.types[name]) for name in sorted(counted.types)),
+        counted_since=None if counted.since_ms is None else to_rfc3339(counted.since_ms),
+    )
+
+
+def _attempts(conn: Connection, hook: HookId, steps: _Steps) -> Mapping[int, Sequence[int]]:
+    """Return by step: delivered, failed, and the histogram."""
+    step = (HOOK_STATS.c.bucket // steps.ms).label("step")
+    sums = [func.sum(HOOK_STATS.c[name]) for name in ("delivered", "failed", *COLUMNS)]
+    rows = (
+        select(step, *sums)
+        .where(HOOK_STATS.c.hook_id == hook, HOOK_STATS.c.bucket >= steps.first * steps.ms)
+        .group_by(step)
+    )
+    return {at: [int(count) for count in counts] for at, *counts in conn.execute(rows)}
+
+
+def _deliveries(conn: Connection, hook: HookId, steps: _Steps) -> _Counted:
+    """Count the newest deliveries by when they came and ended, by type and by status."""
+    newest = (
+        select(
+            DELIVERY.c.created_at, DELIVERY.c.finished_at, DELIVERY.c.event_type, DELIVERY.c.status
+        )
+        .where(DELIVERY.c.hook_id == hook)
+        .order_by(DELIVERY.c.id.desc())
+        .limit(MOST_COUNTED)
+        .subquery()
+    )
+    groups = (
+        (newest.c.created_at // steps.ms).label("created"),
+        (newest.c.finished_at // steps.ms).label("finished"),
+        newest.c.event_type,
+        newest.c.status,
+    )
+    rows = select(
+        *groups, func.count().label("rows"), func.min(newest.c.created_at).label("oldest")
+    )
+    found, seen, oldest = _Counted(), 0, None
+    for row in conn.execute(rows.group_by(*groups)):
+        seen += row.rows
+        oldest = row.oldest if oldest is None else min(oldest, row.oldest)
+        found.created[row.created] += row.rows
+        if row.finished is not None:
+            found.finished[row.finished] += row.rows
+        if row.created >= steps.first:
+            found.types.setdefault(row.event_type, Counter())[row.status] += row.rows
+    if seen >= MOST_COUNTED:
+        found.since_ms = oldest
+    return found
+
+
+def _backlog(steps: _Steps, counted: _Counted, waiting: int) -> dict[int, int | None]:
+    """Go back from what waits now: what came later did not wait yet, what ended later still did."""
+    found: dict[int, int | None] = {}
+    for step in reversed(range(steps.first, steps.last + 1)):
+        known = counted.since_ms is None or (step + 1) * steps.ms > counted.since_ms
+        # Several servers' clocks differ a little, so that something may have ended before it came.
+        found[step] = max(waiting, 0) if known else None
+        waiting += counted.finished[step] - counted.created[step]
+    return found
+
+
+def _point(
+    step: int, step_ms: int, counts: Sequence[int] | None, backlog: int | None
+) -> HealthPoint:
+    delivered, failed, *histogram = counts or (0, 0)
+    return HealthPoint(
+        at=to_rfc3339(step * step_ms),
+        delivered=delivered,
+        failed=failed,
+        p50_ms=percentile_ms(histogram, 0.5) if counts else None,
+        p95_ms=percentile_ms(histogram, 0.95) if counts else None,
+        backlog=backlog,
+    )
+
+
+def _type_count(name: str, by_status: Counter[str]) -> TypeCount:
+    return TypeCount(
+        type=name,
+        deliveries=by_status.total(),
+        delivered=by_status[Status.DELIVERED],
+        failed=by_status[Status.FAILED],
+        waiting=by_status[Status.PENDING] + by_status[Status.SENDING],
+    )

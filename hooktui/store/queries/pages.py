@@ -1,0 +1,276 @@
+"""Pages of lists: keyset paging both ways over named sorts, with opaque cursors and totals."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, func, literal, select, tuple_
+
+from hooktui.domain.errors import Refused
+from hooktui.domain.json_text import Steps
+from hooktui.domain.wire.pages import Page
+from hooktui.store.queries.pace import Pace
+
+T = TypeVar("T")
+Order = Literal["asc", "desc"]
+Keep = Callable[[RowMapping], Steps[bool]]
+
+DEFAULT_LIMIT, MAX_LIMIT = 50, 500
+MAX_PAGE_BYTES = 1024 * 1024
+"""Of the texts in a page's rows: it ends before a row that would make it larger. One row may be."""
+_FIRST_ROWS = DEFAULT_LIMIT + 1
+EXACT_TOTAL = 10_000
+"""A total is counted up to here; beyond, it is an estimate."""
+_MOST_COUNTED = 1_000_000  # entries of an index, some 30 ms
+_MOST_SCANNED = 5_000  # rows that a filter outside SQL looks at for one page
+SEARCH_S = 2.0
+"""For so long a filter outside SQL looks for one page."""
+WINDOW = 100_000
+"""Rows that a filter in SQL looks at for one page, some 25 ms: what it has not found there, the
+next page goes on to look for. So no page takes longer because a store is large."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequest:
+    """Which page of a list: ``cursor`` is the ``next`` or ``prev`` of another one.
+
+    ``from_end`` asks for the last page. Without a sort, the newest come first; with one, the
+    smallest.
+    """
+
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+    sort: str | None = None
+    order: Order | None = None
+    from_end: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that can be paged.
+
+    Attributes:
+        rows: selects what is in it, without order and limit.
+        key: its unique column, which decides among equals.
+        sorts: by name, expressions that are never NULL; None stands for the key itself.
+        keep: a condition that SQL cannot express; the query rests between rows, and sees what is
+            stored meanwhile, so such a list is only sorted by what never changes.
+        walk: selects only the keys that one index holds: ``rows`` without the conditions that
+            need the rows themselves, and counted cheaply also for a million. None: a short list.
+        narrowed: whether ``rows`` has conditions that ``walk`` has not.
+        counted: selects as many rows as ``rows``, with less to join: counted exactly to a million.
+    """
+
+    rows: Select[Any]
+    key: ColumnElement[int]
+    sorts: Mapping[str, ColumnElement[Any] | None]
+    keep: Keep | None = None
+    walk: Select[Any] | None = None
+    narrowed: bool = False
+    counted: Select[Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """Where a page begins: behind a row, or at an end of the list when ``key`` is None."""
+
+    sort: str
+    order: Order
+    backwards: bool
+    key: int | None = None
+    value: int | float | str | None = None
+
+
+_Key = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Written = tuple[str, str, Order, bool, _Key | None, _Key | float | str | None]
+
+
+def page_of(
+    conn: Connection,
+    request: PageRequest,
+    listing: Listing,
+    build: Callable[[Sequence[RowMapping]], Sequence[T]],
+) -> Page[T]:
+    """Return one page; ``build`` makes its objects from their rows, in bulk.
+
+    Raises:
+        Refused: unknown sort, bad cursor, or a limit out of range.
+    """
+    start = _start(request, listing)
+    limit = min(max(request.limit, 1), MAX_LIMIT)
+    rows, ahead, scanned = _walk(conn, listing, start, limit)
+    behind = None
+    if start.key is not None:
+        first = _at(rows[0], start, listing) if rows else ahead
+        # Behind an empty page lies the end of the list that it was to continue.
+        behind = replace(
+            first or replace(start, key=None, value=None), backwards=not start.backwards
+        )
+    whole = ahead is None and behind is None
+    total, is_estimate = (len(rows), False) if whole else _total(conn, listing)
+    total = max(total, len(rows))
+    if not whole and listing.keep is not None:
+        total = max(round(total * len(rows) / max(scanned, 1)), len(rows))
+    if start.backwards:
+        rows.reverse()
+        ahead, behind = behind, ahead
+    return Page(
+        data=list(build(rows)),
+        next=_write(ahead, str(listing.key)),
+        prev=_write(behind, str(listing.key)),
+        total=total,
+        total_is_estimate=is_estimate,
+    )
+
+
+def _start(request: PageRequest, listing: Listing) -> _Cursor:
+    if request.sort is not None and request.sort not in listing.sorts:
+        known = ", ".join(listing.sorts)
+        raise Refused.field("/sort", f"unknown sort {request.sort[:50]!r}; known: {known}")
+    if request.cursor is None:
+        sort = request.sort or "id"
+        order = request.order or ("asc" if request.sort else "desc")
+        return _Cursor(sort, order, request.from_end)
+    cursor = _read(request.cursor, str(listing.key))
+    if cursor.sort not in listing.sorts or (cursor.key is not None) != (cursor.value is not None):
+        raise _bad_cursor()
+    if request.sort not in (None, cursor.sort) or request.order not in (None, cursor.order):
+        raise Refused.field("/cursor", "the cursor belongs to another sort; begin a new list")
+    return cursor
+
+
+def _walk(
+    conn: Connection, listing: Listing, start: _Cursor, limit: int
+) -> tuple[list[RowMapping], _Cursor | None, int]:
+    """Return rows in walking order, where the walk can go on (None: nowhere), and rows seen."""
+    rows: list[RowMapping] = []
+    at, scanned, size_bytes, pace = start, 0, 0, Pace(conn)
+    give_up_s = time.monotonic() + SEARCH_S
+    edge = _edge(conn, listing, start)
+    while True:
+        most = limit - len(rows) + 1 if listing.keep is None else 2 * limit
+        if listing.keep is None:
+            most = min(most, _rows_to_read(len(rows), size_bytes))
+        behind = _behind(listing, at)
+        if edge is not None:
+            behind = behind.where(_until(listing, start, edge))
+        chunk = conn.execute(behind.limit(most)).mappings().all()
+        for place, row in enumerate(chunk):
+            kept = listing.keep is None or pace.run(listing.keep(row))
+            row_bytes = _size_bytes(row) if kept else 0
+            full = len(rows) == limit or size_bytes + row_bytes > MAX_PAGE_BYTES
+            if kept and rows and full:
+                return rows, at, scanned + place
+            if kept:
+                rows.append(row)
+                size_bytes += row_bytes
+            at = _at(row, start, listing)
+            if listing.keep is not None and time.monotonic() > give_up_s:
+                return rows, at, scanned + place + 1
+        scanned += len(chunk)
+        if len(chunk) < most:
+            return rows, None if edge is None else replace(start, key=edge, value=edge), scanned
+        if scanned >= _MOST_SCANNED:
+            return rows, at, scanned
+
+
+def _rows_to_read(read: int, size_bytes: int) -> int:
+    """Return how many rows to read next, so that large ones do not all lie in memory at once."""
+    if read == 0:
+        return _FIRST_ROWS
+    return max(0, MAX_PAGE_BYTES - size_bytes) * read // size_bytes + 1
+
+
+def _size_bytes(row: RowMapping) -> int:
+    """Return about how large a row is: its texts, and 8 bytes for each other value."""
+    return sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row.values())
+
+
+def _edge(conn: Connection, listing: Listing, cursor: _Cursor) -> int | None:
+    """Return the key that a page looks as far as; None: to the end of the list."""
+    if listing.walk is None or not listing.narrowed:
+        return None
+    keys = replace(listing, rows=listing.walk)
+    return conn.execute(_behind(keys, cursor).limit(1).offset(WINDOW)).scalar()
+
+
+def _until(listing: Listing, cursor: _Cursor, edge: int) -> ColumnElement[bool]:
+    return listing.key >= edge if _falls(cursor) else listing.key <= edge
+
+
+def _falls(cursor: _Cursor) -> bool:
+    return (cursor.order == "desc") != cursor.backwards
+
+
+def _behind(listing: Listing, cursor: _Cursor) -> Select[Any]:
+    """Return the list as it goes on behind a cursor, in walking order."""
+    value = listing.sorts[cursor.sort]
+    keys = [listing.key] if value is None else [value, listing.key]
+    falling = _falls(cursor)
+    rows = listing.rows.order_by(*(key.desc() if falling else key.asc() for key in keys))
+    if value is not None:
+        rows = rows.add_columns(value.label("sort_value"))
+    if cursor.key is None:
+        return rows
+    if value is None:
+        return rows.where(listing.key < cursor.key if falling else listing.key > cursor.key)
+    here = tuple_(literal(cursor.value), literal(cursor.key))
+    return rows.where(tuple_(*keys) < here if falling else tuple_(*keys) > here)
+
+
+def _at(row: RowMapping, start: _Cursor, listing: Listing) -> _Cursor:
+    """Return the cursor behind a row, in the direction of the walk."""
+    key = row[listing.key.key or "id"]
+    value = key if listing.sorts[start.sort] is None else row["sort_value"]
+    return replace(start, key=key, value=value)
+
+
+def _total(conn: Connection, listing: Listing) -> tuple[int, bool]:
+    """Return how many there are, and whether that is an estimate."""
+
+    def count(rows: Select[Any], most: int) -> int:
+        some = rows.with_only_columns(listing.key).limit(most).subquery()
+        return conn.execute(select(func.count()).select_from(some)).scalar_one()
+
+    if listing.counted is not None:
+        total = count(listing.counted, _MOST_COUNTED)
+        return total, total == _MOST_COUNTED
+    rows = listing.rows if listing.walk is None or listing.narrowed else listing.walk
+    newest = _Cursor("id", "desc", backwards=False)
+    edge = _edge(conn, listing, newest)
+    if listing.walk is not None and edge is not None:  # the share of the newest stands for all
+        share = count(rows.where(_until(listing, newest, edge)), WINDOW) / WINDOW
+        return round(share * count(listing.walk, _MOST_COUNTED)), True
+    total = count(rows, EXACT_TOTAL + 1)
+    if total <= EXACT_TOTAL:
+        return total, listing.keep is not None
+    return (total if rows is listing.rows else count(rows, _MOST_COUNTED)), True
+
+
+def _write(cursor: _Cursor | None, key: str) -> str | None:
+    """Return a cursor's text; a list is told from the others by its key, such as ``hook.id``."""
+    if cursor is None:
+        return None
+    values = [key, *astuple(cursor)]
+    return base64.urlsafe_b64encode(msgspec.json.encode(values)).rstrip(b"=").decode()
+
+
+def _read(text: str, key: str) -> _Cursor:
+    try:
+        padded = text.encode("ascii") + b"=" * (-len(text) % 4)
+        values = msgspec.json.decode(base64.b64decode(padded, b"-_", validate=True), type=_Written)
+    except (UnicodeEncodeError, binascii.Error, msgspec.MsgspecError) as error:
+        raise _bad_cursor() from error
+    if values[0] != key:
+        raise _bad_cursor()
+    return _Cursor(*values[1:])
+
+
+def _bad_cursor() -> Refused:
+    return Refused.field("/cursor", "this is no cursor of this list; use next or prev of a page")

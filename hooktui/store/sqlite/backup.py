@@ -1,0 +1,251 @@
+"""A copy of the database that is whole, checked and private, made while the server works.
+
+``VACUUM INTO`` reads one snapshot over a connection of its own and writes a compact file beside the
+database. Once it is checked it loses its name and lives as an open file: whatever ends the server
+or its caller, nothing is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, asynccontextmanager, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+from hooktui import failpoints
+from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Refused, Unavailable
+from hooktui.store.durable_files import sync_file
+from hooktui.store.sqlite.files import file_size, free_bytes
+
+_log = logging.getLogger(__name__)
+
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
+_PIECE_BYTES = 1 << 20
+_NEWEST = "SELECT COALESCE(MAX(id), 0) FROM audit"  # append-only: it can only grow
+
+
+class BadBackup(HooktuiError):
+    """A copy is not what it should be; it is not to be relied on."""
+
+    title = "Backup is damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseCopy:
+    """A checked copy of a database, on disk under no name.
+
+    Attributes:
+        file: open for reading; whoever holds the copy closes it.
+        size: its bytes.
+        sha256: of all of them.
+    """
+
+    file: int
+    size: int
+    sha256: bytes
+
+
+def never() -> bool:
+    """Return False: nothing stops the work."""
+    return False
+
+
+class Backups:
+    """The copies of one database: one at a time.
+
+    Args:
+        database: what is copied.
+        reserve: bytes of the disk that a copy leaves free.
+        pool: threads to copy in.
+        reading: counts as a reader of the database while its block runs.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        reserve: int,
+        pool: Executor,
+        reading: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        self._database = database
+        self._reserve = reserve
+        self._pool = pool
+        self._reading = reading
+        self._busy = False
+
+    @asynccontextmanager
+    async def copy(self, stopped: Callable[[], bool]) -> AsyncIterator[DatabaseCopy]:
+        """Make a copy; it is gone when the block ends.
+
+        Raises:
+            Conflict: another one is being made or sent.
+            HooktuiError: as `copy_database`.
+        """
+        if self._busy:
+            raise Conflict("another backup is in progress; wait for its end")
+        self._busy = True
+        try:
+            with self._reading():
+                copy = await self._copied(stopped)
+            try:
+                yield copy
+            finally:
+                os.close(copy.file)
+        finally:
+            self._busy = False
+
+    async def _copied(self, stopped: Callable[[], bool]) -> DatabaseCopy:
+        abandoned = False
+        gone: Callable[[], bool] = lambda: abandoned or stopped()  # noqa: E731
+        work = partial(copy_database, self._database, self._reserve, gone)
+        copying = asyncio.get_running_loop().run_in_executor(self._pool, work)
+        try:
+            return await asyncio.shield(copying)
+        except asyncio.CancelledError:
+            abandoned = True  # a thread cannot be cancelled: it looks at this within milliseconds
+            copying.add_done_callback(_let_go)
+            raise
+
+
+def _let_go(copying: asyncio.Future[DatabaseCopy]) -> None:
+    if copying.exception() is None:
+        os.close(copying.result().file)
+
+
+def copy_database(
+    database: Path, reserve: int, stopped: Callable[[], bool] = never
+) -> DatabaseCopy:
+    """Copy a database; call it in a thread.
+
+    Args:
+        database: what to copy; a server may be at work on it.
+        reserve: bytes of the disk that the copy leaves free.
+        stopped: asked now and then whether to give up.
+
+    Raises:
+        DiskFull: there is no room.
+        Unavailable: it was stopped, or the database could not be read.
+        BadBackup: the copy does not hold what the database does.
+    """
+    draft = database.with_name(f"{_draft_begin(database)}{secrets.token_hex(4)}")
+    log = database.with_name(f"{database.name}-wal")
+    need, free = (file_size(database) or 0) + (file_size(log) or 0), free_bytes(database.parent)
+    if free < need + reserve:
+        raise DiskFull(
+            f"a copy of the database needs {need >> 20} MiB beside it in {database.parent} and"
+            f" {reserve >> 20} MiB must stay free; {free >> 20} MiB are free. Free some room first"
+        )
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        os.close(os.open(draft, flags, 0o600))
+        copy_into(database, draft, stopped)
+        failpoints.hit("after_backup_is_copied")
+        file = os.open(draft, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise Unavailable(f"cannot write in {database.parent}: {error.strerror}") from None
+    finally:
+        draft.unlink(missing_ok=True)
+        draft.with_name(f"{draft.name}-journal").unlink(missing_ok=True)
+    try:
+        return DatabaseCopy(file, os.fstat(file).st_size, _digest(file, stopped))
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def use_pg_dump(where: str) -> Refused:
+    """Return the refusal of a copy where the data lies in PostgreSQL."""
+    return Refused(
+        f"the data lies in {where}: copy it with pg_dump, or as your other databases are backed up,"
+        " and keep a copy of the key file apart from it"
+    )
+
+
+def remove_drafts(database: Path) -> None:
+    """Remove the copies that a killed server left; call it with the lock of the home.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    begin = _draft_begin(database)
+    for left in [one for one in database.parent.iterdir() if one.name.startswith(begin)]:
+        left.unlink(missing_ok=True)
+        _log.info("removed %s, which a backup that was cut off had left", left)
+
+
+def _draft_begin(database: Path) -> str:
+    return f".{database.name}.backup-"
+
+
+def _digest(file: int, stopped: Callable[[], bool]) -> bytes:
+    digest, offset = hashlib.sha256(), 0
+    while piece := os.pread(file, _PIECE_BYTES, offset):
+        if stopped():
+            raise Unavailable("the copy was given up")
+        digest.update(piece)
+        offset += len(piece)
+    return digest.digest()
+
+
+def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> None:
+    """Copy a database into an empty file, to the disk, and check it.
+
+    Raises:
+        Unavailable: it was stopped, or the database could not be read.
+        BadBackup: the copy does not hold what the database does.
+    """
+    try:
+        with closing(open_readonly(database)) as source:
+            source.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
+            (before,) = source.execute(_NEWEST).fetchone()
+            source.execute("VACUUM INTO ?", (str(draft),))
+        sync_file(draft)
+        with closing(open_readonly(draft)) as copy:
+            copy.set_progress_handler(stopped, _STEPS_BETWEEN_LOOKS)
+            check_whole(copy, draft)
+            (after,) = copy.execute(_NEWEST).fetchone()
+    except sqlite3.Error as error:
+        if stopped():
+            raise Unavailable("the copy was given up") from None
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
+            raise DiskFull(f"there is no room left in {draft.parent} for a copy") from None
+        raise Unavailable(f"{database} could not be copied: {error}") from None
+    if after < before:
+        raise BadBackup(f"the copy of {database} lacks what was there when it began")
+
+
+def open_readonly(database: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """Open a database to read it; this connection can neither write nor checkpoint.
+
+    Args:
+        database: its file.
+        immutable: nobody changes it, and it has no log: nothing is made beside it.
+    """
+    how = "mode=ro&immutable=1" if immutable else "mode=ro"
+    raw = sqlite3.connect(
+        f"file:{quote(str(database))}?{how}", uri=True, timeout=5, isolation_level=None,
+        check_same_thread=False,
+    )  # fmt: skip
+    for pragma in ("trusted_schema = OFF", "cell_size_check = ON", "wal_autocheckpoint = 0"):
+        raw.execute(f"PRAGMA {pragma}")
+    return raw
+
+
+def check_whole(copy: sqlite3.Connection, file: Path) -> None:
+    """Look through all of a database.
+
+    Raises:
+        BadBackup: it is damaged.
+    """
+    found = copy.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if found != "ok":
+        raise BadBackup(f"{file} is damaged ({found}); use another backup")

@@ -1,0 +1,104 @@
+"""A backup that is to be restored, opened with the rights of whoever named it.
+
+It is read as bytes until it lies in the home: nobody parses a foreign file before the rights of the
+caller are given up, and nothing is made beside it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from hooktui.domain.errors import Refused
+from hooktui.store.sqlite.files import make_database_file, refuse_opened
+
+_MAGIC: Final = b"SQLite format 3\0"
+_LOGS: Final = ("-wal", "-journal")
+"""What belongs to a database besides its file, and may hold rows that the file does not yet."""
+_PIECE_BYTES: Final = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSource:
+    """A database file and its logs, open for reading.
+
+    Attributes:
+        name: the path by which it was opened.
+        files: descriptors by suffix; "" is the database itself.
+    """
+
+    name: str
+    files: dict[str, int]
+
+    @property
+    def size(self) -> int:
+        """The bytes of all files."""
+        return sum(os.fstat(file).st_size for file in self.files.values())
+
+    def is_file(self, path: Path) -> bool:
+        """Return whether a path names this very file."""
+        try:
+            return os.path.samestat(path.stat(), os.fstat(self.files[""]))
+        except FileNotFoundError:
+            return False
+
+    def check_kind(self) -> None:
+        """Refuse what is no SQLite database, before SQLite looks at it.
+
+        Raises:
+            Refused: it is none.
+        """
+        if os.pread(self.files[""], len(_MAGIC), 0) != _MAGIC:
+            raise Refused(
+                f"{self.name} is no SQLite database; give the file that hooktui backup wrote"
+            )
+
+    def copy_to(self, draft: Path, progress: Callable[[str], None]) -> None:
+        """Copy the database and its logs to a path, for this process's user alone.
+
+        Raises:
+            OSError: it cannot be read or written.
+        """
+        total, done = max(self.size, 1), 0
+        for suffix, file in self.files.items():
+            target = draft.with_name(draft.name + suffix)
+            make_database_file(target)
+            with target.open("r+b") as out:
+                offset = 0
+                while piece := os.pread(file, _PIECE_BYTES, offset):
+                    out.write(piece)
+                    offset += len(piece)
+                    progress(f"copying: {100 * (done + offset) // total} %")
+                done += offset
+
+
+@contextmanager
+def open_backup(path: Path) -> Iterator[BackupSource]:
+    """Open a backup until the block ends.
+
+    Raises:
+        Conflict: another program has the database open, so its bytes may change.
+        OSError: it cannot be read, or is not a regular file.
+    """
+    files: dict[str, int] = {}
+    try:
+        files[""] = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(files[""]).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        refuse_opened(path)
+        for suffix in _LOGS:
+            try:
+                log = path.with_name(path.name + suffix)
+                files[suffix] = os.open(log, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            except FileNotFoundError:
+                continue
+        yield BackupSource(str(path), files)
+    finally:
+        for file in files.values():
+            os.close(file)

@@ -1,0 +1,92 @@
+"""A wall clock that is set: what waits moves along, so that it waits as long as it was to.
+
+Times in the database are the wall clock's, for people read them. Were it set back by three hours, a
+retry that is due in 5 seconds would wait three hours longer; were it set forward, all leases would
+have run out and all waits would be over. A second clock that nobody can set tells how far the first
+one was moved, and the next transaction moves all due times and leases by as much before it does
+anything else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from hooktui.domain.clock import format_duration
+from hooktui.domain.deliveries import Status
+from hooktui.domain.ids import AccountId, DeliveryId
+from hooktui.store.clock_trust import Doubt
+from hooktui.store.feed_items import DeliveryState, delivery_item
+from hooktui.store.sqlite import sql
+from hooktui.store.sqlite.transaction import Work
+
+_log = logging.getLogger(__name__)
+
+TOLERATED_MS = 1000
+"""Time services bend a clock by 7 ms between two looks (500 ppm for 15 s); a leap second is 1 s."""
+_UNSURE_MS = 50  # a process that was stopped between two looks at clocks would see a jump
+_MOST_TOLD = 10_000  # deliveries in the feed; of a longer backlog the lists tell
+
+
+class ClockJumps:
+    """Watches a wall clock by a steady one.
+
+    Args:
+        wall: milliseconds since the epoch, by a clock that may be set.
+        steady: milliseconds since whenever, by one that may not; None: nobody sets the first.
+        last_seen_ms: what the wall clock said when the store was written last, 0: never written.
+
+    Attributes:
+        moved_ms: how far the clock was set, as far as nothing has moved along yet.
+        doubt: whether it may be trusted with what is dropped for its age.
+    """
+
+    def __init__(
+        self, wall: Callable[[], int], steady: Callable[[], int] | None, last_seen_ms: int
+    ) -> None:
+        self._wall = wall
+        self._steady = steady or wall
+        self._ahead_ms = wall() - self._steady()
+        self.doubt = Doubt(self._steady)
+        # While no server ran, time may have passed; but it never went back.
+        away_ms = wall() - last_seen_ms if last_seen_ms else 0
+        self.moved_ms = away_ms if away_ms <= -TOLERATED_MS else 0
+        self.doubt.away(away_ms)
+
+    def now_ms(self) -> int:
+        """Return the wall clock's time, and note whether it was set since the last look."""
+        before = self._steady()
+        now = self._wall()
+        after = self._steady()
+        if after - before < _UNSURE_MS:
+            moved, self._ahead_ms = now - after - self._ahead_ms, now - after
+            if abs(moved) >= TOLERATED_MS:
+                self._jumped(moved)
+        return now
+
+    def _jumped(self, moved_ms: int) -> None:
+        self.moved_ms += moved_ms
+        way = "forward" if moved_ms > 0 else "back"
+        by = format_duration(abs(moved_ms) / 1000)
+        _log.warning("the clock was set %s by %s; what waits moves along", way, by)
+        self.doubt.moved(moved_ms)
+
+
+def move_along(work: Work) -> None:
+    """Move all due times and leases by as much as the clock was set."""
+    moved_ms, told = work.clock_moved_ms, 0
+    work.raw.execute(sql.MOVE_LEASES, (moved_ms,))
+    for hook in work.live.view:
+        for move, find in (
+            (sql.MOVE_FIRST_TRIES, sql.FIND_MOVED_FIRST_TRIES),
+            (sql.MOVE_RETRIES, sql.FIND_MOVED_RETRIES),
+        ):
+            if not work.raw.execute(move, (moved_ms, hook)).rowcount:
+                continue
+            for row in work.raw.execute(find, (hook, max(_MOST_TOLD - told, 1))):
+                told += 1
+                work.notes.note_due(hook, row[3])
+                state = DeliveryState(Status.PENDING.value, row[2], row[3], None, row[4], row[5])
+                work.notes.feed.append(
+                    delivery_item(AccountId(row[1]), hook, DeliveryId(row[0]), state)
+                )

@@ -1,0 +1,277 @@
+"""Connections to the SQLite file: one writes and makes checkpoints, the others only read.
+
+SQLite 3.7.0 to 3.51.2 can lose committed rows when a checkpoint on one connection overlaps a write
+on another (fixed in 3.51.3, 3.50.7 and 3.44.6). Here only the writer makes checkpoints, so it
+cannot.
+
+A checkpoint copies the log (WAL) into the database. In normal running the writer's own PASSIVE
+checkpoints do it after a commit. They cannot shorten a log that grew while a reader held it; that
+is done here, between transactions and only while nobody reads, since TRUNCATE would wait for
+readers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar, cast
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from hooktui.domain.errors import Unavailable
+
+R = TypeVar("R")
+
+READERS = 4
+"""Readers at most: each read is short, and the machine's cores are the engine's."""
+READ_DEADLINE_S = 10.0
+_CHECK_EVERY_STEPS = 200_000
+"""Of SQLite's machine, some 5 ms: for each check a reader waits for the interpreter, which a busy
+event loop may keep as long."""
+_AUTOCHECKPOINT_PAGES = 4000  # 16 MB: fewer syncs than the default 4 MB, and bounded all the same
+
+_COMMON = (
+    "PRAGMA synchronous = FULL",  # NORMAL loses acknowledged rows at a power cut
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA secure_delete = ON",
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+def open_writer(database: Path) -> sqlite3.Connection:
+    """Open the connection that writes; it never waits for a lock inside SQLite."""
+    raw = sqlite3.connect(
+        database, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
+    )
+    try:
+        for pragma in (
+            "PRAGMA busy_timeout = 0",
+            "PRAGMA journal_mode = WAL",
+            *_COMMON,
+            f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}",
+            "PRAGMA cache_size = -16000",
+        ):
+            raw.execute(pragma)
+    except sqlite3.Error:
+        raw.close()
+        raise
+    return raw
+
+
+def sqlalchemy_over(raw: sqlite3.Connection) -> Connection:
+    """Return a SQLAlchemy connection over the writer's.
+
+    Its own transaction begins once and never ends: BEGIN and COMMIT are the writer's.
+    """
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: raw,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        hide_parameters=True,  # an error tells the statement, not what was in it
+    )
+    connection = engine.connect()
+    connection.begin()
+    return connection
+
+
+class Readers:
+    """A small pool of read-only connections; `run` is called in worker threads."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._reading = 0
+        self._counting = threading.Lock()
+        self._engine: Engine = create_engine(
+            "sqlite://",
+            creator=self._open,
+            poolclass=QueuePool,
+            pool_size=READERS,
+            max_overflow=0,
+            pool_timeout=READ_DEADLINE_S,
+            hide_parameters=True,
+        )
+
+    def _open(self) -> sqlite3.Connection:
+        raw = sqlite3.connect(
+            f"file:{quote(str(self._database))}?mode=ro",
+            uri=True,
+            timeout=2,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        for pragma in (
+            "PRAGMA busy_timeout = 2000",
+            "PRAGMA journal_mode = WAL",
+            *_COMMON,
+            "PRAGMA wal_autocheckpoint = 0",
+            "PRAGMA query_only = ON",
+        ):
+            raw.execute(pragma)
+        return raw
+
+    def open_all(self) -> None:
+        """Open all connections now: later there may be no file left for them."""
+        with ExitStack() as stack:
+            for _ in range(READERS):
+                conn = stack.enter_context(self._engine.connect())
+                conn.exec_driver_sql("SELECT count(*) FROM sqlite_master")
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody reads now."""
+        return self._reading > 0
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Count as a reader: no checkpoint waits for what this one holds."""
+        with self._counting:
+            self._reading += 1
+        try:
+            yield
+        finally:
+            with self._counting:
+                self._reading -= 1
+
+    def run(self, query: Callable[[Connection], R], abandoned: Callable[[], bool]) -> R:
+        """Run a query in one read transaction; stop it when it is late or nobody waits for it.
+
+        Raises:
+            Unavailable: it took too long, or there is no connection to be had.
+        """
+        deadline_s = time.monotonic() + READ_DEADLINE_S
+
+        def give_up() -> bool:
+            return abandoned() or time.monotonic() > deadline_s
+
+        with self.reading(), self._connect() as conn:
+            raw = cast("sqlite3.Connection", conn.connection.dbapi_connection)
+            raw.set_progress_handler(give_up, _CHECK_EVERY_STEPS)
+            try:
+                conn.exec_driver_sql("BEGIN")
+                return query(conn)
+            except Exception as error:
+                if give_up():
+                    raise Unavailable(
+                        f"the query took over {READ_DEADLINE_S:g} s and was stopped; narrow it"
+                    ) from error
+                if isinstance(error, DBAPIError):
+                    raise Unavailable(f"the database could not be read ({error.orig})") from error
+                raise
+            finally:
+                raw.set_progress_handler(None, 0)
+
+    def _connect(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except PoolTimeout:
+            raise Unavailable("too many ask the database at once; try again") from None
+        except DBAPIError as error:  # such as for want of files
+            raise Unavailable(f"the database could not be opened ({error.orig})") from error
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        self._engine.dispose()
+
+
+_log = logging.getLogger(__name__)
+
+LARGE_WAL_BYTES = 32 * 1024 * 1024
+"""Twice what the automatic checkpoints let it grow to."""
+READERS_END_WITHIN_S = 10.0
+"""Reads of people end within seconds; a backup may take longer."""
+_READERS_POLL_S = 0.02
+SMALL_WAL_BYTES = 1024 * 1024
+HUGE_WAL_BYTES = 256 * 1024 * 1024
+"""From here on somebody should know: a reader holds it, and it takes the room of events."""
+
+
+def truncate(raw: sqlite3.Connection) -> bool:
+    """Bring all of the log into the database and cut it; False when a reader was in the way.
+
+    For the writer, outside of a transaction. Its ``busy_timeout`` is 0, so this waits for nobody.
+    """
+    blocked, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    return not blocked
+
+
+def copy_log(raw: sqlite3.Connection) -> None:
+    """Bring into the database what no reader is in the way of, without waiting for any.
+
+    For the writer, outside of a transaction.
+    """
+    raw.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
+
+class ReaderCount(Protocol):
+    """Knows whether somebody reads."""
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody reads now."""
+        ...
+
+
+class BetweenTransactions(Protocol):
+    """Runs functions between two transactions of the writer."""
+
+    async def between(self, function: Callable[[], R]) -> R:
+        """Run one."""
+        ...
+
+
+async def truncate_between_reads(
+    writer: BetweenTransactions, raw: sqlite3.Connection, readers: ReaderCount
+) -> bool:
+    """Cut the log as soon as nobody reads; False when there was always a reader, for 10 s."""
+    give_up_s = time.monotonic() + READERS_END_WITHIN_S
+    while readers.in_use or not await writer.between(partial(truncate, raw)):
+        if time.monotonic() > give_up_s:
+            return False
+        await asyncio.sleep(_READERS_POLL_S)
+    return True
+
+
+@dataclass(slots=True)
+class WalWatch:
+    """Decides what to do about the size of the log, and warns when it grows out of hand.
+
+    Attributes:
+        read: whether somebody reads now.
+        busy: whether the writer has work.
+        short: whether the disk is: then even a small log is better cut.
+    """
+
+    read: Callable[[], bool]
+    busy: Callable[[], bool]
+    short: Callable[[], bool]
+    _warned_at: int = HUGE_WAL_BYTES // 2
+
+    def wants_truncate(self, size: int) -> bool:
+        """Return whether the log should be cut now."""
+        if size >= 2 * self._warned_at:
+            self._warned_at = size
+            _log.warning(
+                "the log of the database has grown to %d MiB: a reader holds it (a long backup, or"
+                " an open sqlite3 shell)",
+                size >> 20,
+            )
+        elif size < LARGE_WAL_BYTES:
+            self._warned_at = HUGE_WAL_BYTES // 2
+        large = SMALL_WAL_BYTES if self.short() else LARGE_WAL_BYTES
+        return size > large and not self.read() and not self.busy()

@@ -1,0 +1,136 @@
+"""The files of a SQLite store: who may open them, how they are made, and how fast the disk syncs.
+
+The database file itself is never opened by other means than SQLite once SQLite has it: closing any
+other descriptor of it would drop the process's POSIX locks.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import statistics
+import struct
+import tempfile
+import time
+from pathlib import Path
+
+from hooktui.domain.errors import Conflict, Refused
+
+# Locks and mmap over these are not what SQLite's WAL needs.
+NETWORK_FILE_SYSTEMS = frozenset({
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "beegfs",
+    "gpfs", "davfs", "fuse.sshfs", "fuse.glusterfs", "fuse.cephfs", "fuse.s3fs", "fuse.rclone",
+    "fuse.davfs",
+})  # fmt: skip
+_SYNCS, _SYNC_BYTES = 7, 4096
+_LOCKED_WHILE_OPEN = 128  # UNIX_SHM_DMS in SQLite's os_unix.c
+_FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
+
+
+def make_database_file(path: Path) -> bool:
+    """Make an empty database file that only its owner can read; return whether it was made."""
+    try:
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        return False
+    os.close(file)
+    return True
+
+
+def opened_by(database: Path) -> int | None:
+    """Return another process that has a database open, such as a sqlite3 shell; None: none has.
+
+    Each connection in WAL mode holds a lock on one byte of the index (``-shm``). Do not call it
+    while this process has the database open itself.
+    """
+    try:
+        file = os.open(database.with_name(f"{database.name}-shm"), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _LOCKED_WHILE_OPEN, 1, 0)
+        kind, _, _, _, pid = struct.unpack(_FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+    finally:
+        os.close(file)
+    return None if kind == fcntl.F_UNLCK else int(pid)
+
+
+def refuse_opened(database: Path) -> None:
+    """Refuse a database that another process has open: its end would remove files by their names.
+
+    Raises:
+        Conflict: names the process.
+    """
+    pid = opened_by(database)
+    if pid is not None:
+        raise Conflict(
+            f"process {pid} has {database} open (a sqlite3 shell, perhaps); end that first"
+        )
+
+
+def refuse_network_file_system(folder: Path) -> None:
+    """Refuse a folder on a file system that several machines share.
+
+    Raises:
+        Refused: its type is one of those.
+    """
+    kind = file_system(folder)
+    if kind in NETWORK_FILE_SYSTEMS:
+        raise Refused(
+            f"{folder} lies on a network file system ({kind}), where SQLite loses data; "
+            "choose a local folder, or use PostgreSQL"
+        )
+
+
+def file_system(folder: Path) -> str:
+    """Return the type of the file system that holds a folder; "" where nothing tells."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError:
+        return ""  # no Linux: nothing to ask
+    return file_system_of(folder.resolve(), mounts)
+
+
+def file_system_of(folder: Path, mounts: str) -> str:
+    """Return the type of the file system that holds a folder, from the text of /proc/mounts."""
+    longest, kind = -1, ""
+    for line in mounts.splitlines():
+        fields = line.split(" ")
+        if len(fields) < 3:
+            continue
+        place = Path(_unescape(fields[1]))
+        if folder.is_relative_to(place) and len(place.parts) >= longest:
+            longest, kind = len(place.parts), fields[2]
+    return kind
+
+
+def _unescape(field: str) -> str:
+    for code, letter in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        field = field.replace(code, letter)
+    return field
+
+
+def measure_fsync_ms(folder: Path) -> float:
+    """Return the median milliseconds that a write of one page needs to reach the disk."""
+    times_s = []
+    with tempfile.TemporaryFile(dir=folder) as scratch:
+        for _ in range(_SYNCS):
+            start_s = time.perf_counter()
+            os.pwrite(scratch.fileno(), os.urandom(_SYNC_BYTES), 0)
+            os.fdatasync(scratch.fileno())
+            times_s.append(time.perf_counter() - start_s)
+    return statistics.median(times_s) * 1000
+
+
+def file_size(path: Path) -> int | None:
+    """Return the bytes of a file; None: there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return None
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the room that is left for this user where a folder lies."""
+    room = os.statvfs(folder)
+    return room.f_bavail * room.f_frsize

@@ -1,0 +1,235 @@
+"""The life of a delivery as operations on SQLite: accept, claim, record, give back, rescue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hooktui import failpoints
+from hooktui.domain.catalogue import PING
+from hooktui.domain.deliveries import (
+    Status,
+    Trigger,
+)
+from hooktui.domain.errors import NotFound
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.domain.json_text import Steps
+from hooktui.store.contract import Accepted, Job, Offer, Reserve
+from hooktui.store.feed_items import (
+    DeliveryState,
+    delivery_item,
+    event_item,
+)
+from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
+from hooktui.store.planning.matching import NO_MATCHES, Matches
+from hooktui.store.planning.record import HOOK_DELETED
+from hooktui.store.sqlite import sql
+from hooktui.store.sqlite.transaction import Operation, Work
+
+PAGE_BYTES = 4096
+_ROWS_PER_STEP, _EVENTS_PER_STEP = 200, 4
+"""Rows that one step writes in about 1 ms; the body of an event may have 256 KiB."""
+
+
+class Accept(Operation[tuple[list[Accepted], list[Job]]]):
+    """Store events with their deliveries and idempotency keys."""
+
+    turn = 0
+
+    def __init__(
+        self, offers: Sequence[Offer], reserve: Reserve | None, matches: Matches = NO_MATCHES
+    ) -> None:
+        size_bytes = long_bytes = 0
+        for offer in offers:
+            body_bytes = len(offer.body)
+            size_bytes += body_bytes
+            if body_bytes > PAGE_BYTES:
+                long_bytes += body_bytes
+        super().__init__(2 * len(offers), size_bytes, long_bytes)
+        self._offers = offers
+        self._reserve = reserve
+        self._matches = matches
+        self._known: dict[tuple[AccountId, str], KnownKey] = {}
+        self._plan = Plan()
+
+    def look(self, work: Work) -> None:
+        """Find the idempotency keys that are known."""
+        oldest = work.now_ms - KEY_KEPT_MS
+        for offer in self._offers:
+            if offer.key is None:
+                continue
+            row = work.raw.execute(sql.FIND_KEY, (offer.account, offer.key, oldest)).fetchone()
+            if row is not None:
+                self._known[offer.account, offer.key] = KnownKey(EventId(row[0]), *row[1:])
+
+    def plan(self, work: Work) -> Steps[None]:
+        """Match, and ask which deliveries may be handed over."""
+        self._plan = yield from plan_accept(
+            self._offers,
+            {**self._known, **work.new_keys} if work.new_keys else self._known,
+            live=work.live,
+            matches=self._matches,
+            reserve=self._reserve,
+            ids=work.ids,
+            lease=work.lease,
+            now_ms=work.now_ms,
+        )
+        work.new_keys |= self._plan.new_keys
+
+    def run(self, work: Work) -> Steps[None] | None:
+        """Insert what was planned."""
+        plan = self._plan
+        rows = len(plan.events) + len(plan.pending) + len(plan.leased)
+        if rows > _ROWS_PER_STEP:
+            return self._insert_steps(work)
+        raw = work.raw
+        raw.executemany(sql.INSERT_EVENT, plan.events)
+        raw.executemany(sql.INSERT_PENDING, plan.pending)
+        raw.executemany(sql.INSERT_LEASED, plan.leased)
+        raw.executemany(sql.INSERT_KEY, plan.keys)
+        raw.executemany(sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()])
+        self._inserted(work)
+        return None
+
+    def _insert_steps(self, work: Work) -> Steps[None]:
+        plan = self._plan
+        for statement, rows, at_once in (
+            (sql.INSERT_EVENT, plan.events, _EVENTS_PER_STEP),
+            (sql.INSERT_PENDING, plan.pending, _ROWS_PER_STEP),
+            (sql.INSERT_LEASED, plan.leased, _ROWS_PER_STEP),
+            (sql.INSERT_KEY, plan.keys, _ROWS_PER_STEP),
+            (sql.ADD_WAITING, [(n, hook) for hook, n in plan.waiting.items()], _ROWS_PER_STEP),
+        ):
+            for start in range(0, len(rows), at_once):
+                work.raw.executemany(statement, rows[start : start + at_once])
+                yield
+        self._inserted(work)
+
+    def _inserted(self, work: Work) -> None:
+        work.notes.take(self._plan.notes)
+        failpoints.hit("before_accept_commit")
+        self.result = self._plan.accepted, self._plan.jobs
+
+    def undo(self) -> Operation[None] | None:
+        """Give back what was handed over; the events stay accepted."""
+        return Release(self._plan.jobs) if self._plan.jobs else None
+
+
+class Claim(Operation[list[Job]]):
+    """Lease due deliveries of one hook; see the contract for which go first."""
+
+    def __init__(self, hook: HookId, most: int, *, by_age: bool = False) -> None:
+        super().__init__(most)
+        self._hook = hook
+        self._most = most
+        self._by_age = by_age
+
+    def apply(self, work: Work) -> list[Job]:
+        """Lease and return them; an ordered hook only gets the first in line."""
+        live = work.live.view.get(self._hook)
+        if work.live.paused or live is None or not live.active or self._most < 1:
+            return []
+        if live.settings.ordered:
+            row = work.raw.execute(sql.FIND_FIRST_IN_LINE, (self._hook,)).fetchone()
+            free = row is not None and row[-2] == Status.PENDING and row[-1] <= work.now_ms
+            rows = [row[:-2]] if free else []
+        else:
+            rows = self._find_due(work)
+        lease = work.lease
+        work.raw.executemany(sql.LEASE, [(lease.token, lease.until_ms, row[0]) for row in rows])
+        jobs = [job_of(row, row[6] + 1, row[9]) for row in rows]
+        for job in jobs:
+            state = DeliveryState(Status.SENDING.value, job.number)
+            work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+        if jobs:
+            failpoints.hit("before_claim_commit")
+        return jobs
+
+    def _find_due(self, work: Work) -> list[tuple[Any, ...]]:
+        due = (self._hook, work.now_ms)
+        rows = work.raw.execute(sql.FIND_FIRST_TRIES, (*due, self._most)).fetchall()
+        room = self._most if self._by_age else self._most - len(rows)
+        if room:
+            rows += work.raw.execute(sql.FIND_RETRIES, (*due, room)).fetchall()
+        if self._by_age:
+            rows.sort(key=lambda row: (row[-1], row[0]))
+        return rows[: self._most]
+
+    def undo(self) -> Operation[None] | None:
+        """Give back what was leased."""
+        return Release(self.result) if self.result else None
+
+
+class ClaimPing(Operation[Job]):
+    """Store a ping with its delivery, leased from the start."""
+
+    def __init__(self, hook: HookId, body: bytes) -> None:
+        super().__init__(2, len(body))
+        self._hook = hook
+        self._body = body
+
+    def apply(self, work: Work) -> Job:
+        """Insert both."""
+        hook = work.live.view[self._hook]
+        event, delivery = EventId(work.ids.next()), DeliveryId(work.ids.next())
+        raw, now, lease, account = work.raw, work.now_ms, work.lease, hook.account
+        size = len(self._body)
+        raw.execute(sql.INSERT_EVENT, (event, account, PING, now, size, 1, 0, None, self._body))
+        row = (delivery, account, hook.id, event, PING, now, lease.token, lease.until_ms)
+        raw.execute(sql.INSERT_LEASED_PING, row)
+        raw.execute(sql.ADD_WAITING, (1, hook.id))
+        state = DeliveryState(Status.SENDING.value, 1)
+        work.notes.feed.append(event_item(account, event))
+        work.notes.feed.append(delivery_item(account, hook.id, delivery, state))
+        return Job(delivery, event, PING, hook.id, account, Trigger.PING, 1, 0, 0, self._body)
+
+    def undo(self) -> Operation[None] | None:
+        """Cancel the ping that nobody waits for."""
+        return Release([self.result]) if self.result else None
+
+    def plan(self, work: Work) -> None:
+        """Look whether the hook is still there."""
+        if self._hook not in work.live.view:
+            raise NotFound(f"there is no hook {self._hook}; see: hooktui hooks list")
+
+
+class Release(Operation[None]):
+    """Give unsent jobs back, uncounted."""
+
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        super().__init__(len(jobs))
+        self._jobs = jobs
+
+    def apply(self, work: Work) -> None:
+        """Make them due at once; what cannot wait (a ping, a deleted hook's) is cancelled."""
+        for job in self._jobs:
+            deleted = job.hook not in work.live.view
+            waits = not deleted and job.trigger is not Trigger.PING
+            reason = None if waits else HOOK_DELETED if deleted else "the ping was not sent"
+            status = (Status.PENDING if waits else Status.CANCELLED).value
+            next_at, finished_at = (work.now_ms, None) if waits else (None, work.now_ms)
+            fence = (job.delivery, job.number, work.lease.token)
+            changed = work.raw.execute(
+                sql.GIVE_BACK, (status, next_at, finished_at, reason, *fence)
+            )
+            if not changed.rowcount:
+                continue
+            if waits:
+                work.notes.note_due(job.hook, work.now_ms)
+            else:
+                work.raw.execute(sql.ADD_WAITING, (-1, job.hook))
+            state = DeliveryState(status, job.number - 1, next_at, finished_at, None, reason)
+            work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+        failpoints.hit("before_give_back_commit")
+
+
+def job_of(row: Sequence[Any], number: int, body: bytes | None) -> Job:
+    """Return a job from the columns that every search for jobs selects."""
+    delivery, event, event_type, hook, account, trigger, _, tries, interruptions = row[:9]
+    return Job(
+        DeliveryId(delivery), EventId(event), event_type, HookId(hook), AccountId(account),
+        _TRIGGERS[trigger], number, tries, interruptions, body or b"",
+    )  # fmt: skip
+
+
+_TRIGGERS = {trigger.value: trigger for trigger in Trigger}

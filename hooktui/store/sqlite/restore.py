@@ -1,0 +1,259 @@
+"""Puts a backup in the place of the database, so that no kill at any moment loses either of them.
+
+The copy is made beside the database, checked, migrated, and opened with the key file as a start
+would; nothing else has changed until then. Then it gets the name ``hooktui.db.restored-<time>``:
+from that moment on the restore is decided, and `finish_restore` ends it, now or, after a kill, when
+the home is opened next. The old database keeps all of its bytes as ``hooktui.db.before-<time>``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from hooktui import failpoints
+from hooktui.domain.clock import now_ms, optional_rfc3339
+from hooktui.domain.errors import Conflict, DiskFull, Refused
+from hooktui.domain.roles import Actor
+from hooktui.store import audit
+from hooktui.store.durable_files import HomeLock, sync_file, sync_folder
+from hooktui.store.key_ring import find_keys
+from hooktui.store.live_hooks import load_live_hooks
+from hooktui.store.migrations import at_head, upgrade
+from hooktui.store.sqlite.backup import check_whole
+from hooktui.store.sqlite.backup_source import BackupSource
+from hooktui.store.sqlite.connections import sqlalchemy_over
+from hooktui.store.sqlite.disk_guard import RESERVE_BYTES
+from hooktui.store.sqlite.files import free_bytes, refuse_network_file_system, refuse_opened
+from hooktui.store.sqlite.moved_marker import refuse_moved
+from hooktui.store.vault import Vault
+
+_TABLES = frozenset({"alembic_version", "account", "hook", "event", "delivery", "audit"})
+_LOGS = ("-wal", "-journal")
+"""What belongs to a database besides its file, and may hold rows that the file does not yet."""
+_COUNTS = """
+SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery),
+  (SELECT count(*) FROM delivery WHERE status IN ('pending', 'sending')),
+  (SELECT count(*) FROM hook WHERE deleted_at IS NULL),
+  (SELECT created_at FROM event ORDER BY id DESC LIMIT 1)
+"""
+_GO_ON = text(
+    "INSERT INTO sqlite_sequence (name, seq) SELECT 'feed', max(coalesce(max(pos), 0), :now)"
+    " FROM feed"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did, and what the store holds now.
+
+    Attributes:
+        file: the backup.
+        database: where its content lies now.
+        kept: where the database that was there lies now; None: there was none.
+        migrated_from: the schema of the backup where it was older than this version's.
+        events: how many it holds.
+        deliveries: how many it holds.
+        waiting: how many of these are still to be sent.
+        hooks: how many it holds.
+        newest_event_at: when the newest event was accepted.
+    """
+
+    file: str
+    database: str
+    kept: str | None
+    migrated_from: str | None
+    events: int
+    deliveries: int
+    waiting: int
+    hooks: int
+    newest_event_at: str | None
+
+
+def restore(
+    database: Path,
+    key_file: Path,
+    source: BackupSource,
+    actor: Actor,
+    progress: Callable[[str], None],
+) -> Restored:
+    """Put the content of a backup in the place of a database; no server may be at work on it.
+
+    Raises:
+        Conflict: a server works on this home, or another program has the database open.
+        Refused: the file is no whole hooktui database, or this is no place for one.
+        SchemaTooNew: a newer version wrote it.
+        KeyProblem: the key file is missing, or not the one that its secrets were sealed with.
+        DiskFull: there is no room for another copy.
+    """
+    refuse_network_file_system(database.parent)
+    lock = HomeLock(database.with_name("hooktui.lock"))
+    lock.take()
+    try:
+        refuse_moved(database)
+        refuse_opened(database)
+        finish_restore(database)
+        if source.is_file(database):
+            raise Refused(f"{source.name} is the database itself; there is nothing to restore")
+        vault = Vault(find_keys(key_file).keys)
+        draft = database.with_name(f".{database.name}.restoring")
+        _remove(draft)
+        try:
+            found = _prepare(draft, source, vault, actor, progress)
+            kept = _switch(database, draft)
+        finally:
+            _remove(draft)
+    finally:
+        lock.drop()
+    return Restored(source.name, str(database), None if kept is None else str(kept), *found)
+
+
+def unfinished(database: Path) -> list[Path]:
+    """Return the copies that wait to take the place of a database, oldest first."""
+    if not database.parent.is_dir():
+        return []
+    begin = f"{database.name}.restored-"
+    return sorted(one for one in database.parent.iterdir() if one.name.startswith(begin))
+
+
+def finish_restore(database: Path) -> Path | None:
+    """End a restore that is decided, if there is one; return where the old database is kept.
+
+    To be called with the lock of the home, before the database is opened. Each step may have been
+    done before a kill, and none of them removes anything but the index of the log (``-shm``).
+    """
+    kept = None
+    for ready in unfinished(database):
+        refuse_opened(database)
+        kept = database.with_name(ready.name.replace(".restored-", ".before-", 1))
+        for suffix in ("", *_LOGS):
+            old, place = _beside(database, suffix), _beside(kept, suffix)
+            if old.exists():
+                if place.exists():
+                    raise Conflict(f"both {old} and {place} are there; move one of them elsewhere")
+                old.rename(place)
+                failpoints.hit("while_restore_keeps_the_old")
+        _beside(database, "-shm").unlink(missing_ok=True)
+        sync_folder(database.parent)  # no log of the old database beside the new one, ever
+        failpoints.hit("before_restore_ends")
+        ready.rename(database)
+        sync_folder(database.parent)
+        kept = kept if kept.exists() else None
+    return kept
+
+
+def _switch(database: Path, draft: Path) -> Path | None:
+    stamp, count = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), 1
+    name = stamp
+    while any(database.with_name(f"{database.name}.{which}-{name}").exists()
+              for which in ("restored", "before")):  # fmt: skip
+        count += 1
+        name = f"{stamp}-{count}"
+    refuse_opened(database)
+    failpoints.hit("before_restore_is_decided")
+    draft.rename(database.with_name(f"{database.name}.restored-{name}"))
+    sync_folder(database.parent)
+    failpoints.hit("after_restore_is_decided")
+    return finish_restore(database)
+
+
+def _prepare(
+    draft: Path, source: BackupSource, vault: Vault, actor: Actor, progress: Callable[[str], None]
+) -> tuple[str | None, int, int, int, int, str | None]:
+    """Make the draft; return the schema it had, if that was older, and what it holds."""
+    source.check_kind()
+    file = source.name
+    room, need = free_bytes(draft.parent), source.size + RESERVE_BYTES
+    if room < need:
+        raise DiskFull(f"the restored copy needs {need >> 20} MiB in {draft.parent}; there is less")
+    try:
+        source.copy_to(draft, progress)
+        with closing(_open_draft(draft)) as copy:
+            _check_ours(copy, file)
+            progress("checking the copy")
+            _check(copy, file)
+            with sqlalchemy_over(copy) as conn:
+                migrated_from = _migrate(conn, vault, progress)
+                load_live_hooks(conn, vault, now_ms())  # as a start does: the key fits
+                _note(conn, vault, actor, file)
+                _skip_lines(conn)
+            events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
+    except (sqlite3.Error, DBAPIError, OSError) as error:
+        raise Refused(f"{file} cannot be restored: {error}; use another backup") from error
+    sync_file(draft)
+    return migrated_from, events, deliveries, waiting, hooks, optional_rfc3339(newest)
+
+
+def _check_ours(copy: sqlite3.Connection, file: str) -> None:
+    names = {name for (name,) in copy.execute("SELECT name FROM sqlite_schema")}
+    if missing := sorted(_TABLES - names):
+        raise Refused(f"{file} is no database of hooktui: it has no table {missing[0]}")
+    at_head(sqlalchemy_over(copy))  # raises for what a newer version wrote
+
+
+def _open_draft(draft: Path) -> sqlite3.Connection:
+    copy = sqlite3.connect(draft, isolation_level=None)
+    for pragma in (
+        "PRAGMA trusted_schema = OFF",
+        "PRAGMA cell_size_check = ON",
+        "PRAGMA journal_mode = DELETE",  # one file: its name can be changed in one step
+        "PRAGMA synchronous = FULL",
+        "PRAGMA secure_delete = ON",
+    ):
+        copy.execute(pragma)
+    return copy
+
+
+def _check(copy: sqlite3.Connection, file: str) -> None:
+    check_whole(copy, Path(file))
+    orphan = copy.execute("PRAGMA foreign_key_check").fetchone()
+    if orphan is not None:
+        raise Refused(f"{file} is damaged (a row of {orphan[0]} lacks its {orphan[2]});"
+                      " use another backup")  # fmt: skip
+
+
+def _migrate(conn: Connection, vault: Vault, progress: Callable[[str], None]) -> str | None:
+    if at_head(conn):
+        return None
+    progress("migrating the copy to the schema of this version")
+    found = str(conn.execute(text("SELECT version_num FROM alembic_version")).scalar())
+    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    upgrade(conn, lambda: vault)
+    conn.exec_driver_sql("COMMIT")
+    return found
+
+
+def _note(conn: Connection, vault: Vault, actor: Actor, file: str) -> None:
+    """Write into the copy's own audit trail where it comes from."""
+    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    entry = audit.Entry(at_ms=now_ms(), actor=actor, action="restore", target=file)
+    audit.append(conn, entry, vault)
+    conn.exec_driver_sql("COMMIT")
+
+
+def _skip_lines(conn: Connection) -> None:
+    """Have the feed go on with numbers that it never gave: readers are past those of the backup.
+
+    They would miss the next lines, which would get the numbers of lines that are gone. The time in
+    ms runs ahead of the numbers, for less than a thousand lines a second are written.
+    """
+    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    conn.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'feed'")
+    conn.execute(_GO_ON, {"now": now_ms()})
+    conn.exec_driver_sql("COMMIT")
+
+
+def _beside(database: Path, suffix: str) -> Path:
+    return database.with_name(database.name + suffix)
+
+
+def _remove(draft: Path) -> None:
+    for suffix in (*_LOGS, "-shm", ""):
+        _beside(draft, suffix).unlink(missing_ok=True)

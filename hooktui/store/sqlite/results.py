@@ -1,0 +1,294 @@
+"""What comes back: results and rescued leases as operations on SQLite, each behind its fence."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+
+from hooktui import failpoints
+from hooktui.domain.deliveries import (
+    Answer,
+    DisabledReason,
+    ErrorClass,
+    Standing,
+    Status,
+    after_interruption,
+)
+from hooktui.domain.hook_failures import (
+    RULE_MS,
+    Breaker,
+    BreakerState,
+    Failing,
+    spread_over_the_days,
+)
+from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.store import audit
+from hooktui.store.attempt_stats import DAY_MS
+from hooktui.store.contract import LEASE_S, Result
+from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
+from hooktui.store.planning.record import HookChange, attempt_row, hook_changes, state_after
+from hooktui.store.sqlite import sql
+from hooktui.store.sqlite.queue import job_of
+from hooktui.store.sqlite.transaction import Operation, Work
+from hooktui.store.tables import ATTEMPT
+
+_SECRET_USED_EVERY_MS = 60_000
+_CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
+_PLACES = {column.name: place for place, column in enumerate(ATTEMPT.columns)}
+_PLAIN_VALUES = tuple(sql.PLAIN_ATTEMPT.values())
+_plain_values = itemgetter(*(_PLACES[name] for name in sql.PLAIN_ATTEMPT))
+_varying_values = itemgetter(*(_PLACES[name] for name in _PLACES if name not in sql.PLAIN_ATTEMPT))
+
+
+class Record(Operation[list[bool]]):
+    """Store results, each behind its fence."""
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        super().__init__(2 * len(results), sum(len(result.body) for result in results))
+        self._results = results
+
+    def apply(self, work: Work) -> list[bool]:
+        """Store attempts and new states; False where the fence did not hold."""
+        held = record(work, self._results, work.lease.token)
+        failpoints.hit("before_record_commit")
+        return held
+
+
+class Rescue(Operation[int]):
+    """Record attempts as interrupted whose lease has run out, oldest first.
+
+    Args:
+        most: how many in one transaction.
+        everything: also those whose lease still runs; at the start of a server that alone has the
+            file, for then whoever held them is dead.
+    """
+
+    def __init__(self, most: int, *, everything: bool = False) -> None:
+        super().__init__(2 * most)
+        self._most = most
+        self._everything = everything
+
+    def apply(self, work: Work) -> int:
+        """Record them; return how many."""
+        until = (1 << 62) if self._everything else work.now_ms
+        rows = work.raw.execute(sql.FIND_LEASED, (until, self._most)).fetchall()
+        rescued = 0
+        for token in {row[9] for row in rows}:
+            lost = [_interrupted(row, work.now_ms) for row in rows if row[9] == token]
+            rescued += sum(record(work, lost, token))
+        if rescued:
+            failpoints.hit("before_rescue_commit")
+        return rescued
+
+
+def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
+    """Store results whose jobs were leased under a token; False where the fence did not hold."""
+    hooks, now = work.live.view, work.now_ms
+    states = [state_after(r, deleted=r.job.hook not in hooks, now_ms=now) for r in results]
+    held = _finish(work.raw, results, states, token)
+    done: list[Result] = []
+    finished: set[tuple[DeliveryId, int]] = set()
+    feed = work.notes.feed
+    for result, state, fence_held in zip(results, states, held, strict=True):
+        if not fence_held:
+            continue
+        job = result.job
+        done.append(result)
+        if state.next_attempt_at is None:
+            finished.add((job.delivery, job.number))
+            live = work.live.view.get(job.hook)
+            if live is not None and live.settings.ordered:
+                # Its slot was free before this commit; a claim in between found the line held.
+                work.notes.note_due(job.hook, work.now_ms)
+        else:
+            work.notes.note_due(job.hook, state.next_attempt_at)
+        feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
+        feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+    _insert_attempts(work, done)
+    changes = hook_changes(done, lambda r: (r.job.delivery, r.job.number) in finished)
+    for hook, change in changes.items():
+        _change_hook(work, hook, change)
+    _use_secrets(work, done)
+    if len(done) == len(results):
+        return held
+    return [
+        fence_held or _same_attempt(work.raw, result)
+        for result, fence_held in zip(results, held, strict=True)
+    ]
+
+
+def _finish(
+    raw: sqlite3.Connection, results: Sequence[Result], states: Sequence[DeliveryState], token: int
+) -> list[bool]:
+    """Give deliveries their new states; return where the fence held.
+
+    Those that were delivered go into one statement, which tells only how many of them held.
+    """
+    held = [False] * len(results)
+    rows: list[tuple[object, ...]] = []
+    places: list[int] = []
+    for place, (result, state) in enumerate(zip(results, states, strict=True)):
+        if state.status != Status.DELIVERED:
+            held[place] = _finish_one(raw, result, state, token)
+            continue
+        job = result.job
+        places.append(place)
+        rows.append(
+            (
+                result.decision.tries,
+                state.finished_at,
+                state.duration_ms,
+                result.answer.status_code,
+                job.delivery,
+                job.number,
+                token,
+            )
+        )
+    all_held = raw.executemany(sql.FINISH_DELIVERED, rows).rowcount == len(rows) if rows else True
+    for place in places:
+        held[place] = all_held or _finished_just_now(raw, results[place])
+    return held
+
+
+def _finished_just_now(raw: sqlite3.Connection, result: Result) -> bool:
+    """Whether this transaction set the state: then its attempt is not stored yet."""
+    job = result.job
+    key = (job.delivery, job.number, result.finished_at_ms)
+    return raw.execute(sql.FINISHED_JUST_NOW, key).fetchone() is not None
+
+
+def _insert_attempts(work: Work, results: Sequence[Result]) -> None:
+    plain: list[tuple[object, ...]] = []
+    others: list[tuple[object, ...]] = []
+    for result in results:
+        row = attempt_row(result, work.server)
+        if _plain_values(row) == _PLAIN_VALUES:
+            plain.append(_varying_values(row))
+        else:
+            others.append(row)
+    work.raw.executemany(sql.INSERT_PLAIN_ATTEMPT, plain)
+    work.raw.executemany(sql.INSERT_ATTEMPT, others)
+
+
+def _finish_one(raw: sqlite3.Connection, result: Result, state: DeliveryState, token: int) -> bool:
+    decision, answer, job = result.decision, result.answer, result.job
+    error = None if answer.error is None else answer.error.value
+    changed = raw.execute(
+        sql.FINISH,
+        (
+            state.status,
+            decision.tries,
+            decision.interruptions,
+            state.next_attempt_at,
+            state.finished_at,
+            state.duration_ms,
+            answer.status_code,
+            error,
+            state.reason,
+            job.delivery,
+            job.number,
+            token,
+        ),
+    )
+    return changed.rowcount == 1
+
+
+def _same_attempt(raw: sqlite3.Connection, result: Result) -> bool:
+    """Whether this very result is stored already: a commit whose answer was lost is retried."""
+    job = result.job
+    found = raw.execute(
+        sql.FIND_SAME_ATTEMPT,
+        (
+            job.delivery,
+            job.number,
+            result.started_at_ms,
+            result.finished_at_ms,
+            result.decision.outcome.value,
+        ),
+    )
+    return found.fetchone() is not None
+
+
+def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
+    raw = work.raw
+    found = raw.execute(sql.FIND_STATE, (hook,)).fetchone()
+    before, failing = Breaker(), Failing()
+    if found is not None:
+        before, failing = Breaker(*found[:2]), Failing(*found[2:])
+    breaker, failing = change.breaker_after(before), change.failing_after(failing)
+    raw.execute(
+        sql.CHANGE_STATE,
+        {
+            "hook": hook,
+            "finished": change.finished,
+            "last_code": change.last_code,
+            "last_error": change.last_error,
+            "last_at": change.last_at,
+            "success_at": change.last_success_at,
+            "failed": failing.failed,
+            "failing_since": failing.since_ms,
+            "failures": breaker.failures,
+            "breaker": _CLOSED if breaker.until_ms is None else _OPEN,
+            "breaker_until": breaker.until_ms,
+        },
+    )
+    raw.executemany(
+        sql.ADD_STATS, [(hook, bucket, *counts) for bucket, counts in change.buckets.items()]
+    )
+    disabled = _disable(work, hook, change, failing)
+    live = work.live.view.get(hook)
+    if live is not None and (disabled or breaker.until_ms != before.until_ms):
+        work.notes.hooks_changed.add(hook)
+        work.notes.feed.append(hook_item(live.account, hook))
+
+
+def _disable(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:
+    """Disable a hook that is gone or has failed for days; return whether it was active."""
+    reason, at_ms = None, change.disabled_at
+    if change.decision is not None:
+        reason = change.decision.disable
+    elif change.failed_after and _fails_for_days(work, hook, failing):
+        reason, at_ms = DisabledReason.FAILING, work.now_ms
+    if reason is None:
+        return False
+    values = (reason.value, at_ms, at_ms, audit.SERVER.user, hook)
+    live = work.live.view.get(hook)
+    if work.raw.execute(sql.DISABLE_HOOK, values).rowcount != 1 or live is None:
+        return False
+    audit.append(work.conn, audit.disabled(hook, live.account, reason, work.now_ms), work.vault)
+    return True
+
+
+def _fails_for_days(work: Work, hook: HookId, failing: Failing) -> bool:
+    if not failing.long_enough(work.now_ms):
+        return False
+    since_ms = work.now_ms - RULE_MS
+    counted = work.raw.execute(sql.FAILED_BY_AGE, (work.now_ms, DAY_MS, hook, since_ms))
+    return spread_over_the_days(dict(counted.fetchall()))
+
+
+def _use_secrets(work: Work, results: Sequence[Result]) -> None:
+    """Note when a secret last signed, to the minute: once a batch would be a write too many."""
+    used: dict[int, int] = {}
+    for result in results:
+        for secret in result.secret_ids:
+            used[secret] = max(result.started_at_ms, used.get(secret, 0))
+    for secret, at_ms in used.items():
+        if at_ms - work.secrets_used.get(secret, 0) >= _SECRET_USED_EVERY_MS:
+            work.raw.execute(sql.USE_SECRET, (at_ms, secret))
+            work.secrets_used[secret] = at_ms
+
+
+def _interrupted(row: tuple[Any, ...], now_ms: int) -> Result:
+    """Return the result of an attempt that nobody will report: it began with its lease."""
+    job = job_of(row, row[6], None)
+    return Result(
+        job=job,
+        decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),
+        answer=Answer(None, ErrorClass.INTERRUPTED),
+        started_at_ms=row[10] - LEASE_S * 1000,
+        finished_at_ms=now_ms,
+        error_detail="the server ended or lost its lease before the result was stored",
+    )

@@ -1,0 +1,125 @@
+"""One write transaction: what runs in it, and what it leaves for after the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from sqlalchemy import Connection
+
+from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.json_text import Steps
+from hooktui.domain.live_hook import LiveHook
+from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.planning.accept import KnownKey, Lease
+from hooktui.store.tx import Notes, Tx
+from hooktui.store.vault import Vault
+
+R = TypeVar("R")
+
+
+@dataclass(slots=True)
+class Work:
+    """What the operations of one transaction share.
+
+    ``raw`` and ``conn`` are the same connection, for hot statements and for changes.
+    ``secrets_used`` is when each secret's last use was last stored, ``clock_moved_ms`` how far the
+    clock was set since the last commit.
+    """
+
+    raw: sqlite3.Connection
+    conn: Connection
+    vault: Vault
+    ids: IdClock
+    live: LiveHooks
+    server: str
+    now_ms: int
+    lease: Lease
+    secrets_used: dict[int, int]
+    notes: Notes = field(default_factory=Notes)
+    new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
+    loaded: dict[HookId, LiveHook | None] = field(default_factory=dict)
+    feed_end: int | None = None
+    feed_rows: int = 0
+    feed_items: int = 0
+    clock_moved_ms: int = 0
+
+
+class Operation(Generic[R]):
+    """Something that wants to run in the next transaction.
+
+    The steps are apart so that the same code serves a writer in the event loop and one in a thread:
+    `look` and `apply` touch the database, `plan` touches what belongs to the event loop.
+
+    Attributes:
+        weight: about how many rows it writes.
+        size_bytes: how much memory it holds while it waits.
+        long_bytes: of it, in values longer than a page of the database.
+        turn: operations of a transaction run in this order: acceptance is planned with the hooks
+            as of the last commit, so a change of hooks runs after it.
+    """
+
+    turn = 1
+
+    def __init__(self, weight: int = 1, size_bytes: int = 0, long_bytes: int = 0) -> None:
+        self.weight = weight
+        self.size_bytes = size_bytes
+        self.long_bytes = long_bytes
+        self.future: asyncio.Future[R] | None = None
+        self.result: R | None = None
+        self.error: Exception | None = None
+
+    def look(self, work: Work) -> None:
+        """Read what `plan` needs; inside the transaction."""
+
+    def plan(self, work: Work) -> Steps[None] | None:
+        """Decide what to write; in the event loop's thread, between `look` and `apply`.
+
+        Returns:
+            the steps to take, where it may take long.
+        """
+
+    def apply(self, work: Work) -> R:
+        """Write, and return the answer that is given after the commit."""
+        raise NotImplementedError
+
+    def undo(self) -> Operation[None] | None:
+        """Return what makes a committed answer undone that nobody was there to take."""
+        return None
+
+    def run(self, work: Work) -> Steps[None] | None:
+        """Apply, and keep the answer; return the steps to take instead, where it may take long."""
+        self.result = self.apply(work)
+        return None
+
+
+class Change(Operation[R]):
+    """A change of ``hooktui.store.changes``, in a savepoint: its failure spoils no other."""
+
+    turn = 2
+
+    def __init__(self, change: Callable[[Tx], R], weight: int = 10) -> None:
+        super().__init__(weight)
+        self._change = change
+
+    def run(self, work: Work) -> None:
+        """Apply; an error stays with this operation as long as the transaction lives."""
+        work.raw.execute("SAVEPOINT one_change")
+        try:
+            self.result = self.apply(work)
+        except Exception as error:
+            if not work.raw.in_transaction:
+                raise  # SQLite rolled all of it back
+            work.raw.execute("ROLLBACK TO one_change")
+            self.error = error
+        work.raw.execute("RELEASE one_change")
+
+    def apply(self, work: Work) -> R:
+        """Run the change."""
+        tx = Tx(work.conn, work.now_ms, work.vault, work.ids)
+        result = self._change(tx)
+        work.notes.take(tx.notes)
+        return result

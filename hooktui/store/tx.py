@@ -1,0 +1,118 @@
+"""What a change works with: the transaction it runs in, and what it notes for after the commit.
+
+Changes are plain functions ``change(tx, …)``, one file for each noun; ``changes`` names them all.
+They know nothing of SQLite or PostgreSQL and never commit: the store runs each in a savepoint of
+its next write transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.domain.roles import Actor
+from hooktui.store import audit
+from hooktui.store.feed_items import Item
+from hooktui.store.vault import Vault
+
+
+@dataclass(slots=True)
+class Notes:
+    """What a transaction leaves to do: feed items to write, and news to tell after the commit.
+
+    ``paused`` is set where the transaction paused all sending, or let it go on.
+    """
+
+    feed: list[Item] = field(default_factory=list)
+    hooks_changed: set[HookId] = field(default_factory=set)
+    paused: bool | None = None
+    due: dict[HookId, int] = field(default_factory=dict)
+    follow_ups: list[Callable[[Tx], None]] = field(default_factory=list)
+
+    def note_due(self, hook: HookId, due_ms: int) -> None:
+        """Remember that a hook has a pending delivery that is due at a time."""
+        known = self.due.get(hook)
+        if known is None or due_ms < known:
+            self.due[hook] = due_ms
+
+    def take(self, other: Notes) -> None:
+        """Add the notes of a part that succeeded."""
+        self.feed += other.feed
+        self.hooks_changed |= other.hooks_changed
+        if other.paused is not None:
+            self.paused = other.paused
+        if self.due:
+            for hook, due_ms in other.due.items():
+                self.note_due(hook, due_ms)
+        else:
+            self.due.update(other.due)
+        self.follow_ups += other.follow_ups
+
+
+class Tx:
+    """One change inside a write transaction.
+
+    Attributes:
+        conn: the writer's connection.
+        now_ms: the transaction's time.
+        vault: seals and opens secrets.
+        ids: makes ids of events and deliveries.
+        notes: what is to be done at and after the commit.
+    """
+
+    def __init__(self, conn: Connection, now_ms: int, vault: Vault, ids: IdClock) -> None:
+        self.conn = conn
+        self.now_ms = now_ms
+        self.vault = vault
+        self.ids = ids
+        self.notes = Notes()
+
+    def feed(self, item: Item) -> None:
+        """Put an item of ``feed_items`` into the change feed."""
+        self.notes.feed.append(item)
+
+    def hook_changed(self, hook: HookId) -> None:
+        """Have the live form of a hook loaded anew after the commit."""
+        self.notes.hooks_changed.add(hook)
+
+    def pause(self, *, paused: bool) -> None:
+        """Have sending stop after the commit, or go on."""
+        self.notes.paused = paused
+
+    def due(self, hook: HookId, due_ms: int) -> None:
+        """Tell the engine after the commit that a hook has a delivery that is due at a time."""
+        self.notes.note_due(hook, due_ms)
+
+    def follow_up(self, change: Callable[[Tx], None]) -> None:
+        """Have a change run in a later transaction: the rest of what is too much for one."""
+        self.notes.follow_ups.append(change)
+
+    def audit(
+        self,
+        actor: Actor,
+        action: str,
+        target: str,
+        *,
+        account: AccountId | None = None,
+        before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None,
+        result: str = "done",
+    ) -> None:
+        """Write to the audit trail."""
+        audit.append(
+            self.conn,
+            audit.Entry(
+                at_ms=self.now_ms,
+                actor=actor,
+                action=action,
+                target=target,
+                account=account,
+                before=before,
+                after=after,
+                result=result,
+            ),
+            self.vault,
+        )

@@ -1,0 +1,256 @@
+"""The vault: what the store keeps secret is sealed with AES-256-GCM before it reaches a row.
+
+A sealed value is key id (4 bytes), nonce (12 bytes), ciphertext; its associated data names the
+table, column and row and what the value is bound to (``sealed_places``), so that a sealed value
+copied elsewhere does not open. A key file holds one key a line (``<id> <base64>``), the newest
+first: it seals, all of them open.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import secrets
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from hooktui import failpoints
+from hooktui.domain.errors import HooktuiError
+from hooktui.store.durable_files import sync_folder
+
+ID_BYTES = 4
+_NONCE_BYTES, _KEY_BYTES = 12, 32
+_HEADER = """\
+# The keys that hooktui seals its secrets with; the first seals, all of them open.
+# Without this file the secrets in the database are lost: keep a copy apart from it.
+"""
+
+
+class KeyProblem(HooktuiError):
+    """The key file is missing, wrong or readable by others, or does not fit the database."""
+
+    title = "Key file problem"
+
+
+class ValueMoved(KeyProblem):
+    """An encrypted value is not the one that was encrypted for its place."""
+
+    status = 409
+    title = "Encrypted value was changed or moved"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key with the id that sealed values name it by."""
+
+    id: bytes
+    value: bytes = field(repr=False)
+
+
+class Vault:
+    """Seals and opens values.
+
+    Args:
+        keys: the first one seals, all of them open.
+
+    Attributes:
+        sealer: the id of the key that seals.
+    """
+
+    def __init__(self, keys: Sequence[Key]) -> None:
+        self.sealer = keys[0].id
+        self._ciphers = {key.id: AESGCM(key.value) for key in keys}
+
+    @property
+    def ids(self) -> frozenset[bytes]:
+        """The keys that open."""
+        return frozenset(self._ciphers)
+
+    def take(self, keys: Sequence[Key]) -> None:
+        """Open with these keys, too.
+
+        None is forgotten while the process lives: a reader may still hold an old row.
+        """
+        self._ciphers = {**self._ciphers, **{key.id: AESGCM(key.value) for key in keys}}
+
+    def seal_with(self, key: bytes) -> None:
+        """Seal with another of the keys from now on.
+
+        Raises:
+            KeyProblem: it is not here.
+        """
+        if key not in self._ciphers:
+            raise KeyProblem(
+                f"the installation seals with key {key.hex()} now, which this server does not have;"
+                " copy the key file of the server that rotated the keys, and start again"
+            )
+        self.sealer = key
+
+    def seal(self, text: str, table: str, column: str, row: int, bound: str = "") -> bytes:
+        """Return a text in the form that may be stored in that place, and nowhere else.
+
+        Args:
+            text: what is kept secret.
+            table: where it is stored.
+            column: where it is stored.
+            row: where it is stored.
+            bound: what else must be the same when it is opened.
+        """
+        nonce, sealer = os.urandom(_NONCE_BYTES), self.sealer
+        place = _place(table, column, row, bound)
+        return sealer + nonce + self._ciphers[sealer].encrypt(nonce, text.encode(), place)
+
+    def open(self, sealed: bytes, table: str, column: str, row: int, bound: str = "") -> str:
+        """Return the text of a sealed value.
+
+        Raises:
+            KeyProblem: no key fits.
+            ValueMoved: the value is not the one that was sealed for this place.
+        """
+        key_id, rest = sealed[:ID_BYTES], sealed[ID_BYTES:]
+        where = f"{table} {row}"
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise KeyProblem(
+                f"{where} was sealed with key {key_id.hex()}, which is not in the key file; "
+                "restore the key file that belongs to this database"
+            )
+        try:
+            place = _place(table, column, row, bound)
+            return cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], place).decode()
+        except InvalidTag as error:
+            bound_to = f", or does not belong to {bound}" if bound else ""
+            raise ValueMoved(
+                f"{where} holds an encrypted value that was changed or moved{bound_to};"
+                " restore it from a backup"
+            ) from error
+
+
+def _place(table: str, column: str, row: int, bound: str) -> bytes:
+    return f"hooktui|{table}|{column}|{row}{'|' if bound else ''}{bound}".encode()
+
+
+def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:
+    """Read the key file; make it when the database is new as well.
+
+    Raises:
+        KeyProblem: it is missing beside an existing database, readable by others, or not a key
+            file.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        if not database_is_new:
+            raise KeyProblem(
+                f"the key file {path} is missing, and the database was sealed with it; "
+                "put it back from a backup (nothing is ever stored in clear instead)"
+            ) from None
+        key = new_key()
+        create_keys(path, [key])
+        return [key]
+    except OSError as error:
+        raise KeyProblem(f"cannot read the key file {path}: {error.strerror}") from error
+    with os.fdopen(file, encoding="ascii", errors="replace") as lines:
+        _check_mode(path, os.fstat(lines.fileno()))
+        return parse_keys(lines.read(), f"the key file {path}")
+
+
+def _check_mode(path: Path, status: os.stat_result) -> None:
+    if status.st_uid not in (os.geteuid(), 0):
+        raise KeyProblem(f"the key file {path} belongs to another user; chown it to this one")
+    if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise KeyProblem(
+            f"others can read the key file {path} (mode {stat.S_IMODE(status.st_mode):o}); "
+            f"run: chmod 600 {path}"
+        )
+
+
+def parse_keys(text: str, where: str) -> list[Key]:
+    """Read keys, one a line.
+
+    Args:
+        text: lines of ``<8 hex digits> <32 bytes in base64>``; ``#`` begins a comment.
+        where: what it was read from, for messages.
+
+    Raises:
+        KeyProblem: a line is no key, two keys share an id, or there is none.
+    """
+    keys: list[Key] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            identity, value = words
+            key = Key(bytes.fromhex(identity), base64.b64decode(value, validate=True))
+        except (ValueError, binascii.Error):
+            key = Key(b"", b"")
+        if len(key.id) != ID_BYTES or len(key.value) != _KEY_BYTES:
+            raise KeyProblem(f"{where}, line {number} is not a key (8 hex digits, 32 bytes base64)")
+        if any(key.id == other.id for other in keys):
+            raise KeyProblem(f"{where} has two keys {key.id.hex()}; take out the wrong one")
+        keys.append(key)
+    if not keys:
+        raise KeyProblem(f"{where} holds no key; put it back from a backup")
+    return keys
+
+
+def new_key() -> Key:
+    """Make a key."""
+    return Key(secrets.token_bytes(ID_BYTES), secrets.token_bytes(_KEY_BYTES))
+
+
+def key_line(key: Key) -> str:
+    """Return a key as a line of a key file."""
+    return f"{key.id.hex()} {base64.b64encode(key.value).decode()}\n"
+
+
+def create_keys(path: Path, keys: Sequence[Key]) -> None:
+    """Write a key file whole or not at all: what it seals is lost without it.
+
+    Raises:
+        KeyProblem: it cannot be written, or somebody else has just made one.
+    """
+    try:
+        draft = _draft(path, keys)
+        try:
+            os.link(draft, path)  # unlike a rename, it never replaces what somebody else made
+        finally:
+            draft.unlink()
+        sync_folder(path.parent)
+    except OSError as error:
+        raise KeyProblem(f"cannot write the key file {path}: {error.strerror}") from error
+
+
+def replace_keys(path: Path, keys: Sequence[Key]) -> None:
+    """Put other keys into a key file: a kill leaves the old or the new ones, whole.
+
+    Raises:
+        KeyProblem: it cannot be written.
+    """
+    try:
+        for left in path.parent.glob(f".{path.name}.*"):  # of one that was killed
+            left.unlink()
+        draft = _draft(path, keys)
+        failpoints.hit("before_keys_are_replaced")
+        draft.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise KeyProblem(f"cannot write the key file {path}: {error.strerror}") from error
+
+
+def _draft(path: Path, keys: Sequence[Key]) -> Path:
+    """Write keys into a new file beside a key file, synced, for the owner alone; return it."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(file, "w", encoding="ascii") as out:
+        out.write(_HEADER + "".join(map(key_line, keys)))
+        out.flush()
+        os.fsync(out.fileno())
+    return draft

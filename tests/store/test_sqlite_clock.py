@@ -1,0 +1,267 @@
+"""A wall clock that is set while a server works, or between two: what waits keeps its wait."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from msgspec import structs
+
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.deliveries import Status
+from hooktui.domain.errors import Unavailable
+from hooktui.domain.ids import HookId
+from hooktui.store import changes
+from hooktui.store.clock_trust import DOUBTED_FOR_MS
+from hooktui.store.contract import LEASE_S, Keep
+from hooktui.store.sqlite import store as sqlite
+from hooktui.store.sqlite.store import SqliteStore
+from tests.contract.given import (
+    ADA,
+    DEFAULT,
+    Clock,
+    Heard,
+    always,
+    attempt,
+    deliveries,
+    emit,
+    make_hook,
+    offer,
+    result_of,
+    the_delivery,
+)
+
+HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
+
+
+class Clocks(Clock):
+    """A wall clock, and one that only goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steady = 5_000
+
+    def steady_ms(self) -> int:
+        return self.steady
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass."""
+        self.turn(seconds)
+        self.steady += round(seconds * 1000)
+
+    def set(self, seconds: float) -> None:
+        """Set the wall clock, forward or back."""
+        self.turn(seconds)
+
+
+@pytest.fixture
+def clock() -> Clocks:
+    return Clocks()
+
+
+async def open_at(home: Path, clock: Clocks, keep: Keep = Keep()) -> SqliteStore:  # noqa: B008
+    return await SqliteStore.open(
+        home / "hooktui.db",
+        key_file=home / "hooktui.key",
+        clock=clock.now_ms,
+        steady=clock.steady_ms,
+        keep=keep,
+    )
+
+
+@pytest.fixture
+async def store(tmp_path: Path, clock: Clocks) -> AsyncIterator[SqliteStore]:
+    one = await open_at(tmp_path, clock)
+    yield one
+    await one.close()
+
+
+async def waiting(store: SqliteStore, clock: Clocks) -> HookId:
+    """A hook with a retry that is due in 5 seconds, and a first try that is due now."""
+    hook = await make_hook(store)
+    await emit(store)
+    await attempt(store, clock, hook, 500)
+    await emit(store)
+    return HookId(hook.id)
+
+
+# Each red without `move_along`.
+@pytest.mark.parametrize("set_s", [-3 * HOUR_S, 3 * HOUR_S, -400 * DAY_S, 400 * DAY_S])
+async def test_a_retry_waits_as_long_as_it_was_to(store, clock, set_s) -> None:
+    hook = await waiting(store, clock)
+    clock.wait(1)
+    clock.set(set_s)
+    (first,) = await store.claim(hook, 10)
+    assert first.tries == 0
+    assert await store.next_due() == {hook: clock.ms + 4000}
+    clock.wait(3.9)
+    assert await store.claim(hook, 10) == []
+    clock.wait(0.2)
+    (again,) = await store.claim(hook, 10)
+    assert again.tries == 1
+
+
+async def test_the_engine_and_the_consoles_are_told(store, clock) -> None:
+    hook = await waiting(store, clock)
+    heard, end = Heard(store), store.feed_end()
+    clock.set(-3 * HOUR_S)
+    await store.rescue()
+    assert heard.due == {hook: clock.ms}
+    told = {item.object.id: item.object for item in (await store.feed(end, 10)).items}
+    listed = {one.id: one for one in await deliveries(store)}
+    assert told == listed
+    due = sorted(from_rfc3339(one.next_attempt_at or "") for one in listed.values())
+    assert due == [clock.ms, clock.ms + 5000]
+
+
+async def test_a_clock_that_is_set_forward_takes_no_lease_away(store, clock) -> None:
+    await make_hook(store)
+    _, jobs = await store.accept([offer()], always)
+    clock.wait(10)
+    clock.set(3 * HOUR_S)
+    assert await store.rescue() == 0
+    clock.wait(LEASE_S - 11)
+    assert await store.rescue() == 0
+    assert await store.record([result_of(jobs[0], clock)]) == [True]
+
+
+async def test_a_clock_that_is_set_back_lets_no_lease_last_longer(store, clock) -> None:
+    await make_hook(store)
+    await store.accept([offer()], always)
+    clock.set(-3 * HOUR_S)
+    await store.rescue()
+    clock.wait(LEASE_S + 1)
+    assert await store.rescue() == 1
+
+
+async def test_an_attempt_over_the_jump_waits_from_its_end(store, clock) -> None:
+    hook = await make_hook(store)
+    _, jobs = await store.accept([offer()], always)
+    before_ms = clock.ms
+    clock.set(-3 * HOUR_S)
+    result = result_of(jobs[0], clock, 500)
+    # As the engine tells it: no attempt ends before it began.
+    late = structs.replace(result, started_at_ms=before_ms, finished_at_ms=before_ms)
+    assert await store.record([late]) == [True]
+    assert await store.next_due() == {hook.id: clock.ms + 5000}
+
+
+async def test_a_jump_while_no_server_ran_is_seen_at_the_start(tmp_path, clock) -> None:
+    store = await open_at(tmp_path, clock)
+    hook = await waiting(store, clock)
+    await store.close()
+    clock.set(-3 * HOUR_S)
+    store = await open_at(tmp_path, clock)
+    assert await store.next_due() == {hook: clock.ms}
+    assert len(await store.claim(hook, 10)) == 1
+    assert await store.next_due() == {hook: clock.ms + 5000}
+    await store.close()
+
+
+async def test_time_that_passed_while_no_server_ran_counts(tmp_path, clock) -> None:
+    store = await open_at(tmp_path, clock)
+    hook = await waiting(store, clock)
+    await store.close()
+    clock.wait(3 * HOUR_S)
+    store = await open_at(tmp_path, clock)
+    assert len(await store.claim(hook, 10)) == 2
+    await store.close()
+
+
+async def test_a_clock_that_is_bent_has_not_jumped(store, clock) -> None:
+    hook = await waiting(store, clock)
+    heard = Heard(store)
+    for _ in range(100):
+        clock.wait(0.01)
+        clock.set(0.02)
+        await store.rescue()
+    assert heard.signals == []
+    assert await store.next_due() == {hook: clock.ms - 3000}
+
+
+async def test_a_jump_in_a_transaction_that_fails_is_made_up_for_in_the_next(
+    store, clock, tmp_path
+) -> None:
+    hook = await waiting(store, clock)
+
+    def break_the_commit(tx) -> None:
+        tx.conn.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
+        tx.conn.exec_driver_sql("UPDATE secret SET hook_id = 77")
+
+    clock.set(-3 * HOUR_S)
+    with pytest.raises(Unavailable):
+        await store.write(break_the_commit)
+    shell = sqlite3.connect(tmp_path / "hooktui.db")
+    (least,) = shell.execute("SELECT MIN(next_attempt_at) FROM delivery").fetchone()
+    shell.close()
+    assert least > clock.ms + 10_000
+    assert len(await store.claim(hook, 10)) == 1
+    await store.rescue()
+    assert await store.next_due() == {hook: clock.ms + 5000}
+
+
+async def sent_long_ago(store: SqliteStore, clock: Clocks) -> None:
+    hook = await make_hook(store)
+    await emit(store, 3)
+    await attempt(store, clock, hook)
+    assert {one.status for one in await deliveries(store)} == {Status.DELIVERED}
+
+
+@pytest.fixture
+def tidies_often(monkeypatch) -> None:
+    monkeypatch.setattr(sqlite, "FIRST_SWEEP_S", 0)
+    monkeypatch.setattr(sqlite, "SWEEP_EVERY_S", 0.01)
+
+
+# Red when retention trusts the clock at once.
+@pytest.mark.usefixtures("tidies_often")
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_after_a_jump_forward_nothing_is_dropped_for_two_hours(
+    tmp_path, clock, restarted
+) -> None:
+    store = await open_at(tmp_path, clock)
+    await sent_long_ago(store, clock)
+    if restarted:
+        await store.close()
+    clock.set(40 * DAY_S)
+    if restarted:
+        store = await open_at(tmp_path, clock)
+    await store.rescue()
+    clock.wait(DOUBTED_FOR_MS / 1000 - 1)
+    for _ in range(10):
+        await store.wait_for_change(store.feed_end(), 0.02)
+    assert len(await deliveries(store)) == 3
+    clock.wait(2)
+    while await deliveries(store):
+        await store.wait_for_change(store.feed_end(), 0.02)
+    await store.close()
+
+
+async def test_a_backlog_moves_along_whole(store, clock, monkeypatch) -> None:
+    monkeypatch.setattr("hooktui.store.sqlite.clock._MOST_TOLD", 10)
+    hook = await make_hook(store)
+    await emit(store, 50)
+    heard, end = Heard(store), store.feed_end()
+    clock.set(-3 * HOUR_S)
+    await store.rescue()
+    assert heard.due == {hook.id: clock.ms}
+    assert len((await store.feed(end, 100)).items) == 10
+    assert len(await store.claim(HookId(hook.id), 100)) == 50
+
+
+async def test_what_is_disabled_moves_along_too(store, clock) -> None:
+    hook = await make_hook(store)
+    await emit(store)
+    await attempt(store, clock, hook, 500)
+    off = partial(replace, active=False)
+    await store.write(changes.change_hook, ADA, DEFAULT, HookId(hook.id), off)
+    held = (await the_delivery(store)).next_attempt_at
+    clock.set(-3 * HOUR_S)
+    await store.rescue()
+    moved = (await the_delivery(store)).next_attempt_at
+    assert from_rfc3339(held or "") - from_rfc3339(moved or "") == 3 * HOUR_S * 1000
