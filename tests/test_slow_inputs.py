@@ -57,8 +57,8 @@ from hooktui.api.routes.audit import _known
 from hooktui.api.routes.diagnoses import _wants_lines
 from hooktui.api.routes.hooks import DryRunBody
 from hooktui.delivery import connection as back
-from hooktui.delivery.answered import Limits, one_line
-from hooktui.delivery.echoes import mask_steps, own_secrets
+from hooktui.delivery.limits import Limits, one_line
+from hooktui.delivery.redaction import mask_steps, own_secrets
 from hooktui.domain import ids, json_text
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import ETL, normalise, unknown

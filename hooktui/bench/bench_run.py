@@ -28,7 +28,7 @@ from hooktui.bench.seed_rows import fill
 from hooktui.bench.server_process import Victim
 from hooktui.bench.sink import Sink
 from hooktui.client.calls import create_hook, list_deliveries, list_hooks
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.clock import now_ms
 from hooktui.domain.ids import encode, floor_at
 

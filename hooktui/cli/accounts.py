@@ -9,7 +9,7 @@ from hooktui.cli.listing import All, Limit, Listing, show_list
 from hooktui.cli.output import Column, Piece
 from hooktui.cli.times import ago
 from hooktui.client import calls
-from hooktui.client.plain import decoded
+from hooktui.client.sync_client import decoded
 from hooktui.domain.wire.access import Account
 
 app = App(name="accounts", help="List and create accounts.")

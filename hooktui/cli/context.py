@@ -13,8 +13,8 @@ from cyclopts import Parameter
 from hooktui.cli.failure import UsageError
 from hooktui.cli.options import GlobalOptions
 from hooktui.cli.output import Output
-from hooktui.client.connection import ServerAddress, find_server
-from hooktui.client.plain import PlainClient
+from hooktui.client.address import ServerAddress, find_server
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import not_here, restricted
 from hooktui.domain.text import visible

@@ -18,7 +18,7 @@ from hooktui.cli.leaving import leaving_orderly
 from hooktui.cli.output import Styled
 from hooktui.cli.times import clock, duration_s, took
 from hooktui.client import calls
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.demo.session import Demo, running_demo
 from hooktui.demo.summary import Tally
 from hooktui.domain.clock import format_duration

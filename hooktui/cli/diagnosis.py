@@ -10,8 +10,8 @@ from hooktui.cli.failure import DONE, FAILED
 from hooktui.cli.output import Styled
 from hooktui.cli.times import took
 from hooktui.client import calls
-from hooktui.client.answers import broken_off
-from hooktui.client.plain import decoded
+from hooktui.client.responses import broken_off
+from hooktui.client.sync_client import decoded
 from hooktui.domain.wire.diagnosis import Diagnosis
 
 _PHASES = (

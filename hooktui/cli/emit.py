@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.failure import UsageError
 from hooktui.client import calls
-from hooktui.client.plain import decoded
+from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import HooktuiError
 
 MAX_BODY_BYTES = 256 * 1024

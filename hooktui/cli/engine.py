@@ -5,7 +5,7 @@ from __future__ import annotations
 from hooktui.cli.context import Context
 from hooktui.cli.times import ago
 from hooktui.client import calls
-from hooktui.client.plain import decoded
+from hooktui.client.sync_client import decoded
 
 
 def pause(*, context: Context) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
-from hooktui.client.answers import Problem
+from hooktui.client.responses import Problem
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
 

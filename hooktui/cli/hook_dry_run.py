@@ -9,7 +9,7 @@ from hooktui.cli.context import CommandContext
 from hooktui.cli.output import Column
 from hooktui.cli.times import ago
 from hooktui.client import calls
-from hooktui.client.plain import decoded
+from hooktui.client.sync_client import decoded
 from hooktui.domain.wire.hooks import Change, in_words
 
 _COLUMNS: Final = (Column("EVENT"), Column("TYPE"), Column("CREATED"), Column("WOULD BE"))

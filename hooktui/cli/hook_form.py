@@ -15,7 +15,7 @@ from hooktui.cli.hooks import write_hook
 from hooktui.cli.output import Styled
 from hooktui.cli.times import duration_s
 from hooktui.client import calls
-from hooktui.client.plain import decoded
+from hooktui.client.sync_client import decoded
 from hooktui.domain.schedule import parse_schedule
 
 Flag = Annotated[bool, Parameter(negative=())]

@@ -13,7 +13,7 @@ from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, join
 from hooktui.cli.output import Column, Piece, Styled
 from hooktui.cli.times import ago, took
 from hooktui.client import calls
-from hooktui.client.plain import decoded
+from hooktui.client.sync_client import decoded
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.clock import format_duration
 from hooktui.domain.wire.deliveries import DeliveryDetail

@@ -13,7 +13,7 @@ from hooktui.cli.context import CommandContext
 from hooktui.cli.failure import UsageError, report
 from hooktui.cli.output import Column, Piece
 from hooktui.client.calls import Call, Window
-from hooktui.client.plain import decoded
+from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.pages import Page
 

@@ -10,7 +10,7 @@ from hooktui.cli.context import Context, Text
 from hooktui.cli.failure import UsageError
 from hooktui.cli.times import ago, duration_s
 from hooktui.client import calls
-from hooktui.client.plain import decoded
+from hooktui.client.sync_client import decoded
 
 Flag = Annotated[bool, Parameter(negative=())]
 

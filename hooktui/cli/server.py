@@ -12,7 +12,7 @@ from hooktui.cli.failure import Failed, UsageError
 from hooktui.cli.output import Output, Styled
 from hooktui.cli.times import ago
 from hooktui.client import calls
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import NotAllowed
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.server import (

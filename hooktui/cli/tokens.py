@@ -12,7 +12,7 @@ from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
 from hooktui.cli.output import Column, Piece
 from hooktui.cli.times import ago, moment_ahead
 from hooktui.client import calls
-from hooktui.client.plain import decoded
+from hooktui.client.sync_client import decoded
 from hooktui.domain.wire.access import Token
 
 app = App(name="tokens", help="List, create and revoke tokens.")

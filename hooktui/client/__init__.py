@@ -1,4 +1,4 @@
-"""The typed client of ``/v1``: what console, command line and sources use, and scripts may import.
+"""The typed client of ``/v1``, used by the console, the commands and the demo, and open to scripts.
 
     from hooktui.client import PlainClient, calls, find_server
 
@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hooktui.client import calls
-    from hooktui.client.answers import Problem
-    from hooktui.client.asynchronous import AsyncClient
+    from hooktui.client.address import ServerAddress, find_server
+    from hooktui.client.async_client import AsyncClient
     from hooktui.client.calls import Call, CreatedHook
-    from hooktui.client.connection import ServerAddress, find_server
-    from hooktui.client.plain import PlainClient
-    from hooktui.client.start import start_server
+    from hooktui.client.responses import Problem
+    from hooktui.client.start_server import start_server
+    from hooktui.client.sync_client import PlainClient
     from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
 
 __all__ = [
@@ -39,17 +39,17 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AsyncClient": "asynchronous",
-    "AttemptLine": "feed",
-    "Call": "calls",
-    "CreatedHook": "calls",
-    "FeedLine": "feed",
-    "FeedPage": "feed",
-    "PlainClient": "plain",
-    "Problem": "answers",
-    "ServerAddress": "connection",
-    "find_server": "connection",
-    "start_server": "start",
+    "AsyncClient": "hooktui.client.async_client",
+    "AttemptLine": "hooktui.domain.wire.feed",
+    "Call": "hooktui.client.calls",
+    "CreatedHook": "hooktui.client.calls",
+    "FeedLine": "hooktui.domain.wire.feed",
+    "FeedPage": "hooktui.domain.wire.feed",
+    "PlainClient": "hooktui.client.sync_client",
+    "Problem": "hooktui.client.responses",
+    "ServerAddress": "hooktui.client.address",
+    "find_server": "hooktui.client.address",
+    "start_server": "hooktui.client.start_server",
 }
 
 
@@ -59,6 +59,6 @@ def __getattr__(name: str) -> object:
         if name == "calls":
             return import_module("hooktui.client.calls")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{module}"), name)
+    value: object = getattr(import_module(module), name)
     globals()[name] = value
     return value

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from hooktui.client.answers import LINES
+from hooktui.client.responses import LINES
 from hooktui.domain.errors import Refused
 from hooktui.domain.wire.access import Account, AuditCheck, AuditEntry, Token
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail

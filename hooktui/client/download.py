@@ -1,4 +1,4 @@
-"""A file that a server sends: as long as it is, checked by its length and its digest."""
+"""Receives a file from a server, verified by its length and its digest."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A socket for ``http.client`` whose reads and writes share one deadline.
 
-The timeout of a socket is for each read, so that a server that sends a byte now and then would keep
-a command for ever.
+The timeout of a socket is for each read, so a server that sends a byte now and then would block a
+command without end.
 """
 
 from __future__ import annotations

@@ -14,9 +14,9 @@ from hooktui.domain.errors import HooktuiError, NoServer, NotAllowed, Unauthenti
 from hooktui.domain.roles import restricted
 
 if TYPE_CHECKING:
-    from hooktui.client.asynchronous import AsyncClient
+    from hooktui.client.address import ServerAddress
+    from hooktui.client.async_client import AsyncClient
     from hooktui.client.calls import Call
-    from hooktui.client.connection import ServerAddress
 
 T = TypeVar("T")
 
@@ -107,8 +107,8 @@ class Link:
         # Here, not above: httpx takes 100 ms to import, and the first paint does not need it.
         # Where click is installed httpx brings a command of its own, with lexers: 40 ms of those.
         sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
-        from hooktui.client.asynchronous import AsyncClient
-        from hooktui.client.connection import find_server
+        from hooktui.client.address import find_server
+        from hooktui.client.async_client import AsyncClient
 
         address = find_server(self._environ, self._options.connect)
         self.where = str(address)
@@ -142,7 +142,7 @@ class Link:
         return None
 
     async def _start(self, address: ServerAddress) -> None:
-        from hooktui.client.start import start_server
+        from hooktui.client.start_server import start_server
         from hooktui.installation import find_places
 
         where = find_places(self._environ)

@@ -120,7 +120,7 @@ class PersonalApp(SizedApp):
 
 def _server(environ: Mapping[str, str], connect: str | None) -> str:
     """Return what tells one server from another."""
-    from hooktui.client.connection import find_server
+    from hooktui.client.address import find_server
     from hooktui.domain.errors import Refused
 
     try:

@@ -52,7 +52,7 @@ def _check(options: ConsoleOptions) -> None:
     Raises:
         ValueError: says which one, and what to write.
     """
-    from hooktui.client.connection import find_server
+    from hooktui.client.address import find_server
 
     find_server(os.environ, options.connect)
     if options.role is not None and options.role not in tuple(Role):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from hooktui.delivery.answered import Fault, Limits, one_line
+from hooktui.delivery.limits import Fault, Limits, one_line
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import condition_of
 

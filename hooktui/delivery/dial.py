@@ -1,11 +1,12 @@
-"""Opens connections, and only to addresses that were judged: the one place that dials outward.
+"""Opens outbound connections, only to checked addresses: the one module that dials.
 
-The order is the safety (security.md, section 1): resolve once, judge every address of the answer,
-dial a judged one, see who answered, then TLS against the host *name*. There is no second look-up,
-so DNS rebinding has nothing to bind to. Proxy settings of the environment play no part.
+The order makes it safe (docs/security.md): resolve once, check every address of the result, dial a
+checked one, verify the peer, then TLS with the host *name*. There is no second look-up, so DNS
+rebinding finds nothing to attack. Proxy settings of the environment play no part.
 
-What this machine runs out of meanwhile (files, ports, memory) is no fault of a receiver, and raised
-as `MachineShort`; nothing here waits for it to come back.
+A shortage of this machine (files, ports, memory) is no fault of a receiver, and is raised as
+`MachineShort`; nothing here waits for its end. Only so many connections begin in one turn of the
+event loop.
 """
 
 from __future__ import annotations
@@ -14,20 +15,56 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections import deque
 from collections.abc import Callable, Hashable
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
-from hooktui.delivery.answered import Fault, Limits, Phases, one_line
 from hooktui.delivery.connection import Connection
+from hooktui.delivery.limits import Fault, Limits, Phases, one_line
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
 from hooktui.delivery.shortage import MachineShort
-from hooktui.delivery.trust import unverified_context, verified_context
-from hooktui.delivery.turnstile import Turnstile
+from hooktui.delivery.tls import unverified_context, verified_context
 from hooktui.domain.addresses import Networks, Target, how_to_allow, judge
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import Condition, condition_of
 from hooktui.sockets import no_file_left
+
+
+class Turnstile:
+    """What is begun by many at once is begun in parts, and the loop does other things in between.
+
+    Args:
+        most: how many pass in one turn.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._passed = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def enter(self) -> None:
+        """Return in the turn in which the caller may begin."""
+        loop = asyncio.get_running_loop()
+        if self._passed == 0:
+            loop.call_soon(self._turn)
+        if self._passed < self._most:
+            self._passed += 1
+            return
+        place = loop.create_future()
+        self._waiting.append(place)
+        await place
+
+    def _turn(self) -> None:
+        self._passed = 0
+        while self._waiting and self._passed < self._most:
+            place = self._waiting.popleft()
+            if not place.done():  # who was cancelled takes no turn
+                place.set_result(None)
+                self._passed += 1
+        if self._passed:
+            asyncio.get_running_loop().call_soon(self._turn)
+
 
 MOST_DIALS = 25
 """Connections that are begun in one turn of the event loop. An event for 200 hooks would else dial

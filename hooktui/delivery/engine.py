@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from hooktui import failpoints
-from hooktui.delivery.lanes import Lane, Lanes
+from hooktui.delivery.hook_queues import Lane, Lanes
 from hooktui.delivery.recorder import Recorder
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages

@@ -1,12 +1,12 @@
-"""Name look-ups that cannot hold anybody up: own threads, a deadline, one look-up per host.
+"""Name look-ups that delay nothing else, and the check of a hook's URL.
 
 ``getaddrinfo`` cannot be cancelled, and the event loop's default executor is tiny: 20 hung ones
 kept a healthy hook waiting for 4 s (measured). So look-ups run in 64 daemon threads of their own
-(fewer where few files may be open), at most two at a time for one hook, and whoever asks for a host
-that is being looked up joins in. A look-up that no thread began in time, or that failed for want of
-files or memory, says nothing about the receiver (`MachineShort`).
+(fewer where few files may be open), at most two at a time for one hook, with a deadline; requests
+for a host that is being looked up share the result. A look-up that no thread began in time, or that
+failed for want of files or memory, says nothing about the receiver (`MachineShort`).
 
-Nothing is cached beyond that: each connect sees, and judges, what the name leads to at that moment.
+Nothing is cached beyond that. A URL is checked when its hook is saved, and again by each connect.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from collections.abc import Callable, Hashable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from queue import Empty, SimpleQueue
 
-from hooktui.delivery.answered import one_line
+from hooktui.delivery.limits import one_line
 from hooktui.delivery.shortage import MachineShort
+from hooktui.domain.addresses import Networks, how_to_allow, judge, parse_url
+from hooktui.domain.errors import Refused
 from hooktui.domain.machine import Condition, condition_of
 from hooktui.sockets import no_file_left
 
@@ -201,3 +203,43 @@ class _DaemonThreads:
             finally:
                 with self._lock:
                     self._unfinished -= 1
+
+
+LOOKUP_S = 2.0
+"""How long saving a hook waits for a name to resolve."""
+
+
+class UrlJudge:
+    """Judges URLs for one server.
+
+    Args:
+        allowed: networks that hooks may reach although they are not public.
+        resolver: looks names up.
+    """
+
+    def __init__(self, allowed: Networks, resolver: Resolver) -> None:
+        self._allowed = allowed
+        self._resolver = resolver
+
+    async def __call__(self, url: str) -> str | None:
+        """Return None, or a warning when the name leads nowhere at the moment.
+
+        Raises:
+            Refused: the URL leads to an address that hooks may not reach.
+        """
+        target = parse_url(url)
+        addresses: tuple[Address, ...]
+        if target.literal is not None:
+            addresses = (target.literal,)
+        else:
+            try:
+                addresses = await self._resolver.resolve(self, target.host, target.port, LOOKUP_S)
+            except (NameLookupError, MachineShort) as error:
+                return f"{error}; the hook is saved, and each delivery looks again"
+        for address in addresses:
+            reason = judge(address, self._allowed)
+            if reason is not None:
+                way_out = how_to_allow(address, self._allowed)
+                detail = f"hooks may not connect to {target.host}: {reason}. {way_out}"
+                raise Refused.field("/url", detail)
+        return None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hooktui import failpoints
 from hooktui.channels import web
-from hooktui.delivery import echoes
+from hooktui.delivery import redaction
 from hooktui.delivery.transport import Answered, Transport
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
@@ -35,7 +35,7 @@ class _Fixed:
     version: int
     secrets: tuple[LiveSecret, ...]
     prefix: bytes = field(repr=False)
-    own_secrets: echoes.SecretForms = field(repr=False)
+    own_secrets: redaction.SecretForms = field(repr=False)
 
 
 class Sender:
@@ -86,8 +86,8 @@ class Sender:
                 status_code=None, error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal
             )
         failpoints.hit("after_send_before_record")
-        if echoes.may_echo(answered, fixed.own_secrets):
-            answered = await in_slices(echoes.mask_steps(answered, fixed.own_secrets))
+        if redaction.may_echo(answered, fixed.own_secrets):
+            answered = await in_slices(redaction.mask_steps(answered, fixed.own_secrets))
         answer = _judge(answered, self._clock)
         standing = Standing(job.trigger, job.tries, job.interruptions)
         decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())
@@ -143,7 +143,7 @@ class Sender:
     def _fixed_of(self, hook: LiveHook) -> _Fixed:
         known = self._fixed.get(hook.id)
         if known is None or known.version != hook.version or known.secrets != hook.secrets:
-            own_secrets = echoes.own_secrets(hook)
+            own_secrets = redaction.own_secrets(hook)
             known = _Fixed(hook.version, hook.secrets, web.head_prefix(hook), own_secrets)
             self._fixed[hook.id] = known
         return known

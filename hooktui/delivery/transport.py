@@ -19,9 +19,9 @@ from collections.abc import Hashable, Iterable
 from ipaddress import ip_address
 from time import monotonic
 
-from hooktui.delivery.answered import Fault, Limits, Phases
 from hooktui.delivery.connection import Connection
 from hooktui.delivery.dial import Dialer, DialError
+from hooktui.delivery.limits import Fault, Limits, Phases
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.addresses import Networks, Target

@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from hooktui.client.address import ServerAddress
 from hooktui.client.calls import create_hook, send_event
-from hooktui.client.connection import ServerAddress
-from hooktui.client.plain import PlainClient
-from hooktui.client.start import start_server
+from hooktui.client.start_server import start_server
+from hooktui.client.sync_client import PlainClient
 from hooktui.demo.receiver import Mood, Receiver
 from hooktui.demo.scenario import story
 from hooktui.domain.clock import now_ms

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hooktui import __version__
 from hooktui.client import calls
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.doctor.exposure import check_exposure
 from hooktui.doctor.machine import check_disk, check_modes, check_versions
 from hooktui.doctor.postgres import check_shared

@@ -11,9 +11,9 @@ import itertools
 import threading
 from dataclasses import dataclass, field
 
+from hooktui.client.address import ServerAddress
 from hooktui.client.calls import send_event
-from hooktui.client.connection import ServerAddress
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 
 EVENT_TYPE = "job.failed"

@@ -174,8 +174,8 @@ def service_of(
     """Return all that the API uses."""
     from hooktui.api.connection_limiter import ConnectionLimiter
     from hooktui.api.service import RoleMap, Service
-    from hooktui.delivery.diagnose import Looker
-    from hooktui.delivery.url_judge import UrlJudge
+    from hooktui.delivery.receiver_probe import Looker
+    from hooktui.delivery.resolver import UrlJudge
 
     listen = [settings.listen.rpartition(":")[0].lower()] if settings.listen else []
     connections = min(settings.max_connections, files.api)

@@ -20,9 +20,9 @@ import pytest
 from hooktui.api.routes.backup import IDLE_S
 from hooktui.cli.main import main
 from hooktui.client import download
+from hooktui.client.address import ServerAddress
 from hooktui.client.calls import backup
-from hooktui.client.connection import ServerAddress
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from tests.cli.conftest import LocalInstallation
 from tests.disks import small_disk
@@ -199,7 +199,7 @@ def test_a_silent_server_is_left_after_the_time_that_it_gives_a_silent_caller(
 ) -> None:
     """Red when the long deadline of the head holds for the file, too."""
     assert download.IDLE_S == IDLE_S
-    monkeypatch.setattr("hooktui.client.plain.IDLE_S", 0.1)
+    monkeypatch.setattr("hooktui.client.sync_client.IDLE_S", 0.1)
     hold = threading.Event()
     with (
         answering(tmp_path / "s", "201 x", HEADERS, b"x", hold) as client,

@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooktui.client import AsyncClient, Call, PlainClient, ServerAddress, calls
-from hooktui.client.answers import MAX_ANSWER_BYTES, MAX_LINE_BYTES, LineSplitter, read_answer
-from hooktui.client.plain import decoded
+from hooktui.client.responses import MAX_ANSWER_BYTES, MAX_LINE_BYTES, LineSplitter, read_answer
+from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import HooktuiError, NoServer, Unavailable
 from hooktui.domain.wire.feed import FeedLine
 

@@ -17,7 +17,7 @@ from textual import _wait
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
-from hooktui.client.start import start_server
+from hooktui.client.start_server import start_server
 from hooktui.console.app import HooktuiApp
 from hooktui.console.base import HouseScreen
 from hooktui.console.choosing import Choosing

@@ -7,9 +7,9 @@ from typing import Any
 from textual.pilot import Pilot
 
 from hooktui.client import calls
+from hooktui.client.address import find_server
 from hooktui.client.calls import Call, CreatedHook
-from hooktui.client.connection import find_server
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.console.app import HooktuiApp
 from hooktui.console.options import ConsoleOptions
 from hooktui.domain.wire.deliveries import Delivery

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hooktui.client import calls
-from hooktui.client.start import start_server
+from hooktui.client.start_server import start_server
 from hooktui.console.app import HooktuiApp
 from hooktui.console.screens.hook import HookScreen
 from hooktui.console.signs import UNICODE

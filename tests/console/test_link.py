@@ -7,7 +7,7 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from hooktui.client.start import start_server
+from hooktui.client.start_server import start_server
 from hooktui.console.app import HooktuiApp
 from hooktui.console.link import LinkState
 from hooktui.console.options import ConsoleOptions

@@ -7,8 +7,7 @@ from collections import Counter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooktui.delivery.lanes import SLOW_MS, Lanes
-from hooktui.delivery.ready_lanes import shared
+from hooktui.delivery.hook_queues import SLOW_MS, Lanes, shared
 
 
 def bounded(bound: int, *mosts: int) -> Lanes:

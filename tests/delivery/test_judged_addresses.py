@@ -8,9 +8,8 @@ import time
 import psutil
 import pytest
 
-from hooktui.delivery import dial, url_judge
-from hooktui.delivery.resolver import Resolver
-from hooktui.delivery.url_judge import UrlJudge
+from hooktui.delivery import dial, resolver
+from hooktui.delivery.resolver import Resolver, UrlJudge
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Refused
@@ -332,8 +331,8 @@ async def test_saving_refuses_a_name_with_one_forbidden_address_and_says_how_to_
 
 
 async def test_saving_waits_for_a_slow_name_server_only_so_long(monkeypatch):
-    assert url_judge.LOOKUP_S == 2.0
-    monkeypatch.setattr(url_judge, "LOOKUP_S", 0.1)
+    assert resolver.LOOKUP_S == 2.0
+    monkeypatch.setattr(resolver, "LOOKUP_S", 0.1)
     end = threading.Event()
     judge_url = UrlJudge(ALLOWED, Resolver(lambda host, port: end.wait(5) and ["127.0.0.90"]))
     began = time.monotonic()

@@ -21,12 +21,12 @@ from ipaddress import ip_address
 
 import pytest
 
-from hooktui.delivery.diagnose import Looker
 from hooktui.delivery.dial import Dialer
+from hooktui.delivery.receiver_probe import Looker
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import TELL_EVERY_S, MachineShort, Shortages
+from hooktui.delivery.tls import verified_context
 from hooktui.delivery.transport import Limits
-from hooktui.delivery.trust import verified_context
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Unavailable
@@ -34,8 +34,8 @@ from hooktui.domain.machine import LONGEST_WAIT_S, Condition, next_wait_s
 from hooktui.store.queries import get_hook
 from tests.delivery.conftest import Clients, Receivers, read_request
 from tests.delivery.no_files import no_file_left
-from tests.delivery.test_diagnose import live
 from tests.delivery.test_engine import OK, House, forever, house, until, url_of
+from tests.delivery.test_receiver_probe import live
 
 __all__ = ["house"]
 

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from hooktui.delivery.trust import unverified_context, verified_context
+from hooktui.delivery.tls import unverified_context, verified_context
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
 from tests.delivery.certificates import Authority

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hooktui.delivery.answered import Limits
 from hooktui.delivery.connection import Connection
+from hooktui.delivery.limits import Limits
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
 

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from hooktui.delivery.answered import MAX_REASON
+from hooktui.delivery.limits import MAX_REASON
 from hooktui.delivery.resolver import NameLookupError, Resolver, system_lookup
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.machine import Condition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hooktui.delivery.turnstile import Turnstile
+from hooktui.delivery.dial import Turnstile
 
 
 class Turns:

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 import pytest
 
+from hooktui.client.address import ServerAddress
 from hooktui.client.calls import healthy
-from hooktui.client.connection import ServerAddress
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import places
 

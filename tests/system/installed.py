@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hooktui
+from hooktui.client.address import ServerAddress
 from hooktui.client.calls import healthy
-from hooktui.client.connection import ServerAddress
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import SystemPaths, system_paths
 from tests.system.conftest import wait_for

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from hooktui.bench.databases import Databases
+from hooktui.client.address import ServerAddress
 from hooktui.client.calls import create_hook, send_event, server_status
-from hooktui.client.connection import ServerAddress
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.file_budget import least_files, share_files
 from hooktui.domain.paths import places
 

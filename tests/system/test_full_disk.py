@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from hooktui.client.address import ServerAddress
 from hooktui.client.calls import send_event
-from hooktui.client.connection import ServerAddress
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import DiskFull
 from tests.disks import small_disk
 

@@ -11,7 +11,7 @@ import pytest
 
 from hooktui.bench.databases import Databases, databases_of
 from hooktui.client.calls import get_delivery, resend_delivery, send_event
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.failpoints import POINTS

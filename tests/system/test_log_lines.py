@@ -16,7 +16,7 @@ import pytest
 from hooktui.bench.databases import databases_of
 from hooktui.bench.server_process import Victim
 from hooktui.client.calls import get_delivery
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.console.app import HooktuiApp
 from hooktui.console.log_buffer import LogBuffer
 from hooktui.selftest.crash_test import scene

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.client.start import start_server
+from hooktui.client.start_server import start_server
 from hooktui.console.app import HooktuiApp
 from hooktui.console.link import LinkState
 from hooktui.domain import paths

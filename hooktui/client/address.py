@@ -1,4 +1,4 @@
-"""Where a client finds its server: a Unix socket or an HTTP origin, and what people call it."""
+"""The address of a server (a Unix socket or an HTTP origin), and how a client finds it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one attempt at the wire came to, and the limits that bound it: values only."""
+"""The limits and timings of one attempt: values only."""
 
 from __future__ import annotations
 

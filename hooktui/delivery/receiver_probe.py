@@ -1,8 +1,8 @@
-"""Looks at one hook's receiver step by step, as a delivery would go, up to the request.
+"""Measures one hook's receiver step by step, like a delivery, up to the request.
 
-Name, addresses, connections and TLS go through the same dialer as deliveries, so the same look-up,
-judge, own listeners and authorities decide. Nothing is dialled where an address is forbidden, and
-nothing is sent: the request is the ping that follows.
+Name, addresses, connections and TLS use the same dialer as deliveries, so the same checks decide.
+Nothing is dialled where an address is forbidden, and nothing is sent: the request is the ping that
+follows.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple
 
-from hooktui.delivery import answered
-from hooktui.delivery.answered import Fault, Limits
-from hooktui.delivery.certificates import fits, read_chain
+from hooktui.delivery import limits as answered
 from hooktui.delivery.dial import Dialer, DialError, raise_if_short, tls_fault
+from hooktui.delivery.limits import Fault, Limits
 from hooktui.delivery.resolver import Address
 from hooktui.delivery.shortage import MachineShort, Shortages
+from hooktui.delivery.tls import fits, read_chain
 from hooktui.domain.addresses import Target
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Unavailable

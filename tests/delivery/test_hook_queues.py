@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.delivery.lanes import MOST_PER_CLAIM, Lanes
+from hooktui.delivery.hook_queues import MOST_PER_CLAIM, Lanes
 
 
 def lanes_of(*mosts: int) -> Lanes:

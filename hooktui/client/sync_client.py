@@ -17,7 +17,10 @@ from typing import Self, TypeVar
 import msgspec
 
 from hooktui import __version__, sockets
-from hooktui.client.answers import (
+from hooktui.client.address import ServerAddress
+from hooktui.client.calls import Call
+from hooktui.client.download import IDLE_S, Download, announced
+from hooktui.client.responses import (
     MAX_ANSWER_BYTES,
     LineSplitter,
     broken_off,
@@ -32,9 +35,6 @@ from hooktui.client.answers import (
     too_large,
     too_slow,
 )
-from hooktui.client.calls import Call
-from hooktui.client.connection import ServerAddress
-from hooktui.client.download import IDLE_S, Download, announced
 from hooktui.client.timed_socket import TimedSocket
 from hooktui.domain.errors import NotAllowed
 

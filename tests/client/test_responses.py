@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hooktui.client import ServerAddress, calls
-from hooktui.client.answers import Problem, no_connection
+from hooktui.client.responses import Problem, no_connection
 from hooktui.domain import errors
 
 from .scripted import HOOK, PROBLEM, Answer, answer, page, problem, serving

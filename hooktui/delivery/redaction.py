@@ -1,7 +1,7 @@
-"""What a receiver sends back of a hook's own secrets is masked before its response is kept.
+"""Masks a hook's own secrets in the responses of its receiver before they are stored.
 
-Many receivers respond with what they were sent: services for trying out, and error pages. Else a
-header's value or a password would be stored readable and shown to everybody who may read.
+Many receivers respond with the request: test services, and error pages. A header's value or a
+password would then be stored readable for all who may read responses.
 
 A secret is found as it is, in base64 at each alignment, in hexadecimal, and in the escapes of JSON,
 URLs and HTML, also one format within another. Where the response was cut, an end that begins a
@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from hooktui.delivery.answered import Limits
+from hooktui.delivery.limits import Limits
 from hooktui.delivery.spellings import SPELLINGS
 from hooktui.domain.deliveries import Answered
 from hooktui.domain.json_text import Steps

@@ -1,6 +1,6 @@
-"""What a server's answer means: the JSON of a success, or the error that a problem object names.
+"""Reads a server's response: the JSON of a success, or the error that a problem object names.
 
-Both transports end here, so that an error is the same whichever way the call went.
+Both transports end here, so that an error is the same in both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
-from hooktui.client.connection import ServerAddress
+from hooktui.client.address import ServerAddress
 from hooktui.domain.errors import (
     Conflict,
     DiskFull,

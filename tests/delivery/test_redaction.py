@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.delivery.echoes import SecretForms, mask_steps, own_secrets
+from hooktui.delivery.redaction import SecretForms, mask_steps, own_secrets
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport

@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
-from hooktui.delivery.certificates import LONGEST_TEXT, fits, read_chain
-from hooktui.delivery.diagnose import Looker
 from hooktui.delivery.dial import Dialer
+from hooktui.delivery.receiver_probe import Looker
 from hooktui.delivery.resolver import Resolver, system_lookup
+from hooktui.delivery.tls import LONGEST_TEXT, fits, read_chain
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import ErrorClass
@@ -239,7 +239,7 @@ async def test_a_name_that_leads_nowhere_names_the_command_to_look_it_up():
 
 # Red when the steps have only their own limits, which make half a minute together.
 async def test_all_steps_together_have_a_limit(monkeypatch):
-    monkeypatch.setattr("hooktui.delivery.diagnose.LOOK_S", 0.3)
+    monkeypatch.setattr("hooktui.delivery.receiver_probe.LOOK_S", 0.3)
     hung = threading.Event()
     try:
         one = await looked(parse_url("http://hung.test/"), lookup=lambda *_: hung.wait(30) and [])

@@ -1,4 +1,4 @@
-"""The asynchronous client, on httpx: what the console uses."""
+"""The asynchronous client of the console, on httpx."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from typing import Self, TypeVar
 
 import httpx
 
-from hooktui.client.answers import (
+from hooktui.client.address import ServerAddress
+from hooktui.client.calls import Call
+from hooktui.client.responses import (
     MAX_ANSWER_BYTES,
     LineSplitter,
     broken_off,
@@ -28,9 +30,7 @@ from hooktui.client.answers import (
     too_large,
     too_slow,
 )
-from hooktui.client.calls import Call
-from hooktui.client.connection import ServerAddress
-from hooktui.client.plain import CONNECT_TIMEOUT_S, decoded, request_headers
+from hooktui.client.sync_client import CONNECT_TIMEOUT_S, decoded, request_headers
 from hooktui.sockets import short_path
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Starting a server in the background, for a console that finds none."""
+"""Starts a server in the background, for a console that finds none."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import hooktui
+from hooktui.client.address import ServerAddress
 from hooktui.client.calls import healthy
-from hooktui.client.connection import ServerAddress
-from hooktui.client.plain import PlainClient
+from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import NoServer, UnsafeHome
 from hooktui.domain.paths import Places
 from hooktui.domain.text import visible
