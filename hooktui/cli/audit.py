@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 from cyclopts import App
 
 from hooktui.cli.context import Context, Text
-from hooktui.cli.failure import DONE, FAILED
+from hooktui.cli.exit_codes import DONE, FAILED
 from hooktui.cli.listing import All, Limit, Listing, show_list
 from hooktui.cli.output import Column, Piece, Styled
-from hooktui.cli.times import clock
+from hooktui.cli.time_format import clock
 from hooktui.client import calls
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
 

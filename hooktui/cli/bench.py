@@ -13,8 +13,7 @@ from hooktui.bench.report import CaseReport, Goal, Report, Spread, goals
 from hooktui.bench.runner import bench as measure
 from hooktui.bench.runner import chosen_cases
 from hooktui.cli.context import CommandContext, Context
-from hooktui.cli.failure import DONE, FAILED, UsageError
-from hooktui.cli.leaving import leaving_orderly
+from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Column, Styled
 from hooktui.domain.errors import Refused
 

@@ -1,4 +1,4 @@
-"""``hooktui`` alone: the console."""
+"""``hooktui`` without a command: the console."""
 
 from __future__ import annotations
 

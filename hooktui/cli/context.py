@@ -10,7 +10,7 @@ from typing import Annotated, BinaryIO
 
 from cyclopts import Parameter
 
-from hooktui.cli.failure import UsageError
+from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.options import GlobalOptions
 from hooktui.cli.output import Output
 from hooktui.client.address import ServerAddress, find_server

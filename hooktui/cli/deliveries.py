@@ -9,7 +9,7 @@ from cyclopts import App
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
 from hooktui.cli.output import Column, Output, Piece, Style, Styled
-from hooktui.cli.times import ago, clock, took
+from hooktui.cli.time_format import ago, clock, took
 from hooktui.client import calls
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
 

@@ -13,10 +13,9 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import status
-from hooktui.cli.failure import DONE, FAILED, UsageError
-from hooktui.cli.leaving import leaving_orderly
+from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Styled
-from hooktui.cli.times import clock, duration_s, took
+from hooktui.cli.time_format import clock, duration_s, took
 from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient
 from hooktui.demo.session import Demo, running_demo

@@ -8,7 +8,7 @@ from typing import Annotated, BinaryIO, cast
 from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context, Text
-from hooktui.cli.failure import UsageError
+from hooktui.cli.exit_codes import UsageError
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import HooktuiError

@@ -13,7 +13,7 @@ from hooktui.cli.deliveries import DELIVERIES, write_body
 from hooktui.cli.deliveries import row as delivery_row
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, joined, pages_of, show_list
 from hooktui.cli.output import Column, Piece, Styled
-from hooktui.cli.times import ago, clock
+from hooktui.cli.time_format import ago, clock
 from hooktui.client import calls
 from hooktui.client.calls import Call, Window
 from hooktui.domain.wire.events import Event, EventDetail, HookDecision

@@ -1,4 +1,4 @@
-"""``hooktui hooks``: the list, one hook, and everything that is done to hooks."""
+"""``hooktui hooks``: the list, one hook, its secret, and the actions on hooks."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from hooktui.cli.context import CommandContext, Context
+from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
-from hooktui.cli.failure import DONE, FAILED
+from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
 from hooktui.cli.output import Column, Piece, Styled
-from hooktui.cli.times import ago, took
+from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
 from hooktui.domain.addresses import url_in_words
@@ -23,10 +23,10 @@ Yes = Annotated[bool, Parameter(name="--yes", negative=(), help="Do not ask.")]
 
 app = App(name="hooks", help="List, show, create, edit and test hooks.")
 for name, target, text in (
-    ("create", "hook_form:create", "Make a hook; prints its secret this once."),
-    ("edit", "hook_form:edit", "Change a hook; what is not named stays."),
-    ("secret", "secrets:secret", "Show a hook's secret, or rotate it."),
-    ("diagnose", "diagnosis:diagnose", "Say what is wrong with a receiver. 1: it is not well."),
+    ("create", "hook_settings:create", "Make a hook; prints its secret this once."),
+    ("edit", "hook_settings:edit", "Change a hook; what is not named stays."),
+    ("secret", "hooks:secret", "Show a hook's secret, or rotate it."),
+    ("diagnose", "doctor:diagnose", "Say what is wrong with a receiver. 1: it is not well."),
 ):
     app.command(f"hooktui.cli.{target}", name=name, help=text)
 
@@ -234,3 +234,58 @@ def _write_ping(context: CommandContext, delivery: DeliveryDetail) -> None:
     context.out.line("ping ", Styled(delivery.status, "good" if good else "bad"), f" {delivery.id}")
     for attempt in delivery.attempts:
         show_attempt(context, attempt)
+
+
+Flag = Annotated[bool, Parameter(negative=())]
+
+
+def secret(
+    hook: int,
+    /,
+    *,
+    rotate: Flag = False,
+    overlap: str | None = None,
+    secret: Text | None = None,
+    finish: Flag = False,
+    context: Context,
+) -> None:
+    """Show a hook's secret; the server notes that somebody did.
+
+    With --rotate: make a new one. Both sign until the overlap ends, so that the receiver can be
+    given the new one in time.
+
+    Args:
+        hook: its number.
+        rotate: replace the secret.
+        overlap: how long the old one still signs, 0s to 7d; 24h by default, 0s after a leak.
+        secret: with --rotate: this one, or @FILE or - (stdin) that holds it; made by default.
+        finish: end the overlap of a rotation now.
+        context: the run.
+    """
+    if rotate and finish:
+        raise UsageError("--rotate begins and --finish ends a rotation; give one of them")
+    if not rotate and (overlap is not None or secret is not None):
+        raise UsageError("--overlap and --secret belong to --rotate")
+    if rotate:
+        call = calls.rotate_secret(
+            hook,
+            secret=None if secret is None else context.secret_value("--secret", secret),
+            overlap_s=None if overlap is None else duration_s("--overlap", overlap),
+            account=context.account,
+        )
+    elif finish:
+        call = calls.finish_rotation(hook, account=context.account)
+    else:
+        call = calls.hook_secrets(hook, account=context.account)
+    answer = context.client.answer(call)
+    if context.json:
+        context.out.json(answer)
+        return
+    secrets = decoded(call, context.address, answer)
+    context.out.line(secrets.secret)
+    for one in secrets.secrets:
+        if one.expires_at is not None:
+            context.out.note(
+                f"the secret made {ago(one.created_at)} still signs; it ends {ago(one.expires_at)}"
+                f" (now: hooktui hooks secret {hook} --finish)"
+            )

@@ -1,4 +1,4 @@
-"""``hooktui listen``: a receiver for developers, which shows requests and checks signatures."""
+"""``hooktui listen`` and ``hooktui verify``: a receiver for developers, and one signature."""
 
 from __future__ import annotations
 
@@ -9,12 +9,137 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import write_body
-from hooktui.cli.failure import Failed, UsageError
+from hooktui.cli.exit_codes import DONE, FAILED, Failed, UsageError
 from hooktui.cli.output import Styled
 from hooktui.cli.receiver import Received, Receiver, Verification
-from hooktui.cli.times import duration_s
-from hooktui.cli.verify import AGE_UNKNOWN, tolerance_s
-from hooktui.domain.signatures import standard_key
+from hooktui.cli.time_format import duration_s
+from hooktui.domain.clock import format_duration
+from hooktui.domain.signatures import (
+    HASHES,
+    TOLERANCE_S,
+    SignatureCheck,
+    check_standard_signature,
+    parse_timestamp,
+    standard_key,
+    verify_hook_signature,
+)
+
+_MAX_BODY_BYTES = 64 * 1024 * 1024
+
+AGE_UNKNOWN = (
+    "the age was not checked: X-Hook-Signature covers the body alone, so a captured request can be"
+    " sent again; webhook-signature also covers the timestamp"
+)
+
+
+def tolerance_s(text: str | None) -> float:
+    """Return the seconds of ``--tolerance``; without it, the usual ones.
+
+    Raises:
+        UsageError: it is not a duration.
+    """
+    return TOLERANCE_S if text is None else duration_s("--tolerance", text)
+
+
+def verify(
+    *,
+    secret: Text,
+    signature: Text | None = None,
+    hash_name: Annotated[str, Parameter(name="--hash")] = HASHES[0],
+    webhook_signature: Text | None = None,
+    message_id: Annotated[Text | None, Parameter(name="--id")] = None,
+    timestamp: Text | None = None,
+    tolerance: str | None = None,
+    context: Context,
+) -> int:
+    """Check signatures over the body on stdin: prints ok, or mismatch or stale with exit code 1.
+
+    Args:
+        secret: as shown, whsec_ included; or @FILE that holds it.
+        signature: the hex digits of X-Hook-Signature.
+        hash_name: sha256, sha1 or sha512, for X-Hook-Signature.
+        webhook_signature: the value of webhook-signature; needs --id and --timestamp.
+        message_id: the value of webhook-id.
+        timestamp: the value of webhook-timestamp, Unix seconds.
+        tolerance: how far the timestamp may be from now, such as 5m (the default).
+        context: the run.
+    """
+    if hash_name not in HASHES:
+        raise UsageError(f"--hash: {hash_name!r} is unknown; known: {', '.join(HASHES)}")
+    if signature is None and webhook_signature is None:
+        raise UsageError(
+            "nothing to verify; give --webhook-signature with --id and --timestamp, or --signature"
+        )
+    tolerated_s = tolerance_s(tolerance)
+    key = context.secret_value("--secret", secret)
+    if not key.isascii():
+        raise UsageError("--secret: secrets are ASCII")
+    if webhook_signature is None:
+        _refuse_unsigned(id=message_id, timestamp=timestamp, tolerance=tolerance)
+    else:
+        message_id, timestamp = _signed_fields(key, message_id, timestamp)
+    with context.open_input(None) as stream:
+        body = stream.read(_MAX_BODY_BYTES)
+    checks: list[SignatureCheck] = []
+    if signature is not None:
+        good = verify_hook_signature(key, body, signature, hash_name)
+        checks.append("ok" if good else "mismatch")
+    if webhook_signature is not None and message_id is not None and timestamp is not None:
+        checks.append(
+            check_standard_signature(
+                standard_key(key) or b"", message_id, timestamp, body, webhook_signature,
+                now_s=time.time(), tolerance_s=tolerated_s,
+            )
+        )  # fmt: skip
+        if checks[-1] == "stale":
+            away = format_duration(abs(time.time() - int(timestamp)))
+            context.out.note(
+                f"the timestamp is {away} from now; --tolerance is {format_duration(tolerated_s)}"
+            )
+    else:
+        context.out.note(AGE_UNKNOWN)
+    return _report(context, checks, age_checked=webhook_signature is not None)
+
+
+def _refuse_unsigned(**given: str | None) -> None:
+    """Refuse options about what only ``webhook-signature`` signs."""
+    for name, value in given.items():
+        if value is not None:
+            raise UsageError(
+                f"--{name} needs --webhook-signature: X-Hook-Signature covers the body alone"
+            )
+
+
+def _signed_fields(key: str, message_id: str | None, timestamp: str | None) -> tuple[str, str]:
+    """Return id and timestamp of a ``webhook-signature``.
+
+    Raises:
+        UsageError: one is missing, or the secret signs no ``webhook-signature``.
+    """
+    if standard_key(key) is None:
+        raise UsageError(
+            "--secret: only whsec_ secrets sign webhook-signature; check X-Hook-Signature with"
+            " --signature"
+        )
+    if message_id is None or timestamp is None:
+        missing = "--id" if message_id is None else "--timestamp"
+        raise UsageError(f"--webhook-signature needs {missing}: the signature covers it")
+    if parse_timestamp(timestamp) is None:
+        raise UsageError(f"--timestamp: {timestamp!r} is not a time in Unix seconds")
+    return message_id, timestamp
+
+
+def _report(context: Context, checks: list[SignatureCheck], *, age_checked: bool) -> int:
+    """Print the worst result, and return the exit code."""
+    result: SignatureCheck = (
+        "mismatch" if "mismatch" in checks else "stale" if "stale" in checks else "ok"
+    )
+    if context.json:
+        context.out.json({"verified": result == "ok", "result": result, "age_checked": age_checked})
+    else:
+        context.out.line(Styled(result, "good" if result == "ok" else "bad"))
+    return DONE if result == "ok" else FAILED
+
 
 DEFAULT_PORT = 9900
 

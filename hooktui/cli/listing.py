@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, cast
 from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext
-from hooktui.cli.failure import UsageError, report
+from hooktui.cli.exit_codes import UsageError, report
 from hooktui.cli.output import Column, Piece
 from hooktui.client.calls import Call, Window
 from hooktui.client.sync_client import decoded

@@ -11,7 +11,7 @@ from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.deliveries import status
 from hooktui.cli.listing import FilterTerms, joined
 from hooktui.cli.output import Piece, Styled
-from hooktui.cli.times import clock, took
+from hooktui.cli.time_format import clock, took
 from hooktui.client import calls
 from hooktui.domain.errors import NoServer, Refused, Unavailable
 from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage

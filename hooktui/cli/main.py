@@ -14,7 +14,7 @@ from inspect import BoundArguments
 from typing import TYPE_CHECKING, Any
 
 from hooktui import __version__
-from hooktui.cli.failure import (
+from hooktui.cli.exit_codes import (
     BROKEN_PIPE,
     DONE,
     FAILED,
@@ -36,25 +36,25 @@ COMMANDS = (
     ("serve", "server:serve", "Run the server."),
     ("stop", "server:stop", "End the server."),
     ("status", "server:status", "Tell how the server is doing."),
-    ("pause", "engine:pause", "Send nothing until the resume; events are taken in, and wait."),
-    ("resume", "engine:resume", "Send again what a pause stopped."),
+    ("pause", "operations:pause", "Send nothing until the resume; events are taken in, and wait."),
+    ("resume", "operations:resume", "Send again what a pause stopped."),
     ("emit", "emit:emit", "Send an event, or many."),
     ("hooks", "hooks:app", "List, show, create, edit and test hooks."),
     ("events", "events:app", "List and show events, and the types of events."),
     ("deliveries", "deliveries:app", "List, show, resend and cancel deliveries."),
     ("log", "log:log", "Show what was sent; -f follows."),
     ("listen", "listen:listen", "Run a receiver that shows requests and checks signatures."),
-    ("verify", "verify:verify", "Check a signature."),
-    ("accounts", "accounts:app", "List and create accounts."),
-    ("tokens", "tokens:app", "List, create and revoke tokens."),
+    ("verify", "listen:verify", "Check a signature."),
+    ("accounts", "access:accounts", "List and create accounts."),
+    ("tokens", "access:tokens", "List, create and revoke tokens."),
     ("audit", "audit:app", "Show who did what, and check that the trail is whole."),
     ("keys", "keys:app", "List and rotate the keys that secrets are sealed with."),
     ("bench", "bench:bench", "Measure how many deliveries a second this machine makes."),
     ("selftest", "selftest:selftest", "Prove that nothing is lost, also when it is killed."),
-    ("purge", "upkeep:purge", "Drop old events with their deliveries."),
-    ("backup", "backup:backup", "Back up the database while the server is running."),
-    ("restore", "restore:restore", "Put a backup in the place of the database."),
-    ("move", "move:move", "Carry the store over to PostgreSQL."),
+    ("purge", "operations:purge", "Drop old events with their deliveries."),
+    ("backup", "operations:backup", "Back up the database while the server is running."),
+    ("restore", "operations:restore", "Put a backup in the place of the database."),
+    ("move", "operations:move", "Carry the store over to PostgreSQL."),
     ("doctor", "doctor:doctor", "Tell how the installation is, and what to do about it."),
     ("completion", "completion:completion", "Print the completion script of a shell."),
 )

@@ -1,4 +1,4 @@
-"""Opening the console; apart from its command, so that ``hooktui`` alone parses nothing."""
+"""Opens the console; without the parser of commands, so that ``hooktui`` alone starts quickly."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from hooktui.cli.failure import UsageError
+from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.options import GlobalOptions
 from hooktui.domain.roles import restricted
 

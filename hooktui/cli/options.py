@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hooktui.cli.failure import UsageError
+from hooktui.cli.exit_codes import UsageError
 from hooktui.domain.roles import Role, is_lower
 
 HELP: Final = (

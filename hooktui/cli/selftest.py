@@ -9,8 +9,7 @@ from cyclopts import Parameter
 
 from hooktui.bench.databases import databases_of
 from hooktui.cli.context import CommandContext, Context
-from hooktui.cli.failure import DONE, FAILED, UsageError
-from hooktui.cli.leaving import leaving_orderly
+from hooktui.cli.exit_codes import DONE, FAILED, UsageError, leaving_orderly
 from hooktui.cli.output import Styled
 from hooktui.domain.errors import Refused
 from hooktui.selftest.crash_test import Proof, prove

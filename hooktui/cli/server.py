@@ -8,9 +8,9 @@ import signal
 import time
 
 from hooktui.cli.context import CommandContext, Context
-from hooktui.cli.failure import Failed, UsageError
+from hooktui.cli.exit_codes import Failed, UsageError
 from hooktui.cli.output import Output, Styled
-from hooktui.cli.times import ago
+from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import NotAllowed
@@ -73,7 +73,7 @@ def _print_unit(
     tls_key: str | None,
     database: str | None,
 ) -> None:
-    from hooktui.cli.unit import hidden_place, unit
+    from hooktui.cli.systemd_unit import hidden_place, unit
 
     if database is not None and _holds_password(database):
         raise UsageError(

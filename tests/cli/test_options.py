@@ -2,7 +2,7 @@
 
 import pytest
 
-from hooktui.cli.failure import UsageError
+from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.options import GlobalOptions, split_options
 
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hooktui.cli import times
+from hooktui.cli import time_format
 from hooktui.doctor.rules import affected
 from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.signatures import hook_signature, standard_key, standard_signature
@@ -181,10 +181,12 @@ def test_an_account_is_made(run, server):
 
 def test_times_are_relative():
     for back_s, text in ((5, "5 s ago"), (200, "3 min ago"), (-7300, "in 2 h"), (9e5, "10 d ago")):
-        assert times.ago(to_rfc3339(now_ms() - int(back_s * 1000))) == text
-    assert times.ago(None) == "never"
+        assert time_format.ago(to_rfc3339(now_ms() - int(back_s * 1000))) == text
+    assert time_format.ago(None) == "never"
 
 
 def test_a_moment_ahead_is_a_duration_or_a_time():
-    assert times.moment_ahead("--x", "2030-01-02T03:04:05+01:00") == "2030-01-02T02:04:05.000Z"
-    assert times.moment_ahead("--x", "1d") > to_rfc3339(now_ms() + 86_000_000)
+    assert (
+        time_format.moment_ahead("--x", "2030-01-02T03:04:05+01:00") == "2030-01-02T02:04:05.000Z"
+    )
+    assert time_format.moment_ahead("--x", "1d") > to_rfc3339(now_ms() + 86_000_000)

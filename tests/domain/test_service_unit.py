@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.cli.unit import unit
+from hooktui.cli.systemd_unit import unit
 from hooktui.domain.service_unit import CredentialSource, read_unit
 
 PLAIN = CredentialSource("hooktui.key", encrypted=False)

@@ -1,22 +1,49 @@
-"""``hooktui hooks create`` and ``edit``: options of the command line become fields of a hook."""
+"""``hooktui hooks create`` and ``edit``: options become settings; ``--dry-run`` tries them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Final
 
 from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext, Context, Text
-from hooktui.cli.failure import UsageError
-from hooktui.cli.hook_dry_run import show_dry_run
+from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.hooks import write_hook
-from hooktui.cli.output import Styled
-from hooktui.cli.times import duration_s
+from hooktui.cli.output import Column, Styled
+from hooktui.cli.time_format import ago, duration_s
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
 from hooktui.domain.schedule import parse_schedule
+from hooktui.domain.wire.hooks import Change, in_words
+
+_COLUMNS: Final = (Column("EVENT"), Column("TYPE"), Column("CREATED"), Column("WOULD BE"))
+_WORDS: Final[dict[str, str]] = {
+    Change.SAME: "sent",
+    Change.MORE: "newly sent",
+    Change.FEWER: "no longer sent",
+}
+
+
+def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
+    """Write what a dry run found; ``fields`` are ``hook``, ``events`` and ``filter``, as given."""
+    call = calls.dry_run(context.account, fields)
+    answer = context.client.answer(call)
+    if context.json:
+        context.out.json(answer)
+        return
+    run = decoded(call, context.address, answer)
+    since = f" (the oldest came {ago(run.since)})" if run.since is not None else ""
+    context.out.line(f"would have got {in_words(run)}{since}")
+    rows = [
+        [one.id, one.type, ago(one.created_at), _WORDS.get(one.change, one.change)]
+        for one in run.data
+    ]
+    if rows:
+        context.out.table(_COLUMNS, rows)
+    context.out.note("nothing was sent or saved")
+
 
 Flag = Annotated[bool, Parameter(negative=())]
 

@@ -1,8 +1,12 @@
-"""How commands end when they fail: one line or one problem object on stderr, and the exit code."""
+"""How commands fail: a line or a problem object on stderr, and an exit code."""
 
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import TextIO
 
 from hooktui.client.responses import Problem
@@ -70,3 +74,19 @@ def _problem(error: HooktuiError) -> dict[str, object]:
     if isinstance(error, Refused) and error.errors:
         problem["errors"] = [{"pointer": e.pointer, "detail": e.detail} for e in error.errors]
     return problem
+
+
+@contextmanager
+def leaving_orderly() -> Iterator[None]:
+    """Make a SIGTERM or a lost terminal unwind, so that nothing is left behind."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signals = (signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, leave) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

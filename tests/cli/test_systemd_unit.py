@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.cli import unit as unit_module
-from hooktui.cli.unit import unit
+from hooktui.cli import systemd_unit as unit_module
+from hooktui.cli.systemd_unit import unit
 
 ANALYZE = shutil.which("systemd-analyze")
 needs_systemd = pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from hooktui.cli.failure import UsageError
+from hooktui.cli.exit_codes import UsageError
 from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s, to_rfc3339
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))

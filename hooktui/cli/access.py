@@ -1,4 +1,4 @@
-"""``hooktui tokens``: what programs and remote consoles show instead of being on this machine."""
+"""``hooktui accounts`` and ``hooktui tokens``: owners, and the credentials of programs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,67 @@ from hooktui.cli.context import Context, Text
 from hooktui.cli.hooks import Yes
 from hooktui.cli.listing import All, Limit, Listing, for_each, show_list
 from hooktui.cli.output import Column, Piece
-from hooktui.cli.times import ago, moment_ahead
+from hooktui.cli.time_format import ago, moment_ahead
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
-from hooktui.domain.wire.access import Token
+from hooktui.domain.wire.access import Account, Token
 
-app = App(name="tokens", help="List, create and revoke tokens.")
+accounts = App(name="accounts", help="List and create accounts.")
+
+_ACCOUNTS = Listing(
+    (
+        Column("ID", right=True),
+        Column("NAME"),
+        Column("HOOKS", right=True),
+        Column("WAITING", right=True),
+        Column("CREATED"),
+    ),
+    "no accounts; make one: hooktui accounts create NAME",
+)
+
+
+@accounts.command(name="list")
+def list_accounts(*, limit: Limit = 50, everything: All = False, context: Context) -> None:
+    """List accounts; --account N of any command chooses one.
+
+    Args:
+        limit: how many at most.
+        everything: all of them.
+        context: the run.
+    """
+    show_list(
+        context,
+        lambda window: calls.list_accounts(**window),
+        _ACCOUNTS,
+        _account_row,
+        None if everything else limit,
+    )
+
+
+def _account_row(account: Account) -> list[Piece]:
+    counts = [f"{account.hooks:,}", f"{account.waiting:,}"]
+    return [str(account.id), account.name, *counts, ago(account.created_at)]
+
+
+@accounts.command(name="create")
+def create_account(name: Text, *, context: Context) -> None:
+    """Make an account; prints its number.
+
+    Args:
+        name: for people.
+        context: the run.
+    """
+    call = calls.create_account(name)
+    answer = context.client.answer(call)
+    if context.json:
+        context.out.json(answer)
+        return
+    account = decoded(call, context.address, answer)
+    context.out.line(str(account.id))
+    context.out.note(f"use it with: --account {account.id}")
+
+
+tokens = App(name="tokens", help="List, create and revoke tokens.")
 
 _TOKENS = Listing(
     (
@@ -31,7 +86,7 @@ _TOKENS = Listing(
 )
 
 
-@app.command(name="list")
+@tokens.command(name="list")
 def list_tokens(*, limit: Limit = 50, everything: All = False, context: Context) -> None:
     """List tokens, without what they are.
 
@@ -44,12 +99,12 @@ def list_tokens(*, limit: Limit = 50, everything: All = False, context: Context)
         context,
         lambda window: calls.list_tokens(context.account, **window),
         _TOKENS,
-        _row,
+        _token_row,
         None if everything else limit,
     )
 
 
-def _row(token: Token) -> list[Piece]:
+def _token_row(token: Token) -> list[Piece]:
     return [
         str(token.id),
         token.name,
@@ -61,8 +116,8 @@ def _row(token: Token) -> list[Piece]:
     ]
 
 
-@app.command
-def create(
+@tokens.command(name="create")
+def create_token(
     name: Text,
     *,
     role: str,
@@ -94,7 +149,7 @@ def create(
     )
 
 
-@app.command
+@tokens.command
 def revoke(token: int, /, *more: int, yes: Yes = False, context: Context) -> int:
     """Make tokens worthless, at once.
 

@@ -1,0 +1,275 @@
+"""``hooktui purge``, ``pause``, ``resume``, ``backup``, ``restore`` and ``move``.
+
+``restore`` and ``move`` work on the files of an installation while no server runs there.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hooktui.cli.context import Context, Text
+from hooktui.cli.exit_codes import Failed, UsageError, leaving_orderly
+from hooktui.cli.output import Column, Output
+from hooktui.cli.time_format import ago
+from hooktui.client import calls
+from hooktui.client.sync_client import decoded
+from hooktui.domain.errors import Refused
+from hooktui.domain.paths import Places
+from hooktui.domain.wire.server import Backup, Purge
+
+if TYPE_CHECKING:
+    from hooktui.cli.context import CommandContext
+    from hooktui.offline.installation import Restored
+    from hooktui.offline.migrate_to_postgres import Move
+
+
+def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
+    """Drop old events with their deliveries and attempts; what waits to be sent stays.
+
+    Args:
+        older_than: such as 30d, or an RFC 3339 time.
+        yes: do not ask.
+        context: the run.
+    """
+    whose = "" if context.account is None else f" of account {context.account}"
+    context.confirm(f"Drop all events{whose} older than {older_than} for good?", yes=yes)
+    gone = context.client.call(calls.purge(older_than, account=context.account))
+    while gone.next is not None:
+        context.out.progress(f"dropped {gone.events:,} events so far")
+        more = context.client.call(calls.purge(gone.before, gone.next, account=context.account))
+        gone = Purge(
+            gone.before,
+            gone.events + more.events,
+            gone.deliveries + more.deliveries,
+            gone.attempts + more.attempts,
+            more.next,
+        )
+    context.out.progress("")
+    if context.json:
+        context.out.json({name: value for name, value in asdict(gone).items() if name != "next"})
+    else:
+        context.out.line(
+            f"dropped {gone.events:,} events from before {gone.before}, with"
+            f" {gone.deliveries:,} deliveries and {gone.attempts:,} attempts"
+        )
+
+
+def pause(*, context: Context) -> None:
+    """Send nothing but pings until `hooktui resume`; events are taken in all the same, and wait.
+
+    It holds for every server and every account, also over a restart.
+
+    Args:
+        context: the run.
+    """
+    call = calls.pause()
+    answer = context.client.answer(call)
+    if context.json:
+        context.out.json(answer)
+        return
+    paused = decoded(call, context.address, answer).paused
+    if paused is not None:
+        context.out.line(f"delivery is paused, by {paused.by}, {ago(paused.at)}")
+        context.out.note("events are taken in and wait; go on with: hooktui resume")
+
+
+def resume(*, context: Context) -> None:
+    """Send again what `hooktui pause` stopped; what is due goes out at once.
+
+    Args:
+        context: the run.
+    """
+    answer = context.client.answer(calls.resume())
+    if context.json:
+        context.out.json(answer)
+    else:
+        context.out.line("delivery goes on")
+
+
+def restore(file: str, *, yes: bool = False, context: Context) -> None:
+    """Put a backup in the place of the database; what is there now is kept under another name.
+
+    Args:
+        file: what `hooktui backup` wrote.
+        yes: do not ask.
+        context: the run.
+    """
+    from hooktui.installation import find_places
+    from hooktui.offline.installation import database_in_place, open_backup, restore_backup
+    from hooktui.offline.service_user import act_as_owner
+
+    if context.options.connect is not None:
+        raise UsageError("restore works on the files of this machine; it takes no --connect")
+    where = find_places(context.environ)
+    with ExitStack() as stack:
+        try:
+            # With the caller's rights, before they are given up.
+            source = stack.enter_context(open_backup(Path(file).absolute()))
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"cannot read {file}: {why}") from error
+        actor = act_as_owner(where, ["restore", file])
+        there = database_in_place(context.environ)
+        # Nothing is lost by it, so a script need not say --yes.
+        if there is not None and context.can_ask:
+            question = f"Put {source.name} in the place of {there}, and keep that aside?"
+            context.confirm(question, yes=yes)
+        restored = restore_backup(context.environ, source, actor, context.out.progress)
+    context.out.progress("")
+    if context.json:
+        context.out.json(asdict(restored))
+    else:
+        _write_restored(context.out, restored, where)
+
+
+def _write_restored(out: Output, restored: Restored, where: Places) -> None:
+    out.line(f"restored {restored.file} to {restored.database}")
+    if restored.migrated_from is not None:
+        out.line(f"brought its schema from {restored.migrated_from} to this version's")
+    newest = restored.newest_event_at
+    age = "" if newest is None else f", the newest from {newest} ({ago(newest)})"
+    out.line(
+        f"it holds {restored.hooks:,} hooks, {restored.events:,} events{age}, and"
+        f" {restored.deliveries:,} deliveries, of which {restored.waiting:,} are still to be sent"
+    )
+    if restored.kept is not None:
+        out.line(f"what was there is kept as {restored.kept}")
+        out.note(f"to go back: hooktui restore {restored.kept}")
+    out.note(f"start the server with: {where.start}")
+
+
+_SHOWN_OF_A_HASH = 16
+
+
+def move(*, to: Text, context: Context) -> None:
+    """Carry the SQLite store of this home over to an empty PostgreSQL database, and compare.
+
+    Args:
+        to: postgresql://USER:PASSWORD@HOST:PORT/NAME, or @FILE or - that hold it.
+        context: the run.
+    """
+    from hooktui.installation import find_places
+    from hooktui.offline.migrate_to_postgres import check_target, move_store
+    from hooktui.offline.service_user import act_as_owner
+
+    if context.options.connect is not None:
+        raise UsageError("move works on the files of this machine; it takes no --connect")
+    url = context.secret_value("--to", to).strip()
+    try:
+        check_target(url)
+    except Refused as error:
+        raise UsageError(f"--to: {error.detail}") from error
+    where = find_places(context.environ)
+    told = to if to[:1] in ("@", "-") else "@FILE"  # the address may hold a password
+    actor = act_as_owner(where, ["move", "--to", told])
+    moved = move_store(context.environ, url, context.out.progress, actor)
+    if context.json:
+        context.out.json(asdict(moved))
+    else:
+        _write_moved(context.out, moved, where)
+
+
+def _write_moved(out: Output, moved: Move, where: Places) -> None:
+    if not moved.copied:
+        out.line(f"{moved.source} had been moved to {moved.to} already")
+    else:
+        out.table(
+            [Column("table"), Column("rows", right=True), Column("sha256, the same on both sides")],
+            [(one.table, f"{one.rows:,}", one.sha256[:_SHOWN_OF_A_HASH]) for one in moved.copied],
+        )
+        out.line(f"moved {moved.source} to {moved.to}")
+    if where.service:
+        out.note(
+            f"put the address into {where.config} (database_url; chmod 640, chgrp hooktui), then:"
+            f" {where.start}"
+        )
+    else:
+        out.note("start the server with HOOKTUI_DATABASE_URL set to it, and with the same key file")
+    out.note(
+        f"no server starts on {moved.source} any more; to go back to what it holds now, without"
+        f" what comes in from here on, remove {moved.mark}"
+    )
+
+
+_KEY = "its secrets are readable only with the key file: keep that too, in another place"
+
+
+def backup(file: Text, *, yes: bool = False, context: Context) -> None:
+    """Back up the database while the server is running; the key file is not in the copy.
+
+    Args:
+        file: where to write the copy, on this machine and with your rights; - is stdout.
+        yes: replace the file if it exists, without asking.
+        context: the run.
+    """
+    with leaving_orderly():
+        if file == "-":
+            _to_stdout(context)
+            return
+        made = _to_file(context, Path(file).absolute(), yes=yes)
+    context.out.progress("")
+    if context.json:
+        context.out.json(asdict(made))
+        return
+    context.out.line(
+        f"{made.file}: {made.size:,} bytes, {made.events:,} events, {made.deliveries:,} deliveries"
+    )
+    context.out.note(_KEY)
+
+
+def _to_file(context: CommandContext, target: Path, *, yes: bool) -> Backup:
+    from hooktui.offline.backup import CannotWrite, draft_for, save, there_already
+
+    try:
+        replace = there_already(target)
+    except Refused as error:
+        raise UsageError(error.detail) from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write {target}: {_reason(error)}") from error
+    if replace:
+        context.confirm(f"{target} exists. Replace it?", yes=yes)
+    try:
+        # Before the server is asked: it makes no copy that cannot be written.
+        with draft_for(target) as draft:
+            context.out.progress("copying and checking the database")
+            with context.client.download(calls.backup()) as download:
+                progress = context.out.progress
+                return save(download, draft, target, replace=replace, progress=progress)
+    except CannotWrite as error:
+        raise UsageError(error.detail) from error
+    except Refused as error:
+        raise _older_server(context, error) from error
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def _to_stdout(context: CommandContext) -> None:
+    from hooktui.offline.backup import pass_on
+
+    if context.json:
+        raise UsageError("stdout takes the backup; --json has no place there")
+    if sys.stdout.isatty():
+        raise UsageError("a backup is not for a terminal; redirect stdout, or give a file")
+    try:
+        with context.client.download(calls.backup()) as download:
+            pass_on(download, sys.stdout.buffer)
+    except Refused as error:
+        raise _older_server(context, error) from error
+    context.out.note(f"{download.size:,} bytes, sha256 {download.sha256.hex()}")
+    context.out.note(_KEY)
+
+
+def _older_server(context: CommandContext, error: Refused) -> Refused | Failed:
+    """Return what a refusal means: a server before this version wants the path of a file."""
+    if any(one.pointer == "/file" for one in error.errors):
+        return Failed(
+            f"the server at {context.address} is older than this command and writes backups"
+            " itself; restart it with this version"
+        )
+    return error
