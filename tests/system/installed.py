@@ -1,6 +1,6 @@
 """A machine with the system service, below a folder of the test: real processes, any user.
 
-`places.SYSTEM` is replaced before the program begins, in the process of the command alone.
+`paths.SYSTEM` is replaced before the program begins, in the process of the command alone.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if int(uid) != os.geteuid():
     os.setgroups([])
     os.setresgid(int(uid), int(uid), int(uid))
     os.setresuid(int(uid), int(uid), int(uid))
-from hooktui.domain import places
-places.SYSTEM = places.system_paths(Path(root))
+from hooktui.domain import paths
+paths.SYSTEM = paths.system_paths(Path(root))
 from hooktui.cli.main import main
 sys.exit(main())
 """

@@ -37,14 +37,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 TALKATIVE = """
 import logging, sys
 from hooktui import failpoints
-from hooktui import logs, server
+from hooktui.server import logs, run
 from hooktui.cli.main import main
 logs.Bounded.AT_ONCE = 10**9
 as_ever = logs.log_to_stderr
 def everything(**options):
     as_ever(logging.DEBUG, **options)
     logging.getLogger().setLevel(logging.DEBUG)
-server.log_to_stderr = everything
+run.log_to_stderr = everything
 sys.exit(main(["serve", *sys.argv[1:]]))
 """
 FAULTS = "before_send:error@2,before_record_commit:error@2,before_key_switch_commit:error"
