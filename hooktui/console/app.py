@@ -131,6 +131,7 @@ class HooktuiApp(WaysApp):
         """Watch the terminal, and reach the server without holding up the first paint."""
         if not self.is_headless:
             Terminal(self).watch()
+            self.watch_size()
             self.confine()
 
     def on_ready(self) -> None:

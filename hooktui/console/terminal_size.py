@@ -7,6 +7,9 @@ else may act: no key, no mouse, no paste, in whatever screen or dialog lies unde
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
 from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 from textual import events
@@ -27,6 +30,9 @@ R = TypeVar("R")
 SMALLEST: Final = Size(60, 15)
 LARGEST: Final = Size(1000, 500)
 """Wider and higher than any display; drawn in about as much memory as the console needs anyway."""
+
+WATCHED_EVERY_S: Final = 1.0
+"""A size that was missed, such as a signal that did not come, is drawn after so long."""
 
 TOO_SMALL_CLASSES: Final = ("-tiny", "-flat")
 """Classes of a screen that is laid out below the smallest size; see `HooktuiApp`'s breakpoints."""
@@ -99,6 +105,22 @@ class SizedApp(ConfinedApp):
         screen = self.screen_stack[-1] if self.screen_stack else None
         still = screen is not None and any(screen.has_class(one) for one in TOO_SMALL_CLASSES)
         return still or is_too_small(self.size)
+
+    def watch_size(self) -> None:
+        """Compare the size that is drawn with the terminal's, again and again."""
+        self.set_interval(WATCHED_EVERY_S, self._follow_size, name="terminal size")
+
+    def _follow_size(self) -> None:
+        stream = sys.__stderr__  # that Textual writes to
+        if stream is None:
+            return
+        with contextlib.suppress(OSError):
+            size = clamped(Size(*os.get_terminal_size(stream.fileno())))
+            event = events.Resize(size, size)
+            if size != self.size:
+                self.post_message(event)
+            elif size != self.screen.outer_size:
+                self.screen.post_message(event)
 
     def small_message(self) -> Sequence[str]:
         """Return the lines of the message."""

@@ -124,6 +124,23 @@ def console(
         rmtree(Path(environ["HOOKTUI_HOME"]) / "console", ignore_errors=True)
 
 
+WITHOUT_SIGNAL = (
+    "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGWINCH]);"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+def test_a_size_is_drawn_whose_signal_did_not_come(served):
+    """Red when only the signal of a resize is listened to: the old size stays for good."""
+    with console(served, prefix=(sys.executable, "-c", WITHOUT_SIGNAL)) as terminal:
+        terminal.read_until(b"default")
+        claim(terminal.master, (40, 10))
+        terminal.read_until(b"hooktui needs 60x15")
+        claim(terminal.master, (100, 30))
+        terminal.output = b""
+        terminal.read_until(b"default")
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_console_and_restores_the_terminal(served, number):
     with console(served) as terminal:
