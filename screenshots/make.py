@@ -52,12 +52,12 @@ from pictures import PICTURES, Picture
 from recorded_server import recorded_server
 
 from hooktui.client import AsyncClient, ServerAddress
-from hooktui.console import asking
+from hooktui.console.frame import notices
 from hooktui.console.app import HooktuiApp
-from hooktui.console.options import ConsoleOptions
+from hooktui.console.shell.preferences import ConsoleOptions
 
 # A notice stays until it is drawn, however slow the machine is.
-asking.NOTICE_S = dict.fromkeys(asking.NOTICE_S, 3600.0)
+notices.NOTICE_S = dict.fromkeys(notices.NOTICE_S, 3600.0)
 
 MONOSPACE = "Fira Code, DejaVu Sans Mono, Menlo, Consolas, monospace"
 

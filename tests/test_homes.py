@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.client.start_server import start_server
+from hooktui.client.start import start_server
 from hooktui.doctor.machine import check_modes
 from hooktui.domain.errors import NoServer, UnsafeHome
 from hooktui.domain.paths import Places, places

@@ -19,7 +19,7 @@ _ESCAPED: Final = re.compile(
 _CONTROL: Final = re.compile(rb"%(?:[01][0-9a-fA-F]|7[fF])")
 _NO_ESCAPE: Final = re.compile(rb"%(?![0-9a-fA-F]{2})")
 
-_ODD: Final = re.compile(rb"[%\\]|/\.{1,2}(?:/|$)")
+_ODD: Final = re.compile(rb"[%\\]|(?:^|/)\.{1,2}(?:/|$)")
 """What nearly no path holds; the rest is looked at only then."""
 
 

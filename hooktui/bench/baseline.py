@@ -19,7 +19,7 @@ from time import perf_counter
 import uvloop
 
 from hooktui.bench.sink import ANSWER_BYTES
-from hooktui.client.start_server import own_environment
+from hooktui.client.start import own_environment
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport

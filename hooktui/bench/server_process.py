@@ -18,7 +18,7 @@ from hooktui.client.calls import (
     list_deliveries,
     server_status,
 )
-from hooktui.client.start_server import own_environment
+from hooktui.client.start import own_environment
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError, NoServer
 from hooktui.domain.paths import places

@@ -31,7 +31,7 @@ import uvloop
 from hooktui import sockets
 from hooktui.bench.processes import tied
 from hooktui.bench.reconcile import Arrival, RawArrival, decode, encode, read_arrivals
-from hooktui.client.start_server import own_environment
+from hooktui.client.start import own_environment
 
 _DAYS = 7
 

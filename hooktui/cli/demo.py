@@ -63,8 +63,8 @@ def demo(
 
 
 def _open_console(context: CommandContext, running: Demo, for_s: float | None) -> int:
-    from hooktui.console.options import ConsoleOptions
     from hooktui.console.run import run
+    from hooktui.console.shell.preferences import ConsoleOptions
 
     # The console and whatever it starts read the environment of the process.
     mine = dict(os.environ)

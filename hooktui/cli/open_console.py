@@ -30,8 +30,8 @@ def open_console(
         for name in [one for one in os.environ if one.startswith("TEXTUAL")]:
             del os.environ[name]
     gc.disable()  # `run` looks for garbage again after the first paint; imports make none
-    from hooktui.console.options import ConsoleOptions
     from hooktui.console.run import run
+    from hooktui.console.shell.preferences import ConsoleOptions
 
     return run(
         ConsoleOptions(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hooktui.client.async_client import AsyncClient
     from hooktui.client.calls import Call, CreatedHook
     from hooktui.client.responses import Problem
-    from hooktui.client.start_server import start_server
+    from hooktui.client.start import start_server
     from hooktui.client.sync_client import PlainClient
     from hooktui.domain.wire.feed import AttemptLine, FeedLine, FeedPage
 
@@ -49,7 +49,7 @@ _MODULES = {
     "Problem": "hooktui.client.responses",
     "ServerAddress": "hooktui.client.address",
     "find_server": "hooktui.client.address",
-    "start_server": "hooktui.client.start_server",
+    "start_server": "hooktui.client.start",
 }
 
 

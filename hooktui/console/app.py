@@ -13,21 +13,20 @@ from textual.filter import Monochrome, NoColor
 from textual.screen import Screen
 from textual.worker import Worker
 
-from hooktui.console.ascii_filter import AsciiFilter
-from hooktui.console.changes import Changes
-from hooktui.console.feed import Feed
-from hooktui.console.link import Link, LinkState
-from hooktui.console.log_buffer import LogBuffer
-from hooktui.console.options import DEFAULT_ACCOUNT, ConsoleOptions
-from hooktui.console.places import PLACES
-from hooktui.console.safety import EscapeFilter, Terminal, write_fault
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.signs import ASCII, UNICODE
-from hooktui.console.trend import Trend
-from hooktui.console.ways import WaysApp
+from hooktui.console.glyphs import ASCII, UNICODE
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.navigation import WaysApp
+from hooktui.console.registry import PLACES
+from hooktui.console.shell.change_feed import Feed
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.log_buffer import LogBuffer
+from hooktui.console.shell.preferences import DEFAULT_ACCOUNT, ConsoleOptions
+from hooktui.console.shell.server_calls import Writing
+from hooktui.console.shell.server_connection import Link, LinkState
+from hooktui.console.shell.status import Trend
+from hooktui.console.shell.terminal import AsciiFilter, EscapeFilter, Terminal, write_fault
 from hooktui.console.widgets.chrome import Severity
-from hooktui.console.widgets.painted import Piece, Pieces, Tone
-from hooktui.console.writing import Writing
+from hooktui.console.widgets.styled import Piece, Pieces, Tone
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotFound
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from hooktui.client.calls import Call
-    from hooktui.console.widgets.maskable import Maskable
+    from hooktui.console.widgets.redactable import Maskable
 
 T = TypeVar("T")
 
@@ -53,7 +52,7 @@ STATUS_S = 5.0
 
 
 def _palette() -> type[Provider]:
-    from hooktui.console.palette import HouseCommands
+    from hooktui.console.frame.palette import HouseCommands
 
     return HouseCommands
 
@@ -207,7 +206,7 @@ class HooktuiApp(WaysApp):
 
     async def use_account(self, account: int) -> bool:
         """Show another account from now on; return whether the server lets us (else: a notice)."""
-        from hooktui.console.switching import use_account
+        from hooktui.console.shell.account import use_account
 
         return await use_account(self, account)
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 from textual.app import App, SuspendNotSupported
 
-from hooktui.console.reliable_timers import ReliableTimers
+from hooktui.console.shell.reliable_timers import ReliableTimers
 from hooktui.domain.roles import not_here
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
 
-from hooktui.console.keys import BY_NAME, Verb
+from hooktui.console.registry import BY_NAME, Verb
 
 SAME_AS: Final = {
     "ctrl+h": "Backspace",

@@ -6,20 +6,18 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from hooktui.console.configuration import read_configuration
 from hooktui.console.keymap import Keymap
-from hooktui.console.memory import recall
-from hooktui.console.options import ConsoleOptions
-from hooktui.console.places import PLACES, Place
-from hooktui.console.readable import readable_variables
-from hooktui.console.terminal_size import SizedApp
-from hooktui.console.theme import THEMES, default_theme, quiet_colour
+from hooktui.console.registry import PLACES, Place
+from hooktui.console.shell.preferences import ConsoleOptions, read_configuration
+from hooktui.console.shell.session_state import recall
+from hooktui.console.shell.terminal_size import SizedApp
+from hooktui.console.themes import THEMES, default_theme, quiet_colour, readable_variables
 from hooktui.domain.roles import restricted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hooktui.console.base import HouseScreen
+    from hooktui.console.frame.screen import HouseScreen
 
 
 class PersonalApp(SizedApp):

@@ -7,7 +7,7 @@ import os
 import sys
 
 from hooktui.console.app import HooktuiApp
-from hooktui.console.options import ConsoleOptions
+from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.roles import Role
 from hooktui.domain.text import visible
 

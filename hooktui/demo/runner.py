@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from hooktui.client.address import ServerAddress
 from hooktui.client.calls import create_hook, send_event
-from hooktui.client.start_server import start_server
+from hooktui.client.start import start_server
 from hooktui.client.sync_client import PlainClient
 from hooktui.demo.receiver import Mood, Receiver
 from hooktui.demo.scenario import story

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from hooktui.client.address import ServerAddress, find_server
-from hooktui.client.start_server import own_environment
+from hooktui.client.start import own_environment
 from hooktui.domain.errors import NoServer
 from hooktui.domain.text import visible
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from hooktui.bench.processes import tied
-from hooktui.client.start_server import own_environment
+from hooktui.client.start import own_environment
 
 STEADY, MOODY = "/steady", "/moody"
 _SLOW_S = 0.05

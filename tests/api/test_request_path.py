@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote_to_bytes
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooktui.api.request_path import check_path
@@ -65,6 +65,7 @@ def test_an_escape_is_taken_if_the_character_needs_it_and_separates_nothing(
 
 
 # Whatever is taken is decoded to as many segments as it was sent with.
+@example(b".")
 @given(st.binary(max_size=40))
 def test_decoding_never_changes_the_segments_of_a_path_that_is_taken(path: bytes) -> None:
     try:

@@ -17,12 +17,12 @@ from textual import _wait
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
-from hooktui.client.start_server import start_server
+from hooktui.client.start import start_server
 from hooktui.console.app import HooktuiApp
-from hooktui.console.base import HouseScreen
-from hooktui.console.choosing import Choosing
-from hooktui.console.keys import BY_NAME
-from hooktui.console.options import ConsoleOptions
+from hooktui.console.frame.choosing import Choosing
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.registry import BY_NAME
+from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.paths import places
 from tests.console.place import Place, seen, until
 

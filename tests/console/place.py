@@ -11,7 +11,7 @@ from hooktui.client.address import find_server
 from hooktui.client.calls import Call, CreatedHook
 from hooktui.client.sync_client import PlainClient
 from hooktui.console.app import HooktuiApp
-from hooktui.console.options import ConsoleOptions
+from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import AcceptedEvent
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from textual.app import App, ComposeResult
 
-from hooktui.console.widgets.columns import Column
-from hooktui.console.widgets.window import Wanted
+from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NoServer
 from hooktui.domain.wire.pages import Page

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.screens.engine import EngineScreen
-from hooktui.console.screens.new_token import NewTokenScreen
-from hooktui.console.screens.tokens import TokensScreen
+from hooktui.console.access.token_form import NewTokenScreen
+from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.engine.engine_screen import EngineScreen
 from tests.console.place import Place
 
 

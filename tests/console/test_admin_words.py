@@ -7,16 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.console.audit_words import checked_words, entry_lines, parse_filter
-from hooktui.console.engine_words import (
-    checkup_lines,
-    engine_hooks,
-    engine_lines,
-    forecast,
-)
-from hooktui.console.token_words import read_token
-from hooktui.console.trend import Trend
-from hooktui.console.widgets.painted import Pieces
+from hooktui.console.access.audit_text import checked_words, entry_lines, parse_filter
+from hooktui.console.access.token_text import read_token
+from hooktui.console.engine.text import checkup_lines, engine_hooks, engine_lines, forecast
+from hooktui.console.shell.status import Trend
+from hooktui.console.widgets.styled import Pieces
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.roles import Role

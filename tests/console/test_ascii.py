@@ -7,7 +7,7 @@ from rich.segment import Segment
 from textual.color import BLACK
 
 import hooktui.console
-from hooktui.console.ascii_filter import AsciiFilter
+from hooktui.console.shell.terminal import AsciiFilter
 from hooktui.domain.text import visible
 
 
@@ -23,7 +23,7 @@ def test_every_sign_in_the_sentences_of_the_console_has_an_ascii_sign():
     """Red when a sentence has a sign that only `signs` may have, such as a new arrow."""
     root = Path(hooktui.console.__file__).parent
     for file in root.rglob("*.py"):
-        if file.name in ("signs.py", "ascii_filter.py"):
+        if file.name in ("glyphs.py", "terminal.py"):
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.console.attempt_difference import difference_of, to_compare
+from hooktui.console.deliveries.difference import difference_of, to_compare
 from hooktui.domain.wire.deliveries import Attempt, Response
 from tests.console.things import attempt
 

@@ -1,7 +1,7 @@
 """The bars of the time line of attempts."""
 
-from hooktui.console.attempt_steps import phases_bar
-from hooktui.console.signs import UNICODE
+from hooktui.console.deliveries.columns import phases_bar
+from hooktui.console.glyphs import UNICODE
 from hooktui.domain.wire.deliveries import Phases
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from hooktui.console.app import HooktuiApp
-from hooktui.console.link import LinkState
-from hooktui.console.options import ConsoleOptions
+from hooktui.console.shell.preferences import ConsoleOptions
+from hooktui.console.shell.server_connection import LinkState
 from tests.console.conftest import Console
 from tests.running import running_server
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from hooktui.client import calls
-from hooktui.console.bulk import Outcome
+from hooktui.console.frame.bulk import Outcome
 from hooktui.domain.errors import Unavailable
 from tests.console.conftest import Receiver
 from tests.console.place import Place, tried_once

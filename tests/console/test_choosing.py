@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hooktui.client import calls
-from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
 from tests.console.conftest import Console, Receiver
 from tests.console.gate import says
 from tests.console.place import Place

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from hooktui.console.clipboard import MAX_BASE64_BYTES, copy
+from hooktui.console.shell.terminal import MAX_BASE64_BYTES, copy
 from tests.console.bare import BareApp
 
 TEXT = 'naïve "text" \x1b[31m\n'

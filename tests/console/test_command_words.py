@@ -2,7 +2,7 @@
 
 import pytest
 
-from hooktui.console.command_words import Order, common, complete, parse
+from hooktui.console.command_language import Order, common, complete, parse
 from hooktui.domain.errors import Refused
 
 THEMES = ("hooktui-dark", "nord")

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.console.configuration import Configuration, read_configuration
-from hooktui.console.options import ConsoleOptions
+from hooktui.console.shell.preferences import Configuration, ConsoleOptions, read_configuration
 from hooktui.server.settings import load
 
 GOOD = 'primary = "#336699"\ndark = false\n[variables]\nquiet = "#777777"\n'

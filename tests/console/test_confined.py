@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from textual.app import SuspendNotSupported
 
-from hooktui.console import clipboard
 from hooktui.console.app import HooktuiApp
-from hooktui.console.link import Link, LinkState
-from hooktui.console.options import ConsoleOptions
-from hooktui.console.safety import write_fault
+from hooktui.console.shell import terminal
+from hooktui.console.shell.preferences import ConsoleOptions
+from hooktui.console.shell.server_connection import Link, LinkState
+from hooktui.console.shell.terminal import write_fault
 from hooktui.domain.errors import NotAllowed
 
 CONFINED = {"HOOKTUI_RESTRICTED": "1"}
@@ -87,10 +87,10 @@ async def test_no_other_program_is_started_to_copy(app, tmp_path: Path, monkeypa
     monkeypatch.setenv("TMUX", "/tmp/x,1,0")
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     async with app.run_test():
-        assert "tmux" in await clipboard.copy(app, "text", "it")
+        assert "tmux" in await terminal.copy(app, "text", "it")
         (tmp_path / "called").unlink()
         monkeypatch.setenv("HOOKTUI_RESTRICTED", "1")
-        assert "tmux" not in await clipboard.copy(app, "text", "it")
+        assert "tmux" not in await terminal.copy(app, "text", "it")
     assert not (tmp_path / "called").exists()
 
 

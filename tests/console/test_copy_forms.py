@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.copy_forms import as_check, as_curl, as_json
+from hooktui.console.deliveries.document import as_check, as_curl, as_json
 from hooktui.domain.signatures import hook_signature, make_secret
 from tests.console.place import Place
 from tests.console.things import detail, request

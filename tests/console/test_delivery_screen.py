@@ -6,8 +6,8 @@ import pytest
 
 from hooktui.client import calls
 from hooktui.client.calls import Call
-from hooktui.console.changes import Changes
-from hooktui.console.screens.delivery import DeliveryScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.shell.contract import Changes
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.deliveries import Delivery
 from tests.console.conftest import Receiver

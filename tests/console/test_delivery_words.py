@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from hooktui.console.attempt_steps import phases_bar, steps_of
-from hooktui.console.delivery_document import Around, sections_of
-from hooktui.console.delivery_words import (
+from hooktui.console.deliveries.columns import phases_bar, steps_of
+from hooktui.console.deliveries.document import Around, sections_of
+from hooktui.console.deliveries.text import (
     again,
     answer_words,
     error_words,
@@ -16,9 +16,9 @@ from hooktui.console.delivery_words import (
     standing,
     what_next,
 )
-from hooktui.console.hook_summary import standing_words
-from hooktui.console.signs import ASCII, UNICODE
-from hooktui.console.widgets.json_lines import document_lines
+from hooktui.console.glyphs import ASCII, UNICODE
+from hooktui.console.hooks.summary import standing_words
+from hooktui.console.widgets.document_lines import document_lines
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.wire.deliveries import Attempt, DeliveryDetail, Phases, Response

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from hooktui.client import calls
-from hooktui.console.screens.diagnosis import DiagnosisScreen, PhaseBars
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen, PhaseBars
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from hooktui.console.diagnosis_words import (
+from hooktui.console.glyphs import ASCII, UNICODE
+from hooktui.console.hooks.diagnosis_text import (
     as_json,
     as_text,
     as_words,
@@ -10,7 +11,6 @@ from hooktui.console.diagnosis_words import (
     sections_of,
     step_lines,
 )
-from hooktui.console.signs import ASCII, UNICODE
 from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.diagnosis import AddressLook, Certificate, Check, Diagnosis, TlsLook
 from tests.console.things import AT, attempt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hooktui.console.widgets.dry_run_lines import MOST_ROWS, some_of, tried_row
+from hooktui.console.hooks.dry_run import MOST_ROWS, some_of, tried_row
 from hooktui.domain.wire.hooks import Change, DryRun, TriedEvent
 from tests.console.things import AT, AT_MS
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.screens import emit
-from hooktui.console.screens.emit import EmitScreen
-from hooktui.console.screens.engine import EngineScreen
+from hooktui.console.engine.engine_screen import EngineScreen
+from hooktui.console.events import emit_screen
+from hooktui.console.events.emit_screen import EmitScreen
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import Scene, staged
@@ -82,7 +82,7 @@ async def test_the_sample_of_another_type_is_not_sent(
     async with staged(place, receiver) as scene:
         screen = await opened(scene)
         assert screen.body.text
-        monkeypatch.setattr(emit, "sample", lambda *_: None)
+        monkeypatch.setattr(emit_screen, "sample", lambda *_: None)
         scene.gate.hold("GET /v1/events")
         await scene.console.press("down")
         await scene.console.until(lambda: not screen.body.text)

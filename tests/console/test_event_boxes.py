@@ -3,7 +3,7 @@
 import pytest
 from textual.containers import VerticalScroll
 
-from hooktui.console.widgets.event_boxes import EventBoxes
+from hooktui.console.hooks.event_boxes import EventBoxes
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.wire.events import Catalogue, EventGroup, EventType
 from tests.console.bare import BareApp

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.console.widgets.event_selection import EventSelection, Tick, in_words
+from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
 from hooktui.domain.catalogue import ETL, normalise, subscribes, type_ids
 from hooktui.domain.wire.events import Catalogue, EventGroup, EventType
 

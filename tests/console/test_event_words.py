@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.console.decision_pages import DecisionPages
-from hooktui.console.emit_words import MOST_BYTES, type_rows, wrong_json
-from hooktui.console.event_words import (
+from hooktui.console.events.emit_screen import MOST_BYTES, type_rows, wrong_json
+from hooktui.console.events.text import (
+    DecisionPages,
     accepted_words,
     came_to,
     decision_columns,
@@ -15,9 +15,9 @@ from hooktui.console.event_words import (
     event_columns,
     standing,
 )
-from hooktui.console.signs import UNICODE
-from hooktui.console.widgets.columns import place
-from hooktui.console.widgets.window import Wanted
+from hooktui.console.glyphs import UNICODE
+from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.table import place
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.wire.events import (
     AcceptedEvent,

@@ -1,11 +1,11 @@
 """The events, one event with its reasons, and the dialog that sends one, on a real server."""
 
 from hooktui.console.app import HooktuiApp
-from hooktui.console.options import ConsoleOptions
-from hooktui.console.screens.delivery import DeliveryScreen
-from hooktui.console.screens.emit import EmitScreen
-from hooktui.console.screens.event import EventScreen
-from hooktui.console.screens.hook import HookScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.events.event_screen import EventScreen
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.ids import encode
 from tests.console.conftest import Console
 

@@ -8,9 +8,8 @@ import termios
 
 import pytest
 
-from hooktui.console.base import HouseScreen
-from hooktui.console.keys import BY_NAME, Verb
-from hooktui.console.places import PLACES
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.registry import BY_NAME, PLACES, Verb
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.roles import Need, Role, allows, why_not
 from tests.console.conftest import Console

@@ -4,9 +4,9 @@ import pytest
 
 from hooktui.client import calls
 from hooktui.console.app import HooktuiApp
-from hooktui.console.screens.form import HookForm
-from hooktui.console.screens.question import Question
-from hooktui.console.screens.secret import SecretScreen
+from hooktui.console.frame.dialogs import Question
+from hooktui.console.hooks.form_screen import HookForm
+from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.hooks import Hook
 from tests.console.conftest import Receiver

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.console import form_values
-from hooktui.console.form_values import FormValues, changes, creation, read, values_of
+from hooktui.console.hooks import form_values
+from hooktui.console.hooks.form_values import FormValues, changes, creation, read, values_of
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.schedule import parse_schedule
 from hooktui.domain.text import MASK

@@ -2,10 +2,9 @@
 
 import pytest
 
+from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.app import HooktuiApp
-from hooktui.console.options import ConsoleOptions
-from hooktui.console.screens.new_token import NewTokenScreen
-from hooktui.console.screens.token_form import TokenForm
+from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import Heading, KeyLine, OneLine
 from hooktui.domain.wire.access import Token
 from tests.console.bare import BareApp

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.console.health_words import RANGES, axis_of, plots_of, range_line, step_words
-from hooktui.console.signs import ASCII, UNICODE
-from hooktui.console.widgets.painted import Pieces
+from hooktui.console.glyphs import ASCII, UNICODE
+from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, step_words
+from hooktui.console.widgets.styled import Pieces
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth
 from tests.console.things import AT_MS, KEY

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from hooktui.console.hook_events import event_sections
-from hooktui.console.signs import UNICODE
-from hooktui.console.widgets.json_lines import Section
+from hooktui.console.glyphs import UNICODE
+from hooktui.console.hooks.summary import event_sections
+from hooktui.console.widgets.document_lines import Section
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.wire.hooks import HookHealth, TypeCount
 from tests.console.things import AT, AT_MS, hook

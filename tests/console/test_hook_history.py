@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hooktui.console.hook_history import (
+from hooktui.console.hooks.history import (
     action_words,
     changes_of,
     entry_sections,

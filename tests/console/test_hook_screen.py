@@ -1,8 +1,8 @@
 """The Hook and the Delivery screen on a real server: what they show, and what keys do there."""
 
 from hooktui.client import calls
-from hooktui.console.screens.delivery import DeliveryScreen
-from hooktui.console.screens.hook import HookScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.hooks.hook_screen import HookScreen
 from tests.console.conftest import Receiver
 from tests.console.place import Place, tried_once
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hooktui.client import calls
-from hooktui.client.start_server import start_server
+from hooktui.client.start import start_server
 from hooktui.console.app import HooktuiApp
-from hooktui.console.screens.hook import HookScreen
-from hooktui.console.signs import UNICODE
-from hooktui.console.widgets.hook_history import HookHistory
+from hooktui.console.glyphs import UNICODE
+from hooktui.console.hooks.history import HookHistory
+from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.domain.errors import HooktuiError, NotAllowed
 from hooktui.domain.paths import places
 from hooktui.domain.wire.access import AuditEntry

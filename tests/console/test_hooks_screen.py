@@ -3,7 +3,7 @@
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.widgets.live_log import LiveLog
+from hooktui.console.log.live_log import LiveLog
 from hooktui.domain.errors import NotFound
 from tests.console.conftest import Console
 

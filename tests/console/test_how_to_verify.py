@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.console.how_to_verify import SECRET_VARIABLE, snippets
+from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippets
 from hooktui.domain.signatures import (
     HASHES,
     HashName,

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.console.widgets.hex_lines import hex_lines
-from hooktui.console.widgets.json_lines import (
+from hooktui.console.widgets.document_lines import (
     FORM_WORDS,
     MAX_LINES,
     Section,
     document_lines,
+    hex_lines,
     json_lines,
     raw_lines,
 )

@@ -1,7 +1,7 @@
 """The document widget as keys move it."""
 
-from hooktui.console.widgets.json_lines import Section
-from hooktui.console.widgets.json_view import JsonView
+from hooktui.console.widgets.document_lines import Section
+from hooktui.console.widgets.document_view import JsonView
 from tests.console.bare import BareApp
 
 BODY = '{"id":7,"owner":{"name":"Ann","tags":["a","b"]}}'

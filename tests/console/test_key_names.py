@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hooktui.console
+from hooktui.console.access.token_form import TokenForm
 from hooktui.console.app import HooktuiApp
-from hooktui.console.base import HouseScreen
-from hooktui.console.keys import BY_NAME
-from hooktui.console.list_screen import ListScreen
-from hooktui.console.options import ConsoleOptions
-from hooktui.console.places import PLACES
-from hooktui.console.screens.token_form import TokenForm
+from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.registry import BY_NAME, PLACES
+from hooktui.console.shell.preferences import ConsoleOptions
 from tests.console.conftest import Console, Receiver
 from tests.console.place import Place
 
 SOURCES = sorted(Path(hooktui.console.__path__[0]).rglob("*.py"))
-TABLES = {"keys.py", "keymap.py"}
+TABLES = {"registry.py", "keymap.py"}
 
 NAMED = re.compile(r"(?<![\w+])(Esc|Space|Enter|PgUp|PgDn|\^[a-z]|ctrl\+[a-z])(?!\w)")
 DOES = re.compile(

@@ -3,7 +3,7 @@
 import pytest
 
 from hooktui.console.keymap import key_name, read_keys, shown
-from hooktui.console.keys import BY_NAME
+from hooktui.console.registry import BY_NAME
 
 
 def said(table: dict[str, object]) -> str:

@@ -6,15 +6,22 @@ from inspect import signature
 import pytest
 from textual.binding import Binding
 
-from hooktui.console.base import HouseModal, HouseScreen
-from hooktui.console.keys import BY_NAME, EVERYWHERE, MOVES, VERBS, bindings, move_bindings
-from hooktui.console.places import BY_VERB, PLACES
-from hooktui.console.screens.audit_entry import AuditEntryScreen
-from hooktui.console.screens.checkup import CheckupScreen
-from hooktui.console.screens.emit import EmitScreen
-from hooktui.console.screens.event import EventScreen
-from hooktui.console.screens.new_token import NewTokenScreen
-from hooktui.console.screens.token_form import TokenForm
+from hooktui.console.access.audit_screen import AuditEntryScreen
+from hooktui.console.access.token_form import NewTokenScreen, TokenForm
+from hooktui.console.engine.doctor_screen import CheckupScreen
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.events.event_screen import EventScreen
+from hooktui.console.frame.screen import HouseModal, HouseScreen
+from hooktui.console.registry import (
+    BY_NAME,
+    BY_VERB,
+    EVERYWHERE,
+    MOVES,
+    PLACES,
+    VERBS,
+    bindings,
+    move_bindings,
+)
 
 SCREENS = (
     *(place.screen_class() for place in PLACES), EventScreen, EmitScreen, AuditEntryScreen,

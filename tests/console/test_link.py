@@ -7,10 +7,10 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from hooktui.client.start_server import start_server
+from hooktui.client.start import start_server
 from hooktui.console.app import HooktuiApp
-from hooktui.console.link import LinkState
-from hooktui.console.options import ConsoleOptions
+from hooktui.console.shell.preferences import ConsoleOptions
+from hooktui.console.shell.server_connection import LinkState
 from hooktui.domain.paths import places
 from tests.console.conftest import ROOT, Console
 from tests.console.place import Place

@@ -11,7 +11,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from hooktui.console.widgets.list_choice import Choice
-from hooktui.console.widgets.window import PAGE, SEARCH_PAGE, SEARCH_PAGES, Window
+from hooktui.console.widgets.page_window import PAGE, SEARCH_PAGE, SEARCH_PAGES, Window
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.wire.pages import Page
 from tests.console.rows import ListApp, Row, Rows

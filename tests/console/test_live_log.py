@@ -8,13 +8,13 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 from textual.timer import Timer
 
-from hooktui.console.log_buffer import LogBuffer, LogLine
-from hooktui.console.log_words import line_text, log_columns
-from hooktui.console.signs import UNICODE
-from hooktui.console.widgets.columns import place
-from hooktui.console.widgets.live_log import LiveLog
-from hooktui.console.widgets.log_wrap import INDENT, MOST_ROWS, continuation, rows_from, top_for
-from hooktui.console.widgets.search import Found
+from hooktui.console.glyphs import UNICODE
+from hooktui.console.log.columns import line_text, log_columns
+from hooktui.console.log.live_log import LiveLog
+from hooktui.console.log.log_table import INDENT, MOST_ROWS, continuation, rows_from, top_for
+from hooktui.console.shell.log_buffer import LogBuffer, LogLine
+from hooktui.console.widgets.table import place
+from hooktui.console.widgets.text_search import Found
 from hooktui.domain.filters.parser import parse
 from tests.console.things import KEY
 

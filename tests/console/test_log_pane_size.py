@@ -3,8 +3,8 @@
 import pytest
 
 from hooktui.console.app import HooktuiApp
-from hooktui.console.options import ConsoleOptions
-from hooktui.console.widgets.live_log import LiveLog
+from hooktui.console.log.live_log import LiveLog
+from hooktui.console.shell.preferences import ConsoleOptions
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.console.memory import MOST_BYTES, MOST_COMMANDS, Memory, recall
+from hooktui.console.shell.session_state import MOST_BYTES, MOST_COMMANDS, Memory, recall
 
 SERVER = "/run/somewhere.sock"
 

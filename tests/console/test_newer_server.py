@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hooktui.console.screens.hook import HookScreen
+from hooktui.console.hooks.hook_screen import HookScreen
 from tests.console.conftest import Receiver
 from tests.console.gate import Passing
 from tests.console.place import Place

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hooktui.console.next_attempts import to_come, to_come_pairs, why_then
+from hooktui.console.deliveries.text import to_come, to_come_pairs, why_then
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import HookStats
 from hooktui.domain.wire.server import Backlog, DatabaseInfo, OpenBreaker, Pause, Rates, Status

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hooktui.client import calls
-from hooktui.console.screens.hook import HookScreen
-from hooktui.console.screens.hooks import HooksScreen
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import Scene, staged

@@ -5,9 +5,9 @@ from rich.style import Style
 from textual.geometry import Region
 from textual.screen import ModalScreen
 
-from hooktui.console.paced import PacedScreen
+from hooktui.console.frame.paced import PacedScreen
 from hooktui.console.widgets.chrome import Heading
-from hooktui.console.widgets.painted import joined
+from hooktui.console.widgets.styled import joined
 from tests.console.bare import BareApp
 
 QUIET, GOOD = Style(color="#849198", bgcolor="#14181b"), Style(color="#7fb685", bgcolor="#14181b")

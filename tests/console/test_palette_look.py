@@ -7,8 +7,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from hooktui.console.app import HooktuiApp
-from hooktui.console.ascii_filter import AsciiFilter
-from hooktui.console.options import ConsoleOptions
+from hooktui.console.shell.preferences import ConsoleOptions
+from hooktui.console.shell.terminal import AsciiFilter
 
 
 def shown(pilot: Pilot[None]) -> str:

@@ -7,11 +7,11 @@ import pytest
 from textual.widgets import Input
 
 from hooktui.console.app import HooktuiApp
-from hooktui.console.options import ConsoleOptions
-from hooktui.console.screens.delivery import DeliveryScreen
-from hooktui.console.screens.hook import HookScreen
-from hooktui.console.screens.live_log import LiveLogScreen
-from hooktui.console.widgets.command_bar import CommandBar
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.frame.command_line import CommandBar
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.log.log_screen import LiveLogScreen
+from hooktui.console.shell.preferences import ConsoleOptions
 from tests.console.conftest import Console
 
 

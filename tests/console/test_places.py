@@ -2,9 +2,9 @@
 
 from textual.command import CommandPalette
 
-from hooktui.console.screens.help import HelpScreen
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.live_log import LiveLogScreen
+from hooktui.console.frame.help import HelpScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.log.log_screen import LiveLogScreen
 
 
 async def test_digits_go_to_the_screens_from_everywhere(open_console):

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from hooktui.console.plot_lines import (
+from hooktui.console.formatting import took
+from hooktui.console.glyphs import ASCII, UNICODE, Signs
+from hooktui.console.widgets.plot import (
     GUTTER,
     Axis,
     Plot,
@@ -20,9 +22,7 @@ from hooktui.console.plot_lines import (
     round_top,
     step_at,
 )
-from hooktui.console.signs import ASCII, UNICODE, Signs
-from hooktui.console.times import took
-from hooktui.console.widgets.painted import Pieces
+from hooktui.console.widgets.styled import Pieces
 
 HOUR_MS = 3_600_000
 VALUES = st.lists(st.none() | st.floats(0, 1e12, allow_nan=False), min_size=1, max_size=200)

@@ -6,10 +6,9 @@ import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
-from hooktui.console.plot_lines import GUTTER, Axis, Plot
-from hooktui.console.signs import UNICODE
-from hooktui.console.widgets.painted import Pieces
-from hooktui.console.widgets.plot import Plots
+from hooktui.console.glyphs import UNICODE
+from hooktui.console.widgets.plot import GUTTER, Axis, Plot, Plots
+from hooktui.console.widgets.styled import Pieces
 
 STEP_MS = 600_000
 AXIS = Axis(1_795_608_000_000, STEP_MS, 144)

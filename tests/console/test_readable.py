@@ -8,17 +8,19 @@ from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES, Theme
 
 from hooktui.console.app import HooktuiApp
-from hooktui.console.options import ConsoleOptions
-from hooktui.console.readable import (
+from hooktui.console.shell.preferences import ConsoleOptions
+from hooktui.console.themes import (
+    DARK,
+    LIGHT,
     QUIET,
     TEXT,
     contrast,
+    quiet_colour,
     readable,
     readable_style,
     readable_variables,
 )
-from hooktui.console.theme import DARK, LIGHT, quiet_colour
-from hooktui.console.widgets.painted import Painted, Tone
+from hooktui.console.widgets.styled import Painted, Tone
 
 THEMES = {theme.name: theme for theme in (DARK, LIGHT, *BUILTIN_THEMES.values()) if not theme.ansi}
 LOUD = Theme(

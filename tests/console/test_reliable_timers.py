@@ -14,9 +14,9 @@ from textual.widget import Widget
 
 import hooktui.console
 from hooktui.console.confined import ConfinedApp
-from hooktui.console.reliable_timers import ReliableTimers
-from hooktui.console.terminal_size import SizedScreen
-from hooktui.console.widgets.live_log import LiveLog
+from hooktui.console.log.live_log import LiveLog
+from hooktui.console.shell.reliable_timers import ReliableTimers
+from hooktui.console.shell.terminal_size import SizedScreen
 
 
 @pytest.fixture

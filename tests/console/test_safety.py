@@ -8,7 +8,7 @@ from rich.segment import ControlType, Segment
 from textual.color import Color
 
 from hooktui.console.app import HooktuiApp
-from hooktui.console.safety import EscapeFilter, write_fault
+from hooktui.console.shell.terminal import EscapeFilter, write_fault
 
 BACKGROUND = Color(0, 0, 0)
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

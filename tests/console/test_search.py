@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from rich.segment import Segment
 from textual.strip import Strip
 
-from hooktui.console.widgets.json_lines import Section
-from hooktui.console.widgets.json_view import JsonView
-from hooktui.console.widgets.search import MATCH, Found, folded, highlighted, places_in, step
-from hooktui.console.widgets.search_bar import SearchBar
+from hooktui.console.widgets.document_lines import Section
+from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.prompt_bars import SearchBar
+from hooktui.console.widgets.text_search import MATCH, Found, folded, highlighted, places_in, step
 from tests.console.bare import BareApp
 
 

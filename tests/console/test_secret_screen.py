@@ -4,8 +4,8 @@ from typing import Any
 
 from hooktui.client import calls
 from hooktui.client.calls import Call
-from hooktui.console.screens.secret import SecretScreen
-from hooktui.console.widgets.secret_lines import SecretLines
+from hooktui.console.hooks.secret_lines import SecretLines
+from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.domain.signatures import hook_signature
 from tests.console.conftest import Receiver
 from tests.console.place import Place

@@ -1,10 +1,10 @@
 """The smallest terminal: the line of keys stays in sight, and texts below lists keep a line."""
 
-from hooktui.console.screens.delivery import DeliveryScreen
-from hooktui.console.screens.diagnosis import DiagnosisScreen
-from hooktui.console.screens.event import EventScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.events.event_screen import EventScreen
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.widgets.chrome import KeyLine
-from hooktui.console.widgets.json_view import JsonView
+from hooktui.console.widgets.document_view import JsonView
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 

@@ -9,16 +9,15 @@ from textual import events
 from textual.geometry import Size
 from textual.widgets import Input, TextArea
 
-from hooktui.console.keys import BY_NAME
-from hooktui.console.palette import Palette
-from hooktui.console.screens.accounts import AccountsScreen
-from hooktui.console.screens.emit import EmitScreen
-from hooktui.console.screens.form import HookForm
-from hooktui.console.screens.help import HelpScreen
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.name_question import NameQuestion
-from hooktui.console.screens.question import Question
-from hooktui.console.terminal_size import LARGEST, SMALLEST, SizedApp, clamped, is_too_small
+from hooktui.console.access.accounts_screen import AccountsScreen
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.frame.dialogs import NameQuestion, Question
+from hooktui.console.frame.help import HelpScreen
+from hooktui.console.frame.palette import Palette
+from hooktui.console.hooks.form_screen import HookForm
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.registry import BY_NAME
+from hooktui.console.shell.terminal_size import LARGEST, SMALLEST, SizedApp, clamped, is_too_small
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import WAYS, Scene, staged

@@ -16,20 +16,20 @@ from typing import Any
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.choosing import Choosing
-from hooktui.console.screens.accounts import AccountsScreen
-from hooktui.console.screens.audit import AuditScreen
-from hooktui.console.screens.delivery import DeliveryScreen
-from hooktui.console.screens.diagnosis import DiagnosisScreen
-from hooktui.console.screens.emit import EmitScreen
-from hooktui.console.screens.engine import EngineScreen
-from hooktui.console.screens.events import EventsScreen
-from hooktui.console.screens.form import HookForm
-from hooktui.console.screens.hook import HookScreen
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.secret import SecretScreen
-from hooktui.console.screens.token_form import TokenForm
-from hooktui.console.screens.tokens import TokensScreen
+from hooktui.console.access.accounts_screen import AccountsScreen
+from hooktui.console.access.audit_screen import AuditScreen
+from hooktui.console.access.token_form import TokenForm
+from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.engine.engine_screen import EngineScreen
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.frame.choosing import Choosing
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
+from hooktui.console.hooks.form_screen import HookForm
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.hooks.secret_screen import SecretScreen
 from tests.console.conftest import Receiver
 from tests.console.gate import says
 from tests.console.place import Place

@@ -7,19 +7,19 @@ from functools import partial
 
 import pytest
 
-from hooktui.console.hook_tabs import TABS
-from hooktui.console.link import LinkState
-from hooktui.console.screens.accounts import AccountsScreen
-from hooktui.console.screens.audit import AuditScreen
-from hooktui.console.screens.delivery import DeliveryScreen
-from hooktui.console.screens.diagnosis import DiagnosisScreen
-from hooktui.console.screens.emit import EmitScreen
-from hooktui.console.screens.engine import EngineScreen
-from hooktui.console.screens.event import EventScreen
-from hooktui.console.screens.events import EventsScreen
-from hooktui.console.screens.hook import HookScreen
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.tokens import TokensScreen
+from hooktui.console.access.accounts_screen import AccountsScreen
+from hooktui.console.access.audit_screen import AuditScreen
+from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.engine.engine_screen import EngineScreen
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.events.event_screen import EventScreen
+from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.hooks.tabs import TABS
+from hooktui.console.shell.server_connection import LinkState
 from tests.console.conftest import Receiver
 from tests.console.gate import Spoil, half, lost, page, reset, says
 from tests.console.place import Place

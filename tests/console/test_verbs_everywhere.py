@@ -5,25 +5,23 @@ from __future__ import annotations
 import pytest
 from textual.widgets import Input, TextArea
 
-from hooktui.console.keys import BY_NAME, EVERYWHERE
-from hooktui.console.palette import Palette
-from hooktui.console.places import PLACES
-from hooktui.console.screens.accounts import AccountsScreen
-from hooktui.console.screens.audit import AuditScreen
-from hooktui.console.screens.audit_entry import AuditEntryScreen
-from hooktui.console.screens.checkup import CheckupScreen
-from hooktui.console.screens.delivery import DeliveryScreen
-from hooktui.console.screens.diagnosis import DiagnosisScreen
-from hooktui.console.screens.engine import EngineScreen
-from hooktui.console.screens.event import EventScreen
-from hooktui.console.screens.events import EventsScreen
-from hooktui.console.screens.help import HelpScreen
-from hooktui.console.screens.hook import HookScreen
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.new_token import NewTokenScreen
-from hooktui.console.screens.question import Question
-from hooktui.console.screens.tokens import TokensScreen
-from hooktui.console.widgets.command_bar import CommandBar
+from hooktui.console.access.accounts_screen import AccountsScreen
+from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
+from hooktui.console.access.token_form import NewTokenScreen
+from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.engine.doctor_screen import CheckupScreen
+from hooktui.console.engine.engine_screen import EngineScreen
+from hooktui.console.events.event_screen import EventScreen
+from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.frame.command_line import CommandBar
+from hooktui.console.frame.dialogs import Question
+from hooktui.console.frame.help import HelpScreen
+from hooktui.console.frame.palette import Palette
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.registry import BY_NAME, EVERYWHERE, PLACES
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import WAYS, Scene, staged

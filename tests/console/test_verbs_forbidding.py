@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.console.link import LinkState
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.question import Question
+from hooktui.console.frame.dialogs import Question
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.shell.server_connection import LinkState
 from hooktui.domain.roles import Need, Role, why_not
 from tests.console.conftest import Receiver
 from tests.console.gate import as_role, says

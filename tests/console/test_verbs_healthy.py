@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from hooktui.console.widgets.json_view import JsonView
+from hooktui.console.widgets.document_view import JsonView
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import Scene, begin, possible, staged

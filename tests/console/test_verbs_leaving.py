@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.screens.emit import EmitScreen
-from hooktui.console.screens.form import HookForm
-from hooktui.console.screens.help import HelpScreen
-from hooktui.console.screens.hook import HookScreen
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.live_log import LiveLogScreen
-from hooktui.console.screens.question import Question
-from hooktui.console.screens.token_form import TokenForm
+from hooktui.console.access.token_form import TokenForm
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.frame.dialogs import Question
+from hooktui.console.frame.help import HelpScreen
+from hooktui.console.hooks.form_screen import HookForm
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.domain.errors import Conflict
 from tests.console.conftest import Receiver
 from tests.console.place import Place

@@ -7,23 +7,23 @@ from collections.abc import Callable
 
 import pytest
 
-from hooktui.console.palette import Palette
-from hooktui.console.places import PLACES
-from hooktui.console.screens import emit
-from hooktui.console.screens.checkup import CheckupScreen
-from hooktui.console.screens.delivery import DeliveryScreen
-from hooktui.console.screens.diagnosis import DiagnosisScreen
-from hooktui.console.screens.emit import EmitScreen
-from hooktui.console.screens.engine import EngineScreen
-from hooktui.console.screens.event import EventScreen
-from hooktui.console.screens.form import HookForm
-from hooktui.console.screens.help import HelpScreen
-from hooktui.console.screens.hook import HookScreen
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.live_log import LiveLogScreen
-from hooktui.console.screens.question import Question
-from hooktui.console.screens.secret import SecretScreen
-from hooktui.console.screens.tokens import TokensScreen
+from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.engine.doctor_screen import CheckupScreen
+from hooktui.console.engine.engine_screen import EngineScreen
+from hooktui.console.events import emit_screen
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.events.event_screen import EventScreen
+from hooktui.console.frame.dialogs import Question
+from hooktui.console.frame.help import HelpScreen
+from hooktui.console.frame.palette import Palette
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
+from hooktui.console.hooks.form_screen import HookForm
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.hooks.secret_screen import SecretScreen
+from hooktui.console.log.log_screen import LiveLogScreen
+from hooktui.console.registry import PLACES
 from tests.console.conftest import Receiver
 from tests.console.gate import Held, says
 from tests.console.place import Place
@@ -186,7 +186,7 @@ async def test_a_token_can_be_revoked_again_before_the_list_has_been_read_again(
 async def test_a_sample_that_does_not_come_holds_up_no_key(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(emit, "sample", lambda *_: None)
+    monkeypatch.setattr(emit_screen, "sample", lambda *_: None)
     async with staged(place, receiver) as scene, asyncio.timeout(12):
         held = scene.gate.hold("GET /v1/events.*")
         scene.house.open_emit()

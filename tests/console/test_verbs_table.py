@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import pkgutil
 
-import hooktui.console.screens
-from hooktui.console.base import HouseScreen
-from hooktui.console.keys import BY_NAME
+import hooktui.console
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.registry import BY_NAME
 from tests.console.verb_scene import WAYS
 from tests.console.verb_table import ASKING, QUIET, own_verbs
 
@@ -15,12 +15,15 @@ from tests.console.verb_table import ASKING, QUIET, own_verbs
 def full_screens() -> set[type[HouseScreen]]:
     """Return every full screen that there is a class of."""
     found = set()
-    for module in pkgutil.iter_modules(hooktui.console.screens.__path__):
-        here = importlib.import_module(f"hooktui.console.screens.{module.name}")
+    for module in pkgutil.walk_packages(hooktui.console.__path__, "hooktui.console."):
+        here = importlib.import_module(module.name)
         for thing in vars(here).values():
             if isinstance(thing, type) and issubclass(thing, HouseScreen):
                 found.add(thing)
-    return {screen for screen in found if screen.__module__.startswith("hooktui.console.screens.")}
+    full = (".token_form", "_screen")
+    return {
+        one for one in found if one.__module__.endswith(full) and ".frame." not in one.__module__
+    }
 
 
 # Red when a screen is new, or one gets a verb, and nothing tries it.

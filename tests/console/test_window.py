@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooktui.console.widgets.window import MOST_PAGES, PAGE, Window
+from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, Window
 from hooktui.domain.wire.pages import Page
 from tests.console.rows import Row, Rows
 

@@ -4,7 +4,7 @@ import asyncio
 
 from textual.pilot import Pilot
 
-from hooktui.console.widgets.columns import Column, place
+from hooktui.console.widgets.table import Column, place
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.wire.pages import Page
 from tests.console.rows import ListApp, Row, Rows

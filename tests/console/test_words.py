@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hooktui.console.hook_words import failing, host, last, state, success, trend
-from hooktui.console.signs import ASCII, UNICODE, Signs, sparkline
-from hooktui.console.times import ago, counted, size, took
+from hooktui.console.formatting import ago, counted, size, took
+from hooktui.console.glyphs import ASCII, UNICODE, Signs, sparkline
+from hooktui.console.hooks.columns import failing, host, last, state, success, trend
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import Hook, HookStats
 

@@ -4,7 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from hooktui.console.writing import Writing
+from hooktui.console.shell.server_calls import Writing
 
 
 def writing_to(seconds: float) -> Writing:

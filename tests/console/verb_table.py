@@ -11,27 +11,24 @@ from dataclasses import dataclass
 from typing import Any
 
 from hooktui.client import calls
-from hooktui.console.base import HouseScreen
-from hooktui.console.keys import BY_NAME, EVERYWHERE
-from hooktui.console.screens.accounts import AccountsScreen
-from hooktui.console.screens.audit import AuditScreen
-from hooktui.console.screens.audit_entry import AuditEntryScreen
-from hooktui.console.screens.checkup import CheckupScreen
-from hooktui.console.screens.delivery import DeliveryScreen
-from hooktui.console.screens.diagnosis import DiagnosisScreen
-from hooktui.console.screens.emit import EmitScreen
-from hooktui.console.screens.engine import EngineScreen
-from hooktui.console.screens.event import EventScreen
-from hooktui.console.screens.events import EventsScreen
-from hooktui.console.screens.form import HookForm
-from hooktui.console.screens.hook import HookScreen
-from hooktui.console.screens.hooks import HooksScreen
-from hooktui.console.screens.live_log import LiveLogScreen
-from hooktui.console.screens.new_token import NewTokenScreen
-from hooktui.console.screens.secret import SecretScreen
-from hooktui.console.screens.token_form import TokenForm
-from hooktui.console.screens.tokens import TokensScreen
-from hooktui.console.screens.types import HookTypes
+from hooktui.console.access.accounts_screen import AccountsScreen
+from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
+from hooktui.console.access.token_form import NewTokenScreen, TokenForm
+from hooktui.console.access.tokens_screen import TokensScreen
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
+from hooktui.console.engine.doctor_screen import CheckupScreen
+from hooktui.console.engine.engine_screen import EngineScreen
+from hooktui.console.events.emit_screen import EmitScreen
+from hooktui.console.events.event_screen import EventScreen
+from hooktui.console.events.events_screen import EventsScreen
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
+from hooktui.console.hooks.form_screen import HookForm, HookTypes
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.hooks.secret_screen import SecretScreen
+from hooktui.console.log.log_screen import LiveLogScreen
+from hooktui.console.registry import BY_NAME, EVERYWHERE
 from tests.console.verb_scene import HOUR_S, Scene
 
 Screen = type[HouseScreen]

@@ -52,7 +52,7 @@ FAULTS = "before_send:error@2,before_record_commit:error@2,before_key_switch_com
 FAULTY_CONSOLE = """
 import sys
 from hooktui.cli.main import main
-from hooktui.console.screens.secret import SecretScreen
+from hooktui.console.hooks.secret_screen import SecretScreen
 def tick(screen):
     screen.app.save_screenshot("picture.svg", path=sys.argv[1])
     raise RuntimeError(f"{screen.lines.value_under_cursor()} {screen.lines._known!r}")

@@ -73,7 +73,7 @@ def test_settings_that_stop_a_start_are_a_line(idle_home: Installation) -> None:
 def test_a_process_that_holds_the_home_and_does_not_answer_is_named(idle_home) -> None:
     script = (
         "import pathlib, sys, signal\n"
-        "from hooktui.store.sqlite.files import HomeLock\n"
+        "from hooktui.store.durable_files import HomeLock\n"
         "HomeLock(pathlib.Path(sys.argv[1])).take()\n"
         "print('held', flush=True)\n"
         "signal.pause()"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.client.start_server import start_server
+from hooktui.client.start import start_server
 from hooktui.installation import find_places
 from tests.system.conftest import Installation, Receiver, wait_for
 

@@ -18,7 +18,7 @@ from hooktui.bench.server_process import Victim
 from hooktui.client.calls import get_delivery
 from hooktui.client.sync_client import PlainClient
 from hooktui.console.app import HooktuiApp
-from hooktui.console.log_buffer import LogBuffer
+from hooktui.console.shell.log_buffer import LogBuffer
 from hooktui.selftest.crash_test import scene
 from hooktui.selftest.producer import KeyedProducer
 

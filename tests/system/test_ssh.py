@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.client.start_server import own_environment
+from hooktui.client.start import own_environment
 from tests.system import ssh
 from tests.system.conftest import Installation, Receiver
 from tests.system.terminal import Terminal

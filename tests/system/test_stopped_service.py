@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.client.start_server import start_server
+from hooktui.client.start import start_server
 from hooktui.console.app import HooktuiApp
-from hooktui.console.link import LinkState
+from hooktui.console.shell.server_connection import LinkState
 from hooktui.domain import paths
 from hooktui.installation import find_places, system_installed
 from tests.console.conftest import Console

@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from hooktui.console.widgets.window import SEARCH_PAGES, Window
+from hooktui.console.widgets.page_window import SEARCH_PAGES, Window
 
 Doubt = Literal["loading", "replaced", "hidden"]
 """Why a verb must not act on the row under the cursor: another list is being loaded, the row is not

@@ -18,15 +18,14 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.worker import Worker
 
-from hooktui.console.keys import move_bindings
-from hooktui.console.signs import UNICODE, Signs
-from hooktui.console.times import counted
-from hooktui.console.widgets.columns import Column, Placed, place
+from hooktui.console.formatting import counted
+from hooktui.console.glyphs import UNICODE, Signs
+from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.list_choice import Choice, Doubt, Load, search_chosen
 from hooktui.console.widgets.marks import Marks
-from hooktui.console.widgets.painted import Pieces
-from hooktui.console.widgets.table import MARGIN, Table, column_at
-from hooktui.console.widgets.window import MOST_PAGES, PAGE, PageSource, Window
+from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageSource, Window
+from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, column_at, place
 from hooktui.domain.errors import HooktuiError
 
 T = TypeVar("T")

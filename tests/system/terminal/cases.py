@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-from hooktui.console.signs import UNICODE
+from hooktui.console.glyphs import UNICODE
 from tests.system.terminal import floor
 from tests.system.terminal.report import Row
 from tests.system.terminal.session import WAIT_S, Answered, Session, Spent

@@ -22,7 +22,7 @@ from hooktui.bench.seed_rows import fill
 from hooktui.bench.server_process import Victim
 from hooktui.bench.sink import OK, running_sink
 from hooktui.client.calls import create_hook
-from hooktui.client.start_server import own_environment
+from hooktui.client.start import own_environment
 from hooktui.client.sync_client import PlainClient
 from tests.system.terminal.session import Session
 

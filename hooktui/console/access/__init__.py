@@ -1,0 +1,1 @@
+"""Screens of accounts, tokens and the audit trail."""

@@ -1,0 +1,106 @@
+"""The accounts of this installation: see how they stand, switch to one, make another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from hooktui.console.formatting import ago
+from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.registry import in_words
+from hooktui.console.shell.contract import Changes
+from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.table import Column
+from hooktui.domain.roles import Need
+from hooktui.domain.wire.access import Account
+from hooktui.domain.wire.pages import Page
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+
+class AccountsScreen(ListScreen[Account]):
+    """All accounts; a token that is bound to one sees that one."""
+
+    PLACE = "Accounts"
+    NOUN = "account"
+    CHOSEN_VERBS = ("open",)
+    VERBS: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
+    OWN_WORDS = (
+        in_words("open", "switch to", "Show this account from now on"),
+        in_words("new", "new", "Make an account", Need.ADMINISTER),
+    )
+
+    def columns(self) -> Sequence[Column[Account]]:
+        """Return the columns; the account that is shown has a sign and a word."""
+        house = self.house
+
+        def name(account: Account) -> Pieces:
+            if account.id != house.account:
+                return ((account.name, "plain"),)
+            here: Piece = (f"  {house.signs.active} shown now", "accent")
+            return ((account.name, "strong"), here)
+
+        def waiting(account: Account) -> Pieces:
+            return ((f"{account.waiting:,}", "plain" if account.waiting else "quiet"),)
+
+        def made(account: Account) -> Pieces:
+            return ((ago(account.created_at, house.clock()), "quiet"),)
+
+        return (
+            Column(name="id", title="id", cell=lambda a: ((str(a.id), "quiet"),), width=6,
+                   align="right", priority=0, sort="id"),
+            Column(name="name", title="name", cell=name, width=30, least=16, grow=1, most=80,
+                   priority=0, sort="name"),
+            Column(name="hooks", title="hooks", cell=lambda a: f"{a.hooks:,}", width=7,
+                   align="right", priority=1),
+            Column(name="waiting", title="waiting", cell=waiting, width=9, align="right",
+                   priority=1),
+            Column(name="made", title="made", cell=made, width=5, align="right", priority=2),
+        )  # fmt: skip
+
+    def row_id(self, row: Account) -> int:
+        """Return its number."""
+        return row.id
+
+    def call_of(self, wanted: Wanted) -> Call[Page[Account]]:
+        """Ask for accounts."""
+        from hooktui.client import calls
+
+        return calls.list_accounts(**wanted)
+
+    async def changed(self, changes: Changes) -> None:
+        """Count again when hooks of this account came or went."""
+        if changes.hooks or changes.everything:
+            await self.listing.reload()
+
+    def why_not(self, name: str) -> str | None:
+        """Add: the account is shown already."""
+        reason = super().why_not(name)
+        row = self.cursor_row
+        if reason is None and name == "open" and row is not None and row.id == self.house.account:
+            return f"account {row.id} is the one that is shown; 1 goes to its hooks"
+        return reason
+
+    def verb_open(self) -> None:
+        """Switch to the account under the cursor."""
+        if self.cursor_row is not None:
+            # Not in a worker of this screen: switching leaves it.
+            self.house.switch_account(self.cursor_row.id)
+
+    async def verb_new(self) -> None:
+        """Ask for a name, and make an account."""
+        from hooktui.client import calls
+        from hooktui.console.frame.dialogs import NameQuestion
+
+        name = await self.app.push_screen_wait(
+            NameQuestion("New account", "It has hooks, events and tokens of its own.")
+        )
+        if not name:  # Esc
+            return
+        made = await self.call(calls.create_account(name), f"making account {name}")
+        if made is not None:
+            self.listing.select(made.id)
+            switches = f"{self.house.key('open')} switches to it"
+            self.notice(f"account {made.id} ({made.name}) is made; {switches}", "good")

@@ -1,0 +1,207 @@
+"""The audit trail, newest first, with a check of its chain, and one entry of it in full."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+
+from hooktui.console.access.audit_text import (
+    FILTER_HINT,
+    audit_columns,
+    checked_words,
+    entry_lines,
+    parse_filter,
+)
+from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.registry import KeyOf, in_words
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.chrome import Lines, Severity
+from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.table import Column
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.roles import Need
+from hooktui.domain.wire.access import AuditEntry
+from hooktui.domain.wire.pages import Page
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+
+def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  Nothing like this was done.", "plain"),),
+        ((f"  {key('back')}", "accent"), ("  shows the whole trail again", "plain")),
+    )
+
+
+class AuditScreen(Filtering, ListScreen[AuditEntry]):
+    """The audit trail of all accounts that the caller may see."""
+
+    PLACE = "Audit"
+    NOUN = "entry"
+    CHOSEN_VERBS = ("open", "copy")
+    FILTER_HINT = FILTER_HINT
+    DESCENDING = True
+    FIRST = ("oldest", "newest")
+    VERBS: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
+    OWN_WORDS = (
+        in_words("open", "open", "Show the entry: what was, and what became of it"),
+        in_words("diagnose", "verify", "Look whether the whole trail fits together",
+                 Need.ADMINISTER),
+        in_words("copy", "copy", "Copy number and hash of the entry, to keep them elsewhere"),
+    )  # fmt: skip
+    EMPTY = (
+        (("  Nothing was done yet.", "strong"),),
+        (),
+        (("  Whatever people change here is written down, and cannot be taken back.", "quiet"),),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._narrow: dict[str, str] = {}
+        self._verifying = False
+
+    def columns(self) -> Sequence[Column[AuditEntry]]:
+        """Return the columns."""
+        return audit_columns(self.house.clock)
+
+    def row_id(self, row: AuditEntry) -> int:
+        """Return its number."""
+        return row.id
+
+    def call_of(self, wanted: Wanted) -> Call[Page[AuditEntry]]:
+        """Ask for entries that fit the filter."""
+        from hooktui.client import calls
+
+        narrow = self._narrow
+        return calls.list_audit(
+            user=narrow.get("user"),
+            action=narrow.get("action"),
+            target=narrow.get("target"),
+            result=narrow.get("result"),
+            since=narrow.get("since"),
+            until=narrow.get("until"),
+            **wanted,
+        )
+
+    def empty_lines(self) -> tuple[Pieces, ...]:
+        """Return what stands there while nothing is, or nothing fits."""
+        return _nothing_fits(self.house.key) if self._narrow else self.EMPTY
+
+    async def changed(self, changes: Changes) -> None:
+        """Load again what is seen after any change of people."""
+        if changes.hooks or changes.everything:
+            await self.listing.reload()
+
+    def more_heading(self) -> Pieces:
+        """Tell of the filter."""
+        return ((f"  filter: {self.filter_text}", "accent"),) if self.filter_text else ()
+
+    # -- verbs
+
+    def verb_open(self) -> None:
+        """Show the entry under the cursor."""
+        from hooktui.console.access.audit_screen import AuditEntryScreen
+
+        if self.cursor_row is not None:
+            self.app.push_screen(AuditEntryScreen(self.cursor_row))
+
+    async def verb_copy(self) -> None:
+        """Copy what `hooktui audit verify` compares with."""
+        from hooktui.console.shell.terminal import copy
+
+        if (entry := self.cursor_row) is not None:
+            what = f"number and hash of entry {entry.id}"
+            self.notice(await copy(self.app, f"{entry.id}:{entry.hash}", what), "good")
+
+    async def verb_diagnose(self) -> None:
+        """Look through the whole trail, a part at a time; Esc ends it."""
+        from hooktui.client import calls
+
+        if self._verifying:
+            return
+        self._verifying, entries, after = True, 0, 0
+        try:
+            while self._verifying:
+                back = self.house.key("back")
+                self.notice(f"looked at {entries:,} entries so far; {back} ends it")
+                check = await self.ask(calls.verify_audit(after))
+                entries += check.entries
+                if check.next is None:
+                    text, tone = checked_words(check, entries)
+                    severity: Severity = "bad" if tone == "bad" else "good"
+                    self.notice(text, severity)
+                    return
+                after = check.next
+            self.notice(f"ended after {entries:,} entries, which fit together", "warn")
+        except HooktuiError as error:
+            self.show_error(error)
+        finally:
+            self._verifying = False
+
+    def verb_back(self) -> None:
+        """End a look through the trail; take the filter away; then go back."""
+        if self._verifying:
+            self._verifying = False
+        elif self.filter_text:
+            self.take_filter("")
+        else:
+            super().verb_back()
+
+    # -- the filter
+
+    def check_filter(self, text: str) -> None:
+        """Refuse what is no filter of the trail."""
+        parse_filter(text)
+
+    def filtered(self) -> None:
+        """Load what fits."""
+        self._narrow = parse_filter(self.filter_text)
+        self.load()
+
+    def give_keys_back(self) -> None:
+        """Go back to the list."""
+        self.listing.focus()
+
+
+class AuditEntryScreen(HouseScreen):
+    """An entry, before and after as a difference."""
+
+    PLACE = "Audit entry"
+    VERBS: ClassVar[tuple[str, ...]] = ("copy", "back")
+    OWN_WORDS = (in_words("copy", "copy", "Copy number and hash, to keep them elsewhere"),)
+    DEFAULT_CSS = "AuditEntryScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
+
+    def __init__(self, entry: AuditEntry) -> None:
+        super().__init__()
+        self.entry = entry
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the entry."""
+        entry = self.entry
+        said = f"  {entry.id}: {entry.action} {entry.target}"
+        return ((f" {self.PLACE}", "strong"), (said, "plain")), self.house.places("Audit")
+
+    def compose_body(self) -> ComposeResult:
+        """The lines, scrolled where they are many."""
+        with VerticalScroll():
+            yield Lines(id="entry")
+
+    def on_mount(self) -> None:
+        """Fill in the lines."""
+        super().on_mount()
+        arrow = "->" if self.house.options.ascii else "→"
+        lines = entry_lines(self.entry, self.house.clock(), arrow)
+        self.query_one("#entry", Lines).show(lines)
+
+    async def verb_copy(self) -> None:
+        """Copy what `hooktui audit verify` compares with."""
+        what = f"number and hash of entry {self.entry.id}"
+        self.notice(await copy(self.app, f"{self.entry.id}:{self.entry.hash}", what), "good")

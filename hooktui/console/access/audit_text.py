@@ -1,0 +1,121 @@
+"""The audit trail in words: its columns, an entry to read, and the filter of its list."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import Final
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.hooks.history import changes_of, summary
+from hooktui.console.widgets.styled import Piece, Pieces, Tone
+from hooktui.console.widgets.table import Column
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.filters.parser import FilterError
+from hooktui.domain.wire.access import AuditCheck, AuditEntry
+
+FILTER_KEYS: Final = ("user", "action", "target", "result", "since", "until")
+FILTER_HINT: Final = "such as user:ada action:hook.* target:hook* result:refused since:7d"
+
+_DONE: Final = "done"
+
+
+def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
+    """Return the columns; only what was refused has colour."""
+
+    def at(entry: AuditEntry) -> Pieces:
+        return ((moment(from_rfc3339(entry.at), clock()), "plain"),)
+
+    def result(entry: AuditEntry) -> Pieces:
+        tone: Tone = "quiet" if entry.result == _DONE else "warn"
+        return ((entry.result, tone),)
+
+    return (
+        Column(name="at", title="when", cell=at, width=12, grow=1, most=16, priority=0, sort="id"),
+        Column(name="user", title="who", cell=lambda e: e.user, width=8, grow=1, most=24,
+               priority=0),
+        Column(name="role", title="role", cell=lambda e: ((e.role, "quiet"),), width=8,
+               priority=4),
+        Column(name="action", title="action", cell=lambda e: e.action, width=14, grow=1, most=20,
+               priority=0),
+        Column(name="target", title="target", cell=lambda e: e.target, width=12, grow=1, most=24,
+               priority=0),
+        Column(name="result", title="result", cell=result, width=7, priority=1),
+        Column(name="changes", title="before → after", cell=summary, width=28, least=14,
+               grow=6, most=80, priority=2),
+        Column(name="origin", title="from", cell=lambda e: ((e.origin, "quiet"),), width=14,
+               grow=2, most=40, priority=3),
+    )  # fmt: skip
+
+
+def entry_lines(entry: AuditEntry, now_ms: int, arrow: str) -> list[Pieces]:
+    """Return an entry to read: who did what, then each field as it was and as it became."""
+    account = "none: it belongs to the installation" if entry.account is None else entry.account
+    facts = (
+        ("when", f"{moment(from_rfc3339(entry.at), now_ms)}  ({entry.at})"),
+        ("who", f"{entry.user} ({entry.role})"),
+        ("from", entry.origin),
+        ("action", entry.action),
+        ("target", entry.target),
+        ("result", entry.result),
+        ("account", str(account)),
+        ("hash", entry.hash),
+    )
+    lines: list[Pieces] = [_fact(name, value) for name, value in facts]
+    lines += [(), ((f" before {arrow} after", "strong"),)]
+    told = changes_of(entry)
+    for name, was, now in told:
+        lines += [((f"   {name}", "quiet"),)]
+        lines += [((f"   - {was}", "bad"),)] if was else []
+        lines += [((f"   + {now}", "good"),)] if now else []
+    if not told:
+        lines.append((("   nothing else is told of it", "quiet"),))
+    return lines
+
+
+def _fact(name: str, value: str) -> Pieces:
+    label: Piece = (f" {name:<10}", "quiet")
+    tone: Tone = "warn" if name == "result" and value != _DONE else "plain"
+    return (label, (value, tone))
+
+
+def checked_words(check: AuditCheck, entries: int) -> tuple[str, Tone]:
+    """Return what a look through the whole trail found; ``entries`` were looked at in all."""
+    if check.broken is not None:
+        broken = check.broken
+        return f"the trail does not hold at entry {broken.id}: {broken.reason}", "bad"
+    head = check.head
+    if head is None:
+        return "the trail is empty", "plain"
+    known = f"{head.id}:{head.hash}"
+    return (
+        f"{entries:,} entries fit together; keep the last one elsewhere and compare with it later:"
+        f" hooktui audit verify --known {known}"
+    ), "good"
+
+
+def parse_filter(text: str) -> dict[str, str]:
+    """Return the narrowing of a list of the trail from ``user:ada action:hook.*``.
+
+    A word without a key is the beginning of an action.
+
+    Raises:
+        FilterError: there is no such key, or a quote is not closed; says at which column.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        opened = max(text.rfind('"'), text.rfind("'"))
+        raise FilterError(opened + 1, "a quote is not closed") from None
+    found: dict[str, str] = {}
+    for word in words:
+        key, colon, value = word.partition(":")
+        if not colon:
+            found["action"] = f"{word.rstrip('*')}*"
+        elif key not in FILTER_KEYS:
+            column = text.find(f"{key}:") + 1
+            known = ", ".join(FILTER_KEYS)
+            raise FilterError(column, f"there is no {key!r} here; known: {known}")
+        elif value:
+            found[key] = value
+    return found

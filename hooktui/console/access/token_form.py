@@ -1,0 +1,267 @@
+"""The form of a new token, and the dialog that shows it, the only place where it can be copied.
+
+The token is readable only while it is revealed, and never in a picture.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.strip import Strip
+from textual.widgets import Input, Static
+
+from hooktui.client import calls
+from hooktui.console.access.token_text import ROLES, read_token, role_words
+from hooktui.console.deliveries.text import moment
+from hooktui.console.frame.revealing import Revealing
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.registry import in_words
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.chrome import Severity
+from hooktui.console.widgets.controls import Choice, Note
+from hooktui.console.widgets.redactable import REVEALED_CLASS, Maskable
+from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.wire.access import Token
+
+
+class TokenForm(HouseScreen):
+    """Four fields, judged while typing; saving shows the token."""
+
+    PLACE = "New token"
+    VERBS: ClassVar[tuple[str, ...]] = ("save", "back")
+    OWN_WORDS = (in_words("save", "make it", "Make the token, and show it this once"),)
+    DEFAULT_CSS = """
+    TokenForm { padding: 0; }
+    TokenForm .row { height: 1; padding: 0 1; margin-top: 1; }
+    TokenForm .label { width: 11; color: $text-muted; }
+    TokenForm .row > Input { width: 1fr; max-width: 60; }
+    TokenForm .row > Choice { margin-left: 1; }
+    TokenForm > Note { padding-left: 13; }
+    TokenForm > #summary { padding: 0 1; margin-top: 1; height: 1fr; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tried = False
+        self._saving = False
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the form."""
+        return ((f" {self.PLACE}", "strong"),), self.house.places("Tokens")
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the fields."""
+        with Horizontal(classes="row"):
+            yield Static("Name", classes="label", markup=False)
+            yield Input(placeholder="who or what will use it", id="name", compact=True)
+        yield Note(id="note-name")
+        with Horizontal(classes="row"):
+            yield Static("Role", classes="label", markup=False)
+            yield Choice([role.value for role in ROLES], id="role")
+        yield Note(id="note-role")
+        with Horizontal(classes="row"):
+            yield Static("Account", classes="label", markup=False)
+            yield Choice([f"only account {self.house.account}", "all accounts"], id="account")
+        yield Note(id="note-account")
+        with Horizontal(classes="row"):
+            yield Static("Expires", classes="label", markup=False)
+            yield Input(placeholder="never; such as 30d, or a time", id="expires", compact=True)
+        yield Note(id="note-expires")
+        yield Note(id="summary")
+
+    def on_mount(self) -> None:
+        """Begin with the name."""
+        super().on_mount()
+        for typed in self.query(Input):
+            typed.cursor_blink = False
+        self.query_one("#name", Input).focus()
+        self._judge()
+
+    def on_input_changed(self) -> None:
+        """Judge what is typed."""
+        self._judge()
+
+    def on_control_changed(self) -> None:
+        """Judge what is chosen."""
+        self._judge()
+
+    def on_input_submitted(self) -> None:
+        """Go on to the next field on Enter."""
+        self.focus_next()
+
+    def _read(self) -> tuple[dict[str, object], dict[str, str]]:
+        bound = self.query_one("#account", Choice).chosen == 0
+        fields, wrong = read_token(
+            self.query_one("#name", Input).value,
+            ROLES[self.query_one("#role", Choice).chosen],
+            self.house.account if bound else None,
+            self.query_one("#expires", Input).value,
+            self.house.clock(),
+        )
+        return fields, dict(wrong)
+
+    def _judge(self) -> None:
+        if not self.is_attached:
+            return
+        fields, wrong = self._read()
+        if not self._tried and not self.query_one("#name", Input).value:
+            wrong.pop("name", None)
+        for name in ("name", "expires"):
+            note = self.query_one(f"#note-{name}", Note)
+            note.show(wrong.get(name, ""), "bad" if self._tried else "warn")
+        role = ROLES[self.query_one("#role", Choice).chosen]
+        self.query_one("#note-role", Note).show(role_words(role))
+        self.query_one("#note-account", Note).show(
+            f"{self.house.account_name}: it sees nothing of the others"
+            if "account" in fields
+            else "also those that are made later"
+        )
+        words = f"{self.house.key('save')} makes it; the token is shown this once."
+        self.query_one("#summary", Note).show(words, "quiet")
+
+    async def verb_save(self) -> None:
+        """Make the token and show it, or show at the fields what is wrong."""
+        self._tried = True
+        fields, wrong = self._read()
+        self._judge()
+        if wrong or self._saving:
+            if wrong:
+                self.query_one(f"#{next(iter(wrong))}", Input).focus()
+            return
+        self._saving = True
+        try:
+            made = await self.write(calls.create_token(fields), "making the token", _told)
+        except HooktuiError as error:
+            self.show_error(error)
+            return
+        finally:
+            self._saving = False
+        self.house.select("Tokens", made.id)
+        from hooktui.console.access.token_form import NewTokenScreen
+
+        if not self.leave(NewTokenScreen(made)):
+            self.notice(*_told(made))
+
+
+def _told(made: Token) -> tuple[str, Severity]:
+    """Return what to say of a token that came too late to be shown."""
+    return (
+        f"token {made.id} ({made.name}) was made after its form was left, and nobody has seen it:"
+        " revoke it, and make another",
+        "warn",
+    )
+
+
+class NewTokenScreen(Revealing):
+    """Shows a new token for 30 seconds, again on demand, until this screen is left."""
+
+    PLACE = "New token"
+    VERBS: ClassVar[tuple[str, ...]] = ("reveal", "copy", "back")
+    OWN_WORDS = (
+        in_words("reveal", "reveal", "Show the token for 30 seconds, or hide it"),
+        in_words("copy", "copy", "Copy the token"),
+    )
+    DEFAULT_CSS = """
+    NewTokenScreen Note { padding: 0 1; margin: 1 0; }
+    NewTokenScreen #how { height: 1fr; }
+    """
+
+    def __init__(self, token: Token) -> None:
+        super().__init__()
+        self.token = token
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the token, and how long it stays visible."""
+        left: Pieces = (
+            (f" {self.PLACE}", "strong"),
+            self.how_long(),
+            (f"  {self.token.id} {self.token.name}", "plain"),
+        )
+        return left, self.house.places("Tokens")
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the token between what it is and how it is used."""
+        yield Note(id="about")
+        yield TokenLine("*" if self.house.options.ascii else "•", id="token")
+        yield Note(id="how")
+
+    def on_mount(self) -> None:
+        """Fill in the words, and show the token."""
+        super().on_mount()
+        key = self.house.key
+        self.query_one("#about", Note).show(
+            "This token is shown here and never again: hooktui keeps only a hash of it. Copy it"
+            f" before you leave; {key('copy')} copies it, {key('reveal')} shows it again.",
+            "plain",
+        )
+        self.query_one("#how", Note).show(self._how())
+        self._reveal()
+
+    def _how(self) -> str:
+        token = self.token
+        where = "all accounts" if token.account is None else f"account {token.account} alone"
+        ends = "never expires"
+        if token.expires_at is not None:
+            ends = f"expires {moment(from_rfc3339(token.expires_at), self.house.clock())}"
+        return (
+            f"It {role_words(token.role)}, in {where}, and {ends}.\n"
+            "Programs send it as Authorization: Bearer …; hooktui reads it from HOOKTUI_TOKEN."
+        )
+
+    @property
+    def line(self) -> TokenLine:
+        """The token as it is drawn."""
+        return self.query_one(TokenLine)
+
+    # -- revealing
+
+    def verb_reveal(self) -> None:
+        """Show the token for a while, or hide it again."""
+        if self.line.revealed:
+            self.hide_again()
+        else:
+            self._reveal()
+
+    def _reveal(self) -> None:
+        self.line.reveal(self.token.token or "")
+        self.begin_count_down()
+
+    async def verb_copy(self) -> None:
+        """Copy the token."""
+        what = f"token {self.token.id}"
+        self.notice(await copy(self.app, self.token.token or "", what), "good")
+
+
+class TokenLine(Maskable):
+    """One line: ``token  hkt_…`` or dots."""
+
+    DEFAULT_CSS = "TokenLine { height: 1; width: 1fr; }"
+
+    def __init__(self, mask: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(mask, id=id)
+        self._clear = ""
+
+    @property
+    def revealed(self) -> bool:
+        """Whether the token stands there in clear."""
+        return bool(self._clear)
+
+    def reveal(self, token: str) -> None:
+        """Show a token."""
+        self._clear = token
+        self.set_class(bool(token), REVEALED_CLASS)
+        self.refresh()
+
+    def hide(self) -> None:
+        """Mask it again."""
+        self.reveal("")
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the token or its mask."""
+        clear = "" if self.in_picture else self._clear
+        shown: Piece = (clear, "strong") if clear else (self.mask, "quiet")
+        return self.strip(((" token  ", "accent"), shown), self.size.width)

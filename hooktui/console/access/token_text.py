@@ -1,0 +1,112 @@
+"""Tokens in words: the columns of their list, what roles may do, and what the form reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import ago
+from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.console.widgets.table import Column
+from hooktui.domain.clock import from_rfc3339, parse_duration_s, to_rfc3339
+from hooktui.domain.hook_settings import check_name
+from hooktui.domain.roles import MAY, Role
+from hooktui.domain.wire.access import Token
+
+ROLES: Final = (Role.VIEWER, Role.OPERATOR, Role.PRODUCER, Role.ADMIN)
+"""As the form offers them: the one that can do least harm first."""
+
+
+def token_columns(clock: Callable[[], int]) -> tuple[Column[Token], ...]:
+    """Return the columns; an expired token, or one that ends within a day, has colour."""
+
+    def expires(token: Token) -> Pieces:
+        if token.expires_at is None:
+            return (("never", "quiet"),)
+        left_ms = from_rfc3339(token.expires_at) - clock()
+        if left_ms <= 0:
+            return (("expired", "bad"),)
+        tone: Tone = "warn" if left_ms < 86_400_000 else "plain"
+        return ((moment(from_rfc3339(token.expires_at), clock()), tone),)
+
+    def used(token: Token) -> Pieces:
+        if token.last_used_at is None:
+            return (("never", "quiet"),)
+        return ((ago(token.last_used_at, clock()), "plain"),)
+
+    def account(token: Token) -> Pieces:
+        return (("all", "quiet"),) if token.account is None else ((str(token.account), "plain"),)
+
+    def made(token: Token) -> Pieces:
+        return ((ago(token.created_at, clock()), "quiet"),)
+
+    return (
+        Column(name="id", title="id", cell=lambda t: ((str(t.id), "quiet"),), width=5,
+               align="right", priority=1, sort="id"),
+        Column(name="name", title="name", cell=lambda t: t.name, width=16, grow=3, most=50,
+               priority=0, sort="name"),
+        Column(name="role", title="role", cell=lambda t: t.role, width=8, priority=0),
+        Column(name="account", title="account", cell=account, width=7, priority=1),
+        Column(name="expires", title="expires", cell=expires, width=16, priority=0),
+        Column(name="used", title="used", cell=used, width=6, align="right", priority=1),
+        Column(name="made", title="made", cell=made, width=5, align="right", priority=2),
+        Column(name="may", title="may", cell=lambda t: ((_may(t.role), "quiet"),), width=20,
+               grow=4, most=60, priority=3),
+    )  # fmt: skip
+
+
+def _may(role: str) -> str:
+    return MAY[Role(role)] if role in tuple(Role) else ""
+
+
+def role_words(role: str) -> str:
+    """Return what a token of a role may do, as a sentence; of an unknown one its name."""
+    return f"may {_may(role)}" if _may(role) else f"has the role {role}"
+
+
+def read_token(
+    name: str, role: Role, account: int | None, expires: str, now_ms: int
+) -> tuple[dict[str, object], Mapping[str, str]]:
+    """Return the fields of a new token, and what is wrong with each field of the form.
+
+    Args:
+        name: for people.
+        role: what it may do.
+        account: the one that it is bound to; None: all.
+        expires: ``30d``, an RFC 3339 time, or nothing for never.
+        now_ms: the moment from which a span counts.
+    """
+    fields: dict[str, object] = {"name": name.strip(), "role": role.value}
+    wrong: dict[str, str] = {}
+    if account is not None:
+        fields["account"] = account
+    said = check_name(name.strip()) or ("" if name.strip() else "say who or what will use it")
+    if said:
+        wrong["name"] = said
+    if expires.strip():
+        try:
+            ends_ms = _end(expires.strip(), now_ms)
+        except (ValueError, OverflowError):
+            wrong["expires"] = "write a span such as 30d, or a time as 2027-01-31T12:00:00Z"
+        else:
+            fields["expires_at"] = to_rfc3339(ends_ms)
+            if ends_ms <= now_ms:
+                wrong["expires"] = "this lies in the past"
+    return fields, wrong
+
+
+def _end(text: str, now_ms: int) -> int:
+    """Return when a span that begins now ends, or the time that is written there.
+
+    Raises:
+        ValueError: it is neither.
+        OverflowError: it is further away than dates go.
+    """
+    try:
+        span_s = parse_duration_s(text)
+    except ValueError:
+        return from_rfc3339(text)
+    ends_ms = now_ms + round(span_s * 1000)
+    to_rfc3339(ends_ms)
+    return ends_ms

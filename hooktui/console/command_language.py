@@ -1,0 +1,210 @@
+"""The language of the ``:`` line: ``:hook 12``, ``:log status:failed``, ``:theme nord``, ``:ping``.
+
+A line is a word and its argument. `parse` reports an error with its column and similar words;
+`complete` lists continuations; `prepare` returns the work of a command.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+from hooktui.console.registry import PLACES, VERBS
+from hooktui.domain import ids
+from hooktui.domain.errors import Refused
+
+if TYPE_CHECKING:
+    from hooktui.console.app import HooktuiApp
+
+
+_ABOUT: Final = {
+    "hook": "a hook's number, such as :hook 12",
+    "delivery": "a delivery's id, such as :delivery dlv_01JDG3R8Z4000",
+    "event": "an event's id, such as :event evt_01JDG3R8Z4000",
+    "account": "an account's number, such as :account 2",
+    "theme": "a theme's name, such as :theme nord",
+}
+"""Words that need something, and what."""
+
+_PLACES: Final = {place.name: place for place in PLACES}
+_VERBS: Final = {
+    verb.name.replace("_", "-"): verb.name
+    for verb in VERBS
+    if not verb.name.startswith("go_") and verb.name not in ("command", *_ABOUT, *_PLACES)
+}
+_SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
+_FILTERED: Final = "filter"
+
+WORDS: Final = (*_ABOUT, *_PLACES, *_VERBS)
+"""All words that a line can begin with, except for the short ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a line asks for.
+
+    Attributes:
+        word: a word of `WORDS`, in full.
+        about: the thing or the filter behind it; empty: none.
+        verb: the verb that does it, for words that are verbs.
+    """
+
+    word: str
+    about: str = ""
+    verb: str = ""
+
+
+def parse(line: str, themes: Iterable[str] = ()) -> Order:
+    """Return what a line asks for.
+
+    Args:
+        line: without the colon.
+        themes: the names that ``:theme`` knows.
+
+    Raises:
+        Refused: says what is wrong, and at which column of the line.
+    """
+    word, about, column = _split(line)
+    if re.match(r"(dlv|evt)_", word) and not about:
+        word, about, column = ("delivery" if word[0] == "d" else "event"), word, 1
+    elif re.fullmatch(r"[0-9]+", word) and not about:
+        word, about, column = "hook", word, 1
+    word = _SHORT.get(word, word)
+    if word in _ABOUT:
+        return Order(word, _judged(word, about, column, tuple(themes)))
+    if word in _PLACES:
+        return Order(word, about)
+    if word == _FILTERED:
+        return Order(word, about, _VERBS[word])
+    if word in _VERBS:
+        if about:
+            raise Refused(f"column {column}: {word} stands alone; nothing goes behind it")
+        return Order(word, "", _VERBS[word])
+    near = get_close_matches(word, WORDS, 3, 0.5)
+    hint = f"did you mean {_either(near)}?" if near else f"there are {', '.join(WORDS)}"
+    raise Refused(f"column 1: there is no command {word!r}; {hint}")
+
+
+def complete(line: str, themes: Iterable[str] = (), accounts: Iterable[str] = ()) -> list[str]:
+    """Return the whole lines that a line can become, in the order in which they are offered."""
+    word, space, about = line.lstrip().partition(" ")
+    if not space:
+        return [
+            f"{one} " if one in _ABOUT else one
+            for one in dict.fromkeys(WORDS)
+            if one.startswith(word)
+        ]
+    known: Sequence[str] = ()
+    if word == "theme":
+        known = sorted(themes)
+    elif word == "account":
+        known = list(accounts)
+    elif word in _PLACES or word == _FILTERED:
+        return _filter_completions(line)
+    return [f"{word} {one}" for one in known if one.startswith(about.lstrip())]
+
+
+_TERMS: Final = ("status:", "event:", "hook:", "code:", "took:", "since:", "until:", "error:")
+_STATUSES: Final = ("pending", "sending", "delivered", "failed", "cancelled", "held")
+
+
+def _filter_completions(line: str) -> list[str]:
+    """Complete the last term of a filter: its key, or a status."""
+    before, _, last = line.rpartition(" ")
+    minus, term = ("-", last[1:]) if last.startswith("-") else ("", last)
+    known = [f"status:{one}" for one in _STATUSES] if term.startswith("status:") else list(_TERMS)
+    return [f"{before} {minus}{one}" for one in known if term and one.startswith(term)]
+
+
+def common(lines: Sequence[str]) -> str:
+    """Return the longest beginning that some lines share."""
+    if not lines:
+        return ""
+    first, last = min(lines), max(lines)
+    length = next((i for i, letter in enumerate(first) if last[i : i + 1] != letter), len(first))
+    return first[:length]
+
+
+def _split(line: str) -> tuple[str, str, int]:
+    """Return the word, what is behind it, and the column of that, counted from 1."""
+    found = re.fullmatch(r"\s*:?\s*(\S*)(\s*)(.*)", line, re.DOTALL)
+    if found is None or not found[1]:
+        raise Refused(f"there are {', '.join(WORDS)}")
+    return found[1], found[3].rstrip(), found.start(3) + 1
+
+
+def _judged(word: str, about: str, column: int, themes: Sequence[str]) -> str:
+    if not about:
+        raise Refused(f"column {column}: {word} needs {_ABOUT[word]}")
+    if word in ("hook", "account"):
+        number = about.removeprefix("#")
+        if not (number.isascii() and number.isdigit() and len(number) < 19):
+            raise Refused(
+                f"column {column}: {about[:40]!r} is no number; {word} needs {_ABOUT[word]}"
+            )
+        return str(int(number))
+    if word in ("delivery", "event"):
+        try:
+            ids.decode("dlv" if word == "delivery" else "evt", about)
+        except ValueError as error:
+            raise Refused(f"column {column}: {error}") from None
+    elif about not in themes:
+        near = get_close_matches(about, themes, 3)
+        hint = (
+            f"did you mean {_either(near)}?" if near else f"there are {', '.join(sorted(themes))}"
+        )
+        raise Refused(f"column {column}: there is no theme {about[:40]!r}; {hint}")
+    return about
+
+
+def _either(words: Sequence[str]) -> str:
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def prepare(house: HooktuiApp, line: str) -> Callable[[], Coroutine[None, None, None]]:
+    """Return what does a line.
+
+    Raises:
+        Refused: it is no command; says what is wrong, and at which column.
+    """
+    return partial(_do, house, parse(line, house.available_themes))
+
+
+async def _do(house: HooktuiApp, order: Order) -> None:
+    match order.word:
+        case "hook":
+            house.open_hook(int(order.about))
+        case "delivery":
+            house.open_delivery(order.about)
+        case "event":
+            house.open_event(order.about)
+        case "account":
+            await house.use_account(int(order.about))
+        case "theme":
+            house.theme = order.about
+        case "filter" if order.about:
+            _filter(house, order.about)
+        case word if word in _PLACES:
+            house.go(_PLACES[word])
+            if order.about:
+                _filter(house, order.about)
+        case _:
+            front = house.front()
+            if front is not None:
+                front.run_verb(order.verb)
+
+
+def _filter(house: HooktuiApp, text: str) -> None:
+    """Filter the screen in front; one that has just been opened once it is laid out."""
+    front = house.front()
+    if front is None:
+        return
+    reason = front.why_not("filter")
+    if reason is not None:
+        front.call_after_refresh(front.notice, reason, "warn")
+    else:
+        front.call_after_refresh(front.take_filter, text)

@@ -1,0 +1,203 @@
+"""The columns of a list of deliveries, and the attempts of one as a time line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from hooktui.console.deliveries.text import (
+    OUTCOME_TONES,
+    STATUS_TONES,
+    answer_words,
+    moment,
+    standing,
+)
+from hooktui.console.formatting import took
+from hooktui.console.glyphs import Signs
+from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.table import Column
+from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.deliveries import Outcome, Status
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
+from hooktui.domain.wire.pages import Page
+
+_CALM: Final = frozenset({Status.DELIVERED, Status.CANCELLED})
+
+
+def state(delivery: Delivery | DeliveryDetail, signs: Signs) -> Pieces:
+    """Return sign and word of where a delivery stands; only what needs an eye has colour."""
+    word = standing(delivery)
+    sign = {
+        "waiting": signs.waiting,
+        "held": signs.waiting,
+        "retrying": signs.retry,
+        "sending": signs.sending,
+        "delivered": signs.delivered,
+        "failed": signs.failed,
+        "cancelled": signs.cancelled,
+    }.get(word, " ")
+    tone = STATUS_TONES.get(delivery.status, "plain")
+    if delivery.status in _CALM:
+        return ((f"{sign} ", tone), (word, "plain"))
+    return ((f"{sign} {word}", tone),)
+
+
+def delivery_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Delivery], ...]:
+    """Return the columns; times are clock times, for two screens are compared by them."""
+
+    def made(delivery: Delivery) -> Pieces:
+        return ((moment(from_rfc3339(delivery.created_at), clock()), "plain"),)
+
+    def then(delivery: Delivery) -> Pieces:
+        if delivery.status == Status.PENDING and not delivery.held and delivery.next_attempt_at:
+            next_ms = from_rfc3339(delivery.next_attempt_at)
+            left_s = (next_ms - clock()) / 1000
+            if left_s < 1:
+                return (("due now", "plain"),)
+            return ((f"next at {moment(next_ms, clock())}", "plain"),)
+        return ((delivery.reason or "", "quiet"),)
+
+    def span(delivery: Delivery) -> Pieces:
+        duration_ms = delivery.duration_ms
+        if duration_ms is None:
+            return ()
+        words = took(duration_ms) if duration_ms < 60_000 else format_duration(duration_ms / 1000)
+        return ((words, "quiet"),)
+
+    return (
+        Column(name="state", title="state", cell=lambda d: state(d, signs), width=11, priority=0),
+        Column(name="made", title="came", cell=made, width=9, grow=1, most=16, priority=1,
+               sort="id"),
+        Column(name="type", title="event", cell=lambda d: d.event_type, width=18, grow=1, most=30,
+               priority=0),
+        Column(name="tries", title="tries", cell=lambda d: ((str(d.attempts), "plain"),), width=5,
+               align="right", priority=1),
+        Column(name="took", title="took", cell=span, width=7, align="right", priority=3),
+        Column(name="then", title="then", cell=then, width=16, grow=8, most=60, priority=2),
+        Column(name="trigger", title="by", cell=lambda d: ((d.trigger, "quiet"),), width=6,
+               priority=4),
+        Column(name="id", title="delivery", cell=lambda d: ((d.id, "quiet"),), width=17,
+               priority=5),
+    )  # fmt: skip
+
+
+BAR: Final = 16
+"""Cells of the longest attempt's bar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An attempt that was made, or (without one) the next that will be."""
+
+    number: int
+    attempt: Attempt | None = None
+    at: str | None = None
+
+
+def steps_of(delivery: DeliveryDetail) -> list[Step]:
+    """Return the attempts in their order, then the next one where there will be one."""
+    steps = [Step(a.number, a, a.started_at) for a in delivery.attempts]
+    following = steps[-1].number + 1 if steps else 1
+    if delivery.status == Status.PENDING:
+        steps.append(Step(following, None, None if delivery.held else delivery.next_attempt_at))
+    elif delivery.status == Status.SENDING:
+        steps.append(Step(following))
+    return steps
+
+
+class Steps:
+    """The steps of one delivery as the pages of a list."""
+
+    def __init__(self) -> None:
+        self.delivery: DeliveryDetail | None = None
+
+    @property
+    def longest_ms(self) -> float:
+        """The duration of the longest attempt."""
+        attempts = self.delivery.attempts if self.delivery is not None else ()
+        return max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
+
+    async def page(self, wanted: Wanted) -> Page[Step]:
+        """Return all steps: at most some dozens."""
+        steps = [] if self.delivery is None else steps_of(self.delivery)
+        return Page(data=steps, total=len(steps))
+
+
+def phases_bar(phases: Phases, longest_ms: float, width: int, signs: Signs) -> Pieces:
+    """Return an attempt's duration as a bar: setting up (dns, connect, TLS), waiting, reading."""
+    total = phases.total
+    if not total or longest_ms <= 0:
+        return ()
+    cells = max(1, round(width * total / longest_ms))
+    set_up_ms = (phases.dns or 0) + (phases.connect or 0) + (phases.tls or 0)
+    set_up = min(cells, round(cells * set_up_ms / total))
+    waiting = cells - set_up  # all of the rest, where nothing ever came
+    if phases.first_byte is not None:
+        waiting = min(waiting, round(cells * phases.first_byte / total))
+    pieces: tuple[Piece, ...] = (
+        (signs.bar_set_up * set_up, "quiet"),
+        (signs.bar_waiting * waiting, "accent"),
+        (signs.bar_reading * (cells - set_up - waiting), "quiet"),
+    )
+    return pieces
+
+
+def step_columns(signs: Signs, clock: Callable[[], int], steps: Steps) -> tuple[Column[Step], ...]:
+    """Return the columns of the time line."""
+
+    def at(step: Step) -> Pieces:
+        if step.at is None:
+            return (("…", "quiet"),)
+        words = moment(from_rfc3339(step.at), clock())
+        return ((words, "plain" if step.attempt is not None else "warn"),)
+
+    def result(step: Step) -> Pieces:
+        attempt = step.attempt
+        if attempt is None:
+            held = steps.delivery is not None and steps.delivery.held
+            sending = steps.delivery is not None and steps.delivery.status == Status.SENDING
+            words = "under way" if sending else "held" if held else "next attempt"
+            return ((f"{signs.sending if sending else signs.waiting} {words}", "warn"),)
+        known: dict[str, str] = {Outcome.DELIVERED: signs.delivered, Outcome.FAILED: signs.failed}
+        sign = known.get(attempt.outcome, signs.retry)
+        return ((f"{sign} {answer_words(attempt)}", OUTCOME_TONES.get(attempt.outcome, "plain")),)
+
+    def phase(name: str) -> Callable[[Step], Pieces]:
+        def cell(step: Step) -> Pieces:
+            if step.attempt is None:
+                return ()
+            value: float | None = getattr(step.attempt.phases_ms, name)
+            if value is None:
+                kept = name == "connect" and step.attempt.reused_connection
+                return (("kept" if kept else "-", "quiet"),)
+            return ((took(value), "strong" if name == "total" else "plain"),)
+
+        return cell
+
+    def bar(step: Step) -> Pieces:
+        if step.attempt is None:
+            return ()
+        return phases_bar(step.attempt.phases_ms, steps.longest_ms, BAR, signs)
+
+    def address(step: Step) -> Pieces:
+        return ((step.attempt.address or "" if step.attempt else "", "quiet"),)
+
+    return (
+        Column(name="number", title="#", cell=lambda s: ((str(s.number), "quiet"),), width=3,
+               align="right", priority=0),
+        Column(name="at", title="at", cell=at, width=8, grow=1, most=16, priority=0),
+        Column(name="result", title="result", cell=result, width=20, grow=4, most=44, priority=0),
+        Column(name="dns", title="dns", cell=phase("dns"), width=5, align="right", priority=3),
+        Column(name="connect", title="conn", cell=phase("connect"), width=5, align="right",
+               priority=3),
+        Column(name="tls", title="tls", cell=phase("tls"), width=5, align="right", priority=3),
+        Column(name="first_byte", title="first", cell=phase("first_byte"), width=5, align="right",
+               priority=3),
+        Column(name="total", title="total", cell=phase("total"), width=5, align="right",
+               priority=1),
+        Column(name="bar", title="", cell=bar, width=BAR, priority=4),
+        Column(name="address", title="address", cell=address, width=15, grow=1, most=40,
+               priority=5),
+    )  # fmt: skip

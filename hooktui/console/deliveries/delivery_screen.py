@@ -1,0 +1,325 @@
+"""One delivery: how it stands and what comes next, its attempts as a time line, what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import ClassVar, Final, cast
+
+from textual.app import ComposeResult
+
+from hooktui.client import calls
+from hooktui.console.deliveries.actions import DeliveryVerbs
+from hooktui.console.deliveries.columns import Step, Steps, state, step_columns
+from hooktui.console.deliveries.difference import difference_of, to_compare
+from hooktui.console.deliveries.document import (
+    FAMILY,
+    Around,
+    as_check,
+    as_curl,
+    as_json,
+    sections_of,
+)
+from hooktui.console.deliveries.text import STATUS_TONES, again, moment, what_next, why_then
+from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.searching import Searching
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.document_lines import FORM_WORDS
+from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.deliveries import Status
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
+from hooktui.domain.wire.hooks import Hook
+
+MOST_STEPS: Final = 8
+"""Lines of the time line before it scrolls: the text below needs the room more."""
+
+CLOCK_S: Final = 15.0
+"""Between two looks whether "in 5m" has become "in 4m"."""
+
+
+class DeliveryScreen(Searching, DeliveryVerbs):
+    """The delivery with an id."""
+
+    PLACE = "Delivery"
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "resend", "cancel", "previous", "next", "compare", "raw", "copy", "copy_as", "mark",
+        "open", "wrap", "search", "match_before",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    DeliveryScreen #attempts { height: 3; max-height: 38%; }
+    DeliveryScreen #document { padding: 0 1; border-top: solid $panel; }
+    """
+
+    def __init__(self, delivery_id: str) -> None:
+        super().__init__()
+        self.delivery_id = delivery_id
+        self.delivery: DeliveryDetail | None = None
+        self._steps = Steps()
+        self._hook: Hook | None = None
+        self._family: Sequence[Delivery] = ()
+        self._compared: tuple[Attempt, Attempt] | None = None
+        self._compared_at: int | None = None  # the attempt under the cursor then
+
+    # -- what is shown
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the delivery, its event and its hook."""
+        left: Pieces = ((f" Delivery {self.delivery_id}", "strong"),)
+        one = self.delivery
+        if one is not None:
+            name = self.house.hook_names.get(one.hook, "")
+            left = (*left, (f"  {one.event_type} to hook {one.hook} {name}", "plain"))
+        return left, self.house.places("")
+
+    def compose_body(self) -> ComposeResult:
+        """The standing, the time line, the text."""
+        house = self.house
+        yield Lines(id="head")
+        yield WindowedList(
+            step_columns(house.signs, house.clock, self._steps),
+            self._steps,
+            lambda step: step.number,
+            empty=((("  No attempt yet.", "quiet"),),),
+            signs=house.signs,
+            id="attempts",
+        )
+        yield JsonView(id="document")
+
+    def on_mount(self) -> None:
+        """Read the delivery."""
+        super().on_mount()
+        self.set_interval(CLOCK_S, self._draw_head)
+        self.run_worker(self._read(), name="delivery", group="delivery", exclusive=True)
+
+    @property
+    def timeline(self) -> WindowedList[Step]:
+        """The list of attempts."""
+        return cast("WindowedList[Step]", self.query_one("#attempts", WindowedList))
+
+    @property
+    def document(self) -> JsonView:
+        """What was said."""
+        return self.query_one(JsonView)
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """The attempt under the cursor, or the latest when the cursor stands on the next one."""
+        if self.delivery is None or not self.delivery.attempts:
+            return None
+        step = self.timeline.cursor_row
+        if step is None or step.attempt is None:
+            return self.delivery.attempts[-1]
+        return step.attempt
+
+    async def _read(self) -> None:
+        before = 0 if self.delivery is None else len(self.delivery.attempts)
+        try:
+            self.delivery = await self.ask(calls.get_delivery(self.delivery_id))
+        except HooktuiError as error:
+            self.show_error(error)
+            if self.query("#attempts"):
+                await self.timeline.load()
+            return
+        if not self.query("#attempts"):
+            return
+        self._steps.delivery = self.delivery
+        timeline = self.timeline
+        at_latest = timeline.cursor >= before - 1
+        await timeline.reload()
+        if not self.query("#attempts"):
+            return
+        timeline.styles.height = min(max(timeline.window.total, 1), MOST_STEPS) + 1
+        if at_latest and self.delivery.attempts and self._compared is None:
+            timeline.put_cursor_on(self.delivery.attempts[-1].number)
+        self._draw()
+        await self._read_around(self.delivery)
+
+    async def _read_around(self, delivery: DeliveryDetail) -> None:
+        """Read the hook and the other deliveries; without them less is said, and nothing fails."""
+        with suppress(HooktuiError):
+            self._hook = await self.ask(calls.get_hook(delivery.hook))
+        with suppress(HooktuiError):
+            family = calls.list_deliveries(
+                delivery.account, hook=delivery.hook, event=delivery.event
+            )
+            self._family = (await self.ask(family)).data[::-1]
+        if self.query("#attempts"):
+            self._draw()
+
+    def _draw(self) -> None:
+        self._draw_head()
+        self._draw_document()
+        self.refresh_frame()
+
+    async def changed(self, changes: Changes) -> None:
+        """Show what happened to this delivery, and what its hook's state means for it."""
+        one = self.delivery
+        ours = one is not None and one.hook in changes.hooks
+        if changes.everything or ours or self.delivery_id in changes.deliveries:
+            await self._read()
+
+    def _draw_head(self) -> None:
+        one = self.delivery
+        if one is None or not self.query("#head"):
+            return
+        now_ms = self.house.clock()
+        dot = f" {self.house.signs.dot} "
+        came = moment(from_rfc3339(one.created_at), now_ms)
+        failed = one.status == Status.FAILED
+        lines: list[Pieces] = [
+            (
+                (" ", "plain"),
+                *state(one, self.house.signs),
+                (dot, "quiet"),
+                (
+                    what_next(one, now_ms, self.house.key),
+                    STATUS_TONES[Status.FAILED] if failed else "plain",
+                ),
+            )
+        ]
+        why = why_then(one, self._hook, self.house.status, now_ms)
+        if why:
+            lines.append(((f" why then: {why}", "plain"),))
+        lines.append(
+            (
+                (f" {one.event_type}", "plain"),
+                (f"{dot}event {one.event}{dot}came {came}{dot}by {one.trigger}", "quiet"),
+                (again(one.id, self._family), "quiet"),
+            )
+        )
+        self.query_one("#head", Lines).show(lines)
+
+    def _draw_document(self) -> None:
+        if self.delivery is None or not self.query("#attempts, #document"):
+            return
+        if self._compared is not None:
+            self.document.show(difference_of(*self._compared))
+            return
+        house = self.house
+        around = Around(house.clock(), house.key, house.signs, self._hook, self._family)
+        self.document.show(sections_of(self.delivery, self.attempt, around))
+
+    def on_windowed_list_moved(self) -> None:
+        """Show the answer to the attempt under the cursor; reading again does not move it."""
+        here = None if self.attempt is None else self.attempt.number
+        if here != self._compared_at:
+            self._compared = None
+        self._draw_document()
+
+    def on_json_view_picked(self, message: JsonView.Picked) -> None:
+        """Open another delivery of this event to this hook."""
+        if message.section == FAMILY and message.value != self.delivery_id:
+            self.house.open_delivery(message.value)
+
+    def on_windowed_list_opened(self) -> None:
+        """Give the keys to the text."""
+        self.document.focus()
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: not read yet."""
+        if self.delivery is None and name in self.VERBS:
+            return f"the delivery is not read yet; {self.house.key('reload')} reads it again"
+        if name == "compare" and self.delivery is not None and len(self.delivery.attempts) < 2:
+            return "there are no two attempts yet to compare"
+        return super().why_not(name)
+
+    def searched(self) -> JsonView:
+        """What was said."""
+        return self.document
+
+    def verb_back(self) -> None:
+        """End a search, then a comparison, then unmark, then leave."""
+        if self.end_search():
+            return
+        if self._compared is not None:
+            self.verb_compare()
+        elif not self.timeline.clear_marks():
+            super().verb_back()
+
+    def selected_deliveries(self) -> Sequence[DeliveryDetail]:
+        """The delivery of this screen."""
+        return [] if self.delivery is None else [self.delivery]
+
+    def resent(self, sent: Sequence[Delivery]) -> None:
+        """Go along to the delivery that the resend made."""
+        if sent[0].id != self.delivery_id:
+            said = f"sent again; this is the new delivery {sent[0].id}"
+            if self.leave(DeliveryScreen(sent[0].id)):
+                self.app.call_later(self.house.notice, said, "good")
+
+    def verb_open(self) -> None:
+        """Fold or unfold in the text; from the time line go to the text."""
+        if self.document.has_focus:
+            self.document.action_open()
+        else:
+            self.document.focus()
+
+    def verb_previous(self) -> None:
+        """Show the attempt before."""
+        self.timeline.action_move("up")
+
+    def verb_next(self) -> None:
+        """Show the attempt after."""
+        self.timeline.action_move("down")
+
+    def verb_mark(self) -> None:
+        """Mark an attempt, to compare it."""
+        self.timeline.toggle_mark()
+
+    def verb_compare(self) -> None:
+        """Show what differs between two attempts, or the attempt again."""
+        if self._compared is not None:
+            self._compared = None
+        elif self.delivery is not None:
+            self._compared = to_compare(
+                self.delivery.attempts, self.attempt, list(self.timeline.marks)
+            )
+            self._compared_at = None if self.attempt is None else self.attempt.number
+            older, newer = self._compared
+            back, mark = self.house.key("compare"), self.house.key("mark")
+            keys = f"{back} goes back, {mark} marks others"
+            self.notice(f"attempt {newer.number} against {older.number}; {keys}")
+        self._draw_document()
+
+    def verb_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
+
+    def verb_raw(self) -> None:
+        """Show bodies in their next form."""
+        self.notice(f"each body {FORM_WORDS[self.document.next_form()]}")
+
+    async def verb_copy(self) -> None:
+        """Copy what is under the cursor; in the time line the delivery's id."""
+        found = self.document.under_cursor() if self.document.has_focus else None
+        what, text = found or ("the delivery's id", self.delivery_id)
+        self.notice(await copy(self.app, text, what), "good")
+
+    async def verb_copy_as(self) -> None:
+        """Copy the whole as a command or as JSON."""
+        one = self.delivery
+        if one is None:
+            return
+        forms = {"json": ("the delivery as JSON", as_json(one))}
+        answers = [Answer("j", "the delivery as JSON, as the API gives it", "json")]
+        if one.request is not None:
+            check = as_check(one.request)
+            if check is not None:
+                forms["check"] = ("the check of the signature", check)
+                answers.insert(0, Answer("v", "a command that verifies the signature", "check"))
+            forms["curl"] = ("the curl command", as_curl(one.request))
+            answers.insert(0, Answer("c", "a curl command that sends the request again", "curl"))
+        answer = await self.app.push_screen_wait(
+            Question("Copy as …", "Sensitive headers stay masked; no form holds a secret.", answers)
+        )
+        if answer in forms:
+            what, text = forms[answer]
+            self.notice(await copy(self.app, text, what), "good")

@@ -1,0 +1,240 @@
+"""Request and response of a delivery as sections to read, and its forms to copy.
+
+The forms are a curl command, a check of the signature, and JSON. None holds a secret: sensitive
+headers are masked as everywhere, and the check reads the secret from a file.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from hooktui.console.deliveries.text import (
+    error_words,
+    moment,
+    phases_words,
+    standing,
+    to_come_pairs,
+)
+from hooktui.console.formatting import counted, size, took
+from hooktui.console.glyphs import UNICODE, Signs
+from hooktui.console.registry import KeyOf
+from hooktui.console.widgets.document_lines import Section
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.signatures import HashName
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases, Request
+from hooktui.domain.wire.hooks import Hook
+
+_HASHES_BY_LENGTH: Final[dict[int, HashName]] = {40: "sha1", 64: "sha256", 128: "sha512"}
+"""The hash of a hex signature, by its digits."""
+
+# curl sets these by itself, or they are wrong once somebody edits the body.
+_LEFT_OUT: Final = frozenset({"content-length", "host", "connection", "accept-encoding"})
+
+
+def as_curl(request: Request) -> str:
+    """Return a shell command that sends the same request again, byte by byte."""
+    parts = [f"curl -sS -i -X {request.method} {shlex.quote(request.url)}"]
+    parts += [
+        f"  -H {shlex.quote(f'{name}: {value}')}"
+        for name, value in request.headers
+        if name.lower() not in _LEFT_OUT
+    ]
+    # --data-raw, for --data would read a file where the body begins with @.
+    parts.append(f"  --data-raw {shlex.quote(request.body)}")
+    return " \\\n".join(parts)
+
+
+def as_check(request: Request) -> str | None:
+    """Return a shell command that checks the request's X-Hook-Signature, or None without one."""
+    signature = _header(request, "x-hook-signature")
+    hash_name = hash_of(request)
+    if hash_name is None:
+        return None
+    return (
+        f"printf %s {shlex.quote(request.body)} | hooktui verify --secret @secret.txt"
+        f" --hash {hash_name} --signature {signature}"
+    )
+
+
+def hash_of(request: Request) -> HashName | None:
+    """Return the hash of the request's X-Hook-Signature, None without one."""
+    return _HASHES_BY_LENGTH.get(len(_header(request, "x-hook-signature")))
+
+
+def _header(request: Request, wanted: str) -> str:
+    return next((value for name, value in request.headers if name.lower() == wanted), "")
+
+
+def as_json(delivery: DeliveryDetail) -> str:
+    """Return the API object of a delivery, laid out for reading."""
+    return msgspec.json.format(msgspec.json.encode(delivery), indent=2).decode()
+
+
+NO_BODY: Final = "The event's body is purged, so the request cannot be rebuilt."
+NO_HOOK: Final = "The hook is deleted, so the request cannot be rebuilt."
+FAMILY: Final = "This event to this hook"
+"""The section that names the other deliveries: what was sent before, and again."""
+
+MOST_HEADERS_KEPT: Final = 50
+_BAR: Final = 48
+_HASH_WORDS: Final = {"sha1": "HMAC-SHA-1", "sha256": "HMAC-SHA-256", "sha512": "HMAC-SHA-512"}
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is known besides the delivery itself.
+
+    Attributes:
+        now_ms: now.
+        signs: what bars are drawn with.
+        hook: its hook; None while that is not known.
+        family: all deliveries of its event to its hook, oldest first; empty while not known.
+    """
+
+    now_ms: int
+    key: KeyOf
+    signs: Signs = UNICODE
+    hook: Hook | None = None
+    family: Sequence[Delivery] = ()
+
+
+def sections_of(delivery: DeliveryDetail, attempt: Attempt | None, around: Around) -> list[Section]:
+    """Return the answer to an attempt (when there is one), what comes, the request, its kin."""
+    sections = [] if attempt is None else _answer(attempt, around.signs)
+    sections += _coming(delivery, around)
+    if delivery.request is not None:
+        sections += _request(delivery, delivery.request)
+    else:
+        words = NO_BODY if delivery.string_signed is None else NO_HOOK
+        sections.append(Section("Request", text=words, kind="words"))
+    if delivery.string_signed is not None:
+        sections.append(
+            Section(
+                "What webhook-signature signs",
+                f"id.timestamp.body, {_bytes_of(delivery.string_signed)}",
+                text=delivery.string_signed,
+                opened=False,
+                kind="words",
+            )
+        )
+    hash_name = None if delivery.request is None else hash_of(delivery.request)
+    if delivery.request is not None and hash_name is not None:
+        sections.append(
+            Section(
+                "What X-Hook-Signature signs",
+                f"the body alone, byte by byte; {_HASH_WORDS[hash_name]} in hex",
+                text=delivery.request.body,
+                opened=False,
+                kind="words",
+            )
+        )
+    return sections + _family(delivery, around)
+
+
+def _coming(delivery: DeliveryDetail, around: Around) -> list[Section]:
+    if around.hook is None:
+        return []
+    pairs = to_come_pairs(delivery, around.hook.retry_schedule_s, around.now_ms, around.key)
+    if not pairs:
+        return []
+    last = pairs[-2][1].partition(",")[0]
+    note = f"{counted(len(pairs) - 1, 'attempt')} if each fails, the last at {last} (each ±10 %)"
+    return [Section("Still to come", note, pairs=pairs, opened=False)]
+
+
+def _request(delivery: DeliveryDetail, request: Request) -> list[Section]:
+    latest = delivery.attempts[-1].number if delivery.attempts else None
+    which = "as it will be sent" if latest is None else f"as in attempt {latest}"
+    where = f"{request.method} {request.url}, {_bytes_of(request.body)}"
+    return [
+        Section("Request headers", which, pairs=request.headers, opened=False),
+        Section("Request body", where, text=request.body),
+    ]
+
+
+def _bytes_of(text: str) -> str:
+    return size(len(text.encode("utf-8", "surrogatepass")))
+
+
+def _family(delivery: DeliveryDetail, around: Around) -> list[Section]:
+    if len(around.family) < 2:
+        return []
+    pairs = []
+    for one in around.family:
+        came = moment(from_rfc3339(one.created_at), around.now_ms)
+        this = ", this one" if one.id == delivery.id else ""
+        pairs.append((f"{came} by {one.trigger}, {standing(one)}{this}", one.id))
+    note = f"{counted(len(pairs), 'delivery')}; {around.key('open')} opens one"
+    return [Section(FAMILY, note, pairs=tuple(pairs))]
+
+
+def _answer(attempt: Attempt, signs: Signs) -> list[Section]:
+    title = f"Answer to attempt {attempt.number}"
+    notes = []
+    if attempt.status_code is not None:
+        notes.append(f"HTTP {attempt.status_code}")
+    if attempt.phases_ms.total is not None:
+        notes.append(f"after {took(attempt.phases_ms.total)}")
+    if attempt.retry_after_s is not None:
+        notes.append(f"Retry-After {attempt.retry_after_s}s")
+    note = " ".join(notes)
+    why = error_words(attempt.error, attempt.error_detail)
+    time = _time(attempt.phases_ms, signs)
+    response = attempt.response
+    if response is None:
+        words = f"No answer: {why}" if why else "No answer was kept."
+        return [Section(title, note, text=words, kind="words"), *time]
+    kept = f"{size(response.size)} read"
+    if response.truncated:
+        kept += f", only the first {_bytes_of(response.body)} kept"
+    whole = f"{note}, {kept}" if note else kept
+    sections = [
+        Section(title, whole, text=response.body)
+        if response.body
+        else Section(title, whole, text="(empty)", kind="words")
+    ]
+    if attempt.status_code is None or (why and attempt.error != "status"):
+        sections.insert(0, Section("Why it failed", text=why, kind="words"))
+    if response.headers:
+        count = str(len(response.headers))
+        if len(response.headers) >= MOST_HEADERS_KEPT:
+            count = f"the first {count}; more are not kept"
+        sections.append(Section("Answer headers", count, pairs=response.headers, opened=False))
+    return [*sections, *time]
+
+
+def _time(phases: Phases, signs: Signs) -> list[Section]:
+    """Return the phases of an attempt, one after another, as bars on one scale."""
+    total = phases.total
+    if not total:
+        return []
+    lines = []
+    before = 0.0
+    for name, took_ms, sign in _phases(phases, total, signs):
+        start = min(_BAR - 1, round(_BAR * before / total))
+        cells = min(_BAR - start, max(1, round(_BAR * took_ms / total)))
+        lines.append(f"{name:<10} {took(took_ms):>6}  {' ' * start}{sign * cells}")
+        before += took_ms
+    note = phases_words(phases) or took(total)
+    return [Section("Where the time went", note, text="\n".join(lines), kind="words",
+                    opened=bool(lines))]  # fmt: skip
+
+
+def _phases(phases: Phases, total: float, signs: Signs) -> list[tuple[str, float, str]]:
+    """Return name, milliseconds and sign of each phase that happened, the body last."""
+    named = (
+        ("dns", phases.dns, signs.bar_set_up),
+        ("connect", phases.connect, signs.bar_set_up),
+        ("tls", phases.tls, signs.bar_set_up),
+        ("first byte", phases.first_byte, signs.bar_waiting),
+    )
+    happened = [(name, value, sign) for name, value, sign in named if value is not None]
+    rest = total - sum(value for _, value, _ in happened)
+    if phases.first_byte is not None and rest > 0:
+        happened.append(("body", rest, signs.bar_reading))
+    return happened

@@ -1,0 +1,288 @@
+"""States of deliveries and attempts in words: the state, its reason, and the attempts to come.
+
+Every text gives clock times in the admin's time zone; "now" is always an argument.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from hooktui.console.formatting import counted, took
+from hooktui.console.registry import KeyOf
+from hooktui.console.widgets.styled import Tone
+from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, ErrorClass, Outcome, Status
+from hooktui.domain.schedule import JITTER
+from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
+from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.server import Status as ServerStatus
+
+STATUS_TONES: Final[dict[str, Tone]] = {
+    Status.PENDING: "warn",
+    Status.SENDING: "accent",
+    Status.DELIVERED: "good",
+    Status.FAILED: "bad",
+    Status.CANCELLED: "quiet",
+}
+
+OUTCOME_TONES: Final[dict[str, Tone]] = {
+    Outcome.DELIVERED: "good",
+    Outcome.FAILED: "bad",
+    Outcome.INTERRUPTED: "warn",
+}
+
+_ERRORS: Final[dict[str, str]] = {
+    ErrorClass.ADDRESS_REFUSED: "address refused by policy",
+    ErrorClass.DNS: "host name not resolved",
+    ErrorClass.CONNECT_REFUSED: "connection refused",
+    ErrorClass.CONNECT_TIMEOUT: "no connection in time",
+    ErrorClass.CONNECT: "no connection",
+    ErrorClass.TLS: "TLS failed",
+    ErrorClass.TLS_CERTIFICATE: "certificate not trusted",
+    ErrorClass.TIMEOUT: "no answer in time",
+    ErrorClass.RESET: "connection broken off",
+    ErrorClass.PROTOCOL: "not an HTTP answer",
+    ErrorClass.RESPONSE_TOO_LARGE: "answer too large",
+    ErrorClass.REDIRECT: "redirects are never followed",
+    ErrorClass.STATUS: "not a 2xx status",
+    ErrorClass.INTERRUPTED: "cut off by a stop or crash",
+}
+
+
+def moment(at_ms: int, now_ms: int) -> str:
+    """Return a clock time, with as much of a date as it needs beside now.
+
+    ``14:03:07`` on the same day, ``Thu 14:03`` within six days, ``01 Dec 14:03`` in the same year,
+    else ``2026-12-01 14:03``.
+    """
+    at, now = time.localtime(at_ms / 1000), time.localtime(now_ms / 1000)
+    if at[:3] == now[:3]:
+        return time.strftime("%H:%M:%S", at)
+    if abs(at_ms - now_ms) < 6 * 86_400_000:
+        return time.strftime("%a %H:%M", at)
+    same_year = at.tm_year == now.tm_year
+    return time.strftime("%d %b %H:%M" if same_year else "%Y-%m-%d %H:%M", at)
+
+
+def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:
+    """Return the clock time of every attempt of a delivery that began now and kept failing."""
+    times = [moment(now_ms, now_ms)]
+    at_ms = now_ms
+    for wait_s in schedule_s:
+        at_ms += round(wait_s * 1000)
+        times.append(moment(at_ms, now_ms))
+    return times
+
+
+def standing(delivery: Delivery | DeliveryDetail) -> str:
+    """Return the status in one word, as lists show it; a held delivery is ``held``."""
+    if delivery.held and delivery.status == Status.PENDING:
+        return "held"
+    if delivery.status == Status.PENDING:
+        tries = delivery.attempts
+        count = tries if isinstance(tries, int) else len(tries)
+        return "retrying" if count else "waiting"
+    return delivery.status
+
+
+def what_next(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> str:
+    """Return what happens to a delivery next, or how it ended."""
+    reason = f": {delivery.reason}" if delivery.reason else ""
+    match delivery.status:
+        case Status.PENDING if delivery.held:
+            sends = f"{key('resend')} sends it then at once"
+            return f"waits until its hook is active again; {sends}"
+        case Status.PENDING:
+            return f"next attempt {_due(delivery.next_attempt_at, now_ms)}{reason}"
+        case Status.SENDING:
+            return "an attempt is under way"
+        case Status.DELIVERED:
+            return f"arrived {_ended(delivery, now_ms)}; nothing more happens"
+        case Status.FAILED:
+            return f"gave up {_ended(delivery, now_ms)}{reason}; {key('resend')} sends it again"
+        case _:
+            again = f"{key('resend')} sends it again"
+            return f"cancelled {_ended(delivery, now_ms)}{reason}; {again}"
+
+
+def again(delivery: str, family: Sequence[Delivery]) -> str:
+    """Return where a delivery stands among those of its event to its hook, if it is not alone.
+
+    Args:
+        delivery: its id.
+        family: all of them, oldest first.
+    """
+    ids = [one.id for one in family]
+    if delivery not in ids or len(ids) < 2:
+        return ""
+    place = ids.index(delivery)
+    others = []
+    if place:
+        before = family[place - 1]
+        others.append(f"after {before.id}, {standing(before)}")
+    if place < len(ids) - 1:
+        after = family[place + 1]
+        others.append(f"sent again as {after.id}, {standing(after)}")
+    return f" ({'; '.join(others)})"
+
+
+def _due(at: str | None, now_ms: int) -> str:
+    if at is None:
+        return "as soon as there is a free place"
+    at_ms = from_rfc3339(at)
+    left_s = (at_ms - now_ms) / 1000
+    if left_s < 1:
+        return "is due now"
+    return f"at {moment(at_ms, now_ms)}, in {format_duration(left_s)}"
+
+
+def _ended(delivery: Delivery | DeliveryDetail, now_ms: int) -> str:
+    if delivery.finished_at is None:
+        return ""
+    finished_ms = from_rfc3339(delivery.finished_at)
+    ended = f"at {moment(finished_ms, now_ms)}"
+    after_s = (finished_ms - from_rfc3339(delivery.created_at)) / 1000
+    if after_s > 0:
+        ended += f", {format_duration(after_s)} after it came"
+    return ended
+
+
+def error_words(error: str | None, detail: str | None = None) -> str:
+    """Return why an attempt failed: the error class in words, and what the server knows more."""
+    if error is None:
+        return ""
+    words = _ERRORS.get(error, error)
+    return f"{words} ({detail})" if detail else words
+
+
+def answer_words(attempt: Attempt) -> str:
+    """Return what came back in short: the status code, or why there was none."""
+    if attempt.status_code is not None:
+        reason = "" if attempt.error in (None, ErrorClass.STATUS) else error_words(attempt.error)
+        return f"{attempt.status_code} {reason}".rstrip()
+    return error_words(attempt.error) or "under way"
+
+
+def phases_words(phases: Phases) -> str:
+    """Return the phases that happened: ``dns 2ms, connect 8ms, tls 21ms, first byte 90ms``."""
+    named = (
+        ("dns", phases.dns),
+        ("connect", phases.connect),
+        ("tls", phases.tls),
+        ("first byte", phases.first_byte),
+    )
+    return ", ".join(f"{name} {took(value)}" for name, value in named if value is not None)
+
+
+def tries_of(delivery: DeliveryDetail) -> int:
+    """Return how much of the schedule is used up: attempts that were cut off do not count."""
+    return sum(one.outcome != Outcome.INTERRUPTED for one in delivery.attempts)
+
+
+def to_come(delivery: DeliveryDetail, schedule_s: Sequence[float]) -> list[tuple[int, int]]:
+    """Return number and time (ms, without jitter) of each attempt to come if all of them fail."""
+    if delivery.status != Status.PENDING or delivery.held or delivery.next_attempt_at is None:
+        return []
+    number = delivery.attempts[-1].number + 1 if delivery.attempts else 1
+    at_ms = from_rfc3339(delivery.next_attempt_at)
+    coming = [(number, at_ms)]
+    for wait_s in schedule_s[tries_of(delivery) :]:
+        at_ms += round(wait_s * 1000)
+        coming.append((coming[-1][0] + 1, at_ms))
+    return coming
+
+
+def to_come_pairs(
+    delivery: DeliveryDetail, schedule_s: Sequence[float], now_ms: int, key: KeyOf
+) -> tuple[tuple[str, str], ...]:
+    """Return each attempt to come and its clock time, then what follows the last."""
+    coming = to_come(delivery, schedule_s)
+    pairs = []
+    before_ms: int | None = None
+    for number, at_ms in coming:
+        wait = "" if before_ms is None else f", {format_duration((at_ms - before_ms) / 1000)} later"
+        pairs.append((f"attempt {number}", f"{moment(at_ms, now_ms)}{wait}"))
+        before_ms = at_ms
+    if pairs:
+        pairs.append(("then", f"it has failed, and {key('resend')} sends it again"))
+    return tuple(pairs)
+
+
+def why_then(
+    delivery: DeliveryDetail, hook: Hook | None, server: ServerStatus | None, now_ms: int
+) -> str:
+    """Return why a delivery that waits does so until then; empty where there is nothing to say.
+
+    Args:
+        delivery: the delivery.
+        hook: its hook; None while that is not known.
+        server: how the server was last time.
+        now_ms: now.
+    """
+    if delivery.status != Status.PENDING:
+        return ""
+    if server is not None and server.paused is not None:
+        since = moment(from_rfc3339(server.paused.at), now_ms)
+        return f"all sending is paused since {since}, by {server.paused.by}"
+    if hook is None:
+        return ""
+    if delivery.held:
+        return _disabled(hook, now_ms)
+    due_ms = 0 if delivery.next_attempt_at is None else from_rfc3339(delivery.next_attempt_at)
+    breaker = _breaker(hook, server, max(due_ms, now_ms), now_ms)
+    if breaker:
+        return breaker
+    if due_ms <= now_ms:
+        return _in_line(hook)
+    return _schedule(delivery.attempts[-1], tries_of(delivery), hook) if delivery.attempts else ""
+
+
+def _disabled(hook: Hook, now_ms: int) -> str:
+    since = ""
+    if hook.disabled_at is not None:
+        since = f" since {moment(from_rfc3339(hook.disabled_at), now_ms)}"
+    reason = f" ({hook.disabled_reason})" if hook.disabled_reason else ""
+    return f"hook {hook.id} is not active{since}{reason}"
+
+
+def _breaker(hook: Hook, server: ServerStatus | None, due_ms: int, now_ms: int) -> str:
+    """Return that a breaker holds up what is due then; empty where it does not."""
+    if hook.stats.breaker == "closed":
+        return ""
+    for one in () if server is None else server.breakers:
+        if one.hook == hook.id:
+            probe_ms = from_rfc3339(one.probe_at)
+            if due_ms > max(probe_ms, now_ms):
+                return ""
+            failures = counted(one.failures, "failure")
+            at = moment(probe_ms, now_ms)
+            return f"its breaker is open ({failures} in a row); it is probed at {at}"
+    if due_ms > now_ms:
+        return ""
+    return "its breaker is open, for the last attempts of the hook failed"
+
+
+def _in_line(hook: Hook) -> str:
+    """Return what a delivery that is due waits for."""
+    limits = [f"at most {hook.max_in_flight} at once"]
+    if hook.rate_per_s is not None:
+        limits.append(f"at most {hook.rate_per_s:g} a second")
+    if hook.ordered:
+        limits.append("in order, behind those before it")
+    return f"waits for its turn: {', '.join(limits)}"
+
+
+def _schedule(last: Attempt, tries: int, hook: Hook) -> str:
+    if last.outcome == Outcome.INTERRUPTED:
+        return "the last attempt was cut off; that does not use up the schedule"
+    if not 0 < tries <= len(hook.retry_schedule_s):
+        return ""
+    wait_s = hook.retry_schedule_s[tries - 1]
+    asked = last.retry_after_s
+    if asked is not None and last.status_code in RETRY_AFTER_STATUSES and asked > wait_s:
+        return f"the receiver asked for {format_duration(asked)} (Retry-After)"
+    return (
+        f"the schedule says {format_duration(wait_s)} after attempt {last.number} (±{JITTER:.0%})"
+    )

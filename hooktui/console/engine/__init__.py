@@ -1,0 +1,1 @@
+"""Screens of the engine and the doctor."""

@@ -1,0 +1,86 @@
+"""What `hooktui doctor` finds: how disk, database, clock and files of the server are."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+
+from hooktui.client import calls
+from hooktui.console.engine.text import checkup_lines
+from hooktui.console.formatting import counted
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.registry import in_words
+from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.domain.roles import Need
+from hooktui.domain.wire.diagnosis import Checkup
+
+
+class CheckupScreen(HouseScreen):
+    """Looks once when it opens, and again on demand; Esc leaves, also while it looks."""
+
+    PLACE = "Doctor"
+    VERBS: ClassVar[tuple[str, ...]] = ("diagnose", "back")
+    OWN_WORDS = (in_words("diagnose", "again", "Look at the installation again", Need.ADMINISTER),)
+    DEFAULT_CSS = "CheckupScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._begun_s: float | None = None
+        self._found: Checkup | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """The findings, scrolled where they are many."""
+        with VerticalScroll():
+            yield Lines(id="findings")
+
+    def on_mount(self) -> None:
+        """Begin to look."""
+        super().on_mount()
+        self.set_interval(1, self._tick)
+        self.run_verb("diagnose")
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Return whether all is well, or how long it has been looking."""
+        return ((f" {self.PLACE}", "strong"), self._verdict()), self.house.places("Engine")
+
+    def _verdict(self) -> Piece:
+        if self._begun_s is not None:
+            waited = f"{monotonic() - self._begun_s:.0f} s"
+            leaves = f"{self.house.key('back')} leaves"
+            return (f"  looking, {waited}; a large database takes a while, {leaves}", "accent")
+        if self._found is None:
+            return ("", "plain")
+        states = [check.state for check in self._found.checks]
+        if self._found.state == "ok":
+            return (f"  all is well: {counted(len(states), 'check')}", "good")
+        mend, know = states.count("fail"), states.count("warn")
+        parts = [f"{mend} to mend"] * bool(mend) + [f"{know} to know of"] * bool(know)
+        return (f"  {', '.join(parts)}", "bad" if mend else "warn")
+
+    def _tick(self) -> None:
+        if self._begun_s is not None:
+            self.refresh_frame()
+
+    def why_not(self, name: str) -> str | None:
+        """Add: it is looking."""
+        reason = super().why_not(name)
+        if reason is None and name == "diagnose" and self._begun_s is not None:
+            return f"it is looking already; {self.house.key('back')} leaves"
+        return reason
+
+    async def verb_diagnose(self) -> None:
+        """Have the server look at itself."""
+        self._begun_s = monotonic()
+        self.refresh_frame()
+        try:
+            found = await self.call(calls.checkup())
+        finally:
+            self._begun_s = None
+        if found is not None and self.is_attached:
+            self._found = found
+            self.query_one("#findings", Lines).show(checkup_lines(found))
+        self.refresh_frame()

@@ -1,0 +1,233 @@
+"""The engine in words: what goes out, what waits and for how long, and what it all lies on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import ago, counted
+from hooktui.console.glyphs import Signs
+from hooktui.console.shell.status import Trend
+from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.table import Column
+from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.text import in_bytes
+from hooktui.domain.wire.diagnosis import Checkup
+from hooktui.domain.wire.server import DatabaseInfo, Rates, Status
+
+_STILL_PER_S: Final = 0.05
+"""A backlog that changes less is not going anywhere."""
+_DISK_SPAN_MS: Final = 120_000
+_SHORTAGE_SHOWN_MS: Final = 3_600_000
+_FORESEEN_DAYS: Final = 365
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineHook:
+    """A hook that has something waiting, or is left alone by its breaker."""
+
+    hook: int
+    name: str
+    waiting: int = 0
+    probe_at: str | None = None
+    failures: int = 0
+
+
+def engine_hooks(status: Status) -> list[EngineHook]:
+    """Return the hooks with most waiting, then those that are only left alone."""
+    breakers = {one.hook: one for one in status.breakers}
+    found = []
+    for one in status.backlog.hooks:
+        breaker = breakers.pop(one.hook, None)
+        found.append(
+            EngineHook(
+                hook=one.hook,
+                name=one.name,
+                waiting=one.count,
+                probe_at=None if breaker is None else breaker.probe_at,
+                failures=0 if breaker is None else breaker.failures,
+            )
+        )
+    found += [
+        EngineHook(hook=b.hook, name=b.name, probe_at=b.probe_at, failures=b.failures)
+        for b in breakers.values()
+    ]
+    return found
+
+
+def engine_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[EngineHook], ...]:
+    """Return the columns of those hooks."""
+
+    def breaker(one: EngineHook) -> Pieces:
+        if one.probe_at is None:
+            return (("closed", "quiet"),)
+        at_ms = from_rfc3339(one.probe_at)
+        when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
+        said = f"{signs.failing} open, next try {when}"
+        return ((said, "bad"), (f" after {counted(one.failures, 'failure')} in a row", "quiet"))
+
+    return (
+        Column(name="id", title="id", cell=lambda o: ((str(o.hook), "quiet"),), width=6,
+               align="right", priority=1),
+        Column(name="name", title="hook", cell=lambda o: o.name, width=16, grow=2, most=40,
+               priority=0),
+        Column(name="waiting", title="waiting", cell=lambda o: f"{o.waiting:,}", width=9,
+               align="right", priority=0),
+        Column(name="breaker", title="breaker", cell=breaker, width=26, grow=3, most=60,
+               priority=0),
+    )  # fmt: skip
+
+
+def engine_lines(
+    status: Status, backlog: Trend, free: Trend, now_ms: int, dot: str
+) -> list[Pieces]:
+    """Return the facts above the list, one line each."""
+    lines = [_delivery(status, now_ms, dot)]
+    if status.rates is not None:
+        lines.append(_rates(status.rates, dot))
+    lines.append(_waiting(status, backlog, now_ms, dot))
+    lines += _connections(status, now_ms, dot)
+    for one in status.servers:
+        since = moment(from_rfc3339(one.started_at), now_ms)
+        words = f"{one.name}{dot}{one.version}{dot}process {one.pid}{dot}since {since}"
+        words += f"{dot}number {one.number}" if len(status.servers) > 1 else ""
+        lines.append(_fact("server", (words, "plain")))
+    if status.database is not None:
+        lines.append(_database(status.database, dot))
+    if status.disk is not None:
+        lines.append(_disk(status, free, dot))
+    if status.keep is not None:
+        kept = f"events {_days(status.keep.days)}, bodies {_days(status.keep.bodies_days)}"
+        lines.append(_fact("kept", (kept, "plain")))
+    return lines
+
+
+def _fact(label: str, *pieces: Piece) -> Pieces:
+    return ((f" {label:<10}", "quiet"), *pieces)
+
+
+def _delivery(status: Status, now_ms: int, dot: str) -> Pieces:
+    if status.paused is None:
+        return _fact("delivery", ("going out", "good"))
+    at_ms = from_rfc3339(status.paused.at)
+    since = f"since {moment(at_ms, now_ms)} ({_since(status.paused.at, now_ms)})"
+    return _fact(
+        "delivery",
+        (f"! paused by {status.paused.by} {since}", "warn"),
+        (f"{dot}only pings go out", "plain"),
+    )
+
+
+def _database(database: DatabaseInfo, dot: str) -> Pieces:
+    size = "" if database.size is None else f"{dot}{in_bytes(database.size)}"
+    log = "" if not database.wal_size else f" and {in_bytes(database.wal_size)} of log"
+    where: Piece = (f"{dot}{database.location}", "quiet")
+    return _fact("database", (f"{database.kind} {database.version}{size}{log}", "plain"), where)
+
+
+def _rates(rates: Rates, dot: str) -> Pieces:
+    said = (
+        f"{rates.accepted_per_s:.1f} events, {rates.delivered_per_s:.1f} delivered,"
+        f" {rates.failed_per_s:.1f} failed a second{dot}{rates.in_flight:,} in flight"
+    )
+    return _fact("rates", (said, "plain"))
+
+
+def _connections(status: Status, now_ms: int, dot: str) -> list[Pieces]:
+    """Return lines only where connections or something of this machine are short."""
+    found = status.connections
+    if found is None:
+        return []
+    lines: list[Pieces] = []
+    if found.waiting:
+        in_use = f"{found.in_use:,} of {found.most:,} outbound connections in use"
+        lines.append(_fact("outbound", (f"{in_use}{dot}hooks take turns", "warn")))
+    last = found.shortage
+    if last is not None and now_ms - from_rfc3339(last.at) < _SHORTAGE_SHOWN_MS:
+        times = counted(sum(last.counts.values()), "delivery") + " returned unsent"
+        lines.append(
+            _fact("shortage", (f"{last.message}, {_since(last.at, now_ms)}", "bad"),
+                  (f"{dot}{times}{dot}{last.advice}", "plain"))
+        )  # fmt: skip
+    return lines
+
+
+def _waiting(status: Status, trend: Trend, now_ms: int, dot: str) -> Pieces:
+    backlog = status.backlog
+    pieces: list[Piece] = [(f"{backlog.count:,}", "plain" if backlog.count else "quiet")]
+    if backlog.oldest_due_at is not None:
+        pieces.append((f"{dot}the oldest due {_since(backlog.oldest_due_at, now_ms)}", "plain"))
+    pieces.append((f"{dot}{forecast(status, trend)}", "plain"))
+    if backlog.held:
+        pieces.append((f"{dot}{backlog.held:,} held by disabled hooks", "warn"))
+    return _fact("waiting", *pieces)
+
+
+def forecast(status: Status, trend: Trend) -> str:
+    """Return when nothing will wait any more, as it goes now."""
+    if not status.backlog.count:
+        return "nothing to send"
+    if status.paused is not None:
+        return "goes on after the resume"
+    if status.backlog.oldest_due_at is None:
+        return "nothing due, the next tries come later"
+    per_s = trend.per_s
+    if per_s is None:
+        return "a forecast takes some seconds"
+    if per_s >= _STILL_PER_S:
+        return f"grows by {per_s:,.1f} a second"
+    left_s = trend.falls_to_s(0)
+    if left_s is None or per_s > -_STILL_PER_S:
+        return "stays as it is"
+    return f"empty in about {_roughly(left_s)}"
+
+
+def _disk(status: Status, free: Trend, dot: str) -> Pieces:
+    disk = status.disk
+    if disk is None:
+        return ()
+    pieces: list[Piece] = [(f"{in_bytes(disk.free)} of {in_bytes(disk.total)} free", "plain")]
+    if disk.reserve:
+        words = f"{dot}below {in_bytes(disk.reserve)} no events are taken in"
+        pieces.append((words, "bad" if disk.free < 2 * disk.reserve else "quiet"))
+    full_s = free.falls_to_s(disk.reserve) if free.span_ms >= _DISK_SPAN_MS else None
+    if full_s is not None and full_s < _FORESEEN_DAYS * 86_400:
+        pieces.append((f"{dot}reached in about {_roughly(full_s)}, as it goes now", "warn"))
+    return _fact("disk", *pieces)
+
+
+def _days(days: float) -> str:
+    return f"{days:g} days" if days else "for ever"
+
+
+def _since(at: str, now_ms: int) -> str:
+    words = ago(at, now_ms)
+    return "just now" if words == "now" else f"{words} ago"
+
+
+def _roughly(seconds: float) -> str:
+    """Return a span in its largest unit or two: nobody plans by the seconds of a forecast."""
+    for step in (86_400, 3600, 60, 1):
+        if seconds >= step * 2 or step == 1:
+            return format_duration(max(round(seconds / step), 1) * step)
+    return ""
+
+
+_CHECK_TONES: Final[dict[str, Piece]] = {
+    "ok": ("ok  ", "good"), "warn": ("warn", "warn"), "fail": ("fail", "bad"),
+}  # fmt: skip
+
+
+def checkup_lines(checkup: Checkup) -> list[Pieces]:
+    """Return what a look at the installation found: what is to mend first."""
+    worst_first = {"fail": 0, "ok": 2}  # a warning, or a word of a newer server, stands between
+    lines: list[Pieces] = []
+    for check in sorted(checkup.checks, key=lambda one: worst_first.get(one.state, 1)):
+        name: Piece = (f"  {check.name:<14}", "quiet")
+        state = _CHECK_TONES.get(check.state, (f"{check.state:<4}", "warn"))
+        lines.append(((" ", "plain"), state, name, (check.value, "plain")))
+        if check.advice:
+            lines.append(((f"{'':21}{check.advice}", "quiet"),))
+    return lines

@@ -1,0 +1,1 @@
+"""Screens, texts and columns of events."""

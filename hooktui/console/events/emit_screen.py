@@ -1,0 +1,366 @@
+"""The dialog that sends an event: choose a type, edit a sample body, see the result.
+
+Errors in JSON are counted in lines and columns from 1, as in editors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import ClassVar, Final, NoReturn
+
+from textual import events
+from textual.app import ComposeResult
+from textual.widgets import Input, TextArea
+from textual.worker import Worker
+
+from hooktui.client import calls
+from hooktui.console.events.text import accepted_words
+from hooktui.console.formatting import size
+from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.registry import KeyOf, Verb, in_words
+from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.widgets.chrome import OneLine, Severity
+from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.table import Column
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.etl_samples import EMPTY, sample
+from hooktui.domain.roles import Need
+from hooktui.domain.wire.events import AcceptedEvent, Catalogue
+from hooktui.domain.wire.pages import Page
+
+MOST_BYTES: Final = 256 * 1024
+"""What the server takes of one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class TypeRow:
+    """An event type in the list; ``group`` is empty where the row above is of the same group."""
+
+    id: str
+    name: str
+    description: str
+    group: str
+
+
+def type_rows(catalogue: Catalogue, words: str) -> list[TypeRow]:
+    """Return the types that hold each of some words in their id, name or description."""
+    wanted = words.casefold().split()
+    rows: list[TypeRow] = []
+    for group in catalogue.groups:
+        heading = group.name
+        for kind in group.types:
+            text = f"{kind.id} {kind.name} {kind.description}".casefold()
+            if all(word in text for word in wanted):
+                rows.append(TypeRow(kind.id, kind.name, kind.description, heading))
+                heading = ""
+    return rows
+
+
+TYPE_COLUMNS: Final = (
+    Column[TypeRow](name="group", title="group", cell=lambda r: ((r.group, "strong"),), width=10,
+                    grow=1, most=24, priority=1),
+    Column[TypeRow](name="id", title="type", cell=lambda r: r.id, width=20, grow=2, most=40,
+                    priority=0),
+    Column[TypeRow](name="what", title="what it is", cell=lambda r: ((r.description, "quiet"),),
+                    width=20, grow=5, priority=2),
+)  # fmt: skip
+
+
+def wrong_json(text: str) -> str | None:
+    """Return what keeps a text from being an event's body, with its place; None: nothing."""
+    if not text.strip():
+        return "an event has a body; {} is the least"
+    try:
+        encoded = text.encode()
+    except UnicodeEncodeError as error:
+        return f"{_place(text, error.start)}: half of a character; type it again"
+    if len(encoded) > MOST_BYTES:
+        return f"{size(len(encoded))}: an event has at most {size(MOST_BYTES)}"
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        return f"line {error.lineno}, column {error.colno}: {_plain(error.msg)}"
+    except RecursionError:
+        return "it is nested too deeply"
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON; null stands for a number that is not there")
+
+
+def _place(text: str, at: int) -> str:
+    before = text[:at]
+    return f"line {before.count(chr(10)) + 1}, column {at - before.rfind(chr(10))}"
+
+
+def _plain(message: str) -> str:
+    """Return Python's words for an error, such as ``expecting ',' delimiter``."""
+    return message[:1].lower() + message[1:]
+
+
+def fine_json(text: str, key: KeyOf) -> Pieces:
+    """Return what is said of a body that can be sent."""
+    return ((f"JSON, {size(len(text.encode()))}", "good"), (f"  {key('save')} sends it", "quiet"))
+
+
+MOVES: Final = {"up": "up", "down": "down", "pageup": "page_up", "pagedown": "page_down"}
+"""Keys that move in the list of types while somebody types into the line above it."""
+
+
+class EmitScreen(HouseScreen):
+    """The dialog that sends an event.
+
+    Args:
+        event_type: the type to begin with; empty: none is chosen yet.
+        body: the body to begin with; None: a sample of the type.
+    """
+
+    PLACE = "Send an event"
+    VERBS: ClassVar[tuple[str, ...]] = ("save", "back")
+    OWN_WORDS: ClassVar[tuple[Verb, ...]] = (
+        in_words("save", "send", "Send the event", Need.PRODUCE),
+    )
+    DEFAULT_CSS = """
+    EmitScreen #words { margin: 0 1; }
+    EmitScreen #types { height: 7; }
+    EmitScreen.-high #types { height: 12; }
+    EmitScreen #judged { padding: 0 1; background: $panel; }
+    EmitScreen TextArea {
+        height: 1fr; border: none; padding: 0 0 0 1; background: $background;
+    }
+    """
+
+    def __init__(self, event_type: str = "", body: str | None = None) -> None:
+        super().__init__()
+        self._wanted = event_type
+        self._given = body
+        self._type = ""
+        self._words: str | None = None  # that the list of types was narrowed by
+        self._filled = ""
+        self._sending = False
+        # When an answer is lost, nobody knows whether the event is in. Sent again with the same key
+        # it comes in once.
+        self._tried = ("", "")
+        self._key = ""
+
+    def compose_body(self) -> ComposeResult:
+        """The types, then the body."""
+        yield Input(placeholder="type to find a type; up and down choose", compact=True, id="words")
+        # Kept, not looked up: a page may come in while the screen is being taken away.
+        self._types = WindowedList(
+            TYPE_COLUMNS,
+            self,
+            lambda row: row.id,
+            empty=((("  No event type has these words.", "plain"),),),
+            markable=False,
+            signs=self.house.signs,
+            id="types",
+        )
+        yield self._types
+        yield OneLine(id="judged")
+        body = TextArea(compact=True, id="body", soft_wrap=False)
+        body.cursor_blink = False
+        yield body
+
+    def on_mount(self) -> None:
+        """Show the types; with a type to begin with, go to the body at once."""
+        super().on_mount()
+        self.query_one(Input).cursor_blink = False
+        self.run_worker(self._show_types(), name="types")
+
+    async def _show_types(self) -> None:
+        await self._types.load()
+        if self._wanted and self._types.put_cursor_on(self._wanted):
+            self.body.focus()
+        elif self._wanted:  # no longer in the catalogue: choose no other type in its place
+            self.query_one(Input).value = self._wanted
+            self.body.text, self._given = self._given or "", None
+            return
+        await self._choose()
+
+    @property
+    def body(self) -> TextArea:
+        """Where the body is typed."""
+        return self.query_one(TextArea)
+
+    async def page(self, wanted: Wanted) -> Page[TypeRow]:
+        """Return all types that fit; a catalogue is short."""
+        self._words = words = self.query_one(Input).value if self.query(Input) else ""
+        rows = type_rows(self.house.catalogue, words)
+        return Page(data=rows, total=len(rows))
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the type that will be sent."""
+        left: Pieces = ((f" {self.PLACE}", "strong"),)
+        if self._type:
+            left = (*left, (f"  {self._type}", "accent"))
+        return left, self.house.places("")
+
+    # -- the type
+
+    def on_input_changed(self) -> None:
+        """Narrow the list of types."""
+        _: Worker[None] = self.run_worker(self._narrow, group="types", exclusive=True)
+
+    async def _narrow(self) -> None:
+        await self._types.load()
+        await self._choose()
+
+    def on_key(self, event: events.Key) -> None:
+        """Move in the list also while the line above it has the focus."""
+        if event.key in MOVES and self.query_one(Input).has_focus:
+            event.stop()
+            self._types.action_move(MOVES[event.key])
+
+    def on_input_submitted(self) -> None:
+        """Go on to the body."""
+        self.body.focus()
+
+    def on_windowed_list_opened(self) -> None:
+        """Go on to the body."""
+        self.body.focus()
+
+    def on_windowed_list_moved(self) -> None:
+        """Take the type under the cursor; keys do not wait for a sample of the server's."""
+        _: Worker[None] = self.run_worker(self._choose, name="sample", group="sample")
+
+    async def _choose(self) -> None:
+        """Take a type, and a sample of it unless somebody has typed a body already."""
+        row = self._types.cursor_row
+        chosen = "" if row is None else row.id
+        if chosen == self._type or not self.query(TextArea):
+            return
+        self._type = chosen
+        self.refresh_frame()
+        if self.body.text != self._filled:
+            return  # typed by hand
+        given, self._given = self._given, None
+        self._fill(given or "")  # the sample of another type is not to be sent as this one
+        if given is not None or not chosen:
+            return
+        text = await self._sample(chosen)
+        if chosen == self._type and self.query(TextArea) and self.body.text == self._filled:
+            self._fill(text)
+
+    def _fill(self, text: str) -> None:
+        self.body.text = self._filled = text
+        self._judge()
+
+    async def _sample(self, event_type: str) -> str:
+        """Return a body to begin with: a sample, else the latest event's of that type."""
+        made = sample(event_type, self.house.clock())
+        if made is not None:
+            return made
+        try:
+            page = await self.ask(
+                calls.list_events(self.house.account, event_type=event_type, limit=1)
+            )
+            if not page.data:
+                return EMPTY
+            latest = await self.ask(calls.get_event(page.data[0].id))
+        except HooktuiError:
+            return EMPTY  # sending will say what is the matter
+        return latest.body or EMPTY
+
+    # -- the body
+
+    def on_text_area_changed(self) -> None:
+        """Judge the body while it is typed."""
+        self._judge()
+
+    def _judge(self) -> None:
+        text = self.body.text
+        wrong = wrong_json(text)
+        pieces = fine_json(text, self.house.key) if wrong is None else ((wrong, "bad"),)
+        self.query_one("#judged", OneLine).show(pieces)
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: the body is no JSON, no type is chosen."""
+        reason = super().why_not(name)
+        if reason is not None or name != "save" or not self.is_mounted or not self.query(TextArea):
+            return reason
+        if self._sending:
+            return "it is being sent"
+        if self.house.link.state is not LinkState.CONNECTED:
+            return f"{self.house.link.word}; nothing is sent meanwhile, and the body stays"
+        words, chosen = self.query_one(Input).value, self._types.cursor_row
+        if words != self._words or self._types.doubt == "loading":
+            return f"the event types are still loading; press {self.verb(name).key} again"
+        if chosen is None:
+            return f"no event type matches {words!r}; choose one first"
+        if chosen.id != self._type:  # it is under the cursor, and not yet in the heading
+            return f"the event type has just changed; look, press {self.verb(name).key} again"
+        return wrong_json(self.body.text)
+
+    def verb_save(self) -> Coroutine[None, None, None]:
+        """Send the event, and say where it went."""
+        return self._save(self._type, self.body.text)
+
+    async def _save(self, event_type: str, body: str) -> None:
+        if (event_type, body) != self._tried:
+            self._tried, self._key = (event_type, body), token_hex(16)
+        call = calls.send_event(self.house.account, event_type, body.encode(), key=self._key)
+        self._sending = True
+        try:
+            sent = await self.call(call, f"sending {event_type}", _told)
+        finally:
+            self._sending = False
+        if sent is not None:
+            self._tried = ("", "")
+            self.house.select("Events", sent.id)
+            await self._sent(sent)
+
+    async def _sent(self, sent: AcceptedEvent) -> None:
+        answers = [
+            Answer("o", "open it: what it meant to each hook, and why", "open"),
+            Answer("a", "send another one", "again"),
+            Answer("l", "leave", "leave"),
+        ]
+        title = f"{sent.id}  {accepted_words(sent)}"
+        answer = await self.app.push_screen_wait(Question(title, f"{sent.type} is in.", answers))
+        if answer == "open":
+            from hooktui.console.events.event_screen import EventScreen
+
+            self.leave(EventScreen(sent.id))
+        elif answer == "leave":
+            self.leave()
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether a body that was typed would be lost."""
+        return bool(self.query(TextArea)) and self.body.text != self._filled
+
+    def verb_back(self) -> None:
+        """Leave; asks when something that was typed would be lost."""
+        if self.unsaved:
+            self.run_worker(self._ask_and_leave(), name="leave", group="leave", exclusive=True)
+        else:
+            super().verb_back()
+
+    async def _ask_and_leave(self) -> None:
+        title, details = "Leave without sending?", "The body that you typed is lost then."
+        if self._sending:
+            title = "Leave while it is being sent?"
+            details = "Whether it came in is told then; if it did not, what you typed is lost."
+        question = Question(
+            title,
+            details,
+            [Answer("n", "stay", ""), Answer("y", "leave", "leave")],
+        )
+        if await self.app.push_screen_wait(question) == "leave":
+            self.leave()
+
+
+def _told(sent: AcceptedEvent) -> tuple[str, Severity]:
+    return f"{sent.type} is in as {sent.id}: {accepted_words(sent)}", "good"

@@ -1,0 +1,234 @@
+"""One event: what it meant to each hook and why, and its body."""
+
+from __future__ import annotations
+
+import shlex
+from typing import ClassVar, Final
+
+import msgspec
+from textual.app import ComposeResult
+
+from hooktui.client import calls
+from hooktui.console.deliveries.text import moment
+from hooktui.console.events.text import DecisionPages, came_to, decision_columns, decision_reason
+from hooktui.console.formatting import size
+from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.searching import Searching
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.controls import Note
+from hooktui.console.widgets.document_lines import FORM_WORDS, Section
+from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.catalogue import PING
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.errors import HooktuiError, NotFound
+from hooktui.domain.wire.events import EventDetail, HookDecision
+
+MOST_HOOKS: Final = 8
+"""Lines of the list of hooks before it scrolls: the body below needs the room more."""
+
+CLOCK_S: Final = 15.0
+"""Between two looks whether "in 5m" has become "in 4m"."""
+
+PURGED: Final = "The body is purged: bodies are kept for a shorter time than events."
+
+
+class EventScreen(Searching):
+    """The event with an id."""
+
+    PLACE = "Event"
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "open", "search", "emit", "copy", "copy_as", "wrap", "raw", "match_before",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    EventScreen #decisions { height: 3; max-height: 38%; }
+    EventScreen #why { padding: 0 1; height: 2; display: block; }
+    EventScreen #document { padding: 0 1; border-top: solid $panel; }
+    """
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__()
+        self.event_id = event_id
+        self.event: EventDetail | None = None
+
+    # -- what is shown
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the event and its type."""
+        left: Pieces = ((f" Event {self.event_id}", "strong"),)
+        if self.event is not None:
+            left = (*left, (f"  {self.event.type}", "plain"))
+        return left, self.house.places("")
+
+    def compose_body(self) -> ComposeResult:
+        """The head, the hooks, the body."""
+        house = self.house
+        makes = f"{house.key('go_hooks')}, then {house.key('new')}"
+        yield Lines(id="head")
+        # Kept, not looked up: a page may come in while the screen is being taken away.
+        self._listing = WindowedList(
+            decision_columns(house.signs, house.clock, house.key),
+            DecisionPages(self.ask, self.event_id),
+            lambda one: one.hook,
+            empty=(((f"  There is no hook in this account; {makes} makes one.", "plain"),),),
+            markable=False,
+            signs=house.signs,
+            id="decisions",
+        )
+        yield self._listing
+        yield Note(id="why")
+        yield JsonView(id="document")
+
+    def on_mount(self) -> None:
+        """Read the event, and what it meant."""
+        super().on_mount()
+        self.set_interval(CLOCK_S, self.listing.refresh_times)
+        self.run_worker(self._read(), name="event", group="event", exclusive=True)
+
+    @property
+    def listing(self) -> WindowedList[HookDecision]:
+        """The list of hooks."""
+        return self._listing
+
+    @property
+    def document(self) -> JsonView:
+        """The body."""
+        return self.query_one(JsonView)
+
+    async def _read(self) -> None:
+        try:
+            self.event = await self.ask(calls.get_event(self.event_id))
+        except NotFound as error:
+            if self.leave():
+                self.app.call_later(self.house.notice, str(error), "warn")
+            return
+        except HooktuiError as error:
+            self.show_error(error)
+            return
+        await (self.listing.reload() if self.listing.loaded else self.listing.load())
+        if not self.query("#head"):
+            return  # left meanwhile
+        self.listing.styles.height = min(max(self.listing.window.total, 2), MOST_HOOKS) + 1
+        event, now_ms = self.event, self.house.clock()
+        dot = f" {self.house.signs.dot} "
+        came = moment(from_rfc3339(event.created_at), now_ms)
+        self.query_one("#head", Lines).show(
+            (((f" came {came}{dot}{size(event.size)}{dot}{came_to(event)}", "plain"),),)
+        )
+        body = PURGED if event.body is None else event.body
+        self.document.show([Section("Body", f"{size(event.size)}, as it was sent", text=body)])
+        self.refresh_frame()
+
+    async def changed(self, changes: Changes) -> None:
+        """Show what happened to the deliveries of this event."""
+        known = {one.id for one in self.event.deliveries} if self.event is not None else set()
+        if changes.everything or known & changes.deliveries:
+            await self._read()
+
+    def on_screen_resume(self) -> None:
+        """Catch up also with deliveries that a resend made meanwhile."""
+        super().on_screen_resume()
+        if self.event is not None:
+            self.run_worker(self._read(), name="event", group="event", exclusive=True)
+
+    def on_windowed_list_moved(self) -> None:
+        """Say in full why the hook under the cursor got the event, or not."""
+        row = self.listing.cursor_row
+        if row is not None and self.query("#why"):
+            reason = decision_reason(row, self.house.clock(), self.house.key)
+            why = "".join(text for text, _ in reason)
+            self.query_one("#why", Note).show(f"Hook {row.hook}: {why}")
+        self.refresh_frame()
+
+    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
+        """Say why there are no hooks."""
+        self.show_error(message.error)
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: not read yet, a ping, a purged body."""
+        reason = super().why_not(name)
+        if reason is not None or name not in self.VERBS or not self.is_mounted:
+            return reason
+        if self.event is None:
+            return f"the event is not read yet; {self.house.key('reload')} reads it again"
+        if name == "emit" and self.event.type == PING:
+            return f"a ping goes to one hook; {self.house.key('ping')} on a hook sends one"
+        row = self.listing.cursor_row
+        if name == "open" and not self.document.has_focus and (row is None or _is_gone(row)):
+            return "this hook is deleted" if row is not None else "there is no hook here"
+        return None
+
+    def verb_open(self) -> None:
+        """Open the delivery or the hook of the line; fold or unfold in the body."""
+        (self.document if self.document.has_focus else self.listing).action_open()
+
+    def on_windowed_list_opened(self) -> None:
+        """Open the delivery of a line; where there is none, its hook."""
+        row, reason = self.listing.cursor_row, self.why_not("open")
+        if reason is not None:
+            self.notice(reason, "warn")
+        elif row is not None and row.delivery is not None:
+            self.house.open_delivery(row.delivery.id)
+        elif row is not None:
+            self.house.open_hook(row.hook)
+
+    def searched(self) -> JsonView:
+        """The body."""
+        return self.document
+
+    def verb_back(self) -> None:
+        """End a search, then leave."""
+        if not self.end_search():
+            super().verb_back()
+
+    def verb_emit(self) -> None:
+        """Send such an event again, as a new one; its body can be changed before."""
+        if self.event is not None:
+            self.house.open_emit(self.event.type, self.event.body)
+
+    def verb_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
+
+    def verb_raw(self) -> None:
+        """Show the body as it was sent, or as a tree."""
+        self.notice(f"the body {FORM_WORDS[self.document.next_form()]}")
+
+    async def verb_copy(self) -> None:
+        """Copy what is under the cursor; in the list of hooks the event's id."""
+        found = self.document.under_cursor() if self.document.has_focus else None
+        what, text = found or ("the event's id", self.event_id)
+        self.notice(await copy(self.app, text, what), "good")
+
+    async def verb_copy_as(self) -> None:
+        """Copy the body, the event as JSON, or the command that sends such an event."""
+        event = self.event
+        if event is None:
+            return
+        whole = msgspec.json.format(msgspec.json.encode(event), indent=2).decode()
+        forms = {"json": ("the event as JSON", whole)}
+        answers = [Answer("j", "the event as JSON, as the API gives it", "json")]
+        if event.body is not None:
+            forms["body"] = ("the body", event.body)
+            answers.insert(0, Answer("b", "the body, as it was sent", "body"))
+        if event.body is not None and event.type != PING:
+            command = f"printf %s {shlex.quote(event.body)} | hooktui emit {event.type} -"
+            forms["emit"] = ("the command", command)
+            answers.insert(1, Answer("e", "a command that sends such an event", "emit"))
+        answer = await self.app.push_screen_wait(
+            Question(
+                "Copy as …", "The body is the event's own; it holds no secret of ours.", answers
+            )
+        )
+        if answer in forms:
+            what, text = forms[answer]
+            self.notice(await copy(self.app, text, what), "good")
+
+
+def _is_gone(row: HookDecision) -> bool:
+    return row.deleted and row.delivery is None

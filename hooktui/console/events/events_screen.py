@@ -1,0 +1,148 @@
+"""The events: what came in, the newest first, and what became of each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from hooktui.client import calls
+from hooktui.console.events.text import event_columns
+from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.list_screen import ListScreen
+from hooktui.console.registry import KeyOf
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.table import Column
+from hooktui.domain.filters.parser import parse_event_filter
+from hooktui.domain.wire.events import Event
+from hooktui.domain.wire.pages import Page
+
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+BUSY_S: Final = 1.0
+"""While events come in, the list is read again this often, not for each one."""
+
+TIMES_S: Final = 15.0
+"""Between two looks whether a clock time needs its date by now."""
+
+
+def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  No events yet.", "strong"),),
+        (),
+        (("  An event is something that happened, such as a job that failed. It", "quiet"),),
+        (("  goes to each hook that asks for its type; here stands what came in,", "quiet"),),
+        (("  and where it went.", "quiet"),),
+        (),
+        ((f"  {key('emit')}", "accent"), ("  sends one, with a sample to begin with", "plain")),
+        (("  Programs send them by `hooktui emit` or POST /v1/events/TYPE.", "quiet"),),
+    )
+
+
+def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  No event fits the filter.", "plain"),),
+        ((f"  {key('back')}", "accent"), ("  shows all events again", "plain")),
+    )
+
+
+class EventsScreen(Filtering, ListScreen[Event]):
+    """All events of the account."""
+
+    PLACE = "Events"
+    NOUN = "event"
+    CHOSEN_VERBS = ("open", "copy")
+    DESCENDING = True
+    FIRST = ("oldest", "newest")
+    VERBS: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
+    FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._read_at = 0.0
+
+    def columns(self) -> Sequence[Column[Event]]:
+        """Return the columns."""
+        return event_columns(self.house.signs, self.house.clock)
+
+    def row_id(self, row: Event) -> str:
+        """Return its id."""
+        return row.id
+
+    def call_of(self, wanted: Wanted) -> Call[Page[Event]]:
+        """Ask for events that fit the filter."""
+        return calls.list_events(self.house.account, q=self.filter_text or None, **wanted)
+
+    def empty_lines(self) -> tuple[Pieces, ...]:
+        """Return what stands there while nothing is, or nothing fits."""
+        lines = _nothing_fits if self.filter_text else _empty
+        return lines(self.house.key)
+
+    def on_mount(self) -> None:
+        """Load the list, and look now and then whether a clock time needs its date."""
+        super().on_mount()
+        self.set_interval(TIMES_S, self.listing.refresh_times)
+
+    async def changed(self, changes: Changes) -> None:
+        """Show what came in, not more than once a second."""
+        if not (changes.events or changes.deliveries or changes.everything):
+            return
+        if not changes.everything:
+            await asyncio.sleep(max(self._read_at + BUSY_S - monotonic(), 0))
+        self._read_at = monotonic()
+        await self.listing.reload()
+
+    def more_heading(self) -> Pieces:
+        """Tell of the filter."""
+        dot = self.house.signs.dot
+        return ((f" {dot} filter: {self.filter_text}", "accent"),) if self.filter_text else ()
+
+    # -- the filter
+
+    def check_filter(self, text: str) -> None:
+        """Refuse what is no filter of events."""
+        parse_event_filter(text)
+
+    def filtered(self) -> None:
+        """Load what fits."""
+        self.load()
+
+    def give_keys_back(self) -> None:
+        """Go back to the list."""
+        self.listing.focus()
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Say how to send one where there is none."""
+        reason = super().why_not(name)
+        if name in ("open", "copy") and self.cursor_row is None and reason is not None:
+            return f"{reason}; {self.house.key('emit')} sends one"
+        return reason
+
+    def verb_open(self) -> None:
+        """Open the event under the cursor."""
+        if self.cursor_row is not None:
+            self.house.open_event(self.cursor_row.id)
+
+    def verb_emit(self) -> None:
+        """Send an event."""
+        self.house.open_emit()
+
+    async def verb_copy(self) -> None:
+        """Copy the event's id."""
+        row = self.listing.cursor_row
+        if row is not None:
+            self.notice(await copy(self.app, row.id, "the event's id"), "good")
+
+    def verb_back(self) -> None:
+        """Take the filter away, then leave."""
+        if self.filter_text:
+            self.take_filter("")
+        else:
+            super().verb_back()

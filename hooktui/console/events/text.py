@@ -1,0 +1,210 @@
+"""Events in words, signs and columns, and what each hook got of one.
+
+The hooks are two lists of the server, one after the other: first those that subscribe, then the
+rest; a cursor names the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Final
+
+from hooktui.client import calls
+from hooktui.client.calls import Call
+from hooktui.console.deliveries.columns import state as delivery_state
+from hooktui.console.deliveries.text import moment, what_next
+from hooktui.console.formatting import counted, size
+from hooktui.console.glyphs import Signs
+from hooktui.console.registry import KeyOf
+from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.styled import Piece, Pieces, Tone
+from hooktui.console.widgets.table import Column
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.event_outcomes import Decision
+from hooktui.domain.wire.events import AcceptedEvent, Event, EventDetail, HookDecision
+from hooktui.domain.wire.pages import Page
+
+
+def standing(event: Event, signs: Signs) -> Pieces:
+    """Return sign and word of how an event's deliveries stand: the worst of them."""
+    counts = event.counts
+    if counts is not None and counts.failed:
+        return ((f"{signs.failed} failed", "bad"),)
+    if counts is not None and counts.waiting:
+        return ((f"{signs.waiting} waiting", "warn"),)
+    if counts is not None and counts.delivered:
+        return ((f"{signs.delivered} ", "good"), ("delivered", "plain"))
+    if counts is not None and counts.cancelled:
+        return ((f"{signs.cancelled} cancelled", "quiet"),)
+    if event.deliveries:
+        return ((f"  {event.deliveries:,} sent", "plain"),)
+    if event.skipped:
+        return ((f"{signs.disabled} skipped", "quiet"),)
+    return (("  no hook", "quiet"),)
+
+
+def event_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Event], ...]:
+    """Return the columns of the list of events."""
+
+    def came(event: Event) -> Pieces:
+        return ((moment(from_rfc3339(event.created_at), clock()), "plain"),)
+
+    def number(name: str, tone: Tone) -> Callable[[Event], Pieces]:
+        def cell(event: Event) -> Pieces:
+            count = 0 if event.counts is None else getattr(event.counts, name)
+            return ((f"{count:,}", tone),) if count else ()
+
+        return cell
+
+    def skipped(event: Event) -> Pieces:
+        return ((f"{event.skipped:,}", "quiet"),) if event.skipped else ()
+
+    def count(
+        name: str, title: str, cell: Callable[[Event], Pieces], priority: int
+    ) -> Column[Event]:
+        return Column(
+            name=name, title=title, cell=cell, width=len(title), align="right", priority=priority
+        )
+
+    return (
+        Column(name="came", title="came", cell=came, width=9, grow=1, most=16, priority=0,
+               sort="id"),
+        Column(name="type", title="event", cell=lambda e: e.type, width=18, grow=2, most=40,
+               priority=0),
+        Column(name="state", title="state", cell=lambda e: standing(e, signs), width=11,
+               priority=0),
+        count("delivered", "arrived", number("delivered", "plain"), 1),
+        count("failed", "failed", number("failed", "bad"), 1),
+        count("waiting", "waiting", number("waiting", "warn"), 1),
+        count("skipped", "skipped", skipped, 2),
+        Column(name="size", title="size", cell=lambda e: ((size(e.size), "quiet"),), width=6,
+               align="right", priority=3),
+        Column(name="id", title="id", cell=lambda e: ((e.id, "quiet"),), width=17, priority=2),
+    )  # fmt: skip
+
+
+def decision_state(one: HookDecision, signs: Signs) -> Pieces:
+    """Return sign and word of what an event meant to a hook."""
+    if one.delivery is not None:
+        return delivery_state(one.delivery, signs)
+    match one.decision:
+        case Decision.FILTER:
+            return ((f"{signs.disabled} filtered", "warn"),)
+        case Decision.DISABLED:
+            return ((f"{signs.disabled} disabled", "warn"),)
+        case Decision.LATER:
+            return (("  later", "quiet"),)
+        case _:
+            return (("  not asked", "quiet"),)
+
+
+def decision_reason(one: HookDecision, now_ms: int, key: KeyOf) -> Pieces:
+    """Return why a hook got the event, or did not, and what happens next."""
+    as_of_now: Pieces = ((" (as of now)", "quiet"),) if one.as_of_now else ()
+    if one.delivery is None:
+        quiet = one.decision in (Decision.NOT_SUBSCRIBED, Decision.LATER)
+        return ((one.reason, "quiet" if quiet else "plain"), *as_of_now)
+    pieces: list[Piece] = [(what_next(one.delivery, now_ms, key), "plain")]
+    if one.deliveries > 1:
+        pieces.append((f"; the latest of {counted(one.deliveries, 'delivery')}", "quiet"))
+    return (*pieces, *as_of_now)
+
+
+def decision_columns(
+    signs: Signs, clock: Callable[[], int], key: KeyOf
+) -> tuple[Column[HookDecision], ...]:
+    """Return the columns of the list that says what an event meant to each hook."""
+
+    def hook(one: HookDecision) -> Pieces:
+        gone: Pieces = ((" deleted", "quiet"),) if one.deleted else ()
+        return ((f"{one.hook} {one.name}", "plain"), *gone)
+
+    def delivery(one: HookDecision) -> Pieces:
+        return () if one.delivery is None else ((one.delivery.id, "quiet"),)
+
+    return (
+        Column(name="state", title="decision", cell=lambda d: decision_state(d, signs), width=11,
+               priority=0),
+        Column(name="hook", title="hook", cell=hook, width=16, grow=1, most=32, priority=0),
+        Column(name="why", title="why", cell=lambda d: decision_reason(d, clock(), key),
+               width=30, least=20, grow=6, priority=1),
+        Column(name="delivery", title="delivery", cell=delivery, width=17, priority=4),
+    )  # fmt: skip
+
+
+def came_to(event: EventDetail) -> str:
+    """Return what became of an event in one line."""
+    if not event.deliveries and not event.skips:
+        return "no hook asked for it when it came"
+    skipped = f", skipped {counted(len(event.skips), 'hook')}" if event.skips else ""
+    return f"{counted(len(event.deliveries), 'delivery')}{skipped}"
+
+
+def accepted_words(event: AcceptedEvent) -> str:
+    """Return the answer to sending an event: ``3 deliveries, 1 skipped``."""
+    if not event.deliveries and not event.skipped:
+        return "no hook asks for this type"
+    skipped = f", {event.skipped:,} skipped" if event.skipped else ""
+    return f"{counted(event.deliveries, 'delivery')}{skipped}"
+
+
+Decisions = Page[HookDecision]
+
+_ASKED, _OTHERS, _FROM_END = "a", "o", "<"
+
+
+class DecisionPages:
+    """A `PageSource` of the decisions about one event.
+
+    Args:
+        ask: sends a call.
+        event: the event's id.
+    """
+
+    def __init__(self, ask: Callable[[Call[Decisions]], Awaitable[Decisions]], event: str) -> None:
+        self._ask: Final = ask
+        self._event: Final = event
+        self._totals: dict[str, int] = {}
+
+    async def page(self, wanted: Wanted) -> Decisions:
+        """Return a page; the order is fixed.
+
+        Raises:
+            HooktuiError: the server does not give it.
+        """
+        cursor, from_end = wanted["cursor"], wanted["from_end"]
+        if cursor is not None:
+            from_end = cursor[1:] == _FROM_END
+            return await self._part(cursor[0], None if from_end else cursor[1:] or None, from_end)
+        await self._count()
+        first = _ASKED if self._totals[_ASKED] else _OTHERS
+        last = _OTHERS if self._totals[_OTHERS] else _ASKED
+        return await self._part(last if from_end else first, None, from_end)
+
+    async def _count(self) -> None:
+        for part in (_ASKED, _OTHERS):
+            page = await self._ask(
+                calls.event_decisions(self._event, concerned=part == _ASKED, limit=1, sort="id")
+            )
+            self._totals[part] = page.total
+
+    async def _part(self, part: str, cursor: str | None, from_end: bool) -> Decisions:
+        page = await self._ask(
+            calls.event_decisions(
+                self._event,
+                concerned=part == _ASKED,
+                cursor=cursor,
+                from_end=from_end,
+                limit=100,
+                sort="id",
+            )
+        )
+        self._totals[part] = page.total
+        following = None if page.next is None else part + page.next
+        before = None if page.prev is None else part + page.prev
+        if following is None and part == _ASKED and self._totals[_OTHERS]:
+            following = _OTHERS
+        if before is None and part == _OTHERS and self._totals[_ASKED]:
+            before = _ASKED + _FROM_END
+        return replace(page, next=following, prev=before, total=sum(self._totals.values()))

@@ -1,0 +1,183 @@
+"""The ``:`` line: where a command is typed, with Tab for its words and up and down for older ones.
+
+It stays open, with the text, until what is typed is a command; Esc closes it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Input
+
+from hooktui.console.command_language import common, complete
+from hooktui.console.registry import bindings
+from hooktui.console.widgets.chrome import OneLine
+from hooktui.console.widgets.prompt_bars import PromptInput
+from hooktui.domain.errors import HooktuiError, Refused
+
+if TYPE_CHECKING:
+    from hooktui.console.frame.screen import HouseScreen
+
+_OFFERED = 12
+"""Completions that are told at once."""
+
+
+class CommandInput(PromptInput):
+    """An input in which Tab completes."""
+
+    def complete(self) -> None:
+        """Complete what is typed; `HooktuiApp` calls it, for Tab is its key."""
+        cast("CommandBar", self.parent).complete()
+
+
+class CommandBar(Horizontal):
+    """A colon and an input."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("back"),
+        Binding("up", "older", "older command", show=False, id="command.older"),
+        Binding("down", "newer", "newer command", show=False, id="command.newer"),
+    ]
+    DEFAULT_CSS = """
+    CommandBar { height: 1; }
+    CommandBar OneLine { width: 2; background: $panel; }
+    """
+
+    def __init__(self, before: Widget | None) -> None:
+        """Take what had the keys before, which gets them back."""
+        super().__init__()
+        self._before = before
+        self._accounts: tuple[str, ...] = ()
+        self._offers: list[str] = []
+        self._offered = -1
+        self._back = 0
+        self._typed = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out prompt and input."""
+        prompt = OneLine()
+        prompt.show(((" :", "accent"),))
+        yield prompt
+        leaves = f"{self._front.house.key('back')} leaves"
+        hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {leaves}"
+        typed = CommandInput(placeholder=hint, compact=True, select_on_focus=False)
+        typed.cursor_blink = False
+        yield typed
+
+    def on_mount(self) -> None:
+        """Ask which accounts there are, for completing."""
+        self.run_worker(self._learn_accounts(), exit_on_error=False)
+
+    async def _learn_accounts(self) -> None:
+        from hooktui.client import calls
+
+        try:
+            page = await self._front.ask(calls.list_accounts(limit=100))
+        except HooktuiError:
+            return  # then nothing is completed behind ``account``
+        self._accounts = tuple(str(account.id) for account in page.data)
+
+    @property
+    def _front(self) -> HouseScreen:
+        return cast("HouseScreen", self.screen)
+
+    @property
+    def _input(self) -> Input:
+        return self.query_one(Input)
+
+    # -- completing
+
+    def complete(self) -> None:
+        """Add what is certain; where nothing is, tell what there is, then take one by one."""
+        line = self._input.value
+        if self._offered >= 0 or (self._offers and line == common(self._offers)):
+            self._offered = (self._offered + 1) % len(self._offers)
+            self._show(self._offers[self._offered])
+            return
+        themes = self.app.available_themes
+        self._offers = complete(line, themes, self._accounts)
+        if not self._offers:
+            self._front.notice("nothing begins like this; Enter says what there is", "warn")
+            return
+        self._show(common(self._offers))
+        if len(self._offers) > 1:
+            words = [
+                one.rpartition(" ")[2] if " " in one.strip() else one.strip()
+                for one in self._offers
+            ]
+            more = " …" if len(words) > _OFFERED else ""
+            self._front.notice("  ".join(words[:_OFFERED]) + more)
+        else:
+            self._offers = []
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Forget the offers when something else is typed."""
+        event.stop()
+        offered = self._offers[self._offered] if self._offered >= 0 else common(self._offers)
+        if self._offers and event.value != offered:
+            self._offers, self._offered = [], -1
+
+    # -- older commands
+
+    def action_older(self) -> None:
+        """Show the command before."""
+        self._walk(1)
+
+    def action_newer(self) -> None:
+        """Show the command after, at the end what was typed."""
+        self._walk(-1)
+
+    def _walk(self, by: int) -> None:
+        commands = self._front.house.memory.commands
+        if self._back == 0:
+            self._typed = self._input.value
+        self._back = max(0, min(self._back + by, len(commands)))
+        self._show(commands[-self._back] if self._back else self._typed)
+
+    def _show(self, line: str) -> None:
+        self._input.value = line
+        self._input.cursor_position = len(line)
+
+    # -- the end
+
+    async def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Do what is typed, or say at which column it errs."""
+        from hooktui.console.command_language import prepare
+
+        event.stop()
+        front, line = self._front, event.value.strip()
+        if not line:
+            await self._leave()
+            return
+        try:
+            work = prepare(front.house, line)
+        except Refused as error:
+            front.notice(error.detail, "warn")
+            return
+        front.house.memory.ran(line)
+        front.clear_notice()
+        await self._leave()
+        front.house.run_worker(work(), name="command", group="verbs")
+
+    async def action_verb(self, name: str) -> None:
+        """Leave (Esc is the only verb here)."""
+        self._front.clear_notice()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        screen, before = self.screen, self._before
+        await self.remove()
+        if before is not None and before.is_attached:
+            screen.set_focus(before)
+
+
+async def open_command_bar(screen: HouseScreen) -> None:
+    """Open the line of a screen above its status line; returns once keys go there."""
+    if not screen.query(CommandBar):
+        bar = CommandBar(screen.focused)
+        await screen.mount(bar, before="#status")
+        screen.set_focus(bar.query_one(Input))

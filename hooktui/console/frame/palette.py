@@ -1,0 +1,172 @@
+"""The palette (ctrl+p): what can be gone to and done here, found by a few letters.
+
+Screens, verbs of this place, hooks by words or number, deliveries and events by their ids,
+accounts, and themes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual import on
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider, SearchIcon
+from textual.content import Content
+from textual.widgets import Input
+
+from hooktui.console.command_language import parse
+from hooktui.console.shell.terminal_size import SizedScreen
+from hooktui.console.widgets.chrome import TooSmall
+from hooktui.domain.errors import HooktuiError, Refused
+from hooktui.domain.text import visible
+
+if TYPE_CHECKING:
+    from hooktui.console.app import HooktuiApp
+
+HOOKS_FOUND = 20
+ACCOUNTS_SEARCHED = 500
+
+LOOK_AGAIN_S = 0.02
+"""Until an Enter that came before its list is handed in again."""
+
+
+class Palette(CommandPalette, SizedScreen[None]):
+    """Textual's palette; an Enter waits for the list of what was typed.
+
+    A fast typist would otherwise run the first line of the list before: another verb.
+    """
+
+    DEFAULT_CSS = """
+    Palette:ansi { background: $background; }
+    Palette > Vertical {
+        width: 84; max-width: 96%; margin-top: 2; background: $surface;
+        &:dark { background: $surface; }
+    }
+    Palette #--input { border: none; padding: 1 0 0 0; }
+    Palette #--input SearchIcon { margin: 0 0 0 2; color: $accent; }
+    Palette CommandInput { background: $surface; padding: 0 1 0 0; }
+    Palette CommandList { border: none; padding: 1 0; scrollbar-size-vertical: 1; }
+    Palette CommandList:focus { border: none; }
+    Palette CommandList > .option-list--option { text-style: none; }
+    Palette CommandList > .option-list--option-highlighted {
+        color: $block-cursor-foreground; background: $block-cursor-background;
+    }
+    Palette > .command-palette--highlight { text-style: bold underline; }
+    """
+
+    def on_mount(self) -> None:
+        """Say with a sign that every terminal has that something is to be typed; blink never."""
+        self.mount(TooSmall())
+        self.query_one(SearchIcon).icon = ">"
+        self.query_one(Input).cursor_blink = False
+
+    @on(Input.Submitted)
+    def submit_in_time(self, event: Input.Submitted) -> None:
+        """Hold an Enter back while the list is still being gathered."""
+        if any(worker.node is self and not worker.is_finished for worker in self.workers):
+            event.stop()
+            event.prevent_default()
+            again = Input.Submitted(event.input, event.value)
+            self.set_timer(LOOK_AGAIN_S, partial(event.input.post_message, again))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """One thing to choose: what is searched, what it does, and an explanation."""
+
+    text: str
+    run: Callable[[], object]
+    help: str = ""
+
+
+class HouseCommands(Provider):
+    """Finds verbs, themes and, on the server, hooks."""
+
+    @property
+    def _house(self) -> HooktuiApp:
+        return cast("HooktuiApp", self.app)
+
+    async def discover(self) -> Hits:
+        """Show the verbs of this place before anything is typed."""
+        for entry in self._verbs():
+            yield DiscoveryHit(Content(entry.text), entry.run, entry.text)
+
+    async def search(self, query: str) -> Hits:
+        """Find what fits; hooks are asked from the server, whatever their number."""
+        matcher = self.matcher(query)
+        for entry in (*self._verbs(), *self._themes()):
+            score = matcher.match(entry.text)
+            if score > 0:
+                yield Hit(score, matcher.highlight(entry.text), entry.run)
+        for entry in (*self._by_id(query), *await self._accounts(query), *await self._hooks(query)):
+            # Content, not str: a hook's name is somebody's text, never markup.
+            score = max(matcher.match(f"{entry.text} {entry.help}"), 0.5)
+            yield Hit(score, Content(entry.text), entry.run, entry.text, help=entry.help)
+
+    def _verbs(self) -> Iterator[_Entry]:
+        front = self._house.front()
+        if front is None:
+            return
+        for name in front.verbs_here():
+            verb = front.verb(name)
+            if name != "palette" and front.why_not(name) is None:
+                text = f"{verb.help}  {verb.key}"
+                yield _Entry(text, partial(front.run_verb, name))
+
+    def _themes(self) -> Iterator[_Entry]:
+        for name in sorted(self._house.available_themes):
+            yield _Entry(f"Theme {name}", partial(self._use_theme, name))
+
+    def _use_theme(self, name: str) -> None:
+        self._house.theme = name
+
+    def _by_id(self, query: str) -> Iterator[_Entry]:
+        """Return the hook, delivery or event whose id was typed; opening says if there is none."""
+        try:
+            order = parse(query.strip())
+        except Refused:
+            return
+        opens: Mapping[str, Callable[[], object]] = {
+            "hook": lambda: self._house.open_hook(int(order.about)),
+            "delivery": lambda: self._house.open_delivery(order.about),
+            "event": lambda: self._house.open_event(order.about),
+        }
+        if order.word in opens:
+            yield _Entry(f"Open {order.word} {order.about}", opens[order.word])
+
+    async def _accounts(self, query: str) -> list[_Entry]:
+        from hooktui.client import calls
+
+        try:
+            page = await self._house.ask(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
+        except HooktuiError:
+            return []  # as for the hooks
+        matcher = self.matcher(query)
+        found = []
+        for account in page.data:
+            text = visible(f"Account {account.id} {account.name}", limit=60)
+            if account.id != self._house.account and matcher.match(text) > 0:
+                found.append(_Entry(text, partial(self._use_account, account.id)))
+        return found[:HOOKS_FOUND]
+
+    def _use_account(self, account: int) -> None:
+        self._house.run_worker(self._house.use_account(account), name="account", group="verbs")
+
+    async def _hooks(self, query: str) -> list[_Entry]:
+        from hooktui.client import calls
+
+        call = calls.list_hooks(self._house.account, q=query, limit=HOOKS_FOUND)
+        try:
+            page = await self._house.ask(call)
+        except HooktuiError:
+            return []  # the status line tells of a lost server; the rest of the palette works
+        return [
+            _Entry(
+                visible(f"Hook {hook.id} {hook.name}", limit=60),
+                partial(self._house.open_hook, hook.id),
+                visible(hook.url, limit=80).replace("[", "("),
+            )
+            for hook in page.data
+        ]

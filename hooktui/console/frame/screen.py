@@ -1,0 +1,324 @@
+"""What every screen of the console shares: the frame, the verbs, and changes of the feed.
+
+A screen names its verbs in ``VERBS`` and does each in a method ``verb_<name>``, plain or ``async``
+(then it runs as a worker, so that a slow server never blocks a key). Every key of the registry is
+bound on every screen; where a verb is not possible, the key shows the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Hashable, Iterator
+from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.screen import ModalScreen
+from textual.worker import Worker
+
+from hooktui.console.frame.notices import Asking
+from hooktui.console.registry import BY_NAME, BY_VERB, EVERYWHERE, Place, Verb, bindings
+from hooktui.console.registry import VERBS as ALL_VERBS
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.session_state import Kept
+from hooktui.console.shell.terminal_size import SizedScreen
+from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
+from hooktui.console.widgets.styled import Pieces
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.roles import allows, why_not
+
+if TYPE_CHECKING:
+    from hooktui.console.app import HooktuiApp
+
+
+R = TypeVar("R")
+
+CHANGES_S = 0.25
+"""Changes of the feed are handed to a screen at most this often."""
+
+
+class HouseScreen(Asking):
+    """A full screen: heading, body, status line, line of keys."""
+
+    VERBS: ClassVar[tuple[str, ...]] = ()
+    """The verbs of this screen, in the order of the line of keys."""
+
+    OWN_WORDS: ClassVar[tuple[Verb, ...]] = ()
+    """Verbs of the table that say here what they do with the things of this place."""
+
+    PLACE: ClassVar[str] = ""
+    """What the heading and the help call this place."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(verb.name for verb in ALL_VERBS))]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pending = Changes()
+        self._changes_due = False
+        self._account = 0
+        self._under_way: set[tuple[str, Hashable]] = set()
+
+    # -- the frame
+
+    def compose(self) -> ComposeResult:
+        """Frame the body."""
+        yield Heading(id="heading")
+        yield from self.compose_body()
+        yield StatusLine(id="status")
+        yield KeyLine(lambda: list(self.offers()), self.house.key("help"), id="keys")
+        yield TooSmall()
+
+    def compose_body(self) -> ComposeResult:
+        """Yield the widgets between heading and status line."""
+        yield from ()
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Return the left and right part of the heading; `refresh_frame` draws it."""
+        return ((f" {self.PLACE}", "strong"),), ()
+
+    def on_mount(self) -> None:
+        """Take up what was shown here last time, and draw the frame for the first time."""
+        self._account = self.house.account
+        self.restore(self.house.memory.of(self.PLACE, self._account))
+        self.refresh_frame()
+
+    def on_unmount(self) -> None:
+        """Keep what is shown for the next time."""
+        self.keep(self._account)
+
+    def keep(self, account: int | None = None) -> None:
+        """Keep what is shown; ``account`` is the one that is looked at, if not the app's."""
+        if self.is_mounted:
+            number = self.house.account if account is None else account
+            self.house.memory.keep(self.PLACE, number, self.kept())
+
+    def kept(self) -> Kept:
+        """Return what is to be found here again the next time: filter, sort, panes."""
+        return {}
+
+    def restore(self, kept: Kept) -> None:
+        """Take up what `kept` returned the last time; nothing is loaded or laid out yet."""
+
+    def on_screen_resume(self) -> None:
+        """Catch up on what changed while another screen was in front."""
+        self.refresh_frame()
+        self._schedule_changes()
+
+    def refresh_frame(self) -> None:
+        """Draw heading, status line and line of keys again; cheap when nothing changed."""
+        if self._framed():
+            left, right = self.heading()
+            short = self.house.places(self.PLACE, short=True) if right else ()
+            self.query_one(Heading).show(left, right, short)
+            self.query_one(StatusLine).show(*self.house.standing())
+            self.query_one(KeyLine).show_again()
+
+    # -- verbs
+
+    def verb(self, name: str) -> Verb:
+        """Return a verb of the table, in the words of this place and with the user's key."""
+        verb = next((verb for verb in self.OWN_WORDS if verb.name == name), BY_NAME[name])
+        return self.house.configuration.keymap.fit(verb)
+
+    def offers(self) -> Iterator[Offer]:
+        """Return the verbs of this place, and why one is not possible."""
+        for name in self.VERBS:
+            yield Offer(self.verb(name), self.why_not(name))
+
+    def verbs_here(self) -> tuple[str, ...]:
+        """Return every verb that works or is explained here, the general ones last."""
+        return (*self.VERBS, *(name for name in EVERYWHERE if name not in self.VERBS))
+
+    def why_not(self, name: str) -> str | None:
+        """Return why a verb is not possible here and now, or None; screens add their reasons."""
+        verb = self.verb(name)
+        if name not in self.VERBS and name not in EVERYWHERE:
+            shows = f"{self.house.key('help')} shows what is"
+            return f"{verb.label} ({verb.key}) is not possible on this screen; {shows}"
+        role = self.house.role
+        if not allows(role, verb.need):
+            return why_not(role, verb.need)
+        return None
+
+    def why_not_yet(self, name: str) -> str | None:
+        """Return why a verb that is possible must wait for the next frame, or None."""
+        return None
+
+    async def action_verb(self, name: str) -> None:
+        """Do a verb that a key asked for, or say why not."""
+        outcome = self._begin(name)
+        if outcome is not None and BY_NAME[name].at_once:
+            await outcome
+        elif outcome is not None:
+            self._in_background(name, outcome)
+
+    def run_verb(self, name: str) -> None:
+        """Do a verb by its name, or say why not; what help, palette and clicks ask for."""
+        outcome = self._begin(name)
+        if outcome is not None:
+            self._in_background(name, outcome)
+
+    def refused(self, name: str, reason: str) -> None:
+        """Act on a verb that was refused, beside saying why."""
+
+    def subject(self, name: str) -> Hashable:
+        """Return what a verb acts on: for the same thing it is not begun again before its end.
+
+        None: it may be, for it only looks.
+        """
+        return None if name == "copy" else self.PLACE
+
+    def _begin(self, name: str) -> Coroutine[None, None, None] | None:
+        """Do a verb, or say why not; return what is still to be awaited."""
+        if (name, self.subject(name)) in self._under_way:
+            if self._works:
+                self.notice(f"still {self._works[-1]}", "warn")
+                self._work_is_told = True  # it goes with the work
+            return None
+        reason = self.why_not(name) or self.why_not_yet(name)
+        if reason is not None:
+            if BY_NAME[name].tells:
+                self.notice(reason, "warn")
+            self.refused(name, reason)
+            return None
+        self.clear_notice()
+        if name in BY_VERB:
+            self.go(BY_VERB[name])
+            return None
+        method: Callable[[], Coroutine[None, None, None] | None] = getattr(self, f"verb_{name}")
+        return method()
+
+    def _in_background(self, name: str, work: Coroutine[None, None, None]) -> None:
+        this = (name, self.subject(name))
+
+        async def run() -> None:
+            try:
+                await work
+            except HooktuiError as error:
+                self.show_error(error)  # which the verb does not expect; the console goes on
+            finally:
+                self._under_way.discard(this)
+
+        if this[1] is not None:
+            self._under_way.add(this)
+        self.run_worker(run(), name=f"verb {name}", group="verbs")
+
+    def run_chosen(self, name: str | None) -> None:
+        """Do the verb that help or the palette answered with, if any."""
+        if name is not None:
+            self.run_verb(name)
+
+    def on_key_line_chosen(self, message: KeyLine.Chosen) -> None:
+        """Run a verb that was clicked."""
+        message.stop()
+        self.run_verb(message.name)
+
+    def verb_back(self) -> None:
+        """Leave this screen; from the first one there is nowhere to go back to."""
+        if len(self.app.screen_stack) > 1 and self.app.screen is self:
+            self.dismiss(None)
+
+    def leave(self, instead: HouseScreen | None = None) -> bool:
+        """Leave this screen with the dialogs over it, however long an answer took to come.
+
+        Args:
+            instead: what to show in its place.
+
+        Returns:
+            Whether it was left; not where another full screen is over it, or it is gone already.
+        """
+        if self.house.front() is not self:
+            return False
+        while self.app.screen is not self:
+            self.app.pop_screen()
+        if instead is None:
+            self.dismiss(None)
+        else:
+            self.app.switch_screen(instead)
+        return True
+
+    def verb_quit(self) -> None:
+        """Quit the console; the server stays."""
+        self.app.exit()
+
+    def verb_help(self) -> None:
+        """Show the keys of this place; choosing one runs it."""
+        self.house.open_help()
+
+    async def verb_command(self) -> None:
+        """Let the admin type a command."""
+        from hooktui.console.frame.command_line import open_command_bar
+
+        await open_command_bar(self)
+
+    def take_filter(self, text: str) -> None:
+        """Show what fits a filter; a screen that has the verb does."""
+        raise NotImplementedError
+
+    def verb_palette(self) -> None:
+        """Open the palette."""
+        self.app.action_command_palette()
+
+    def verb_reload(self) -> None:
+        """Load what is shown again."""
+        self._pending.merge(Changes(everything=True))
+        self._schedule_changes()
+        self.house.status_soon()
+
+    def go(self, place: Place) -> None:
+        """Go to a place."""
+        self.house.go(place)
+
+    # -- the feed
+
+    def take(self, changes: Changes) -> None:
+        """Take in changes of the feed; `changed` is told soon, and once for many."""
+        self._pending.merge(changes)
+        self._schedule_changes()
+
+    def account_changed(self) -> None:
+        """Show another account as it was looked at last; `changed` is told to load everything."""
+        self._account = self.house.account
+        self.restore(self.house.memory.of(self.PLACE, self._account))
+
+    async def changed(self, changes: Changes) -> None:
+        """Show what changed; screens that show things of the server do something here."""
+
+    def _schedule_changes(self) -> None:
+        if self._pending and not self._changes_due and self.app.screen is self:
+            self._changes_due = True
+            self.set_timer(CHANGES_S, self._hand_over_changes)
+
+    def _hand_over_changes(self) -> None:
+        """Tell `changed` in a worker; what comes meanwhile waits until it is done."""
+
+        async def hand_over() -> None:
+            changes, self._pending = self._pending, Changes()
+            try:
+                await self.changed(changes)
+            finally:
+                self._changes_due = False
+            self._schedule_changes()
+
+        _: Worker[None] = self.run_worker(hand_over, name="changes", group="changes")
+
+
+class HouseModal(ModalScreen[R], SizedScreen[R]):
+    """A dialog that answers with something; Esc closes it without an answer, q quits."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
+
+    def on_mount(self) -> None:
+        """Be ready to say that the terminal is too small."""
+        self.mount(TooSmall())
+
+    @property
+    def house(self) -> HooktuiApp:
+        """The app, by its own type."""
+        return cast("HooktuiApp", self.app)
+
+    async def action_verb(self, name: str) -> None:
+        """Do one of the few verbs of a dialog."""
+        if name == "back":
+            self.dismiss(None)
+        elif name == "quit":
+            self.app.exit()

@@ -1,0 +1,174 @@
+"""How a hook is doing, in words and signs: what the list of hooks and its heading say.
+
+What is well is quiet, but for the name: what is broken draws the eye, and a line of one tone costs
+the terminal half of the bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from hooktui.console.formatting import ago, took
+from hooktui.console.glyphs import Signs, sparkline
+from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.console.widgets.table import Column
+from hooktui.domain.catalogue import summary
+from hooktui.domain.deliveries import DisabledReason
+from hooktui.domain.wire.events import Catalogue
+from hooktui.domain.wire.hooks import Hook, HookStats
+
+_HOURS = 3
+TREND = 24 // _HOURS
+"""Cells of the sparkline: three hours each."""
+
+_DISABLED = {
+    DisabledReason.BY_HAND: "disabled",
+    DisabledReason.GONE: "gone 410",
+    DisabledReason.FAILING: "gave up",
+}
+
+
+def failing(hook: Hook) -> bool:
+    """Return whether the last attempt of an active hook failed, or its breaker is open."""
+    stats = hook.stats
+    return hook.active and (stats.breaker != "closed" or last_failed(stats))
+
+
+def last_failed(stats: HookStats) -> bool:
+    """Return whether the last attempt, if there was one, was no success."""
+    last = stats.last_status
+    return isinstance(last, str) or (last is not None and not 200 <= last < 300)
+
+
+def state(hook: Hook, signs: Signs) -> Pieces:
+    """Return sign and word of a hook's state."""
+    if not hook.active:
+        word = _DISABLED.get(hook.disabled_reason or "", "disabled")  # type: ignore[call-overload]
+        tone: Tone = "quiet" if word == "disabled" else "bad"
+        return ((f"{signs.disabled} {word}", tone),)
+    if failing(hook):
+        return ((f"{signs.failing} failing", "bad"),)
+    return ((f"{signs.active} ", "good"), ("active", "quiet"))
+
+
+def host(url: str) -> str:
+    """Return host and port of a URL, as typed."""
+    return urlsplit(url).netloc or url
+
+
+def last(hook: Hook) -> Pieces:
+    """Return the last result: a status code, or the error class."""
+    status = hook.stats.last_status
+    if status is None:
+        return (("never", "quiet"),)
+    return ((str(status), "bad" if last_failed(hook.stats) else "quiet"),)
+
+
+def success(hook: Hook) -> Pieces:
+    """Return the share of attempts of the last 24 hours that were delivered."""
+    share = hook.stats.success_24h
+    if share is None:
+        return ()
+    # 99.9 % is not 100 %: rounding up would hide that something failed.
+    percent = int(share * 100)
+    return ((f"{percent}%", "quiet" if percent >= 99 else "warn" if percent >= 90 else "bad"),)
+
+
+def trend(hook: Hook, signs: Signs) -> Pieces:
+    """Return a bar for each three hours of the last 24: how much failed of what was sent.
+
+    Nothing where nothing was sent, the lowest bar where all arrived: what is well looks calm.
+    """
+    shares: list[float | None] = []
+    hours = hook.stats.hourly
+    for at in range(0, len(hours), _HOURS):
+        delivered = sum(pair[0] for pair in hours[at : at + _HOURS])
+        sent = delivered + sum(pair[1] for pair in hours[at : at + _HOURS])
+        shares.append((sent - delivered) / sent if sent else None)
+    bars = sparkline(shares, signs)
+    return tuple(
+        (bar, "bad" if share else "quiet") for bar, share in zip(bars, shares, strict=True)
+    )
+
+
+def waiting(hook: Hook) -> Pieces:
+    """Return how many deliveries wait, or are held."""
+    stats = hook.stats
+    if stats.held:
+        return ((f"{stats.held:,} held", "warn"),)
+    if not stats.waiting:
+        return (("0", "quiet"),)
+    return ((f"{stats.waiting:,}", "warn" if failing(hook) else "plain"),)
+
+
+def columns(
+    signs: Signs, clock: Callable[[], int], catalogue: Callable[[], Catalogue]
+) -> tuple[Column[Hook], ...]:
+    """Return the columns of the list of hooks."""
+
+    def when(hook: Hook) -> Pieces:
+        return ((ago(hook.stats.last_at, clock()), "quiet"),)
+
+    def events(hook: Hook) -> Pieces:
+        return ((summary(catalogue(), hook.events), "quiet"),)
+
+    return (
+        Column(name="state", title="state", cell=lambda h: state(h, signs), width=10, priority=0),
+        Column(
+            name="id",
+            title="id",
+            cell=lambda h: ((str(h.id), "quiet"),),
+            width=4,
+            align="right",
+            priority=1,
+            sort="id",
+        ),
+        Column(
+            name="name",
+            title="name",
+            cell=lambda h: h.name,
+            width=14,
+            grow=4,
+            most=40,
+            priority=0,
+            sort="name",
+        ),
+        Column(name="type", title="type", cell=lambda h: ((h.type, "quiet"),), width=5, priority=9),
+        Column(
+            name="host",
+            title="host",
+            cell=lambda h: ((host(h.url), "quiet"),),
+            width=13,
+            least=9,
+            grow=4,
+            most=45,
+            priority=3,
+        ),
+        Column(name="events", title="events", cell=events, width=16, grow=2, most=36, priority=5),
+        Column(name="last", title="last", cell=last, width=8, grow=1, most=17, priority=1),
+        Column(
+            name="when", title="when", cell=when, width=5, align="right", priority=2, sort="last_at"
+        ),
+        Column(name="success", title="24 h", cell=success, width=4, align="right", priority=2),
+        Column(
+            name="trend", title="failures", cell=lambda h: trend(h, signs), width=TREND, priority=2
+        ),
+        Column(
+            name="p95",
+            title="p95",
+            cell=lambda h: ((took(h.stats.p95_ms), "quiet"),),
+            width=5,
+            align="right",
+            priority=4,
+        ),
+        Column(
+            name="waiting",
+            title="waiting",
+            cell=waiting,
+            width=7,
+            align="right",
+            priority=1,
+            sort="waiting",
+        ),
+    )

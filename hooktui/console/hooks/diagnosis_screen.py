@@ -1,0 +1,277 @@
+"""What is wrong with a hook's receiver: verdict and fix first, then steps, times and what was seen.
+
+It runs at once, and again with ``x``; each step shows as it ends. The server ends it when the
+screen is left, unless somebody else waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import aclosing
+from time import monotonic
+from typing import ClassVar, Final
+
+from textual.app import ComposeResult
+from textual.geometry import Size
+from textual.strip import Strip
+from textual.worker import Worker
+
+from hooktui.client import calls
+from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.glyphs import Signs
+from hooktui.console.hooks.actions import HookVerbs, named
+from hooktui.console.hooks.diagnosis_text import (
+    TONES,
+    as_json,
+    as_text,
+    as_words,
+    phase_lines,
+    sections_of,
+    step_lines,
+)
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.controls import Note
+from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.styled import Painted, Pieces
+from hooktui.domain.addresses import url_in_words
+from hooktui.domain.errors import HooktuiError, NoServer, NotFound
+from hooktui.domain.wire.deliveries import Phases
+from hooktui.domain.wire.diagnosis import Check, Diagnosis
+from hooktui.domain.wire.hooks import Hook
+
+PROGRESS_S: Final = 1.0
+"""Between two looks at how long it has been running."""
+
+
+class PhaseBars(Painted):
+    """The phases under one another, each bar where it lay in the whole."""
+
+    DEFAULT_CSS = "PhaseBars { height: auto; width: 1fr; margin-top: 1; }"
+
+    def __init__(self, signs: Signs, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._signs = signs
+        self._phases = Phases()
+
+    def show(self, phases: Phases) -> None:
+        """Show other times."""
+        self._phases = phases
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """As many as there are phases."""
+        return len(phase_lines(self._phases, width, self._signs))
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one phase."""
+        width = self.size.width
+        lines = phase_lines(self._phases, width, self._signs)
+        return self.strip(lines[y] if y < len(lines) else (), width)
+
+
+class DiagnosisScreen(HookVerbs):
+    """The diagnosis of one hook."""
+
+    PLACE = "Diagnosis"
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "diagnose", "copy", "copy_as", "edit", "secret", "open", "wrap",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    DiagnosisScreen #verdict { padding: 0 1; max-height: 4; }
+    DiagnosisScreen #fix { padding: 0 1; max-height: 5; }
+    DiagnosisScreen #steps { margin-top: 1; max-height: 45%; }
+    DiagnosisScreen #seen { padding: 0 1; margin-top: 1; border-top: solid $panel; }
+    DiagnosisScreen PhaseBars { display: none; }
+    DiagnosisScreen.-high PhaseBars { display: block; }
+    """
+
+    def __init__(self, hook: Hook) -> None:
+        super().__init__()
+        self.hook = hook
+        self.found: Diagnosis | None = None
+        self._run: Worker[None] | None = None
+        self.running = False
+        self._began = 0.0
+        self._steps: list[Check] = []
+        self._step: str | None = None
+
+    # -- what is shown
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the hook and its URL."""
+        left: Pieces = (
+            (f" {self.PLACE}", "strong"),
+            (f"  {named(self.hook)}", "plain"),
+            (f"  {url_in_words(self.hook.url)}", "quiet"),
+        )
+        return left, self.house.places("")
+
+    def compose_body(self) -> ComposeResult:
+        """Verdict, fix, steps, times, and what was seen."""
+        yield Note(id="verdict")
+        yield Note(id="fix")
+        yield Lines(id="steps")
+        yield PhaseBars(self.house.signs, id="phases")
+        yield JsonView(id="seen")
+
+    def on_mount(self) -> None:
+        """Begin at once."""
+        super().on_mount()
+        self.query_one(JsonView).toggle_wrap()
+        self.set_interval(PROGRESS_S, self._draw_progress)
+        self.verb_diagnose()
+
+    def selected_hooks(self) -> list[Hook]:
+        """The hook that is diagnosed."""
+        return [self.hook]
+
+    def _draw_progress(self) -> None:
+        if self.running and self.query("#verdict"):
+            seconds = int(monotonic() - self._began)
+            waited = f" ({seconds} s, of at most 50)" if seconds else ""
+            words = f"Looking at the receiver …{waited}  {self.house.key('back')} cancels"
+            self.query_one("#verdict", Note).show(words, "quiet")
+            self.query_one("#fix", Note).show("")
+            self._draw_steps(self._steps, self._step)
+
+    def _draw(self, found: Diagnosis) -> None:
+        self.query_one("#verdict", Note).show(
+            f"{self._sign(found)} {found.verdict}", TONES.get(found.state, "warn")
+        )
+        self.query_one("#fix", Note).show(f"To do: {found.fix}" if found.fix else "", "plain")
+        self._draw_steps(found.checks)
+        self.query_one(PhaseBars).show(found.phases_ms)
+        self._draw_seen()
+        self.refresh_frame()
+
+    def _draw_steps(self, checks: Sequence[Check], running: str | None = None) -> None:
+        lines = step_lines(checks, self.house.signs, self.app.size.width, running)
+        self.query_one("#steps", Lines).show(lines)
+
+    def _draw_seen(self) -> None:
+        if self.found is not None and not self.running and self.query("#seen"):
+            times = not self.has_class("-high")
+            self.query_one(JsonView).show(sections_of(self.found, times=times))
+
+    def on_resize(self) -> None:
+        """Show the times where there is room for them, and wrap the steps."""
+        if self.found is not None and not self.running and self.query("#steps"):
+            self._draw_steps(self.found.checks)
+        self.call_after_refresh(self._draw_seen)
+
+    def _sign(self, found: Diagnosis) -> str:
+        signs = self.house.signs
+        known = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
+        return known.get(found.state, signs.failing)
+
+    async def changed(self, changes: Changes) -> None:
+        """Follow edits of the hook; what was found stays until it is run again."""
+        if not (changes.everything or self.hook.id in changes.hooks):
+            return
+        try:
+            self.hook = await self.ask(calls.get_hook(self.hook.id))
+        except NotFound:
+            self.notice(f"the hook is deleted; {self.house.key('back')} goes back", "warn")
+        except HooktuiError as error:
+            self.show_error(error)
+        self.refresh_frame()
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: it runs already, or there is nothing to copy yet."""
+        reason = super().why_not(name)
+        if reason is not None or not self.is_mounted:
+            return reason
+        if name == "diagnose" and self.running:
+            return f"it is running; {self.house.key('back')} cancels it"
+        if name in ("copy", "copy_as") and self.found is None:
+            return "there is no verdict yet"
+        return None
+
+    def verb_diagnose(self) -> None:
+        """Run it, again if need be."""
+        self.running, self._began = True, monotonic()
+        self._steps, self._step = [], None
+        self.query_one(PhaseBars).show(Phases())  # of the run before, like what is below them
+        self.query_one(JsonView).show(())
+        self._run = self.run_worker(self._ask(), group="diagnosis", exclusive=True)
+        self._draw_progress()
+
+    async def _ask(self) -> None:
+        try:
+            found = await self._follow()
+        except HooktuiError as error:
+            self.running = False
+            if self.query("#verdict"):
+                self.query_one("#verdict", Note).show(f"Not diagnosed: {error}", "bad")
+                again = f"{self.house.key('diagnose')} tries again"
+                self.query_one("#fix", Note).show(again, "quiet")
+                self.refresh_frame()
+            return
+        self.running, self.found = False, found
+        if self.query("#verdict"):
+            self._draw(found)
+
+    async def _follow(self) -> Diagnosis:
+        """Show each step as it ends, and return the whole.
+
+        Raises:
+            HooktuiError: why there is none.
+        """
+        link = self.house.link
+        async with aclosing(link.follow(calls.follow_diagnosis(self.hook.id))) as lines:
+            async for line in lines:
+                if line.diagnosis is not None:
+                    return line.diagnosis
+                self._steps += line.checks
+                self._step = line.running
+                self._draw_progress()
+        raise NoServer(f"the server at {link.where} broke off before the verdict")
+
+    def verb_back(self) -> None:
+        """Cancel what runs; else leave."""
+        if self.running and self._run is not None:
+            self.running = False
+            self._run.cancel()
+            if self.found is not None:
+                self._draw(self.found)
+                self.notice("cancelled; this is what the run before found")
+                return
+        super().verb_back()
+
+    def verb_open(self) -> None:
+        """Fold or unfold what is under the cursor."""
+        self.query_one(JsonView).action_open()
+
+    def verb_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        wrapped = self.query_one(JsonView).toggle_wrap()
+        self.notice("long lines are wrapped" if wrapped else "lines are cut")
+
+    async def verb_copy(self) -> None:
+        """Copy verdict and fix."""
+        if self.found is not None:
+            self.notice(await copy(self.app, as_words(self.found), "the verdict"), "good")
+
+    async def verb_copy_as(self) -> None:
+        """Copy all of it as text or as JSON."""
+        found = self.found
+        if found is None:
+            return
+        answer = await self.app.push_screen_wait(
+            Question(
+                "Copy as …",
+                "The answer of the receiver is in the JSON alone.",
+                [
+                    Answer("t", "text: the verdict and every step", "text"),
+                    Answer("j", "JSON, as the API gives it", "json"),
+                ],
+            )
+        )
+        forms = {"text": as_text, "json": as_json}
+        if answer in forms:
+            said = await copy(self.app, forms[answer](found), f"the diagnosis as {answer}")
+            self.notice(said, "good")

@@ -1,0 +1,176 @@
+"""A diagnosis in words and lines: verdict, steps, time per phase, and what else was seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import Final
+
+import msgspec
+
+from hooktui.console.formatting import size, took
+from hooktui.console.glyphs import Signs
+from hooktui.console.widgets.document_lines import Section
+from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.domain.text import visible
+from hooktui.domain.wire.deliveries import Phases
+from hooktui.domain.wire.diagnosis import Certificate, Check, Diagnosis
+
+TONES: Final[dict[str, Tone]] = {"ok": "good", "warn": "warn", "fail": "bad"}
+
+_PHASES: Final[tuple[tuple[str, str, Tone], ...]] = (
+    ("dns", "name", "quiet"),
+    ("connect", "connect", "quiet"),
+    ("tls", "TLS", "quiet"),
+    ("first_byte", "first byte", "accent"),
+)
+_NOW: Final[dict[str, str]] = {
+    "name": "looking it up",
+    "connect": "connecting to each address",
+    "TLS": "shaking hands, reading the certificate",
+    "ping": "sent, waiting for the answer",
+}
+_NAME: Final = 14
+_BEFORE: Final = 9 + _NAME
+"""Cells before what was found."""
+_LABEL: Final = 12
+"""Cells of the names of steps and phases."""
+_TIME: Final = 7
+_SHORTEST_BAR: Final = 10
+
+
+def step_lines(
+    checks: Sequence[Check], signs: Signs, width: int, running: str | None = None
+) -> tuple[Pieces, ...]:
+    """Return a line for each step: sign and word, name, what was found; last the one that runs.
+
+    What is not well is told whole, on as many lines of ``width`` cells as it takes.
+    """
+    by_state = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
+    lines: list[Pieces] = []
+    for check in checks:
+        tone = TONES.get(check.state, "warn")
+        said, *more = [check.value]
+        if check.state != "ok":
+            said, *more = wrap(visible(check.value), max(width - _BEFORE, _NAME)) or [""]
+        lines += [
+            (
+                (f" {by_state.get(check.state, signs.failing)} {check.state:<4}  ", tone),
+                (f"{check.name:<{_NAME}}", "quiet"),
+                (said, "plain" if check.state == "ok" else tone),
+            ),
+            *(((" " * _BEFORE, "plain"), (rest, tone)) for rest in more),
+        ]
+    if running is not None:
+        sign = f" {signs.sending} {signs.ellipsis:<4}  "
+        lines.append(
+            ((sign, "accent"), (f"{running:<{_NAME}}", "quiet"), (_NOW.get(running, ""), "quiet"))
+        )
+    return tuple(lines)
+
+
+def phase_lines(phases: Phases, width: int, signs: Signs) -> tuple[Pieces, ...]:
+    """Return a line for each phase, its bar where it lay in the whole; the last one is the sum."""
+    total = phases.total or 0.0
+    if total <= 0:
+        return ()
+    room = max(_SHORTEST_BAR, width - _LABEL - _TIME - 4)
+    lines: list[Pieces] = []
+    before = 0.0
+    for field, name, tone in _PHASES:
+        took_ms: float | None = getattr(phases, field)
+        if took_ms is None:
+            continue
+        lines.append(_bar(name, took_ms, before, total, room, tone, signs))
+        before += took_ms
+    rest = total - before
+    if phases.first_byte is not None and rest > 0:
+        lines.append(_bar("reading", rest, before, total, room, "quiet", signs))
+    lines.append(((f" {'in all':<{_LABEL}}{took(total):>{_TIME}}", "strong"),))
+    return tuple(lines)
+
+
+def _bar(
+    name: str, took_ms: float, before: float, total: float, room: int, tone: Tone, signs: Signs
+) -> Pieces:
+    start = min(room - 1, int(room * before / total))
+    cells = max(1, min(room - start, round(room * took_ms / total)))
+    return (
+        (f" {name:<{_LABEL}}", "quiet"),
+        (f"{took(took_ms):>{_TIME}}  ", "plain"),
+        (" " * start, "plain"),
+        (signs.bar_waiting * cells, tone),
+    )
+
+
+def sections_of(found: Diagnosis, *, times: bool) -> list[Section]:
+    """Return what else there is to read: what more to do, certificates, the answer.
+
+    Args:
+        found: the diagnosis.
+        times: whether the phases are among it, where there is no room for their bars.
+    """
+    advice = tuple(
+        (check.name, check.advice)
+        for check in found.checks
+        if check.advice and check.advice != found.fix
+    )
+    sections = [Section("What else to do, or to know", pairs=advice)] if advice else []
+    if times and found.phases_ms.total:
+        known = (*((field, name) for field, name, _ in _PHASES), ("total", "in all"))
+        pairs = tuple((name, took(getattr(found.phases_ms, field))) for field, name in known)
+        sections.append(Section("Time", pairs=tuple(pair for pair in pairs if pair[1])))
+    if len(found.addresses) > 1:
+        pairs = tuple(
+            (one.address, one.detail or took(one.connect_ms) or "not tried")
+            for one in found.addresses
+        )
+        sections.append(Section("Addresses", str(len(pairs)), pairs=pairs))
+    if found.tls is not None:
+        chain = found.tls.chain
+        sections += [_certificate(number, one) for number, one in enumerate(chain, 1)]
+    answer = None if found.ping is None else found.ping.response
+    if found.ping is not None and answer is not None:
+        note = f"HTTP {found.ping.status_code}, {size(answer.size)} read"
+        sections.append(Section("Answer to the ping", note, text=answer.body or "(empty)"))
+        number = str(len(answer.headers))
+        sections.append(Section("Answer headers", number, pairs=answer.headers, opened=False))
+    return sections
+
+
+def _certificate(number: int, one: Certificate) -> Section:
+    note = "expired" if one.days_left < 0 else f"{one.days_left:,} days left"
+    title = "Certificate" if number == 1 else f"Certificate {number}, above it"
+    return Section(
+        title,
+        note,
+        pairs=(
+            ("subject", one.subject),
+            ("issuer", one.issuer),
+            ("names", ", ".join(one.names) or "none"),
+            ("valid", f"{one.not_before[:10]} to {one.not_after[:10]}"),
+        ),
+    )
+
+
+def as_words(found: Diagnosis) -> str:
+    """Return verdict and fix, for pasting into a ticket."""
+    return "\n".join(_shown([f"hook {found.hook}, {found.url}: {found.verdict}", found.fix]))
+
+
+def as_text(found: Diagnosis) -> str:
+    """Return all of it as text that acts nowhere."""
+    lines = [as_words(found), ""]
+    for check in found.checks:
+        lines += _shown([f"{check.state:<4}  {check.name:<{_NAME}}{check.value}"])
+        lines += _shown([" " * (_NAME + 6) + check.advice] if check.advice else [])
+    return "\n".join([*lines, "", f"looked at {found.started_at}"])
+
+
+def _shown(lines: Sequence[str]) -> list[str]:
+    return [visible(line) for line in lines if line]
+
+
+def as_json(found: Diagnosis) -> str:
+    """Return the API object, laid out for reading."""
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode()

@@ -1,0 +1,214 @@
+"""A form's events and filter applied to the latest events while they are typed.
+
+The result opens as a list, and each event as a document over the form; nothing typed is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from rich.cells import cell_len, set_cell_size
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from hooktui.client import calls
+from hooktui.console.deliveries.text import moment
+from hooktui.console.frame.screen import HouseModal, HouseScreen
+from hooktui.console.hooks.form_values import top_field
+from hooktui.console.widgets.controls import FoldTitle, Note, ShortList, ShortRow
+from hooktui.console.widgets.document_lines import Section
+from hooktui.console.widgets.document_view import JsonView
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.errors import FieldError, HooktuiError
+from hooktui.domain.hook_settings import HookSettings
+from hooktui.domain.wire.hooks import Change, DryRun, Hook, TriedEvent, in_words
+
+MOST_ROWS: Final = 6
+"""Events that are named: a look at some, which leaves the fields their room on 80 by 24."""
+
+_MOMENT: Final = 9
+"""Cells of most moments, such as ``Mon 09:41`` and ``09:41:17``."""
+
+_WORDS: Final[dict[str, str]] = {
+    Change.SAME: "sent",
+    Change.MORE: "newly sent",
+    Change.FEWER: "no longer sent",
+}
+
+
+class DryRunLines(Vertical):
+    """One line with the result; opened, the latest events that it is about (Enter shows one)."""
+
+    DEFAULT_CSS = """
+    DryRunLines { height: auto; padding: 0 1; display: none; }
+    DryRunLines.-some { display: block; }
+    DryRunLines ShortList { display: none; }
+    DryRunLines.-open ShortList { display: block; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """The line, and the events."""
+        yield FoldTitle("Would have got", id="dry-run-title")
+        yield ShortList((), id="tried")
+
+    @property
+    def title(self) -> FoldTitle:
+        """The line with the result."""
+        return self.query_one(FoldTitle)
+
+    def fold(self) -> None:
+        """Show or hide the events, as the line says."""
+        self.set_class(self.title.opened and bool(self.query_one(ShortList).rows), "-open")
+
+    def clear(self) -> None:
+        """Show nothing: there is nothing that could be tried."""
+        self._show("", ())
+        self.remove_class("-some")
+
+    def wait(self) -> None:
+        """Say that the answer to what is typed now is on its way."""
+        self.title.summarise("trying it on the latest events …")
+        self.add_class("-some")
+
+    def fail(self, why: str) -> None:
+        """Say why there is no answer."""
+        self._show(why, ())
+
+    def show(self, run: DryRun, now_ms: int) -> None:
+        """Show what came out."""
+        since = "" if run.since is None else f", since {moment(from_rfc3339(run.since), now_ms)}"
+        some = some_of(run)
+        width = max((cell_len(one.type) for one in some), default=0)
+        self._show(f"{in_words(run)}{since}", [tried_row(one, now_ms, width) for one in some])
+
+    def _show(self, words: str, rows: Sequence[ShortRow]) -> None:
+        self.add_class("-some")
+        self.title.summarise(words)
+        self.query_one(ShortList).show(rows)
+        self.fold()
+
+
+def some_of(run: DryRun) -> list[TriedEvent]:
+    """Return the few events to name: changes first, of each kind some."""
+    kinds = [[one for one in run.data if one.change == change] for change in Change]
+    kinds.sort(key=lambda kind: bool(kind) and kind[0].change == Change.SAME)
+    some: list[TriedEvent] = []
+    left = [kind for kind in kinds if kind]
+    while left:
+        kind = left.pop(0)
+        some += kind[: -(-(MOST_ROWS - len(some)) // (len(left) + 1))]
+    return some
+
+
+def tried_row(one: TriedEvent, now_ms: int, width: int) -> ShortRow:
+    """Return the line of an event: what becomes of it, its type, when it came.
+
+    Args:
+        one: the event.
+        now_ms: now, for its time.
+        width: cells of the longest type, so that what follows stands in columns.
+    """
+    came = f"{moment(from_rfc3339(one.created_at), now_ms):<{_MOMENT}}"
+    words = f"{set_cell_size(one.type, width)}  {came}  {one.id}"
+    return ShortRow(one.id, _WORDS.get(one.change, one.change), words)
+
+
+TYPED_S: Final = 0.4
+"""Of rest in typing before the server is asked."""
+
+_GROUP: Final = "dry run"
+
+
+class FormDryRun(HouseScreen):
+    """A form with `DryRunLines`; ``hook`` is the one that is edited, None for a new one."""
+
+    def __init__(self, hook: Hook | None) -> None:
+        super().__init__()
+        self.hook = hook
+        self._asked: tuple[Sequence[str], str | None] | None = None
+
+    @property
+    def tried(self) -> DryRunLines:
+        """What events and filter would have meant."""
+        return self.query_one(DryRunLines)
+
+    def try_out(self, settings: HookSettings, errors: Sequence[FieldError]) -> None:
+        """Ask soon what events and filter would have meant, unless that is asked already."""
+        wrong = {top_field(error.pointer) for error in errors} & {"events", "filter"}
+        wanted = None if wrong else (settings.events, settings.filter)
+        if wanted == self._asked:
+            return
+        self._asked = wanted
+        if wanted is None:
+            self.workers.cancel_group(self, _GROUP)
+            self.tried.clear()
+            return
+        self.tried.wait()
+        self.run_worker(self._ask(*wanted), name=_GROUP, group=_GROUP, exclusive=True)
+
+    async def _ask(self, events: Sequence[str], filter_text: str | None) -> None:
+        await asyncio.sleep(TYPED_S)
+        fields: dict[str, object] = {"events": list(events), "filter": filter_text}
+        if self.hook is not None:
+            fields["hook"] = self.hook.id
+        try:
+            run = await self.ask(calls.dry_run(self.house.account, fields))
+        except HooktuiError as error:
+            self._asked = None  # asked again at the next change
+            if self.query("#tried"):
+                self.tried.fail(str(error))
+            return
+        if self.query("#tried"):
+            self.tried.show(run, self.house.clock())
+
+    def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
+        """Show the event that was chosen."""
+        from hooktui.console.hooks.dry_run import EventLook
+
+        self.app.push_screen(EventLook(message.row.value))
+
+
+class EventLook(HouseModal[None]):
+    """The event with an id; Esc goes back."""
+
+    DEFAULT_CSS = """
+    EventLook > .dialog { width: 96; max-width: 96%; height: 90%; padding: 0 1; }
+    """
+
+    def __init__(self, event_id: str) -> None:
+        super().__init__()
+        self._event_id = event_id
+
+    def compose(self) -> ComposeResult:
+        """Lay out title and body."""
+        with Vertical(classes="dialog"):
+            yield Note(id="title")
+            yield JsonView(id="body")
+
+    def on_mount(self) -> None:
+        """Read the event."""
+        back = self.house.key("back")
+        title = f"Event {self._event_id}; {back} goes back to the form"
+        self.query_one(Note).show(title, "strong")
+        self.run_worker(self._read())
+
+    async def _read(self) -> None:
+        try:
+            event = await self.house.ask(calls.get_event(self._event_id))
+        except HooktuiError as error:
+            sections = [Section("Not read", text=str(error))]
+        else:
+            came = moment(from_rfc3339(event.created_at), self.house.clock())
+            body = "Its body is purged." if event.body is None else event.body
+            sections = [Section(event.type, note=f"came {came}", text=body)]
+        if self.query("#body"):
+            view = self.query_one(JsonView)
+            view.show(sections)
+            view.focus()
+
+    async def action_verb(self, name: str) -> None:
+        """Go back on q, too: quitting here would lose what was typed in the form."""
+        if name in ("back", "quit"):
+            self.dismiss(None)

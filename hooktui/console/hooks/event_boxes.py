@@ -1,0 +1,296 @@
+"""Grouped three-state check boxes for the events of a hook, made for the keyboard.
+
+A group's box is ticked exactly when the subscription names the group itself, so that its future
+types come too; ticking every type one by one is not the same and stays "some". Drawn line by line
+(Line API): a key repaints two lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import ClassVar, Final
+
+from rich.cells import cell_len, set_cell_size
+from textual import events as textual_events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from hooktui.console.registry import BY_NAME, move_bindings
+from hooktui.console.widgets.styled import Painted, Tone
+from hooktui.domain.text import visible
+from hooktui.domain.wire.events import Catalogue, EventGroup
+
+
+class Tick(Enum):
+    """The state of a box."""
+
+    NONE = " "
+    SOME = "-"
+    ALL = "x"
+
+
+@dataclass(frozen=True, slots=True)
+class EventSelection:
+    """A subscription that is being edited; every change returns a new one.
+
+    Attributes:
+        catalogue: what can be chosen.
+        groups: groups subscribed to as such.
+        types: types named one by one; none of them in a group of ``groups``.
+        unknown: names the catalogue does not have (any more), in the order they came.
+    """
+
+    catalogue: Catalogue
+    groups: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+    unknown: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, events: Iterable[str]) -> EventSelection:
+        """Return the boxes that a subscription ticks."""
+        wanted = dict.fromkeys(events)
+        groups = frozenset(g.id for g in catalogue.groups if g.id in wanted)
+        covered = {t.id for g in catalogue.groups if g.id in groups for t in g.types}
+        known = {t.id for g in catalogue.groups for t in g.types}
+        names = {g.id for g in catalogue.groups} | known
+        return cls(
+            catalogue,
+            groups,
+            frozenset(known & wanted.keys()) - covered,
+            tuple(name for name in wanted if name not in names),
+        )
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The subscription in its normal form, as ``domain.catalogue.normalise`` gives it."""
+        result: list[str] = []
+        for group in self.catalogue.groups:
+            if group.id in self.groups:
+                result.append(group.id)
+            else:
+                result += [t.id for t in group.types if t.id in self.types]
+        return (*result, *self.unknown)
+
+    def group_tick(self, group: EventGroup) -> Tick:
+        """Return the state of a group's box."""
+        if group.id in self.groups:
+            return Tick.ALL
+        return Tick.SOME if any(t.id in self.types for t in group.types) else Tick.NONE
+
+    def ticked(self, event_type: str) -> bool:
+        """Return whether a type is covered, by itself or by its group."""
+        return (
+            event_type in self.types
+            or event_type in self.unknown
+            or any(t.id == event_type for g in self._whole_groups() for t in g.types)
+        )
+
+    def toggle_group(self, group_id: str) -> EventSelection:
+        """Tick a group with all it has and will have; untick one that is ticked."""
+        own = {t.id for g in self.catalogue.groups if g.id == group_id for t in g.types}
+        groups = self.groups ^ {group_id}
+        return replace(self, groups=groups, types=self.types - own)
+
+    def toggle_type(self, event_type: str) -> EventSelection:
+        """Tick or untick one type; a ticked group falls apart into its other types."""
+        if event_type in self.unknown:
+            left = tuple(name for name in self.unknown if name != event_type)
+            return replace(self, unknown=left)
+        for group in self._whole_groups():
+            own = frozenset(t.id for t in group.types)
+            if event_type in own:
+                return replace(
+                    self,
+                    groups=self.groups - {group.id},
+                    types=self.types | (own - {event_type}),
+                )
+        return replace(self, types=self.types ^ {event_type})
+
+    def _whole_groups(self) -> list[EventGroup]:
+        return [g for g in self.catalogue.groups if g.id in self.groups]
+
+
+def in_words(catalogue: Catalogue, events: Iterable[str]) -> str:
+    """Return a subscription as a person says it: ``all job events and cluster.error``."""
+    groups = {group.id for group in catalogue.groups}
+    names = [f"all {name} events" if name in groups else name for name in events]
+    if not names:
+        return "no events"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+_NAME_TONES: Final[dict[bool, Tone]] = {True: "plain", False: "strong"}
+"""A type's name, and a group's."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One line: a group (``event_type`` is None) or a type; without a group a name long gone."""
+
+    group: EventGroup | None
+    event_type: str | None
+    name: str
+    description: str
+
+
+def _rows(selection: EventSelection) -> list[_Row]:
+    rows = []
+    for group in selection.catalogue.groups:
+        explained = f"{group.id}: all below, and types that come later"
+        rows.append(_Row(group, None, f"All {group.name} Notifications", explained))
+        rows += [_Row(group, t.id, t.name, t.description) for t in group.types]
+    gone = "not in this server's catalogue any more"
+    rows += [_Row(None, name, name, gone) for name in selection.unknown]
+    return rows
+
+
+class EventBoxes(Painted, can_focus=True):
+    """Check boxes for event types in their groups.
+
+    A group's box is ``[x]`` when the hook subscribes to the group itself, ``[-]`` when to some of
+    its types, ``[ ]`` when to none.
+    """
+
+    DEFAULT_CSS = "EventBoxes { height: auto; width: 1fr; }"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *move_bindings(),
+        Binding(BY_NAME["mark"].keys, "open", "tick", show=False, id=BY_NAME["mark"].id),
+    ]
+
+    class Changed(Message):
+        """The subscription is another one now."""
+
+        def __init__(self, boxes: EventBoxes) -> None:
+            super().__init__()
+            self.boxes = boxes
+
+        @property
+        def control(self) -> EventBoxes:
+            """The boxes that changed."""
+            return self.boxes
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        events: Iterable[str] = (),
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's word
+    ) -> None:
+        super().__init__(id=id)
+        self.selection = EventSelection.of(catalogue, events)
+        self._shown_rows = _rows(self.selection)
+        self.cursor = 0
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        """The subscription in its normal form; empty when nothing is ticked."""
+        return self.selection.events
+
+    def show(self, catalogue: Catalogue, events: Iterable[str]) -> None:
+        """Replace catalogue and subscription, such as when the server's answer arrives."""
+        self.selection = EventSelection.of(catalogue, events)
+        self._shown_rows = _rows(self.selection)
+        self.cursor = min(self.cursor, max(0, len(self._shown_rows) - 1))
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """One line for each box."""
+        return max(1, len(self._shown_rows))
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one box."""
+        if not 0 <= y < len(self._shown_rows):
+            return self.strip((), self.size.width)
+        row = self._shown_rows[y]
+        tick = self._tick(row)
+        in_group = row.event_type is not None and row.group is not None
+        indent = "  " if in_group else ""
+        # Groups have long names and stand out; only types make the column of descriptions.
+        types = (cell_len(visible(r.name)) for r in self._shown_rows if r.event_type)
+        name = visible(row.name)
+        if in_group:
+            name = set_cell_size(name, max(types, default=0))
+        over = None
+        if y == self.cursor:
+            over = self.tone("cursor" if self.has_focus else "blurred")
+        return self.strip(
+            (
+                (f"{indent}[{tick.value}] ", "plain" if tick is Tick.NONE else "good"),
+                (name, _NAME_TONES[in_group]),
+                (f"  {row.description}", "quiet"),
+            ),
+            self.size.width,
+            over,
+        )
+
+    def action_move(self, name: str) -> None:
+        """Move the cursor by one of the house's moves; the form scrolls along."""
+        last = max(0, len(self._shown_rows) - 1)
+        page = max(1, self._form_height() - 1)
+        target = {
+            "up": self.cursor - 1,
+            "down": self.cursor + 1,
+            "page_up": self.cursor - page,
+            "page_down": self.cursor + page,
+            "first": 0,
+            "last": last,
+        }[name]
+        self._move_to(max(0, min(last, target)))
+
+    def action_open(self) -> None:
+        """Tick or untick the box under the cursor."""
+        if not self._shown_rows:
+            return
+        row = self._shown_rows[self.cursor]
+        if row.event_type is not None:
+            self.selection = self.selection.toggle_type(row.event_type)
+        elif row.group is not None:
+            self.selection = self.selection.toggle_group(row.group.id)
+        if row.group is None:
+            self._shown_rows = _rows(self.selection)
+            self.cursor = min(self.cursor, len(self._shown_rows) - 1)
+            self.refresh(layout=True)
+        self.refresh()
+        self.post_message(self.Changed(self))
+
+    def on_click(self, event: textual_events.Click) -> None:
+        """Tick the box of the line that was clicked."""
+        offset = event.get_content_offset(self)
+        if offset is not None and offset.y < len(self._shown_rows):
+            self._move_to(offset.y)
+            self.action_open()
+
+    def on_blur(self) -> None:
+        """Draw the cursor as one that does not take keys."""
+        self.refresh()
+
+    def on_focus(self) -> None:
+        """Show the box under the cursor, also when the form was scrolled elsewhere."""
+        self.refresh()
+        self._scroll_to_cursor()
+
+    def _move_to(self, target: int) -> None:
+        before, self.cursor = self.cursor, target
+        width = self.size.width
+        self.refresh(Region(0, before, width, 1), Region(0, target, width, 1))
+        self._scroll_to_cursor()
+
+    def _scroll_to_cursor(self) -> None:
+        container = self.parent
+        if isinstance(container, Widget) and container.is_scrollable:
+            top = self.virtual_region.y + self.cursor
+            container.scroll_to_region(Region(0, top, 1, 1), animate=False, x_axis=False)
+
+    def _form_height(self) -> int:
+        return self.parent.size.height if isinstance(self.parent, Widget) else self.size.height
+
+    def _tick(self, row: _Row) -> Tick:
+        if row.event_type is None:
+            return self.selection.group_tick(row.group) if row.group else Tick.NONE
+        return Tick.ALL if self.selection.ticked(row.event_type) else Tick.NONE

@@ -1,0 +1,402 @@
+"""The form of a hook: created or edited, checked while it is typed, saved with ctrl+s.
+
+An edit sends only changed fields, with the version that was read; when another admin saved
+meanwhile, this one decides, and nothing typed is lost. A list of hook types comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from functools import partial
+from typing import Final, TypeVar
+
+from textual.app import ComposeResult
+
+from hooktui.client import calls
+from hooktui.console.deliveries.text import planned
+from hooktui.console.formatting import counted
+from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.hooks import form_values
+from hooktui.console.hooks.dry_run import DryRunLines, FormDryRun
+from hooktui.console.hooks.event_boxes import EventBoxes, in_words
+from hooktui.console.hooks.form_fields import LABELS, HookFields
+from hooktui.console.hooks.form_values import FormValues
+from hooktui.console.registry import Place
+from hooktui.console.registry import in_words as in_place
+from hooktui.console.shell.server_calls import Told
+from hooktui.console.widgets.chrome import Severity
+from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList, ShortRow
+from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.domain.addresses import parse_url
+from hooktui.domain.errors import Conflict, FieldError, HooktuiError, Refused
+from hooktui.domain.wire.hooks import Hook
+
+T = TypeVar("T")
+
+
+class HookForm(FormDryRun):
+    """A new hook (None), or the edit of one."""
+
+    PLACE = "Webhook form"
+    VERBS = ("save", "back", "mark")
+    OWN_WORDS = (in_place("mark", "tick", "Tick or untick the box; Tab goes from field to field"),)
+    DEFAULT_CSS = """
+    HookForm #summary { padding: 0 1; background: $surface; max-height: 3; }
+    """
+
+    def __init__(self, hook: Hook | None) -> None:
+        super().__init__(hook)
+        self.before = form_values.new_values() if hook is None else form_values.values_of(hook)
+        self._tried = False
+        self._saving = False
+        self._server_said: dict[str, tuple[str, object]] = {}
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the hook that is edited."""
+        if self.hook is None:
+            return ((" New webhook", "strong"),), ()
+        named: Pieces = ((f" Edit hook {self.hook.id}", "strong"), (f"  {self.hook.name}", "plain"))
+        return named, (("webhook ", "quiet"),)
+
+    # -- the fields
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the fields, and below them what will be saved."""
+        kept = self.hook is not None and self.hook.basic_auth is not None
+        yield HookFields(self.house.catalogue, self.house.key, keeps_password=kept)
+        yield DryRunLines(id="dry-run")
+        yield Note(id="summary")
+
+    def on_mount(self) -> None:
+        """Fill in the values."""
+        super().on_mount()
+        self._fill(self.before)
+
+    @property
+    def fields(self) -> HookFields:
+        """The fields."""
+        return self.query_one(HookFields)
+
+    def values(self) -> FormValues:
+        """Return what stands in the fields now."""
+        return self.fields.values()
+
+    def _fill(self, values: FormValues) -> None:
+        self.fields.fill(values)
+        self._judge()
+
+    # -- judged while typing
+
+    def on_input_changed(self) -> None:
+        """Judge what is typed."""
+        self._judge()
+
+    def on_text_area_changed(self) -> None:
+        """Judge what is typed."""
+        self._judge()
+
+    def on_event_boxes_changed(self) -> None:
+        """Judge what is ticked."""
+        self._judge()
+
+    def on_control_changed(self, message: Control.Changed) -> None:
+        """Judge what is ticked, or show what folds."""
+        if message.control is self.tried.title:
+            self.tried.fold()
+        elif isinstance(message.control, FoldTitle):
+            self.fields.fold(message.control)
+        self._judge()
+
+    def on_input_submitted(self) -> None:
+        """Go on to the next field on Enter."""
+        self.focus_next()
+
+    def _judge(self) -> None:
+        """Show at each field what is wrong or what it means, and below what will be saved."""
+        if not self.is_attached:
+            return  # a change of a field that was on its way while the form closed
+        values = self.values()
+        settings, errors = form_values.read(values, self.house.catalogue)
+        asked = form_values.asked_again(self.before, values, self.house.catalogue)
+        shown = self._shown_errors(values, [*asked, *errors], len(asked))
+        self.fields.show_notes(values, shown, "bad" if self._tried else "warn")
+        if asked and "url" not in shown:
+            where = f"{'; '.join(error.detail for error in asked)} (More settings)"
+            self.fields.note("url", where, "warn")
+        if "schedule" not in shown:
+            times = planned(settings.retry_schedule_s, self.house.clock())
+            total = form_values.total_in_words(settings.retry_schedule_s)
+            plan = f"{total}, if it failed from now on: {', '.join(times)} (each ±10 %)"
+            self.fields.note("schedule", plan)
+        self.fields.more.summarise(form_values.more_in_words(values))
+        self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
+        self.try_out(settings, errors)
+
+    def _shown_errors(
+        self, values: FormValues, errors: list[FieldError], always: int
+    ) -> dict[str, str]:
+        """Return the first error of each field.
+
+        The first ``always`` errors are shown at once, those of untouched fields after a try to
+        save.
+        """
+        shown: dict[str, str] = {}
+        for place, error in enumerate(errors):
+            name = form_values.form_field(error.pointer)
+            if name is None or name in shown:
+                continue
+            touched = getattr(values, name) != getattr(self.before, name)
+            if place < always or self._tried or (touched and getattr(values, name)):
+                shown[name] = error.detail
+        for name, (detail, value) in self._server_said.items():
+            if name not in shown and getattr(values, name) == value:
+                shown[name] = detail
+        return shown
+
+    def _summary(self, values: FormValues, wrong: int) -> tuple[str, Tone]:
+        """Return in words what would be saved, and whether it can."""
+        key = self.house.key
+        events = in_words(self.house.catalogue, values.events)
+        try:
+            host = parse_url(values.url.strip()).unicode_host
+        except Refused:
+            host = "…"
+        state = "active" if values.active else "not active: nothing is sent but pings"
+        words = f"Webhook to {host} for {events}, {state}"
+        if not values.url.strip() and not values.events:
+            keys = f"{key('mark')} ticks; {key('save')} saves"
+            return f"Type a URL; Tab goes on to the events, {keys}.", "quiet"
+        if self.hook is not None and values == self.before:
+            return f"Nothing changed yet. {words}.", "quiet"
+        if wrong and self._tried:
+            return f"{words}. Not saved: {counted(wrong, 'field')} to mend above.", "bad"
+        return f"{words}.", "plain"
+
+    def verb_mark(self) -> None:
+        """Go to the boxes, where Space ticks."""
+        self.query_one(EventBoxes).focus()
+
+    # -- saving
+
+    async def verb_save(self) -> None:
+        """Save, or show at the fields what is wrong."""
+        if self._saving:
+            return
+        self._saving = True
+        self._tried = True
+        try:
+            await (self._create() if self.hook is None else self._edit(self.hook))
+        finally:
+            self._saving = False
+
+    async def _create(self) -> None:
+        values = self.values()
+        settings, errors = form_values.read(values, self.house.catalogue)
+        if errors:
+            self._blame(values, errors)
+            return
+        call = calls.create_hook(self.house.account, form_values.creation(settings))
+        try:
+            made = await self._send(values, call, "making the hook", self._made)
+        except Conflict as conflict:
+            self.show_error(conflict)
+            return
+        if made is None:
+            return
+        self.house.select("Hooks", made.id)
+        from hooktui.console.hooks.secret_screen import SecretScreen
+
+        if not self.leave(SecretScreen(made, made.secret, made.warnings)):
+            self.before = values  # nothing is left to lose
+            self.notice(*self._made(made))
+
+    def _made(self, hook: calls.CreatedHook) -> tuple[str, Severity]:
+        """Return what to say of a hook that came too late for its secret to be shown."""
+        secret = f"its secret is behind {self.house.key('secret')}"
+        words = f"hook {hook.id} ({hook.name}) is made; {secret}"
+        return "; ".join([words, *hook.warnings]), "good"
+
+    async def _edit(self, hook: Hook) -> None:
+        values = self.values()
+        changed, errors = form_values.changes(self.before, values, self.house.catalogue)
+        if errors:
+            self._blame(values, errors)
+            return
+        asked = form_values.asked_again(self.before, values, self.house.catalogue)
+        if asked:
+            self._judge()
+            self.fields.go_to(form_values.form_field(asked[0].pointer) or "url")
+            return
+        if not changed:
+            self.notice(f"nothing was changed; {self.house.key('back')} leaves")
+            return
+        call = calls.edit_hook(hook.id, {**changed, "version": hook.version})
+        try:
+            saved = await self._send(values, call, f"saving hook {hook.id}", _saved)
+        except Conflict as conflict:
+            await self._settle(hook, values, conflict)
+            return
+        if saved is not None:
+            self._leave(_saved(saved)[0])
+
+    async def _send(
+        self, values: FormValues, call: calls.Call[T], doing: str, told: Told
+    ) -> T | None:
+        """Send a call; what the server refuses is shown at the fields.
+
+        Raises:
+            Conflict: somebody else saved meanwhile.
+        """
+        try:
+            return await self.write(call, doing, told)
+        except Refused as refused:
+            self._blame(values, refused.errors or [FieldError("", refused.detail)])
+        except Conflict:
+            raise
+        except HooktuiError as error:
+            self.show_error(error)
+        return None
+
+    def _blame(self, values: FormValues, errors: Sequence[FieldError]) -> None:
+        """Show errors at their fields until those change, and go to the first one."""
+        self._server_said = {}
+        elsewhere = []
+        for error in errors:
+            name = form_values.form_field(error.pointer)
+            if name is None:
+                elsewhere.append(error.detail)
+            else:
+                self._server_said.setdefault(name, (error.detail, getattr(values, name)))
+        self._judge()
+        if elsewhere:
+            self.notice("; ".join(elsewhere), "bad")
+        for one in fields(FormValues):
+            if one.name in self._server_said:
+                self.fields.go_to(one.name)
+                return
+
+    # -- somebody else saved meanwhile
+
+    async def _settle(self, hook: Hook, values: FormValues, conflict: Conflict) -> None:
+        """Let the admin decide between what was saved meanwhile and what is typed here."""
+        newest = await self.call(calls.get_hook(hook.id))
+        if newest is None:
+            return
+        theirs = form_values.values_of(newest)
+        both = form_values.both_changed(self.before, values, theirs)
+        fields_both = ", ".join(LABELS.get(name, name.replace("_", " ")).lower() for name in both)
+        details = f"{conflict.detail}\n" + (
+            f"You both changed: {fields_both}."
+            if both
+            else "You changed different fields; nothing of either is lost."
+        )
+        answer = await self.app.push_screen_wait(
+            Question(
+                "Somebody else saved this hook meanwhile",
+                details,
+                (
+                    Answer("r", "reload theirs beneath what I typed, and look again", "reload"),
+                    Answer("o", "overwrite: save what I typed over theirs", "overwrite"),
+                    Answer("b", "back to the form as it is", "back"),
+                ),
+            )
+        )
+        if answer is None or answer == "back":
+            return
+        merged = form_values.rebased(self.before, self.values(), theirs)
+        self.hook, self.before = newest, theirs
+        self._fill(merged)
+        self.refresh_frame()
+        if answer == "overwrite":
+            await self._edit(newest)
+        else:
+            saves = f"{self.house.key('save')} saves"
+            self.notice(f"theirs is loaded, with what you typed on top; {saves}")
+
+    # -- leaving
+
+    def verb_back(self) -> None:
+        """Leave; ask first when something typed would be lost."""
+        self._go(self._leave)
+
+    def go(self, place: Place) -> None:
+        """Go to a place; ask first when something typed would be lost."""
+        self._go(partial(self.house.go, place))
+
+    def verb_quit(self) -> None:
+        """Quit; ask first when something typed would be lost."""
+        self._go(self.app.exit)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether something typed would be lost."""
+        return self.is_mounted and self.values() != self.before
+
+    def _go(self, leave: Callable[[], object]) -> None:
+        if self.values() == self.before:
+            leave()
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "leave":
+                leave()
+
+        what = "this new hook" if self.hook is None else f"the changes to hook {self.hook.id}"
+        title, details = "Leave without saving?", f"What you typed for {what} would be lost."
+        if self._saving:
+            title = "Leave while it is being saved?"
+            details = "Whether it was saved is told then; if it was not, what you typed is lost."
+        self.app.push_screen(
+            Question(
+                title,
+                details,
+                (Answer("s", "stay in the form", "stay"), Answer("y", "leave it", "leave")),
+            ),
+            answered,
+        )
+
+    def _leave(self, said: str = "") -> None:
+        self.before = self.values()  # nothing is left to lose
+        self.leave()
+        if said:
+            self.app.call_later(self.house.notice, said, "good")
+
+
+def _saved(hook: calls.ChangedHook) -> tuple[str, Severity]:
+    return "; ".join([f"hook {hook.id} is saved", *hook.warnings]), "good"
+
+
+TYPES: Final = (ShortRow("web", "Webhook", "POSTs each event, signed, to an HTTP or HTTPS URL"),)
+"""What can be made, the most usual first."""
+
+
+class HookTypes(HouseScreen):
+    """Which type the new hook has."""
+
+    PLACE = "New hook"
+    VERBS = ("open", "back")
+    DEFAULT_CSS = """
+    HookTypes > Note { margin: 1 1 1 1; height: auto; }
+    HookTypes > ShortList { height: 1fr; }
+    """
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the list under one sentence."""
+        yield Note(id="hint")
+        yield ShortList(TYPES, id="types")
+
+    def on_mount(self) -> None:
+        """Say what to do."""
+        self.query_one("#hint", Note).show("Choose where the new hook sends its events:")
+
+    def verb_open(self) -> None:
+        """Open the form of the type under the cursor."""
+        self.query_one(ShortList).action_open()
+
+    def on_short_list_chosen(self) -> None:
+        """Open the form of the type that was chosen, in place of this list."""
+        from hooktui.console.hooks.form_screen import HookForm
+
+        self.app.switch_screen(HookForm(None))

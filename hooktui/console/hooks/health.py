@@ -1,0 +1,137 @@
+"""What the Health tab of a hook says: its plots, and one step of them in words."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import took
+from hooktui.console.glyphs import Signs
+from hooktui.console.registry import KeyOf
+from hooktui.console.widgets.plot import Axis, Plot
+from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.domain.clock import format_duration, from_rfc3339
+from hooktui.domain.wire.hooks import HealthPoint, HookHealth
+
+RANGES: Final = ((1, "1 h"), (24, "24 h"), (168, "7 d"))
+"""The times that can be shown: their hours, and what they are called."""
+
+
+def axis_of(health: HookHealth) -> Axis:
+    """Return the time below the plots."""
+    step_ms = health.step_s * 1000
+    return Axis(from_rfc3339(health.since), step_ms, len(health.points))
+
+
+def range_line(
+    shown: int, health: HookHealth | None, signs: Signs, wanted: int, key: KeyOf
+) -> Pieces:
+    """Return which time is shown, which ones there are, and the keys between them.
+
+    Args:
+        shown: which of ``RANGES`` the plots are about.
+        health: what is shown; None: nothing yet.
+        signs: of the console.
+        wanted: the range that is being read.
+        key: tells the key of a verb.
+    """
+    pieces: list[Piece] = [(" ", "plain")]
+    for number, (_, name) in enumerate(RANGES):
+        here = number == shown
+        pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))
+    if wanted != shown or health is None:
+        return [*pieces, (f"  reading {RANGES[wanted][1]} {signs.ellipsis}", "warn")]
+    steps = format_duration(health.step_s)
+    keys = f"{key('larger')} longer, {key('smaller')} shorter"
+    return [*pieces, (f"  {keys} {signs.dot} steps of {steps}", "quiet")]
+
+
+def plots_of(health: HookHealth, now_ms: int, signs: Signs) -> list[Plot]:
+    """Return the three plots: attempts, how long they took, what waited."""
+    points = health.points
+    solid, shade = signs.bars[-1], signs.shade
+    delivered, failed = sum(p.delivered for p in points), sum(p.failed for p in points)
+    return [
+        Plot(
+            (
+                (" attempts  ", "strong"),
+                (f"{solid} {failed:,} failed", "bad" if failed else "quiet"),
+                (f"  {shade} {delivered:,} delivered{_share(delivered, failed)}", "quiet"),
+            ),
+            [p.failed for p in points],
+            _count,
+            "bad",
+            total=[p.failed + p.delivered for p in points],
+        ),
+        Plot(
+            (
+                (" duration  ", "strong"),
+                (f"{solid} p50", "plain"),
+                (f"  {shade} up to p95 of the attempts, rounded up; log scale", "quiet"),
+            ),
+            [p.p50_ms for p in points],
+            took,
+            "plain",
+            total=[p.p95_ms for p in points],
+            # An outage of half a minute would otherwise flatten whatever is usual.
+            in_decades=True,
+        ),
+        Plot(
+            (
+                (" backlog  ", "strong"),
+                (f"{solid} waiting or held", "accent"),
+                (_known_since(health, now_ms), "quiet"),
+            ),
+            [p.backlog for p in points],
+            _count,
+        ),
+    ]
+
+
+def _share(delivered: int, failed: int) -> str:
+    """Return the share that was delivered; 99.9 % is not 100 %."""
+    sent = delivered + failed
+    return f" ({delivered * 100 // sent}%)" if sent else ""
+
+
+def _known_since(health: HookHealth, now_ms: int) -> str:
+    if health.counted_since is None:
+        return ""
+    since = moment(from_rfc3339(health.counted_since), now_ms)
+    return f"  known since {since}, for the newest deliveries"
+
+
+def _count(value: float) -> str:
+    """Return a number of things in at most six characters; nothing for a half of one."""
+    if value < 10_000:
+        return f"{value:,.0f}" if float(value).is_integer() else ""
+    size, unit = (1_000, "k") if value < 1_000_000 else (1_000_000, "M")
+    return f"{value / size:,.4g}{unit}"
+
+
+def step_words(health: HookHealth, step: int, now_ms: int) -> Pieces:
+    """Return one step: when it was, and its numbers with their units."""
+    point = health.points[step]
+    from_ms = from_rfc3339(point.at)
+    is_last = step == len(health.points) - 1
+    until = "now" if is_last else _clock(from_ms + health.step_s * 1000, now_ms)
+    return [(f" {_clock(from_ms, now_ms)} to {until}  ", "plain"), *_numbers(point)]
+
+
+def _clock(at_ms: int, now_ms: int) -> str:
+    """Return ``14:00``, or ``Thu 14:00`` on another day."""
+    at, now = time.localtime(at_ms / 1000), time.localtime(now_ms / 1000)
+    return time.strftime("%H:%M" if at[:3] == now[:3] else "%a %H:%M", at)
+
+
+def _numbers(point: HealthPoint) -> list[Piece]:
+    backlog = "" if point.backlog is None else f"  {point.backlog:,} in the backlog"
+    if not point.delivered + point.failed:
+        return [("no attempts", "quiet"), (backlog, "plain")]
+    return [
+        (f"{point.failed:,} failed", "bad" if point.failed else "quiet"),
+        (f"  {point.delivered:,} delivered", "plain"),
+        (f"  p50 {took(point.p50_ms)}  p95 {took(point.p95_ms)}", "plain"),
+        (backlog, "plain"),
+    ]

@@ -1,0 +1,211 @@
+"""The history of a hook: a list of its entries of the audit trail, and one of them in full."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import ago
+from hooktui.console.glyphs import Signs
+from hooktui.console.hooks.form_values import duration_text, schedule_text
+from hooktui.console.widgets.document_lines import Section
+from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.page_window import PageSource
+from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.table import Column
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.errors import HooktuiError, NotAllowed
+from hooktui.domain.wire.access import AuditEntry
+
+_ACTIONS: Final = {
+    "hook.create": "made",
+    "hook.change": "changed",
+    "hook.delete": "deleted",
+    "hook.ping": "pinged",
+    "secret.reveal": "secret shown",
+    "secret.rotate": "secret rotated",
+    "secret.finish": "rotation ended",
+}
+
+_NAMES: Final = {
+    "url": "URL",
+    "verify_tls": "TLS verified",
+    "timeout_s": "deadline",
+    "retry_schedule_s": "retries after",
+    "rate_per_s": "rate per second",
+    "max_in_flight": "at once",
+    "basic_auth_user": "basic auth user",
+    "basic_auth_password": "basic auth password",
+}
+
+
+_FIRST: Final = ("url", "events", "name")
+_NOTHING: Final[tuple[object, ...]] = (None, "", [], {})
+
+
+def action_words(entry: AuditEntry) -> str:
+    """Return what was done in a word or two."""
+    words = _ACTIONS.get(entry.action, entry.action)
+    return words if entry.result == "done" else f"{words}: {entry.result}"
+
+
+def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
+    """Return each field that is told of: its name, what it was, what it is; "" where not told."""
+    before, after = entry.before or {}, entry.after or {}
+    names = dict.fromkeys((*before, *after))
+    if entry.action in ("hook.create", "hook.delete"):
+        # All fields there are: those that say nothing go, and those that say most come first.
+        shown = {**before, **after}
+        names = dict.fromkeys(name for name in (*_FIRST, *names) if shown.get(name) not in _NOTHING)
+    return [
+        (_NAMES.get(name, name.replace("_", " ")), _value(before, name), _value(after, name))
+        for name in names
+    ]
+
+
+def _value(fields: Mapping[str, object], name: str) -> str:
+    return in_words(name, fields[name]) if name in fields else ""
+
+
+def in_words(name: str, value: object) -> str:
+    """Return a value of a field as the form writes it; untrusted text stays what it is."""
+    match value:
+        case _ if value in _NOTHING:
+            return "none"
+        case bool():
+            return "yes" if value else "no"
+        case [*items] if name == "retry_schedule_s":
+            return schedule_text([item for item in items if isinstance(item, int | float)])
+        case int() | float() if name.endswith("_s") and name != "rate_per_s":
+            return duration_text(value)
+        case [*items]:
+            return ", ".join(str(item) for item in items)
+        case {**fields}:
+            return ", ".join(f"{key}: {field}" for key, field in fields.items())
+        case _:
+            return str(value)
+
+
+def summary(entry: AuditEntry) -> str:
+    """Return what changed in one line: ``name: first → second, active: yes → no``."""
+    told = [
+        f"{name}: {was} → {now}" if was and now else f"{name}: {was or now}"
+        for name, was, now in changes_of(entry)
+    ]
+    return ", ".join(told)
+
+
+def entry_sections(entry: AuditEntry, now_ms: int) -> Sequence[Section]:
+    """Return an entry to read: before and after, field by field, and who did it from where."""
+    fields = tuple(
+        (name, f"{was} → {now}" if was and now else was or now)
+        for name, was, now in changes_of(entry)
+    )
+    at_ms = from_rfc3339(entry.at)
+    sections = [Section(f"Hook {action_words(entry)}", pairs=fields)] if fields else []
+    who = (
+        ("when", f"{moment(at_ms, now_ms)} ({_since(entry.at, now_ms)})"),
+        ("who", f"{entry.user} ({entry.role})"),
+        ("from", entry.origin),
+        ("audit entry", str(entry.id)),
+    )
+    return [*sections, Section("By", pairs=who)]
+
+
+def _since(at: str, now_ms: int) -> str:
+    words = ago(at, now_ms)
+    return "just now" if words == "now" else f"{words} ago"
+
+
+def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
+    """Return the columns of a hook's history; times are clock times, as in every log."""
+
+    def at(entry: AuditEntry) -> Pieces:
+        return ((moment(from_rfc3339(entry.at), clock()), "plain"),)
+
+    return (
+        Column(name="at", title="when", cell=at, width=12, grow=1, most=16, priority=0),
+        Column(name="user", title="who", cell=lambda e: e.user, width=10, grow=1, most=24,
+               priority=0),
+        Column(name="action", title="what", cell=lambda e: ((action_words(e), "plain"),), width=14,
+               priority=0),
+        Column(name="changes", title="before → after", cell=lambda e: summary(e), width=20,
+               grow=20, priority=1),
+        Column(name="role", title="role", cell=lambda e: ((e.role, "quiet"),), width=8, priority=2),
+    )  # fmt: skip
+
+
+_EMPTY: Final[tuple[Pieces, ...]] = (
+    (("  Nothing was done to this hook that the audit trail tells of.", "plain"),),
+)
+
+
+class HookHistory(Vertical):
+    """A list of entries of the audit trail above, the one under the cursor below."""
+
+    DEFAULT_CSS = """
+    HookHistory { height: 1fr; }
+    HookHistory JsonView { height: 40%; padding: 0 1; background: $surface; }
+    """
+
+    def __init__(
+        self,
+        source: PageSource[AuditEntry],
+        clock: Callable[[], int],
+        signs: Signs,
+        failed: Callable[[HooktuiError], None],
+        *,
+        id: str,  # noqa: A002 - Textual's word
+    ) -> None:
+        super().__init__(id=id)
+        self._clock = clock
+        self._failed = failed
+        self.listing = WindowedList(
+            history_columns(clock),
+            source,
+            lambda entry: entry.id,
+            empty=_EMPTY,
+            markable=False,
+            signs=signs,
+            id="entries",
+        )
+        self.entry = JsonView(id="entry")
+
+    def compose(self) -> ComposeResult:
+        """The list above the entry."""
+        yield self.listing
+        yield self.entry
+
+    async def load(self) -> None:
+        """Read what is seen (again)."""
+        await (self.listing.reload() if self.listing.loaded else self.listing.load())
+
+    def on_windowed_list_moved(self, message: WindowedList.Moved) -> None:
+        """Show the entry under the cursor."""
+        message.stop()
+        row = self.listing.cursor_row
+        self.entry.show([] if row is None else entry_sections(row, self._clock()))
+
+    def on_windowed_list_opened(self, message: WindowedList.Opened) -> None:
+        """Go to the entry, to scroll and copy in it; Tab leads back."""
+        message.stop()
+        self.entry.focus()
+
+    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
+        """Say why there is no history."""
+        message.stop()
+        if isinstance(message.error, NotAllowed):
+            self.listing.empty = (
+                (("  You may not read the history of this hook.", "strong"),),
+                (),
+                ((f"  {message.error.detail}", "quiet"),),
+            )
+            self.listing.loaded = True
+            self.listing.refresh()
+        else:
+            self._failed(message.error)

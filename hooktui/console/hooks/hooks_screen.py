@@ -1,0 +1,363 @@
+"""The home screen: every hook with its state at a glance, and the live log below."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import monotonic
+from typing import ClassVar
+
+from textual.app import ComposeResult
+
+from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.list_screen import Sorting
+from hooktui.console.hooks.actions import HookVerbs
+from hooktui.console.hooks.columns import columns, failing
+from hooktui.console.log.live_log import LiveLog
+from hooktui.console.registry import KeyOf
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.session_state import Kept
+from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.windowed_list import WindowedList
+from hooktui.domain.filters.hook_search import HINT, parse_hook_search
+from hooktui.domain.wire.hooks import Hook
+from hooktui.domain.wire.pages import Page
+
+BUSY_S = 1.0
+"""While deliveries run, the numbers of the hooks are read again this often, not for each one."""
+
+TIMES_S = 15.0
+"""Between two looks whether "4m" has become "5m"."""
+
+SMALLEST_PANE = 4
+"""Lines of the log pane, its caption among them."""
+
+_ON_HOOKS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open", "mark")
+
+
+def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+    """Return what stands there without a hook; ``key`` tells the key of a verb."""
+    return (
+        (("  No hooks yet.", "strong"),),
+        (),
+        (("  A hook gets a signed POST for each event that it asks for: jobs,", "quiet"),),
+        (("  clusters, or whatever your product sends. What fails is tried again.", "quiet"),),
+        (),
+        ((f"  {key('new')}", "accent"), ("  makes the first one", "plain")),
+        ((f"  {key('help')}", "accent"), ("  shows every key", "plain")),
+        (),
+        ((f"  To look around first: quit with {key('quit')} and run `hooktui demo`.", "quiet"),),
+    )
+
+
+def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+    return (
+        (("  No hook has these words in its name, URL or events, and this status.", "plain"),),
+        ((f"  {key('back')}", "accent"), ("  shows all hooks again", "plain")),
+    )
+
+
+class HooksScreen(Filtering, Sorting, HookVerbs):
+    """All hooks of the account."""
+
+    PLACE = "Hooks"
+    NOUN = "hook"
+    CHOSEN_VERBS = _ON_HOOKS
+    FILTER_HINT = HINT
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
+        "filter", "log_pane", "mark", "mark_all", "undo",
+        "zoom", "larger", "smaller", "follow", "sort", "order",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    HooksScreen LiveLog { height: 38%; min-height: 5; }
+    HooksScreen.-high LiveLog { height: 33%; min-height: 13; }
+    HooksScreen.-zoomed LiveLog { height: 1fr; }
+    HooksScreen.-zoomed WindowedList { display: none; }
+    HooksScreen.-without-log LiveLog { display: none; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pane: int | None = None
+        self._reloaded_at = 0.0
+
+    def compose_body(self) -> ComposeResult:
+        """The list above, the log below."""
+        house = self.house
+        # Kept, not looked up: a page may come in while the screen is being taken away.
+        self._listing = WindowedList(
+            columns(house.signs, house.clock, lambda: house.catalogue),
+            self,
+            lambda hook: hook.id,
+            empty=_empty(house.key),
+            sort="id",
+            signs=house.signs,
+            id="hooks",
+        )
+        self._lines = LiveLog(
+            house.log_buffer,
+            house.clock,
+            house.hook_names,
+            house.signs,
+            house.key,
+            caption=True,
+            id="log",
+        )
+        yield self._listing
+        yield self._lines
+
+    def on_mount(self) -> None:
+        """Load the list; the first paint does not wait for it."""
+        super().on_mount()
+        self.set_interval(TIMES_S, self.listing.refresh_times)
+        self.listing.load_anew()
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while another screen was in front."""
+        super().on_screen_resume()
+        self.log_pane.catch_up()
+
+    @property
+    def listing(self) -> WindowedList[Hook]:
+        """The list of hooks."""
+        return self._listing
+
+    @property
+    def log_pane(self) -> LiveLog:
+        """The live log."""
+        return self._lines
+
+    # -- rows
+
+    async def page(self, wanted: Wanted) -> Page[Hook]:
+        """Return a page of hooks."""
+        from hooktui.client import calls
+
+        await self.house.link.reached()  # only then we know which account a token shows
+        page = await self.ask(
+            calls.list_hooks(
+                self.house.account,
+                q=self.filter_text or None,
+                **wanted,
+            )
+        )
+        if self.house.take_names({hook.id: hook.name for hook in page.data}):
+            self.log_pane.refresh()
+        return page
+
+    async def changed(self, changes: Changes) -> None:
+        """Show what changed; the numbers of busy hooks not more than once a second."""
+        if not (changes.hooks or changes.everything):
+            await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
+        self._reloaded_at = monotonic()
+        await self.listing.reload()
+        if await self.house.learn_names(changes):
+            self.log_pane.refresh()
+
+    def account_changed(self) -> None:
+        """Show the hooks of the other account from their start."""
+        self.listing.clear_marks()
+        self.remove_class("-zoomed")
+        super().account_changed()
+        self.listing.load_anew()
+
+    def on_windowed_list_moved(self) -> None:
+        """Draw what depends on the row under the cursor, and the counts."""
+        self.refresh_frame()
+
+    def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
+        """Say why there are no rows."""
+        self.show_error(message.error)
+
+    def on_windowed_list_marks_changed(self) -> None:
+        """Narrow the log to the marked hooks."""
+        self._narrow_log()
+        self.refresh_frame()
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Return how many hooks there are, and how many of them fail."""
+        listing = self.listing
+        left: list[Piece] = [(f" {self.PLACE}", "strong")]
+        dot = f" {self.house.signs.dot} "
+        if listing.loaded:
+            left.append((f"  {listing.counted('hook')}", "plain"))
+            broken = sum(failing(hook) for hook in listing.window.rows())
+            off = sum(not hook.active for hook in listing.window.rows())
+            if broken:
+                left.append((f"{dot}{broken} failing", "bad"))
+            if off:
+                left.append((f"{dot}{off} disabled", "quiet"))
+        if self.filter_text:
+            left.append((f"{dot}filter: {self.filter_text}", "accent"))
+        if listing.marks:
+            left.append((f"{dot}{self.marked_words()}", "accent"))
+        return left, self.house.places(self.PLACE)
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: the keys go to the log, nothing is under the cursor, nothing to undo."""
+        reason = super().why_not(name)
+        if reason is not None or not self.is_mounted:
+            return reason
+        if self.log_pane.has_focus and name == "open":
+            return None
+        if self.log_pane.has_focus and name in (*_ON_HOOKS, "mark_all"):
+            zoomed = self.has_class("-zoomed")
+            key = f"{self.house.key('zoom')} shows" if zoomed else "Tab leads to"
+            return f"the keys go to the live log, not to a hook; {key} the hooks"
+        if name in _ON_HOOKS and not self.listing.selected:
+            return f"there is no hook under the cursor; {self.house.key('new')} makes one"
+        if name in ("edit", "diagnose", "secret", "open") and len(self.listing.marks) > 1:
+            marked = len(self.listing.marks)
+            unmark = self.house.key("back")
+            return f"this works on one hook, and {marked} are marked; {unmark} unmarks"
+        if name == "undo" and (reason := self.why_no_undo()) is not None:
+            return reason
+        if name in ("larger", "smaller", "zoom") and self.has_class("-without-log"):
+            return f"the log pane is hidden; {self.house.key('log_pane')} shows it"
+        return None
+
+    def acts_on_rows(self, name: str) -> bool:
+        """Return whether a verb acts on hooks: not while the keys go to the log."""
+        return super().acts_on_rows(name) and not self.log_pane.has_focus
+
+    @property
+    def narrowed(self) -> bool:
+        """Whether the filter hides hooks."""
+        return bool(self.filter_text)
+
+    def on_descendant_focus(self) -> None:
+        """Dim what works on hooks only while the keys go to the log."""
+        self.refresh_frame()
+
+    def selected_hooks(self) -> list[Hook]:
+        """The hooks that a verb acts on."""
+        return self.listing.selected
+
+    def forget(self, hooks: Sequence[Hook]) -> None:
+        """Unmark hooks that are gone; their rows go with the next look."""
+        self.listing.unmark(hook.id for hook in hooks)
+        self.listing.choice.remove(hook.id for hook in hooks)
+
+    def verb_open(self) -> None:
+        """Open what is under the cursor, wherever the keys go."""
+        row = self.listing.cursor_row
+        if self.log_pane.has_focus:
+            self.log_pane.action_open()
+        elif row is not None:
+            self.house.open_hook(row.id)
+
+    def on_windowed_list_opened(self) -> None:
+        """Open the hook that was chosen."""
+        self.run_verb("open")
+
+    def on_live_log_opened(self, message: LiveLog.Opened) -> None:
+        """Open the delivery of a log line."""
+        self.house.open_delivery(message.delivery)
+
+    def verb_new(self) -> None:
+        """Make a hook."""
+        self.house.open_form(None)
+
+    def verb_mark(self) -> None:
+        """Mark the row under the cursor."""
+        self.listing.toggle_mark()
+
+    def verb_back(self) -> None:
+        """Undo one narrowing after the other: marks, filter; there is nothing behind home."""
+        if self.listing.clear_marks():
+            return
+        if self.filter_text:
+            self.take_filter("")
+        elif self.has_class("-zoomed"):
+            self.verb_zoom()
+        else:
+            self.listing.focus()
+
+    # -- the filter
+
+    def check_filter(self, text: str) -> None:
+        """Refuse what is no search for hooks."""
+        parse_hook_search(text)
+
+    def filtered(self) -> None:
+        """Load what fits."""
+        lines = _nothing_fits if self.filter_text else _empty
+        self.listing.empty = lines(self.house.key)
+        self.listing.load_anew()
+
+    def give_keys_back(self) -> None:
+        """Go back to the list, or to the log that covers it."""
+        (self.log_pane if self.has_class("-zoomed") else self.listing).focus()
+
+    # -- the memory
+
+    def kept(self) -> Kept:
+        """Return filter, sort, and how the log pane stands."""
+        window = self.listing.window
+        return super().kept() | {
+            "sort": window.sort,
+            "descending": window.descending,
+            "pane": self._pane,
+            "zoomed": self.has_class("-zoomed"),
+            "without_log": self.has_class("-without-log"),
+        }
+
+    def restore(self, kept: Kept) -> None:
+        """Stand as the last time."""
+        listing = self.listing
+        super().restore(kept)
+        if kept.get("sort") in {c.sort for c in listing.columns if c.sort}:
+            listing.window.sort = str(kept["sort"])
+            listing.window.descending = bool(kept.get("descending"))
+        pane = kept.get("pane")
+        if isinstance(pane, int) and not isinstance(pane, bool):
+            most = max(self.app.size.height - 8, SMALLEST_PANE)
+            self._pane = max(SMALLEST_PANE, min(pane, most))
+            self.log_pane.styles.height = self._pane
+        if bool(kept.get("zoomed")) != self.has_class("-zoomed"):
+            self.verb_zoom()
+        self.set_class(bool(kept.get("without_log")), "-without-log")
+
+    # -- the log pane
+
+    def _narrow_log(self) -> None:
+        marked = frozenset(hook.id for hook in self.listing.marks.values())
+        self.log_pane.show_only(self.log_pane.filter, marked or None)
+
+    def verb_follow(self) -> None:
+        """Follow the log, or stand still."""
+        self.log_pane.follow(not self.log_pane.following)
+
+    def verb_log_pane(self) -> None:
+        """Show or hide the log."""
+        self.remove_class("-zoomed")
+        hidden = not self.has_class("-without-log")
+        if hidden and self.log_pane.has_focus:
+            self.listing.focus()
+        self.set_class(hidden, "-without-log")
+
+    def verb_zoom(self) -> None:
+        """Give the log the whole screen, or back."""
+        self.toggle_class("-zoomed")
+        zoomed = self.has_class("-zoomed")
+        self.log_pane.styles.height = None if zoomed else self._pane
+        (self.log_pane if zoomed else self.listing).focus()
+
+    def verb_larger(self) -> None:
+        """Make the log larger."""
+        self._resize_pane(2)
+
+    def verb_smaller(self) -> None:
+        """Make the log smaller."""
+        self._resize_pane(-2)
+
+    def _resize_pane(self, by: int) -> None:
+        most = max(self.size.height - 8, SMALLEST_PANE)
+        lines = self.log_pane.size.height if self._pane is None else self._pane
+        self._pane = max(SMALLEST_PANE, min(lines + by, most))
+        self.remove_class("-zoomed")
+        self.log_pane.styles.height = self._pane

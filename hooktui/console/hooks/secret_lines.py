@@ -1,0 +1,142 @@
+"""The live secrets of a hook, masked; shown in clear only while revealed, and never in a picture.
+
+The values are held only while they are revealed; what remains are their ages. Nothing here prints a
+secret in a ``repr``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import ClassVar, Final
+
+from textual.binding import BindingType
+from textual.geometry import Size
+from textual.strip import Strip
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import ago
+from hooktui.console.registry import move_bindings
+from hooktui.console.widgets.redactable import REVEALED_CLASS, Maskable
+from hooktui.console.widgets.styled import Piece, Tone
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.wire.hooks import Secret
+
+_LINES_EACH: Final = 2
+
+
+class SecretLines(Maskable, can_focus=True):
+    """One block of two lines for each live secret, the newest first."""
+
+    DEFAULT_CSS = "SecretLines { height: auto; width: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
+
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        mask: str,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's word
+    ) -> None:
+        super().__init__(mask, id=id)
+        self._clock = clock
+        self._known: tuple[Secret, ...] = ()
+        self.cursor = 0
+
+    @property
+    def revealed(self) -> bool:
+        """Whether the secrets stand there in clear."""
+        return any(secret.secret for secret in self._known)
+
+    @property
+    def rotating(self) -> bool | None:
+        """Whether a rotation is under way; None while that is not known."""
+        return len(self._known) > 1 if self._known else None
+
+    def reveal(self, secrets: Sequence[Secret]) -> None:
+        """Show secrets in clear."""
+        self._known = tuple(secrets)
+        self._changed()
+
+    def hide(self) -> None:
+        """Mask the secrets and forget their values; their ages stay."""
+        self.remember(self._known)
+
+    def remember(self, secrets: Sequence[Secret]) -> None:
+        """Take over the ages of secrets, not their values."""
+        self._known = tuple(replace(secret, secret="") for secret in secrets)
+        self._changed()
+
+    def are(self, secrets: Sequence[Secret]) -> bool:
+        """Return whether these are the secrets that are shown, masked or not."""
+        known = [secret.created_at for secret in self._known]
+        return not known or known == [secret.created_at for secret in secrets]
+
+    def value_under_cursor(self, secrets: Sequence[Secret] = ()) -> str:
+        """Return the secret that a copy takes, from those that are shown or those given."""
+        return (tuple(secrets) or self._known)[min(self.cursor, self._last)].secret
+
+    @property
+    def _last(self) -> int:
+        return max(0, len(self._known) - 1)
+
+    def _changed(self) -> None:
+        self.cursor = min(self.cursor, self._last)
+        self.set_class(self.revealed, REVEALED_CLASS)
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Two lines each; one secret there always is."""
+        return _LINES_EACH * (self._last + 1)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the secret, or below it what is known about it."""
+        number, below = divmod(y, _LINES_EACH)
+        width = self.size.width
+        if number > self._last:
+            return self.strip((), width)
+        secret = self._known[number] if self._known else None
+        if below:
+            return self.strip(((" " * 12 + self._about(number, secret), "quiet"),), width)
+        clear = secret.secret if secret is not None and not self.in_picture else ""
+        name = ("secret" if self._last == 0 else "newest") if number == 0 else "previous"
+        tone: Tone = "accent" if number == 0 else "quiet"
+        shown: Piece = (clear, "strong") if clear else (self.mask, "quiet")
+        chosen = self.has_focus and self._last > 0 and number == self.cursor
+        over = self.tone("cursor") if chosen else None
+        return self.strip(((f" {name:<10} ", tone), shown), width, over)
+
+    def _about(self, number: int, secret: Secret | None) -> str:
+        if secret is None:
+            return "its age is shown once it is revealed or rotated"
+        now_ms = self._clock()
+        words = [f"made {_since(secret.created_at, now_ms)}"]
+        if secret.last_used_at:
+            words.append(f"used {_since(secret.last_used_at, now_ms)}")
+        else:
+            words.append("not used yet")
+        if secret.expires_at:
+            expires_ms = from_rfc3339(secret.expires_at)
+            words.insert(0, f"keys X-Hook-Signature until {moment(expires_ms, now_ms)}")
+        elif self._last > 0:
+            words.insert(0, "signs webhook-signature with the other")
+        return ", ".join(words)
+
+    def action_move(self, name: str) -> None:
+        """Choose which secret a copy takes."""
+        step = {"up": -1, "down": 1, "first": -self._last, "last": self._last}.get(name, 0)
+        self.cursor = max(0, min(self._last, self.cursor + step))
+        self.refresh()
+
+    def on_focus(self) -> None:
+        """Draw the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Take the cursor away."""
+        self.refresh()
+
+
+def _since(then: str, now_ms: int) -> str:
+    words = ago(then, now_ms)
+    return "just now" if words == "now" else f"{words} ago"

@@ -1,0 +1,251 @@
+"""A hook's secret: masked, revealed for 30 seconds, copied, rotated; and how to verify with it.
+
+The audited call of the API is made only for a reveal or a copy. The code below never holds the
+secret: it reads it from the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from typing import ClassVar, Final
+
+from textual.app import ComposeResult
+
+from hooktui.client import calls
+from hooktui.console.deliveries.text import moment
+from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.revealing import Revealing
+from hooktui.console.hooks.actions import HookVerbs, named
+from hooktui.console.hooks.secret_lines import SecretLines
+from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippets
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.controls import Choice, Note
+from hooktui.console.widgets.document_lines import Section
+from hooktui.console.widgets.document_view import JsonView
+from hooktui.console.widgets.styled import Pieces
+from hooktui.domain.clock import from_rfc3339, to_rfc3339
+from hooktui.domain.hook_settings import DEFAULT_OVERLAP_S
+from hooktui.domain.roles import Need, allows, why_not
+from hooktui.domain.wire.hooks import Hook, Secret, Secrets
+
+_OVERLAPS: Final = {"day": DEFAULT_OVERLAP_S, "hour": 3600, "week": 7 * 24 * 3600, "leak": 0}
+_HASH_WORDS: Final = {"sha256": "HMAC-SHA-256", "sha1": "HMAC-SHA-1", "sha512": "HMAC-SHA-512"}
+
+
+class SecretScreen(Revealing, HookVerbs):
+    """The secret of one hook.
+
+    Args:
+        hook: whose secret it is.
+        fresh: the secret of a hook that was made just now; shown at once.
+        warnings: what the server had to say about the new hook.
+    """
+
+    PLACE = "Secret"
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "reveal", "copy", "rotate", "ping", "previous", "next", "edit", "wrap",
+    )  # fmt: skip
+    DEFAULT_CSS = """
+    SecretScreen #about { padding: 0 1; margin-bottom: 1; }
+    SecretScreen #how { padding: 0 1; margin-top: 1; }
+    SecretScreen #language { padding: 0 1; }
+    SecretScreen #code { padding: 0 1; }
+    """
+
+    def __init__(self, hook: Hook, fresh: str | None = None, warnings: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.hook = hook
+        self._fresh = fresh
+        self._is_new = fresh is not None
+        self._warnings = tuple(warnings)
+        self._snippets = snippets(hook.signature_hash)
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Name the hook, and how long the secret stays visible."""
+        left: Pieces = (
+            (f" {self.PLACE}", "strong"),
+            self.how_long(),
+            (f"  {named(self.hook)}", "plain"),
+        )
+        return left, self.house.places(self.PLACE)
+
+    def selected_hooks(self) -> list[Hook]:
+        """The hook that is shown."""
+        return [self.hook]
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the secrets, and below them the code."""
+        house = self.house
+        yield Note(id="about")
+        yield SecretLines(house.clock, "*" if house.options.ascii else "•", id="secrets")
+        yield Note(id="how")
+        yield Choice([snippet.language for snippet in self._snippets], id="language")
+        yield JsonView(id="code")
+
+    def on_mount(self) -> None:
+        """Fill in the words; show the secret of a new hook."""
+        super().on_mount()
+        key = self.house.key
+        about = f"{key('reveal')} shows it for 30 seconds (audited), {key('copy')} copies it,"
+        about += f" {key('rotate')} rotates it."
+        if self._is_new:
+            about = (
+                f"Hook {self.hook.id} is saved. Give this secret to the receiver; it stays here to"
+                f" be looked up. {key('ping')} sends a ping, {key('back')} goes back."
+            )
+        if self._warnings:
+            about += "\n" + "\n".join(f"! {warning}" for warning in self._warnings)
+        self.query_one("#about", Note).show(about, "plain" if self._is_new else "quiet")
+        mac = _HASH_WORDS.get(self.hook.signature_hash, self.hook.signature_hash)
+        self.query_one("#how", Note).show(
+            "How to verify: check webhook-signature and the age of webhook-timestamp, with this"
+            " code or any Standard Webhooks library. X-Hook-Signature, the lower-case hex"
+            f" {mac} of the raw body, keyed with the secret as shown, says nothing about the age."
+        )
+        self._show_code()
+        if self._fresh is not None:
+            made = to_rfc3339(self.house.clock())
+            fresh, self._fresh = self._fresh, None
+            secret = Secret(secret=fresh, created_at=made, expires_at=None, last_used_at=None)
+            self._reveal((secret,))
+
+    @property
+    def lines(self) -> SecretLines:
+        """The secrets."""
+        return self.query_one(SecretLines)
+
+    # -- showing
+
+    async def verb_reveal(self) -> None:
+        """Show the secrets for a while, or hide them again."""
+        if self.lines.revealed:
+            self.hide_again()
+            return
+        answer = await self._ask_for_secrets()
+        if answer is not None:
+            self._reveal(answer.secrets)
+
+    async def _ask_for_secrets(self) -> Secrets | None:
+        with self.working("reading the secret"):
+            return await self.call(calls.hook_secrets(self.hook.id))
+
+    def _reveal(self, secrets: Sequence[Secret]) -> None:
+        self.lines.reveal(secrets)
+        self.begin_count_down()
+
+    # -- copying
+
+    def subject(self, name: str) -> Hashable:
+        """The hook also for a copy: each asks for the secret, and is audited."""
+        return self.hook.id if name == "copy" else super().subject(name)
+
+    def why_not(self, name: str) -> str | None:
+        """Add: copying a secret needs the role that sees it."""
+        reason = super().why_not(name)
+        if reason is None and name == "copy" and self.is_mounted and not self._at_code():
+            role = self.house.role
+            if not allows(role, Need.ADMINISTER):
+                return why_not(role, Need.ADMINISTER)
+        return reason
+
+    def _at_code(self) -> bool:
+        return self.query_one("#code").has_focus or self.query_one("#language").has_focus
+
+    async def verb_copy(self) -> None:
+        """Copy the secret, or the code when the keys go there."""
+        if self._at_code():
+            snippet = self._snippets[self.query_one(Choice).chosen]
+            what = f"the {snippet.language} code (it reads {SECRET_VARIABLE})"
+            self.notice(await copy(self.app, snippet.code, what), "good")
+            return
+        if self.lines.revealed:
+            value = self.lines.value_under_cursor()
+        else:
+            answer = await self._ask_for_secrets()
+            if answer is None:
+                return
+            as_shown = self.lines.are(answer.secrets)
+            self.lines.remember(answer.secrets)
+            if not as_shown:
+                again = f"look, then press {self.house.key('copy')} again"
+                self.notice(f"the hook has other secrets by now; {again}", "warn")
+                return
+            value = self.lines.value_under_cursor(answer.secrets)
+        said = await copy(self.app, value, f"the secret of hook {self.hook.id}")
+        self.notice(said, "good")
+
+    # -- rotating
+
+    async def verb_rotate(self) -> None:
+        """Make a new secret, or finish the rotation under way."""
+        finish = Answer("f", "finish the rotation under way: only the newest stays", "finish")
+        answers = [
+            Answer("c", "cancel", "cancel"),
+            Answer("d", "a new secret; the old one goes on for 24 hours", "day"),
+            Answer("h", "a new secret; the old one goes on for 1 hour", "hour"),
+            Answer("w", "a new secret; the old one goes on for 7 days", "week"),
+            Answer("l", "the old one leaked: a new secret, valid at once and alone", "leak"),
+        ]
+        if self.lines.rotating is not False:
+            answers.insert(1, finish)
+        answer = await self.app.push_screen_wait(
+            Question(
+                f"Rotate the secret of {named(self.hook)}?",
+                "While both are valid, webhook-signature carries one signature of each, and"
+                " X-Hook-Signature stays with the old one until the rotation ends: a receiver that"
+                " is given the new secret in time never refuses a delivery.",
+                answers,
+            )
+        )
+        if answer == "finish":
+            doing = f"finishing the rotation of {named(self.hook)}"
+            rotated = await self.call(calls.finish_rotation(self.hook.id), doing)
+            if rotated is not None:
+                self._rotated(rotated, "only the newest secret is valid now")
+        elif answer in _OVERLAPS:
+            call = calls.rotate_secret(self.hook.id, overlap_s=_OVERLAPS[answer])
+            doing = f"rotating the secret of {named(self.hook)}"
+            rotated = await self.call(call, doing)
+            if rotated is not None:
+                self._rotated(rotated, self._overlap_words(rotated))
+
+    def _rotated(self, rotated: Secrets, said: str) -> None:
+        if self.lines.revealed:
+            self.hide_again()
+        self.lines.remember(rotated.secrets)
+        self.lines.cursor = 0
+        key = self.house.key
+        keys = f"{key('reveal')} shows it, {key('copy')} copies it"
+        self.notice(f"{said}; {keys}", "good")
+
+    def _overlap_words(self, rotated: Secrets) -> str:
+        ends = [s.expires_at for s in rotated.secrets if s.expires_at is not None]
+        if not ends:
+            return "a new secret is valid, alone"
+        until = moment(max(from_rfc3339(end) for end in ends), self.house.clock())
+        return f"a new secret is valid; the old one, too, until {until}"
+
+    # -- the code
+
+    def verb_previous(self) -> None:
+        """Show the code of the language before."""
+        self.query_one(Choice).action_step(-1)
+
+    def verb_next(self) -> None:
+        """Show the code of the language after."""
+        self.query_one(Choice).action_step(1)
+
+    def verb_wrap(self) -> None:
+        """Wrap long lines of the code, or cut them."""
+        self.query_one(JsonView).toggle_wrap()
+
+    def on_control_changed(self) -> None:
+        """Show the code of the language that was chosen."""
+        self._show_code()
+
+    def _show_code(self) -> None:
+        snippet = self._snippets[self.query_one(Choice).chosen]
+        copies = f"{self.house.key('copy')} copies this code"
+        note = f"reads the secret from {SECRET_VARIABLE}; {copies}"
+        code = snippet.code.rstrip("\n")
+        self.query_one(JsonView).show([Section(snippet.language, note=note, text=code)])

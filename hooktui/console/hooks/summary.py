@@ -1,0 +1,199 @@
+"""Settings and state of a hook, and its event types with their results, as lines to read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hooktui.console.deliveries.text import moment
+from hooktui.console.formatting import ago, counted, took
+from hooktui.console.glyphs import Signs
+from hooktui.console.hooks.columns import failing
+from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
+from hooktui.console.hooks.form_values import duration_text, schedule_text, total_in_words
+from hooktui.console.registry import KeyOf
+from hooktui.console.widgets.document_lines import Section
+from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.domain.addresses import url_in_words
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.wire.events import Catalogue, EventGroup
+from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount
+
+
+def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, Tone]:
+    """Return how a hook is doing in one line: state with its reason, results, what waits."""
+    stats = hook.stats
+    words = []
+    tone: Tone = "plain"
+    if not hook.active:
+        tone = "bad" if hook.disabled_reason not in (None, "disabled by hand") else "warn"
+        since = "" if hook.disabled_at is None else f", {_ago(hook.disabled_at, now_ms)}"
+        words.append(f"not active: {hook.disabled_reason or 'disabled by hand'}{since}")
+        if stats.held:
+            words.append(f"{key('activate')} activates it and sends the {stats.held:,} held")
+    elif stats.breaker != "closed":
+        tone = "bad"
+        words.append(f"active, but held back (breaker {stats.breaker})")
+    elif failing(hook):
+        tone = "bad"
+        words.append("active, and failing")
+    else:
+        words.append("active")
+    if stats.last_status is None:
+        words.append(f"nothing sent yet; {key('ping')} sends a ping")
+    else:
+        words.append(f"last {stats.last_status} {_ago(stats.last_at, now_ms)}")
+    if stats.waiting and hook.active:
+        words.append(f"{stats.waiting:,} waiting")
+    if stats.success_24h is not None:
+        words.append(f"{int(stats.success_24h * 100)}% delivered in 24 h")
+    if stats.p95_ms is not None:
+        words.append(f"p95 {took(stats.p95_ms)}")
+    return " · ".join(words), tone
+
+
+def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[Pieces, ...]:
+    """Return the lines above the tabs: where it sends, what, and how that goes."""
+    words, tone = standing_words(hook, now_ms, key)
+    return (
+        ((" to      ", "quiet"), (url_in_words(hook.url), "plain")),
+        ((" events  ", "quiet"), (in_words(catalogue, hook.events), "plain")),
+        ((" state   ", "quiet"), (words, tone)),
+    )
+
+
+def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Section]:
+    """Return every setting, to be read; ``e`` edits them."""
+    retries = total_in_words(hook.retry_schedule_s)
+    if hook.retry_schedule_s:
+        retries += f": after {schedule_text(hook.retry_schedule_s)} (each ±10 %)"
+    rate = "no limit" if hook.rate_per_s is None else f"{hook.rate_per_s:g} deliveries a second"
+    sections = [
+        Section(
+            "Hook",
+            pairs=(
+                ("id", str(hook.id)),
+                ("type", "webhook" if hook.type == "web" else hook.type),
+                ("name", hook.name),
+                ("URL", url_in_words(hook.url)),
+                ("events", in_words(catalogue, hook.events)),
+                ("filter", hook.filter or "none: all of these events"),
+                ("active", "yes" if hook.active else f"no: {hook.disabled_reason}"),
+            ),
+        ),
+        Section(
+            "How it sends",
+            pairs=(
+                ("X-Hook-Signature", hook.signature_hash),
+                ("TLS", "verified" if hook.verify_tls else "NOT verified"),
+                ("basic auth", f"as {hook.basic_auth.user}" if hook.basic_auth else "none"),
+                ("deadline", f"{duration_text(hook.timeout_s)} for a whole attempt"),
+                ("retries", retries),
+                ("rate", rate),
+                ("at once", f"at most {hook.max_in_flight}"),
+                ("order", "one after another" if hook.ordered else "side by side"),
+            ),
+        ),
+    ]
+    if hook.headers:
+        sections.append(Section("Headers of its own", pairs=tuple(hook.headers.items())))
+    made = f"{moment(from_rfc3339(hook.created_at), now_ms)} ({_ago(hook.created_at, now_ms)})"
+    changed = f"{moment(from_rfc3339(hook.updated_at), now_ms)} ({_ago(hook.updated_at, now_ms)})"
+    sections.append(
+        Section(
+            "Made and changed",
+            pairs=(("made", made), ("changed", changed), ("version", str(hook.version))),
+        )
+    )
+    return sections
+
+
+def _ago(then: str | None, now_ms: int) -> str:
+    words = ago(then, now_ms)
+    return "just now" if words == "now" else f"{words} ago" if words else ""
+
+
+HOURS: Final = 24
+"""The time over which types are counted."""
+
+
+def event_sections(
+    hook: Hook, catalogue: Catalogue, health: HookHealth | None, now_ms: int, signs: Signs
+) -> list[Section]:
+    """Return the subscription group by group, with the counts of the last day once they are known.
+
+    Args:
+        hook: whose.
+        catalogue: all types that there are.
+        health: of the last day; None: not read yet.
+        now_ms: the moment it is.
+        signs: what boxes are drawn with.
+    """
+    selection = EventSelection.of(catalogue, hook.events)
+    counts = {count.type: count for count in health.types} if health is not None else {}
+    sections = [
+        _group(group, selection, counts, signs, known=health is not None)
+        for group in catalogue.groups
+    ]
+    known = {t.id for group in catalogue.groups for t in group.types}
+    others = [*selection.unknown, *(name for name in counts if name not in known)]
+    if others:
+        named = {name: f"{_box(name in selection.unknown, signs)} {name}" for name in others}
+        named |= {"ping": "test deliveries"} if "ping" in named else {}
+        pairs = tuple((label, _words(counts.get(name), "")) for name, label in named.items())
+        sections.append(Section("Others", note="not in this server's catalogue", pairs=pairs))
+    about = [
+        ("filter", hook.filter or "none: every event of the ticked types is sent"),
+        ("counted", _counted(health, now_ms)),
+    ]
+    return [Section("Which of them", pairs=tuple(about)), *sections]
+
+
+def _group(
+    group: EventGroup,
+    selection: EventSelection,
+    counts: Mapping[str, TypeCount],
+    signs: Signs,
+    *,
+    known: bool,
+) -> Section:
+    tick = selection.group_tick(group)
+    ticked = sum(selection.ticked(one.id) for one in group.types)
+    note = {
+        Tick.ALL: "the group itself: all of its types, future ones too",
+        Tick.SOME: f"{ticked} of {counted(len(group.types), 'type')}, each by itself",
+        Tick.NONE: "none of its types",
+    }[tick]
+    pairs = []
+    for one in group.types:
+        ticks = selection.ticked(one.id)
+        why = "not asked for" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
+        none = "none came" if ticks and known else ""
+        words = _words(counts.get(one.id), none)
+        pairs.append((f"{_box(ticks, signs)} {one.id}", ", ".join(w for w in (why, words) if w)))
+    return Section(group.name, note=note, pairs=tuple(pairs))
+
+
+def _box(ticked: bool, signs: Signs) -> str:
+    return signs.ticked if ticked else signs.unticked
+
+
+def _words(count: TypeCount | None, none: str) -> str:
+    """Return how many deliveries of a type came, and what is not well with them."""
+    if count is None:
+        return none
+    words = [counted(count.deliveries, "delivery")]
+    if count.failed:
+        words.append(f"{count.failed:,} failed")
+    if count.waiting:
+        words.append(f"{count.waiting:,} waiting")
+    return ", ".join(words)
+
+
+def _counted(health: HookHealth | None, now_ms: int) -> str:
+    if health is None:
+        return "the deliveries of each type are being counted"
+    if health.counted_since is None or health.counted_since <= health.since:
+        return f"the deliveries of each type, in the last {HOURS} h"
+    since = moment(from_rfc3339(health.counted_since), now_ms)
+    return f"the deliveries of each type since {since}: the newest ones, for there are very many"

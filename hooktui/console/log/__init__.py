@@ -1,0 +1,1 @@
+"""The live log: its screen, its widget and its columns."""

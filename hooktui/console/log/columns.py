@@ -1,0 +1,98 @@
+"""How an attempt is told in one line of the log, and what filters see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from hooktui.console.formatting import clock_time, size, took
+from hooktui.console.glyphs import Signs
+from hooktui.console.shell.log_buffer import LogLine
+from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.table import Column
+from hooktui.domain.deliveries import ErrorClass, Outcome, Status
+from hooktui.domain.filters.parser import Subject
+from hooktui.domain.text import visible
+
+
+def log_columns(names: Mapping[int, str], signs: Signs) -> tuple[Column[LogLine], ...]:
+    """Return the columns of the log; ``names`` are those of the hooks by id."""
+
+    def hook(line: LogLine) -> Pieces:
+        return ((f"{line.hook} {names.get(line.hook, '')}", "plain"),)
+
+    def event(line: LogLine) -> Pieces:
+        trigger = "" if line.trigger in ("event", "ping", "") else f" ({line.trigger})"
+        return ((line.event_type, "plain"), (trigger, "quiet"))
+
+    def attempt(line: LogLine) -> Pieces:
+        return ((f"#{line.attempt}", "plain" if line.attempt == 1 else "warn"),)
+
+    return (
+        Column(name="time", title="time", cell=lambda e: ((clock_time(e.at_ms), "quiet"),), width=8,
+               priority=0),
+        Column(name="result", title="result", cell=lambda e: result_pieces(e, signs), width=12,
+               grow=1, most=18, priority=0),
+        Column(name="hook", title="hook", cell=hook, width=14, grow=3, most=26, priority=1),
+        Column(name="event", title="event", cell=event, width=17, grow=2, most=26, priority=1),
+        Column(name="try", title="try", cell=attempt, width=3, align="right", priority=3),
+        Column(name="took", title="took", cell=lambda e: took(e.duration_ms), width=6,
+               align="right", priority=2),
+        Column(name="size", title="size", cell=lambda e: ((size(e.size), "quiet"),), width=6,
+               align="right", priority=5),
+        Column(name="detail", title="why", cell=lambda e: ((e.detail, "quiet"),), width=12, grow=6,
+               priority=6),
+    )  # fmt: skip
+
+
+def result_pieces(line: LogLine, signs: Signs) -> Pieces:
+    """Return how an attempt ended: sign, code or error, and whether it will be tried again."""
+    if line.outcome == Outcome.DELIVERED:
+        return ((f"{signs.delivered} ", "good"), (line.result, "good"))
+    if line.outcome == Outcome.INTERRUPTED:
+        return ((f"{signs.retry} interrupted", "warn"),)
+    if line.status in (Status.PENDING, Status.SENDING):
+        return ((f"{signs.retry} {line.result}", "warn"),)
+    return ((f"{signs.failed} {line.result}", "bad"),)
+
+
+def line_text(line: LogLine, names: Mapping[int, str]) -> str:
+    """Return all of a line as one text: what a search looks through, and a copy takes.
+
+    It is safe to paste: what a receiver said holds no line breaks or control characters any more.
+    """
+    if line.note:
+        return visible(f"{clock_time(line.at_ms)} {line.note}")
+    sent = f"{line.result} hook {line.hook} {names.get(line.hook, '')}".rstrip()
+    trigger = "" if line.trigger in ("event", "") else f" ({line.trigger})"
+    parts = [
+        clock_time(line.at_ms), line.outcome, sent, f"{line.event_type}{trigger}",
+        f"#{line.attempt}", took(line.duration_ms), size(line.size), line.delivery, line.event,
+        line.detail,
+    ]  # fmt: skip
+    return visible(" ".join(part for part in parts if part))
+
+
+def subject_of(line: LogLine, names: Mapping[int, str]) -> Subject:
+    """Return a line as filters see it."""
+    code = int(line.result) if line.result.isdigit() else None
+    error: str | None = None
+    if line.outcome != Outcome.DELIVERED:
+        error = ErrorClass.STATUS if code is not None else line.result
+    return Subject(
+        at_ms=line.at_ms,
+        status=line.status,
+        outcome=line.outcome,
+        hook=line.hook,
+        event_type=line.event_type,
+        code=code,
+        took_ms=line.duration_ms,
+        error=error,
+        trigger=line.trigger,
+        words=lambda: " ".join(_words(line, names)),
+    )
+
+
+def _words(line: LogLine, names: Mapping[int, str]) -> Iterator[str]:
+    yield from (line.delivery, line.event, line.event_type, line.status, line.result, line.detail)
+    yield str(line.hook)
+    yield names.get(line.hook, "")

@@ -1,0 +1,374 @@
+"""The live log: what is delivered, as it happens. Draws a ring buffer line by line.
+
+Lines are put into the buffer by whoever follows the feed; a burst of any size makes one repaint, at
+most four a second, and only while the log is seen. Not following *is* paused: the picture stands
+still, and a chip counts what is new.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import ClassVar, Final
+
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.timer import Timer
+
+from hooktui.console.glyphs import Signs
+from hooktui.console.log.columns import line_text, subject_of
+from hooktui.console.log.log_table import LogTable
+from hooktui.console.registry import KeyOf, move_bindings
+from hooktui.console.shell.log_buffer import LogBuffer, LogLine
+from hooktui.console.shell.reliable_timers import ReliableTimers
+from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.text_search import Found
+from hooktui.domain.filters.parser import Filter
+
+REPAINT_S: Final = 0.25
+"""Between two repaints while following; a slow line gets no more than it can take."""
+
+CHIP_S: Final = 1.0
+"""Between two counts of new lines while paused."""
+
+
+class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
+    """The lines of a buffer, the newest at the bottom.
+
+    Args:
+        buffer: where the lines are.
+        clock: returns "now" in milliseconds, for filters like ``since:10m``.
+        names: names of hooks by id; may grow later.
+        signs: what is drawn for states.
+        key: tells the key of a verb.
+        caption: whether line 0 names the log (for a pane) or the columns (for a screen).
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
+
+    class FromLog(Message):
+        """A message of a log."""
+
+        def __init__(self, log: LiveLog) -> None:
+            super().__init__()
+            self.log_widget = log
+
+        @property
+        def control(self) -> LiveLog:
+            """The log that sent it."""
+            return self.log_widget
+
+    class Opened(FromLog):
+        """Enter, or a double click, on a line; ``delivery`` is its delivery's id."""
+
+        def __init__(self, log: LiveLog, delivery: str) -> None:
+            super().__init__(log)
+            self.delivery = delivery
+
+    class StateChanged(FromLog):
+        """Following began or ended, or other lines are shown, or more are new."""
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the latest state counts."""
+            return isinstance(message, LiveLog.StateChanged)
+
+    def __init__(
+        self,
+        buffer: LogBuffer,
+        clock: Callable[[], int],
+        names: Mapping[int, str],
+        signs: Signs,
+        key: KeyOf,
+        *,
+        caption: bool = False,
+        id: str | None = None,  # noqa: A002 - as in every widget
+    ) -> None:
+        super().__init__(buffer, names, signs, caption=caption, id=id)
+        self._clock = clock
+        self._key = key
+        self._waiting: deque[int] = deque()
+        self._missed = 0  # that waited so long that the buffer let them go
+        self._cleared = buffer.cleared
+        self._read_to = 0
+        self._due: Timer | None = None
+        self._drawn_at = 0.0
+
+    # -- what others ask and tell
+
+    def follow(self, following: bool) -> None:
+        """Follow the newest lines, or stand still."""
+        if following == self.following:
+            return
+        self.following = following
+        self._cursor = None if following else self._newest
+        self._let_in()
+        self._stand_still()
+        self.catch_up()
+        self.refresh()
+        self.post_message(self.StateChanged(self))
+
+    def show_only(self, wanted: Filter | None = None, hooks: frozenset[int] | None = None) -> None:
+        """Show lines that fit a filter and belong to some hooks; None: all of them."""
+        if (wanted, hooks) == (self.filter, self.hooks):
+            return
+        self.filter, self.hooks = wanted, hooks
+        self._shown.clear()
+        self._waiting.clear()
+        self._missed = 0
+        self._search.begin(self._search.needle, ())
+        self._rows_for = ()
+        self._read_to = self.buffer.first
+        self._read()
+        self._let_in()
+        self._stand_still()
+        self._cursor = None if self.following else self._newest
+        self._count_rows()
+        self.scroll_top(self._last_top)
+        self.refresh()
+        self.post_message(self.StateChanged(self))
+
+    def catch_up(self) -> None:
+        """Draw what has come since; called when the log is seen again."""
+        if self._due is not None:  # it may be called before that: two would take turns for ever
+            self._due.stop()
+            self._due = None
+        if not self.is_attached or not self._seen:
+            return
+        self._drawn_at = monotonic()
+        if self.following:
+            if self._read() or self.top != self._last_top:
+                self._count_rows()
+                self.scroll_top(self._last_top)
+                self.refresh()
+            return
+        if self._read():
+            self._count_rows()
+            if self._caption:
+                self.refresh(Region(0, 0, self.size.width, 1))
+            self.post_message(self.StateChanged(self))
+
+    def state(self) -> Pieces:
+        """Return whether it follows, what is new, and what it is narrowed to."""
+        pieces: list[Piece] = []
+        if self.following:
+            pieces.append(("following", "quiet"))
+        else:
+            pieces.append(("paused", "warn"))
+            follows = f"{self._key('follow')} follows"
+            chip = f" {self.signs.dot} {self.new:,} new, {follows}" if self.new else ""
+            pieces.append((chip, "accent"))
+        if self.hooks is not None:
+            hooks = ", ".join(str(hook) for hook in sorted(self.hooks)[:5])
+            more = ", …" if len(self.hooks) > 5 else ""
+            pieces.append((f" {self.signs.dot} hook {hooks}{more}", "accent"))
+        if self.marks:
+            pieces.append((f" {self.signs.dot} {len(self.marks):,} marked", "accent"))
+        if self.filter is not None:
+            pieces.append((f" {self.signs.dot} filter: {self.filter}", "accent"))
+        return pieces
+
+    # -- the buffer
+
+    def on_mount(self) -> None:
+        """Hear of new lines."""
+        self.buffer.listeners.append(self._grown)
+        self._read()
+
+    def on_unmount(self) -> None:
+        """Hear of nothing any more."""
+        self.buffer.listeners.remove(self._grown)
+
+    def on_show(self) -> None:
+        """Catch up with what came while it was hidden."""
+        self.catch_up()
+
+    def _grown(self) -> None:
+        """Repaint soon; many calls make one repaint, and none while nobody looks."""
+        if self._due is not None or not self._seen:
+            return
+        pause = REPAINT_S if self.following else CHIP_S
+        self._due = self.set_timer(
+            max(self._drawn_at + pause - monotonic(), 0.01), self._catch_up_due
+        )
+
+    def _catch_up_due(self) -> None:
+        self._due = None
+        self.catch_up()
+
+    @property
+    def _seen(self) -> bool:
+        # Not `is_current`: that holds for a screen below another one, too.
+        in_front = self.is_attached and self.app.screen is self.screen
+        return in_front and self.display and self.size.height > 0
+
+    def _read(self) -> int:
+        """Take in the lines since the last time; return how many of them are shown."""
+        if self._cleared != self.buffer.cleared:
+            self._cleared = self.buffer.cleared
+            self._shown.clear()
+            self._waiting.clear()
+            self._missed = 0
+            self._read_to = self.buffer.cleared
+        if not self.following and self.filter is None and self.hooks is None:
+            self._missed += max(self.buffer.first - self._read_to, 0)  # while nobody looked
+        fitting = [
+            (number, line) for number, line in self.buffer.since(self._read_to) if self._fits(line)
+        ]
+        self._read_to = self.buffer.end
+        self._search.take(fitting)
+        (self._shown if self.following else self._waiting).extend(n for n, _ in fitting)
+        while self._waiting and self._waiting[0] < self.buffer.first:
+            self._waiting.popleft()
+            self._missed += 1
+        if self.following:
+            self._drop_gone()
+        if not self._shown:
+            self._let_in()
+        self._search.forget(self._shown[0] if self._shown else self.buffer.first)
+        if self._cursor is not None and self._at(self._cursor) is None:
+            self._cursor = self._shown[0] if self._shown else None
+        return len(fitting)
+
+    def _let_in(self) -> int:
+        """Show the lines that came while the picture stood still; return how many had to go."""
+        if not self._waiting:
+            return 0
+        self._shown.extend(self._waiting)
+        self._waiting.clear()
+        self._missed = 0
+        gone = self._drop_gone()
+        self._stand_still()
+        self._count_rows()
+        self.refresh()
+        return gone
+
+    def _stand_still(self) -> None:
+        """Keep what is shown for as long as the log is paused, however far the buffer goes on."""
+        shown = () if self.following else self._shown
+        kept = {number: self._at(number) for number in shown}
+        self._kept = {number: line for number, line in kept.items() if line is not None}
+
+    def _drop_gone(self) -> int:
+        """Forget the lines that the buffer has let go; return how many those were."""
+        gone = 0
+        while self._shown and self._shown[0] < self.buffer.first:
+            self._shown.popleft()
+            gone += 1
+        return gone
+
+    @property
+    def new(self) -> int:
+        """Lines that came while the log stands still."""
+        return len(self._waiting) + self._missed
+
+    def _fits(self, line: LogLine) -> bool:
+        if line.note:
+            return True
+        if self.hooks is not None and line.hook not in self.hooks:
+            return False
+        return self.filter is None or self.filter.matches(
+            subject_of(line, self._names), self._clock()
+        )
+
+    # -- moving
+
+    def action_move(self, name: str) -> None:
+        """Move the cursor; the first move stops following, so that the line stays under it."""
+        if not self._shown:
+            return
+        if self.following:
+            self.follow(False)
+        at = self._position()
+        high = self.rows_high
+        to = {
+            "up": at - 1, "down": at + 1, "page_up": at - high, "page_down": at + high,
+            "first": 0, "last": len(self._shown) - 1,
+        }[name]  # fmt: skip
+        if name == "last" or to >= len(self._shown):
+            to -= self._let_in()
+            to = len(self._shown) - 1 if name == "last" else to
+            self.post_message(self.StateChanged(self))
+        self._go_to(to)
+
+    def action_open(self) -> None:
+        """Open the delivery of the line under the cursor."""
+        line = self.cursor_line
+        if line is not None and line.delivery:
+            self.post_message(self.Opened(self, line.delivery))
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor on a line; a double click opens it."""
+        rows = self._on_screen()
+        if not 0 < event.y <= len(rows):
+            return
+        position = rows[event.y - 1][0]
+        self.follow(False)
+        self._go_to(position)
+        if event.chain == 2:
+            self.action_open()
+
+    def on_mouse_scroll_up(self) -> None:
+        """Scrolling back stops following."""
+        if self._shown:
+            self.follow(False)
+
+    # -- marks, and the search
+
+    def toggle_mark(self) -> None:
+        """Mark or unmark the line under the cursor, and go to the next one."""
+        if not self._shown:
+            return
+        self.follow(False)
+        position = self._position()
+        self.marks ^= {self._shown[position]}
+        self.marks = {number for number in self.marks if self._at(number) is not None}
+        self._go_to(position + 1)
+        self.refresh()
+        self.post_message(self.StateChanged(self))
+
+    def clear_marks(self) -> bool:
+        """Unmark everything; return whether anything was marked."""
+        was = bool(self.marks)
+        self.marks.clear()
+        if was:
+            self.refresh()
+            self.post_message(self.StateChanged(self))
+        return was
+
+    def chosen_text(self) -> tuple[int, str]:
+        """Return the marked lines, else the one under the cursor, and how many those are."""
+        marked = [line for number in sorted(self.marks) if (line := self._at(number)) is not None]
+        line = self.cursor_line
+        lines = marked or ([] if line is None else [line])
+        return len(lines), "\n".join(line_text(one, self._names) for one in lines)
+
+    def search(self, text: str) -> Found | None:
+        """Search from the cursor backwards, for the newest is what matters; empty: end it."""
+        numbers = (*self._shown, *self._waiting)
+        there = ((number, self._at(number)) for number in numbers)
+        self._search.begin(text, [(number, line) for number, line in there if line is not None])
+        self.refresh()
+        return self._go_to_match(forward=False, stay=True) if text else None
+
+    def search_on(self, *, forward: bool) -> Found | None:
+        """Go to the next match, which is a newer line, or to the one before."""
+        return self._go_to_match(forward=forward) if self._search.needle else None
+
+    def _go_to_match(self, *, forward: bool, stay: bool = False) -> Found | None:
+        newest = self._newest
+        here = self._cursor if self._cursor is not None else newest
+        gone = self._search.go(-1 if here is None else here, forward=forward, stay=stay)
+        if gone is None:
+            return Found(0, 0)
+        number, found = gone
+        self.follow(False)
+        if newest is not None and number > newest:
+            self._let_in()
+        self._cursor, old = number, self._cursor
+        position = self._position()
+        self._cursor = old
+        self._go_to(position)
+        return found

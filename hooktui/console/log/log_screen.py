@@ -1,0 +1,144 @@
+"""The live log, full screen: follow, pause, filter, search, mark, copy, open a delivery."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+
+from hooktui.console.formatting import counted
+from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.searching import Searching
+from hooktui.console.log.live_log import LiveLog
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.terminal import copy
+from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.domain.errors import Refused
+from hooktui.domain.filters.parser import Filter, parse
+
+
+class LiveLogScreen(Searching, Filtering):
+    """Every attempt of every delivery as it happens."""
+
+    PLACE = "Live log"
+    VERBS: ClassVar[tuple[str, ...]] = (
+        "open", "follow", "filter", "search", "mark", "copy", "wrap", "match_before",
+    )  # fmt: skip
+    FILTER_HINT = "such as status:failed hook:12 -event:job.* took:>2s"
+
+    def compose_body(self) -> ComposeResult:
+        """The log."""
+        house = self.house
+        # Kept, not looked up: names may come in while the screen is being taken away.
+        self._lines = LiveLog(
+            house.log_buffer, house.clock, house.hook_names, house.signs, house.key, id="log"
+        )
+        yield self._lines
+
+    @property
+    def log_lines(self) -> LiveLog:
+        """The log."""
+        return self._lines
+
+    def on_screen_resume(self) -> None:
+        """Catch up with what happened while another screen was in front."""
+        super().on_screen_resume()
+        self.log_lines.catch_up()
+
+    async def changed(self, changes: Changes) -> None:
+        """Call hooks by their names, as soon as those are known."""
+        if await self.house.learn_names(changes):
+            self.log_lines.refresh()
+
+    def heading(self) -> tuple[Pieces, Pieces]:
+        """Return whether it follows, what is new, the filter and the search."""
+        left: list[Piece] = [(f" {self.PLACE}  ", "strong"), *self.log_lines.state()]
+        if self.search_text:
+            left.append((f" {self.house.signs.dot} search: {self.search_text}", "accent"))
+        return left, self.house.places(self.PLACE)
+
+    def on_live_log_state_changed(self) -> None:
+        """Draw the chip."""
+        self.refresh_frame()
+
+    def on_live_log_opened(self, message: LiveLog.Opened) -> None:
+        """Open the delivery of a line."""
+        self.house.open_delivery(message.delivery)
+
+    # -- the filter and the search
+
+    def check_filter(self, text: str) -> None:
+        """Refuse what is no filter, or asks for what log lines do not hold."""
+        _log_filter(text)
+
+    def filtered(self) -> None:
+        """Show the lines that fit."""
+        self.log_lines.show_only(_log_filter(self.filter_text), self.log_lines.hooks)
+
+    def give_keys_back(self) -> None:
+        """Go back to the log."""
+        self.log_lines.focus()
+
+    def searched(self) -> LiveLog:
+        """The log."""
+        return self.log_lines
+
+    # -- verbs
+
+    def why_not(self, name: str) -> str | None:
+        """Add: there is no line yet."""
+        reason = super().why_not(name)
+        if reason is not None or not self.is_mounted:
+            return reason
+        line = self.log_lines.cursor_line
+        if name == "open" and (line is None or not line.delivery):
+            return "there is no delivery under the cursor yet"
+        if name in ("mark", "copy") and line is None:
+            return "there is no line yet"
+        return None
+
+    def verb_open(self) -> None:
+        """Open the delivery of the line under the cursor."""
+        self.log_lines.action_open()
+
+    def verb_follow(self) -> None:
+        """Follow, or stand still."""
+        self.log_lines.follow(not self.log_lines.following)
+
+    def verb_mark(self) -> None:
+        """Mark the line under the cursor; the log stands still then."""
+        self.log_lines.toggle_mark()
+
+    async def verb_copy(self) -> None:
+        """Copy the marked lines, else the one under the cursor."""
+        count, text = self.log_lines.chosen_text()
+        what = counted(count, "line") if self.log_lines.marks else "the line"
+        self.notice(await copy(self.app, text, what), "good")
+
+    def verb_wrap(self) -> None:
+        """Wrap long lines, or cut them."""
+        wrapped = self.log_lines.toggle_wrap()
+        self.notice("long lines are wrapped" if wrapped else "lines are cut")
+
+    def verb_back(self) -> None:
+        """End the search, unmark, take the filter away, one after the other; then go back."""
+        if self.end_search() or self.log_lines.clear_marks():
+            return
+        if self.filter_text:
+            self.take_filter("")
+        else:
+            super().verb_back()
+
+
+def _log_filter(text: str) -> Filter | None:
+    """Return the filter of a text; None for an empty one.
+
+    Raises:
+        Refused: it is no filter, or asks for what log lines do not hold.
+    """
+    if not text.strip():
+        return None
+    wanted = parse(text)
+    if wanted.needs_data:
+        raise Refused("log lines hold no bodies, so data. terms find nothing here; leave them out")
+    return wanted

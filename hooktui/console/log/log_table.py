@@ -1,0 +1,293 @@
+"""The lines of a log as they are drawn: columns, the cursor's line, long lines cut or wrapped.
+
+`LiveLog` decides which lines there are. A search keeps its matches current as lines come and go.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final
+
+from rich.cells import cell_len, chop_cells
+from textual.strip import Strip
+
+from hooktui.console.glyphs import Signs
+from hooktui.console.log.columns import line_text, log_columns
+from hooktui.console.shell.log_buffer import LogBuffer, LogLine
+from hooktui.console.widgets.styled import Piece, Pieces, Tone
+from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, pieces_of, place
+from hooktui.console.widgets.text_search import Found, folded, highlighted, step
+from hooktui.domain.filters.parser import Filter
+from hooktui.domain.text import visible
+
+
+class LogSearch:
+    """The matching lines, by their numbers, in order.
+
+    Args:
+        text_of: returns what can be found in a line.
+    """
+
+    def __init__(self, text_of: Callable[[LogLine], str]) -> None:
+        self._text_of = text_of
+        self.needle = ""
+        self._found: deque[int] = deque()
+
+    def begin(self, text: str, lines: Iterable[tuple[int, LogLine]]) -> None:
+        """Search for another text in all lines that are there."""
+        self.needle = folded(text)
+        self._found.clear()
+        self.take(lines)
+
+    def take(self, lines: Iterable[tuple[int, LogLine]]) -> None:
+        """Look at lines that came; costs nothing while nothing is searched for."""
+        if self.needle:
+            self._found.extend(
+                number for number, line in lines if self.needle in folded(self._text_of(line))
+            )
+
+    def forget(self, first: int) -> None:
+        """Forget lines before a number."""
+        while self._found and self._found[0] < first:
+            self._found.popleft()
+
+    def go(self, here: int, *, forward: bool, stay: bool = False) -> tuple[int, Found] | None:
+        """Return the number of the match after (or before) a line; None: there is none."""
+        if not self._found:
+            return None
+        # A copy: reaching into the middle of a deque takes as long as walking there.
+        found = list(self._found)
+        at, wrapped = step(found, here, forward=forward, stay=stay)
+        return found[at], Found(at + 1, len(found), wrapped)
+
+
+class LogTable(Table, inherit_bindings=False):
+    """Draws those lines of a buffer whose numbers are in ``_shown``, in order.
+
+    Args:
+        buffer: where the lines are.
+        names: names of hooks by id; may grow later.
+        signs: what is drawn for states.
+        caption: whether line 0 names the log (for a pane) or the columns (for a screen).
+    """
+
+    def __init__(
+        self,
+        buffer: LogBuffer,
+        names: Mapping[int, str],
+        signs: Signs,
+        *,
+        caption: bool = False,
+        id: str | None = None,  # noqa: A002 - as in every widget
+    ) -> None:
+        super().__init__(id=id)
+        self.buffer = buffer
+        self.signs = signs
+        self.following = True
+        self.wrapped = False
+        self.filter: Filter | None = None
+        self.hooks: frozenset[int] | None = None
+        self.marks: set[int] = set()
+        self._names = names
+        self._caption = caption
+        self._shown: deque[int] = deque()
+        self._kept: dict[int, LogLine] = {}  # of a log that stands still; the ring turns on
+        self._cursor: int | None = None
+        self._columns = log_columns(names, signs)
+        self._placed: list[Placed[LogLine]] = []
+        self._search = LogSearch(lambda line: line_text(line, names))
+        self._rows: list[tuple[int, int]] = []
+        self._rows_for: tuple[int, ...] = ()
+
+    def state(self) -> Pieces:
+        """Return what the caption says beside the name."""
+        raise NotImplementedError
+
+    @property
+    def cursor_line(self) -> LogLine | None:
+        """The line under the cursor; while following, the newest one."""
+        number = self._cursor if self._cursor is not None else self._newest
+        return None if number is None else self._at(number)
+
+    def _at(self, number: int) -> LogLine | None:
+        """Return a line by its number; None: it is gone."""
+        if number >= self.buffer.first:
+            return self.buffer[number]
+        return self._kept.get(number) if number >= self.buffer.cleared else None
+
+    @property
+    def _newest(self) -> int | None:
+        return self._shown[-1] if self._shown else None
+
+    @property
+    def _last_top(self) -> int:
+        if self.wrapped:
+            return top_for(len(self._shown) - 1, self.rows_high, self._height)
+        return max(len(self._shown) - self.rows_high, 0)
+
+    def _position(self) -> int:
+        """Return where the cursor is among the lines that are shown."""
+        if self._cursor is None:
+            return len(self._shown) - 1
+        low, high = 0, len(self._shown)
+        while low < high:  # numbers are in order, so the half that matters is known
+            middle = (low + high) // 2
+            if self._shown[middle] < self._cursor:
+                low = middle + 1
+            else:
+                high = middle
+        return min(low, len(self._shown) - 1)
+
+    def _go_to(self, position: int) -> None:
+        old = self._position()
+        position = max(0, min(position, len(self._shown) - 1))
+        self._cursor = self._shown[position]
+        before = self.top
+        if position < before:
+            self.scroll_top(position)
+        elif self.wrapped:
+            self.scroll_top(max(before, top_for(position, self.rows_high, self._height)))
+            self.refresh()
+        elif position >= before + self.rows_high:
+            self.scroll_top(position - self.rows_high + 1)
+        if self.top == before:
+            self.refresh_row(old)
+            self.refresh_row(position)
+
+    def on_resize(self) -> None:
+        """Place the columns anew."""
+        self._placed = place(self._columns, self.line_width - MARGIN)
+        self._count_rows()
+        if self.following:
+            self.scroll_top(self._last_top)
+        self.refresh()
+
+    def on_focus(self) -> None:
+        """Show the cursor as the place where keys go."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Show the cursor as resting."""
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the caption or the titles (line 0), or a line of the log."""
+        if y == 0:
+            return self._caption_line() if self._caption else self.draw_heading(self._placed)
+        rows = self._on_screen()
+        if y > len(rows):
+            return self.strip(self._empty(y), self.line_width)
+        position, part = rows[y - 1]
+        number = self._shown[position]
+        line = self._at(number)
+        if line is None:
+            return self.strip((), self.line_width)
+        return highlighted(self._line(number, line, part), self._search.needle)
+
+    def _line(self, number: int, line: LogLine, part: int) -> Strip:
+        at_cursor = not self.following and number == self._cursor
+        over = self.cursor_style() if at_cursor else None
+        if part:
+            rest = continuation(self._columns, self._placed, line, self.line_width)
+            text: Pieces = ((" " * INDENT, "quiet"), (rest[part - 1], "quiet"))
+            return self.strip(text, self.line_width, over)
+        if line.note:
+            text = ((f"  {self.signs.rule} {line.note}", "warn"),)
+            return self.strip(text, self.line_width, over)
+        return self.draw_row(self._placed, line, over=over, marked=number in self.marks)
+
+    def _caption_line(self) -> Strip:
+        name: Tone = "strong" if self.has_focus else "plain"
+        rule = self.signs.rule
+        left: list[Piece] = [(f"{rule} ", "quiet"), ("Live log", name), ("  ", "plain")]
+        left += self.state()
+        left.append((f" {rule * self.line_width}", "quiet"))
+        strip = self.segments(left)
+        return Strip(strip).crop(0, self.line_width)
+
+    def _empty(self, y: int) -> Pieces:
+        if self._shown or y != 1:
+            return ()
+        if self.filter is not None or self.hooks is not None:
+            return (("  nothing fits yet", "quiet"),)
+        return (("  quiet so far: every attempt of a delivery shows here as it happens", "quiet"),)
+
+    # -- wrapped lines
+
+    def toggle_wrap(self) -> bool:
+        """Wrap long lines, or cut them again; return whether they are wrapped now."""
+        self.wrapped = not self.wrapped
+        self._rows_for = ()
+        self._count_rows()
+        at = self._position() if self._shown else 0
+        top = self._last_top if self.following else min(self.top, at)
+        self.scroll_top(top)
+        self.refresh()
+        return self.wrapped
+
+    def _count_rows(self) -> None:
+        """Say how far the log can be scrolled: until its last line ends at the bottom."""
+        count = len(self._shown)
+        self.show_count(self._last_top + self.rows_high if self.wrapped and count else count)
+
+    def _height(self, position: int) -> int:
+        line = self._at(self._shown[position]) if self.wrapped else None
+        if line is None or line.note:
+            return 1
+        return 1 + len(continuation(self._columns, self._placed, line, self.line_width))
+
+    def _on_screen(self) -> list[tuple[int, int]]:
+        """Return ``(position, part of the line)`` of each row that is seen; worked out once."""
+        newest = self._newest
+        known = (self.top, self.rows_high, len(self._shown), self.line_width, newest or 0)
+        if known != self._rows_for:
+            self._rows_for = known
+            self._rows = rows_from(self.top, self.rows_high, len(self._shown), self._height)
+        return self._rows
+
+
+INDENT: Final = 12
+"""Cells before the continuation of a line: below its result, so that times stay a column."""
+
+MOST_ROWS: Final = 8
+"""Rows of one line; what is longer is read in its delivery."""
+
+Height = Callable[[int], int]
+"""The rows of the line at a position."""
+
+
+def continuation(
+    columns: Sequence[Column[LogLine]], placed: Sequence[Placed[LogLine]], line: LogLine, width: int
+) -> list[str]:
+    """Return what of a line did not fit into its columns, in pieces of the width that is left."""
+    room = max(width - INDENT, 10)
+    widths = {one.column.name: one.width for one in placed}
+    cut = []
+    for column in columns:
+        text = "".join(piece for piece, _ in pieces_of(column.cell(line)))
+        # Of columns that are not shown only the reason is worth a row of its own.
+        shown = widths.get(column.name, 0 if column.name == "detail" else 1_000_000)
+        if cell_len(visible(text)) > shown:
+            cut.append(visible(text))
+    if not cut:
+        return []
+    return chop_cells(" · ".join(cut), room)[: MOST_ROWS - 1]
+
+
+def rows_from(top: int, high: int, count: int, height: Height) -> list[tuple[int, int]]:
+    """Return ``(position, part)`` for each row of the screen, from the line at the top on."""
+    rows: list[tuple[int, int]] = []
+    for position in range(top, count):
+        rows += [(position, part) for part in range(height(position))]
+        if len(rows) >= high:
+            break
+    return rows[:high]
+
+
+def top_for(last: int, high: int, height: Height) -> int:
+    """Return the first line that is seen when a line's last row is the last row of the screen."""
+    position, left = last, high
+    while position >= 0 and (left := left - height(position)) >= 0:
+        position -= 1
+    return min(position + 1, max(last, 0))

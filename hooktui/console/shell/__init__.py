@@ -1,0 +1,1 @@
+"""Services that screens use: connection, calls, change feed, preferences, saved state, terminal."""

@@ -1,0 +1,139 @@
+"""Follows the server's change feed: fills the log, tells the screens, and comes back after a loss.
+
+The position in the feed is kept over a lost connection, so no line is lost and none comes twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.log_buffer import LogLine
+from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
+
+if TYPE_CHECKING:
+    from hooktui.console.app import HooktuiApp
+    from hooktui.domain.wire.feed import FeedLine, FeedPage
+
+WAIT_S = 25
+FIRST_LINES = 500
+"""What the log starts with."""
+
+BACK_OFF_S = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Between tries to reach a lost server; the last one repeats."""
+
+BUSY_S = 0.1
+"""Between two reads of a feed that never runs dry: a few large pages cost less than many small."""
+
+
+class Feed:
+    """Reads the feed for the app, for as long as it runs."""
+
+    def __init__(self, house: HooktuiApp) -> None:
+        self._house = house
+        self._position: str | None = None
+        self._failures = 0
+
+    def start_over(self) -> None:
+        """Forget the position: the next read is of another account."""
+        self._position, self._failures = None, 0
+
+    async def follow(self) -> None:
+        """Follow for ever."""
+        while True:
+            try:
+                page = await self._read()
+            except HooktuiError as error:
+                refused = isinstance(error, NotAllowed | Unauthenticated)
+                (self._house.link.refused if refused else self._house.link.lost)(error)
+                wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
+                self._failures += 1
+                await asyncio.sleep(wait_s)
+                continue
+            if self._failures:
+                self._failures = 0
+                self._house.link.back()
+                self._house.status_soon()
+                self._house.tell(Changes(everything=True))
+            self._position = page.next
+            self._take(page)
+            await asyncio.sleep(BUSY_S)
+
+    async def _read(self) -> FeedPage:
+        from hooktui.client import calls
+
+        account = self._house.account
+        if self._position is None:
+            return await self._house.ask(
+                calls.follow_feed(account, limit=FIRST_LINES, from_end=True)
+            )
+        # After a loss the first read does not wait, so that "connected" shows at once.
+        wait_s = 0 if self._failures else WAIT_S
+        return await self._house.ask(
+            calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=500)
+        )
+
+    def _take(self, page: FeedPage) -> None:
+        if page.reset:
+            gap = "the log has a gap here: the server no longer keeps what happened in between"
+            self._house.log_buffer.extend([LogLine(at_ms=self._house.clock(), note=gap)])
+            self._house.tell(Changes(everything=True))
+            return
+        if not page.data:
+            return
+        self._house.log_buffer.extend(log_lines(page.data))
+        self._house.tell(changes_of(page.data))
+        self._house.status_soon()
+
+
+def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
+    """Return the lines of the log in a page of the feed: one for each attempt."""
+    found = []
+    for line in lines:
+        if line.kind != "attempt":
+            continue
+        attempt = line.attempt()
+        result = attempt.error or ""
+        if attempt.status_code is not None:
+            result = str(attempt.status_code)
+        found.append(
+            LogLine(
+                at_ms=from_rfc3339(line.at),
+                delivery=attempt.delivery,
+                hook=attempt.hook,
+                event=attempt.event,
+                event_type=attempt.event_type,
+                trigger=attempt.trigger,
+                attempt=attempt.number,
+                status=attempt.status,
+                outcome=attempt.outcome,
+                result=result,
+                duration_ms=attempt.phases_ms.total,
+                size=None if attempt.response is None else attempt.response.size,
+                detail=attempt.error_detail or "",
+            )
+        )
+    return found
+
+
+def changes_of(lines: Iterable[FeedLine]) -> Changes:
+    """Return what a page of the feed changed, merged."""
+    changes = Changes()
+    for line in lines:
+        fields = line.fields
+        if line.kind == "hook":
+            changes.hooks.add(_number(fields.get("id")))
+        elif line.kind == "event":
+            changes.events = True
+        elif line.kind in ("attempt", "delivery"):
+            changes.busy_hooks.add(_number(fields.get("hook")))
+            name = fields.get("delivery" if line.kind == "attempt" else "id")
+            changes.deliveries.add(str(name))
+    return changes
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

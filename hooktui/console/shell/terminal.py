@@ -1,0 +1,187 @@
+"""Protects the terminal: no stray escape characters, no traceback on it, no orphaned console.
+
+Textual installs no handler for SIGTERM and SIGHUP (the terminal would stay broken), prints
+tracebacks with locals (which hold secrets), and spins when its terminal is gone.
+
+``--ascii`` replaces Unicode in the drawn frame, one cell for one; letters that a user typed stay.
+Text is copied by OSC 52, or by tmux's own command inside tmux. Neither responds, so no message says
+"copied". Measured with tmux 3.5a: its default configuration drops OSC 52 from a program, ``tmux
+load-buffer -w -`` reaches the outer terminal all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import select
+import shutil
+import signal
+import sys
+import time
+import traceback
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.segment import Segment
+from textual.app import App
+from textual.color import Color
+from textual.filter import LineFilter
+
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.paths import places
+from hooktui.domain.roles import restricted
+from hooktui.domain.text import visible
+
+if TYPE_CHECKING:
+    from hooktui.console.app import HooktuiApp
+
+
+_SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|hkt_\w+")
+
+TERMINAL_CHECK_S = 1.0
+
+
+class EscapeFilter(LineFilter):
+    """The second layer: shows what acts or hides and was brought as far as a line."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return the segments with every character visible."""
+        shown = [one.text if one.control else visible(one.text) for one in segments]
+        if all(text == one.text for text, one in zip(shown, segments, strict=True)):
+            return segments
+        return [
+            one if text == one.text else Segment(text, one.style)
+            for text, one in zip(shown, segments, strict=True)
+        ]
+
+
+class Terminal:
+    """Ends the app in good order when it is told to, or when its terminal has gone."""
+
+    def __init__(self, app: HooktuiApp) -> None:
+        self._app = app
+        self._poll = select.poll()
+
+    def watch(self) -> None:
+        """Install the signal handlers and the check of the terminal."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._end, 128 + number)
+        self._poll.register(sys.__stdin__.fileno() if sys.__stdin__ else 0, select.POLLHUP)
+        self._app.set_interval(TERMINAL_CHECK_S, self._check)
+
+    def _check(self) -> None:
+        if any(event & (select.POLLHUP | select.POLLERR) for _, event in self._poll.poll(0)):
+            self._end(128 + signal.SIGHUP)
+
+    def _end(self, return_code: int) -> None:
+        self._app.exit(return_code=return_code)
+
+
+def write_fault(environ: Mapping[str, str]) -> str:
+    """Write the current exception to ``console.log`` (no locals) and return one line about it."""
+    error = sys.exception()
+    inner = getattr(error, "error", None)  # a failed worker wraps what really happened
+    error = inner if isinstance(inner, BaseException) else error
+    name = type(error).__name__
+    if restricted(environ):
+        return f"the console ended on an unforeseen {name}; a restricted one writes no log"
+    try:
+        log = places(environ).log.with_name("console.log")
+        written = _append(log, error)
+    except (HooktuiError, OSError) as problem:
+        return f"the console ended on an unforeseen {name}; its log cannot be written: {problem}"
+    return f"the console ended on an unforeseen {name}; details are in {written}"
+
+
+def _append(log: Path, error: BaseException | None) -> Path:
+    log.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    lines = traceback.format_exception(error) if error is not None else ["no exception\n"]
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    text = _SECRET.sub("***", f"{stamp} console\n" + "".join(lines))
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(visible(text, lines=True) + "\n")
+    return log
+
+
+_INSTEAD: Final = {
+    "-": "─━╌╍·▔▁▂",
+    "|": "│┃▏▕▌▐",
+    "+": "┌┐└┘├┤┬┴┼╭╮╰╯",
+    "#": "▃▄▅▆▇█▀",
+    "~": "…±",
+    ">": "▸▶→",
+    "<": "◀←",
+    "^": "▲↑",
+    "v": "▾▼↓",
+    "*": "•●",
+    "?": "".join(map(chr, range(0x2400, 0x2422))),  # what stands for control characters
+}
+_TABLE: Final = str.maketrans(
+    {sign: instead for instead, signs in _INSTEAD.items() for sign in signs}
+)
+
+
+class AsciiFilter(LineFilter):
+    """Exchanges what lines, blocks and arrows are drawn with."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Return the segments in ASCII signs."""
+        return [
+            segment
+            if segment.control or segment.text.isascii()
+            else Segment(segment.text.translate(_TABLE), segment.style)
+            for segment in segments
+        ]
+
+
+MAX_BASE64_BYTES: Final = 74_994
+"""What terminals take of one OSC 52 sequence (xterm's and tmux's limit, as k9s found it)."""
+
+_TMUX_DEADLINE_S = 2.0
+
+
+async def copy(app: App[object], text: str, what: str) -> str:
+    """Send a text to the terminal's clipboard and return what to tell the admin.
+
+    Args:
+        app: whose terminal it is.
+        text: what to copy, as it is.
+        what: names it in the answer, such as ``secret of hook 12``; never the text itself.
+    """
+    size = len(b64encode(text.encode("utf-8", "surrogatepass")))
+    if size > MAX_BASE64_BYTES:
+        return (
+            f"{what} is too large for a terminal's clipboard ({len(text):,} characters); "
+            "use the command line instead"
+        )
+    app.copy_to_clipboard(text)
+    # Textual keeps the text for pasting into its own inputs; a secret should not stay there.
+    app._clipboard = ""
+    if os.environ.get("TMUX") and not restricted(os.environ) and await _to_tmux(text):
+        return f"{what} sent to the terminal and to tmux's buffer"
+    return f"{what} sent to the terminal"
+
+
+async def _to_tmux(text: str) -> bool:
+    """Hand the text to tmux, which passes it on to its own terminal; tell whether it took it."""
+    tmux = shutil.which("tmux")
+    if tmux is None:
+        return False
+    process = await asyncio.create_subprocess_exec(
+        tmux, "load-buffer", "-w", "-",
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        await asyncio.wait_for(process.communicate(text.encode()), _TMUX_DEADLINE_S)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        return False
+    return process.returncode == 0

@@ -1,0 +1,301 @@
+"""Small controls of forms and dialogs: check box, choice, short list, foldable heading, note.
+
+Each is one line (a note and a list: as many as needed) and is drawn without a border, so that a
+form fits on 80 by 24.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.strip import Strip
+
+from hooktui.console.registry import BY_NAME, move_bindings
+from hooktui.console.widgets.styled import Painted, Piece, Tone
+from hooktui.domain.text import visible
+
+_MARK, _OPEN = BY_NAME["mark"], BY_NAME["open"]
+
+
+class Control(Painted, can_focus=True):
+    """One focusable line; Space (and Enter) act on it."""
+
+    DEFAULT_CSS = "Control { height: 1; width: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(_MARK.keys, "act", _MARK.label, show=False, id=_MARK.id),
+        Binding(_OPEN.keys, "act", _OPEN.label, show=False, id=_OPEN.id),
+    ]
+
+    class Changed(Message):
+        """The control has another value now."""
+
+        def __init__(self, sender: Control) -> None:
+            super().__init__()
+            self.sender = sender
+
+        @property
+        def control(self) -> Control:
+            """The control that changed."""
+            return self.sender
+
+    def pieces(self) -> Sequence[Piece]:
+        """Return what the line shows."""
+        raise NotImplementedError
+
+    def action_act(self) -> None:
+        """Change the value by one step."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the line; the one that takes keys as the cursor."""
+        over = self.tone("cursor") if self.has_focus else None
+        return self.strip(self.pieces(), self.size.width, over)
+
+    def changed(self) -> None:
+        """Draw the new value and tell of it."""
+        self.refresh()
+        self.post_message(self.Changed(self))
+
+    def on_click(self, event: events.Click) -> None:
+        """Act on a click."""
+        event.stop()
+        self.action_act()
+
+    def on_focus(self) -> None:
+        """Draw the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Take the cursor away."""
+        self.refresh()
+
+
+class TickBox(Control):
+    """``[x] words``."""
+
+    def __init__(self, words: str, *, ticked: bool, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.words = words
+        self.ticked = ticked
+
+    def pieces(self) -> Sequence[Piece]:
+        """Return the box and its words."""
+        box: Piece = ("[x] ", "good") if self.ticked else ("[ ] ", "plain")
+        return (box, (self.words, "plain"))
+
+    def action_act(self) -> None:
+        """Tick or untick."""
+        self.ticked = not self.ticked
+        self.changed()
+
+
+class Choice(Control):
+    """One of few words, side by side: ``(x) sha256  ( ) sha1``; left and right choose, too."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "step(-1)", "Previous", show=False, id="choice.left"),
+        Binding("right", "step(1)", "Next", show=False, id="choice.right"),
+    ]
+
+    def __init__(
+        self,
+        options: Sequence[str],
+        chosen: int = 0,
+        *,
+        id: str | None = None,  # noqa: A002 - Textual's word
+    ) -> None:
+        super().__init__(id=id)
+        self.options = tuple(options)
+        self.chosen = chosen
+
+    @property
+    def value(self) -> str:
+        """The word that is chosen."""
+        return self.options[self.chosen]
+
+    def pieces(self) -> Sequence[Piece]:
+        """Return all words, the chosen one marked."""
+        shown: list[Piece] = []
+        for place, option in enumerate(self.options):
+            here = place == self.chosen
+            tone: Tone = "good" if here else "quiet"
+            shown += [("(x) " if here else "( ) ", tone), (f"{option}   ", tone)]
+        return shown
+
+    def action_act(self) -> None:
+        """Choose the next word, the first after the last."""
+        self._choose((self.chosen + 1) % len(self.options))
+
+    def action_step(self, by: int) -> None:
+        """Choose a neighbour; the ends are ends."""
+        self._choose(max(0, min(len(self.options) - 1, self.chosen + by)))
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the word that was clicked."""
+        event.stop()
+        end = 0
+        for place, option in enumerate(self.options):
+            end += len(option) + 7
+            if event.x < end:
+                self._choose(place)
+                return
+
+    def _choose(self, place: int) -> None:
+        if place != self.chosen:
+            self.chosen = place
+            self.changed()
+
+
+class FoldTitle(Control):
+    """A heading that shows or hides what stands below it, with a summary of that beside it."""
+
+    def __init__(self, title: str, *, opened: bool = False, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.title = title
+        self.opened = opened
+        self.summary = ""
+
+    def summarise(self, summary: str) -> None:
+        """Show another summary."""
+        if summary != self.summary:
+            self.summary = summary
+            self.refresh()
+
+    def pieces(self) -> Sequence[Piece]:
+        """Return sign, title and summary."""
+        sign: Piece = ("▾ " if self.opened else "▸ ", "quiet")
+        return (sign, (self.title, "strong"), (f"  {self.summary}", "quiet"))
+
+    def action_act(self) -> None:
+        """Fold or unfold."""
+        self.opened = not self.opened
+        self.changed()
+
+
+class Note(Painted):
+    """A few words under a field, wrapped; takes no room while it has none."""
+
+    DEFAULT_CSS = "Note { height: auto; width: 1fr; display: none; &.-some { display: block; } }"
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.text = ""
+        self._tone: Tone = "quiet"
+
+    def show(self, text: str, tone: Tone = "quiet") -> None:
+        """Show other words; none hide the note."""
+        if (text, tone) != (self.text, self._tone):
+            self.text, self._tone = text, tone
+            self.set_class(bool(text), "-some")
+            self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """Return as many lines as the words need."""
+        return len(self._wrapped(width))
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the words."""
+        lines = self._wrapped(self.size.width)
+        return self.strip(((lines[y], self._tone),) if y < len(lines) else (), self.size.width)
+
+    def _wrapped(self, width: int) -> list[str]:
+        return [
+            line
+            for paragraph in self.text.split("\n")
+            for line in textwrap.wrap(visible(paragraph), max(10, width)) or [""]
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class ShortRow:
+    """One line: what it stands for, its key or name, and what it is."""
+
+    value: str
+    name: str
+    words: str = ""
+
+
+class ShortList(Painted, can_focus=True):
+    """Lines to choose from with Enter or a click."""
+
+    DEFAULT_CSS = "ShortList { height: auto; width: 1fr; }"
+    BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
+
+    class Chosen(Message):
+        """A line was chosen."""
+
+        def __init__(self, sender: ShortList, row: ShortRow) -> None:
+            super().__init__()
+            self.sender = sender
+            self.row = row
+
+        @property
+        def control(self) -> ShortList:
+            """The list it was chosen from."""
+            return self.sender
+
+    def __init__(self, rows: Sequence[ShortRow], *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.rows = tuple(rows)
+        self.cursor = 0
+
+    def show(self, rows: Sequence[ShortRow]) -> None:
+        """Show other lines."""
+        if tuple(rows) != self.rows:
+            self.rows = tuple(rows)
+            self.cursor = max(0, min(self.cursor, len(self.rows) - 1))
+            self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """One line each."""
+        return max(1, len(self.rows))
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line."""
+        width = self.size.width
+        if y >= len(self.rows):
+            return self.strip((), width)
+        row = self.rows[y]
+        names = max(cell_len(one.name) for one in self.rows)
+        over = self.tone("cursor") if y == self.cursor and self.has_focus else None
+        name = " " + row.name + " " * (names - cell_len(row.name) + 2)
+        return self.strip(((name, "accent"), (row.words, "plain")), width, over)
+
+    def action_move(self, name: str) -> None:
+        """Move the cursor by one of the house's moves."""
+        last = max(0, len(self.rows) - 1)
+        steps = {"up": -1, "down": 1, "page_up": -last, "page_down": last, "first": -last}
+        self._move_to(max(0, min(last, self.cursor + steps.get(name, last))))
+
+    def action_open(self) -> None:
+        """Choose the line under the cursor."""
+        if self.rows:
+            self.post_message(self.Chosen(self, self.rows[self.cursor]))
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the line that was clicked."""
+        offset = event.get_content_offset(self)
+        if offset is not None and offset.y < len(self.rows):
+            self._move_to(offset.y)
+            self.action_open()
+
+    def on_focus(self) -> None:
+        """Draw the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Take the cursor away."""
+        self.refresh()
+
+    def _move_to(self, target: int) -> None:
+        before, self.cursor = self.cursor, target
+        width = self.size.width
+        self.refresh(Region(0, before, width, 1), Region(0, target, width, 1))

@@ -1,0 +1,308 @@
+"""A document of headings, headers and JSON bodies that folds, scrolls, wraps and can be shown raw.
+
+Drawn line by line (Line API): only what is on the screen is made into strips.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from rich.cells import cell_len, chop_cells
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from hooktui.console.registry import move_bindings
+from hooktui.console.widgets.document_lines import Form, Kind, Line, Section, Span, document_lines
+from hooktui.console.widgets.styled import Painted, Tone
+from hooktui.console.widgets.text_search import Found, folded, highlighted, places_in, step
+
+_TONES: Final[dict[Kind, Tone]] = {
+    "key": "accent",
+    "mark": "quiet",
+    "note": "quiet",
+    "title": "strong",
+    "added": "good",
+    "removed": "bad",
+}
+_NEXT_FORM: Final[dict[Form, Form]] = {"tree": "raw", "raw": "hex", "hex": "tree"}
+_SIDEWAYS: Final = 8
+"""Columns that left and right scroll."""
+
+
+class JsonView(Painted, ScrollView, can_focus=True):
+    """Shows sections of text; Enter folds and unfolds, left and right scroll long lines."""
+
+    # Textual reads the CSS of a class's first base only, here Painted's: ScrollView's is repeated.
+    DEFAULT_CSS = """
+    JsonView {
+        height: 1fr;
+        overflow: auto auto;
+        scrollbar-size: 0 1;  /* a line that goes on ends with a sign */
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
+
+    class Picked(Message):
+        """Enter on a line that does not fold: ``value`` is what copying it would give."""
+
+        def __init__(self, section: str, value: str) -> None:
+            super().__init__()
+            self.section = section
+            self.value = value
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.cursor = 0
+        self.form: Form = "tree"
+        self.wrapped = False
+        self._sections: tuple[Section, ...] = ()
+        self._lines: list[Line] = []
+        self._folded: set[int] = set()
+        self._rows: list[tuple[int, int]] = []  # (line, the piece of it when it is wrapped)
+        self._opened_by_title: dict[str, bool] = {}
+        self._wrap_width = 0
+        self._needle = ""
+        self._places: list[tuple[int, int]] = []  # (line, where in its text)
+        self._place = (-1, -1)
+        self._pieces: dict[int, list[str]] = {}  # of lines of one span that are wrapped
+
+    def show(self, sections: Sequence[Section]) -> None:
+        """Show another document; headings that were folded by hand stay so, by their titles."""
+        if tuple(sections) == self._sections:
+            return
+        self._sections = tuple(sections)
+        self._build()
+
+    def next_form(self) -> Form:
+        """Show bodies in the next form: as trees, as they were sent, their bytes; return it."""
+        self.form = _NEXT_FORM[self.form]
+        self._build()
+        return self.form
+
+    def toggle_wrap(self) -> bool:
+        """Wrap long lines, or cut them again; return whether they are wrapped now."""
+        self.wrapped = not self.wrapped
+        self._lay_out()
+        return self.wrapped
+
+    def search(self, text: str) -> Found | None:
+        """Search for a text from the cursor on; an empty one ends the search."""
+        self._needle = folded(text)
+        self._find()
+        self.refresh()
+        return self._go_to_match(forward=True, stay=True)
+
+    def search_on(self, *, forward: bool) -> Found | None:
+        """Go to the next or the previous match."""
+        return self._go_to_match(forward=forward)
+
+    def under_cursor(self) -> tuple[str, str] | None:
+        """Return what a copy takes and its name, or None when nothing is shown."""
+        if not self._rows:
+            return None
+        number = self._rows[self.cursor][0]
+        title = self._section_of(number).lower()
+        line = self._lines[number]
+        return (title if number in self._headings() else f"a line of the {title}"), line.copied()
+
+    def text(self) -> list[str]:
+        """Return what is shown, row by row, as it is drawn; for tests and searches."""
+        return [self._strip(row).text.rstrip() for row in range(len(self._rows))]
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one row of the screen."""
+        x, top = self.scroll_offset
+        row = top + y
+        width = self.scrollable_content_region.width
+        base = self.rich_style
+        if row >= len(self._rows):
+            return Strip.blank(width, base)
+        over = self.tone("cursor") if row == self.cursor and self.has_focus else None
+        whole = self._strip(row, over)
+        strip = highlighted(whole.crop(x, x + width), self._needle)
+        if whole.cell_length > x + width:
+            sign = Strip(self.segments((("…", "quiet"),), over))
+            strip = Strip.join([whole.crop(x, x + width - 1), sign])
+        return strip.extend_cell_length(width, base if over is None else base + over)
+
+    def action_move(self, name: str) -> None:
+        """Move the cursor by one of the house's moves."""
+        page = max(1, self.scrollable_content_region.height - 1)
+        last = max(0, len(self._rows) - 1)
+        target = {
+            "up": self.cursor - 1,
+            "down": self.cursor + 1,
+            "page_up": self.cursor - page,
+            "page_down": self.cursor + page,
+            "first": 0,
+            "last": last,
+        }[name]
+        self._move_to(max(0, min(last, target)))
+
+    def action_open(self) -> None:
+        """Fold or unfold the line under the cursor."""
+        if not self._rows:
+            return
+        number = self._rows[self.cursor][0]
+        if not self._lines[number].end:
+            self.post_message(self.Picked(self._section_of(number), self._lines[number].copied()))
+            return
+        self._folded ^= {number}
+        title = self._headings().get(number)
+        if title is not None:
+            self._opened_by_title[title] = number not in self._folded
+        self._lay_out()
+        self._move_to(next(i for i, (line, _) in enumerate(self._rows) if line == number))
+
+    def action_scroll_left(self) -> None:
+        """Show what is left of the screen."""
+        self.scroll_to(x=self.scroll_offset.x - _SIDEWAYS, animate=False)
+
+    def action_scroll_right(self) -> None:
+        """Show what is right of the screen."""
+        self.scroll_to(x=self.scroll_offset.x + _SIDEWAYS, animate=False)
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor there; on a heading or an opener it folds, too."""
+        offset = event.get_content_offset(self)
+        row = -1 if offset is None else self.scroll_offset.y + offset.y
+        if 0 <= row < len(self._rows):
+            self._move_to(row)
+            self.action_open()
+
+    def on_resize(self) -> None:
+        """Lay out again: wrapped lines depend on the width."""
+        if self.wrapped or self.form == "raw":
+            self._lay_out()
+
+    def on_focus(self) -> None:
+        """Draw the cursor."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Take the cursor away."""
+        self.refresh()
+
+    def _section_of(self, number: int) -> str:
+        """Return the title of the section that a line is in."""
+        headings = self._headings()
+        place = max((one for one in headings if one <= number), default=number)
+        return headings.get(place, "text")
+
+    def _headings(self) -> dict[int, str]:
+        headings = {}
+        place = 0
+        for section in self._sections:
+            headings[place] = section.title
+            place = self._lines[place].end
+        return headings
+
+    def _build(self) -> None:
+        self._lines = document_lines(self._sections, self.form)
+        self._find()
+        self._folded = set()
+        for (place, title), section in zip(self._headings().items(), self._sections, strict=True):
+            if not self._opened_by_title.get(title, section.opened):
+                self._folded.add(place)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        """Find out which rows there are, and how wide."""
+        width = max(10, self.scrollable_content_region.width or self.size.width or 80)
+        wrap = self.wrapped or self.form == "raw"
+        self._rows = []
+        self._pieces = {}
+        widest = 0
+        place = 0
+        while place < len(self._lines):
+            spans = self._spans(place)
+            length = cell_len("".join(span.text for span in spans))
+            if wrap and length > width and len(spans) == 1:
+                self._pieces[place] = _chopped(spans[0].text, width)
+            pieces = len(self._pieces.get(place, ())) or (-(-length // width) if wrap else 1) or 1
+            self._rows += [(place, piece) for piece in range(pieces)]
+            widest = max(widest, length)
+            line = self._lines[place]
+            place = line.end if line.end and place in self._folded else place + 1
+        self._wrap_width = width if wrap else 0
+        self.virtual_size = Size(0 if wrap else widest, len(self._rows))
+        self.cursor = max(0, min(self.cursor, len(self._rows) - 1))
+        self.refresh()
+
+    def _find(self) -> None:
+        """Find all places, also those that are folded away."""
+        needle = self._needle
+        self._places = [
+            (number, at)
+            for number, line in enumerate(self._lines if needle else ())
+            for at in places_in(line.text, needle)
+        ]
+        self._place = (-1, -1)
+
+    def _go_to_match(self, *, forward: bool, stay: bool = False) -> Found | None:
+        if not self._needle:
+            return None
+        if not self._places:
+            return Found(0, 0)
+        line = self._rows[self.cursor][0]
+        here = self._place if self._place[0] == line else (line, -1 if forward else 0)
+        at, wrapped = step(self._places, here, forward=forward, stay=stay)
+        self._place = self._places[at]
+        self._show_place(*self._place)
+        return Found(at + 1, len(self._places), wrapped)
+
+    def _show_place(self, line: int, at: int) -> None:
+        """Unfold what hides a place, put the cursor on its row, and scroll sideways to it."""
+        hiding = {fold for fold in self._folded if fold < line < self._lines[fold].end}
+        if hiding:
+            self._folded -= hiding
+            self._lay_out()
+        column = cell_len(self._lines[line].text[:at])
+        piece = column // self._wrap_width if self._wrap_width else 0
+        first = bisect_left(self._rows, (line, 0))
+        pieces = bisect_left(self._rows, (line + 1, 0)) - first
+        self._move_to(first + min(piece, pieces - 1))
+        x, width = self.scroll_offset.x, self.scrollable_content_region.width
+        if not self._wrap_width and not x <= column < x + width:
+            self.scroll_to(x=max(column - width // 2, 0), animate=False, force=True)
+
+    def _spans(self, number: int) -> tuple[Span, ...]:
+        line = self._lines[number]
+        return line.folded if number in self._folded else line.spans
+
+    def _strip(self, row: int, over: Style | None = None) -> Strip:
+        number, piece = self._rows[row]
+        if number in self._pieces:
+            tone = _TONES.get(self._spans(number)[0].kind, "plain")
+            return Strip(self.segments([(self._pieces[number][piece], tone)], over))
+        pieces = [(span.text, _TONES.get(span.kind, "plain")) for span in self._spans(number)]
+        strip = Strip(self.segments(pieces, over))
+        if self._wrap_width:
+            return strip.crop(piece * self._wrap_width, (piece + 1) * self._wrap_width)
+        return strip
+
+    def _move_to(self, target: int) -> None:
+        top = self.scroll_offset.y
+        before, self.cursor = self.cursor, target
+        width = self.size.width
+        self.refresh(Region(0, before - top, width, 1), Region(0, target - top, width, 1))
+        height = max(1, self.scrollable_content_region.height)
+        if target < top:
+            self.scroll_to(y=target, animate=False, force=True)
+        elif target >= top + height:
+            self.scroll_to(y=target - height + 1, animate=False, force=True)
+
+
+def _chopped(text: str, width: int) -> list[str]:
+    """Return a text in pieces of a width: cut once, for cropping 250 kB takes 10 ms each time."""
+    if text.isascii():
+        return [text[at : at + width] for at in range(0, len(text), width)]
+    return chop_cells(text, width)

@@ -1,0 +1,44 @@
+"""Text that may be readable on the screen for a while, and never in a picture of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from hooktui.console.widgets.styled import Painted
+
+REVEALED_CLASS: Final = "-revealed"
+"""Set while it stands there in clear; a picture masks such widgets."""
+
+MASK_LENGTH: Final = 26
+"""Whatever is masked and however it begins: the mask tells nothing about it."""
+
+
+class Maskable(Painted):
+    """A widget that draws a mask unless it is revealed."""
+
+    def __init__(self, mask: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.mask = mask * MASK_LENGTH
+        self.in_picture = False
+
+    @property
+    def revealed(self) -> bool:
+        """Whether anything stands there in clear."""
+        raise NotImplementedError
+
+    def hide(self) -> None:
+        """Mask it, and forget what it was."""
+        raise NotImplementedError
+
+    @contextmanager
+    def masked(self) -> Iterator[None]:
+        """Draw the mask for the time that a picture is taken."""
+        self.in_picture = True
+        self.refresh()
+        try:
+            yield
+        finally:
+            self.in_picture = False
+            self.refresh()

@@ -1,0 +1,159 @@
+"""Lines made of pieces: ``(text, tone)`` pairs, and the base of widgets that draw them.
+
+A tone names a meaning, not a colour: the theme decides what it looks like. Every text of a piece
+goes through ``visible``, so what a receiver or a producer typed is shown and never acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Literal
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from hooktui.console.themes import readable_style
+from hooktui.domain.text import visible
+
+Tone = Literal["plain", "quiet", "strong", "accent", "good", "warn", "bad", "cursor", "blurred"]
+Piece = tuple[str, Tone]
+Pieces = Sequence[Piece]
+
+TONES: tuple[Tone, ...] = (
+    "plain", "quiet", "strong", "accent", "good", "warn", "bad", "cursor", "blurred",
+)  # fmt: skip
+
+
+class Painted(Widget):
+    """A widget that draws lines of pieces through the Line API."""
+
+    _plain: Style | None = None
+    _covered: dict[tuple[Style, Tone], Style] | None = None
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
+    DEFAULT_CSS = """
+    Painted {
+        & > .tone--quiet { color: $quiet; }
+        & > .tone--strong { text-style: bold; }
+        & > .tone--accent { color: $accent; }
+        & > .tone--good { color: $success; }
+        & > .tone--warn { color: $warning; }
+        & > .tone--bad { color: $error; text-style: bold; }
+        & > .tone--cursor {
+            color: $block-cursor-foreground;
+            background: $block-cursor-background;
+        }
+        & > .tone--blurred { background: $panel; }
+        &:ansi > .tone--quiet { color: ansi_bright_black; }
+        &:ansi > .tone--accent { color: ansi_cyan; }
+        &:ansi:light > .tone--accent { color: ansi_blue; }
+        &:ansi:light > .tone--warn { color: ansi_magenta; }
+        &:nocolor > .tone--quiet { text-style: dim; }
+        &:nocolor > .tone--cursor { text-style: reverse; }
+        &:ansi > .tone--blurred { text-style: bold; }
+    }
+    """
+
+    def tone(self, tone: Tone) -> Style:
+        """Return how a tone looks in the current theme."""
+        if tone != "plain":
+            return self.get_component_rich_style(f"tone--{tone}")
+        # Kept, as Textual keeps the others: every cell asks, and it was a third of a key's time.
+        if self._plain is None:
+            self._plain = self.rich_style
+        return self._plain
+
+    def notify_style_update(self) -> None:
+        """Forget how text looked in another theme, or with another focus."""
+        super().notify_style_update()
+        self._plain = None
+        self._covered = None
+
+    def segments(self, pieces: Iterable[Piece], over: Style | None = None) -> list[Segment]:
+        """Return pieces as segments; ``over`` (a cursor line) goes on top of every tone."""
+        found = []
+        for text, tone in pieces:
+            style = self.tone(tone)
+            if over is not None:
+                style = self._on(over, tone)
+            found.append(Segment(visible(text), style))
+        return found
+
+    def _on(self, over: Style, tone: Tone) -> Style:
+        """Return a tone on a cursor's line: state colours stay, where they can be read there."""
+        if self._covered is None:
+            self._covered = {}
+        found = self._covered.get((over, tone))
+        if found is None:
+            style = self.tone(tone)
+            # Of 16 colours nobody knows which can be read on which.
+            if tone in ("plain", "quiet", "strong") or self.app.native_ansi_color:
+                found = style + over
+            else:
+                found = readable_style(style + over.background_style)
+            self._covered[over, tone] = found
+        return found
+
+    def strip(self, pieces: Iterable[Piece], width: int, over: Style | None = None) -> Strip:
+        """Return pieces as one line of exactly ``width`` cells, cut with an ellipsis."""
+        return self.whole(fit(self.segments(pieces, over), width), width, over)
+
+    def whole(self, segments: Iterable[Segment], width: int, over: Style | None = None) -> Strip:
+        """Return segments that fit as one line of exactly ``width`` cells."""
+        base = self.tone("plain")
+        rest = Segment(" " * width, base if over is None else base + over)
+        return Strip(joined((*segments, rest))).crop(0, width)
+
+
+def fit(segments: list[Segment], width: int, ellipsis: str = "…") -> list[Segment]:
+    """Cut segments to a width in cells; a cut is shown by an ellipsis."""
+    total = sum(cell_len(segment.text) for segment in segments)
+    if total <= width:
+        return segments
+    room = max(width - 1, 0)
+    kept: list[Segment] = []
+    for text, style, _ in segments:
+        length = cell_len(text)
+        if length >= room:
+            kept.append(Segment(set_cell_size(text, room) + (ellipsis if width > 0 else ""), style))
+            break
+        kept.append(Segment(text, style))
+        room -= length
+    return kept
+
+
+def joined(segments: Iterable[Segment]) -> list[Segment]:
+    """Join segments that look alike; a blank takes the look of the text beside it.
+
+    A change of style costs 37 bytes on the wire, and of a blank only the ground is seen.
+    """
+    found: list[tuple[str, Style | None]] = []
+    for text, style, _ in segments:
+        if not text:
+            continue
+        if found:
+            before, its_style = found[-1]
+            if its_style == style or (text.isspace() and _same_ground(its_style, style)):
+                found[-1] = (before + text, its_style)
+                continue
+            if before.isspace() and _same_ground(its_style, style):
+                found[-1] = (before + text, style)
+                continue
+        found.append((text, style))
+    return [Segment(text, style) for text, style in found]
+
+
+def _same_ground(one: Style | None, other: Style | None) -> bool:
+    """Return whether blanks look the same in both styles."""
+    if one is None or other is None:
+        return False
+    marked = one.reverse or other.reverse or one.underline or other.underline
+    return one.bgcolor == other.bgcolor and not marked and not one.strike and not other.strike
+
+
+def text_width(pieces: Iterable[Piece]) -> int:
+    """Return how many cells pieces take."""
+    return sum(cell_len(visible(text)) for text, _ in pieces)
