@@ -25,7 +25,7 @@ _ACCOUNTS = Listing(
         Column("WAITING", right=True),
         Column("CREATED"),
     ),
-    "no accounts; make one: hooktui accounts create NAME",
+    "no accounts; create one: hooktui accounts create NAME",
 )
 
 
@@ -54,7 +54,7 @@ def _account_row(account: Account) -> list[Piece]:
 
 @accounts.command(name="create")
 def create_account(name: Text, *, context: Context) -> None:
-    """Make an account; prints its number.
+    """Create an account; prints its number.
 
     Args:
         name: for people.
@@ -82,13 +82,13 @@ _TOKENS = Listing(
         Column("EXPIRES"),
         Column("LAST USED"),
     ),
-    "no tokens; make one: hooktui tokens create NAME --role viewer",
+    "no tokens; create one: hooktui tokens create NAME --role viewer",
 )
 
 
 @tokens.command(name="list")
 def list_tokens(*, limit: Limit = 50, everything: All = False, context: Context) -> None:
-    """List tokens, without what they are.
+    """List tokens, without their values.
 
     Args:
         limit: how many at most.
@@ -124,11 +124,11 @@ def create_token(
     expires: Annotated[str | None, Parameter(alias="--expires-at")] = None,
     context: Context,
 ) -> None:
-    """Make a token and print it, this once; --account N binds it to one account.
+    """Create a token and print it, only once; --account N limits it to one account.
 
     Args:
-        name: for people: who or what uses it.
-        role: what it may do: viewer, operator, admin, or producer (sends events only).
+        name: which person or program uses it.
+        role: viewer, operator, admin, or producer (sends events only).
         expires: when it ends: 30d, or an RFC 3339 time; never by default.
         context: the run.
     """
@@ -145,13 +145,13 @@ def create_token(
     token = decoded(call, context.address, answer)
     context.out.line(token.token or "")
     context.out.note(
-        f"token {token.id} ({token.role}) is shown this once; clients read it from HOOKTUI_TOKEN"
+        f"token {token.id} ({token.role}) is shown only once; clients read it from HOOKTUI_TOKEN"
     )
 
 
 @tokens.command
 def revoke(token: int, /, *more: int, yes: Yes = False, context: Context) -> int:
-    """Make tokens worthless, at once.
+    """Revoke tokens immediately.
 
     Args:
         token: its number, from `hooktui tokens list`.

@@ -16,7 +16,7 @@ from hooktui.cli.time_format import clock
 from hooktui.client import calls
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
 
-app = App(name="audit", help="Show who did what, and check that the trail is whole.")
+app = App(name="audit", help="Show and verify the audit trail.")
 
 _ENTRIES = Listing(
     (
@@ -47,13 +47,13 @@ def list_audit(
     everything: All = False,
     context: Context,
 ) -> None:
-    """List what was done, the newest first; --json has every entry in full.
+    """List entries, newest first; --json shows every entry in full.
 
     Args:
-        user: whose acts; a * at the end stands for the rest, as in all that follow.
+        user: who acted; a * at the end matches any suffix, also in the options below.
         action: such as hook.change, secret.*, token.create.
         target: such as "hook 12".
-        result: done, or refused.
+        result: done or refused.
         since: such as 7d, or an RFC 3339 time.
         until: likewise.
         limit: how many at most.
@@ -114,12 +114,12 @@ def _short(value: object) -> str:
 
 @app.command
 def verify(*, known: str | None = None, context: Context) -> int:
-    """Walk the trail from its first entry and say where it breaks; exit code 1 if it does.
+    """Verify the trail from its first entry; exit code 1 if it is broken.
 
-    Each entry holds the hash of the one before it, made with a key that is not in the database in
-    clear: without the key file nothing can be changed, removed or cut off unseen. Note the last
-    entry's ID:HASH somewhere else: --known also finds a trail that was written with the key, or a
-    database that was put back.
+    Each entry holds the hash of the previous one, made with a key that the database holds only
+    encrypted: without the key file no entry can be changed, removed or cut off undetected. Save
+    the last entry's ID:HASH elsewhere: --known also detects a trail that was rewritten with the
+    key, or a restored database.
 
     Args:
         known: ID:HASH as an earlier run printed it.

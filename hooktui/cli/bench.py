@@ -28,12 +28,12 @@ def bench(
     database: str | None = None,
     context: Context,
 ) -> int:
-    """Measure durable deliveries a second with servers of its own; your data stays apart.
+    """Measure durable deliveries per second with temporary servers; your data is not touched.
 
     Args:
         rounds: how often each case is measured.
         events: about how many deliveries a case makes in a round.
-        case: only this one, may be repeated; without it all of them.
+        case: measure only this case; may be repeated; all by default.
         database: postgresql://… of a user who may create databases; each case gets its own.
         context: the run.
     """

@@ -85,7 +85,7 @@ def status(name: str, *, held: bool = False) -> Styled:
 
 @app.command
 def show(delivery: str, /, *, context: Context) -> None:
-    """Show one delivery: its attempts, request and answers.
+    """Show one delivery: its attempts, request and responses.
 
     Args:
         delivery: its id, dlv_….
@@ -198,7 +198,7 @@ def _laid_out(body: str) -> str:
 
 @app.command
 def resend(delivery: str, /, *more: str, context: Context) -> int:
-    """Send deliveries again; one that still waits is sent at once. Prints the ids.
+    """Resend deliveries; a waiting one is sent immediately. Prints the ids.
 
     Args:
         delivery: its id, dlv_….
@@ -215,7 +215,7 @@ def resend(delivery: str, /, *more: str, context: Context) -> int:
 
 @app.command
 def cancel(delivery: str, /, *more: str, context: Context) -> int:
-    """Cancel deliveries that wait.
+    """Cancel waiting deliveries.
 
     Args:
         delivery: its id, dlv_….

@@ -37,14 +37,14 @@ def demo(
     seed: int = 1,
     context: Context,
 ) -> int:
-    """Run a throw-away account whose jobs and clusters live, and a receiver with moods.
+    """Run a temporary account with sample jobs and an unreliable receiver.
 
-    Everything is made in a temporary folder and gone afterwards; your own hooks are not touched.
+    Everything lies in a temporary folder and is deleted at the end; your hooks are not touched.
 
     Args:
         headless: print the log and a summary instead of opening the console.
         for_: how long, such as 20s; without it until you quit.
-        seed: the same number, the same events and answers.
+        seed: the same seed gives the same events and responses.
         context: the run.
     """
     if context.options.connect is not None or context.options.account not in (None, ACCOUNT):

@@ -22,7 +22,7 @@ _NAME_WIDTH = 14
 
 
 def doctor(*, context: Context) -> int:
-    """Look at server, database, disk, clock and files; with a server or without. 1: it is not well.
+    """Check server, database, disk, clock and files; exit code 1 if a check fails.
 
     Args:
         context: the run.
@@ -70,7 +70,7 @@ _PHASES = (
 
 
 def diagnose(hook: int, /, *, context: Context) -> int:
-    """Look at a hook's receiver step by step, and ping it. 1: it is not well.
+    """Diagnose a hook's receiver step by step and ping it; exit code 1 if it has a problem.
 
     Args:
         hook: its number.

@@ -29,7 +29,7 @@ def emit(
     many: Many = False,
     context: Context,
 ) -> None:
-    """Send an event whose body is the JSON of FILE or stdin, byte by byte; prints its id.
+    """Send an event with the JSON of FILE or stdin as its exact body; prints its id.
 
     With --many: FILE or stdin holds a line {"type": …, "data": …, "key"?: …} for each event. Up to
     1,000 lines and 8 MiB are stored all or not at all; more are sent in parts.
@@ -37,8 +37,8 @@ def emit(
     Args:
         event_type: such as job.failed; not with --many.
         file: a file, or - for stdin.
-        key: the same key within 24 hours is the same event: it is stored once.
-        many: one event a line.
+        key: idempotency key; an event with the same key is stored once in 24 hours.
+        many: send one event per line.
         context: the run.
     """
     for given in (event_type, file):

@@ -19,7 +19,7 @@ from hooktui.client.calls import Call, Window
 from hooktui.domain.wire.events import Event, EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 
-app = App(name="events", help="List and show events, and the types of events.")
+app = App(name="events", help="List and show events and event types.")
 
 _EVENTS = Listing(
     (
@@ -73,7 +73,7 @@ def _row(event: Event) -> list[Piece]:
 
 @app.command
 def show(event: str, /, *, context: Context) -> None:
-    """Show one event: its body, its deliveries, and why each other hook did not get it.
+    """Show one event: its body, its deliveries, and why other hooks did not receive it.
 
     Args:
         event: its id, evt_….
@@ -133,7 +133,7 @@ def _reason(one: HookDecision) -> list[Piece]:
 
 @app.command
 def types(*, context: Context) -> None:
-    """List the types of events that can be sent and subscribed to.
+    """List the event types that can be sent and subscribed to.
 
     Args:
         context: the run.

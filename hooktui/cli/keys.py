@@ -13,12 +13,12 @@ from hooktui.client import calls
 from hooktui.domain.paths import RESTART_SERVICE
 from hooktui.domain.wire.server import KeyUse
 
-app = App(name="keys", help="List and rotate the keys that secrets are sealed with.")
+app = App(name="keys", help="List and rotate the keys that encrypt secrets.")
 
 
 @app.command(name="list")
 def list_keys(*, context: Context) -> None:
-    """List keys by their ids, and how many values each has sealed; no key is shown.
+    """List keys by id with the number of values that each encrypts; no key is shown.
 
     Args:
         context: the run.
@@ -42,13 +42,13 @@ def _state(key: KeyUse) -> str:
 
 @app.command
 def rotate(*, keep_old: bool = False, context: Context) -> None:
-    """Seal every secret with a new key while the server works, and drop the old one.
+    """Encrypt all secrets with a new key while the server is running, then remove the old one.
 
-    A rotation that was cut off is ended by the next. A backup that was made before it opens with
-    the old key alone: keep that key's file beside the backup, or keep the key with --keep-old.
+    An interrupted rotation is finished by the next one. Older backups need the old key: keep its
+    file beside the backup, or keep the key with --keep-old.
 
     Args:
-        keep_old: leave old keys in the key file.
+        keep_old: keep old keys in the key file.
         context: the run.
     """
     done = context.client.call(calls.rotate_keys(keep_old=keep_old))
@@ -72,12 +72,12 @@ def rotate(*, keep_old: bool = False, context: Context) -> None:
 
 @app.command
 def new(file: str | None = None, /, *, context: Context) -> None:
-    """Print a new key, or put it on top of a key file, for keys that systemd gives to the server.
+    """Print a new key, or add it to a key file, for keys that systemd passes to the server.
 
-    The server uses it after its next start; `hooktui keys rotate` then seals everything with it.
+    The server reads it at its next start; `hooktui keys rotate` then encrypts everything with it.
 
     Args:
-        file: a key file (made when it is not there, mode 600); without one the key is printed.
+        file: a key file (created with mode 600 if missing); without it the key is printed.
         context: the run.
     """
     from hooktui.installation import find_places

@@ -52,7 +52,7 @@ def verify(
     tolerance: str | None = None,
     context: Context,
 ) -> int:
-    """Check signatures over the body on stdin: prints ok, or mismatch or stale with exit code 1.
+    """Verify signatures of the body on stdin: prints ok, or mismatch or stale with exit code 1.
 
     Args:
         secret: as shown, whsec_ included; or @FILE that holds it.
@@ -153,14 +153,14 @@ def listen(
     tolerance: str | None = None,
     context: Context,
 ) -> None:
-    """Receive requests on this machine and show them, until ctrl+c.
+    """Receive and show requests on this machine until ctrl+c.
 
     Args:
-        port: where; 0 for any free port.
-        secret: verify requests with it, and respond 401 to what does not verify; or @FILE or -
-            (stdin) that holds it.
-        status: what to answer.
-        delay: how long to wait before answering.
+        port: port to listen on; 0 for any free port.
+        secret: verify requests with it, and respond 401 if they do not match; or @FILE or -
+            (stdin).
+        status: status code of the response.
+        delay: how long to wait before the response.
         tolerance: how old a verified request may be, such as 5m (the default).
         context: the run.
     """

@@ -28,11 +28,11 @@ Follow = Annotated[bool, Parameter(name=["--follow", "-f"], negative=())]
 
 
 def log(*terms: FilterTerms, follow: Follow = False, context: Context) -> None:
-    """Show the last 50 attempts, and with -f each further one as it happens.
+    """Show the last 50 attempts; -f follows new ones.
 
     Args:
         terms: a filter, such as status:failed hook:12.
-        follow: go on until ctrl+c; a restart of the server loses no line.
+        follow: continue until ctrl+c; no line is lost when the server restarts.
         context: the run.
     """
     q = joined(terms)

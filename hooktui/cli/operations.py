@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
-    """Drop old events with their deliveries and attempts; what waits to be sent stays.
+    """Delete old events with their deliveries and attempts; waiting deliveries are kept.
 
     Args:
         older_than: such as 30d, or an RFC 3339 time.
@@ -59,9 +59,9 @@ def purge(*, older_than: str, yes: bool = False, context: Context) -> None:
 
 
 def pause(*, context: Context) -> None:
-    """Send nothing but pings until `hooktui resume`; events are taken in all the same, and wait.
+    """Stop sending, except pings; events are still accepted and queued.
 
-    It holds for every server and every account, also over a restart.
+    It applies to all servers and accounts, and survives a restart.
 
     Args:
         context: the run.
@@ -78,7 +78,7 @@ def pause(*, context: Context) -> None:
 
 
 def resume(*, context: Context) -> None:
-    """Send again what `hooktui pause` stopped; what is due goes out at once.
+    """Resume sending; due deliveries are sent immediately.
 
     Args:
         context: the run.
@@ -91,10 +91,10 @@ def resume(*, context: Context) -> None:
 
 
 def restore(file: str, *, yes: bool = False, context: Context) -> None:
-    """Put a backup in the place of the database; what is there now is kept under another name.
+    """Restore the database from a backup; the current one is kept under another name.
 
     Args:
-        file: what `hooktui backup` wrote.
+        file: a file that `hooktui backup` wrote.
         yes: do not ask.
         context: the run.
     """
@@ -146,10 +146,10 @@ _SHOWN_OF_A_HASH = 16
 
 
 def move(*, to: Text, context: Context) -> None:
-    """Carry the SQLite store of this home over to an empty PostgreSQL database, and compare.
+    """Migrate all data of this installation to an empty PostgreSQL database, and verify it.
 
     Args:
-        to: postgresql://USER:PASSWORD@HOST:PORT/NAME, or @FILE or - that hold it.
+        to: postgresql://USER:PASSWORD@HOST:PORT/NAME, or @FILE or - (stdin).
         context: the run.
     """
     from hooktui.installation import find_places

@@ -25,11 +25,11 @@ def selftest(
     database: str | None = None,
     context: Context,
 ) -> int:
-    """Run a server of its own under load and check that each event arrives; your data stays apart.
+    """Run a temporary server under load and verify that no event is lost.
 
     Args:
-        kill: kill the server again and again while it works.
-        rounds: how often it is killed, 50 unless given; goes with --kill.
+        kill: kill the server repeatedly under load.
+        rounds: how often it is killed; needs --kill; 50 by default.
         database: postgresql://… of a user who may create databases; SQLite without it.
         context: the run.
     """

@@ -43,12 +43,12 @@ def serve(
     """Run the server in the foreground; ctrl+c or `hooktui stop` ends it.
 
     Args:
-        listen: HOST:PORT to listen on beside the Unix socket; callers need a token there.
+        listen: HOST:PORT to listen on besides the Unix socket; callers need a token there.
         tls_cert: certificate (PEM) for --listen; needed unless the host is loopback.
         tls_key: its key.
         database: sqlite:///PATH, or postgresql://… for several servers; a file by default. @FILE
             reads it from a file, so that a password stays out of the process list.
-        print_unit: print a systemd unit that starts this with the same options, and end.
+        print_unit: print a systemd unit with the same options, and exit.
         context: the run.
     """
     if print_unit:
@@ -106,7 +106,7 @@ def _holds_password(database: str) -> bool:
 
 
 def stop(*, context: Context) -> None:
-    """End the server; it finishes what it is sending, and nothing is lost.
+    """Stop the server; attempts in progress finish, and nothing is lost.
 
     Args:
         context: the run.
@@ -138,7 +138,7 @@ def _await_end(context: CommandContext, process: int, pid: int) -> None:
 
 
 def status(*, context: Context) -> None:
-    """Tell how the server is doing: what waits, how fast it goes, and where its data lies.
+    """Show server status: backlog, rates, and the database.
 
     Args:
         context: the run.
