@@ -21,7 +21,7 @@ _COUNT = re.compile("[1-9][0-9]{0,8}")
 
 POINTS = {
     "before_migration_commit": "the schema is made or changed, not committed",
-    "before_rescue_commit": "what a dead server was sending is given back, not committed",
+    "before_rescue_commit": "the claims of a dead server are released, not committed",
     "before_accept_commit": "an event and its deliveries are written, not committed",
     "after_accept_commit": "an event is stored, its producer has no answer yet",
     "before_claim_commit": "due deliveries are leased, not committed",
@@ -30,7 +30,7 @@ POINTS = {
     "after_send_before_record": "the receiver has answered, nothing is written yet",
     "before_record_commit": "results are written, not committed",
     "after_record_commit": "results are stored, the engine does not know yet",
-    "before_give_back_commit": "unsent deliveries are given back, not committed",
+    "before_give_back_commit": "unsent deliveries are released, not committed",
     "while_stopping": "a stop has waited for the attempts, their results are being written",
 }
 """Every boundary of the delivery of an event, in its order, and what is true there."""

@@ -51,7 +51,7 @@ _MEANING: Final = {
     403: "The caller's role does not allow this, or this comes from a web page.",
     404: "No such thing, or not in this account.",
     408: "The body did not arrive in time.",
-    409: "The state of the thing does not allow this, or somebody changed it meanwhile.",
+    409: "The state of the thing does not allow this, or it was changed meanwhile.",
     413: "Too large.",
     415: "Not JSON by its Content-Type, or compressed.",
     422: "Understood and not acceptable; `errors` names each bad field.",

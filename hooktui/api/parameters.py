@@ -130,7 +130,7 @@ def moment(text: str) -> int:
         return from_rfc3339(text.upper().replace(" ", "+"))  # a + that nobody escaped
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text[:40]!r} is no time; write it as 10m, 7d or 2026-11-25T03:04:05Z"
+            f"{text[:40]!r} is not a time; write it as 10m, 7d or 2026-11-25T03:04:05Z"
         ) from None
 
 

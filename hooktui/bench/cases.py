@@ -75,7 +75,7 @@ CASES = (
     Case("ten-hooks", "10 hooks", paths=(OK,) * 10),
     Case("single", "1 hook, one event per request", lines=1, offered=32, share=0.5),
     Case("tls", "1 hook, https", tls=True, share=0.5),
-    Case("failures", "1 hook, 5 % of the answers are 500", paths=(FLAKY,)),
+    Case("failures", "1 hook, 5 % of the responses are 500", paths=(FLAKY,)),
     Case("hosts", "100 hooks on 100 hosts", paths=_HUNDRED, hosts=100),
     Case("hung", "100 hooks, one of them hangs", paths=(OK,) * 99, beside=(HUNG,)),
     Case("late", "1 hook whose receiver takes 50 ms", paths=(LATE,), share=0.1),

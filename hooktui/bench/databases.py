@@ -115,7 +115,7 @@ class PostgresDatabases:
                 " pg_backend_pid() AS pid"
             )
             if row is None:
-                raise HooktuiError("--database: PostgreSQL tells nothing of its log")
+                raise HooktuiError("--database: PostgreSQL does not report its log")
             return DatabaseCost(row["log_bytes"], family_cpu_s(row["pid"]))
         finally:
             await connection.close()

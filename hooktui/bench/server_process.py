@@ -89,7 +89,7 @@ class Victim:
                 time.sleep(_POLL_S)
             else:
                 return
-        raise NoServer(f"the server did not answer within {START_S:g} s; see {self.places.log}")
+        raise NoServer(f"the server did not respond within {START_S:g} s; see {self.places.log}")
 
     @property
     def pid(self) -> int:

@@ -152,7 +152,7 @@ def show_attempt(context: CommandContext, attempt: Attempt) -> None:
     if attempt.response is not None:
         _write_message(out, attempt.response.headers, attempt.response.body)
         if attempt.response.truncated:
-            out.line(Styled("  … the rest of the answer was not kept", "dim"))
+            out.line(Styled("  … the rest of the response was not stored", "dim"))
 
 
 def _phases(attempt: Attempt) -> str:

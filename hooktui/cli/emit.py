@@ -50,7 +50,7 @@ def emit(
         _emit_one(context, event_type, file, key)
         return
     if file is not None or key is not None:
-        raise UsageError("emit --many takes one FILE; types and keys stand in its lines")
+        raise UsageError("emit --many takes one FILE; types and keys are in its lines")
     _emit_many(context, event_type)
 
 

@@ -148,7 +148,7 @@ def listen(
     *,
     port: int = DEFAULT_PORT,
     secret: Text | None = None,
-    status: Annotated[int, Parameter(help="What to answer.")] = 200,
+    status: Annotated[int, Parameter(help="Status code of the response.")] = 200,
     delay: str = "0s",
     tolerance: str | None = None,
     context: Context,
@@ -167,7 +167,7 @@ def listen(
     if not 0 <= port <= 65535:
         raise UsageError(f"--port {port}: a port is 0 to 65535")
     if not 200 <= status <= 599:
-        raise UsageError(f"--status {status}: an answer is 200 to 599")
+        raise UsageError(f"--status {status}: a status is 200 to 599")
     verification = None
     if secret is not None:
         key = context.secret_value("--secret", secret)

@@ -74,7 +74,7 @@ def pause(*, context: Context) -> None:
     paused = decoded(call, context.address, answer).paused
     if paused is not None:
         context.out.line(f"delivery is paused, by {paused.by}, {ago(paused.at)}")
-        context.out.note("events are taken in and wait; go on with: hooktui resume")
+        context.out.note("events are accepted and queued; resume with: hooktui resume")
 
 
 def resume(*, context: Context) -> None:

@@ -59,7 +59,11 @@ def _write(context: CommandContext, proof: Proof) -> None:
         ("kills", proof.kills, "times the server was ended by kill -9"),
         ("accepted", verdict.accepted, "events answered with 202"),
         ("delivered", verdict.delivered, "deliveries that the receiver took, to two hooks"),
-        ("again", proof.unanswered, "requests of the producer that got no answer and came again"),
+        (
+            "again",
+            proof.unanswered,
+            "requests of the producer that got no response and were repeated",
+        ),
         (
             "duplicates",
             verdict.duplicates,

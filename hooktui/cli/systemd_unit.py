@@ -31,7 +31,7 @@ ExecStart={command}
 User=hooktui
 Group=hooktui
 
-# Started again when it dies, or when loop, writer or dispatcher stand still for a minute: nothing
+# Restarted when it dies, or when loop, writer or dispatcher make no progress for a minute: nothing
 # that was accepted is lost by it. 2 is a configuration that cannot be used.
 Restart=on-failure
 RestartSec=5

@@ -67,7 +67,7 @@ def find_server(environ: Mapping[str, str], connect: str | None = None) -> Serve
         return ServerAddress(socket=Path(connect.removeprefix("unix:")))
     token = environ.get("HOOKTUI_TOKEN", "").strip()
     if not (token.isascii() and token.isprintable()):
-        raise ValueError("HOOKTUI_TOKEN is no token; it looks like hkt_1_…")
+        raise ValueError("HOOKTUI_TOKEN is not a token; a token looks like hkt_1_…")
     return _origin(connect, token or None)
 
 

@@ -97,7 +97,7 @@ class AsyncClient:
                 body = await self._body_of(response)
                 read_answer(self.address, response.status, response.headers, body)
                 what = f"{call.method} {call.path}"
-                raise not_ours(self.address, f"{what} is not answered in lines")
+                raise not_ours(self.address, f"{what} has no response in lines")
             splitter = LineSplitter(self.address)
             async for piece in response.pieces():
                 for line in splitter.feed(piece):

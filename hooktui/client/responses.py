@@ -67,7 +67,7 @@ class UnknownAnswer(HooktuiError):
     """The server answered with a status that no class of ours stands for."""
 
     status = 500
-    title = "Unexpected answer"
+    title = "Unexpected response"
 
 
 def read_answer(
@@ -87,15 +87,15 @@ def read_answer(
     if status == 204 or (200 <= status < 300 and not body):
         return None
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise not_ours(address, "its response is compressed, which was not asked for")
+        raise not_ours(address, "its response is compressed, which was not requested")
     content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type not in _JSON_TYPES:
-        raise not_ours(address, f"it answers {status} with {content_type or 'no content type'}")
-    answer = _json(address, body, "its answer")
+        raise not_ours(address, f"it responds {status} with {content_type or 'no content type'}")
+    answer = _json(address, body, "its response")
     if 200 <= status < 300:
         return answer
     if not isinstance(answer, dict):
-        raise not_ours(address, f"it answers {status} without a problem object")
+        raise not_ours(address, f"it responds {status} without a problem object")
     raise _error_of(address, status, headers, answer) from Problem(answer)
 
 
@@ -110,7 +110,7 @@ def read_line(address: ServerAddress, line: bytes | str) -> object:
     Raises:
         HooktuiError: what the line tells as its ``problem``, or that it is no JSON.
     """
-    content = _json(address, line, "a line of its answer")
+    content = _json(address, line, "a line of its response")
     problem = content.get("problem") if isinstance(content, dict) else None
     if isinstance(problem, dict):
         status = problem.get("status")
@@ -170,11 +170,11 @@ class LineSplitter:
             self._line_bytes += len(head)
         if max([self._line_bytes, *map(len, lines)]) > MAX_LINE_BYTES:
             raise not_ours(
-                self._address, f"a line of its answer is over {MAX_LINE_BYTES >> 20} MiB"
+                self._address, f"a line of its response is over {MAX_LINE_BYTES >> 20} MiB"
             )
         self._lines += len(lines)
         if self._lines > MAX_LINES:
-            raise not_ours(self._address, f"its answer has over {MAX_LINES:,} lines")
+            raise not_ours(self._address, f"its response has over {MAX_LINES:,} lines")
         return list(filter(None, lines))
 
     def last(self) -> bytes:
@@ -185,14 +185,14 @@ class LineSplitter:
 def not_ours(address: ServerAddress, why: str) -> NoServer:
     """Return the error for an answer that no hooktui server gives; a proxy may have given it."""
     return _in_doubt(
-        NoServer(f"what answers at {address} is not a hooktui server of this version: {why}")
+        NoServer(f"the server at {address} is not a hooktui server of this version: {why}")
     )
 
 
 def _error_of(
     address: ServerAddress, status: int, headers: Mapping[str, str], problem: Mapping[str, object]
 ) -> HooktuiError:
-    detail = str(problem.get("detail") or problem.get("title") or f"the server answered {status}")
+    detail = str(problem.get("detail") or problem.get("title") or f"the server responded {status}")
     if status == Refused.status:
         return Refused(detail, _field_errors(problem.get("errors")))
     if status == Unauthenticated.status and address.socket is None and address.token is None:
@@ -230,19 +230,21 @@ def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
             " SSL_CERT_FILE can name another authority"
         )
     if address.socket is None:
-        return NoServer(f"no server answers at {address}: {reason(error)}; check --connect")
+        return NoServer(f"no server responds at {address}: {reason(error)}; check --connect")
     if address.is_service:
         return NoServer(
             f"the hooktui service is not running ({reason(error)}: {address}); start it with:"
             f" {START_SERVICE}"
         )
-    return NoServer(f"no server answers at {address}; start one with: hooktui serve")
+    return NoServer(f"no server responds at {address}; start one with: hooktui serve")
 
 
 def broken_off(address: ServerAddress, error: Exception) -> NoServer:
     """Return the error for a connection that ended before the answer was there."""
     return _in_doubt(
-        NoServer(f"the server at {address} went away before it answered ({reason(error)})")
+        NoServer(
+            f"the server at {address} closed the connection before it responded ({reason(error)})"
+        )
     )
 
 
@@ -251,7 +253,7 @@ def too_slow(address: ServerAddress, timeout_s: float, *, began: bool = False) -
     if began:
         return _in_doubt(
             Unavailable(
-                f"the server at {address} began to answer and did not finish within {timeout_s:g} s"
+                f"the server at {address} did not finish its response within {timeout_s:g} s"
             )
         )
     return _in_doubt(not_reached(address, timeout_s))
@@ -259,7 +261,7 @@ def too_slow(address: ServerAddress, timeout_s: float, *, began: bool = False) -
 
 def not_reached(address: ServerAddress, timeout_s: float) -> Unavailable:
     """Return the error for a connection that did not come about in time."""
-    return Unavailable(f"the server at {address} did not answer within {timeout_s:g} s")
+    return Unavailable(f"the server at {address} did not respond within {timeout_s:g} s")
 
 
 def _in_doubt(error: E) -> E:

@@ -52,7 +52,7 @@ def start_server(
         time.sleep(_POLL_S)
     if ended:
         raise NoServer(f"the server ended at its start: {_last_line(places.log)}")
-    raise NoServer(f"the server did not answer within {timeout_s:g} s; see {places.log}")
+    raise NoServer(f"the server did not respond within {timeout_s:g} s; see {places.log}")
 
 
 def _spawn(places: Places, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:

@@ -150,7 +150,7 @@ class PlainClient:
             if not comes_in_lines(response.status, headers):
                 body = self._body_of(response)
                 read_answer(self.address, response.status, headers, body)
-                raise not_ours(self.address, f"{call.method} {call.path} is not answered in lines")
+                raise not_ours(self.address, f"{call.method} {call.path} has no response in lines")
             for line in _lines_in(response, LineSplitter(self.address)):
                 yield decoded(call, self.address, read_line(self.address, line))
             whole = not response.will_close
@@ -182,7 +182,9 @@ class PlainClient:
             if file is None:
                 body = self._body_of(response)
                 read_answer(self.address, response.status, headers, body)
-                raise not_ours(self.address, f"{call.method} {call.path} is not answered by a file")
+                raise not_ours(
+                    self.address, f"{call.method} {call.path} has no file as its response"
+                )
             _set_idle(connection, IDLE_S)
             yield Download(*file, response.read)
         except TimeoutError as error:

@@ -232,7 +232,7 @@ class HooktuiApp(WaysApp):
         elif state in (LinkState.ABSENT, LinkState.REFUSED) and problem is not None:
             self.notice(str(problem), "bad")
         elif before is LinkState.REFUSED:
-            self.notice("the server lets us in again", "good")
+            self.notice("access restored", "good")
         elif before is LinkState.LOST:
             self.notice("the server is back", "good")
 

@@ -108,9 +108,7 @@ def _head(request: httpx.Request, path: str, length: int) -> bytes:
     """Return the request's head; the body goes out in one piece, uncompressed answers are asked."""
     for name, value in request.headers.raw:
         if not _NAME.fullmatch(name) or _ENDS_A_LINE.search(value):
-            raise httpx.LocalProtocolError(
-                f"{name!r} is no header as HTTP/1.1 has them", request=request
-            )
+            raise httpx.LocalProtocolError(f"{name!r} is not a header of HTTP/1.1", request=request)
     lines = [f"{request.method} {path} HTTP/1.1".encode("ascii")]
     lines += [
         b"%s: %s" % (name, value)

@@ -158,7 +158,7 @@ def judge_newest(newest_ms: int | None, now_ms: int) -> Check:
             "stored times",
             "warn",
             f"the newest event is {format_duration(ahead_ms / 1000)} ahead",
-            "the clock went back: new ids go on from there; set the clock right (timedatectl)",
+            "the clock went back: new ids continue from there; set the clock right (timedatectl)",
         )
     age = format_duration(max(-ahead_ms, 0) / 1000)
     return Check("stored times", "ok", f"the newest event is {age} old")

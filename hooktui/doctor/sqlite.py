@@ -88,7 +88,7 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
     wal_size = log.stat().st_size if log.exists() else 0
     checks = [library, judge_wal(wal_size, working=working)]
     if holder is not None:
-        has = f"process {holder} has the database open, and is no server"
+        has = f"process {holder} has the database open, and is not a server"
         checks.append(Check("opened", "warn", has, "end it before you start one"))
     try:
         # Nobody is at work and there is no log: then not even an index of it is made.

@@ -199,7 +199,7 @@ def load(path: Path) -> Catalogue:
             wrong = (
                 "is not of the form group.type (a-z, 0-9, _ and -)"
                 if not isinstance(name, str) or not _NAME.fullmatch(name)
-                else "stands twice"
+                else "is there twice"
                 if name in seen
                 else "is reserved"
                 if name == PING

@@ -221,7 +221,7 @@ def _clock(skew_s: int, ping: Attempt | None) -> Check:
         return Check("clock", "ok", "the receiver's is the same as here")
     way = "ahead of" if skew_s > 0 else "behind"
     value = f"the receiver's clock is {format_duration(abs(skew_s))} {way} this machine's"
-    advice = "set the wrong one right (timedatectl tells about it here)"
+    advice = "set the wrong one right (see timedatectl here)"
     if abs(skew_s) > TOLERANCE_S:
         advice += "; receivers that check webhook-timestamp refuse over 5 minutes"
         if ping is not None and ping.status_code in _MAY_BE_THE_CLOCK:
@@ -237,7 +237,7 @@ def _hook(found: Found) -> Check:
         return Check("hook", "warn", value, f"switch it on: hooktui hooks enable {hook.id}")
     if found.paused:
         value = f"all sending is paused, {stats.waiting:,} deliveries of this hook wait"
-        return Check("hook", "warn", value, "go on with: hooktui resume")
+        return Check("hook", "warn", value, "resume with: hooktui resume")
     waits = f", {stats.waiting:,} deliveries wait" if stats.waiting else ", nothing waits"
     if found.breaker_until_ms is not None:
         left_s = (found.breaker_until_ms - found.now_ms) / 1000

@@ -67,7 +67,7 @@ def _not_verified(tls: TlsLook, host: str, hook: int) -> tuple[str, str]:
     if tls.code == _NOT_YET:
         return (
             f"the certificate of {host} is valid only from {shown.not_before[:10]} on",
-            "look at the clock of this machine (timedatectl); else have it made anew",
+            "look at the clock of this machine (timedatectl); else have it renewed",
         )
     if tls.code in _OTHER_NAME:
         return (

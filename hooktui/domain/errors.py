@@ -74,7 +74,7 @@ class NotFound(HooktuiError):
 
 
 class Conflict(HooktuiError):
-    """The thing is in a state that does not allow this, or somebody changed it meanwhile."""
+    """The thing is in a state that does not allow this, or it was changed meanwhile."""
 
     status = 409
     title = "Conflict"

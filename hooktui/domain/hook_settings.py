@@ -201,7 +201,7 @@ def check_headers(
         elif lower == "authorization" and basic_auth:
             wrong = "is already set by basic_auth; use one of the two"
         elif seen.get(folded) == lower:
-            wrong = "stands twice (header names ignore case)"
+            wrong = "is there twice (header names ignore case)"
         elif folded in seen and name not in stored:
             wrong = f"may be read as {seen[folded]!r}, which is there too; choose another name"
         elif not _VISIBLE.fullmatch(value):

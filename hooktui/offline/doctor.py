@@ -72,7 +72,7 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
         checks = [Check("server", "warn", f"{value}; this command is {__version__}", _RESTART)]
     if status.paused is not None:
         said = f"paused by {status.paused.by} at {status.paused.at}: nothing but pings is sent"
-        checks.append(Check("delivery", "warn", said, "let it go on: hooktui resume"))
+        checks.append(Check("delivery", "warn", said, "resume it with: hooktui resume"))
     if status.loop is not None:
         checks.append(judge_hold(status.loop.longest_ms, status.loop.by))
     return checks
@@ -83,7 +83,7 @@ def _listens(environ: Mapping[str, str]) -> list[Check]:
     try:
         settings = load(find_places(environ).config)
     except BadSettings as bad:
-        return [Check("settings", "fail", bad.detail, "no server starts with them; mend them")]
+        return [Check("settings", "fail", bad.detail, "no server starts with them; correct them")]
     if settings.listen is None:
         return []
     host, port = split_listen(settings.listen)
@@ -104,13 +104,13 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
         url = settings.database_url or ""
         target = None if not url or url.startswith("sqlite:") else target_of(url)
     except (BadSettings, Refused) as bad:
-        return [Check("settings", "fail", bad.detail, "no server starts with them; mend them")]
+        return [Check("settings", "fail", bad.detail, "no server starts with them; correct them")]
     exposed = list(check_exposure(settings, environ))
     reserve = settings.reserve_mb << 20
     holder = _holder(where.database.with_name("hooktui.lock"))
     if holder is not None or isinstance(error, Unavailable):
         end = f"end it with: kill {holder}" if holder else "end it, and start another"
-        hangs = f"process {holder or 'unknown'} is there and does not answer: {error.detail}"
+        hangs = f"process {holder or 'unknown'} is there and does not respond: {error.detail}"
         lost = Check("server", "fail", hangs, f"see {where.log}; {end}")
         if target is None:
             return [lost, *exposed, *_without_database(where, reserve)]

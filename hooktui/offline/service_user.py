@@ -216,7 +216,7 @@ def _check_for_good(uid: int) -> None:
         os.setresuid(-1, 0, -1)
     except PermissionError:
         return
-    raise CannotBecome("root could be taken back; nothing was done")
+    raise CannotBecome("root could be regained; nothing was done")
 
 
 def _group(uid: int, home: Path) -> int:

@@ -53,7 +53,7 @@ async def bind_tcp(settings: Settings) -> list[socket.socket]:
             loopback = ip_address(str(address[0]).partition("%")[0]).is_loopback
             if not loopback and settings.tls_cert is None:
                 raise BadSettings(
-                    f"listening on {settings.listen} needs TLS, since it is no loopback address;"
+                    f"listening on {settings.listen} needs TLS, since it is not a loopback address;"
                     " set tls_cert and tls_key (--tls-cert, --tls-key)"
                 )
             one = socket.socket(family, socket.SOCK_STREAM)
@@ -103,7 +103,9 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise BadSettings(f"{path} is in the way: it is no socket; move it, or set HOOKTUI_SOCKET")
+        raise BadSettings(
+            f"{path} is in the way: it is not a socket; move it, or set HOOKTUI_SOCKET"
+        )
     try:
         sockets.connect(path, timeout_s=1).close()
     except (ConnectionRefusedError, FileNotFoundError):

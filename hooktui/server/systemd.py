@@ -46,7 +46,7 @@ class Notifier:
                 one.setblocking(False)
                 one.sendto(lines.encode(), name)
         except OSError as error:
-            _log.warning("systemd was not told %s: %s", ", ".join(news), error.strerror)
+            _log.warning("systemd could not be notified of %s: %s", ", ".join(news), error.strerror)
 
     def stopping(self) -> None:
         """Tell of the stop; from now on its own deadline holds."""

@@ -240,7 +240,7 @@ def _wrong(
         place = f"entry {before}" if before else "the beginning"
         return f"it does not continue {place}: what stood between was removed, or written anew"
     if known is not None and row["id"] == known.id and row["hash"] != known.hash:
-        return "its hash is not the one that was noted: the trail was written anew up to here"
+        return "its hash is not the one that was noted: the trail was rewritten up to here"
     if known is not None and before < known.id < row["id"]:
         return f"entry {known.id}, whose hash was noted, is not there"
     return None

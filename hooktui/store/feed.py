@@ -73,7 +73,7 @@ def parse_position(after: str) -> Position:
     row, dot, offset = after.partition(".")
     if not (dot and row.isdecimal() and offset.isdecimal() and after.isascii() and len(after) < 40):
         raise Refused.field(
-            "/after", f"{after[:50]!r} is no position of the feed; use the next of an answer"
+            "/after", f"{after[:50]!r} is not a position of the feed; use the next of a response"
         )
     return Position(int(row), int(offset))
 

@@ -149,7 +149,7 @@ def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:
         if not database_is_new:
             raise KeyProblem(
                 f"the key file {path} is missing, and the database was sealed with it; "
-                "put it back from a backup (nothing is ever stored in clear instead)"
+                "put it back from a backup (nothing is ever stored unencrypted)"
             ) from None
         key = new_key()
         create_keys(path, [key])

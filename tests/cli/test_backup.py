@@ -203,7 +203,7 @@ def test_a_silent_server_is_left_after_the_time_that_it_gives_a_silent_caller(
     hold = threading.Event()
     with (
         answering(tmp_path / "s", "201 x", HEADERS, b"x", hold) as client,
-        pytest.raises(HooktuiError, match="did not answer within"),
+        pytest.raises(HooktuiError, match="did not respond within"),
         client.download(backup()) as got,
     ):
         b"".join(got.pieces())

@@ -128,4 +128,4 @@ def test_on_a_terminal_each_step_shows_as_it_ends(run, environ, server):
     server.will(lines_of({"running": "name"}))
     code, out, err = on_a_terminal(environ, "hooks", "diagnose", "12")
     assert (code, out) == (5, "")
-    assert "went away before it answered" in err
+    assert "closed the connection before it responded" in err

@@ -10,14 +10,14 @@ def test_a_pause_holds_until_the_resume(run, tmp_path):
         run(*connect, "hooks", "create", "--url", receiver.url, "--events", "job")
         paused = run(*connect, "pause")
         assert (paused.code, paused.out.partition(", by ")[0]) == (0, "delivery is paused")
-        assert "go on with: hooktui resume" in paused.err
+        assert "resume with: hooktui resume" in paused.err
         assert run(*connect, "emit", "job.failed", stdin=b"{}").code == 0
         told = run(*connect, "status").out
         assert "paused    by " in told
         assert "1 deliveries" in told
         assert receiver.requests == []
         assert run(*connect, "pause", "--json").json["paused"]["by"]
-        assert "let it go on: hooktui resume" in run(*connect, "doctor").out
+        assert "resume it with: hooktui resume" in run(*connect, "doctor").out
 
         resumed = run(*connect, "resume")
         assert (resumed.code, resumed.out) == (0, "delivery goes on\n")

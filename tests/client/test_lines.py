@@ -85,7 +85,7 @@ async def test_an_answer_that_breaks_off_is_an_error(read, server):
         Answer(drop=True),
     )
     for _ in range(3):
-        with pytest.raises(HooktuiError, match="went away before it answered"):
+        with pytest.raises(HooktuiError, match="closed the connection before it responded"):
             await read()
 
 

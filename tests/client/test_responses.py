@@ -81,7 +81,7 @@ async def test_what_is_no_hooktui_server_is_no_server(ask, server, told):
 
 async def test_a_connection_that_ends_early_is_no_server(ask, server):
     server.will(Answer(drop=True))
-    with pytest.raises(errors.NoServer, match="went away before it answered"):
+    with pytest.raises(errors.NoServer, match="closed the connection before it responded"):
         await ask(calls.get_hook(12))
     assert len(server.asked) == 1, "a call that may have been done is not sent again"
 

@@ -31,7 +31,7 @@ class Rows:
         cursor, limit, from_end = wanted["cursor"], wanted["limit"], wanted["from_end"]
         self.asked.append((cursor, from_end))
         if self.broken:
-            raise NoServer("no server answers")
+            raise NoServer("no server responds")
         rows = sorted(self.rows, key=lambda row: row.id, reverse=wanted["order"] == "desc")
         places = {row.id: place for place, row in enumerate(rows)}
         if cursor is None:

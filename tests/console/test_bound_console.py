@@ -50,12 +50,12 @@ async def test_a_server_that_goes_leaves_what_is_shown_and_every_key_alive(tmp_p
             # What the screen was reading just then may tell the same in its own words.
             await console.until(
                 lambda: (
-                    "the server went away" in console.text or "no server answers" in console.text
+                    "the server went away" in console.text or "no server responds" in console.text
                 )
             )
             await console.shows("delivery  going out")
             await console.press("a", "y")
-            await console.shows("no server answers")
+            await console.shows("no server responds")
             await console.press("6")
             await console.until(lambda: app.screen.PLACE == "Tokens")
             await console.press("n")

@@ -145,7 +145,7 @@ async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_pat
     app = HooktuiApp(options, environ={"HOOKTUI_HOME": str(tmp_path), "TERM": "xterm-256color"})
     async with app.run_test(size=(120, 30)) as pilot:
         console = Console(app, pilot)
-        await console.shows("no server answers")
+        await console.shows("no server responds")
         await console.press("3", "E", *"failed", "enter")
         await console.shows('"status": "failed"', "Send an event  job.failed")
         await console.press("ctrl+s")

@@ -131,7 +131,7 @@ async def test_what_is_wrong_in_a_filter_is_underlined_until_the_next_letter(ope
     async with open_console() as console:
         await console.shows("No hooks yet")
         await console.press("slash", *"  billing status:xy")
-        await console.shows("'xy' is no status of a hook")
+        await console.shows("'xy' is not a status of a hook")
         # Red when the place is counted without the blanks before the filter.
         assert underlined(console) == "xy"
         await console.press("home")

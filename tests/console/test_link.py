@@ -91,7 +91,7 @@ async def test_a_remote_server_that_is_not_there_is_looked_for_and_none_is_start
     app = HooktuiApp(options, environ=environ_of(tmp_path))
     async with app.run_test(size=(150, 30)) as pilot:
         console = Console(app, pilot)
-        await console.shows("no server answers at http://127.0.0.1:9")
+        await console.shows("no server responds at http://127.0.0.1:9")
         await still_answers(console, pilot)
     assert not app.link.started
 

@@ -51,13 +51,13 @@ class Death:
 
 
 UNDONE = (
-    Death(reset, "went away before it answered"),
+    Death(reset, "closed the connection before it responded"),
     Death(says(500, "the disk is on fire"), "the disk is on fire"),
     Death(says(503, "the store is busy", retry_after="7"), "busy; try again in 7 s", doubt=False),
 )
 DONE = (
-    Death(lost, "went away before it answered", does=True),
-    Death(half, "went away before it answered", does=True),
+    Death(lost, "closed the connection before it responded", does=True),
+    Death(half, "closed the connection before it responded", does=True),
     Death(page, "502 with text/html", does=True),
 )
 BY_SCREEN = by_screen(WRITING)
@@ -174,7 +174,7 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
             await scene.console.until(lambda: scene.house.link.state is LinkState.LOST)
             # Or what the screen was reading just then tells the same in its own words.
             await scene.console.until(
-                lambda: "went away" in scene.notice or "no server answers" in scene.notice
+                lambda: "went away" in scene.notice or "no server responds" in scene.notice
             )
             assert scene.screen is before
             before.clear_notice()
@@ -205,7 +205,7 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
         scene.screen.clear_notice()
         await scene.console.press("ctrl+s")
         await scene.console.until(
-            lambda: "no server answers" in scene.notice or "nothing is sent" in scene.notice
+            lambda: "no server responds" in scene.notice or "nothing is sent" in scene.notice
         )
         assert IN_DOUBT not in scene.notice
         assert TYPED[str(case)] in scene.console.text

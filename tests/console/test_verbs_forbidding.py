@@ -91,5 +91,5 @@ async def test_a_token_that_is_revoked_meanwhile_is_told_and_looked_at_again(
         await scene.console.press("p")
         await scene.console.until(lambda: reason in scene.notice)
         scene.gate.mend()
-        await scene.console.until(lambda: "the server lets us in again" in scene.notice)
+        await scene.console.until(lambda: "access restored" in scene.notice)
         assert scene.house.link.state is LinkState.CONNECTED

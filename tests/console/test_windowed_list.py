@@ -212,7 +212,7 @@ async def test_rows_stay_when_the_source_fails_and_the_list_says_why():
         source.broken = True
         await app.listing.reload()
         await pilot.pause()
-        assert app.failures == ["no server answers"]
+        assert app.failures == ["no server responds"]
         assert app.text(1).split()[0] == "0"
 
 

@@ -122,7 +122,7 @@ def test_there_are_at_most_twenty_of_four_kilobytes() -> None:
 
 
 def test_a_name_stands_once_and_authorization_beside_no_basic_auth() -> None:
-    assert "stands twice" in _reasons({"X-A": "1", "x-a": "2"})
+    assert "is there twice" in _reasons({"X-A": "1", "x-a": "2"})
     assert "already set by basic_auth" in _reasons({"authorization": "x"}, basic_auth=True)
     assert check_headers({"Authorization": "x"}) == []
 

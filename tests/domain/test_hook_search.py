@@ -32,7 +32,7 @@ def test_a_status_is_one_of_several():
         ("a took:>2s", 3, "hooks have no took:"),
         ("data.a:1", 1, "hooks have no data.a:"),
         ("-hook:1", 1, "hooks have no hook:"),
-        ("a -status:failed", 11, "'failed' is no status of a hook; known: active"),
+        ("a -status:failed", 11, "'failed' is not a status of a hook; known: active"),
         ("status:", 8, "a value is missing"),
         ("status:held,", 8, "a value is missing"),
     ],

@@ -110,7 +110,7 @@ def _checked(body: TokenBody) -> tuple[Role, int | None]:
         try:
             expires_at_ms = from_rfc3339(body.expires_at)
         except (ValueError, OverflowError):
-            detail = f"{body.expires_at[:40]!r} is no time; write it as 2026-11-25T03:04:05Z"
+            detail = f"{body.expires_at[:40]!r} is not a time; write it as 2026-11-25T03:04:05Z"
             errors.append(FieldError("/expires_at", detail))
         else:
             if expires_at_ms <= now_ms():

@@ -76,5 +76,5 @@ async def verify_audit(
 def _known(text: str) -> KnownEntry:
     found = _KNOWN.fullmatch(text)
     if found is None:
-        raise Refused.field("/known", f"{text[:80]!r} is no entry; write it as ID:HASH")
+        raise Refused.field("/known", f"{text[:80]!r} is not an entry; write it as ID:HASH")
     return KnownEntry(int(found[1]), bytes.fromhex(found[2]))

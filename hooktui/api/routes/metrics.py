@@ -110,7 +110,7 @@ def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
         one("hooktui_loop_longest_hold_seconds", "gauge",
             "The longest time of the last minute in which one thing kept all others waiting.",
             0.0 if hold is None else hold.seconds),
-        one("hooktui_paused", "gauge", "Whether somebody paused all sending.",
+        one("hooktui_paused", "gauge", "Whether all sending is paused.",
             int(service.store.paused)),
     ]  # fmt: skip
     sizes = {"database": database.size, "wal": database.wal_size}
@@ -126,7 +126,7 @@ def _of_engine(load: Load) -> list[Metric]:
         one("hooktui_events_accepted_total", "counter", "Events taken in.", load.accepted),
         by("outcome", "hooktui_attempts_total", "counter", "Attempts that ended, by how.",
            {outcome.value: number for outcome, number in load.outcomes.items()}),
-        one("hooktui_attempts_in_flight", "gauge", "Attempts under way.", load.in_flight),
+        one("hooktui_attempts_in_flight", "gauge", "Attempts in progress.", load.in_flight),
         by("state", "hooktui_outbound_connections", "gauge", "Connections to receivers.",
            {"in_use": load.outbound, "idle": load.idle}),
         one("hooktui_outbound_connections_limit", "gauge",

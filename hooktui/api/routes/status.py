@@ -51,7 +51,7 @@ async def readyz(request: Request) -> Response:
         async with asyncio.timeout(READY_WITHIN_S):
             await check_account(service, DEFAULT_ACCOUNT)
     except TimeoutError:
-        raise Unavailable(f"the database did not answer within {READY_WITHIN_S:g} s") from None
+        raise Unavailable(f"the database did not respond within {READY_WITHIN_S:g} s") from None
     if not service.engine.working:
         raise Unavailable("nothing is sent any more; the log says why: start the server again")
     try:

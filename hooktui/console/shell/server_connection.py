@@ -126,7 +126,7 @@ class Link:
         self._reached.set()
 
     async def _problem(self) -> HooktuiError | None:
-        """Return why no server answers; None: one does."""
+        """Return why no server responds; None: one does."""
         from hooktui.client.calls import server_status
 
         if self._client is None:

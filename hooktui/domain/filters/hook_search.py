@@ -67,6 +67,6 @@ def _term(text: str, column: int) -> HookTerm:
     names = value.split(",")
     for name in names:
         if name not in tuple(HookState):
-            what = f"{name[:50]!r} is no status of a hook" if name else "a value is missing"
+            what = f"{name[:50]!r} is not a status of a hook" if name else "a value is missing"
             raise FilterError(column + negated + len(key) + 1, f"{what}; known: {known}")
     return HookTerm(states=tuple(HookState(name) for name in names), negated=negated)

@@ -171,7 +171,7 @@ def explain(error: Exception, target: Target) -> Exception:
         )
     if isinstance(cause, pg.LockNotAvailableError):
         return Unavailable(
-            f"somebody has held a lock in {where} for over {LOCK_S:g} s; nothing was stored"
+            f"a lock has been held in {where} for over {LOCK_S:g} s; nothing was stored"
         )
     if isinstance(cause, pg.QueryCanceledError):
         return Unavailable(f"{where} took over {STATEMENT_S:g} s and was stopped")
@@ -185,7 +185,7 @@ def explain(error: Exception, target: Target) -> Exception:
 def _not_let_in(target: Target, error: Exception) -> HooktuiError:
     where, words = target.shown, _words(error)
     if isinstance(error, pg.InvalidPasswordError | pg.InvalidAuthorizationSpecificationError):
-        return HooktuiError(f"{where} lets us not in: {words}; check user and password")
+        return HooktuiError(f"{where} rejected the login: {words}; check user and password")
     if isinstance(error, pg.InvalidCatalogNameError):
         return HooktuiError(f"{where}: {words}; make it first, with: createdb")
     if isinstance(error, pg.TooManyConnectionsError):
@@ -193,7 +193,7 @@ def _not_let_in(target: Target, error: Exception) -> HooktuiError:
     if isinstance(error, pg.CannotConnectNowError):
         return Unavailable(f"{where} is not ready: {words}")
     if isinstance(error, asyncio.TimeoutError):
-        return Unavailable(f"{where} did not answer within {CONNECT_S:g} s")
+        return Unavailable(f"{where} did not respond within {CONNECT_S:g} s")
     return Unavailable(f"cannot reach {where}: {words}")
 
 

@@ -157,7 +157,7 @@ class House:
             try:
                 raw = await self._connect()
             except HooktuiError as error:
-                _log.warning("no connection to tidy: %s", error)
+                _log.warning("no connection for retention: %s", error)
                 continue
             try:
                 await self._tidy_while_locked(raw)

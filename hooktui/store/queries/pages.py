@@ -273,4 +273,4 @@ def _read(text: str, key: str) -> _Cursor:
 
 
 def _bad_cursor() -> Refused:
-    return Refused.field("/cursor", "this is no cursor of this list; use next or prev of a page")
+    return Refused.field("/cursor", "invalid cursor for this list; use next or prev of a page")

@@ -56,7 +56,7 @@ class BackupSource:
         """
         if os.pread(self.files[""], len(_MAGIC), 0) != _MAGIC:
             raise Refused(
-                f"{self.name} is no SQLite database; give the file that hooktui backup wrote"
+                f"{self.name} is not a SQLite database; give the file that hooktui backup wrote"
             )
 
     def copy_to(self, draft: Path, progress: Callable[[str], None]) -> None:

@@ -194,7 +194,7 @@ def _prepare(
 def _check_ours(copy: sqlite3.Connection, file: str) -> None:
     names = {name for (name,) in copy.execute("SELECT name FROM sqlite_schema")}
     if missing := sorted(_TABLES - names):
-        raise Refused(f"{file} is no database of hooktui: it has no table {missing[0]}")
+        raise Refused(f"{file} is not a database of hooktui: it has no table {missing[0]}")
     at_head(sqlalchemy_over(copy))  # raises for what a newer version wrote
 
 
