@@ -182,7 +182,7 @@ async def test_a_trail_that_was_written_anew_is_known_by_what_was_noted(opened: 
     noted = KnownEntry(4, bytes(32))
     broken = (await check(opened, known=noted)).broken
     assert broken.id == 4
-    assert "written anew" in broken.reason
+    assert "rewritten" in broken.reason
 
 
 async def test_the_part_that_was_looked_at_cannot_go_between_two_looks(opened: Opened) -> None:

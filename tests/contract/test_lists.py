@@ -147,7 +147,7 @@ async def test_a_cursor_of_another_list_is_refused(opened: Opened) -> None:
             if other == name:
                 assert (await store.read(query, DEFAULT, request)).data
             else:
-                with pytest.raises(Refused, match="no cursor of this list"):
+                with pytest.raises(Refused, match="invalid cursor for this list"):
                     await store.read(query, DEFAULT, request)
 
 

@@ -236,9 +236,9 @@ def orphaned(backup: Path) -> None:
     [
         (spoil, HooktuiError, "use another backup"),
         (cut, HooktuiError, "use another backup"),
-        (no_database, Refused, "no SQLite database"),
-        (empty, Refused, "no SQLite database"),
-        (of_others, Refused, "no database of hooktui"),
+        (no_database, Refused, "not a SQLite database"),
+        (empty, Refused, "not a SQLite database"),
+        (of_others, Refused, "not a database of hooktui"),
         (too_new, SchemaTooNew, "upgrade hooktui"),
         (with_a_stale_index, HooktuiError, "use another backup"),
         (orphaned, Refused, "lacks its event"),

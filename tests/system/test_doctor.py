@@ -86,7 +86,7 @@ def test_a_process_that_holds_the_home_and_does_not_answer_is_named(idle_home) -
         assert holder.stdout.readline() == b"held\n"
         result = idle_home.run("doctor")
         assert result.returncode == 1
-        assert f"process {holder.pid} is there and does not answer".encode() in result.stdout
+        assert f"process {holder.pid} is there and does not respond".encode() in result.stdout
         assert b"integrity" not in result.stdout
     finally:
         holder.send_signal(signal.SIGKILL)
