@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,27 @@ async def test_a_large_commit_is_made_in_a_thread(
     await store.accept([offer(b'"%b"' % (b"x" * size))])
     store._raw.set_trace_callback(None)
     assert commits == [size < writer.LARGE_BYTES]
+    await store.close()
+
+
+# Red when commits and checkpoints share threads with name services and network disks.
+async def test_threads_that_all_hang_delay_no_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "SLOW_FSYNC_MS", 1e9)
+    monkeypatch.setattr(writer, "CHECKPOINT_BYTES", 1)
+    store = await open_in(tmp_path)
+    loop, over = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    hung = loop.run_in_executor(None, over.wait)
+    try:
+        async with asyncio.timeout(10):
+            for size in (10_000, 2 * writer.LARGE_BYTES):
+                await store.accept([offer(b'"%b"' % (b"x" * size))])
+            await store.accept([offer()])
+    finally:
+        over.set()
+        await hung
     await store.close()
 
 

@@ -65,9 +65,9 @@ class Writer:
     ) -> None:
         self._begin = begin
         self._committed = committed
-        self._thread = (
-            ThreadPoolExecutor(1, thread_name_prefix="hooktui-write") if threaded else None
-        )
+        self._threaded = threaded
+        # Its own: the event loop's threads may all wait for a name service or a network disk.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hooktui-write")
         self._queue: deque[Operation[Any]] = deque()
         self._between: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
         self._waiting_rows = self.waiting_bytes = self._long_bytes = 0
@@ -133,8 +133,7 @@ class Writer:
         self._arrived.set()
         if self._task is not None:
             await self._task
-        if self._thread is not None:
-            self._thread.shutdown()
+        self._thread.shutdown()
 
     async def run_now(self, operation: Operation[R]) -> R:
         """Run one operation alone, before `start`.
@@ -216,7 +215,7 @@ class Writer:
     async def _checkpoint(self, raw: sqlite3.Connection) -> None:
         """Make one in a thread: it computes without Python, so the event loop goes on."""
         try:
-            await asyncio.to_thread(copy_log, raw)
+            await self._in_thread(copy_log, raw)
         except sqlite3.Error as error:  # nothing is lost: the log still has it
             _log.error("a checkpoint of the database failed: %s", error)
 
@@ -227,14 +226,14 @@ class Writer:
 
     async def _steps(self, work: Work, batch: Sequence[Operation[Any]]) -> None:
         await self._lock(work.raw)
-        if self._thread is not None:
+        if self._threaded:
             await self._call(_look, work, batch)
             await share_loop(_plan(work, batch), _held)
             await self._call(_apply_and_commit, work, batch)
             return
         await share_loop(_look_plan_apply(work, batch), _held)
         if sum(operation.size_bytes for operation in batch) > LARGE_BYTES:
-            await asyncio.to_thread(work.raw.execute, "COMMIT")
+            await self._in_thread(work.raw.execute, "COMMIT")
         else:
             await self._call(work.raw.execute, "COMMIT")
 
@@ -254,12 +253,15 @@ class Writer:
             await asyncio.sleep(_LOCKED_POLL_S)
 
     async def _call(self, function: Callable[..., R], *args: object) -> R:
-        if self._thread is None:
+        if not self._threaded:
             begun_s = time.perf_counter()
             try:
                 return function(*args)
             finally:
                 _held(time.perf_counter() - begun_s)
+        return await self._in_thread(function, *args)
+
+    async def _in_thread(self, function: Callable[..., R], *args: object) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
 
