@@ -1,1 +1,1 @@
-"""Checks the state of an installation; ``domain.checks`` decides what each value means."""
+"""Checks the state of an installation; ``rules`` decides what each value means."""

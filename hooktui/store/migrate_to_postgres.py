@@ -153,7 +153,7 @@ async def _reserve(conn: AsyncConnection, target: Target) -> None:
     for table in all_tables():
         if table.name in _FILLED_BY_A_MIGRATION:
             await conn.execute(text(f"DELETE FROM {_quoted(table.name)} WHERE id = 1"))
-        if table.name == "feed":  # a server that starts leaves an empty line (``postgres.lines``)
+        if table.name == "feed":  # the start of a server leaves an empty line
             await conn.execute(text("DELETE FROM feed WHERE items = 0"))
         if table.name == tables.AUDIT_CHAIN.name:  # the key comes with the entries
             await conn.execute(text("DELETE FROM audit_chain WHERE last = 0"))

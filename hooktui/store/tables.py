@@ -119,7 +119,7 @@ class HookStateRow(SQLModel, table=True):
 
 
 class HookStatsRow(SQLModel, table=True):
-    """Attempts of a hook in 5 minutes: counts, and how long they took (``stats.BOUNDS_MS``)."""
+    """Attempts of a hook in 5 minutes: counts and durations (``attempt_stats.BOUNDS_MS``)."""
 
     __tablename__ = "hook_stats"
     __table_args__ = ({"sqlite_with_rowid": False},)

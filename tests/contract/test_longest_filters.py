@@ -1,7 +1,7 @@
 """The longest filters and searches that are legal, on every list: answered, and answered right.
 
 A chain of a thousand conditions is deeper than SQLite takes an expression; it said so as an error
-of the database. Red with any chain in `store.filter_sql` or `store.hook_queries` that is not split.
+of the database. Red with any chain in `queries.filter_sql` or `queries.hooks` that is not split.
 """
 
 from __future__ import annotations

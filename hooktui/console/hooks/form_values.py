@@ -1,7 +1,7 @@
 """A hook's form as it is typed: texts to settings, settings to texts, and what is sent to save it.
 
-No widget here. The checks are those of ``domain.hooks``; only what is typed as text (durations,
-numbers, header lines) is read here.
+No widget here. The checks are those of ``domain.hook_settings``; only text (durations, numbers,
+header lines) is parsed here.
 """
 
 from __future__ import annotations

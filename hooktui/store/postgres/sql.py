@@ -70,7 +70,7 @@ pending AS (
     SELECT *, 'event', 'pending', 0, 0, 0 FROM {_arrays(*_PENDING, first=_PENDING_FROM)})
 INSERT INTO delivery ({_DELIVERY.format(at="lease_token, lease_until")})
 SELECT *, 'event', 'sending', 1, 0, 0 FROM {_arrays(*_LEASED, first=_LEASED_FROM)}"""
-"""Events, pending and leased deliveries; the columns of ``accepting.Plan`` in their order."""
+"""Events, pending and leased deliveries; the columns of ``planning.accept.Plan`` in their order."""
 
 INSERT_PING: Final = f"""
 WITH events AS ({_insert(EVENT)})

@@ -2,7 +2,7 @@
 
 Whatever is asked for, the keys come from one index in their order: of an event, of a hook, of what
 failed, of what waits, or of the account. What else a filter says is looked up row by row, a bounded
-number of them for each page (``pages.WINDOW``).
+number of them for each page (``queries.pages.WINDOW``).
 """
 
 from __future__ import annotations
