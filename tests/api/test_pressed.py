@@ -14,8 +14,7 @@ import pytest
 
 from hooktui.api import ingest
 from hooktui.api.routes import accounts
-from hooktui.store import queries
-from hooktui.store.sqlite import writer
+from hooktui.store import queries, write_queue
 from tests.api.raw import next_answer, say, tcp, unix
 from tests.running import RunningServer, running_server
 
@@ -93,7 +92,7 @@ def test_health_is_told_at_any_rate(slow):
 # Red when the queue to the writer has no bound.
 @pytest.mark.parametrize("bound", ["MOST_WAITING_ROWS", "MOST_WAITING_BYTES"])
 def test_what_the_disk_cannot_take_is_refused_and_reads_go_on(server, api, monkeypatch, bound):
-    monkeypatch.setattr(writer, bound, -1)
+    monkeypatch.setattr(write_queue, bound, -1)
     for path, body in ((ONE, b"{}"), (MANY, LINE)):
         answer = api.post(path, content=body)
         assert "slow down" in _refusal(answer, 503)["detail"]

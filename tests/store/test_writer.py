@@ -14,7 +14,7 @@ import pytest
 from hooktui.domain.errors import DiskFull, Refused, Unavailable
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import HookId
-from hooktui.store import changes, queries
+from hooktui.store import changes, queries, write_queue
 from hooktui.store.contract import Offer
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import connections, disk_guard, writer
@@ -206,7 +206,7 @@ async def test_what_was_handed_over_to_a_cancelled_caller_is_given_back(
 
 
 async def test_too_much_that_waits_is_refused_at_once(store: SqliteStore, monkeypatch) -> None:
-    monkeypatch.setattr(writer, "MOST_WAITING_ROWS", 100)
+    monkeypatch.setattr(write_queue, "MOST_WAITING_ROWS", 100)
     answers = await asyncio.gather(
         *(store.accept([offer()] * 10) for _ in range(50)), return_exceptions=True
     )

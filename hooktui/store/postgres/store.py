@@ -69,6 +69,7 @@ from hooktui.store.sqlite.backup import DatabaseCopy, use_pg_dump
 from hooktui.store.tables import HOOK, HOOK_STATE, Big
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
+from hooktui.store.write_queue import closed
 
 if TYPE_CHECKING:
     from hooktui.store.contract import Store
@@ -197,8 +198,8 @@ class PostgresStore:
         """Store events with their deliveries, all or nothing; see the contract."""
         check_keys(offers)
         if is_quick(offers, self._shared.live):
-            return await self._accepting.submit(Accept(offers, reserve), bounded=True)
-        live, submit = self._shared.live, partial(self._accepting.submit, bounded=True)
+            return await self._accepting.queue.submit(Accept(offers, reserve), bounded=True)
+        live, submit = self._shared.live, partial(self._accepting.queue.submit, bounded=True)
         return await accept_matched(offers, live, lambda m: submit(Accept(offers, reserve, m)))
 
     @property
@@ -216,19 +217,19 @@ class PostgresStore:
 
     async def claim(self, hook: HookId, most: int, *, by_age: bool = False) -> list[Job]:
         """Lease up to ``most`` due deliveries of an active hook: first tries, then retries."""
-        return await self._claiming.submit(Claim(hook, most, by_age=by_age), bounded=False)
+        return await self._claiming.queue.submit(Claim(hook, most, by_age=by_age), bounded=False)
 
     async def claim_ping(self, hook: HookId, body: bytes) -> Job:
         """Store a ping event with its delivery, already leased."""
-        return await self._accepting.submit(ClaimPing(hook, body), bounded=True)
+        return await self._accepting.queue.submit(ClaimPing(hook, body), bounded=True)
 
     async def record(self, results: Sequence[Result]) -> list[bool]:
         """Store attempts and new states in one transaction; False where the fence did not hold."""
-        return await self._working.submit(Record(results), bounded=False)
+        return await self._working.queue.submit(Record(results), bounded=False)
 
     async def release(self, jobs: Sequence[Job]) -> None:
         """Give unsent jobs back, uncounted and due at once."""
-        await self._working.submit(Release(jobs), bounded=False)
+        await self._working.queue.submit(Release(jobs), bounded=False)
 
     async def rescue(self) -> int:
         """Record attempts whose lease has run out as interrupted, whichever server held it."""
@@ -236,7 +237,9 @@ class PostgresStore:
 
     async def _rescue(self, token: int | None) -> int:
         rescued = 0
-        while some := await self._working.submit(Rescue(_RESCUED_AT_ONCE, token), bounded=False):
+        while some := await self._working.queue.submit(
+            Rescue(_RESCUED_AT_ONCE, token), bounded=False
+        ):
             rescued += some
         return rescued
 
@@ -267,7 +270,7 @@ class PostgresStore:
     @property
     def pulses(self) -> Sequence[Pulse]:
         """Those of the three writers."""
-        return [one.pulse for one in (self._accepting, self._claiming, self._working)]
+        return [one.queue.pulse for one in (self._accepting, self._claiming, self._working)]
 
     @property
     def vault(self) -> Vault:
@@ -283,7 +286,7 @@ class PostgresStore:
     ) -> R:
         """Run a query in a short read-only transaction."""
         if self._closed:
-            raise Unavailable("the server is stopping; try again when it is back")
+            raise closed()
         return await self._readers.run(lambda conn: query(conn, *args, **kwargs))
 
     async def write(
@@ -291,7 +294,7 @@ class PostgresStore:
     ) -> R:
         """Run a change in a transaction of its own."""
         if self._closed:
-            raise Unavailable("the server is stopping; try again when it is back")
+            raise closed()
 
         def run(conn: Connection, work: Work) -> R:
             tx = Tx(conn, work.now_ms, self._shared.vault, self._shared.ids)
@@ -349,12 +352,12 @@ class PostgresStore:
 
     async def submit(self, operation: Operation[R]) -> R:
         """Run an operation of this package in the next transaction beside results and claims."""
-        return await self._working.submit(operation, bounded=False)
+        return await self._working.queue.submit(operation, bounded=False)
 
     @property
     def busy(self) -> bool:
         """Whether work waits for a transaction."""
-        return self._working.busy or self._accepting.busy
+        return self._working.queue.busy or self._accepting.queue.busy
 
     async def info(self) -> DatabaseInfo:
         """Return what the database is, and how big."""

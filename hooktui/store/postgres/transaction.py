@@ -7,13 +7,13 @@ or stopped server delays no other.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from hooktui.domain.ids import AccountId, HookId, IdClock
+from hooktui.store import write_queue
 from hooktui.store.feed_items import MOST_PER_ROW, encode
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease, lease_from
@@ -201,28 +201,19 @@ def _text(value: str | None) -> str:
 R = TypeVar("R")
 
 
-class Operation(Generic[R]):
-    """Something that wants to run in the next transaction.
+class Operation(write_queue.Operation[R]):
+    """An operation on PostgreSQL; operations of one kind run together.
 
     A transaction may be run again (deadlock, lost connection), so `run_all` starts from nothing
     each time; only what concerns the outside world, such as slots that were taken, is kept.
 
     Attributes:
-        turn: kinds of operations run in this order.
-        weight: about how many rows it writes.
-        size_bytes: how much memory it holds while it waits.
         since_s: since when it waits, monotonic.
     """
 
-    turn = 1
-
     def __init__(self, weight: int = 1, size_bytes: int = 0) -> None:
-        self.weight = weight
-        self.size_bytes = size_bytes
+        super().__init__(weight, size_bytes)
         self.since_s = time.monotonic()
-        self.future: asyncio.Future[R] | None = None
-        self.result: R | None = None
-        self.error: Exception | None = None
 
     @classmethod
     async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
@@ -233,10 +224,6 @@ class Operation(Generic[R]):
     async def run(self, work: Work) -> R:
         """Run this one alone."""
         raise NotImplementedError
-
-    def undo(self) -> Operation[None] | None:
-        """Return what makes a committed answer undone that nobody was there to take."""
-        return None
 
 
 def columns(rows: Sequence[Sequence[object]], count: int) -> Iterable[Sequence[Any]]:

@@ -1,4 +1,4 @@
-"""The writers: on each of a few connections, whoever waits joins the next transaction.
+"""The writers of PostgreSQL: operations that wait share the next transaction of a connection.
 
 Acceptance has a connection of its own, so that it overlaps with claims and results. A transaction
 that met a deadlock, or whose connection broke before it was committed, is run again; one whose
@@ -11,14 +11,12 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from asyncpg import exceptions as pg
 
 from hooktui.domain.errors import HooktuiError, Unavailable
-from hooktui.domain.heartbeat import Pulse
 from hooktui.store.postgres.connections import (
     FAULTS,
     Target,
@@ -29,6 +27,7 @@ from hooktui.store.postgres.connections import (
     waits,
 )
 from hooktui.store.postgres.transaction import Operation, Shared, Work, begin
+from hooktui.store.write_queue import WriteQueue
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connections import Raw
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
-TARGET_ROWS = 500
-"""Rows of a transaction, as a target; more gain nothing."""
-MOST_WAITING_ROWS = 50_000
-MOST_WAITING_BYTES = 64 * 1024 * 1024
 PATIENCE_S = 5.0
 """So long an operation waits for a database that is away, such as one that is restarted."""
 _TRIES = 4
@@ -48,17 +43,18 @@ _OWN_FAULT = (pg.DataError, ValueError, TypeError)
 
 
 class Writer:
-    """Runs operations in transactions, many in one, on one connection that it keeps open.
+    """Runs batches of operations in transactions, on one connection that it keeps open.
 
     Args:
         name: for the log.
         connect: opens the connection.
         shared: what transactions share.
-        committed: told of each commit before anybody is answered.
+        committed: notified of each commit before any caller has its result.
         target: for messages.
 
     Attributes:
-        pulse: of its transactions; each try is a step, for a database that is away is no wedge.
+        queue: the operations that wait. Each try is a step of its heartbeat: a database that is
+            away is no deadlock.
     """
 
     def __init__(
@@ -69,95 +65,27 @@ class Writer:
         committed: Callable[[Work], Awaitable[None]],
         target: Target,
     ) -> None:
-        self._name = name
         self._connect = connect
         self._shared = shared
         self._committed = committed
         self._target = target
         self._raw: Raw | None = None
-        self._queue: deque[Operation[Any]] = deque()
-        self._waiting_rows = self._waiting_bytes = 0
-        self._arrived = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._waits = waits()
-        self.pulse = Pulse(f"writer of {name}")
-        self.closing = False
-
-    @property
-    def busy(self) -> bool:
-        """Whether something waits for a transaction."""
-        return bool(self._queue)
+        self.queue = WriteQueue(f"writer of {name}", self._transact)
 
     async def start(self) -> None:
-        """Connect, and begin to work.
+        """Connect, and start to run batches.
 
         Raises:
             HooktuiError: there is no connection.
         """
         self._raw = await self._connect()
-        self._task = asyncio.create_task(self._run(), name=f"writer of {self._name}")
-
-    async def submit(self, operation: Operation[R], *, bounded: bool) -> R:
-        """Have an operation run in the next transaction; return its answer after the commit.
-
-        Raises:
-            Unavailable: too much waits already (bounded operations only), or the store is closed.
-        """
-        self.add(operation, bounded=bounded)
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        operation.future = future
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self._undo(operation)  # answered, but the caller was cancelled before it saw it
-            raise
-
-    def add(self, operation: Operation[Any], *, bounded: bool = False) -> None:
-        """Have an operation run, and wait for nothing."""
-        if self.closing:
-            raise Unavailable("the server is stopping; try again when it is back")
-        if bounded and (
-            self._waiting_rows > MOST_WAITING_ROWS or self._waiting_bytes > MOST_WAITING_BYTES
-        ):
-            raise Unavailable("more comes in than the database takes; slow down and try again")
-        self._queue.append(operation)
-        self._waiting_rows += operation.weight
-        self._waiting_bytes += operation.size_bytes
-        self._arrived.set()
+        self.queue.start()
 
     async def close(self) -> None:
-        """Finish what was taken, then end."""
-        self.closing = True
-        self._arrived.set()
-        if self._task is not None:
-            await self._task
+        """Run the operations that wait, then disconnect."""
+        await self.queue.close()
         await self._drop()
-
-    async def _run(self) -> None:
-        while True:
-            if not self._queue:
-                self.pulse.rest()
-                if self.closing:
-                    return
-                self._arrived.clear()
-                await self._arrived.wait()
-                continue
-            await self._transact(self._take())
-            await asyncio.sleep(0)  # whoever was answered goes first
-
-    def _take(self) -> list[Operation[Any]]:
-        batch: list[Operation[Any]] = []
-        rows = 0
-        while self._queue and rows < TARGET_ROWS:
-            operation = self._queue.popleft()
-            self._waiting_rows -= operation.weight
-            self._waiting_bytes -= operation.size_bytes
-            if operation.future is not None and operation.future.cancelled():
-                continue  # nobody waits for it any more, so it never happened
-            batch.append(operation)
-            rows += operation.weight
-        return sorted(batch, key=lambda operation: (operation.turn, type(operation).__name__))
 
     async def _transact(self, batch: Sequence[Operation[Any]]) -> None:
         """Run a batch: all of its operations are in one commit, or have an error each."""
@@ -166,7 +94,7 @@ class Writer:
             for operation in batch:
                 operation.result = operation.error = None
             tries += 1
-            self.pulse.beat()
+            self.queue.pulse.beat()
             committing = False
             try:
                 raw = await self._connected()
@@ -174,7 +102,7 @@ class Writer:
                 await _run_all(work, batch)
                 committing = True
                 await work.commit()
-                if not self._queue:
+                if not self.queue.busy:
                     await work.find_feed_end()
             except Exception as error:
                 await self._clean(error)
@@ -183,7 +111,7 @@ class Writer:
                         "the connection to the database was lost during a commit: nobody knows "
                         "whether it was stored"
                     )
-                elif (is_lost(error) or isinstance(error, Unavailable)) and not self.closing:
+                elif (is_lost(error) or isinstance(error, Unavailable)) and not self.queue.closing:
                     batch = await self._after_a_pause(batch, explain(error, self._target))
                     continue
                 elif may_repeat(error) and tries < _TRIES:
@@ -196,7 +124,7 @@ class Writer:
                     failure = explain(error, self._target)
                 self._fail(batch, failure)
                 return
-            self.pulse.done()
+            self.queue.pulse.done()
             self._waits = waits()
             await self._answer_all(work, batch)
             return
@@ -206,10 +134,7 @@ class Writer:
             await self._committed(work)
         except Exception:  # it is stored; what else follows from it is found by looking again
             _log.exception("telling of a commit failed")
-        for operation in batch:
-            if operation.error is None and operation.future and operation.future.cancelled():
-                self._undo(operation)
-            _answer(operation, operation.error)
+        self.queue.complete(batch)
 
     async def _connected(self) -> Raw:
         if self._raw is None or self._raw.is_closed():
@@ -251,30 +176,13 @@ class Writer:
             _log.error("a write transaction failed", exc_info=failure)
         elif batch:
             _log.error("a write transaction failed: %s", failure)
-        for operation in batch:
-            _answer(operation, operation.error or failure)
-
-    def _undo(self, operation: Operation[Any]) -> None:
-        undoing = operation.undo()
-        if undoing is not None and not self.closing:
-            self.add(undoing)
+        self.queue.fail(batch, failure)
 
 
 async def _run_all(work: Work, batch: Sequence[Operation[Any]]) -> None:
     kinds: dict[type[Operation[Any]], list[Operation[Any]]] = {}
     for operation in batch:
         kinds.setdefault(type(operation), []).append(operation)
-    for kind, some in kinds.items():
-        await kind.run_all(work, some)
-
-
-def _answer(operation: Operation[Any], error: Exception | None) -> None:
-    future = operation.future
-    if future is None:
-        if error is not None:
-            _log.error("background work on the store failed: %s", error)
-    elif not future.done():
-        if error is None:
-            future.set_result(operation.result)
-        else:
-            future.set_exception(error)
+    # In the same order at every server, so that no two wait for each other.
+    for kind in sorted(kinds, key=lambda kind: (kind.turn, kind.__name__)):
+        await kind.run_all(work, kinds[kind])

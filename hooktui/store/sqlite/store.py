@@ -18,7 +18,7 @@ from sqlalchemy import Connection, select
 
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import HooktuiError, Unavailable
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.heartbeat import Pulse
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.live_hook import LiveHook, LiveSecret
@@ -84,6 +84,7 @@ from hooktui.store.sqlite.transaction import Change, Operation, Work
 from hooktui.store.sqlite.writer import Writer
 from hooktui.store.tables import HOOK, HOOK_STATE
 from hooktui.store.vault import Vault
+from hooktui.store.write_queue import closed
 
 if TYPE_CHECKING:
     from hooktui.store.contract import Store
@@ -212,8 +213,8 @@ class SqliteStore:
         left = select(HOOK.c.id).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
         left = left.where(HOOK.c.deleted_at.is_not(None), HOOK_STATE.c.waiting > 0)
         for hook in self._conn.execute(left).scalars().all():
-            self._writer.add(Change(partial(cancel_waiting, hook=HookId(hook))))
-        self._writer.start()
+            self._writer.queue.add(Change(partial(cancel_waiting, hook=HookId(hook))))
+        self._writer.queue.start()
         self._housekeepers = [
             asyncio.create_task(self._keep_house(), name="retention"),
             asyncio.create_task(self._watch_wal(), name="wal watch"),
@@ -226,8 +227,8 @@ class SqliteStore:
         check_keys(offers)
         self._guard.check(sum(len(one.body) for one in offers))
         if is_quick(offers, self._live):
-            return await self._writer.submit(Accept(offers, reserve), bounded=True)
-        live, submit = self._live, partial(self._writer.submit, bounded=True)
+            return await self._writer.queue.submit(Accept(offers, reserve), bounded=True)
+        live, submit = self._live, partial(self._writer.queue.submit, bounded=True)
         return await accept_matched(offers, live, lambda m: submit(Accept(offers, reserve, m)))
 
     @property
@@ -243,7 +244,7 @@ class SqliteStore:
     @property
     def pulses(self) -> Sequence[Pulse]:
         """The one writer's."""
-        return [self._writer.pulse]
+        return [self._writer.queue.pulse]
 
     def check_room(self) -> None:
         """Refuse when the disk has no room for more events."""
@@ -251,24 +252,24 @@ class SqliteStore:
 
     async def claim(self, hook: HookId, most: int, *, by_age: bool = False) -> list[Job]:
         """Lease up to ``most`` due deliveries of an active hook: first tries, then retries."""
-        return await self._writer.submit(Claim(hook, most, by_age=by_age), bounded=False)
+        return await self._writer.queue.submit(Claim(hook, most, by_age=by_age), bounded=False)
 
     async def claim_ping(self, hook: HookId, body: bytes) -> Job:
         """Store a ping event with its delivery, already leased."""
-        return await self._writer.submit(ClaimPing(hook, body), bounded=True)
+        return await self._writer.queue.submit(ClaimPing(hook, body), bounded=True)
 
     async def record(self, results: Sequence[Result]) -> list[bool]:
         """Store attempts and new states in one transaction; False where the fence did not hold."""
-        return await self._writer.submit(Record(results), bounded=False)
+        return await self._writer.queue.submit(Record(results), bounded=False)
 
     async def release(self, jobs: Sequence[Job]) -> None:
         """Give unsent jobs back, uncounted and due at once."""
-        await self._writer.submit(Release(jobs), bounded=False)
+        await self._writer.queue.submit(Release(jobs), bounded=False)
 
     async def rescue(self) -> int:
         """Record attempts whose lease has run out as interrupted; return how many."""
         rescued = 0
-        while some := await self._writer.submit(Rescue(_RESCUED_AT_ONCE), bounded=False):
+        while some := await self._writer.queue.submit(Rescue(_RESCUED_AT_ONCE), bounded=False):
             rescued += some
         return rescued
 
@@ -305,7 +306,7 @@ class SqliteStore:
     ) -> R:
         """Run a query in a short read-only transaction, in a worker thread."""
         if self._closed:
-            raise Unavailable("the server is stopping; try again when it is back")
+            raise closed()
         gone = threading.Event()
         run = partial(
             self._readers.run,
@@ -323,7 +324,7 @@ class SqliteStore:
     ) -> R:
         """Run a change in the writer's next transaction."""
         operation = Change(lambda tx: change(tx, *args, **kwargs))
-        return await self._writer.submit(operation, bounded=True)
+        return await self._writer.queue.submit(operation, bounded=True)
 
     async def feed(
         self,
@@ -373,12 +374,12 @@ class SqliteStore:
     ) -> AbstractAsyncContextManager[DatabaseCopy]:
         """Copy the database, from one snapshot, while everything goes on."""
         if self._closed:
-            raise Unavailable("the server is stopping; try again when it is back")
+            raise closed()
         return self._backups.copy(lambda: self._closed or stopped())
 
     async def submit(self, operation: Operation[R]) -> R:
         """Run an operation of this package in the writer's next transaction."""
-        return await self._writer.submit(operation, bounded=False)
+        return await self._writer.queue.submit(operation, bounded=False)
 
     async def copy_log(self) -> None:
         """Bring the log into the database, as far as no reader is in the way."""
@@ -423,7 +424,7 @@ class SqliteStore:
 
         A checkpoint copies the log into the database, which may grow by as much.
         """
-        taken = self._writer.waiting_bytes + (file_size(self._wal) or 0)
+        taken = self._writer.queue.waiting_bytes + (file_size(self._wal) or 0)
         return max(free_bytes(self._database.parent) - taken, 0)
 
     def _free_inside(self) -> int:
@@ -432,7 +433,7 @@ class SqliteStore:
 
     async def _keep_house(self) -> None:
         """Drop what is older than what is kept, now and then."""
-        sweep = Sweep(self, lambda: _REST_WHEN_BUSY if self._writer.busy else _REST)
+        sweep = Sweep(self, lambda: _REST_WHEN_BUSY if self._writer.queue.busy else _REST)
         await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
@@ -448,7 +449,7 @@ class SqliteStore:
     async def _watch_wal(self) -> None:
         """Cut the log of the database after it grew."""
         watch = WalWatch(
-            lambda: self._readers.in_use, lambda: self._writer.busy, lambda: self._guard.short
+            lambda: self._readers.in_use, lambda: self._writer.queue.busy, lambda: self._guard.short
         )
         while True:
             await asyncio.sleep(WAL_LOOKED_AT_EVERY_S)
@@ -483,9 +484,9 @@ class SqliteStore:
             signals = Signals(frozenset(notes.hooks_changed), notes.due, notes.paused)
             for listener in self._listeners:
                 listener(signals)
-        if not self._writer.closing:
+        if not self._writer.queue.closing:
             for change in notes.follow_ups:
-                self._writer.add(Change(change))
+                self._writer.queue.add(Change(change))
             self._tidy(work.now_ms)
 
     def _wake(self) -> None:
@@ -495,10 +496,10 @@ class SqliteStore:
     def _tidy(self, now: int) -> None:
         rows_over, items_over = self._feed_rows - MOST_FEED_ROWS, self._feed_items - MOST_FEED_ITEMS
         if rows_over > 0 or items_over > 0:
-            self._writer.add(TrimFeed(rows_over, items_over))
+            self._writer.queue.add(TrimFeed(rows_over, items_over))
         if now - self._keys_forgotten_at > _KEYS_EVERY_MS:
             self._keys_forgotten_at = now
-            self._writer.add(ForgetKeys())
+            self._writer.queue.add(ForgetKeys())
 
 
 def _migrate(raw: sqlite3.Connection, conn: Connection, vault: Vault) -> None:

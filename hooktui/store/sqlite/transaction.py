@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook
+from hooktui.store import write_queue
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease
 from hooktui.store.tx import Notes, Tx
@@ -48,29 +48,19 @@ class Work:
     clock_moved_ms: int = 0
 
 
-class Operation(Generic[R]):
-    """Something that wants to run in the next transaction.
+class Operation(write_queue.Operation[R]):
+    """An operation on SQLite.
 
     The steps are apart so that the same code serves a writer in the event loop and one in a thread:
     `look` and `apply` touch the database, `plan` touches what belongs to the event loop.
 
     Attributes:
-        weight: about how many rows it writes.
-        size_bytes: how much memory it holds while it waits.
-        long_bytes: of it, in values longer than a page of the database.
-        turn: operations of a transaction run in this order: acceptance is planned with the hooks
-            as of the last commit, so a change of hooks runs after it.
+        long_bytes: of ``size_bytes``, those in values longer than a page of the database.
     """
 
-    turn = 1
-
     def __init__(self, weight: int = 1, size_bytes: int = 0, long_bytes: int = 0) -> None:
-        self.weight = weight
-        self.size_bytes = size_bytes
+        super().__init__(weight, size_bytes)
         self.long_bytes = long_bytes
-        self.future: asyncio.Future[R] | None = None
-        self.result: R | None = None
-        self.error: Exception | None = None
 
     def look(self, work: Work) -> None:
         """Read what `plan` needs; inside the transaction."""
@@ -85,10 +75,6 @@ class Operation(Generic[R]):
     def apply(self, work: Work) -> R:
         """Write, and return the answer that is given after the commit."""
         raise NotImplementedError
-
-    def undo(self) -> Operation[None] | None:
-        """Return what makes a committed answer undone that nobody was there to take."""
-        return None
 
     def run(self, work: Work) -> Steps[None] | None:
         """Apply, and keep the answer; return the steps to take instead, where it may take long."""

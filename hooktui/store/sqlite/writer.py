@@ -1,7 +1,7 @@
-"""The one writer: whoever waits joins the next transaction, and all are answered by its commit.
+"""The one writer of SQLite: operations that wait share the next transaction.
 
 It runs in the event loop (a writer thread beside a busy loop starves on the GIL: transactions of up
-to 1.8 s were measured). Where the disk syncs slowly the same steps run in a thread.
+to 1.8 s were measured). Where the disk syncs slowly, the same steps run in a thread.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
 
 from hooktui.domain.errors import DiskFull, HooktuiError, Unavailable
-from hooktui.domain.heartbeat import Pulse
 from hooktui.domain.json_text import Steps, finish
 from hooktui.loop_watch import WATCH
 from hooktui.slices import share_loop
@@ -28,14 +26,11 @@ from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.clock import move_along
 from hooktui.store.sqlite.connections import copy_log
 from hooktui.store.sqlite.transaction import Operation, Work
+from hooktui.store.write_queue import WriteQueue, closed
 
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
-TARGET_ROWS = 500
-"""Rows of a transaction, as a target: more gain nothing, and hold the loop for too long."""
-MOST_WAITING_ROWS = 50_000
-MOST_WAITING_BYTES = 64 * 1024 * 1024
 LARGE_BYTES = 512 * 1024
 """A commit of 8 MiB takes 7 to 18 ms, in one piece and without Python: so it goes to a thread."""
 CHECKPOINT_BYTES = 4 * 1024 * 1024
@@ -48,16 +43,15 @@ _held = partial(WATCH.note, by="a write transaction")
 
 
 class Writer:
-    """Runs operations in transactions, many in one.
+    """Runs batches of operations in transactions, on the one connection that writes.
 
     Args:
-        begin: makes the shared state of a new transaction.
-        committed: told of each commit, in the event loop, before anybody is answered.
+        begin: creates the shared state of a new transaction.
+        committed: notified of each commit, in the event loop, before any caller has its result.
         threaded: whether database calls run in a thread.
 
     Attributes:
-        waiting_bytes: what waits for a transaction.
-        pulse: of its transactions.
+        queue: the operations that wait.
     """
 
     def __init__(
@@ -68,51 +62,9 @@ class Writer:
         self._threaded = threaded
         # Its own: the event loop's threads may all wait for a name service or a network disk.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hooktui-write")
-        self._queue: deque[Operation[Any]] = deque()
-        self._between: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
-        self._waiting_rows = self.waiting_bytes = self._long_bytes = 0
-        self._arrived = asyncio.Event()
-        self.closing = False
-        self.pulse = Pulse("writer")
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def busy(self) -> bool:
-        """Whether something waits for a transaction."""
-        return bool(self._queue)
-
-    def start(self) -> None:
-        """Begin to work."""
-        self._task = asyncio.create_task(self._run(), name="writer")
-
-    async def submit(self, operation: Operation[R], *, bounded: bool) -> R:
-        """Have an operation run in the next transaction; return its answer after the commit.
-
-        Raises:
-            Unavailable: too much waits already (bounded operations only), or the store is closed.
-        """
-        self.add(operation, bounded=bounded)
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        operation.future = future
-        try:
-            return await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and future.exception() is None:
-                self._undo(operation)  # answered, but the caller was cancelled before it saw it
-            raise
-
-    def add(self, operation: Operation[Any], *, bounded: bool = False) -> None:
-        """Have an operation run, and wait for nothing."""
-        if self.closing:
-            raise Unavailable("the server is stopping; try again when it is back")
-        if bounded and (
-            self._waiting_rows > MOST_WAITING_ROWS or self.waiting_bytes > MOST_WAITING_BYTES
-        ):
-            raise Unavailable("more comes in than the disk can take; slow down and try again")
-        self._queue.append(operation)
-        self._waiting_rows += operation.weight
-        self.waiting_bytes += operation.size_bytes
-        self._arrived.set()
+        self._connection = asyncio.Lock()
+        self._long_bytes = 0
+        self.queue = WriteQueue("writer", self._transact)
 
     async def between(self, function: Callable[[], R]) -> R:
         """Run a function outside of any transaction, such as a checkpoint.
@@ -120,23 +72,22 @@ class Writer:
         Raises:
             Unavailable: the database could not do it, or the store is closed.
         """
-        if self.closing:
-            raise Unavailable("the server is stopping; try again when it is back")
-        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        self._between.append((function, future))
-        self._arrived.set()
-        return await future
+        if self.queue.closing:
+            raise closed()
+        async with self._connection:
+            try:
+                return await self._call(function)
+            except Exception as error:
+                raise _explain(error) from error
 
     async def close(self) -> None:
-        """Finish what was taken, then end."""
-        self.closing = True
-        self._arrived.set()
-        if self._task is not None:
-            await self._task
-        self._thread.shutdown()
+        """Run the operations that wait, then stop."""
+        await self.queue.close()
+        async with self._connection:
+            self._thread.shutdown()
 
     async def run_now(self, operation: Operation[R]) -> R:
-        """Run one operation alone, before `start`.
+        """Run one operation alone, before the queue starts.
 
         Raises:
             HooktuiError: it failed.
@@ -146,71 +97,25 @@ class Writer:
         await self._transact([operation])
         return future.result()
 
-    async def _run(self) -> None:
-        while True:
-            self.pulse.beat()
-            if self._between:
-                await self._run_between(*self._between.popleft())
-            if not self._queue:
-                if self._between:
-                    continue
-                if self.closing:
-                    self.pulse.rest()
-                    return
-                self._arrived.clear()
-                self.pulse.rest()
-                await self._arrived.wait()
-                continue
-            self.pulse.beat()
-            await self._transact(self._take())
-            await asyncio.sleep(0)  # whoever was answered goes first
-
-    async def _run_between(self, function: Callable[[], Any], future: asyncio.Future[Any]) -> None:
-        try:
-            result = await self._call(function)
-        except Exception as error:  # whoever asked is told
-            if not future.done():
-                future.set_exception(_explain(error))
-        else:
-            if not future.done():
-                future.set_result(result)
-
-    def _take(self) -> list[Operation[Any]]:
-        batch: list[Operation[Any]] = []
-        rows = 0
-        while self._queue and rows < TARGET_ROWS:
-            operation = self._queue.popleft()
-            self._waiting_rows -= operation.weight
-            self.waiting_bytes -= operation.size_bytes
-            if operation.future is not None and operation.future.cancelled():
-                continue  # nobody waits for it any more, so it never happened
-            batch.append(operation)
-            rows += operation.weight
-        return sorted(batch, key=lambda operation: operation.turn)
-
     async def _transact(self, batch: Sequence[Operation[Any]]) -> None:
         """Run a batch: all of its operations are in one commit, or have an error each."""
         if not batch:
             return
-        work = self._begin()
-        try:
-            await self._steps(work, batch)
-        except Exception as error:  # every one of the batch is told
-            await self._call(_roll_back, work.raw)
-            failure = _explain(error)
-            for operation in batch:
-                _answer(operation, operation.error or failure)
-            return
-        self.pulse.done()
-        self._committed(work)
-        for operation in batch:
-            self._long_bytes += operation.long_bytes
-            if operation.error is None and operation.future and operation.future.cancelled():
-                self._undo(operation)
-            _answer(operation, operation.error)
-        if self._long_bytes > CHECKPOINT_BYTES:
-            self._long_bytes = 0
-            await self._checkpoint(work.raw)
+        async with self._connection:
+            work = self._begin()
+            try:
+                await self._steps(work, batch)
+            except Exception as error:
+                await self._call(_roll_back, work.raw)
+                self.queue.fail(batch, _explain(error))
+                return
+            self.queue.pulse.done()
+            self._committed(work)
+            self.queue.complete(batch)
+            self._long_bytes += sum(operation.long_bytes for operation in batch)
+            if self._long_bytes > CHECKPOINT_BYTES:
+                self._long_bytes = 0
+                await self._checkpoint(work.raw)
 
     async def _checkpoint(self, raw: sqlite3.Connection) -> None:
         """Make one in a thread: it computes without Python, so the event loop goes on."""
@@ -218,11 +123,6 @@ class Writer:
             await self._in_thread(copy_log, raw)
         except sqlite3.Error as error:  # nothing is lost: the log still has it
             _log.error("a checkpoint of the database failed: %s", error)
-
-    def _undo(self, operation: Operation[Any]) -> None:
-        undoing = operation.undo()
-        if undoing is not None and not self.closing:
-            self.add(undoing)
 
     async def _steps(self, work: Work, batch: Sequence[Operation[Any]]) -> None:
         await self._lock(work.raw)
@@ -332,15 +232,3 @@ def _explain(error: Exception) -> Exception:
             "shell?); nothing was stored. Close it and try again"
         )
     return Unavailable(f"the database could not be written ({cause}); nothing was stored")
-
-
-def _answer(operation: Operation[Any], error: Exception | None) -> None:
-    future = operation.future
-    if future is None:
-        if error is not None:
-            _log.error("background work on the store failed: %s", error)
-    elif not future.done():
-        if error is None:
-            future.set_result(operation.result)
-        else:
-            future.set_exception(error)

@@ -1,0 +1,189 @@
+"""Operations that wait for a write transaction: batches, limits, cancellation and results.
+
+Both databases use it; each has its own way to run a batch and to commit it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from hooktui.domain.errors import Unavailable
+from hooktui.domain.heartbeat import Pulse
+
+R = TypeVar("R")
+_log = logging.getLogger(__name__)
+
+TARGET_ROWS = 500
+"""Rows of a transaction, as a target: more gain nothing and hold the event loop for too long."""
+MOST_WAITING_ROWS = 50_000
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+
+
+class Operation(Generic[R]):
+    """A unit of work for the next write transaction.
+
+    Attributes:
+        turn: operations of a batch run in ascending order of it. Acceptance comes first: it is
+            planned with the hooks as of the last commit, so a change of hooks runs after it.
+        weight: about how many rows it writes.
+        size_bytes: the memory that it holds while it waits.
+        future: receives the result; None when no caller waits for it.
+        result: set by the transaction, delivered after its commit.
+        error: set when this operation alone failed.
+    """
+
+    turn = 1
+
+    def __init__(self, weight: int = 1, size_bytes: int = 0) -> None:
+        self.weight = weight
+        self.size_bytes = size_bytes
+        self.future: asyncio.Future[R] | None = None
+        self.result: R | None = None
+        self.error: Exception | None = None
+
+    def undo(self) -> Operation[None] | None:
+        """Return the operation that reverses a committed one whose caller was cancelled."""
+        return None
+
+
+class WriteQueue:
+    """Collects operations into batches and gives each its result after the commit.
+
+    Args:
+        name: of the task and of its heartbeat.
+        run_batch: runs a batch in one transaction, then calls `complete` or `fail`. It must not
+            raise.
+
+    Attributes:
+        closing: whether no more operations are accepted.
+        waiting_bytes: the memory held by waiting operations.
+        pulse: heartbeat of the transactions.
+    """
+
+    def __init__(self, name: str, run_batch: Callable[[Sequence[Any]], Awaitable[None]]) -> None:
+        self._name = name
+        self._run_batch = run_batch
+        self._waiting: deque[Operation[Any]] = deque()
+        self._waiting_rows = self.waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.closing = False
+        self.pulse = Pulse(name)
+
+    @property
+    def busy(self) -> bool:
+        """Whether operations wait."""
+        return bool(self._waiting)
+
+    def start(self) -> None:
+        """Start to run batches."""
+        self._task = asyncio.create_task(self._run(), name=self._name)
+
+    async def submit(self, operation: Operation[R], *, bounded: bool) -> R:
+        """Run an operation in the next transaction; return its result after the commit.
+
+        Args:
+            operation: runs once; a caller that is cancelled before the commit takes it back.
+            bounded: whether it is refused while too many others wait.
+
+        Raises:
+            Unavailable: too many operations wait, or the store is closed.
+        """
+        self.add(operation, bounded=bounded)
+        future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        operation.future = future
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._undo(operation)  # the caller was cancelled before it saw the result
+            raise
+
+    def add(self, operation: Operation[Any], *, bounded: bool = False) -> None:
+        """Run an operation in the next transaction without waiting for it.
+
+        Raises:
+            Unavailable: too many operations wait (bounded operations only), or it is closed.
+        """
+        if self.closing:
+            raise closed()
+        if bounded and (
+            self._waiting_rows > MOST_WAITING_ROWS or self.waiting_bytes > MOST_WAITING_BYTES
+        ):
+            raise Unavailable("more arrives than the database can store; slow down and try again")
+        self._waiting.append(operation)
+        self._waiting_rows += operation.weight
+        self.waiting_bytes += operation.size_bytes
+        self._arrived.set()
+
+    def complete(self, batch: Sequence[Operation[Any]]) -> None:
+        """Give each operation of a committed batch its result or its own error."""
+        for operation in batch:
+            if operation.error is None and operation.future and operation.future.cancelled():
+                self._undo(operation)
+            _resolve(operation, operation.error)
+
+    def fail(self, batch: Sequence[Operation[Any]], failure: Exception) -> None:
+        """Give each operation of a batch that was rolled back its own error, or the common one."""
+        for operation in batch:
+            _resolve(operation, operation.error or failure)
+
+    async def close(self) -> None:
+        """Run the operations that wait, then stop."""
+        self.closing = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        while True:
+            if self._waiting:
+                self.pulse.beat()
+                await self._run_batch(self._next_batch())
+                await asyncio.sleep(0)  # callers that have their result go first
+            elif self.closing:
+                self.pulse.rest()
+                return
+            else:
+                self.pulse.rest()
+                self._arrived.clear()
+                await self._arrived.wait()
+
+    def _next_batch(self) -> list[Operation[Any]]:
+        batch: list[Operation[Any]] = []
+        rows = 0
+        while self._waiting and rows < TARGET_ROWS:
+            operation = self._waiting.popleft()
+            self._waiting_rows -= operation.weight
+            self.waiting_bytes -= operation.size_bytes
+            if operation.future is not None and operation.future.cancelled():
+                continue  # its caller was cancelled before it ran
+            batch.append(operation)
+            rows += operation.weight
+        return sorted(batch, key=lambda operation: operation.turn)
+
+    def _undo(self, operation: Operation[Any]) -> None:
+        undoing = operation.undo()
+        if undoing is not None and not self.closing:
+            self.add(undoing)
+
+
+def closed() -> Unavailable:
+    """Return the error of a call on a store that is closing or closed."""
+    return Unavailable("the server is stopping; try again when it is back")
+
+
+def _resolve(operation: Operation[Any], error: Exception | None) -> None:
+    future = operation.future
+    if future is None:
+        if error is not None:
+            _log.error("background work on the store failed: %s", error)
+    elif not future.done():
+        if error is None:
+            future.set_result(operation.result)
+        else:
+            future.set_exception(error)
