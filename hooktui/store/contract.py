@@ -213,8 +213,8 @@ class Store(Protocol):
         """What seals and opens secrets."""
         ...
 
-    def check_room(self) -> None:
-        """Refuse when there is no room for more events.
+    def check_room(self, size_bytes: int = 0) -> None:
+        """Refuse when there is no room for more events, of so many bytes.
 
         Raises:
             DiskFull: says how much there is.

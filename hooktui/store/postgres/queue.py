@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+
 from hooktui import failpoints
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import Status, Trigger
@@ -20,6 +23,7 @@ from hooktui.store.planning.matching import NO_MATCHES, Matches
 from hooktui.store.planning.record import HOOK_DELETED
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.transaction import Operation, Work, columns
+from hooktui.store.tables import Big
 
 _Name = tuple[AccountId, str]
 _Rows = list[tuple[object, ...]]
@@ -174,7 +178,7 @@ async def _keep_keys(
 class Claim(Operation[list[Job]]):
     """Lease due deliveries of one hook; see the contract for which go first."""
 
-    def __init__(self, hook: HookId, most: int, *, by_age: bool = False) -> None:
+    def __init__(self, hook: HookId, most: int, by_age: bool = False) -> None:
         super().__init__(most)
         self.hook = hook
         self.most = most
@@ -349,3 +353,15 @@ def job_of(row: Sequence[Any], number: int, body: bytes | None) -> Job:
         DeliveryId(row[0]), EventId(row[1]), row[2], HookId(row[3]), AccountId(row[4]),
         _TRIGGERS[row[5]], number, row[7], row[8], body or b"",
     )  # fmt: skip
+
+
+def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
+    """Return when (ms) the next delivery of hooks is due; each comes with whether it is ordered."""
+    found: dict[HookId, int] = {}
+    for statement, ordered in ((sql.NEXT_DUE, False), (sql.FIRST_IN_LINE_DUE, True)):
+        some = [hook for hook, is_ordered in hooks if is_ordered is ordered]
+        if some:
+            wanted = text(statement).bindparams(bindparam("hooks", type_=ARRAY(Big)))
+            rows = conn.execute(wanted, {"hooks": some})
+            found |= {HookId(hook): due_ms for hook, due_ms in rows if due_ms is not None}
+    return found

@@ -11,7 +11,6 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveSecret
 from hooktui.domain.wire.server import EngineState, OpenBreaker, Pause
 from hooktui.store.live_hooks import live_secret
-from hooktui.store.sqlite import sql
 from hooktui.store.tables import HOOK, HOOK_STATE, PAUSE, SECRET, in_account
 from hooktui.store.vault import Vault
 
@@ -63,18 +62,6 @@ def open_breakers(conn: Connection, account: AccountId | None) -> tuple[OpenBrea
     )
 
 
-def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
-    """Return when (ms) something of hooks is due; each comes with whether it is ordered."""
-    found: dict[HookId, int] = {}
-    for hook, ordered in hooks:
-        statements = (sql.FIRST_IN_LINE_DUE,) if ordered else (sql.NEXT_FIRST_TRY, sql.NEXT_RETRY)
-        times = [conn.exec_driver_sql(each, (hook,)).scalar() for each in statements]
-        due = [due_ms for due_ms in times if due_ms is not None]
-        if due:
-            found[hook] = min(due)
-    return found
-
-
 def signing_secrets(
     conn: Connection, vault: Vault, hook: HookId, ids: Sequence[int]
 ) -> list[LiveSecret]:
@@ -83,3 +70,10 @@ def signing_secrets(
     wanted = wanted.where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
     rows = conn.execute(wanted.order_by(SECRET.c.id.desc())).mappings()
     return [live_secret(row, vault) for row in rows]
+
+
+def deleted_hooks_with_backlog(conn: Connection) -> list[HookId]:
+    """Return the deleted hooks whose deliveries are not all cancelled yet."""
+    left = select(HOOK.c.id).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
+    left = left.where(HOOK.c.deleted_at.is_not(None), HOOK_STATE.c.waiting > 0)
+    return [HookId(hook) for hook in conn.execute(left).scalars()]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sqlalchemy import Connection
+
 from hooktui import failpoints
 from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import (
@@ -118,7 +120,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
 class Claim(Operation[list[Job]]):
     """Lease due deliveries of one hook; see the contract for which go first."""
 
-    def __init__(self, hook: HookId, most: int, *, by_age: bool = False) -> None:
+    def __init__(self, hook: HookId, most: int, by_age: bool = False) -> None:
         super().__init__(most)
         self._hook = hook
         self._most = most
@@ -233,3 +235,15 @@ def job_of(row: Sequence[Any], number: int, body: bytes | None) -> Job:
 
 
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
+
+
+def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
+    """Return when (ms) the next delivery of hooks is due; each comes with whether it is ordered."""
+    found: dict[HookId, int] = {}
+    for hook, ordered in hooks:
+        statements = (sql.FIRST_IN_LINE_DUE,) if ordered else (sql.NEXT_FIRST_TRY, sql.NEXT_RETRY)
+        times = [conn.exec_driver_sql(each, (hook,)).scalar() for each in statements]
+        due = [due_ms for due_ms in times if due_ms is not None]
+        if due:
+            found[hook] = min(due)
+    return found

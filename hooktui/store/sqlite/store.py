@@ -7,46 +7,35 @@ import logging
 import secrets
 import sqlite3
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from hooktui import failpoints
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.heartbeat import Pulse
-from hooktui.domain.ids import AccountId, HookId, IdClock
-from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.domain.ids import AccountId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
-from hooktui.store import feed as change_feed
+from hooktui.store import feed
 from hooktui.store.audit_key import chain_of
+from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import (
-    Accepted,
-    FeedPage,
-    Job,
     Keep,
-    Listener,
-    Offer,
     Purged,
-    Reserve,
-    Result,
-    Sieve,
     Signals,
 )
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.key_ring import find_keys
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.migrations import at_head, upgrade
-from hooktui.store.planning.accept import check_keys, lease_from
-from hooktui.store.planning.matching import accept_matched, is_quick
+from hooktui.store.planning.accept import lease_from
 from hooktui.store.queries import engine
-from hooktui.store.queries.engine import is_paused
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.backup import Backups, DatabaseCopy, never, remove_drafts
 from hooktui.store.sqlite.clock import ClockJumps
@@ -69,7 +58,7 @@ from hooktui.store.sqlite.files import (
     refuse_network_file_system,
 )
 from hooktui.store.sqlite.moved_marker import refuse_moved
-from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release
+from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.sqlite.restore import finish_restore
 from hooktui.store.sqlite.results import Record, Rescue
 from hooktui.store.sqlite.retention import (
@@ -80,9 +69,8 @@ from hooktui.store.sqlite.retention import (
     TrimFeed,
     keep_to,
 )
-from hooktui.store.sqlite.transaction import Change, Operation, Work
+from hooktui.store.sqlite.transaction import Change, Work
 from hooktui.store.sqlite.writer import Writer
-from hooktui.store.tables import HOOK, HOOK_STATE
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
 
@@ -101,17 +89,26 @@ WAL_LOOKED_AT_EVERY_S = 2.0
 _REST, _REST_WHEN_BUSY, _REST_OF_PURGE = 4, 20, 1
 """Pauses of retention, in times of what its last step took: a share of 20 %, 5 % and 50 %."""
 _KEEP = Keep()
-_RESCUED_AT_ONCE = 250
 _KEYS_EVERY_MS = 10 * 60 * 1000
 
 
-class SqliteStore:
+class SqliteStore(BaseStore):
     """See ``contract.Store`` for what it promises; made by `open`.
 
     Attributes:
         fsync_ms: the median time of a sync, measured when the store was opened.
-        vault: seals and opens secrets.
+        number: 0, for there is no other server.
     """
+
+    OPERATIONS = Operations(
+        accept=Accept,
+        claim=Claim,
+        claim_ping=ClaimPing,
+        record=Record,
+        release=Release,
+        rescue=Rescue,
+        next_due=next_due,
+    )
 
     def __init__(
         self,
@@ -126,29 +123,25 @@ class SqliteStore:
         reserve: int,
         steady: Callable[[], int] | None,
     ) -> None:
+        super().__init__(vault, LiveHooks())
         self.fsync_ms = fsync_ms
         self._database = database
         self._wal = database.with_name(f"{database.name}-wal")
         self._lock = lock
         self._raw = raw
         self._conn = conn
-        self.vault = vault
         self._clock = clock
         last_seen = raw.execute(sql.NEWEST_FEED).fetchone()
         self._jumps = ClockJumps(clock, steady, last_seen[0] if last_seen else 0)
         self._token = secrets.randbits(62)
-        self._live = LiveHooks()
         self._live.put(load_live_hooks(conn, vault, clock()))
-        self._live.paused = is_paused(conn)
+        self._live.paused = engine.is_paused(conn)
         last_id = raw.execute(sql.HIGHEST_IDS).fetchone()[0]
         self._ids = IdClock(last_id=last_id, clock=clock)
         self._secrets_used: dict[int, int] = {}
         self._feed_rows, self._feed_items, newest = raw.execute(sql.COUNT_FEED).fetchone()
-        self._feed_end = change_feed.Position(newest + 1, 0)
+        self._feed_end = feed.Position(newest + 1, 0)
         self._keys_forgotten_at = clock()
-        self._changed = asyncio.Event()
-        self._listeners: list[Listener] = []
-        self._closed = False
         self._readers = Readers(database)
         self._pool = ThreadPoolExecutor(READERS, thread_name_prefix="hooktui-read")
         self._backups = Backups(database, reserve, self._pool, self._readers.reading)
@@ -156,6 +149,7 @@ class SqliteStore:
         self._guard = DiskGuard(reserve, self._free_on_disk, self._free_inside)
         self._housekeepers: list[asyncio.Task[None]] = []
         self._writer = Writer(self._begin, self._committed, threaded=fsync_ms > SLOW_FSYNC_MS)
+        self._accepting = self._claiming = self._recording = self._writer.queue
 
     @classmethod
     async def open(
@@ -208,98 +202,24 @@ class SqliteStore:
 
     async def _start(self) -> None:
         """Take up what the server before left: the lock proves that it is dead."""
-        while await self._writer.run_now(Rescue(_RESCUED_AT_ONCE, everything=True)):
+        while await self._writer.run_now(Rescue(RESCUED_AT_ONCE, everything=True)):
             pass
-        left = select(HOOK.c.id).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
-        left = left.where(HOOK.c.deleted_at.is_not(None), HOOK_STATE.c.waiting > 0)
-        for hook in self._conn.execute(left).scalars().all():
-            self._writer.queue.add(Change(partial(cancel_waiting, hook=HookId(hook))))
-        self._writer.queue.start()
+        for hook in engine.deleted_hooks_with_backlog(self._conn):
+            self._recording.add(Change(partial(cancel_waiting, hook=hook)))
+        self._recording.start()
         self._housekeepers = [
             asyncio.create_task(self._keep_house(), name="retention"),
             asyncio.create_task(self._watch_wal(), name="wal watch"),
         ]
-
-    async def accept(
-        self, offers: Sequence[Offer], reserve: Reserve | None = None
-    ) -> tuple[list[Accepted], list[Job]]:
-        """Store events with their deliveries, all or nothing; see the contract."""
-        check_keys(offers)
-        self._guard.check(sum(len(one.body) for one in offers))
-        if is_quick(offers, self._live):
-            return await self._writer.queue.submit(Accept(offers, reserve), bounded=True)
-        live, submit = self._live, partial(self._writer.queue.submit, bounded=True)
-        return await accept_matched(offers, live, lambda m: submit(Accept(offers, reserve, m)))
-
-    @property
-    def number(self) -> int:
-        """0: there is no other server."""
-        return 0
 
     @property
     def clock(self) -> Callable[[], int]:
         """What tells the time: this machine's clock."""
         return self._clock
 
-    @property
-    def pulses(self) -> Sequence[Pulse]:
-        """The one writer's."""
-        return [self._writer.queue.pulse]
-
-    def check_room(self) -> None:
+    def check_room(self, size_bytes: int = 0) -> None:
         """Refuse when the disk has no room for more events."""
-        self._guard.check()
-
-    async def claim(self, hook: HookId, most: int, *, by_age: bool = False) -> list[Job]:
-        """Lease up to ``most`` due deliveries of an active hook: first tries, then retries."""
-        return await self._writer.queue.submit(Claim(hook, most, by_age=by_age), bounded=False)
-
-    async def claim_ping(self, hook: HookId, body: bytes) -> Job:
-        """Store a ping event with its delivery, already leased."""
-        return await self._writer.queue.submit(ClaimPing(hook, body), bounded=True)
-
-    async def record(self, results: Sequence[Result]) -> list[bool]:
-        """Store attempts and new states in one transaction; False where the fence did not hold."""
-        return await self._writer.queue.submit(Record(results), bounded=False)
-
-    async def release(self, jobs: Sequence[Job]) -> None:
-        """Give unsent jobs back, uncounted and due at once."""
-        await self._writer.queue.submit(Release(jobs), bounded=False)
-
-    async def rescue(self) -> int:
-        """Record attempts whose lease has run out as interrupted; return how many."""
-        rescued = 0
-        while some := await self._writer.queue.submit(Rescue(_RESCUED_AT_ONCE), bounded=False):
-            rescued += some
-        return rescued
-
-    async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
-        """Return when (ms) the next pending delivery of each active hook is due."""
-        live = self._live.view
-        wanted = [live[hook] for hook in (live if hooks is None else hooks) if hook in live]
-        active = [(hook.id, hook.settings.ordered) for hook in wanted if hook.active]
-        return await self.read(engine.next_due, active) if active else {}
-
-    def hooks(self) -> Mapping[HookId, LiveHook]:
-        """Return the live hooks, as of the last commit."""
-        return self._live.view
-
-    def count_hooks(self, account: AccountId) -> int:
-        """Return how many hooks an account has."""
-        return self._live.count(account)
-
-    @property
-    def paused(self) -> bool:
-        """Whether people paused all sending."""
-        return self._live.paused
-
-    async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
-        """Return those of a hook's secrets that still exist, also expired ones, newest first."""
-        return await self.read(engine.signing_secrets, self.vault, hook, ids)
-
-    def listen(self, listener: Listener) -> None:
-        """Call a listener after each commit that concerns it."""
-        self._listeners.append(listener)
+        self._guard.check(size_bytes)
 
     async def read(
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -324,41 +244,7 @@ class SqliteStore:
     ) -> R:
         """Run a change in the writer's next transaction."""
         operation = Change(lambda tx: change(tx, *args, **kwargs))
-        return await self._writer.queue.submit(operation, bounded=True)
-
-    async def feed(
-        self,
-        after: str | None,
-        limit: int,
-        account: AccountId | None = None,
-        sieve: Sieve | None = None,
-    ) -> FeedPage:
-        """Return up to ``limit`` changes after a position (that pass the sieve)."""
-        position = None if after is None else change_feed.parse_position(after)
-        return await self.read(change_feed.read_feed, position, limit, account, sieve)
-
-    async def feed_tail(
-        self,
-        limit: int,
-        account: AccountId | None = None,
-        sieve: Sieve | None = None,
-    ) -> FeedPage:
-        """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
-        return await self.read(change_feed.read_tail, limit, account, sieve)
-
-    def feed_end(self) -> str:
-        """Return the position after the newest change."""
-        return str(self._feed_end)
-
-    async def wait_for_change(self, after: str, timeout_s: float) -> None:
-        """Return once there may be changes after a position, or the time is up, or on close."""
-        position = change_feed.parse_position(after)
-        try:
-            async with asyncio.timeout(timeout_s):
-                while position >= self._feed_end and not self._closed:
-                    await self._changed.wait()
-        except TimeoutError:
-            return
+        return await self._recording.submit(operation, bounded=True)
 
     async def purge(
         self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
@@ -376,10 +262,6 @@ class SqliteStore:
         if self._closed:
             raise closed()
         return self._backups.copy(lambda: self._closed or stopped())
-
-    async def submit(self, operation: Operation[R]) -> R:
-        """Run an operation of this package in the writer's next transaction."""
-        return await self._writer.queue.submit(operation, bounded=False)
 
     async def copy_log(self) -> None:
         """Bring the log into the database, as far as no reader is in the way."""
@@ -424,7 +306,7 @@ class SqliteStore:
 
         A checkpoint copies the log into the database, which may grow by as much.
         """
-        taken = self._writer.queue.waiting_bytes + (file_size(self._wal) or 0)
+        taken = self._recording.waiting_bytes + (file_size(self._wal) or 0)
         return max(free_bytes(self._database.parent) - taken, 0)
 
     def _free_inside(self) -> int:
@@ -433,7 +315,7 @@ class SqliteStore:
 
     async def _keep_house(self) -> None:
         """Drop what is older than what is kept, now and then."""
-        sweep = Sweep(self, lambda: _REST_WHEN_BUSY if self._writer.queue.busy else _REST)
+        sweep = Sweep(self, lambda: _REST_WHEN_BUSY if self.busy else _REST)
         await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
@@ -448,9 +330,7 @@ class SqliteStore:
 
     async def _watch_wal(self) -> None:
         """Cut the log of the database after it grew."""
-        watch = WalWatch(
-            lambda: self._readers.in_use, lambda: self._writer.queue.busy, lambda: self._guard.short
-        )
+        watch = WalWatch(lambda: self._readers.in_use, lambda: self.busy, lambda: self._guard.short)
         while True:
             await asyncio.sleep(WAL_LOOKED_AT_EVERY_S)
             if watch.wants_truncate(file_size(self._wal) or 0):
@@ -475,31 +355,23 @@ class SqliteStore:
         self._feed_rows += work.feed_rows
         self._feed_items += work.feed_items
         if work.feed_end is not None:
-            self._feed_end = change_feed.Position(work.feed_end + 1, 0)
-            self._wake()
+            self._feed_reached(work.feed_end)
         notes = work.notes
         if notes.paused is not None:
             self._live.paused = notes.paused
-        if notes.hooks_changed or notes.due or notes.paused is not None:
-            signals = Signals(frozenset(notes.hooks_changed), notes.due, notes.paused)
-            for listener in self._listeners:
-                listener(signals)
-        if not self._writer.queue.closing:
+        self._signal(Signals(frozenset(notes.hooks_changed), notes.due, notes.paused))
+        if not self._recording.closing:
             for change in notes.follow_ups:
-                self._writer.queue.add(Change(change))
+                self._recording.add(Change(change))
             self._tidy(work.now_ms)
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
 
     def _tidy(self, now: int) -> None:
         rows_over, items_over = self._feed_rows - MOST_FEED_ROWS, self._feed_items - MOST_FEED_ITEMS
         if rows_over > 0 or items_over > 0:
-            self._writer.queue.add(TrimFeed(rows_over, items_over))
+            self._recording.add(TrimFeed(rows_over, items_over))
         if now - self._keys_forgotten_at > _KEYS_EVERY_MS:
             self._keys_forgotten_at = now
-            self._writer.queue.add(ForgetKeys())
+            self._recording.add(ForgetKeys())
 
 
 def _migrate(raw: sqlite3.Connection, conn: Connection, vault: Vault) -> None:

@@ -1,0 +1,251 @@
+"""What both stores do in the same way: the hot calls, live hooks, the change feed, notices."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection
+
+from hooktui.domain.heartbeat import Pulse
+from hooktui.domain.ids import AccountId, HookId
+from hooktui.domain.live_hook import LiveHook, LiveSecret
+from hooktui.store import feed
+from hooktui.store.contract import (
+    Accepted,
+    FeedPage,
+    Job,
+    Listener,
+    Offer,
+    Reserve,
+    Result,
+    Sieve,
+    Signals,
+)
+from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.planning.accept import check_keys
+from hooktui.store.planning.matching import NO_MATCHES, Matches, accept_matched, is_quick
+from hooktui.store.queries import engine
+from hooktui.store.vault import Vault
+from hooktui.store.write_queue import Operation, WriteQueue
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RESCUED_AT_ONCE = 250
+"""Expired leases that one transaction records as interrupted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """The operations of a database behind the hot calls; see the calls of `BaseStore`.
+
+    ``next_due`` is a query: it takes hooks, each with whether it is ordered.
+    """
+
+    accept: Callable[
+        [Sequence[Offer], Reserve | None, Matches], Operation[tuple[list[Accepted], list[Job]]]
+    ]
+    claim: Callable[[HookId, int, bool], Operation[list[Job]]]
+    claim_ping: Callable[[HookId, bytes], Operation[Job]]
+    record: Callable[[Sequence[Result]], Operation[list[bool]]]
+    release: Callable[[Sequence[Job]], Operation[None]]
+    rescue: Callable[[int], Operation[int]]
+    next_due: Callable[[Connection, Sequence[tuple[HookId, bool]]], dict[HookId, int]]
+
+
+class BaseStore(ABC):
+    """The part of ``contract.Store`` that does not depend on the database.
+
+    Args:
+        vault: encrypts and decrypts secrets.
+        live: the live hooks, updated by the subclass after each commit.
+
+    Attributes:
+        number: of this server among those that share the store.
+        vault: encrypts and decrypts secrets.
+    """
+
+    OPERATIONS: ClassVar[Operations]
+
+    _accepting: WriteQueue
+    """The queue of events; the subclass sets all three, which may be the same."""
+    _claiming: WriteQueue
+    _recording: WriteQueue
+    """The queue of results and of everything else."""
+
+    def __init__(self, vault: Vault, live: LiveHooks) -> None:
+        self.number = 0
+        self.vault = vault
+        self._live = live
+        self._feed_end = feed.Position(1, 0)
+        self._changed = asyncio.Event()
+        self._listeners: list[Listener] = []
+        self._closed = False
+
+    # Queues
+
+    @property
+    def _queues(self) -> list[WriteQueue]:
+        return list(dict.fromkeys((self._accepting, self._claiming, self._recording)))
+
+    @property
+    def pulses(self) -> Sequence[Pulse]:
+        """The heartbeats of the write transactions."""
+        return [queue.pulse for queue in self._queues]
+
+    @property
+    def busy(self) -> bool:
+        """Whether operations wait for a transaction."""
+        return any(queue.busy for queue in self._queues)
+
+    async def submit(self, operation: Operation[R]) -> R:
+        """Run an operation of this package in the next transaction of results."""
+        return await self._recording.submit(operation, bounded=False)
+
+    # The hot calls
+
+    @abstractmethod
+    def check_room(self, size_bytes: int = 0) -> None:
+        """Refuse when there is no room for more events."""
+
+    async def accept(
+        self, offers: Sequence[Offer], reserve: Reserve | None = None
+    ) -> tuple[list[Accepted], list[Job]]:
+        """Store events with their deliveries, all or nothing."""
+        check_keys(offers)
+        self.check_room(sum(len(offer.body) for offer in offers))
+
+        def submit(matches: Matches) -> Awaitable[tuple[list[Accepted], list[Job]]]:
+            operation = self.OPERATIONS.accept(offers, reserve, matches)
+            return self._accepting.submit(operation, bounded=True)
+
+        if is_quick(offers, self._live):
+            return await submit(NO_MATCHES)
+        return await accept_matched(offers, self._live, submit)
+
+    async def claim(self, hook: HookId, most: int, *, by_age: bool = False) -> list[Job]:
+        """Lease up to ``most`` due deliveries of an active hook: first tries, then retries."""
+        operation = self.OPERATIONS.claim(hook, most, by_age)
+        return await self._claiming.submit(operation, bounded=False)
+
+    async def claim_ping(self, hook: HookId, body: bytes) -> Job:
+        """Store a ping event with its delivery, already leased."""
+        return await self._accepting.submit(self.OPERATIONS.claim_ping(hook, body), bounded=True)
+
+    async def record(self, results: Sequence[Result]) -> list[bool]:
+        """Store attempts and new states in one transaction; False where the fence did not hold."""
+        return await self.submit(self.OPERATIONS.record(results))
+
+    async def release(self, jobs: Sequence[Job]) -> None:
+        """Make unsent jobs due at once; their attempts are not counted."""
+        await self.submit(self.OPERATIONS.release(jobs))
+
+    async def rescue(self) -> int:
+        """Record attempts whose lease has expired as interrupted; return how many."""
+        return await self._rescue(partial(self.OPERATIONS.rescue, RESCUED_AT_ONCE))
+
+    async def _rescue(self, operation: Callable[[], Operation[int]]) -> int:
+        rescued = 0
+        while count := await self.submit(operation()):
+            rescued += count
+        return rescued
+
+    async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
+        """Return when (ms) the next pending delivery of each active hook is due."""
+        live = self._live.view
+        known = [live[hook] for hook in (live if hooks is None else hooks) if hook in live]
+        active = [(hook.id, hook.settings.ordered) for hook in known if hook.active]
+        return await self._read_own(self.OPERATIONS.next_due, active) if active else {}
+
+    # Live hooks
+
+    def hooks(self) -> Mapping[HookId, LiveHook]:
+        """Return the live hooks, as of the last commit seen."""
+        return self._live.view
+
+    def count_hooks(self, account: AccountId) -> int:
+        """Return how many hooks an account has."""
+        return self._live.count(account)
+
+    @property
+    def paused(self) -> bool:
+        """Whether all sending is paused."""
+        return self._live.paused
+
+    async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
+        """Return those of a hook's secrets that still exist, also expired ones, newest first."""
+        return await self.read(engine.signing_secrets, self.vault, hook, ids)
+
+    # Reading
+
+    @abstractmethod
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query in a short read-only transaction."""
+
+    async def _read_own(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query of the store itself, which no queries of callers delay."""
+        return await self.read(query, *args, **kwargs)
+
+    async def feed(
+        self,
+        after: str | None,
+        limit: int,
+        account: AccountId | None = None,
+        sieve: Sieve | None = None,
+    ) -> FeedPage:
+        """Return up to ``limit`` changes after a position (that pass the sieve)."""
+        position = None if after is None else feed.parse_position(after)
+        return await self.read(feed.read_feed, position, limit, account, sieve)
+
+    async def feed_tail(
+        self,
+        limit: int,
+        account: AccountId | None = None,
+        sieve: Sieve | None = None,
+    ) -> FeedPage:
+        """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
+        return await self.read(feed.read_tail, limit, account, sieve)
+
+    def feed_end(self) -> str:
+        """Return the position after the newest change seen."""
+        return str(self._feed_end)
+
+    async def wait_for_change(self, after: str, timeout_s: float) -> None:
+        """Return once there may be changes after a position, or the time is up, or on close."""
+        position = feed.parse_position(after)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while position >= self._feed_end and not self._closed:
+                    await self._changed.wait()
+        except TimeoutError:
+            return
+
+    # Notices after commits
+
+    def listen(self, listener: Listener) -> None:
+        """Call a listener after each commit that concerns it."""
+        self._listeners.append(listener)
+
+    def _signal(self, signals: Signals) -> None:
+        if signals.hooks_changed or signals.due or signals.paused is not None:
+            for listener in self._listeners:
+                listener(signals)
+
+    def _feed_reached(self, newest: int) -> None:
+        """Wake readers when the feed has a newer row than they know."""
+        if newest >= self._feed_end.row:
+            self._feed_end = feed.Position(newest + 1, 0)
+            self._wake()
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
