@@ -10,17 +10,22 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from hooktui import failpoints
-from hooktui.domain.catalogue import PING
-from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.deliveries import Status
 from hooktui.domain.errors import HooktuiError, NotFound, Unavailable
-from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.loop_watch import WATCH
 from hooktui.slices import share_loop
 from hooktui.store.contract import Accepted, Job, Offer, Reserve
-from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
+from hooktui.store.planning.claim import (
+    claimed_job,
+    may_claim,
+    note_claimed,
+    note_released,
+    plan_ping,
+    state_after_release,
+)
 from hooktui.store.planning.matching import NO_MATCHES, Matches
-from hooktui.store.planning.record import HOOK_DELETED
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.transaction import Operation, Work, columns
 from hooktui.store.tables import Big
@@ -31,8 +36,6 @@ _Rows = list[tuple[object, ...]]
 _held = partial(WATCH.note, by="a write transaction")
 _ROWS_PER_STEP = 1_000
 """Of each kind; making them ready for the database takes some 2 ms of the event loop."""
-
-_TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
 
 class Accept(Operation[tuple[list[Accepted], list[Job]]]):
@@ -203,8 +206,8 @@ class Claim(Operation[list[Job]]):
         by_age: list[Self] = []
         for one in some:
             one._jobs = one.result = []
-            live = work.live.view.get(one.hook)
-            if work.live.paused or live is None or not live.active or one.most < 1:
+            live = may_claim(work.live, one.hook)
+            if live is None or one.most < 1:
                 continue
             if live.settings.ordered:
                 chosen += [(one, row) for row in await one._first_in_line(work)]
@@ -218,10 +221,7 @@ class Claim(Operation[list[Job]]):
             chosen += await _oldest_due(work, by_age)
         if chosen:
             await _claim_these(work, chosen)
-        for one in some:
-            for job in one._jobs:
-                state = DeliveryState(Status.SENDING.value, job.number)
-                work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+        note_claimed(work.notes, (job for one in some for job in one._jobs))
 
     async def _first_in_line(self, work: Work) -> list[Any]:
         await work.raw.execute(sql.LOCK_ORDER, locks.order_of(self.hook))
@@ -234,7 +234,7 @@ class Claim(Operation[list[Job]]):
 
     def take(self, row: Sequence[Any]) -> None:
         """Take a row that is leased now."""
-        self._jobs.append(job_of(row, row[6], row[11]))
+        self._jobs.append(claimed_job(row, row[6], row[11]))
 
     def undo(self) -> Operation[None] | None:
         """Give back what was leased."""
@@ -282,77 +282,53 @@ class ClaimPing(Operation[Job]):
     async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
         """Insert them; each hook must be there."""
         for one in some:
-            if one._hook in work.live.view:
+            try:
                 one.result = await one.run(work)
-            else:
-                one.error = NotFound(f"there is no hook {one._hook}; see: hooktui hooks list")
+            except NotFound as error:
+                one.error = error
 
     async def run(self, work: Work) -> Job:
         """Insert both."""
-        hook = work.live.view[self._hook]
-        ids, now, lease, account = work.shared.ids, work.now_ms, work.lease, hook.account
-        event, delivery = EventId(ids.next()), DeliveryId(ids.next())
-        row = (event, account, PING, now, len(self._body), 1, 0, None, self._body)
-        leased = (delivery, account, hook.id, event, PING, now, lease.token, lease.until_ms)
-        await work.raw.execute(sql.INSERT_PING, *columns([row], 9), *columns([leased], 8))
-        work.count_waiting(hook.id, 1)
-        state = DeliveryState(Status.SENDING.value, 1)
-        work.notes.feed.append(event_item(account, event))
-        work.notes.feed.append(delivery_item(account, hook.id, delivery, state))
-        return Job(delivery, event, PING, hook.id, account, Trigger.PING, 1, 0, 0, self._body)
+        plan = plan_ping(
+            self._hook, self._body, live=work.live, ids=work.shared.ids, lease=work.lease,
+            now_ms=work.now_ms, notes=work.notes,
+        )  # fmt: skip
+        rows = (*columns([plan.event], 9), *columns([plan.delivery], 8))
+        await work.raw.execute(sql.INSERT_PING, *rows)
+        work.count_waiting(self._hook, 1)
+        return plan.job
 
     def undo(self) -> Operation[None] | None:
-        """Cancel the ping that nobody waits for."""
+        """Cancel the ping, for its caller is gone."""
         return Release([self.result]) if self.result else None
 
 
 class Release(Operation[None]):
-    """Give unsent jobs back, uncounted."""
+    """Make unsent jobs due again; their attempts are not counted."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         super().__init__(len(jobs))
         self._jobs = jobs
 
     async def run(self, work: Work) -> None:
-        """Make them due at once; what cannot wait (a ping, a deleted hook's) is cancelled."""
-        back = [(job, _given_back(job, work)) for job in self._jobs]
+        """Store the states of those that this server still holds."""
+        released = [(job, state_after_release(job, work.live, work.now_ms)) for job in self._jobs]
         rows = [
             (job.delivery, job.number, work.lease.token, s.status, s.next_attempt_at, s.finished_at,
              s.reason)
-            for job, s in back
+            for job, s in released
         ]  # fmt: skip
         held = {
             tuple(row)
             for row in await work.raw.fetch(sql.GIVE_BACK, Status.SENDING.value, *columns(rows, 7))
         }
-        for job, state in back:
+        for job, state in released:
             if (job.delivery, job.number) not in held:
                 continue
             held.discard((job.delivery, job.number))  # one job may be named twice
-            if state.finished_at is None:
-                work.notes.note_due(job.hook, work.now_ms)
-            else:
+            if not note_released(work.notes, job, state):
                 work.count_waiting(job.hook, -1)
-            work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
         failpoints.hit("before_give_back_commit")
-
-
-def _given_back(job: Job, work: Work) -> DeliveryState:
-    if job.hook not in work.live.view:
-        reason = HOOK_DELETED
-    elif job.trigger is Trigger.PING:
-        reason = "the ping was not sent"
-    else:
-        return DeliveryState(Status.PENDING.value, job.number - 1, work.now_ms)
-    return DeliveryState(Status.CANCELLED.value, job.number - 1, None, work.now_ms, None, reason)
-
-
-def job_of(row: Sequence[Any], number: int, body: bytes | None) -> Job:
-    """Return a job from the columns that every search for jobs selects."""
-    return Job(
-        DeliveryId(row[0]), EventId(row[1]), row[2], HookId(row[3]), AccountId(row[4]),
-        _TRIGGERS[row[5]], number, row[7], row[8], body or b"",
-    )  # fmt: skip
 
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:

@@ -27,9 +27,9 @@ from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.audit_key import LastEntry, opened_key
 from hooktui.store.contract import LEASE_S, Result
 from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
+from hooktui.store.planning.claim import claimed_job
 from hooktui.store.planning.record import HookChange, attempt_row, hook_changes, state_after
 from hooktui.store.postgres import sql
-from hooktui.store.postgres.queue import job_of
 from hooktui.store.postgres.transaction import Operation, StateChange, Work, columns
 from hooktui.store.tables import ATTEMPT
 
@@ -298,7 +298,7 @@ async def _use_secrets(work: Work, results: Sequence[Result]) -> None:
 
 def _interrupted(row: Sequence[Any], now_ms: int) -> Result:
     """Return the result of an attempt that nobody will report: it began with its lease."""
-    job = job_of(row, row[6], b"")
+    job = claimed_job(row, row[6], b"")
     return Result(
         job=job,
         decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),

@@ -8,23 +8,23 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hooktui import failpoints
-from hooktui.domain.catalogue import PING
 from hooktui.domain.deliveries import (
     Status,
-    Trigger,
 )
-from hooktui.domain.errors import NotFound
-from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
+from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.domain.json_text import Steps
 from hooktui.store.contract import Accepted, Job, Offer, Reserve
-from hooktui.store.feed_items import (
-    DeliveryState,
-    delivery_item,
-    event_item,
-)
 from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
+from hooktui.store.planning.claim import (
+    PingPlan,
+    claimed_job,
+    may_claim,
+    note_claimed,
+    note_released,
+    plan_ping,
+    state_after_release,
+)
 from hooktui.store.planning.matching import NO_MATCHES, Matches
-from hooktui.store.planning.record import HOOK_DELETED
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import Operation, Work
 
@@ -128,8 +128,8 @@ class Claim(Operation[list[Job]]):
 
     def apply(self, work: Work) -> list[Job]:
         """Lease and return them; an ordered hook only gets the first in line."""
-        live = work.live.view.get(self._hook)
-        if work.live.paused or live is None or not live.active or self._most < 1:
+        live = may_claim(work.live, self._hook)
+        if live is None or self._most < 1:
             return []
         if live.settings.ordered:
             row = work.raw.execute(sql.FIND_FIRST_IN_LINE, (self._hook,)).fetchone()
@@ -139,10 +139,8 @@ class Claim(Operation[list[Job]]):
             rows = self._find_due(work)
         lease = work.lease
         work.raw.executemany(sql.LEASE, [(lease.token, lease.until_ms, row[0]) for row in rows])
-        jobs = [job_of(row, row[6] + 1, row[9]) for row in rows]
-        for job in jobs:
-            state = DeliveryState(Status.SENDING.value, job.number)
-            work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+        jobs = [claimed_job(row, row[6] + 1, row[9]) for row in rows]
+        note_claimed(work.notes, jobs)
         if jobs:
             failpoints.hit("before_claim_commit")
         return jobs
@@ -169,72 +167,46 @@ class ClaimPing(Operation[Job]):
         super().__init__(2, len(body))
         self._hook = hook
         self._body = body
+        self._plan: PingPlan  # set by `plan`
+
+    def plan(self, work: Work) -> None:
+        """Make its rows."""
+        self._plan = plan_ping(
+            self._hook, self._body, live=work.live, ids=work.ids, lease=work.lease,
+            now_ms=work.now_ms, notes=work.notes,
+        )  # fmt: skip
 
     def apply(self, work: Work) -> Job:
         """Insert both."""
-        hook = work.live.view[self._hook]
-        event, delivery = EventId(work.ids.next()), DeliveryId(work.ids.next())
-        raw, now, lease, account = work.raw, work.now_ms, work.lease, hook.account
-        size = len(self._body)
-        raw.execute(sql.INSERT_EVENT, (event, account, PING, now, size, 1, 0, None, self._body))
-        row = (delivery, account, hook.id, event, PING, now, lease.token, lease.until_ms)
-        raw.execute(sql.INSERT_LEASED_PING, row)
-        raw.execute(sql.ADD_WAITING, (1, hook.id))
-        state = DeliveryState(Status.SENDING.value, 1)
-        work.notes.feed.append(event_item(account, event))
-        work.notes.feed.append(delivery_item(account, hook.id, delivery, state))
-        return Job(delivery, event, PING, hook.id, account, Trigger.PING, 1, 0, 0, self._body)
+        plan = self._plan
+        work.raw.execute(sql.INSERT_EVENT, plan.event)
+        work.raw.execute(sql.INSERT_LEASED_PING, plan.delivery)
+        work.raw.execute(sql.ADD_WAITING, (1, self._hook))
+        return plan.job
 
     def undo(self) -> Operation[None] | None:
-        """Cancel the ping that nobody waits for."""
+        """Cancel the ping, for its caller is gone."""
         return Release([self.result]) if self.result else None
-
-    def plan(self, work: Work) -> None:
-        """Look whether the hook is still there."""
-        if self._hook not in work.live.view:
-            raise NotFound(f"there is no hook {self._hook}; see: hooktui hooks list")
 
 
 class Release(Operation[None]):
-    """Give unsent jobs back, uncounted."""
+    """Make unsent jobs due again; their attempts are not counted."""
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         super().__init__(len(jobs))
         self._jobs = jobs
 
     def apply(self, work: Work) -> None:
-        """Make them due at once; what cannot wait (a ping, a deleted hook's) is cancelled."""
+        """Store the states of those that this server still holds."""
         for job in self._jobs:
-            deleted = job.hook not in work.live.view
-            waits = not deleted and job.trigger is not Trigger.PING
-            reason = None if waits else HOOK_DELETED if deleted else "the ping was not sent"
-            status = (Status.PENDING if waits else Status.CANCELLED).value
-            next_at, finished_at = (work.now_ms, None) if waits else (None, work.now_ms)
+            state = state_after_release(job, work.live, work.now_ms)
+            values = (state.status, state.next_attempt_at, state.finished_at, state.reason)
             fence = (job.delivery, job.number, work.lease.token)
-            changed = work.raw.execute(
-                sql.GIVE_BACK, (status, next_at, finished_at, reason, *fence)
-            )
-            if not changed.rowcount:
+            if not work.raw.execute(sql.GIVE_BACK, (*values, *fence)).rowcount:
                 continue
-            if waits:
-                work.notes.note_due(job.hook, work.now_ms)
-            else:
+            if not note_released(work.notes, job, state):
                 work.raw.execute(sql.ADD_WAITING, (-1, job.hook))
-            state = DeliveryState(status, job.number - 1, next_at, finished_at, None, reason)
-            work.notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
         failpoints.hit("before_give_back_commit")
-
-
-def job_of(row: Sequence[Any], number: int, body: bytes | None) -> Job:
-    """Return a job from the columns that every search for jobs selects."""
-    delivery, event, event_type, hook, account, trigger, _, tries, interruptions = row[:9]
-    return Job(
-        DeliveryId(delivery), EventId(event), event_type, HookId(hook), AccountId(account),
-        _TRIGGERS[trigger], number, tries, interruptions, body or b"",
-    )  # fmt: skip
-
-
-_TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:

@@ -28,9 +28,9 @@ from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import LEASE_S, Result
 from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
+from hooktui.store.planning.claim import claimed_job
 from hooktui.store.planning.record import HookChange, attempt_row, hook_changes, state_after
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.queue import job_of
 from hooktui.store.sqlite.transaction import Operation, Work
 from hooktui.store.tables import ATTEMPT
 
@@ -283,7 +283,7 @@ def _use_secrets(work: Work, results: Sequence[Result]) -> None:
 
 def _interrupted(row: tuple[Any, ...], now_ms: int) -> Result:
     """Return the result of an attempt that nobody will report: it began with its lease."""
-    job = job_of(row, row[6], None)
+    job = claimed_job(row, row[6], None)
     return Result(
         job=job,
         decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),

@@ -1,0 +1,116 @@
+"""What claims, pings and releases become: jobs, rows, new states. Pure, for every store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hooktui.domain.catalogue import PING
+from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.errors import NotFound
+from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
+from hooktui.domain.live_hook import LiveHook
+from hooktui.store.contract import Job
+from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
+from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.planning.accept import Lease
+from hooktui.store.planning.record import HOOK_DELETED
+from hooktui.store.tx import Notes
+
+_TRIGGERS = {trigger.value: trigger for trigger in Trigger}
+
+
+def may_claim(live: LiveHooks, hook: HookId) -> LiveHook | None:
+    """Return a hook if its deliveries may be claimed now: it is active, and sending not paused."""
+    found = live.view.get(hook)
+    return found if found is not None and found.active and not live.paused else None
+
+
+def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> Job:
+    """Return the job of a row that begins with the columns of every search for deliveries.
+
+    Args:
+        row: delivery, event, event type, hook, account, trigger, number of the last attempt, tries,
+            interruptions.
+        number: of the attempt.
+        body: of the event; None once retention has dropped it.
+    """
+    delivery, event, event_type, hook, account, trigger, _, tries, interruptions = row[:9]
+    return Job(
+        DeliveryId(delivery), EventId(event), event_type, HookId(hook), AccountId(account),
+        _TRIGGERS[trigger], number, tries, interruptions, body or b"",
+    )  # fmt: skip
+
+
+def note_claimed(notes: Notes, jobs: Iterable[Job]) -> None:
+    """Put claimed deliveries into the change feed."""
+    for job in jobs:
+        state = DeliveryState(Status.SENDING.value, job.number)
+        notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+
+
+@dataclass(frozen=True, slots=True)
+class PingPlan:
+    """The rows of a ping, and its job.
+
+    ``event`` is (id, account, type, created, size, deliveries, skipped, skips, body), ``delivery``
+    (id, account, hook, event, type, created, token, until).
+    """
+
+    event: tuple[object, ...]
+    delivery: tuple[object, ...]
+    job: Job
+
+
+def plan_ping(
+    hook: HookId,
+    body: bytes,
+    *,
+    live: LiveHooks,
+    ids: IdClock,
+    lease: Lease,
+    now_ms: int,
+    notes: Notes,
+) -> PingPlan:
+    """Plan a ping whose delivery is leased from the start.
+
+    Raises:
+        NotFound: there is no such hook.
+    """
+    found = live.view.get(hook)
+    if found is None:
+        raise NotFound(f"there is no hook {hook}; see: hooktui hooks list")
+    account, event, delivery = found.account, EventId(ids.next()), DeliveryId(ids.next())
+    job = Job(delivery, event, PING, hook, account, Trigger.PING, 1, 0, 0, body)
+    notes.feed.append(event_item(account, event))
+    note_claimed(notes, [job])
+    return PingPlan(
+        event=(event, account, PING, now_ms, len(body), 1, 0, None, body),
+        delivery=(delivery, account, hook, event, PING, now_ms, lease.token, lease.until_ms),
+        job=job,
+    )
+
+
+def state_after_release(job: Job, live: LiveHooks, now_ms: int) -> DeliveryState:
+    """Return the state of a delivery whose attempt did not begin.
+
+    It is due at once; a ping, or a delivery of a deleted hook, is cancelled.
+    """
+    number = job.number - 1
+    if job.hook not in live.view:
+        reason = HOOK_DELETED
+    elif job.trigger is Trigger.PING:
+        reason = "the ping was not sent"
+    else:
+        return DeliveryState(Status.PENDING.value, number, now_ms)
+    return DeliveryState(Status.CANCELLED.value, number, None, now_ms, None, reason)
+
+
+def note_released(notes: Notes, job: Job, state: DeliveryState) -> bool:
+    """Put a released delivery into the feed, mark it due; return whether it waits."""
+    notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+    if state.next_attempt_at is None:
+        return False
+    notes.note_due(job.hook, state.next_attempt_at)
+    return True
