@@ -12,7 +12,7 @@ from hooktui.domain.ids import AccountId, DeliveryId, HookId, encode
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store.feed_items import DeliveryState, delivery_item
-from hooktui.store.planning.record import HOOK_DELETED
+from hooktui.store.planning.claim import HOOK_DELETED
 from hooktui.store.queries.deliveries import deliveries_by_id, no_delivery
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, HOOK_STATE, in_account
 from hooktui.store.tx import Tx

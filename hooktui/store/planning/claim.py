@@ -15,8 +15,9 @@ from hooktui.store.contract import Job
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import Lease
-from hooktui.store.planning.record import HOOK_DELETED
 from hooktui.store.tx import Notes
+
+HOOK_DELETED = "hook deleted"
 
 _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
-from hooktui.domain.deliveries import Decision, Outcome, Status, Trigger
-from hooktui.domain.hook_failures import Breaker, Failing, after_attempt
-from hooktui.domain.ids import HookId
-from hooktui.store.attempt_stats import BOUNDS_MS, bucket_of, place_of
-from hooktui.store.contract import Result
-from hooktui.store.feed_items import DeliveryState
+from hooktui.domain.deliveries import (
+    Answer,
+    Decision,
+    DisabledReason,
+    ErrorClass,
+    Outcome,
+    Standing,
+    Status,
+    Trigger,
+    after_interruption,
+)
+from hooktui.domain.hook_failures import (
+    RULE_MS,
+    Breaker,
+    Failing,
+    after_attempt,
+    spread_over_the_days,
+)
+from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, place_of
+from hooktui.store.contract import LEASE_S, Result
+from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item
+from hooktui.store.live_hooks import LiveHooks
+from hooktui.store.planning.claim import HOOK_DELETED, claimed_job
+from hooktui.store.tx import Notes
 
-HOOK_DELETED = "hook deleted"
+SECRET_NOTED_EVERY_MS = 60_000
 
 _encode = msgspec.json.Encoder().encode
 
@@ -34,6 +54,24 @@ def state_after(result: Result, *, deleted: bool, now_ms: int) -> DeliveryState:
     if status is Status.PENDING:
         status, reason = Status.CANCELLED, HOOK_DELETED
     return DeliveryState(status.value, number, None, finished_at, duration_ms, reason)
+
+
+def interrupted(row: Sequence[Any], now_ms: int) -> Result:
+    """Return the result of an attempt whose lease has expired: it began with the lease.
+
+    Args:
+        row: the columns of `claimed_job`, then the lease's token and its end.
+        now_ms: when it is recorded.
+    """
+    job = claimed_job(row, row[6], None)
+    return Result(
+        job=job,
+        decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),
+        answer=Answer(None, ErrorClass.INTERRUPTED),
+        started_at_ms=row[10] - LEASE_S * 1000,
+        finished_at_ms=now_ms,
+        error_detail="the server ended or lost its lease before the result was stored",
+    )
 
 
 def attempt_row(result: Result, server: str) -> tuple[object, ...]:
@@ -123,3 +161,82 @@ def _count(change: HookChange, result: Result) -> None:
     counts[0 if delivered else 1] += 1
     if result.total_ms is not None:
         counts[2 + place_of(result.total_ms)] += 1
+
+
+def note_recorded(
+    notes: Notes,
+    recorded: Sequence[tuple[Result, DeliveryState]],
+    live: LiveHooks,
+    now_ms: int,
+) -> dict[HookId, HookChange]:
+    """Put recorded attempts into the change feed, mark hooks due; return the changes per hook."""
+    finished: set[tuple[DeliveryId, int]] = set()
+    for result, state in recorded:
+        job = result.job
+        if state.next_attempt_at is not None:
+            notes.note_due(job.hook, state.next_attempt_at)
+        else:
+            finished.add((job.delivery, job.number))
+            hook = live.view.get(job.hook)
+            if hook is not None and hook.settings.ordered:
+                # Its slot was free before this commit; a claim in between found the line held.
+                notes.note_due(job.hook, now_ms)
+        notes.feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
+        notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+    return hook_changes(
+        [result for result, _ in recorded],
+        lambda result: (result.job.delivery, result.job.number) in finished,
+    )
+
+
+def secrets_to_note(results: Iterable[Result], noted: Mapping[int, int]) -> list[tuple[int, int]]:
+    """Return the secrets whose last use must be stored, with the time (ms), in order.
+
+    Args:
+        results: of attempts that they signed.
+        noted: the last use that is stored of each. It is kept to the minute: one more row written
+            with each batch would cost too much.
+    """
+    used: dict[int, int] = {}
+    for result in results:
+        for secret in result.secret_ids:
+            used[secret] = max(result.started_at_ms, used.get(secret, 0))
+    return sorted(
+        (secret, at_ms)
+        for secret, at_ms in used.items()
+        if at_ms - noted.get(secret, 0) >= SECRET_NOTED_EVERY_MS
+    )
+
+
+def needs_failures_by_day(change: HookChange, failing: Failing, now_ms: int) -> bool:
+    """Whether the 5-day rule may disable a hook, so that its failures by day must be read."""
+    return change.decision is None and change.failed_after > 0 and failing.long_enough(now_ms)
+
+
+def disable_reason(
+    change: HookChange, failures_by_day: Mapping[int, int] | None, now_ms: int
+) -> tuple[DisabledReason, int] | None:
+    """Return why and as of when (ms) a batch disables a hook; None: it does not.
+
+    Args:
+        change: of the hook.
+        failures_by_day: failed attempts by age in days, where `needs_failures_by_day`.
+        now_ms: the time of the transaction.
+    """
+    if change.decision is not None and change.decision.disable is not None:
+        return change.decision.disable, change.disabled_at
+    if failures_by_day is not None and spread_over_the_days(dict(failures_by_day)):
+        return DisabledReason.FAILING, now_ms
+    return None
+
+
+def add_failures(
+    failures_by_day: Mapping[int, int], change: HookChange, now_ms: int
+) -> dict[int, int]:
+    """Return failures by day with those of a batch whose statistics are not written yet."""
+    total = dict(failures_by_day)
+    for bucket, counts in change.buckets.items():
+        if bucket > now_ms - RULE_MS:
+            day = (now_ms - bucket) // DAY_MS
+            total[day] = total.get(day, 0) + counts[1]
+    return total

@@ -7,33 +7,35 @@ from typing import Any, Self
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import (
-    Answer,
-    DisabledReason,
-    ErrorClass,
-    Standing,
     Status,
-    after_interruption,
 )
 from hooktui.domain.hook_failures import (
     RULE_MS,
     Breaker,
     BreakerState,
     Failing,
-    spread_over_the_days,
 )
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.audit_key import LastEntry, opened_key
-from hooktui.store.contract import LEASE_S, Result
-from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
-from hooktui.store.planning.claim import claimed_job
-from hooktui.store.planning.record import HookChange, attempt_row, hook_changes, state_after
+from hooktui.store.contract import Result
+from hooktui.store.feed_items import DeliveryState, hook_item
+from hooktui.store.planning.record import (
+    HookChange,
+    add_failures,
+    attempt_row,
+    disable_reason,
+    interrupted,
+    needs_failures_by_day,
+    note_recorded,
+    secrets_to_note,
+    state_after,
+)
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.transaction import Operation, StateChange, Work, columns
 from hooktui.store.tables import ATTEMPT
 
-_SECRET_USED_EVERY_MS = 60_000
 _SENDING = Status.SENDING.value
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _DETAIL = [column.name for column in ATTEMPT.columns].index("error_detail")
@@ -77,7 +79,7 @@ class Rescue(Operation[int]):
             rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, self._most)
         else:
             rows = await work.raw.fetch(sql.FIND_LEASED_BY, self._token, self._most)
-        lost = [(_interrupted(row, work.now_ms), row[9]) for row in rows]
+        lost = [(interrupted(row, work.now_ms), row[9]) for row in rows]
         rescued = sum(await record(work, lost))
         if rescued:
             failpoints.hit("before_rescue_commit")
@@ -106,29 +108,9 @@ async def record(work: Work, leased: Sequence[tuple[Result, int]]) -> list[bool]
     stored = await _stored(work, [key for key in first if key not in before])
     held = [_same(result, before, stored) for result, _ in leased]
     if done:
-        await _follow_up(work, done)
+        await _note_secrets(work, [result for result, _ in done])
+        await _change_hooks(work, note_recorded(work.notes, done, work.live, work.now_ms))
     return held
-
-
-async def _follow_up(work: Work, done: Sequence[tuple[Result, DeliveryState]]) -> None:
-    """Note what else follows for the deliveries that moved: feed, counters, breakers."""
-    feed = work.notes.feed
-    final: set[_Key] = set()
-    for result, state in done:
-        job = result.job
-        if state.next_attempt_at is not None:
-            work.notes.note_due(job.hook, state.next_attempt_at)
-        else:
-            final.add(_key(result))
-            live = work.live.view.get(job.hook)
-            if live is not None and live.settings.ordered:
-                # Its slot was free before this commit; a claim in between found the line held.
-                work.notes.note_due(job.hook, work.now_ms)
-        feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
-        feed.append(delivery_item(job.account, job.hook, job.delivery, state))
-    results = [result for result, _ in done]
-    await _use_secrets(work, results)
-    await _change_hooks(work, hook_changes(results, lambda result: _key(result) in final))
 
 
 def _finish_row(result: Result, token: int, state: DeliveryState) -> tuple[object, ...]:
@@ -231,16 +213,19 @@ async def _change_hook(
 
 async def _disable(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:
     """Disable a hook that is gone or has failed for days; return whether it was active."""
-    reason, at_ms = None, change.disabled_at
-    if change.decision is not None:
-        reason = change.decision.disable
-    elif change.failed_after and await _fails_for_days(work, hook, change, failing):
-        reason, at_ms = DisabledReason.FAILING, work.now_ms
-    if reason is None:
+    failures = None
+    if needs_failures_by_day(change, failing, work.now_ms):
+        values = (work.now_ms, DAY_MS, hook, work.now_ms - RULE_MS)
+        counted = await work.raw.fetch(sql.FAILED_BY_AGE, *values)
+        # The statistics of this batch are written with the commit.
+        failures = add_failures({row[0]: row[1] for row in counted}, change, work.now_ms)
+    disabled = disable_reason(change, failures, work.now_ms)
+    if disabled is None:
         return False
-    values = (reason.value, at_ms, audit.SERVER.user, hook)
+    reason, at_ms = disabled
     live = work.live.view.get(hook)
-    if await work.raw.fetchval(sql.DISABLE_HOOK, *values) is None or live is None:
+    row = (reason.value, at_ms, audit.SERVER.user, hook)
+    if await work.raw.fetchval(sql.DISABLE_HOOK, *row) is None or live is None:
         return False
     await work.raw.execute(sql.LOCK_AUDIT)
     await _append(work, audit.disabled(hook, live.account, reason, work.now_ms))
@@ -265,45 +250,9 @@ async def _append(work: Work, entry: audit.Entry) -> None:
     await work.raw.execute(sql.NOTE_LAST_AUDIT, made, key.mark(made, row["hash"]))
 
 
-async def _fails_for_days(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:
-    if not failing.long_enough(work.now_ms):
-        return False
-    since_ms = work.now_ms - RULE_MS
-    rows = await work.raw.fetch(sql.FAILED_BY_AGE, work.now_ms, DAY_MS, hook, since_ms)
-    failed = {row[0]: row[1] for row in rows}
-    # What this batch adds is written with the commit, after this look.
-    for bucket, counts in change.buckets.items():
-        if bucket > since_ms:
-            day = (work.now_ms - bucket) // DAY_MS
-            failed[day] = failed.get(day, 0) + counts[1]
-    return spread_over_the_days(failed)
-
-
-async def _use_secrets(work: Work, results: Sequence[Result]) -> None:
-    """Note when a secret last signed, to the minute: once a batch would be a write too many."""
-    used: dict[int, int] = {}
-    for result in results:
-        for secret in result.secret_ids:
-            used[secret] = max(result.started_at_ms, used.get(secret, 0))
-    known = work.shared.secrets_used
-    rows = sorted(
-        (secret, at_ms)
-        for secret, at_ms in used.items()
-        if at_ms - known.get(secret, 0) >= _SECRET_USED_EVERY_MS
-    )
+async def _note_secrets(work: Work, results: Sequence[Result]) -> None:
+    """Store when secrets last signed."""
+    rows = secrets_to_note(results, work.shared.secrets_used)
     if rows:
         await work.raw.execute(sql.USE_SECRETS, *columns(rows, 2))
-        known.update(rows)
-
-
-def _interrupted(row: Sequence[Any], now_ms: int) -> Result:
-    """Return the result of an attempt that nobody will report: it began with its lease."""
-    job = claimed_job(row, row[6], b"")
-    return Result(
-        job=job,
-        decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),
-        answer=Answer(None, ErrorClass.INTERRUPTED),
-        started_at_ms=row[10] - LEASE_S * 1000,
-        finished_at_ms=now_ms,
-        error_detail="the server ended or lost its lease before the result was stored",
-    )
+        work.shared.secrets_used.update(rows)

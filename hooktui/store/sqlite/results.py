@@ -5,36 +5,36 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import (
-    Answer,
-    DisabledReason,
-    ErrorClass,
-    Standing,
     Status,
-    after_interruption,
 )
 from hooktui.domain.hook_failures import (
     RULE_MS,
     Breaker,
     BreakerState,
     Failing,
-    spread_over_the_days,
 )
-from hooktui.domain.ids import DeliveryId, HookId
+from hooktui.domain.ids import HookId
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.contract import LEASE_S, Result
-from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item, hook_item
-from hooktui.store.planning.claim import claimed_job
-from hooktui.store.planning.record import HookChange, attempt_row, hook_changes, state_after
+from hooktui.store.contract import Result
+from hooktui.store.feed_items import DeliveryState, hook_item
+from hooktui.store.planning.record import (
+    HookChange,
+    attempt_row,
+    disable_reason,
+    interrupted,
+    needs_failures_by_day,
+    note_recorded,
+    secrets_to_note,
+    state_after,
+)
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import Operation, Work
 from hooktui.store.tables import ATTEMPT
 
-_SECRET_USED_EVERY_MS = 60_000
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _PLACES = {column.name: place for place, column in enumerate(ATTEMPT.columns)}
 _PLAIN_VALUES = tuple(sql.PLAIN_ATTEMPT.values())
@@ -76,7 +76,7 @@ class Rescue(Operation[int]):
         rows = work.raw.execute(sql.FIND_LEASED, (until, self._most)).fetchall()
         rescued = 0
         for token in {row[9] for row in rows}:
-            lost = [_interrupted(row, work.now_ms) for row in rows if row[9] == token]
+            lost = [interrupted(row, work.now_ms) for row in rows if row[9] == token]
             rescued += sum(record(work, lost, token))
         if rescued:
             failpoints.hit("before_rescue_commit")
@@ -88,29 +88,18 @@ def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
     hooks, now = work.live.view, work.now_ms
     states = [state_after(r, deleted=r.job.hook not in hooks, now_ms=now) for r in results]
     held = _finish(work.raw, results, states, token)
-    done: list[Result] = []
-    finished: set[tuple[DeliveryId, int]] = set()
-    feed = work.notes.feed
-    for result, state, fence_held in zip(results, states, held, strict=True):
-        if not fence_held:
-            continue
-        job = result.job
-        done.append(result)
-        if state.next_attempt_at is None:
-            finished.add((job.delivery, job.number))
-            live = work.live.view.get(job.hook)
-            if live is not None and live.settings.ordered:
-                # Its slot was free before this commit; a claim in between found the line held.
-                work.notes.note_due(job.hook, work.now_ms)
-        else:
-            work.notes.note_due(job.hook, state.next_attempt_at)
-        feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
-        feed.append(delivery_item(job.account, job.hook, job.delivery, state))
+    recorded = [
+        (result, state)
+        for result, state, fence_held in zip(results, states, held, strict=True)
+        if fence_held
+    ]
+    done = [result for result, _ in recorded]
     _insert_attempts(work, done)
-    changes = hook_changes(done, lambda r: (r.job.delivery, r.job.number) in finished)
-    for hook, change in changes.items():
+    for hook, change in note_recorded(work.notes, recorded, work.live, now).items():
         _change_hook(work, hook, change)
-    _use_secrets(work, done)
+    for secret, at_ms in secrets_to_note(done, work.secrets_used):
+        work.raw.execute(sql.USE_SECRET, (at_ms, secret))
+        work.secrets_used[secret] = at_ms
     if len(done) == len(results):
         return held
     return [
@@ -246,49 +235,18 @@ def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
 
 def _disable(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:
     """Disable a hook that is gone or has failed for days; return whether it was active."""
-    reason, at_ms = None, change.disabled_at
-    if change.decision is not None:
-        reason = change.decision.disable
-    elif change.failed_after and _fails_for_days(work, hook, failing):
-        reason, at_ms = DisabledReason.FAILING, work.now_ms
-    if reason is None:
+    failures = None
+    if needs_failures_by_day(change, failing, work.now_ms):
+        since_ms = work.now_ms - RULE_MS
+        counted = work.raw.execute(sql.FAILED_BY_AGE, (work.now_ms, DAY_MS, hook, since_ms))
+        failures = dict(counted.fetchall())
+    disabled = disable_reason(change, failures, work.now_ms)
+    if disabled is None:
         return False
+    reason, at_ms = disabled
     values = (reason.value, at_ms, at_ms, audit.SERVER.user, hook)
     live = work.live.view.get(hook)
     if work.raw.execute(sql.DISABLE_HOOK, values).rowcount != 1 or live is None:
         return False
     audit.append(work.conn, audit.disabled(hook, live.account, reason, work.now_ms), work.vault)
     return True
-
-
-def _fails_for_days(work: Work, hook: HookId, failing: Failing) -> bool:
-    if not failing.long_enough(work.now_ms):
-        return False
-    since_ms = work.now_ms - RULE_MS
-    counted = work.raw.execute(sql.FAILED_BY_AGE, (work.now_ms, DAY_MS, hook, since_ms))
-    return spread_over_the_days(dict(counted.fetchall()))
-
-
-def _use_secrets(work: Work, results: Sequence[Result]) -> None:
-    """Note when a secret last signed, to the minute: once a batch would be a write too many."""
-    used: dict[int, int] = {}
-    for result in results:
-        for secret in result.secret_ids:
-            used[secret] = max(result.started_at_ms, used.get(secret, 0))
-    for secret, at_ms in used.items():
-        if at_ms - work.secrets_used.get(secret, 0) >= _SECRET_USED_EVERY_MS:
-            work.raw.execute(sql.USE_SECRET, (at_ms, secret))
-            work.secrets_used[secret] = at_ms
-
-
-def _interrupted(row: tuple[Any, ...], now_ms: int) -> Result:
-    """Return the result of an attempt that nobody will report: it began with its lease."""
-    job = claimed_job(row, row[6], None)
-    return Result(
-        job=job,
-        decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),
-        answer=Answer(None, ErrorClass.INTERRUPTED),
-        started_at_ms=row[10] - LEASE_S * 1000,
-        finished_at_ms=now_ms,
-        error_detail="the server ended or lost its lease before the result was stored",
-    )
