@@ -5,7 +5,7 @@ import pytest
 from tests import structure
 
 MOST = {
-    "modules": 346,
+    "modules": 347,
     "lines": 60_300,
     "modules over 500 lines": 3,
     "modules in import cycles": 56,

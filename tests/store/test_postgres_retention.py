@@ -1,4 +1,4 @@
-"""Keeping house on PostgreSQL: old rows go, what is needed stays, and a full disk is told."""
+"""Retention on PostgreSQL: old rows are dropped, needed ones stay, a full disk is reported."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hooktui.store import changes, queries
 from hooktui.store.contract import Keep
 from hooktui.store.postgres import retention as housekeeping
 from hooktui.store.postgres.clock import DatabaseClock
-from hooktui.store.postgres.retention import DropBodies, DropEvents, House
+from hooktui.store.postgres.retention import DropBodies, DropEvents, RetentionWorker
 from hooktui.store.postgres.store import PostgresStore
 from tests.contract.given import ADA, DEFAULT, Clock, deliveries, emit, make_hook, result_of
 from tests.disks import small_disk
@@ -29,11 +29,11 @@ DAY_S = 86_400
 
 @dataclass
 class Home:
-    """A store, its clock, and a house that is told when to tidy."""
+    """A store, its clock, and a retention worker that runs on request."""
 
     store: PostgresStore
     clock: Clock
-    house: House
+    worker: RetentionWorker
     url: str
 
     async def count(self, table: str) -> int:
@@ -53,8 +53,8 @@ async def home(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Home]:
     clock = Clock()
     async with database(postgres) as url:
         store = await open_store(url, tmp_path, clock.now_ms)
-        house = House(store, _no_connection, Keep(days=30, bodies_days=7))
-        yield Home(store, clock, house, url)
+        worker = RetentionWorker(store, _no_connection, Keep(days=30, bodies_days=7))
+        yield Home(store, clock, worker, url)
         await store.close()
 
 
@@ -71,7 +71,7 @@ async def test_what_is_old_goes_with_all_that_belongs_to_it(home: Home) -> None:
         await send_all(home, hook)
     home.clock.turn(31 * DAY_S)
     await emit(home.store, 5)
-    await home.house.sweep()
+    await home.worker.sweep()
     assert await home.count("event") == await home.count("delivery") == 5
     assert await home.count("attempt") == await home.count("hook_stats") == 0
 
@@ -87,7 +87,7 @@ async def test_nothing_goes_while_the_clock_may_be_wrong(home: Home, tmp_path: P
     shutil.copy(tmp_path / "hooktui.key", second)
     again = await open_store(home.url, second, home.clock.now_ms)
     assert not again.clock_is_trusted
-    await House(again, _no_connection, Keep(days=30, bodies_days=7)).sweep()
+    await RetentionWorker(again, _no_connection, Keep(days=30, bodies_days=7)).sweep()
     assert await home.count("event") == 5
     await again.close()
 
@@ -104,14 +104,14 @@ async def test_an_old_event_of_which_something_waits_or_just_ended_stays(home: H
     await make_hook(home.store)
     await emit(home.store)
     home.clock.turn(31 * DAY_S)
-    await home.house.sweep()
+    await home.worker.sweep()
     assert await home.count("event") == 1
     hook = HookId((await make_hook(home.store)).id)
     await emit(home.store)
     home.clock.turn(29 * DAY_S)
     await send_all(home, hook)
     home.clock.turn(2 * DAY_S)
-    await home.house.sweep()
+    await home.worker.sweep()
     assert await home.count("event") == 2
 
 
@@ -124,7 +124,7 @@ async def test_the_bytes_of_what_was_delivered_go_earlier(home: Home) -> None:
     home.clock.turn(8 * DAY_S)
     resend = DeliveryId(decode("dlv", again.id))
     await home.store.write(changes.resend, ADA, DEFAULT, resend)
-    await home.house.sweep()
+    await home.worker.sweep()
     bodies = [
         (
             await home.store.read(queries.get_delivery, DEFAULT, DeliveryId(decode("dlv", one.id)))
@@ -175,7 +175,7 @@ async def test_an_event_with_very_many_deliveries_goes_in_several_steps(
     for hook in hooks:
         await send_all(home, hook)
     home.clock.turn(31 * DAY_S)
-    await home.house.sweep()
+    await home.worker.sweep()
     assert await home.count("event") == await home.count("delivery") == 0
 
 
@@ -186,7 +186,7 @@ async def test_the_feed_keeps_so_many_lines_and_says_when_one_asks_for_older(
     start = home.store.feed_end()
     for _ in range(30):
         await emit(home.store)
-    await home.house.tidy()
+    await home.worker.tidy()
     assert await home.count("feed") == 10
     assert (await home.store.feed(start, 100)).reset
     assert len((await home.store.feed(None, 100)).items) == 10
@@ -196,7 +196,7 @@ async def test_idempotency_keys_are_forgotten_after_a_day(home: Home) -> None:
     await emit(home.store, key="old")
     home.clock.turn(DAY_S + 1)
     await emit(home.store, key="new")
-    await home.house.tidy()
+    await home.worker.tidy()
     assert await home.count("idempotency_key") == 1
 
 

@@ -15,9 +15,10 @@ from hooktui.domain.ids import HookId, decode
 from hooktui.store import changes, queries
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import Keep, Offer
+from hooktui.store.planning.retention import RetentionPass
 from hooktui.store.sqlite import retention
 from hooktui.store.sqlite import store as sqlite
-from hooktui.store.sqlite.retention import DropEvents, Sweep, keep_to, old_events
+from hooktui.store.sqlite.retention import DropEvents, Retention, old_events
 from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import (
     ADA,
@@ -58,7 +59,7 @@ async def count(store: SqliteStore, table: str, where: str = "1") -> int:
 
 
 async def sweep(store: SqliteStore, clock: Clock, keep: Keep = Keep()) -> tuple[int, int]:  # noqa: B008
-    return await keep_to(keep, Sweep(store, lambda: 0), clock.ms)
+    return await RetentionPass(Retention(store), lambda: 0).apply(keep, clock.ms)
 
 
 async def test_the_counts_of_five_days_stay_however_little_is_kept(store, clock) -> None:

@@ -1,4 +1,4 @@
-"""Keeping house in PostgreSQL: what is old goes, a little at a time, by one server of them all."""
+"""Retention on PostgreSQL: small drops of old rows, by one of the servers of a database."""
 
 from __future__ import annotations
 
@@ -12,15 +12,24 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId, floor_at
-from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import Keep, Purged
 from hooktui.store.planning.accept import KEY_KEPT_MS
+from hooktui.store.planning.retention import (
+    MOST_FEED_ITEMS,
+    MOST_FEED_ROWS,
+    REST,
+    REST_OF_PURGE,
+    REST_WHEN_BUSY,
+    SCANNED_AT_ONCE,
+    OldEvent,
+    RetentionPass,
+    Scan,
+    paced,
+)
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.connections import FAULTS
 from hooktui.store.postgres.transaction import Operation, Work
-from hooktui.store.sqlite.retention import MOST_FEED_ITEMS, MOST_FEED_ROWS
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connections import Raw
@@ -31,13 +40,9 @@ _log = logging.getLogger(__name__)
 TIDIED_EVERY_S: Final = 30.0
 SWEPT_EVERY: Final = 120
 """Times of that: once an hour."""
-SCANNED_AT_ONCE: Final = 1000
 DROPPED_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 1000
 _ROWS_AT_ONCE: Final = 2000
-_REST, _REST_WHEN_BUSY, _REST_OF_PURGE = 4, 20, 1
-"""Pauses, in times of what the last step took: a share of 20 %, 5 % and 50 %."""
-_LEAST_PAUSE_S: Final = 0.002
 
 
 class DropEvents(Operation[tuple[Purged, list[int]]]):
@@ -89,22 +94,22 @@ class Drop(Operation[int]):
         return int(done.split()[-1])
 
 
-class Room(Protocol):
-    """What housekeeping needs of the store."""
+class RetentionHost(Protocol):
+    """The calls of the store that retention uses."""
 
     @property
     def clock(self) -> Callable[[], int]:
-        """What tells the time."""
+        """The clock of the database."""
         ...
 
     @property
     def clock_is_trusted(self) -> bool:
-        """Whether what is old by it may be dropped."""
+        """Whether rows may be dropped for their age."""
         ...
 
     @property
     def busy(self) -> bool:
-        """Whether work waits for a transaction."""
+        """Whether operations wait for a transaction."""
         ...
 
     async def read(self, query: Callable[[Connection], R], /) -> R:
@@ -116,19 +121,61 @@ class Room(Protocol):
         ...
 
 
-class House:
-    """Tidies, at one of the servers of a database: whoever got the lock, as long as it lives.
+class Retention:
+    """Scans and drops old rows of PostgreSQL; see `planning.retention.RetentionStore`."""
+
+    def __init__(self, store: RetentionHost) -> None:
+        self._store = store
+
+    async def prepare(self) -> None:
+        """Do nothing."""
+
+    async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
+        """Find old events."""
+        return await self._store.read(
+            partial(_old_events, after=after, before_ms=before_ms, account=account)
+        )
+
+    async def scan_bodies(self, after: int, before_ms: int) -> Scan:
+        """Find bodies that will not be sent again."""
+        return await self._store.read(partial(_old_bodies, after=after, before_ms=before_ms))
+
+    async def drop_events(
+        self, events: Sequence[OldEvent], before_ms: int
+    ) -> tuple[Purged, Sequence[OldEvent]]:
+        """Drop some events; those with too many deliveries for one transaction come back."""
+        some = [event.id for event in events[:DROPPED_AT_ONCE]]
+        dropped, unfinished = await self._store.submit(DropEvents(some, before_ms))
+        return dropped, [*map(OldEvent, unfinished), *events[DROPPED_AT_ONCE:]]
+
+    async def drop_bodies(
+        self, events: Sequence[OldEvent], before_ms: int
+    ) -> tuple[int, Sequence[OldEvent]]:
+        """Drop the bodies of some events."""
+        some = [event.id for event in events[:DROPPED_AT_ONCE]]
+        return await self._store.submit(DropBodies(some, before_ms)), events[DROPPED_AT_ONCE:]
+
+    async def drop_stats(self, before_ms: int) -> int:
+        """Drop some statistics."""
+        return await self._store.submit(Drop(sql.DROP_STATS, before_ms, _ROWS_AT_ONCE))
+
+
+class RetentionWorker:
+    """Drops old rows at one of the servers of a database: the one that holds the lock.
 
     Args:
-        room: the store.
+        store: the store.
         connect: opens the connection whose session holds that lock.
-        keep: how long things are kept.
+        keep: the retention periods.
     """
 
-    def __init__(self, room: Room, connect: Callable[[], Awaitable[Raw]], keep: Keep) -> None:
-        self._room = room
+    def __init__(
+        self, store: RetentionHost, connect: Callable[[], Awaitable[Raw]], keep: Keep
+    ) -> None:
+        self._store = store
         self._connect = connect
         self._keep = keep
+        self._retention = Retention(store)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -147,9 +194,8 @@ class House:
         """Drop old events for so long at most; says where to go on."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
-        return await self._drop_events(
-            before_ms, account, after, lambda: loop.time() > end_s, lambda: _REST_OF_PURGE
-        )
+        purge = RetentionPass(self._retention, lambda: REST_OF_PURGE)
+        return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
 
     async def _run(self) -> None:
         while True:
@@ -178,106 +224,52 @@ class House:
             await asyncio.sleep(TIDIED_EVERY_S)
 
     async def tidy(self) -> None:
-        """Drop what the feed and the idempotency keys have too much of."""
-        rows, items = await self._room.read(_count_feed)
+        """Trim the feed and the idempotency keys to what is kept."""
+        rows, items = await self._store.read(_count_feed)
         while rows > MOST_FEED_ROWS or items > MOST_FEED_ITEMS:
-            oldest = await self._room.read(_oldest_feed)
+            oldest = await self._store.read(_oldest_feed)
             place = 0
             while place < len(oldest) and (rows > MOST_FEED_ROWS or items > MOST_FEED_ITEMS):
                 rows, items, place = rows - 1, items - oldest[place][1], place + 1
-            await self._paced(Drop(sql.TRIM_FEED, oldest[place - 1][0]), self._rest)
-        before_ms = self._room.clock() - KEY_KEPT_MS
-        while await self._paced(Drop(sql.FORGET_KEYS, before_ms, _ROWS_AT_ONCE), self._rest):
+            await self._drop(Drop(sql.TRIM_FEED, oldest[place - 1][0]))
+        before_ms = self._store.clock() - KEY_KEPT_MS
+        while await self._drop(Drop(sql.FORGET_KEYS, before_ms, _ROWS_AT_ONCE)):
             pass
 
+    async def _drop(self, operation: Drop) -> int:
+        return await paced(self._store.submit(operation), self._rest)
+
     async def sweep(self) -> None:
-        """Drop all that is older than what is kept, unless the clock may be wrong."""
-        if not self._room.clock_is_trusted:
+        """Drop all that is older than the retention periods, unless the clock may be wrong."""
+        if not self._store.clock_is_trusted:
             return
-        keep, now_ms, bodies, events = self._keep, self._room.clock(), 0, 0
-        if keep.days:
-            before_ms = now_ms - round(keep.days * DAY_MS)
-            gone = await self._drop_events(before_ms, None, 0, lambda: False, self._rest)
-            events = gone.events
-            # The 5-day rule looks at these counts, however little else is kept.
-            old_ms = min(before_ms, now_ms - RULE_MS)
-            while await self._paced(Drop(sql.DROP_STATS, old_ms, _ROWS_AT_ONCE), self._rest):
-                pass
-        if keep.bodies_days and (not keep.days or keep.bodies_days < keep.days):
-            bodies = await self._drop_bodies(now_ms - round(keep.bodies_days * DAY_MS))
+        events, bodies = await RetentionPass(self._retention, self._rest).apply(
+            self._keep, self._store.clock()
+        )
         if events or bodies:
             _log.info("retention events=%d bodies=%d", events, bodies)
 
-    async def _drop_events(
-        self,
-        before_ms: int,
-        account: AccountId | None,
-        after: int,
-        until: Callable[[], bool],
-        rest: Callable[[], float],
-    ) -> Purged:
-        events = deliveries = attempts = 0
-        next_after: int | None = after
-        while next_after is not None:
-            scan = partial(_old_events, after=next_after, before_ms=before_ms, account=account)
-            left, next_after = await self._room.read(scan)
-            while left:
-                some, left = left[:DROPPED_AT_ONCE], left[DROPPED_AT_ONCE:]
-                gone, undone = await self._paced(DropEvents(some, before_ms), rest)
-                left = undone + left
-                events += gone.events
-                deliveries += gone.deliveries
-                attempts += gone.attempts
-                if left and until():
-                    return Purged(events, deliveries, attempts, after=left[0] - 1)
-            if until():
-                break
-        return Purged(events, deliveries, attempts, after=next_after)
-
-    async def _drop_bodies(self, before_ms: int) -> int:
-        gone, after = 0, 0
-        while True:
-            scan = partial(_old_bodies, after=after, before_ms=before_ms)
-            left, next_after = await self._room.read(scan)
-            while left:
-                some, left = left[:DROPPED_AT_ONCE], left[DROPPED_AT_ONCE:]
-                gone += await self._paced(DropBodies(some, before_ms), self._rest)
-            if next_after is None:
-                return gone
-            after = next_after
-
     def _rest(self) -> float:
-        return _REST_WHEN_BUSY if self._room.busy else _REST
-
-    async def _paced(self, operation: Operation[R], rest: Callable[[], float]) -> R:
-        loop = asyncio.get_running_loop()
-        start_s = loop.time()
-        result = await self._room.submit(operation)
-        await asyncio.sleep(max(_LEAST_PAUSE_S, (loop.time() - start_s) * rest()))
-        return result
+        return REST_WHEN_BUSY if self._store.busy else REST
 
 
-def _old_events(
-    conn: Connection, after: int, before_ms: int, account: AccountId | None
-) -> tuple[list[int], int | None]:
-    """Return events of which nothing waits or ended since, and where to look on (None: nowhere)."""
+def _old_events(conn: Connection, after: int, before_ms: int, account: AccountId | None) -> Scan:
     return _scan(conn, sql.SCAN_OLD_EVENTS, after, before_ms, {"account": account})
 
 
-def _old_bodies(conn: Connection, after: int, before_ms: int) -> tuple[list[int], int | None]:
-    """Return events whose bodies nobody will send again, and where to look on."""
+def _old_bodies(conn: Connection, after: int, before_ms: int) -> Scan:
     return _scan(conn, sql.SCAN_OLD_BODIES, after, before_ms, {})
 
 
 def _scan(
     conn: Connection, statement: str, after: int, before_ms: int, more: dict[str, int | None]
-) -> tuple[list[int], int | None]:
+) -> Scan:
     values = {
         "after": after, "before": before_ms, "floor": floor_at(before_ms), "most": SCANNED_AT_ONCE,
     }  # fmt: skip
     rows = conn.execute(text(statement), {**values, **more}).all()
-    old = [event for event, may_go in rows if may_go]
-    return old, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None
+    found = [OldEvent(event) for event, may_go in rows if may_go]
+    return Scan(found, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
 
 
 def _count_feed(conn: Connection) -> tuple[int, int]:

@@ -39,7 +39,7 @@ from hooktui.store.postgres.notify import Hints, changed_hooks, look
 from hooktui.store.postgres.pools import OWN, READERS, Changes, Queries
 from hooktui.store.postgres.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.postgres.results import Record, Rescue
-from hooktui.store.postgres.retention import House
+from hooktui.store.postgres.retention import RetentionWorker
 from hooktui.store.postgres.schema import prepare
 from hooktui.store.postgres.server_registry import (
     NAME_SESSION,
@@ -125,7 +125,7 @@ class PostgresStore(BaseStore):
             )
         ]
         self._accepting, self._claiming, self._recording = (one.queue for one in self._writers)
-        self._house = House(self, cold, keep)
+        self._retention = RetentionWorker(self, cold, keep)
         self._hints = Hints(cold, self._shared.token, self._look, self._heard_due)
 
     @classmethod
@@ -186,7 +186,7 @@ class PostgresStore(BaseStore):
         for hook in await self._own.run(engine.deleted_hooks_with_backlog):
             self._later(self._cancel_left(hook))
         self._hints.start()
-        self._house.start()
+        self._retention.start()
 
     @property
     def clock(self) -> Callable[[], int]:
@@ -236,7 +236,7 @@ class PostgresStore(BaseStore):
         self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
     ) -> Purged:
         """Drop events from before a time with all that belongs to them, for so long at most."""
-        return await self._house.purge(before_ms, within_s, account, after)
+        return await self._retention.purge(before_ms, within_s, account, after)
 
     def backup(self, _: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
         """Refuse: a copy of a PostgreSQL database is made by PostgreSQL's own program."""
@@ -259,7 +259,7 @@ class PostgresStore(BaseStore):
             return
         self._closed = True
         self._wake()
-        await self._house.close()
+        await self._retention.close()
         await self._hints.close()
         for task in list(self._tasks):
             task.cancel()

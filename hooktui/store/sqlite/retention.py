@@ -1,28 +1,22 @@
-"""Retention: old rows go a little at a time, so that sending never waits for it.
+"""Retention on SQLite: small drops of old rows, of the feed and of idempotency keys.
 
-An event goes with its deliveries and attempts once it is older than the retention period, none of
-its deliveries waits, and none ended since. The body of an event goes earlier, when all of its
-deliveries were delivered: nothing is left to send again. Readers look for old rows; the writer only
-drops them, in transactions of about the usual size. Between other work it also trims the feed and
-drops old idempotency keys.
+Readers scan for old rows; the writer only drops them, in transactions of about the usual size.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from hooktui.domain.errors import DiskFull
-from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId, floor_at
-from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.contract import Keep, Purged
+from hooktui.store.contract import Purged
 from hooktui.store.planning.accept import KEY_KEPT_MS
+from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, Scan
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import Operation, Work
 
@@ -30,45 +24,28 @@ P = ParamSpec("P")
 R = TypeVar("R")
 OperationT = TypeVar("OperationT", bound=Operation[Any])
 
-SCANNED_AT_ONCE = 1000
-"""Events that one read looks at: some milliseconds in a worker thread."""
 ROWS_AT_ONCE = 500
 """Rows that one transaction drops; what accepting takes as its target too."""
 BYTES_AT_ONCE = 1024 * 1024
 """``secure_delete`` writes zeros over what goes, so bytes cost as much as rows."""
 _STATS_AT_ONCE = 2000
-_LEAST_PAUSE_S = 0.002
-
-
-class Old(NamedTuple):
-    """An event that may go, and the size of its body."""
-
-    event: int
-    size: int
-
-
-class Scan(NamedTuple):
-    """What a look at the oldest events found; ``after`` is None when it saw the last of them."""
-
-    found: list[Old]
-    after: int | None
 
 
 def old_events(conn: Connection, after: int, before_ms: int, account: AccountId | None) -> Scan:
-    """Look for events from before a time of which nothing waits or ended since."""
+    """Find events from before a time of which nothing waits or ended since."""
     values = (before_ms, after, floor_at(before_ms), account, account, SCANNED_AT_ONCE)
     return _scan(conn, sql.SCAN_OLD_EVENTS, values)
 
 
 def old_bodies(conn: Connection, after: int, before_ms: int) -> Scan:
-    """Look for bodies from before a time that nobody will send again."""
+    """Find events from before a time whose bodies will not be sent again."""
     values = (before_ms, after, floor_at(before_ms), SCANNED_AT_ONCE)
     return _scan(conn, sql.SCAN_OLD_BODIES, values)
 
 
 def _scan(conn: Connection, statement: str, values: tuple[object, ...]) -> Scan:
     rows = conn.exec_driver_sql(statement, values).all()
-    found = [Old(event, size) for event, size, may_go in rows if may_go]
+    found = [OldEvent(event, size) for event, size, may_go in rows if may_go]
     return Scan(found, rows[-1][0] if len(rows) == SCANNED_AT_ONCE else None)
 
 
@@ -79,7 +56,7 @@ class DropEvents(Operation[Purged]):
         left: the events that had no turn, or are not gone entirely.
     """
 
-    def __init__(self, events: Sequence[Old], before_ms: int) -> None:
+    def __init__(self, events: Sequence[OldEvent], before_ms: int) -> None:
         super().__init__(ROWS_AT_ONCE)
         self.left = deque(events)
         self._before_ms = before_ms
@@ -130,7 +107,7 @@ class DropBodies(Operation[int]):
         left: the events that had no turn.
     """
 
-    def __init__(self, events: Sequence[Old], before_ms: int) -> None:
+    def __init__(self, events: Sequence[OldEvent], before_ms: int) -> None:
         super().__init__(ROWS_AT_ONCE)
         self.left = deque(events)
         self._before_ms = before_ms
@@ -140,8 +117,8 @@ class DropBodies(Operation[int]):
         rows = size = 0
         while self.left and rows < ROWS_AT_ONCE and size < BYTES_AT_ONCE:
             event = self.left.popleft()
-            rows += work.raw.execute(sql.DROP_BODY, (event.event, self._before_ms)).rowcount
-            size += event.size
+            rows += work.raw.execute(sql.DROP_BODY, (event.id, self._before_ms)).rowcount
+            size += event.size_bytes
         return rows
 
 
@@ -157,8 +134,8 @@ class DropStats(Operation[int]):
         return work.raw.execute(sql.DROP_STATS, (self._before_ms, _STATS_AT_ONCE)).rowcount
 
 
-class Room(Protocol):
-    """What retention needs of a store."""
+class RetentionHost(Protocol):
+    """The calls of the store that retention uses."""
 
     async def read(
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -167,11 +144,11 @@ class Room(Protocol):
         ...
 
     async def submit(self, operation: Operation[R]) -> R:
-        """Run an operation in the writer's next transaction."""
+        """Run an operation in the next transaction."""
         ...
 
     async def copy_log(self) -> None:
-        """Bring the log into the database, as far as no reader is in the way."""
+        """Copy the log into the database, as far as no reader is in the way."""
         ...
 
     async def cut_log(self) -> bool:
@@ -179,105 +156,59 @@ class Room(Protocol):
         ...
 
 
-class Sweep:
-    """Goes once over what is old, from the oldest on.
+class Retention:
+    """Scans and drops old rows of an SQLite store; see `planning.retention.RetentionStore`."""
 
-    Args:
-        room: the store.
-        rest: how long to pause for each second of work: what leaves others their turn.
-    """
+    def __init__(self, store: RetentionHost) -> None:
+        self._store = store
 
-    def __init__(self, room: Room, rest: Callable[[], float]) -> None:
-        self._room = room
-        self._rest = rest
+    async def prepare(self) -> None:
+        """Copy the log into the database: on a disk that drops fill later, it could not grow."""
+        await self._store.copy_log()
 
-    async def events(
-        self, before_ms: int, account: AccountId | None, after: int, until: Callable[[], bool]
-    ) -> Purged:
-        """Drop old events after a place, until it is time to stop; says where to go on.
+    async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
+        """Find old events."""
+        return await self._store.read(old_events, after, before_ms, account)
 
-        The log comes first into the database: on a disk that drops fill later, it could not grow.
-        """
-        await self._room.copy_log()
-        events = deliveries = attempts = 0
-        while True:
-            scan = await self._room.read(old_events, after, before_ms, account)
-            left: Sequence[Old] = scan.found
-            while left:
-                operation, gone = await self._paced(self._run(partial(DropEvents, left, before_ms)))
-                events += gone.events
-                deliveries += gone.deliveries
-                attempts += gone.attempts
-                left = list(operation.left)
-                if left and until():
-                    return Purged(events, deliveries, attempts, after=left[0].event - 1)
-            if scan.after is None or until():
-                return Purged(events, deliveries, attempts, after=scan.after)
-            after = scan.after
+    async def scan_bodies(self, after: int, before_ms: int) -> Scan:
+        """Find bodies that will not be sent again."""
+        return await self._store.read(old_bodies, after, before_ms)
 
-    async def bodies(self, before_ms: int) -> int:
-        """Drop old bodies; return how many. The log comes first, as with events."""
-        await self._room.copy_log()
-        gone, after = 0, 0
-        while True:
-            scan = await self._paced(self._room.read(old_bodies, after, before_ms))
-            left: Sequence[Old] = scan.found
-            while left:
-                operation, some = await self._paced(self._run(partial(DropBodies, left, before_ms)))
-                gone += some
-                left = list(operation.left)
-            if scan.after is None:
-                return gone
-            after = scan.after
+    async def drop_events(
+        self, events: Sequence[OldEvent], before_ms: int
+    ) -> tuple[Purged, Sequence[OldEvent]]:
+        """Drop as many events as one transaction should."""
+        operation, dropped = await self._run(partial(DropEvents, events, before_ms))
+        return dropped, list(operation.left)
 
-    async def stats(self, before_ms: int) -> int:
-        """Drop old counts; return how many."""
-        gone = 0
-        while True:
-            _, some = await self._paced(self._run(partial(DropStats, before_ms)))
-            if not some:
-                return gone
-            gone += some
+    async def drop_bodies(
+        self, events: Sequence[OldEvent], before_ms: int
+    ) -> tuple[int, Sequence[OldEvent]]:
+        """Drop as many bodies as one transaction should."""
+        operation, dropped = await self._run(partial(DropBodies, events, before_ms))
+        return dropped, list(operation.left)
+
+    async def drop_stats(self, before_ms: int) -> int:
+        """Drop some statistics."""
+        _, dropped = await self._run(partial(DropStats, before_ms))
+        return int(dropped)
 
     async def _run(self, make: Callable[[], OperationT]) -> tuple[OperationT, Any]:
-        """Run an operation, on a full disk once more after the log was cut.
+        """Run an operation; on a full disk once more after the log was cut.
 
-        What is dropped goes through the log first, and a reader may keep the log from being used
-        again: then the log fills a disk that has room enough for each transaction.
+        Dropped pages go through the log first, and a reader may keep the log from being used again:
+        then the log fills a disk that has room enough for each transaction.
         """
         operation = make()
         try:
-            return operation, await self._room.submit(operation)
+            return operation, await self._store.submit(operation)
         except DiskFull:
-            if not await self._room.cut_log():
+            if not await self._store.cut_log():
                 raise
         operation = make()  # the first one has counted what it did not drop
-        return operation, await self._room.submit(operation)
-
-    async def _paced(self, work: Awaitable[R]) -> R:
-        loop = asyncio.get_running_loop()
-        start_s = loop.time()
-        result = await work
-        await asyncio.sleep(max(_LEAST_PAUSE_S, (loop.time() - start_s) * self._rest()))
-        return result
+        return operation, await self._store.submit(operation)
 
 
-async def keep_to(keep: Keep, sweep: Sweep, now_ms: int) -> tuple[int, int]:
-    """Drop all that is older than what is kept; return how many events and how many bodies."""
-    bodies = events = 0
-    if keep.days:
-        before_ms = now_ms - round(keep.days * DAY_MS)
-        events = (await sweep.events(before_ms, None, 0, lambda: False)).events
-        # The 5-day rule looks at these counts, however little else is kept.
-        await sweep.stats(min(before_ms, now_ms - RULE_MS))
-    if keep.bodies_days and (not keep.days or keep.bodies_days < keep.days):
-        bodies = await sweep.bodies(now_ms - round(keep.bodies_days * DAY_MS))
-    return events, bodies
-
-
-MOST_FEED_ROWS = 100_000
-MOST_FEED_ITEMS = 1_000_000
-"""At full load a row holds hundreds of items; this many are some 80 MB."""
 _AT_ONCE = 500
 
 

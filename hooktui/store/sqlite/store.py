@@ -35,6 +35,14 @@ from hooktui.store.key_ring import find_keys
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.migrations import at_head, upgrade
 from hooktui.store.planning.accept import lease_from
+from hooktui.store.planning.retention import (
+    MOST_FEED_ITEMS,
+    MOST_FEED_ROWS,
+    REST,
+    REST_OF_PURGE,
+    REST_WHEN_BUSY,
+    RetentionPass,
+)
 from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.backup import Backups, DatabaseCopy, never, remove_drafts
@@ -62,12 +70,9 @@ from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_d
 from hooktui.store.sqlite.restore import finish_restore
 from hooktui.store.sqlite.results import Record, Rescue
 from hooktui.store.sqlite.retention import (
-    MOST_FEED_ITEMS,
-    MOST_FEED_ROWS,
     ForgetKeys,
-    Sweep,
+    Retention,
     TrimFeed,
-    keep_to,
 )
 from hooktui.store.sqlite.transaction import Change, Work
 from hooktui.store.sqlite.writer import Writer
@@ -86,8 +91,6 @@ SLOW_FSYNC_MS = 3.0  # of the median; above it, waiting for the disk would hold 
 FIRST_SWEEP_S = 60.0  # a start has better things to do
 SWEEP_EVERY_S = 3600.0
 WAL_LOOKED_AT_EVERY_S = 2.0
-_REST, _REST_WHEN_BUSY, _REST_OF_PURGE = 4, 20, 1
-"""Pauses of retention, in times of what its last step took: a share of 20 %, 5 % and 50 %."""
 _KEEP = Keep()
 _KEYS_EVERY_MS = 10 * 60 * 1000
 
@@ -252,8 +255,8 @@ class SqliteStore(BaseStore):
         """Drop events from before a time with all that belongs to them, for so long at most."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
-        sweep = Sweep(self, lambda: _REST_OF_PURGE)
-        return await sweep.events(before_ms, account, after, lambda: loop.time() > end_s)
+        purge = RetentionPass(Retention(self), lambda: REST_OF_PURGE)
+        return await purge.drop_events(before_ms, account, after, lambda: loop.time() > end_s)
 
     def backup(
         self, stopped: Callable[[], bool] = never
@@ -315,12 +318,12 @@ class SqliteStore(BaseStore):
 
     async def _keep_house(self) -> None:
         """Drop what is older than what is kept, now and then."""
-        sweep = Sweep(self, lambda: _REST_WHEN_BUSY if self.busy else _REST)
+        retention = RetentionPass(Retention(self), lambda: REST_WHEN_BUSY if self.busy else REST)
         await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
                 keep = self._keep if self._jumps.doubt.trusted else Keep(0, 0)
-                events, bodies = await keep_to(keep, sweep, self._clock())
+                events, bodies = await retention.apply(keep, self._clock())
             except HooktuiError as error:  # such as a shell that holds the database; next time
                 _log.warning("retention stopped early: %s", error)
             else:

@@ -1,0 +1,154 @@
+"""One pass over old rows, for both databases: scan, drop a little, rest, until nothing is left.
+
+An event is dropped with its deliveries and attempts once it is older than the retention period,
+none of its deliveries waits, and none ended since. The body of an event is dropped earlier, when
+all of its deliveries were delivered: nothing is left to send again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, Protocol, TypeVar
+
+from hooktui.domain.hook_failures import RULE_MS
+from hooktui.domain.ids import AccountId
+from hooktui.store.attempt_stats import DAY_MS
+from hooktui.store.contract import Keep, Purged
+
+R = TypeVar("R")
+
+SCANNED_AT_ONCE = 1000
+"""Events that one scan reads: some milliseconds."""
+REST, REST_WHEN_BUSY, REST_OF_PURGE = 4, 20, 1
+"""Pauses, in times of what the last step took: a share of 20 %, 5 % and 50 %."""
+_MIN_PAUSE_S = 0.002
+MOST_FEED_ROWS = 100_000
+MOST_FEED_ITEMS = 1_000_000
+"""Of the change feed. At full load a row holds hundreds of items; this many take some 80 MB."""
+
+
+class OldEvent(NamedTuple):
+    """An event that may be dropped, and the size of its body where dropping takes time by it."""
+
+    id: int
+    size_bytes: int = 0
+
+
+class Scan(NamedTuple):
+    """The old events of a scan; ``after`` is where the next one starts, None at the end."""
+
+    found: Sequence[OldEvent]
+    after: int | None
+
+
+class RetentionStore(Protocol):
+    """How a database scans and drops old rows.
+
+    A drop handles some of the events that it is given and returns the others; those that are in use
+    again since the scan are skipped.
+    """
+
+    async def prepare(self) -> None:
+        """Get ready for a pass."""
+        ...
+
+    async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
+        """Find events from before a time of which nothing waits or ended since."""
+        ...
+
+    async def scan_bodies(self, after: int, before_ms: int) -> Scan:
+        """Find events from before a time whose bodies will not be sent again."""
+        ...
+
+    async def drop_events(
+        self, events: Sequence[OldEvent], before_ms: int
+    ) -> tuple[Purged, Sequence[OldEvent]]:
+        """Drop events with their deliveries and attempts."""
+        ...
+
+    async def drop_bodies(
+        self, events: Sequence[OldEvent], before_ms: int
+    ) -> tuple[int, Sequence[OldEvent]]:
+        """Drop the bodies of events; count them."""
+        ...
+
+    async def drop_stats(self, before_ms: int) -> int:
+        """Drop some statistics from before a time; count them, 0 when none is left."""
+        ...
+
+
+class RetentionPass:
+    """Drops what is old, from the oldest on.
+
+    Args:
+        store: scans and drops.
+        rest: how long to pause after each second of work, so that others have their turn.
+    """
+
+    def __init__(self, store: RetentionStore, rest: Callable[[], float]) -> None:
+        self._store = store
+        self._rest = rest
+
+    async def apply(self, keep: Keep, now_ms: int) -> tuple[int, int]:
+        """Drop all that is older than the retention periods; count events and bodies."""
+        bodies = events = 0
+        if keep.days:
+            before_ms = now_ms - round(keep.days * DAY_MS)
+            events = (await self.drop_events(before_ms)).events
+            # The 5-day rule reads these statistics, however little else is kept.
+            while await self._paced(self._store.drop_stats(min(before_ms, now_ms - RULE_MS))):
+                pass
+        if keep.bodies_days and (not keep.days or keep.bodies_days < keep.days):
+            bodies = await self._drop_bodies(now_ms - round(keep.bodies_days * DAY_MS))
+        return events, bodies
+
+    async def drop_events(
+        self,
+        before_ms: int,
+        account: AccountId | None = None,
+        after: int = 0,
+        time_is_up: Callable[[], bool] = lambda: False,
+    ) -> Purged:
+        """Drop old events after a place until the time is up; the result says where to resume."""
+        await self._store.prepare()
+        total = Purged()
+        while True:
+            left, next_after = await self._store.scan_events(after, before_ms, account)
+            while left:
+                dropped, left = await self._paced(self._store.drop_events(left, before_ms))
+                total = Purged(
+                    total.events + dropped.events,
+                    total.deliveries + dropped.deliveries,
+                    total.attempts + dropped.attempts,
+                )
+                if left and time_is_up():
+                    return replace(total, after=left[0].id - 1)
+            if next_after is None or time_is_up():
+                return replace(total, after=next_after)
+            after = next_after
+
+    async def _drop_bodies(self, before_ms: int) -> int:
+        await self._store.prepare()
+        total, after = 0, 0
+        while True:
+            left, next_after = await self._paced(self._store.scan_bodies(after, before_ms))
+            while left:
+                dropped, left = await self._paced(self._store.drop_bodies(left, before_ms))
+                total += dropped
+            if next_after is None:
+                return total
+            after = next_after
+
+    async def _paced(self, work: Awaitable[R]) -> R:
+        return await paced(work, self._rest)
+
+
+async def paced(work: Awaitable[R], rest: Callable[[], float]) -> R:
+    """Do a step, then pause for as many times as long as it took."""
+    loop = asyncio.get_running_loop()
+    start_s = loop.time()
+    result = await work
+    await asyncio.sleep(max(_MIN_PAUSE_S, (loop.time() - start_s) * rest()))
+    return result
