@@ -5,12 +5,12 @@ import pytest
 from tests import structure
 
 MOST = {
-    "modules": 347,
-    "lines": 60_300,
-    "modules over 500 lines": 3,
+    "modules": 348,
+    "lines": 60_400,
+    "modules over 500 lines": 1,
     "modules in import cycles": 56,
     "deepest ancestry": 13,
-    "modules that only one store has": 1,
+    "modules that only one store has": 0,
     "modules that name a hook setting": 11,
     "class names given more than once": 45,
 }

@@ -10,13 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Concatenate, NamedTuple, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection
 
 from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.contract import Keep, Purged
+from hooktui.store.write_queue import Operation
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 SCANNED_AT_ONCE = 1000
@@ -41,6 +45,35 @@ class Scan(NamedTuple):
 
     found: Sequence[OldEvent]
     after: int | None
+
+
+class RetentionHost(Protocol):
+    """The calls of a store that retention uses."""
+
+    @property
+    def clock(self) -> Callable[[], int]:
+        """The clock of the store, in milliseconds since the epoch."""
+        ...
+
+    @property
+    def clock_is_trusted(self) -> bool:
+        """Whether rows may be dropped for their age."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Whether operations wait for a transaction."""
+        ...
+
+    async def read(
+        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        """Run a query."""
+        ...
+
+    async def submit(self, operation: Operation[R]) -> R:
+        """Run an operation in the next transaction."""
+        ...
 
 
 class RetentionStore(Protocol):

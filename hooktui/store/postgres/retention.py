@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -23,6 +23,7 @@ from hooktui.store.planning.retention import (
     REST_WHEN_BUSY,
     SCANNED_AT_ONCE,
     OldEvent,
+    RetentionHost,
     RetentionPass,
     Scan,
     paced,
@@ -92,33 +93,6 @@ class Drop(Operation[int]):
         """Drop them."""
         done = await work.raw.execute(self._statement, *self._values)
         return int(done.split()[-1])
-
-
-class RetentionHost(Protocol):
-    """The calls of the store that retention uses."""
-
-    @property
-    def clock(self) -> Callable[[], int]:
-        """The clock of the database."""
-        ...
-
-    @property
-    def clock_is_trusted(self) -> bool:
-        """Whether rows may be dropped for their age."""
-        ...
-
-    @property
-    def busy(self) -> bool:
-        """Whether operations wait for a transaction."""
-        ...
-
-    async def read(self, query: Callable[[Connection], R], /) -> R:
-        """Run a query."""
-        ...
-
-    async def submit(self, operation: Operation[R]) -> R:
-        """Run an operation in the next transaction."""
-        ...
 
 
 class Retention:

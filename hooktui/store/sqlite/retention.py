@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
@@ -16,12 +16,10 @@ from hooktui.domain.errors import DiskFull
 from hooktui.domain.ids import AccountId, floor_at
 from hooktui.store.contract import Purged
 from hooktui.store.planning.accept import KEY_KEPT_MS
-from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, Scan
+from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, RetentionHost, Scan
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.transaction import Operation, Work
 
-P = ParamSpec("P")
-R = TypeVar("R")
 OperationT = TypeVar("OperationT", bound=Operation[Any])
 
 ROWS_AT_ONCE = 500
@@ -134,18 +132,8 @@ class DropStats(Operation[int]):
         return work.raw.execute(sql.DROP_STATS, (self._before_ms, _STATS_AT_ONCE)).rowcount
 
 
-class RetentionHost(Protocol):
-    """The calls of the store that retention uses."""
-
-    async def read(
-        self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
-    ) -> R:
-        """Run a query."""
-        ...
-
-    async def submit(self, operation: Operation[R]) -> R:
-        """Run an operation in the next transaction."""
-        ...
+class LogHost(RetentionHost, Protocol):
+    """The calls of an SQLite store that retention uses."""
 
     async def copy_log(self) -> None:
         """Copy the log into the database, as far as no reader is in the way."""
@@ -159,7 +147,7 @@ class RetentionHost(Protocol):
 class Retention:
     """Scans and drops old rows of an SQLite store; see `planning.retention.RetentionStore`."""
 
-    def __init__(self, store: RetentionHost) -> None:
+    def __init__(self, store: LogHost) -> None:
         self._store = store
 
     async def prepare(self) -> None:

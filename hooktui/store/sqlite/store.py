@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection
 
-from hooktui import failpoints
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import AccountId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
-from hooktui.store.audit_key import chain_of
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import (
@@ -31,9 +29,7 @@ from hooktui.store.contract import (
     Signals,
 )
 from hooktui.store.durable_files import HomeLock
-from hooktui.store.key_ring import find_keys
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
-from hooktui.store.migrations import at_head, upgrade
 from hooktui.store.planning.accept import lease_from
 from hooktui.store.planning.retention import (
     MOST_FEED_ITEMS,
@@ -45,15 +41,13 @@ from hooktui.store.planning.retention import (
 )
 from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.backup import Backups, DatabaseCopy, never, remove_drafts
+from hooktui.store.sqlite.backup import Backups, DatabaseCopy, never
 from hooktui.store.sqlite.clock import ClockJumps
 from hooktui.store.sqlite.connections import (
     READERS,
     Readers,
     WalWatch,
     copy_log,
-    open_writer,
-    sqlalchemy_over,
     truncate,
     truncate_between_reads,
 )
@@ -61,19 +55,17 @@ from hooktui.store.sqlite.disk_guard import RESERVE_BYTES, DiskGuard
 from hooktui.store.sqlite.files import (
     file_size,
     free_bytes,
-    make_database_file,
     measure_fsync_ms,
     refuse_network_file_system,
 )
-from hooktui.store.sqlite.moved_marker import refuse_moved
 from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_due
-from hooktui.store.sqlite.restore import finish_restore
 from hooktui.store.sqlite.results import Record, Rescue
 from hooktui.store.sqlite.retention import (
     ForgetKeys,
     Retention,
     TrimFeed,
 )
+from hooktui.store.sqlite.schema import prepare
 from hooktui.store.sqlite.transaction import Change, Work
 from hooktui.store.sqlite.writer import Writer
 from hooktui.store.vault import Vault
@@ -181,16 +173,7 @@ class SqliteStore(BaseStore):
         lock.take()
         raw: sqlite3.Connection | None = None
         try:
-            refuse_moved(database)
-            finish_restore(database)
-            remove_drafts(database)
-            is_new = not database.exists()  # noqa: ASYNC240 - nothing is served yet
-            vault = Vault(find_keys(key_file, database_is_new=is_new).keys)
-            make_database_file(database)
-            raw = open_writer(database)
-            conn = sqlalchemy_over(raw)
-            _migrate(raw, conn, vault)
-            chain_of(conn, vault)  # a missing key is told now, not by the first act
+            raw, conn, vault = prepare(database, key_file)
             fsync_ms = measure_fsync_ms(folder)
             store = cls(database, lock, raw, conn, vault, clock, fsync_ms, keep, reserve, steady)
             store._readers.open_all()
@@ -219,6 +202,11 @@ class SqliteStore(BaseStore):
     def clock(self) -> Callable[[], int]:
         """What tells the time: this machine's clock."""
         return self._clock
+
+    @property
+    def clock_is_trusted(self) -> bool:
+        """Whether rows may be dropped for their age."""
+        return self._jumps.doubt.trusted
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Refuse when the disk has no room for more events."""
@@ -322,7 +310,7 @@ class SqliteStore(BaseStore):
         await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
-                keep = self._keep if self._jumps.doubt.trusted else Keep(0, 0)
+                keep = self._keep if self.clock_is_trusted else Keep(0, 0)
                 events, bodies = await retention.apply(keep, self._clock())
             except HooktuiError as error:  # such as a shell that holds the database; next time
                 _log.warning("retention stopped early: %s", error)
@@ -375,20 +363,6 @@ class SqliteStore(BaseStore):
         if now - self._keys_forgotten_at > _KEYS_EVERY_MS:
             self._keys_forgotten_at = now
             self._recording.add(ForgetKeys())
-
-
-def _migrate(raw: sqlite3.Connection, conn: Connection, vault: Vault) -> None:
-    if at_head(conn):
-        return
-    raw.execute("BEGIN IMMEDIATE")
-    try:
-        upgrade(conn, lambda: vault)
-        failpoints.hit("before_migration_commit")
-    except BaseException:
-        if raw.in_transaction:
-            raw.execute("ROLLBACK")
-        raise
-    raw.execute("COMMIT")
 
 
 def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
