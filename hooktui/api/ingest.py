@@ -30,7 +30,7 @@ from hooktui.domain.ids import AccountId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.text import visible
 from hooktui.slices import in_slices
-from hooktui.store.contract import Accepted, Offer
+from hooktui.store.contract import Acceptance, NewEvent
 
 if TYPE_CHECKING:
     from hooktui.api.access import Caller
@@ -98,7 +98,9 @@ class Ingest:
         key = _key(scope)
         self._admit(scope, 1)
         try:
-            (accepted,) = await self._service.engine.accept([Offer(account, event_type, body, key)])
+            (accepted,) = await self._service.engine.accept(
+                [NewEvent(account, event_type, body, key)]
+            )
         except Refused as error:  # it points into lines, of which there are none here
             fields = [FieldError(e.pointer.removeprefix("/0"), e.detail) for e in error.errors]
             raise Refused(error.detail, fields) from None
@@ -146,8 +148,8 @@ def _key(scope: Scope) -> str | None:
     return key
 
 
-def _offers(body: bytes, account: AccountId, service: Service) -> Steps[list[Offer]]:
-    offers: list[Offer] = []
+def _offers(body: bytes, account: AccountId, service: Service) -> Steps[list[NewEvent]]:
+    offers: list[NewEvent] = []
     errors: list[FieldError] = []
     for number, line in lines_of(body):
         if not line:
@@ -174,7 +176,7 @@ def _offers(body: bytes, account: AccountId, service: Service) -> Steps[list[Off
             if wrong_key:
                 detail = f"line {number + 1}: key {wrong_key}"
                 errors.append(FieldError(f"/{number}/key", detail))
-        offers.append(Offer(account, found.type, data, found.key))
+        offers.append(NewEvent(account, found.type, data, found.key))
         if len(errors) >= MAX_ERRORS:
             break
     if errors:
@@ -205,7 +207,7 @@ def _check_key(key: str) -> str | None:
     return None
 
 
-def _encode(accepted: Accepted) -> bytes:
+def _encode(accepted: Acceptance) -> bytes:
     # The type is one of the catalogue's, whose letters need no escape.
     return (
         f'{{"id":"{ids.encode("evt", accepted.id)}","type":"{accepted.type}",'

@@ -24,7 +24,7 @@ from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.server import Kept
 from hooktui.loop_watch import WATCH, LoopWatch
 from hooktui.store import queries
-from hooktui.store.contract import Accepted, Offer, Store
+from hooktui.store.contract import Acceptance, NewEvent, Store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """What the API asks of the delivery engine."""
 
-    async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
+    async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events and begin to send them; returns once they are on disk."""
         ...
 

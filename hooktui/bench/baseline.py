@@ -30,7 +30,7 @@ from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.signatures import make_secret
-from hooktui.store.contract import Job
+from hooktui.store.contract import ClaimedDelivery
 
 IN_FLIGHT = 64
 BODY_BYTES = 1024
@@ -62,7 +62,9 @@ async def _client(port: int, count: int) -> None:
     async def work() -> None:
         for _ in left:
             event, delivery = EventId(ids.next()), DeliveryId(ids.next())
-            job = Job(delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body)
+            job = ClaimedDelivery(
+                delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body
+            )
             _check((await sender.attempt(hook, job, now_ms())).answer.error)
 
     await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))

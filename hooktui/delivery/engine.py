@@ -32,7 +32,14 @@ from hooktui.domain.heartbeat import Pulse
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.machine import condition_of
 from hooktui.domain.rates import Rate
-from hooktui.store.contract import Accepted, Job, Offer, Result, Signals, Store
+from hooktui.store.contract import (
+    Acceptance,
+    AttemptResult,
+    ClaimedDelivery,
+    CommitNotice,
+    NewEvent,
+    Store,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +94,7 @@ class Engine:
         self._most = most
         self._pings = asyncio.Semaphore(most_pings)
         self._unsent = Unsent(store, self._on_returned)
-        self._next: deque[Job] = deque()
+        self._next: deque[ClaimedDelivery] = deque()
         self._due: deque[tuple[HookId, int]] = deque()
         self._attempts: set[asyncio.Task[None]] = set()
         self._returns: set[asyncio.Task[None]] = set()
@@ -130,7 +137,7 @@ class Engine:
         failpoints.hit("while_stopping")
         await self._recorder.stop(within_s=STOP_IN_FLIGHT_S)
 
-    async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
+    async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events and begin to send them; returns once they are on disk.
 
         Raises:
@@ -201,7 +208,7 @@ class Engine:
             raise
         return job.delivery
 
-    async def _send_ping(self, job: Job) -> None:
+    async def _send_ping(self, job: ClaimedDelivery) -> None:
         live = self._store.hooks().get(job.hook)
         started_at_ms = self._clock()
         if live is None:
@@ -282,7 +289,7 @@ class Engine:
             return
 
     async def _claim(self, lane: Lane, count: int) -> None:
-        jobs: list[Job] = []
+        jobs: list[ClaimedDelivery] = []
         begun = 0
         try:
             jobs = await self._store.claim(lane.hook, count, by_age=lane.by_age)
@@ -320,7 +327,7 @@ class Engine:
 
     # Send
 
-    def _begin(self, jobs: Sequence[Job]) -> None:
+    def _begin(self, jobs: Sequence[ClaimedDelivery]) -> None:
         idle = not self._next
         self._next.extend(jobs)
         if idle:
@@ -345,7 +352,7 @@ class Engine:
         self._returns.add(giving)
         giving.add_done_callback(self._returns.discard)
 
-    async def _attempt(self, job: Job) -> None:
+    async def _attempt(self, job: ClaimedDelivery) -> None:
         hook = self._store.hooks().get(job.hook)
         started_at_ms = self._clock()
         try:
@@ -369,7 +376,7 @@ class Engine:
         if self._lanes.any_ready:
             self._wake.set()
 
-    def _not_made(self, job: Job, missing: MachineShort) -> None:
+    def _not_made(self, job: ClaimedDelivery, missing: MachineShort) -> None:
         """Give back what could not be sent for want of something, and wait a little."""
         self.shortages.note(missing.condition, f"a delivery of hook {job.hook}")
         if missing.condition.of_one_hook:
@@ -379,19 +386,21 @@ class Engine:
             self._transport.close_idle()
         self._unsent.add(job)
 
-    def _on_returned(self, jobs: Sequence[Job]) -> None:
+    def _on_returned(self, jobs: Sequence[ClaimedDelivery]) -> None:
         for job in jobs:
             self._lanes.unreserve(job.hook, self._clock())
         self._wake.set()
 
-    def _failed_inside(self, job: Job, started_at_ms: int, error: Exception) -> Result:
+    def _failed_inside(
+        self, job: ClaimedDelivery, started_at_ms: int, error: Exception
+    ) -> AttemptResult:
         """Return the result of an attempt that we spoilt: it must not cost the receiver a try."""
         _log.exception("attempt of delivery %d failed inside", job.delivery)
         return self._sender.interrupted(
             job, started_at_ms, f"internal error: {type(error).__name__}"
         )
 
-    def _next_needs(self, result: Result) -> bool:
+    def _next_needs(self, result: AttemptResult) -> bool:
         """Whether what is sent next hangs on this result; then its slot waits until it is stored.
 
         So it is when the hook will be disabled, when this may have been its breaker's probe, and
@@ -406,14 +415,14 @@ class Engine:
 
     # Record
 
-    def _on_recorded(self, results: list[Result]) -> None:
+    def _on_recorded(self, results: list[AttemptResult]) -> None:
         delivered = sum(r.decision.outcome is Outcome.DELIVERED for r in results)
         self._delivered.add(delivered)
         self._failed.add(len(results) - delivered)
         self._outcomes.update(r.decision.outcome for r in results)
         self._wake.set()
 
-    def _on_signals(self, signals: Signals) -> None:
+    def _on_signals(self, signals: CommitNotice) -> None:
         if len(signals.due) <= _HINTS_AT_ONCE:
             self._hint(signals.due.items())
         else:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from hooktui import failpoints
 from hooktui.domain.errors import HooktuiError
-from hooktui.store.contract import Result, Store
+from hooktui.store.contract import AttemptResult, Store
 
 _log = logging.getLogger(__name__)
 
@@ -33,10 +33,10 @@ class Recorder:
         on_recorded: told of each batch that is in the store.
     """
 
-    def __init__(self, store: Store, on_recorded: Callable[[list[Result]], None]) -> None:
+    def __init__(self, store: Store, on_recorded: Callable[[list[AttemptResult]], None]) -> None:
         self._store = store
         self._on_recorded = on_recorded
-        self._waiting: list[tuple[Result, asyncio.Future[bool] | None]] = []
+        self._waiting: list[tuple[AttemptResult, asyncio.Future[bool] | None]] = []
         self._arrived = asyncio.Event()
         self._in_a_hurry = asyncio.Event()
         self._idle = asyncio.Event()
@@ -52,13 +52,13 @@ class Recorder:
         """Begin to write what is added."""
         self._task = asyncio.create_task(self._run(), name="recorder")
 
-    def add(self, result: Result) -> None:
+    def add(self, result: AttemptResult) -> None:
         """Take a result; it will be written."""
         self._waiting.append((result, None))
         self._arrived.set()
         self._idle.clear()
 
-    async def add_and_wait(self, result: Result) -> bool:
+    async def add_and_wait(self, result: AttemptResult) -> bool:
         """Take a result and return once it is written: False when the fence did not hold."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((result, done))
@@ -103,7 +103,7 @@ class Recorder:
             async with asyncio.timeout(LINGER_S):
                 await self._in_a_hurry.wait()
 
-    async def _write(self, results: list[Result]) -> list[bool]:
+    async def _write(self, results: list[AttemptResult]) -> list[bool]:
         tries = 0
         while True:
             try:

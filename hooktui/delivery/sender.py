@@ -25,7 +25,7 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.domain.schedule import parse_retry_after_s
 from hooktui.slices import in_slices
-from hooktui.store.contract import Job, Result
+from hooktui.store.contract import AttemptResult, ClaimedDelivery
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,9 @@ class Sender:
         self._chance = chance
         self._fixed: dict[HookId, _Fixed] = {}
 
-    async def attempt(self, hook: LiveHook, job: Job, started_at_ms: int) -> Result:
+    async def attempt(
+        self, hook: LiveHook, job: ClaimedDelivery, started_at_ms: int
+    ) -> AttemptResult:
         """Send a job's event to its hook, now, and decide what follows."""
         secrets = hook.secrets_at(started_at_ms)
         lines = web.attempt_lines(
@@ -91,7 +93,7 @@ class Sender:
         answer = _judge(answered, self._clock)
         standing = Standing(job.trigger, job.tries, job.interruptions)
         decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())
-        return Result(
+        return AttemptResult(
             job=job,
             decision=decision,
             answer=answer,
@@ -112,12 +114,12 @@ class Sender:
             secret_ids=tuple(secret.id for secret in secrets),
         )
 
-    def interrupted(self, job: Job, started_at_ms: int, detail: str) -> Result:
+    def interrupted(self, job: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
         """Return the result of an attempt that was cut off before it was answered."""
         standing = Standing(job.trigger, job.tries, job.interruptions)
         return self._unanswered(job, after_interruption(standing), started_at_ms, detail)
 
-    def deleted(self, job: Job) -> Result:
+    def deleted(self, job: ClaimedDelivery) -> AttemptResult:
         """Return the result of a claimed job whose hook was deleted before it could be sent."""
         decision = Decision(
             Outcome.INTERRUPTED, Status.CANCELLED, job.tries, job.interruptions, "hook deleted"
@@ -129,9 +131,11 @@ class Sender:
         self._fixed.pop(hook, None)
         self._transport.forget(hook)
 
-    def _unanswered(self, job: Job, decision: Decision, started_at_ms: int, detail: str) -> Result:
+    def _unanswered(
+        self, job: ClaimedDelivery, decision: Decision, started_at_ms: int, detail: str
+    ) -> AttemptResult:
         now = max(self._clock(), started_at_ms)
-        return Result(
+        return AttemptResult(
             job=job,
             decision=decision,
             answer=Answer(None, ErrorClass.INTERRUPTED),

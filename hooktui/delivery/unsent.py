@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from hooktui.store.contract import Job, Store
+from hooktui.store.contract import ClaimedDelivery, Store
 
 _log = logging.getLogger(__name__)
 
@@ -24,20 +24,22 @@ class Unsent:
         on_returned: called with those of `add`, once they are due again.
     """
 
-    def __init__(self, store: Store, on_returned: Callable[[Sequence[Job]], None]) -> None:
+    def __init__(
+        self, store: Store, on_returned: Callable[[Sequence[ClaimedDelivery]], None]
+    ) -> None:
         self._store = store
         self._on_returned = on_returned
-        self._waiting: list[Job] = []
+        self._waiting: list[ClaimedDelivery] = []
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
-    def add(self, job: Job) -> None:
+    def add(self, job: ClaimedDelivery) -> None:
         """Take a delivery that could not be sent; it is returned with those of the same moment."""
         self._waiting.append(job)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="return unsent")
 
-    async def give_back(self, jobs: Sequence[Job]) -> None:
+    async def give_back(self, jobs: Sequence[ClaimedDelivery]) -> None:
         """Return deliveries now."""
         for wait_s in _RETRY_S:
             try:

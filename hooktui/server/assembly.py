@@ -83,9 +83,9 @@ async def open_store(where: Places, settings: Settings) -> Store:
         HooktuiError: it cannot be used, or another server works on this home.
     """
     _prepare_home(where)
-    from hooktui.store.contract import Keep
+    from hooktui.store.contract import RetentionPeriods
 
-    keep = Keep(settings.keep_days, settings.keep_bodies_days)
+    keep = RetentionPeriods(settings.keep_days, settings.keep_bodies_days)
     if _is_shared(settings):
         from hooktui.store.postgres.store import PostgresStore
 

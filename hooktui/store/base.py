@@ -16,15 +16,15 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store import feed
 from hooktui.store.contract import (
-    Accepted,
+    Acceptance,
+    AttemptResult,
+    ClaimedDelivery,
+    CommitNotice,
     FeedPage,
-    Job,
     Listener,
-    Offer,
+    NewEvent,
     Reserve,
-    Result,
     Sieve,
-    Signals,
 )
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import check_keys
@@ -48,12 +48,13 @@ class Operations:
     """
 
     accept: Callable[
-        [Sequence[Offer], Reserve | None, Matches], Operation[tuple[list[Accepted], list[Job]]]
+        [Sequence[NewEvent], Reserve | None, Matches],
+        Operation[tuple[list[Acceptance], list[ClaimedDelivery]]],
     ]
-    claim: Callable[[HookId, int, bool], Operation[list[Job]]]
-    claim_ping: Callable[[HookId, bytes], Operation[Job]]
-    record: Callable[[Sequence[Result]], Operation[list[bool]]]
-    release: Callable[[Sequence[Job]], Operation[None]]
+    claim: Callable[[HookId, int, bool], Operation[list[ClaimedDelivery]]]
+    claim_ping: Callable[[HookId, bytes], Operation[ClaimedDelivery]]
+    record: Callable[[Sequence[AttemptResult]], Operation[list[bool]]]
+    release: Callable[[Sequence[ClaimedDelivery]], Operation[None]]
     rescue: Callable[[int], Operation[int]]
     next_due: Callable[[Connection, Sequence[tuple[HookId, bool]]], dict[HookId, int]]
 
@@ -114,13 +115,13 @@ class BaseStore(ABC):
         """Refuse when there is no room for more events."""
 
     async def accept(
-        self, offers: Sequence[Offer], reserve: Reserve | None = None
-    ) -> tuple[list[Accepted], list[Job]]:
+        self, offers: Sequence[NewEvent], reserve: Reserve | None = None
+    ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
         """Store events with their deliveries, all or nothing."""
         check_keys(offers)
         self.check_room(sum(len(offer.body) for offer in offers))
 
-        def submit(matches: Matches) -> Awaitable[tuple[list[Accepted], list[Job]]]:
+        def submit(matches: Matches) -> Awaitable[tuple[list[Acceptance], list[ClaimedDelivery]]]:
             operation = self.OPERATIONS.accept(offers, reserve, matches)
             return self._accepting.submit(operation, bounded=True)
 
@@ -128,20 +129,22 @@ class BaseStore(ABC):
             return await submit(NO_MATCHES)
         return await accept_matched(offers, self._live, submit)
 
-    async def claim(self, hook: HookId, most: int, *, by_age: bool = False) -> list[Job]:
+    async def claim(
+        self, hook: HookId, most: int, *, by_age: bool = False
+    ) -> list[ClaimedDelivery]:
         """Lease up to ``most`` due deliveries of an active hook: first tries, then retries."""
         operation = self.OPERATIONS.claim(hook, most, by_age)
         return await self._claiming.submit(operation, bounded=False)
 
-    async def claim_ping(self, hook: HookId, body: bytes) -> Job:
+    async def claim_ping(self, hook: HookId, body: bytes) -> ClaimedDelivery:
         """Store a ping event with its delivery, already leased."""
         return await self._accepting.submit(self.OPERATIONS.claim_ping(hook, body), bounded=True)
 
-    async def record(self, results: Sequence[Result]) -> list[bool]:
+    async def record(self, results: Sequence[AttemptResult]) -> list[bool]:
         """Store attempts and new states in one transaction; False where the fence did not hold."""
         return await self.submit(self.OPERATIONS.record(results))
 
-    async def release(self, jobs: Sequence[Job]) -> None:
+    async def release(self, jobs: Sequence[ClaimedDelivery]) -> None:
         """Make unsent jobs due at once; their attempts are not counted."""
         await self.submit(self.OPERATIONS.release(jobs))
 
@@ -235,7 +238,7 @@ class BaseStore(ABC):
         """Call a listener after each commit that concerns it."""
         self._listeners.append(listener)
 
-    def _signal(self, signals: Signals) -> None:
+    def _signal(self, signals: CommitNotice) -> None:
         if signals.hooks_changed or signals.due or signals.paused is not None:
             for listener in self._listeners:
                 listener(signals)

@@ -16,7 +16,7 @@ DOUBTFUL_MS = DAY_MS
 """A smaller jump makes little difference to what is kept for days."""
 
 
-class Doubt:
+class ClockTrust:
     """Whether a clock may be trusted with what is dropped for its age.
 
     Args:

@@ -49,7 +49,7 @@ LEASE_S = 60
 """A lease outlives the longest legal attempt (30 s) twice; after it, anybody may rescue the row."""
 
 
-class Offer(msgspec.Struct, frozen=True, gc=False):
+class NewEvent(msgspec.Struct, frozen=True, gc=False):
     """An event that a producer offers: checked, and its bytes exactly as they will be sent."""
 
     account: AccountId
@@ -58,7 +58,7 @@ class Offer(msgspec.Struct, frozen=True, gc=False):
     key: str | None = None
 
 
-class Accepted(msgspec.Struct, frozen=True, gc=False):
+class Acceptance(msgspec.Struct, frozen=True, gc=False):
     """What became of an offer; counts, and whether the key had been seen before."""
 
     id: EventId
@@ -69,7 +69,7 @@ class Accepted(msgspec.Struct, frozen=True, gc=False):
     duplicate: bool = False
 
 
-class Job(msgspec.Struct, frozen=True, gc=False):
+class ClaimedDelivery(msgspec.Struct, frozen=True, gc=False):
     """A claimed delivery: all that an attempt needs besides the hook itself."""
 
     delivery: DeliveryId
@@ -85,17 +85,17 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 
     def __repr__(self) -> str:
         """Leave out the body: it is somebody's data."""
-        return f"Job(delivery={self.delivery}, hook={self.hook}, number={self.number})"
+        return f"ClaimedDelivery(delivery={self.delivery}, hook={self.hook}, number={self.number})"
 
 
-class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """An attempt that is over, and what was decided; ``record`` stores both.
 
     Times are milliseconds since the epoch, durations milliseconds. ``secret_ids`` are the secrets
     that signed, newest first.
     """
 
-    job: Job
+    job: ClaimedDelivery
     decision: Decision
     answer: Answer
     started_at_ms: int
@@ -116,7 +116,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Signals:
+class CommitNotice:
     """What a commit changed that the engine or a waiting reader wants to know.
 
     ``due`` names hooks that have a pending delivery, with the time (ms) when it is due; ``paused``
@@ -134,7 +134,7 @@ Reserve = Callable[[HookId], bool]
 True takes one free slot of the hook; the engine gives slots back itself when the commit fails.
 """
 
-Listener = Callable[[Signals], None]
+Listener = Callable[[CommitNotice], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +183,8 @@ class Store(Protocol):
     """One store; see the module's docstring for its promises."""
 
     async def accept(
-        self, offers: Sequence[Offer], reserve: Reserve | None = None
-    ) -> tuple[list[Accepted], list[Job]]:
+        self, offers: Sequence[NewEvent], reserve: Reserve | None = None
+    ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
         """Store events with their deliveries, all or nothing; return answers and handed-over jobs.
 
         Raises:
@@ -221,14 +221,16 @@ class Store(Protocol):
         """
         ...
 
-    async def claim(self, hook: HookId, most: int, *, by_age: bool = False) -> list[Job]:
+    async def claim(
+        self, hook: HookId, most: int, *, by_age: bool = False
+    ) -> list[ClaimedDelivery]:
         """Lease up to ``most`` due deliveries of an active hook: first tries, then retries.
 
         Among each of them the oldest due goes first; ``by_age``: the oldest due of all.
         """
         ...
 
-    async def claim_ping(self, hook: HookId, body: bytes) -> Job:
+    async def claim_ping(self, hook: HookId, body: bytes) -> ClaimedDelivery:
         """Store a ping event with its delivery, already leased; works on inactive hooks.
 
         Raises:
@@ -236,11 +238,11 @@ class Store(Protocol):
         """
         ...
 
-    async def record(self, results: Sequence[Result]) -> list[bool]:
+    async def record(self, results: Sequence[AttemptResult]) -> list[bool]:
         """Store attempts and new states in one transaction; False where the fence did not hold."""
         ...
 
-    async def release(self, jobs: Sequence[Job]) -> None:
+    async def release(self, jobs: Sequence[ClaimedDelivery]) -> None:
         """Give unsent jobs back, uncounted and due at once."""
         ...
 
@@ -358,7 +360,7 @@ OpenStore = Callable[[], Awaitable[Store]]
 
 
 @dataclass(frozen=True, slots=True)
-class Keep:
+class RetentionPeriods:
     """How long things are kept, in days; 0: for ever."""
 
     days: float = 30

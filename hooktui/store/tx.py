@@ -20,7 +20,7 @@ from hooktui.store.vault import Vault
 
 
 @dataclass(slots=True)
-class Notes:
+class SideEffects:
     """What a transaction leaves to do: feed items to write, and news to tell after the commit.
 
     ``paused`` is set where the transaction paused all sending, or let it go on.
@@ -32,13 +32,13 @@ class Notes:
     due: dict[HookId, int] = field(default_factory=dict)
     follow_ups: list[Callable[[Tx], None]] = field(default_factory=list)
 
-    def note_due(self, hook: HookId, due_ms: int) -> None:
+    def mark_due(self, hook: HookId, due_ms: int) -> None:
         """Remember that a hook has a pending delivery that is due at a time."""
         known = self.due.get(hook)
         if known is None or due_ms < known:
             self.due[hook] = due_ms
 
-    def take(self, other: Notes) -> None:
+    def take(self, other: SideEffects) -> None:
         """Add the notes of a part that succeeded."""
         self.feed += other.feed
         self.hooks_changed |= other.hooks_changed
@@ -46,7 +46,7 @@ class Notes:
             self.paused = other.paused
         if self.due:
             for hook, due_ms in other.due.items():
-                self.note_due(hook, due_ms)
+                self.mark_due(hook, due_ms)
         else:
             self.due.update(other.due)
         self.follow_ups += other.follow_ups
@@ -68,7 +68,7 @@ class Tx:
         self.now_ms = now_ms
         self.vault = vault
         self.ids = ids
-        self.notes = Notes()
+        self.notes = SideEffects()
 
     def feed(self, item: Item) -> None:
         """Put an item of ``feed_items`` into the change feed."""
@@ -84,7 +84,7 @@ class Tx:
 
     def due(self, hook: HookId, due_ms: int) -> None:
         """Tell the engine after the commit that a hook has a delivery that is due at a time."""
-        self.notes.note_due(hook, due_ms)
+        self.notes.mark_due(hook, due_ms)
 
     def follow_up(self, change: Callable[[Tx], None]) -> None:
         """Have a change run in a later transaction: the rest of what is too much for one."""

@@ -36,7 +36,7 @@ class Operation(Generic[R]):
         error: set when this operation alone failed.
     """
 
-    turn = 1
+    order = 1
 
     def __init__(self, weight: int = 1, size_bytes: int = 0) -> None:
         self.weight = weight
@@ -45,7 +45,7 @@ class Operation(Generic[R]):
         self.result: R | None = None
         self.error: Exception | None = None
 
-    def undo(self) -> Operation[None] | None:
+    def compensate(self) -> Operation[None] | None:
         """Return the operation that reverses a committed one whose caller was cancelled."""
         return None
 
@@ -100,7 +100,7 @@ class WriteQueue:
             return await future
         except asyncio.CancelledError:
             if future.done() and not future.cancelled() and future.exception() is None:
-                self._undo(operation)  # the caller was cancelled before it saw the result
+                self._compensate(operation)  # the caller was cancelled before it saw the result
             raise
 
     def add(self, operation: Operation[Any], *, bounded: bool = False) -> None:
@@ -124,7 +124,7 @@ class WriteQueue:
         """Give each operation of a committed batch its result or its own error."""
         for operation in batch:
             if operation.error is None and operation.future and operation.future.cancelled():
-                self._undo(operation)
+                self._compensate(operation)
             _resolve(operation, operation.error)
 
     def fail(self, batch: Sequence[Operation[Any]], failure: Exception) -> None:
@@ -164,12 +164,12 @@ class WriteQueue:
                 continue  # its caller was cancelled before it ran
             batch.append(operation)
             rows += operation.weight
-        return sorted(batch, key=lambda operation: operation.turn)
+        return sorted(batch, key=lambda operation: operation.order)
 
-    def _undo(self, operation: Operation[Any]) -> None:
-        undoing = operation.undo()
-        if undoing is not None and not self.closing:
-            self.add(undoing)
+    def _compensate(self, operation: Operation[Any]) -> None:
+        compensation = operation.compensate()
+        if compensation is not None and not self.closing:
+            self.add(compensation)
 
 
 def closed() -> Unavailable:

@@ -19,7 +19,14 @@ from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
-from hooktui.store.contract import Accepted, Job, Offer, Result, Signals, Store
+from hooktui.store.contract import (
+    Acceptance,
+    AttemptResult,
+    ClaimedDelivery,
+    CommitNotice,
+    NewEvent,
+    Store,
+)
 from hooktui.store.queries.pages import PageRequest
 
 ADA = Actor("ada", Role.ADMIN, "a test")
@@ -69,17 +76,17 @@ async def make_hook(store: Store, account: AccountId = DEFAULT, **changed: objec
     return await store.write(changes.create_hook, ADA, account, settings(**changed), SECRET)
 
 
-def offer(body: bytes = b"{}", event_type: str = "job.failed", key: str | None = None) -> Offer:
-    return Offer(DEFAULT, event_type, body, key)
+def offer(body: bytes = b"{}", event_type: str = "job.failed", key: str | None = None) -> NewEvent:
+    return NewEvent(DEFAULT, event_type, body, key)
 
 
-async def emit(store: Store, count: int = 1, **changed: object) -> list[Accepted]:
+async def emit(store: Store, count: int = 1, **changed: object) -> list[Acceptance]:
     accepted, _ = await store.accept([offer(**changed) for _ in range(count)])
     return accepted
 
 
 def result_of(
-    job: Job,
+    job: ClaimedDelivery,
     clock: Clock,
     status_code: int | None = 200,
     error: ErrorClass | None = None,
@@ -87,12 +94,12 @@ def result_of(
     decision: Decision | None = None,
     took_ms: int = 20,
     **details: object,
-) -> Result:
+) -> AttemptResult:
     if status_code is not None:
         error = error or error_of_status(status_code)
     answer = Answer(status_code, error)
     standing = Standing(job.trigger, job.tries, job.interruptions)
-    return Result(
+    return AttemptResult(
         job=job,
         decision=decision or after_answer(standing, answer, schedule_s, 0.5),
         answer=answer,
@@ -129,7 +136,7 @@ class Heard:
     """Collects the signals of a store."""
 
     def __init__(self, store: Store) -> None:
-        self.signals: list[Signals] = []
+        self.signals: list[CommitNotice] = []
         store.listen(self.signals.append)
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from hooktui.domain.deliveries import Decision, Standing, Status, Trigger, after_interruption
 from hooktui.domain.ids import floor_at
-from hooktui.store.contract import LEASE_S, Job, Offer, Result
+from hooktui.store.contract import LEASE_S, AttemptResult, ClaimedDelivery, NewEvent
 
 KEY_KEPT_MS = 24 * 3600 * 1000
 
@@ -24,7 +24,7 @@ class ModelHook:
     active: bool = True
     deleted: bool = False
 
-    def takes(self, offer: Offer) -> bool:
+    def takes(self, offer: NewEvent) -> bool:
         return self.active and (self.filter is None or b'"a":%d' % self.filter in offer.body)
 
     def live_secrets(self, now_ms: int) -> list[str]:
@@ -91,9 +91,9 @@ class Model:
 
     # What must come out
 
-    def refuses(self, offers: Sequence[Offer], now_ms: int) -> bool:
+    def refuses(self, offers: Sequence[NewEvent], now_ms: int) -> bool:
         """Whether an idempotency key was used for something else."""
-        here: dict[str, Offer] = {}
+        here: dict[str, NewEvent] = {}
         for offer in offers:
             if offer.key is None:
                 continue
@@ -108,7 +108,7 @@ class Model:
         found = self.keys.get(key) if key is not None else None
         return found if found is not None and found.at_ms > now_ms - KEY_KEPT_MS else None
 
-    def subscribers(self, offer: Offer) -> list[ModelHook]:
+    def subscribers(self, offer: NewEvent) -> list[ModelHook]:
         group = offer.type.partition(".")[0]
         return [hook for hook in self.hooks.values() if not hook.deleted and hook.group == group]
 
@@ -140,7 +140,7 @@ class Model:
                 due[hook.id] = min(times)
         return due
 
-    def holds(self, job: Job) -> bool:
+    def holds(self, job: ClaimedDelivery) -> bool:
         """Whether the fence lets a worker with this job through."""
         one = self.deliveries.get(job.delivery)
         return one is not None and one.status is Status.SENDING and one.number == job.number
@@ -158,7 +158,7 @@ class Model:
         one.status, one.number = Status.SENDING, one.number + 1
         one.next_ms, one.lease_until_ms = None, now_ms + LEASE_S * 1000
 
-    def record(self, result: Result, now_ms: int) -> bool:
+    def record(self, result: AttemptResult, now_ms: int) -> bool:
         """Take a result; False when its worker holds nothing any more."""
         one = self.deliveries.get(result.job.delivery)
         attempt = (
@@ -184,7 +184,7 @@ class Model:
         leased = [one for one in self.deliveries.values() if one.lease_until_ms is not None]
         return [one for one in leased if (one.lease_until_ms or 0) <= now_ms]
 
-    def release(self, job: Job, now_ms: int) -> None:
+    def release(self, job: ClaimedDelivery, now_ms: int) -> None:
         if not self.holds(job):
             return
         one = self.deliveries[job.delivery]

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.domain.wire.deliveries import Delivery
-from hooktui.store.contract import Signals, Store
+from hooktui.store.contract import CommitNotice, Store
 from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE
 
 
@@ -21,7 +21,7 @@ class Known:
         self.changed: set[HookId] = set()
         store.listen(self.hear)
 
-    def hear(self, signals: Signals) -> None:
+    def hear(self, signals: CommitNotice) -> None:
         self.hint(signals.due)
         self.changed |= signals.hooks_changed
 

@@ -9,7 +9,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
-from hooktui.store.contract import Offer
+from hooktui.store.contract import NewEvent
 from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import (
     ADA,
@@ -132,7 +132,7 @@ async def test_a_repeated_key_gets_the_first_answer(opened: Opened) -> None:
 
 @pytest.mark.parametrize("other", [offer(b"[]", key="k"), offer(event_type="job.started", key="k")])
 async def test_a_key_of_another_event_is_refused_and_nothing_is_stored(
-    opened: Opened, other: Offer
+    opened: Opened, other: NewEvent
 ) -> None:
     await make_hook(opened.store)
     await emit(opened.store, key="k")
@@ -156,7 +156,7 @@ async def test_keys_belong_to_an_account_and_are_forgotten_after_a_day(opened: O
     store = opened.store
     account = await store.write(changes.create_account, ADA, "another")
     (first,) = await emit(store, key="k")
-    ((elsewhere,), _) = await store.accept([Offer(account.id, "job.failed", b"{}", "k")])
+    ((elsewhere,), _) = await store.accept([NewEvent(account.id, "job.failed", b"{}", "k")])
     assert not elsewhere.duplicate
     opened.clock.turn(24 * 3600 + 1)
     (later,) = await emit(store, key="k", body=b"other")

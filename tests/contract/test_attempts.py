@@ -15,7 +15,7 @@ from hooktui.domain.ids import HookId, decode
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import changes, queries
 from hooktui.store.audit import check_chain
-from hooktui.store.contract import LEASE_S, Job
+from hooktui.store.contract import LEASE_S, ClaimedDelivery
 from hooktui.store.tables import AUDIT
 from tests.contract.given import (
     ADA,
@@ -35,7 +35,7 @@ from tests.contract.given import (
 )
 
 
-async def claimed(opened: Opened, **changed: object) -> Job:
+async def claimed(opened: Opened, **changed: object) -> ClaimedDelivery:
     """One delivery, claimed."""
     hook = await make_hook(opened.store, **changed)
     await emit(opened.store)
@@ -43,7 +43,7 @@ async def claimed(opened: Opened, **changed: object) -> Job:
     return job
 
 
-async def record_of(opened: Opened, job: Job):
+async def record_of(opened: Opened, job: ClaimedDelivery):
     return await opened.store.read(queries.get_delivery, DEFAULT, job.delivery)
 
 

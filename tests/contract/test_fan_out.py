@@ -10,13 +10,13 @@ from hooktui import slices
 from hooktui.domain.deliveries import Status
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
-from hooktui.store.contract import Accepted, Offer, Store
+from hooktui.store.contract import Acceptance, NewEvent, Store
 from tests.contract.given import ADA, DEFAULT, Opened, deliveries, make_hook, offer
 
 HOOKS = 250
 
 
-async def turns_in_planning(store: Store, offers: list[Offer]) -> tuple[list[Accepted], int]:
+async def turns_in_planning(store: Store, offers: list[NewEvent]) -> tuple[list[Acceptance], int]:
     """Accept events; return the answer, and how many turns of the loop their planning took."""
     turn = 0
     seen: set[int] = set()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId, HookId, encode
 from hooktui.store import changes
-from hooktui.store.contract import FeedItem, Offer
+from hooktui.store.contract import FeedItem, NewEvent
 from tests.contract.given import (
     ADA,
     DEFAULT,
@@ -115,7 +115,7 @@ async def test_one_account_sees_its_own_changes_only(opened: Opened) -> None:
     account = await store.write(changes.create_account, ADA, "another")
     mine = await make_hook(store)
     theirs = await make_hook(store, account=AccountId(account.id))
-    await store.accept([Offer(AccountId(account.id), "job.failed", b"{}")])
+    await store.accept([NewEvent(AccountId(account.id), "job.failed", b"{}")])
     page = await store.feed(None, 1, DEFAULT)
     assert [item.object.id for item in page.items] == [mine.id]
     rest = await store.feed(page.next, 100, DEFAULT)

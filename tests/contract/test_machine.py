@@ -30,7 +30,7 @@ from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.store import changes, queries
-from hooktui.store.contract import Accepted, Job, Offer, Result, Store
+from hooktui.store.contract import Acceptance, AttemptResult, ClaimedDelivery, NewEvent, Store
 from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import ADA, SECRET, Opened, result_of, settings
 from tests.contract.model import (
@@ -72,8 +72,8 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.opened, self.loop, self.clock = opened, loop, opened.clock
         self.model = Model()
-        self.workers: list[Job] = []
-        self.recorded: list[Result] = []
+        self.workers: list[ClaimedDelivery] = []
+        self.recorded: list[AttemptResult] = []
         self.began_ms = self.clock.ms
         self.seen: dict[str, Delivery] = {}
         self.attempts_seen: list[tuple[str, int]] = []
@@ -168,7 +168,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(drawn=offers, hand_over=st.booleans())
     def accept(self, drawn: list[tuple[str, int, str | None]], hand_over: bool) -> None:
-        made = [Offer(self.account, t, b'{"a":%d}' % a, key) for t, a, key in drawn]
+        made = [NewEvent(self.account, t, b'{"a":%d}' % a, key) for t, a, key in drawn]
         call = self.store.accept(made, lambda _: hand_over)
         if self.model.refuses(made, self.clock.ms):
             assert self.fails_with(Refused, call)
@@ -182,7 +182,7 @@ class Machine(RuleBasedStateMachine):
         assert {job.delivery for job in jobs} <= leased
 
     def _accepted(
-        self, offer: Offer, answer: Accepted, rows: dict[tuple[int, int], int], hand_over: bool
+        self, offer: NewEvent, answer: Acceptance, rows: dict[tuple[int, int], int], hand_over: bool
     ) -> None:
         now, before = self.clock.ms, self.model.key(offer.key, self.clock.ms)
         if before is not None:
@@ -421,7 +421,7 @@ class Machine(RuleBasedStateMachine):
             self.run(call)
         return True
 
-    def _takes(self, jobs: Sequence[Job]) -> None:
+    def _takes(self, jobs: Sequence[ClaimedDelivery]) -> None:
         for job in jobs:
             one = self.model.deliveries[job.delivery]
             assert (job.number, job.tries) == (one.number, one.tries)
@@ -429,7 +429,7 @@ class Machine(RuleBasedStateMachine):
             assert job.body == self.model.events[one.event].body
             self.workers.append(job)
 
-    def _result(self, job: Job, code: int | None) -> Result:
+    def _result(self, job: ClaimedDelivery, code: int | None) -> AttemptResult:
         cut_off = after_interruption(Standing(job.trigger, job.tries, job.interruptions))
         decision = cut_off if code is None else None
         return result_of(job, self.clock, code or 500, schedule_s=(5, 300), decision=decision)

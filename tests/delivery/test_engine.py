@@ -20,7 +20,7 @@ from hooktui.domain.ids import encode
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.signatures import make_secret
 from hooktui.store.changes.hooks import change_hook, create_hook, delete_hook
-from hooktui.store.contract import Offer
+from hooktui.store.contract import NewEvent
 from hooktui.store.queries import get_hook
 from hooktui.store.queries.deliveries import get_delivery, list_deliveries
 from hooktui.store.queries.pages import PageRequest
@@ -67,7 +67,7 @@ class House:
         return hook.id
 
     async def emit(self, count: int = 1) -> None:
-        offers = [Offer(1, "job.failed", b'{"n":%d}' % n) for n in range(count)]
+        offers = [NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in range(count)]
         await self.engine.accept(offers)
 
     async def deliveries(self, **wanted):

@@ -16,7 +16,7 @@ from hooktui.delivery.transport import Transport
 from hooktui.domain.clock import now_ms, steady_ms
 from hooktui.domain.ids import decode
 from hooktui.store import changes
-from hooktui.store.contract import Offer
+from hooktui.store.contract import NewEvent
 from hooktui.store.queries import get_hook
 from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.conftest import LOOPBACK, Receivers, read_request
@@ -82,7 +82,7 @@ class Receiver:
 
 async def numbered(house: House, *numbers: int) -> None:
     for number in numbers:
-        await house.engine.accept([Offer(1, "job.failed", b'{"n":%d}' % number)])
+        await house.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % number)])
 
 
 async def down_after(house: House, receivers: Receivers, **settings) -> tuple[Receiver, int]:
@@ -191,7 +191,7 @@ async def test_new_events_go_out_before_the_late_retries_of_a_receiver(house, cl
     await until(refused)
     receiver.answer = OK
     clock.turn(4000)
-    await house.engine.accept([Offer(1, "job.failed", b'{"n":%d}' % n) for n in (5, 6, 7)])
+    await house.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in (5, 6, 7)])
     await house.all_are("delivered", 8)
     assert {5, 6, 7} < set(receiver.got[5:9]), "one claim in ten may have gone by age"
 
@@ -200,7 +200,7 @@ async def test_new_events_go_out_before_the_late_retries_of_a_receiver(house, cl
 async def test_the_probe_is_the_oldest_due_also_before_newer_first_tries(house, clock, receivers):
     receiver, _ = await down_after(house, receivers)
     clock.turn(4000)
-    await house.engine.accept([Offer(1, "job.failed", b'{"n":%d}' % n) for n in (10, 11)])
+    await house.engine.accept([NewEvent(1, "job.failed", b'{"n":%d}' % n) for n in (10, 11)])
 
     async def probed():
         return len(receiver.got) > 10

@@ -29,7 +29,7 @@ from hooktui.domain.hook_settings import Credentials, HookSettings
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.domain.json_text import finish
 from hooktui.domain.live_hook import LiveHook, LiveSecret
-from hooktui.store.contract import Job
+from hooktui.store.contract import ClaimedDelivery
 
 SETTINGS = HookSettings(
     url="https://example.com/", name="x", events=("job",),
@@ -265,7 +265,7 @@ async def test_the_loop_goes_round_while_a_response_is_looked_at(
 ) -> None:
     monkeypatch.setattr(Transport, "send", AsyncMock(return_value=WORST))
     sender = Sender(Transport((), Resolver()))
-    job = Job(
+    job = ClaimedDelivery(
         DeliveryId(1), EventId(1), "job.failed", HOOK.id, HOOK.account, Trigger.EVENT, 1, 0, 0,
         b"{}",
     )  # fmt: skip

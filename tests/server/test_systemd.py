@@ -19,7 +19,7 @@ import pytest
 from hooktui import failpoints
 from hooktui.domain.heartbeat import Pulse
 from hooktui.server.systemd import Notifier, is_journal, notifier_of
-from hooktui.store.contract import Offer
+from hooktui.store.contract import NewEvent
 from hooktui.store.sqlite import store as sqlite
 from tests.contract.given import DEFAULT, make_hook
 from tests.store.conftest import open_in
@@ -149,7 +149,7 @@ async def test_a_writer_that_stands_still_is_told_although_the_loop_turns(
     monkeypatch.setitem(failpoints._ACTIONS, "block", block)
     failpoints.arm("before_accept_commit:block")
     try:
-        accepting = asyncio.create_task(store.accept([Offer(DEFAULT, "job.failed", b"{}")]))
+        accepting = asyncio.create_task(store.accept([NewEvent(DEFAULT, "job.failed", b"{}")]))
         await asyncio.wait_for(held.wait(), 10)
         await asyncio.to_thread(manager.wait_for, "STATUS=wedged: the writer has been at one step")
         assert not await asyncio.to_thread(manager.is_fed, 0.5)

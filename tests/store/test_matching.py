@@ -15,7 +15,7 @@ from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook, wants
-from hooktui.store.contract import Offer
+from hooktui.store.contract import NewEvent
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning import matching
 from hooktui.store.planning.matching import Outdated, accept_matched, check_current
@@ -63,8 +63,8 @@ def test_subscribers_are_what_a_look_at_all_hooks_finds(seed: int) -> None:
                 assert sorted(hook.id for hook in found) == [hook.id for hook in wanted]
 
 
-def offer(body: bytes = b'{"a":1}') -> Offer:
-    return Offer(A, "job.failed", body)
+def offer(body: bytes = b'{"a":1}') -> NewEvent:
+    return NewEvent(A, "job.failed", body)
 
 
 async def test_cheap_events_are_matched_in_the_transaction() -> None:

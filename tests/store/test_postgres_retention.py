@@ -15,7 +15,7 @@ import pytest
 from hooktui.domain.errors import DiskFull, NotFound
 from hooktui.domain.ids import DeliveryId, HookId, decode
 from hooktui.store import changes, queries
-from hooktui.store.contract import Keep
+from hooktui.store.contract import RetentionPeriods
 from hooktui.store.postgres import retention as housekeeping
 from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.retention import DropBodies, DropEvents, RetentionWorker
@@ -53,7 +53,7 @@ async def home(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Home]:
     clock = Clock()
     async with database(postgres) as url:
         store = await open_store(url, tmp_path, clock.now_ms)
-        worker = RetentionWorker(store, _no_connection, Keep(days=30, bodies_days=7))
+        worker = RetentionWorker(store, _no_connection, RetentionPeriods(days=30, bodies_days=7))
         yield Home(store, clock, worker, url)
         await store.close()
 
@@ -87,7 +87,7 @@ async def test_nothing_goes_while_the_clock_may_be_wrong(home: Home, tmp_path: P
     shutil.copy(tmp_path / "hooktui.key", second)
     again = await open_store(home.url, second, home.clock.now_ms)
     assert not again.clock_is_trusted
-    await RetentionWorker(again, _no_connection, Keep(days=30, bodies_days=7)).sweep()
+    await RetentionWorker(again, _no_connection, RetentionPeriods(days=30, bodies_days=7)).sweep()
     assert await home.count("event") == 5
     await again.close()
 

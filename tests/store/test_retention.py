@@ -14,7 +14,7 @@ from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import HookId, decode
 from hooktui.store import changes, queries
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.contract import Keep, Offer
+from hooktui.store.contract import NewEvent, RetentionPeriods
 from hooktui.store.planning.retention import RetentionPass
 from hooktui.store.sqlite import retention
 from hooktui.store.sqlite import store as sqlite
@@ -33,6 +33,7 @@ from tests.contract.given import (
     result_of,
 )
 
+KEEP = RetentionPeriods()
 DAY_S = DAY_MS // 1000
 
 
@@ -41,7 +42,7 @@ def clock() -> Clock:
     return Clock()
 
 
-async def open_at(home: Path, clock: Clock, keep: Keep = Keep()) -> SqliteStore:  # noqa: B008
+async def open_at(home: Path, clock: Clock, keep: RetentionPeriods = KEEP) -> SqliteStore:
     files = {"key_file": home / "hooktui.key", "clock": clock.now_ms}
     return await SqliteStore.open(home / "hooktui.db", **files, keep=keep)
 
@@ -58,7 +59,7 @@ async def count(store: SqliteStore, table: str, where: str = "1") -> int:
     return await store.read(lambda conn: conn.exec_driver_sql(statement).scalar())
 
 
-async def sweep(store: SqliteStore, clock: Clock, keep: Keep = Keep()) -> tuple[int, int]:  # noqa: B008
+async def sweep(store: SqliteStore, clock: Clock, keep: RetentionPeriods = KEEP) -> tuple[int, int]:
     return await RetentionPass(Retention(store), lambda: 0).apply(keep, clock.ms)
 
 
@@ -67,10 +68,10 @@ async def test_the_counts_of_five_days_stay_however_little_is_kept(store, clock)
     await emit(store)
     await attempt(store, clock, hook)
     clock.turn(4.9 * DAY_S)
-    assert (await sweep(store, clock, Keep(days=1)))[0] == 1
+    assert (await sweep(store, clock, RetentionPeriods(days=1)))[0] == 1
     assert await count(store, "hook_stats") == 1
     clock.turn(0.2 * DAY_S)
-    await sweep(store, clock, Keep(days=1))
+    await sweep(store, clock, RetentionPeriods(days=1))
     assert await count(store, "hook_stats") == 0
 
 
@@ -117,7 +118,7 @@ async def test_bodies_go_after_seven_days_where_all_was_delivered(store, clock) 
     (failed,) = await emit(store)
     (job,) = await store.claim(HookId(hook.id), 1)
     await store.record([result_of(job, clock, 500, schedule_s=())])
-    await store.accept([Offer(DEFAULT, "cluster.error", b"{}")])  # nobody asked for it
+    await store.accept([NewEvent(DEFAULT, "cluster.error", b"{}")])  # nobody asked for it
     clock.turn(8 * DAY_S)
     assert await sweep(store, clock) == (0, 2)
     assert await count(store, "event", "body IS NULL") == 2
@@ -133,8 +134,8 @@ async def test_zero_days_keep_for_ever(store, clock) -> None:
     await emit(store)
     await attempt(store, clock, hook)
     clock.turn(4000 * DAY_S)
-    assert await sweep(store, clock, Keep(0, 0)) == (0, 0)
-    assert await sweep(store, clock, Keep(0, 7)) == (0, 1)
+    assert await sweep(store, clock, RetentionPeriods(0, 0)) == (0, 0)
+    assert await sweep(store, clock, RetentionPeriods(0, 7)) == (0, 1)
 
 
 async def test_a_step_is_small_and_many_steps_do_all(store, clock, monkeypatch) -> None:
@@ -197,7 +198,7 @@ async def test_a_purge_stops_in_time_and_goes_on_where_it_was(store, clock, monk
 
 async def test_a_purge_of_one_account_leaves_the_others_alone(store, clock) -> None:
     other = await store.write(changes.create_account, ADA, "other")
-    await store.accept([offer(), Offer(other.id, "job.failed", b"{}")])
+    await store.accept([offer(), NewEvent(other.id, "job.failed", b"{}")])
     clock.turn(1)
     assert (await store.purge(clock.ms, within_s=5, account=other.id)).events == 1
     assert await count(store, "event", "account_id = 1") == 1
@@ -206,7 +207,7 @@ async def test_a_purge_of_one_account_leaves_the_others_alone(store, clock) -> N
 async def test_a_server_tidies_by_itself(tmp_path, clock, monkeypatch) -> None:
     monkeypatch.setattr(sqlite, "FIRST_SWEEP_S", 0)
     monkeypatch.setattr(sqlite, "SWEEP_EVERY_S", 0.01)
-    store = await open_at(tmp_path, clock, Keep(days=2))
+    store = await open_at(tmp_path, clock, RetentionPeriods(days=2))
     await store.accept([offer() for _ in range(10)], always)
     clock.turn(3 * DAY_S)
     async with asyncio.timeout(10):

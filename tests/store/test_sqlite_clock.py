@@ -17,7 +17,7 @@ from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
 from hooktui.store.clock_trust import DOUBTED_FOR_MS
-from hooktui.store.contract import LEASE_S, Keep
+from hooktui.store.contract import LEASE_S, RetentionPeriods
 from hooktui.store.sqlite import store as sqlite
 from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import (
@@ -36,6 +36,7 @@ from tests.contract.given import (
 )
 
 HOUR_S = 3600.0
+KEEP = RetentionPeriods()
 DAY_S = 24 * HOUR_S
 
 
@@ -64,7 +65,7 @@ def clock() -> Clocks:
     return Clocks()
 
 
-async def open_at(home: Path, clock: Clocks, keep: Keep = Keep()) -> SqliteStore:  # noqa: B008
+async def open_at(home: Path, clock: Clocks, keep: RetentionPeriods = KEEP) -> SqliteStore:
     return await SqliteStore.open(
         home / "hooktui.db",
         key_file=home / "hooktui.key",

@@ -15,7 +15,7 @@ from hooktui.domain.errors import DiskFull, Refused, Unavailable
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries, write_queue
-from hooktui.store.contract import Offer
+from hooktui.store.contract import NewEvent
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import connections, disk_guard, writer
 from hooktui.store.sqlite import store as sqlite
@@ -289,7 +289,7 @@ async def test_old_idempotency_keys_are_forgotten(tmp_path: Path) -> None:
     store = await SqliteStore.open(
         tmp_path / "hooktui.db", key_file=tmp_path / "hooktui.key", clock=clock.now_ms
     )
-    await store.accept([Offer(DEFAULT, "job.failed", b"{}", f"key {n}") for n in range(30)])
+    await store.accept([NewEvent(DEFAULT, "job.failed", b"{}", f"key {n}") for n in range(30)])
     clock.turn(25 * 3600)
     await emit(store, key="new")
     async with asyncio.timeout(5):

@@ -16,11 +16,11 @@ from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import SkipReason, skip_reason
-from hooktui.store.contract import LEASE_S, Accepted, Job, Offer, Reserve
+from hooktui.store.contract import LEASE_S, Acceptance, ClaimedDelivery, NewEvent, Reserve
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.live_hooks import LiveHooks, Subscribers
 from hooktui.store.planning.matching import NO_MATCHES, Matches, check_current, subject_of
-from hooktui.store.tx import Notes
+from hooktui.store.tx import SideEffects
 
 KEY_KEPT_MS = 24 * 3600 * 1000
 MAX_KEY = 256
@@ -78,12 +78,12 @@ class Plan:
     keys: list[tuple[object, ...]] = field(default_factory=list)
     waiting: dict[HookId, int] = field(default_factory=dict)
     new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
-    notes: Notes = field(default_factory=Notes)
-    accepted: list[Accepted] = field(default_factory=list)
-    jobs: list[Job] = field(default_factory=list)
+    notes: SideEffects = field(default_factory=SideEffects)
+    accepted: list[Acceptance] = field(default_factory=list)
+    jobs: list[ClaimedDelivery] = field(default_factory=list)
 
 
-def check_keys(offers: Sequence[Offer]) -> None:
+def check_keys(offers: Sequence[NewEvent]) -> None:
     """Refuse idempotency keys that cannot be stored.
 
     Raises:
@@ -97,14 +97,14 @@ def check_keys(offers: Sequence[Offer]) -> None:
             )
 
 
-def repeated(offers: Sequence[Offer], known: KnownKeys) -> dict[int, KnownKey | None]:
+def repeated(offers: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey | None]:
     """Return the offers (by place) that repeat an earlier one; None: one of the same call.
 
     Raises:
         Refused: a key was used before with another type or body; names each.
     """
     repeats: dict[int, KnownKey | None] = {}
-    here: dict[tuple[AccountId, str], Offer] = {}
+    here: dict[tuple[AccountId, str], NewEvent] = {}
     errors = []
     for place, offer in enumerate(offers):
         if offer.key is None:
@@ -138,7 +138,7 @@ def body_hash(body: bytes) -> bytes:
 
 
 def plan_accept(
-    offers: Sequence[Offer],
+    offers: Sequence[NewEvent],
     known: KnownKeys,
     *,
     live: LiveHooks,
@@ -172,14 +172,14 @@ def plan_accept(
     return plan
 
 
-def _again(offer: Offer, before: KnownKey | None, plan: Plan) -> Accepted:
+def _again(offer: NewEvent, before: KnownKey | None, plan: Plan) -> Acceptance:
     key = before or plan.new_keys[offer.account, offer.key or ""]
-    return Accepted(key.event, offer.type, offer.account, key.deliveries, key.skipped, True)
+    return Acceptance(key.event, offer.type, offer.account, key.deliveries, key.skipped, True)
 
 
 def _plan_event(
     plan: Plan,
-    offer: Offer,
+    offer: NewEvent,
     subscribers: Subscribers,
     known: Mapping[HookId, tuple[int, bool]],
     reserve: Reserve | None,
@@ -210,14 +210,14 @@ def _plan_event(
         row = (delivery, account, hook.id, event, offer.type, now_ms)
         if reserve is not None and not hook.settings.ordered and reserve(hook.id):
             state = _LEASED
-            job = Job(
+            job = ClaimedDelivery(
                 delivery, event, offer.type, hook.id, account, Trigger.EVENT, 1, 0, 0, offer.body
             )
             plan.jobs.append(job)
             plan.leased.append((*row, lease.token, lease.until_ms))
         else:
             state = waiting
-            plan.notes.note_due(hook.id, now_ms)
+            plan.notes.mark_due(hook.id, now_ms)
             plan.pending.append((*row, now_ms))
         plan.waiting[hook.id] = plan.waiting.get(hook.id, 0) + 1
         feed.append(delivery_item(account, hook.id, delivery, state))
@@ -226,7 +226,7 @@ def _plan_event(
     plan.events.append(
         (event, account, offer.type, now_ms, len(offer.body), count, skipped, text, offer.body)
     )
-    plan.accepted.append(Accepted(event, offer.type, account, count, skipped))
+    plan.accepted.append(Acceptance(event, offer.type, account, count, skipped))
     if offer.key is not None:
         key = KnownKey(event, offer.type, body_hash(offer.body), count, skipped)
         plan.new_keys[account, offer.key] = key

@@ -11,11 +11,11 @@ from hooktui.domain.deliveries import Status, Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.domain.live_hook import LiveHook
-from hooktui.store.contract import Job
+from hooktui.store.contract import ClaimedDelivery
 from hooktui.store.feed_items import DeliveryState, delivery_item, event_item
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import Lease
-from hooktui.store.tx import Notes
+from hooktui.store.tx import SideEffects
 
 HOOK_DELETED = "hook deleted"
 
@@ -28,7 +28,7 @@ def may_claim(live: LiveHooks, hook: HookId) -> LiveHook | None:
     return found if found is not None and found.active and not live.paused else None
 
 
-def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> Job:
+def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> ClaimedDelivery:
     """Return the job of a row that begins with the columns of every search for deliveries.
 
     Args:
@@ -38,13 +38,13 @@ def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> Job:
         body: of the event; None once retention has dropped it.
     """
     delivery, event, event_type, hook, account, trigger, _, tries, interruptions = row[:9]
-    return Job(
+    return ClaimedDelivery(
         DeliveryId(delivery), EventId(event), event_type, HookId(hook), AccountId(account),
         _TRIGGERS[trigger], number, tries, interruptions, body or b"",
     )  # fmt: skip
 
 
-def note_claimed(notes: Notes, jobs: Iterable[Job]) -> None:
+def note_claimed(notes: SideEffects, jobs: Iterable[ClaimedDelivery]) -> None:
     """Put claimed deliveries into the change feed."""
     for job in jobs:
         state = DeliveryState(Status.SENDING.value, job.number)
@@ -61,7 +61,7 @@ class PingPlan:
 
     event: tuple[object, ...]
     delivery: tuple[object, ...]
-    job: Job
+    job: ClaimedDelivery
 
 
 def plan_ping(
@@ -72,7 +72,7 @@ def plan_ping(
     ids: IdClock,
     lease: Lease,
     now_ms: int,
-    notes: Notes,
+    notes: SideEffects,
 ) -> PingPlan:
     """Plan a ping whose delivery is leased from the start.
 
@@ -83,7 +83,7 @@ def plan_ping(
     if found is None:
         raise NotFound(f"there is no hook {hook}; see: hooktui hooks list")
     account, event, delivery = found.account, EventId(ids.next()), DeliveryId(ids.next())
-    job = Job(delivery, event, PING, hook, account, Trigger.PING, 1, 0, 0, body)
+    job = ClaimedDelivery(delivery, event, PING, hook, account, Trigger.PING, 1, 0, 0, body)
     notes.feed.append(event_item(account, event))
     note_claimed(notes, [job])
     return PingPlan(
@@ -93,7 +93,7 @@ def plan_ping(
     )
 
 
-def state_after_release(job: Job, live: LiveHooks, now_ms: int) -> DeliveryState:
+def state_after_release(job: ClaimedDelivery, live: LiveHooks, now_ms: int) -> DeliveryState:
     """Return the state of a delivery whose attempt did not begin.
 
     It is due at once; a ping, or a delivery of a deleted hook, is cancelled.
@@ -108,10 +108,10 @@ def state_after_release(job: Job, live: LiveHooks, now_ms: int) -> DeliveryState
     return DeliveryState(Status.CANCELLED.value, number, None, now_ms, None, reason)
 
 
-def note_released(notes: Notes, job: Job, state: DeliveryState) -> bool:
+def note_released(notes: SideEffects, job: ClaimedDelivery, state: DeliveryState) -> bool:
     """Put a released delivery into the feed, mark it due; return whether it waits."""
     notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
     if state.next_attempt_at is None:
         return False
-    notes.note_due(job.hook, state.next_attempt_at)
+    notes.mark_due(job.hook, state.next_attempt_at)
     return True

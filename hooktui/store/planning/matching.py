@@ -18,7 +18,7 @@ from hooktui.domain.filters.terms import Subject
 from hooktui.domain.ids import HookId
 from hooktui.domain.json_text import Steps, most_values
 from hooktui.slices import in_slices
-from hooktui.store.contract import Offer
+from hooktui.store.contract import NewEvent
 from hooktui.store.live_hooks import LiveHooks, Subscribers
 
 R = TypeVar("R")
@@ -46,7 +46,7 @@ class Outdated(Unavailable):
         super().__init__("hooks were changed at this moment; send it again")
 
 
-def check_fan_out(offers: Sequence[Offer], live: LiveHooks) -> None:
+def check_fan_out(offers: Sequence[NewEvent], live: LiveHooks) -> None:
     """Refuse a batch that would make very many deliveries.
 
     Raises:
@@ -62,7 +62,7 @@ def check_fan_out(offers: Sequence[Offer], live: LiveHooks) -> None:
         )
 
 
-def is_quick(offers: Sequence[Offer], live: LiveHooks) -> bool:
+def is_quick(offers: Sequence[NewEvent], live: LiveHooks) -> bool:
     """Return whether there is nothing to match, nor too much to deliver: as nearly always."""
     return not live.filtered and (
         len(offers) == 1 or len(offers) * len(live.view) <= MOST_DELIVERIES
@@ -70,7 +70,7 @@ def is_quick(offers: Sequence[Offer], live: LiveHooks) -> bool:
 
 
 async def accept_matched(
-    offers: Sequence[Offer], live: LiveHooks, submit: Callable[[Matches], Awaitable[R]]
+    offers: Sequence[NewEvent], live: LiveHooks, submit: Callable[[Matches], Awaitable[R]]
 ) -> R:
     """Match events as far as that takes long, and submit them; again when hooks changed meanwhile.
 
@@ -85,14 +85,14 @@ async def accept_matched(
             return await submit(matches)
 
 
-async def match_ahead(offers: Sequence[Offer], live: LiveHooks, known: Matches) -> Matches:
+async def match_ahead(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Matches:
     """Return how events fit the filters of hooks, if that takes long; else what is known."""
     if _cost(offers, live, known, CHEAP) <= CHEAP:
         return known
     return await in_slices(_match_steps(offers, live, known))
 
 
-def check_current(offers: Sequence[Offer], live: LiveHooks, known: Matches) -> None:
+def check_current(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) -> None:
     """Look whether what is left to match in the transaction is little.
 
     Raises:
@@ -102,7 +102,7 @@ def check_current(offers: Sequence[Offer], live: LiveHooks, known: Matches) -> N
         raise Outdated
 
 
-def _cost(offers: Sequence[Offer], live: LiveHooks, known: Matches, most: int) -> int:
+def _cost(offers: Sequence[NewEvent], live: LiveHooks, known: Matches, most: int) -> int:
     """Return what matching would cost, or something over ``most``."""
     cost = 0
     if not live.filtered:
@@ -140,7 +140,7 @@ def _unknown_weight(subscribers: Subscribers, known: Mapping[HookId, tuple[int, 
 _NEVER: Final = (-1, False)
 
 
-def _match_steps(offers: Sequence[Offer], live: LiveHooks, known: Matches) -> Steps[Matches]:
+def _match_steps(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Steps[Matches]:
     found: dict[int, dict[HookId, tuple[int, bool]]] = {}
     for place, offer in enumerate(offers):
         yield
@@ -164,6 +164,6 @@ def _match_steps(offers: Sequence[Offer], live: LiveHooks, known: Matches) -> St
     return found
 
 
-def subject_of(offer: Offer) -> Subject:
+def subject_of(offer: NewEvent) -> Subject:
     """Return an event as filters see it: one for all hooks, for it remembers."""
     return Subject(at_ms=0, event_type=offer.type, data=partial(Stored, offer.body))

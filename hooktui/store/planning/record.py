@@ -28,18 +28,18 @@ from hooktui.domain.hook_failures import (
 )
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, place_of
-from hooktui.store.contract import LEASE_S, Result
+from hooktui.store.contract import LEASE_S, AttemptResult
 from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.claim import HOOK_DELETED, claimed_job
-from hooktui.store.tx import Notes
+from hooktui.store.tx import SideEffects
 
 SECRET_NOTED_EVERY_MS = 60_000
 
 _encode = msgspec.json.Encoder().encode
 
 
-def state_after(result: Result, *, deleted: bool, now_ms: int) -> DeliveryState:
+def state_after(result: AttemptResult, *, deleted: bool, now_ms: int) -> DeliveryState:
     """Return the state of a delivery after an attempt; a deleted hook is not tried again.
 
     A wait begins with the transaction that stores it, by the store's own clock: the end of the
@@ -56,7 +56,7 @@ def state_after(result: Result, *, deleted: bool, now_ms: int) -> DeliveryState:
     return DeliveryState(status.value, number, None, finished_at, duration_ms, reason)
 
 
-def interrupted(row: Sequence[Any], now_ms: int) -> Result:
+def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:
     """Return the result of an attempt whose lease has expired: it began with the lease.
 
     Args:
@@ -64,7 +64,7 @@ def interrupted(row: Sequence[Any], now_ms: int) -> Result:
         now_ms: when it is recorded.
     """
     job = claimed_job(row, row[6], None)
-    return Result(
+    return AttemptResult(
         job=job,
         decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),
         answer=Answer(None, ErrorClass.INTERRUPTED),
@@ -74,7 +74,7 @@ def interrupted(row: Sequence[Any], now_ms: int) -> Result:
     )
 
 
-def attempt_row(result: Result, server: str) -> tuple[object, ...]:
+def attempt_row(result: AttemptResult, server: str) -> tuple[object, ...]:
     """Return an attempt's row in the order of the table's columns."""
     answer = result.answer
     return (
@@ -108,7 +108,7 @@ class HookChange:
     decision: Decision | None = None
     disabled_at: int = 0
     buckets: dict[int, list[int]] = field(default_factory=dict)
-    counted: list[Result] = field(default_factory=list)
+    counted: list[AttemptResult] = field(default_factory=list)
 
     def breaker_after(self, breaker: Breaker) -> Breaker:
         """Return a hook's breaker after the batch."""
@@ -127,7 +127,7 @@ class HookChange:
 
 
 def hook_changes(
-    results: Iterable[Result], final: Callable[[Result], bool]
+    results: Iterable[AttemptResult], final: Callable[[AttemptResult], bool]
 ) -> dict[HookId, HookChange]:
     """Add up results per hook; ``final`` says whether a delivery has ended."""
     changes: dict[HookId, HookChange] = {}
@@ -148,7 +148,7 @@ def hook_changes(
     return changes
 
 
-def _count(change: HookChange, result: Result) -> None:
+def _count(change: HookChange, result: AttemptResult) -> None:
     change.counted.append(result)
     delivered = result.decision.outcome is Outcome.DELIVERED
     if delivered:
@@ -164,8 +164,8 @@ def _count(change: HookChange, result: Result) -> None:
 
 
 def note_recorded(
-    notes: Notes,
-    recorded: Sequence[tuple[Result, DeliveryState]],
+    notes: SideEffects,
+    recorded: Sequence[tuple[AttemptResult, DeliveryState]],
     live: LiveHooks,
     now_ms: int,
 ) -> dict[HookId, HookChange]:
@@ -174,13 +174,13 @@ def note_recorded(
     for result, state in recorded:
         job = result.job
         if state.next_attempt_at is not None:
-            notes.note_due(job.hook, state.next_attempt_at)
+            notes.mark_due(job.hook, state.next_attempt_at)
         else:
             finished.add((job.delivery, job.number))
             hook = live.view.get(job.hook)
             if hook is not None and hook.settings.ordered:
                 # Its slot was free before this commit; a claim in between found the line held.
-                notes.note_due(job.hook, now_ms)
+                notes.mark_due(job.hook, now_ms)
         notes.feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
         notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
     return hook_changes(
@@ -189,7 +189,9 @@ def note_recorded(
     )
 
 
-def secrets_to_note(results: Iterable[Result], noted: Mapping[int, int]) -> list[tuple[int, int]]:
+def secrets_to_note(
+    results: Iterable[AttemptResult], noted: Mapping[int, int]
+) -> list[tuple[int, int]]:
     """Return the secrets whose last use must be stored, with the time (ms), in order.
 
     Args:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from hooktui.domain.hook_failures import RULE_MS
 from hooktui.domain.ids import AccountId
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.contract import Keep, Purged
+from hooktui.store.contract import Purged, RetentionPeriods
 from hooktui.store.write_queue import Operation
 
 P = ParamSpec("P")
@@ -124,7 +124,7 @@ class RetentionPass:
         self._store = store
         self._rest = rest
 
-    async def apply(self, keep: Keep, now_ms: int) -> tuple[int, int]:
+    async def apply(self, keep: RetentionPeriods, now_ms: int) -> tuple[int, int]:
         """Drop all that is older than the retention periods; count events and bodies."""
         bodies = events = 0
         if keep.days:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from hooktui.store.clock_trust import Doubt
+from hooktui.store.clock_trust import ClockTrust
 
 
 class DatabaseClock:
@@ -22,7 +22,7 @@ class DatabaseClock:
         self._fixed = fixed
         self._ahead_ns = time.time_ns() - time.monotonic_ns()
         self._has_heard = False
-        self.doubt = Doubt(lambda: time.monotonic_ns() // 1_000_000)
+        self.doubt = ClockTrust(lambda: time.monotonic_ns() // 1_000_000)
 
     def now_ms(self) -> int:
         """Return milliseconds since the epoch."""

@@ -24,7 +24,7 @@ from hooktui.store.postgres.connections import (
     may_repeat,
     waits,
 )
-from hooktui.store.postgres.transaction import Shared, Work, begin
+from hooktui.store.postgres.transaction import Shared, WriteTransaction, begin
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connections import Raw
@@ -97,7 +97,9 @@ class Changes:
         self._shared = shared
         self._target = target
 
-    async def run(self, change: Callable[[Connection, Work], R]) -> tuple[R, Work]:
+    async def run(
+        self, change: Callable[[Connection, WriteTransaction], R]
+    ) -> tuple[R, WriteTransaction]:
         """Run a change in a transaction; again after a deadlock, or when its connection broke.
 
         Raises:
@@ -125,9 +127,9 @@ class Changes:
     async def _transact(
         self,
         conn: AsyncConnection,
-        change: Callable[[Connection, Work], R],
+        change: Callable[[Connection, WriteTransaction], R],
         committing: list[bool],
-    ) -> tuple[R, Work]:
+    ) -> tuple[R, WriteTransaction]:
         raw: Raw | None = (await conn.get_raw_connection()).driver_connection
         if raw is None:
             raise Unavailable("the connection to the database is gone; try again")

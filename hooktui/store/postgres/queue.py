@@ -15,7 +15,7 @@ from hooktui.domain.errors import HooktuiError, NotFound, Unavailable
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.loop_watch import WATCH
 from hooktui.slices import share_loop
-from hooktui.store.contract import Accepted, Job, Offer, Reserve
+from hooktui.store.contract import Acceptance, ClaimedDelivery, NewEvent, Reserve
 from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
 from hooktui.store.planning.claim import (
     claimed_job,
@@ -27,7 +27,7 @@ from hooktui.store.planning.claim import (
 )
 from hooktui.store.planning.matching import NO_MATCHES, Matches
 from hooktui.store.postgres import locks, sql
-from hooktui.store.postgres.transaction import Operation, Work, columns
+from hooktui.store.postgres.transaction import Operation, WriteTransaction, columns
 from hooktui.store.tables import Big
 
 _Name = tuple[AccountId, str]
@@ -38,13 +38,13 @@ _ROWS_PER_STEP = 1_000
 """Of each kind; making them ready for the database takes some 2 ms of the event loop."""
 
 
-class Accept(Operation[tuple[list[Accepted], list[Job]]]):
+class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     """Store events with their deliveries and idempotency keys."""
 
-    turn = 0
+    order = 0
 
     def __init__(
-        self, offers: Sequence[Offer], reserve: Reserve | None, matches: Matches = NO_MATCHES
+        self, offers: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
     ) -> None:
         super().__init__(2 * len(offers), sum(len(offer.body) for offer in offers))
         self._offers = offers
@@ -54,7 +54,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         self._planned_with: tuple[object, ...] | None = None
 
     @classmethod
-    async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
         """Match all, then insert all."""
         names = sorted({name for operation in some for name in operation.names()})
         known = await _take_keys(work, names) if names else {}
@@ -79,7 +79,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         """Return the idempotency keys of all offers."""
         return [(offer.account, offer.key) for offer in self._offers if offer.key is not None]
 
-    def ordered(self, work: Work) -> set[HookId]:
+    def ordered(self, work: WriteTransaction) -> set[HookId]:
         """Return the ordered hooks that may get a delivery."""
         kinds = {(offer.account, offer.type) for offer in self._offers}
         return {
@@ -90,7 +90,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         }
 
     async def planned(
-        self, work: Work, known: Mapping[_Name, KnownKey], lines: Mapping[HookId, int]
+        self, work: WriteTransaction, known: Mapping[_Name, KnownKey], lines: Mapping[HookId, int]
     ) -> Plan | None:
         """Match, and ask which deliveries may be handed over: once; None when it is refused."""
         mine = {name: known[name] for name in self.names() if name in known}
@@ -121,12 +121,12 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         self.result = plan.accepted, plan.jobs
         return plan
 
-    def undo(self) -> Operation[None] | None:
+    def compensate(self) -> Operation[None] | None:
         """Give back what was handed over; the events stay accepted."""
         return Release(self._plan.jobs) if self._plan is not None and self._plan.jobs else None
 
 
-async def _insert(work: Work, events: _Rows, pending: _Rows, leased: _Rows) -> None:
+async def _insert(work: WriteTransaction, events: _Rows, pending: _Rows, leased: _Rows) -> None:
     for start in range(0, max(len(events), len(pending), len(leased)), _ROWS_PER_STEP):
         these = slice(start, start + _ROWS_PER_STEP)
         await work.raw.execute(
@@ -137,7 +137,7 @@ async def _insert(work: Work, events: _Rows, pending: _Rows, leased: _Rows) -> N
         )
 
 
-async def _join_lines(work: Work, hooks: set[HookId]) -> dict[HookId, int]:
+async def _join_lines(work: WriteTransaction, hooks: set[HookId]) -> dict[HookId, int]:
     """Wait for our turn behind what other servers accept for ordered hooks; return their ends.
 
     Until our commit nobody else joins, and all our ids are greater: the order of commits is the
@@ -151,7 +151,7 @@ async def _join_lines(work: Work, hooks: set[HookId]) -> dict[HookId, int]:
     return ends
 
 
-async def _take_keys(work: Work, names: Sequence[_Name]) -> dict[_Name, KnownKey]:
+async def _take_keys(work: WriteTransaction, names: Sequence[_Name]) -> dict[_Name, KnownKey]:
     """Take the keys that nobody used, and return what the others were used for.
 
     Whoever comes with the same key at the same time, at any server, waits here for our commit.
@@ -164,7 +164,7 @@ async def _take_keys(work: Work, names: Sequence[_Name]) -> dict[_Name, KnownKey
 
 
 async def _keep_keys(
-    work: Work,
+    work: WriteTransaction,
     names: Sequence[_Name],
     known: Mapping[_Name, KnownKey],
     rows: Sequence[tuple[object, ...]],
@@ -178,7 +178,7 @@ async def _keep_keys(
         await work.raw.execute(sql.FREE_KEYS, *columns(free, 2))
 
 
-class Claim(Operation[list[Job]]):
+class Claim(Operation[list[ClaimedDelivery]]):
     """Lease due deliveries of one hook; see the contract for which go first."""
 
     def __init__(self, hook: HookId, most: int, by_age: bool = False) -> None:
@@ -186,10 +186,10 @@ class Claim(Operation[list[Job]]):
         self.hook = hook
         self.most = most
         self._by_age = by_age
-        self._jobs: list[Job] = []
+        self._jobs: list[ClaimedDelivery] = []
 
     @classmethod
-    async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
         """Lease for all hooks; an ordered hook only gets the first in line."""
         left = sorted(some, key=lambda one: one.hook)
         while left:
@@ -200,7 +200,7 @@ class Claim(Operation[list[Job]]):
         failpoints.hit("before_claim_commit")
 
     @classmethod
-    async def _lease(cls, work: Work, some: Sequence[Self]) -> None:
+    async def _lease(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
         by_tries: list[Self] = []
         chosen: list[tuple[Claim, Sequence[Any]]] = []
         by_age: list[Self] = []
@@ -223,7 +223,7 @@ class Claim(Operation[list[Job]]):
             await _claim_these(work, chosen)
         note_claimed(work.notes, (job for one in some for job in one._jobs))
 
-    async def _first_in_line(self, work: Work) -> list[Any]:
+    async def _first_in_line(self, work: WriteTransaction) -> list[Any]:
         await work.raw.execute(sql.LOCK_ORDER, locks.order_of(self.hook))
         return list(await work.raw.fetch(sql.FIND_FIRST_IN_LINE, self.hook, work.now_ms))
 
@@ -236,12 +236,12 @@ class Claim(Operation[list[Job]]):
         """Take a row that is leased now."""
         self._jobs.append(claimed_job(row, row[6], row[11]))
 
-    def undo(self) -> Operation[None] | None:
+    def compensate(self) -> Operation[None] | None:
         """Give back what was leased."""
         return Release(self._jobs) if self._jobs else None
 
 
-async def _claim(work: Work, statement: str, claims: Sequence[Claim]) -> None:
+async def _claim(work: WriteTransaction, statement: str, claims: Sequence[Claim]) -> None:
     if not claims:
         return
     hooks, most = columns([(claim.hook, claim.room) for claim in claims], 2)
@@ -250,7 +250,9 @@ async def _claim(work: Work, statement: str, claims: Sequence[Claim]) -> None:
         claims[row[10] - 1].take(row)
 
 
-async def _oldest_due(work: Work, claims: Sequence[Claim]) -> list[tuple[Claim, Sequence[Any]]]:
+async def _oldest_due(
+    work: WriteTransaction, claims: Sequence[Claim]
+) -> list[tuple[Claim, Sequence[Any]]]:
     """Return the rows that are due first, with the claims that get them."""
     hooks, most = columns([(claim.hook, claim.most) for claim in claims], 2)
     found: list[list[Any]] = [[] for _ in claims]
@@ -263,14 +265,16 @@ async def _oldest_due(work: Work, claims: Sequence[Claim]) -> list[tuple[Claim, 
     return chosen
 
 
-async def _claim_these(work: Work, chosen: Sequence[tuple[Claim, Sequence[Any]]]) -> None:
+async def _claim_these(
+    work: WriteTransaction, chosen: Sequence[tuple[Claim, Sequence[Any]]]
+) -> None:
     rows = [(row[0], row[1], place) for place, (_, row) in enumerate(chosen)]
     lease = (work.lease.token, work.lease.until_ms)
     for row in await work.raw.fetch(sql.CLAIM_THESE, *columns(rows, 3), *lease):
         chosen[row[10]][0].take(row)
 
 
-class ClaimPing(Operation[Job]):
+class ClaimPing(Operation[ClaimedDelivery]):
     """Store a ping with its delivery, leased from the start."""
 
     def __init__(self, hook: HookId, body: bytes) -> None:
@@ -279,7 +283,7 @@ class ClaimPing(Operation[Job]):
         self._body = body
 
     @classmethod
-    async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
         """Insert them; each hook must be there."""
         for one in some:
             try:
@@ -287,7 +291,7 @@ class ClaimPing(Operation[Job]):
             except NotFound as error:
                 one.error = error
 
-    async def run(self, work: Work) -> Job:
+    async def run(self, work: WriteTransaction) -> ClaimedDelivery:
         """Insert both."""
         plan = plan_ping(
             self._hook, self._body, live=work.live, ids=work.shared.ids, lease=work.lease,
@@ -298,7 +302,7 @@ class ClaimPing(Operation[Job]):
         work.count_waiting(self._hook, 1)
         return plan.job
 
-    def undo(self) -> Operation[None] | None:
+    def compensate(self) -> Operation[None] | None:
         """Cancel the ping, for its caller is gone."""
         return Release([self.result]) if self.result else None
 
@@ -306,11 +310,11 @@ class ClaimPing(Operation[Job]):
 class Release(Operation[None]):
     """Make unsent jobs due again; their attempts are not counted."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[ClaimedDelivery]) -> None:
         super().__init__(len(jobs))
         self._jobs = jobs
 
-    async def run(self, work: Work) -> None:
+    async def run(self, work: WriteTransaction) -> None:
         """Store the states of those that this server still holds."""
         released = [(job, state_after_release(job, work.live, work.now_ms)) for job in self._jobs]
         rows = [

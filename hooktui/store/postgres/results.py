@@ -19,7 +19,7 @@ from hooktui.domain.ids import HookId
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
 from hooktui.store.audit_key import LastEntry, opened_key
-from hooktui.store.contract import Result
+from hooktui.store.contract import AttemptResult
 from hooktui.store.feed_items import DeliveryState, hook_item
 from hooktui.store.planning.record import (
     HookChange,
@@ -33,7 +33,7 @@ from hooktui.store.planning.record import (
     state_after,
 )
 from hooktui.store.postgres import sql
-from hooktui.store.postgres.transaction import Operation, StateChange, Work, columns
+from hooktui.store.postgres.transaction import Operation, StateChange, WriteTransaction, columns
 from hooktui.store.tables import ATTEMPT
 
 _SENDING = Status.SENDING.value
@@ -46,12 +46,12 @@ _Key = tuple[int, int]
 class Record(Operation[list[bool]]):
     """Store results, each behind its fence."""
 
-    def __init__(self, results: Sequence[Result]) -> None:
+    def __init__(self, results: Sequence[AttemptResult]) -> None:
         super().__init__(2 * len(results), sum(len(result.body) for result in results))
         self._results = results
 
     @classmethod
-    async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
         """Store attempts and new states of all; False where the fence did not hold."""
         results = [result for one in some for result in one._results]
         held = iter(await record(work, [(result, work.lease.token) for result in results]))
@@ -73,7 +73,7 @@ class Rescue(Operation[int]):
         self._most = most
         self._token = token
 
-    async def run(self, work: Work) -> int:
+    async def run(self, work: WriteTransaction) -> int:
         """Record them; return how many. What another server rescues now is left to it."""
         if self._token is None:
             rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, self._most)
@@ -86,9 +86,9 @@ class Rescue(Operation[int]):
         return rescued
 
 
-async def record(work: Work, leased: Sequence[tuple[Result, int]]) -> list[bool]:
+async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, int]]) -> list[bool]:
     """Store results with the tokens of their leases; False where the fence did not hold."""
-    first: dict[_Key, tuple[Result, int, DeliveryState]] = {}
+    first: dict[_Key, tuple[AttemptResult, int, DeliveryState]] = {}
     for result, token in leased:
         deleted = result.job.hook not in work.live.view
         state = state_after(result, deleted=deleted, now_ms=work.now_ms)
@@ -113,7 +113,7 @@ async def record(work: Work, leased: Sequence[tuple[Result, int]]) -> list[bool]
     return held
 
 
-def _finish_row(result: Result, token: int, state: DeliveryState) -> tuple[object, ...]:
+def _finish_row(result: AttemptResult, token: int, state: DeliveryState) -> tuple[object, ...]:
     decision, answer, job = result.decision, result.answer, result.job
     error = None if answer.error is None else answer.error.value
     return (
@@ -123,7 +123,7 @@ def _finish_row(result: Result, token: int, state: DeliveryState) -> tuple[objec
     )  # fmt: skip
 
 
-def _attempt_row(result: Result, server: str) -> tuple[object, ...]:
+def _attempt_row(result: AttemptResult, server: str) -> tuple[object, ...]:
     row = attempt_row(result, server)
     detail = row[_DETAIL]
     if isinstance(detail, str):  # no text of PostgreSQL holds NUL or half a surrogate pair
@@ -132,7 +132,7 @@ def _attempt_row(result: Result, server: str) -> tuple[object, ...]:
     return row
 
 
-async def _stored(work: Work, keys: Sequence[_Key]) -> dict[_Key, tuple[object, ...]]:
+async def _stored(work: WriteTransaction, keys: Sequence[_Key]) -> dict[_Key, tuple[object, ...]]:
     """Return what is stored of attempts whose fence did not hold."""
     if not keys:
         return {}
@@ -141,7 +141,9 @@ async def _stored(work: Work, keys: Sequence[_Key]) -> dict[_Key, tuple[object, 
 
 
 def _same(
-    result: Result, before: Mapping[_Key, Result], stored: Mapping[_Key, tuple[object, ...]]
+    result: AttemptResult,
+    before: Mapping[_Key, AttemptResult],
+    stored: Mapping[_Key, tuple[object, ...]],
 ) -> bool:
     """Whether this very result is stored: now, or before, by a commit whose answer was lost."""
     first = before.get(_key(result))
@@ -150,15 +152,15 @@ def _same(
     return stored.get(_key(result)) == _traits(result)
 
 
-def _traits(result: Result) -> tuple[object, ...]:
+def _traits(result: AttemptResult) -> tuple[object, ...]:
     return result.started_at_ms, result.finished_at_ms, result.decision.outcome.value
 
 
-def _key(result: Result) -> _Key:
+def _key(result: AttemptResult) -> _Key:
     return result.job.delivery, result.job.number
 
 
-async def _change_hooks(work: Work, changes: Mapping[HookId, HookChange]) -> None:
+async def _change_hooks(work: WriteTransaction, changes: Mapping[HookId, HookChange]) -> None:
     failing = sorted(hook for hook, change in changes.items() if not _ends_well(change))
     rows = await work.raw.fetch(sql.LOCK_STATES, failing) if failing else ()
     states = {row[0]: row for row in rows}
@@ -172,7 +174,7 @@ def _ends_well(change: HookChange) -> bool:
 
 
 async def _change_hook(
-    work: Work, hook: HookId, change: HookChange, state: Sequence[Any] | None
+    work: WriteTransaction, hook: HookId, change: HookChange, state: Sequence[Any] | None
 ) -> None:
     live = work.live.view.get(hook)
     # What a success ends is what this server knew; another one may have seen more.
@@ -211,7 +213,9 @@ async def _change_hook(
         work.notes.feed.append(hook_item(live.account, hook))
 
 
-async def _disable(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:
+async def _disable(
+    work: WriteTransaction, hook: HookId, change: HookChange, failing: Failing
+) -> bool:
     """Disable a hook that is gone or has failed for days; return whether it was active."""
     failures = None
     if needs_failures_by_day(change, failing, work.now_ms):
@@ -232,7 +236,7 @@ async def _disable(work: Work, hook: HookId, change: HookChange, failing: Failin
     return True
 
 
-async def _append(work: Work, entry: audit.Entry) -> None:
+async def _append(work: WriteTransaction, entry: audit.Entry) -> None:
     """Add an entry to the audit trail, whose lock is held; see `audit.append`."""
     chain = await work.raw.fetchrow(sql.AUDIT_CHAIN)
     newest = await work.raw.fetchrow(sql.LAST_AUDIT)
@@ -250,7 +254,7 @@ async def _append(work: Work, entry: audit.Entry) -> None:
     await work.raw.execute(sql.NOTE_LAST_AUDIT, made, key.mark(made, row["hash"]))
 
 
-async def _note_secrets(work: Work, results: Sequence[Result]) -> None:
+async def _note_secrets(work: WriteTransaction, results: Sequence[AttemptResult]) -> None:
     """Store when secrets last signed."""
     rows = secrets_to_note(results, work.shared.secrets_used)
     if rows:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.ids import AccountId, floor_at
-from hooktui.store.contract import Keep, Purged
+from hooktui.store.contract import Purged, RetentionPeriods
 from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import (
     MOST_FEED_ITEMS,
@@ -30,7 +30,7 @@ from hooktui.store.planning.retention import (
 )
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.connections import FAULTS
-from hooktui.store.postgres.transaction import Operation, Work
+from hooktui.store.postgres.transaction import Operation, WriteTransaction
 
 if TYPE_CHECKING:
     from hooktui.store.postgres.connections import Raw
@@ -54,7 +54,7 @@ class DropEvents(Operation[tuple[Purged, list[int]]]):
         self._events = events
         self._before_ms = before_ms
 
-    async def run(self, work: Work) -> tuple[Purged, list[int]]:
+    async def run(self, work: WriteTransaction) -> tuple[Purged, list[int]]:
         """Drop them, unless they are sent again since they were looked at."""
         locked = [row[0] for row in await work.raw.fetch(sql.LOCK_EVENTS, self._events)]
         rows = await work.raw.fetch(sql.UNUSED_EVENTS, locked, self._before_ms)
@@ -75,7 +75,7 @@ class DropBodies(Operation[int]):
         self._events = events
         self._before_ms = before_ms
 
-    async def run(self, work: Work) -> int:
+    async def run(self, work: WriteTransaction) -> int:
         """Drop them, unless they are sent again since they were looked at."""
         locked = [row[0] for row in await work.raw.fetch(sql.LOCK_EVENTS, self._events)]
         return len(await work.raw.fetch(sql.DROP_BODIES, locked, self._before_ms))
@@ -89,7 +89,7 @@ class Drop(Operation[int]):
         self._statement = statement
         self._values = values
 
-    async def run(self, work: Work) -> int:
+    async def run(self, work: WriteTransaction) -> int:
         """Drop them."""
         done = await work.raw.execute(self._statement, *self._values)
         return int(done.split()[-1])
@@ -144,7 +144,7 @@ class RetentionWorker:
     """
 
     def __init__(
-        self, store: RetentionHost, connect: Callable[[], Awaitable[Raw]], keep: Keep
+        self, store: RetentionHost, connect: Callable[[], Awaitable[Raw]], keep: RetentionPeriods
     ) -> None:
         self._store = store
         self._connect = connect

@@ -20,9 +20,9 @@ from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import (
-    Keep,
+    CommitNotice,
     Purged,
-    Signals,
+    RetentionPeriods,
 )
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.postgres import sql
@@ -49,7 +49,7 @@ from hooktui.store.postgres.server_registry import (
     this_server,
 )
 from hooktui.store.postgres.shared_key import key_locks
-from hooktui.store.postgres.transaction import Shared, Work
+from hooktui.store.postgres.transaction import Shared, WriteTransaction
 from hooktui.store.postgres.writer import Writer
 from hooktui.store.queries import engine
 from hooktui.store.sqlite.backup import DatabaseCopy, use_pg_dump
@@ -65,7 +65,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
-_KEEP = Keep()
+_KEEP = RetentionPeriods()
 
 
 class PostgresStore(BaseStore):
@@ -86,7 +86,7 @@ class PostgresStore(BaseStore):
     )
 
     def __init__(
-        self, target: Target, home: Home, vault: Vault, clock: DatabaseClock, keep: Keep
+        self, target: Target, home: Home, vault: Vault, clock: DatabaseClock, keep: RetentionPeriods
     ) -> None:
         super().__init__(vault, LiveHooks())
         self._clock = clock
@@ -136,7 +136,7 @@ class PostgresStore(BaseStore):
         home: Path,
         key_file: Path,
         clock: Callable[[], int] | None = None,
-        keep: Keep = _KEEP,
+        keep: RetentionPeriods = _KEEP,
     ) -> Self:
         """Connect to a database, make its schema or bring it up to date, and take part in it.
 
@@ -222,7 +222,7 @@ class PostgresStore(BaseStore):
         if self._closed:
             raise closed()
 
-        def run(conn: Connection, work: Work) -> R:
+        def run(conn: Connection, work: WriteTransaction) -> R:
             tx = Tx(conn, work.now_ms, self._shared.vault, self._shared.ids)
             result = change(tx, *args, **kwargs)
             work.notes.take(tx.notes)
@@ -289,14 +289,14 @@ class PostgresStore(BaseStore):
         self._shared.ids = IdClock(number, last_id, self._clock.now_ms)
         return raw
 
-    async def _committed(self, work: Work) -> None:
+    async def _committed(self, work: WriteTransaction) -> None:
         if work.feed_end is not None:
             self._feed_reached(work.feed_end)
         notes = work.notes
         if notes.hooks_changed or notes.paused is not None:
             await self._catch_up()
         if notes.due:
-            self._signal(Signals(due=notes.due))
+            self._signal(CommitNotice(due=notes.due))
         if notes.feed:
             self._hints.tell(notes.due)
         for change in notes.follow_ups:
@@ -328,7 +328,7 @@ class PostgresStore(BaseStore):
             turned = news.paused if news.paused != self._live.paused else None
             self._live.paused = news.paused
         if known >= 0:
-            self._signal(Signals(hooks_changed=frozenset(news.hooks), paused=turned))
+            self._signal(CommitNotice(hooks_changed=frozenset(news.hooks), paused=turned))
 
     async def _look(self) -> None:
         """Look what other servers did: the feed, the hooks, the time."""
@@ -340,13 +340,13 @@ class PostgresStore(BaseStore):
     def _heard_due(self, due: Mapping[HookId, int] | None) -> None:
         if due is not None:
             known = {hook: ms for hook, ms in due.items() if hook in self._live.view}
-            self._signal(Signals(due=known))
+            self._signal(CommitNotice(due=known))
         else:
             self._later(self._look_up_due())
 
     async def _look_up_due(self) -> None:
         try:
-            self._signal(Signals(due=await self.next_due()))
+            self._signal(CommitNotice(due=await self.next_due()))
         except Unavailable as error:
             _log.warning("looking up what is due failed: %s", error)
 

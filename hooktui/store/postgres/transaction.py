@@ -19,7 +19,7 @@ from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease, lease_from
 from hooktui.store.postgres import locks, sql
 from hooktui.store.postgres.clock import DatabaseClock
-from hooktui.store.tx import Notes
+from hooktui.store.tx import SideEffects
 from hooktui.store.vault import Vault
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Shared:
 
 
 @dataclass(slots=True)
-class Work:
+class WriteTransaction:
     """What the operations of one transaction share.
 
     ``waiting`` is by how many the deliveries that wait change per hook, ``states`` and ``stats``
@@ -74,7 +74,7 @@ class Work:
     shared: Shared
     now_ms: int
     lease: Lease
-    notes: Notes = field(default_factory=Notes)
+    notes: SideEffects = field(default_factory=SideEffects)
     new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
     waiting: dict[HookId, int] = field(default_factory=dict)
     states: dict[HookId, StateChange] = field(default_factory=dict)
@@ -156,7 +156,7 @@ class Work:
         ]
 
 
-async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> Work:
+async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> WriteTransaction:
     """Begin a transaction that sees the hooks as of the last commit of any server.
 
     Args:
@@ -172,7 +172,7 @@ async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> Work:
     now_ms = shared.clock.heard(database_ms, asked_ns)
     if version != shared.live_version:
         await shared.catch_up()
-    return Work(raw, shared, now_ms, lease_from(shared.token, now_ms))
+    return WriteTransaction(raw, shared, now_ms, lease_from(shared.token, now_ms))
 
 
 NEW_VERSION = "UPDATE installation SET live_version = live_version + 1"
@@ -216,12 +216,12 @@ class Operation(write_queue.Operation[R]):
         self.since_s = time.monotonic()
 
     @classmethod
-    async def run_all(cls, work: Work, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
         """Run some operations of this kind; set the result or the error of each."""
         for operation in some:
             operation.result = await operation.run(work)
 
-    async def run(self, work: Work) -> R:
+    async def run(self, work: WriteTransaction) -> R:
         """Run this one alone."""
         raise NotImplementedError
 

@@ -26,7 +26,7 @@ from hooktui.store.postgres.connections import (
     may_repeat,
     waits,
 )
-from hooktui.store.postgres.transaction import Operation, Shared, Work, begin
+from hooktui.store.postgres.transaction import Operation, Shared, WriteTransaction, begin
 from hooktui.store.write_queue import WriteQueue
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Writer:
         name: str,
         connect: Callable[[], Awaitable[Raw]],
         shared: Shared,
-        committed: Callable[[Work], Awaitable[None]],
+        committed: Callable[[WriteTransaction], Awaitable[None]],
         target: Target,
     ) -> None:
         self._connect = connect
@@ -129,7 +129,7 @@ class Writer:
             await self._answer_all(work, batch)
             return
 
-    async def _answer_all(self, work: Work, batch: Sequence[Operation[Any]]) -> None:
+    async def _answer_all(self, work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
         try:
             await self._committed(work)
         except Exception:  # it is stored; what else follows from it is found by looking again
@@ -179,10 +179,10 @@ class Writer:
         self.queue.fail(batch, failure)
 
 
-async def _run_all(work: Work, batch: Sequence[Operation[Any]]) -> None:
+async def _run_all(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
     kinds: dict[type[Operation[Any]], list[Operation[Any]]] = {}
     for operation in batch:
         kinds.setdefault(type(operation), []).append(operation)
     # In the same order at every server, so that no two wait for each other.
-    for kind in sorted(kinds, key=lambda kind: (kind.turn, kind.__name__)):
+    for kind in sorted(kinds, key=lambda kind: (kind.order, kind.__name__)):
         await kind.run_all(work, kinds[kind])

@@ -29,7 +29,7 @@ from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries import filter_sql
 from hooktui.store.queries.delivery_indexes import DeliveryQuery, walk_of
-from hooktui.store.queries.pages import Keep, Listing, PageRequest, page_of
+from hooktui.store.queries.pages import Listing, PageRequest, RowCheck, page_of
 from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, Big, in_account
 
 _SORTS: dict[str, ColumnElement[Any] | None] = {"id": None, "created_at": None}
@@ -68,7 +68,7 @@ def list_deliveries(
     inside, outside = filter_sql.conditions(walk.wanted, now)
     inside += _conditions(walk.query)
     rows = _deliveries().where(*walk.conditions, *inside)
-    keep: Keep | None = None
+    keep: RowCheck | None = None
     if outside is not None:
         rows, keep = _with_text(rows, outside), _fits(outside, now)
     listing = Listing(rows, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside))
@@ -192,7 +192,7 @@ def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
     return rows.outerjoin(ATTEMPT, newest)
 
 
-def _fits(outside: Filter, now: int) -> Keep:
+def _fits(outside: Filter, now: int) -> RowCheck:
     return lambda row: outside.match_once_steps(
         Subject(
             at_ms=row["created_at"],

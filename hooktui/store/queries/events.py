@@ -16,7 +16,7 @@ from hooktui.domain.ids import AccountId, EventId, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
-from hooktui.store.queries.pages import Keep, Listing, PageRequest, page_of
+from hooktui.store.queries.pages import Listing, PageRequest, RowCheck, page_of
 from hooktui.store.tables import DELIVERY, EVENT, in_account
 
 _SHOWN = [column for column in EVENT.c if column.name not in ("body", "skips")]
@@ -41,7 +41,7 @@ def list_events(
     if event_type is not None:
         group = EVENT.c.type.startswith(event_type + ".", autoescape=True)
         rows = rows.where((EVENT.c.type == event_type) | group)
-    keep: Keep | None = None
+    keep: RowCheck | None = None
     wanted = parse(q) if isinstance(q, str) else q
     if wanted is not None and wanted.terms:
         oldest = floor_at(_since_ms(wanted))
@@ -160,7 +160,7 @@ def _borders(wanted: Filter, key: Key) -> list[int]:
     return found
 
 
-def _fits(wanted: Filter) -> Keep:
+def _fits(wanted: Filter) -> RowCheck:
     now = now_ms()
     return lambda row: wanted.match_once_steps(_subject(row), now)
 

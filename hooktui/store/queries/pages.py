@@ -19,7 +19,7 @@ from hooktui.store.queries.pace import Pace
 
 T = TypeVar("T")
 Order = Literal["asc", "desc"]
-Keep = Callable[[RowMapping], Steps[bool]]
+RowCheck = Callable[[RowMapping], Steps[bool]]
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 MAX_PAGE_BYTES = 1024 * 1024
@@ -70,7 +70,7 @@ class Listing:
     rows: Select[Any]
     key: ColumnElement[int]
     sorts: Mapping[str, ColumnElement[Any] | None]
-    keep: Keep | None = None
+    keep: RowCheck | None = None
     walk: Select[Any] | None = None
     narrowed: bool = False
     counted: Select[Any] | None = None

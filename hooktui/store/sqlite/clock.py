@@ -15,10 +15,10 @@ from collections.abc import Callable
 from hooktui.domain.clock import format_duration
 from hooktui.domain.deliveries import Status
 from hooktui.domain.ids import AccountId, DeliveryId
-from hooktui.store.clock_trust import Doubt
+from hooktui.store.clock_trust import ClockTrust
 from hooktui.store.feed_items import DeliveryState, delivery_item
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.transaction import Work
+from hooktui.store.sqlite.transaction import WriteTransaction
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class ClockJumps:
         self._wall = wall
         self._steady = steady or wall
         self._ahead_ms = wall() - self._steady()
-        self.doubt = Doubt(self._steady)
+        self.doubt = ClockTrust(self._steady)
         # While no server ran, time may have passed; but it never went back.
         away_ms = wall() - last_seen_ms if last_seen_ms else 0
         self.moved_ms = away_ms if away_ms <= -TOLERATED_MS else 0
@@ -72,7 +72,7 @@ class ClockJumps:
         self.doubt.moved(moved_ms)
 
 
-def move_along(work: Work) -> None:
+def move_along(work: WriteTransaction) -> None:
     """Move all due times and leases by as much as the clock was set."""
     moved_ms, told = work.clock_moved_ms, 0
     work.raw.execute(sql.MOVE_LEASES, (moved_ms,))
@@ -85,7 +85,7 @@ def move_along(work: Work) -> None:
                 continue
             for row in work.raw.execute(find, (hook, max(_MOST_TOLD - told, 1))):
                 told += 1
-                work.notes.note_due(hook, row[3])
+                work.notes.mark_due(hook, row[3])
                 state = DeliveryState(Status.PENDING.value, row[2], row[3], None, row[4], row[5])
                 work.notes.feed.append(
                     delivery_item(AccountId(row[1]), hook, DeliveryId(row[0]), state)

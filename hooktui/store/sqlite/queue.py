@@ -13,7 +13,7 @@ from hooktui.domain.deliveries import (
 )
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.domain.json_text import Steps
-from hooktui.store.contract import Accepted, Job, Offer, Reserve
+from hooktui.store.contract import Acceptance, ClaimedDelivery, NewEvent, Reserve
 from hooktui.store.planning.accept import KEY_KEPT_MS, KnownKey, Plan, plan_accept
 from hooktui.store.planning.claim import (
     PingPlan,
@@ -26,20 +26,20 @@ from hooktui.store.planning.claim import (
 )
 from hooktui.store.planning.matching import NO_MATCHES, Matches
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.transaction import Operation, Work
+from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 
 PAGE_BYTES = 4096
 _ROWS_PER_STEP, _EVENTS_PER_STEP = 200, 4
 """Rows that one step writes in about 1 ms; the body of an event may have 256 KiB."""
 
 
-class Accept(Operation[tuple[list[Accepted], list[Job]]]):
+class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     """Store events with their deliveries and idempotency keys."""
 
-    turn = 0
+    order = 0
 
     def __init__(
-        self, offers: Sequence[Offer], reserve: Reserve | None, matches: Matches = NO_MATCHES
+        self, offers: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
     ) -> None:
         size_bytes = long_bytes = 0
         for offer in offers:
@@ -54,7 +54,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         self._known: dict[tuple[AccountId, str], KnownKey] = {}
         self._plan = Plan()
 
-    def look(self, work: Work) -> None:
+    def load(self, work: WriteTransaction) -> None:
         """Find the idempotency keys that are known."""
         oldest = work.now_ms - KEY_KEPT_MS
         for offer in self._offers:
@@ -64,7 +64,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
             if row is not None:
                 self._known[offer.account, offer.key] = KnownKey(EventId(row[0]), *row[1:])
 
-    def plan(self, work: Work) -> Steps[None]:
+    def plan(self, work: WriteTransaction) -> Steps[None]:
         """Match, and ask which deliveries may be handed over."""
         self._plan = yield from plan_accept(
             self._offers,
@@ -78,7 +78,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         )
         work.new_keys |= self._plan.new_keys
 
-    def run(self, work: Work) -> Steps[None] | None:
+    def run(self, work: WriteTransaction) -> Steps[None] | None:
         """Insert what was planned."""
         plan = self._plan
         rows = len(plan.events) + len(plan.pending) + len(plan.leased)
@@ -93,7 +93,7 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
         self._inserted(work)
         return None
 
-    def _insert_steps(self, work: Work) -> Steps[None]:
+    def _insert_steps(self, work: WriteTransaction) -> Steps[None]:
         plan = self._plan
         for statement, rows, at_once in (
             (sql.INSERT_EVENT, plan.events, _EVENTS_PER_STEP),
@@ -107,17 +107,17 @@ class Accept(Operation[tuple[list[Accepted], list[Job]]]):
                 yield
         self._inserted(work)
 
-    def _inserted(self, work: Work) -> None:
+    def _inserted(self, work: WriteTransaction) -> None:
         work.notes.take(self._plan.notes)
         failpoints.hit("before_accept_commit")
         self.result = self._plan.accepted, self._plan.jobs
 
-    def undo(self) -> Operation[None] | None:
+    def compensate(self) -> Operation[None] | None:
         """Give back what was handed over; the events stay accepted."""
         return Release(self._plan.jobs) if self._plan.jobs else None
 
 
-class Claim(Operation[list[Job]]):
+class Claim(Operation[list[ClaimedDelivery]]):
     """Lease due deliveries of one hook; see the contract for which go first."""
 
     def __init__(self, hook: HookId, most: int, by_age: bool = False) -> None:
@@ -126,7 +126,7 @@ class Claim(Operation[list[Job]]):
         self._most = most
         self._by_age = by_age
 
-    def apply(self, work: Work) -> list[Job]:
+    def execute(self, work: WriteTransaction) -> list[ClaimedDelivery]:
         """Lease and return them; an ordered hook only gets the first in line."""
         live = may_claim(work.live, self._hook)
         if live is None or self._most < 1:
@@ -145,7 +145,7 @@ class Claim(Operation[list[Job]]):
             failpoints.hit("before_claim_commit")
         return jobs
 
-    def _find_due(self, work: Work) -> list[tuple[Any, ...]]:
+    def _find_due(self, work: WriteTransaction) -> list[tuple[Any, ...]]:
         due = (self._hook, work.now_ms)
         rows = work.raw.execute(sql.FIND_FIRST_TRIES, (*due, self._most)).fetchall()
         room = self._most if self._by_age else self._most - len(rows)
@@ -155,12 +155,12 @@ class Claim(Operation[list[Job]]):
             rows.sort(key=lambda row: (row[-1], row[0]))
         return rows[: self._most]
 
-    def undo(self) -> Operation[None] | None:
+    def compensate(self) -> Operation[None] | None:
         """Give back what was leased."""
         return Release(self.result) if self.result else None
 
 
-class ClaimPing(Operation[Job]):
+class ClaimPing(Operation[ClaimedDelivery]):
     """Store a ping with its delivery, leased from the start."""
 
     def __init__(self, hook: HookId, body: bytes) -> None:
@@ -169,14 +169,14 @@ class ClaimPing(Operation[Job]):
         self._body = body
         self._plan: PingPlan  # set by `plan`
 
-    def plan(self, work: Work) -> None:
+    def plan(self, work: WriteTransaction) -> None:
         """Make its rows."""
         self._plan = plan_ping(
             self._hook, self._body, live=work.live, ids=work.ids, lease=work.lease,
             now_ms=work.now_ms, notes=work.notes,
         )  # fmt: skip
 
-    def apply(self, work: Work) -> Job:
+    def execute(self, work: WriteTransaction) -> ClaimedDelivery:
         """Insert both."""
         plan = self._plan
         work.raw.execute(sql.INSERT_EVENT, plan.event)
@@ -184,7 +184,7 @@ class ClaimPing(Operation[Job]):
         work.raw.execute(sql.ADD_WAITING, (1, self._hook))
         return plan.job
 
-    def undo(self) -> Operation[None] | None:
+    def compensate(self) -> Operation[None] | None:
         """Cancel the ping, for its caller is gone."""
         return Release([self.result]) if self.result else None
 
@@ -192,11 +192,11 @@ class ClaimPing(Operation[Job]):
 class Release(Operation[None]):
     """Make unsent jobs due again; their attempts are not counted."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    def __init__(self, jobs: Sequence[ClaimedDelivery]) -> None:
         super().__init__(len(jobs))
         self._jobs = jobs
 
-    def apply(self, work: Work) -> None:
+    def execute(self, work: WriteTransaction) -> None:
         """Store the states of those that this server still holds."""
         for job in self._jobs:
             state = state_after_release(job, work.live, work.now_ms)

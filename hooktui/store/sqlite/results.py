@@ -19,7 +19,7 @@ from hooktui.domain.hook_failures import (
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
-from hooktui.store.contract import Result
+from hooktui.store.contract import AttemptResult
 from hooktui.store.feed_items import DeliveryState, hook_item
 from hooktui.store.planning.record import (
     HookChange,
@@ -32,7 +32,7 @@ from hooktui.store.planning.record import (
     state_after,
 )
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.transaction import Operation, Work
+from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 from hooktui.store.tables import ATTEMPT
 
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
@@ -45,11 +45,11 @@ _varying_values = itemgetter(*(_PLACES[name] for name in _PLACES if name not in 
 class Record(Operation[list[bool]]):
     """Store results, each behind its fence."""
 
-    def __init__(self, results: Sequence[Result]) -> None:
+    def __init__(self, results: Sequence[AttemptResult]) -> None:
         super().__init__(2 * len(results), sum(len(result.body) for result in results))
         self._results = results
 
-    def apply(self, work: Work) -> list[bool]:
+    def execute(self, work: WriteTransaction) -> list[bool]:
         """Store attempts and new states; False where the fence did not hold."""
         held = record(work, self._results, work.lease.token)
         failpoints.hit("before_record_commit")
@@ -70,7 +70,7 @@ class Rescue(Operation[int]):
         self._most = most
         self._everything = everything
 
-    def apply(self, work: Work) -> int:
+    def execute(self, work: WriteTransaction) -> int:
         """Record them; return how many."""
         until = (1 << 62) if self._everything else work.now_ms
         rows = work.raw.execute(sql.FIND_LEASED, (until, self._most)).fetchall()
@@ -83,7 +83,7 @@ class Rescue(Operation[int]):
         return rescued
 
 
-def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
+def record(work: WriteTransaction, results: Sequence[AttemptResult], token: int) -> list[bool]:
     """Store results whose jobs were leased under a token; False where the fence did not hold."""
     hooks, now = work.live.view, work.now_ms
     states = [state_after(r, deleted=r.job.hook not in hooks, now_ms=now) for r in results]
@@ -109,7 +109,10 @@ def record(work: Work, results: Sequence[Result], token: int) -> list[bool]:
 
 
 def _finish(
-    raw: sqlite3.Connection, results: Sequence[Result], states: Sequence[DeliveryState], token: int
+    raw: sqlite3.Connection,
+    results: Sequence[AttemptResult],
+    states: Sequence[DeliveryState],
+    token: int,
 ) -> list[bool]:
     """Give deliveries their new states; return where the fence held.
 
@@ -141,14 +144,14 @@ def _finish(
     return held
 
 
-def _finished_just_now(raw: sqlite3.Connection, result: Result) -> bool:
+def _finished_just_now(raw: sqlite3.Connection, result: AttemptResult) -> bool:
     """Whether this transaction set the state: then its attempt is not stored yet."""
     job = result.job
     key = (job.delivery, job.number, result.finished_at_ms)
     return raw.execute(sql.FINISHED_JUST_NOW, key).fetchone() is not None
 
 
-def _insert_attempts(work: Work, results: Sequence[Result]) -> None:
+def _insert_attempts(work: WriteTransaction, results: Sequence[AttemptResult]) -> None:
     plain: list[tuple[object, ...]] = []
     others: list[tuple[object, ...]] = []
     for result in results:
@@ -161,7 +164,9 @@ def _insert_attempts(work: Work, results: Sequence[Result]) -> None:
     work.raw.executemany(sql.INSERT_ATTEMPT, others)
 
 
-def _finish_one(raw: sqlite3.Connection, result: Result, state: DeliveryState, token: int) -> bool:
+def _finish_one(
+    raw: sqlite3.Connection, result: AttemptResult, state: DeliveryState, token: int
+) -> bool:
     decision, answer, job = result.decision, result.answer, result.job
     error = None if answer.error is None else answer.error.value
     changed = raw.execute(
@@ -184,7 +189,7 @@ def _finish_one(raw: sqlite3.Connection, result: Result, state: DeliveryState, t
     return changed.rowcount == 1
 
 
-def _same_attempt(raw: sqlite3.Connection, result: Result) -> bool:
+def _same_attempt(raw: sqlite3.Connection, result: AttemptResult) -> bool:
     """Whether this very result is stored already: a commit whose answer was lost is retried."""
     job = result.job
     found = raw.execute(
@@ -200,7 +205,7 @@ def _same_attempt(raw: sqlite3.Connection, result: Result) -> bool:
     return found.fetchone() is not None
 
 
-def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
+def _change_hook(work: WriteTransaction, hook: HookId, change: HookChange) -> None:
     raw = work.raw
     found = raw.execute(sql.FIND_STATE, (hook,)).fetchone()
     before, failing = Breaker(), Failing()
@@ -233,7 +238,7 @@ def _change_hook(work: Work, hook: HookId, change: HookChange) -> None:
         work.notes.feed.append(hook_item(live.account, hook))
 
 
-def _disable(work: Work, hook: HookId, change: HookChange, failing: Failing) -> bool:
+def _disable(work: WriteTransaction, hook: HookId, change: HookChange, failing: Failing) -> bool:
     """Disable a hook that is gone or has failed for days; return whether it was active."""
     failures = None
     if needs_failures_by_day(change, failing, work.now_ms):

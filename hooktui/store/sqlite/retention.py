@@ -18,7 +18,7 @@ from hooktui.store.contract import Purged
 from hooktui.store.planning.accept import KEY_KEPT_MS
 from hooktui.store.planning.retention import SCANNED_AT_ONCE, OldEvent, RetentionHost, Scan
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.transaction import Operation, Work
+from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 
 OperationT = TypeVar("OperationT", bound=Operation[Any])
 
@@ -60,7 +60,7 @@ class DropEvents(Operation[Purged]):
         self._before_ms = before_ms
         self._rows = self._bytes = 0
 
-    def apply(self, work: Work) -> Purged:
+    def execute(self, work: WriteTransaction) -> Purged:
         """Drop them."""
         events = deliveries = attempts = 0
         while self.left and not self._enough():
@@ -79,7 +79,7 @@ class DropEvents(Operation[Purged]):
             self.left.popleft()
         return Purged(events=events, deliveries=deliveries, attempts=attempts)
 
-    def _drop_deliveries(self, work: Work, event: int) -> tuple[int, int]:
+    def _drop_deliveries(self, work: WriteTransaction, event: int) -> tuple[int, int]:
         dropped = attempts = 0
         ids = work.raw.execute(sql.DELIVERIES_OF_EVENT, (event, ROWS_AT_ONCE)).fetchall()
         for (delivery,) in ids:
@@ -110,7 +110,7 @@ class DropBodies(Operation[int]):
         self.left = deque(events)
         self._before_ms = before_ms
 
-    def apply(self, work: Work) -> int:
+    def execute(self, work: WriteTransaction) -> int:
         """Drop them."""
         rows = size = 0
         while self.left and rows < ROWS_AT_ONCE and size < BYTES_AT_ONCE:
@@ -127,7 +127,7 @@ class DropStats(Operation[int]):
         super().__init__(ROWS_AT_ONCE)
         self._before_ms = before_ms
 
-    def apply(self, work: Work) -> int:
+    def execute(self, work: WriteTransaction) -> int:
         """Drop them."""
         return work.raw.execute(sql.DROP_STATS, (self._before_ms, _STATS_AT_ONCE)).rowcount
 
@@ -208,7 +208,7 @@ class TrimFeed(Operation[tuple[int, int]]):
         self._rows_over = rows_over
         self._items_over = items_over
 
-    def apply(self, work: Work) -> tuple[int, int]:
+    def execute(self, work: WriteTransaction) -> tuple[int, int]:
         """Drop them."""
         rows = items = last = 0
         for pos, count in work.raw.execute(sql.OLDEST_FEED, (_AT_ONCE,)):
@@ -224,7 +224,7 @@ class TrimFeed(Operation[tuple[int, int]]):
 class ForgetKeys(Operation[int]):
     """Drop idempotency keys that are too old to count, a few at a time; returns how many."""
 
-    def apply(self, work: Work) -> int:
+    def execute(self, work: WriteTransaction) -> int:
         """Drop them."""
         oldest = work.now_ms - KEY_KEPT_MS
         return work.raw.execute(sql.FORGET_KEYS, (oldest, _AT_ONCE)).rowcount

@@ -24,9 +24,9 @@ from hooktui.store import feed
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import (
-    Keep,
+    CommitNotice,
     Purged,
-    Signals,
+    RetentionPeriods,
 )
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
@@ -66,7 +66,7 @@ from hooktui.store.sqlite.retention import (
     TrimFeed,
 )
 from hooktui.store.sqlite.schema import prepare
-from hooktui.store.sqlite.transaction import Change, Work
+from hooktui.store.sqlite.transaction import Change, WriteTransaction
 from hooktui.store.sqlite.writer import Writer
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
@@ -83,7 +83,7 @@ SLOW_FSYNC_MS = 3.0  # of the median; above it, waiting for the disk would hold 
 FIRST_SWEEP_S = 60.0  # a start has better things to do
 SWEEP_EVERY_S = 3600.0
 WAL_LOOKED_AT_EVERY_S = 2.0
-_KEEP = Keep()
+_KEEP = RetentionPeriods()
 _KEYS_EVERY_MS = 10 * 60 * 1000
 
 
@@ -114,7 +114,7 @@ class SqliteStore(BaseStore):
         vault: Vault,
         clock: Callable[[], int],
         fsync_ms: float,
-        keep: Keep,
+        keep: RetentionPeriods,
         reserve: int,
         steady: Callable[[], int] | None,
     ) -> None:
@@ -153,7 +153,7 @@ class SqliteStore(BaseStore):
         *,
         key_file: Path,
         clock: Callable[[], int] = now_ms,
-        keep: Keep = _KEEP,
+        keep: RetentionPeriods = _KEEP,
         reserve: int = RESERVE_BYTES,
         steady: Callable[[], int] | None = None,
     ) -> Self:
@@ -310,7 +310,7 @@ class SqliteStore(BaseStore):
         await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
-                keep = self._keep if self.clock_is_trusted else Keep(0, 0)
+                keep = self._keep if self.clock_is_trusted else RetentionPeriods(0, 0)
                 events, bodies = await retention.apply(keep, self._clock())
             except HooktuiError as error:  # such as a shell that holds the database; next time
                 _log.warning("retention stopped early: %s", error)
@@ -332,15 +332,15 @@ class SqliteStore(BaseStore):
 
     # The writer's two callbacks
 
-    def _begin(self) -> Work:
+    def _begin(self) -> WriteTransaction:
         now = self._jumps.now_ms()
         lease = lease_from(self._token, now)
-        return Work(
+        return WriteTransaction(
             self._raw, self._conn, self.vault, self._ids, self._live, "0", now, lease,
             self._secrets_used, clock_moved_ms=self._jumps.moved_ms,
         )  # fmt: skip
 
-    def _committed(self, work: Work) -> None:
+    def _committed(self, work: WriteTransaction) -> None:
         self._jumps.moved_ms -= work.clock_moved_ms
         self._live.put(work.loaded)
         self._feed_rows += work.feed_rows
@@ -350,7 +350,7 @@ class SqliteStore(BaseStore):
         notes = work.notes
         if notes.paused is not None:
             self._live.paused = notes.paused
-        self._signal(Signals(frozenset(notes.hooks_changed), notes.due, notes.paused))
+        self._signal(CommitNotice(frozenset(notes.hooks_changed), notes.due, notes.paused))
         if not self._recording.closing:
             for change in notes.follow_ups:
                 self._recording.add(Change(change))

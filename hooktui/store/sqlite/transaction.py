@@ -15,14 +15,14 @@ from hooktui.domain.live_hook import LiveHook
 from hooktui.store import write_queue
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.accept import KnownKey, Lease
-from hooktui.store.tx import Notes, Tx
+from hooktui.store.tx import SideEffects, Tx
 from hooktui.store.vault import Vault
 
 R = TypeVar("R")
 
 
 @dataclass(slots=True)
-class Work:
+class WriteTransaction:
     """What the operations of one transaction share.
 
     ``raw`` and ``conn`` are the same connection, for hot statements and for changes.
@@ -39,7 +39,7 @@ class Work:
     now_ms: int
     lease: Lease
     secrets_used: dict[int, int]
-    notes: Notes = field(default_factory=Notes)
+    notes: SideEffects = field(default_factory=SideEffects)
     new_keys: dict[tuple[AccountId, str], KnownKey] = field(default_factory=dict)
     loaded: dict[HookId, LiveHook | None] = field(default_factory=dict)
     feed_end: int | None = None
@@ -52,7 +52,7 @@ class Operation(write_queue.Operation[R]):
     """An operation on SQLite.
 
     The steps are apart so that the same code serves a writer in the event loop and one in a thread:
-    `look` and `apply` touch the database, `plan` touches what belongs to the event loop.
+    `load` and `execute` touch the database, `plan` touches what belongs to the event loop.
 
     Attributes:
         long_bytes: of ``size_bytes``, those in values longer than a page of the database.
@@ -62,40 +62,40 @@ class Operation(write_queue.Operation[R]):
         super().__init__(weight, size_bytes)
         self.long_bytes = long_bytes
 
-    def look(self, work: Work) -> None:
+    def load(self, work: WriteTransaction) -> None:
         """Read what `plan` needs; inside the transaction."""
 
-    def plan(self, work: Work) -> Steps[None] | None:
-        """Decide what to write; in the event loop's thread, between `look` and `apply`.
+    def plan(self, work: WriteTransaction) -> Steps[None] | None:
+        """Decide what to write; in the event loop's thread, between `load` and `execute`.
 
         Returns:
             the steps to take, where it may take long.
         """
 
-    def apply(self, work: Work) -> R:
+    def execute(self, work: WriteTransaction) -> R:
         """Write, and return the answer that is given after the commit."""
         raise NotImplementedError
 
-    def run(self, work: Work) -> Steps[None] | None:
+    def run(self, work: WriteTransaction) -> Steps[None] | None:
         """Apply, and keep the answer; return the steps to take instead, where it may take long."""
-        self.result = self.apply(work)
+        self.result = self.execute(work)
         return None
 
 
 class Change(Operation[R]):
     """A change of ``hooktui.store.changes``, in a savepoint: its failure spoils no other."""
 
-    turn = 2
+    order = 2
 
     def __init__(self, change: Callable[[Tx], R], weight: int = 10) -> None:
         super().__init__(weight)
         self._change = change
 
-    def run(self, work: Work) -> None:
+    def run(self, work: WriteTransaction) -> None:
         """Apply; an error stays with this operation as long as the transaction lives."""
         work.raw.execute("SAVEPOINT one_change")
         try:
-            self.result = self.apply(work)
+            self.result = self.execute(work)
         except Exception as error:
             if not work.raw.in_transaction:
                 raise  # SQLite rolled all of it back
@@ -103,7 +103,7 @@ class Change(Operation[R]):
             self.error = error
         work.raw.execute("RELEASE one_change")
 
-    def apply(self, work: Work) -> R:
+    def execute(self, work: WriteTransaction) -> R:
         """Run the change."""
         tx = Tx(work.conn, work.now_ms, work.vault, work.ids)
         result = self._change(tx)

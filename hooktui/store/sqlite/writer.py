@@ -25,7 +25,7 @@ from hooktui.store.live_hooks import load_live_hooks
 from hooktui.store.sqlite import sql
 from hooktui.store.sqlite.clock import move_along
 from hooktui.store.sqlite.connections import copy_log
-from hooktui.store.sqlite.transaction import Operation, Work
+from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 from hooktui.store.write_queue import WriteQueue, closed
 
 R = TypeVar("R")
@@ -55,7 +55,11 @@ class Writer:
     """
 
     def __init__(
-        self, begin: Callable[[], Work], committed: Callable[[Work], None], *, threaded: bool
+        self,
+        begin: Callable[[], WriteTransaction],
+        committed: Callable[[WriteTransaction], None],
+        *,
+        threaded: bool,
     ) -> None:
         self._begin = begin
         self._committed = committed
@@ -124,14 +128,14 @@ class Writer:
         except sqlite3.Error as error:  # nothing is lost: the log still has it
             _log.error("a checkpoint of the database failed: %s", error)
 
-    async def _steps(self, work: Work, batch: Sequence[Operation[Any]]) -> None:
+    async def _steps(self, work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
         await self._lock(work.raw)
         if self._threaded:
-            await self._call(_look, work, batch)
+            await self._call(_load, work, batch)
             await share_loop(_plan(work, batch), _held)
-            await self._call(_apply_and_commit, work, batch)
+            await self._call(_execute_and_commit, work, batch)
             return
-        await share_loop(_look_plan_apply(work, batch), _held)
+        await share_loop(_load_plan_execute(work, batch), _held)
         if sum(operation.size_bytes for operation in batch) > LARGE_BYTES:
             await self._in_thread(work.raw.execute, "COMMIT")
         else:
@@ -165,20 +169,20 @@ class Writer:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
 
 
-def _look_plan_apply(work: Work, batch: Sequence[Operation[Any]]) -> Steps[None]:
-    _look(work, batch)
+def _load_plan_execute(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[None]:
+    _load(work, batch)
     yield from _plan(work, batch)
-    yield from _apply(work, batch)
+    yield from _execute(work, batch)
 
 
-def _look(work: Work, batch: Sequence[Operation[Any]]) -> None:
+def _load(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
     if work.clock_moved_ms:
         move_along(work)
     for operation in batch:
-        operation.look(work)
+        operation.load(work)
 
 
-def _plan(work: Work, batch: Sequence[Operation[Any]]) -> Steps[None]:
+def _plan(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[None]:
     for operation in batch:
         if operation.error is None:
             try:
@@ -189,7 +193,7 @@ def _plan(work: Work, batch: Sequence[Operation[Any]]) -> Steps[None]:
                 operation.error = error
 
 
-def _apply(work: Work, batch: Sequence[Operation[Any]]) -> Steps[None]:
+def _execute(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[None]:
     for operation in batch:
         if operation.error is None:
             steps = operation.run(work)
@@ -207,8 +211,8 @@ def _apply(work: Work, batch: Sequence[Operation[Any]]) -> Steps[None]:
         work.loaded = load_live_hooks(work.conn, work.vault, work.now_ms, work.notes.hooks_changed)
 
 
-def _apply_and_commit(work: Work, batch: Sequence[Operation[Any]]) -> None:
-    finish(_apply(work, batch))
+def _execute_and_commit(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
+    finish(_execute(work, batch))
     work.raw.execute("COMMIT")
 
 
