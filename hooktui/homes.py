@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hooktui.domain.errors import UnsafeHome
 from hooktui.domain.home_rules import Entry, Flaw, Part, flaws_of
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import visible
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ def make_home(folder: Path) -> None:
         os.umask(before)
 
 
-def refuse_unsafe(where: Places, uid: int | None = None) -> None:
+def refuse_unsafe(where: InstallPaths, uid: int | None = None) -> None:
     """Refuse a home that others may write, or whose files are links or another user's.
 
     Args:
@@ -56,7 +56,7 @@ def refuse_unsafe(where: Places, uid: int | None = None) -> None:
         raise UnsafeHome(f"the home {where.home} is not safe: {first.what}; {first.fix}{more}")
 
 
-def home_flaws(where: Places, uid: int | None = None) -> list[Flaw]:
+def home_flaws(where: InstallPaths, uid: int | None = None) -> list[Flaw]:
     """Return what is wrong with the files of an installation, as far as they are there.
 
     Raises:
@@ -65,7 +65,7 @@ def home_flaws(where: Places, uid: int | None = None) -> list[Flaw]:
     return flaws_of(_entries(where), os.geteuid() if uid is None else uid)
 
 
-def mend_modes(where: Places) -> None:
+def mend_modes(where: InstallPaths) -> None:
     """Take the rights of others away from files that only the server reads.
 
     Raises:
@@ -86,7 +86,7 @@ def mend_modes(where: Places) -> None:
             os.close(file)
 
 
-def _entries(where: Places) -> Iterator[Entry]:
+def _entries(where: InstallPaths) -> Iterator[Entry]:
     seen: set[str] = set()
     for folder in dict.fromkeys((where.home, where.database.parent)):
         for one in _way_to(folder):
@@ -98,7 +98,7 @@ def _entries(where: Places) -> Iterator[Entry]:
         yield from _entry(path, part)
 
 
-def _private_files(where: Places) -> tuple[Path, ...]:
+def _private_files(where: InstallPaths) -> tuple[Path, ...]:
     database = where.database
     logs = (database.with_name(f"{database.name}{suffix}") for suffix in ("-wal", "-shm"))
     lock = database.with_name(where.lock.name)

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 
 from hooktui.domain import paths as known
 from hooktui.domain.errors import NotAllowed
-from hooktui.domain.paths import START_SERVICE, Places, places, started_by_systemd
+from hooktui.domain.paths import START_SERVICE, InstallPaths, places, started_by_systemd
 
 
-def find_places(environ: Mapping[str, str]) -> Places:
+def find_places(environ: Mapping[str, str]) -> InstallPaths:
     """Return the installation that an environment means on this machine.
 
     Raises:
@@ -36,7 +36,7 @@ def system_installed() -> bool:
     return False
 
 
-def refuse_start_beside_service(where: Places, environ: Mapping[str, str]) -> None:
+def refuse_start_beside_service(where: InstallPaths, environ: Mapping[str, str]) -> None:
     """Refuse to start the service's server by hand, as a user whose files it could not use.
 
     Raises:

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import asyncpg
 
-from hooktui.store.postgres.connections import connect, target_of
+from hooktui.store.postgres.connections import connect, parse_database_url
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.schema import migrate
 from hooktui.store.postgres.store import PostgresStore
@@ -256,7 +256,7 @@ async def _admin(server: PostgresServer) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def _migrate(url: str) -> None:
-    pool = engine(functools.partial(connect, target_of(url)), 1, "READ COMMITTED")
+    pool = engine(functools.partial(connect, parse_database_url(url)), 1, "READ COMMITTED")
     async with pool.begin() as conn:
         await conn.run_sync(migrate, Path("a new database needs no keys"))
     await pool.dispose()

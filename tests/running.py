@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from hooktui.domain.paths import Places, places
+from hooktui.domain.paths import InstallPaths, places
 from hooktui.server import run as server
 from hooktui.server.settings import Settings
 
@@ -23,7 +23,7 @@ START_S = 20.0
 class RunningServer:
     """A server of this process: its places, where it listens on TCP, and how it is stopped."""
 
-    places: Places
+    places: InstallPaths
     listen: tuple[tuple[str, int], ...]
     loop: asyncio.AbstractEventLoop
     stop_event: asyncio.Event

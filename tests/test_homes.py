@@ -11,7 +11,7 @@ import pytest
 from hooktui.client.start import start_server
 from hooktui.doctor.machine import check_modes
 from hooktui.domain.errors import NoServer, UnsafeHome
-from hooktui.domain.paths import Places, places
+from hooktui.domain.paths import InstallPaths, places
 from hooktui.homes import home_flaws, make_home, mend_modes, refuse_unsafe
 from hooktui.server.settings import BadSettings
 from tests.running import running_server
@@ -23,14 +23,14 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be anot
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Places:
+def where(tmp_path: Path) -> InstallPaths:
     home = tmp_path / "way" / "home"
     home.mkdir(parents=True, mode=0o750)
     (tmp_path / "way").chmod(0o755)
     return places({"HOOKTUI_HOME": str(home)})
 
 
-def refused(where: Places) -> bool:
+def refused(where: InstallPaths) -> bool:
     try:
         refuse_unsafe(where)
     except UnsafeHome:
@@ -63,7 +63,9 @@ def tried_by_another(folder: Path, groups: list[int], plant: str) -> bool:
 @needs_root
 @pytest.mark.parametrize("sticky", [0, 0o1000])
 @pytest.mark.parametrize("part", ["home", "way"])
-def test_whatever_lets_another_user_in_is_refused(where: Places, part: str, sticky: int) -> None:
+def test_whatever_lets_another_user_in_is_refused(
+    where: InstallPaths, part: str, sticky: int
+) -> None:
     """Red when `_writable` looks at the group or at others alone, or `_of_way` at no folder."""
     folder = where.home if part == "home" else where.home.parent
     os.chown(folder, 0, DAEMON)
@@ -85,7 +87,7 @@ def test_whatever_lets_another_user_in_is_refused(where: Places, part: str, stic
 
 
 @needs_root
-def test_a_folder_of_another_user_on_the_way_is_refused(where: Places) -> None:
+def test_a_folder_of_another_user_on_the_way_is_refused(where: InstallPaths) -> None:
     os.chown(where.home.parent, OTHER, OTHER)
     with pytest.raises(UnsafeHome, match=f"uid {OTHER}.*chown 0 "):
         refuse_unsafe(where)
@@ -96,7 +98,9 @@ def test_a_folder_of_another_user_on_the_way_is_refused(where: Places) -> None:
     refuse_unsafe(where, OTHER)
 
 
-def test_a_link_on_the_way_is_judged_with_what_it_points_to(where: Places, tmp_path: Path) -> None:
+def test_a_link_on_the_way_is_judged_with_what_it_points_to(
+    where: InstallPaths, tmp_path: Path
+) -> None:
     """Red when the way is resolved before it is judged, or not resolved at all."""
     (tmp_path / "open").mkdir()
     (tmp_path / "open" / "home").mkdir(mode=0o750)
@@ -130,7 +134,9 @@ FILES = ("hooktui.lock", "hooktui.db", "hooktui.db-wal", "hooktui.db-shm", "hook
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_server_follows_no_link_in_its_home(where: Places, tmp_path: Path, name: str) -> None:
+def test_a_server_follows_no_link_in_its_home(
+    where: InstallPaths, tmp_path: Path, name: str
+) -> None:
     """Red when `_of_file` takes links: the target of the lock was truncated (S11)."""
     victim = tmp_path / "victim"
     victim.write_text("precious")
@@ -145,7 +151,7 @@ def test_a_server_follows_no_link_in_its_home(where: Places, tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o757, 0o1777])
-def test_serve_and_doctor_agree_on_a_home(where: Places, mode: int) -> None:
+def test_serve_and_doctor_agree_on_a_home(where: InstallPaths, mode: int) -> None:
     where.home.chmod(mode)
     told = r"may be written by others .*chmod"
     with pytest.raises(BadSettings, match=told), running_server(where.home):
@@ -159,7 +165,7 @@ def test_serve_and_doctor_agree_on_a_home(where: Places, mode: int) -> None:
         assert check_modes(where).state == "ok"
 
 
-def test_a_file_that_others_may_read_is_closed_to_them(where: Places, tmp_path: Path) -> None:
+def test_a_file_that_others_may_read_is_closed_to_them(where: InstallPaths, tmp_path: Path) -> None:
     for path in (where.database, where.lock, where.log):
         path.touch()
         path.chmod(0o666)

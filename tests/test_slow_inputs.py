@@ -57,7 +57,7 @@ from hooktui.api.routes.audit import _known
 from hooktui.api.routes.diagnoses import _wants_lines
 from hooktui.api.routes.hooks import DryRunBody
 from hooktui.delivery import connection as back
-from hooktui.delivery.limits import Limits, one_line
+from hooktui.delivery.limits import ExchangeLimits, one_line
 from hooktui.delivery.redaction import mask_steps, own_secrets
 from hooktui.domain import ids, json_text
 from hooktui.domain.addresses import parse_url
@@ -317,7 +317,7 @@ def _parameters(scope: Scope) -> None:
 def _response(text: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Read a response of a receiver as it comes from the network."""
     connection = back.Connection(
-        LOOP, Limits(), "192.0.2.1", ("http", "a.test", 80, True), lambda _: None
+        LOOP, ExchangeLimits(), "192.0.2.1", ("http", "a.test", 80, True), lambda _: None
     )
     transport = Mock(asyncio.Transport)
     transport.get_write_buffer_size.return_value = 0

@@ -64,7 +64,7 @@ class RoleMap:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class CallLimits:
     """What the API takes at the most.
 
     Attributes:
@@ -139,7 +139,7 @@ class Service:
     roles: RoleMap = field(default_factory=RoleMap)
     hosts: frozenset[str] = frozenset({"localhost", "127.0.0.1", "[::1]"})
     api_docs: bool = False
-    limits: Limits = field(default_factory=Limits)
+    limits: CallLimits = field(default_factory=CallLimits)
     connections: ConnectionLimiter = field(default_factory=ConnectionLimiter)
     unsent: UnsentResponses = field(default_factory=UnsentResponses)
     files_limit: int = 0

@@ -18,7 +18,7 @@ from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import Refused
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.server import Backup, Purge
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def restore(file: str, *, yes: bool = False, context: Context) -> None:
         _write_restored(context.out, restored, where)
 
 
-def _write_restored(out: Output, restored: Restored, where: Places) -> None:
+def _write_restored(out: Output, restored: Restored, where: InstallPaths) -> None:
     out.line(f"restored {restored.file} to {restored.database}")
     if restored.migrated_from is not None:
         out.line(f"brought its schema from {restored.migrated_from} to this version's")
@@ -173,7 +173,7 @@ def move(*, to: Text, context: Context) -> None:
         _write_moved(context.out, moved, where)
 
 
-def _write_moved(out: Output, moved: Move, where: Places) -> None:
+def _write_moved(out: Output, moved: Move, where: InstallPaths) -> None:
     if not moved.copied:
         out.line(f"{moved.source} had been moved to {moved.to} already")
     else:

@@ -15,7 +15,7 @@ from hooktui.client.address import ServerAddress
 from hooktui.client.calls import healthy
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import NoServer, UnsafeHome
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import visible
 from hooktui.homes import make_home, refuse_unsafe
 
@@ -30,7 +30,7 @@ _LOG_TAIL_BYTES = 4096
 
 
 def start_server(
-    places: Places, environ: Mapping[str, str], timeout_s: float = START_TIMEOUT_S
+    places: InstallPaths, environ: Mapping[str, str], timeout_s: float = START_TIMEOUT_S
 ) -> subprocess.Popen[bytes]:
     """Start ``hooktui serve`` in its own session and return its process when it answers.
 
@@ -55,7 +55,7 @@ def start_server(
     raise NoServer(f"the server did not respond within {timeout_s:g} s; see {places.log}")
 
 
-def _spawn(places: Places, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _spawn(places: InstallPaths, environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
         make_home(places.home)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from hooktui.delivery.limits import Fault, Limits, one_line
+from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, one_line
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import condition_of
 
@@ -89,7 +89,7 @@ class Connection(asyncio.Protocol):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        limits: Limits,
+        limits: ExchangeLimits,
         address: str,
         origin: tuple[str, str, int, bool],
         on_lost: Callable[[Connection], None],
@@ -104,7 +104,7 @@ class Connection(asyncio.Protocol):
         self._limits = limits
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[Fault | None] | None = None
+        self._waiter: asyncio.Future[ExchangeFailure | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._parser = httptools.HttpResponseParser(self)
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
         self.truncated = False
         self._named = False
         self._complete = False
-        self._fault: Fault | None = None
+        self._fault: ExchangeFailure | None = None
         self._read = 0
         self._deadline = deadline
         self._timeout_s = timeout_s
@@ -134,7 +134,7 @@ class Connection(asyncio.Protocol):
 
     def exchange(
         self, request: bytes, deadline: float, timeout_s: float
-    ) -> asyncio.Future[Fault | None]:
+    ) -> asyncio.Future[ExchangeFailure | None]:
         """Write a request; the future becomes None when an answer is here, else the fault.
 
         Args:
@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
             deadline: monotonic seconds at which it is over.
             timeout_s: the same as a person set it, for the message.
         """
-        waiter: asyncio.Future[Fault | None] = self._loop.create_future()
+        waiter: asyncio.Future[ExchangeFailure | None] = self._loop.create_future()
         self._prepare(deadline, timeout_s)
         if self.closed or self._transport is None:
             waiter.set_result(self._cut_off(None))
@@ -171,7 +171,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _finish(self, fault: Fault | None) -> None:
+    def _finish(self, fault: ExchangeFailure | None) -> None:
         waiter, self._waiter = self._waiter, None
         self.finished_at = monotonic()
         # Bytes of the request still unsent: the receiver answered early, the rest would be junk.
@@ -206,10 +206,10 @@ class Connection(asyncio.Protocol):
             self._arm(due)
         elif answering:
             detail = f"the answer was not complete within {self._timeout_s:g} s"
-            self._finish(Fault(ErrorClass.TIMEOUT, detail))
+            self._finish(ExchangeFailure(ErrorClass.TIMEOUT, detail))
         else:
             waited_s = min(self._timeout_s, self._limits.first_byte_s)
-            self._finish(Fault(ErrorClass.TIMEOUT, f"no answer within {waited_s:g} s"))
+            self._finish(ExchangeFailure(ErrorClass.TIMEOUT, f"no answer within {waited_s:g} s"))
 
     # asyncio.Protocol
 
@@ -234,7 +234,9 @@ class Connection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             # After a complete answer this is about surplus bytes (see on_message_begin).
             if self._fault is None and not self._complete:
-                self._fault = Fault(ErrorClass.PROTOCOL, f"not valid HTTP/1.1: {one_line(error)}")
+                self._fault = ExchangeFailure(
+                    ErrorClass.PROTOCOL, f"not valid HTTP/1.1: {one_line(error)}"
+                )
         if self._fault is not None:
             self._finish(self._fault)
         elif self._complete:
@@ -269,13 +271,17 @@ class Connection(asyncio.Protocol):
         begin = data.lstrip(b"\r\n")
         self._named = bool(begin)
         if begin and not begin.startswith(b"H"):  # the rest of the word is llhttp's
-            self._fault = Fault(ErrorClass.PROTOCOL, "the answer does not begin with HTTP/1.1")
+            self._fault = ExchangeFailure(
+                ErrorClass.PROTOCOL, "the answer does not begin with HTTP/1.1"
+            )
 
-    def _read_enough(self) -> Fault | None:
+    def _read_enough(self) -> ExchangeFailure | None:
         """Stop at the cap: the status decides if there is one."""
         if self.status_code is None:
             size = self._limits.read_bytes // 1024
-            return Fault(ErrorClass.RESPONSE_TOO_LARGE, f"the answer's head is over {size} KiB")
+            return ExchangeFailure(
+                ErrorClass.RESPONSE_TOO_LARGE, f"the answer's head is over {size} KiB"
+            )
         self.truncated = True
         self.reusable = False
         return None
@@ -290,21 +296,21 @@ class Connection(asyncio.Protocol):
                 return False
         return True
 
-    def _cut_off(self, error: Exception | None) -> Fault:
+    def _cut_off(self, error: Exception | None) -> ExchangeFailure:
         if error is not None:
             self.lacked = condition_of(error)
         if isinstance(error, ssl.SSLError):
-            return Fault(ErrorClass.TLS, f"TLS failed: {one_line(error)}")
+            return ExchangeFailure(ErrorClass.TLS, f"TLS failed: {one_line(error)}")
         how = "reset" if error is not None else "closed"
         if self._unasked:
-            return Fault(ErrorClass.PROTOCOL, "the receiver spoke before it was asked")
+            return ExchangeFailure(ErrorClass.PROTOCOL, "the receiver spoke before it was asked")
         if self.first_byte_at is None:
             where = "before any answer"
         elif self.status_code is None:
             where = "in the middle of the answer's head"
         else:
             where = "in the middle of the answer's body"
-        return Fault(ErrorClass.RESET, f"the receiver {how} the connection {where}")
+        return ExchangeFailure(ErrorClass.RESET, f"the receiver {how} the connection {where}")
 
     # httptools.HttpResponseParser; after a complete answer or a fault these only look on
 
@@ -320,7 +326,7 @@ class Connection(asyncio.Protocol):
         self.headers.append((name, value.rstrip(b" \t")))  # llhttp leaves them (RFC 9110, 5.5)
         if len(self.headers) > self._limits.header_fields:
             detail = f"the answer has more than {self._limits.header_fields} headers"
-            self._fault = Fault(ErrorClass.RESPONSE_TOO_LARGE, detail)
+            self._fault = ExchangeFailure(ErrorClass.RESPONSE_TOO_LARGE, detail)
 
     def on_headers_complete(self) -> None:
         """Take the status; 1xx are interim and only counted."""
@@ -329,12 +335,16 @@ class Connection(asyncio.Protocol):
         status_code = self._parser.get_status_code()
         version = self._parser.get_http_version()
         if version not in _VERSIONS:
-            self._fault = Fault(ErrorClass.PROTOCOL, f"the answer is HTTP/{version}, not HTTP/1.1")
+            self._fault = ExchangeFailure(
+                ErrorClass.PROTOCOL, f"the answer is HTTP/{version}, not HTTP/1.1"
+            )
         elif status_code == _SWITCHING_PROTOCOLS:
             detail = "the receiver switched protocols (101), which nobody asked for"
-            self._fault = Fault(ErrorClass.PROTOCOL, detail)
+            self._fault = ExchangeFailure(ErrorClass.PROTOCOL, detail)
         elif status_code < 100:
-            self._fault = Fault(ErrorClass.PROTOCOL, f"the answer's status is {status_code}")
+            self._fault = ExchangeFailure(
+                ErrorClass.PROTOCOL, f"the answer's status is {status_code}"
+            )
         elif status_code >= 200:
             self.status_code = status_code
 

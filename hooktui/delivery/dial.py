@@ -21,17 +21,17 @@ from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
 from hooktui.delivery.connection import Connection
-from hooktui.delivery.limits import Fault, Limits, Phases, one_line
+from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, Phases, one_line
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.tls import unverified_context, verified_context
-from hooktui.domain.addresses import Networks, Target, how_to_allow, judge
+from hooktui.domain.addresses import Networks, ParsedUrl, how_to_allow, judge
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import Condition, condition_of
 from hooktui.sockets import no_file_left
 
 
-class Turnstile:
+class PerTickLimiter:
     """What is begun by many at once is begun in parts, and the loop does other things in between.
 
     Args:
@@ -74,10 +74,10 @@ MOST_DIALS = 25
 _TLS_GOODBYE_S = 1.0
 
 
-class DialError(Exception):
+class ConnectError(Exception):
     """No connection came about."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: ExchangeFailure) -> None:
         super().__init__(fault.detail)
         self.fault = fault
 
@@ -94,20 +94,20 @@ class Dialer:
         self,
         allowed: Networks,
         resolver: Resolver,
-        limits: Limits,
+        limits: ExchangeLimits,
         verified: ssl.SSLContext | None = None,
     ) -> None:
         self._allowed = allowed
         self._resolver = resolver
         self._limits = limits
         self._verified = verified
-        self._turnstile = Turnstile(MOST_DIALS)
+        self._turnstile = PerTickLimiter(MOST_DIALS)
         self.own_listeners: frozenset[tuple[Address, int]] = frozenset()
 
     async def dial(
         self,
         lane_key: Hashable,
-        target: Target,
+        target: ParsedUrl,
         *,
         verify_tls: bool,
         deadline: float,
@@ -151,7 +151,7 @@ class Dialer:
     # Step 1: addresses
 
     async def resolve(
-        self, lane_key: Hashable, target: Target, deadline: float, phases: Phases
+        self, lane_key: Hashable, target: ParsedUrl, deadline: float, phases: Phases
     ) -> tuple[Address, ...]:
         """Return the addresses of a target, none of them judged yet.
 
@@ -166,11 +166,11 @@ class Dialer:
         try:
             return await self._resolver.resolve(lane_key, target.host, target.port, limit_s)
         except NameLookupError as failure:
-            raise DialError(Fault(ErrorClass.DNS, str(failure))) from None
+            raise ConnectError(ExchangeFailure(ErrorClass.DNS, str(failure))) from None
         finally:
             phases.dns_ms = (monotonic() - began) * 1000
 
-    def check(self, target: Target, address: Address) -> None:
+    def check(self, target: ParsedUrl, address: Address) -> None:
         """Refuse an address that a hook may not reach.
 
         Raises:
@@ -181,7 +181,7 @@ class Dialer:
             leads = "" if target.literal is not None else f"{target.host} leads to an address "
             leads += "that hooks may not reach: " if leads else ""
             detail = f"{leads}{reason}. {how_to_allow(address, self._allowed)}"
-            raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
+            raise ConnectError(ExchangeFailure(ErrorClass.ADDRESS_REFUSED, detail))
         self._refuse_own_listener(address, target.port)
 
     def _refuse_own_listener(self, address: Address, port: int, *, met: bool = False) -> None:
@@ -193,18 +193,20 @@ class Dialer:
             everywhere = own_address.is_unspecified
             if _plain(own_address) == plain or (everywhere and (met or _is_this_machine(plain))):
                 detail = f"{address} port {port} is this hooktui server itself; use another URL"
-                raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
+                raise ConnectError(ExchangeFailure(ErrorClass.ADDRESS_REFUSED, detail))
 
     # Step 2: TCP
 
     async def _connect_any(
-        self, target: Target, addresses: tuple[Address, ...], deadline: float
+        self, target: ParsedUrl, addresses: tuple[Address, ...], deadline: float
     ) -> tuple[socket.socket, Address]:
         """Try each address in turn; one that hangs leaves the others their share of the time."""
         short: MachineShort | None = None
         until = min(deadline, monotonic() + self._limits.connect_s)
         tried = addresses[: self._limits.addresses]
-        fault = Fault(ErrorClass.CONNECT_TIMEOUT, f"no time left to connect to {target.host}")
+        fault = ExchangeFailure(
+            ErrorClass.CONNECT_TIMEOUT, f"no time left to connect to {target.host}"
+        )
         failed = False
         for done, address in enumerate(tried):
             share_s = (until - monotonic()) / (len(tried) - done)
@@ -212,7 +214,7 @@ class Dialer:
                 break
             try:
                 return await self.connect(address, target.port, share_s), address
-            except DialError as failure:
+            except ConnectError as failure:
                 if failure.fault.error is ErrorClass.ADDRESS_REFUSED:
                     raise
                 fault, failed = failure.fault, True
@@ -222,7 +224,7 @@ class Dialer:
                 short = missing  # of ports to this address; there may be some to the next
         if short is not None and not failed:
             raise short
-        raise DialError(fault)
+        raise ConnectError(fault)
 
     async def connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
         """Return a socket that is connected to an address that `check` let pass.
@@ -235,10 +237,10 @@ class Dialer:
             return await self._connect(address, port, timeout_s)
         except TimeoutError:
             detail = f"{address} port {port} did not answer the connect in time"
-            fault = Fault(ErrorClass.CONNECT_TIMEOUT, detail)
+            fault = ExchangeFailure(ErrorClass.CONNECT_TIMEOUT, detail)
         except ConnectionRefusedError:
             detail = f"nothing listens at {address} port {port}"
-            fault = Fault(ErrorClass.CONNECT_REFUSED, detail)
+            fault = ExchangeFailure(ErrorClass.CONNECT_REFUSED, detail)
         except OSError as error:
             condition = condition_of(error)
             if condition is Condition.PORTS and not _has_source_for(address, port):
@@ -247,8 +249,8 @@ class Dialer:
                 raise MachineShort(condition) from None
             reason = one_line(error.strerror or error)
             detail = f"connecting to {address} port {port} failed: {reason}"
-            fault = Fault(ErrorClass.CONNECT, detail)
-        raise DialError(fault)
+            fault = ExchangeFailure(ErrorClass.CONNECT, detail)
+        raise ConnectError(fault)
 
     async def _connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
@@ -261,7 +263,7 @@ class Dialer:
             peer = ip_address(sock.getpeername()[0])
             if peer != address:
                 detail = f"dialled {address}, and {peer} answered"
-                raise DialError(Fault(ErrorClass.ADDRESS_REFUSED, detail))
+                raise ConnectError(ExchangeFailure(ErrorClass.ADDRESS_REFUSED, detail))
             # Where we come from the address that we went to, the peer is this machine.
             if ip_address(sock.getsockname()[0]) == peer:
                 self._refuse_own_listener(address, port, met=True)
@@ -291,13 +293,13 @@ class Dialer:
             sock.close()
             raise_if_short(error)
             detail = f"the certificate authorities could not be read: {one_line(error)}"
-            raise DialError(Fault(ErrorClass.TLS, detail)) from None
+            raise ConnectError(ExchangeFailure(ErrorClass.TLS, detail)) from None
 
     async def _hand_over(
         self,
         sock: socket.socket,
         connection: Connection,
-        target: Target,
+        target: ParsedUrl,
         verify_tls: bool,
         deadline: float,
         phases: Phases,
@@ -311,7 +313,7 @@ class Dialer:
                 sock.close()
                 raise_if_short(error)
                 detail = f"the connection broke at once: {one_line(error)}"
-                raise DialError(Fault(ErrorClass.CONNECT, detail)) from None
+                raise ConnectError(ExchangeFailure(ErrorClass.CONNECT, detail)) from None
             return
         began = monotonic()
         limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
@@ -327,7 +329,7 @@ class Dialer:
             )
         except (ssl.SSLError, OSError) as error:
             raise_if_short(error)
-            raise DialError(tls_fault(error, target, monotonic() - began, limit_s)) from None
+            raise ConnectError(tls_fault(error, target, monotonic() - began, limit_s)) from None
         finally:
             phases.tls_ms = (monotonic() - began) * 1000
 
@@ -344,19 +346,21 @@ def raise_if_short(error: BaseException) -> None:
         raise MachineShort(condition) from None
 
 
-def tls_fault(error: OSError, target: Target, took_s: float, limit_s: float) -> Fault:
+def tls_fault(error: OSError, target: ParsedUrl, took_s: float, limit_s: float) -> ExchangeFailure:
     """Return what a failed handshake says; ``limit_s`` is how long it could have taken."""
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = f"the certificate of {target.host} was not accepted: {error.verify_message}"
-        return Fault(ErrorClass.TLS_CERTIFICATE, detail)
+        return ExchangeFailure(ErrorClass.TLS_CERTIFICATE, detail)
     # The event loop reports its handshake timeout as an aborted connection.
     if isinstance(error, ConnectionAbortedError) and took_s >= limit_s * 0.9:
         detail = f"{target.host} did not finish the TLS handshake within {limit_s:.3g} s"
-        return Fault(ErrorClass.TIMEOUT, detail)
+        return ExchangeFailure(ErrorClass.TIMEOUT, detail)
     if isinstance(error, ssl.SSLError):
         reason = (error.reason or one_line(error)).replace("_", " ").lower()
-        return Fault(ErrorClass.TLS, f"no TLS with {target.host}: {reason}")
-    return Fault(ErrorClass.TLS, f"{target.host} broke off the TLS handshake: {one_line(error)}")
+        return ExchangeFailure(ErrorClass.TLS, f"no TLS with {target.host}: {reason}")
+    return ExchangeFailure(
+        ErrorClass.TLS, f"{target.host} broke off the TLS handshake: {one_line(error)}"
+    )
 
 
 def _plain(address: Address) -> Address:

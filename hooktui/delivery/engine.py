@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from hooktui import failpoints
-from hooktui.delivery.hook_queues import Lane, Lanes
+from hooktui.delivery.hook_queues import HookQueues, Lane
 from hooktui.delivery.recorder import Recorder
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages
@@ -28,7 +28,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import Load, Outcome
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
-from hooktui.domain.heartbeat import Pulse
+from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.machine import condition_of
 from hooktui.domain.rates import Rate
@@ -70,7 +70,7 @@ class Engine:
         most_pings: test deliveries in flight at once, besides.
 
     Attributes:
-        pulse: of what claims.
+        heartbeat: of the loop that claims.
         shortages: what this machine ran out of.
     """
 
@@ -90,7 +90,7 @@ class Engine:
         self._sender = Sender(transport, clock, chance)
         self._recorder = Recorder(store, self._on_recorded)
         self.shortages = Shortages()
-        self._lanes = Lanes(most)
+        self._lanes = HookQueues(most)
         self._most = most
         self._pings = asyncio.Semaphore(most_pings)
         self._unsent = Unsent(store, self._on_returned)
@@ -102,7 +102,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._changed: set[HookId] = set()
         self._stopping = False
-        self.pulse = Pulse("dispatcher")
+        self.heartbeat = Heartbeat("dispatcher")
         self._accepted, self._delivered, self._failed = Rate(), Rate(), Rate()
         self._outcomes: Counter[Outcome] = Counter()
 
@@ -253,7 +253,7 @@ class Engine:
 
     async def _dispatch(self) -> None:
         while True:
-            self.pulse.beat()
+            self.heartbeat.start()
             if self._changed:
                 changed, self._changed = self._changed, set()
                 await self._take_up(changed)
@@ -281,7 +281,7 @@ class Engine:
         short_s = self.shortages.wait_s
         if short_s:  # what became due meanwhile is no reason to wake earlier
             nap_s = min(short_s, _LONGEST_NAP_S)
-        self.pulse.rest()
+        self.heartbeat.idle()
         try:
             async with asyncio.timeout(nap_s):
                 await self._wake.wait()

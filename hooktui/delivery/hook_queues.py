@@ -38,7 +38,7 @@ NEVER: Final = _GROUPS
 """The group of an empty queue: after all others."""
 
 
-class ReadyLanes:
+class ReadyQueues:
     """A queue of lanes; a lane is in it once.
 
     Attributes:
@@ -135,7 +135,7 @@ class Lane:
     slow: bool = False
     held_until_ms: int | None = None
     hold_s: float = 0.0
-    queue: ReadyLanes | None = field(default=None, repr=False, compare=False)
+    queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
     group: int = 0
 
     @property
@@ -157,7 +157,7 @@ class Lane:
             self.queue.remove(self)
 
 
-class Lanes:
+class HookQueues:
     """All lanes, and which of them can start something now, in turn.
 
     Args:
@@ -170,7 +170,7 @@ class Lanes:
         self._most_slow = max(most - most // 4, 1)
         self._used = self._used_slow = 0
         self._lanes: dict[HookId, Lane] = {}
-        self._fast, self._slow = ReadyLanes(), ReadyLanes()
+        self._fast, self._slow = ReadyQueues(), ReadyQueues()
         self._slow_turn = False
         self._short = False
         self._later: list[tuple[int, HookId]] = []

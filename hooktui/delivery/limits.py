@@ -13,7 +13,7 @@ MAX_REASON = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ExchangeLimits:
     """The bounds of one attempt and of the connections that are kept (contract.md, section 1).
 
     Attributes:
@@ -48,7 +48,7 @@ class Limits:
     addresses: int = 8
 
 
-class Fault(NamedTuple):
+class ExchangeFailure(NamedTuple):
     """Why an attempt got no complete answer: the error class, and one plain line for people."""
 
     error: ErrorClass

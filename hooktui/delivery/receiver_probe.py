@@ -16,24 +16,24 @@ from time import monotonic
 from typing import NamedTuple
 
 from hooktui.delivery import limits as answered
-from hooktui.delivery.dial import Dialer, DialError, raise_if_short, tls_fault
-from hooktui.delivery.limits import Fault, Limits
+from hooktui.delivery.dial import ConnectError, Dialer, raise_if_short, tls_fault
+from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits
 from hooktui.delivery.resolver import Address
 from hooktui.delivery.shortage import MachineShort, Shortages
 from hooktui.delivery.tls import fits, read_chain
-from hooktui.domain.addresses import Target
+from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.deliveries import Phases
-from hooktui.domain.wire.diagnosis import AddressLook, Look, Tell, TlsLook
+from hooktui.domain.wire.diagnosis import AddressFinding, Look, Tell, TlsFinding
 
 LOOK_S = 20.0
 """For all steps together; each has the limit that it has in a delivery, too."""
 DEFAULT_AT_ONCE = 8
 
 
-class Looker:
+class ReceiverProbe:
     """Looks at receivers.
 
     Args:
@@ -47,7 +47,7 @@ class Looker:
     def __init__(
         self,
         dialer: Dialer,
-        limits: Limits | None = None,
+        limits: ExchangeLimits | None = None,
         clock: Callable[[], int] = now_ms,
         at_once: int = DEFAULT_AT_ONCE,
         shortages: Shortages | None = None,
@@ -55,7 +55,7 @@ class Looker:
         self._dialer = dialer
         self._turns = asyncio.Semaphore(at_once)
         self._shortages = shortages or Shortages()
-        self._limits = limits or Limits()
+        self._limits = limits or ExchangeLimits()
         self._clock = clock
 
     async def __call__(self, hook: LiveHook, tell: Tell) -> Look:
@@ -88,7 +88,7 @@ class Looker:
         phases = answered.Phases()
         try:
             addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
-        except DialError as failure:
+        except ConnectError as failure:
             return _stopped(failure.fault, phases)
         judged = [self._judged(target, address) for address in addresses]
         refused = next((one for one in judged if one.error is not None), None)
@@ -117,37 +117,37 @@ class Looker:
 
     # Step 1: may it be reached
 
-    def _judged(self, target: Target, address: Address) -> AddressLook:
+    def _judged(self, target: ParsedUrl, address: Address) -> AddressFinding:
         try:
             self._dialer.check(target, address)
-        except DialError as failure:
+        except ConnectError as failure:
             error, detail = failure.fault
-            return AddressLook(address=str(address), error=error, detail=detail)
-        return AddressLook(address=str(address))
+            return AddressFinding(address=str(address), error=error, detail=detail)
+        return AddressFinding(address=str(address))
 
     # Step 2: can it be reached
 
     async def _connect_all(
-        self, target: Target, addresses: tuple[Address, ...], deadline: float
-    ) -> tuple[list[AddressLook], socket.socket | None, Address | None]:
+        self, target: ParsedUrl, addresses: tuple[Address, ...], deadline: float
+    ) -> tuple[list[AddressFinding], socket.socket | None, Address | None]:
         """Try all addresses at once, and keep the connection that a delivery would have."""
         tried = addresses[: self._limits.addresses]
         limit_s = max(0.001, min(self._limits.connect_s, deadline - monotonic()))
         sockets: dict[Address, socket.socket] = {}
 
-        async def connect(address: Address) -> AddressLook:
+        async def connect(address: Address) -> AddressFinding:
             began = monotonic()
             try:
                 sockets[address] = await self._dialer.connect(address, target.port, limit_s)
-            except DialError as failure:
+            except ConnectError as failure:
                 error, detail = failure.fault
-                return AddressLook(address=str(address), error=error, detail=detail)
-            return AddressLook(address=str(address), connect_ms=(monotonic() - began) * 1000)
+                return AddressFinding(address=str(address), error=error, detail=detail)
+            return AddressFinding(address=str(address), connect_ms=(monotonic() - began) * 1000)
 
         kept: Address | None = None
         try:
             ended = await asyncio.gather(*map(connect, tried), return_exceptions=True)
-            met = [one for one in ended if isinstance(one, AddressLook)]
+            met = [one for one in ended if isinstance(one, AddressFinding)]
             for one in ended:
                 if isinstance(one, BaseException):
                     raise one
@@ -187,7 +187,7 @@ class Looker:
         verified = checked.fault is None
         return replace(
             found,
-            tls=TlsLook(
+            tls=TlsFinding(
                 demanded=demanded,
                 version=seen.version,
                 cipher=seen.cipher,
@@ -200,23 +200,23 @@ class Looker:
         )
 
     async def _shake_again(
-        self, target: Target, address: Address, deadline: float, *, verify_tls: bool
+        self, target: ParsedUrl, address: Address, deadline: float, *, verify_tls: bool
     ) -> _Shaken | None:
         limit_s = max(0.001, min(self._limits.connect_s, deadline - monotonic()))
         try:
             sock = await self._dialer.connect(address, target.port, limit_s)
-        except DialError:
+        except ConnectError:
             return None
         return await self._shake(target, sock, deadline, verify_tls=verify_tls)
 
     async def _shake(
-        self, target: Target, sock: socket.socket, deadline: float, *, verify_tls: bool
+        self, target: ParsedUrl, sock: socket.socket, deadline: float, *, verify_tls: bool
     ) -> _Shaken:
         began = monotonic()
         limit_s = max(0.001, min(self._limits.tls_s, deadline - began))
         try:
             context = self._dialer.context_for(sock, verify_tls=verify_tls)
-        except DialError as failure:
+        except ConnectError as failure:
             return _Shaken(0, failure.fault, failure.fault.detail)
         try:
             transport, _ = await asyncio.get_running_loop().create_connection(
@@ -251,7 +251,7 @@ class _Shaken(NamedTuple):
     """One handshake: what it showed, or why there was none."""
 
     took_ms: float
-    fault: Fault | None = None
+    fault: ExchangeFailure | None = None
     why_not: str | None = None
     code: int | None = None
     version: str | None = None
@@ -270,7 +270,7 @@ def _chain_of(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in sent)
 
 
-def _stopped(fault: Fault, phases: answered.Phases) -> Look:
+def _stopped(fault: ExchangeFailure, phases: answered.Phases) -> Look:
     return Look(phases_ms=_wire(phases), error=fault.error, detail=fault.detail)
 
 

@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from hooktui.delivery.limits import Limits
+from hooktui.delivery.limits import ExchangeLimits
 from hooktui.delivery.spellings import SPELLINGS
 from hooktui.domain.deliveries import Answered
 from hooktui.domain.json_text import Steps
@@ -32,7 +32,7 @@ _NESTED: Final = 2
 """Formats within each other that are undone: JSON as a text in JSON, a URL in HTML."""
 _NO_CHANCE: Final = 24
 """Bytes of a secret that no text has by chance."""
-_CUT_HEADER: Final = Limits().stored_header_bytes
+_CUT_HEADER: Final = ExchangeLimits().stored_header_bytes
 _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 

@@ -209,7 +209,7 @@ LOOKUP_S = 2.0
 """How long saving a hook waits for a name to resolve."""
 
 
-class UrlJudge:
+class UrlCheck:
     """Judges URLs for one server.
 
     Args:

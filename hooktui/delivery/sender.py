@@ -16,7 +16,7 @@ from hooktui.domain.deliveries import (
     Decision,
     ErrorClass,
     Outcome,
-    Standing,
+    RetryState,
     Status,
     after_answer,
     after_interruption,
@@ -91,7 +91,7 @@ class Sender:
         if redaction.may_echo(answered, fixed.own_secrets):
             answered = await in_slices(redaction.mask_steps(answered, fixed.own_secrets))
         answer = _judge(answered, self._clock)
-        standing = Standing(job.trigger, job.tries, job.interruptions)
+        standing = RetryState(job.trigger, job.tries, job.interruptions)
         decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())
         return AttemptResult(
             job=job,
@@ -116,7 +116,7 @@ class Sender:
 
     def interrupted(self, job: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
         """Return the result of an attempt that was cut off before it was answered."""
-        standing = Standing(job.trigger, job.tries, job.interruptions)
+        standing = RetryState(job.trigger, job.tries, job.interruptions)
         return self._unanswered(job, after_interruption(standing), started_at_ms, detail)
 
     def deleted(self, job: ClaimedDelivery) -> AttemptResult:

@@ -20,15 +20,15 @@ from ipaddress import ip_address
 from time import monotonic
 
 from hooktui.delivery.connection import Connection
-from hooktui.delivery.dial import Dialer, DialError
-from hooktui.delivery.limits import Fault, Limits, Phases
+from hooktui.delivery.dial import ConnectError, Dialer
+from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, Phases
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import MachineShort
-from hooktui.domain.addresses import Networks, Target
+from hooktui.domain.addresses import Networks, ParsedUrl
 from hooktui.domain.deliveries import Answered, ErrorClass, error_of_status
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 
-__all__ = ["Answered", "Limits", "Transport"]
+__all__ = ["Answered", "ExchangeLimits", "Transport"]
 
 _SWEEP_S = 5.0
 _BROKEN = frozenset({ErrorClass.RESET, ErrorClass.TLS})
@@ -52,11 +52,11 @@ class Transport:
         self,
         allowed: Networks,
         resolver: Resolver,
-        limits: Limits | None = None,
+        limits: ExchangeLimits | None = None,
         verified: ssl.SSLContext | None = None,
         most: int = DEFAULT_OUTBOUND,
     ) -> None:
-        self._limits = limits or Limits()
+        self._limits = limits or ExchangeLimits()
         self._most = most
         self._in_flight = 0
         self._dialer = Dialer(allowed, resolver, self._limits, verified)
@@ -87,7 +87,7 @@ class Transport:
     async def send(
         self,
         lane_key: Hashable,
-        target: Target,
+        target: ParsedUrl,
         head: bytes,
         body: bytes,
         *,
@@ -138,7 +138,7 @@ class Transport:
                     phases=phases,
                     on_lost=lane.drop,
                 )
-            except DialError as failure:
+            except ConnectError as failure:
                 return _not_dialled(failure.fault, started, phases)
             fault = await _exchange(connection, request, deadline, timeout_s)
             _raise_if_lacking(connection)
@@ -192,7 +192,7 @@ class Transport:
     def _answered(
         self,
         connection: Connection,
-        fault: Fault | None,
+        fault: ExchangeFailure | None,
         started: float,
         phases: Phases = _NO_PHASES,
     ) -> Answered:
@@ -251,7 +251,7 @@ class _Lane:
 
     __slots__ = ("_kept", "_limits", "_retired", "idle", "in_flight")
 
-    def __init__(self, limits: Limits, kept: _Kept) -> None:
+    def __init__(self, limits: ExchangeLimits, kept: _Kept) -> None:
         self.idle: list[Connection] = []
         self.in_flight = 0
         self._limits = limits
@@ -304,7 +304,7 @@ class _Lane:
 
 async def _exchange(
     connection: Connection, request: bytes, deadline: float, timeout_s: float
-) -> Fault | None:
+) -> ExchangeFailure | None:
     try:
         return await connection.exchange(request, deadline, timeout_s)
     except asyncio.CancelledError:
@@ -318,7 +318,7 @@ def _raise_if_lacking(connection: Connection) -> None:
         raise MachineShort(connection.lacked)
 
 
-def _not_dialled(fault: Fault, started: float, phases: Phases) -> Answered:
+def _not_dialled(fault: ExchangeFailure, started: float, phases: Phases) -> Answered:
     return Answered(
         status_code=None,
         error=fault.error,
@@ -337,7 +337,7 @@ def _stored_header(name: bytes, value: bytes, most: int) -> tuple[str, str]:
     return name.decode("latin-1"), value.decode("latin-1")
 
 
-def _retry_after(connection: Connection, limits: Limits) -> str | None:
+def _retry_after(connection: Connection, limits: ExchangeLimits) -> str | None:
     for name, value in connection.headers:
         if name.lower() == b"retry-after":
             return value[: limits.stored_header_bytes].decode("latin-1")

@@ -28,7 +28,7 @@ from hooktui.demo.receiver import Mood, Receiver
 from hooktui.demo.scenario import story
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.paths import Places, places
+from hooktui.domain.paths import InstallPaths, places
 from hooktui.domain.text import visible
 
 
@@ -120,14 +120,14 @@ async def _tell(seed: int, client: PlainClient) -> None:
 
 
 @contextmanager
-def _temporary_home() -> Iterator[Places]:
+def _temporary_home() -> Iterator[InstallPaths]:
     # What a server that had to be killed still leaves behind is no reason to fail.
     with tempfile.TemporaryDirectory(prefix="hooktui-demo-", ignore_cleanup_errors=True) as home:
         yield places({"HOOKTUI_HOME": home})
 
 
 @contextmanager
-def _running_server(home: Places) -> Iterator[PlainClient]:
+def _running_server(home: InstallPaths) -> Iterator[PlainClient]:
     environ = {**os.environ, "HOOKTUI_HOME": str(home.home), **SERVER_SETTINGS}
     process = start_server(home, environ)
     try:

@@ -23,7 +23,7 @@ from hooktui.doctor.rules import (
     judge_jump,
     judge_open_files,
 )
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.homes import home_flaws
 from hooktui.store.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
@@ -111,7 +111,7 @@ _SECRET = re.compile(r"://[^\s/@:]*:[^\s/@]+@|[?&]password=|\bhkt_|\bwhsec_")
 """A password in an address, a token, the secret of a hook."""
 
 
-def check_modes(where: Places) -> Check:
+def check_modes(where: InstallPaths) -> Check:
     """Look at home, database, key file, socket and settings, as far as they are there."""
     try:
         found = list(_complaints(where))
@@ -132,7 +132,7 @@ def check_modes(where: Places) -> Check:
     )
 
 
-def _complaints(where: Places) -> Iterator[tuple[bool, str, str]]:
+def _complaints(where: InstallPaths) -> Iterator[tuple[bool, str, str]]:
     """Tell what is wrong: whether that is serious, in words, and the command that corrects it."""
     home = _status(where.home)
     owner = os.geteuid() if home is None else home.st_uid

@@ -21,11 +21,11 @@ from hooktui.doctor.rules import (
     judge_skew,
 )
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.postgres import locks
-from hooktui.store.postgres.connections import Target, connect, explain
+from hooktui.store.postgres.connections import DatabaseAddress, connect, explain
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.schema import check_vault
 from hooktui.store.tables import HOOK
@@ -55,7 +55,9 @@ SELECT DISTINCT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND clas
 """
 
 
-async def check_shared(where: Places, target: Target, started: Started | None) -> list[Check]:
+async def check_shared(
+    where: InstallPaths, target: DatabaseAddress, started: Started | None
+) -> list[Check]:
     """Look at the database and at this server's part of the installation.
 
     Args:
@@ -75,7 +77,7 @@ async def check_shared(where: Places, target: Target, started: Started | None) -
         return [*machine, Check("database", "fail", plain.detail, "see that PostgreSQL runs")]
 
 
-async def _check_database(where: Places, target: Target) -> list[Check]:
+async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[Check]:
     raw = await connect(target)
     try:
         about = await raw.fetchrow(_ABOUT)

@@ -26,7 +26,7 @@ from hooktui.doctor.rows import check_key, check_rows
 from hooktui.doctor.rules import judge_sqlite, judge_wal
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.sockets import no_file_left
@@ -40,7 +40,7 @@ _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
 
 
 def check_installation(
-    where: Places, reserve: int, started: Started | None, look_for_s: float
+    where: InstallPaths, reserve: int, started: Started | None, look_for_s: float
 ) -> list[Check]:
     """Look at all of an installation; call it in a thread.
 

@@ -1,8 +1,8 @@
 """Where a hook may connect: which URLs are taken, and which addresses may be dialled.
 
-A URL is parsed once, here, and the engine only ever uses the resulting `Target`: two parsers that
-disagree on a host are how filters are bypassed. Addresses are judged by our own table and not by
-``ipaddress.is_global``, which on Python 3.11 passes multicast, 6to4, NAT64 and site-local.
+A URL is parsed once, here, and the engine only ever uses the resulting `ParsedUrl`: two parsers
+that disagree on a host are how filters are bypassed. Addresses are checked against our own table,
+not ``ipaddress.is_global``, which on Python 3.11 passes multicast, 6to4, NAT64 and site-local.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FOREIGN_DOTS = "\u3002\uff0e\uff61"
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ParsedUrl:
     """A URL that was taken apart once and for all.
 
     Attributes:
@@ -71,7 +71,7 @@ def _refused(reason: str) -> Refused:
     return Refused.field("/url", reason)
 
 
-def parse_url(text: str) -> Target:
+def parse_url(text: str) -> ParsedUrl:
     """Take a URL apart, strictly.
 
     Raises:
@@ -97,7 +97,7 @@ def parse_url(text: str) -> Target:
         host, unicode_host = _name(host_text)
         literal = IPv4Address(host) if _DOTTED_QUAD.fullmatch(host) else None
     bracketed = f"[{host}]" if ":" in host else host
-    target = Target(
+    target = ParsedUrl(
         scheme=scheme,
         host=host,
         port=port,

@@ -102,7 +102,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
         return self.error is None
 
 
-class Standing(msgspec.Struct, frozen=True, gc=False):
+class RetryState(msgspec.Struct, frozen=True, gc=False):
     """What a decision needs to know of a delivery before the attempt it is about.
 
     ``tries`` counts answered or errored attempts, ``interruptions`` those cut off in a row.
@@ -136,7 +136,7 @@ def error_of_status(status_code: int) -> ErrorClass | None:
 
 
 def after_answer(
-    standing: Standing, answer: Answer, schedule_s: Sequence[float], chance: float
+    standing: RetryState, answer: Answer, schedule_s: Sequence[float], chance: float
 ) -> Decision:
     """Decide what follows an attempt that was answered or ended in an error.
 
@@ -164,7 +164,7 @@ def after_answer(
     return Decision(Outcome.FAILED, Status.PENDING, tries, 0, wait_s=wait_s)
 
 
-def after_interruption(standing: Standing) -> Decision:
+def after_interruption(standing: RetryState) -> Decision:
     """Decide what follows an attempt that a crash or a stop cut off.
 
     It does not use up the schedule: due at once, and after ten in a row in 5 minutes with a flag,

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from hooktui.domain.addresses import Target
+from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis_responses import date_of, judge_answer
@@ -42,7 +42,7 @@ class Found:
     """
 
     hook: Hook
-    target: Target
+    target: ParsedUrl
     look: Look
     ping: Attempt | None
     breaker_until_ms: int | None
@@ -123,7 +123,7 @@ def _checks(found: Found, skew_s: int | None) -> list[Check]:
 # The way there
 
 
-def checks_of_look(look: Look, target: Target, hook: int, now_ms: int) -> list[Check]:
+def checks_of_look(look: Look, target: ParsedUrl, hook: int, now_ms: int) -> list[Check]:
     """Return a line for each step that was taken up to the request; more may follow."""
     checks = [_name(look, target)]
     if look.addresses:
@@ -140,7 +140,7 @@ def checks_of_look(look: Look, target: Target, hook: int, now_ms: int) -> list[C
     return checks
 
 
-def _name(look: Look, target: Target) -> Check:
+def _name(look: Look, target: ParsedUrl) -> Check:
     if look.error == ErrorClass.DNS:
         advice = "check the host in the hook's URL, and its DNS record as this machine sees it: "
         return Check("name", "fail", look.detail or "", f"{advice}getent ahosts {target.host}")
@@ -175,7 +175,7 @@ _CONNECT_FIXES = {
 }
 
 
-def _connect(look: Look, target: Target) -> Check:
+def _connect(look: Look, target: ParsedUrl) -> Check:
     met = [one for one in look.addresses if one.connect_ms is not None]
     missed = [one for one in look.addresses if one.error is not None]
     if not met:

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urljoin
 
-from hooktui.domain.addresses import Target, parse_url
+from hooktui.domain.addresses import ParsedUrl, parse_url
 from hooktui.domain.clock import format_duration
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Refused
@@ -58,7 +58,7 @@ _ERROR_FIXES: Final = {
 }  # fmt: skip
 
 
-def judge_answer(ping: Attempt, hook: Hook, target: Target) -> Check:
+def judge_answer(ping: Attempt, hook: Hook, target: ParsedUrl) -> Check:
     """Judge how a ping was answered."""
     total_ms = ping.phases_ms.total or 0.0
     took = format_duration(total_ms / 1000)
@@ -103,7 +103,7 @@ def _status(status: int, ping: Attempt, hook: Hook) -> Check:
     return Check("ping", "fail", value, fix)
 
 
-def _redirect(ping: Attempt, target: Target) -> Check:
+def _redirect(ping: Attempt, target: ParsedUrl) -> Check:
     leads = header_of(ping, "Location")
     value = f"the receiver redirects ({ping.status_code}), which deliveries never follow"
     if not leads:

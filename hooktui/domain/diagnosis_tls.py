@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from hooktui.domain.addresses import Target
+from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.wire.diagnosis import Certificate, Check, Look, TlsLook
+from hooktui.domain.wire.diagnosis import Certificate, Check, Look, TlsFinding
 
 # OpenSSL's X509_V_ERR_*.
 _NOT_YET, _EXPIRED = 9, 10
@@ -24,7 +24,7 @@ _MOST_NAMES = 4
 _LONGEST = 60
 
 
-def judge_handshake(look: Look, target: Target, hook: int) -> Check:
+def judge_handshake(look: Look, target: ParsedUrl, hook: int) -> Check:
     """Judge whether there is TLS at all."""
     if look.tls is not None:
         took_ms = look.phases_ms.tls or 0.0
@@ -37,7 +37,7 @@ def judge_handshake(look: Look, target: Target, hook: int) -> Check:
     return Check("tls", "fail", look.detail or "", f"{advice} {target.host}:{target.port}")
 
 
-def judge_certificate(tls: TlsLook, host: str, hook: int, now_ms: int) -> Check:
+def judge_certificate(tls: TlsFinding, host: str, hook: int, now_ms: int) -> Check:
     """Judge what the receiver shows of itself; only a hint where the hook does not verify."""
     if not tls.verified:
         value, advice = _not_verified(tls, host, hook)
@@ -57,7 +57,7 @@ def judge_certificate(tls: TlsLook, host: str, hook: int, now_ms: int) -> Check:
     return Check("certificate", "ok", value, advice)
 
 
-def _not_verified(tls: TlsLook, host: str, hook: int) -> tuple[str, str]:
+def _not_verified(tls: TlsFinding, host: str, hook: int) -> tuple[str, str]:
     """Return what is wrong with certificates, and what to do about it."""
     shown = tls.chain[0] if tls.chain else None
     if shown is None or tls.code is None:
@@ -99,7 +99,7 @@ def _not_verified(tls: TlsLook, host: str, hook: int) -> tuple[str, str]:
     return f"the certificate of {host} was not accepted: {tls.why_not}", anyhow
 
 
-def _also(tls: TlsLook, shown: Certificate) -> str:
+def _also(tls: TlsFinding, shown: Certificate) -> str:
     """Return what else is wrong, which a handshake does not come to."""
     found = [] if tls.fits_host else [f"it is for {_names(shown)}"]
     if shown.days_left < 0:

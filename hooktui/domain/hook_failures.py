@@ -98,7 +98,7 @@ LEAST_DAYS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Failing:
+class FailureStreak:
     """Failures since the last success: when the first of them began, and how many."""
 
     since_ms: int | None = None
@@ -113,7 +113,7 @@ class Failing:
         )
 
 
-def spread_over_the_days(failed: Mapping[int, int]) -> bool:
+def spread_across_days(failed: Mapping[int, int]) -> bool:
     """Return whether failures are spread over the five days.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from hooktui.domain.addresses import Target
+from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.catalogue import PING, subscribes
 from hooktui.domain.filters.parser import Filter, Subject
 from hooktui.domain.hook_settings import HookSettings
@@ -44,7 +44,7 @@ class LiveHook:
     account: AccountId
     version: int
     settings: HookSettings
-    target: Target
+    target: ParsedUrl
     subscriptions: frozenset[str]
     filter: Filter | None
     secrets: tuple[LiveSecret, ...]

@@ -73,7 +73,7 @@ SYSTEM = system_paths(Path("/"))
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class InstallPaths:
     """The files of one installation.
 
     Attributes:
@@ -112,7 +112,7 @@ def stop_command(home: Path) -> str:
     return STOP_SERVICE if home == SYSTEM.home else "hooktui stop"
 
 
-def places(environ: Mapping[str, str], *, system_installed: bool = False) -> Places:
+def places(environ: Mapping[str, str], *, system_installed: bool = False) -> InstallPaths:
     """Return the places that an environment means; empty variables count as unset.
 
     Args:
@@ -143,8 +143,8 @@ def started_by_systemd(environ: Mapping[str, str]) -> bool:
     return environ.get("STATE_DIRECTORY") == str(SYSTEM.home)  # systemd.exec(5)
 
 
-def _inside(home: Path, *, config: Path) -> Places:
-    return Places(
+def _inside(home: Path, *, config: Path) -> InstallPaths:
+    return InstallPaths(
         home=home,
         database=home / "hooktui.db",
         socket=home / "hooktui.sock",

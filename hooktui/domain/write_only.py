@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
-from hooktui.domain.addresses import Target, parse_url
+from hooktui.domain.addresses import ParsedUrl, parse_url
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.hook_settings import HookSettings, header_pointer, sensitive_names
 
@@ -98,7 +98,7 @@ def _shown_origin(url: str) -> str:
     return "unknown" if target is None else f"{target.scheme}://{target.host}:{target.port}"
 
 
-def _target(url: str) -> Target | None:
+def _target(url: str) -> ParsedUrl | None:
     try:
         return parse_url(url)
     except Refused:

@@ -18,13 +18,13 @@ from hooktui.doctor.postgres import check_shared
 from hooktui.doctor.rules import judge_hold
 from hooktui.doctor.sqlite import check_installation
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.diagnosis import Check, Checkup, checkup_of
 from hooktui.installation import find_places
 from hooktui.offline.installation import sqlite_home
 from hooktui.offline.service_user import act_as_owner
 from hooktui.server.settings import BadSettings, load, split_listen
-from hooktui.store.postgres.connections import target_of
+from hooktui.store.postgres.connections import parse_database_url
 
 _WHOLE_DAY_S = 86400.0
 """Without a server nobody waits but the one who asked."""
@@ -102,7 +102,7 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
     try:
         where, settings = sqlite_home(environ, any_database=True)
         url = settings.database_url or ""
-        target = None if not url or url.startswith("sqlite:") else target_of(url)
+        target = None if not url or url.startswith("sqlite:") else parse_database_url(url)
     except (BadSettings, Refused) as bad:
         return [Check("settings", "fail", bad.detail, "no server starts with them; correct them")]
     exposed = list(check_exposure(settings, environ))
@@ -131,7 +131,7 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
         ) from None
 
 
-def _without_database(where: Places, reserve: int) -> list[Check]:
+def _without_database(where: InstallPaths, reserve: int) -> list[Check]:
     """Look at what lies around a database that another process has open."""
     return [check_versions(), *check_disk(where.database.parent, reserve), check_modes(where)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hooktui.api.peer_credentials import Peer, origin_of
 from hooktui.domain.errors import Refused
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.roles import Actor, Role
 from hooktui.homes import make_home
 from hooktui.installation import find_places
@@ -25,7 +25,7 @@ _SQLITE = "sqlite:///"
 
 def sqlite_home(
     environ: Mapping[str, str], *, any_database: bool = False
-) -> tuple[Places, Settings]:
+) -> tuple[InstallPaths, Settings]:
     """Return the places and the settings of the installation that an environment means.
 
     Args:

@@ -18,12 +18,12 @@ from sqlalchemy import text
 
 from hooktui import failpoints
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.roles import Actor
 from hooktui.offline.installation import sqlite_home, this_user
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.migrate_to_postgres import Copied, move_rows, was_moved
-from hooktui.store.postgres.connections import Target, connect, explain, target_of
+from hooktui.store.postgres.connections import DatabaseAddress, connect, explain, parse_database_url
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.schema import prepare
 from hooktui.store.sqlite.moved_marker import (
@@ -65,7 +65,7 @@ def check_target(url: str) -> None:
     Raises:
         Refused: it is none.
     """
-    target_of(url)
+    parse_database_url(url)
 
 
 def move_store(
@@ -86,7 +86,7 @@ def move_store(
         HooktuiError: it was not done, and no server would start on half of it; says why.
     """
     where, _ = sqlite_home(environ, any_database=True)
-    target = target_of(url)
+    target = parse_database_url(url)
     if not where.database.exists() and not unfinished(where.database):
         raise Refused(
             f"there is no database at {where.database}, so there is nothing to move; a server"
@@ -96,7 +96,7 @@ def move_store(
 
 
 async def carry_over(
-    where: Places, target: Target, progress: Callable[[str], None], actor: Actor
+    where: InstallPaths, target: DatabaseAddress, progress: Callable[[str], None], actor: Actor
 ) -> Move:
     """Do the move of a store that is there; see `move_store`."""
     before = read_mark(where.database)
@@ -111,15 +111,15 @@ async def carry_over(
         lock.drop()
 
 
-async def _settle(where: Places) -> None:
+async def _settle(where: InstallPaths) -> None:
     """Start and stop the store once: it takes the log in, migrates, and gives all leases back."""
     store = await SqliteStore.open(where.database, key_file=where.key_file)
     await store.close()
 
 
 async def _move_locked(
-    where: Places,
-    target: Target,
+    where: InstallPaths,
+    target: DatabaseAddress,
     before: Mark | None,
     actor: Actor,
     progress: Callable[[str], None],
@@ -146,7 +146,7 @@ async def _move_locked(
 async def _copy(
     database: Path,
     mark: Mark,
-    target: Target,
+    target: DatabaseAddress,
     vault: Vault,
     open_connection: Callable[[], Awaitable[Raw]],
     actor: Actor,

@@ -20,7 +20,7 @@ import sqlalchemy
 import hooktui
 from hooktui.domain import paths as known
 from hooktui.domain.errors import HooktuiError, NotAllowed
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.roles import Actor
 from hooktui.domain.service_unit import CredentialSource, ServiceUnit, read_unit
 from hooktui.homes import refuse_unsafe
@@ -36,7 +36,7 @@ class CannotBecome(HooktuiError):
     title = "Cannot change the user"
 
 
-def act_as_owner(where: Places, command: Sequence[str], *, judge: bool = True) -> Actor:
+def act_as_owner(where: InstallPaths, command: Sequence[str], *, judge: bool = True) -> Actor:
     """Become the user of an installation, or see that this is it; return who asked.
 
     Args:
@@ -70,7 +70,7 @@ def act_as_owner(where: Places, command: Sequence[str], *, judge: bool = True) -
     return actor
 
 
-def _owner(where: Places, unit: ServiceUnit) -> int | None:
+def _owner(where: InstallPaths, unit: ServiceUnit) -> int | None:
     """Return whose the installation is; None: nobody's yet, so the caller's."""
     if unit.user is not None:
         try:
@@ -91,7 +91,7 @@ def _owner(where: Places, unit: ServiceUnit) -> int | None:
     return None
 
 
-def _instead(where: Places, owner: int, command: Sequence[str]) -> str:
+def _instead(where: InstallPaths, owner: int, command: Sequence[str]) -> str:
     words = shlex.join(["hooktui", *command])
     if where.service:
         return (

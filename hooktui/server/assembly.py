@@ -20,14 +20,14 @@ from hooktui.domain.clock import now_ms, steady_ms, to_rfc3339
 from hooktui.domain.errors import UnsafeHome
 from hooktui.domain.file_budget import FileBudget, share_files
 from hooktui.domain.machine import condition_of
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.server import Kept
 from hooktui.homes import make_home, mend_modes, refuse_unsafe
 from hooktui.server.settings import BadSettings, Settings
 
 if TYPE_CHECKING:
-    from hooktui.api.service import Limits, Service
+    from hooktui.api.service import CallLimits, Service
     from hooktui.delivery.engine import Engine
     from hooktui.delivery.resolver import Resolver
     from hooktui.delivery.transport import Transport
@@ -76,7 +76,7 @@ def files_of(settings: Settings) -> FileBudget:
     return files
 
 
-async def open_store(where: Places, settings: Settings) -> Store:
+async def open_store(where: InstallPaths, settings: Settings) -> Store:
     """Open the database that the settings name; prepare the home first.
 
     Raises:
@@ -104,7 +104,7 @@ async def open_store(where: Places, settings: Settings) -> Store:
     )
 
 
-def _prepare_home(where: Places) -> None:
+def _prepare_home(where: InstallPaths) -> None:
     """Make the home, or see that it is this user's alone.
 
     Raises:
@@ -163,7 +163,7 @@ async def start_engine(store: Store, transport: Transport, files: FileBudget) ->
 
 def service_of(
     settings: Settings,
-    where: Places,
+    where: InstallPaths,
     store: Store,
     engine: Engine,
     catalogue: Catalogue,
@@ -174,8 +174,8 @@ def service_of(
     """Return all that the API uses."""
     from hooktui.api.connection_limiter import ConnectionLimiter
     from hooktui.api.service import RoleMap, Service
-    from hooktui.delivery.receiver_probe import Looker
-    from hooktui.delivery.resolver import UrlJudge
+    from hooktui.delivery.receiver_probe import ReceiverProbe
+    from hooktui.delivery.resolver import UrlCheck
 
     listen = [settings.listen.rpartition(":")[0].lower()] if settings.listen else []
     connections = min(settings.max_connections, files.api)
@@ -184,7 +184,7 @@ def service_of(
         engine=engine,
         catalogue=catalogue,
         event_types=frozenset(catalogues.type_ids(catalogue)),
-        judge_url=UrlJudge(settings.allow_networks, resolver),
+        judge_url=UrlCheck(settings.allow_networks, resolver),
         version=__version__,
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),
@@ -199,15 +199,15 @@ def service_of(
         files_limit=files.limit,
         check=_with_engine(_checkup(where, settings), engine, settings),
         key_file=where.key_file,
-        look=Looker(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
+        look=ReceiverProbe(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
     )
 
 
-def _limits(settings: Settings, connections: int) -> Limits:
-    from hooktui.api.service import Limits
+def _limits(settings: Settings, connections: int) -> CallLimits:
+    from hooktui.api.service import CallLimits
     from hooktui.domain.filters.limits import FilterLimits
 
-    return Limits(
+    return CallLimits(
         connections,
         settings.events_per_s,
         settings.calls_per_s,
@@ -249,16 +249,16 @@ def _with_engine(
     return check
 
 
-def _checkup(where: Places, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
+def _checkup(where: InstallPaths, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return what looks at this installation from inside; the clocks are compared from now on."""
     from hooktui.doctor.machine import Started
 
     started = Started()
     if settings.database_url is not None and not settings.database_url.startswith(_SQLITE):
         from hooktui.doctor.postgres import check_shared
-        from hooktui.store.postgres.connections import target_of
+        from hooktui.store.postgres.connections import parse_database_url
 
-        return partial(check_shared, where, target_of(settings.database_url), started)
+        return partial(check_shared, where, parse_database_url(settings.database_url), started)
     from hooktui.doctor.sqlite import check_installation
 
     reserve = settings.reserve_mb << 20
@@ -267,7 +267,7 @@ def _checkup(where: Places, settings: Settings) -> Callable[[], Awaitable[Sequen
     )
 
 
-def absolute(where: Places, settings: Settings) -> Places:
+def absolute(where: InstallPaths, settings: Settings) -> InstallPaths:
     """Return the places as they are whatever the working folder; the database may lie elsewhere."""
     url = settings.database_url
     database = where.database

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from hooktui import __version__, failpoints, sockets
 from hooktui.domain.machine import condition_of
-from hooktui.domain.paths import Places
+from hooktui.domain.paths import InstallPaths
 from hooktui.domain.text import visible
 from hooktui.installation import find_places, refuse_start_beside_service
 from hooktui.loop_watch import WATCH
@@ -109,7 +109,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
 
 async def run(
     settings: Settings,
-    where: Places,
+    where: InstallPaths,
     *,
     ready: Callable[[Running], None] | None = None,
     stop: asyncio.Event | None = None,
@@ -168,9 +168,9 @@ def _telling(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task[N
         load = engine.load()
         return f"{load.delivered_per_s:.1f} delivered a second, {load.in_flight} under way"
 
-    pulses = [*store.pulses, engine.pulse]
+    heartbeats = [*store.heartbeats, engine.heartbeat]
     return asyncio.create_task(
-        notifier.keep_telling(pulses, lambda: engine.working, status), name="systemd"
+        notifier.keep_telling(heartbeats, lambda: engine.working, status), name="systemd"
     )
 
 

@@ -1,7 +1,7 @@
 """What the service manager is told: ready, stopping, a line of status, and that all of it moves.
 
 The protocol of sd_notify(3): one datagram of ``NAME=value`` lines to the socket that systemd named.
-The watchdog is fed only while the event loop turns and every pulse beats, so a server that is
+The watchdog is fed only while the event loop turns and every loop moves, so a server that is
 wedged is started again, which loses nothing. `is_journal` tells whether the journal reads the log.
 """
 
@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TextIO
 
-from hooktui.domain.heartbeat import Pulse
+from hooktui.domain.heartbeat import Heartbeat
 
 STATUS_EVERY_S: Final = 10.0
 _FEEDS: Final = 3  # in one interval of the watchdog: a late one is no reason to be killed
@@ -54,7 +54,10 @@ class Notifier:
         self.tell(STOPPING=1, STATUS="ends what is being sent")
 
     async def keep_telling(
-        self, pulses: Sequence[Pulse], working: Callable[[], bool], status: Callable[[], str]
+        self,
+        heartbeats: Sequence[Heartbeat],
+        working: Callable[[], bool],
+        status: Callable[[], str],
     ) -> None:
         """Feed the watchdog while all moves, and show a status, until cancelled."""
         every_s = STATUS_EVERY_S
@@ -62,7 +65,7 @@ class Notifier:
             every_s = min(every_s, self.watchdog_s / _FEEDS)
         fed = True
         while self._address is not None:
-            wedged = [] if self._stopping else self._wedged(pulses, working)
+            wedged = [] if self._stopping else self._wedged(heartbeats, working)
             if not wedged:
                 self.tell(WATCHDOG=1) if self._stopping else self.tell(WATCHDOG=1, STATUS=status())
             elif fed:
@@ -71,14 +74,14 @@ class Notifier:
             fed = not wedged
             await asyncio.sleep(every_s)
 
-    def _wedged(self, pulses: Sequence[Pulse], working: Callable[[], bool]) -> list[str]:
+    def _wedged(self, heartbeats: Sequence[Heartbeat], working: Callable[[], bool]) -> list[str]:
         if self.watchdog_s is None:
             return []
         longest_s = self.watchdog_s
         found = [
-            f"the {pulse.name} has been at one step for {pulse.age_s:.0f} s"
-            for pulse in pulses
-            if pulse.age_s > longest_s
+            f"the {heartbeat.name} has been at one step for {heartbeat.age_s:.0f} s"
+            for heartbeat in heartbeats
+            if heartbeat.age_s > longest_s
         ]
         return found if working() else [*found, "nothing is sent any more"]
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 
-from hooktui.domain.heartbeat import Pulse
+from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 from hooktui.store import feed
@@ -95,9 +95,9 @@ class BaseStore(ABC):
         return list(dict.fromkeys((self._accepting, self._claiming, self._recording)))
 
     @property
-    def pulses(self) -> Sequence[Pulse]:
+    def heartbeats(self) -> Sequence[Heartbeat]:
         """The heartbeats of the write transactions."""
-        return [queue.pulse for queue in self._queues]
+        return [queue.heartbeat for queue in self._queues]
 
     @property
     def busy(self) -> bool:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 import msgspec
 
 from hooktui.domain.deliveries import Answer, Decision, Trigger
-from hooktui.domain.heartbeat import Pulse
+from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
 
@@ -204,7 +204,7 @@ class Store(Protocol):
         ...
 
     @property
-    def pulses(self) -> Sequence[Pulse]:
+    def heartbeats(self) -> Sequence[Heartbeat]:
         """What tells whether transactions move."""
         ...
 

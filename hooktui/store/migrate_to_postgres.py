@@ -34,7 +34,7 @@ from hooktui.store.sqlite.moved_marker import mark_of
 from hooktui.store.vault import Vault
 
 if TYPE_CHECKING:
-    from hooktui.store.postgres.connections import Raw, Target
+    from hooktui.store.postgres.connections import DatabaseAddress, Raw
 
 _Row: TypeAlias = tuple[Any, ...]
 """As the drivers give them."""
@@ -92,7 +92,7 @@ async def move_rows(
     database: Path,
     move: str,
     actor: Actor,
-    target: Target,
+    target: DatabaseAddress,
     vault: Vault,
     progress: Callable[[str], None],
 ) -> list[Copied]:
@@ -143,7 +143,7 @@ async def was_moved(conn: AsyncConnection, move: str) -> bool:
     return bool(found.scalar_one())
 
 
-async def _reserve(conn: AsyncConnection, target: Target) -> None:
+async def _reserve(conn: AsyncConnection, target: DatabaseAddress) -> None:
     """Keep all others out of the tables until the commit, and see that they are empty."""
     servers = await conn.execute(text(locks.SERVERS_AT_WORK))
     if servers.scalar_one():
@@ -187,7 +187,7 @@ async def _copy(
 
 
 async def _compare(
-    raw: Raw, copied: Copied, target: Target, progress: Callable[[str], None]
+    raw: Raw, copied: Copied, target: DatabaseAddress, progress: Callable[[str], None]
 ) -> None:
     table = SQLModel.metadata.tables[copied.table]
     names = ", ".join(_quoted(column.name) for column in table.columns)

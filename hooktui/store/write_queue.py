@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from hooktui.domain.errors import Unavailable
-from hooktui.domain.heartbeat import Pulse
+from hooktui.domain.heartbeat import Heartbeat
 
 R = TypeVar("R")
 _log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class WriteQueue:
     Attributes:
         closing: whether no more operations are accepted.
         waiting_bytes: the memory held by waiting operations.
-        pulse: heartbeat of the transactions.
+        heartbeat: of the transactions.
     """
 
     def __init__(self, name: str, run_batch: Callable[[Sequence[Any]], Awaitable[None]]) -> None:
@@ -72,7 +72,7 @@ class WriteQueue:
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.closing = False
-        self.pulse = Pulse(name)
+        self.heartbeat = Heartbeat(name)
 
     @property
     def busy(self) -> bool:
@@ -142,14 +142,14 @@ class WriteQueue:
     async def _run(self) -> None:
         while True:
             if self._waiting:
-                self.pulse.beat()
+                self.heartbeat.start()
                 await self._run_batch(self._next_batch())
                 await asyncio.sleep(0)  # callers that have their result go first
             elif self.closing:
-                self.pulse.rest()
+                self.heartbeat.idle()
                 return
             else:
-                self.pulse.rest()
+                self.heartbeat.idle()
                 self._arrived.clear()
                 await self._arrived.wait()
 

@@ -12,7 +12,7 @@ from hooktui.console.hooks.diagnosis_text import (
     step_lines,
 )
 from hooktui.domain.wire.deliveries import Phases
-from hooktui.domain.wire.diagnosis import AddressLook, Certificate, Check, Diagnosis, TlsLook
+from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Check, Diagnosis, TlsFinding
 from tests.console.things import AT, attempt
 
 PHASES = Phases(dns=10.0, connect=20.0, tls=30.0, first_byte=100.0, total=200.0)
@@ -89,11 +89,11 @@ def test_addresses_and_certificates_are_among_what_was_seen():
         not_after=AT,
         days_left=-1,
     )
-    met = AddressLook(address="127.0.0.2", connect_ms=3.0)
-    missed = AddressLook(address="127.0.0.3", error="connect", detail="no way")
+    met = AddressFinding(address="127.0.0.2", connect_ms=3.0)
+    missed = AddressFinding(address="127.0.0.3", error="connect", detail="no way")
     found = replace(
-        FOUND, addresses=(met, missed, AddressLook(address="::1")), ping=None,
-        tls=TlsLook(demanded=True, chain=(leaf, replace(leaf, days_left=30))),
+        FOUND, addresses=(met, missed, AddressFinding(address="::1")), ping=None,
+        tls=TlsFinding(demanded=True, chain=(leaf, replace(leaf, days_left=30))),
     )  # fmt: skip
     addresses, one, two = sections_of(found, times=False)[1:]
     assert addresses.pairs == (

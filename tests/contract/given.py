@@ -9,7 +9,7 @@ from hooktui.domain.deliveries import (
     Answer,
     Decision,
     ErrorClass,
-    Standing,
+    RetryState,
     after_answer,
     error_of_status,
 )
@@ -98,7 +98,7 @@ def result_of(
     if status_code is not None:
         error = error or error_of_status(status_code)
     answer = Answer(status_code, error)
-    standing = Standing(job.trigger, job.tries, job.interruptions)
+    standing = RetryState(job.trigger, job.tries, job.interruptions)
     return AttemptResult(
         job=job,
         decision=decision or after_answer(standing, answer, schedule_s, 0.5),

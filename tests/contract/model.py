@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hooktui.domain.deliveries import Decision, Standing, Status, Trigger, after_interruption
+from hooktui.domain.deliveries import Decision, RetryState, Status, Trigger, after_interruption
 from hooktui.domain.ids import floor_at
 from hooktui.store.contract import LEASE_S, AttemptResult, ClaimedDelivery, NewEvent
 
@@ -175,7 +175,7 @@ class Model:
         lost = [one for one in which if one.lease_until_ms is not None]
         for one in lost:
             began_ms = (one.lease_until_ms or 0) - LEASE_S * 1000
-            decision = after_interruption(Standing(one.trigger, one.tries, one.interruptions))
+            decision = after_interruption(RetryState(one.trigger, one.tries, one.interruptions))
             attempt = (one.number, began_ms, now_ms, "interrupted")
             self._end_attempt(one, decision, attempt, now_ms)
         return len(lost)

@@ -14,7 +14,7 @@ from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, HOOK_STATE
 
 
 class Known:
-    """What an engine knows of its hooks: when to come and claim; the way `Lanes` keeps it."""
+    """What an engine knows of its hooks: when to come and claim; the way `HookQueues` keeps it."""
 
     def __init__(self, store: Store) -> None:
         self.due: dict[HookId, int] = {}

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hooktui.domain.deliveries import Standing, Status, Trigger, after_interruption
+from hooktui.domain.deliveries import RetryState, Status, Trigger, after_interruption
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
 from hooktui.domain.wire.deliveries import Delivery
@@ -430,7 +430,7 @@ class Machine(RuleBasedStateMachine):
             self.workers.append(job)
 
     def _result(self, job: ClaimedDelivery, code: int | None) -> AttemptResult:
-        cut_off = after_interruption(Standing(job.trigger, job.tries, job.interruptions))
+        cut_off = after_interruption(RetryState(job.trigger, job.tries, job.interruptions))
         decision = cut_off if code is None else None
         return result_of(job, self.clock, code or 500, schedule_s=(5, 300), decision=decision)
 

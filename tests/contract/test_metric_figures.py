@@ -34,8 +34,8 @@ async def test_hooks_are_counted_by_what_goes_out_to_them(opened: Opened) -> Non
 
 async def test_a_transaction_that_is_stored_is_counted_with_its_time(opened: Opened) -> None:
     def counted() -> tuple[int, float]:
-        pulses = opened.store.pulses
-        return sum(p.done_count for p in pulses), sum(p.done_s for p in pulses)
+        heartbeats = opened.store.heartbeats
+        return sum(h.finished_count for h in heartbeats), sum(h.finished_s for h in heartbeats)
 
     before = counted()
     await emit(opened.store)

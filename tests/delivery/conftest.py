@@ -11,12 +11,12 @@ import pytest
 import uvloop
 
 from hooktui.delivery.resolver import Lookup, Resolver
-from hooktui.delivery.transport import Answered, Limits, Transport
-from hooktui.domain.addresses import Networks, Target, parse_networks, parse_url
+from hooktui.delivery.transport import Answered, ExchangeLimits, Transport
+from hooktui.domain.addresses import Networks, ParsedUrl, parse_networks, parse_url
 
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
 # Short, so that a hang is seen in a fraction of a second; the relations are the real ones.
-SHORT = Limits(dns_s=0.3, connect_s=0.3, tls_s=0.3, first_byte_s=0.3)
+SHORT = ExchangeLimits(dns_s=0.3, connect_s=0.3, tls_s=0.3, first_byte_s=0.3)
 
 # The transport promises the same on both loops; the rest of the engine runs on one.
 ON_BOTH_LOOPS = (
@@ -60,7 +60,7 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
 class Receiver:
     """A running server: where it is, and what it saw."""
 
-    target: Target
+    target: ParsedUrl
     connections: int = 0
     requests: list[bytes] = field(default_factory=list)
     closed_by_peer: asyncio.Event = field(default_factory=asyncio.Event)
@@ -143,7 +143,7 @@ class Client:
 
     async def post(
         self,
-        target: Target,
+        target: ParsedUrl,
         *,
         lane: str = "hook",
         body: bytes = b"{}",

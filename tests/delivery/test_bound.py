@@ -7,17 +7,17 @@ from collections import Counter
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hooktui.delivery.hook_queues import SLOW_MS, Lanes, shared
+from hooktui.delivery.hook_queues import SLOW_MS, HookQueues, shared
 
 
-def bounded(bound: int, *mosts: int) -> Lanes:
-    lanes = Lanes(bound)
+def bounded(bound: int, *mosts: int) -> HookQueues:
+    lanes = HookQueues(bound)
     for number, most in enumerate(mosts, start=1):
         lanes.put(number, most=most, active=True)
     return lanes
 
 
-def taken(lanes: Lanes, now: int = 0) -> dict[int, int]:
+def taken(lanes: HookQueues, now: int = 0) -> dict[int, int]:
     return {lane.hook: count for lane, count in lanes.take_ready(now)}
 
 

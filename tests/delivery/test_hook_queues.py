@@ -1,17 +1,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.delivery.hook_queues import MOST_PER_CLAIM, Lanes
+from hooktui.delivery.hook_queues import MOST_PER_CLAIM, HookQueues
 
 
-def lanes_of(*mosts: int) -> Lanes:
-    lanes = Lanes()
+def lanes_of(*mosts: int) -> HookQueues:
+    lanes = HookQueues()
     for number, most in enumerate(mosts, start=1):
         lanes.put(number, most=most, active=True)
     return lanes
 
 
-def taken(lanes: Lanes, now: int) -> dict[int, int]:
+def taken(lanes: HookQueues, now: int) -> dict[int, int]:
     return {lane.hook: count for lane, count in lanes.take_ready(now)}
 
 
@@ -92,7 +92,7 @@ def test_a_deleted_hook_is_forgotten_even_with_attempts_under_way():
 
 
 def test_a_hook_with_a_rate_is_ready_again_when_a_token_is_there():
-    lanes = Lanes()
+    lanes = HookQueues()
     lanes.put(1, most=10, active=True, rate_per_s=5, now_ms=0)
     assert [lanes.reserve(1, 0) for _ in range(2)] == [True, False]
     lanes.hint(1, 0, now_ms=0)
@@ -101,7 +101,7 @@ def test_a_hook_with_a_rate_is_ready_again_when_a_token_is_there():
 
 
 def test_a_claim_takes_no_more_than_the_tokens_and_gives_back_what_it_did_not_use():
-    lanes = Lanes()
+    lanes = HookQueues()
     lanes.put(1, most=50, active=True, rate_per_s=100, now_ms=0)
     lanes.hint(1, 0, now_ms=0)
     [(lane, count)] = lanes.take_ready(0)
@@ -112,7 +112,7 @@ def test_a_claim_takes_no_more_than_the_tokens_and_gives_back_what_it_did_not_us
 
 
 def test_a_delivery_that_did_not_come_about_uses_up_no_token():
-    lanes = Lanes()
+    lanes = HookQueues()
     lanes.put(1, most=1, active=True, rate_per_s=1, now_ms=0)
     assert lanes.reserve(1, 0)
     lanes.unreserve(1, 0)
@@ -120,7 +120,7 @@ def test_a_delivery_that_did_not_come_about_uses_up_no_token():
 
 
 def test_hints_without_a_token_set_one_alarm():
-    lanes = Lanes()
+    lanes = HookQueues()
     lanes.put(1, most=1_000, active=True, rate_per_s=1, now_ms=0)
     assert lanes.reserve(1, 0)
     for _ in range(1_000):

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from hooktui.delivery import dial, resolver
-from hooktui.delivery.resolver import Resolver, UrlJudge
+from hooktui.delivery.resolver import Resolver, UrlCheck
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Refused
@@ -321,7 +321,7 @@ async def test_proxies_and_netrc_of_the_environment_play_no_part(
 
 
 async def test_saving_refuses_a_name_with_one_forbidden_address_and_says_how_to_allow_it():
-    judge_url = UrlJudge(ALLOWED, Resolver(lambda host, port: ["127.0.0.2", "127.0.0.90"]))
+    judge_url = UrlCheck(ALLOWED, Resolver(lambda host, port: ["127.0.0.2", "127.0.0.90"]))
     with pytest.raises(Refused) as refusal:
         await judge_url("https://receiver.test/in")
     assert refusal.value.detail.startswith(
@@ -334,7 +334,7 @@ async def test_saving_waits_for_a_slow_name_server_only_so_long(monkeypatch):
     assert resolver.LOOKUP_S == 2.0
     monkeypatch.setattr(resolver, "LOOKUP_S", 0.1)
     end = threading.Event()
-    judge_url = UrlJudge(ALLOWED, Resolver(lambda host, port: end.wait(5) and ["127.0.0.90"]))
+    judge_url = UrlCheck(ALLOWED, Resolver(lambda host, port: end.wait(5) and ["127.0.0.90"]))
     began = time.monotonic()
     warning = await judge_url("https://receiver.test/in")
     end.set()

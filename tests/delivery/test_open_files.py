@@ -22,11 +22,11 @@ from ipaddress import ip_address
 import pytest
 
 from hooktui.delivery.dial import Dialer
-from hooktui.delivery.receiver_probe import Looker
+from hooktui.delivery.receiver_probe import ReceiverProbe
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import TELL_EVERY_S, MachineShort, Shortages
 from hooktui.delivery.tls import verified_context
-from hooktui.delivery.transport import Limits
+from hooktui.delivery.transport import ExchangeLimits
 from hooktui.domain.addresses import parse_networks, parse_url
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.errors import Unavailable
@@ -235,7 +235,7 @@ async def test_a_ping_for_want_of_files_says_so_and_is_not_sent(
 
 # Red when it is guessed for want of a socket: the server could be made to send to itself.
 def test_whether_an_address_is_our_own_is_not_guessed():
-    dialer = Dialer(parse_networks("198.51.100.0/24"), Resolver(), Limits())
+    dialer = Dialer(parse_networks("198.51.100.0/24"), Resolver(), ExchangeLimits())
     dialer.own_listeners = frozenset({(ip_address("0.0.0.0"), 9)})
     target = parse_url("http://198.51.100.7:9/")
     with no_file_left(), pytest.raises(MachineShort):
@@ -314,7 +314,7 @@ async def test_no_address_to_connect_from_is_an_attempt_that_failed(
 async def test_a_diagnosis_for_want_of_files_says_so(clients: Clients, receivers: Receivers):
     receiver = await receivers.answering(OK)
     shortages = Shortages()
-    looker = Looker(clients.with_().transport.dialer, shortages=shortages)
+    looker = ReceiverProbe(clients.with_().transport.dialer, shortages=shortages)
     with no_file_left(), pytest.raises(Unavailable, match="no file descriptor left"):
         await looker(live(receiver.target, verify_tls=True), lambda _look, _step: None)
     assert shortages.seen.counts == {Condition.FILES: 1}

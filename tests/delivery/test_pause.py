@@ -87,14 +87,14 @@ async def test_a_paused_engine_with_work_to_do_sleeps(house: House, receivers: R
     await house.emit(30)
     await asyncio.sleep(0.3)
     turns = 0
-    beat = house.engine.pulse.beat
+    beat = house.engine.heartbeat.start
 
     def counted() -> None:
         nonlocal turns
         turns += 1
         beat()
 
-    house.engine.pulse.beat = counted
+    house.engine.heartbeat.start = counted
     await asyncio.sleep(QUIET_S)
     assert turns < 5
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from hooktui.delivery.dial import Dialer
-from hooktui.delivery.receiver_probe import Looker
+from hooktui.delivery.receiver_probe import ReceiverProbe
 from hooktui.delivery.resolver import Resolver, system_lookup
 from hooktui.delivery.tls import LONGEST_TEXT, fits, read_chain
 from hooktui.domain.addresses import parse_networks, parse_url
@@ -56,7 +56,7 @@ async def looked(target, *, trust=None, verify_tls=True, lookup=None, own=(), **
     dialer = Dialer(more.get("allowed", LOOPBACK), Resolver(lookup or system_lookup), limits, trust)
     dialer.own_listeners = frozenset(own)
     tell = more.get("tell", quiet)
-    look = await Looker(dialer, limits)(live(target, verify_tls=verify_tls), tell)
+    look = await ReceiverProbe(dialer, limits)(live(target, verify_tls=verify_tls), tell)
     found = Found(
         hook=wire_hook(url=target.url), target=target, look=look, ping=None, breaker_until_ms=None,
         paused=False, started_at="2026-11-25T12:00:00.000Z", now_ms=now_ms(),

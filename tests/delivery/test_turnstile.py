@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hooktui.delivery.dial import Turnstile
+from hooktui.delivery.dial import PerTickLimiter
 
 
 class Turns:
@@ -18,13 +18,13 @@ class Turns:
         self.number += 1
         asyncio.get_running_loop().call_soon(self.count)
 
-    async def enter(self, turnstile: Turnstile, name: int) -> None:
+    async def enter(self, turnstile: PerTickLimiter, name: int) -> None:
         await turnstile.enter()
         self.passed.append((self.number, name))
 
 
 async def test_so_many_pass_in_a_turn_and_the_others_follow_in_their_order():
-    turnstile, turns = Turnstile(3), Turns()
+    turnstile, turns = PerTickLimiter(3), Turns()
     turns.count()
     await asyncio.gather(*(turns.enter(turnstile, name) for name in range(10)))
     assert [name for _, name in turns.passed] == list(range(10))
@@ -33,7 +33,7 @@ async def test_so_many_pass_in_a_turn_and_the_others_follow_in_their_order():
 
 
 async def test_who_is_cancelled_keeps_nobody_waiting():
-    turnstile, turns = Turnstile(1), Turns()
+    turnstile, turns = PerTickLimiter(1), Turns()
     tasks = [asyncio.create_task(turns.enter(turnstile, name)) for name in range(4)]
     await asyncio.sleep(0)
     tasks[1].cancel()
@@ -43,7 +43,7 @@ async def test_who_is_cancelled_keeps_nobody_waiting():
 
 
 async def test_an_idle_turnstile_opens_at_once_and_leaves_nothing_in_the_loop():
-    turnstile = Turnstile(1)
+    turnstile = PerTickLimiter(1)
     for _ in range(3):
         await asyncio.wait_for(turnstile.enter(), 5)
         await asyncio.sleep(0)

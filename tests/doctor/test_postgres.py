@@ -11,9 +11,9 @@ import pytest
 from hooktui.doctor.machine import Started
 from hooktui.doctor.postgres import check_shared
 from hooktui.domain.ids import HookId
-from hooktui.domain.paths import Places, places
+from hooktui.domain.paths import InstallPaths, places
 from hooktui.domain.wire.diagnosis import Check
-from hooktui.store.postgres.connections import target_of
+from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.vault import load_keys
 from tests.contract.given import emit, make_hook
 from tests.postgres import database, open_store
@@ -26,12 +26,12 @@ async def url(postgres) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def where(tmp_path: Path) -> Places:
+def where(tmp_path: Path) -> InstallPaths:
     return places({"HOOKTUI_HOME": str(tmp_path)})
 
 
-async def look(where: Places, url: str, started: Started | None = None) -> dict[str, Check]:
-    found = await check_shared(where, target_of(url), started)
+async def look(where: InstallPaths, url: str, started: Started | None = None) -> dict[str, Check]:
+    found = await check_shared(where, parse_database_url(url), started)
     by_name = {check.name: check for check in found}
     assert len(by_name) == len(found)
     return by_name
@@ -43,7 +43,7 @@ async def execute(url: str, statement: str, *arguments: object) -> None:
     await conn.close()
 
 
-async def test_a_database_in_use_is_described(where: Places, url: str) -> None:
+async def test_a_database_in_use_is_described(where: InstallPaths, url: str) -> None:
     store = await open_store(url, where.home)
     await make_hook(store)
     await emit(store, 20)
@@ -60,21 +60,21 @@ async def test_a_database_in_use_is_described(where: Places, url: str) -> None:
     assert "fsync off" in found["durability"].value
 
 
-async def test_no_server_anywhere_is_told(where: Places, url: str) -> None:
+async def test_no_server_anywhere_is_told(where: InstallPaths, url: str) -> None:
     found = await look(where, url)
     assert found["servers"].state == "warn"
     assert found["key file"].state == "ok"
     assert not where.key_file.exists()
 
 
-async def test_another_key_file_is_a_failure(where: Places, url: str) -> None:
+async def test_another_key_file_is_a_failure(where: InstallPaths, url: str) -> None:
     await (await open_store(url, where.home)).close()
     where.key_file.unlink()
     load_keys(where.key_file, database_is_new=True)
     assert (await look(where, url))["key file"].state == "fail"
 
 
-async def test_leases_that_ran_out_are_told(where: Places, url: str) -> None:
+async def test_leases_that_ran_out_are_told(where: InstallPaths, url: str) -> None:
     store = await open_store(url, where.home)
     await make_hook(store)
     await emit(store, 5)
@@ -85,12 +85,12 @@ async def test_leases_that_ran_out_are_told(where: Places, url: str) -> None:
     assert (check.state, check.value) == ("warn", "3 held, 3 run out")
 
 
-async def test_a_newer_schema_is_a_failure(where: Places, url: str) -> None:
+async def test_a_newer_schema_is_a_failure(where: InstallPaths, url: str) -> None:
     await execute(url, "UPDATE alembic_version SET version_num = '9999'")
     assert (await look(where, url))["schema"].state == "fail"
 
 
-async def test_a_database_that_is_away_is_a_line(where: Places) -> None:
+async def test_a_database_that_is_away_is_a_line(where: InstallPaths) -> None:
     found = await look(where, "postgresql://127.0.0.1:1/x")
     assert found["database"].state == "fail"
     assert "cannot reach" in found["database"].value

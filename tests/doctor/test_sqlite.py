@@ -13,7 +13,7 @@ import pytest
 from hooktui.doctor import machine
 from hooktui.doctor.machine import Started
 from hooktui.doctor.sqlite import check_database, check_installation
-from hooktui.domain.paths import Places, places
+from hooktui.domain.paths import InstallPaths, places
 from hooktui.domain.wire.diagnosis import Check
 from hooktui.store.vault import load_keys
 from tests.contract.given import emit, make_hook
@@ -25,7 +25,7 @@ RESERVE = 1 << 20
 
 
 @pytest.fixture
-async def where(tmp_path: Path) -> Places:
+async def where(tmp_path: Path) -> InstallPaths:
     """A home without a server, with one hook and 2,000 deliveries that wait."""
     store = await open_in(tmp_path)
     await make_hook(store)
@@ -34,7 +34,9 @@ async def where(tmp_path: Path) -> Places:
     return places({"HOOKTUI_HOME": str(tmp_path)})
 
 
-def look(where: Places, started: Started | None = None, for_s: float = 60) -> dict[str, Check]:
+def look(
+    where: InstallPaths, started: Started | None = None, for_s: float = 60
+) -> dict[str, Check]:
     found = check_installation(where, RESERVE, started, for_s)
     by_name = {check.name: check for check in found}
     assert len(by_name) == len(found)
@@ -52,7 +54,7 @@ def bad(found: dict[str, Check]) -> dict[str, str]:
     }
 
 
-def test_a_good_home_has_only_what_waits_and_is_left_as_it_was(where: Places) -> None:
+def test_a_good_home_has_only_what_waits_and_is_left_as_it_was(where: InstallPaths) -> None:
     before = {one.name: one.read_bytes() for one in where.home.iterdir()}
     found = look(where)
     assert bad(found) == {"waiting": "warn"}
@@ -61,7 +63,7 @@ def test_a_good_home_has_only_what_waits_and_is_left_as_it_was(where: Places) ->
     assert {one.name: one.read_bytes() for one in where.home.iterdir()} == before
 
 
-async def test_a_home_in_use_is_looked_at_beside_its_writer(where: Places) -> None:
+async def test_a_home_in_use_is_looked_at_beside_its_writer(where: InstallPaths) -> None:
     store = await open_in(where.home)
     await store.claim(next(iter(store.hooks())), 7)
     found = look(where, Started())
@@ -72,14 +74,14 @@ async def test_a_home_in_use_is_looked_at_beside_its_writer(where: Places) -> No
     await store.close()
 
 
-def test_what_a_killed_server_left_is_told(where: Places) -> None:
+def test_what_a_killed_server_left_is_told(where: InstallPaths) -> None:
     killed_home(where.home)
     found = look(where)
     assert "taken in by the next start" in found["wal"].value
     assert found["waiting"].value.startswith("2,020 wait")
 
 
-def test_a_shell_that_has_the_database_open_is_named(where: Places) -> None:
+def test_a_shell_that_has_the_database_open_is_named(where: InstallPaths) -> None:
     shell = shell_on(where.database)
     check = look(where)["opened"]
     shell.communicate(b"\n", timeout=20)
@@ -87,7 +89,7 @@ def test_a_shell_that_has_the_database_open_is_named(where: Places) -> None:
     assert "opened" not in look(where)
 
 
-def test_damage_is_found(where: Places) -> None:
+def test_damage_is_found(where: InstallPaths) -> None:
     with where.database.open("r+b") as file:
         file.seek(where.database.stat().st_size // 2)
         file.write(b"\xff" * 16384)
@@ -96,19 +98,19 @@ def test_damage_is_found(where: Places) -> None:
     assert any("hooktui restore" in check.advice for check in found.values())
 
 
-def test_what_is_no_database_is_a_line_and_no_traceback(where: Places) -> None:
+def test_what_is_no_database_is_a_line_and_no_traceback(where: InstallPaths) -> None:
     where.database.write_bytes(b"not a database" * 1000)
     assert look(where)["database"].state == "fail"
 
 
-def test_a_look_that_takes_too_long_says_so(where: Places, monkeypatch) -> None:
+def test_a_look_that_takes_too_long_says_so(where: InstallPaths, monkeypatch) -> None:
     monkeypatch.setattr("hooktui.doctor.sqlite._STEPS_BETWEEN_LOOKS", 10)
     found = look(where, for_s=-1)
     assert found["integrity"].state == "warn"
     assert found["key file"].state == "ok"
 
 
-def test_a_key_file_that_is_missing_or_another_is_a_failure(where: Places) -> None:
+def test_a_key_file_that_is_missing_or_another_is_a_failure(where: InstallPaths) -> None:
     where.key_file.unlink()
     assert "is missing" in look(where)["key file"].value
     load_keys(where.key_file, database_is_new=True)
@@ -116,7 +118,7 @@ def test_a_key_file_that_is_missing_or_another_is_a_failure(where: Places) -> No
     assert (found.state, "not in the key file" in found.value) == ("fail", True)
 
 
-def test_a_newer_schema_is_a_failure(where: Places) -> None:
+def test_a_newer_schema_is_a_failure(where: InstallPaths) -> None:
     with closing(sqlite3.connect(where.database, isolation_level=None)) as raw:
         raw.execute("UPDATE alembic_version SET version_num = '9999'")
     assert look(where)["schema"].state == "fail"
@@ -132,7 +134,7 @@ def test_a_newer_schema_is_a_failure(where: Places) -> None:
         (".", 0o750, "ok"),
     ],
 )
-def test_files_that_others_can_use_are_told(where: Places, name, mode, state) -> None:
+def test_files_that_others_can_use_are_told(where: InstallPaths, name, mode, state) -> None:
     file = where.home / name
     file.chmod(mode)
     check = look(where)["modes"]
@@ -157,7 +159,7 @@ PASSWORD = 'database_url = "postgresql://hooktui:s3same@db/hooktui"\n'
         ('listen = "127.0.0.1:8700"\n[keys]\nping = "P"\n', 0o644, "ok"),
     ],
 )
-def test_settings_that_hold_a_password_are_for_nobody_else(where: Places, text, mode, state):
+def test_settings_that_hold_a_password_are_for_nobody_else(where: InstallPaths, text, mode, state):
     where.config.write_text(text)
     where.config.chmod(mode)
     check = look(where)["modes"]
@@ -169,7 +171,7 @@ def test_settings_that_hold_a_password_are_for_nobody_else(where: Places, text, 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 @pytest.mark.parametrize(("mode", "state"), [(0o640, "ok"), (0o644, "fail"), (0o660, "fail")])
-def test_settings_of_root_may_be_read_by_the_servers_group(where: Places, mode, state):
+def test_settings_of_root_may_be_read_by_the_servers_group(where: InstallPaths, mode, state):
     where.config.write_text(PASSWORD)
     where.config.chmod(mode)
     os.chown(where.config, 4321, -1)
@@ -178,19 +180,19 @@ def test_settings_of_root_may_be_read_by_the_servers_group(where: Places, mode, 
     assert state == "ok" or check.advice == f"chmod 640 {where.config}"
 
 
-def test_events_of_the_future_are_told(where: Places) -> None:
+def test_events_of_the_future_are_told(where: InstallPaths) -> None:
     with closing(sqlite3.connect(where.database, isolation_level=None)) as raw:
         raw.execute("UPDATE event SET created_at = created_at + 3600000")
     assert look(where)["stored times"].state == "warn"
 
 
-def test_a_restore_that_was_cut_off_is_told(where: Places) -> None:
+def test_a_restore_that_was_cut_off_is_told(where: InstallPaths) -> None:
     where.database.rename(where.database.with_name("hooktui.db.restored-x"))
     check = look(where)["database"]
     assert (check.state, check.value) == ("warn", "a restore was cut off")
 
 
-def test_an_empty_home_is_no_failure(where: Places) -> None:
+def test_an_empty_home_is_no_failure(where: InstallPaths) -> None:
     where.database.unlink()
     assert look(where)["database"].value.startswith("none yet")
 
@@ -209,7 +211,7 @@ def test_a_folder_that_cannot_be_written_is_a_failure(tmp_path: Path) -> None:
 
 # Red when a database that cannot be opened for want of files is called damaged, with the advice to
 # go back to a backup.
-def test_a_database_that_cannot_be_opened_is_not_called_damaged(where: Places) -> None:
+def test_a_database_that_cannot_be_opened_is_not_called_damaged(where: InstallPaths) -> None:
     with no_file_left():
         found = check_database(where.database, where.key_file, False, 60)
     database = next(check for check in found if check.name == "database")

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hooktui.domain.addresses import (
-    Target,
+    ParsedUrl,
     how_to_allow,
     judge,
     parse_networks,
@@ -231,7 +231,7 @@ def test_parsing_what_was_parsed_changes_nothing(host: str, path: str) -> None:
     except Refused:
         return
     again = parse_url(target.url)
-    assert isinstance(again, Target)
+    assert isinstance(again, ParsedUrl)
     assert again == target
 
 

@@ -12,7 +12,7 @@ from hooktui.domain.deliveries import (
     DisabledReason,
     ErrorClass,
     Outcome,
-    Standing,
+    RetryState,
     Status,
     Trigger,
     after_answer,
@@ -29,7 +29,7 @@ def answered(code: int, retry_after_s: int | None = None) -> Answer:
 
 
 def decide(answer: Answer, tries: int = 0, trigger: Trigger = Trigger.EVENT) -> Decision:
-    return after_answer(Standing(trigger, tries, 0), answer, SCHEDULE, 0.5)
+    return after_answer(RetryState(trigger, tries, 0), answer, SCHEDULE, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_used_up_schedule_ends_in_failed_with_the_reason() -> None:
 
 
 def test_without_retries_one_attempt_is_all() -> None:
-    decision = after_answer(Standing(Trigger.EVENT, 0, 0), answered(500), (), 0.5)
+    decision = after_answer(RetryState(Trigger.EVENT, 0, 0), answered(500), (), 0.5)
     assert decision.reason == "gave up after 1 attempt"
 
 
@@ -100,12 +100,12 @@ def test_a_ping_is_never_retried() -> None:
         decision = decide(answer, trigger=Trigger.PING)
         assert (decision.status, decision.wait_s) == ("failed", None)
         assert decision.reason == "a ping is never retried"
-    interrupted = after_interruption(Standing(Trigger.PING, 0, 0))
+    interrupted = after_interruption(RetryState(Trigger.PING, 0, 0))
     assert (interrupted.outcome, interrupted.status) == ("interrupted", "failed")
 
 
 def test_a_crash_loop_never_uses_up_a_schedule() -> None:
-    standing = Standing(Trigger.EVENT, 1, 0)
+    standing = RetryState(Trigger.EVENT, 1, 0)
     for count in range(1, 101):
         decision = after_interruption(standing)
         assert (decision.outcome, decision.status) == ("interrupted", "pending")
@@ -113,12 +113,12 @@ def test_a_crash_loop_never_uses_up_a_schedule() -> None:
         flagged = count % 10 == 0
         assert decision.wait_s == (300 if flagged else 0)
         assert decision.reason == (f"interrupted {count} times in a row" if flagged else None)
-        standing = Standing(Trigger.EVENT, decision.tries, decision.interruptions)
+        standing = RetryState(Trigger.EVENT, decision.tries, decision.interruptions)
 
 
 def test_an_answer_ends_a_row_of_interruptions() -> None:
     for code in (200, 500, 410):
-        standing = Standing(Trigger.EVENT, 1, 9)
+        standing = RetryState(Trigger.EVENT, 1, 9)
         assert after_answer(standing, answered(code), SCHEDULE, 0.5).interruptions == 0
 
 
@@ -145,7 +145,7 @@ def test_every_decision_is_consistent(
     schedule: list[float],
     chance: float,
 ) -> None:
-    standing = Standing(trigger, tries, interruptions)
+    standing = RetryState(trigger, tries, interruptions)
     decision = after_answer(standing, answer, schedule, chance)
     assert (decision.wait_s is not None) == (decision.status is Status.PENDING)
     assert (decision.outcome is Outcome.DELIVERED) == (decision.status is Status.DELIVERED)

@@ -1,6 +1,6 @@
 import pytest
 
-from hooktui.domain.hook_failures import RULE_MS, Failing, spread_over_the_days
+from hooktui.domain.hook_failures import RULE_MS, FailureStreak, spread_across_days
 
 
 @pytest.mark.parametrize(
@@ -17,16 +17,16 @@ from hooktui.domain.hook_failures import RULE_MS, Failing, spread_over_the_days
     ],
 )
 def test_failures_are_spread_when_ten_of_them_lie_on_three_of_the_five_days(failed, spread):
-    assert spread_over_the_days(failed) is spread
+    assert spread_across_days(failed) is spread
 
 
 @pytest.mark.parametrize(
     ("failing", "long"),
     [
-        (Failing(0, 10), True),
-        (Failing(0, 9), False),
-        (Failing(1, 10), False),
-        (Failing(None, 0), False),
+        (FailureStreak(0, 10), True),
+        (FailureStreak(0, 9), False),
+        (FailureStreak(1, 10), False),
+        (FailureStreak(None, 0), False),
     ],
 )
 def test_five_days_and_ten_failures_are_the_least(failing, long):

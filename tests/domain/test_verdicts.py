@@ -10,17 +10,17 @@ from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.diagnosis import Found, diagnose
 from hooktui.domain.diagnosis_tls import judge_certificate
 from hooktui.domain.wire.deliveries import Phases, Response
-from hooktui.domain.wire.diagnosis import AddressLook, Certificate, Look, TlsLook
+from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Look, TlsFinding
 from hooktui.domain.wire.hooks import HookStats
 from tests.console.things import AT, AT_MS, attempt, hook
 
 URL = "https://example.com/in"
-MET = AddressLook(address="127.0.0.2", connect_ms=12.0)
+MET = AddressFinding(address="127.0.0.2", connect_ms=12.0)
 LEAF = Certificate(
     subject="example.com", issuer="Some authority", names=("example.com",),
     not_before="2026-10-01T00:00:00.000Z", not_after="2027-01-01T00:00:00.000Z", days_left=36,
 )  # fmt: skip
-TLS = TlsLook(
+TLS = TlsFinding(
     demanded=True, version="TLSv1.3", cipher="C", chain=(LEAF,), fits_host=True, verified=True
 )
 LOOK = Look(addresses=(MET,), tls=TLS, phases_ms=Phases(dns=3.0, connect=12.0, tls=20.0))
@@ -168,7 +168,7 @@ def test_our_side_is_the_verdict_when_the_receiver_is_well():
 
 
 def test_a_refused_connection_names_the_others_too():
-    one = AddressLook(address="127.0.0.2", error="connect_timeout", detail="127.0.0.2 is silent")
+    one = AddressFinding(address="127.0.0.2", error="connect_timeout", detail="127.0.0.2 is silent")
     look = Look(addresses=(one, one), error=one.error, detail=one.detail)
     found = said(look=look)
     assert found.verdict == "127.0.0.2 is silent (nor at 1 more)"
@@ -176,7 +176,7 @@ def test_a_refused_connection_names_the_others_too():
 
 
 def test_no_route_to_ipv6_is_no_fault_while_ipv4_is_there():
-    unreachable = AddressLook(address="2001:db8::1", error="connect", detail="unreachable")
+    unreachable = AddressFinding(address="2001:db8::1", error="connect", detail="unreachable")
     assert said(answered(), look=replace(LOOK, addresses=(unreachable, MET))).state == "ok"
     refused = replace(unreachable, error="connect_refused", detail="nothing listens")
     assert said(answered(), look=replace(LOOK, addresses=(refused, MET))).state == "warn"

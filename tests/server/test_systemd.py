@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from hooktui import failpoints
-from hooktui.domain.heartbeat import Pulse
+from hooktui.domain.heartbeat import Heartbeat
 from hooktui.server.systemd import Notifier, is_journal, notifier_of
 from hooktui.store.contract import NewEvent
 from hooktui.store.sqlite import store as sqlite
@@ -137,7 +137,9 @@ async def test_a_writer_that_stands_still_is_told_although_the_loop_turns(
     store = await open_in(home)
     await make_hook(store)
     notifier = Notifier(manager.address, 0.3)
-    telling = asyncio.create_task(notifier.keep_telling(store.pulses, lambda: True, lambda: "ok"))
+    telling = asyncio.create_task(
+        notifier.keep_telling(store.heartbeats, lambda: True, lambda: "ok")
+    )
     assert await asyncio.to_thread(manager.is_fed, 2)
     held = asyncio.Event()
     loop, released = asyncio.get_running_loop(), threading.Event()
@@ -165,16 +167,16 @@ async def test_a_writer_that_stands_still_is_told_although_the_loop_turns(
 @pytest.mark.parametrize("manager", ["path"], indirect=True)
 async def test_a_dispatcher_that_is_stuck_or_gone_is_fed_no_more(manager: Manager) -> None:
     now = [100.0]
-    pulse, working = Pulse("dispatcher", lambda: now[0]), [True]
+    heartbeat, working = Heartbeat("dispatcher", lambda: now[0]), [True]
     notifier = Notifier(manager.address, 0.3)
     telling = asyncio.create_task(
-        notifier.keep_telling([pulse], lambda: working[0], lambda: "fine")
+        notifier.keep_telling([heartbeat], lambda: working[0], lambda: "fine")
     )
-    pulse.beat()
+    heartbeat.start()
     assert await asyncio.to_thread(manager.is_fed, 2)
     now[0] += 0.4
     await asyncio.to_thread(manager.wait_for, "wedged: the dispatcher has been at one step")
-    pulse.rest()
+    heartbeat.idle()
     assert await asyncio.to_thread(manager.is_fed, 2)
     working[0] = False
     await asyncio.to_thread(manager.wait_for, "wedged: nothing is sent any more")

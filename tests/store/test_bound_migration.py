@@ -12,7 +12,7 @@ from hooktui.domain.ids import HookId
 from hooktui.domain.paths import places
 from hooktui.offline.migrate_to_postgres import carry_over
 from hooktui.store.key_ring import find_keys
-from hooktui.store.postgres.connections import target_of
+from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.sqlite.backup_source import open_backup
 from hooktui.store.sqlite.moved_marker import new_mark, write_mark
 from hooktui.store.sqlite.restore import restore
@@ -133,7 +133,7 @@ async def test_a_move_that_an_older_version_began_is_not_ended_by_this_one(
     await store.close()
     where = places({"HOOKTUI_HOME": str(tmp_path)})
     async with database(postgres) as url:
-        target = target_of(url)
+        target = parse_database_url(url)
         write_mark(where.database, new_mark("0" * 32, target.shown))
         with pytest.raises(Conflict, match="another version of hooktui began this move"):
             await carry_over(where, target, lambda _: None, ADA)

@@ -17,14 +17,14 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Conflict, HooktuiError, Refused
 from hooktui.domain.hook_settings import HookSettings
 from hooktui.domain.ids import HookId
-from hooktui.domain.paths import Places, places
+from hooktui.domain.paths import InstallPaths, places
 from hooktui.failpoints import UPKEEP_POINTS
 from hooktui.offline.installation import this_user
 from hooktui.offline.migrate_to_postgres import Move, carry_over, move_store
 from hooktui.store import changes
 from hooktui.store.audit import check_chain
 from hooktui.store.migrate_to_postgres import NotTheSame, all_tables
-from hooktui.store.postgres.connections import target_of
+from hooktui.store.postgres.connections import parse_database_url
 from hooktui.store.sqlite.moved_marker import Moved, mark_of, read_mark
 from hooktui.store.sqlite.store import SqliteStore
 from hooktui.store.vault import KeyProblem, load_keys
@@ -37,7 +37,7 @@ _POINTS = [point for point in UPKEEP_POINTS if "mov" in point]
 
 
 @pytest.fixture
-async def where(tmp_path: Path) -> Places:
+async def where(tmp_path: Path) -> InstallPaths:
     """A home with something in every table."""
     store = await open_in(tmp_path)
     await make_hook(store)
@@ -66,11 +66,11 @@ def _settings(**changed: object) -> HookSettings:
     return HookSettings(url="http://127.0.0.2:9/in", events=("job",), name="x", **changed)
 
 
-async def move(where: Places, url: str) -> Move:
-    return await carry_over(where, target_of(url), lambda _: None, this_user())
+async def move(where: InstallPaths, url: str) -> Move:
+    return await carry_over(where, parse_database_url(url), lambda _: None, this_user())
 
 
-def rows_here(where: Places) -> dict[str, list[tuple[Any, ...]]]:
+def rows_here(where: InstallPaths) -> dict[str, list[tuple[Any, ...]]]:
     with closing(sqlite3.connect(where.database)) as raw:
         return {
             table.name: sorted(
@@ -114,7 +114,7 @@ def without_the_move(rows: dict[str, list[tuple[Any, ...]]]) -> dict[str, list[t
     }
 
 
-async def test_every_row_of_every_table_arrives_as_it_was(where: Places, url: str) -> None:
+async def test_every_row_of_every_table_arrives_as_it_was(where: InstallPaths, url: str) -> None:
     with closing(sqlite3.connect(where.database, isolation_level=None)) as raw:
         raw.execute("INSERT INTO pause VALUES (1, 1800000000000, 'ada')")
     moved = await move(where, url)
@@ -162,14 +162,16 @@ async def test_no_server_starts_on_what_was_moved_until_the_mark_is_removed(wher
     await (await open_in(where.home)).close()
 
 
-async def test_a_move_that_is_run_again_finds_that_it_is_done(where: Places, url: str) -> None:
+async def test_a_move_that_is_run_again_finds_that_it_is_done(
+    where: InstallPaths, url: str
+) -> None:
     await move(where, url)
     there = await rows_there(url)
     assert (await move(where, url)).copied == ()
     assert await rows_there(url) == there
 
 
-async def test_a_database_that_is_not_empty_is_left_alone(where: Places, url: str) -> None:
+async def test_a_database_that_is_not_empty_is_left_alone(where: InstallPaths, url: str) -> None:
     await execute(
         url, "INSERT INTO token (name, role, created_at, sha256) VALUES ('x', 'a', 1, '')"
     )
@@ -180,14 +182,14 @@ async def test_a_database_that_is_not_empty_is_left_alone(where: Places, url: st
     await (await open_in(where.home)).close()
 
 
-async def test_another_account_there_is_not_swept_away(where: Places, url: str) -> None:
+async def test_another_account_there_is_not_swept_away(where: InstallPaths, url: str) -> None:
     await execute(url, "INSERT INTO account (name, created_at) VALUES ('theirs', 1)")
     with pytest.raises(Conflict, match="table account"):
         await move(where, url)
     assert len((await rows_there(url))["account"]) == 2
 
 
-async def test_a_server_that_works_there_is_seen(where: Places, url: str, tmp_path) -> None:
+async def test_a_server_that_works_there_is_seen(where: InstallPaths, url: str, tmp_path) -> None:
     other = tmp_path / "other"
     make_home(other, where)
     store = await open_store(url, other)
@@ -197,13 +199,13 @@ async def test_a_server_that_works_there_is_seen(where: Places, url: str, tmp_pa
     await move(where, url)
 
 
-def make_home(other: Path, where: Places) -> None:
+def make_home(other: Path, where: InstallPaths) -> None:
     other.mkdir()
     (other / "hooktui.key").touch(0o600)
     (other / "hooktui.key").write_bytes(where.key_file.read_bytes())
 
 
-async def test_a_server_here_is_not_robbed(where: Places, url: str) -> None:
+async def test_a_server_here_is_not_robbed(where: InstallPaths, url: str) -> None:
     store = await open_in(where.home)
     with pytest.raises(Conflict, match="hooktui stop"):
         await move(where, url)
@@ -224,7 +226,7 @@ async def test_a_database_of_other_keys_is_refused(where, url, tmp_path) -> None
     assert read_mark(where.database) is None
 
 
-async def test_a_copy_that_differs_is_not_kept(where: Places, url: str) -> None:
+async def test_a_copy_that_differs_is_not_kept(where: InstallPaths, url: str) -> None:
     """Red without the comparison: the row that the trigger changed stands there."""
     await execute(
         url,
@@ -238,7 +240,7 @@ async def test_a_copy_that_differs_is_not_kept(where: Places, url: str) -> None:
     await (await open_in(where.home)).close()
 
 
-async def test_a_row_that_is_swallowed_is_missed(where: Places, url: str) -> None:
+async def test_a_row_that_is_swallowed_is_missed(where: InstallPaths, url: str) -> None:
     await execute(
         url,
         "CREATE FUNCTION drop_one() RETURNS trigger LANGUAGE plpgsql AS"
@@ -251,7 +253,7 @@ async def test_a_row_that_is_swallowed_is_missed(where: Places, url: str) -> Non
 
 @pytest.mark.parametrize("point", _POINTS)
 async def test_a_move_that_is_killed_leaves_no_half_and_can_be_run_again(
-    where: Places, url: str, point: str
+    where: InstallPaths, url: str, point: str
 ) -> None:
     here = rows_here(where)
     await asyncio.to_thread(kill_a_move, where, url, point)
@@ -273,7 +275,7 @@ async def test_a_move_that_is_killed_leaves_no_half_and_can_be_run_again(
     assert mark.done
 
 
-def kill_a_move(where: Places, url: str, point: str) -> None:
+def kill_a_move(where: InstallPaths, url: str, point: str) -> None:
     script = (
         "import sys\n"
         "from hooktui.offline.migrate_to_postgres import move_store\n"
@@ -299,7 +301,7 @@ def test_an_empty_home_has_nothing_to_move(tmp_path: Path) -> None:
         move_store({"HOOKTUI_HOME": str(tmp_path)}, "postgresql://127.0.0.1:1/x", lambda _: None)
 
 
-async def test_a_database_that_cannot_be_reached_changes_nothing(where: Places) -> None:
+async def test_a_database_that_cannot_be_reached_changes_nothing(where: InstallPaths) -> None:
     with pytest.raises(HooktuiError, match="cannot reach"):
         await move(where, "postgresql://127.0.0.1:1/x")
     await (await SqliteStore.open(where.database, key_file=where.key_file)).close()

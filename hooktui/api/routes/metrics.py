@@ -172,10 +172,10 @@ def _of_backlog(backlog: Backlog, now: int) -> list[Metric]:
 
 def _commits(service: Service) -> Metric:
     samples = []
-    for pulse in service.store.pulses:
-        labels = (("writer", pulse.name),)
-        samples.append(Sample(pulse.done_s, labels, "_sum"))
-        samples.append(Sample(pulse.done_count, labels, "_count"))
+    for heartbeat in service.store.heartbeats:
+        labels = (("writer", heartbeat.name),)
+        samples.append(Sample(heartbeat.finished_s, labels, "_sum"))
+        samples.append(Sample(heartbeat.finished_count, labels, "_count"))
     words = "Transactions that were committed, from their begin to the disk."
     return Metric("hooktui_commit_seconds", "summary", words, tuple(samples))
 

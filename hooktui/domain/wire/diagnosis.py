@@ -44,7 +44,7 @@ def checkup_of(checks: Sequence[Check]) -> Checkup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AddressLook:
+class AddressFinding:
     """One address that the URL leads to.
 
     ``error`` is an error class of the contract, and None for an address that took the connection
@@ -70,7 +70,7 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TlsLook:
+class TlsFinding:
     """What the TLS handshake came to.
 
     ``chain`` is what the receiver sends, its own certificate first. ``fits_host`` says whether that
@@ -95,8 +95,8 @@ class Look:
     ``error`` and ``detail`` name the step that keeps deliveries from the receiver; None: none does.
     """
 
-    addresses: tuple[AddressLook, ...] = ()
-    tls: TlsLook | None = None
+    addresses: tuple[AddressFinding, ...] = ()
+    tls: TlsFinding | None = None
     phases_ms: Phases = field(default_factory=Phases)
     error: str | None = None
     detail: str | None = None
@@ -119,8 +119,8 @@ class Diagnosis:
     fix: str
     checks: tuple[Check, ...]
     phases_ms: Phases
-    addresses: tuple[AddressLook, ...]
-    tls: TlsLook | None
+    addresses: tuple[AddressFinding, ...]
+    tls: TlsFinding | None
     ping: Attempt | None
     clock_skew_s: int | None
 

@@ -14,7 +14,7 @@ from hooktui.domain.deliveries import (
     DisabledReason,
     ErrorClass,
     Outcome,
-    Standing,
+    RetryState,
     Status,
     Trigger,
     after_interruption,
@@ -22,9 +22,9 @@ from hooktui.domain.deliveries import (
 from hooktui.domain.hook_failures import (
     RULE_MS,
     Breaker,
-    Failing,
+    FailureStreak,
     after_attempt,
-    spread_over_the_days,
+    spread_across_days,
 )
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, place_of
@@ -66,7 +66,7 @@ def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:
     job = claimed_job(row, row[6], None)
     return AttemptResult(
         job=job,
-        decision=after_interruption(Standing(job.trigger, job.tries, job.interruptions)),
+        decision=after_interruption(RetryState(job.trigger, job.tries, job.interruptions)),
         answer=Answer(None, ErrorClass.INTERRUPTED),
         started_at_ms=row[10] - LEASE_S * 1000,
         finished_at_ms=now_ms,
@@ -118,12 +118,12 @@ class HookChange:
             )
         return breaker
 
-    def failing_after(self, failing: Failing) -> Failing:
+    def failing_after(self, failing: FailureStreak) -> FailureStreak:
         """Return a hook's failures since its last success, after the batch."""
         if self.last_success_at is not None:
-            return Failing(self.failing_since, self.failed_after)
+            return FailureStreak(self.failing_since, self.failed_after)
         since_ms = self.failing_since if failing.since_ms is None else failing.since_ms
-        return Failing(since_ms, failing.failed + self.failed_after)
+        return FailureStreak(since_ms, failing.failed + self.failed_after)
 
 
 def hook_changes(
@@ -210,7 +210,7 @@ def secrets_to_note(
     )
 
 
-def needs_failures_by_day(change: HookChange, failing: Failing, now_ms: int) -> bool:
+def needs_failures_by_day(change: HookChange, failing: FailureStreak, now_ms: int) -> bool:
     """Whether the 5-day rule may disable a hook, so that its failures by day must be read."""
     return change.decision is None and change.failed_after > 0 and failing.long_enough(now_ms)
 
@@ -227,7 +227,7 @@ def disable_reason(
     """
     if change.decision is not None and change.decision.disable is not None:
         return change.decision.disable, change.disabled_at
-    if failures_by_day is not None and spread_over_the_days(dict(failures_by_day)):
+    if failures_by_day is not None and spread_across_days(dict(failures_by_day)):
         return DisabledReason.FAILING, now_ms
     return None
 

@@ -78,14 +78,14 @@ _AGAIN = (pg.DeadlockDetectedError, pg.SerializationError)
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DatabaseAddress:
     """A database's address; ``shown`` is what may be shown of it: no password."""
 
     url: str = field(repr=False)
     shown: str
 
 
-def target_of(url: str) -> Target:
+def parse_database_url(url: str) -> DatabaseAddress:
     """Read an address as ``postgresql://user:password@host:port/name?sslmode=verify-full``.
 
     Raises:
@@ -107,10 +107,10 @@ def target_of(url: str) -> Target:
         )
     shown_host = f"[{host}]" if ":" in host else host
     shown_port = "" if port is None else f":{port}"
-    return Target(url, f"postgresql://{shown_host}{shown_port}/{name}")
+    return DatabaseAddress(url, f"postgresql://{shown_host}{shown_port}/{name}")
 
 
-async def connect(target: Target, **settings: str) -> Raw:
+async def connect(target: DatabaseAddress, **settings: str) -> Raw:
     """Open a connection; ``settings`` are those of its session, before our own.
 
     Raises:
@@ -159,7 +159,7 @@ def may_repeat(error: BaseException) -> bool:
     return isinstance(cause_of(error), _AGAIN)
 
 
-def explain(error: Exception, target: Target) -> Exception:
+def explain(error: Exception, target: DatabaseAddress) -> Exception:
     """Return an error in the words of the house; what is not PostgreSQL's stays as it is."""
     cause = cause_of(error)
     if not isinstance(cause, FAULTS):
@@ -182,7 +182,7 @@ def explain(error: Exception, target: Target) -> Exception:
     return Unavailable(f"{where} answered: {_words(cause)}")
 
 
-def _not_let_in(target: Target, error: Exception) -> HooktuiError:
+def _not_let_in(target: DatabaseAddress, error: Exception) -> HooktuiError:
     where, words = target.shown, _words(error)
     if isinstance(error, pg.InvalidPasswordError | pg.InvalidAuthorizationSpecificationError):
         return HooktuiError(f"{where} rejected the login: {words}; check user and password")
@@ -222,7 +222,7 @@ INSERT INTO feed (at_ms, items, changes) SELECT 0, 0, '[]' WHERE NOT EXISTS (SEL
 COMMIT"""  # noqa: S608 - our own constants
 
 
-async def connect_to_write(target: Target, **settings: str) -> Raw:
+async def connect_to_write(target: DatabaseAddress, **settings: str) -> Raw:
     """Open a connection that may write lines; ``settings`` are those of its session.
 
     Raises:

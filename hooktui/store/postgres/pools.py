@@ -18,7 +18,7 @@ from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.connections import (
     STATEMENT_S,
-    Target,
+    DatabaseAddress,
     explain,
     is_lost,
     may_repeat,
@@ -57,7 +57,9 @@ def engine(connect: Callable[[], Awaitable[Raw]], size: int, isolation: str) -> 
 class Queries:
     """Runs queries, each in a short read-only transaction on one snapshot."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Raw]], size: int, target: Target) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[Raw]], size: int, target: DatabaseAddress
+    ) -> None:
         self._engine = engine(connect, size, "REPEATABLE READ").execution_options(
             postgresql_readonly=True
         )
@@ -90,7 +92,7 @@ class Changes:
     """Runs changes of people, one at a time over all servers."""
 
     def __init__(
-        self, connect: Callable[[], Awaitable[Raw]], shared: Shared, target: Target
+        self, connect: Callable[[], Awaitable[Raw]], shared: Shared, target: DatabaseAddress
     ) -> None:
         # BEGIN and COMMIT are ours, as on the hot path.
         self._engine = engine(connect, CHANGERS, "AUTOCOMMIT")
@@ -153,7 +155,7 @@ class Changes:
         await self._engine.dispose()
 
 
-def _plain(error: Exception, target: Target) -> Exception:
+def _plain(error: Exception, target: DatabaseAddress) -> Exception:
     if isinstance(error, PoolTimeout):
         return Unavailable("too many ask the database at once; try again")
     plain = explain(error, target)

@@ -13,7 +13,7 @@ from hooktui.domain.hook_failures import (
     RULE_MS,
     Breaker,
     BreakerState,
-    Failing,
+    FailureStreak,
 )
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
@@ -179,13 +179,13 @@ async def _change_hook(
     live = work.live.view.get(hook)
     # What a success ends is what this server knew; another one may have seen more.
     before = Breaker(until_ms=None if live is None else live.breaker_until_ms)
-    failing = Failing()
+    failing = FailureStreak()
     earlier = work.states.get(hook)  # of this transaction, not written yet
     if earlier is not None:
         before = Breaker(earlier.failures, earlier.breaker_until)
-        failing = Failing(earlier.failing_since, earlier.failed)
+        failing = FailureStreak(earlier.failing_since, earlier.failed)
     elif state is not None:
-        before, failing = Breaker(state[1], state[2]), Failing(state[3], state[4])
+        before, failing = Breaker(state[1], state[2]), FailureStreak(state[3], state[4])
     breaker, failing = change.breaker_after(before), change.failing_after(failing)
     last: StateChange | HookChange = change
     success_at = change.last_success_at
@@ -214,7 +214,7 @@ async def _change_hook(
 
 
 async def _disable(
-    work: WriteTransaction, hook: HookId, change: HookChange, failing: Failing
+    work: WriteTransaction, hook: HookId, change: HookChange, failing: FailureStreak
 ) -> bool:
     """Disable a hook that is gone or has failed for days; return whether it was active."""
     failures = None

@@ -15,7 +15,7 @@ from hooktui.store.audit_key import make_chain_key
 from hooktui.store.key_ring import find_keys, keys_are_there
 from hooktui.store.migrations import at_head, upgrade
 from hooktui.store.postgres import locks
-from hooktui.store.postgres.connections import Target
+from hooktui.store.postgres.connections import DatabaseAddress
 from hooktui.store.postgres.pools import engine
 from hooktui.store.postgres.shared_key import (
     key_of_installation,
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from hooktui.store.postgres.connections import Raw
 
 
-async def prepare(connect: Callable[[], Awaitable[Raw]], key_file: Path, target: Target) -> Vault:
+async def prepare(
+    connect: Callable[[], Awaitable[Raw]], key_file: Path, target: DatabaseAddress
+) -> Vault:
     """Migrate a database, and return the vault that its secrets are sealed with.
 
     Raises:
@@ -82,7 +84,7 @@ def _vault_in_use(conn: Connection, key_file: Path) -> Vault:
     return vault
 
 
-def _open_vault(conn: Connection, key_file: Path, target: Target) -> Vault:
+def _open_vault(conn: Connection, key_file: Path, target: DatabaseAddress) -> Vault:
     """Load the keys, and see that they open what the first server of this database sealed."""
     conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))
     in_use = key_of_installation(conn) is not None

@@ -30,10 +30,10 @@ from hooktui.store.postgres.clock import DatabaseClock
 from hooktui.store.postgres.connections import (
     HOT,
     MIGRATION,
-    Target,
+    DatabaseAddress,
     connect,
     connect_to_write,
-    target_of,
+    parse_database_url,
 )
 from hooktui.store.postgres.notify import Hints, changed_hooks, look
 from hooktui.store.postgres.pools import OWN, READERS, Changes, Queries
@@ -86,7 +86,12 @@ class PostgresStore(BaseStore):
     )
 
     def __init__(
-        self, target: Target, home: Home, vault: Vault, clock: DatabaseClock, keep: RetentionPeriods
+        self,
+        target: DatabaseAddress,
+        home: Home,
+        vault: Vault,
+        clock: DatabaseClock,
+        keep: RetentionPeriods,
     ) -> None:
         super().__init__(vault, LiveHooks())
         self._clock = clock
@@ -153,7 +158,7 @@ class PostgresStore(BaseStore):
             SchemaTooNew: a newer version wrote the database.
             HooktuiError: the database cannot be reached, or does not let us in.
         """
-        target = target_of(url)
+        target = parse_database_url(url)
         place = Home(home)
         place.take()
         store: Self | None = None

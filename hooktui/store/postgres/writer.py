@@ -19,7 +19,7 @@ from asyncpg import exceptions as pg
 from hooktui.domain.errors import HooktuiError, Unavailable
 from hooktui.store.postgres.connections import (
     FAULTS,
-    Target,
+    DatabaseAddress,
     cause_of,
     explain,
     is_lost,
@@ -63,7 +63,7 @@ class Writer:
         connect: Callable[[], Awaitable[Raw]],
         shared: Shared,
         committed: Callable[[WriteTransaction], Awaitable[None]],
-        target: Target,
+        target: DatabaseAddress,
     ) -> None:
         self._connect = connect
         self._shared = shared
@@ -94,7 +94,7 @@ class Writer:
             for operation in batch:
                 operation.result = operation.error = None
             tries += 1
-            self.queue.pulse.beat()
+            self.queue.heartbeat.start()
             committing = False
             try:
                 raw = await self._connected()
@@ -124,7 +124,7 @@ class Writer:
                     failure = explain(error, self._target)
                 self._fail(batch, failure)
                 return
-            self.queue.pulse.done()
+            self.queue.heartbeat.finish()
             self._waits = waits()
             await self._answer_all(work, batch)
             return

@@ -14,7 +14,7 @@ from hooktui.domain.hook_failures import (
     RULE_MS,
     Breaker,
     BreakerState,
-    Failing,
+    FailureStreak,
 )
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
@@ -208,9 +208,9 @@ def _same_attempt(raw: sqlite3.Connection, result: AttemptResult) -> bool:
 def _change_hook(work: WriteTransaction, hook: HookId, change: HookChange) -> None:
     raw = work.raw
     found = raw.execute(sql.FIND_STATE, (hook,)).fetchone()
-    before, failing = Breaker(), Failing()
+    before, failing = Breaker(), FailureStreak()
     if found is not None:
-        before, failing = Breaker(*found[:2]), Failing(*found[2:])
+        before, failing = Breaker(*found[:2]), FailureStreak(*found[2:])
     breaker, failing = change.breaker_after(before), change.failing_after(failing)
     raw.execute(
         sql.CHANGE_STATE,
@@ -238,7 +238,9 @@ def _change_hook(work: WriteTransaction, hook: HookId, change: HookChange) -> No
         work.notes.feed.append(hook_item(live.account, hook))
 
 
-def _disable(work: WriteTransaction, hook: HookId, change: HookChange, failing: Failing) -> bool:
+def _disable(
+    work: WriteTransaction, hook: HookId, change: HookChange, failing: FailureStreak
+) -> bool:
     """Disable a hook that is gone or has failed for days; return whether it was active."""
     failures = None
     if needs_failures_by_day(change, failing, work.now_ms):

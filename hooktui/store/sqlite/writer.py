@@ -113,7 +113,7 @@ class Writer:
                 await self._call(_roll_back, work.raw)
                 self.queue.fail(batch, _explain(error))
                 return
-            self.queue.pulse.done()
+            self.queue.heartbeat.finish()
             self._committed(work)
             self.queue.complete(batch)
             self._long_bytes += sum(operation.long_bytes for operation in batch)
