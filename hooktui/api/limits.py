@@ -28,6 +28,7 @@ from starlette.requests import Request
 
 from hooktui.api.access import Caller, caller_of
 from hooktui.domain.errors import TooManyRequests
+from hooktui.domain.rates import TokenBucket
 
 BURST_S: Final = 2.0
 """So many seconds' worth may come at once, after a pause: clients work in batches."""
@@ -39,19 +40,13 @@ def is_trusted(caller: Caller) -> bool:
     return caller.peer is not None and caller.peer.uid in (0, os.geteuid())
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
-
-
 class RateLimiter:
-    """So many things a second for each caller.
+    """Limits how many things a second each caller may ask for.
 
     Args:
-        per_s: as many in the long run; 0: no limit.
-        what: they are, in the words of a refusal.
-        setting: where it is set.
+        per_s: the limit in the long run; 0: none.
+        what: the things, for the error.
+        setting: the name of the setting that holds the limit, for the error.
         clock: seconds, monotonic.
     """
 
@@ -67,43 +62,39 @@ class RateLimiter:
         self._what = what
         self._setting = setting
         self._clock = clock
-        self._buckets: dict[str, _Bucket] = {}
+        self._buckets: dict[str, TokenBucket] = {}
 
     def take(self, caller: Caller, count: int = 1) -> None:
-        """Count what a caller asks for.
+        """Count a request of a caller.
 
-        A batch may be larger than the burst: it goes through when the bucket is not empty, and what
-        it is over is owed.
+        A batch may be larger than the burst: it passes when the bucket is not empty, and the excess
+        is a debt.
 
         Raises:
-            TooManyRequests: it asked for too much already; says when to come again.
+            TooManyRequests: the caller has used up its rate; says when to try again.
         """
         if self._per_s == 0 or is_trusted(caller):
             return
-        now = self._clock()
+        now_ms = int(self._clock() * 1000)
         bucket = self._buckets.get(caller.user)
         if bucket is None:
-            bucket = self._buckets[caller.user] = _Bucket(self._burst, now)
+            bucket = TokenBucket.full(self._per_s, now_ms, self._burst)
+            self._buckets[caller.user] = bucket
             if len(self._buckets) > _MOST_KEPT:
-                self._forget_the_rested(now)
-        else:
-            grown = bucket.tokens + (now - bucket.at) * self._per_s
-            bucket.tokens, bucket.at = min(grown, self._burst), now
-        if bucket.tokens < 1:
-            wait_s = max(ceil((1 - bucket.tokens) / self._per_s), 1)
+                self._forget_full(now_ms)
+        if bucket.whole(now_ms) < 1:
+            wait_s = max(ceil((bucket.next_at_ms(now_ms) - now_ms) / 1000), 1)
             raise TooManyRequests(
                 f"{caller.user} sends more than {self._per_s:g} {self._what} a second; come again"
                 f" in {wait_s} s, or have an admin raise {self._setting}",
                 wait_s,
             )
-        bucket.tokens -= count
+        bucket.take(count)
 
-    def _forget_the_rested(self, now: float) -> None:
+    def _forget_full(self, now_ms: int) -> None:
         """Drop the buckets that are full again: they are as good as new ones."""
         self._buckets = {
-            user: bucket
-            for user, bucket in self._buckets.items()
-            if bucket.tokens + (now - bucket.at) * self._per_s < self._burst
+            user: bucket for user, bucket in self._buckets.items() if not bucket.is_full(now_ms)
         }
 
 
@@ -113,67 +104,69 @@ _MOST_DENIALS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class DenialQuota:
-    """So many entries at once, and one more every so many seconds (about 400 bytes each)."""
+    """How many denials are recorded at once, then one each so many seconds; 400 bytes each."""
 
     burst: int
     refill_s: float
 
 
 USERS: Final = DenialQuota(1000, 10.0)
-"""Of somebody with a role: at worst 3 MB a day."""
+"""Of each user with a role: at worst 3 MB a day."""
 UNKNOWN_CALLERS: Final = DenialQuota(100, 60.0)
 
 
 @dataclass(slots=True)
-class _DenialBucket:
-    left: float
-    at: float
+class _Quota:
+    """The quota of one user, and the denials that it left out since the last one recorded."""
+
+    bucket: TokenBucket
     left_out: int = 0
 
 
 @dataclass(slots=True)
 class DenialLog:
-    """Remembers which refusals were told.
+    """Decides which denials are recorded in the audit trail.
 
     Attributes:
         clock: seconds, monotonic.
     """
 
     clock: Callable[[], float] = time.monotonic
-    _told: dict[tuple[str, ...], float] = field(default_factory=dict)
-    _buckets: dict[str, _DenialBucket] = field(default_factory=dict)
+    _recorded: dict[tuple[str, ...], float] = field(default_factory=dict)
+    _quotas: dict[str, _Quota] = field(default_factory=dict)
 
-    def admit(self, share: DenialQuota, who: str, *what: str) -> int | None:
-        """Return how many refusals were left out before this one; None: leave it out, too.
+    def admit(self, limit: DenialQuota, user: str, *denial: str) -> int | None:
+        """Return how many denials were left out before this one; None: leave it out, too.
 
         Args:
-            share: how much there is for them.
-            who: whose share it is.
-            what: tells refusals of one caller apart.
+            limit: of the user.
+            user: the caller who was refused.
+            denial: distinguishes the denials of one caller.
         """
-        now = self.clock()
-        bucket = self._bucket(who, share, now)
-        key = (who, *what)
-        same = self._told.get(key)
-        if bucket.left < 1 or (same is not None and now - same < SAME_AGAIN_S):
-            bucket.left_out += 1
+        now_s = self.clock()
+        now_ms = int(now_s * 1000)
+        quota = self._quota(user, limit, now_ms)
+        key = (user, *denial)
+        same_s = self._recorded.get(key)
+        repeated = same_s is not None and now_s - same_s < SAME_AGAIN_S
+        if repeated or quota.bucket.whole(now_ms) < 1:
+            quota.left_out += 1
             return None
-        if len(self._told) >= _MOST_DENIALS:
-            self._told.clear()
-        self._told[key] = now
-        bucket.left -= 1
-        left_out, bucket.left_out = bucket.left_out, 0
+        if len(self._recorded) >= _MOST_DENIALS:
+            self._recorded.clear()
+        self._recorded[key] = now_s
+        quota.bucket.take(1)
+        left_out, quota.left_out = quota.left_out, 0
         return left_out
 
-    def _bucket(self, who: str, share: DenialQuota, now: float) -> _DenialBucket:
-        bucket = self._buckets.get(who)
-        if bucket is None:
-            if len(self._buckets) >= _MOST_DENIALS:
-                self._buckets.clear()
-            bucket = self._buckets[who] = _DenialBucket(share.burst, now)
-        bucket.left = min(share.burst, bucket.left + (now - bucket.at) / share.refill_s)
-        bucket.at = now
-        return bucket
+    def _quota(self, user: str, limit: DenialQuota, now_ms: int) -> _Quota:
+        quota = self._quotas.get(user)
+        if quota is None:
+            if len(self._quotas) >= _MOST_DENIALS:
+                self._quotas.clear()
+            bucket = TokenBucket.full(1 / limit.refill_s, now_ms, limit.burst)
+            quota = self._quotas[user] = _Quota(bucket)
+        return quota
 
 
 MOST_SEARCHES: Final = 2

@@ -31,7 +31,7 @@ from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.machine import condition_of
-from hooktui.domain.rates import Rate
+from hooktui.domain.rates import ThroughputMeter
 from hooktui.store.contract import (
     Acceptance,
     AttemptResult,
@@ -103,7 +103,11 @@ class Engine:
         self._changed: set[HookId] = set()
         self._stopping = False
         self.heartbeat = Heartbeat("dispatcher")
-        self._accepted, self._delivered, self._failed = Rate(), Rate(), Rate()
+        self._accepted, self._delivered, self._failed = (
+            ThroughputMeter(),
+            ThroughputMeter(),
+            ThroughputMeter(),
+        )
         self._outcomes: Counter[Outcome] = Counter()
 
     async def start(self) -> None:

@@ -1,7 +1,7 @@
 """Token bucket and throughput meter.
 
-The bucket limits a hook to its ``rate_per_s`` without a timer for each delivery. Times are
-arguments, in milliseconds; no clock is read here.
+A bucket limits a rate without a timer for each use: that of a hook's attempts, of a caller's calls,
+of its entries in the audit trail. Its times are arguments, in milliseconds; it reads no clock.
 """
 
 from __future__ import annotations
@@ -12,37 +12,52 @@ from dataclasses import dataclass
 from math import ceil
 
 BURST_S = 0.1
-"""How much of a rate may go at once: enough to work in batches, little enough that no second holds
-more than a tenth over the rate (or one delivery, for slow rates)."""
+"""The share of a rate that may be used at once: enough to work in batches, little enough that no
+second holds more than a tenth over the rate (or one use, for slow rates)."""
+_ROUNDING = 1e-9  # ten times a tenth of a token is one token
 
 
 @dataclass(slots=True)
 class TokenBucket:
-    """Tokens that grow at a rate up to a burst; each attempt takes one. It starts full."""
+    """Tokens that grow at a rate up to a burst; each use takes one.
+
+    Attributes:
+        rate_per_s: tokens that grow in a second.
+        burst: the most that it holds, at least 1.
+        tokens: what it holds; less than 0 after a use that was larger.
+        at_ms: the time of ``tokens``.
+    """
 
     rate_per_s: float
+    burst: float
     tokens: float
     at_ms: int
 
     @classmethod
-    def full(cls, rate_per_s: float, now_ms: int) -> TokenBucket:
-        """Return a bucket that has all its tokens."""
-        return cls(rate_per_s, _burst(rate_per_s), now_ms)
+    def full(cls, rate_per_s: float, now_ms: int, burst: float | None = None) -> TokenBucket:
+        """Return a full bucket; without a burst, it holds a tenth of a second's tokens."""
+        most = _burst(rate_per_s) if burst is None else burst
+        return cls(rate_per_s, most, most, now_ms)
 
     def whole(self, now_ms: int) -> int:
         """Return how many tokens there are at a time; a clock that was set back adds none."""
         elapsed_s = max(now_ms - self.at_ms, 0) / 1000
-        self.tokens = min(self.tokens + elapsed_s * self.rate_per_s, _burst(self.rate_per_s))
+        self.tokens = min(self.tokens + elapsed_s * self.rate_per_s, self.burst)
         self.at_ms = now_ms
         return int(self.tokens + _ROUNDING)
 
+    def is_full(self, now_ms: int) -> bool:
+        """Return whether it has grown to its burst."""
+        self.whole(now_ms)
+        return self.tokens >= self.burst
+
     def take(self, count: int) -> None:
-        """Take tokens that ``whole`` said are there."""
+        """Take tokens; more than there are is a debt."""
         self.tokens -= count
 
     def put_back(self, count: int) -> None:
-        """Return tokens of attempts that did not come about."""
-        self.tokens = min(self.tokens + count, _burst(self.rate_per_s))
+        """Return tokens that were not used."""
+        self.tokens = min(self.tokens + count, self.burst)
 
     def next_at_ms(self, now_ms: int) -> int:
         """Return when a whole token is there: now, or later."""
@@ -51,13 +66,11 @@ class TokenBucket:
         return now_ms + max(ceil((1 - self.tokens) * 1000 / self.rate_per_s), 1)
 
     def change_rate(self, rate_per_s: float, now_ms: int) -> None:
-        """Go on at another rate, with the tokens that are there as far as they fit."""
+        """Continue at another rate, with the tokens that fit its burst."""
         self.whole(now_ms)
         self.rate_per_s = rate_per_s
-        self.tokens = min(self.tokens, _burst(rate_per_s))
-
-
-_ROUNDING = 1e-9  # ten times a tenth of a token is one token
+        self.burst = _burst(rate_per_s)
+        self.tokens = min(self.tokens, self.burst)
 
 
 def _burst(rate_per_s: float) -> float:
@@ -67,7 +80,7 @@ def _burst(rate_per_s: float) -> float:
 _SECONDS = 60
 
 
-class Rate:
+class ThroughputMeter:
     """Counts occurrences and says how many there were each second, over the last minute.
 
     A ring of one counter a second: O(1) to count, no timer.

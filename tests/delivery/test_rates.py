@@ -1,4 +1,4 @@
-from hooktui.domain.rates import Rate
+from hooktui.domain.rates import ThroughputMeter
 
 
 class Clock:
@@ -11,7 +11,7 @@ class Clock:
 
 def test_a_rate_is_the_average_over_the_last_minute():
     clock = Clock()
-    rate = Rate(clock)
+    rate = ThroughputMeter(clock)
     for _ in range(120):
         rate.add(3)
         clock.now += 1
@@ -20,7 +20,7 @@ def test_a_rate_is_the_average_over_the_last_minute():
 
 def test_what_is_older_than_a_minute_does_not_count():
     clock = Clock()
-    rate = Rate(clock)
+    rate = ThroughputMeter(clock)
     rate.add(1_000)
     clock.now += 61
     assert rate.per_second() == 0
@@ -28,7 +28,7 @@ def test_what_is_older_than_a_minute_does_not_count():
 
 def test_a_young_rate_counts_since_its_start():
     clock = Clock()
-    rate = Rate(clock)
+    rate = ThroughputMeter(clock)
     clock.now += 2
     rate.add(10)
     assert rate.per_second() == 5

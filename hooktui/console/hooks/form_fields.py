@@ -28,7 +28,7 @@ LABELS: Final = {
     "signature_hash": "Signature",
     "timeout": "Deadline",
     "schedule": "Retries",
-    "rate": "Rate",
+    "rate": "ThroughputMeter",
     "in_flight": "At once",
     "filter": "Filter",
 }
