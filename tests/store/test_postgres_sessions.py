@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
@@ -41,6 +42,28 @@ async def test_a_session_that_is_ended_inside_its_work_is_replaced_and_nothing_i
         stored = {row[0] for row in await raw.fetch("SELECT id FROM event")}
     assert len(accepted) > 100
     assert set(accepted) <= stored
+
+
+# Red when the end of a read's transaction is part of the read: it ran again, or was refused.
+async def test_a_session_that_ends_after_a_query_costs_no_result(servers: Servers) -> None:
+    store = await servers.another()
+    runs = []
+
+    def query(conn: Connection) -> int:
+        pid = conn.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        runs.append(pid)
+        thread = threading.Thread(target=asyncio.run, args=[end_session(servers.url, pid)])
+        thread.start()
+        thread.join()
+        return pid
+
+    assert [await store.read(query)] == runs
+    assert await store.read(lambda conn: conn.execute(text("SELECT 1")).scalar_one()) == 1
+
+
+async def end_session(url: str, pid: int) -> None:
+    async with connected(url) as raw:
+        await raw.execute("SELECT pg_terminate_backend($1, 10000)", pid)
 
 
 async def test_a_killed_database_that_comes_back_has_all_and_the_store_goes_on(

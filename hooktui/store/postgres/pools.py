@@ -72,14 +72,19 @@ class Queries:
             Unavailable: the database is away, or took too long.
         """
         give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
+        results: list[R] = []
         for wait_s in waits():
             try:
                 async with self._engine.connect() as conn:
-                    return await conn.run_sync(query)
+                    results.append(await conn.run_sync(query))
             except Exception as error:
+                if results:  # it was read; only the end of its transaction failed
+                    return results[0]
                 late = asyncio.get_running_loop().time() > give_up_s
                 if late or not (is_lost(error) or isinstance(error, Unavailable)):
                     raise _plain(error, self._target) from error
+            else:
+                return results[0]
             await asyncio.sleep(wait_s)
         raise AssertionError("waits never end")
 
