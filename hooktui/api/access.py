@@ -13,7 +13,7 @@ from typing import Final
 
 from starlette.requests import Request
 
-from hooktui.api.peer_credentials import Peer, origin_of
+from hooktui.api.peer_credentials import PeerCredentials, origin_of
 from hooktui.api.responses import MethodNotAllowed
 from hooktui.domain.errors import Malformed, NotAllowed, NotFound
 from hooktui.domain.ids import AccountId
@@ -96,7 +96,7 @@ few, again and again, and a stranger's paths are as long as they like.
 """
 
 
-class Table:
+class RouteTable:
     """The rules, found by the path of a request."""
 
     def __init__(self, rules: Sequence[Rule] = RULES) -> None:
@@ -162,7 +162,7 @@ class Caller:
     user: str
     role: Role
     bound_to: AccountId | None = None
-    peer: Peer | None = None
+    peer: PeerCredentials | None = None
     address: str = ""
 
     @property

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp
 from hooktui.api import responses
 from hooktui.api.identity import Identity
 from hooktui.api.ingest import Ingest
-from hooktui.api.middleware import Gate
+from hooktui.api.middleware import RequestPipeline
 from hooktui.api.openapi import document_routes, openapi_of
 from hooktui.api.parameters import only_known
 from hooktui.api.routes import (
@@ -53,6 +53,6 @@ def make_routes(service: Service) -> FastAPI:
 
 def make_app(service: Service) -> ASGIApp:
     """Return the whole application."""
-    holding = service.unsent.holding
-    ingest = Ingest(service, holding)
-    return Gate(make_routes(service), ingest, service, Identity(service), holding)
+    bodies = service.unsent.bodies
+    ingest = Ingest(service, bodies)
+    return RequestPipeline(make_routes(service), ingest, service, Identity(service), bodies)

@@ -88,7 +88,7 @@ def _check_type(scope: Scope, accepted: re.Pattern[str], wanted: str) -> None:
 NO_ROOM: Final = "more comes in than the server can hold; slow down and try again"
 
 
-class Holding:
+class BodyBudget:
     """The request bodies, and the responses that nobody reads, that are in memory all together.
 
     Many small ones may be too much as well. One caller's bodies take half of it at the most.
@@ -126,7 +126,7 @@ class Holding:
         self._of_caller[caller] = of_caller
         scope["held"] = scope.get("held", 0) + size
 
-    def give_back(self, scope: Scope) -> None:
+    def release(self, scope: Scope) -> None:
         """Forget what a request held; it is over."""
         held = scope.pop("held", 0)
         if held:
@@ -138,7 +138,7 @@ class Holding:
                 self._of_caller[caller] = left
 
 
-async def read_body(scope: Scope, receive: Receive, most: int, holding: Holding) -> bytes:
+async def read_body(scope: Scope, receive: Receive, most: int, bodies: BodyBudget) -> bytes:
     """Return the whole body, or refuse it as soon as it is too long.
 
     Raises:
@@ -162,7 +162,7 @@ async def read_body(scope: Scope, receive: Receive, most: int, holding: Holding)
         size += len(part)
         if size > most:
             raise _too_large(most)
-        holding.take(scope, len(part))
+        bodies.take(scope, len(part))
         parts.append(part)
         return not message.get("more_body")
 
@@ -179,13 +179,13 @@ async def read_body(scope: Scope, receive: Receive, most: int, holding: Holding)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def checked_json(scope: Scope, receive: Receive, holding: Holding) -> Receive:
+async def checked_json(scope: Scope, receive: Receive, bodies: BodyBudget) -> Receive:
     """Read a small JSON body and return a ``receive`` that gives it again; none is fine.
 
     Raises:
         HooktuiError: it is no JSON, too large, or too slow.
     """
-    body = await read_body(scope, receive, MAX_REQUEST_BYTES, holding)
+    body = await read_body(scope, receive, MAX_REQUEST_BYTES, bodies)
     if body:
         check_json_type(scope)
         await check_body(body)

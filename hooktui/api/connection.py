@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from hooktui.api.connection_limiter import ConnectionLimiter, Place
-from hooktui.api.peer_credentials import Peer, peer_of
+from hooktui.api.peer_credentials import PeerCredentials, peer_of
 from hooktui.api.response_budget import UnsentResponses
 from hooktui.api.responses import HeadTooLarge, TargetTooLong, TooSlow, problem
 from hooktui.domain.errors import HooktuiError, Malformed, Unavailable, Unsupported
@@ -60,7 +60,7 @@ _RESET = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, 0 s
 _LOOKED_AT = frozenset({b"host", b"expect", b"transfer-encoding"})
 
 
-class Connection(HttpToolsProtocol):
+class ClientConnection(HttpToolsProtocol):
     """One connection; ``state.peer`` of its requests is the process at the other end.
 
     Args:
@@ -77,7 +77,7 @@ class Connection(HttpToolsProtocol):
     """
 
     idle_since: float | None = None
-    _peer: Peer | None = None
+    _peer: PeerCredentials | None = None
     _in_head = False
     _head_since: float | None = None  # waiting for a head, or for the end of what is thrown away
     _head_bytes = _later_bytes = _discarded = 0

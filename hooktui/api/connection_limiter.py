@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv6Address
 from typing import Final, Protocol
 
-from hooktui.api.peer_credentials import Peer
+from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.domain.errors import TooManyRequests
 
 MOST_CONNECTIONS: Final = 1000
@@ -261,7 +261,7 @@ class ConnectionLimiter:
         """Return a place for a connection from an IP address; None: there is none."""
         return self._admit(self._tcp, connection, source_of(address), None)
 
-    def admit_user(self, connection: EvictableConnection, peer: Peer) -> Place | None:
+    def admit_user(self, connection: EvictableConnection, peer: PeerCredentials) -> Place | None:
         """Return a place for a connection over the Unix socket; None: there is none."""
         if peer.uid in (0, os.geteuid()):
             pool = self._owners

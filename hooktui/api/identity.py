@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hooktui.api.access import Caller
-from hooktui.api.peer_credentials import Names, Peer, names_of, origin_of
+from hooktui.api.peer_credentials import Names, PeerCredentials, names_of, origin_of
 from hooktui.api.service import RoleMap, Service
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
@@ -51,7 +51,7 @@ class Identity:
         self._tokens_version = service.tokens_version
         self._touched: dict[int, float] = {}
 
-    async def by_peer(self, peer: Peer) -> Caller:
+    async def by_peer(self, peer: PeerCredentials) -> Caller:
         """Return the caller that a peer of the Unix socket is.
 
         Raises:
@@ -66,7 +66,7 @@ class Identity:
             )
         return Caller(names.user, role, peer=peer)
 
-    async def stranger(self, peer: Peer) -> Actor:
+    async def stranger(self, peer: PeerCredentials) -> Actor:
         """Return a peer without a role as the audit trail names it."""
         return Actor((await self._names_of(peer)).user, None, origin_of(peer))
 
@@ -84,7 +84,7 @@ class Identity:
             address=address,
         )
 
-    async def _names_of(self, peer: Peer) -> Names:
+    async def _names_of(self, peer: PeerCredentials) -> Names:
         key = (peer.uid, peer.gid)
         known = self._names.get(key)
         if known is not None and known[0] > time.monotonic():
@@ -141,7 +141,7 @@ def _unknown_token() -> Unauthenticated:
     )
 
 
-def role_of(peer: Peer, names: Names, roles: RoleMap) -> Role | None:
+def role_of(peer: PeerCredentials, names: Names, roles: RoleMap) -> Role | None:
     """Return the highest role that a peer has; root and the owner of this process are admin."""
     if peer.uid in (0, os.geteuid()):
         return Role.ADMIN

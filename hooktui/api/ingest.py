@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from hooktui.api.bodies import (
     MAX_BODY_BYTES,
-    Holding,
+    BodyBudget,
     check_body,
     check_json_type,
     check_ndjson_type,
@@ -63,9 +63,9 @@ class Ingest:
         holding: the bodies that are in memory.
     """
 
-    def __init__(self, service: Service, holding: Holding) -> None:
+    def __init__(self, service: Service, bodies: BodyBudget) -> None:
         self._service = service
-        self._holding = holding
+        self._holding = bodies
         self._rate = RateLimiter(service.limits.events_per_s, "events", "HOOKTUI_EVENTS_PER_S")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

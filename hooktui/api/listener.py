@@ -20,7 +20,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from hooktui.api.connection import Connection
+from hooktui.api.connection import ClientConnection
 from hooktui.api.connection_limiter import ConnectionLimiter, Place
 from hooktui.api.response_budget import UnsentResponses
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 HANDSHAKE_DEADLINE_S = 10.0
 
 
-class TlsDoor(asyncio.Protocol):
+class TlsHandshake(asyncio.Protocol):
     """A connection before its handshake.
 
     Args:
@@ -42,7 +42,7 @@ class TlsDoor(asyncio.Protocol):
 
     def __init__(
         self,
-        make: Callable[[Place], Connection],
+        make: Callable[[Place], ClientConnection],
         context: ssl.SSLContext,
         limiter: ConnectionLimiter,
     ) -> None:
@@ -118,7 +118,7 @@ class Listener:
         self.socket = listening
         config = uvicorn.Config(
             app,
-            http=Connection,
+            http=ClientConnection,
             interface="asgi3",
             ws="none",
             lifespan="off",
@@ -178,10 +178,10 @@ class _Server(uvicorn.Server):
     def _make(self) -> asyncio.Protocol:
         if self.config.ssl is None:
             return self._make_connection()
-        return TlsDoor(self._make_connection, self.config.ssl, self._limiter)
+        return TlsHandshake(self._make_connection, self.config.ssl, self._limiter)
 
-    def _make_connection(self, place: Place | None = None) -> Connection:
-        return Connection(
+    def _make_connection(self, place: Place | None = None) -> ClientConnection:
+        return ClientConnection(
             self.config,
             self.server_state,
             {},
@@ -195,6 +195,6 @@ class _Server(uvicorn.Server):
         if counter % _TICKS_A_SECOND == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
-                if isinstance(connection, Connection):
+                if isinstance(connection, ClientConnection):
                     connection.look(now)
         return await super().on_tick(counter)

@@ -1,6 +1,6 @@
-"""What every request passes before a route: no browsers, ``Host``, route, caller, role, rate.
+"""The steps of every request before its route: host, route, caller, role, rate, body.
 
-Denials are audited: a role that does not allow a call, a request for more than the own role, a
+Denials are audited: a role that does not allow a call, a request for more than the caller's role, a
 caller without a role, and unknown tokens.
 """
 
@@ -11,13 +11,13 @@ import logging
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hooktui.api.access import Caller, Rule, Table
-from hooktui.api.bodies import NO_ROOM, Holding, checked_json
+from hooktui.api.access import Caller, RouteTable, Rule
+from hooktui.api.bodies import NO_ROOM, BodyBudget, checked_json
 from hooktui.api.connection_limiter import Place
 from hooktui.api.identity import Identity, claimed_token
 from hooktui.api.ingest import ONE
 from hooktui.api.limits import UNKNOWN_CALLERS, USERS, DenialLog, DenialQuota, RateLimiter
-from hooktui.api.peer_credentials import Peer
+from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.request_path import check_path
 from hooktui.api.responses import out_of, problem, unexpected
 from hooktui.api.service import Service
@@ -29,19 +29,19 @@ from hooktui.store import changes
 
 _log = logging.getLogger(__name__)
 _FROM_NOWHERE = (b"none", b"same-origin")
-_REFUSALS = (Unauthenticated.status, NotAllowed.status)
+_DENIALS = (Unauthenticated.status, NotAllowed.status)
 _WITH_BODY = ("POST", "PATCH")
 
 
-class Gate:
-    """Lets requests in, or answers them itself.
+class RequestPipeline:
+    """Takes each request through the steps, then to its route; responds itself when one fails.
 
     Args:
-        app: what comes behind.
-        ingest: what takes events in; it reads bodies for itself.
+        app: the routes.
+        ingest: accepts events; it reads bodies itself.
         service: of this server.
-        identity: finds out who calls.
-        holding: the bodies that are in memory.
+        identity: identifies callers.
+        bodies: the bodies in memory.
     """
 
     def __init__(
@@ -50,75 +50,90 @@ class Gate:
         ingest: ASGIApp,
         service: Service,
         identity: Identity,
-        holding: Holding,
+        bodies: BodyBudget,
     ) -> None:
         self._app = app
         self._ingest = ingest
         self._service = service
-        self._identity = identity
-        self._holding = holding
+        self._bodies = bodies
+        self._hosts = HostCheck(service)
+        self._routes = RouteLookup()
+        self._authentication = Authentication(identity)
         self._rate = RateLimiter(service.limits.calls_per_s, "calls", "HOOKTUI_CALLS_PER_S")
-        self._table = Table()
-        self._refusals = DenialLog()
+        self._denials = DenialAudit(service, identity)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        answered = False
+        """Respond to one request."""
+        started = False
 
-        async def answering(message: Message) -> None:
-            nonlocal answered
+        async def respond(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
-                answered = True
-                if message["status"] in _REFUSALS:
-                    await self._note_refusal(scope, message["status"])
+                started = True
+                if message["status"] in _DENIALS:
+                    await self._denials.record(scope, message["status"])
             await send(message)
 
         try:
-            rule = scope["rule"] = self._rule(scope)
-            caller = await self._caller(scope, rule)
-            if caller is not None:
-                scope["caller"] = caller
-                caller = scope["caller"] = caller.lowered(_header(scope, b"hooktui-role"))
-                self._check(caller, rule)
-                if self._holding.is_full and not caller.is_owner:
-                    raise Unavailable(NO_ROOM)
-            if rule.need is Need.PRODUCE:
-                answer = self._ingest(scope, receive, answering)
-                # One event is little work, and the most frequent.
-                await (answer if rule.path == ONE else Timed(answer, self._note_hold, rule))
-                return
-            if caller is not None:
-                self._rate.take(caller)
-            if rule.method in _WITH_BODY:
-                receive = await checked_json(scope, receive, self._holding)
-            # The method differs for HEAD alone, whose answer loses its body on its way out.
-            answer = self._app({**scope, "method": rule.method}, receive, answering)
-            await Timed(answer, self._note_hold, rule)
+            await self._handle(scope, receive, respond)
         except HooktuiError as error:
-            await problem(error)(scope, receive, answering)
+            await problem(error)(scope, receive, respond)
         except ClientDisconnect:
-            _log.debug("%s went away", _where(scope))
+            _log.debug("%s went away", _request(scope))
         except Exception as error:
             short = out_of(error)
             if short is None:
-                _log.exception("error while answering %s", _where(scope))
-            if not answered:
+                _log.exception("error while answering %s", _request(scope))
+            if not started:
                 await (unexpected() if short is None else problem(short))(scope, receive, send)
         finally:
-            self._holding.give_back(scope)
+            self._bodies.release(scope)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._hosts.check(scope)
+        rule = scope["rule"] = self._routes.find(scope)
+        caller = await self._authentication.identify(scope, rule)
+        if caller is not None:
+            authorize(caller, rule)
+            if self._bodies.is_full and not caller.is_owner:
+                raise Unavailable(NO_ROOM)
+        if rule.need is Need.PRODUCE:
+            response = self._ingest(scope, receive, send)
+            # A single event is little work, and the most frequent call.
+            await (response if rule.path == ONE else Timed(response, self._note_hold, rule))
+            return
+        if caller is not None:
+            self._rate.take(caller)
+        if rule.method in _WITH_BODY:
+            receive = await checked_json(scope, receive, self._bodies)
+        # The method differs for HEAD alone, whose response loses its body on its way out.
+        response = self._app({**scope, "method": rule.method}, receive, send)
+        await Timed(response, self._note_hold, rule)
 
     def _note_hold(self, seconds: float, rule: Rule) -> None:
         self._service.loop_watch.note(seconds, f"{rule.method} {rule.path}")
 
-    def _rule(self, scope: Scope) -> Rule:
+
+class HostCheck:
+    """Denies requests of web pages, and requests over TCP for hosts that are not this server's.
+
+    A page in the browser of a user who can reach the server must not act in that user's name.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    def check(self, scope: Scope) -> None:
+        """Check the headers of a request.
+
+        Raises:
+            NotAllowed: it comes from a web page, or names another host.
+        """
         for name, value in scope["headers"]:
-            # A page in the browser of somebody who may reach us must not act in their name.
             if name == b"origin" or (name == b"sec-fetch-site" and value not in _FROM_NOWHERE):
                 raise NotAllowed("requests that come from a web page are not answered")
         if _peer(scope) is None:
             self._check_host(_header(scope, b"host") or "")
-        check_path(scope["raw_path"])
-        return self._table.find(scope["method"], scope["path"])
 
     def _check_host(self, value: str) -> None:
         name = value.lower()
@@ -131,12 +146,49 @@ class Gate:
                 " in HOOKTUI_HOSTS"
             )
 
-    async def _caller(self, scope: Scope, rule: Rule) -> Caller | None:
+
+class RouteLookup:
+    """Finds the route of a request by its method and path."""
+
+    def __init__(self) -> None:
+        self._table = RouteTable()
+
+    def find(self, scope: Scope) -> Rule:
+        """Return the rule of a route.
+
+        Raises:
+            HooktuiError: there is none, the method is another one, or the path is malformed.
+        """
+        check_path(scope["raw_path"])
+        return self._table.find(scope["method"], scope["path"])
+
+
+class Authentication:
+    """Identifies the caller of a request and keeps it in ``scope["caller"]``."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    async def identify(self, scope: Scope, rule: Rule) -> Caller | None:
+        """Return the caller in the role that the request asks for; None: the call is open to all.
+
+        Raises:
+            Unauthenticated: the token is missing or not valid.
+            NotAllowed: the caller has no role, or asks for more than it has.
+            TooManyRequests: this caller holds too many connections.
+        """
         if rule.need is None:
             return None
         peer = _peer(scope)
         if peer is not None:
-            return await self._identity.by_peer(peer)
+            caller = await self._identity.by_peer(peer)
+        else:
+            caller = await self._by_token(scope)
+        scope["caller"] = caller  # a denial of the role names it, too
+        caller = scope["caller"] = caller.lowered(_header(scope, b"hooktui-role"))
+        return caller
+
+    async def _by_token(self, scope: Scope) -> Caller:
         place: Place = scope["state"]["place"]
         try:
             authorization = _header(scope, b"authorization") or ""
@@ -147,40 +199,55 @@ class Gate:
         place.know(caller.user)
         return caller
 
-    def _check(self, caller: Caller, rule: Rule) -> None:
-        if rule.need is not None:
-            caller.require(rule.need)
-        if rule.all_accounts and caller.bound_to is not None:
-            raise NotAllowed(
-                f"this token is bound to account {caller.bound_to}, and this call is about all"
-            )
 
-    async def _note_refusal(self, scope: Scope, status: int) -> None:
-        """Log a refusal, and audit it before it is told when a call that exists was refused."""
+def authorize(caller: Caller, rule: Rule) -> None:
+    """Check that a caller may make a call.
+
+    Raises:
+        NotAllowed: its role does not allow it, or its token is bound to an account.
+    """
+    if rule.need is not None:
+        caller.require(rule.need)
+    if rule.all_accounts and caller.bound_to is not None:
+        raise NotAllowed(
+            f"this token is bound to account {caller.bound_to}, and this call is about all"
+        )
+
+
+class DenialAudit:
+    """Logs denials, and records those of calls that exist in the audit trail."""
+
+    def __init__(self, service: Service, identity: Identity) -> None:
+        self._service = service
+        self._identity = identity
+        self._admitted = DenialLog()
+
+    async def record(self, scope: Scope, status: int) -> None:
+        """Record a denial before its response is sent."""
         known: Caller | None = scope.get("caller")
         _log.info(
             "refused status=%d request=%s user=%s from=%s",
             status,
-            _where(scope),
+            _request(scope),
             known.user if known else "?",
             _peer(scope) or scope.get("client"),
         )
         if scope.get("rule") is None:
             return
-        actor, share, whose = await self._refused(scope)
+        actor, quota, user = await self._denied(scope)
         action, target = f"{scope['method']} refused", visible(scope["path"], limit=200)
-        left_out = self._refusals.admit(share, whose, str(actor.role), action, target)
+        left_out = self._admitted.admit(quota, user, str(actor.role), action, target)
         if left_out is None:
             return
         more = {"refusals_before_that_are_not_listed": left_out} if left_out else None
         change = changes.audit_refusal
         try:
             await self._service.store.write(change, actor, action, target, more)
-        except HooktuiError as error:  # such as a full disk; the refusal stands all the same
-            _log.warning("cannot audit that %s was refused: %s", _where(scope), error)
+        except HooktuiError as error:  # such as a full disk; the denial holds all the same
+            _log.warning("cannot audit that %s was refused: %s", _request(scope), error)
 
-    async def _refused(self, scope: Scope) -> tuple[Actor, DenialQuota, str]:
-        """Return who was refused, and whose share of the audit trail that takes."""
+    async def _denied(self, scope: Scope) -> tuple[Actor, DenialQuota, str]:
+        """Return the actor, its quota, and the user whom that quota belongs to."""
         known: Caller | None = scope.get("caller")
         if known is not None:
             return known.actor, USERS, known.user
@@ -191,8 +258,8 @@ class Gate:
         return Actor(claimed, None, f"tcp {_address(scope)}"), UNKNOWN_CALLERS, "tcp"
 
 
-def _peer(scope: Scope) -> Peer | None:
-    peer: Peer | None = scope["state"].get("peer")
+def _peer(scope: Scope) -> PeerCredentials | None:
+    peer: PeerCredentials | None = scope["state"].get("peer")
     return peer
 
 
@@ -208,5 +275,5 @@ def _header(scope: Scope, wanted: bytes) -> str | None:
     return None
 
 
-def _where(scope: Scope) -> str:
+def _request(scope: Scope) -> str:
     return f"{scope['method']} {visible(scope['path'], limit=200)}"

@@ -19,7 +19,7 @@ _CLAIMS = ("SUDO_USER", "SSH_CONNECTION")
 
 
 @dataclass(frozen=True, slots=True)
-class Peer:
+class PeerCredentials:
     """A process that connected, as the kernel recorded it at that moment (``SO_PEERCRED``)."""
 
     pid: int
@@ -35,7 +35,7 @@ class Names:
     groups: frozenset[str]
 
 
-def peer_of(descriptor: int) -> Peer | None:
+def peer_of(descriptor: int) -> PeerCredentials | None:
     """Return the peer of a connected socket; None when it is no Unix socket."""
     with socket.socket(fileno=os.dup(descriptor)) as connection:
         if connection.family != socket.AF_UNIX:
@@ -43,10 +43,10 @@ def peer_of(descriptor: int) -> Peer | None:
         pid, uid, gid = _UCRED.unpack(
             connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
         )
-    return Peer(pid, uid, gid)
+    return PeerCredentials(pid, uid, gid)
 
 
-def names_of(peer: Peer) -> Names:
+def names_of(peer: PeerCredentials) -> Names:
     """Look up the names of a peer; may block (name services)."""
     try:
         user = pwd.getpwuid(peer.uid).pw_name
@@ -66,7 +66,7 @@ def _group_names(gids: list[int]) -> frozenset[str]:
     return frozenset(found)
 
 
-def origin_of(peer: Peer) -> str:
+def origin_of(peer: PeerCredentials) -> str:
     """Return where a peer comes from, for the audit trail.
 
     The login uid is the kernel's word; what the process has in its environment is only *claimed*,

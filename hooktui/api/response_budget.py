@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from hooktui.api.bodies import Holding
+from hooktui.api.bodies import BodyBudget
 
 MOST_UNSENT_OF_CALLER: Final = 32 * 1024 * 1024
 """A console holds 20 connections with pages of 1 MiB; this is more."""
@@ -44,9 +44,9 @@ class UnsentResponses:
     """
 
     def __init__(
-        self, holding: Holding | None = None, most_of_caller: int = MOST_UNSENT_OF_CALLER
+        self, bodies: BodyBudget | None = None, most_of_caller: int = MOST_UNSENT_OF_CALLER
     ) -> None:
-        self.holding = Holding() if holding is None else holding
+        self.bodies = BodyBudget() if bodies is None else bodies
         self.reset = 0
         self._most_of_caller = most_of_caller
         self._unsent: dict[UnreadConnection, _Unsent] = {}
@@ -69,7 +69,7 @@ class UnsentResponses:
             return
         self._unsent[connection] = _Unsent(caller, size)
         self._of_caller[caller] = self._of_caller.get(caller, 0) + size
-        self.holding.size += size
+        self.bodies.size += size
         self._make_room(connection, caller)
 
     def _make_room(self, newest: UnreadConnection, caller: str) -> None:
@@ -78,7 +78,7 @@ class UnsentResponses:
             if largest is None:
                 break
             self._reset(largest)
-        while self.holding.is_full:
+        while self.bodies.is_full:
             largest = self._largest(newest, None)
             if largest is None:
                 break
@@ -105,7 +105,7 @@ class UnsentResponses:
         unsent = self._unsent.pop(connection, None)
         if unsent is None:
             return
-        self.holding.size -= unsent.size
+        self.bodies.size -= unsent.size
         left = self._of_caller.pop(unsent.caller) - unsent.size
         if left:
             self._of_caller[unsent.caller] = left

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from hooktui.api.peer_credentials import Peer, origin_of
+from hooktui.api.peer_credentials import PeerCredentials, origin_of
 from hooktui.domain.errors import Refused
 from hooktui.domain.paths import InstallPaths
 from hooktui.domain.roles import Actor, Role
@@ -69,7 +69,9 @@ def user_name(uid: int) -> str:
 def this_user() -> Actor:
     """Return who runs the command, as the audit trail names it; the files are theirs."""
     uid = os.geteuid()
-    return Actor(user_name(uid), Role.ADMIN, origin_of(Peer(os.getpid(), uid, os.getegid())))
+    return Actor(
+        user_name(uid), Role.ADMIN, origin_of(PeerCredentials(os.getpid(), uid, os.getegid()))
+    )
 
 
 def key_for_people() -> str:

@@ -7,10 +7,10 @@ import os
 
 import pytest
 
-from hooktui.api.access import RULES, Caller, Table
+from hooktui.api.access import RULES, Caller, RouteTable
 from hooktui.api.identity import role_of
 from hooktui.api.ingest import MANY, ONE
-from hooktui.api.peer_credentials import Names, Peer, peer_of
+from hooktui.api.peer_credentials import Names, PeerCredentials, peer_of
 from hooktui.api.responses import MethodNotAllowed
 from hooktui.api.service import RoleMap
 from hooktui.domain.errors import NotAllowed, NotFound
@@ -27,7 +27,7 @@ def test_no_route_is_in_the_table_twice():
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.method} {rule.path}")
 def test_a_rule_is_found_by_its_path(rule):
     path = rule.path.replace("{", "").replace("}", "")
-    assert Table().find(rule.method, path) is rule
+    assert RouteTable().find(rule.method, path) is rule
 
 
 @pytest.mark.parametrize(
@@ -37,12 +37,12 @@ def test_a_rule_is_found_by_its_path(rule):
 )  # fmt: skip
 def test_what_is_not_in_the_table_is_not_there(path):
     with pytest.raises(NotFound):
-        Table().find("GET", path)
+        RouteTable().find("GET", path)
 
 
 def test_a_wrong_method_names_all_the_right_ones():
     with pytest.raises(MethodNotAllowed) as caught:
-        Table().find("PUT", "/v1/hooks/7")
+        RouteTable().find("PUT", "/v1/hooks/7")
     assert caught.value.allowed == "DELETE, GET, HEAD, PATCH"
 
 
@@ -87,13 +87,13 @@ def test_users_and_groups_give_the_highest_of_their_roles(names, role):
         {"ann": Role.OPERATOR, "robot": Role.PRODUCER},
         {"ops": Role.ADMIN, "staff": Role.VIEWER, "robots": Role.PRODUCER},
     )
-    assert role_of(Peer(1, SOMEBODY, 1), names, roles) is role
+    assert role_of(PeerCredentials(1, SOMEBODY, 1), names, roles) is role
 
 
 @pytest.mark.parametrize("uid", [0, os.geteuid()])
 def test_root_and_the_owner_of_the_server_are_admin(uid):
     nobody = Names("x", frozenset())
-    assert role_of(Peer(1, uid, 1), nobody, RoleMap({"x": Role.VIEWER})) is Role.ADMIN
+    assert role_of(PeerCredentials(1, uid, 1), nobody, RoleMap({"x": Role.VIEWER})) is Role.ADMIN
 
 
 def test_the_account_is_1_unless_asked_or_bound():
@@ -106,7 +106,7 @@ def test_the_account_is_1_unless_asked_or_bound():
 
 # Red when every path is remembered: whoever has no token fills the memory with long ones.
 def test_only_short_paths_are_remembered_and_not_too_many():
-    table = Table()
+    table = RouteTable()
     for number in range(3_000):
         assert table.find("GET", f"/v1/events/{number}").path == "/v1/events/{event}"
         assert table.find("GET", f"/v1/events/{number}-{'x' * 5_000}").need is Need.READ
@@ -121,7 +121,7 @@ def test_a_bound_token_cannot_touch_another_account(method):
 
 
 def test_an_actor_comes_with_its_process():
-    caller = Caller("ann", Role.ADMIN, peer=Peer(os.getpid(), 0, 0))
+    caller = Caller("ann", Role.ADMIN, peer=PeerCredentials(os.getpid(), 0, 0))
     assert caller.actor.origin.startswith(f"unix pid={os.getpid()} uid=0")
     assert Caller("t", Role.ADMIN, address="::1").actor.origin == "tcp ::1"
 
@@ -135,5 +135,5 @@ async def test_the_kernel_names_the_peer(tmp_path):
 
     async with await asyncio.start_unix_server(serve, tmp_path / "s"):
         _, writer = await asyncio.open_unix_connection(tmp_path / "s")
-        assert await seen == Peer(os.getpid(), os.geteuid(), os.getegid())
+        assert await seen == PeerCredentials(os.getpid(), os.geteuid(), os.getegid())
         writer.close()

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from hooktui.api.limits import DenialLog, DenialQuota
-from hooktui.api.peer_credentials import Peer, origin_of
+from hooktui.api.peer_credentials import PeerCredentials, origin_of
 
 FIELDS = {"url": "http://127.0.0.1:9/", "events": ["job"]}
 
@@ -154,7 +154,7 @@ def test_the_login_that_led_to_a_process_is_told():
     with subprocess.Popen(command, env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one:
         one.stdout.readline()
         login = Path(f"/proc/{one.pid}/loginuid").read_text()
-        origin = origin_of(Peer(one.pid, os.geteuid(), 0))
+        origin = origin_of(PeerCredentials(one.pid, os.geteuid(), 0))
         one.communicate(b"\n", 20)
     told = "" if login == "4294967295" else f" loginuid={login}"
     assert origin == f"unix pid={one.pid} uid={os.geteuid()}{told}"
@@ -167,7 +167,10 @@ def test_nothing_is_said_of_a_process_that_belongs_to_somebody_else():
         command, env={"SUDO_USER": "eve"}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         other.stdout.readline()
-        theirs, mine = Peer(other.pid, os.geteuid() + 1, 0), Peer(other.pid, os.geteuid(), 0)
+        theirs, mine = (
+            PeerCredentials(other.pid, os.geteuid() + 1, 0),
+            PeerCredentials(other.pid, os.geteuid(), 0),
+        )
         assert origin_of(theirs) == f"unix pid={other.pid} uid={theirs.uid}"
         assert origin_of(mine).endswith('claimed SUDO_USER="eve"')
         other.communicate(b"\n", 20)

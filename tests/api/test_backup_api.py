@@ -14,7 +14,7 @@ from contextlib import closing
 import pytest
 
 from hooktui import sockets
-from hooktui.api.connection import UNREAD_DEADLINE_S, Connection
+from hooktui.api.connection import UNREAD_DEADLINE_S, ClientConnection
 from hooktui.api.routes import backup
 from tests.api.raw import wait_until
 from tests.store.test_backup import open_copies
@@ -117,7 +117,7 @@ def test_a_caller_that_reads_nothing_is_sent_no_more_than_it_takes(api, account,
 def is_sending(one: object) -> bool:
     """Whether this is the connection on which a copy is sent."""
     return (
-        isinstance(one, Connection)
+        isinstance(one, ClientConnection)
         and one.cycle is not None
         and one.cycle.scope["path"] == "/v1/backup"
         and not one.cycle.response_complete

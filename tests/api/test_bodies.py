@@ -8,7 +8,7 @@ from starlette.requests import ClientDisconnect
 from hooktui.api.bodies import (
     MAX_BLANK_LINES,
     MAX_LINE_BYTES,
-    Holding,
+    BodyBudget,
     check_json_type,
     lines_of,
     read_body,
@@ -45,13 +45,13 @@ def test_compressed_bodies_are_refused():
 
 
 async def test_a_body_is_put_together_from_its_parts():
-    assert await read_body(_scope(None), _arriving(b"ab", b"", b"cd"), 4, Holding()) == b"abcd"
+    assert await read_body(_scope(None), _arriving(b"ab", b"", b"cd"), 4, BodyBudget()) == b"abcd"
 
 
 async def test_a_body_that_grows_too_long_is_refused_before_the_rest_is_read():
     receive = _arriving(b"x" * 6, b"x" * 6, b"never read")
     with pytest.raises(TooLarge):
-        await read_body(_scope(None), receive, 10, Holding())
+        await read_body(_scope(None), receive, 10, BodyBudget())
     assert (await receive())["body"] == b"never read"
 
 
@@ -59,19 +59,19 @@ async def test_a_body_that_announces_too_much_is_not_read_at_all():
     receive = _arriving(b"x")
     scope = {"headers": [(b"content-length", b"11")]}
     with pytest.raises(TooLarge):
-        await read_body(scope, receive, 10, Holding())
+        await read_body(scope, receive, 10, BodyBudget())
     assert (await receive())["body"] == b"x"
 
 
 async def test_bodies_that_are_too_much_together_wait_until_others_are_done():
-    holding, first, second = Holding(10), _scope(None), _scope(None)
-    await read_body(first, _arriving(b"x" * 3, b"x" * 3), 10, holding)
+    bodies, first, second = BodyBudget(10), _scope(None), _scope(None)
+    await read_body(first, _arriving(b"x" * 3, b"x" * 3), 10, bodies)
     with pytest.raises(Unavailable):
-        await read_body(second, _arriving(b"x" * 3, b"x" * 3), 10, holding)
-    holding.give_back(second)
-    assert holding.size == 6
-    holding.give_back(first)
-    assert holding.size == 0
+        await read_body(second, _arriving(b"x" * 3, b"x" * 3), 10, bodies)
+    bodies.release(second)
+    assert bodies.size == 6
+    bodies.release(first)
+    assert bodies.size == 0
 
 
 async def test_a_client_that_goes_away_is_no_short_body():
@@ -79,7 +79,7 @@ async def test_a_client_that_goes_away_is_no_short_body():
         return {"type": "http.disconnect"}
 
     with pytest.raises(ClientDisconnect):
-        await read_body(_scope(None), receive, 10, Holding())
+        await read_body(_scope(None), receive, 10, BodyBudget())
 
 
 def test_lines_are_numbered_from_zero_and_blank_ones_are_empty():

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hooktui.api.connection_limiter import ConnectionLimiter, Place, source_of
-from hooktui.api.peer_credentials import Peer
+from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.domain.errors import TooManyRequests
 
 MOST = 8
@@ -127,14 +127,14 @@ def test_a_source_is_an_ipv4_address_or_an_ipv6_network(one, other, same):
 def test_users_of_the_socket_share_nothing_and_the_owner_has_no_bound():
     limiter = ConnectionLimiter(MOST)
     for uid in (12345, 12346):
-        peer = Peer(1, uid, uid)
+        peer = PeerCredentials(1, uid, uid)
         places = [limiter.admit_user(Connection(), peer) for _ in range(MOST + 1)]
         assert [place is None for place in places] == [False] * MOST + [True]
         for place in places[:-1]:
             assert place is not None
             place.release()
         assert limiter.admit_user(Connection(), peer) is not None
-    owner = Peer(1, 0, 0)
+    owner = PeerCredentials(1, 0, 0)
     assert all(limiter.admit_user(Connection(), owner) for _ in range(3 * MOST))
 
 
@@ -220,7 +220,7 @@ def test_all_together_hold_no_more_than_the_share_of_the_api():
         for _ in range(4):
             one = Connection()
             one.idle_since = float(len(users))
-            one.place = limiter.admit_user(one, Peer(1, uid, uid))
+            one.place = limiter.admit_user(one, PeerCredentials(1, uid, uid))
             assert one.place is not None
             users.append(one)
     assert sum(limiter.counts().values()) == 10
@@ -229,8 +229,8 @@ def test_all_together_hold_no_more_than_the_share_of_the_api():
     for one in users:
         one.idle_since = None
     assert limiter.admit_tcp(Connection(), "192.0.2.1") is None
-    assert limiter.admit_user(Connection(), Peer(1, 12345, 12345)) is None
-    owner = Peer(1, 0, 0)
+    assert limiter.admit_user(Connection(), PeerCredentials(1, 12345, 12345)) is None
+    owner = PeerCredentials(1, 0, 0)
     more = [limiter.admit_user(Connection(), owner) for _ in range(20)]
     assert [place is not None for place in more] == [True] * 8 + [False] * 12
     assert limiter.refused == 2 + 12

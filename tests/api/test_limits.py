@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hooktui.api import limits
 from hooktui.api.access import Caller
 from hooktui.api.limits import BURST_S, RateLimiter
-from hooktui.api.peer_credentials import Peer
+from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.domain.errors import TooManyRequests
 from hooktui.domain.roles import Role
 
@@ -26,7 +26,7 @@ class Clock:
         return self.now
 
 
-def _caller(user: str = "a", peer: Peer | None = None) -> Caller:
+def _caller(user: str = "a", peer: PeerCredentials | None = None) -> Caller:
     return Caller(user, Role.PRODUCER, peer=peer, address="127.0.0.1")
 
 
@@ -97,7 +97,7 @@ def test_the_refusal_names_who_how_much_and_the_setting():
 @pytest.mark.parametrize(("uid", "most"), [(0, 100), (os.geteuid(), 100), (4_000_000, 20)])
 def test_root_and_the_owner_are_not_counted(uid, most):
     rate = RateLimiter(10, "calls", "X", Clock())
-    assert _taken(rate, _caller(peer=Peer(uid=uid, gid=uid, pid=1)), 100) == most
+    assert _taken(rate, _caller(peer=PeerCredentials(uid=uid, gid=uid, pid=1)), 100) == most
 
 
 def test_no_limit_is_no_limit():

@@ -7,7 +7,7 @@ import time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooktui.api.bodies import Holding
+from hooktui.api.bodies import BodyBudget
 from hooktui.api.response_budget import UnsentResponses
 
 MOST, OF_CALLER = 100, 40
@@ -24,7 +24,7 @@ class Connection:
 
 
 def _unsent() -> UnsentResponses:
-    return UnsentResponses(Holding(MOST), OF_CALLER)
+    return UnsentResponses(BodyBudget(MOST), OF_CALLER)
 
 
 # Red without the bound of a caller.
@@ -64,21 +64,21 @@ def test_what_was_read_is_no_longer_counted():
     unsent, one = _unsent(), Connection()
     unsent.update(one, "token 1", 30)
     unsent.update(one, "token 1", 5)
-    assert unsent.holding.size == 5
+    assert unsent.bodies.size == 5
     unsent.update(one, "token 1", 0)
     unsent.update(one, "", 0)
-    assert (unsent.holding.size, unsent.size, unsent.connections) == (0, 0, 0)
+    assert (unsent.bodies.size, unsent.size, unsent.connections) == (0, 0, 0)
 
 
 # Red when bodies and responses have a bound each.
 def test_request_bodies_count_as_well():
     unsent = _unsent()
-    unsent.holding.take({}, 80)
+    unsent.bodies.take({}, 80)
     first, second = Connection(), Connection()
     unsent.update(first, "token 1", 15)
     unsent.update(second, "token 2", 10)
     assert (first.was_reset, second.was_reset) == (True, False)
-    assert unsent.holding.size == 90
+    assert unsent.bodies.size == 90
 
 
 @settings(deadline=None)
@@ -95,7 +95,7 @@ def test_whatever_is_written_no_bound_is_passed_by_more_than_one_response(steps)
         held[number] = (caller, size)
         held = {n: one for n, one in held.items() if not connections[n].was_reset and one[1]}
         assert not connections[number].was_reset, "the one that is being written"
-        assert unsent.holding.size == unsent.size == sum(size for _, size in held.values())
+        assert unsent.bodies.size == unsent.size == sum(size for _, size in held.values())
         assert unsent.connections == len(held)
         assert unsent.size < MOST + 40
         for whose in range(4):
@@ -104,7 +104,7 @@ def test_whatever_is_written_no_bound_is_passed_by_more_than_one_response(steps)
 
 
 def _time_s(count: int) -> float:
-    unsent = UnsentResponses(Holding(1 << 40), 1 << 40)
+    unsent = UnsentResponses(BodyBudget(1 << 40), 1 << 40)
     connections = [Connection() for _ in range(count)]
     started = time.thread_time()
     for connection in connections:

@@ -12,13 +12,13 @@ import pytest
 from hooktui.api import limits
 from hooktui.api.access import Caller
 from hooktui.api.limits import MOST_POLLS, MOST_SEARCHES, MOST_WAITING, Searches
-from hooktui.api.peer_credentials import Peer
+from hooktui.api.peer_credentials import PeerCredentials
 from hooktui.api.routes import events
 from hooktui.domain.errors import TooManyRequests
 from hooktui.domain.roles import Role
 
 
-def _caller(user: str, peer: Peer | None = None) -> Caller:
+def _caller(user: str, peer: PeerCredentials | None = None) -> Caller:
     return Caller(user, Role.VIEWER, peer=peer)
 
 
@@ -85,7 +85,7 @@ def test_long_polls_of_a_caller_are_bounded() -> None:
 
 def test_the_owner_of_the_server_may_have_any_number() -> None:
     counted = Searches()
-    owner = _caller("o", Peer(1, os.geteuid(), os.getegid()))
+    owner = _caller("o", PeerCredentials(1, os.geteuid(), os.getegid()))
     with ExitStack() as open_ones:
         for _ in range(MOST_POLLS + 1):
             open_ones.enter_context(counted.poll(owner))

@@ -132,8 +132,8 @@ def client_connections(service: Service) -> ClientConnections:
         evicted=connections.evicted,
         reset=unsent.reset,
         unsent_bytes=unsent.size,
-        held_bytes=unsent.holding.size,
-        held_most=unsent.holding.most,
+        held_bytes=unsent.bodies.size,
+        held_most=unsent.bodies.most,
     )
 
 
