@@ -81,7 +81,7 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
 def _listens(environ: Mapping[str, str]) -> list[Check]:
     """Look whether somebody answers where the settings say that the server listens."""
     try:
-        settings = load(find_places(environ).config)
+        settings = load(find_places(environ).config, environ)
     except BadSettings as bad:
         return [Check("settings", "fail", bad.detail, "no server starts with them; correct them")]
     if settings.listen is None:

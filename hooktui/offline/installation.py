@@ -37,7 +37,7 @@ def sqlite_home(
         Refused: it does not store in SQLite.
     """
     where = find_places(environ)
-    settings = load(where.config)
+    settings = load(where.config, environ)
     arm_failpoints(environ)
     url = settings.database_url or ""
     database = where.database

@@ -77,7 +77,7 @@ def main(
     environ = os.environ if environ is None else environ
     where = find_places(environ)
     refuse_start_beside_service(where, environ)
-    settings = load(where.config, options)
+    settings = load(where.config, environ, options)
     arm_failpoints(environ)
     log_to_stderr(journal=is_journal(environ, sys.stderr))
     sockets.raise_file_limit()

@@ -1,18 +1,24 @@
 """The settings of a server: ``config.toml``, then ``HOOKTUI_*``, then the options of ``serve``.
 
-What comes later wins. An error is one line that names the file, variable or option that is wrong.
+Later ones win. An error is one line that names the file, variable or option that is wrong.
 """
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from hooktui.domain.addresses import Networks, parse_networks
 from hooktui.domain.errors import HooktuiError, Refused
@@ -78,15 +84,13 @@ def split_listen(value: str) -> tuple[str, int]:
     return host, int(port)
 
 
-_Roles = Annotated[dict[str, Role], NoDecode, BeforeValidator(_pairs)]
+_Roles = Annotated[dict[str, Role], BeforeValidator(_pairs)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """What an operator can set: a field is a key of ``config.toml`` and a ``HOOKTUI_`` variable."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
-    )
+    model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
 
     database_url: str | None = Field(default=None, repr=False)
     """Where the data lies: ``sqlite:///PATH``, by default ``hooktui.db`` in the home; or
@@ -95,12 +99,10 @@ class Settings(BaseSettings):
     listen: Annotated[str, AfterValidator(_listen)] | None = None
     """``HOST:PORT`` to answer on besides the Unix socket; a token is always needed there."""
 
-    hosts: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)] = ()
+    hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
     """Names (the ``Host`` header) that the API answers for on TCP, besides the loopback ones."""
 
-    allow_networks: Annotated[
-        Networks, NoDecode, BeforeValidator(_networks, json_schema_input_type=str)
-    ] = ()
+    allow_networks: Annotated[Networks, BeforeValidator(_networks, json_schema_input_type=str)] = ()
     """Networks that hooks may reach although they are not public: ``127.0.0.0/8, fd00::/8``."""
 
     catalogue: Path | None = None
@@ -166,22 +168,28 @@ class Settings(BaseSettings):
         return self
 
 
-def load(config: Path, options: Mapping[str, object] | None = None) -> Settings:
-    """Read the settings of a server: the file (need not exist), the environment, the options.
+def load(
+    config: Path, environ: Mapping[str, str], options: Mapping[str, object] | None = None
+) -> Settings:
+    """Return the settings of a server: of the file (need not exist), the environment, the options.
 
     Args:
         config: path of ``config.toml``.
-        options: by field name, what ``serve`` was told; None counts as not given.
+        environ: such as ``os.environ``; an empty variable counts as not set.
+        options: of ``serve``, by field name; None counts as not given.
 
     Raises:
         BadSettings: a value is wrong, or the file cannot be read.
     """
-    told = {name: value for name, value in (options or {}).items() if value is not None}
-    written = _read(config)
-    # The environment goes before the file: pydantic-settings reads it for whatever is not given.
-    given = {name: value for name, value in written.items() if not _variable_set(name)} | told
+    written, variables = _read(config), _variables(environ)
+    given = {name: value for name, value in (options or {}).items() if value is not None}
+    places = {
+        **{name: f"{config}: {name}" for name in written},
+        **{name: PREFIX + name.upper() for name in variables},
+        **{name: "--" + name.replace("_", "-") for name in given},
+    }
     try:
-        return Settings(**given)
+        return Settings.model_validate(written | variables | given)
     except ValidationError as error:
         lines = []
         for one in error.errors(include_url=False):
@@ -189,12 +197,17 @@ def load(config: Path, options: Mapping[str, object] | None = None) -> Settings:
             inner = "".join(f".{part}" for part in one["loc"][1:])
             message = one["msg"].removeprefix("Value error, ")
             message = message[:1].lower() + message[1:]
-            place = _place(name, config, told, written)
+            place = places.get(name)
             lines.append(f"{place}{inner}: {message}" if place else message)
         raise BadSettings("; ".join(lines)) from None
 
 
-def _read(config: Path) -> dict[str, Any]:
+def _variables(environ: Mapping[str, str]) -> dict[str, object]:
+    found = {name: environ.get(PREFIX + name.upper()) for name in Settings.model_fields}
+    return {name: value for name, value in found.items() if value}
+
+
+def _read(config: Path) -> dict[str, object]:
     try:
         content = tomllib.loads(config.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -208,18 +221,3 @@ def _read(config: Path) -> dict[str, Any]:
         known = ", ".join(Settings.model_fields)
         raise BadSettings(f"{config}: unknown setting {unknown[0]!r}; known: {known}")
     return content
-
-
-def _variable_set(name: str) -> bool:
-    return bool(os.environ.get(PREFIX + name.upper()))
-
-
-def _place(
-    name: str, config: Path, told: Mapping[str, object], written: Mapping[str, object]
-) -> str:
-    """Return where a value came from: the option, the variable or the line of the file."""
-    if name in told:
-        return "--" + name.replace("_", "-")
-    if _variable_set(name):
-        return PREFIX + name.upper()
-    return f"{config}: {name}" if name in written else ""

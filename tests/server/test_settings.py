@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def config(tmp_path) -> Path:
 
 
 def test_nothing_set_gives_the_defaults(config):
-    settings = load(config)
+    settings = load(config, os.environ)
     assert settings.listen is None
     assert settings.allow_networks == ()
     assert settings.users == {}
@@ -34,11 +35,11 @@ def test_nothing_set_gives_the_defaults(config):
 
 def test_options_go_before_the_environment_and_that_before_the_file(config, monkeypatch):
     config.write_text('listen = "127.0.0.1:1"\nhosts = ["a.example"]\napi_docs = true\n')
-    assert load(config).listen == "127.0.0.1:1"
+    assert load(config, os.environ).listen == "127.0.0.1:1"
     monkeypatch.setenv("HOOKTUI_LISTEN", "127.0.0.1:2")
-    assert load(config).listen == "127.0.0.1:2"
-    assert load(config, {"listen": "127.0.0.1:3"}).listen == "127.0.0.1:3"
-    settings = load(config, {"listen": None})
+    assert load(config, os.environ).listen == "127.0.0.1:2"
+    assert load(config, os.environ, {"listen": "127.0.0.1:3"}).listen == "127.0.0.1:3"
+    settings = load(config, os.environ, {"listen": None})
     assert settings.listen == "127.0.0.1:2"
     assert settings.hosts == ("a.example",)
     assert settings.api_docs
@@ -48,7 +49,7 @@ def test_lists_and_tables_can_be_written_in_variables(config, monkeypatch):
     monkeypatch.setenv("HOOKTUI_ALLOW_NETWORKS", "127.0.0.0/8, ::1/128")
     monkeypatch.setenv("HOOKTUI_HOSTS", "a.example, b.example")
     monkeypatch.setenv("HOOKTUI_USERS", "ann=admin, bob=viewer")
-    settings = load(config)
+    settings = load(config, os.environ)
     assert settings.allow_networks == (ip_network("127.0.0.0/8"), ip_network("::1/128"))
     assert settings.hosts == ("a.example", "b.example")
     assert settings.users == {"ann": Role.ADMIN, "bob": Role.VIEWER}
@@ -58,7 +59,7 @@ def test_tables_of_the_file_map_users_and_groups_to_roles(config):
     config.write_text(
         'allow_networks = ["10.0.0.0/8"]\n[users]\nann = "operator"\n[groups]\nops = "admin"\n'
     )
-    settings = load(config)
+    settings = load(config, os.environ)
     assert settings.users == {"ann": Role.OPERATOR}
     assert settings.groups == {"ops": Role.ADMIN}
     assert settings.allow_networks == (ip_network("10.0.0.0/8"),)
@@ -79,7 +80,7 @@ def test_tables_of_the_file_map_users_and_groups_to_roles(config):
 def test_an_error_of_the_file_names_file_and_key(config, text, message):
     config.write_text(text)
     with pytest.raises(BadSettings) as caught:
-        load(config)
+        load(config, os.environ)
     assert message in caught.value.detail
     assert "\n" not in caught.value.detail
 
@@ -97,13 +98,13 @@ def test_an_error_of_the_file_names_file_and_key(config, text, message):
 def test_an_error_of_the_environment_names_the_variable(config, monkeypatch, name, value, message):
     monkeypatch.setenv(name, value)
     with pytest.raises(BadSettings) as caught:
-        load(config)
+        load(config, os.environ)
     assert message in caught.value.detail
 
 
 def test_an_error_of_an_option_names_the_option(config):
     with pytest.raises(BadSettings, match="--listen: 'x'"):
-        load(config, {"listen": "x"})
+        load(config, os.environ, {"listen": "x"})
 
 
 @pytest.mark.parametrize(
