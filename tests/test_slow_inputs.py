@@ -32,9 +32,9 @@ from starlette.types import Message, Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from hooktui.api import connection as front
-from hooktui.api.access import Table
+from hooktui.api.access import RouteTable
 from hooktui.api.bodies import (
-    Holding,
+    BodyBudget,
     check_json_type,
     check_ndjson_type,
     checked_json,
@@ -62,7 +62,7 @@ from hooktui.delivery.redaction import mask_steps, own_secrets
 from hooktui.domain import ids, json_text
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import ETL, normalise, unknown
-from hooktui.domain.deliveries import Answered
+from hooktui.domain.deliveries import Exchange
 from hooktui.domain.diagnosis_responses import date_of, judge_answer
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.event_outcomes import Happened, misfitting_steps
@@ -262,7 +262,7 @@ class Heads:
         )
         self._config.load()
         self._ours, self._theirs = socket.socketpair()
-        self._routes = Table()
+        self._routes = RouteTable()
 
     def read(self, text: bytes) -> int:
         """Read requests from their first byte on; return how many there were."""
@@ -349,7 +349,7 @@ def _mask(text: bytes) -> None:
         (latin[n : n + 20], latin[n + 20 : n + 1024]) for n in range(0, len(text), 1024)
     )
     for cut in (False, True):
-        given = Answered(
+        given = Exchange(
             status_code=200, error=None, error_detail=None, body=text, headers=headers,
             truncated=cut,
         )  # fmt: skip
@@ -416,7 +416,7 @@ def _body(text: bytes) -> None:
         return {"type": "http.request", "body": text, "more_body": False}
 
     async def read() -> None:
-        await checked_json(scope, receive, Holding())
+        await checked_json(scope, receive, BodyBudget())
 
     LOOP.run_until_complete(read())
     DryRunBody.model_validate(json.loads(text))
@@ -494,7 +494,7 @@ TARGETS = [
         for name in ("content-type", "idempotency-key", "authorization", "accept")
     ),
     Target("path", check_path),
-    Target("route", _text(lambda text: Table().find("GET", f"/v1/{text}"))),
+    Target("route", _text(lambda text: RouteTable().find("GET", f"/v1/{text}"))),
     Target("idempotency key", _text(_check_key)),
     Target("entry of the trail", _text(_known)),
     Target("id", _text(lambda text: ids.decode("evt", text))),

@@ -65,7 +65,7 @@ async def _client(port: int, count: int) -> None:
             job = ClaimedDelivery(
                 delivery, event, _TYPE, hook.id, hook.account, Trigger.EVENT, 1, 0, 0, body
             )
-            _check((await sender.attempt(hook, job, now_ms())).answer.error)
+            _check((await sender.attempt(hook, job, now_ms())).exchange.error)
 
     await asyncio.gather(*(work() for _ in range(IN_FLIGHT)))
     transport.close()

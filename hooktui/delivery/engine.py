@@ -376,7 +376,7 @@ class Engine:
             await self._recorder.add_and_wait(result)
         else:
             self._recorder.add(result)
-        self._lanes.give_back(job.hook, self._clock(), result.total_ms)
+        self._lanes.give_back(job.hook, self._clock(), result.exchange.total_ms)
         if self._lanes.any_ready:
             self._wake.set()
 

@@ -5,7 +5,7 @@
         response = await client.post("https://example.com/hook", json={"id": 1})
 
 It keeps every limit and judgement of hooktui's own deliveries; so a response's body is what an
-attempt stores of it. ``response.extensions["hooktui"]`` is the `Answered`, with ``truncated``.
+attempt stores of it. ``response.extensions["hooktui"]`` is the `Exchange`, with ``truncated``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import httpx
 from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.deliveries import Answered, ErrorClass
+from hooktui.domain.deliveries import ErrorClass, Exchange
 from hooktui.domain.errors import Refused
 
 # An answer to HEAD has no body whatever its length says, CONNECT becomes another protocol: both
@@ -76,7 +76,7 @@ class HooktuiTransport(httpx.AsyncBaseTransport):
             raise httpx.UnsupportedProtocol(str(error), request=request) from None
         body = await request.aread()
         try:
-            answered = await self._transport.send(
+            exchange = await self._transport.send(
                 ("httpx", target.origin),
                 target,
                 _head(request, target.path, len(body)),
@@ -86,16 +86,16 @@ class HooktuiTransport(httpx.AsyncBaseTransport):
             )
         except MachineShort as missing:
             raise httpx.ConnectError(str(missing), request=request) from None
-        if answered.error in _EXCEPTIONS or answered.status_code is None:
-            _raise(answered, request)
+        if exchange.error in _EXCEPTIONS or exchange.status_code is None:
+            _raise(exchange, request)
         return httpx.Response(
-            answered.status_code,
+            exchange.status_code,
             headers=[
                 (name.encode("latin-1"), value.encode("latin-1"))
-                for name, value in answered.headers
+                for name, value in exchange.headers
             ],
-            stream=httpx.ByteStream(answered.body),
-            extensions={"hooktui": answered},
+            stream=httpx.ByteStream(exchange.body),
+            extensions={"hooktui": exchange},
             request=request,
         )
 
@@ -119,6 +119,6 @@ def _head(request: httpx.Request, path: str, length: int) -> bytes:
     return b"\r\n".join(lines)
 
 
-def _raise(answered: Answered, request: httpx.Request) -> Never:
-    kind = httpx.TransportError if answered.error is None else _EXCEPTIONS[answered.error]
-    raise kind(answered.error_detail or "no answer", request=request)
+def _raise(exchange: Exchange, request: httpx.Request) -> Never:
+    kind = httpx.TransportError if exchange.error is None else _EXCEPTIONS[exchange.error]
+    raise kind(exchange.error_detail or "no answer", request=request)

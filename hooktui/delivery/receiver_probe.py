@@ -15,7 +15,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import NamedTuple
 
-from hooktui.delivery import limits as answered
+from hooktui.delivery import limits as exchange
 from hooktui.delivery.dial import ConnectError, Dialer, raise_if_short, tls_fault
 from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits
 from hooktui.delivery.resolver import Address
@@ -85,7 +85,7 @@ class ReceiverProbe:
 
     async def _look(self, hook: LiveHook, tell: Tell) -> Look:
         target, deadline = hook.target, monotonic() + LOOK_S
-        phases = answered.Phases()
+        phases = exchange.Phases()
         try:
             addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
         except ConnectError as failure:
@@ -167,7 +167,7 @@ class ReceiverProbe:
         sock: socket.socket,
         address: Address,
         deadline: float,
-        phases: answered.Phases,
+        phases: exchange.Phases,
     ) -> Look:
         """Shake hands as the hook does, and then the other way, which tells the rest."""
         demanded = hook.settings.verify_tls
@@ -270,9 +270,9 @@ def _chain_of(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in sent)
 
 
-def _stopped(fault: ExchangeFailure, phases: answered.Phases) -> Look:
+def _stopped(fault: ExchangeFailure, phases: exchange.Phases) -> Look:
     return Look(phases_ms=_wire(phases), error=fault.error, detail=fault.detail)
 
 
-def _wire(phases: answered.Phases) -> Phases:
+def _wire(phases: exchange.Phases) -> Phases:
     return Phases(dns=phases.dns_ms, connect=phases.connect_ms, tls=phases.tls_ms)

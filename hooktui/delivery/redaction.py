@@ -21,7 +21,7 @@ import msgspec
 
 from hooktui.delivery.limits import ExchangeLimits
 from hooktui.delivery.spellings import SPELLINGS
-from hooktui.domain.deliveries import Answered
+from hooktui.domain.deliveries import Exchange
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.text import MASK
@@ -93,24 +93,24 @@ def own_secrets(hook: LiveHook) -> SecretForms:
     return SecretForms(plain, encoded, tuple(shortest), _NESTED if sent else 0)
 
 
-def may_echo(answered: Answered, secrets: SecretForms) -> bool:
+def may_echo(exchange: Exchange, secrets: SecretForms) -> bool:
     """Return whether there may be something to mask: a fast look, enough for nearly all."""
-    if answered.truncated or answered.error_detail is not None:
+    if exchange.truncated or exchange.error_detail is not None:
         return True
-    together = _together(answered)
-    return len(together) >= _CUT_HEADER or secrets.may_occur(answered.body + b"\n" + together)
+    together = _together(exchange)
+    return len(together) >= _CUT_HEADER or secrets.may_occur(exchange.body + b"\n" + together)
 
 
-def _together(answered: Answered) -> bytes:
-    return "\n".join(chain.from_iterable(answered.headers)).encode("latin-1")
+def _together(exchange: Exchange) -> bytes:
+    return "\n".join(chain.from_iterable(exchange.headers)).encode("latin-1")
 
 
-def mask_steps(answered: Answered, secrets: SecretForms) -> Steps[Answered]:
+def mask_steps(exchange: Exchange, secrets: SecretForms) -> Steps[Exchange]:
     """Return what an attempt came to with ``***`` in place of each secret."""
-    if not may_echo(answered, secrets):
-        return answered
-    body, headers, detail = answered.body, answered.headers, answered.error_detail
-    together, cut = _together(answered), answered.truncated or detail is not None
+    if not may_echo(exchange, secrets):
+        return exchange
+    body, headers, detail = exchange.body, exchange.headers, exchange.error_detail
+    together, cut = _together(exchange), exchange.truncated or detail is not None
     body = yield from _mask(body, secrets, cut=cut)
     if len(together) >= _CUT_HEADER or secrets.may_occur(together):
         shown: list[tuple[str, str]] = []
@@ -119,7 +119,7 @@ def mask_steps(answered: Answered, secrets: SecretForms) -> Steps[Answered]:
         headers = tuple(shown)
     if detail is not None:
         detail = (yield from _mask(detail.encode(), secrets, cut=False)).decode(errors="replace")
-    return msgspec.structs.replace(answered, body=body, headers=headers, error_detail=detail)
+    return msgspec.structs.replace(exchange, body=body, headers=headers, error_detail=detail)
 
 
 def _mask_header(name: str, value: str, secrets: SecretForms) -> Steps[tuple[str, str]]:

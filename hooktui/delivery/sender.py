@@ -1,4 +1,4 @@
-"""One attempt, told as a story: sign the stored bytes, send them, read the answer, decide."""
+"""One attempt: sign the stored bytes, send them, read the response, decide what follows."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from hooktui import failpoints
 from hooktui.channels import web
 from hooktui.delivery import redaction
-from hooktui.delivery.transport import Answered, Transport
+from hooktui.delivery.transport import Transport
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
-    Answer,
-    Decision,
     ErrorClass,
+    Exchange,
     Outcome,
+    RetryDecision,
     RetryState,
     Status,
-    after_answer,
+    after_exchange,
     after_interruption,
 )
 from hooktui.domain.ids import HookId
@@ -75,7 +75,7 @@ class Sender:
         fixed = self._fixed_of(hook)
         failpoints.hit("before_send")
         if hook.refusal is None:
-            answered = await self._transport.send(
+            exchange = await self._transport.send(
                 hook.id,
                 hook.target,
                 web.request_head(fixed.prefix, lines),
@@ -84,64 +84,57 @@ class Sender:
                 timeout_s=hook.settings.timeout_s,
             )
         else:  # its URL or its credentials are not those that people saved together
-            answered = Answered(
-                status_code=None, error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal
-            )
+            exchange = Exchange(error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal)
         failpoints.hit("after_send_before_record")
-        if redaction.may_echo(answered, fixed.own_secrets):
-            answered = await in_slices(redaction.mask_steps(answered, fixed.own_secrets))
-        answer = _judge(answered, self._clock)
-        standing = RetryState(job.trigger, job.tries, job.interruptions)
-        decision = after_answer(standing, answer, hook.settings.retry_schedule_s, self._chance())
+        if redaction.may_echo(exchange, fixed.own_secrets):
+            exchange = await in_slices(redaction.mask_steps(exchange, fixed.own_secrets))
+        retry_after_s = None
+        if exchange.retry_after is not None:
+            retry_after_s = parse_retry_after_s(exchange.retry_after, self._clock())
+        decision = after_exchange(
+            RetryState(job.trigger, job.tries, job.interruptions),
+            exchange,
+            hook.settings.retry_schedule_s,
+            self._chance(),
+            retry_after_s,
+        )
         return AttemptResult(
             job=job,
+            exchange=exchange,
             decision=decision,
-            answer=answer,
             started_at_ms=started_at_ms,
             finished_at_ms=max(self._clock(), started_at_ms),
-            error_detail=answered.error_detail,
-            dns_ms=answered.dns_ms,
-            connect_ms=answered.connect_ms,
-            tls_ms=answered.tls_ms,
-            first_byte_ms=answered.first_byte_ms,
-            total_ms=answered.total_ms,
-            reused_connection=answered.reused_connection,
-            address=answered.address,
-            headers=answered.headers,
-            body=answered.body,
-            truncated=answered.truncated,
-            size=answered.size,
+            retry_after_s=retry_after_s,
             secret_ids=tuple(secret.id for secret in secrets),
         )
 
     def interrupted(self, job: ClaimedDelivery, started_at_ms: int, detail: str) -> AttemptResult:
-        """Return the result of an attempt that was cut off before it was answered."""
-        standing = RetryState(job.trigger, job.tries, job.interruptions)
-        return self._unanswered(job, after_interruption(standing), started_at_ms, detail)
+        """Return the result of an attempt that was cut off before its response."""
+        state = RetryState(job.trigger, job.tries, job.interruptions)
+        return self._without_response(job, after_interruption(state), started_at_ms, detail)
 
     def deleted(self, job: ClaimedDelivery) -> AttemptResult:
         """Return the result of a claimed job whose hook was deleted before it could be sent."""
-        decision = Decision(
+        decision = RetryDecision(
             Outcome.INTERRUPTED, Status.CANCELLED, job.tries, job.interruptions, "hook deleted"
         )
-        return self._unanswered(job, decision, self._clock(), "the hook was deleted")
+        return self._without_response(job, decision, self._clock(), "the hook was deleted")
 
     def forget(self, hook: HookId) -> None:
         """Drop what is kept for a hook that was edited or deleted."""
         self._fixed.pop(hook, None)
         self._transport.forget(hook)
 
-    def _unanswered(
-        self, job: ClaimedDelivery, decision: Decision, started_at_ms: int, detail: str
+    def _without_response(
+        self, job: ClaimedDelivery, decision: RetryDecision, started_at_ms: int, detail: str
     ) -> AttemptResult:
         now = max(self._clock(), started_at_ms)
         return AttemptResult(
             job=job,
+            exchange=Exchange(error=ErrorClass.INTERRUPTED, error_detail=detail),
             decision=decision,
-            answer=Answer(None, ErrorClass.INTERRUPTED),
             started_at_ms=started_at_ms,
             finished_at_ms=now,
-            error_detail=detail,
         )
 
     def _fixed_of(self, hook: LiveHook) -> _Fixed:
@@ -151,10 +144,3 @@ class Sender:
             known = _Fixed(hook.version, hook.secrets, web.head_prefix(hook), own_secrets)
             self._fixed[hook.id] = known
         return known
-
-
-def _judge(answered: Answered, clock: Callable[[], int]) -> Answer:
-    retry_after_s = None
-    if answered.retry_after is not None:
-        retry_after_s = parse_retry_after_s(answered.retry_after, clock())
-    return Answer(answered.status_code, answered.error, retry_after_s)

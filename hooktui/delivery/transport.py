@@ -1,6 +1,6 @@
 """Sends prepared requests over connections that are kept per hook: one call, one bounded attempt.
 
-The engine calls `Transport.send` with bytes; what comes back is always an `Answered`, whatever the
+The engine calls `Transport.send` with bytes; what comes back is always an `Exchange`, whatever the
 receiver or the network did. Delivery is at least once: when a *kept* connection breaks before any
 byte of an answer, the receiver most likely closed it while it was idle, and the request is sent
 once more on a fresh connection within the same deadline, as every HTTP client does. A receiver that
@@ -25,10 +25,10 @@ from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, Phases
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.addresses import Networks, ParsedUrl
-from hooktui.domain.deliveries import Answered, ErrorClass, error_of_status
+from hooktui.domain.deliveries import ErrorClass, Exchange, error_of_status
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 
-__all__ = ["Answered", "ExchangeLimits", "Transport"]
+__all__ = ["Exchange", "ExchangeLimits", "Transport"]
 
 _SWEEP_S = 5.0
 _BROKEN = frozenset({ErrorClass.RESET, ErrorClass.TLS})
@@ -93,7 +93,7 @@ class Transport:
         *,
         verify_tls: bool,
         timeout_s: float,
-    ) -> Answered:
+    ) -> Exchange:
         """Make one attempt.
 
         Args:
@@ -119,13 +119,13 @@ class Transport:
         try:
             connection = lane.take((*target.origin, verify_tls))
             if connection is not None:
-                fault = await _exchange(connection, request, deadline, timeout_s)
+                fault = await _converse(connection, request, deadline, timeout_s)
                 _raise_if_lacking(connection)
                 stale = fault is not None and fault.error in _BROKEN
                 if not stale or connection.first_byte_at is not None:
-                    answered = self._answered(connection, fault, started)
+                    exchange = self._exchange_of(connection, fault, started)
                     lane.give_back(connection)
-                    return answered
+                    return exchange
             if self._in_flight + len(self._kept.by_age) > self._most:
                 await self._make_room()
             phases = Phases()
@@ -140,11 +140,11 @@ class Transport:
                 )
             except ConnectError as failure:
                 return _not_dialled(failure.fault, started, phases)
-            fault = await _exchange(connection, request, deadline, timeout_s)
+            fault = await _converse(connection, request, deadline, timeout_s)
             _raise_if_lacking(connection)
-            answered = self._answered(connection, fault, started, phases)
+            exchange = self._exchange_of(connection, fault, started, phases)
             lane.give_back(connection)
-            return answered
+            return exchange
         finally:
             lane.in_flight -= 1
             self._in_flight -= 1
@@ -189,13 +189,13 @@ class Transport:
         if self._lanes:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
-    def _answered(
+    def _exchange_of(
         self,
         connection: Connection,
         fault: ExchangeFailure | None,
         started: float,
         phases: Phases = _NO_PHASES,
-    ) -> Answered:
+    ) -> Exchange:
         """Put together what is kept of an exchange; a kept connection had no phases before."""
         limits = self._limits
         status_code, first_byte_at = connection.status_code, connection.first_byte_at
@@ -203,7 +203,7 @@ class Transport:
         if status_code is not None and error is None:
             error = error_of_status(status_code)
         body = bytes(connection.body)
-        return Answered(
+        return Exchange(
             status_code=status_code,
             error=error,
             error_detail=detail,
@@ -302,7 +302,7 @@ class _Lane:
         return connection
 
 
-async def _exchange(
+async def _converse(
     connection: Connection, request: bytes, deadline: float, timeout_s: float
 ) -> ExchangeFailure | None:
     try:
@@ -318,8 +318,8 @@ def _raise_if_lacking(connection: Connection) -> None:
         raise MachineShort(connection.lacked)
 
 
-def _not_dialled(fault: ExchangeFailure, started: float, phases: Phases) -> Answered:
-    return Answered(
+def _not_dialled(fault: ExchangeFailure, started: float, phases: Phases) -> Exchange:
+    return Exchange(
         status_code=None,
         error=fault.error,
         error_detail=fault.detail,

@@ -86,19 +86,49 @@ class DisabledReason(StrEnum):
 
 
 RETRY_AFTER_STATUSES = frozenset({429, 502, 503, 504})
-"""Answers whose ``Retry-After`` moves the next attempt."""
+"""Responses whose ``Retry-After`` moves the next attempt."""
 
 
-class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What an attempt came to: a status code, or the error class that prevented one."""
+class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What happened on the wire in one attempt: a response, or the error that prevented one.
 
-    status_code: int | None
+    Attributes:
+        status_code: of the final response, also when its body did not end.
+        error: None exactly when the event was delivered (2xx, read to its end).
+        error_detail: one plain line; None for a whole response.
+        headers: name and value as sent, cut to the limits, Latin-1 (RFC 9110, 5.5).
+        body: the first bytes of the body, raw: never inflated.
+        truncated: ``body`` is not the whole body.
+        size: body bytes that were read.
+        retry_after: the raw ``Retry-After`` of a response that is not 2xx.
+        dns_ms: name look-up; this and the next three are None for a step that did not happen.
+        connect_ms: TCP connect.
+        tls_ms: TLS handshake.
+        first_byte_ms: from the request's write to the first byte of the response.
+        total_ms: everything, from the call to the last byte of the response.
+        reused_connection: the request used a connection that was open already.
+        address: the address connected to, ``127.0.0.1:9900`` or ``[::1]:9900``.
+    """
+
+    status_code: int | None = None
     error: ErrorClass | None = None
-    retry_after_s: int | None = None
+    error_detail: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    truncated: bool = False
+    size: int = 0
+    retry_after: str | None = None
+    dns_ms: float | None = None
+    connect_ms: float | None = None
+    tls_ms: float | None = None
+    first_byte_ms: float | None = None
+    total_ms: float | None = None
+    reused_connection: bool = False
+    address: str | None = None
 
     @property
     def delivered(self) -> bool:
-        """Whether the receiver took the event: any 2xx, fully answered."""
+        """Whether the receiver responded 2xx, and the response was read to its end."""
         return self.error is None
 
 
@@ -113,7 +143,7 @@ class RetryState(msgspec.Struct, frozen=True, gc=False):
     interruptions: int
 
 
-class Decision(msgspec.Struct, frozen=True, gc=False):
+class RetryDecision(msgspec.Struct, frozen=True, gc=False):
     """The new state of a delivery after an attempt.
 
     ``wait_s`` is set exactly when ``status`` is pending. ``disable`` asks to disable the hook.
@@ -129,58 +159,65 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 
 
 def error_of_status(status_code: int) -> ErrorClass | None:
-    """Return the error class of an answer: None for 2xx, redirects are never followed."""
+    """Return the error class of a response: None for 2xx; redirects are never followed."""
     if 200 <= status_code < 300:
         return None
     return ErrorClass.REDIRECT if 300 <= status_code < 400 else ErrorClass.STATUS
 
 
-def after_answer(
-    standing: RetryState, answer: Answer, schedule_s: Sequence[float], chance: float
-) -> Decision:
-    """Decide what follows an attempt that was answered or ended in an error.
+def after_exchange(
+    state: RetryState,
+    exchange: Exchange,
+    schedule_s: Sequence[float],
+    chance: float,
+    retry_after_s: int | None = None,
+) -> RetryDecision:
+    """Decide what follows an attempt that ended with a response or an error.
 
     Args:
-        standing: the delivery before this attempt.
-        answer: what came back.
+        state: the delivery before this attempt.
+        exchange: what happened on the wire.
         schedule_s: the hook's waits in seconds.
         chance: a random number in 0..1 for the jitter.
+        retry_after_s: what the response asks for; only some statuses may.
     """
-    tries = standing.tries + 1
-    if answer.delivered:
-        return Decision(Outcome.DELIVERED, Status.DELIVERED, tries, 0)
-    if answer.status_code == 410:
+    tries = state.tries + 1
+    if exchange.delivered:
+        return RetryDecision(Outcome.DELIVERED, Status.DELIVERED, tries, 0)
+    if exchange.status_code == 410:
         reason = DisabledReason.GONE
-        return Decision(
+        return RetryDecision(
             Outcome.FAILED, Status.FAILED, tries, 0, reason=reason.value, disable=reason
         )
-    if standing.trigger is Trigger.PING:
-        return Decision(Outcome.FAILED, Status.FAILED, tries, 0, reason="a ping is never retried")
-    retry_after_s = answer.retry_after_s if answer.status_code in RETRY_AFTER_STATUSES else None
-    wait_s = wait_before_next_s(schedule_s, tries, chance, retry_after_s)
+    if state.trigger is Trigger.PING:
+        return RetryDecision(
+            Outcome.FAILED, Status.FAILED, tries, 0, reason="a ping is never retried"
+        )
+    asked_s = retry_after_s if exchange.status_code in RETRY_AFTER_STATUSES else None
+    wait_s = wait_before_next_s(schedule_s, tries, chance, asked_s)
     if wait_s is None:
         reason_text = f"gave up after {tries} attempt{'s' if tries > 1 else ''}"
-        return Decision(Outcome.FAILED, Status.FAILED, tries, 0, reason=reason_text)
-    return Decision(Outcome.FAILED, Status.PENDING, tries, 0, wait_s=wait_s)
+        return RetryDecision(Outcome.FAILED, Status.FAILED, tries, 0, reason=reason_text)
+    return RetryDecision(Outcome.FAILED, Status.PENDING, tries, 0, wait_s=wait_s)
 
 
-def after_interruption(standing: RetryState) -> Decision:
+def after_interruption(state: RetryState) -> RetryDecision:
     """Decide what follows an attempt that a crash or a stop cut off.
 
     It does not use up the schedule: due at once, and after ten in a row in 5 minutes with a flag,
     for then the attempt itself may be what kills the server.
     """
-    interruptions = standing.interruptions + 1
-    if standing.trigger is Trigger.PING:
+    interruptions = state.interruptions + 1
+    if state.trigger is Trigger.PING:
         reason = "interrupted; a ping is never retried"
-        return Decision(
-            Outcome.INTERRUPTED, Status.FAILED, standing.tries, interruptions, reason=reason
+        return RetryDecision(
+            Outcome.INTERRUPTED, Status.FAILED, state.tries, interruptions, reason=reason
         )
     flagged = interruptions % INTERRUPTIONS_BEFORE_WAIT == 0
-    return Decision(
+    return RetryDecision(
         Outcome.INTERRUPTED,
         Status.PENDING,
-        standing.tries,
+        state.tries,
         interruptions,
         reason=f"interrupted {interruptions} times in a row" if flagged else None,
         wait_s=INTERRUPTED_WAIT_S if flagged else 0.0,
@@ -208,41 +245,3 @@ class Load:
     idle: int = 0
     short: bool = False
     shortage: Shortage | None = None
-
-
-class Answered(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The end of one attempt: an answer, or the error that prevented one.
-
-    Attributes:
-        status_code: of the final answer, also when its body never came to an end.
-        error: None exactly when the receiver took the event (2xx).
-        error_detail: one plain line for people; None for answers.
-        headers: name and value as sent, cut to the limits, Latin-1 (RFC 9110, 5.5).
-        body: the first bytes of the body, raw: never inflated.
-        truncated: ``body`` is not the whole body.
-        size: body bytes that were read.
-        retry_after: the raw ``Retry-After`` of an answer that is not 2xx.
-        dns_ms: name look-up; this and the next three are None for a step that did not happen.
-        connect_ms: TCP connect.
-        tls_ms: TLS handshake.
-        first_byte_ms: from the request's write to the first byte of an answer.
-        total_ms: everything, from the call to the answer's last byte.
-        reused_connection: the request went over a kept connection.
-        address: the address dialled, ``127.0.0.1:9900`` or ``[::1]:9900``.
-    """
-
-    status_code: int | None
-    error: ErrorClass | None
-    error_detail: str | None
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    truncated: bool = False
-    size: int = 0
-    retry_after: str | None = None
-    dns_ms: float | None = None
-    connect_ms: float | None = None
-    tls_ms: float | None = None
-    first_byte_ms: float | None = None
-    total_ms: float | None = None
-    reused_connection: bool = False
-    address: str | None = None

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from hooktui.domain.deliveries import Answer, ErrorClass
+from hooktui.domain.deliveries import ErrorClass, Exchange
 
 FAILURES_TO_OPEN = 10
 FIRST_PROBE_AFTER_MS, LONGEST_WAIT_MS = 30_000, 600_000
@@ -52,25 +52,25 @@ class Breaker:
 CLOSED = Breaker()
 
 
-def receiver_is_down(answer: Answer) -> bool | None:
-    """Return whether an answer tells of a receiver that is down or overrun; None: it tells nothing.
+def receiver_is_down(exchange: Exchange) -> bool | None:
+    """Return whether a receiver is down or overloaded; None: the exchange does not show it.
 
     Network errors, timeouts, 429 and 5xx do. Any other status comes from a receiver that is up,
     also one that refuses this event.
     """
-    if answer.error in _NO_WORD:
+    if exchange.error in _NO_WORD:
         return None
-    if answer.error in _ANSWERED:
-        code = answer.status_code or 0
+    if exchange.error in _ANSWERED:
+        code = exchange.status_code or 0
         return code == 429 or code >= 500
     return True
 
 
 def after_attempt(
-    breaker: Breaker, answer: Answer, started_at_ms: int, finished_at_ms: int
+    breaker: Breaker, exchange: Exchange, started_at_ms: int, finished_at_ms: int
 ) -> Breaker:
     """Return the breaker after an attempt (never a ping), in the order in which they end."""
-    down = receiver_is_down(answer)
+    down = receiver_is_down(exchange)
     if down is None:
         return breaker
     if not down:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
-from hooktui.domain.deliveries import Answer, Decision, Trigger
+from hooktui.domain.deliveries import Exchange, RetryDecision, Trigger
 from hooktui.domain.heartbeat import Heartbeat
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
@@ -89,29 +89,18 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, gc=False):
 
 
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An attempt that is over, and what was decided; ``record`` stores both.
+    """A finished attempt and the decision on its delivery; ``record`` stores both.
 
-    Times are milliseconds since the epoch, durations milliseconds. ``secret_ids`` are the secrets
-    that signed, newest first.
+    Times are milliseconds since the epoch. ``retry_after_s`` is what the response asks for,
+    ``secret_ids`` are the secrets that signed, newest first.
     """
 
     job: ClaimedDelivery
-    decision: Decision
-    answer: Answer
+    exchange: Exchange
+    decision: RetryDecision
     started_at_ms: int
     finished_at_ms: int
-    error_detail: str | None = None
-    dns_ms: float | None = None
-    connect_ms: float | None = None
-    tls_ms: float | None = None
-    first_byte_ms: float | None = None
-    total_ms: float | None = None
-    reused_connection: bool = False
-    address: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    truncated: bool = False
-    size: int = 0
+    retry_after_s: int | None = None
     secret_ids: tuple[int, ...] = ()
 
 

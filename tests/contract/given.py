@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from hooktui.domain.deliveries import (
-    Answer,
-    Decision,
     ErrorClass,
+    Exchange,
+    RetryDecision,
     RetryState,
-    after_answer,
+    after_exchange,
     error_of_status,
 )
 from hooktui.domain.hook_settings import HookSettings
@@ -91,22 +91,22 @@ def result_of(
     status_code: int | None = 200,
     error: ErrorClass | None = None,
     schedule_s: Sequence[float] = (5, 300),
-    decision: Decision | None = None,
+    decision: RetryDecision | None = None,
     took_ms: int = 20,
+    secret_ids: Sequence[int] = (),
     **details: object,
 ) -> AttemptResult:
     if status_code is not None:
         error = error or error_of_status(status_code)
-    answer = Answer(status_code, error)
-    standing = RetryState(job.trigger, job.tries, job.interruptions)
+    exchange = Exchange(status_code=status_code, error=error, total_ms=took_ms, **details)
+    state = RetryState(job.trigger, job.tries, job.interruptions)
     return AttemptResult(
         job=job,
-        decision=decision or after_answer(standing, answer, schedule_s, 0.5),
-        answer=answer,
+        decision=decision or after_exchange(state, exchange, schedule_s, 0.5),
+        exchange=exchange,
         started_at_ms=clock.ms - took_ms,
         finished_at_ms=clock.ms,
-        total_ms=took_ms,
-        **details,
+        secret_ids=tuple(secret_ids),
     )
 
 

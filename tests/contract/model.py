@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from hooktui.domain.deliveries import Decision, RetryState, Status, Trigger, after_interruption
+from hooktui.domain.deliveries import RetryDecision, RetryState, Status, Trigger, after_interruption
 from hooktui.domain.ids import floor_at
 from hooktui.store.contract import LEASE_S, AttemptResult, ClaimedDelivery, NewEvent
 
@@ -222,7 +222,7 @@ class Model:
     def _end_attempt(
         self,
         one: ModelDelivery,
-        decision: Decision,
+        decision: RetryDecision,
         attempt: tuple[int, int, int, str],
         now_ms: int,
     ) -> None:

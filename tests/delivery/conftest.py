@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from hooktui.delivery.resolver import Lookup, Resolver
-from hooktui.delivery.transport import Answered, ExchangeLimits, Transport
+from hooktui.delivery.transport import Exchange, ExchangeLimits, Transport
 from hooktui.domain.addresses import Networks, ParsedUrl, parse_networks, parse_url
 
 LOOPBACK = parse_networks("127.0.0.0/8, ::1")
@@ -149,7 +149,7 @@ class Client:
         body: bytes = b"{}",
         timeout_s: float = 2.0,
         verify_tls: bool = True,
-    ) -> Answered:
+    ) -> Exchange:
         head = (
             f"POST {target.path} HTTP/1.1\r\nHost: {target.host_header}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n"

@@ -162,18 +162,18 @@ async def test_a_clock_that_is_set_back_delays_no_retry(house, clock, receivers)
 
 
 async def test_a_clock_that_is_set_forward_interrupts_nothing(house, clock, receivers):
-    answered = asyncio.Event()
+    exchange = asyncio.Event()
 
     async def slow(reader, writer):
         await read_request(reader)
-        await answered.wait()
+        await exchange.wait()
         writer.write(OK)
 
     await house.hook(url_of(await receivers.behaving(slow)))
     await numbered(house, 0)
     clock.set(3 * 3600)
     assert await house.store.rescue() == 0
-    answered.set()
+    exchange.set()
     await house.all_are("delivered", 1)
     assert [one.attempts for one in await house.deliveries()] == [1]
 

@@ -1,4 +1,4 @@
-"""Any bytes as an answer: an attempt ends as an `Answered`, without an exception, in time.
+"""Any bytes as an answer: an attempt ends as an `Exchange`, without an exception, in time.
 
 Real sockets, in clear and encrypted; answers that were right once and were damaged since reach
 deeper than noise does. After each the receiver is honest, and the next delivery must be right.
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.deliveries import Answered, ErrorClass
+from hooktui.domain.deliveries import ErrorClass, Exchange
 from tests.delivery.certificates import Authority
 from tests.delivery.conftest import read_request
 
@@ -112,13 +112,13 @@ class Spoiled:
             writer.transport.abort()
 
 
-def _check(answered):
-    assert isinstance(answered, Answered)
-    assert (answered.error is None) == (200 <= (answered.status_code or 0) < 300) or (
-        answered.error in ErrorClass
+def _check(exchange):
+    assert isinstance(exchange, Exchange)
+    assert (exchange.error is None) == (200 <= (exchange.status_code or 0) < 300) or (
+        exchange.error in ErrorClass
     )
-    assert answered.error_detail is None or answered.error_detail.isprintable()
-    assert len(answered.body) <= 16_384
+    assert exchange.error_detail is None or exchange.error_detail.isprintable()
+    assert len(exchange.body) <= 16_384
 
 
 async def _attempt_and_next(client, target, spoiled):
@@ -128,9 +128,9 @@ async def _attempt_and_next(client, target, spoiled):
         for _ in range(5):  # what was sent after the answer is read before the next request
             await asyncio.sleep(0)
         body = b"next"
-        answered = await client.post(target, body=body, timeout_s=5, verify_tls=False)
-    assert answered.error is None, answered
-    assert answered.body.decode() == hashlib.sha256(body).hexdigest()
+        exchange = await client.post(target, body=body, timeout_s=5, verify_tls=False)
+    assert exchange.error is None, exchange
+    assert exchange.body.decode() == hashlib.sha256(body).hexdigest()
 
 
 async def _clear(clients, receivers):
@@ -178,10 +178,10 @@ async def test_any_handshake_ends_an_attempt(clients, receivers, stream, end):
     target = parse_url(f"https://127.0.0.1:{receiver.target.port}/")
     async with asyncio.timeout(5):
         # Only the handshake is short of time: connecting takes long on a busy machine, too.
-        answered = await clients.with_(tls_s=SHORT_S).post(target, timeout_s=5, verify_tls=False)
+        exchange = await clients.with_(tls_s=SHORT_S).post(target, timeout_s=5, verify_tls=False)
     await _clear(clients, receivers)
-    _check(answered)
-    assert answered.error in (
+    _check(exchange)
+    assert exchange.error in (
         ErrorClass.TLS, ErrorClass.TLS_CERTIFICATE, ErrorClass.TIMEOUT, ErrorClass.CONNECT,
     )  # fmt: skip
 
@@ -199,11 +199,11 @@ async def test_any_answer_of_a_name_server_ends_an_attempt(clients, answer):
 
     loop.sock_connect = refused  # a public address may well be among them
     try:
-        answered = await client.post(parse_url("http://receiver.test:9/"), timeout_s=SHORT_S)
+        exchange = await client.post(parse_url("http://receiver.test:9/"), timeout_s=SHORT_S)
     finally:
         loop.sock_connect = connect
-    _check(answered)
-    assert answered.error in (
+    _check(exchange)
+    assert exchange.error in (
         ErrorClass.DNS, ErrorClass.ADDRESS_REFUSED, ErrorClass.CONNECT_REFUSED,
     )  # fmt: skip
-    assert bool(dialled) == (answered.error is ErrorClass.CONNECT_REFUSED)
+    assert bool(dialled) == (exchange.error is ErrorClass.CONNECT_REFUSED)

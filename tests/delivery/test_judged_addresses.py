@@ -30,32 +30,32 @@ def _named(port, host="receiver.test"):
 async def test_a_name_that_leads_to_an_allowed_address_is_dialled_there(clients, receivers):
     receiver = await receivers.behaving(_answer, host="127.0.0.2")
     client = clients.with_(allowed=ALLOWED, lookup=lambda host, port: ["127.0.0.2"])
-    answered = await client.post(_named(receiver.target.port))
-    assert (answered.status_code, answered.error) == (200, None)
-    assert answered.address == f"127.0.0.2:{receiver.target.port}"
-    assert answered.dns_ms is not None
+    exchange = await client.post(_named(receiver.target.port))
+    assert (exchange.status_code, exchange.error) == (200, None)
+    assert exchange.address == f"127.0.0.2:{receiver.target.port}"
+    assert exchange.dns_ms is not None
 
 
 async def test_one_forbidden_address_refuses_the_whole_name(clients, receivers):
     allowed = await receivers.behaving(_answer, host="127.0.0.2")
     client = clients.with_(allowed=ALLOWED, lookup=lambda host, port: ["127.0.0.2", "127.0.0.90"])
-    answered = await client.post(_named(allowed.target.port))
-    assert answered.error is ErrorClass.ADDRESS_REFUSED
-    assert answered.error_detail.startswith(
+    exchange = await client.post(_named(allowed.target.port))
+    assert exchange.error is ErrorClass.ADDRESS_REFUSED
+    assert exchange.error_detail.startswith(
         "receiver.test leads to an address that hooks may not reach: "
         "127.0.0.90 is a loopback address."
     )
-    assert "HOOKTUI_ALLOW_NETWORKS" in answered.error_detail
-    assert answered.connect_ms is None
+    assert "HOOKTUI_ALLOW_NETWORKS" in exchange.error_detail
+    assert exchange.connect_ms is None
     assert allowed.connections == 0
 
 
 @pytest.mark.parametrize("host", ["127.0.0.90", "[::1]", "[::ffff:127.0.0.90]"])
 async def test_a_literal_address_is_judged_as_well(clients, host):
     client = clients.with_(allowed=ALLOWED)
-    answered = await client.post(parse_url(f"http://{host}:9/"))
-    assert answered.error is ErrorClass.ADDRESS_REFUSED
-    assert "loopback" in answered.error_detail
+    exchange = await client.post(parse_url(f"http://{host}:9/"))
+    assert exchange.error is ErrorClass.ADDRESS_REFUSED
+    assert "loopback" in exchange.error_detail
 
 
 async def test_a_name_that_changes_its_mind_is_judged_at_each_connect(clients, receivers):
@@ -91,8 +91,8 @@ async def test_a_connect_looks_its_name_up_once(clients, receivers, scheme):
     lookup = Answers(["127.0.0.2"], ["127.0.0.90"])
     client = clients.with_(allowed=ALLOWED, lookup=lookup)
     target = parse_url(f"{scheme}://receiver.test:{receiver.target.port}/in")
-    answered = await client.post(target, verify_tls=False)
-    assert answered.error is (None if scheme == "http" else ErrorClass.TIMEOUT)
+    exchange = await client.post(target, verify_tls=False)
+    assert exchange.error is (None if scheme == "http" else ErrorClass.TIMEOUT)
     assert lookup.asked == ["receiver.test"]
     assert (receiver.connections, forbidden.connections) == (1, 0)
 
@@ -105,8 +105,8 @@ async def test_of_512_addresses_one_forbidden_refuses_all_wherever_it_stands(
     answer = ["127.0.0.2"] * 512
     answer[place] = "127.0.0.90"
     client = clients.with_(allowed=ALLOWED, lookup=lambda host, port: answer)
-    answered = await client.post(_named(receiver.target.port))
-    assert answered.error is ErrorClass.ADDRESS_REFUSED
+    exchange = await client.post(_named(receiver.target.port))
+    assert exchange.error is ErrorClass.ADDRESS_REFUSED
     assert receiver.connections == 0
 
 
@@ -130,12 +130,12 @@ async def test_of_512_addresses_each_of_the_first_eight_is_tried(clients, receiv
         finally:
             loop.sock_connect = connect
 
-    answered = await dial(answer)
-    assert answered.error is None
+    exchange = await dial(answer)
+    assert exchange.error is None
     assert dialled == answer[:8]
     dialled.clear()
-    answered = await dial(answer[8:])
-    assert answered.error is ErrorClass.CONNECT_REFUSED
+    exchange = await dial(answer[8:])
+    assert exchange.error is ErrorClass.CONNECT_REFUSED
     assert dialled == answer[8:16]
 
 
@@ -144,9 +144,9 @@ async def test_odd_addresses_of_a_name_server_are_dialled_nowhere(clients, answe
     client = clients.with_(
         allowed=parse_networks("0.0.0.0/0, ::/0"), lookup=lambda host, port: [answer]
     )
-    answered = await client.post(_named(9))
-    assert answered.error in (ErrorClass.ADDRESS_REFUSED, ErrorClass.DNS)
-    assert answered.connect_ms is None
+    exchange = await client.post(_named(9))
+    assert exchange.error in (ErrorClass.ADDRESS_REFUSED, ErrorClass.DNS)
+    assert exchange.connect_ms is None
 
 
 async def test_who_answers_must_be_who_was_dialled(clients, receivers):
@@ -156,9 +156,9 @@ async def test_who_answers_must_be_who_was_dialled(clients, receivers):
     loop = asyncio.get_running_loop()
     connect = loop.sock_connect
     loop.sock_connect = lambda sock, _: connect(sock, ("127.0.0.90", elsewhere.target.port))
-    answered = await clients.with_(allowed=ALLOWED).post(receiver.target)
-    assert answered.error is ErrorClass.ADDRESS_REFUSED
-    assert answered.error_detail == "dialled 127.0.0.2, and 127.0.0.90 answered"
+    exchange = await clients.with_(allowed=ALLOWED).post(receiver.target)
+    assert exchange.error is ErrorClass.ADDRESS_REFUSED
+    assert exchange.error_detail == "dialled 127.0.0.2, and 127.0.0.90 answered"
     assert elsewhere.requests == []
 
 
@@ -174,10 +174,10 @@ async def test_a_slow_name_server_ends_an_attempt_in_time_and_the_next_one_is_ri
 
     client = clients.with_(allowed=ALLOWED, lookup=lookup)
     began = time.monotonic()
-    answered = await client.post(_named(receiver.target.port))
+    exchange = await client.post(_named(receiver.target.port))
     assert time.monotonic() - began < 1
-    assert answered.error is ErrorClass.DNS
-    assert answered.error_detail == "looking up receiver.test took longer than 0.3 s"
+    assert exchange.error is ErrorClass.DNS
+    assert exchange.error_detail == "looking up receiver.test took longer than 0.3 s"
     slow.set()
     assert (await client.post(_named(receiver.target.port))).error is None
 
@@ -205,9 +205,9 @@ async def test_a_name_server_that_fails_for_a_while_costs_tries_and_nothing_else
 async def test_the_next_address_is_tried_when_one_refuses(clients, receivers):
     receiver = await receivers.behaving(_answer, host="127.0.0.3")
     client = clients.with_(allowed=ALLOWED, lookup=lambda host, port: ["127.0.0.2", "127.0.0.3"])
-    answered = await client.post(_named(receiver.target.port))
-    assert answered.error is None
-    assert answered.address == f"127.0.0.3:{receiver.target.port}"
+    exchange = await client.post(_named(receiver.target.port))
+    assert exchange.error is None
+    assert exchange.address == f"127.0.0.3:{receiver.target.port}"
 
 
 async def test_an_address_that_hangs_leaves_time_for_the_next(clients, receivers):
@@ -222,18 +222,18 @@ async def test_an_address_that_hangs_leaves_time_for_the_next(clients, receivers
         client = clients.with_(
             allowed=ALLOWED, lookup=lambda host, port: ["127.0.0.2", "127.0.0.3"]
         )
-        answered = await client.post(_named(receiver.target.port))
+        exchange = await client.post(_named(receiver.target.port))
         for filler in fillers:
             filler.close()
-    assert answered.error is None
+    assert exchange.error is None
 
 
 async def test_ipv6_receivers_are_reached(clients, receivers):
     receiver = await receivers.behaving(_answer, host="::1")
     client = clients.with_()
-    answered = await client.post(receiver.target)
-    assert answered.error is None
-    assert answered.address == f"[::1]:{receiver.target.port}"
+    exchange = await client.post(receiver.target)
+    assert exchange.error is None
+    assert exchange.address == f"[::1]:{receiver.target.port}"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.2", "[::ffff:127.0.0.2]"])
@@ -243,9 +243,9 @@ async def test_the_servers_own_listeners_are_refused(clients, receivers, own, ho
     other = await receivers.behaving(_answer, host="127.0.0.2")
     client = clients.with_(allowed=ALLOWED)
     client.transport.refuse_own_listeners([(own, receiver.target.port)])
-    answered = await client.post(parse_url(f"http://{host}:{receiver.target.port}/"))
-    assert answered.error is ErrorClass.ADDRESS_REFUSED
-    assert "this hooktui server itself" in answered.error_detail
+    exchange = await client.post(parse_url(f"http://{host}:{receiver.target.port}/"))
+    assert exchange.error is ErrorClass.ADDRESS_REFUSED
+    assert "this hooktui server itself" in exchange.error_detail
     assert receiver.connections == 0
     assert (await client.post(other.target)).error is None
 
@@ -261,8 +261,8 @@ async def test_every_address_of_this_machine_leads_to_a_listener_on_all(clients)
     for address in own:
         client = clients.with_(allowed=parse_networks("0.0.0.0/0"))
         client.transport.refuse_own_listeners([("0.0.0.0", 9)])
-        answered = await client.post(parse_url(f"http://{address}:9/"))
-        assert "this hooktui server itself" in answered.error_detail
+        exchange = await client.post(parse_url(f"http://{address}:9/"))
+        assert "this hooktui server itself" in exchange.error_detail
 
 
 # Red when a connect that came from the address it went to is not seen as one to this machine.
@@ -273,9 +273,9 @@ async def test_a_listener_on_all_is_known_by_the_connect_where_binding_says_noth
     receiver = await receivers.behaving(_answer)
     client = clients.with_()
     client.transport.refuse_own_listeners([("0.0.0.0", receiver.target.port)])
-    answered = await client.post(receiver.target)
-    assert answered.error is ErrorClass.ADDRESS_REFUSED
-    assert "this hooktui server itself" in answered.error_detail
+    exchange = await client.post(receiver.target)
+    assert exchange.error is ErrorClass.ADDRESS_REFUSED
+    assert "this hooktui server itself" in exchange.error_detail
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308])
@@ -293,8 +293,8 @@ async def test_a_redirect_is_a_failed_attempt_and_never_followed(clients, receiv
 
     receiver = await receivers.behaving(redirect, host="127.0.0.2")
     client = clients.with_(allowed=ALLOWED)
-    answered = await client.post(receiver.target)
-    assert (answered.status_code, answered.error) == (status, ErrorClass.REDIRECT)
+    exchange = await client.post(receiver.target)
+    assert (exchange.status_code, exchange.error) == (status, ErrorClass.REDIRECT)
     assert other.connections == 0
 
 
@@ -315,8 +315,8 @@ async def test_proxies_and_netrc_of_the_environment_play_no_part(
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login me password hidden\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     monkeypatch.setenv("HOME", str(tmp_path))
-    answered = await clients.with_().post(receiver.target)
-    assert (answered.error, proxy.connections) == (None, 0)
+    exchange = await clients.with_().post(receiver.target)
+    assert (exchange.error, proxy.connections) == (None, 0)
     assert b"authorization" not in receiver.requests[0].lower()
 
 
@@ -346,7 +346,7 @@ async def test_a_name_without_address_is_a_dns_error(clients):
     def no_such_name(host, port):
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    answered = await clients.with_(lookup=no_such_name).post(_named(80))
-    assert answered.error is ErrorClass.DNS
-    assert answered.error_detail == "receiver.test was not found (Name or service not known)"
-    assert answered.dns_ms is not None
+    exchange = await clients.with_(lookup=no_such_name).post(_named(80))
+    assert exchange.error is ErrorClass.DNS
+    assert exchange.error_detail == "receiver.test was not found (Name or service not known)"
+    assert exchange.dns_ms is not None

@@ -19,7 +19,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 async def test_a_connection_is_used_again_for_the_same_hook(client, receivers):
     receiver = await receivers.answering(OK, OK, OK)
     answers = [await client.post(receiver.target) for _ in range(3)]
-    assert [answered.reused_connection for answered in answers] == [False, True, True]
+    assert [exchange.reused_connection for exchange in answers] == [False, True, True]
     assert receiver.connections == 1
     assert answers[1].connect_ms is None
     assert answers[1].address == answers[0].address
@@ -28,24 +28,24 @@ async def test_a_connection_is_used_again_for_the_same_hook(client, receivers):
 async def test_two_hooks_share_no_connection(client, receivers):
     receiver = await receivers.answering(OK, OK)
     await client.post(receiver.target, lane="one")
-    answered = await client.post(receiver.target, lane="two")
-    assert not answered.reused_connection
+    exchange = await client.post(receiver.target, lane="two")
+    assert not exchange.reused_connection
     assert receiver.connections == 2
 
 
 async def test_requests_at_the_same_time_use_connections_of_their_own(client, receivers):
     receiver = await receivers.answering(OK, OK)
     answers = await asyncio.gather(*(client.post(receiver.target) for _ in range(5)))
-    assert {answered.status_code for answered in answers} == {200}
+    assert {exchange.status_code for exchange in answers} == {200}
     assert receiver.connections == 5
 
 
 async def test_a_hook_with_a_new_url_leaves_its_old_connections(client, receivers):
     old, new = await receivers.answering(OK, OK), await receivers.answering(OK, OK)
     await client.post(old.target)
-    answered = await client.post(new.target)
-    assert not answered.reused_connection
-    assert answered.address == f"127.0.0.1:{new.target.port}"
+    exchange = await client.post(new.target)
+    assert not exchange.reused_connection
+    assert exchange.address == f"127.0.0.1:{new.target.port}"
     async with asyncio.timeout(2):
         await old.closed_by_peer.wait()
 
@@ -80,8 +80,8 @@ async def test_surplus_past_the_cap_discards_the_connection(clients, receivers):
     receiver = await receivers.answering(answer + b"HTTP/1.1 500 No\r\n\r\n")
     client = clients.with_(read_bytes=len(answer))
     for _ in range(2):
-        answered = await client.post(receiver.target)
-        assert (answered.status_code, answered.size) == (200, 100)
+        exchange = await client.post(receiver.target)
+        assert (exchange.status_code, exchange.size) == (200, 100)
     assert receiver.connections == 2
 
 
@@ -107,8 +107,8 @@ async def test_bytes_on_an_idle_connection_discard_it(client, receivers):
     gates[0][1].write(b"HTTP/1.1 299 Forged\r\nContent-Length: 0\r\n\r\n")
     async with asyncio.timeout(2):
         await receiver.closed_by_peer.wait()
-    answered = await client.post(receiver.target)
-    assert (answered.status_code, answered.reused_connection) == (200, False)
+    exchange = await client.post(receiver.target)
+    assert (exchange.status_code, exchange.reused_connection) == (200, False)
 
 
 async def test_bytes_that_arrive_with_the_next_request_never_answer_it_twice(client, receivers):
@@ -149,17 +149,17 @@ async def test_a_kept_connection_that_broke_meanwhile_is_replaced_once(client, r
 
     receiver = await receivers.behaving(close_after_first)
     await client.post(receiver.target)
-    answered = await client.post(receiver.target)
-    assert (answered.status_code, answered.error) == (200, None)
-    assert not answered.reused_connection
-    assert answered.connect_ms is not None
+    exchange = await client.post(receiver.target)
+    assert (exchange.status_code, exchange.error) == (200, None)
+    assert not exchange.reused_connection
+    assert exchange.connect_ms is not None
     assert receiver.connections == 2
 
 
 async def test_a_fresh_connection_that_breaks_is_not_tried_again(client, receivers):
     receiver = await receivers.answering(b"")
-    answered = await client.post(receiver.target)
-    assert answered.error is ErrorClass.RESET
+    exchange = await client.post(receiver.target)
+    assert exchange.error is ErrorClass.RESET
     assert receiver.connections == 1
 
 
@@ -174,9 +174,9 @@ async def test_a_kept_connection_that_breaks_within_the_answer_is_not_tried_agai
 
     receiver = await receivers.behaving(break_off)
     await client.post(receiver.target)
-    answered = await client.post(receiver.target)
-    assert answered.error is ErrorClass.RESET
-    assert answered.reused_connection
+    exchange = await client.post(receiver.target)
+    assert exchange.error is ErrorClass.RESET
+    assert exchange.reused_connection
     assert receiver.connections == 1
 
 
@@ -244,7 +244,7 @@ async def test_a_hook_keeps_a_bounded_number_of_connections(clients, receivers):
     receiver = await receivers.answering(OK, OK)
     await asyncio.gather(*(client.post(receiver.target) for _ in range(8)))
     again = await asyncio.gather(*(client.post(receiver.target) for _ in range(8)))
-    assert sum(answered.reused_connection for answered in again) == 3
+    assert sum(exchange.reused_connection for exchange in again) == 3
 
 
 async def test_a_closed_transport_closes_its_connections_and_sends_no_more(client, receivers):
@@ -262,9 +262,9 @@ async def test_a_shorter_deadline_holds_on_a_kept_connection(client, receivers):
     receiver = await receivers.answering(OK)
     await client.post(receiver.target, timeout_s=30)
     began = asyncio.get_running_loop().time()
-    answered = await client.post(receiver.target, timeout_s=0.1)
-    assert answered.error is ErrorClass.TIMEOUT
-    assert answered.reused_connection
+    exchange = await client.post(receiver.target, timeout_s=0.1)
+    assert exchange.error is ErrorClass.TIMEOUT
+    assert exchange.reused_connection
     assert asyncio.get_running_loop().time() - began < 0.28
 
 
@@ -281,7 +281,7 @@ async def test_a_timer_from_an_earlier_request_does_not_end_a_later_one(clients,
 
     receiver = await receivers.behaving(slower_and_slower)
     answers = [await client.post(receiver.target) for _ in range(3)]
-    assert [answered.status_code for answered in answers] == [200, 200, 200]
+    assert [exchange.status_code for exchange in answers] == [200, 200, 200]
     assert receiver.connections == 1
 
 

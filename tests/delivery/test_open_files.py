@@ -208,8 +208,8 @@ async def test_the_next_address_of_a_name_is_tried(clients: Clients, receivers: 
     client = clients.with_(lookup=lambda host, port: ["127.0.0.2", "127.0.0.1"])
     url = parse_url(f"http://two.test:{receiver.target.port}/")
     with failing_connects(errno.EADDRNOTAVAIL, ("127.0.0.2", receiver.target.port)):
-        answered = await client.post(url)
-        assert answered.status_code == 200
+        exchange = await client.post(url)
+        assert exchange.status_code == 200
     client.transport.close_idle()
     with failing_connects(errno.EADDRNOTAVAIL), pytest.raises(MachineShort):
         await client.post(url)
@@ -306,8 +306,8 @@ async def test_no_address_to_connect_from_is_an_attempt_that_failed(
     receiver = await receivers.answering(OK)
     monkeypatch.setattr(socket.socket, "connect", connect)  # of the UDP socket
     with failing_connects(errno.EADDRNOTAVAIL):
-        answered = await clients.with_().post(receiver.target)
-    assert answered.error is ErrorClass.CONNECT
+        exchange = await clients.with_().post(receiver.target)
+    assert exchange.error is ErrorClass.CONNECT
 
 
 # Red when a diagnosis blames the receiver, or ends in a traceback.

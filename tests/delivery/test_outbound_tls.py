@@ -48,28 +48,28 @@ async def test_tls_checks_the_name_and_not_the_address(authority, clients, recei
 
 async def test_an_unknown_authority_is_a_certificate_error(authority, clients, receivers):
     receiver = await receivers.answering(OK, tls=authority.server_context("127.0.0.1"))
-    answered = await clients.with_().post(receiver.target)
-    assert answered.error is ErrorClass.TLS_CERTIFICATE
-    assert answered.error_detail.startswith("the certificate of 127.0.0.1 was not accepted: ")
-    assert answered.tls_ms is not None
+    exchange = await clients.with_().post(receiver.target)
+    assert exchange.error is ErrorClass.TLS_CERTIFICATE
+    assert exchange.error_detail.startswith("the certificate of 127.0.0.1 was not accepted: ")
+    assert exchange.tls_ms is not None
     assert receiver.requests == []
 
 
 async def test_an_expired_certificate_is_a_certificate_error(authority, clients, receivers):
     receiver = await receivers.answering(OK, tls=authority.server_context("127.0.0.1", days=-1))
-    answered = await clients.with_(verified=authority.trust).post(receiver.target)
-    assert answered.error is ErrorClass.TLS_CERTIFICATE
-    assert "expired" in answered.error_detail
+    exchange = await clients.with_(verified=authority.trust).post(receiver.target)
+    assert exchange.error is ErrorClass.TLS_CERTIFICATE
+    assert "expired" in exchange.error_detail
 
 
 async def test_a_hook_may_do_without_verification(authority, clients, receivers):
     receiver = await receivers.answering(OK, OK, tls=authority.server_context("elsewhere.test"))
     client = clients.with_()
-    answered = await client.post(receiver.target, verify_tls=False)
-    assert (answered.status_code, answered.error) == (200, None)
+    exchange = await client.post(receiver.target, verify_tls=False)
+    assert (exchange.status_code, exchange.error) == (200, None)
     # ... and one that verifies again does not ride on the connection that was not verified.
-    answered = await client.post(receiver.target, verify_tls=True)
-    assert answered.error is ErrorClass.TLS_CERTIFICATE
+    exchange = await client.post(receiver.target, verify_tls=True)
+    assert exchange.error is ErrorClass.TLS_CERTIFICATE
 
 
 async def test_garbage_instead_of_tls_is_a_tls_error(clients, receivers):
@@ -79,9 +79,9 @@ async def test_garbage_instead_of_tls_is_a_tls_error(clients, receivers):
         await reader.read()
 
     receiver = await receivers.behaving(garbage)
-    answered = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
-    assert answered.error is ErrorClass.TLS
-    assert answered.error_detail == "no TLS with 127.0.0.1: wrong version number"
+    exchange = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
+    assert exchange.error is ErrorClass.TLS
+    assert exchange.error_detail == "no TLS with 127.0.0.1: wrong version number"
 
 
 async def test_a_close_within_the_handshake_is_a_tls_error(clients, receivers):
@@ -89,8 +89,8 @@ async def test_a_close_within_the_handshake_is_a_tls_error(clients, receivers):
         await reader.read(100)
 
     receiver = await receivers.behaving(close)
-    answered = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
-    assert answered.error is ErrorClass.TLS
+    exchange = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
+    assert exchange.error is ErrorClass.TLS
 
 
 async def test_a_hung_handshake_times_out_and_is_closed(clients, receivers):
@@ -99,10 +99,10 @@ async def test_a_hung_handshake_times_out_and_is_closed(clients, receivers):
         receiver.closed_by_peer.set()
 
     receiver = await receivers.behaving(hang)
-    answered = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
-    assert answered.error is ErrorClass.TIMEOUT
-    assert answered.error_detail == "127.0.0.1 did not finish the TLS handshake within 0.3 s"
-    assert 200 < answered.tls_ms < 1000
+    exchange = await clients.with_().post(parse_url(f"https://127.0.0.1:{receiver.target.port}/"))
+    assert exchange.error is ErrorClass.TIMEOUT
+    assert exchange.error_detail == "127.0.0.1 did not finish the TLS handshake within 0.3 s"
+    assert 200 < exchange.tls_ms < 1000
     async with asyncio.timeout(2):
         await receiver.closed_by_peer.wait()
 
@@ -136,8 +136,8 @@ async def test_old_tls_is_refused(authority, clients, receivers):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
     context.set_ciphers("ALL:@SECLEVEL=0")
     receiver = await receivers.answering(OK, tls=context)
-    answered = await clients.with_().post(receiver.target, verify_tls=False)
-    assert answered.error is ErrorClass.TLS
+    exchange = await clients.with_().post(receiver.target, verify_tls=False)
+    assert exchange.error is ErrorClass.TLS
 
 
 async def test_an_endless_body_over_tls_is_cut(authority, clients, receivers):
@@ -149,9 +149,9 @@ async def test_an_endless_body_over_tls_is_cut(authority, clients, receivers):
             await writer.drain()
 
     receiver = await receivers.behaving(endless, tls=authority.server_context("127.0.0.1"))
-    answered = await clients.with_(verified=authority.trust).post(receiver.target)
-    assert (answered.status_code, answered.error, answered.truncated) == (200, None, True)
-    assert answered.size <= 65_536
+    exchange = await clients.with_(verified=authority.trust).post(receiver.target)
+    assert (exchange.status_code, exchange.error, exchange.truncated) == (200, None, True)
+    assert exchange.size <= 65_536
     async with asyncio.timeout(2):
         await receiver.closed_by_peer.wait()
 
@@ -192,8 +192,8 @@ async def test_all_hooks_together_keep_a_bounded_number_of_tls_connections(
         answers = await asyncio.gather(
             *(client.post(receiver.target, lane=lane) for lane in "aabbcc")
         )
-        assert {answered.error for answered in answers} == {None}
-        return sum(answered.reused_connection for answered in answers)
+        assert {exchange.error for exchange in answers} == {None}
+        return sum(exchange.reused_connection for exchange in answers)
 
     assert [await reused() for _ in range(3)] == [0, 3, 3]
     for lane in "abc":

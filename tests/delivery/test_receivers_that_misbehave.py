@@ -39,17 +39,17 @@ async def test_an_answer_is_taken_with_status_headers_and_body(client, receivers
     receiver = await receivers.answering(
         b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\nX-Name: caf\xe9\r\n\r\nhello"
     )
-    answered = await client.post(receiver.target, body=b'{"id":1}')
-    assert (answered.status_code, answered.error, answered.error_detail) == (201, None, None)
-    assert answered.headers == (("Content-Length", "5"), ("X-Name", "caf\xe9"))
-    assert (answered.body, answered.size, answered.truncated) == (b"hello", 5, False)
-    assert answered.address == f"127.0.0.1:{receiver.target.port}"
-    assert not answered.reused_connection
-    assert answered.dns_ms is None
-    assert answered.tls_ms is None
-    assert answered.connect_ms is not None
-    assert answered.first_byte_ms is not None
-    assert answered.total_ms >= answered.connect_ms + answered.first_byte_ms
+    exchange = await client.post(receiver.target, body=b'{"id":1}')
+    assert (exchange.status_code, exchange.error, exchange.error_detail) == (201, None, None)
+    assert exchange.headers == (("Content-Length", "5"), ("X-Name", "caf\xe9"))
+    assert (exchange.body, exchange.size, exchange.truncated) == (b"hello", 5, False)
+    assert exchange.address == f"127.0.0.1:{receiver.target.port}"
+    assert not exchange.reused_connection
+    assert exchange.dns_ms is None
+    assert exchange.tls_ms is None
+    assert exchange.connect_ms is not None
+    assert exchange.first_byte_ms is not None
+    assert exchange.total_ms >= exchange.connect_ms + exchange.first_byte_ms
     assert receiver.requests[0].endswith(b'\r\n\r\n{"id":1}')
 
 
@@ -70,29 +70,29 @@ async def test_the_status_decides(client, receivers, status, error):
         b"HTTP/1.1 %d X\r\nRetry-After: 7\r\nLocation: http://127.0.0.90/\r\n"
         b"Content-Length: 0\r\n\r\n" % status
     )
-    answered = await client.post(receiver.target)
-    assert (answered.status_code, answered.error) == (status, error)
-    assert answered.retry_after == (None if error is None else "7")
+    exchange = await client.post(receiver.target)
+    assert (exchange.status_code, exchange.error) == (status, error)
+    assert exchange.retry_after == (None if error is None else "7")
     assert receiver.connections == 1
 
 
 @pytest.mark.parametrize("headers", [b"", b"Upgrade: h2c\r\nConnection: upgrade\r\n"])
 async def test_switching_protocols_is_named_as_such_at_once(client, receivers, headers):
     receiver = await receivers.answering(b"HTTP/1.1 101 Switching\r\n%s\r\n" % headers)
-    answered = await client.post(receiver.target)
-    assert answered.error is ErrorClass.PROTOCOL
-    assert answered.error_detail.startswith("the receiver switched protocols (101)")
+    exchange = await client.post(receiver.target)
+    assert exchange.error is ErrorClass.PROTOCOL
+    assert exchange.error_detail.startswith("the receiver switched protocols (101)")
 
 
 async def test_a_receiver_that_never_answers_times_out_at_the_first_byte_limit(clients, receivers):
     receiver = await receivers.behaving(lambda reader, _: reader.read())
     client = clients.with_(connect_s=5.0)  # a busy machine may take longer than the short limit
     began = time.monotonic()
-    answered = await client.post(receiver.target, timeout_s=5)
+    exchange = await client.post(receiver.target, timeout_s=5)
     assert time.monotonic() - began > 0.25
-    assert (answered.status_code, answered.error) == (None, ErrorClass.TIMEOUT)
-    assert answered.error_detail == "no answer within 0.3 s"
-    assert answered.first_byte_ms is None
+    assert (exchange.status_code, exchange.error) == (None, ErrorClass.TIMEOUT)
+    assert exchange.error_detail == "no answer within 0.3 s"
+    assert exchange.first_byte_ms is None
 
 
 def _target(port):
@@ -110,12 +110,12 @@ async def test_a_slow_drip_ends_at_the_total_deadline(client, receivers):
 
     receiver = await receivers.behaving(drip)
     began = time.monotonic()
-    answered = await client.post(receiver.target, timeout_s=0.5)
+    exchange = await client.post(receiver.target, timeout_s=0.5)
     assert 0.45 < time.monotonic() - began < 1.5
-    assert (answered.status_code, answered.error) == (200, ErrorClass.TIMEOUT)
-    assert answered.error_detail == "the answer was not complete within 0.5 s"
-    assert answered.size > 5
-    assert answered.truncated is False
+    assert (exchange.status_code, exchange.error) == (200, ErrorClass.TIMEOUT)
+    assert exchange.error_detail == "the answer was not complete within 0.5 s"
+    assert exchange.size > 5
+    assert exchange.truncated is False
 
 
 async def test_a_receiver_that_reads_nothing_is_left_at_the_deadline(client, receivers):
@@ -125,9 +125,9 @@ async def test_a_receiver_that_reads_nothing_is_left_at_the_deadline(client, rec
 
     receiver = await receivers.behaving(deaf)
     began = time.monotonic()
-    answered = await client.post(receiver.target, body=b"x" * 20_000_000, timeout_s=0.4)
+    exchange = await client.post(receiver.target, body=b"x" * 20_000_000, timeout_s=0.4)
     assert time.monotonic() - began < 1.5
-    assert answered.error is ErrorClass.TIMEOUT
+    assert exchange.error is ErrorClass.TIMEOUT
 
 
 async def test_interim_answers_are_passed_over(client, receivers):
@@ -135,9 +135,9 @@ async def test_interim_answers_are_passed_over(client, receivers):
     receiver = await receivers.answering(
         b"HTTP/1.1 100 Continue\r\n\r\n" + early * 3 + OK + b"Content-Length: 2\r\n\r\nhi"
     )
-    answered = await client.post(receiver.target)
-    assert (answered.status_code, answered.error, answered.body) == (200, None, b"hi")
-    assert answered.headers == (("Content-Length", "2"),)
+    exchange = await client.post(receiver.target)
+    assert (exchange.status_code, exchange.error, exchange.body) == (200, None, b"hi")
+    assert exchange.headers == (("Content-Length", "2"),)
 
 
 @pytest.mark.parametrize(
@@ -156,11 +156,11 @@ async def test_an_endless_body_is_cut_and_the_status_decides(client, receivers, 
         receiver.closed_by_peer.set()
 
     receiver = await receivers.behaving(endless)
-    answered = await client.post(receiver.target, timeout_s=5)
-    assert (answered.status_code, answered.error) == (200, None)
-    assert answered.truncated
-    assert 60_000 < answered.size <= 65_536
-    assert len(answered.body) == 16_384
+    exchange = await client.post(receiver.target, timeout_s=5)
+    assert (exchange.status_code, exchange.error) == (200, None)
+    assert exchange.truncated
+    assert 60_000 < exchange.size <= 65_536
+    assert len(exchange.body) == 16_384
     async with asyncio.timeout(2):
         await receiver.closed_by_peer.wait()
 
@@ -172,10 +172,10 @@ async def test_endless_chunks_of_nothing_much_are_cut(client, receivers):
         await _flood(writer, b"1;%s\r\nx\r\n" % (b"e" * 500))
 
     receiver = await receivers.behaving(chunks)
-    answered = await client.post(receiver.target, timeout_s=5)
-    assert (answered.status_code, answered.error) == (500, ErrorClass.STATUS)
-    assert answered.truncated
-    assert answered.size < 200
+    exchange = await client.post(receiver.target, timeout_s=5)
+    assert (exchange.status_code, exchange.error) == (500, ErrorClass.STATUS)
+    assert exchange.truncated
+    assert exchange.size < 200
 
 
 async def test_more_than_a_thousand_headers_are_too_many(client, receivers):
@@ -183,19 +183,19 @@ async def test_more_than_a_thousand_headers_are_too_many(client, receivers):
     receiver = await receivers.answering(
         head + b"a: b\r\n" * 999 + b"\r\n", head + b"a: b\r\n" * 1000 + b"\r\n"
     )
-    answered = await client.post(receiver.target)
-    assert (answered.status_code, answered.error, len(answered.headers)) == (200, None, 50)
-    answered = await client.post(receiver.target)
-    assert (answered.status_code, answered.error) == (None, ErrorClass.RESPONSE_TOO_LARGE)
+    exchange = await client.post(receiver.target)
+    assert (exchange.status_code, exchange.error, len(exchange.headers)) == (200, None, 50)
+    exchange = await client.post(receiver.target)
+    assert (exchange.status_code, exchange.error) == (None, ErrorClass.RESPONSE_TOO_LARGE)
 
 
 async def test_stored_headers_are_cut_to_a_kilobyte(client, receivers):
     receiver = await receivers.answering(
         OK + b"X: %s\r\nContent-Length: 0\r\n%s: v\r\n\r\n" % (b"v" * 3000, b"n" * 3000)
     )
-    answered = await client.post(receiver.target)
-    assert answered.error is None
-    assert [len(name) + len(value) for name, value in answered.headers] == [1024, 15, 1024]
+    exchange = await client.post(receiver.target)
+    assert exchange.error is None
+    assert [len(name) + len(value) for name, value in exchange.headers] == [1024, 15, 1024]
 
 
 async def test_a_large_complete_body_is_stored_in_part_and_the_connection_kept(client, receivers):
@@ -203,10 +203,10 @@ async def test_a_large_complete_body_is_stored_in_part_and_the_connection_kept(c
         *[OK + b"Content-Length: 60000\r\n\r\n" + b"x" * 60_000] * 2
     )
     for reused in (False, True):
-        answered = await client.post(receiver.target)
-        assert (answered.error, answered.size, len(answered.body)) == (None, 60_000, 16_384)
-        assert answered.truncated
-        assert answered.reused_connection is reused
+        exchange = await client.post(receiver.target)
+        assert (exchange.error, exchange.size, len(exchange.body)) == (None, 60_000, 16_384)
+        assert exchange.truncated
+        assert exchange.reused_connection is reused
 
 
 async def test_a_gzip_bomb_is_stored_as_it_came(client, receivers):
@@ -214,9 +214,9 @@ async def test_a_gzip_bomb_is_stored_as_it_came(client, receivers):
     receiver = await receivers.answering(
         OK + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n%s" % (len(bomb), bomb)
     )
-    answered = await client.post(receiver.target)
-    assert answered.error is None
-    assert answered.body == bomb
+    exchange = await client.post(receiver.target)
+    assert exchange.error is None
+    assert exchange.body == bomb
 
 
 @pytest.mark.parametrize(
@@ -246,9 +246,9 @@ async def test_a_cut_connection_is_a_reset(client, receivers, answer, where, how
             writer.transport.abort()
 
     receiver = await receivers.behaving(cut)
-    answered = await client.post(receiver.target)
-    assert answered.error is ErrorClass.RESET
-    assert answered.error_detail == f"the receiver {how} the connection {where}"
+    exchange = await client.post(receiver.target)
+    assert exchange.error is ErrorClass.RESET
+    assert exchange.error_detail == f"the receiver {how} the connection {where}"
     assert receiver.connections == 1
 
 
@@ -266,19 +266,19 @@ async def test_a_body_until_close_is_complete_at_the_close_and_not_at_a_reset(cl
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 
-    answered = await client.post((await receivers.behaving(until_close)).target)
-    assert (answered.status_code, answered.error, answered.body) == (200, None, b"hello")
-    answered = await client.post((await receivers.behaving(until_reset)).target)
-    assert (answered.status_code, answered.error) == (200, ErrorClass.RESET)
+    exchange = await client.post((await receivers.behaving(until_close)).target)
+    assert (exchange.status_code, exchange.error, exchange.body) == (200, None, b"hello")
+    exchange = await client.post((await receivers.behaving(until_reset)).target)
+    assert (exchange.status_code, exchange.error) == (200, ErrorClass.RESET)
 
 
 async def test_chunks_and_trailers_are_read(client, receivers):
     receiver = await receivers.answering(
         OK + b"Transfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n1\r\n!\r\n0\r\nT: 1\r\n\r\n"
     )
-    answered = await client.post(receiver.target)
-    assert (answered.error, answered.body, answered.size) == (None, b"hello!", 6)
-    assert answered.headers == (("Transfer-Encoding", "chunked"),)
+    exchange = await client.post(receiver.target)
+    assert (exchange.error, exchange.body, exchange.size) == (None, b"hello!", 6)
+    assert exchange.headers == (("Transfer-Encoding", "chunked"),)
 
 
 async def test_an_early_answer_stands_and_its_connection_is_not_kept(client, receivers):
@@ -289,8 +289,8 @@ async def test_an_early_answer_stands_and_its_connection_is_not_kept(client, rec
         await asyncio.sleep(5)
 
     receiver = await receivers.behaving(impatient)
-    answered = await client.post(receiver.target, body=b"x" * 20_000_000)
-    assert (answered.status_code, answered.error) == (413, ErrorClass.STATUS)
+    exchange = await client.post(receiver.target, body=b"x" * 20_000_000)
+    assert (exchange.status_code, exchange.error) == (413, ErrorClass.STATUS)
     await client.post(receiver.target, body=b"x" * 20_000_000)
     assert receiver.connections == 2
 
@@ -298,10 +298,10 @@ async def test_an_early_answer_stands_and_its_connection_is_not_kept(client, rec
 async def test_a_closed_port_is_refused(client):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-    answered = await client.post(_target(port))
-    assert answered.error is ErrorClass.CONNECT_REFUSED
-    assert answered.error_detail == f"nothing listens at 127.0.0.1 port {port}"
-    assert answered.connect_ms is not None
+    exchange = await client.post(_target(port))
+    assert exchange.error is ErrorClass.CONNECT_REFUSED
+    assert exchange.error_detail == f"nothing listens at 127.0.0.1 port {port}"
+    assert exchange.connect_ms is not None
 
 
 async def test_a_full_backlog_is_a_connect_timeout(client):
@@ -314,8 +314,8 @@ async def test_a_full_backlog_is_a_connect_timeout(client):
                 filler.setblocking(False)
                 filler.connect_ex(server.getsockname())
             began = time.monotonic()
-            answered = await client.post(_target(server.getsockname()[1]))
-    assert answered.error is ErrorClass.CONNECT_TIMEOUT
+            exchange = await client.post(_target(server.getsockname()[1]))
+    assert exchange.error is ErrorClass.CONNECT_TIMEOUT
     assert time.monotonic() - began < 1
 
 

@@ -24,7 +24,7 @@ from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.transport import Transport
 from hooktui.domain.addresses import parse_url
-from hooktui.domain.deliveries import Answered, ErrorClass, Trigger
+from hooktui.domain.deliveries import ErrorClass, Exchange, Trigger
 from hooktui.domain.hook_settings import Credentials, HookSettings
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId
 from hooktui.domain.json_text import finish
@@ -47,12 +47,12 @@ HOOK = LiveHook(
 PAIR = b64encode('ada:pass"w\\rd-é'.encode()).decode()
 
 
-def answer(body: bytes = b"", **more: object) -> Answered:
-    return Answered(status_code=200, error=None, error_detail=None, body=body, **more)
+def answer(body: bytes = b"", **more: object) -> Exchange:
+    return Exchange(status_code=200, error=None, error_detail=None, body=body, **more)
 
 
-def masked(answered: Answered, secrets: SecretForms) -> Answered:
-    return finish(mask_steps(answered, secrets))
+def masked(exchange: Exchange, secrets: SecretForms) -> Exchange:
+    return finish(mask_steps(exchange, secrets))
 
 
 def seen(body: bytes) -> bytes:
@@ -71,7 +71,7 @@ def test_each_form_of_a_secret_is_masked() -> None:
 
 def test_headers_and_the_words_of_an_error_are_masked_too() -> None:
     latin = 'pass"w\\rd-é'.encode().decode("latin-1")
-    given = Answered(
+    given = Exchange(
         status_code=None, error=None, error_detail="bad line 'key-0123456789'",
         headers=(("X-Echo", "key-0123456789"), ("X-Pass", latin)),
     )  # fmt: skip
@@ -147,7 +147,7 @@ def test_a_value_is_masked_however_its_characters_are_escaped(
     assert found == f"{plain}[***]{plain}".encode()
     in_header = answer(headers=(("X-Echo", f"[{text}]"),))
     assert masked(in_header, with_value(value)).headers == (("X-Echo", "[***]"),)
-    told = Answered(status_code=None, error=None, error_detail=f"bad line {text}")
+    told = Exchange(status_code=None, error=None, error_detail=f"bad line {text}")
     assert masked(told, with_value(value)).error_detail == "bad line ***"
 
 
@@ -187,7 +187,7 @@ def test_a_body_that_was_cut_does_not_end_with_the_beginning_of_a_value(
         found = masked(answer(body, truncated=True), with_value(value)).body.rstrip(b"=*")
         assert len(found) <= 1 + _first_character(text[:end], formats)
     begun = f" {text[: len(text) // 2 + 3]}".encode()
-    given = Answered(status_code=200, error=ErrorClass.RESET, error_detail="closed", body=begun)
+    given = Exchange(status_code=200, error=ErrorClass.RESET, error_detail="closed", body=begun)
     cut = answer(begun, truncated=True)
     assert masked(given, with_value(value)).body == masked(cut, with_value(value)).body
 
@@ -249,7 +249,7 @@ def test_a_response_full_of_escapes_is_looked_at_in_short_steps() -> None:
     assert max(map(min, zip(*runs, strict=True))) < 0.003
 
 
-def _step_times_s(given: Answered) -> list[float]:
+def _step_times_s(given: Exchange) -> list[float]:
     steps, times = mask_steps(given, own_secrets(HOOK)), []
     while True:
         begun_s = time.thread_time()
@@ -276,4 +276,4 @@ async def test_the_loop_goes_round_while_a_response_is_looked_at(
         rounds += 1
         await asyncio.sleep(0)
     assert rounds > 3
-    assert (await attempt).body == WORST.body
+    assert (await attempt).exchange.body == WORST.body

@@ -83,21 +83,21 @@ async def test_an_attempt_ends_in_time_and_the_next_ones_are_right(zoo, clients,
     tracemalloc.reset_peak()
     before = _traced()
     began = time.monotonic()
-    answered = await client.post(
+    exchange = await client.post(
         target, body=b"x" * habit.body, timeout_s=timeout_s, verify_tls=False
     )
     took_s = time.monotonic() - began
     _, peak = tracemalloc.get_traced_memory()
     zoo.order("tame", name)
-    assert answered.error in habit.ends, answered
-    assert "\n" not in (answered.error_detail or "")
+    assert exchange.error in habit.ends, exchange
+    assert "\n" not in (exchange.error_detail or "")
     assert took_s < IN_TIME_S
     assert peak - before < MOST_BYTES[scheme] + 3 * habit.body
     for n in range(3):
         body = f"{name} {n}".encode()
-        answered = await client.post(target, body=body, timeout_s=LONG_S, verify_tls=False)
-        assert (answered.status_code, answered.error) == (200, None), answered
-        assert answered.body.decode() == hashlib.sha256(body).hexdigest()
+        exchange = await client.post(target, body=body, timeout_s=LONG_S, verify_tls=False)
+        assert (exchange.status_code, exchange.error) == (200, None), exchange
+        assert exchange.body.decode() == hashlib.sha256(body).hexdigest()
     if _traced() - before >= LEFT_BYTES[scheme]:
         gc.collect()
     assert _traced() - before < LEFT_BYTES[scheme]

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.domain.deliveries import Answer, ErrorClass, error_of_status
+from hooktui.domain.deliveries import ErrorClass, Exchange, error_of_status
 from hooktui.domain.hook_failures import (
     CLOSED,
     FAILURES_TO_OPEN,
@@ -14,11 +14,12 @@ from hooktui.domain.hook_failures import (
     receiver_is_down,
 )
 
-UP, DOWN = Answer(200), Answer(503, ErrorClass.STATUS)
+UP = Exchange(status_code=200)
+DOWN = Exchange(status_code=503, error=ErrorClass.STATUS)
 
 
-def answer(status_code: int) -> Answer:
-    return Answer(status_code, error_of_status(status_code))
+def answer(status_code: int) -> Exchange:
+    return Exchange(status_code=status_code, error=error_of_status(status_code))
 
 
 @pytest.mark.parametrize("status_code", [429, 500, 502, 503, 504, 599])
@@ -37,13 +38,13 @@ OURS = {ErrorClass.ADDRESS_REFUSED, ErrorClass.INTERRUPTED}
 
 @pytest.mark.parametrize("error", sorted(set(ErrorClass) - ANSWERED - OURS))
 def test_every_network_error_counts_as_down(error):
-    assert receiver_is_down(Answer(None, error)) is True
+    assert receiver_is_down(Exchange(error=error)) is True
 
 
 @pytest.mark.parametrize("error", sorted(OURS))
 def test_what_never_reached_the_receiver_changes_nothing(error):
     for breaker in (Breaker(9), Breaker(10, 5)):
-        assert after_attempt(breaker, Answer(None, error), 10, 11) is breaker
+        assert after_attempt(breaker, Exchange(error=error), 10, 11) is breaker
 
 
 def test_ten_failures_in_a_row_open_it_and_nine_do_not():

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hooktui.domain.deliveries import (
-    Answer,
-    Decision,
     DisabledReason,
     ErrorClass,
+    Exchange,
     Outcome,
+    RetryDecision,
     RetryState,
     Status,
     Trigger,
-    after_answer,
+    after_exchange,
     after_interruption,
     error_of_status,
 )
@@ -24,12 +24,18 @@ SCHEDULE = (5.0, 300.0)
 TRIGGERS = st.sampled_from(Trigger)
 
 
-def answered(code: int, retry_after_s: int | None = None) -> Answer:
-    return Answer(code, error_of_status(code), retry_after_s)
+def responded(code: int) -> Exchange:
+    return Exchange(status_code=code, error=error_of_status(code))
 
 
-def decide(answer: Answer, tries: int = 0, trigger: Trigger = Trigger.EVENT) -> Decision:
-    return after_answer(RetryState(trigger, tries, 0), answer, SCHEDULE, 0.5)
+def decide(
+    exchange: Exchange,
+    tries: int = 0,
+    trigger: Trigger = Trigger.EVENT,
+    retry_after_s: int | None = None,
+) -> RetryDecision:
+    state = RetryState(trigger, tries, 0)
+    return after_exchange(state, exchange, SCHEDULE, 0.5, retry_after_s)
 
 
 @pytest.mark.parametrize(
@@ -44,12 +50,14 @@ def test_the_error_class_of_an_answer(code: int, error: str | None) -> None:
 
 @pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
 def test_any_2xx_is_delivered(code: int) -> None:
-    assert decide(answered(code), tries=1) == Decision(Outcome.DELIVERED, Status.DELIVERED, 2, 0)
+    assert decide(responded(code), tries=1) == RetryDecision(
+        Outcome.DELIVERED, Status.DELIVERED, 2, 0
+    )
 
 
 @pytest.mark.parametrize("code", [301, 302, 400, 404, 429, 500, 503])
 def test_another_answer_is_tried_again_by_schedule(code: int) -> None:
-    decision = decide(answered(code))
+    decision = decide(responded(code))
     assert (decision.outcome, decision.status, decision.tries) == ("failed", "pending", 1)
     assert decision.wait_s == pytest.approx(5)
     assert decision.disable is None
@@ -57,30 +65,33 @@ def test_another_answer_is_tried_again_by_schedule(code: int) -> None:
 
 @pytest.mark.parametrize("error", [e for e in ErrorClass if e not in ("status", "redirect")])
 def test_a_network_error_is_tried_again_by_schedule(error: ErrorClass) -> None:
-    decision = decide(Answer(None, error), tries=1)
+    decision = decide(Exchange(error=error), tries=1)
     assert (decision.status, decision.tries) == ("pending", 2)
     assert decision.wait_s == pytest.approx(300)
 
 
 def test_an_answer_that_broke_off_is_no_delivery_although_it_began_with_200() -> None:
-    assert decide(Answer(200, ErrorClass.RESPONSE_TOO_LARGE)).status is Status.PENDING
+    assert (
+        decide(Exchange(status_code=200, error=ErrorClass.RESPONSE_TOO_LARGE)).status
+        is Status.PENDING
+    )
 
 
 def test_a_used_up_schedule_ends_in_failed_with_the_reason() -> None:
-    decision = decide(answered(500), tries=2)
+    decision = decide(responded(500), tries=2)
     assert decision.status is Status.FAILED
     assert decision.reason == "gave up after 3 attempts"
     assert decision.wait_s is None
 
 
 def test_without_retries_one_attempt_is_all() -> None:
-    decision = after_answer(RetryState(Trigger.EVENT, 0, 0), answered(500), (), 0.5)
+    decision = after_exchange(RetryState(Trigger.EVENT, 0, 0), responded(500), (), 0.5)
     assert decision.reason == "gave up after 1 attempt"
 
 
 @pytest.mark.parametrize("trigger", Trigger)
 def test_410_fails_the_delivery_and_disables_the_hook_pings_too(trigger: Trigger) -> None:
-    decision = decide(answered(410), trigger=trigger)
+    decision = decide(responded(410), trigger=trigger)
     assert (decision.outcome, decision.status) == ("failed", "failed")
     assert decision.disable is DisabledReason.GONE
     assert decision.reason == "receiver answered 410 Gone"
@@ -91,13 +102,13 @@ def test_410_fails_the_delivery_and_disables_the_hook_pings_too(trigger: Trigger
     [(429, True), (502, True), (503, True), (504, True), (500, False), (301, False), (404, False)],
 )
 def test_retry_after_counts_for_four_answers_only(code: int, honoured: bool) -> None:
-    wait_s = decide(answered(code, retry_after_s=60)).wait_s
+    wait_s = decide(responded(code), retry_after_s=60).wait_s
     assert wait_s == pytest.approx(60 if honoured else 5)
 
 
 def test_a_ping_is_never_retried() -> None:
-    for answer in (answered(500), answered(503, 60), Answer(None, ErrorClass.DNS)):
-        decision = decide(answer, trigger=Trigger.PING)
+    for exchange in (responded(500), responded(503), Exchange(error=ErrorClass.DNS)):
+        decision = decide(exchange, trigger=Trigger.PING, retry_after_s=60)
         assert (decision.status, decision.wait_s) == ("failed", None)
         assert decision.reason == "a ping is never retried"
     interrupted = after_interruption(RetryState(Trigger.PING, 0, 0))
@@ -105,21 +116,21 @@ def test_a_ping_is_never_retried() -> None:
 
 
 def test_a_crash_loop_never_uses_up_a_schedule() -> None:
-    standing = RetryState(Trigger.EVENT, 1, 0)
+    state = RetryState(Trigger.EVENT, 1, 0)
     for count in range(1, 101):
-        decision = after_interruption(standing)
+        decision = after_interruption(state)
         assert (decision.outcome, decision.status) == ("interrupted", "pending")
         assert (decision.tries, decision.interruptions) == (1, count)
         flagged = count % 10 == 0
         assert decision.wait_s == (300 if flagged else 0)
         assert decision.reason == (f"interrupted {count} times in a row" if flagged else None)
-        standing = RetryState(Trigger.EVENT, decision.tries, decision.interruptions)
+        state = RetryState(Trigger.EVENT, decision.tries, decision.interruptions)
 
 
 def test_an_answer_ends_a_row_of_interruptions() -> None:
     for code in (200, 500, 410):
-        standing = RetryState(Trigger.EVENT, 1, 9)
-        assert after_answer(standing, answered(code), SCHEDULE, 0.5).interruptions == 0
+        state = RetryState(Trigger.EVENT, 1, 9)
+        assert after_exchange(state, responded(code), SCHEDULE, 0.5).interruptions == 0
 
 
 def test_final_states_are_three() -> None:
@@ -131,9 +142,10 @@ def test_final_states_are_three() -> None:
     st.integers(0, 60),
     st.integers(0, 30),
     st.one_of(
-        st.builds(answered, st.integers(100, 999), st.none() | st.integers(0, 10**6)),
-        st.builds(Answer, st.none(), st.sampled_from(ErrorClass)),
+        st.builds(responded, st.integers(100, 999)),
+        st.builds(Exchange, error=st.sampled_from(ErrorClass)),
     ),
+    st.none() | st.integers(0, 10**6),
     st.lists(st.floats(0.001, 604800), max_size=50),
     st.floats(0, 1),
 )
@@ -141,15 +153,16 @@ def test_every_decision_is_consistent(
     trigger: Trigger,
     tries: int,
     interruptions: int,
-    answer: Answer,
+    exchange: Exchange,
+    retry_after_s: int | None,
     schedule: list[float],
     chance: float,
 ) -> None:
-    standing = RetryState(trigger, tries, interruptions)
-    decision = after_answer(standing, answer, schedule, chance)
+    state = RetryState(trigger, tries, interruptions)
+    decision = after_exchange(state, exchange, schedule, chance, retry_after_s)
     assert (decision.wait_s is not None) == (decision.status is Status.PENDING)
     assert (decision.outcome is Outcome.DELIVERED) == (decision.status is Status.DELIVERED)
     assert decision.tries == tries + 1
     assert (decision.reason is not None) == (decision.status is Status.FAILED)
     assert decision.status is not Status.PENDING or decision.tries <= len(schedule)
-    assert (decision.disable is not None) == (answer.status_code == 410)
+    assert (decision.disable is not None) == (exchange.status_code == 410)

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from hooktui.domain.deliveries import (
-    Answer,
-    Decision,
     DisabledReason,
     ErrorClass,
+    Exchange,
     Outcome,
+    RetryDecision,
     RetryState,
     Status,
     Trigger,
@@ -46,7 +46,7 @@ def state_after(result: AttemptResult, *, deleted: bool, now_ms: int) -> Deliver
     attempt is a date of another one, which may have been set since.
     """
     decision, number = result.decision, result.job.number
-    duration_ms = None if result.total_ms is None else round(result.total_ms)
+    duration_ms = None if result.exchange.total_ms is None else round(result.exchange.total_ms)
     status, reason, finished_at = decision.status, decision.reason, result.finished_at_ms
     if status is Status.PENDING and not deleted:
         next_at = now_ms + round((decision.wait_s or 0) * 1000)
@@ -67,25 +67,28 @@ def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:
     return AttemptResult(
         job=job,
         decision=after_interruption(RetryState(job.trigger, job.tries, job.interruptions)),
-        answer=Answer(None, ErrorClass.INTERRUPTED),
+        exchange=Exchange(
+            error=ErrorClass.INTERRUPTED,
+            error_detail="the server ended or lost its lease before the result was stored",
+        ),
         started_at_ms=row[10] - LEASE_S * 1000,
         finished_at_ms=now_ms,
-        error_detail="the server ended or lost its lease before the result was stored",
     )
 
 
 def attempt_row(result: AttemptResult, server: str) -> tuple[object, ...]:
     """Return an attempt's row in the order of the table's columns."""
-    answer = result.answer
+    exchange = result.exchange
+    responded = exchange.status_code is not None
     return (
         result.job.delivery, result.job.number, result.started_at_ms, result.finished_at_ms,
-        result.decision.outcome.value, answer.status_code,
-        None if answer.error is None else answer.error.value, result.error_detail,
-        result.dns_ms, result.connect_ms, result.tls_ms, result.first_byte_ms, result.total_ms,
-        result.reused_connection, result.address, answer.retry_after_s, server,
-        _encode(result.secret_ids).decode(), result.truncated, result.size,
-        _encode(result.headers).decode() if answer.status_code is not None else None,
-        result.body if answer.status_code is not None else None,
+        result.decision.outcome.value, exchange.status_code,
+        None if exchange.error is None else exchange.error.value, exchange.error_detail,
+        exchange.dns_ms, exchange.connect_ms, exchange.tls_ms, exchange.first_byte_ms,
+        exchange.total_ms, exchange.reused_connection, exchange.address, result.retry_after_s,
+        server, _encode(result.secret_ids).decode(), exchange.truncated, exchange.size,
+        _encode(exchange.headers).decode() if responded else None,
+        exchange.body if responded else None,
     )  # fmt: skip
 
 
@@ -105,7 +108,7 @@ class HookChange:
     last_success_at: int | None = None
     failed_after: int = 0
     failing_since: int | None = None
-    decision: Decision | None = None
+    decision: RetryDecision | None = None
     disabled_at: int = 0
     buckets: dict[int, list[int]] = field(default_factory=dict)
     counted: list[AttemptResult] = field(default_factory=list)
@@ -114,7 +117,7 @@ class HookChange:
         """Return a hook's breaker after the batch."""
         for result in self.counted:
             breaker = after_attempt(
-                breaker, result.answer, result.started_at_ms, result.finished_at_ms
+                breaker, result.exchange, result.started_at_ms, result.finished_at_ms
             )
         return breaker
 
@@ -138,10 +141,10 @@ def hook_changes(
             change.decision, change.disabled_at = result.decision, result.finished_at_ms
         if result.decision.outcome is Outcome.INTERRUPTED:
             continue
-        answer = result.answer
+        exchange = result.exchange
         if result.finished_at_ms >= change.last_at:
-            change.last_code = answer.status_code
-            change.last_error = None if answer.error is None else answer.error.value
+            change.last_code = exchange.status_code
+            change.last_error = None if exchange.error is None else exchange.error.value
             change.last_at = result.finished_at_ms
         if result.job.trigger is not Trigger.PING:
             _count(change, result)
@@ -159,8 +162,8 @@ def _count(change: HookChange, result: AttemptResult) -> None:
         change.failing_since = change.failing_since or result.started_at_ms
     counts = change.buckets.setdefault(bucket_of(result.finished_at_ms), [0] * (2 + len(BOUNDS_MS)))
     counts[0 if delivered else 1] += 1
-    if result.total_ms is not None:
-        counts[2 + place_of(result.total_ms)] += 1
+    if result.exchange.total_ms is not None:
+        counts[2 + place_of(result.exchange.total_ms)] += 1
 
 
 def note_recorded(

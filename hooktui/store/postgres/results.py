@@ -47,7 +47,7 @@ class Record(Operation[list[bool]]):
     """Store results, each behind its fence."""
 
     def __init__(self, results: Sequence[AttemptResult]) -> None:
-        super().__init__(2 * len(results), sum(len(result.body) for result in results))
+        super().__init__(2 * len(results), sum(len(result.exchange.body) for result in results))
         self._results = results
 
     @classmethod
@@ -114,11 +114,11 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
 
 
 def _finish_row(result: AttemptResult, token: int, state: DeliveryState) -> tuple[object, ...]:
-    decision, answer, job = result.decision, result.answer, result.job
-    error = None if answer.error is None else answer.error.value
+    decision, exchange, job = result.decision, result.exchange, result.job
+    error = None if exchange.error is None else exchange.error.value
     return (
         job.delivery, job.number, token, state.status, decision.tries, decision.interruptions,
-        state.next_attempt_at, state.finished_at, state.duration_ms, answer.status_code, error,
+        state.next_attempt_at, state.finished_at, state.duration_ms, exchange.status_code, error,
         state.reason,
     )  # fmt: skip
 

@@ -46,7 +46,7 @@ class Record(Operation[list[bool]]):
     """Store results, each behind its fence."""
 
     def __init__(self, results: Sequence[AttemptResult]) -> None:
-        super().__init__(2 * len(results), sum(len(result.body) for result in results))
+        super().__init__(2 * len(results), sum(len(result.exchange.body) for result in results))
         self._results = results
 
     def execute(self, work: WriteTransaction) -> list[bool]:
@@ -132,7 +132,7 @@ def _finish(
                 result.decision.tries,
                 state.finished_at,
                 state.duration_ms,
-                result.answer.status_code,
+                result.exchange.status_code,
                 job.delivery,
                 job.number,
                 token,
@@ -167,8 +167,8 @@ def _insert_attempts(work: WriteTransaction, results: Sequence[AttemptResult]) -
 def _finish_one(
     raw: sqlite3.Connection, result: AttemptResult, state: DeliveryState, token: int
 ) -> bool:
-    decision, answer, job = result.decision, result.answer, result.job
-    error = None if answer.error is None else answer.error.value
+    decision, exchange, job = result.decision, result.exchange, result.job
+    error = None if exchange.error is None else exchange.error.value
     changed = raw.execute(
         sql.FINISH,
         (
@@ -178,7 +178,7 @@ def _finish_one(
             state.next_attempt_at,
             state.finished_at,
             state.duration_ms,
-            answer.status_code,
+            exchange.status_code,
             error,
             state.reason,
             job.delivery,
