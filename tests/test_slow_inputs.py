@@ -269,7 +269,7 @@ class Heads:
         transport = Mock(asyncio.Transport)
         transport.is_closing.return_value = False
         transport.get_extra_info = {"socket": self._ours}.get
-        connection = front.Connection(
+        connection = front.ClientConnection(
             self._config, ServerState(), {}, LOOP,
             limiter=ConnectionLimiter(), unsent=UnsentResponses(),
         )  # fmt: skip
@@ -316,7 +316,7 @@ def _parameters(scope: Scope) -> None:
 
 def _response(text: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
     """Read a response of a receiver as it comes from the network."""
-    connection = back.Connection(
+    connection = back.ReceiverConnection(
         LOOP, ExchangeLimits(), "192.0.2.1", ("http", "a.test", 80, True), lambda _: None
     )
     transport = Mock(asyncio.Transport)

@@ -29,7 +29,7 @@ _SWITCHING_PROTOCOLS = 101
 _SHORTEST_TIMER_S = 0.001
 
 
-class Connection(asyncio.Protocol):
+class ReceiverConnection(asyncio.Protocol):
     """A connection, and the exchange that runs on it.
 
     The fields that describe an answer hold from the end of an exchange to the start of the next.
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         limits: ExchangeLimits,
         address: str,
         origin: tuple[str, str, int, bool],
-        on_lost: Callable[[Connection], None],
+        on_lost: Callable[[ReceiverConnection], None],
     ) -> None:
         self.address = address
         self.origin = origin

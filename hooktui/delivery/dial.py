@@ -20,7 +20,7 @@ from collections.abc import Callable, Hashable
 from ipaddress import IPv6Address, ip_address
 from time import monotonic
 
-from hooktui.delivery.connection import Connection
+from hooktui.delivery.connection import ReceiverConnection
 from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, Phases, one_line
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
 from hooktui.delivery.shortage import MachineShort
@@ -106,18 +106,18 @@ class Dialer:
 
     async def dial(
         self,
-        lane_key: Hashable,
+        pool_key: Hashable,
         target: ParsedUrl,
         *,
         verify_tls: bool,
         deadline: float,
         phases: Phases,
-        on_lost: Callable[[Connection], None],
-    ) -> Connection:
+        on_lost: Callable[[ReceiverConnection], None],
+    ) -> ReceiverConnection:
         """Return an open connection to the target.
 
         Args:
-            lane_key: the hook, for the resolver's fairness.
+            pool_key: the hook, for the resolver's fairness.
             target: where to.
             verify_tls: whether certificates are checked.
             deadline: monotonic seconds at which the whole attempt is over.
@@ -128,7 +128,7 @@ class Dialer:
             DialError: with the fault.
             MachineShort: for want of something, nothing was dialled, or nothing could be sent.
         """
-        addresses = await self.resolve(lane_key, target, deadline, phases)
+        addresses = await self.resolve(pool_key, target, deadline, phases)
         for address in addresses:  # one that is forbidden: the name is not to be trusted
             self.check(target, address)
         await self._turnstile.enter()
@@ -138,7 +138,7 @@ class Dialer:
         finally:
             phases.connect_ms = (monotonic() - began) * 1000
         label = f"[{address}]" if isinstance(address, IPv6Address) else str(address)
-        connection = Connection(
+        connection = ReceiverConnection(
             asyncio.get_running_loop(),
             self._limits,
             f"{label}:{target.port}",
@@ -151,7 +151,7 @@ class Dialer:
     # Step 1: addresses
 
     async def resolve(
-        self, lane_key: Hashable, target: ParsedUrl, deadline: float, phases: Phases
+        self, pool_key: Hashable, target: ParsedUrl, deadline: float, phases: Phases
     ) -> tuple[Address, ...]:
         """Return the addresses of a target, none of them judged yet.
 
@@ -164,7 +164,7 @@ class Dialer:
         began = monotonic()
         limit_s = max(0.0, min(self._limits.dns_s, deadline - began))
         try:
-            return await self._resolver.resolve(lane_key, target.host, target.port, limit_s)
+            return await self._resolver.resolve(pool_key, target.host, target.port, limit_s)
         except NameLookupError as failure:
             raise ConnectError(ExchangeFailure(ErrorClass.DNS, str(failure))) from None
         finally:
@@ -298,7 +298,7 @@ class Dialer:
     async def _hand_over(
         self,
         sock: socket.socket,
-        connection: Connection,
+        connection: ReceiverConnection,
         target: ParsedUrl,
         verify_tls: bool,
         deadline: float,

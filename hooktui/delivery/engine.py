@@ -18,7 +18,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 
 from hooktui import failpoints
-from hooktui.delivery.hook_queues import HookQueues, Lane
+from hooktui.delivery.hook_queues import HookQueue, HookQueues
 from hooktui.delivery.recorder import Recorder
 from hooktui.delivery.sender import Sender
 from hooktui.delivery.shortage import MachineShort, Shortages
@@ -55,7 +55,7 @@ _BEGIN_AT_ONCE = 64
 """Attempts that begin in one turn of the event loop, as many as a busy hook has slots. A hundred
 events for a hundred hooks begun at once cost 42 % more CPU each, and half of the memory more."""
 _HINTS_AT_ONCE = 1_000
-"""Hooks whose lanes hear in one turn of the loop that something is due: in about 2 ms."""
+"""Hooks whose queues are told in one turn of the loop that something is due: in about 2 ms."""
 
 
 class Engine:
@@ -90,7 +90,7 @@ class Engine:
         self._sender = Sender(transport, clock, chance)
         self._recorder = Recorder(store, self._on_recorded)
         self.shortages = Shortages()
-        self._lanes = HookQueues(most)
+        self._queues = HookQueues(most)
         self._most = most
         self._pings = asyncio.Semaphore(most_pings)
         self._unsent = Unsent(store, self._on_returned)
@@ -114,7 +114,7 @@ class Engine:
         """Take up what waits in the store, and begin."""
         self._store.listen(self._on_signals)
         self._recorder.start()
-        self._refresh_lanes(self._store.hooks().keys())
+        self._refresh_queues(self._store.hooks().keys())
         await self._look_up_due(None)
         self._loops = [
             asyncio.create_task(self._dispatch(), name="dispatch"),
@@ -157,7 +157,7 @@ class Engine:
             if not asked:  # one look serves all deliveries of the call
                 asked, may_begin = True, self._may_claim and not self._stopping
                 now = self._clock()
-            if not may_begin or not self._lanes.reserve(hook, now):
+            if not may_begin or not self._queues.reserve(hook, now):
                 return False
             taken.append(hook)
             return True
@@ -167,7 +167,7 @@ class Engine:
             accepted, jobs = await self._store.accept(offers, reserve)
         except BaseException:
             for hook in taken:
-                self._lanes.unreserve(hook, self._clock())
+                self._queues.unreserve(hook, self._clock())
             raise
         if self._stopping and jobs:  # it began while they were stored: it waits for no further ones
             await self._unsent.give_back(jobs)
@@ -246,10 +246,10 @@ class Engine:
             failed_per_s=self._failed.per_second(),
             accepted=self._accepted.total,
             outcomes={one: self._outcomes[one] for one in Outcome},
-            outbound=self._lanes.in_flight,
+            outbound=self._queues.in_flight,
             most_outbound=self._most,
             idle=self._transport.idle,
-            short=self._lanes.short,
+            short=self._queues.short,
             shortage=self.shortages.seen,
         )
 
@@ -261,12 +261,12 @@ class Engine:
             if self._changed:
                 changed, self._changed = self._changed, set()
                 await self._take_up(changed)
-            if self._lanes.any_ready:
+            if self._queues.any_ready:
                 await asyncio.sleep(0)  # who is being answered right now frees more slots
-            ready = self._lanes.take_ready(self._clock()) if self._may_claim else []
+            ready = self._queues.take_ready(self._clock()) if self._may_claim else []
             if ready:
                 self._recorder.hurry()  # one commit serves both
-                await asyncio.gather(*(self._claim(lane, count) for lane, count in ready))
+                await asyncio.gather(*(self._claim(queue, count) for queue, count in ready))
             else:
                 await self._nap()
 
@@ -276,9 +276,9 @@ class Engine:
 
     async def _nap(self) -> None:
         self._wake.clear()
-        if self._changed or (self._lanes.any_ready and self._may_claim):
+        if self._changed or (self._queues.any_ready and self._may_claim):
             return
-        due_ms = None if self._store.paused else self._lanes.next_due_ms()
+        due_ms = None if self._store.paused else self._queues.next_due_ms()
         nap_s = _LONGEST_NAP_S
         if due_ms is not None:
             nap_s = min(max((due_ms - self._clock()) / 1000, 0.001), nap_s)
@@ -292,31 +292,31 @@ class Engine:
         except TimeoutError:
             return
 
-    async def _claim(self, lane: Lane, count: int) -> None:
+    async def _claim(self, queue: HookQueue, count: int) -> None:
         jobs: list[ClaimedDelivery] = []
         begun = 0
         try:
-            jobs = await self._store.claim(lane.hook, count, by_age=lane.by_age)
+            jobs = await self._store.claim(queue.hook, count, by_age=queue.by_age)
             if jobs:
                 failpoints.hit("after_claim_commit")
                 self._begin(jobs)
                 begun = len(jobs)
-            if self._lanes.claimed(lane, count, len(jobs), self._clock()):
-                await self._look_up_due([lane.hook])
+            if self._queues.claimed(queue, count, len(jobs), self._clock()):
+                await self._look_up_due([queue.hook])
         except Exception as error:  # the rows are still there, so come again
-            _log_failure(error, f"claiming for hook {lane.hook}", _CLAIM_RETRY_S)
+            _log_failure(error, f"claiming for hook {queue.hook}", _CLAIM_RETRY_S)
             now = self._clock()
-            if lane.claiming:
-                self._lanes.claimed(lane, count, begun, now)
+            if queue.claiming:
+                self._queues.claimed(queue, count, begun, now)
             if begun < len(jobs):
                 await self._unsent.give_back(jobs[begun:])
-            self._lanes.hint(lane.hook, now + round(_CLAIM_RETRY_S * 1000), now)
+            self._queues.hint(queue.hook, now + round(_CLAIM_RETRY_S * 1000), now)
 
     async def _look_up_due(self, hooks: Sequence[HookId] | None) -> None:
         due = await self._store.next_due(hooks)
         now = self._clock()
         for hook, due_ms in due.items():
-            self._lanes.hint(hook, due_ms, now)
+            self._queues.hint(hook, due_ms, now)
 
     async def _rescue(self) -> None:
         while True:
@@ -351,7 +351,7 @@ class Engine:
         unsent = list(self._next)
         self._next.clear()
         for job in unsent:
-            self._lanes.unreserve(job.hook, self._clock())
+            self._queues.unreserve(job.hook, self._clock())
         giving = asyncio.create_task(self._unsent.give_back(unsent), name="give back")
         self._returns.add(giving)
         giving.add_done_callback(self._returns.discard)
@@ -376,15 +376,15 @@ class Engine:
             await self._recorder.add_and_wait(result)
         else:
             self._recorder.add(result)
-        self._lanes.give_back(job.hook, self._clock(), result.exchange.total_ms)
-        if self._lanes.any_ready:
+        self._queues.give_back(job.hook, self._clock(), result.exchange.total_ms)
+        if self._queues.any_ready:
             self._wake.set()
 
     def _not_made(self, job: ClaimedDelivery, missing: MachineShort) -> None:
         """Give back what could not be sent for want of something, and wait a little."""
         self.shortages.note(missing.condition, f"a delivery of hook {job.hook}")
         if missing.condition.of_one_hook:
-            self._lanes.hold(job.hook, self._clock())
+            self._queues.hold(job.hook, self._clock())
         else:
             self.shortages.wait()
             self._transport.close_idle()
@@ -392,7 +392,7 @@ class Engine:
 
     def _on_returned(self, jobs: Sequence[ClaimedDelivery]) -> None:
         for job in jobs:
-            self._lanes.unreserve(job.hook, self._clock())
+            self._queues.unreserve(job.hook, self._clock())
         self._wake.set()
 
     def _failed_inside(
@@ -434,7 +434,7 @@ class Engine:
             self._due.extend(signals.due.items())
             if idle:
                 self._hint_some()
-        self._refresh_lanes(signals.hooks_changed)  # at once: a breaker may have opened
+        self._refresh_queues(signals.hooks_changed)  # at once: a breaker may have opened
         self._changed |= signals.hooks_changed
         if signals.due or signals.hooks_changed or signals.paused is False:
             self._wake.set()
@@ -442,9 +442,9 @@ class Engine:
     def _hint(self, due: Iterable[tuple[HookId, int]]) -> None:
         now = self._clock()
         for hook, due_ms in due:
-            if self._lanes.lane(hook) is None:
-                self._refresh_lanes([hook])
-            self._lanes.hint(hook, due_ms, now)
+            if self._queues.queue(hook) is None:
+                self._refresh_queues([hook])
+            self._queues.hint(hook, due_ms, now)
 
     def _hint_some(self) -> None:
         count = min(len(self._due), _HINTS_AT_ONCE)
@@ -463,14 +463,14 @@ class Engine:
             await asyncio.sleep(_CLAIM_RETRY_S)
             self._changed |= changed
 
-    def _refresh_lanes(self, hooks: Iterable[HookId]) -> None:
+    def _refresh_queues(self, hooks: Iterable[HookId]) -> None:
         live = self._store.hooks()
         for hook in hooks:
             one = live.get(hook)
             if one is None:
-                self._lanes.drop(hook)
+                self._queues.drop(hook)
             else:
-                self._lanes.put(
+                self._queues.put(
                     hook,
                     most=1 if one.settings.ordered else one.settings.max_in_flight,
                     active=one.active,

@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Final
 
 from hooktui.domain.file_budget import DEFAULT_OUTBOUND
 from hooktui.domain.hook_failures import probe_at_ms
-from hooktui.domain.ids import HookId
 from hooktui.domain.machine import next_wait_s
 from hooktui.domain.rates import TokenBucket
 
@@ -39,7 +38,7 @@ NEVER: Final = _GROUPS
 
 
 class ReadyQueues:
-    """A queue of lanes; a lane is in it once.
+    """Hook queues that are ready, in turn; each is in it once.
 
     Attributes:
         count: how many are in it.
@@ -49,41 +48,41 @@ class ReadyQueues:
 
     def __init__(self) -> None:
         self.count = 0
-        self._groups: list[OrderedDict[HookId, Lane]] = [OrderedDict() for _ in range(_GROUPS)]
+        self._groups: list[OrderedDict[HookId, HookQueue]] = [OrderedDict() for _ in range(_GROUPS)]
 
-    def put(self, lane: Lane) -> None:
-        """Add a lane behind those with as much in flight; it keeps its turn if it has one there."""
-        number = min(lane.in_flight.bit_length(), _GROUPS - 1)
-        if lane.queue is self and lane.group == number:
+    def put(self, queue: HookQueue) -> None:
+        """Add a queue behind those with as much in flight, unless it has a turn there already."""
+        number = min(queue.in_flight.bit_length(), _GROUPS - 1)
+        if queue.ready_queue is self and queue.group == number:
             return
-        lane.leave_queue()
-        self._groups[number][lane.hook] = lane
+        queue.leave_queue()
+        self._groups[number][queue.hook] = queue
         self.count += 1
-        lane.queue, lane.group = self, number
+        queue.ready_queue, queue.group = self, number
 
     def first_group(self) -> int:
-        """Return the group of the lane that is next, ``NEVER`` when there is none."""
+        """Return the group of the hook queue that is next, ``NEVER`` when there is none."""
         for number, group in enumerate(self._groups):
             if group:
                 return number
         return NEVER
 
-    def pop(self) -> Lane:
-        """Remove the lane that is next, and return it.
+    def pop(self) -> HookQueue:
+        """Remove the hook queue that is next, and return it.
 
         Raises:
             IndexError: there is none.
         """
-        _, lane = self._groups[self.first_group()].popitem(last=False)
+        _, queue = self._groups[self.first_group()].popitem(last=False)
         self.count -= 1
-        lane.queue = None
-        return lane
+        queue.ready_queue = None
+        return queue
 
-    def remove(self, lane: Lane) -> None:
-        """Take a lane out that is in it."""
-        del self._groups[lane.group][lane.hook]
+    def remove(self, queue: HookQueue) -> None:
+        """Take a hook queue out that is in it."""
+        del self._groups[queue.group][queue.hook]
         self.count -= 1
-        lane.queue = None
+        queue.ready_queue = None
 
 
 def shared(wanted: Sequence[int], most: int) -> list[int]:
@@ -112,14 +111,22 @@ _LONGEST_HOLD_MS = 60_000  # a time to wait for that is later comes from a clock
 
 
 @dataclass(slots=True)
-class Lane:
-    """One hook's slots; ``due_ms`` is when its next waiting delivery is due, if one is known.
+class HookQueue:
+    """The slots and due times of one hook; times in ms since the epoch.
 
-    ``alarm_ms`` is when the lane is looked at again by time alone. ``open_until_ms`` is set while
-    the hook's breaker is open: from then on one due delivery at a time may go, as the probe.
-    ``claims`` counts them. ``slow`` says that its last attempt took long. Before ``held_until_ms``
-    nothing begins; ``hold_s`` is how long that wait is. ``queue`` and its ``group`` are where it
-    waits for its turn.
+    Attributes:
+        most: deliveries in flight at once.
+        active: whether anything may start.
+        due_ms: when its next waiting delivery is due, if that is known.
+        claiming: whether a claim is in progress.
+        bucket: limits its rate, if it has one.
+        alarm_ms: when time alone may make it ready.
+        open_until_ms: set while its breaker is open; from then on one delivery at a time may
+            start, as the probe.
+        claims: the number of claims.
+        slow: whether its last attempt took long.
+        held_until_ms: before it nothing starts; ``hold_s`` is how long that wait is.
+        ready_queue: where it waits for its turn, in ``group``.
     """
 
     hook: HookId
@@ -135,12 +142,12 @@ class Lane:
     slow: bool = False
     held_until_ms: int | None = None
     hold_s: float = 0.0
-    queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
+    ready_queue: ReadyQueues | None = field(default=None, repr=False, compare=False)
     group: int = 0
 
     @property
     def by_age(self) -> bool:
-        """Whether the claim under way takes the oldest due, also before first tries.
+        """Whether the claim in progress takes the oldest due, also before first tries.
 
         The contract names the oldest due delivery as the probe of a breaker.
         """
@@ -153,12 +160,12 @@ class Lane:
 
     def leave_queue(self) -> None:
         """Leave the queue, if it is in one."""
-        if self.queue is not None:
-            self.queue.remove(self)
+        if self.ready_queue is not None:
+            self.ready_queue.remove(self)
 
 
 class HookQueues:
-    """All lanes, and which of them can start something now, in turn.
+    """All hook queues, and which of them can start something now, in turn.
 
     Args:
         most: deliveries in flight over all hooks.
@@ -169,7 +176,7 @@ class HookQueues:
         self._most_of_one = max(most // 2, 1)
         self._most_slow = max(most - most // 4, 1)
         self._used = self._used_slow = 0
-        self._lanes: dict[HookId, Lane] = {}
+        self._queues: dict[HookId, HookQueue] = {}
         self._fast, self._slow = ReadyQueues(), ReadyQueues()
         self._slow_turn = False
         self._short = False
@@ -185,9 +192,9 @@ class HookQueues:
         """Whether a hook waits for nothing but a slot of the bound."""
         return self._short and self._fast.count + self._slow.count > 0
 
-    def lane(self, hook: HookId) -> Lane | None:
-        """Return a hook's lane, if it has one."""
-        return self._lanes.get(hook)
+    def queue(self, hook: HookId) -> HookQueue | None:
+        """Return a hook's queue, if it has one."""
+        return self._queues.get(hook)
 
     def put(
         self,
@@ -198,124 +205,124 @@ class HookQueues:
         rate_per_s: float | None = None,
         open_until_ms: int | None = None,
         now_ms: int = 0,
-    ) -> Lane:
-        """Make a hook's lane, or bring it up to date with the hook's settings.
+    ) -> HookQueue:
+        """Make a hook's queue, or bring it up to date with the hook's settings.
 
         What waits in it is looked at with the next hint.
         """
-        lane = self._lanes.get(hook)
-        if lane is None:
-            lane = self._lanes[hook] = Lane(hook, most, active)
-        lane.most, lane.active = min(most, self._most_of_one), active
-        lane.open_until_ms = open_until_ms
+        queue = self._queues.get(hook)
+        if queue is None:
+            queue = self._queues[hook] = HookQueue(hook, most, active)
+        queue.most, queue.active = min(most, self._most_of_one), active
+        queue.open_until_ms = open_until_ms
         if rate_per_s is None:
-            lane.bucket = None
-        elif lane.bucket is None:
-            lane.bucket = TokenBucket.full(rate_per_s, now_ms)
-        elif lane.bucket.rate_per_s != rate_per_s:
-            lane.bucket.change_rate(rate_per_s, now_ms)
+            queue.bucket = None
+        elif queue.bucket is None:
+            queue.bucket = TokenBucket.full(rate_per_s, now_ms)
+        elif queue.bucket.rate_per_s != rate_per_s:
+            queue.bucket.change_rate(rate_per_s, now_ms)
         if not active:
-            lane.leave_queue()
-        return lane
+            queue.leave_queue()
+        return queue
 
     def drop(self, hook: HookId) -> None:
         """Forget a deleted hook; what is in flight ends by itself."""
-        lane = self._lanes.pop(hook, None)
-        if lane is not None:
-            lane.active = False  # a claim that ends after this must not make it ready again
-            lane.leave_queue()
-            self._set_slow(lane, slow=False)
+        queue = self._queues.pop(hook, None)
+        if queue is not None:
+            queue.active = False  # a claim that ends after this must not make it ready again
+            queue.leave_queue()
+            self._set_slow(queue, slow=False)
 
     def reserve(self, hook: HookId, now_ms: int) -> bool:
         """Take a slot for a new delivery, unless older ones are due and waiting before it."""
-        lane = self._lanes.get(hook)
-        if lane is None or not lane.active or lane.in_flight >= lane.most:
+        queue = self._queues.get(hook)
+        if queue is None or not queue.active or queue.in_flight >= queue.most:
             return False
-        if lane.open_until_ms is not None:
+        if queue.open_until_ms is not None:
             return False
-        if lane.due_ms is not None and lane.due_ms <= now_ms:
+        if queue.due_ms is not None and queue.due_ms <= now_ms:
             return False
-        if self._used >= self._most or (lane.slow and self._used_slow >= self._most_slow):
+        if self._used >= self._most or (queue.slow and self._used_slow >= self._most_slow):
             return False
         if self._short and self._fast.count + self._slow.count:
             return False
-        if lane.held_until_ms is not None and self._held_until(lane, now_ms) > now_ms:
+        if queue.held_until_ms is not None and self._held_until(queue, now_ms) > now_ms:
             return False
-        if lane.bucket is not None:
-            if lane.bucket.whole(now_ms) < 1:
+        if queue.bucket is not None:
+            if queue.bucket.whole(now_ms) < 1:
                 return False
-            lane.bucket.take(1)
-        self._take(lane, 1)
+            queue.bucket.take(1)
+        self._take(queue, 1)
         return True
 
     def unreserve(self, hook: HookId, now_ms: int) -> None:
         """Give back a slot that was reserved for a delivery that did not come about."""
-        lane = self._lanes.get(hook)
-        if lane is not None and lane.bucket is not None:
-            lane.bucket.put_back(1)
+        queue = self._queues.get(hook)
+        if queue is not None and queue.bucket is not None:
+            queue.bucket.put_back(1)
         self.give_back(hook, now_ms)
 
     def give_back(self, hook: HookId, now_ms: int, took_ms: float | None = None) -> None:
         """Free a slot of a hook; ``took_ms`` is how long its attempt took, if there was one."""
-        lane = self._lanes.get(hook)
-        if lane is None:  # the hook was deleted meanwhile
+        queue = self._queues.get(hook)
+        if queue is None:  # the hook was deleted meanwhile
             self._used -= 1
             return
-        self._free(lane, 1)
-        if took_ms is not None and (took_ms >= SLOW_MS) is not lane.slow:
-            self._set_slow(lane, slow=not lane.slow)
-        self._consider(lane, now_ms)
+        self._free(queue, 1)
+        if took_ms is not None and (took_ms >= SLOW_MS) is not queue.slow:
+            self._set_slow(queue, slow=not queue.slow)
+        self._consider(queue, now_ms)
 
     def hold(self, hook: HookId, now_ms: int) -> None:
         """Begin nothing of a hook for a while; longer each time that it was of no use."""
-        lane = self._lanes.get(hook)
-        if lane is None:
+        queue = self._queues.get(hook)
+        if queue is None:
             return
         since_s = None
-        if lane.held_until_ms is not None:
-            if self._held_until(lane, now_ms) > now_ms:  # another attempt of the same moment
+        if queue.held_until_ms is not None:
+            if self._held_until(queue, now_ms) > now_ms:  # another attempt of the same moment
                 return
-            since_s = (now_ms - lane.held_until_ms) / 1000
-        lane.hold_s = next_wait_s(lane.hold_s, since_s)
-        lane.held_until_ms = now_ms + round(lane.hold_s * 1000)
+            since_s = (now_ms - queue.held_until_ms) / 1000
+        queue.hold_s = next_wait_s(queue.hold_s, since_s)
+        queue.held_until_ms = now_ms + round(queue.hold_s * 1000)
 
     def hint(self, hook: HookId, due_ms: int, now_ms: int) -> None:
         """Note that a hook has a delivery that is due at a time; an earlier one stays noted."""
-        lane = self._lanes.get(hook)
-        if lane is None:
+        queue = self._queues.get(hook)
+        if queue is None:
             return
-        if lane.due_ms is None or due_ms < lane.due_ms:
-            lane.due_ms = due_ms
-        self._consider(lane, now_ms)
+        if queue.due_ms is None or due_ms < queue.due_ms:
+            queue.due_ms = due_ms
+        self._consider(queue, now_ms)
 
-    def take_ready(self, now_ms: int) -> list[tuple[Lane, int]]:
-        """Return every lane that can start something now, with the slots taken for it, in turn.
+    def take_ready(self, now_ms: int) -> list[tuple[HookQueue, int]]:
+        """Return the queues that can start something now, with the slots taken for each, in turn.
 
         Each of them is marked as claiming, and what is due in it counts as unknown, until
         ``claimed`` says how it went; hints that come meanwhile are kept.
         """
         while self._later and self._later[0][0] <= now_ms:
             at_ms, hook = heapq.heappop(self._later)
-            lane = self._lanes.get(hook)
-            if lane is not None:
-                if lane.alarm_ms == at_ms:
-                    lane.alarm_ms = None
-                self._consider(lane, now_ms)
+            queue = self._queues.get(hook)
+            if queue is not None:
+                if queue.alarm_ms == at_ms:
+                    queue.alarm_ms = None
+                self._consider(queue, now_ms)
         chosen = self._choose(now_ms)
         self._short = self._used + sum(count for _, count in chosen) >= self._most
-        for lane, count in chosen:
-            if lane.bucket is not None:
-                lane.bucket.take(count)
-            self._take(lane, count)
-            lane.claiming, lane.due_ms = True, None
-            lane.claims += 1
+        for queue, count in chosen:
+            if queue.bucket is not None:
+                queue.bucket.take(count)
+            self._take(queue, count)
+            queue.claiming, queue.due_ms = True, None
+            queue.claims += 1
         return chosen
 
-    def _choose(self, now_ms: int) -> list[tuple[Lane, int]]:
+    def _choose(self, now_ms: int) -> list[tuple[HookQueue, int]]:
         """Return whose turn it is, taken out of the queues, and how many slots each gets."""
         free, free_slow = self._most - self._used, self._most_slow - self._used_slow
-        fast: list[Lane] = []
-        slow: list[Lane] = []
+        fast: list[HookQueue] = []
+        slow: list[HookQueue] = []
         while len(fast) + len(slow) < free:
             first_fast = self._fast.first_group()
             first_slow = self._slow.first_group() if len(slow) < free_slow else NEVER
@@ -326,100 +333,100 @@ class HookQueues:
                 slow.append(self._slow.pop())
             else:
                 fast.append(self._fast.pop())
-        rooms = shared([self._room(lane, now_ms) for lane in slow], max(free_slow, 0))
-        rooms = [self._room(lane, now_ms) for lane in fast] + rooms
+        rooms = shared([self._room(queue, now_ms) for queue in slow], max(free_slow, 0))
+        rooms = [self._room(queue, now_ms) for queue in fast] + rooms
         chosen = []
-        for lane, count in zip(fast + slow, shared(rooms, free), strict=True):
+        for queue, count in zip(fast + slow, shared(rooms, free), strict=True):
             if count:
-                chosen.append((lane, count))
+                chosen.append((queue, count))
             else:  # its settings changed since it became ready
-                self._consider(lane, now_ms)
+                self._consider(queue, now_ms)
         return chosen
 
-    def claimed(self, lane: Lane, asked: int, got: int, now_ms: int) -> bool:
-        """Note how a claim went; True when the lane's next due time has to be looked up."""
-        lane.claiming = False
-        self._free(lane, asked - got)
-        if lane.bucket is not None:
-            lane.bucket.put_back(asked - got)
+    def claimed(self, queue: HookQueue, asked: int, got: int, now_ms: int) -> bool:
+        """Note how a claim went; True when the hook queue's next due time has to be looked up."""
+        queue.claiming = False
+        self._free(queue, asked - got)
+        if queue.bucket is not None:
+            queue.bucket.put_back(asked - got)
         if got == asked:
-            self.hint(lane.hook, now_ms, now_ms)
+            self.hint(queue.hook, now_ms, now_ms)
             return False
-        self._consider(lane, now_ms)
+        self._consider(queue, now_ms)
         return True
 
     def next_due_ms(self) -> int | None:
-        """Return when a lane may become ready by time alone, None: not foreseeable."""
+        """Return when a hook queue may become ready by time alone, None: not foreseeable."""
         return self._later[0][0] if self._later else None
 
     @property
     def any_ready(self) -> bool:
-        """Whether a lane can start something now."""
+        """Whether a hook queue can start something now."""
         if self._used >= self._most:
             return False
         return self._fast.count > 0 or (self._slow.count > 0 and self._used_slow < self._most_slow)
 
     def hooks(self) -> Iterable[HookId]:
-        """Return the hooks that have a lane."""
-        return self._lanes.keys()
+        """Return the hooks that have a hook queue."""
+        return self._queues.keys()
 
-    def _consider(self, lane: Lane, now_ms: int) -> None:
-        """Put a lane among the ready ones, or set its alarm when time alone will make it ready."""
-        if not lane.active or lane.claiming or lane.due_ms is None:
+    def _consider(self, queue: HookQueue, now_ms: int) -> None:
+        """Add a queue to the ready ones, or set the time that will make it ready."""
+        if not queue.active or queue.claiming or queue.due_ms is None:
             return
-        at_ms = self._earliest_ms(lane, lane.due_ms, now_ms)
+        at_ms = self._earliest_ms(queue, queue.due_ms, now_ms)
         if at_ms > now_ms:
-            if lane.alarm_ms is None or at_ms < lane.alarm_ms:
-                lane.alarm_ms = at_ms
-                heapq.heappush(self._later, (at_ms, lane.hook))
-        elif self._room(lane, now_ms):
-            (self._slow if lane.slow else self._fast).put(lane)
+            if queue.alarm_ms is None or at_ms < queue.alarm_ms:
+                queue.alarm_ms = at_ms
+                heapq.heappush(self._later, (at_ms, queue.hook))
+        elif self._room(queue, now_ms):
+            (self._slow if queue.slow else self._fast).put(queue)
 
-    def _earliest_ms(self, lane: Lane, due_ms: int, now_ms: int) -> int:
-        """Return the earliest time when the lane may start what is due, were a slot free."""
-        if lane.open_until_ms is not None:
-            due_ms = max(due_ms, probe_at_ms(lane.open_until_ms, now_ms))
-        if lane.held_until_ms is not None:
-            due_ms = max(due_ms, self._held_until(lane, now_ms))
-        if due_ms <= now_ms and lane.bucket is not None:
-            return lane.bucket.next_at_ms(now_ms)
+    def _earliest_ms(self, queue: HookQueue, due_ms: int, now_ms: int) -> int:
+        """Return the earliest time when the hook queue may start what is due, were a slot free."""
+        if queue.open_until_ms is not None:
+            due_ms = max(due_ms, probe_at_ms(queue.open_until_ms, now_ms))
+        if queue.held_until_ms is not None:
+            due_ms = max(due_ms, self._held_until(queue, now_ms))
+        if due_ms <= now_ms and queue.bucket is not None:
+            return queue.bucket.next_at_ms(now_ms)
         return due_ms
 
-    def _room(self, lane: Lane, now_ms: int) -> int:
+    def _room(self, queue: HookQueue, now_ms: int) -> int:
         """Return how many due deliveries may start now."""
-        if not lane.active or lane.claiming or lane.due_ms is None or lane.due_ms > now_ms:
+        if not queue.active or queue.claiming or queue.due_ms is None or queue.due_ms > now_ms:
             return 0
-        if lane.held_until_ms is not None and self._held_until(lane, now_ms) > now_ms:
+        if queue.held_until_ms is not None and self._held_until(queue, now_ms) > now_ms:
             return 0
-        room = min(lane.free, MOST_PER_CLAIM)
-        if lane.open_until_ms is not None:
-            open_now = probe_at_ms(lane.open_until_ms, now_ms) > now_ms
-            room = 0 if open_now or lane.in_flight else min(room, 1)
-        return room if lane.bucket is None else min(room, lane.bucket.whole(now_ms))
+        room = min(queue.free, MOST_PER_CLAIM)
+        if queue.open_until_ms is not None:
+            open_now = probe_at_ms(queue.open_until_ms, now_ms) > now_ms
+            room = 0 if open_now or queue.in_flight else min(room, 1)
+        return room if queue.bucket is None else min(room, queue.bucket.whole(now_ms))
 
-    def _held_until(self, lane: Lane, now_ms: int) -> int:
-        """Return the time before which a lane begins nothing; now when there is none."""
-        until_ms = lane.held_until_ms or 0
+    def _held_until(self, queue: HookQueue, now_ms: int) -> int:
+        """Return the time before which a hook queue begins nothing; now when there is none."""
+        until_ms = queue.held_until_ms or 0
         return until_ms if until_ms <= now_ms + _LONGEST_HOLD_MS else now_ms
 
     # The bound
 
-    def _take(self, lane: Lane, count: int) -> None:
-        lane.in_flight += count
+    def _take(self, queue: HookQueue, count: int) -> None:
+        queue.in_flight += count
         self._used += count
-        if lane.slow:
+        if queue.slow:
             self._used_slow += count
 
-    def _free(self, lane: Lane, count: int) -> None:
-        lane.in_flight -= count
+    def _free(self, queue: HookQueue, count: int) -> None:
+        queue.in_flight -= count
         self._used -= count
-        if lane.slow:
+        if queue.slow:
             self._used_slow -= count
 
-    def _set_slow(self, lane: Lane, *, slow: bool) -> None:
-        if lane.slow is not slow:
-            self._used_slow += lane.in_flight if slow else -lane.in_flight
-            lane.slow = slow
-            if lane.queue is not None:
-                lane.leave_queue()
-                (self._slow if slow else self._fast).put(lane)
+    def _set_slow(self, queue: HookQueue, *, slow: bool) -> None:
+        if queue.slow is not slow:
+            self._used_slow += queue.in_flight if slow else -queue.in_flight
+            queue.slow = slow
+            if queue.ready_queue is not None:
+                queue.leave_queue()
+                (self._slow if slow else self._fast).put(queue)

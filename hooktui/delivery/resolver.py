@@ -31,7 +31,7 @@ Lookup = Callable[[str, int], Sequence[str]]
 """Host and port to addresses; blocking, may raise OSError."""
 
 LOOKUP_THREADS = 64
-LOOKUPS_PER_LANE = 2
+LOOKUPS_PER_POOL = 2
 _THREAD_IDLE_S = 10.0
 _NOT_NOW = frozenset({errno.EBUSY, errno.EAGAIN})
 """What ``getaddrinfo`` says where it got no file or memory for its work, and did not notice."""
@@ -60,15 +60,15 @@ class Resolver:
         self._threads = _DaemonThreads(threads)
         self._running: dict[str, _Pending] = {}
         self._begun: set[str] = set()
-        self._of_lane: dict[Hashable, set[_Pending]] = {}
+        self._of_pool: dict[Hashable, set[_Pending]] = {}
 
     async def resolve(
-        self, lane_key: Hashable, host: str, port: int, timeout_s: float
+        self, pool_key: Hashable, host: str, port: int, timeout_s: float
     ) -> tuple[Address, ...]:
         """Return the addresses of a name, in the order of preference, at least one.
 
         Args:
-            lane_key: who asks; one lane runs at most two look-ups at a time.
+            pool_key: the hook; it has at most two look-ups at a time.
             host: an ASCII name.
             port: what for; look-ups of one host are shared whatever the port.
             timeout_s: waiting for a free thread included.
@@ -79,7 +79,7 @@ class Resolver:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                answer = await self._answer(lane_key, host, port)
+                answer = await self._answer(pool_key, host, port)
         except TimeoutError:
             if host in self._running and host not in self._begun:
                 raise MachineShort(Condition.LOOKUPS) from None
@@ -90,29 +90,29 @@ class Resolver:
             raise NameLookupError(answer)
         return answer
 
-    async def _answer(self, lane_key: Hashable, host: str, port: int) -> _Answer:
+    async def _answer(self, pool_key: Hashable, host: str, port: int) -> _Answer:
         while host not in self._running:
-            of_lane = self._of_lane.setdefault(lane_key, set())
-            if len(of_lane) < LOOKUPS_PER_LANE:
-                self._start(lane_key, host, port)
+            of_pool = self._of_pool.setdefault(pool_key, set())
+            if len(of_pool) < LOOKUPS_PER_POOL:
+                self._start(pool_key, host, port)
             else:
-                await asyncio.wait(of_lane, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(of_pool, return_when=asyncio.FIRST_COMPLETED)
         # An asker that gives up must not take the look-up away from the others.
         return await asyncio.shield(self._running[host])
 
-    def _start(self, lane_key: Hashable, host: str, port: int) -> None:
+    def _start(self, pool_key: Hashable, host: str, port: int) -> None:
         loop = asyncio.get_running_loop()
         pending: _Pending = loop.create_future()
         self._running[host] = pending
-        self._of_lane[lane_key].add(pending)
+        self._of_pool[pool_key].add(pending)
 
         def finish(answer: _Answer) -> None:
             del self._running[host]
             self._begun.discard(host)
-            of_lane = self._of_lane[lane_key]
-            of_lane.discard(pending)
-            if not of_lane:
-                del self._of_lane[lane_key]
+            of_pool = self._of_pool[pool_key]
+            of_pool.discard(pending)
+            if not of_pool:
+                del self._of_pool[pool_key]
             pending.set_result(answer)
 
         def work() -> None:

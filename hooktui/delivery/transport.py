@@ -19,7 +19,7 @@ from collections.abc import Hashable, Iterable
 from ipaddress import ip_address
 from time import monotonic
 
-from hooktui.delivery.connection import Connection
+from hooktui.delivery.connection import ReceiverConnection
 from hooktui.delivery.dial import ConnectError, Dialer
 from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, Phases
 from hooktui.delivery.resolver import Resolver
@@ -60,8 +60,8 @@ class Transport:
         self._most = most
         self._in_flight = 0
         self._dialer = Dialer(allowed, resolver, self._limits, verified)
-        self._lanes: dict[Hashable, _Lane] = {}
-        self._kept = _Kept()
+        self._pools: dict[Hashable, _ConnectionPool] = {}
+        self._kept = _IdleConnections()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -86,7 +86,7 @@ class Transport:
 
     async def send(
         self,
-        lane_key: Hashable,
+        pool_key: Hashable,
         target: ParsedUrl,
         head: bytes,
         body: bytes,
@@ -97,7 +97,7 @@ class Transport:
         """Make one attempt.
 
         Args:
-            lane_key: the hook; connections are shared within it only.
+            pool_key: the hook; connections are shared within it only.
             target: where to.
             head: request line and headers, blank line included, exactly as they go out.
             body: what follows; ``head`` names its length.
@@ -113,47 +113,47 @@ class Transport:
         started = monotonic()
         deadline = started + timeout_s
         request = head + body
-        lane = self._lanes.get(lane_key) or self._open_lane(lane_key)
-        lane.in_flight += 1
+        pool = self._pools.get(pool_key) or self._open_pool(pool_key)
+        pool.in_flight += 1
         self._in_flight += 1
         try:
-            connection = lane.take((*target.origin, verify_tls))
+            connection = pool.take((*target.origin, verify_tls))
             if connection is not None:
                 fault = await _converse(connection, request, deadline, timeout_s)
                 _raise_if_lacking(connection)
                 stale = fault is not None and fault.error in _BROKEN
                 if not stale or connection.first_byte_at is not None:
                     exchange = self._exchange_of(connection, fault, started)
-                    lane.give_back(connection)
+                    pool.give_back(connection)
                     return exchange
             if self._in_flight + len(self._kept.by_age) > self._most:
                 await self._make_room()
             phases = Phases()
             try:
                 connection = await self._dialer.dial(
-                    lane_key,
+                    pool_key,
                     target,
                     verify_tls=verify_tls,
                     deadline=deadline,
                     phases=phases,
-                    on_lost=lane.drop,
+                    on_lost=pool.drop,
                 )
             except ConnectError as failure:
                 return _not_dialled(failure.fault, started, phases)
             fault = await _converse(connection, request, deadline, timeout_s)
             _raise_if_lacking(connection)
             exchange = self._exchange_of(connection, fault, started, phases)
-            lane.give_back(connection)
+            pool.give_back(connection)
             return exchange
         finally:
-            lane.in_flight -= 1
+            pool.in_flight -= 1
             self._in_flight -= 1
 
-    def forget(self, lane_key: Hashable) -> None:
+    def forget(self, pool_key: Hashable) -> None:
         """Close a hook's kept connections (it was edited or deleted); running attempts go on."""
-        lane = self._lanes.pop(lane_key, None)
-        if lane is not None:
-            lane.retire()
+        pool = self._pools.pop(pool_key, None)
+        if pool is not None:
+            pool.retire()
 
     def close_idle(self) -> None:
         """Close all kept connections: something else needs the files."""
@@ -168,30 +168,30 @@ class Transport:
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
-        for lane in self._lanes.values():
-            lane.retire()
-        self._lanes.clear()
+        for pool in self._pools.values():
+            pool.retire()
+        self._pools.clear()
 
-    def _open_lane(self, lane_key: Hashable) -> _Lane:
-        lane = self._lanes[lane_key] = _Lane(self._limits, self._kept)
+    def _open_pool(self, pool_key: Hashable) -> _ConnectionPool:
+        pool = self._pools[pool_key] = _ConnectionPool(self._limits, self._kept)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
-        return lane
+        return pool
 
     def _sweep(self) -> None:
         """Close what was idle for too long: one timer for all, not one per connection."""
         before = monotonic() - self._limits.idle_s
-        for lane_key, lane in list(self._lanes.items()):
-            lane.close_idle_since(before)
-            if not lane.idle and not lane.in_flight:
-                del self._lanes[lane_key]
+        for pool_key, pool in list(self._pools.items()):
+            pool.close_idle_since(before)
+            if not pool.idle and not pool.in_flight:
+                del self._pools[pool_key]
         self._sweeper = None
-        if self._lanes:
+        if self._pools:
             self._sweeper = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
 
     def _exchange_of(
         self,
-        connection: Connection,
+        connection: ReceiverConnection,
         fault: ExchangeFailure | None,
         started: float,
         phases: Phases = _NO_PHASES,
@@ -229,36 +229,36 @@ class Transport:
         )
 
 
-class _Kept:
-    """The idle connections of all lanes, least recently used first, and how many have TLS."""
+class _IdleConnections:
+    """The idle connections of all pools, least recently used first, and how many have TLS."""
 
     __slots__ = ("by_age", "tls")
 
     def __init__(self) -> None:
-        self.by_age: OrderedDict[Connection, _Lane] = OrderedDict()
+        self.by_age: OrderedDict[ReceiverConnection, _ConnectionPool] = OrderedDict()
         self.tls = 0
 
     def drop_oldest(self, count: int) -> None:
         """Close so many, at once: a polite close of TLS would hold the file for a second."""
         for _ in range(min(count, len(self.by_age))):
-            connection, lane = next(iter(self.by_age.items()))
-            lane.drop(connection)
+            connection, pool = next(iter(self.by_age.items()))
+            pool.drop(connection)
             connection.abort()
 
 
-class _Lane:
+class _ConnectionPool:
     """The connections of one hook; the most recently used goes out first."""
 
     __slots__ = ("_kept", "_limits", "_retired", "idle", "in_flight")
 
-    def __init__(self, limits: ExchangeLimits, kept: _Kept) -> None:
-        self.idle: list[Connection] = []
+    def __init__(self, limits: ExchangeLimits, kept: _IdleConnections) -> None:
+        self.idle: list[ReceiverConnection] = []
         self.in_flight = 0
         self._limits = limits
         self._kept = kept
         self._retired = False
 
-    def take(self, origin: tuple[str, str, int, bool]) -> Connection | None:
+    def take(self, origin: tuple[str, str, int, bool]) -> ReceiverConnection | None:
         while self.idle:
             connection = self._leaves(self.idle.pop())
             if connection.origin == origin and not connection.closed:
@@ -266,7 +266,7 @@ class _Lane:
             connection.close()  # the hook has another URL by now
         return None
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: ReceiverConnection) -> None:
         connection.let_go()
         if connection.closed or not connection.reusable:
             connection.abort()
@@ -278,7 +278,7 @@ class _Lane:
             self._kept.by_age[connection] = self
             self.idle.append(connection)
 
-    def drop(self, connection: Connection) -> None:
+    def drop(self, connection: ReceiverConnection) -> None:
         if connection in self.idle:
             self.idle.remove(self._leaves(connection))
 
@@ -291,19 +291,19 @@ class _Lane:
         while self.idle:
             self._leaves(self.idle.pop()).close()
 
-    def _is_full(self, connection: Connection) -> bool:
+    def _is_full(self, connection: ReceiverConnection) -> bool:
         if len(self.idle) >= self._limits.idle_connections:
             return True
         return connection.is_tls and self._kept.tls >= self._limits.idle_tls_connections
 
-    def _leaves(self, connection: Connection) -> Connection:
+    def _leaves(self, connection: ReceiverConnection) -> ReceiverConnection:
         self._kept.tls -= connection.is_tls
         del self._kept.by_age[connection]
         return connection
 
 
 async def _converse(
-    connection: Connection, request: bytes, deadline: float, timeout_s: float
+    connection: ReceiverConnection, request: bytes, deadline: float, timeout_s: float
 ) -> ExchangeFailure | None:
     try:
         return await connection.exchange(request, deadline, timeout_s)
@@ -312,7 +312,7 @@ async def _converse(
         raise
 
 
-def _raise_if_lacking(connection: Connection) -> None:
+def _raise_if_lacking(connection: ReceiverConnection) -> None:
     """Raise MachineShort where the connection ended for want of something, before any answer."""
     if connection.lacked is not None and connection.first_byte_at is None:
         raise MachineShort(connection.lacked)
@@ -337,7 +337,7 @@ def _stored_header(name: bytes, value: bytes, most: int) -> tuple[str, str]:
     return name.decode("latin-1"), value.decode("latin-1")
 
 
-def _retry_after(connection: Connection, limits: ExchangeLimits) -> str | None:
+def _retry_after(connection: ReceiverConnection, limits: ExchangeLimits) -> str | None:
     for name, value in connection.headers:
         if name.lower() == b"retry-after":
             return value[: limits.stored_header_bytes].decode("latin-1")

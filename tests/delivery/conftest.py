@@ -145,7 +145,7 @@ class Client:
         self,
         target: ParsedUrl,
         *,
-        lane: str = "hook",
+        pool: str = "hook",
         body: bytes = b"{}",
         timeout_s: float = 2.0,
         verify_tls: bool = True,
@@ -155,7 +155,7 @@ class Client:
             f"Content-Length: {len(body)}\r\n\r\n"
         ).encode()
         return await self.transport.send(
-            lane, target, head, body, verify_tls=verify_tls, timeout_s=timeout_s
+            pool, target, head, body, verify_tls=verify_tls, timeout_s=timeout_s
         )
 
 

@@ -27,8 +27,8 @@ async def test_a_connection_is_used_again_for_the_same_hook(client, receivers):
 
 async def test_two_hooks_share_no_connection(client, receivers):
     receiver = await receivers.answering(OK, OK)
-    await client.post(receiver.target, lane="one")
-    exchange = await client.post(receiver.target, lane="two")
+    await client.post(receiver.target, pool="one")
+    exchange = await client.post(receiver.target, pool="two")
     assert not exchange.reused_connection
     assert receiver.connections == 2
 
@@ -315,12 +315,12 @@ async def test_where_room_is_needed_the_longest_idle_connections_of_all_hooks_cl
     closed: list[object] = []
     receiver = await receivers.behaving(behaviour)
     client = Client(Transport(LOOPBACK, Resolver(), most=3))
-    for lane in ("one", "two", "three", "one", "four"):
-        assert (await client.post(receiver.target, lane=lane)).status_code == 200
+    for pool in ("one", "two", "three", "one", "four"):
+        assert (await client.post(receiver.target, pool=pool)).status_code == 200
         assert client.transport.idle <= 3
     assert client.transport.idle == 3
     await until(lambda: len(closed) == 1)
-    assert [await reused(client, receiver, lane) for lane in ("one", "three", "four", "two")] == [
+    assert [await reused(client, receiver, pool) for pool in ("one", "three", "four", "two")] == [
         True, True, True, False,
     ]  # fmt: skip
     client.transport.close_idle()
@@ -329,5 +329,5 @@ async def test_where_room_is_needed_the_longest_idle_connections_of_all_hooks_cl
     client.transport.close()
 
 
-async def reused(client: Client, receiver: Receiver, lane: str) -> bool:
-    return (await client.post(receiver.target, lane=lane)).reused_connection
+async def reused(client: Client, receiver: Receiver, pool: str) -> bool:
+    return (await client.post(receiver.target, pool=pool)).reused_connection

@@ -190,12 +190,12 @@ async def test_all_hooks_together_keep_a_bounded_number_of_tls_connections(
 
     async def reused():
         answers = await asyncio.gather(
-            *(client.post(receiver.target, lane=lane) for lane in "aabbcc")
+            *(client.post(receiver.target, pool=pool) for pool in "aabbcc")
         )
         assert {exchange.error for exchange in answers} == {None}
         return sum(exchange.reused_connection for exchange in answers)
 
     assert [await reused() for _ in range(3)] == [0, 3, 3]
-    for lane in "abc":
-        client.transport.forget(lane)
+    for pool in "abc":
+        client.transport.forget(pool)
     assert [await reused() for _ in range(2)] == [0, 3]

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hooktui.delivery.connection import Connection
+from hooktui.delivery.connection import ReceiverConnection
 from hooktui.delivery.limits import ExchangeLimits
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass
@@ -361,7 +361,7 @@ _PIECES = st.lists(
 )
 @given(pieces=_PIECES, cuts=st.lists(st.integers(0, 200), max_size=6))
 async def test_any_bytes_in_any_pieces_end_the_exchange_at_the_close_at_the_latest(pieces, cuts):
-    connection = Connection(
+    connection = ReceiverConnection(
         asyncio.get_running_loop(), ExchangeLimits(), "a", ("http", "a", 1, True), lambda _: None
     )
     connection.connection_made(_Wire())
