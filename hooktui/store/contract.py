@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from hooktui.domain.wire.events import Event
     from hooktui.domain.wire.hooks import Hook
     from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
-    from hooktui.store.sqlite.backup import DatabaseCopy
     from hooktui.store.tx import Tx
     from hooktui.store.vault import Vault
 
@@ -166,6 +165,21 @@ class Purged:
     deliveries: int = 0
     attempts: int = 0
     after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseCopy:
+    """A checked copy of a database, on disk under no name.
+
+    Attributes:
+        file: its descriptor, open for reading; the holder of the copy closes it.
+        size: its bytes.
+        sha256: of all of them.
+    """
+
+    file: int
+    size: int
+    sha256: bytes
 
 
 class Store(Protocol):

@@ -25,7 +25,7 @@ from hooktui.api.connection import UNREAD_DEADLINE
 from hooktui.api.service import service_of
 from hooktui.domain.errors import Refused
 from hooktui.store import changes
-from hooktui.store.sqlite.backup import DatabaseCopy
+from hooktui.store.contract import DatabaseCopy
 
 MEDIA_TYPE: Final = "application/vnd.sqlite3"
 IDLE_S: Final = 60.0

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, Self, TypeVar
 
 from sqlalchemy import Connection, text
 
-from hooktui.domain.errors import Unavailable
+from hooktui.domain.errors import Refused, Unavailable
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import (
     CommitNotice,
+    DatabaseCopy,
     Purged,
     RetentionPeriods,
 )
@@ -52,7 +53,6 @@ from hooktui.store.postgres.shared_key import key_locks
 from hooktui.store.postgres.transaction import Shared, WriteTransaction
 from hooktui.store.postgres.writer import Writer
 from hooktui.store.queries import engine
-from hooktui.store.sqlite.backup import DatabaseCopy, use_pg_dump
 from hooktui.store.tx import Tx
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
@@ -245,7 +245,10 @@ class PostgresStore(BaseStore):
 
     def backup(self, _: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
         """Refuse: a copy of a PostgreSQL database is made by PostgreSQL's own program."""
-        raise use_pg_dump(self._target.shown)
+        raise Refused(
+            f"the data lies in {self._target.shown}: copy it with pg_dump, or as your other"
+            " databases are backed up, and keep a copy of the key file apart from it"
+        )
 
     async def info(self) -> DatabaseInfo:
         """Return what the database is, and how big."""

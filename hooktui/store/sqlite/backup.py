@@ -16,13 +16,13 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import AbstractContextManager, asynccontextmanager, closing
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 from hooktui import failpoints
-from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Refused, Unavailable
+from hooktui.domain.errors import Conflict, DiskFull, HooktuiError, Unavailable
+from hooktui.store.contract import DatabaseCopy
 from hooktui.store.durable_files import sync_file
 from hooktui.store.sqlite.files import file_size, free_bytes
 
@@ -37,21 +37,6 @@ class BadBackup(HooktuiError):
     """A copy is not what it should be; it is not to be relied on."""
 
     title = "Backup is damaged"
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseCopy:
-    """A checked copy of a database, on disk under no name.
-
-    Attributes:
-        file: open for reading; whoever holds the copy closes it.
-        size: its bytes.
-        sha256: of all of them.
-    """
-
-    file: int
-    size: int
-    sha256: bytes
 
 
 def never() -> bool:
@@ -160,14 +145,6 @@ def copy_database(
     except BaseException:
         os.close(file)
         raise
-
-
-def use_pg_dump(where: str) -> Refused:
-    """Return the refusal of a copy where the data lies in PostgreSQL."""
-    return Refused(
-        f"the data lies in {where}: copy it with pg_dump, or as your other databases are backed up,"
-        " and keep a copy of the key file apart from it"
-    )
 
 
 def remove_drafts(database: Path) -> None:

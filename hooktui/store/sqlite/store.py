@@ -25,6 +25,7 @@ from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.contract import (
     CommitNotice,
+    DatabaseCopy,
     Purged,
     RetentionPeriods,
 )
@@ -41,7 +42,7 @@ from hooktui.store.planning.retention import (
 )
 from hooktui.store.queries import engine
 from hooktui.store.sqlite import sql
-from hooktui.store.sqlite.backup import Backups, DatabaseCopy, never
+from hooktui.store.sqlite.backup import Backups, never
 from hooktui.store.sqlite.clock import ClockJumps
 from hooktui.store.sqlite.connections import (
     READERS,
