@@ -1,7 +1,8 @@
 """The tables, for SQLite and PostgreSQL alike.
 
 Times are integer milliseconds since the epoch; ids are 64-bit integers; JSON columns are text that
-this package alone reads. SQLModel declares them; queries use the Core tables at the bottom. Big
+this package alone reads. SQLModel declares them. Changes and lists of people
+use its rows, hot paths and joins the Core tables at the bottom. Big
 blobs stand last in a row, so that a scan of the columns before them never reads overflow pages.
 """
 
@@ -51,7 +52,7 @@ class AccountRow(SQLModel, table=True):
 
     __tablename__ = "account"
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    id: int = Field(default=None, primary_key=True, sa_type=Big)
     name: str = Field(sa_type=Text, unique=True)
     created_at: int = Field(sa_type=Big)
 
@@ -152,12 +153,12 @@ class SecretRow(SQLModel, table=True):
     __tablename__ = "secret"
     __table_args__ = (Index("secret_by_hook", "hook_id"), {"sqlite_autoincrement": True})
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    id: int = Field(default=None, primary_key=True, sa_type=Big)
     hook_id: int = Field(foreign_key="hook.id", sa_type=Big)
     created_at: int = Field(sa_type=Big)
-    expires_at: int | None = Field(sa_type=Big)
-    last_used_at: int | None = Field(sa_type=Big)
-    sealed: bytes | None = Field(sa_type=LargeBinary)
+    expires_at: int | None = Field(default=None, sa_type=Big)
+    last_used_at: int | None = Field(default=None, sa_type=Big)
+    sealed: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
 class EventRow(SQLModel, table=True):
@@ -313,13 +314,13 @@ class TokenRow(SQLModel, table=True):
     __tablename__ = "token"
     __table_args__ = ({"sqlite_autoincrement": True},)
 
-    id: int | None = Field(default=None, primary_key=True, sa_type=Big)
+    id: int = Field(default=None, primary_key=True, sa_type=Big)
     name: str = Field(sa_type=Text)
     role: str = Field(sa_type=Text)
-    account_id: int | None = Field(foreign_key="account.id", sa_type=Big)
+    account_id: int | None = Field(default=None, foreign_key="account.id", sa_type=Big)
     created_at: int = Field(sa_type=Big)
-    expires_at: int | None = Field(sa_type=Big)
-    last_used_at: int | None = Field(sa_type=Big)
+    expires_at: int | None = Field(default=None, sa_type=Big)
+    last_used_at: int | None = Field(default=None, sa_type=Big)
     sha256: bytes = Field(sa_type=LargeBinary)
 
 

@@ -7,10 +7,12 @@ its next write transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
+from sqlmodel import Session
 
 from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.roles import Actor
@@ -69,6 +71,15 @@ class Tx:
         self.vault = vault
         self.ids = ids
         self.notes = SideEffects()
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """Work with rows as objects of their models; the end of the block writes their changes."""
+        with Session(
+            self.conn, join_transaction_mode="create_savepoint", expire_on_commit=False
+        ) as session:
+            yield session
+            session.commit()
 
     def feed(self, item: Item) -> None:
         """Put an item of ``feed_items`` into the change feed."""

@@ -7,33 +7,35 @@ import hashlib
 import secrets
 from collections.abc import Mapping
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import update
+from sqlmodel import select
 
 from hooktui.domain.errors import Conflict, NotFound
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.access import Account, Token
 from hooktui.store.queries.access import account_of, get_account, token_of
-from hooktui.store.tables import ACCOUNT, TOKEN, in_account, inserted_id
+from hooktui.store.tables import TOKEN, AccountRow, TokenRow, in_account
 from hooktui.store.tx import Tx
 
 _TOKEN_BYTES = 20  # 160 bits
 
 
 def create_account(tx: Tx, actor: Actor, name: str) -> Account:
-    """Make an account.
+    """Create an account.
 
     Raises:
         Conflict: another one has this name.
     """
-    same = tx.conn.execute(select(ACCOUNT.c.id).where(ACCOUNT.c.name == name)).scalar()
-    if same is not None:
-        raise Conflict(f"account {same} is named {name!r} already; choose another name")
-    made = tx.conn.execute(insert(ACCOUNT).values(name=name, created_at=tx.now_ms))
-    account = AccountId(inserted_id(made))
+    with tx.session() as session:
+        same = session.exec(select(AccountRow).where(AccountRow.name == name)).first()
+        if same is not None:
+            raise Conflict(f"account {same.id} is named {name!r} already; choose another name")
+        row = AccountRow(name=name, created_at=tx.now_ms)
+        session.add(row)
+    account = AccountId(row.id)
     after = {"name": name}
     tx.audit(actor, "account.create", f"account {account}", account=account, after=after)
-    row = tx.conn.execute(select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().one()
     return account_of(row)
 
 
@@ -45,21 +47,28 @@ def create_token(
     account: AccountId | None = None,
     expires_at_ms: int | None = None,
 ) -> Token:
-    """Make a token, for one account or (None) for all; only this answer holds its text.
+    """Create a token, for one account or (None) for all; only this result holds its text.
 
     Raises:
         NotFound: there is no such account.
     """
     if account is not None:
         get_account(tx.conn, account)
-    values = {"name": name, "role": role.value, "account_id": account, "expires_at": expires_at_ms}
-    made = tx.conn.execute(insert(TOKEN).values(**values, created_at=tx.now_ms, sha256=b""))
-    token = inserted_id(made)
-    text = f"hkt_{token}_{_random()}"
-    hashed = hashlib.sha256(text.encode()).digest()
-    tx.conn.execute(update(TOKEN).where(TOKEN.c.id == token).values(sha256=hashed))
-    tx.audit(actor, "token.create", f"token {token}", account=account, after=values)
-    row = tx.conn.execute(select(TOKEN).where(TOKEN.c.id == token)).mappings().one()
+    with tx.session() as session:
+        row = TokenRow(
+            name=name,
+            role=role.value,
+            account_id=account,
+            expires_at=expires_at_ms,
+            created_at=tx.now_ms,
+            sha256=b"",
+        )
+        session.add(row)
+        session.flush()  # the database gives it its id, which is part of the text
+        text = f"hkt_{row.id}_{_random()}"
+        row.sha256 = hashlib.sha256(text.encode()).digest()
+    after = {"name": name, "role": role.value, "account_id": account, "expires_at": expires_at_ms}
+    tx.audit(actor, "token.create", f"token {row.id}", account=account, after=after)
     return token_of(row, text)
 
 
@@ -69,15 +78,15 @@ def revoke_token(tx: Tx, actor: Actor, account: AccountId | None, token: int) ->
     Raises:
         NotFound: there is no such token there.
     """
-    wanted = select(TOKEN.c.name, TOKEN.c.role, TOKEN.c.account_id).where(
-        TOKEN.c.id == token, in_account(TOKEN, account)
-    )
-    row = tx.conn.execute(wanted).mappings().first()
-    if row is None:
-        raise NotFound(f"there is no token {token} here; see: hooktui tokens list")
-    tx.conn.execute(delete(TOKEN).where(TOKEN.c.id == token))
-    owner = row["account_id"]
-    tx.audit(actor, "token.revoke", f"token {token}", account=owner, before=dict(row))
+    with tx.session() as session:
+        wanted = select(TokenRow).where(TokenRow.id == token, in_account(TOKEN, account))
+        row = session.exec(wanted).first()
+        if row is None:
+            raise NotFound(f"there is no token {token} here; see: hooktui tokens list")
+        session.delete(row)
+    owner = None if row.account_id is None else AccountId(row.account_id)
+    before = {"name": row.name, "role": row.role, "account_id": owner}
+    tx.audit(actor, "token.revoke", f"token {token}", account=owner, before=before)
 
 
 def touch_token(tx: Tx, token: int) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping, delete, insert, select, update
+from sqlalchemy import delete, update
+from sqlmodel import select
 
 from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import Conflict
@@ -14,7 +15,7 @@ from hooktui.domain.wire.hooks import Secret, Secrets
 from hooktui.store.feed_items import hook_item
 from hooktui.store.queries.hooks import find_hook
 from hooktui.store.sealed_places import bound_to_hook
-from hooktui.store.tables import SECRET, inserted_id
+from hooktui.store.tables import SECRET, SecretRow
 from hooktui.store.tx import Tx
 
 _TABLE, _COLUMN = "secret", "sealed"
@@ -60,13 +61,13 @@ def finish_rotation(tx: Tx, actor: Actor, account: AccountId | None, hook: HookI
 
     Raises:
         NotFound: there is no such hook in the account (None: in any).
-        Conflict: no rotation is under way.
+        Conflict: no rotation is in progress.
     """
     owner = AccountId(find_hook(tx, account, hook)["account_id"])
     newest, *older = _live(tx, hook)
     if not older:
-        raise Conflict(f"no rotation of hook {hook} is under way: it has one live secret")
-    _expire(tx, hook, tx.now_ms, but=newest["id"])
+        raise Conflict(f"no rotation of hook {hook} is in progress: it has one live secret")
+    _expire(tx, hook, tx.now_ms, but=newest.id)
     _announce(tx, owner, hook)
     tx.audit(actor, "secret.finish", f"hook {hook}", account=owner)
     return _secrets(tx, owner, hook)
@@ -74,10 +75,12 @@ def finish_rotation(tx: Tx, actor: Actor, account: AccountId | None, hook: HookI
 
 def add_secret(tx: Tx, account: AccountId, hook: HookId, secret: str) -> None:
     """Store a secret, sealed for its own row and hook."""
-    made = tx.conn.execute(insert(SECRET).values(hook_id=hook, created_at=tx.now_ms))
-    row = inserted_id(made)
-    sealed = tx.vault.seal(secret, _TABLE, _COLUMN, row, bound_to_hook(account, hook))
-    tx.conn.execute(update(SECRET).where(SECRET.c.id == row).values(sealed=sealed))
+    with tx.session() as session:
+        row = SecretRow(hook_id=hook, created_at=tx.now_ms)
+        session.add(row)
+        session.flush()  # the database gives it its id, which the encryption is bound to
+        bound = bound_to_hook(account, hook)
+        row.sealed = tx.vault.seal(secret, _TABLE, _COLUMN, row.id, bound)
 
 
 def forget_secrets(tx: Tx, hook: HookId) -> None:
@@ -98,28 +101,29 @@ def _drop_long_expired(tx: Tx, hook: HookId) -> None:
     tx.conn.execute(delete(SECRET).where(SECRET.c.hook_id == hook, long_ago))
 
 
-def _live(tx: Tx, hook: HookId) -> Sequence[RowMapping]:
+def _live(tx: Tx, hook: HookId) -> Sequence[SecretRow]:
     live = SECRET.c.expires_at.is_(None) | (SECRET.c.expires_at > tx.now_ms)
-    wanted = select(SECRET).where(SECRET.c.hook_id == hook, live).order_by(SECRET.c.id.desc())
-    return tx.conn.execute(wanted).mappings().all()
+    with tx.session() as session:
+        wanted = select(SecretRow).where(SecretRow.hook_id == hook, live)
+        return session.exec(wanted.order_by(SECRET.c.id.desc())).all()
 
 
 def _secrets(tx: Tx, account: AccountId, hook: HookId) -> Secrets:
     secrets = tuple(
         Secret(
             secret=_open(tx, account, row),
-            created_at=to_rfc3339(row["created_at"]),
-            expires_at=optional_rfc3339(row["expires_at"]),
-            last_used_at=optional_rfc3339(row["last_used_at"]),
+            created_at=to_rfc3339(row.created_at),
+            expires_at=optional_rfc3339(row.expires_at),
+            last_used_at=optional_rfc3339(row.last_used_at),
         )
         for row in _live(tx, hook)
     )
     return Secrets(secret=secrets[0].secret, secrets=secrets)
 
 
-def _open(tx: Tx, account: AccountId, row: RowMapping) -> str:
-    bound = bound_to_hook(account, row["hook_id"])
-    return tx.vault.open(row["sealed"], _TABLE, _COLUMN, row["id"], bound)
+def _open(tx: Tx, account: AccountId, row: SecretRow) -> str:
+    bound = bound_to_hook(account, HookId(row.hook_id))
+    return tx.vault.open(row.sealed or b"", _TABLE, _COLUMN, row.id, bound)
 
 
 def _announce(tx: Tx, account: AccountId, hook: HookId) -> None:

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, RowMapping, func, select
+from sqlalchemy import Connection, func, select
 
 from hooktui.domain.clock import optional_rfc3339, to_rfc3339
 from hooktui.domain.errors import NotFound
@@ -15,7 +15,7 @@ from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import Account, Token
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.pages import Listing, PageRequest, page_of
-from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN
+from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN, AccountRow, TokenRow
 
 
 def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
@@ -25,22 +25,24 @@ def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
         Refused: the page request is not acceptable.
     """
     listing = Listing(select(ACCOUNT), ACCOUNT.c.id, {"id": None, "name": ACCOUNT.c.name})
-    return page_of(conn, page, listing, lambda rows: _counted(conn, rows))
+    return page_of(
+        conn, page, listing, lambda rows: _counted(conn, [AccountRow(**row) for row in rows])
+    )
 
 
-def _counted(conn: Connection, rows: Sequence[RowMapping]) -> list[Account]:
-    """Return accounts with their hooks and what waits: by the counters, never by scanning."""
+def _counted(conn: Connection, accounts: Sequence[AccountRow]) -> list[Account]:
+    """Return accounts with their hooks and backlog: from the counters, never by a scan."""
     waiting = func.coalesce(func.sum(HOOK_STATE.c.waiting), 0)
     wanted = select(HOOK.c.account_id, func.count(), waiting).outerjoin(
         HOOK_STATE, (HOOK_STATE.c.hook_id == HOOK.c.id) & HOOK.c.active
     )
     wanted = wanted.where(HOOK.c.deleted_at.is_(None))
-    wanted = wanted.where(HOOK.c.account_id.in_([row["id"] for row in rows]))
+    wanted = wanted.where(HOOK.c.account_id.in_([account.id for account in accounts]))
     counts = {
         account: (hooks, int(waits))
         for account, hooks, waits in conn.execute(wanted.group_by(HOOK.c.account_id))
     }
-    return [account_of(row, *counts.get(row["id"], (0, 0))) for row in rows]
+    return [account_of(account, *counts.get(account.id, (0, 0))) for account in accounts]
 
 
 def get_account(conn: Connection, account: AccountId) -> Account:
@@ -52,7 +54,7 @@ def get_account(conn: Connection, account: AccountId) -> Account:
     row = conn.execute(select(ACCOUNT).where(ACCOUNT.c.id == account)).mappings().first()
     if row is None:
         raise NotFound(f"there is no account {account}; see: hooktui accounts list")
-    return _counted(conn, [row])[0]
+    return _counted(conn, [AccountRow(**row)])[0]
 
 
 def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) -> Page[Token]:
@@ -65,12 +67,12 @@ def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) 
     if account is not None:
         rows = rows.where(TOKEN.c.account_id == account)
     listing = Listing(rows, TOKEN.c.id, {"id": None, "name": TOKEN.c.name})
-    return page_of(conn, page, listing, lambda some: [token_of(row) for row in some])
+    return page_of(conn, page, listing, lambda rows: [token_of(TokenRow(**row)) for row in rows])
 
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """What a request with a token is judged by."""
+    """The part of a token that decides on a request."""
 
     id: int
     name: str
@@ -81,34 +83,31 @@ class TokenRecord:
 
 def token_by_hash(conn: Connection, token: int, sha256: bytes) -> TokenRecord | None:
     """Return a token by the id in its text and the SHA-256 of all its text; None: not valid."""
-    row = conn.execute(select(TOKEN).where(TOKEN.c.id == token)).mappings().first()
-    if row is None or not hmac.compare_digest(row["sha256"], sha256):
+    found = conn.execute(select(TOKEN).where(TOKEN.c.id == token)).mappings().first()
+    if found is None:
         return None
-    account = row["account_id"]
-    return TokenRecord(
-        row["id"],
-        row["name"],
-        Role(row["role"]),
-        None if account is None else AccountId(account),
-        row["expires_at"],
-    )
+    row = TokenRow(**found)
+    if not hmac.compare_digest(row.sha256, sha256):
+        return None
+    account = None if row.account_id is None else AccountId(row.account_id)
+    return TokenRecord(row.id, row.name, Role(row.role), account, row.expires_at)
 
 
-def token_of(row: RowMapping, text: str | None = None) -> Token:
-    """Return a token from its row; its text is known only when it is made."""
+def token_of(row: TokenRow, text: str | None = None) -> Token:
+    """Return a token from its row; its text is known only when it is created."""
     return Token(
-        id=row["id"],
-        name=row["name"],
-        role=row["role"],
-        account=row["account_id"],
-        created_at=to_rfc3339(row["created_at"]),
-        expires_at=optional_rfc3339(row["expires_at"]),
-        last_used_at=optional_rfc3339(row["last_used_at"]),
+        id=row.id,
+        name=row.name,
+        role=row.role,
+        account=row.account_id,
+        created_at=to_rfc3339(row.created_at),
+        expires_at=optional_rfc3339(row.expires_at),
+        last_used_at=optional_rfc3339(row.last_used_at),
         token=text,
     )
 
 
-def account_of(row: RowMapping, hooks: int = 0, waiting: int = 0) -> Account:
+def account_of(row: AccountRow, hooks: int = 0, waiting: int = 0) -> Account:
     """Return an account from its row and its counts."""
-    made = to_rfc3339(row["created_at"])
-    return Account(id=row["id"], name=row["name"], created_at=made, hooks=hooks, waiting=waiting)
+    created_at = to_rfc3339(row.created_at)
+    return Account(id=row.id, name=row.name, created_at=created_at, hooks=hooks, waiting=waiting)
