@@ -55,7 +55,7 @@ def test_what_is_misspelt_is_refused_with_what_to_write(text, said):
 
 
 def test_the_manual_names_every_point():
-    manual = (Path(__file__).parent.parent / "docs" / "reliability.md").read_text()
+    manual = (Path(__file__).parent.parent / "docs/understand/reliability.md").read_text()
     known = failpoints.POINTS | failpoints.UPKEEP_POINTS | failpoints.KEY_POINTS
     for name, meaning in known.items():
         assert f"| `{name}` | {meaning} |" in manual

@@ -1,4 +1,4 @@
-"""Texts are plain English: phrases of the deny-list in docs/glossary.md may only become fewer."""
+"""Texts are plain English: phrases of docs/contribute/glossary.md may only become fewer."""
 
 import pytest
 

@@ -2,9 +2,9 @@
 
     python -m docs.tools.simulation [--servers 4 --database-us 80 ...]
 
-Without options it prints the table of ``docs/scale.md``. Every delivery takes its turn at the event
-loop of its server and at the cores of its database, and holds one of its hook's slots while the
-receiver answers and the next one is claimed. Beside what comes out stands what the formulas say, so
+Without options it prints the table of ``docs/understand/scale.md``. Each delivery waits for the
+event loop of its server and for a core of its database. It holds a slot of its hook until the
+receiver responds and the next delivery is claimed. The formulas are printed beside the result, so
 that each checks the other.
 """
 
@@ -20,7 +20,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 
 ACCEPT, SEND, RECORD = 0.3, 0.5, 0.2
-"""Shares of a delivery's CPU at its server (profile at full load, docs/performance.md)."""
+"""Shares of a delivery's CPU at its server (profile: docs/understand/performance.md)."""
 STORE, CLAIM, RESULT = 0.4, 0.2, 0.4
 """Shares of its CPU at PostgreSQL; each is a part of one transaction, so of three."""
 ROWS = 500

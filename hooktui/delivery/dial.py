@@ -1,8 +1,8 @@
 """Opens outbound connections, only to checked addresses: the one module that dials.
 
-The order makes it safe (docs/security.md): resolve once, check every address of the result, dial a
-checked one, verify the peer, then TLS with the host *name*. There is no second look-up, so DNS
-rebinding finds nothing to attack. Proxy settings of the environment play no part.
+The order makes it safe (docs/understand/security.md): resolve once, check every address of the
+result, dial a checked one, verify the peer, then TLS with the host *name*. There is no second
+look-up, so DNS rebinding finds nothing to attack. Proxy settings of the environment play no part.
 
 A shortage of this machine (files, ports, memory) is no fault of a receiver, and is raised as
 `MachineShort`; nothing here waits for its end. Only so many connections begin in one turn of the

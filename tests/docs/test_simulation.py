@@ -71,7 +71,7 @@ def test_it_prints_the_scenarios_and_a_plant_of_ones_own():
 
 
 def test_the_document_shows_these_scenarios():
-    shown = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
+    shown = (Path(__file__).parents[2] / "docs/understand/scale.md").read_text()
     for name, plant in SCENARIOS:
         limit = limit_of(plant)
         assert re.search(rf"^{name} +{limit.per_s:,.0f} .* {limit.by}$", shown, re.MULTILINE)
