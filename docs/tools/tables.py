@@ -1,0 +1,162 @@
+"""The tables of the documents that come from the code, as Markdown."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import re
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from textwrap import dedent
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+from starlette.requests import Request
+
+from hooktui.api.routes.metrics import metrics as metrics_route
+from hooktui.api.service import Service
+from hooktui.console.registry import MOVES, VERBS
+from hooktui.domain.catalogue import ETL
+from hooktui.domain.deliveries import Load, Outcome
+from hooktui.domain.roles import Need
+from hooktui.domain.wire.server import Backlog, DatabaseInfo
+from hooktui.server.settings import Settings
+from hooktui.store import queries
+
+_ROLES: Final = {Need.READ: "viewer", Need.OPERATE: "operator", Need.ADMINISTER: "admin"}
+_SAMPLE = re.compile(r"^(\w+?)(?:_sum|_count)?\{(.*)\} ", re.MULTILINE)
+_LABEL = re.compile(r'(\w+)="([^"]*)"')
+_HELP = re.compile(r"# HELP (\w+) (.*)")
+_TYPE = re.compile(r"# TYPE (\w+) (\w+)")
+
+
+def table(heading: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table; cells are Markdown."""
+    lines = [heading, ["---"] * len(heading), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n".replace("|  |", "| |") for cells in lines)
+
+
+def plain(text: str) -> str:
+    """Return a docstring's text as Markdown in one line."""
+    return " ".join(text.replace("``", "`").split()).replace("|", "\\|")
+
+
+# Settings
+
+
+def settings() -> str:
+    """Return the settings of a server: key, default, meaning."""
+    texts = _field_docstrings(Settings)
+    rows = [
+        (f"`{name}`", _default(field.get_default(call_default_factory=True)), plain(texts[name]))
+        for name, field in Settings.model_fields.items()
+    ]
+    return table(("key", "default", "meaning"), rows)
+
+
+def _field_docstrings(kind: type) -> dict[str, str]:
+    """Return the string below each field of a class."""
+    tree = ast.parse(dedent(inspect.getsource(kind)))
+    body = cast("ast.ClassDef", tree.body[0]).body
+    return {
+        one.target.id: ast.literal_eval(below.value)
+        for one, below in pairwise(body)
+        if isinstance(one, ast.AnnAssign)
+        and isinstance(one.target, ast.Name)
+        and isinstance(below, ast.Expr)
+    }
+
+
+def _default(value: object) -> str:
+    match value:
+        case bool():
+            return f"`{str(value).lower()}`"
+        case int() | float():
+            return f"{value:,}"
+        case _:
+            return ""
+
+
+# Keys of the console
+
+
+def keys() -> str:
+    """Return the keys of the console: key, name in ``[keys]``, what it does, role."""
+    rows = [
+        (_key(verb.key), f"`{verb.name.replace('_', '-')}`", verb.help, _role(verb.need))
+        for verb in (*VERBS, *MOVES)
+    ]
+    return table(("key", "name", "what it does", "role"), rows)
+
+
+def _key(shown: str) -> str:
+    return " ".join(f"`{one}`" for one in shown.split())
+
+
+def _role(need: Need) -> str:
+    return _ROLES.get(need, "producer")
+
+
+# Metrics
+
+
+def metrics() -> str:
+    """Return the metrics of ``/metrics``: name with labels, kind, help, values of labels."""
+    text = asyncio.run(_exposition())
+    kinds = dict(_TYPE.findall(text))
+    labels: dict[str, dict[str, list[str]]] = {}
+    for name, written in _SAMPLE.findall(text):
+        for label, value in _LABEL.findall(written):
+            labels.setdefault(name, {}).setdefault(label, []).append(value)
+    rows = []
+    for name, words in _HELP.findall(text):
+        mine = labels.get(name, {})
+        shown = f"{name}{{{','.join(mine)}}}" if mine else name
+        values = list(dict.fromkeys(f"`{value}`" for some in mine.values() for value in some))
+        of_labels = f" Values: {', '.join(values)}." if len(mine) == 1 else ""
+        rows.append((f"`{shown}`", kinds[name], plain(words) + of_labels))
+    return table(("metric", "kind", "meaning"), rows)
+
+
+async def _exposition() -> str:
+    service = Service(
+        store=cast("Any", _Store()),
+        engine=cast("Any", SimpleNamespace(working=True, load=_load)),
+        catalogue=ETL,
+        event_types=frozenset(),
+        judge_url=cast("Any", None),
+        version="0.1.0",
+        started_at="2026-01-01T00:00:00.000Z",
+        name="",
+        disk=Path("/"),
+    )
+    app = SimpleNamespace(state=SimpleNamespace(service=service))
+    response = await metrics_route(Request({"type": "http", "app": app}))
+    return bytes(response.body).decode()
+
+
+def _load() -> Load:
+    return Load(0, 0, 0, 0, 0, dict.fromkeys(Outcome, 0))
+
+
+class _Store:
+    """A store that holds nothing."""
+
+    paused = False
+    pulses = (
+        SimpleNamespace(name="writer", done_s=0.0, done_count=0),
+        *(
+            SimpleNamespace(name=f"writer of {name}", done_s=0.0, done_count=0)
+            for name in ("events", "claims", "results")
+        ),
+    )
+
+    async def info(self) -> DatabaseInfo:
+        return DatabaseInfo(kind="sqlite", version="", location="", size=0, wal_size=0)
+
+    async def read(self, query: object, *_arguments: object) -> object:
+        if query is queries.backlog:
+            return Backlog(count=0, held=0, oldest_due_at=None, hooks=())
+        return {"active": 0, "disabled": 0, "breaker_open": 0}
