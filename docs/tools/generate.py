@@ -19,9 +19,11 @@ from docs.tools import api_calls, tables
 DOCS: Final = Path(__file__).parent.parent
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "api": api_calls.calls,
+    "commands": tables.commands,
     "keys": tables.keys,
     "metrics": tables.metrics,
     "settings": tables.settings,
+    "snippets": tables.snippets,
 }
 """By name, what writes a part."""
 

@@ -6,17 +6,19 @@ import ast
 import asyncio
 import inspect
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.requests import Request
 
 from hooktui.api.routes.metrics import metrics as metrics_route
 from hooktui.api.service import Service
+from hooktui.cli.main import COMMANDS, command_table
+from hooktui.console.hooks.verification_snippets import snippets as all_snippets
 from hooktui.console.registry import MOVES, VERBS
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.deliveries import Load, Outcome
@@ -25,7 +27,11 @@ from hooktui.domain.wire.server import Backlog, DatabaseInfo
 from hooktui.server.settings import Settings
 from hooktui.store import queries
 
+if TYPE_CHECKING:
+    from cyclopts import App
+
 _ROLES: Final = {Need.READ: "viewer", Need.OPERATE: "operator", Need.ADMINISTER: "admin"}
+_FENCES: Final = {"Node": "javascript", "Shell": "sh"}
 _SAMPLE = re.compile(r"^(\w+?)(?:_sum|_count)?\{(.*)\} ", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _HELP = re.compile(r"# HELP (\w+) (.*)")
@@ -160,3 +166,53 @@ class _Store:
         if query is queries.backlog:
             return Backlog(count=0, held=0, oldest_due_at=None, hooks=())
         return {"active": 0, "disabled": 0, "breaker_open": 0}
+
+
+# Commands
+
+
+def commands() -> str:
+    """Return the commands: usage, what it does, options."""
+    app = command_table()
+    return table(("command", "what it does", "options"), _command_rows(app))
+
+
+def _command_rows(app: App) -> Iterator[tuple[str, str, str]]:
+    for name, _, text in COMMANDS:
+        command = app[name]
+        parts = sorted(one for one in command if not one.startswith("-"))
+        for part in parts:
+            yield _command_row(f"{name} {part}", command[part], command[part].help)
+        if not parts:
+            yield _command_row(name, command, text)
+
+
+def _command_row(name: str, command: App, text: str) -> tuple[str, str, str]:
+    places, options = [], []
+    for argument in command.assemble_argument_collection():
+        if not argument.show:
+            continue
+        kind = argument.field_info.kind
+        if kind is inspect.Parameter.KEYWORD_ONLY:
+            option = argument.names[0]
+            options.append(f"`{option}`" + (" (required)" if argument.required else ""))
+        else:
+            place = argument.names[0].removeprefix("--").upper()
+            place += "…" if kind is inspect.Parameter.VAR_POSITIONAL else ""
+            places.append(place if argument.required else f"[{place}]")
+    usage = " ".join((f"hooktui {name}", *places))
+    return f"`{usage}`", plain(text.partition("\n\n")[0]), ", ".join(options)
+
+
+# Code that verifies signatures
+
+
+def snippets() -> str:
+    """Return the code that verifies a request, in each language that the console shows."""
+    parts = []
+    for one in all_snippets("sha256"):
+        fence = _FENCES.get(one.language, one.language.lower())
+        # Two blank lines, as the formatter wants them in Markdown, too.
+        code = one.code.rstrip().replace("\n\ndef ", "\n\n\ndef ")
+        parts.append(f"### {one.language}\n\n```{fence}\n{code}\n```\n")
+    return "\n".join(parts)

@@ -6,6 +6,7 @@ import pytest
 
 from docs.tools import generate, tables
 from hooktui.api.access import RULES
+from hooktui.cli.main import COMMANDS
 from hooktui.server.settings import Settings
 
 TEXTS = {path.relative_to(generate.DOCS): path.read_text() for path in generate.DOCS.rglob("*.md")}
@@ -27,8 +28,9 @@ def test_every_call_is_listed():
     assert missing == ["GET /docs"]
 
 
-def test_every_setting_and_metric_is_listed():
+def test_every_setting_command_and_metric_is_listed():
     assert all(f"`{name}`" in tables.settings() for name in Settings.model_fields)
+    assert all(f"`hooktui {name}" in tables.commands() for name, *_ in COMMANDS)
     assert "`hooktui_attempts_total{outcome}`" in tables.metrics()
     assert "`hooktui_commit_seconds{writer}`" in tables.metrics()
 
