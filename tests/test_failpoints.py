@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -52,13 +51,6 @@ def test_an_error_is_raised_once_at_the_pass_that_is_named():
 def test_what_is_misspelt_is_refused_with_what_to_write(text, said):
     with pytest.raises(ValueError, match=said):
         failpoints.arm(text)
-
-
-def test_the_manual_names_every_point():
-    manual = (Path(__file__).parent.parent / "docs/understand/reliability.md").read_text()
-    known = failpoints.POINTS | failpoints.UPKEEP_POINTS | failpoints.KEY_POINTS
-    for name, meaning in known.items():
-        assert f"| `{name}` | {meaning} |" in manual
 
 
 def test_kill_is_kill_9():

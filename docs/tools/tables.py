@@ -6,7 +6,7 @@ import ast
 import asyncio
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from starlette.requests import Request
 
+from hooktui import failpoints as points
 from hooktui.api.routes.metrics import metrics as metrics_route
 from hooktui.api.service import Service
 from hooktui.cli.main import COMMANDS, command_table
@@ -202,6 +203,23 @@ def _command_row(name: str, command: App, text: str) -> tuple[str, str, str]:
             places.append(place if argument.required else f"[{place}]")
     usage = " ".join((f"hooktui {name}", *places))
     return f"`{usage}`", plain(text.partition("\n\n")[0]), ", ".join(options)
+
+
+# Failpoints
+
+
+def failpoints() -> str:
+    """Return the failpoints, each with what is true there."""
+    groups: tuple[tuple[str, Mapping[str, str]], ...] = (
+        ("The delivery of an event, in order:", points.POINTS),
+        ("Commands that work on the files of a home:", points.UPKEEP_POINTS),
+        ("A rotation of keys, in order:", points.KEY_POINTS),
+    )
+    return "\n".join(
+        f"{title}\n\n"
+        + table(("point", "state there"), ((f"`{name}`", text) for name, text in known.items()))
+        for title, known in groups
+    )
 
 
 # Code that verifies signatures
