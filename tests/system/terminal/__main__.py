@@ -23,7 +23,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.system.terminal", description=__doc__)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="for programs")
-    form.add_argument("--markdown", action="store_true", help="for docs/operate/console.md")
+    form.add_argument("--markdown", action="store_true", help="for docs/understand/performance.md")
     parser.add_argument("--case", action="append", choices=CASES, help="only this one; repeatable")
     options = parser.parse_args()
     machine, before = this_machine(), os.getloadavg()[0]

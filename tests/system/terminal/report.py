@@ -77,7 +77,7 @@ def as_text(rows: Sequence[Row]) -> str:
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """Return the table for docs/operate/console.md."""
+    """Return the table for docs/understand/performance.md."""
     lines = [HEADING, ("---", *["---:"] * 4, "---"), *(row.cells() for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
