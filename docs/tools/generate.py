@@ -20,6 +20,7 @@ DOCS: Final = Path(__file__).parent.parent
 PARTS: Final[Mapping[str, Callable[[], str]]] = {
     "api": api_calls.calls,
     "commands": tables.commands,
+    "decisions": tables.decisions,
     "failpoints": tables.failpoints,
     "keys": tables.keys,
     "metrics": tables.metrics,

@@ -234,3 +234,17 @@ def snippets() -> str:
         code = one.code.rstrip().replace("\n\ndef ", "\n\n\ndef ")
         parts.append(f"### {one.language}\n\n```{fence}\n{code}\n```\n")
     return "\n".join(parts)
+
+
+# Decisions
+
+
+def decisions() -> str:
+    """Return the list of decisions: number, title, date."""
+    rows = []
+    for path in sorted((Path(__file__).parent.parent / "decisions").glob("[0-9]*.md")):
+        title, _, rest = path.read_text().partition("\n")
+        number, _, name = title.removeprefix("# ").partition(". ")
+        date = rest.split("Date: ", 1)[1][:10]
+        rows.append((number, f"[{name}]({path.name})", date))
+    return table(("number", "decision", "date"), rows)
