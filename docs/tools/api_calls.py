@@ -86,7 +86,7 @@ def _body(operation: Mapping[str, Any], document: Mapping[str, Any]) -> list[str
 
 def _role(rule: Rule) -> str:
     if rule.need is None:
-        return "anybody"
+        return "none"
     least_first = (Role.VIEWER, Role.PRODUCER, Role.OPERATOR, Role.ADMIN)
     least = next(role for role in least_first if allows(role, rule.need))
     return f"{least.value}, all accounts" if rule.all_accounts else least.value
