@@ -152,10 +152,10 @@ class _Store:
     """A store that holds nothing."""
 
     paused = False
-    pulses = (
-        SimpleNamespace(name="writer", done_s=0.0, done_count=0),
+    heartbeats = (
+        SimpleNamespace(name="writer", finished_s=0.0, finished_count=0),
         *(
-            SimpleNamespace(name=f"writer of {name}", done_s=0.0, done_count=0)
+            SimpleNamespace(name=f"writer of {name}", finished_s=0.0, finished_count=0)
             for name in ("events", "claims", "results")
         ),
     )
