@@ -1,4 +1,4 @@
-"""The application: all routes behind the gate."""
+"""The application: all routes behind the request pipeline."""
 
 from __future__ import annotations
 
@@ -41,12 +41,15 @@ def make_routes(service: Service) -> FastAPI:
     )
     app.state.service = service
     responses.install(app)
-    modules = (
-        hooks, diagnoses, events, deliveries, feed, accounts, audit, status, operations, backup,
-        metrics,
-    )  # fmt: skip
-    for module in modules:
-        app.include_router(module.router, dependencies=[Depends(only_known)])
+    for tag, modules in {
+        "hooks": (hooks, diagnoses),
+        "events": (events,),
+        "deliveries": (deliveries, feed),
+        "access": (accounts, audit),
+        "server": (status, operations, backup, metrics),
+    }.items():
+        for module in modules:
+            app.include_router(module.router, tags=[tag], dependencies=[Depends(only_known)])
     app.router.routes.extend(document_routes(openapi_of(app), pages=service.api_docs))
     return app
 

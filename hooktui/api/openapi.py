@@ -80,6 +80,13 @@ _CONFLICTS: Final = (
     "/v1/backup",
 )
 _TAKES_BODY: Final = ("POST", "PATCH")
+_TAGS: Final = {
+    "hooks": "Hooks, their secrets, pings, diagnosis and dry runs.",
+    "events": "Send events, and look up what became of them.",
+    "deliveries": "Deliveries with their attempts, and the feed of changes.",
+    "access": "Accounts, tokens and the audit trail.",
+    "server": "Status, metrics, backup, keys and retention.",
+}
 
 
 def error_responses() -> Document:
@@ -190,6 +197,9 @@ def _make(app: FastAPI) -> Document:
     for name, schema in schemas.items():
         if name.startswith("Page_"):  # all are titled Page, and generators keep one
             schema["title"] = name.strip("_").replace("_", " of ")
+        _mark_times(schema)
+    document["servers"] = [{"url": "/", "description": "The server that returned this document."}]
+    document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
     paths.setdefault("/v1/events/{event}", {})["post"] = _accept_one()
     paths.setdefault("/v1/events", {})["post"] = _accept_many()
     components["securitySchemes"] = {
@@ -212,6 +222,15 @@ def _make(app: FastAPI) -> Document:
     return msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
 
 
+def _mark_times(schema: Document) -> None:
+    """Give the RFC 3339 times of an object their format: fields that end in ``_at``."""
+    for name, field in schema.get("properties", {}).items():
+        if name == "at" or name.endswith("_at"):
+            for kind in (field, *field.get("anyOf", ())):
+                if kind.get("type") == "string":
+                    kind["format"] = "date-time"
+
+
 def _ref(name: str) -> str:
     return f"#/components/schemas/{name}"
 
@@ -229,6 +248,7 @@ def _accept_one() -> Document:
     return {
         "summary": "Send one event",
         "operationId": "accept_one",
+        "tags": ["events"],
         "description": "The body is what receivers get, byte by byte; at most 256 KiB.",
         "parameters": [
             {
@@ -262,6 +282,7 @@ def _accept_many() -> Document:
     return {
         "summary": "Send many events",
         "operationId": "accept_many",
+        "tags": ["events"],
         "description": "One JSON object a line; at most 1,000 lines and 8 MiB; all or none.",
         "parameters": [_ACCOUNT],
         "requestBody": {"required": True, "content": {"application/x-ndjson": {"schema": line}}},

@@ -187,3 +187,20 @@ def test_no_two_schemas_have_one_title():
     titles = [schema["title"] for schema in schemas.values() if "title" in schema]
     assert sorted(titles) == sorted(set(titles))
     assert len([one for one in titles if one.startswith("Page of ")]) >= 6
+
+
+# Red without tags, servers or the format of times: generated clients lose them.
+def test_generated_clients_get_tags_servers_and_times():
+    document = the_document()
+    tags = {tag["name"] for tag in document["tags"]}
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    assert all(len(one["tags"]) == 1 and one["tags"][0] in tags for one in operations)
+    assert document["servers"][0]["url"] == "/"
+    times = [
+        (title, name, field)
+        for title, schema in document["components"]["schemas"].items()
+        for name, field in schema.get("properties", {}).items()
+        if name == "at" or name.endswith("_at")
+    ]
+    assert len(times) > 20
+    assert [one for one in times if "date-time" not in str(one)] == []
