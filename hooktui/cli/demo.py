@@ -28,6 +28,8 @@ ACCOUNT = 1
 MAX_SEED = 2**63 - 1
 _WAIT_S = 1
 _PAGE = 500
+SHOWS_ALL_S = 20
+"""So long a run takes to show a delivered, a retried and a failed delivery."""
 
 
 def demo(
@@ -108,9 +110,9 @@ def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> i
     if missing:
         context.out.note(
             f"in {format_duration(ran_s)} nothing was {' and nothing '.join(missing)};"
-            " a run of 20s shows all three"
+            f" a run of {SHOWS_ALL_S}s shows all three"
         )
-    return FAILED if missing else DONE
+    return FAILED if missing and ran_s >= SHOWS_ALL_S else DONE
 
 
 def _follow(client: PlainClient, until: float | None) -> Iterator[FeedLine]:

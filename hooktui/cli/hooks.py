@@ -212,26 +212,37 @@ def delete(hook: int, /, *more: int, yes: Yes = False, context: Context) -> int:
 
 
 @app.command
-def ping(hook: int, /, *, context: Context) -> int:
-    """Send a test delivery and show the response; exit code 1 unless it is 2xx.
+def ping(hook: int, /, *more: int, context: Context) -> int:
+    """Send test deliveries and show the responses; exit code 1 unless all are 2xx.
 
     Args:
         hook: its number.
+        more: further numbers.
         context: the run.
     """
-    call = calls.ping_hook(hook, account=context.account)
-    answer = context.client.answer(call)
-    delivery = decoded(call, context.address, answer)
-    if context.json:
-        context.out.json(answer)
-    else:
-        _write_ping(context, delivery)
-    return DONE if delivery.status == "delivered" else FAILED
+    all_delivered = True
+
+    def show(delivery: DeliveryDetail) -> None:
+        nonlocal all_delivered
+        all_delivered = all_delivered and delivery.status == "delivered"
+        if not context.json:
+            _write_ping(context, delivery, named=bool(more))
+
+    code = for_each(
+        context,
+        [hook, *more],
+        lambda one: calls.ping_hook(one, account=context.account),
+        show,
+        also_as_json=True,
+    )
+    return code or (DONE if all_delivered else FAILED)
 
 
-def _write_ping(context: CommandContext, delivery: DeliveryDetail) -> None:
+def _write_ping(context: CommandContext, delivery: DeliveryDetail, *, named: bool) -> None:
     good = delivery.status == "delivered"
-    context.out.line("ping ", Styled(delivery.status, "good" if good else "bad"), f" {delivery.id}")
+    which = f" of hook {delivery.hook}" if named else ""
+    outcome = Styled(delivery.status, "good" if good else "bad")
+    context.out.line(f"ping{which} ", outcome, f" {delivery.id}")
     for attempt in delivery.attempts:
         show_attempt(context, attempt)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from cyclopts import App
 
 from hooktui.cli.context import Context
+from hooktui.cli.hooks import Yes
 from hooktui.cli.output import Styled
 from hooktui.client import calls
 from hooktui.domain.paths import RESTART_SERVICE
@@ -41,16 +42,23 @@ def _state(key: KeyUse) -> str:
 
 
 @app.command
-def rotate(*, keep_old: bool = False, context: Context) -> None:
+def rotate(*, keep_old: bool = False, yes: Yes = False, context: Context) -> None:
     """Encrypt all secrets with a new key while the server is running, then remove the old one.
 
     An interrupted rotation is finished by the next one. Older backups need the old key: keep its
-    file beside the backup, or keep the key with --keep-old.
+    file beside the backup, or keep the key with --keep-old. In a terminal, it asks first.
 
     Args:
         keep_old: keep old keys in the key file.
+        yes: do not ask.
         context: the run.
     """
+    if not keep_old and context.can_ask:
+        context.confirm(
+            "Remove the old key after the rotation? Backups from before it cannot be restored"
+            " without that key.",
+            yes=yes,
+        )
     done = context.client.call(calls.rotate_keys(keep_old=keep_old))
     while done.left:
         context.out.progress(f"sealed {done.sealed:,} values, {done.left:,} are left")
@@ -63,7 +71,9 @@ def rotate(*, keep_old: bool = False, context: Context) -> None:
     what = "a new key" if done.made else "a key that was there: an earlier rotation is ended"
     context.out.line(f"{done.sealed:,} values are sealed with {done.key}, {what}")
     if done.dropped:
-        context.out.note(f"dropped {', '.join(done.dropped)} from {done.place}")
+        context.out.note(
+            f"removed {', '.join(done.dropped)} from {done.place}; backups from before need it"
+        )
     if done.kept:
         context.out.note(f"nothing uses {', '.join(done.kept)} in {done.place}")
     context.out.note("copy the keys to where you keep them apart from the backups, and to the other"

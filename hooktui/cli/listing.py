@@ -117,12 +117,19 @@ def for_each(
     ids: Sequence[Any],
     call: Callable[[Any], Call[T]],
     told: Callable[[T], None],
+    *,
+    also_as_json: bool = False,
 ) -> int:
-    """Do something to each of several things; one that fails does not keep the others from it.
+    """Call something for each of several ids; one that fails does not stop the others.
 
-    A thing that is named twice is meant once.
+    An id that is given twice counts once. As JSON, one id gives its object, several an array.
 
-    As JSON, one id gives its object, several give an array.
+    Args:
+        context: the run.
+        ids: the ids.
+        call: makes the call of an id.
+        told: shows a result as text.
+        also_as_json: call it as well where results are written as JSON.
 
     Returns:
         The exit code: that of the first error, else 0.
@@ -138,7 +145,7 @@ def for_each(
             code = code or told_code
             continue
         raws.append(answer)
-        if not context.json:
+        if also_as_json or not context.json:
             told(decoded(one, context.address, answer))
     if context.json and raws:
         context.out.json(raws[0] if len(ids) == 1 else raws)

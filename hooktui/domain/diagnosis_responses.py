@@ -19,6 +19,7 @@ SLOW_MS: Final = 5_000.0
 """Or half of what the hook allows; receivers are told to answer first and work later."""
 
 _MOST_OF_A_URL = 200
+_MOST_OF_A_BODY = 2000
 
 _STATUS_FIXES: Final = {
     400: "it does not take the body: see what it answered, and whether it expects another type",
@@ -86,6 +87,12 @@ def judge_answer(ping: Attempt, hook: Hook, target: ParsedUrl) -> Check:
 
 def _status(status: int, ping: Attempt, hook: Hook) -> Check:
     value = f"the receiver answers {status}"
+    if _wants_client_certificate(status, ping):
+        return Check(
+            "ping", "fail", f"{value}: it requires a client certificate (mutual TLS)",
+            "hooktui sends none: let it, or its proxy, accept this server without one, and"
+            " verify the signature of each delivery",
+        )  # fmt: skip
     if status == 410:
         return Check(
             "ping", "fail", f"{value} (Gone): it wants no more, so the hook is switched off",
@@ -101,6 +108,14 @@ def _status(status: int, ping: Attempt, hook: Hook) -> Check:
     else:
         fix = "its answer, or its own log, says why"
     return Check("ping", "fail", value, fix)
+
+
+def _wants_client_certificate(status: int, ping: Attempt) -> bool:
+    """Whether a receiver refused TLS without a client certificate, as nginx and others say it."""
+    body = (ping.response.body if ping.response is not None else "")[:_MOST_OF_A_BODY].lower()
+    return status in (495, 496) or (
+        status in (400, 401, 403) and "certificate" in body and ("ssl" in body or "client" in body)
+    )
 
 
 def _redirect(ping: Attempt, target: ParsedUrl) -> Check:

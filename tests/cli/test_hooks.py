@@ -154,7 +154,7 @@ def pinged(status):
 
 # Red when the error is a list of Python.
 def test_what_a_command_does_not_take_is_named(run, server):
-    result = run("hooks", "ping", "2", "3", "4")
+    result = run("hooks", "show", "2", "3", "4")
     assert (result.code, result.out) == (2, "")
     assert result.err == "hooktui: unexpected argument: 3 4; --help shows what is taken\n"
     assert server.asked == []
@@ -171,6 +171,17 @@ def test_a_ping_ends_as_the_receiver_answered(run, server):
     asjson = run("hooks", "ping", "12", "--json")
     assert asjson.code == 1
     assert asjson.json["delivery"]["status"] == "failed"
+
+
+def test_several_hooks_are_pinged_and_the_code_says_whether_all_responded_well(run, server):
+    server.will(pinged("delivered"), pinged("failed"))
+    result = run("hooks", "ping", "12", "13", "12")
+    assert result.code == 1
+    assert [asked.path for asked in server.asked] == ["/v1/hooks/12/ping", "/v1/hooks/13/ping"]
+    assert result.out.count("ping of hook ") == 2
+    server.will(problem(404, "there is no hook 14"), pinged("delivered"))
+    result = run("hooks", "ping", "14", "12", "--json")
+    assert (result.code, len(result.json)) == (3, 1)
 
 
 SECRETS = {

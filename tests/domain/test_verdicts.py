@@ -54,6 +54,23 @@ def test_all_is_well_has_no_fix():
     assert found.phases_ms == Phases(dns=3.0, connect=12.0, tls=20.0, first_byte=70.0, total=115.0)
 
 
+# Red when a receiver that requires a client certificate is said to refuse the body.
+@pytest.mark.parametrize(
+    ("status", "body", "wanted"),
+    [
+        (400, "<html><center>No required SSL certificate was sent</center></html>", True),
+        (400, "The SSL certificate error", True),
+        (403, "client certificate required", True),
+        (496, "", True),
+        (400, "birth certificate missing", False),
+        (500, "SSL certificate", False),
+    ],
+)
+def test_a_receiver_that_requires_a_client_certificate_is_named(status, body, wanted):
+    found = said(answered(status, body=body))
+    assert ("mutual TLS" in found.verdict) is wanted
+
+
 @pytest.mark.parametrize(
     ("status", "fix"),
     [(400, "does not take the body"), (401, "who calls"), (403, "allow this server's address"),

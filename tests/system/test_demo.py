@@ -96,7 +96,7 @@ def test_the_same_seed_brings_the_same_events_and_another_seed_others(environ):
 
 def test_a_run_too_short_to_show_everything_says_so(environ):
     result = run(environ, "--headless", "--for", "1s")
-    assert result.returncode == 1
+    assert result.returncode == 0  # it did what was asked for
     assert re.search(r"nothing was .*failed", result.stderr)
     assert "summary of" in result.stdout
 
