@@ -6,7 +6,7 @@ from tests import structure
 
 MOST = {
     "modules": 348,
-    "lines": 60_510,
+    "lines": 60_700,
     "modules over 500 lines": 1,
     "modules in import cycles": 56,
     "deepest ancestry": 13,

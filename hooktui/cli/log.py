@@ -109,6 +109,10 @@ def _attempt(attempt: AttemptLine) -> list[Piece]:
 
 
 def _hook(line: FeedLine) -> str:
+    change = line.fields.get("change")
+    if isinstance(change, str):
+        detail = line.fields.get("reason") or line.fields.get("name")
+        return f"{change}: {detail}" if detail else change
     if line.fields.get("deleted") or "active" not in line.fields:
         return "deleted"
     if line.fields["active"]:

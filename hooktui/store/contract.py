@@ -130,7 +130,8 @@ class FeedItem:
     """One line of the change feed: its kind and the object as it goes over the wire.
 
     ``at_ms`` is when the change was committed, ``behind`` the position after it. Attempts come with
-    the delivery they belong to.
+    the delivery they belong to. ``change`` is what happened to a hook, whatever it is now, with the
+    ``reason`` where it was disabled; None in a line that an older version wrote.
     """
 
     kind: str
@@ -139,6 +140,8 @@ class FeedItem:
     object: Attempt | Delivery | Event | Hook | Mapping[str, object]
     delivery: Delivery | None = None
     behind: str = ""
+    change: str | None = None
+    reason: str | None = None
 
 
 Sieve = Callable[["Connection", Sequence[FeedItem]], Iterator[tuple[FeedItem, bool] | None]]

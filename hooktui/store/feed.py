@@ -249,7 +249,9 @@ def _object(line: _Line, joined: _Joined) -> FeedItem | None:
         return None if event is None else FeedItem("event", at_ms, account, event)
     if item[0] == items.HOOK:
         gone = {"id": identity, "account": account, "deleted": True}
-        return FeedItem("hook", at_ms, account, joined.hooks.get(identity) or gone)
+        hook = joined.hooks.get(identity) or gone
+        change, reason = msgspec.convert(item[3:5] or (None, None), _HookEdit)
+        return FeedItem("hook", at_ms, account, hook, change=change, reason=reason)
     stored = joined.deliveries.get(_integer(item[3]))
     if stored is None:
         return None
@@ -272,6 +274,9 @@ def _as_it_was(delivery: Delivery, state: items.DeliveryState) -> Delivery:
         finished_at=optional_rfc3339(state.finished_at),
         duration_ms=state.duration_ms,
     )
+
+
+_HookEdit = tuple[str | None, str | None]
 
 
 def _integer(value: object) -> int:

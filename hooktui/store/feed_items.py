@@ -3,16 +3,17 @@
     ["e", account, event]                       an event was accepted
     ["d", account, hook, delivery, …state]      a delivery changed
     ["a", account, hook, delivery, …state, number]   an attempt is over
-    ["h", account, hook]                        a hook was made, changed or deleted
+    ["h", account, hook, change, reason]        a hook was created, changed or deleted
     ["g", account, data]                        news of the engine (account 0: of all)
 
-The state of a delivery at that moment travels along, for its row may have moved on when the feed is
-read; everything that never changes is joined from the tables.
+The state of a delivery at that moment travels along, and how a hook changed: their rows may have
+moved on when the feed is read. Everything that never changes is joined from the tables.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 import msgspec
@@ -61,9 +62,22 @@ def attempt_item(
     return (ATTEMPT, account, hook, delivery, _CODES[state[0]], *state[1:], number)
 
 
-def hook_item(account: AccountId, hook: HookId) -> Item:
-    """Return the item of a hook that was made, changed or deleted."""
-    return (HOOK, account, hook)
+class HookEdit(StrEnum):
+    """How a hook changed."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+    ROTATED = "secret changed"
+    BREAKER_OPENED = "breaker opened"
+    BREAKER_CLOSED = "breaker closed"
+
+
+def hook_item(account: AccountId, hook: HookId, edit: HookEdit, reason: str | None = None) -> Item:
+    """Return the item of a hook that changed; ``reason`` says why it was disabled."""
+    return (HOOK, account, hook, edit.value, reason)
 
 
 def engine_item(account: AccountId, data: Mapping[str, object]) -> Item:

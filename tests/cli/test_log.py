@@ -31,15 +31,19 @@ def test_the_last_50_lines_are_shown(run, server):
 def test_a_line_says_what_happened(run, server):
     timeout = {"status_code": None, "error": "timeout", "error_detail": "no answer in 15 s"}
     deleted = {"kind": "hook", "at": "2026-11-25T00:00:01.000Z", "id": 9, "account": 1}
+    created = {**deleted, "deleted": True, "change": "created", "reason": None}
     disabled = {**HOOK, "kind": "hook", "at": deleted["at"], "active": False,
                 "disabled_reason": "receiver answered 410 Gone"}  # fmt: skip
-    server.will(feed(attempt(1), attempt(2, **timeout, status="failed"), deleted, disabled))
-    first, second, third, fourth = run("log").out.splitlines()
+    server.will(
+        feed(attempt(1), attempt(2, **timeout, status="failed"), deleted, disabled, created)
+    )
+    first, second, third, fourth, fifth = run("log").out.splitlines()
     assert first.split()[-6:] == ["job.failed", "#1", "500", "34", "ms", "retried"]
     assert "failed" in second
     assert "timeout no answer in 15 s" in second
     assert third.endswith("hook 9  deleted")
     assert "410 Gone" in fourth
+    assert fifth.endswith("hook 9  created")  # although it is deleted now
 
 
 # Red when the value of a field is written as Python has it.

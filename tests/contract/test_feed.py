@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -199,6 +201,33 @@ async def test_hooks_in_the_feed_are_as_they_are_now(opened: Opened) -> None:
     (item, *_) = (await opened.store.feed(None, 10)).items
     assert item.object.stats.last_status == 200
     assert HookId(item.object.id) in opened.store.hooks()
+
+
+# Red when lines of a hook are told from its row: three of them said "deleted" (B9).
+async def test_each_line_of_a_hook_says_what_happened_then(opened: Opened) -> None:
+    hook = HookId((await make_hook(opened.store)).id)
+    for active in (False, True):
+        await opened.store.write(
+            changes.change_hook, ADA, DEFAULT, hook, partial(replace, active=active)
+        )
+    await opened.store.write(changes.change_hook, ADA, DEFAULT, hook, partial(replace, name="b"))
+    await opened.store.write(changes.rotate_secret, ADA, DEFAULT, hook, "t" * 20, 60)
+    await opened.store.write(changes.delete_hook, ADA, DEFAULT, hook)
+    items = [item for item in (await opened.store.feed(None, 10)).items if item.kind == "hook"]
+    assert [item.change for item in items] == [
+        "created", "disabled", "enabled", "changed", "secret changed", "deleted",
+    ]  # fmt: skip
+
+
+async def test_a_hook_that_is_disabled_by_its_receiver_is_a_line_with_the_reason(
+    opened: Opened,
+) -> None:
+    hook = HookId((await make_hook(opened.store)).id)
+    await emit(opened.store)
+    (job,) = await opened.store.claim(hook, 1)
+    await opened.store.record([result_of(job, opened.clock, 410)])
+    items = [item for item in (await opened.store.feed(None, 20)).items if item.kind == "hook"]
+    assert (items[-1].change, items[-1].reason) == ("disabled", "receiver answered 410 Gone")
 
 
 # Red when a page holds whatever its lines do: 500 attempts with answers of 16 KiB are 8 MB, and

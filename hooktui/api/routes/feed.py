@@ -220,6 +220,8 @@ def _line(item: FeedItem) -> dict[str, object]:
     """Return a change as it goes over the wire; a log needs no second call for an attempt."""
     line: dict[str, object] = {"kind": item.kind, "at": to_rfc3339(item.at_ms)}
     line |= msgspec.to_builtins(item.object)
+    if item.change is not None:
+        line |= {"change": item.change, "reason": item.reason}
     delivery = item.delivery
     if isinstance(item.object, Attempt) and delivery is not None:
         line |= {

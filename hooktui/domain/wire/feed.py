@@ -20,7 +20,9 @@ class FeedAnswer:
 
     Each line has ``kind`` (delivery, attempt, event, hook, engine), ``at``, and the fields of the
     object; an attempt also has ``hook, account, event, event_type, trigger`` of its delivery and
-    its ``status`` afterwards. ``reset`` is there, and true, when some changes are no longer kept.
+    its ``status`` afterwards. A hook is as it is now, and ``change`` (created, changed, enabled,
+    disabled, deleted, …) with ``reason`` says what happened. ``reset`` is there, and true, when
+    some changes are no longer kept.
     """
 
     data: list[dict[str, Any]]

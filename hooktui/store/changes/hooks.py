@@ -17,7 +17,7 @@ from hooktui.domain.wire.hooks import Hook
 from hooktui.store import hook_rows
 from hooktui.store.changes.deliveries import cancel_waiting
 from hooktui.store.changes.secrets import add_secret, forget_secrets
-from hooktui.store.feed_items import hook_item
+from hooktui.store.feed_items import HookEdit, hook_item
 from hooktui.store.queries.access import get_account
 from hooktui.store.queries.hooks import find_hook, get_hook, next_due
 from hooktui.store.tables import HOOK, HOOK_STATE, inserted_id
@@ -48,7 +48,7 @@ def create_hook(
     _seal(tx, hook, account, settings)
     tx.conn.execute(insert(HOOK_STATE).values(hook_id=hook))
     add_secret(tx, account, hook, secret)
-    _announce(tx, account, hook)
+    _announce(tx, account, hook, HookEdit.CREATED)
     after = hook_rows.shown(settings)
     tx.audit(actor, "hook.create", f"hook {hook}", account=account, after=after)
     return get_hook(tx.conn, account, hook)
@@ -97,7 +97,7 @@ def change_hook(
     if after.active and (not before.active or after.url != before.url):
         _start_anew(tx, hook)
     owner = AccountId(row["account_id"])
-    _announce(tx, owner, hook)
+    _announce(tx, owner, hook, _edit_of(before, after))
     was, now = hook_rows.difference(hook_rows.shown(before, after), hook_rows.shown(after, before))
     tx.audit(actor, "hook.change", f"hook {hook}", account=owner, before=was, after=now)
     return get_hook(tx.conn, account, hook)
@@ -126,7 +126,7 @@ def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -
     )
     forget_secrets(tx, hook)
     cancel_waiting(tx, hook)
-    _announce(tx, owner, hook)
+    _announce(tx, owner, hook, HookEdit.DELETED)
     tx.audit(actor, "hook.delete", f"hook {hook}", account=owner, before=before)
 
 
@@ -160,6 +160,12 @@ def _seal(tx: Tx, hook: HookId, account: AccountId, settings: HookSettings) -> N
     tx.conn.execute(update(HOOK).where(HOOK.c.id == hook).values(sealed=sealed))
 
 
-def _announce(tx: Tx, account: AccountId, hook: HookId) -> None:
-    tx.feed(hook_item(account, hook))
+def _edit_of(before: HookSettings, after: HookSettings) -> HookEdit:
+    if after.active is before.active:
+        return HookEdit.CHANGED
+    return HookEdit.ENABLED if after.active else HookEdit.DISABLED
+
+
+def _announce(tx: Tx, account: AccountId, hook: HookId, edit: HookEdit) -> None:
+    tx.feed(hook_item(account, hook, edit))
     tx.hook_changed(hook)

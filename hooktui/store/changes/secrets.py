@@ -12,7 +12,7 @@ from hooktui.domain.errors import Conflict
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor
 from hooktui.domain.wire.hooks import Secret, Secrets
-from hooktui.store.feed_items import hook_item
+from hooktui.store.feed_items import HookEdit, hook_item
 from hooktui.store.queries.hooks import find_hook
 from hooktui.store.sealed_places import bound_to_hook
 from hooktui.store.tables import SECRET, SecretRow
@@ -127,5 +127,5 @@ def _open(tx: Tx, account: AccountId, row: SecretRow) -> str:
 
 
 def _announce(tx: Tx, account: AccountId, hook: HookId) -> None:
-    tx.feed(hook_item(account, hook))
+    tx.feed(hook_item(account, hook, HookEdit.ROTATED))
     tx.hook_changed(hook)

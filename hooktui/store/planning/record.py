@@ -29,7 +29,7 @@ from hooktui.domain.hook_failures import (
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.store.attempt_stats import BOUNDS_MS, DAY_MS, bucket_of, place_of
 from hooktui.store.contract import LEASE_S, AttemptResult
-from hooktui.store.feed_items import DeliveryState, attempt_item, delivery_item
+from hooktui.store.feed_items import DeliveryState, HookEdit, attempt_item, delivery_item
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.planning.claim import HOOK_DELETED, claimed_job
 from hooktui.store.tx import SideEffects
@@ -233,6 +233,13 @@ def disable_reason(
     if failures_by_day is not None and spread_across_days(dict(failures_by_day)):
         return DisabledReason.FAILING, now_ms
     return None
+
+
+def edit_of(disabled: DisabledReason | None, breaker: Breaker) -> HookEdit:
+    """Return how a batch changed a hook that it disabled, or whose breaker it moved."""
+    if disabled is not None:
+        return HookEdit.DISABLED
+    return HookEdit.BREAKER_CLOSED if breaker.until_ms is None else HookEdit.BREAKER_OPENED
 
 
 def add_failures(

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import (
+    DisabledReason,
     Status,
 )
 from hooktui.domain.hook_failures import (
@@ -26,6 +27,7 @@ from hooktui.store.planning.record import (
     add_failures,
     attempt_row,
     disable_reason,
+    edit_of,
     interrupted,
     needs_failures_by_day,
     note_recorded,
@@ -208,15 +210,16 @@ async def _change_hook(
     disabled = await _disable(work, hook, change, failing)
     shown = None if live is None else live.breaker_until_ms
     moved = breaker.until_ms != before.until_ms or breaker.until_ms != shown
-    if live is not None and (disabled or moved):
+    if live is not None and (disabled is not None or moved):
         work.notes.hooks_changed.add(hook)
-        work.notes.feed.append(hook_item(live.account, hook))
+        edit = edit_of(disabled, breaker)
+        work.notes.feed.append(hook_item(live.account, hook, edit, disabled))
 
 
 async def _disable(
     work: WriteTransaction, hook: HookId, change: HookChange, failing: FailureStreak
-) -> bool:
-    """Disable a hook that is gone or has failed for days; return whether it was active."""
+) -> DisabledReason | None:
+    """Disable a hook that is gone or has failed for days; return why, if it was active."""
     failures = None
     if needs_failures_by_day(change, failing, work.now_ms):
         values = (work.now_ms, DAY_MS, hook, work.now_ms - RULE_MS)
@@ -225,15 +228,15 @@ async def _disable(
         failures = add_failures({row[0]: row[1] for row in counted}, change, work.now_ms)
     disabled = disable_reason(change, failures, work.now_ms)
     if disabled is None:
-        return False
+        return None
     reason, at_ms = disabled
     live = work.live.view.get(hook)
     row = (reason.value, at_ms, audit.SERVER.user, hook)
     if await work.raw.fetchval(sql.DISABLE_HOOK, *row) is None or live is None:
-        return False
+        return None
     await work.raw.execute(sql.LOCK_AUDIT)
     await _append(work, audit.disabled(hook, live.account, reason, work.now_ms))
-    return True
+    return reason
 
 
 async def _append(work: WriteTransaction, entry: audit.Entry) -> None:

@@ -8,6 +8,7 @@ from operator import itemgetter
 
 from hooktui import failpoints
 from hooktui.domain.deliveries import (
+    DisabledReason,
     Status,
 )
 from hooktui.domain.hook_failures import (
@@ -25,6 +26,7 @@ from hooktui.store.planning.record import (
     HookChange,
     attempt_row,
     disable_reason,
+    edit_of,
     interrupted,
     needs_failures_by_day,
     note_recorded,
@@ -233,15 +235,16 @@ def _change_hook(work: WriteTransaction, hook: HookId, change: HookChange) -> No
     )
     disabled = _disable(work, hook, change, failing)
     live = work.live.view.get(hook)
-    if live is not None and (disabled or breaker.until_ms != before.until_ms):
+    if live is not None and (disabled is not None or breaker.until_ms != before.until_ms):
         work.notes.hooks_changed.add(hook)
-        work.notes.feed.append(hook_item(live.account, hook))
+        edit = edit_of(disabled, breaker)
+        work.notes.feed.append(hook_item(live.account, hook, edit, disabled))
 
 
 def _disable(
     work: WriteTransaction, hook: HookId, change: HookChange, failing: FailureStreak
-) -> bool:
-    """Disable a hook that is gone or has failed for days; return whether it was active."""
+) -> DisabledReason | None:
+    """Disable a hook that is gone or has failed for days; return why, if it was active."""
     failures = None
     if needs_failures_by_day(change, failing, work.now_ms):
         since_ms = work.now_ms - RULE_MS
@@ -249,11 +252,11 @@ def _disable(
         failures = dict(counted.fetchall())
     disabled = disable_reason(change, failures, work.now_ms)
     if disabled is None:
-        return False
+        return None
     reason, at_ms = disabled
     values = (reason.value, at_ms, at_ms, audit.SERVER.user, hook)
     live = work.live.view.get(hook)
     if work.raw.execute(sql.DISABLE_HOOK, values).rowcount != 1 or live is None:
-        return False
+        return None
     audit.append(work.conn, audit.disabled(hook, live.account, reason, work.now_ms), work.vault)
-    return True
+    return reason
