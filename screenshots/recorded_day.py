@@ -19,12 +19,18 @@ from email.utils import formatdate
 import msgspec
 from still_clock import StillClock
 
-from hooktui.domain.deliveries import Answer, ErrorClass, Standing, after_answer, error_of_status
+from hooktui.domain.deliveries import (
+    ErrorClass,
+    Exchange,
+    RetryState,
+    after_exchange,
+    error_of_status,
+)
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.demo.runner import DemoHook
 from hooktui.demo.receiver import Mood, Reply, reply
 from hooktui.demo.scenario import story
-from hooktui.store.contract import Job, Offer, Result, Store
+from hooktui.store.contract import ClaimedDelivery, NewEvent, AttemptResult, Store
 
 ACCOUNT = AccountId(1)
 SEED = 8
@@ -70,7 +76,7 @@ class RecordedDay:
         self._clock = clock
         self._hooks = hooks
         self._order = itertools.count()
-        self._coming: list[tuple[int, int, Result | _Due]] = []
+        self._coming: list[tuple[int, int, AttemptResult | _Due]] = []
         self._asked: Counter[HookId] = Counter()
         self._connected_at: dict[HookId, int] = {}
         self.deliveries = 0
@@ -84,22 +90,24 @@ class RecordedDay:
             if at_ms > until_ms:
                 return
             self._clock.go_to(at_ms)
-            offer = Offer(ACCOUNT, scene.event_type, scene.body)
+            offer = NewEvent(ACCOUNT, scene.event_type, scene.body)
             _, jobs = await self._store.accept([offer], reserve=lambda _hook: True)
             self.deliveries += len(jobs)
             self._try(jobs)
 
-    def answer_ping(self, job: Job) -> Result:
+    def answer_ping(self, job: ClaimedDelivery) -> AttemptResult:
         """Return how a ping goes now; its receiver tells the time."""
         result = self._attempt(job)
         date = formatdate(self._clock() / 1000, usegmt=True)
-        return msgspec.structs.replace(result, headers=(*result.headers, ("Date", date)))
+        headers = (*result.exchange.headers, ("Date", date))
+        exchange = msgspec.structs.replace(result.exchange, headers=headers)
+        return msgspec.structs.replace(result, exchange=exchange)
 
     async def _catch_up(self, until_ms: int) -> None:
         while self._coming and self._coming[0][0] <= until_ms:
             at_ms, _, what = heapq.heappop(self._coming)
             self._clock.go_to(at_ms)
-            if isinstance(what, Result):
+            if isinstance(what, AttemptResult):
                 await self._store.record([what])
                 wait_s = what.decision.wait_s
                 if wait_s is not None:
@@ -107,28 +115,25 @@ class RecordedDay:
             else:
                 self._try(await self._store.claim(what.hook, 100))
 
-    def _plan(self, at_ms: int, what: Result | _Due) -> None:
+    def _plan(self, at_ms: int, what: AttemptResult | _Due) -> None:
         heapq.heappush(self._coming, (at_ms, next(self._order), what))
 
-    def _try(self, jobs: list[Job]) -> None:
+    def _try(self, jobs: list[ClaimedDelivery]) -> None:
         for job in jobs:
             result = self._attempt(job)
             self._plan(result.finished_at_ms, result)
 
-    def _attempt(self, job: Job) -> Result:
+    def _attempt(self, job: ClaimedDelivery) -> AttemptResult:
         """Return how an attempt goes that begins now."""
         self._asked[job.hook] += 1
         number, demo_hook = self._asked[job.hook], self._hooks[job.hook]
         hook = self._store.hooks()[job.hook]
         said = reply(demo_hook.mood, SEED, f"/{demo_hook.mood}", number)
         silent = demo_hook.mood is Mood.DOWN and number % 3 == 0
-        if silent:
-            answer = Answer(None, ErrorClass.TIMEOUT)
-        else:
-            answer = Answer(said.status, error_of_status(said.status), _retry_after_s(said))
-        standing = Standing(job.trigger, job.tries, job.interruptions)
+        retry_after_s = None if silent else _retry_after_s(said)
+        error = ErrorClass.TIMEOUT if silent else error_of_status(said.status)
         dice = random.Random(f"{job.hook} {number}")
-        decision = after_answer(standing, answer, hook.settings.retry_schedule_s, dice.random())
+        chance = dice.random()
         now_ms = self._clock()
         reused = now_ms - self._connected_at.get(job.hook, 0) < KEPT_OPEN_MS
         dns, connect, tls = (
@@ -139,16 +144,13 @@ class RecordedDay:
         first_byte_ms = (NO_ANSWER_S if silent else said.delay_s) * 1000
         total_ms = sum((dns or 0, connect or 0, tls or 0)) + first_byte_ms + dice.uniform(0.1, 0.9)
         self._connected_at[job.hook] = 0 if silent else now_ms
-        return Result(
-            job=job,
-            decision=decision,
-            answer=answer,
-            started_at_ms=now_ms,
-            finished_at_ms=now_ms + round(total_ms),
+        exchange = Exchange(
+            status_code=None if silent else said.status,
+            error=error,
+            error_detail=f"no answer within {NO_ANSWER_S} s" if silent else None,
             dns_ms=dns,
             connect_ms=connect,
             tls_ms=tls,
-            error_detail=f"no answer within {NO_ANSWER_S} s" if silent else None,
             first_byte_ms=None if silent else first_byte_ms,
             total_ms=total_ms,
             reused_connection=reused,
@@ -156,6 +158,16 @@ class RecordedDay:
             headers=() if silent else (*said.headers, ("Content-Length", str(len(said.body)))),
             body=b"" if silent else said.body,
             size=0 if silent else len(said.body),
+        )
+        state = RetryState(job.trigger, job.tries, job.interruptions)
+        schedule_s = hook.settings.retry_schedule_s
+        return AttemptResult(
+            job=job,
+            exchange=exchange,
+            decision=after_exchange(state, exchange, schedule_s, chance, retry_after_s),
+            started_at_ms=now_ms,
+            finished_at_ms=now_ms + round(total_ms),
+            retry_after_s=retry_after_s,
             secret_ids=tuple(secret.id for secret in hook.secrets),
         )
 

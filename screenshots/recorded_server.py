@@ -26,7 +26,7 @@ from hooktui.client import AsyncClient, ServerAddress, calls
 from hooktui.domain.catalogue import ETL, type_ids
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.deliveries import Load
-from hooktui.domain.wire.diagnosis import AddressLook, Certificate, Look, TlsLook
+from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Look, TlsFinding
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.ids import DeliveryId, HookId
 from hooktui.domain.wire.deliveries import Phases
@@ -35,7 +35,7 @@ from hooktui.sockets import bind
 from hooktui.demo.runner import DEMO_HOOKS, DemoHook
 from hooktui.store import audit_key
 from hooktui.store.sqlite import connections
-from hooktui.store.contract import Accepted, Offer
+from hooktui.store.contract import Acceptance, NewEvent
 from hooktui.store.sqlite.store import SqliteStore
 
 DAY_MS = 24 * 3600 * 1000
@@ -49,7 +49,7 @@ class StillEngine:
         self._store = store
         self._day = day
 
-    async def accept(self, offers: Sequence[Offer]) -> list[Accepted]:
+    async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events; nobody sends them."""
         accepted, _ = await self._store.accept(offers)
         return accepted
@@ -154,8 +154,8 @@ async def seen(hook: LiveHook, *_: object) -> Look:
         days_left=2288,
     )
     return Look(
-        addresses=(AddressLook(address=address, connect_ms=11.8),),
-        tls=TlsLook(
+        addresses=(AddressFinding(address=address, connect_ms=11.8),),
+        tls=TlsFinding(
             demanded=True,
             version="TLSv1.3",
             cipher="TLS_AES_256_GCM_SHA384",

@@ -28,7 +28,7 @@ LABELS: Final = {
     "signature_hash": "Signature",
     "timeout": "Deadline",
     "schedule": "Retries",
-    "rate": "ThroughputMeter",
+    "rate": "Rate",
     "in_flight": "At once",
     "filter": "Filter",
 }
