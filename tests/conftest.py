@@ -13,7 +13,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,6 +84,21 @@ _FAST = ("domain", "client", "cli", "contract")
 """Folders of ``-m fast``: everything that needs neither PostgreSQL nor a console."""
 
 
+_LONGEST = ("test_house.py", "test_pictures.py")
+
+
+def _spread(files: Iterable[Path]) -> dict[Path, float]:
+    """Return a place between 0 and 1 for each file, evenly within its folder."""
+    folders: dict[Path, list[Path]] = {}
+    for file in sorted(files):
+        folders.setdefault(file.parent, []).append(file)
+    return {
+        file: (number + 0.5) / len(folder)
+        for folder in folders.values()
+        for number, file in enumerate(folder)
+    }
+
+
 def _in_fast_folder(path: Path) -> bool:
     return path.relative_to(_TESTS).parts[0] in _FAST
 
@@ -104,11 +119,17 @@ def _is_fast(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the fast tests; begin with the house, whose type checker takes a minute."""
+    """Mark the fast tests, and spread the folders over the run.
+
+    Workers begin with equal shares of the list. So that each has tests that compute and tests that
+    wait for a process, the files of every folder are spread over the whole list. The type checker
+    and the pictures, which take longest, come first.
+    """
     for item in items:
         if _is_fast(item):
             item.add_marker(pytest.mark.fast)
-    items.sort(key=lambda item: not item.path.name.startswith("test_house"))
+    places = _spread({item.path for item in items})
+    items.sort(key=lambda item: (item.path.name not in _LONGEST, places[item.path], item.path))
 
 
 @pytest.hookimpl(trylast=True)
