@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -93,11 +92,3 @@ def next_answer(client: socket.socket) -> Answer:
         if len(answer.body) >= int(answer.headers.get("content-length", 0)):
             return answer
         heard += client.recv(65536)
-
-
-def wait_until(condition: Callable[[], object], within_s: float = 15) -> None:
-    """Wait for a condition."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)

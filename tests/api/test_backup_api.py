@@ -16,9 +16,8 @@ import pytest
 from hooktui import sockets
 from hooktui.api.connection import UNREAD_DEADLINE_S, ClientConnection
 from hooktui.api.routes import backup
-from tests.api.raw import wait_until
 from tests.store.test_backup import open_copies
-from tests.system.conftest import wait_for
+from tests.support.waiting import wait_for
 
 
 def fill(api, account, count: int, size: int = 100) -> None:
@@ -53,7 +52,7 @@ def test_the_copy_is_sent_with_its_digest_and_audited(
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert copy.execute("SELECT count(*) FROM event").fetchone()[0] >= 3
     assert audit_count(server) == before + 1
-    wait_until(lambda: open_copies() == 0)
+    wait_for(lambda: open_copies() == 0)
 
 
 PATHS = ["copy.db", "/", "/etc/shadow", "/tmp/a\nb", "", None, 5, ["/tmp/x"]]

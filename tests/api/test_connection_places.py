@@ -10,8 +10,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.api.raw import answers_in, hear, next_answer, unix, wait_until
+from tests.api.raw import answers_in, hear, next_answer, unix
 from tests.running import RunningServer, running_server
+from tests.support.waiting import wait_for
 
 MOST = 10
 HALF_HEAD = b"GET /healthz HTTP/1.1\r\nX: "
@@ -114,7 +115,7 @@ def test_who_does_not_read_without_a_token_makes_room(small, tokens):
         assert next_answer(caller).status == 200
         poll = select.poll()
         poll.register(clients[0], 0)  # reports the end alone
-        wait_until(lambda: poll.poll(0))
+        wait_for(lambda: poll.poll(0))
 
 
 # Red when the age of a connection counts instead of its last request.
@@ -183,8 +184,8 @@ def test_status_and_metrics_show_the_connections_of_clients(small, tokens):
         _flood(small, stack, 2 * MOST, "127.0.0.9")
         deaf = stack.enter_context(unix(small))
         deaf.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 31)
-        wait_until(lambda: owner.get("/v1/status").json()["clients"]["unsent_bytes"] > 0)
-        wait_until(lambda: owner.get("/v1/status").json()["clients"]["evicted"] == MOST + 1)
+        wait_for(lambda: owner.get("/v1/status").json()["clients"]["unsent_bytes"] > 0)
+        wait_for(lambda: owner.get("/v1/status").json()["clients"]["evicted"] == MOST + 1)
         found = owner.get("/v1/status").json()["clients"]
         assert (found["most"], found["known"], found["unknown"]) == (MOST, 1, MOST - 1)
         assert found["local"] == 2

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.running import HookReceiver
+from tests.support.waiting import wait_for
 
 QUIET_S = 0.3
 
@@ -30,13 +31,6 @@ def hook(api: httpx.Client, account: int, url: str, **fields: object) -> int:
     answer = api.post(f"/v1/hooks?account={account}", json=body)
     assert answer.status_code == 201, answer.text
     return answer.json()["id"]
-
-
-def until(condition) -> None:
-    end = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.02)
 
 
 # Red when the route does not reach the store, or the engine does not look at it.
@@ -62,7 +56,7 @@ def test_while_paused_events_are_taken_in_and_nothing_is_sent(
     assert ping["status"] == "delivered"
 
     assert api.post("/v1/engine/resume").json() == {"paused": None}
-    until(lambda: len(receiver.requests) == 2)
+    wait_for(lambda: len(receiver.requests) == 2)
     assert api.get("/v1/status").json()["paused"] is None
 
 
@@ -93,7 +87,7 @@ def test_the_status_names_open_breakers_and_what_is_kept(
         found: list[dict[str, object]] = api.get(f"/v1/status?account={account}").json()["breakers"]
         return found
 
-    until(opened)
+    wait_for(opened)
     (breaker,) = opened()
     assert (breaker["hook"], breaker["name"], breaker["failures"]) == (number, "127.0.0.1", 10)
     assert str(breaker["probe_at"]).endswith("Z")

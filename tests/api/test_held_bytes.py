@@ -13,8 +13,9 @@ from hooktui.api import bodies
 from hooktui.api.responses import answer, answer_in_parts
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import EventDetail, Skip
-from tests.api.raw import next_answer, wait_until
+from tests.api.raw import next_answer
 from tests.running import RunningServer, running_server
+from tests.support.waiting import wait_for
 
 MOST = 1000
 
@@ -61,11 +62,11 @@ def test_one_caller_holds_half_and_a_full_server_refuses_new_work(small):
         assert _ask(small, viewer) == 200
         for token in (one, other):
             stack.enter_context(_hold(small, token, MOST // 2))
-        wait_until(lambda: _ask(small, viewer) == 503)
+        wait_for(lambda: _ask(small, viewer) == 503)
         assert _ask(small, viewer, "/healthz") == 200
         with small.client() as owner:
             assert owner.get("/v1/hooks").status_code == 200
-    wait_until(lambda: _ask(small, viewer) == 200)
+    wait_for(lambda: _ask(small, viewer) == 200)
 
 
 def _event(deliveries: int, body: str) -> EventDetail:

@@ -18,8 +18,9 @@ import pytest
 from hooktui.api import bodies, connection, listener
 from hooktui.bench.sink import write_certificate
 from tests.api.as_user import ask_as, hold_as
-from tests.api.raw import answers_in, hear, next_answer, say, tcp, told, unix, wait_until
+from tests.api.raw import answers_in, hear, next_answer, say, tcp, told, unix
 from tests.running import RunningServer, running_server
+from tests.support.waiting import wait_for
 
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 OPENAPI = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -157,7 +158,7 @@ def test_who_never_reads_the_answers_is_hung_up_on(server, monkeypatch):
         client.sendall(OPENAPI * (connection.MAX_PIPELINED - 1))
         poll = select.poll()
         poll.register(client, 0)  # tells the end alone
-        wait_until(lambda: poll.poll(0))
+        wait_for(lambda: poll.poll(0))
 
 
 # Red when only a buffer that is empty, or one that has become shorter, counts as reading.
@@ -189,7 +190,7 @@ def test_who_was_refused_and_goes_on_is_hung_up_on(server, monkeypatch):
                 return True
             return False
 
-        wait_until(ended)
+        wait_for(ended)
 
 
 # Many

@@ -10,7 +10,8 @@ import pytest
 
 from tests.cli.conftest import LocalInstallation
 from tests.running import running_server
-from tests.system.conftest import SAMPLES, start_receiver, wait_for
+from tests.support.waiting import wait_for
+from tests.system.conftest import SAMPLES, start_receiver
 
 SAMPLE = str(SAMPLES / "job.failed.json")
 

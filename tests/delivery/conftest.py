@@ -39,13 +39,6 @@ def pytest_asyncio_loop_factories(
     return {"asyncio": asyncio.new_event_loop}
 
 
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for a condition, for three seconds at most."""
-    async with asyncio.timeout(3):
-        while not condition():  # noqa: ASYNC110  (a condition of another thread or process)
-            await asyncio.sleep(0.005)
-
-
 async def read_request(reader: asyncio.StreamReader) -> bytes:
     """Return one request, head and body."""
     head = await reader.readuntil(b"\r\n\r\n")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -26,26 +25,12 @@ from hooktui.store.queries.deliveries import get_delivery, list_deliveries
 from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.conftest import LOOPBACK, Receivers, read_request
+from tests.support.waiting import until
 
 ACTOR = Actor("test", Role.ADMIN, "tests")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 BUSY = b"HTTP/1.1 500 Busy\r\nContent-Length: 0\r\n\r\n"
 GONE = b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n"
-
-
-async def until(condition, within_s: float = 30.0):
-    """Return the first true value of an async condition.
-
-    The time is no measure of the engine, whose waits are mostly shorter than a second: it ends a
-    test that hangs. On two busy cores 400 deliveries to 400 hooks took 6 s.
-    """
-    deadline = time.monotonic() + within_s
-    while True:
-        value = await condition()
-        if value:
-            return value
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        await asyncio.sleep(0.01)
 
 
 @dataclass

@@ -20,7 +20,8 @@ from hooktui.store.contract import NewEvent
 from hooktui.store.queries import get_hook
 from hooktui.store.sqlite.store import SqliteStore
 from tests.delivery.conftest import LOOPBACK, Receivers, read_request
-from tests.delivery.test_engine import ACTOR, BUSY, OK, House, forever, until, url_of
+from tests.delivery.test_engine import ACTOR, BUSY, OK, House, forever, url_of
+from tests.support.waiting import until
 
 NO = b"HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.delivery.conftest import Receivers, read_request
-from tests.delivery.test_engine import OK, House, house, until, url_of
+from tests.delivery.test_engine import OK, House, house, url_of
+from tests.support.waiting import until
 
 __all__ = ["house"]
 

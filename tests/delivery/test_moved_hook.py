@@ -8,7 +8,8 @@ from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import decode
 from hooktui.store.queries import get_delivery
 from tests.delivery.conftest import Receivers
-from tests.delivery.test_engine import OK, House, forever, house, until, url_of
+from tests.delivery.test_engine import OK, House, forever, house, url_of
+from tests.support.waiting import until
 
 __all__ = ["house"]
 

@@ -6,7 +6,8 @@ import asyncio
 
 from hooktui.store import changes
 from tests.delivery.conftest import Receivers
-from tests.delivery.test_engine import ACTOR, BUSY, OK, House, forever, house, until, url_of
+from tests.delivery.test_engine import ACTOR, BUSY, OK, House, forever, house, url_of
+from tests.support.waiting import until
 
 __all__ = ["house"]  # a fixture
 

@@ -15,8 +15,8 @@ from hooktui.delivery.limits import MAX_REASON
 from hooktui.delivery.resolver import NameLookupError, Resolver, system_lookup
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.machine import Condition
-from tests.delivery.conftest import until
 from tests.delivery.no_files import no_file_left
+from tests.support.waiting import until
 
 
 class HeldLookup:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
@@ -35,12 +34,6 @@ class Servers:
     async def close(self) -> None:
         for store in self.opened:
             await store.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - a condition of another process
-            await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager

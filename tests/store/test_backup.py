@@ -19,7 +19,7 @@ from hooktui.store.sqlite.files import free_bytes
 from hooktui.store.sqlite.store import SqliteStore
 from tests.contract.given import always, emit, make_hook, offer
 from tests.store.copies import save_backup
-from tests.system.conftest import wait_for
+from tests.support.waiting import wait_for
 
 
 def ids_in(file: Path) -> set[int]:

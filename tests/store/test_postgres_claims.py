@@ -20,7 +20,8 @@ from tests.contract.given import (
     the_delivery,
     the_hook,
 )
-from tests.store.servers import Servers, connected, until
+from tests.store.servers import Servers, connected
+from tests.support.waiting import until
 
 
 # Red without FOR UPDATE SKIP LOCKED.

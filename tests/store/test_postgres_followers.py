@@ -8,7 +8,8 @@ from hooktui.domain.ids import encode
 from hooktui.store.postgres import locks
 from hooktui.store.postgres.store import PostgresStore
 from tests.contract.given import emit, make_hook
-from tests.store.servers import Servers, connected, until
+from tests.store.servers import Servers, connected
+from tests.support.waiting import until
 
 
 # Red without the lock of the feed: the later line is seen first, and the late one never.

@@ -16,7 +16,8 @@ from tests.contract.given import (
     result_of,
     settings,
 )
-from tests.store.servers import Servers, until
+from tests.store.servers import Servers
+from tests.support.waiting import until
 
 
 async def test_an_event_meets_the_hooks_as_of_the_last_commit_of_any_server(

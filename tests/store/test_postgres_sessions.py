@@ -15,7 +15,8 @@ from hooktui.domain.ids import HookId
 from hooktui.store.postgres import connections as connecting
 from tests.contract.given import emit, make_hook
 from tests.postgres import PostgresServer, database, open_store
-from tests.store.servers import Servers, connected, until
+from tests.store.servers import Servers, connected
+from tests.support.waiting import until
 
 
 async def test_a_session_that_is_ended_inside_its_work_is_replaced_and_nothing_is_lost(

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,22 +23,10 @@ from hooktui.client.calls import healthy
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import places
+from tests.support.waiting import wait_for
 
 T = TypeVar("T")
 SAMPLES = Path(__file__).parent.parent / "samples"
-
-
-def wait_for(condition: Callable[[], T], within_s: float = 15, what: str = "") -> T:
-    """Return the first true value of a condition; fail when the time is up."""
-    deadline = time.monotonic() + within_s
-    pause = threading.Event()
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within_s} s: {what or condition}")
-        pause.wait(0.03)
 
 
 @dataclass

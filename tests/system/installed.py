@@ -17,7 +17,7 @@ from hooktui.client.calls import healthy
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import SystemPaths, system_paths
-from tests.system.conftest import wait_for
+from tests.support.waiting import wait_for
 
 OTHER_UID = 54321
 """A user of nobody's: only root can become it."""

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from .conftest import SAMPLES, Installation, Receiver, wait_for
+from tests.support.waiting import wait_for
+
+from .conftest import SAMPLES, Installation, Receiver
 
 SAMPLE = str(SAMPLES / "job.failed.json")
 

@@ -12,7 +12,8 @@ from contextlib import closing
 import pytest
 
 from tests.postgres import database
-from tests.system.conftest import Installation, Receiver, wait_for
+from tests.support.waiting import wait_for
+from tests.system.conftest import Installation, Receiver
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import pytest
 
 from hooktui import failpoints
 from tests.postgres import running
+from tests.support.waiting import wait_for
 from tests.system.canary import Canaries, Processes, echoing_receiver, forms
 from tests.system.canary_work import (
     Place,
@@ -29,7 +30,7 @@ from tests.system.canary_work import (
     read_everything,
     run_the_commands,
 )
-from tests.system.conftest import Installation, wait_for
+from tests.system.conftest import Installation
 from tests.system.terminal import Terminal, open_terminal
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.system.conftest import wait_for
+from tests.support.waiting import wait_for
 
 EVENT_LINE = re.compile(r"^\d\d:\d\d:\d\d  event  (\S+)", re.MULTILINE)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import wait_for
+from tests.support.waiting import wait_for
 from tests.system.terminal import Terminal, open_terminal
 from tests.system.test_demo import environ as environ
 from tests.system.test_demo import nothing_is_left

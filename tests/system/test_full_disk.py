@@ -15,8 +15,9 @@ from hooktui.client.calls import send_event
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import DiskFull
 from tests.disks import small_disk
+from tests.support.waiting import wait_for
 
-from .conftest import Installation, Receiver, wait_for
+from .conftest import Installation, Receiver
 
 DISK_MB, RESERVE_MB = 64, 16
 BODY = b'{"log":"%b"}' % (b"x" * 200_000)

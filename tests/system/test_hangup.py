@@ -12,7 +12,8 @@ import pytest
 
 from hooktui.client.start import start_server
 from hooktui.installation import find_places
-from tests.system.conftest import Installation, Receiver, wait_for
+from tests.support.waiting import wait_for
+from tests.system.conftest import Installation, Receiver
 
 
 def test_a_server_that_works_ignores_it_and_says_so(home: Installation, receiver: Receiver) -> None:

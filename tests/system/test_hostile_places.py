@@ -14,7 +14,8 @@ import pytest
 
 from tests.delivery.certificates import Authority
 from tests.hostile import BYTES, TEXTS
-from tests.system.conftest import Installation, wait_for
+from tests.support.waiting import wait_for
+from tests.system.conftest import Installation
 from tests.system.hostile_server import hostile_server, twisted
 from tests.system.many_commands import OURS, as_json, in_terminal
 from tests.system.sequences import foreign

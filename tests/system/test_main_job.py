@@ -8,7 +8,9 @@ import json
 import pytest
 from standardwebhooks import Webhook
 
-from .conftest import SAMPLES, Installation, Receiver, wait_for
+from tests.support.waiting import wait_for
+
+from .conftest import SAMPLES, Installation, Receiver
 
 EVENT_TYPES = sorted(path.stem for path in SAMPLES.glob("*.json"))
 

@@ -28,8 +28,9 @@ from hooktui.selftest.checker import check
 from hooktui.selftest.crash_test import Scene, scene
 from hooktui.selftest.producer import KeyedProducer
 from tests.postgres import PostgresServer
+from tests.support.waiting import wait_for
 
-from .conftest import SAMPLES, Installation, Receiver, wait_for
+from .conftest import SAMPLES, Installation, Receiver
 
 RESCUED_WITHIN_S = 40
 """A server looks for leases that ran out every 15 s."""

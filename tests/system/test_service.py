@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import Installation, Receiver, wait_for
+from tests.support.waiting import wait_for
+from tests.system.conftest import Installation, Receiver
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

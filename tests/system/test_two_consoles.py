@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from tests.system.conftest import Installation, Receiver, wait_for
+from tests.support.waiting import wait_for
+from tests.system.conftest import Installation, Receiver
 from tests.system.terminal import Terminal, open_terminal
 
 # What Textual's own driver writes with a BEL in it: the shape of the mouse pointer.
