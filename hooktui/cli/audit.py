@@ -1,4 +1,4 @@
-"""``hooktui audit``: who did what, and whether the trail of it is whole."""
+"""``hooktui audit``: list the audit trail and verify it."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _row(entry: AuditEntry) -> list[Piece]:
 
 
 def _change(entry: AuditEntry) -> str:
-    """Return what an entry changed, in short: ``active: true → false``."""
+    """Return the change of an entry in short: ``active: true → false``."""
     before, after = entry.before, entry.after
     if before is not None and after is not None:
         return ", ".join(

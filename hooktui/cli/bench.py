@@ -1,4 +1,4 @@
-"""``hooktui bench``: how many deliveries a second this machine makes, and what of it is safe."""
+"""``hooktui bench``: measure durable deliveries per second on this machine."""
 
 from __future__ import annotations
 

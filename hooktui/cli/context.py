@@ -1,4 +1,4 @@
-"""What a command gets besides its own arguments: options, streams, and the client."""
+"""The context of a command: global options, streams and the client."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ class CommandContext:
 
     @property
     def account(self) -> int | None:
-        """The account that was asked for; None leaves it to the server."""
+        """The account given with ``--account``; None: the server chooses."""
         return self.options.account
 
     @property
     def json(self) -> bool:
-        """Whether the answer is JSON."""
+        """Whether to write JSON."""
         return self.options.json
 
     @cached_property
     def address(self) -> ServerAddress:
-        """Where the server is.
+        """The address of the server.
 
         Raises:
             UsageError: ``--connect`` is wrong.
@@ -63,7 +63,7 @@ class CommandContext:
 
     @cached_property
     def client(self) -> PlainClient:
-        """The client; it connects at its first call."""
+        """The client; its first call connects."""
         return PlainClient(self.address, self.options.role)
 
     def close(self) -> None:
@@ -72,10 +72,10 @@ class CommandContext:
             self.client.close()
 
     def take_stdin(self) -> BinaryIO:
-        """Return stdin for reading to its end; it can be taken once.
+        """Return stdin to be read to its end; only one option may read it.
 
         Raises:
-            UsageError: something else takes it.
+            UsageError: another option reads it.
         """
         if self._stdin_taken:
             raise UsageError("only one value can be read from stdin (-)")
@@ -87,7 +87,7 @@ class CommandContext:
 
         Raises:
             UsageError: it cannot be read.
-            NotAllowed: it is a file, and this is restricted mode.
+            NotAllowed: it is a file, and the mode is restricted.
         """
         if name is None or name == "-":
             stream = self.take_stdin()
@@ -106,7 +106,7 @@ class CommandContext:
 
         Raises:
             UsageError: it cannot be read.
-            NotAllowed: it is a file, and this is restricted mode.
+            NotAllowed: it is a file, and the mode is restricted.
         """
         if text != "-" and not text.startswith("@"):
             return text
@@ -119,15 +119,15 @@ class CommandContext:
 
     @property
     def can_ask(self) -> bool:
-        """Whether somebody is there to answer a question."""
+        """Whether stdin is a terminal, so that a question can be answered."""
         return sys.stdin.isatty()
 
     def confirm(self, question: str, *, yes: bool) -> None:
-        """Ask before something is destroyed.
+        """Ask before an action that cannot be undone.
 
         Raises:
-            UsageError: nobody can be asked, and ``--yes`` was not given.
-            Declined: the answer was not yes.
+            UsageError: stdin is no terminal, and ``--yes`` was not given.
+            Declined: the user did not answer yes.
         """
         if yes:
             return
@@ -140,7 +140,7 @@ class CommandContext:
 
 
 class Declined(HooktuiError):
-    """The person said no."""
+    """The user declined."""
 
     title = "Declined"
 

@@ -79,7 +79,7 @@ def row(delivery: Delivery) -> list[Piece]:
 
 
 def status(name: str, *, held: bool = False) -> Styled:
-    """Return a status or outcome as it is shown."""
+    """Return a status or outcome in its style."""
     return Styled("held" if held else name, _STYLES.get(name, "bold"))
 
 
@@ -135,7 +135,7 @@ def _next_try(delivery: DeliveryDetail) -> str:
 
 
 def show_attempt(context: CommandContext, attempt: Attempt) -> None:
-    """Write one attempt: what came of it, how long its phases took, and what was answered."""
+    """Write one attempt: its outcome, the durations of its phases, and the response."""
     out = context.out
     out.line(
         Styled(f"attempt {attempt.number}", "bold"),
@@ -146,7 +146,7 @@ def show_attempt(context: CommandContext, attempt: Attempt) -> None:
     )
     detail = [attempt.error_detail or "", _phases(attempt)]
     if attempt.retry_after_s is not None:
-        detail.append(f"asked to be left alone for {attempt.retry_after_s} s")
+        detail.append(f"Retry-After {attempt.retry_after_s} s")
     for text in filter(None, detail):
         out.line("  ", text)
     if attempt.response is not None:
@@ -182,7 +182,7 @@ def _write_message(out: Output, headers: tuple[tuple[str, str], ...], body: str)
 
 
 def write_body(out: Output, body: str) -> None:
-    """Write a body indented; JSON is laid out, and what is very long is cut."""
+    """Write a body indented; JSON is formatted, and a very long body is cut."""
     lines = _laid_out(body).split("\n")
     out.block("\n".join(lines[:_MAX_BODY_LINES]), indent="    ")
     if len(lines) > _MAX_BODY_LINES:

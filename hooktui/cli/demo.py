@@ -1,4 +1,4 @@
-"""``hooktui demo``: a throw-away account with its own server, in the console or as a log."""
+"""``hooktui demo``: a temporary account with its own server, in the console or as a log."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def demo(
 ) -> int:
     """Run a temporary account with sample jobs and an unreliable receiver.
 
-    Everything lies in a temporary folder and is deleted at the end; your hooks are not touched.
+    All files are in a temporary folder that is deleted at the end; your hooks are not touched.
 
     Args:
         headless: print the log and a summary instead of opening the console.
@@ -68,7 +68,7 @@ def _open_console(context: CommandContext, running: Demo, for_s: float | None) -
     from hooktui.console.run import run
     from hooktui.console.shell.preferences import ConsoleOptions
 
-    # The console and whatever it starts read the environment of the process.
+    # The console and the processes that it starts read the environment of this process.
     mine = dict(os.environ)
     os.environ.clear()
     os.environ.update(running.environ)
@@ -76,7 +76,7 @@ def _open_console(context: CommandContext, running: Demo, for_s: float | None) -
 
     def end() -> None:
         over.set()
-        os.kill(os.getpid(), signal.SIGTERM)  # which the console takes as a wish to leave
+        os.kill(os.getpid(), signal.SIGTERM)  # the console quits at it
 
     timer = threading.Timer(for_s or 0, end)
     timer.daemon = True
@@ -101,7 +101,7 @@ def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> i
                 log.write(line)
         except KeyboardInterrupt:
             context.out.note("")
-    # A connection of its own: the interrupt may have cut an answer in two.
+    # A new connection: the interrupt may have cut a response in two.
     with PlainClient(running.address, context.options.role) as client:
         hooks = client.call(calls.list_hooks(ACCOUNT, sort="id", order="asc", limit=_PAGE)).data
     ran_s = time.monotonic() - begun
@@ -116,7 +116,7 @@ def _print_log(context: CommandContext, running: Demo, for_s: float | None) -> i
 
 
 def _follow(client: PlainClient, until: float | None) -> Iterator[FeedLine]:
-    """Yield the changes from the beginning until a moment of the monotonic clock."""
+    """Yield all changes until a time of the monotonic clock."""
     after: str | None = None
     while until is None or time.monotonic() < until:
         page = client.call(calls.follow_feed(ACCOUNT, after=after, wait_s=_WAIT_S, limit=_PAGE))
@@ -125,14 +125,14 @@ def _follow(client: PlainClient, until: float | None) -> Iterator[FeedLine]:
 
 
 class _Log:
-    """Writes one line for each event, attempt, and hook that changes its state."""
+    """Writes one line for each event, attempt and change of a hook."""
 
     def __init__(self, context: CommandContext) -> None:
         self._context = context
         self._hooks: dict[int, Hook] = {}
 
     def write(self, line: FeedLine) -> None:
-        """Write a line of the feed, if it is one for people."""
+        """Write a line of the feed, if it is one to show."""
         out = self._context.out
         if self._context.json:
             out.json_line(dict(line.fields))

@@ -41,7 +41,7 @@ def doctor(*, context: Context) -> int:
 
 
 def write_checks(out: Output, checks: Iterable[Check]) -> None:
-    """Write a line for each check, and below it what to do."""
+    """Write a line for each check, with its fix below."""
     for check in checks:
         state = Styled(f"{check.state:<4}", STYLES.get(check.state, "warn"))
         out.line(state, f"  {check.name:<{_NAME_WIDTH}}", check.value)
@@ -55,7 +55,7 @@ def _write(out: Output, checkup: Checkup) -> None:
     if checkup.state == "ok":
         out.line(Styled("all is well", "good"))
     else:
-        said = [f"{counts['fail']} to mend", f"{counts['warn']} to know of"]
+        said = [f"{counts['fail']} to fix", f"{counts['warn']} to know of"]
         shown = [part for part in said if not part.startswith("0 ")]
         out.line(Styled(", ".join(shown), STYLES.get(checkup.state, "warn")))
 
@@ -87,7 +87,7 @@ def diagnose(hook: int, /, *, context: Context) -> int:
 
 
 def _shown(context: CommandContext, hook: int) -> Diagnosis:
-    """Return the diagnosis; show its steps meanwhile, where somebody looks at them."""
+    """Return the diagnosis; show its steps while it runs, if stderr is a terminal."""
     if context.json or not context.out.progress_shown:
         call = calls.diagnose_hook(hook, account=context.account)
         answer = context.client.answer(call)
@@ -123,7 +123,7 @@ def _write_diagnosis(context: CommandContext, found: Diagnosis) -> None:
 
 
 def _facts(found: Diagnosis) -> list[tuple[str, str]]:
-    """Return what the lines of the checks leave out."""
+    """Return the facts that the lines of the checks leave out."""
     times = [
         f"{words} {took(value)}"
         for name, words in _PHASES

@@ -99,7 +99,7 @@ def _emit_many(context: CommandContext, file: str | None) -> None:
 
 
 def _parts(stream: BinaryIO, file: str | None) -> Iterator[list[bytes]]:
-    """Yield lines in parts that the server takes at once."""
+    """Yield lines in parts that the server accepts in one call."""
     lines: list[bytes] = []
     size = 0
     while line := _read_line(stream, file):

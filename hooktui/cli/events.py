@@ -1,4 +1,4 @@
-"""``hooktui events``: what came in, what became of it, and which types of events there are."""
+"""``hooktui events``: received events, their deliveries, and the event types."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EVENTS = Listing(
 
 _REASONS = (Column("HOOK", right=True), Column("NAME"), Column("NOT SENT"), Column("WHY"))
 MOST_REASONS = 100
-"""Hooks that did not get an event, of which a person is told why."""
+"""The most hooks that are listed with the reason why they did not get an event."""
 
 
 @app.command(name="list")
@@ -108,7 +108,7 @@ def _write(context: CommandContext, event: EventDetail) -> None:
 
 
 def _not_sent(context: CommandContext, event: str) -> Iterator[HookDecision]:
-    """Yield what kept an event from hooks; those that asked for its type first."""
+    """Yield the hooks that did not get an event, with the reason; subscribed ones first."""
     for _, page in _decisions(context, event):
         yield from (one for one in page.data if one.delivery is None)
 

@@ -33,14 +33,14 @@ _CODES = {
 
 
 class UsageError(HooktuiError):
-    """The command line itself is wrong: a bad option, or a file that cannot be read."""
+    """The command line is wrong: a bad option, or a file that cannot be read."""
 
     status = 0
     title = "Usage"
 
 
 class Failed(HooktuiError):
-    """The command did what it could, and it did not work, such as a stop that takes too long."""
+    """The command was valid but did not succeed, such as a stop that takes too long."""
 
     status = 500
     title = "Failed"
@@ -54,7 +54,7 @@ def exit_code(error: HooktuiError) -> int:
 
 
 def report(error: HooktuiError, stream: TextIO, *, as_json: bool) -> int:
-    """Tell people or a program what went wrong, and return the exit code."""
+    """Report an error as text or JSON, and return its exit code."""
     if as_json:
         stream.write(json.dumps(_problem(error)) + "\n")
     else:
@@ -78,7 +78,7 @@ def _problem(error: HooktuiError) -> dict[str, object]:
 
 @contextmanager
 def leaving_orderly() -> Iterator[None]:
-    """Make a SIGTERM or a lost terminal unwind, so that nothing is left behind."""
+    """Unwind on SIGTERM and on a lost terminal, so that the command cleans up."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""``hooktui keys``: what the secrets in the database are sealed with."""
+"""``hooktui keys``: the keys that encrypt the secrets in the database."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def list_keys(*, context: Context) -> None:
         return
     for key in found.keys:
         context.out.line(Styled(key.id, "bold"), f"  {key.values:>8,} values  {_state(key)}")
-    context.out.note(f"they come from {found.place}")
+    context.out.note(f"source: {found.place}")
 
 
 def _state(key: KeyUse) -> str:
     if key.seals:
-        return "seals"
+        return "encrypts"
     if not key.present:
-        return "is missing: put it back, or these values are lost"
-    return "opens what it sealed" if key.values else "is not used"
+        return "is missing: restore it, or these values are lost"
+    return "decrypts its values" if key.values else "is not used"
 
 
 @app.command
@@ -61,22 +61,22 @@ def rotate(*, keep_old: bool = False, yes: Yes = False, context: Context) -> Non
         )
     done = context.client.call(calls.rotate_keys(keep_old=keep_old))
     while done.left:
-        context.out.progress(f"sealed {done.sealed:,} values, {done.left:,} are left")
+        context.out.progress(f"encrypted {done.sealed:,} values, {done.left:,} left")
         more = context.client.call(calls.rotate_keys(keep_old=keep_old))
         done = replace(more, made=done.made, sealed=done.sealed + more.sealed)
     context.out.progress("")
     if context.json:
         context.out.json({name: value for name, value in asdict(done).items() if name != "left"})
         return
-    what = "a new key" if done.made else "a key that was there: an earlier rotation is ended"
-    context.out.line(f"{done.sealed:,} values are sealed with {done.key}, {what}")
+    what = "a new key" if done.made else "a key that existed: an interrupted rotation is finished"
+    context.out.line(f"{done.sealed:,} values are encrypted with {done.key}, {what}")
     if done.dropped:
         context.out.note(
             f"removed {', '.join(done.dropped)} from {done.place}; backups from before need it"
         )
     if done.kept:
         context.out.note(f"nothing uses {', '.join(done.kept)} in {done.place}")
-    context.out.note("copy the keys to where you keep them apart from the backups, and to the other"
+    context.out.note("copy the key file to a place apart from the backups, and to the other"
                      " servers of this database")  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""``hooktui listen`` and ``hooktui verify``: a receiver for developers, and one signature."""
+"""``hooktui listen`` and ``hooktui verify``: a receiver for developers, and signatures."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ AGE_UNKNOWN = (
 
 
 def tolerance_s(text: str | None) -> float:
-    """Return the seconds of ``--tolerance``; without it, the usual ones.
+    """Return the seconds of ``--tolerance``, or the default.
 
     Raises:
         UsageError: it is not a duration.
@@ -102,7 +102,7 @@ def verify(
 
 
 def _refuse_unsigned(**given: str | None) -> None:
-    """Refuse options about what only ``webhook-signature`` signs."""
+    """Refuse options that need ``--webhook-signature``."""
     for name, value in given.items():
         if value is not None:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Lists: pages are fetched until there is enough, and shown as a table or as a bare array."""
+"""Lists: fetch pages until the limit, write them as a table or as a JSON array."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ FilterTerms = Annotated[
         help="Such as status:failed hook:12 since:10m -event:job.*",
     ),
 ]
-"""Annotates ``*terms``: a leading ``-`` negates a term, it is no option."""
+"""Annotates ``*terms``: a leading ``-`` negates a term."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """How a kind of thing is listed: its table, and what to say when there is none."""
+    """How objects of a kind are listed: the table, and the note for an empty list."""
 
     columns: Sequence[Column]
     empty: str
@@ -61,7 +61,7 @@ def show_list(
     row: Callable[[T], Sequence[Piece]],
     limit: int | None,
 ) -> None:
-    """Write a list; ``limit`` None means all of it.
+    """Write a list; without a ``limit``, all of it.
 
     Args:
         context: the run.
@@ -95,7 +95,7 @@ def pages_of(
     make: Callable[[Window], Call[Page[T]]],
     limit: int | None = None,
 ) -> Iterator[tuple[list[object], Page[T]]]:
-    """Yield pages as they came and as values, until there are ``limit`` (None: to the end)."""
+    """Yield pages as raw JSON and as values, up to ``limit`` objects (None: all)."""
     left = limit
     window = Window(limit=PAGE if left is None else min(left, PAGE))
     while True:
@@ -106,7 +106,7 @@ def pages_of(
         yield raws, page
         if left is not None:
             left -= len(raws)
-        # A page may be empty and not the last: a search looks at some rows for each.
+        # A search may return an empty page before the last one.
         if page.next is None or (left is not None and left <= 0):
             return
         window = Window(limit=PAGE if left is None else min(left, PAGE), cursor=page.next)

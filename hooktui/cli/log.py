@@ -1,4 +1,4 @@
-"""``hooktui log``: the last lines, and live with ``-f``."""
+"""``hooktui log``: the latest attempts and changes, live with ``-f``."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _next_page(context: CommandContext, position: str, q: str | None) -> FeedPag
         except Refused:
             if not away:
                 raise
-            # Another database is behind the server now: its lines are all new to us.
+            # The server has another database now: all of its lines are new.
             context.out.note("the server has another history now; following that")
             call = calls.follow_feed(context.account, limit=_PAGE, q=q, from_end=True)
             continue

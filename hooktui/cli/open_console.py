@@ -1,4 +1,4 @@
-"""Opens the console; without the parser of commands, so that ``hooktui`` alone starts quickly."""
+"""Open the console without the command parser, so that ``hooktui`` alone starts fast."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def open_console(
     """Run the console in this terminal and return the exit code.
 
     Raises:
-        UsageError: this is no terminal.
+        UsageError: stdin or stdout is not a terminal.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the console needs a terminal; see: hooktui --help")
     if restricted(os.environ):
-        # What Textual can be told this way: write a log or a picture, load a driver, press keys.
+        # Such variables have Textual write files, load a driver or press keys.
         for name in [one for one in os.environ if one.startswith("TEXTUAL")]:
             del os.environ[name]
     gc.disable()  # `run` looks for garbage again after the first paint; imports make none

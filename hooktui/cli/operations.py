@@ -87,7 +87,7 @@ def resume(*, context: Context) -> None:
     if context.json:
         context.out.json(answer)
     else:
-        context.out.line("delivery goes on")
+        context.out.line("delivery resumed")
 
 
 def restore(file: str, *, yes: bool = False, context: Context) -> None:
@@ -266,7 +266,7 @@ def _to_stdout(context: CommandContext) -> None:
 
 
 def _older_server(context: CommandContext, error: Refused) -> Refused | Failed:
-    """Return what a refusal means: a server before this version wants the path of a file."""
+    """Explain the refusal of an older server, which expects the path of a file."""
     if any(one.pointer == "/file" for one in error.errors):
         return Failed(
             f"the server at {context.address} is older than this command and writes backups"

@@ -1,7 +1,7 @@
-"""What commands write: text for people through `visible`, JSON for programs.
+"""The output of commands: text through `visible`, JSON for programs.
 
-Everything goes through one `Output`, so that no text of others reaches a terminal as it came, and
-so that data stays on stdout and all else on stderr.
+All of it passes one `Output`: untrusted text reaches a terminal only escaped, data goes to stdout,
+and everything else to stderr.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MAX_CELL = 60
 
 @dataclass(frozen=True, slots=True)
 class Styled:
-    """Text with a colour; the text alone says everything."""
+    """Text with a colour; the text alone carries the meaning."""
 
     text: str
     style: Style
@@ -34,7 +34,7 @@ Piece = str | Styled
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table; numbers stand to the right."""
+    """One column of a table; numbers are right-aligned."""
 
     title: str
     right: bool = False
@@ -46,8 +46,8 @@ class Output:
     Args:
         stdout: for data.
         stderr: for hints, progress and errors.
-        color: whether pieces keep their style on stdout.
-        quiet: whether hints are left out.
+        color: whether stdout shows styles.
+        quiet: whether to omit hints.
     """
 
     def __init__(self, stdout: TextIO, stderr: TextIO, *, color: bool, quiet: bool) -> None:
@@ -58,11 +58,11 @@ class Output:
 
     @property
     def progress_shown(self) -> bool:
-        """Whether progress has somebody to look at it."""
+        """Whether stderr is a terminal, so that progress is shown."""
         return not self._quiet and self._stderr.isatty()
 
     def line(self, *pieces: Piece) -> None:
-        """Write one line of data; line breaks in the pieces are shown, not made."""
+        """Write one line of data; line breaks in the pieces are escaped."""
         self._stdout.write("".join(self._shown(piece) for piece in pieces) + "\n")
 
     def block(self, text: str, indent: str = "") -> None:
@@ -71,7 +71,7 @@ class Output:
             self._stdout.write(f"{indent}{row}".rstrip() + "\n")
 
     def script(self, text: str) -> None:
-        """Write a script of our own, as it is."""
+        """Write a trusted script unchanged."""
         self._stdout.write(text if text.endswith("\n") else text + "\n")
 
     def note(self, text: str) -> None:
@@ -81,13 +81,13 @@ class Output:
             self._stderr.flush()
 
     def progress(self, text: str) -> None:
-        """Write progress over the progress before it, when stderr is a terminal; "" ends it."""
+        """Replace the progress line, if stderr is a terminal; "" clears it."""
         if self.progress_shown:
             self._stderr.write(f"\r\x1b[K{visible(text)}")
             self._stderr.flush()
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Piece]]) -> None:
-        """Write rows under a line of titles, aligned."""
+        """Write aligned rows below their titles."""
         cells = [[_cut(piece) for piece in row] for row in rows]
         titles: list[Piece] = [Styled(column.title, "dim") for column in columns]
         widths = [
@@ -102,17 +102,17 @@ class Output:
             self._stdout.write("  ".join(shown).rstrip() + "\n")
 
     def json(self, value: object) -> None:
-        """Write one JSON document: indented for a terminal, in one line else."""
+        """Write one JSON document: indented on a terminal, else on one line."""
         indent = 2 if self._stdout.isatty() else None
         self._stdout.write(json.dumps(value, indent=indent) + "\n")
 
     def json_line(self, value: object) -> None:
-        """Write one line of NDJSON, at once."""
+        """Write and flush one line of NDJSON."""
         self._stdout.write(json.dumps(value) + "\n")
         self._stdout.flush()
 
     def json_array(self, values: Iterable[object]) -> None:
-        """Write a bare array, one element a line, without holding them all."""
+        """Write a JSON array, one element per line, without keeping it in memory."""
         separator = "["
         for value in values:
             self._stdout.write(separator + json.dumps(value))
@@ -120,7 +120,7 @@ class Output:
         self._stdout.write("[]\n" if separator == "[" else "]\n")
 
     def flush(self) -> None:
-        """Hand over what is written."""
+        """Flush stdout."""
         self._stdout.flush()
 
     def _shown(self, piece: Piece) -> str:
@@ -135,7 +135,7 @@ class Output:
 
 
 def width(text: str) -> int:
-    """Return the columns that a visible text takes on a terminal."""
+    """Return the width of an escaped text in terminal cells."""
     if text.isascii():
         return len(text)
     return sum(
@@ -149,6 +149,6 @@ def _text(piece: Piece) -> str:
 
 
 def _cut(piece: Piece) -> Piece:
-    """Return a piece as a table shows it: visible already, and of a bounded length."""
+    """Return a piece for a table: escaped, and of a bounded length."""
     text = visible(_text(piece), limit=_MAX_CELL)
     return text if isinstance(piece, str) else Styled(text, piece.style)

@@ -1,7 +1,7 @@
-"""A small HTTP receiver on loopback: takes requests one by one, answers as told, checks signatures.
+"""A small HTTP receiver on loopback that verifies signatures.
 
-It is bounded: a body of at most 1 MiB, 30 s for a request, requests that wait to be shown hold up
-those who send them.
+Its resources are bounded: 1 MiB for a body, 30 s for a request. Senders wait while requests queue
+to be shown.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Received:
     """One request.
 
     Attributes:
-        checks: what became of each signature; empty without a secret.
+        checks: the result of each signature; empty without a secret.
         verified: whether the request is authentic and recent; None without a secret.
-        answer: the status that it was answered with.
+        answer: the status of the response.
     """
 
     at_ms: int
@@ -66,7 +66,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """How a receiver verifies what comes.
+    """How a receiver verifies requests.
 
     Attributes:
         secret: as it is shown.
@@ -79,10 +79,10 @@ class Verification:
     def checks(
         self, headers: Mapping[str, str], body: bytes, now_s: float
     ) -> dict[str, SignatureCheck]:
-        """Return what becomes of each signature that a request carries, or should carry.
+        """Return the result of each signature that a request has, or should have.
 
         A ``whsec_`` secret always signs ``webhook-signature``: without that header a captured
-        request could be sent again for ever, stripped of its timestamp.
+        request could be replayed at any time, stripped of its timestamp.
 
         Args:
             headers: with lower-case names.
@@ -122,13 +122,13 @@ class Verification:
 
 
 class Receiver:
-    """Listens at once; iterate over it for the requests, in the order of their arrival.
+    """Listens when created; iterate over it for the requests in their order of arrival.
 
     Args:
         port: 0 for any.
-        verification: how to verify; what does not pass gets 401.
-        status: what to answer everything else with.
-        delay_s: how long to wait before answering.
+        verification: how to verify; a request that fails gets 401.
+        status: the status of all other responses.
+        delay_s: how long to wait before the response.
 
     Raises:
         OSError: the port is taken, or not permitted.
@@ -146,7 +146,7 @@ class Receiver:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Its URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}/"
 
     def __enter__(self) -> Self:
@@ -167,7 +167,7 @@ class Receiver:
             yield self._received.get()
 
     def _take(self, request: _Request, body: bytes | None) -> int:
-        """Keep a request to be shown, and return what to answer."""
+        """Queue a request to be shown, and return the status of its response."""
         headers = tuple(request.headers.items())
         received_ms = now_ms()
         checks: dict[str, SignatureCheck] = {}
@@ -195,7 +195,7 @@ class _Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing of connections that broke; who sent them sees it."""
+        """Ignore broken connections; their senders see them."""
 
 
 class _Request(BaseHTTPRequestHandler):
@@ -206,7 +206,7 @@ class _Request(BaseHTTPRequestHandler):
 
     @staticmethod
     def take(request: _Request, body: bytes | None) -> int:
-        """Keep a request, and return what to answer; the receiver's own."""
+        """Queue a request for the receiver, and return the status of its response."""
         raise NotImplementedError
 
     def _answer(self) -> None:
@@ -227,7 +227,7 @@ class _Request(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _answer  # noqa: N815
 
     def _body(self) -> bytes | None:
-        """Return the body, or None when it is too long to be read."""
+        """Return the body; None if it is too long."""
         if self.headers.get("Transfer-Encoding", "").lower() == "chunked":
             return self._chunks()
         length = self.headers.get("Content-Length", "0")
@@ -257,4 +257,4 @@ class _Request(BaseHTTPRequestHandler):
         return "hooktui-listen"
 
     def log_message(self, *_: object) -> None:
-        """Say nothing; requests are shown elsewhere."""
+        """Log nothing; requests are shown elsewhere."""

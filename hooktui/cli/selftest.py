@@ -1,4 +1,4 @@
-"""``hooktui selftest``: proves on this machine that nothing that was accepted gets lost."""
+"""``hooktui selftest``: verify on this machine that no accepted event is lost."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _write(context: CommandContext, proof: Proof) -> None:
     out, verdict = context.out, proof.verdict
     for label, count, meaning in (
         ("kills", proof.kills, "times the server was ended by kill -9"),
-        ("accepted", verdict.accepted, "events answered with 202"),
+        ("accepted", verdict.accepted, "events accepted with 202"),
         ("delivered", verdict.delivered, "deliveries that the receiver took, to two hooks"),
         (
             "again",
@@ -67,8 +67,8 @@ def _write(context: CommandContext, proof: Proof) -> None:
         (
             "duplicates",
             verdict.duplicates,
-            "taken twice, with the same webhook-id and bytes; what was under way at the kills may"
-            f" be: {proof.most_duplicates:,}",
+            "received twice, with the same webhook-id and bytes; allowed for attempts in flight"
+            f" at the kills: {proof.most_duplicates:,}",
         ),
     ):
         out.line(f"{label:<12}{count:>8,}  ", Styled(meaning, "dim"))

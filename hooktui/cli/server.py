@@ -1,4 +1,4 @@
-"""``hooktui serve``, ``stop`` and ``status``: the server itself."""
+"""``hooktui serve``, ``stop`` and ``status``."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ _HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")  # noqa: S1
 
 
 def unit(options: Sequence[str]) -> str:
-    """Return the unit for this very program, started with some options of ``serve``."""
+    """Return the unit that starts this program with options of ``serve``."""
     started, *more = program()
     # systemd.service(5): variables are put into arguments, and not into the program's path.
     arguments = [_quoted(word).replace("$", "$$") for word in (*more, "serve", *options)]
@@ -102,13 +102,13 @@ def unit(options: Sequence[str]) -> str:
 
 
 def _quoted(word: str) -> str:
-    """Quote by systemd.syntax(7): a shell's rules differ in backslashes and ``%``."""
+    """Quote by systemd.syntax(7), whose rules for backslashes and ``%`` differ from a shell's."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return word if _PLAIN.fullmatch(word) else f'"{escaped}"'
 
 
 def program() -> list[str]:
-    """Return what starts hooktui, as an absolute path."""
+    """Return the command that starts hooktui, with an absolute path."""
     started = Path(sys.argv[0])
     if started.name == "hooktui" and started.is_file():
         return [str(started.absolute())]
@@ -116,6 +116,6 @@ def program() -> list[str]:
 
 
 def hidden_place() -> str | None:
-    """Return the folder of this program when the service could not see it there."""
+    """Return the folder of this program if the service cannot see it."""
     folder = Path(program()[0]).parent
     return str(folder) if any(folder.is_relative_to(one) for one in _HIDDEN) else None

@@ -1,4 +1,4 @@
-"""Times on the command line: what people type, and what they read."""
+"""Times of the command line: parse input, format output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def moment_ahead(option: str, text: str) -> str:
 
 
 def ago(time: str | None, *, never: str = "never") -> str:
-    """Return how long ago a wire time is: ``3 min ago``, ``in 2 h``."""
+    """Return the distance of a wire time: ``3 min ago``, ``in 2 h``."""
     if time is None:
         return never
     seconds = (now_ms() - from_rfc3339(time)) / 1000
@@ -49,14 +49,14 @@ def ago(time: str | None, *, never: str = "never") -> str:
 
 
 def clock(time: str) -> str:
-    """Return the local clock time of a wire time, with its date when that is not today."""
+    """Return the local clock time of a wire time, with its date unless that is today."""
     moment = datetime.fromtimestamp(from_rfc3339(time) / 1000).astimezone()
     today = datetime.fromtimestamp(now_ms() / 1000).astimezone().date()
     return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def took(milliseconds: float | None) -> str:
-    """Return a measured time for people: ``34 ms``, ``2.1 s``; empty when there is none."""
+    """Return a measured duration: ``34 ms``, ``2.1 s``; empty for None."""
     if milliseconds is None:
         return ""
     if milliseconds < 1000:

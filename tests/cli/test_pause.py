@@ -20,7 +20,7 @@ def test_a_pause_holds_until_the_resume(run, tmp_path):
         assert "resume it with: hooktui resume" in run(*connect, "doctor").out
 
         resumed = run(*connect, "resume")
-        assert (resumed.code, resumed.out) == (0, "delivery goes on\n")
+        assert (resumed.code, resumed.out) == (0, "delivery resumed\n")
         receiver.wait_for(1)
         assert run(*connect, "resume", "--json").json == {"paused": None}
         assert "paused" not in run(*connect, "status").out
