@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 
 from hooktui.client import AsyncClient
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 
 SETTLED_S, PATIENCE_S = 0.3, 20.0
 
@@ -20,7 +20,7 @@ _LASTING = ("feed", "verb ")
 class Guide:
     """Presses keys, and waits for what they bring about."""
 
-    def __init__(self, app: HooktuiApp, pilot: Pilot[None], client: AsyncClient) -> None:
+    def __init__(self, app: ConsoleApp, pilot: Pilot[None], client: AsyncClient) -> None:
         self.app = app
         self.pilot = pilot
         self.client = client

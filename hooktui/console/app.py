@@ -52,12 +52,12 @@ STATUS_S = 5.0
 
 
 def _palette() -> type[Provider]:
-    from hooktui.console.frame.palette import HouseCommands
+    from hooktui.console.frame.palette import CommandProvider
 
-    return HouseCommands
+    return CommandProvider
 
 
-class HooktuiApp(WaysApp):
+class ConsoleApp(WaysApp):
     """The console.
 
     Attributes:

@@ -18,7 +18,7 @@ from hooktui.domain import ids
 from hooktui.domain.errors import Refused
 
 if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
+    from hooktui.console.app import ConsoleApp
 
 
 _ABOUT: Final = {
@@ -165,7 +165,7 @@ def _either(words: Sequence[str]) -> str:
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def prepare(house: HooktuiApp, line: str) -> Callable[[], Coroutine[None, None, None]]:
+def prepare(house: ConsoleApp, line: str) -> Callable[[], Coroutine[None, None, None]]:
     """Return what does a line.
 
     Raises:
@@ -174,7 +174,7 @@ def prepare(house: HooktuiApp, line: str) -> Callable[[], Coroutine[None, None, 
     return partial(_do, house, parse(line, house.available_themes))
 
 
-async def _do(house: HooktuiApp, order: Order) -> None:
+async def _do(house: ConsoleApp, order: Order) -> None:
     match order.word:
         case "hook":
             house.open_hook(int(order.about))
@@ -198,7 +198,7 @@ async def _do(house: HooktuiApp, order: Order) -> None:
                 front.run_verb(order.verb)
 
 
-def _filter(house: HooktuiApp, text: str) -> None:
+def _filter(house: ConsoleApp, text: str) -> None:
     """Filter the screen in front; one that has just been opened once it is laid out."""
     front = house.front()
     if front is None:

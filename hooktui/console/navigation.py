@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from typing import TYPE_CHECKING
 
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.personal import PersonalApp
 from hooktui.console.registry import Place
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 class WaysApp(PersonalApp):
     """An app whose screens lie on one another, home at the bottom."""
 
-    def house_screens(self) -> Iterator[HouseScreen]:
+    def house_screens(self) -> Iterator[ConsoleScreen]:
         """Return the full screens of the stack, the lowest first."""
         for screen in self.screen_stack:
-            if isinstance(screen, HouseScreen):
+            if isinstance(screen, ConsoleScreen):
                 yield screen
 
-    def front(self) -> HouseScreen | None:
+    def front(self) -> ConsoleScreen | None:
         """Return the full screen that is in front, under dialogs."""
         found = list(self.house_screens())
         return found[-1] if found else None

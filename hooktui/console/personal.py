@@ -17,7 +17,7 @@ from hooktui.domain.roles import restricted
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hooktui.console.frame.screen import HouseScreen
+    from hooktui.console.frame.screen import ConsoleScreen
 
 
 class PersonalApp(SizedApp):
@@ -75,7 +75,7 @@ class PersonalApp(SizedApp):
         """Return the keys as the user has them."""
         return self.configuration.keymap
 
-    def house_screens(self) -> Iterator[HouseScreen]:
+    def house_screens(self) -> Iterator[ConsoleScreen]:
         """Return the full screens of the stack, the lowest first."""
         raise NotImplementedError
 

@@ -17,7 +17,7 @@ from textual.binding import Binding
 from hooktui.domain.roles import Need
 
 if TYPE_CHECKING:
-    from hooktui.console.frame.screen import HouseScreen
+    from hooktui.console.frame.screen import ConsoleScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class Place:
         """The verb that goes there."""
         return f"go_{self.name}"
 
-    def screen_class(self) -> type[HouseScreen]:
+    def screen_class(self) -> type[ConsoleScreen]:
         """Import the class of the screen."""
         module, _, name = self.screen.partition(":")
         found = getattr(import_module(f"hooktui.console.{module}"), name)
-        return cast("type[HouseScreen]", found)
+        return cast("type[ConsoleScreen]", found)
 
 
 PLACES: Final = (

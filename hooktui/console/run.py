@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.roles import Role
 from hooktui.domain.text import visible
@@ -21,7 +21,7 @@ def run(options: ConsoleOptions) -> int:
         return 2
     # Nothing becomes garbage before the first paint; not looking for it saves 30 ms.
     gc.disable()
-    app = HooktuiApp(options)
+    app = ConsoleApp(options)
     try:
         _check_theme(app, options)
     except ValueError as error:
@@ -59,7 +59,7 @@ def _check(options: ConsoleOptions) -> None:
         raise ValueError(f"unknown role {options.role!r}; known: {', '.join(Role)}")
 
 
-def _check_theme(app: HooktuiApp, options: ConsoleOptions) -> None:
+def _check_theme(app: ConsoleApp, options: ConsoleOptions) -> None:
     """Refuse a theme that there is not.
 
     Raises:

@@ -18,9 +18,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from hooktui.client.start import start_server
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.choosing import Choosing
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.paths import places
@@ -131,7 +131,7 @@ SOON = ("is not read yet", "still loading", "still being drawn")
 class Console:
     """A running console as an admin sees it: keys in, text out."""
 
-    def __init__(self, app: HooktuiApp, pilot: Pilot[None]) -> None:
+    def __init__(self, app: ConsoleApp, pilot: Pilot[None]) -> None:
         self.app = app
         self.pilot = pilot
 
@@ -156,7 +156,7 @@ class Console:
 
     def _is_ready_for(self, key: str) -> bool:
         screen = self.app.screen
-        if not isinstance(screen, HouseScreen) or not screen.is_mounted:
+        if not isinstance(screen, ConsoleScreen) or not screen.is_mounted:
             return True
         if isinstance(screen.focused, Input | TextArea):
             return True
@@ -198,7 +198,7 @@ def open_console(
 
     @asynccontextmanager
     async def opened(size: tuple[int, int] = (140, 36), **options: Any) -> AsyncIterator[Console]:
-        app = HooktuiApp(ConsoleOptions(**{"account": account, **options}), environ=served)
+        app = ConsoleApp(ConsoleOptions(**{"account": account, **options}), environ=served)
         async with app.run_test(size=size) as pilot:
             yield Console(app, pilot)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.server_connection import LinkState
 from tests.console.conftest import Console
@@ -20,7 +20,7 @@ async def test_a_bound_token_shows_its_account_and_stops_nothing(tmp_path: Path)
             token = api.post("/v1/tokens", json=wanted).json()["token"]
         host, port = server.listen[0]
         environ = {"HOOKTUI_TOKEN": token, "HOME": str(tmp_path), "TERM": "xterm-256color"}
-        app = HooktuiApp(ConsoleOptions(connect=f"http://{host}:{port}"), environ=environ)
+        app = ConsoleApp(ConsoleOptions(connect=f"http://{host}:{port}"), environ=environ)
         async with app.run_test(size=(100, 30)) as pilot:
             console = Console(app, pilot)
             await console.shows("acme · token 1 (t) (admin)", "No hooks yet")
@@ -40,7 +40,7 @@ async def test_a_bound_token_shows_its_account_and_stops_nothing(tmp_path: Path)
 async def test_a_server_that_goes_leaves_what_is_shown_and_every_key_alive(tmp_path: Path):
     with running_server(tmp_path / "home") as server:
         environ = {"HOOKTUI_HOME": str(tmp_path / "home"), "TERM": "xterm-256color"}
-        app = HooktuiApp(ConsoleOptions(), environ=environ)
+        app = ConsoleApp(ConsoleOptions(), environ=environ)
         async with app.run_test(size=(100, 30)) as pilot:
             console = Console(app, pilot)
             await console.press("4")

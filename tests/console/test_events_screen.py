@@ -1,6 +1,6 @@
 """The events, one event with its reasons, and the dialog that sends one, on a real server."""
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
@@ -142,7 +142,7 @@ async def test_who_may_not_send_is_told_why(open_console, place):
 async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_path):
     """Red when sending waits for ever, or leaves as if it had sent."""
     options = ConsoleOptions(connect="http://127.0.0.1:9")
-    app = HooktuiApp(options, environ={"HOOKTUI_HOME": str(tmp_path), "TERM": "xterm-256color"})
+    app = ConsoleApp(options, environ={"HOOKTUI_HOME": str(tmp_path), "TERM": "xterm-256color"})
     async with app.run_test(size=(120, 30)) as pilot:
         console = Console(app, pilot)
         await console.shows("no server responds")

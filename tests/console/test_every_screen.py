@@ -8,7 +8,7 @@ import termios
 
 import pytest
 
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME, PLACES, Verb
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.roles import Need, Role, allows, why_not
@@ -19,7 +19,7 @@ from tests.console.test_terminal import LEAVE_ALTERNATE_SCREEN, MOUSE_OFF, conso
 SIZES = [(24, 80), (15, 60), (10, 30), (50, 200), (2, 2), (36, 120), (15, 59), (14, 60)]
 
 
-async def _says_why_not(viewed: Console, screen: HouseScreen, verb: Verb) -> None:
+async def _says_why_not(viewed: Console, screen: ConsoleScreen, verb: Verb) -> None:
     reason = why_not(Role.VIEWER, verb.need)
     await viewed.until(lambda: screen.why_not(verb.name) == reason)
     screen.clear_notice()

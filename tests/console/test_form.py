@@ -3,7 +3,7 @@
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.dialogs import Question
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.secret_screen import SecretScreen
@@ -13,7 +13,7 @@ from tests.console.conftest import Receiver
 from tests.console.place import Place, seen, until
 
 
-def on(app: HooktuiApp, screen: type) -> bool:
+def on(app: ConsoleApp, screen: type) -> bool:
     return isinstance(app.screen, screen) and app.screen.is_mounted
 
 

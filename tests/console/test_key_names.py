@@ -9,9 +9,9 @@ from pathlib import Path
 
 import hooktui.console
 from hooktui.console.access.token_form import TokenForm
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME, PLACES
 from hooktui.console.shell.preferences import ConsoleOptions
 from tests.console.conftest import Console, Receiver
@@ -78,7 +78,7 @@ async def _look(console: Console, *also: str) -> None:
     await console.shows(*also)
     screen = console.app.screen
     said = console.text
-    if isinstance(screen, HouseScreen):
+    if isinstance(screen, ConsoleScreen):
         said += "\n".join(filter(None, (screen.why_not(name) for name in BY_NAME)))
     for pattern in (NAMED, DOES):
         wrong = [
@@ -99,7 +99,7 @@ async def test_every_screen_names_the_keys_that_somebody_has(
     (tmp_path / "config.toml").write_text(f"[keys]\n{mapped}")
     socket = Path(served["HOOKTUI_HOME"]) / "hooktui.sock"
     environ = {**served, "HOOKTUI_HOME": str(tmp_path), "HOOKTUI_SOCKET": str(socket)}
-    app = HooktuiApp(ConsoleOptions(account=account), environ=environ)
+    app = ConsoleApp(ConsoleOptions(account=account), environ=environ)
     assert app.problems() == []
     async with app.run_test(size=(140, 36)) as pilot:
         console = Console(app, pilot)

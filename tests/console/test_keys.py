@@ -11,7 +11,7 @@ from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.engine.doctor_screen import CheckupScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
-from hooktui.console.frame.screen import HouseModal, HouseScreen
+from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.registry import (
     BY_NAME,
     BY_VERB,
@@ -51,12 +51,12 @@ def test_every_binding_has_an_id_and_no_two_share_one():
 
 
 def test_every_screen_answers_every_key_of_the_table():
-    bound = {b.key for b in HouseScreen.BINDINGS if isinstance(b, Binding)}
+    bound = {b.key for b in ConsoleScreen.BINDINGS if isinstance(b, Binding)}
     assert bound == {verb.keys for verb in VERBS}
 
 
 @pytest.mark.parametrize("screen", SCREENS)
-def test_a_screen_does_each_verb_that_it_names(screen: type[HouseScreen]):
+def test_a_screen_does_each_verb_that_it_names(screen: type[ConsoleScreen]):
     for name in (*screen.VERBS, *EVERYWHERE):
         assert name in BY_NAME
         assert name in BY_VERB or callable(getattr(screen, f"verb_{name}")), name
@@ -64,11 +64,11 @@ def test_a_screen_does_each_verb_that_it_names(screen: type[HouseScreen]):
 
 def test_every_place_is_a_screen_that_needs_nothing_to_open():
     for place in PLACES:
-        assert issubclass(place.screen_class(), HouseScreen)
+        assert issubclass(place.screen_class(), ConsoleScreen)
         assert place.screen_class().PLACE.lower() == place.label
         assert len(signature(place.screen_class()).parameters) == 0
 
 
 def test_dialogs_bind_only_keys_of_the_table():
-    bound = [b for b in HouseModal.BINDINGS if isinstance(b, Binding)]
+    bound = [b for b in ConsoleDialog.BINDINGS if isinstance(b, Binding)]
     assert all(b.id is not None and b.id.startswith("verb.") for b in bound)

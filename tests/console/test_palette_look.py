@@ -6,7 +6,7 @@ from textual.color import BLACK
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.terminal import AsciiFilter
 
@@ -20,7 +20,7 @@ def shown(pilot: Pilot[None]) -> str:
 
 async def test_the_palette_needs_no_sign_that_a_terminal_may_lack(tmp_path):
     options = ConsoleOptions(connect=str(tmp_path / "none.sock"), ascii=True)
-    app = HooktuiApp(options, environ={})
+    app = ConsoleApp(options, environ={})
     async with app.run_test() as pilot, asyncio.timeout(20):
         await pilot.press("ctrl+p", "h", "o", "o", "k")
         while "Go to the hooks" not in shown(pilot):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.frame.command_line import CommandBar
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -19,14 +19,14 @@ from tests.console.conftest import Console
 def own(served: dict[str, str], account: int, tmp_path: Path):
     """Return what makes a console with a configuration, and a memory of its own."""
 
-    def make(config: str = "", **options: object) -> HooktuiApp:
+    def make(config: str = "", **options: object) -> ConsoleApp:
         (tmp_path / "config.toml").write_text(config)
         environ = {
             **served,
             "HOOKTUI_HOME": str(tmp_path),
             "HOOKTUI_SOCKET": str(Path(served["HOOKTUI_HOME"]) / "hooktui.sock"),
         }
-        return HooktuiApp(ConsoleOptions(account=account, **options), environ=environ)  # type: ignore[arg-type]
+        return ConsoleApp(ConsoleOptions(account=account, **options), environ=environ)  # type: ignore[arg-type]
 
     return make
 

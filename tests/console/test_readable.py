@@ -7,7 +7,7 @@ from textual.color import Color
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES, Theme
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.themes import (
     DARK,
@@ -80,7 +80,7 @@ class _Lines(Screen[None]):
 
 async def test_state_colours_can_be_read_on_the_cursor_of_every_theme(tmp_path):
     """Red when a tone keeps its colour on a cursor of the same lightness (it was 1.0 in nord)."""
-    app = HooktuiApp(ConsoleOptions(connect=str(tmp_path / "none.sock")), environ={})
+    app = ConsoleApp(ConsoleOptions(connect=str(tmp_path / "none.sock")), environ={})
     app.register_theme(LOUD)
     async with app.run_test() as pilot:
         await app.push_screen(_Lines())

@@ -6,19 +6,19 @@ import importlib
 import pkgutil
 
 import hooktui.console
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
 from tests.console.verb_scene import WAYS
 from tests.console.verb_table import ASKING, QUIET, own_verbs
 
 
-def full_screens() -> set[type[HouseScreen]]:
+def full_screens() -> set[type[ConsoleScreen]]:
     """Return every full screen that there is a class of."""
     found = set()
     for module in pkgutil.walk_packages(hooktui.console.__path__, "hooktui.console."):
         here = importlib.import_module(module.name)
         for thing in vars(here).values():
-            if isinstance(thing, type) and issubclass(thing, HouseScreen):
+            if isinstance(thing, type) and issubclass(thing, ConsoleScreen):
                 found.add(thing)
     full = (".token_form", "_screen")
     return {

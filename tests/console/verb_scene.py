@@ -16,14 +16,14 @@ from hooktui.console.access.accounts_screen import AccountsScreen
 from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.access.tokens_screen import TokensScreen
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.engine.doctor_screen import CheckupScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.events_screen import EventsScreen
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.form_screen import HookForm, HookTypes
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -72,7 +72,7 @@ class Scene:
         self.waiting: Delivery
 
     @property
-    def house(self) -> HooktuiApp:
+    def house(self) -> ConsoleApp:
         """The console's app."""
         return self.console.app
 
@@ -151,7 +151,7 @@ class Scene:
         """The screen in front, dialogs included."""
         return self.house.screen
 
-    async def on(self, kind: type[HouseScreen]) -> Any:
+    async def on(self, kind: type[ConsoleScreen]) -> Any:
         """Wait until a screen of a kind is in front."""
         await self.console.until(lambda: isinstance(self.screen, kind) and self.screen.is_mounted)
         return self.screen
@@ -170,7 +170,7 @@ class Scene:
 
     async def open(
         self,
-        kind: type[HouseScreen],
+        kind: type[ConsoleScreen],
         way: Callable[[Scene], Awaitable[object]] | None = None,
     ) -> Any:
         """Go to a screen from home, and wait until it shows what it is about."""
@@ -356,7 +356,7 @@ async def _checkup(scene: Scene) -> None:
     await scene.console.shows("integrity")
 
 
-WAYS: dict[type[HouseScreen], Callable[[Scene], Awaitable[Any]]] = {
+WAYS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
     HooksScreen: _hooks,
     LiveLogScreen: _live_log,
     EventsScreen: _events,
@@ -389,7 +389,7 @@ async def staged(
         gate = Gate(places(place.environ).socket, Path(folder) / "s")
         await gate.open()
         given = ConsoleOptions(account=place.id, connect=str(gate.socket), **options)
-        app = HooktuiApp(given, environ=place.environ)
+        app = ConsoleApp(given, environ=place.environ)
         try:
             async with app.run_test(size=size) as pilot:
                 scene = Scene(place, receiver, gate, Console(app, pilot))

@@ -21,7 +21,7 @@ from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.events_screen import EventsScreen
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.form_screen import HookForm, HookTypes
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -31,7 +31,7 @@ from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.registry import BY_NAME, EVERYWHERE
 from tests.console.verb_scene import HOUR_S, Scene
 
-Screen = type[HouseScreen]
+Screen = type[ConsoleScreen]
 
 
 @dataclass(frozen=True)

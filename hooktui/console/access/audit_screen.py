@@ -17,7 +17,7 @@ from hooktui.console.access.audit_text import (
 )
 from hooktui.console.frame.filtering import Filtering
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import KeyOf, in_words
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.terminal import copy
@@ -171,7 +171,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         self.listing.focus()
 
 
-class AuditEntryScreen(HouseScreen):
+class AuditEntryScreen(ConsoleScreen):
     """An entry, before and after as a difference."""
 
     PLACE = "Audit entry"

@@ -16,7 +16,7 @@ from hooktui.client import calls
 from hooktui.console.access.token_text import ROLES, read_token, role_words
 from hooktui.console.deliveries.text import moment
 from hooktui.console.frame.revealing import Revealing
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import in_words
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Severity
@@ -28,7 +28,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.access import Token
 
 
-class TokenForm(HouseScreen):
+class TokenForm(ConsoleScreen):
     """Four fields, judged while typing; saving shows the token."""
 
     PLACE = "New token"

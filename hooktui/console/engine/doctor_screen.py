@@ -11,7 +11,7 @@ from textual.containers import VerticalScroll
 from hooktui.client import calls
 from hooktui.console.engine.text import checkup_lines
 from hooktui.console.formatting import counted
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import in_words
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.styled import Piece, Pieces
@@ -19,7 +19,7 @@ from hooktui.domain.roles import Need
 from hooktui.domain.wire.diagnosis import Checkup
 
 
-class CheckupScreen(HouseScreen):
+class CheckupScreen(ConsoleScreen):
     """Looks once when it opens, and again on demand; Esc leaves, also while it looks."""
 
     PLACE = "Doctor"

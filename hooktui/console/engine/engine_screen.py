@@ -12,7 +12,7 @@ from hooktui.client import calls
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.formatting import counted
 from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import KeyOf, Verb, in_words
 from hooktui.console.shell.contract import Changes
 from hooktui.console.widgets.chrome import Lines
@@ -35,7 +35,7 @@ def _empty(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-class EngineScreen(HouseScreen):
+class EngineScreen(ConsoleScreen):
     """How the installation is doing, as far as its status tells."""
 
     PLACE = "Engine"

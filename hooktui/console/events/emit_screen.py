@@ -20,7 +20,7 @@ from hooktui.client import calls
 from hooktui.console.events.text import accepted_words
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import KeyOf, Verb, in_words
 from hooktui.console.shell.server_connection import LinkState
 from hooktui.console.widgets.chrome import OneLine, Severity
@@ -116,7 +116,7 @@ MOVES: Final = {"up": "up", "down": "down", "pageup": "page_up", "pagedown": "pa
 """Keys that move in the list of types while somebody types into the line above it."""
 
 
-class EmitScreen(HouseScreen):
+class EmitScreen(ConsoleScreen):
     """The dialog that sends an event.
 
     Args:

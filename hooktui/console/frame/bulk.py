@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from hooktui.console.frame.notices import in_words
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.chrome import Severity
 from hooktui.domain.errors import Conflict, HooktuiError, NotAllowed, NotFound, Refused
 
@@ -71,7 +71,7 @@ class Outcome(Generic[T, A]):
         return "".join(f"; {one}" for one in words)
 
 
-class BulkVerbs(HouseScreen):
+class BulkVerbs(ConsoleScreen):
     """A screen whose verbs act on many things."""
 
     def __init__(self) -> None:

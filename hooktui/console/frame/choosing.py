@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, ClassVar, Final
 
 from hooktui.console.formatting import counted
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.windowed_list import WindowedList
 
 MOST_MARKED: Final = 5_000
@@ -21,7 +21,7 @@ _AT_CURSOR = ("open", "mark")
 """Verbs that act on the row under the cursor also while others are marked."""
 
 
-class Choosing(HouseScreen):
+class Choosing(ConsoleScreen):
     """A screen with such a list.
 
     Attributes:

@@ -20,7 +20,7 @@ from hooktui.console.widgets.prompt_bars import PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
 
 if TYPE_CHECKING:
-    from hooktui.console.frame.screen import HouseScreen
+    from hooktui.console.frame.screen import ConsoleScreen
 
 _OFFERED = 12
 """Completions that are told at once."""
@@ -30,7 +30,7 @@ class CommandInput(PromptInput):
     """An input in which Tab completes."""
 
     def complete(self) -> None:
-        """Complete what is typed; `HooktuiApp` calls it, for Tab is its key."""
+        """Complete what is typed; `ConsoleApp` calls it, for Tab is its key."""
         cast("CommandBar", self.parent).complete()
 
 
@@ -82,8 +82,8 @@ class CommandBar(Horizontal):
         self._accounts = tuple(str(account.id) for account in page.data)
 
     @property
-    def _front(self) -> HouseScreen:
-        return cast("HouseScreen", self.screen)
+    def _front(self) -> ConsoleScreen:
+        return cast("ConsoleScreen", self.screen)
 
     @property
     def _input(self) -> Input:
@@ -175,7 +175,7 @@ class CommandBar(Horizontal):
             screen.set_focus(before)
 
 
-async def open_command_bar(screen: HouseScreen) -> None:
+async def open_command_bar(screen: ConsoleScreen) -> None:
     """Open the line of a screen above its status line; returns once keys go there."""
     if not screen.query(CommandBar):
         bar = CommandBar(screen.focused)

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input
 
-from hooktui.console.frame.screen import HouseModal
+from hooktui.console.frame.screen import ConsoleDialog
 from hooktui.console.widgets.controls import Note, ShortList, ShortRow
 from hooktui.domain.hook_settings import check_name
 
@@ -27,7 +27,7 @@ class Answer:
     value: str
 
 
-class Question(HouseModal[str]):
+class Question(ConsoleDialog[str]):
     """Asks, and returns the value of the chosen answer; Esc returns None.
 
     Args:
@@ -79,7 +79,7 @@ class Question(HouseModal[str]):
                 return
 
 
-class NameQuestion(HouseModal[str]):
+class NameQuestion(ConsoleDialog[str]):
     """One line to type a name into; returns it once Enter was pressed on a good one."""
 
     DEFAULT_CSS = """

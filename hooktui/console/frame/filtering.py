@@ -6,7 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.session_state import Kept
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import FilterError
@@ -18,7 +18,7 @@ THINKING_S: Final = 0.5
 """A filter is half typed most of the time; only after a pause it is wrong."""
 
 
-class Filtering(HouseScreen):
+class Filtering(ConsoleScreen):
     """A screen with a filter.
 
     Attributes:

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 
-from hooktui.console.frame.screen import HouseModal, HouseScreen
+from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.registry import MOVES, Verb, bindings
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.page_window import Wanted
@@ -28,7 +28,7 @@ class _Line:
     why_not: str | None
 
 
-class HelpScreen(HouseModal[str]):
+class HelpScreen(ConsoleDialog[str]):
     """Lists the verbs of a screen with their keys; returns the name of the chosen one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("help")]
@@ -39,7 +39,7 @@ class HelpScreen(HouseModal[str]):
     HelpScreen WindowedList { background: $surface; }
     """
 
-    def __init__(self, place: HouseScreen) -> None:
+    def __init__(self, place: ConsoleScreen) -> None:
         super().__init__()
         self._place = place
         self._moves = ""

@@ -18,7 +18,7 @@ from hooktui.domain.errors import (
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-    from hooktui.console.app import HooktuiApp
+    from hooktui.console.app import ConsoleApp
     from hooktui.console.shell.server_calls import Told
 
 T = TypeVar("T")
@@ -43,9 +43,9 @@ class Asking(PacedScreen):
     # -- the server
 
     @property
-    def house(self) -> HooktuiApp:
+    def house(self) -> ConsoleApp:
         """The app, by its own type."""
-        return cast("HooktuiApp", self.app)
+        return cast("ConsoleApp", self.app)
 
     async def ask(self, call: Call[T]) -> T:
         """Send a call and return its answer.

@@ -23,7 +23,7 @@ from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
+    from hooktui.console.app import ConsoleApp
 
 HOOKS_FOUND = 20
 ACCOUNTS_SEARCHED = 500
@@ -81,12 +81,12 @@ class _Entry:
     help: str = ""
 
 
-class HouseCommands(Provider):
+class CommandProvider(Provider):
     """Finds verbs, themes and, on the server, hooks."""
 
     @property
-    def _house(self) -> HooktuiApp:
-        return cast("HooktuiApp", self.app)
+    def _house(self) -> ConsoleApp:
+        return cast("ConsoleApp", self.app)
 
     async def discover(self) -> Hits:
         """Show the verbs of this place before anything is typed."""

@@ -6,13 +6,13 @@ from typing import Final
 
 from textual.timer import Timer
 
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.chrome import Heading
 from hooktui.console.widgets.redactable import Maskable
 from hooktui.console.widgets.styled import Piece
 
 
-class Revealing(HouseScreen):
+class Revealing(ConsoleScreen):
     """Counts down while its `Maskable` widget shows something in clear, then masks it."""
 
     def __init__(self) -> None:

@@ -27,7 +27,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import allows, why_not
 
 if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
+    from hooktui.console.app import ConsoleApp
 
 
 R = TypeVar("R")
@@ -36,7 +36,7 @@ CHANGES_S = 0.25
 """Changes of the feed are handed to a screen at most this often."""
 
 
-class HouseScreen(Asking):
+class ConsoleScreen(Asking):
     """A full screen: heading, body, status line, line of keys."""
 
     VERBS: ClassVar[tuple[str, ...]] = ()
@@ -217,7 +217,7 @@ class HouseScreen(Asking):
         if len(self.app.screen_stack) > 1 and self.app.screen is self:
             self.dismiss(None)
 
-    def leave(self, instead: HouseScreen | None = None) -> bool:
+    def leave(self, instead: ConsoleScreen | None = None) -> bool:
         """Leave this screen with the dialogs over it, however long an answer took to come.
 
         Args:
@@ -302,7 +302,7 @@ class HouseScreen(Asking):
         _: Worker[None] = self.run_worker(hand_over, name="changes", group="changes")
 
 
-class HouseModal(ModalScreen[R], SizedScreen[R]):
+class ConsoleDialog(ModalScreen[R], SizedScreen[R]):
     """A dialog that answers with something; Esc closes it without an answer, q quits."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
@@ -312,9 +312,9 @@ class HouseModal(ModalScreen[R], SizedScreen[R]):
         self.mount(TooSmall())
 
     @property
-    def house(self) -> HooktuiApp:
+    def house(self) -> ConsoleApp:
         """The app, by its own type."""
-        return cast("HooktuiApp", self.app)
+        return cast("ConsoleApp", self.app)
 
     async def action_verb(self, name: str) -> None:
         """Do one of the few verbs of a dialog."""

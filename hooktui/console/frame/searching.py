@@ -10,13 +10,13 @@ from dataclasses import replace
 
 from textual.widgets import Input
 
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.chrome import Offer
 from hooktui.console.widgets.prompt_bars import SearchBar
 from hooktui.console.widgets.text_search import Found, Searchable
 
 
-class Searching(HouseScreen):
+class Searching(ConsoleScreen):
     """Searches in what `searched` returns; ``search`` and ``match_before`` are among its verbs."""
 
     search_text = ""

@@ -1,7 +1,7 @@
 """What can be done with hooks, alike on every screen that shows some: the verbs on a selection.
 
-A screen mixes this in beside `HouseScreen` and says which hooks are selected. Bulk verbs act on all
-of them and say how many. What is selected is read when the key is handled, not when the work of the
+A screen mixes this in and says which hooks are selected. Bulk verbs act on all of them and say how
+many. What is selected is read when the key is handled, not when the work of the
 verb begins: other rows may be under the cursor by then.
 """
 

@@ -15,7 +15,7 @@ from textual.containers import Vertical
 
 from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
-from hooktui.console.frame.screen import HouseModal, HouseScreen
+from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.hooks.form_values import top_field
 from hooktui.console.widgets.controls import FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.document_lines import Section
@@ -121,7 +121,7 @@ TYPED_S: Final = 0.4
 _GROUP: Final = "dry run"
 
 
-class FormDryRun(HouseScreen):
+class FormDryRun(ConsoleScreen):
     """A form with `DryRunLines`; ``hook`` is the one that is edited, None for a new one."""
 
     def __init__(self, hook: Hook | None) -> None:
@@ -170,7 +170,7 @@ class FormDryRun(HouseScreen):
         self.app.push_screen(EventLook(message.row.value))
 
 
-class EventLook(HouseModal[None]):
+class EventLook(ConsoleDialog[None]):
     """The event with an id; Esc goes back."""
 
     DEFAULT_CSS = """

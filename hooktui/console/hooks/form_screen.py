@@ -17,7 +17,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.text import planned
 from hooktui.console.formatting import counted
 from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
 from hooktui.console.hooks.dry_run import DryRunLines, FormDryRun
 from hooktui.console.hooks.event_boxes import EventBoxes, in_words
@@ -372,7 +372,7 @@ TYPES: Final = (ShortRow("web", "Webhook", "POSTs each event, signed, to an HTTP
 """What can be made, the most usual first."""
 
 
-class HookTypes(HouseScreen):
+class HookTypes(ConsoleScreen):
     """Which type the new hook has."""
 
     PLACE = "New hook"

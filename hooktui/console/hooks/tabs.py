@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher
 
 from hooktui.client import calls
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, step_words
 from hooktui.console.hooks.history import HookHistory, summary
 from hooktui.console.hooks.summary import HOURS, event_sections, settings_sections
@@ -53,7 +53,7 @@ class HistorySource:
         return await screen.ask(calls.list_audit(account, target=target, **wanted))
 
 
-class HookTabs(HouseScreen):
+class HookTabs(ConsoleScreen):
     """Shows one of the tabs; the screen adds the deliveries, and reads the hook itself."""
 
     DEFAULT_CSS = """

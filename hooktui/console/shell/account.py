@@ -9,10 +9,10 @@ from hooktui.console.shell.log_buffer import LogLine
 from hooktui.domain.errors import HooktuiError
 
 if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
+    from hooktui.console.app import ConsoleApp
 
 
-async def use_account(house: HooktuiApp, account: int) -> bool:
+async def use_account(house: ConsoleApp, account: int) -> bool:
     """Show an account from now on; return whether the server lets us (else: a notice).
 
     Once the server has said yes nothing is awaited: whoever asked may be a screen that is left.
@@ -47,7 +47,7 @@ async def use_account(house: HooktuiApp, account: int) -> bool:
     return True
 
 
-async def _name_of(house: HooktuiApp, account: int) -> str:
+async def _name_of(house: ConsoleApp, account: int) -> str:
     """Return the name of an account; nothing where there are too many to look through."""
     from hooktui.client import calls
 

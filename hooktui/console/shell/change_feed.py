@@ -15,7 +15,7 @@ from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 
 if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
+    from hooktui.console.app import ConsoleApp
     from hooktui.domain.wire.feed import FeedLine, FeedPage
 
 WAIT_S = 25
@@ -32,7 +32,7 @@ BUSY_S = 0.1
 class Feed:
     """Reads the feed for the app, for as long as it runs."""
 
-    def __init__(self, house: HooktuiApp) -> None:
+    def __init__(self, house: ConsoleApp) -> None:
         self._house = house
         self._position: str | None = None
         self._failures = 0

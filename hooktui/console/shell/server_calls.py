@@ -15,7 +15,7 @@ from hooktui.console.widgets.chrome import Severity
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-    from hooktui.console.app import HooktuiApp
+    from hooktui.console.app import ConsoleApp
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class Writing:
         unfinished: what was still being done when the console ended.
     """
 
-    def __init__(self, house: HooktuiApp) -> None:
+    def __init__(self, house: ConsoleApp) -> None:
         self.unfinished: list[str] = []
         self._house = house
         self._tasks: set[asyncio.Task[Any]] = set()  # the loop alone would let them go

@@ -36,7 +36,7 @@ from hooktui.domain.roles import restricted
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
+    from hooktui.console.app import ConsoleApp
 
 
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|hkt_\w+")
@@ -61,7 +61,7 @@ class EscapeFilter(LineFilter):
 class Terminal:
     """Ends the app in good order when it is told to, or when its terminal has gone."""
 
-    def __init__(self, app: HooktuiApp) -> None:
+    def __init__(self, app: ConsoleApp) -> None:
         self._app = app
         self._poll = select.poll()
 

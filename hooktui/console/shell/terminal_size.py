@@ -35,7 +35,7 @@ WATCHED_EVERY_S: Final = 1.0
 """A size that was missed, such as a signal that did not come, is drawn after so long."""
 
 TOO_SMALL_CLASSES: Final = ("-tiny", "-flat")
-"""Classes of a screen that is laid out below the smallest size; see `HooktuiApp`'s breakpoints."""
+"""Classes of a screen that is laid out below the smallest size; see `ConsoleApp`'s breakpoints."""
 
 
 def is_too_small(size: Size) -> bool:
