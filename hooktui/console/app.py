@@ -183,7 +183,7 @@ class ConsoleApp(WaysApp):
             self.notice(str(error), "bad")
         else:
             self.account_name = names.get(self.account, "")
-            for screen in self.house_screens():
+            for screen in self.full_screens():
                 screen.refresh_frame()
             if self.options.account not in (DEFAULT_ACCOUNT, self.account):
                 self.notice(f"your token is bound to account {self.account}; that is shown", "warn")
@@ -221,7 +221,7 @@ class ConsoleApp(WaysApp):
             self.fault = str(problem)
             return
         before, self._link_before = self._link_before, state
-        for screen in self.house_screens():
+        for screen in self.full_screens():
             screen.refresh_frame()
         if state is LinkState.LOST:
             # What the feed's read ran into is no news beside this; the status line goes on telling.
@@ -246,7 +246,7 @@ class ConsoleApp(WaysApp):
         from hooktui.client import calls
 
         self.take_status(await self.ask(calls.server_status(self.account)))
-        for screen in self.house_screens():
+        for screen in self.full_screens():
             screen.refresh_frame()
 
     def take_status(self, status: Status) -> None:
@@ -310,7 +310,7 @@ class ConsoleApp(WaysApp):
 
     def tell(self, changes: Changes) -> None:
         """Pass changes of the feed on to every screen; each takes them when it is in front."""
-        for screen in self.house_screens():
+        for screen in self.full_screens():
             screen.take(changes)
 
     def notice(self, text: str, severity: Severity = "plain") -> None:

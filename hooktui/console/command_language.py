@@ -165,42 +165,42 @@ def _either(words: Sequence[str]) -> str:
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
-def prepare(house: ConsoleApp, line: str) -> Callable[[], Coroutine[None, None, None]]:
+def prepare(shell: ConsoleApp, line: str) -> Callable[[], Coroutine[None, None, None]]:
     """Return what does a line.
 
     Raises:
         Refused: it is no command; says what is wrong, and at which column.
     """
-    return partial(_do, house, parse(line, house.available_themes))
+    return partial(_do, shell, parse(line, shell.available_themes))
 
 
-async def _do(house: ConsoleApp, order: Order) -> None:
+async def _do(shell: ConsoleApp, order: Order) -> None:
     match order.word:
         case "hook":
-            house.open_hook(int(order.about))
+            shell.open_hook(int(order.about))
         case "delivery":
-            house.open_delivery(order.about)
+            shell.open_delivery(order.about)
         case "event":
-            house.open_event(order.about)
+            shell.open_event(order.about)
         case "account":
-            await house.use_account(int(order.about))
+            await shell.use_account(int(order.about))
         case "theme":
-            house.theme = order.about
+            shell.theme = order.about
         case "filter" if order.about:
-            _filter(house, order.about)
+            _filter(shell, order.about)
         case word if word in _PLACES:
-            house.go(_PLACES[word])
+            shell.go(_PLACES[word])
             if order.about:
-                _filter(house, order.about)
+                _filter(shell, order.about)
         case _:
-            front = house.front()
+            front = shell.front()
             if front is not None:
                 front.run_verb(order.verb)
 
 
-def _filter(house: ConsoleApp, text: str) -> None:
+def _filter(shell: ConsoleApp, text: str) -> None:
     """Filter the screen in front; one that has just been opened once it is laid out."""
-    front = house.front()
+    front = shell.front()
     if front is None:
         return
     reason = front.why_not("filter")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class WaysApp(PersonalApp):
     """An app whose screens lie on one another, home at the bottom."""
 
-    def house_screens(self) -> Iterator[ConsoleScreen]:
+    def full_screens(self) -> Iterator[ConsoleScreen]:
         """Return the full screens of the stack, the lowest first."""
         for screen in self.screen_stack:
             if isinstance(screen, ConsoleScreen):
@@ -24,7 +24,7 @@ class WaysApp(PersonalApp):
 
     def front(self) -> ConsoleScreen | None:
         """Return the full screen that is in front, under dialogs."""
-        found = list(self.house_screens())
+        found = list(self.full_screens())
         return found[-1] if found else None
 
     def go(self, place: Place) -> None:
@@ -41,7 +41,7 @@ class WaysApp(PersonalApp):
         """Put the cursor of a place's list on what was created just now, if the place is open."""
         from hooktui.console.frame.choosing import Choosing
 
-        for screen in self.house_screens():
+        for screen in self.full_screens():
             if place == screen.PLACE and isinstance(screen, Choosing):
                 screen.listing.select(identity)
 

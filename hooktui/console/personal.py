@@ -75,7 +75,7 @@ class PersonalApp(SizedApp):
         """Return the keys as the user has them."""
         return self.configuration.keymap
 
-    def house_screens(self) -> Iterator[ConsoleScreen]:
+    def full_screens(self) -> Iterator[ConsoleScreen]:
         """Return the full screens of the stack, the lowest first."""
         raise NotImplementedError
 
@@ -107,7 +107,7 @@ class PersonalApp(SizedApp):
 
     def remember(self) -> None:
         """Note what is shown; `Memory.write` keeps it for the next time."""
-        for screen in self.house_screens():
+        for screen in self.full_screens():
             screen.keep()
             for place in PLACES:
                 if place.label == screen.PLACE.lower():

@@ -87,7 +87,7 @@ async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_ne
         await scene.console.press("slash", *"bill", "enter")
         await scene.console.shows("filter: bill")
         made = place.hook(receiver.url, name="other")
-        scene.house.select("Hooks", made.id)
+        scene.app.select("Hooks", made.id)
         await scene.console.until(lambda: not screen.listing._loading.locked())
         await scene.console.press("p")
         await scene.console.until(lambda: "look, press p again" in scene.notice)
@@ -115,7 +115,7 @@ async def test_undo_does_not_reach_into_another_account(place: Place, receiver: 
         await scene.console.press("a")
         await scene.console.until(lambda: "(billing) deactivated" in scene.notice)
         other = scene.ask(calls.create_account(f"undo {place.id}"))
-        assert await scene.house.use_account(other.id)
+        assert await scene.app.use_account(other.id)
         await scene.console.press("u")
         await scene.console.until(lambda: "there is nothing to undo" in scene.notice)
         assert not scene.ask(calls.get_hook(scene.hook.id)).active

@@ -37,19 +37,19 @@ async def test_a_viewer_is_told_at_every_verb_of_every_screen_why_not(
     place.wait_for(lambda: place.deliveries(hook["id"], "delivered"))
     delivery = place.deliveries(hook["id"])[0].id
     async with open_console(role="viewer") as viewed:
-        house = viewed.app
+        app = viewed.app
         await viewed.shows("billing", "(viewer)")
         ways = [
-            *(lambda place=place: house.go(place) for place in PLACES),
-            lambda: house.open_hook(hook["id"]),
-            lambda: house.open_delivery(delivery),
-            lambda: house.open_event(event),
+            *(lambda place=place: app.go(place) for place in PLACES),
+            lambda: app.open_hook(hook["id"]),
+            lambda: app.open_delivery(delivery),
+            lambda: app.open_event(event),
         ]
         dimmed = 0
         for way in ways:
             way()
             await viewed.shows("(viewer)")
-            screen = house.front()
+            screen = app.front()
             assert screen is not None
             needy = [screen.verb(name) for name in screen.VERBS]
             for verb in (one for one in needy if not allows(Role.VIEWER, one.need)):

@@ -50,8 +50,8 @@ async def newer(passing: Passing) -> None:
 async def goes_on(scene: Scene) -> None:
     """Hold that the console neither ends nor says that it does not understand the server."""
     await scene.console.pilot.pause()
-    assert scene.house.fault is None
-    assert scene.house.is_running
+    assert scene.app.fault is None
+    assert scene.app.is_running
     assert "is not valid" not in scene.notice, scene.notice
 
 

@@ -38,7 +38,7 @@ def keys() -> list[events.Key]:
 
 def input_events(scene: Scene) -> list[events.Event]:
     """Return a pasted text, a key of each kind, and a press of the mouse in a few places."""
-    size = scene.house.size
+    size = scene.app.size
     at = [(x, y) for x in (0, size.width // 2) for y in (0, size.height // 2, size.height - 1)]
     mouse = [
         kind(None, x, y, 0, 0, 1, shift=False, meta=False, ctrl=False)
@@ -50,9 +50,9 @@ def input_events(scene: Scene) -> list[events.Event]:
 
 def state(scene: Scene) -> tuple[object, ...]:
     """Return what input can change: screens, focus, texts, cursors and marks."""
-    house = scene.house
-    found: list[object] = [list(house.screen_stack), house.screen.focused]
-    for screen in house.screen_stack:
+    app = scene.app
+    found: list[object] = [list(app.screen_stack), app.screen.focused]
+    for screen in app.screen_stack:
         found += [one.value for one in screen.query(Input)]
         found += [one.text for one in screen.query(TextArea)]
         for one in screen.query("WindowedList"):
@@ -65,7 +65,7 @@ def state(scene: Scene) -> tuple[object, ...]:
 async def resize(scene: Scene, size: tuple[int, int]) -> None:
     await scene.console.pilot.resize_terminal(*size)
     await scene.console.until(
-        lambda: scene.house.size == Size(*size) and scene.screen.size == Size(*size)
+        lambda: scene.app.size == Size(*size) and scene.screen.size == Size(*size)
     )
     await scene.console.pilot.pause()
 
@@ -78,13 +78,13 @@ async def acts_on_nothing(scene: Scene) -> None:
         await resize(scene, size)
         scene.gate.asked.clear()
         for event in input_events(scene):
-            scene.house.post_message(event)
+            scene.app.post_message(event)
         await scene.console.pilot.pause()
         if size[0] >= 30:
             assert f"this terminal is {size[0]}x{size[1]}" in scene.console.text
             assert len([line for line in scene.console.lines if line.strip()]) <= 4
         assert not [one.call for one in scene.gate.asked if not one.call.startswith(READS)]
-        assert scene.house.is_running
+        assert scene.app.is_running
     await resize(scene, LARGE)
     assert state(scene) == before
     assert "this terminal is" not in scene.console.text
@@ -163,7 +163,7 @@ async def test_a_dialog_that_opens_by_itself_is_not_drawn_over_the_message(
         await scene.on_dialog(Question)
         await scene.console.until(lambda: "this terminal is 40x10" in scene.console.text)
         assert "is in." not in scene.console.text
-        scene.house.post_message(events.Key("l", "l"))
+        scene.app.post_message(events.Key("l", "l"))
         await scene.console.pilot.pause()
         await resize(scene, LARGE)
         await scene.console.shows("job.failed is in.")
@@ -176,8 +176,8 @@ async def test_below_the_smallest_size_the_console_can_be_left(
     async with staged(place, receiver, LARGE) as scene:
         await scene.open(EmitScreen)  # where q is a letter
         await resize(scene, (40, 10))
-        scene.house.post_message(events.Key(key, key if len(key) == 1 else None))
-        await scene.console.until(lambda: scene.house._exit)
+        scene.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await scene.console.until(lambda: scene.app._exit)
 
 
 async def test_help_below_the_smallest_size_tells_which_keys_work(place: Place, receiver: Receiver):
@@ -185,7 +185,7 @@ async def test_help_below_the_smallest_size_tells_which_keys_work(place: Place, 
         await scene.open(HooksScreen)
         await resize(scene, (40, 10))
         await scene.console.shows("hooktui needs 60x15", "q quits")
-        scene.house.post_message(events.Key("question_mark", "?"))
+        scene.app.post_message(events.Key("question_mark", "?"))
         await scene.console.shows("and so does ctrl+q", "all other keys work once it is larger")
         await resize(scene, LARGE)
         await resize(scene, (40, 10))
@@ -199,11 +199,11 @@ async def test_q_below_the_smallest_size_does_not_drop_what_was_typed(
         form = await scene.open(HookForm)
         await scene.console.press("tab", *"renamed")
         await resize(scene, (59, 14))
-        scene.house.post_message(events.Key("q", "q"))
+        scene.app.post_message(events.Key("q", "q"))
         await scene.console.shows("ctrl+q quits; unsaved text is lost")
         await resize(scene, LARGE)
         assert form.values().name == "renamed"
-        assert not scene.house._exit
+        assert not scene.app._exit
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ class Chosen:
     async def back(self) -> None:
         """Close what a verb has opened."""
         while self.scene.screen is not self.screen:
-            self.scene.house.pop_screen()
+            self.scene.app.pop_screen()
             await self.scene.console.pilot.pause()
         if self.row is not None:
             self.screen.listing.clear_marks()
@@ -140,7 +140,7 @@ async def tries(one: Chosen, verb: str, wanted: object) -> None:
     scene = one.scene
     case = next((c for c in ASKING if (c.screen, c.verb) == (type(one.screen), verb)), None)
     if verb == "undo":
-        scene.house.turned = [(scene.hook, True)]
+        scene.app.turned = [(scene.hook, True)]
     await possible(scene, verb)
     scene.gate.asked.clear()
     scene.copied.clear()
@@ -226,7 +226,7 @@ async def returned(one: Chosen) -> bool:
         return False
     await one.scene.console.press("question_mark")
     await one.scene.console.press("escape")
-    one.scene.house.open_emit()
+    one.scene.app.open_emit()
     await one.scene.on(EmitScreen)
     await one.back()
     await one.settled()
@@ -362,7 +362,7 @@ async def test_switching_switches_to_the_account_under_the_cursor(place: Place, 
             assert await change(one)
         scene.gate.asked.clear()
         await scene.console.press("enter")
-        await scene.console.until(lambda: scene.house.account == one.row)
+        await scene.console.until(lambda: scene.app.account == one.row)
         assert acted_on(one, "open") == {str(one.row)}
 
 

@@ -171,7 +171,7 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
             await scene.open(screen)
             before = scene.screen
             await scene.gate.close()
-            await scene.console.until(lambda: scene.house.link.state is LinkState.LOST)
+            await scene.console.until(lambda: scene.app.link.state is LinkState.LOST)
             # Or what the screen was reading just then tells the same in its own words.
             await scene.console.until(
                 lambda: "went away" in scene.notice or "no server responds" in scene.notice
@@ -180,7 +180,7 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
             before.clear_notice()
             await scene.console.shows("server lost, reconnecting")
             await scene.gate.open()
-            await scene.console.until(lambda: scene.house.link.state is LinkState.CONNECTED)
+            await scene.console.until(lambda: scene.app.link.state is LinkState.CONNECTED)
             assert scene.screen is before, screen
 
 
@@ -201,7 +201,7 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
     async with staged(place, receiver) as scene:
         await begin(scene, case)
         await scene.gate.close()
-        await scene.console.until(lambda: scene.house.link.state is LinkState.LOST)
+        await scene.console.until(lambda: scene.app.link.state is LinkState.LOST)
         scene.screen.clear_notice()
         await scene.console.press("ctrl+s")
         await scene.console.until(
@@ -210,7 +210,7 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
         assert IN_DOUBT not in scene.notice
         assert TYPED[str(case)] in scene.console.text
         await scene.gate.open()
-        await scene.console.until(lambda: scene.house.link.state is LinkState.CONNECTED)
+        await scene.console.until(lambda: scene.app.link.state is LinkState.CONNECTED)
         await scene.console.press("ctrl+s")
         await scene.console.shows(*case.shown(scene))
         done = case.done

@@ -52,7 +52,7 @@ async def open_with_free_keys(scene: Scene, screen: Screen) -> None:
     """Go to a screen, and out of a field in which letters are text."""
     await scene.open(screen)
     for _ in range(6):
-        if not isinstance(scene.house.focused, Input | TextArea):
+        if not isinstance(scene.app.focused, Input | TextArea):
             return
         await scene.console.press("tab")
     raise AssertionError(f"{screen.__name__} has nothing but fields")
@@ -100,8 +100,8 @@ async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
             await scene.console.until(lambda: type(scene.screen) is not screen)
             await open_with_free_keys(scene, screen)
         await scene.console.press("q")
-        await scene.console.until(lambda: scene.house._exit)
-        assert scene.house.fault is None
+        await scene.console.until(lambda: scene.app._exit)
+        assert scene.app.fault is None
 
 
 @pytest.mark.soak

@@ -63,7 +63,7 @@ async def test_after_a_refusal_the_verbs_that_the_role_does_not_allow_are_dimmed
     monkeypatch.setattr("hooktui.console.app._is_calm", lambda _: True)
     async with staged(place, receiver) as scene:
         await scene.open(HooksScreen)
-        await scene.console.until(lambda: not scene.house._status_due)
+        await scene.console.until(lambda: not scene.app._status_due)
         scene.gate.spoil("GET /v1/status", as_role("viewer"))
         scene.gate.spoil("POST .*/ping", says(403, NOT_ALLOWED))
         assert scene.screen.why_not("ping") is None
@@ -85,11 +85,11 @@ async def test_a_token_that_is_revoked_meanwhile_is_told_and_looked_at_again(
         scene.gate.spoil(".*", says(401, reason))
         scene.gate.drop()
         await scene.console.until(lambda: reason in scene.notice)
-        await scene.console.until(lambda: scene.house.link.state is LinkState.REFUSED)
+        await scene.console.until(lambda: scene.app.link.state is LinkState.REFUSED)
         scene.screen.clear_notice()
         await scene.console.shows("the server refuses us", "billing")
         await scene.console.press("p")
         await scene.console.until(lambda: reason in scene.notice)
         scene.gate.mend()
         await scene.console.until(lambda: "access restored" in scene.notice)
-        assert scene.house.link.state is LinkState.CONNECTED
+        assert scene.app.link.state is LinkState.CONNECTED

@@ -79,7 +79,7 @@ async def test_a_token_that_is_made_under_another_screen_is_told_and_not_shown(
         held = scene.gate.hold("POST /v1/tokens")
         await scene.console.press(*"robot", "ctrl+s")
         await scene.console.until(lambda: held.arrived == 1)
-        await scene.house.push_screen(LiveLogScreen())
+        await scene.app.push_screen(LiveLogScreen())
         held.release()
         await scene.console.until(lambda: "nobody has seen it" in scene.notice)
         assert "hkt_" not in scene.console.text

@@ -103,17 +103,16 @@ async def test_what_is_done_after_its_screen_was_left_is_told_on_the_screen_in_f
 
 OPENERS: dict[Screen, Callable[[Scene], object]] = {
     **{
-        place.screen_class(): lambda scene, place=place: scene.house.go(place)
-        for place in PLACES[1:]
+        place.screen_class(): lambda scene, place=place: scene.app.go(place) for place in PLACES[1:]
     },
-    HookScreen: lambda scene: scene.house.open_hook(scene.hook.id),
-    DeliveryScreen: lambda scene: scene.house.open_delivery(scene.waiting.id),
-    EventScreen: lambda scene: scene.house.open_event(scene.delivered.event),
-    SecretScreen: lambda scene: scene.house.open_secret(scene.hook),
-    DiagnosisScreen: lambda scene: scene.house.open_diagnosis(scene.hook),
-    HookForm: lambda scene: scene.house.open_form(scene.hook),
-    EmitScreen: lambda scene: scene.house.open_emit(),
-    CheckupScreen: lambda scene: scene.house.push_screen(CheckupScreen()),
+    HookScreen: lambda scene: scene.app.open_hook(scene.hook.id),
+    DeliveryScreen: lambda scene: scene.app.open_delivery(scene.waiting.id),
+    EventScreen: lambda scene: scene.app.open_event(scene.delivered.event),
+    SecretScreen: lambda scene: scene.app.open_secret(scene.hook),
+    DiagnosisScreen: lambda scene: scene.app.open_diagnosis(scene.hook),
+    HookForm: lambda scene: scene.app.open_form(scene.hook),
+    EmitScreen: lambda scene: scene.app.open_emit(),
+    CheckupScreen: lambda scene: scene.app.push_screen(CheckupScreen()),
 }
 WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen, EngineScreen)
 """What they show is known already, or asked for by a verb."""
@@ -141,7 +140,7 @@ async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left
         await scene.console.press("down", "up")
         await scene.console.shows("billing")
         assert not scene.notice
-        assert scene.house.fault is None
+        assert scene.app.fault is None
 
 
 async def arrives(held: Held, times: int) -> None:
@@ -154,9 +153,9 @@ async def arrives(held: Held, times: int) -> None:
 async def test_a_status_that_does_not_come_holds_up_no_key(place: Place, receiver: Receiver):
     async with staged(place, receiver) as scene, asyncio.timeout(12):
         held = scene.gate.hold("GET /v1/status")
-        scene.house.status_soon()
+        scene.app.status_soon()
         await arrives(held, 1)
-        scene.house.status_soon()
+        scene.app.status_soon()
         await asyncio.sleep(1.5)
         assert held.arrived == 1, "a slow server is asked again before it has answered"
         await scene.console.press("question_mark")
@@ -189,7 +188,7 @@ async def test_a_sample_that_does_not_come_holds_up_no_key(
     monkeypatch.setattr(emit_screen, "sample", lambda *_: None)
     async with staged(place, receiver) as scene, asyncio.timeout(12):
         held = scene.gate.hold("GET /v1/events.*")
-        scene.house.open_emit()
+        scene.app.open_emit()
         await scene.on(EmitScreen)
         await scene.console.press("down")
         await arrives(held, 2)

@@ -72,14 +72,14 @@ class Scene:
         self.waiting: Delivery
 
     @property
-    def house(self) -> ConsoleApp:
+    def app(self) -> ConsoleApp:
         """The console's app."""
         return self.console.app
 
     @property
     def notice(self) -> str:
         """The answer in the status line of the screen in front."""
-        front = self.house.front()
+        front = self.app.front()
         lines = [] if front is None else list(front.query(StatusLine))
         return lines[0].notice if lines else ""
 
@@ -149,7 +149,7 @@ class Scene:
     @property
     def screen(self) -> Any:
         """The screen in front, dialogs included."""
-        return self.house.screen
+        return self.app.screen
 
     async def on(self, kind: type[ConsoleScreen]) -> Any:
         """Wait until a screen of a kind is in front."""
@@ -164,9 +164,9 @@ class Scene:
         """Leave whatever screen is in front; home has nothing behind it, the log covers it."""
         log = PLACES[1]
         if type(self.screen) is log.screen_class():
-            self.house.go(PLACES[0])
+            self.app.go(PLACES[0])
         else:
-            self.house.go(log)
+            self.app.go(log)
 
     async def open(
         self,
@@ -174,7 +174,7 @@ class Scene:
         way: Callable[[Scene], Awaitable[object]] | None = None,
     ) -> Any:
         """Go to a screen from home, and wait until it shows what it is about."""
-        self.house.go(PLACES[0])
+        self.app.go(PLACES[0])
         await self.on(HooksScreen)
         await (way or WAYS[kind])(self)
         return await self.on(kind)
@@ -232,28 +232,28 @@ async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
 
 def _at(number: int) -> Callable[[Scene], Awaitable[Any]]:
     async def way(scene: Scene) -> Any:
-        scene.house.go(PLACES[number])
+        scene.app.go(PLACES[number])
         return await scene.on(PLACES[number].screen_class())
 
     return way
 
 
 async def _hook(scene: Scene) -> None:
-    scene.house.open_hook(scene.hook.id)
+    scene.app.open_hook(scene.hook.id)
     screen = await scene.on(HookScreen)
     await scene.console.until(lambda: screen.hook is not None)
     await _row(scene, screen, lambda: scene.delivered.id)
 
 
 async def _delivery(scene: Scene) -> None:
-    scene.house.open_delivery(scene.waiting.id)
+    scene.app.open_delivery(scene.waiting.id)
     screen = await scene.on(DeliveryScreen)
     await scene.console.until(lambda: screen.delivery is not None and screen.timeline.loaded)
     await scene.console.shows("Answer to attempt")
 
 
 async def _event(scene: Scene) -> None:
-    scene.house.open_event(scene.delivered.event)
+    scene.app.open_event(scene.delivered.event)
     screen = await scene.on(EventScreen)
     await scene.console.until(lambda: screen.event is not None)
     await _row(scene, screen, lambda: scene.hook.id)
@@ -277,7 +277,7 @@ async def _live_log(scene: Scene) -> None:
 
 async def _engine(scene: Scene) -> None:
     screen = await _at(3)(scene)
-    await scene.house.refresh_status()
+    await scene.app.refresh_status()
     await scene.console.until(lambda: screen._listing.put_cursor_on(scene.hook.id))
 
 
@@ -288,7 +288,7 @@ async def _audit(scene: Scene) -> None:
 
 async def _audit_entry(scene: Scene) -> None:
     await _audit(scene)
-    scene.house.push_screen(AuditEntryScreen(scene.screen.listing.cursor_row))
+    scene.app.push_screen(AuditEntryScreen(scene.screen.listing.cursor_row))
     await scene.on(AuditEntryScreen)
     await scene.console.shows("Audit entry")
 
@@ -303,13 +303,13 @@ async def _tokens(scene: Scene) -> None:
 
 
 async def _token_form(scene: Scene) -> None:
-    scene.house.push_screen(TokenForm())
+    scene.app.push_screen(TokenForm())
     await scene.on(TokenForm)
 
 
 async def _new_token(scene: Scene) -> None:
     fields = {"name": "shown", "role": "viewer", "account": scene.place.id}
-    scene.house.push_screen(NewTokenScreen(scene.ask(calls.create_token(fields))))
+    scene.app.push_screen(NewTokenScreen(scene.ask(calls.create_token(fields))))
     await scene.on(NewTokenScreen)
     await scene.console.shows("hkt_")
 
@@ -321,37 +321,37 @@ async def _accounts(scene: Scene) -> None:
 
 
 async def _secret(scene: Scene) -> None:
-    scene.house.open_secret(scene.hook)
+    scene.app.open_secret(scene.hook)
     await scene.on(SecretScreen)
     await scene.console.shows("masked")
 
 
 async def _diagnosis(scene: Scene) -> None:
-    scene.house.open_diagnosis(scene.hook)
+    scene.app.open_diagnosis(scene.hook)
     screen = await scene.on(DiagnosisScreen)
     await scene.console.until(lambda: not screen.running)
 
 
 async def _form(scene: Scene) -> None:
-    scene.house.push_screen(HookForm(scene.hook))
+    scene.app.push_screen(HookForm(scene.hook))
     screen = await scene.on(HookForm)
     await scene.console.until(lambda: screen.focused is not None)
 
 
 async def _types(scene: Scene) -> None:
-    scene.house.open_form(None)
+    scene.app.open_form(None)
     await scene.on(HookTypes)
     await scene.console.shows("Webhook")
 
 
 async def _emit(scene: Scene) -> None:
-    scene.house.open_emit("job.failed", '{"id":9}')
+    scene.app.open_emit("job.failed", '{"id":9}')
     screen = await scene.on(EmitScreen)
     await scene.console.until(lambda: '{"id":9}' in screen.body.text)
 
 
 async def _checkup(scene: Scene) -> None:
-    scene.house.push_screen(CheckupScreen())
+    scene.app.push_screen(CheckupScreen())
     await scene.on(CheckupScreen)
     await scene.console.shows("integrity")
 

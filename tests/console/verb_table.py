@@ -171,7 +171,7 @@ def _emitted(scene: Scene) -> bool:
 
 
 async def _new_form(scene: Scene) -> None:
-    scene.house.push_screen(HookForm(None))
+    scene.app.push_screen(HookForm(None))
     form = await scene.on(HookForm)
     await scene.console.until(lambda: form.focused is not None)
 

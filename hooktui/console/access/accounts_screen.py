@@ -34,19 +34,19 @@ class AccountsScreen(ListScreen[Account]):
 
     def columns(self) -> Sequence[Column[Account]]:
         """Return the columns; the account that is shown has a sign and a word."""
-        house = self.house
+        shell = self.shell
 
         def name(account: Account) -> Pieces:
-            if account.id != house.account:
+            if account.id != shell.account:
                 return ((account.name, "plain"),)
-            here: Piece = (f"  {house.signs.active} shown now", "accent")
+            here: Piece = (f"  {shell.signs.active} shown now", "accent")
             return ((account.name, "strong"), here)
 
         def waiting(account: Account) -> Pieces:
             return ((f"{account.waiting:,}", "plain" if account.waiting else "quiet"),)
 
         def made(account: Account) -> Pieces:
-            return ((ago(account.created_at, house.clock()), "quiet"),)
+            return ((ago(account.created_at, shell.clock()), "quiet"),)
 
         return (
             Column(name="id", title="id", cell=lambda a: ((str(a.id), "quiet"),), width=6,
@@ -79,7 +79,7 @@ class AccountsScreen(ListScreen[Account]):
         """Add: the account is shown already."""
         reason = super().why_not(name)
         row = self.cursor_row
-        if reason is None and name == "open" and row is not None and row.id == self.house.account:
+        if reason is None and name == "open" and row is not None and row.id == self.shell.account:
             return f"account {row.id} is the one that is shown; 1 goes to its hooks"
         return reason
 
@@ -87,7 +87,7 @@ class AccountsScreen(ListScreen[Account]):
         """Switch to the account under the cursor."""
         if self.cursor_row is not None:
             # Not in a worker of this screen: switching leaves it.
-            self.house.switch_account(self.cursor_row.id)
+            self.shell.switch_account(self.cursor_row.id)
 
     async def verb_new(self) -> None:
         """Ask for a name, and make an account."""
@@ -102,5 +102,5 @@ class AccountsScreen(ListScreen[Account]):
         made = await self.call(calls.create_account(name), f"making account {name}")
         if made is not None:
             self.listing.select(made.id)
-            switches = f"{self.house.key('open')} switches to it"
+            switches = f"{self.shell.key('open')} switches to it"
             self.notice(f"account {made.id} ({made.name}) is made; {switches}", "good")

@@ -70,7 +70,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 
     def columns(self) -> Sequence[Column[AuditEntry]]:
         """Return the columns."""
-        return audit_columns(self.house.clock)
+        return audit_columns(self.shell.clock)
 
     def row_id(self, row: AuditEntry) -> int:
         """Return its number."""
@@ -93,7 +93,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 
     def empty_lines(self) -> tuple[Pieces, ...]:
         """Return what stands there while nothing is, or nothing fits."""
-        return _nothing_fits(self.house.key) if self._narrow else self.EMPTY
+        return _nothing_fits(self.shell.key) if self._narrow else self.EMPTY
 
     async def changed(self, changes: Changes) -> None:
         """Load again what is seen after any change of people."""
@@ -130,7 +130,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         self._verifying, entries, after = True, 0, 0
         try:
             while self._verifying:
-                back = self.house.key("back")
+                back = self.shell.key("back")
                 self.notice(f"looked at {entries:,} entries so far; {back} ends it")
                 check = await self.ask(calls.verify_audit(after))
                 entries += check.entries
@@ -187,7 +187,7 @@ class AuditEntryScreen(ConsoleScreen):
         """Name the entry."""
         entry = self.entry
         said = f"  {entry.id}: {entry.action} {entry.target}"
-        return ((f" {self.PLACE}", "strong"), (said, "plain")), self.house.places("Audit")
+        return ((f" {self.PLACE}", "strong"), (said, "plain")), self.shell.places("Audit")
 
     def compose_body(self) -> ComposeResult:
         """The lines, scrolled where they are many."""
@@ -197,8 +197,8 @@ class AuditEntryScreen(ConsoleScreen):
     def on_mount(self) -> None:
         """Fill in the lines."""
         super().on_mount()
-        arrow = "->" if self.house.options.ascii else "→"
-        lines = entry_lines(self.entry, self.house.clock(), arrow)
+        arrow = "->" if self.shell.options.ascii else "→"
+        lines = entry_lines(self.entry, self.shell.clock(), arrow)
         self.query_one("#entry", Lines).show(lines)
 
     async def verb_copy(self) -> None:

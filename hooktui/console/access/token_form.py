@@ -51,7 +51,7 @@ class TokenForm(ConsoleScreen):
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Name the form."""
-        return ((f" {self.PLACE}", "strong"),), self.house.places("Tokens")
+        return ((f" {self.PLACE}", "strong"),), self.shell.places("Tokens")
 
     def compose_body(self) -> ComposeResult:
         """Lay out the fields."""
@@ -65,7 +65,7 @@ class TokenForm(ConsoleScreen):
         yield Note(id="note-role")
         with Horizontal(classes="row"):
             yield Static("Account", classes="label", markup=False)
-            yield Choice([f"only account {self.house.account}", "all accounts"], id="account")
+            yield Choice([f"only account {self.shell.account}", "all accounts"], id="account")
         yield Note(id="note-account")
         with Horizontal(classes="row"):
             yield Static("Expires", classes="label", markup=False)
@@ -98,9 +98,9 @@ class TokenForm(ConsoleScreen):
         fields, wrong = read_token(
             self.query_one("#name", Input).value,
             ROLES[self.query_one("#role", Choice).chosen],
-            self.house.account if bound else None,
+            self.shell.account if bound else None,
             self.query_one("#expires", Input).value,
-            self.house.clock(),
+            self.shell.clock(),
         )
         return fields, dict(wrong)
 
@@ -116,11 +116,11 @@ class TokenForm(ConsoleScreen):
         role = ROLES[self.query_one("#role", Choice).chosen]
         self.query_one("#note-role", Note).show(role_words(role))
         self.query_one("#note-account", Note).show(
-            f"{self.house.account_name}: it sees nothing of the others"
+            f"{self.shell.account_name}: it sees nothing of the others"
             if "account" in fields
             else "also those that are made later"
         )
-        words = f"{self.house.key('save')} makes it; the token is shown this once."
+        words = f"{self.shell.key('save')} makes it; the token is shown this once."
         self.query_one("#summary", Note).show(words, "quiet")
 
     async def verb_save(self) -> None:
@@ -140,7 +140,7 @@ class TokenForm(ConsoleScreen):
             return
         finally:
             self._saving = False
-        self.house.select("Tokens", made.id)
+        self.shell.select("Tokens", made.id)
         from hooktui.console.access.token_form import NewTokenScreen
 
         if not self.leave(NewTokenScreen(made)):
@@ -181,18 +181,18 @@ class NewTokenScreen(Revealing):
             self.how_long(),
             (f"  {self.token.id} {self.token.name}", "plain"),
         )
-        return left, self.house.places("Tokens")
+        return left, self.shell.places("Tokens")
 
     def compose_body(self) -> ComposeResult:
         """Lay out the token between what it is and how it is used."""
         yield Note(id="about")
-        yield TokenLine("*" if self.house.options.ascii else "•", id="token")
+        yield TokenLine("*" if self.shell.options.ascii else "•", id="token")
         yield Note(id="how")
 
     def on_mount(self) -> None:
         """Fill in the words, and show the token."""
         super().on_mount()
-        key = self.house.key
+        key = self.shell.key
         self.query_one("#about", Note).show(
             "This token is shown here and never again: hooktui keeps only a hash of it. Copy it"
             f" before you leave; {key('copy')} copies it, {key('reveal')} shows it again.",
@@ -206,7 +206,7 @@ class NewTokenScreen(Revealing):
         where = "all accounts" if token.account is None else f"account {token.account} alone"
         ends = "never expires"
         if token.expires_at is not None:
-            ends = f"expires {moment(from_rfc3339(token.expires_at), self.house.clock())}"
+            ends = f"expires {moment(from_rfc3339(token.expires_at), self.shell.clock())}"
         return (
             f"It {role_words(token.role)}, in {where}, and {ends}.\n"
             "Programs send it as Authorization: Bearer …; hooktui reads it from HOOKTUI_TOKEN."

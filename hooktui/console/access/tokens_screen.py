@@ -41,12 +41,12 @@ class TokensScreen(ListScreen[Token]):
             (("  Over TCP programs send events with a producer's token, and consoles", "quiet"),),
             (("  come with others.", "quiet"),),
             (),
-            ((f"  {self.house.key('new')}", "accent"), ("  makes the first one", "plain")),
+            ((f"  {self.shell.key('new')}", "accent"), ("  makes the first one", "plain")),
         )
 
     def columns(self) -> Sequence[Column[Token]]:
         """Return the columns."""
-        return token_columns(self.house.clock)
+        return token_columns(self.shell.clock)
 
     def row_id(self, row: Token) -> int:
         """Return its number."""
@@ -69,7 +69,7 @@ class TokensScreen(ListScreen[Token]):
 
     def on_windowed_list_opened(self) -> None:
         """Say that there is nothing behind a token."""
-        revokes = f"{self.house.key('delete')} revokes it"
+        revokes = f"{self.shell.key('delete')} revokes it"
         self.notice(f"a token is shown once, when it is made; {revokes}")
 
     def verb_new(self) -> None:

@@ -94,7 +94,7 @@ class DeliveryVerbs(BulkVerbs):
         done = [one for one, _ in outcome.done]
         what = done[0].id if len(done) == 1 else counted(len(done), "delivery")
         again = "it" if len(done) == 1 else "one"
-        sends = f"; {self.house.key('resend')} sends {again} again" if done else ""
+        sends = f"; {self.shell.key('resend')} sends {again} again" if done else ""
         words = outcome.told(f"{what} cancelled", lambda one: one.id)
         self.notice(words + sends, outcome.severity)
         if not outcome.whole:  # else the marks stay: resend is the way back for the same ones

@@ -73,20 +73,20 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         left: Pieces = ((f" Delivery {self.delivery_id}", "strong"),)
         one = self.delivery
         if one is not None:
-            name = self.house.hook_names.get(one.hook, "")
+            name = self.shell.hook_names.get(one.hook, "")
             left = (*left, (f"  {one.event_type} to hook {one.hook} {name}", "plain"))
-        return left, self.house.places("")
+        return left, self.shell.places("")
 
     def compose_body(self) -> ComposeResult:
         """The standing, the time line, the text."""
-        house = self.house
+        shell = self.shell
         yield Lines(id="head")
         yield WindowedList(
-            step_columns(house.signs, house.clock, self._steps),
+            step_columns(shell.signs, shell.clock, self._steps),
             self._steps,
             lambda step: step.number,
             empty=((("  No attempt yet.", "quiet"),),),
-            signs=house.signs,
+            signs=shell.signs,
             id="attempts",
         )
         yield JsonView(id="document")
@@ -168,22 +168,22 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         one = self.delivery
         if one is None or not self.query("#head"):
             return
-        now_ms = self.house.clock()
-        dot = f" {self.house.signs.dot} "
+        now_ms = self.shell.clock()
+        dot = f" {self.shell.signs.dot} "
         came = moment(from_rfc3339(one.created_at), now_ms)
         failed = one.status == Status.FAILED
         lines: list[Pieces] = [
             (
                 (" ", "plain"),
-                *state(one, self.house.signs),
+                *state(one, self.shell.signs),
                 (dot, "quiet"),
                 (
-                    what_next(one, now_ms, self.house.key),
+                    what_next(one, now_ms, self.shell.key),
                     STATUS_TONES[Status.FAILED] if failed else "plain",
                 ),
             )
         ]
-        why = why_then(one, self._hook, self.house.status, now_ms)
+        why = why_then(one, self._hook, self.shell.status, now_ms)
         if why:
             lines.append(((f" why then: {why}", "plain"),))
         lines.append(
@@ -201,8 +201,8 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         if self._compared is not None:
             self.document.show(difference_of(*self._compared))
             return
-        house = self.house
-        around = Around(house.clock(), house.key, house.signs, self._hook, self._family)
+        shell = self.shell
+        around = Around(shell.clock(), shell.key, shell.signs, self._hook, self._family)
         self.document.show(sections_of(self.delivery, self.attempt, around))
 
     def on_windowed_list_moved(self) -> None:
@@ -215,7 +215,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
     def on_json_view_picked(self, message: JsonView.Picked) -> None:
         """Open another delivery of this event to this hook."""
         if message.section == FAMILY and message.value != self.delivery_id:
-            self.house.open_delivery(message.value)
+            self.shell.open_delivery(message.value)
 
     def on_windowed_list_opened(self) -> None:
         """Give the keys to the text."""
@@ -226,7 +226,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
     def why_not(self, name: str) -> str | None:
         """Add: not read yet."""
         if self.delivery is None and name in self.VERBS:
-            return f"the delivery is not read yet; {self.house.key('reload')} reads it again"
+            return f"the delivery is not read yet; {self.shell.key('reload')} reads it again"
         if name == "compare" and self.delivery is not None and len(self.delivery.attempts) < 2:
             return "there are no two attempts yet to compare"
         return super().why_not(name)
@@ -253,7 +253,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         if sent[0].id != self.delivery_id:
             said = f"sent again; this is the new delivery {sent[0].id}"
             if self.leave(DeliveryScreen(sent[0].id)):
-                self.app.call_later(self.house.notice, said, "good")
+                self.app.call_later(self.shell.notice, said, "good")
 
     def verb_open(self) -> None:
         """Fold or unfold in the text; from the time line go to the text."""
@@ -284,7 +284,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
             )
             self._compared_at = None if self.attempt is None else self.attempt.number
             older, newer = self._compared
-            back, mark = self.house.key("compare"), self.house.key("mark")
+            back, mark = self.shell.key("compare"), self.shell.key("mark")
             keys = f"{back} goes back, {mark} marks others"
             self.notice(f"attempt {newer.number} against {older.number}; {keys}")
         self._draw_document()

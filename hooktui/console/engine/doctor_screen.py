@@ -45,12 +45,12 @@ class CheckupScreen(ConsoleScreen):
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Return whether all is well, or how long it has been looking."""
-        return ((f" {self.PLACE}", "strong"), self._verdict()), self.house.places("Engine")
+        return ((f" {self.PLACE}", "strong"), self._verdict()), self.shell.places("Engine")
 
     def _verdict(self) -> Piece:
         if self._begun_s is not None:
             waited = f"{monotonic() - self._begun_s:.0f} s"
-            leaves = f"{self.house.key('back')} leaves"
+            leaves = f"{self.shell.key('back')} leaves"
             return (f"  looking, {waited}; a large database takes a while, {leaves}", "accent")
         if self._found is None:
             return ("", "plain")
@@ -69,7 +69,7 @@ class CheckupScreen(ConsoleScreen):
         """Add: it is looking."""
         reason = super().why_not(name)
         if reason is None and name == "diagnose" and self._begun_s is not None:
-            return f"it is looking already; {self.house.key('back')} leaves"
+            return f"it is looking already; {self.shell.key('back')} leaves"
         return reason
 
     async def verb_diagnose(self) -> None:

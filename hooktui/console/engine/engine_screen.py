@@ -54,16 +54,16 @@ class EngineScreen(ConsoleScreen):
 
     def compose_body(self) -> ComposeResult:
         """The facts above, the hooks below."""
-        house = self.house
+        shell = self.shell
         self._facts = Lines(id="facts")
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            engine_columns(house.signs, house.clock),
+            engine_columns(shell.signs, shell.clock),
             self,
             lambda one: one.hook,
-            empty=_empty(house.key),
+            empty=_empty(shell.key),
             markable=False,
-            signs=house.signs,
+            signs=shell.signs,
             id="hooks",
         )
         yield self._facts
@@ -77,7 +77,7 @@ class EngineScreen(ConsoleScreen):
 
     async def _ask(self) -> None:
         try:
-            await self.house.refresh_status()
+            await self.shell.refresh_status()
         except HooktuiError as error:
             self.show_error(error)
 
@@ -88,40 +88,40 @@ class EngineScreen(ConsoleScreen):
 
     async def page(self, wanted: Wanted) -> Page[EngineHook]:
         """Return the hooks of the status: there are fewer than a page holds."""
-        await self.house.attached()
-        status = self.house.status
+        await self.shell.attached()
+        status = self.shell.status
         rows = [] if status is None else engine_hooks(status)
         return Page(data=rows, total=len(rows))
 
     def refresh_frame(self) -> None:
         """Show a new status, too."""
         super().refresh_frame()
-        house, status = self.house, self.house.status
+        shell, status = self.shell, self.shell.status
         if status is None or status is self._shown or not self._framed():
             return
         self._shown = status
-        dot = f" {house.signs.dot} "
+        dot = f" {shell.signs.dot} "
         self._facts.show(
-            engine_lines(status, house.backlog_trend, house.disk_trend, house.clock(), dot)
+            engine_lines(status, shell.backlog_trend, shell.disk_trend, shell.clock(), dot)
         )
         _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Return whether deliveries go out."""
-        status = self.house.status
+        status = self.shell.status
         if status is None:
-            return ((f" {self.PLACE}", "strong"),), self.house.places(self.PLACE)
+            return ((f" {self.PLACE}", "strong"),), self.shell.places(self.PLACE)
         said = "  delivery is paused" if status.paused else "  delivering"
         return (
             (f" {self.PLACE}", "strong"), (said, "warn" if status.paused else "plain"),
-        ), self.house.places(self.PLACE)  # fmt: skip
+        ), self.shell.places(self.PLACE)  # fmt: skip
 
     # -- verbs
 
     @property
     def paused(self) -> bool:
         """Whether all delivery is paused, as far as we know."""
-        status = self.house.status
+        status = self.shell.status
         return status is not None and status.paused is not None
 
     def verb(self, name: str) -> Verb:
@@ -148,7 +148,7 @@ class EngineScreen(ConsoleScreen):
     def verb_open(self) -> None:
         """Open the hook under the cursor."""
         if self._listing.cursor_row is not None:
-            self.house.open_hook(self._listing.cursor_row.hook)
+            self.shell.open_hook(self._listing.cursor_row.hook)
 
     def verb_activate(self) -> Coroutine[None, None, None]:
         """Pause all delivery after a question, or let it go on; which one, the screen says now."""
@@ -156,7 +156,7 @@ class EngineScreen(ConsoleScreen):
 
     async def _turn(self, *, pause: bool) -> None:
         if pause:
-            waiting = 0 if self.house.status is None else self.house.status.backlog.count
+            waiting = 0 if self.shell.status is None else self.shell.status.backlog.count
             as_now = f", as {counted(waiting, 'delivery')} do now" if waiting else ""
             question = Question(
                 "Pause all delivery?",

@@ -162,7 +162,7 @@ class EmitScreen(ConsoleScreen):
             lambda row: row.id,
             empty=((("  No event type has these words.", "plain"),),),
             markable=False,
-            signs=self.house.signs,
+            signs=self.shell.signs,
             id="types",
         )
         yield self._types
@@ -195,7 +195,7 @@ class EmitScreen(ConsoleScreen):
     async def page(self, wanted: Wanted) -> Page[TypeRow]:
         """Return all types that fit; a catalogue is short."""
         self._words = words = self.query_one(Input).value if self.query(Input) else ""
-        rows = type_rows(self.house.catalogue, words)
+        rows = type_rows(self.shell.catalogue, words)
         return Page(data=rows, total=len(rows))
 
     def heading(self) -> tuple[Pieces, Pieces]:
@@ -203,7 +203,7 @@ class EmitScreen(ConsoleScreen):
         left: Pieces = ((f" {self.PLACE}", "strong"),)
         if self._type:
             left = (*left, (f"  {self._type}", "accent"))
-        return left, self.house.places("")
+        return left, self.shell.places("")
 
     # -- the type
 
@@ -257,12 +257,12 @@ class EmitScreen(ConsoleScreen):
 
     async def _sample(self, event_type: str) -> str:
         """Return a body to begin with: a sample, else the latest event's of that type."""
-        made = sample(event_type, self.house.clock())
+        made = sample(event_type, self.shell.clock())
         if made is not None:
             return made
         try:
             page = await self.ask(
-                calls.list_events(self.house.account, event_type=event_type, limit=1)
+                calls.list_events(self.shell.account, event_type=event_type, limit=1)
             )
             if not page.data:
                 return EMPTY
@@ -280,7 +280,7 @@ class EmitScreen(ConsoleScreen):
     def _judge(self) -> None:
         text = self.body.text
         wrong = wrong_json(text)
-        pieces = fine_json(text, self.house.key) if wrong is None else ((wrong, "bad"),)
+        pieces = fine_json(text, self.shell.key) if wrong is None else ((wrong, "bad"),)
         self.query_one("#judged", OneLine).show(pieces)
 
     # -- verbs
@@ -292,8 +292,8 @@ class EmitScreen(ConsoleScreen):
             return reason
         if self._sending:
             return "it is being sent"
-        if self.house.link.state is not LinkState.CONNECTED:
-            return f"{self.house.link.word}; nothing is sent meanwhile, and the body stays"
+        if self.shell.link.state is not LinkState.CONNECTED:
+            return f"{self.shell.link.word}; nothing is sent meanwhile, and the body stays"
         words, chosen = self.query_one(Input).value, self._types.cursor_row
         if words != self._words or self._types.doubt == "loading":
             return f"the event types are still loading; press {self.verb(name).key} again"
@@ -310,7 +310,7 @@ class EmitScreen(ConsoleScreen):
     async def _save(self, event_type: str, body: str) -> None:
         if (event_type, body) != self._tried:
             self._tried, self._key = (event_type, body), token_hex(16)
-        call = calls.send_event(self.house.account, event_type, body.encode(), key=self._key)
+        call = calls.send_event(self.shell.account, event_type, body.encode(), key=self._key)
         self._sending = True
         try:
             sent = await self.call(call, f"sending {event_type}", _told)
@@ -318,7 +318,7 @@ class EmitScreen(ConsoleScreen):
             self._sending = False
         if sent is not None:
             self._tried = ("", "")
-            self.house.select("Events", sent.id)
+            self.shell.select("Events", sent.id)
             await self._sent(sent)
 
     async def _sent(self, sent: AcceptedEvent) -> None:

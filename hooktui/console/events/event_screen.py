@@ -61,21 +61,21 @@ class EventScreen(Searching):
         left: Pieces = ((f" Event {self.event_id}", "strong"),)
         if self.event is not None:
             left = (*left, (f"  {self.event.type}", "plain"))
-        return left, self.house.places("")
+        return left, self.shell.places("")
 
     def compose_body(self) -> ComposeResult:
         """The head, the hooks, the body."""
-        house = self.house
-        makes = f"{house.key('go_hooks')}, then {house.key('new')}"
+        shell = self.shell
+        makes = f"{shell.key('go_hooks')}, then {shell.key('new')}"
         yield Lines(id="head")
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            decision_columns(house.signs, house.clock, house.key),
+            decision_columns(shell.signs, shell.clock, shell.key),
             DecisionPages(self.ask, self.event_id),
             lambda one: one.hook,
             empty=(((f"  There is no hook in this account; {makes} makes one.", "plain"),),),
             markable=False,
-            signs=house.signs,
+            signs=shell.signs,
             id="decisions",
         )
         yield self._listing
@@ -103,7 +103,7 @@ class EventScreen(Searching):
             self.event = await self.ask(calls.get_event(self.event_id))
         except NotFound as error:
             if self.leave():
-                self.app.call_later(self.house.notice, str(error), "warn")
+                self.app.call_later(self.shell.notice, str(error), "warn")
             return
         except HooktuiError as error:
             self.show_error(error)
@@ -112,8 +112,8 @@ class EventScreen(Searching):
         if not self.query("#head"):
             return  # left meanwhile
         self.listing.styles.height = min(max(self.listing.window.total, 2), MOST_HOOKS) + 1
-        event, now_ms = self.event, self.house.clock()
-        dot = f" {self.house.signs.dot} "
+        event, now_ms = self.event, self.shell.clock()
+        dot = f" {self.shell.signs.dot} "
         came = moment(from_rfc3339(event.created_at), now_ms)
         self.query_one("#head", Lines).show(
             (((f" came {came}{dot}{size(event.size)}{dot}{came_to(event)}", "plain"),),)
@@ -138,7 +138,7 @@ class EventScreen(Searching):
         """Say in full why the hook under the cursor got the event, or not."""
         row = self.listing.cursor_row
         if row is not None and self.query("#why"):
-            reason = decision_reason(row, self.house.clock(), self.house.key)
+            reason = decision_reason(row, self.shell.clock(), self.shell.key)
             why = "".join(text for text, _ in reason)
             self.query_one("#why", Note).show(f"Hook {row.hook}: {why}")
         self.refresh_frame()
@@ -155,9 +155,9 @@ class EventScreen(Searching):
         if reason is not None or name not in self.VERBS or not self.is_mounted:
             return reason
         if self.event is None:
-            return f"the event is not read yet; {self.house.key('reload')} reads it again"
+            return f"the event is not read yet; {self.shell.key('reload')} reads it again"
         if name == "emit" and self.event.type == PING:
-            return f"a ping goes to one hook; {self.house.key('ping')} on a hook sends one"
+            return f"a ping goes to one hook; {self.shell.key('ping')} on a hook sends one"
         row = self.listing.cursor_row
         if name == "open" and not self.document.has_focus and (row is None or _is_gone(row)):
             return "this hook is deleted" if row is not None else "there is no hook here"
@@ -173,9 +173,9 @@ class EventScreen(Searching):
         if reason is not None:
             self.notice(reason, "warn")
         elif row is not None and row.delivery is not None:
-            self.house.open_delivery(row.delivery.id)
+            self.shell.open_delivery(row.delivery.id)
         elif row is not None:
-            self.house.open_hook(row.hook)
+            self.shell.open_hook(row.hook)
 
     def searched(self) -> JsonView:
         """The body."""
@@ -189,7 +189,7 @@ class EventScreen(Searching):
     def verb_emit(self) -> None:
         """Send such an event again, as a new one; its body can be changed before."""
         if self.event is not None:
-            self.house.open_emit(self.event.type, self.event.body)
+            self.shell.open_emit(self.event.type, self.event.body)
 
     def verb_wrap(self) -> None:
         """Wrap long lines, or cut them."""

@@ -68,7 +68,7 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     def columns(self) -> Sequence[Column[Event]]:
         """Return the columns."""
-        return event_columns(self.house.signs, self.house.clock)
+        return event_columns(self.shell.signs, self.shell.clock)
 
     def row_id(self, row: Event) -> str:
         """Return its id."""
@@ -76,12 +76,12 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     def call_of(self, wanted: Wanted) -> Call[Page[Event]]:
         """Ask for events that fit the filter."""
-        return calls.list_events(self.house.account, q=self.filter_text or None, **wanted)
+        return calls.list_events(self.shell.account, q=self.filter_text or None, **wanted)
 
     def empty_lines(self) -> tuple[Pieces, ...]:
         """Return what stands there while nothing is, or nothing fits."""
         lines = _nothing_fits if self.filter_text else _empty
-        return lines(self.house.key)
+        return lines(self.shell.key)
 
     def on_mount(self) -> None:
         """Load the list, and look now and then whether a clock time needs its date."""
@@ -99,7 +99,7 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     def more_heading(self) -> Pieces:
         """Tell of the filter."""
-        dot = self.house.signs.dot
+        dot = self.shell.signs.dot
         return ((f" {dot} filter: {self.filter_text}", "accent"),) if self.filter_text else ()
 
     # -- the filter
@@ -122,17 +122,17 @@ class EventsScreen(Filtering, ListScreen[Event]):
         """Say how to send one where there is none."""
         reason = super().why_not(name)
         if name in ("open", "copy") and self.cursor_row is None and reason is not None:
-            return f"{reason}; {self.house.key('emit')} sends one"
+            return f"{reason}; {self.shell.key('emit')} sends one"
         return reason
 
     def verb_open(self) -> None:
         """Open the event under the cursor."""
         if self.cursor_row is not None:
-            self.house.open_event(self.cursor_row.id)
+            self.shell.open_event(self.cursor_row.id)
 
     def verb_emit(self) -> None:
         """Send an event."""
-        self.house.open_emit()
+        self.shell.open_emit()
 
     async def verb_copy(self) -> None:
         """Copy the event's id."""

@@ -99,21 +99,21 @@ class BulkVerbs(ConsoleScreen):
                 told = self._progress(number + 1, len(things), doing(thing))
                 try:
                     with self.working(told):
-                        answer = await self.house.writing.send(call(thing), doing(thing))
+                        answer = await self.shell.writing.send(call(thing), doing(thing))
                     outcome.done.append((thing, answer))
                 except (NotFound, Conflict, Refused) as error:
                     outcome.failed.append((thing, str(error)))
                 except HooktuiError as error:
                     outcome.failed.append((thing, in_words(error)))
                     if isinstance(error, NotAllowed):
-                        self.house.status_soon()
+                        self.shell.status_soon()
                     outcome.left = list(things[number + 1 :])
                     break
         except asyncio.CancelledError:
             if len(things) > 1:  # what became of the one under way is told by itself
                 done = f"{len(outcome.done):,} of {len(things):,}"
                 self.app.call_later(
-                    self.house.notice, f"stopped with the screen: {done} were done", "warn"
+                    self.shell.notice, f"stopped with the screen: {done} were done", "warn"
                 )
             raise
         finally:
@@ -124,12 +124,12 @@ class BulkVerbs(ConsoleScreen):
         if count == 1:
             return doing
         self._busy_with = f"{doing}, {number:,} of {count:,}"
-        return f"{self._busy_with}; {self.house.key('back')} stops it"
+        return f"{self._busy_with}; {self.shell.key('back')} stops it"
 
     def why_not(self, name: str) -> str | None:
         """Add: something for many is under way."""
         if self._busy_with and name in _WORKS:
-            return f"still {self._busy_with}; {self.house.key('back')} stops it"
+            return f"still {self._busy_with}; {self.shell.key('back')} stops it"
         return super().why_not(name)
 
     def _begin(self, name: str) -> Coroutine[None, None, None] | None:

@@ -90,7 +90,7 @@ class Choosing(ConsoleScreen):
         self._tell_marked(marked)
 
     def _tell_marked(self, marked: int) -> None:
-        total, back = self.listing.window.total, self.house.key("back")
+        total, back = self.listing.window.total, self.shell.key("back")
         if marked >= total:
             self.notice(f"{counted(marked, self.NOUN)} marked; {back} unmarks")
             return
@@ -98,7 +98,7 @@ class Choosing(ConsoleScreen):
         if marked >= MOST_MARKED:
             self.notice(f"{some}, the most at once; a filter narrows the list", "warn")
         else:
-            again = f"{self.house.key('mark_all')} again marks all {total:,}"
+            again = f"{self.shell.key('mark_all')} again marks all {total:,}"
             self.notice(f"{some}; {again}", "warn")
 
     def _hidden_marks(self) -> int:
@@ -110,7 +110,7 @@ class Choosing(ConsoleScreen):
             hidden = self._hidden_marks()
             if not hidden:
                 return None
-            of, back = counted(len(listing.marks), f"marked {self.NOUN}"), self.house.key("back")
+            of, back = counted(len(listing.marks), f"marked {self.NOUN}"), self.shell.key("back")
             are = "is" if hidden == 1 else "are"
             return f"{hidden:,} of {of} {are} hidden by the filter; {back} unmarks all"
         again = f"press {self.verb(name).key} again"

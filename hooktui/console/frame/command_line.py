@@ -62,7 +62,7 @@ class CommandBar(Horizontal):
         prompt = OneLine()
         prompt.show(((" :", "accent"),))
         yield prompt
-        leaves = f"{self._front.house.key('back')} leaves"
+        leaves = f"{self._front.shell.key('back')} leaves"
         hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {leaves}"
         typed = CommandInput(placeholder=hint, compact=True, select_on_focus=False)
         typed.cursor_blink = False
@@ -132,7 +132,7 @@ class CommandBar(Horizontal):
         self._walk(-1)
 
     def _walk(self, by: int) -> None:
-        commands = self._front.house.memory.commands
+        commands = self._front.shell.memory.commands
         if self._back == 0:
             self._typed = self._input.value
         self._back = max(0, min(self._back + by, len(commands)))
@@ -154,14 +154,14 @@ class CommandBar(Horizontal):
             await self._leave()
             return
         try:
-            work = prepare(front.house, line)
+            work = prepare(front.shell, line)
         except Refused as error:
             front.notice(error.detail, "warn")
             return
-        front.house.memory.ran(line)
+        front.shell.memory.ran(line)
         front.clear_notice()
         await self._leave()
-        front.house.run_worker(work(), name="command", group="verbs")
+        front.shell.run_worker(work(), name="command", group="verbs")
 
     async def action_verb(self, name: str) -> None:
         """Leave (Esc is the only verb here)."""

@@ -103,7 +103,7 @@ class NameQuestion(ConsoleDialog[str]):
     def on_mount(self) -> None:
         """Fill in the words."""
         self.query_one("#title", Note).show(self._title, "strong")
-        back = self.house.key("back")
+        back = self.shell.key("back")
         self.query_one("#details", Note).show(f"{self._details} Enter makes it, {back} does not.")
         self.query_one(Input).cursor_blink = False
         self.query_one(Input).focus()
@@ -115,7 +115,7 @@ class NameQuestion(ConsoleDialog[str]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the name, or say what is wrong with it."""
         name = event.value.strip()
-        wrong = check_name(name) or ("" if name else f"type a name, or {self.house.key('back')}")
+        wrong = check_name(name) or ("" if name else f"type a name, or {self.shell.key('back')}")
         if wrong:
             self.query_one("#wrong", Note).show(wrong, "bad")
         else:

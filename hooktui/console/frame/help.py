@@ -54,15 +54,15 @@ class HelpScreen(ConsoleDialog[str]):
                 self,
                 lambda line: line.verb.name,
                 markable=False,
-                signs=self.house.signs,
+                signs=self.shell.signs,
             )
             yield Note(id="moves")
 
     def on_mount(self) -> None:
         """Fill in the words."""
         # Keys without labels: they say it themselves, and must fit one line at 80 cells.
-        self._moves = "  ".join(self.house.key(verb.name) for verb in MOVES) + "  move"
-        runs = f"{self.house.key('open')} runs one"
+        self._moves = "  ".join(self.shell.key(verb.name) for verb in MOVES) + "  move"
+        runs = f"{self.shell.key('open')} runs one"
         self.query_one("#title", Note).show(f"{self._place.PLACE}: keys; {runs}", "strong")
         self.query_one("#moves", Note).show(self._moves, "quiet")
         listing = self.query_one(WindowedList)

@@ -97,7 +97,7 @@ class ListScreen(Sorting, Generic[T]):
             markable=False,
             sort=self.SORT,
             descending=self.DESCENDING,
-            signs=self.house.signs,
+            signs=self.shell.signs,
             id="list",
         )
         yield self._listing
@@ -124,8 +124,8 @@ class ListScreen(Sorting, Generic[T]):
     async def page(self, wanted: Wanted) -> Page[T]:
         """Return a page; nothing, and the reason, where the server does not show the list."""
         call = self.call_of(wanted)
-        await self.house.attached()
-        role = self.house.role
+        await self.shell.attached()
+        role = self.shell.role
         if not allows(role, self.NEED):
             return self._barred(why_not(role, self.NEED))
         try:
@@ -142,7 +142,7 @@ class ListScreen(Sorting, Generic[T]):
             (),
             *(((f"  {line}", "plain"),) for line in told),
             (),
-            ((f"  {self.house.key('back')}", "accent"), ("  goes back", "plain")),
+            ((f"  {self.shell.key('back')}", "accent"), ("  goes back", "plain")),
         )
         return Page()
 
@@ -160,7 +160,7 @@ class ListScreen(Sorting, Generic[T]):
         left: list[Piece] = [(f" {self.PLACE}", "strong")]
         if self.listing.window.total:
             left.append((f"  {self.listing.counted(self.NOUN)}", "plain"))
-        return [*left, *self.more_heading()], self.house.places(self.PLACE)
+        return [*left, *self.more_heading()], self.shell.places(self.PLACE)
 
     def more_heading(self) -> Pieces:
         """Return what else the heading tells, such as a filter."""

@@ -31,7 +31,7 @@ class Asking(PacedScreen):
     """A screen with a status line, which answers there.
 
     Attributes:
-        house: the app, by its own type.
+        shell: the app, by its own type.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Asking(PacedScreen):
     # -- the server
 
     @property
-    def house(self) -> ConsoleApp:
+    def shell(self) -> ConsoleApp:
         """The app, by its own type."""
         return cast("ConsoleApp", self.app)
 
@@ -53,7 +53,7 @@ class Asking(PacedScreen):
         Raises:
             HooktuiError: the server refused, or cannot be reached.
         """
-        return await self.house.ask(call)
+        return await self.shell.ask(call)
 
     async def write(self, call: Call[T], doing: str, told: Told | None = None) -> T:
         """Send a call that changes something, and return its answer.
@@ -70,7 +70,7 @@ class Asking(PacedScreen):
             HooktuiError: the server refused, or cannot be reached.
         """
         with self.working(doing):
-            return await self.house.writing.send(call, doing, told)
+            return await self.shell.writing.send(call, doing, told)
 
     async def call(self, call: Call[T], doing: str = "", told: Told | None = None) -> T | None:
         """Send a call and return its answer; an error becomes a notice, and None.
@@ -99,7 +99,7 @@ class Asking(PacedScreen):
     @contextmanager
     def working(self, doing: str) -> Iterator[None]:
         """Tell what is being done for as long as it is; notices come before it."""
-        words = f"{doing} {self.house.signs.ellipsis}"
+        words = f"{doing} {self.shell.signs.ellipsis}"
         self._works.append(words)
         self._tell_work()
         try:
@@ -117,7 +117,7 @@ class Asking(PacedScreen):
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Answer an action where the eye is: in the status line. ``text`` may be untrusted."""
-        front = self.house.front()
+        front = self.shell.front()
         if front is not None and front is not self and self in self.app.screen_stack:
             front.notice(text, severity)  # this screen is covered by now
             return
@@ -147,7 +147,7 @@ class Asking(PacedScreen):
         details = [one.detail for one in error.errors] if isinstance(error, Refused) else []
         self.notice("; ".join(details) or in_words(error), "bad")
         if isinstance(error, NotAllowed):
-            self.house.status_soon()  # the role is another one by now: dim what it does not allow
+            self.shell.status_soon()  # the role is another one by now: dim what it does not allow
 
     def _framed(self) -> bool:
         """Return whether the frame is there; a worker may end while a screen comes or goes.

@@ -85,7 +85,7 @@ class CommandProvider(Provider):
     """Finds verbs, themes and, on the server, hooks."""
 
     @property
-    def _house(self) -> ConsoleApp:
+    def _shell(self) -> ConsoleApp:
         return cast("ConsoleApp", self.app)
 
     async def discover(self) -> Hits:
@@ -106,7 +106,7 @@ class CommandProvider(Provider):
             yield Hit(score, Content(entry.text), entry.run, entry.text, help=entry.help)
 
     def _verbs(self) -> Iterator[_Entry]:
-        front = self._house.front()
+        front = self._shell.front()
         if front is None:
             return
         for name in front.verbs_here():
@@ -116,11 +116,11 @@ class CommandProvider(Provider):
                 yield _Entry(text, partial(front.run_verb, name))
 
     def _themes(self) -> Iterator[_Entry]:
-        for name in sorted(self._house.available_themes):
+        for name in sorted(self._shell.available_themes):
             yield _Entry(f"Theme {name}", partial(self._use_theme, name))
 
     def _use_theme(self, name: str) -> None:
-        self._house.theme = name
+        self._shell.theme = name
 
     def _by_id(self, query: str) -> Iterator[_Entry]:
         """Return the hook, delivery or event whose id was typed; opening says if there is none."""
@@ -129,9 +129,9 @@ class CommandProvider(Provider):
         except Refused:
             return
         opens: Mapping[str, Callable[[], object]] = {
-            "hook": lambda: self._house.open_hook(int(order.about)),
-            "delivery": lambda: self._house.open_delivery(order.about),
-            "event": lambda: self._house.open_event(order.about),
+            "hook": lambda: self._shell.open_hook(int(order.about)),
+            "delivery": lambda: self._shell.open_delivery(order.about),
+            "event": lambda: self._shell.open_event(order.about),
         }
         if order.word in opens:
             yield _Entry(f"Open {order.word} {order.about}", opens[order.word])
@@ -140,32 +140,32 @@ class CommandProvider(Provider):
         from hooktui.client import calls
 
         try:
-            page = await self._house.ask(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
+            page = await self._shell.ask(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
         except HooktuiError:
             return []  # as for the hooks
         matcher = self.matcher(query)
         found = []
         for account in page.data:
             text = visible(f"Account {account.id} {account.name}", limit=60)
-            if account.id != self._house.account and matcher.match(text) > 0:
+            if account.id != self._shell.account and matcher.match(text) > 0:
                 found.append(_Entry(text, partial(self._use_account, account.id)))
         return found[:HOOKS_FOUND]
 
     def _use_account(self, account: int) -> None:
-        self._house.run_worker(self._house.use_account(account), name="account", group="verbs")
+        self._shell.run_worker(self._shell.use_account(account), name="account", group="verbs")
 
     async def _hooks(self, query: str) -> list[_Entry]:
         from hooktui.client import calls
 
-        call = calls.list_hooks(self._house.account, q=query, limit=HOOKS_FOUND)
+        call = calls.list_hooks(self._shell.account, q=query, limit=HOOKS_FOUND)
         try:
-            page = await self._house.ask(call)
+            page = await self._shell.ask(call)
         except HooktuiError:
             return []  # the status line tells of a lost server; the rest of the palette works
         return [
             _Entry(
                 visible(f"Hook {hook.id} {hook.name}", limit=60),
-                partial(self._house.open_hook, hook.id),
+                partial(self._shell.open_hook, hook.id),
                 visible(hook.url, limit=80).replace("[", "("),
             )
             for hook in page.data

@@ -64,7 +64,7 @@ class ConsoleScreen(Asking):
         yield Heading(id="heading")
         yield from self.compose_body()
         yield StatusLine(id="status")
-        yield KeyLine(lambda: list(self.offers()), self.house.key("help"), id="keys")
+        yield KeyLine(lambda: list(self.offers()), self.shell.key("help"), id="keys")
         yield TooSmall()
 
     def compose_body(self) -> ComposeResult:
@@ -77,8 +77,8 @@ class ConsoleScreen(Asking):
 
     def on_mount(self) -> None:
         """Take up what was shown here last time, and draw the frame for the first time."""
-        self._account = self.house.account
-        self.restore(self.house.memory.of(self.PLACE, self._account))
+        self._account = self.shell.account
+        self.restore(self.shell.memory.of(self.PLACE, self._account))
         self.refresh_frame()
 
     def on_unmount(self) -> None:
@@ -88,8 +88,8 @@ class ConsoleScreen(Asking):
     def keep(self, account: int | None = None) -> None:
         """Keep what is shown; ``account`` is the one that is looked at, if not the app's."""
         if self.is_mounted:
-            number = self.house.account if account is None else account
-            self.house.memory.keep(self.PLACE, number, self.kept())
+            number = self.shell.account if account is None else account
+            self.shell.memory.keep(self.PLACE, number, self.kept())
 
     def kept(self) -> Kept:
         """Return what is to be found here again the next time: filter, sort, panes."""
@@ -107,9 +107,9 @@ class ConsoleScreen(Asking):
         """Draw heading, status line and line of keys again; cheap when nothing changed."""
         if self._framed():
             left, right = self.heading()
-            short = self.house.places(self.PLACE, short=True) if right else ()
+            short = self.shell.places(self.PLACE, short=True) if right else ()
             self.query_one(Heading).show(left, right, short)
-            self.query_one(StatusLine).show(*self.house.standing())
+            self.query_one(StatusLine).show(*self.shell.standing())
             self.query_one(KeyLine).show_again()
 
     # -- verbs
@@ -117,7 +117,7 @@ class ConsoleScreen(Asking):
     def verb(self, name: str) -> Verb:
         """Return a verb of the table, in the words of this place and with the user's key."""
         verb = next((verb for verb in self.OWN_WORDS if verb.name == name), BY_NAME[name])
-        return self.house.configuration.keymap.fit(verb)
+        return self.shell.configuration.keymap.fit(verb)
 
     def offers(self) -> Iterator[Offer]:
         """Return the verbs of this place, and why one is not possible."""
@@ -132,9 +132,9 @@ class ConsoleScreen(Asking):
         """Return why a verb is not possible here and now, or None; screens add their reasons."""
         verb = self.verb(name)
         if name not in self.VERBS and name not in EVERYWHERE:
-            shows = f"{self.house.key('help')} shows what is"
+            shows = f"{self.shell.key('help')} shows what is"
             return f"{verb.label} ({verb.key}) is not possible on this screen; {shows}"
-        role = self.house.role
+        role = self.shell.role
         if not allows(role, verb.need):
             return why_not(role, verb.need)
         return None
@@ -226,7 +226,7 @@ class ConsoleScreen(Asking):
         Returns:
             Whether it was left; not where another full screen is over it, or it is gone already.
         """
-        if self.house.front() is not self:
+        if self.shell.front() is not self:
             return False
         while self.app.screen is not self:
             self.app.pop_screen()
@@ -242,7 +242,7 @@ class ConsoleScreen(Asking):
 
     def verb_help(self) -> None:
         """Show the keys of this place; choosing one runs it."""
-        self.house.open_help()
+        self.shell.open_help()
 
     async def verb_command(self) -> None:
         """Let the admin type a command."""
@@ -262,11 +262,11 @@ class ConsoleScreen(Asking):
         """Load what is shown again."""
         self._pending.merge(Changes(everything=True))
         self._schedule_changes()
-        self.house.status_soon()
+        self.shell.status_soon()
 
     def go(self, place: Place) -> None:
         """Go to a place."""
-        self.house.go(place)
+        self.shell.go(place)
 
     # -- the feed
 
@@ -277,8 +277,8 @@ class ConsoleScreen(Asking):
 
     def account_changed(self) -> None:
         """Show another account as it was looked at last; `changed` is told to load everything."""
-        self._account = self.house.account
-        self.restore(self.house.memory.of(self.PLACE, self._account))
+        self._account = self.shell.account
+        self.restore(self.shell.memory.of(self.PLACE, self._account))
 
     async def changed(self, changes: Changes) -> None:
         """Show what changed; screens that show things of the server do something here."""
@@ -312,7 +312,7 @@ class ConsoleDialog(ModalScreen[R], SizedScreen[R]):
         self.mount(TooSmall())
 
     @property
-    def house(self) -> ConsoleApp:
+    def shell(self) -> ConsoleApp:
         """The app, by its own type."""
         return cast("ConsoleApp", self.app)
 

@@ -34,7 +34,7 @@ class Searching(ConsoleScreen):
             self.set_focus(bar.query_one(Input))
 
     def _hint(self) -> str:
-        on, before = self.house.key("new"), self.house.key("match_before")
+        on, before = self.shell.key("new"), self.shell.key("match_before")
         return f"what to look for; Enter keeps it, then {on} and {before} go on"
 
     def on_search_bar_typed(self, message: SearchBar.Typed) -> None:
@@ -78,7 +78,7 @@ class Searching(ConsoleScreen):
             return None
         reason = super().why_not(name)
         if reason is None and name == "match_before" and not self.search_text:
-            return f"nothing is searched for; {self.house.key('search')} searches"
+            return f"nothing is searched for; {self.shell.key('search')} searches"
         return reason
 
     def verb_new(self) -> None:

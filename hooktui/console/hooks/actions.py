@@ -39,15 +39,15 @@ class HookVerbs(BulkVerbs):
 
     def verb_edit(self) -> None:
         """Edit the hook."""
-        self.house.open_form(self.selected_hooks()[0])
+        self.shell.open_form(self.selected_hooks()[0])
 
     def verb_secret(self) -> None:
         """Show the hook's secret."""
-        self.house.open_secret(self.selected_hooks()[0])
+        self.shell.open_secret(self.selected_hooks()[0])
 
     def verb_diagnose(self) -> None:
         """Say what is wrong with the hook's receiver."""
-        self.house.open_diagnosis(self.selected_hooks()[0])
+        self.shell.open_diagnosis(self.selected_hooks()[0])
 
     def verb_ping(self) -> Coroutine[None, None, None]:
         """Send a test delivery to each hook, and tell what came back."""
@@ -83,11 +83,11 @@ class HookVerbs(BulkVerbs):
 
     def why_no_undo(self) -> str | None:
         """Return why no activate or deactivate can be turned round, or None."""
-        if self.house.turned:
+        if self.shell.turned:
             return None
         if self.turning:
             return f"still {self._works[-1]}"
-        return nothing_to_undo(self.house.key("undo"))
+        return nothing_to_undo(self.shell.key("undo"))
 
     def verb_activate(self) -> Coroutine[None, None, None]:
         """Activate the hooks, or deactivate them when the first one is active."""
@@ -96,16 +96,16 @@ class HookVerbs(BulkVerbs):
     async def _activate(self, hooks: Sequence[Hook]) -> None:
         active = not hooks[0].active
         # While this is under way, what was turned before is no more the last.
-        account, before = self.house.account, self.house.turned
-        self.house.turned, self.turning = [], True
+        account, before = self.shell.account, self.shell.turned
+        self.shell.turned, self.turning = [], True
         try:
             others = [hook for hook in hooks if hook.active != active]
             outcome = await self._turn(others, active=active)
         finally:
             self.turning = False
         turned = [hook for hook, _ in outcome.done]
-        if self.house.account == account and (turned or not self.house.turned):
-            self.house.turned = [(hook, not active) for hook in turned] or before
+        if self.shell.account == account and (turned or not self.shell.turned):
+            self.shell.turned = [(hook, not active) for hook in turned] or before
         words = "no hook"
         if turned:
             words = named(turned[0]) if len(turned) == 1 else counted(len(turned), "hook")
@@ -113,18 +113,18 @@ class HookVerbs(BulkVerbs):
         if turned and not active:
             whose = "its" if len(turned) == 1 else "their"
             words += f"; {whose} new events are skipped"
-        undoes = f"; {self.house.key('undo')} undoes it" if turned else ""
+        undoes = f"; {self.shell.key('undo')} undoes it" if turned else ""
         self.notice(outcome.told(words, named) + undoes, outcome.severity)
         self.refresh_frame()
 
     async def verb_undo(self) -> None:
         """Turn round the last activate or deactivate; what fails can be tried again."""
-        turned = self.house.turned
+        turned = self.shell.turned
         active = turned[0][1]
         outcome = await self._turn([hook for hook, _ in turned], active=active)
         done = {hook.id for hook, _ in outcome.done}
         gone = {hook.id for hook, why in outcome.failed if why.startswith("no ")}
-        self.house.turned = [one for one in turned if one[0].id not in done | gone]
+        self.shell.turned = [one for one in turned if one[0].id not in done | gone]
         word = "activated" if active else "deactivated"
         words = f"undone: {counted(len(done), 'hook')} {word} again"
         self.notice(outcome.told(words, named), outcome.severity)

@@ -106,14 +106,14 @@ class DiagnosisScreen(HookVerbs):
             (f"  {named(self.hook)}", "plain"),
             (f"  {url_in_words(self.hook.url)}", "quiet"),
         )
-        return left, self.house.places("")
+        return left, self.shell.places("")
 
     def compose_body(self) -> ComposeResult:
         """Verdict, fix, steps, times, and what was seen."""
         yield Note(id="verdict")
         yield Note(id="fix")
         yield Lines(id="steps")
-        yield PhaseBars(self.house.signs, id="phases")
+        yield PhaseBars(self.shell.signs, id="phases")
         yield JsonView(id="seen")
 
     def on_mount(self) -> None:
@@ -131,7 +131,7 @@ class DiagnosisScreen(HookVerbs):
         if self.running and self.query("#verdict"):
             seconds = int(monotonic() - self._began)
             waited = f" ({seconds} s, of at most 50)" if seconds else ""
-            words = f"Looking at the receiver …{waited}  {self.house.key('back')} cancels"
+            words = f"Looking at the receiver …{waited}  {self.shell.key('back')} cancels"
             self.query_one("#verdict", Note).show(words, "quiet")
             self.query_one("#fix", Note).show("")
             self._draw_steps(self._steps, self._step)
@@ -147,7 +147,7 @@ class DiagnosisScreen(HookVerbs):
         self.refresh_frame()
 
     def _draw_steps(self, checks: Sequence[Check], running: str | None = None) -> None:
-        lines = step_lines(checks, self.house.signs, self.app.size.width, running)
+        lines = step_lines(checks, self.shell.signs, self.app.size.width, running)
         self.query_one("#steps", Lines).show(lines)
 
     def _draw_seen(self) -> None:
@@ -162,7 +162,7 @@ class DiagnosisScreen(HookVerbs):
         self.call_after_refresh(self._draw_seen)
 
     def _sign(self, found: Diagnosis) -> str:
-        signs = self.house.signs
+        signs = self.shell.signs
         known = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
         return known.get(found.state, signs.failing)
 
@@ -173,7 +173,7 @@ class DiagnosisScreen(HookVerbs):
         try:
             self.hook = await self.ask(calls.get_hook(self.hook.id))
         except NotFound:
-            self.notice(f"the hook is deleted; {self.house.key('back')} goes back", "warn")
+            self.notice(f"the hook is deleted; {self.shell.key('back')} goes back", "warn")
         except HooktuiError as error:
             self.show_error(error)
         self.refresh_frame()
@@ -186,7 +186,7 @@ class DiagnosisScreen(HookVerbs):
         if reason is not None or not self.is_mounted:
             return reason
         if name == "diagnose" and self.running:
-            return f"it is running; {self.house.key('back')} cancels it"
+            return f"it is running; {self.shell.key('back')} cancels it"
         if name in ("copy", "copy_as") and self.found is None:
             return "there is no verdict yet"
         return None
@@ -207,7 +207,7 @@ class DiagnosisScreen(HookVerbs):
             self.running = False
             if self.query("#verdict"):
                 self.query_one("#verdict", Note).show(f"Not diagnosed: {error}", "bad")
-                again = f"{self.house.key('diagnose')} tries again"
+                again = f"{self.shell.key('diagnose')} tries again"
                 self.query_one("#fix", Note).show(again, "quiet")
                 self.refresh_frame()
             return
@@ -221,7 +221,7 @@ class DiagnosisScreen(HookVerbs):
         Raises:
             HooktuiError: why there is none.
         """
-        link = self.house.link
+        link = self.shell.link
         async with aclosing(link.follow(calls.follow_diagnosis(self.hook.id))) as lines:
             async for line in lines:
                 if line.diagnosis is not None:

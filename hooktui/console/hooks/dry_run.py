@@ -154,14 +154,14 @@ class FormDryRun(ConsoleScreen):
         if self.hook is not None:
             fields["hook"] = self.hook.id
         try:
-            run = await self.ask(calls.dry_run(self.house.account, fields))
+            run = await self.ask(calls.dry_run(self.shell.account, fields))
         except HooktuiError as error:
             self._asked = None  # asked again at the next change
             if self.query("#tried"):
                 self.tried.fail(str(error))
             return
         if self.query("#tried"):
-            self.tried.show(run, self.house.clock())
+            self.tried.show(run, self.shell.clock())
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Show the event that was chosen."""
@@ -189,18 +189,18 @@ class EventLook(ConsoleDialog[None]):
 
     def on_mount(self) -> None:
         """Read the event."""
-        back = self.house.key("back")
+        back = self.shell.key("back")
         title = f"Event {self._event_id}; {back} goes back to the form"
         self.query_one(Note).show(title, "strong")
         self.run_worker(self._read())
 
     async def _read(self) -> None:
         try:
-            event = await self.house.ask(calls.get_event(self._event_id))
+            event = await self.shell.ask(calls.get_event(self._event_id))
         except HooktuiError as error:
             sections = [Section("Not read", text=str(error))]
         else:
-            came = moment(from_rfc3339(event.created_at), self.house.clock())
+            came = moment(from_rfc3339(event.created_at), self.shell.clock())
             body = "Its body is purged." if event.body is None else event.body
             sections = [Section(event.type, note=f"came {came}", text=body)]
         if self.query("#body"):

@@ -230,7 +230,7 @@ class EventBoxes(Painted, can_focus=True):
         )
 
     def action_move(self, name: str) -> None:
-        """Move the cursor by one of the house's moves; the form scrolls along."""
+        """Move the cursor by one of the list's moves; the form scrolls along."""
         last = max(0, len(self._shown_rows) - 1)
         page = max(1, self._form_height() - 1)
         target = {

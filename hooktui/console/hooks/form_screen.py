@@ -65,7 +65,7 @@ class HookForm(FormDryRun):
     def compose_body(self) -> ComposeResult:
         """Lay out the fields, and below them what will be saved."""
         kept = self.hook is not None and self.hook.basic_auth is not None
-        yield HookFields(self.house.catalogue, self.house.key, keeps_password=kept)
+        yield HookFields(self.shell.catalogue, self.shell.key, keeps_password=kept)
         yield DryRunLines(id="dry-run")
         yield Note(id="summary")
 
@@ -118,15 +118,15 @@ class HookForm(FormDryRun):
         if not self.is_attached:
             return  # a change of a field that was on its way while the form closed
         values = self.values()
-        settings, errors = form_values.read(values, self.house.catalogue)
-        asked = form_values.asked_again(self.before, values, self.house.catalogue)
+        settings, errors = form_values.read(values, self.shell.catalogue)
+        asked = form_values.asked_again(self.before, values, self.shell.catalogue)
         shown = self._shown_errors(values, [*asked, *errors], len(asked))
         self.fields.show_notes(values, shown, "bad" if self._tried else "warn")
         if asked and "url" not in shown:
             where = f"{'; '.join(error.detail for error in asked)} (More settings)"
             self.fields.note("url", where, "warn")
         if "schedule" not in shown:
-            times = planned(settings.retry_schedule_s, self.house.clock())
+            times = planned(settings.retry_schedule_s, self.shell.clock())
             total = form_values.total_in_words(settings.retry_schedule_s)
             plan = f"{total}, if it failed from now on: {', '.join(times)} (each ±10 %)"
             self.fields.note("schedule", plan)
@@ -157,8 +157,8 @@ class HookForm(FormDryRun):
 
     def _summary(self, values: FormValues, wrong: int) -> tuple[str, Tone]:
         """Return in words what would be saved, and whether it can."""
-        key = self.house.key
-        events = in_words(self.house.catalogue, values.events)
+        key = self.shell.key
+        events = in_words(self.shell.catalogue, values.events)
         try:
             host = parse_url(values.url.strip()).unicode_host
         except Refused:
@@ -193,11 +193,11 @@ class HookForm(FormDryRun):
 
     async def _create(self) -> None:
         values = self.values()
-        settings, errors = form_values.read(values, self.house.catalogue)
+        settings, errors = form_values.read(values, self.shell.catalogue)
         if errors:
             self._blame(values, errors)
             return
-        call = calls.create_hook(self.house.account, form_values.creation(settings))
+        call = calls.create_hook(self.shell.account, form_values.creation(settings))
         try:
             made = await self._send(values, call, "making the hook", self._made)
         except Conflict as conflict:
@@ -205,7 +205,7 @@ class HookForm(FormDryRun):
             return
         if made is None:
             return
-        self.house.select("Hooks", made.id)
+        self.shell.select("Hooks", made.id)
         from hooktui.console.hooks.secret_screen import SecretScreen
 
         if not self.leave(SecretScreen(made, made.secret, made.warnings)):
@@ -214,23 +214,23 @@ class HookForm(FormDryRun):
 
     def _made(self, hook: calls.CreatedHook) -> tuple[str, Severity]:
         """Return what to say of a hook that came too late for its secret to be shown."""
-        secret = f"its secret is behind {self.house.key('secret')}"
+        secret = f"its secret is behind {self.shell.key('secret')}"
         words = f"hook {hook.id} ({hook.name}) is made; {secret}"
         return "; ".join([words, *hook.warnings]), "good"
 
     async def _edit(self, hook: Hook) -> None:
         values = self.values()
-        changed, errors = form_values.changes(self.before, values, self.house.catalogue)
+        changed, errors = form_values.changes(self.before, values, self.shell.catalogue)
         if errors:
             self._blame(values, errors)
             return
-        asked = form_values.asked_again(self.before, values, self.house.catalogue)
+        asked = form_values.asked_again(self.before, values, self.shell.catalogue)
         if asked:
             self._judge()
             self.fields.go_to(form_values.form_field(asked[0].pointer) or "url")
             return
         if not changed:
-            self.notice(f"nothing was changed; {self.house.key('back')} leaves")
+            self.notice(f"nothing was changed; {self.shell.key('back')} leaves")
             return
         call = calls.edit_hook(hook.id, {**changed, "version": hook.version})
         try:
@@ -312,7 +312,7 @@ class HookForm(FormDryRun):
         if answer == "overwrite":
             await self._edit(newest)
         else:
-            saves = f"{self.house.key('save')} saves"
+            saves = f"{self.shell.key('save')} saves"
             self.notice(f"theirs is loaded, with what you typed on top; {saves}")
 
     # -- leaving
@@ -323,7 +323,7 @@ class HookForm(FormDryRun):
 
     def go(self, place: Place) -> None:
         """Go to a place; ask first when something typed would be lost."""
-        self._go(partial(self.house.go, place))
+        self._go(partial(self.shell.go, place))
 
     def verb_quit(self) -> None:
         """Quit; ask first when something typed would be lost."""
@@ -361,7 +361,7 @@ class HookForm(FormDryRun):
         self.before = self.values()  # nothing is left to lose
         self.leave()
         if said:
-            self.app.call_later(self.house.notice, said, "good")
+            self.app.call_later(self.shell.notice, said, "good")
 
 
 def _saved(hook: calls.ChangedHook) -> tuple[str, Severity]:

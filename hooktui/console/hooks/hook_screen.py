@@ -81,9 +81,9 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
     def heading(self) -> tuple[Pieces, Pieces]:
         """Name the hook and its state, the filter and the marks."""
         left: list[Piece] = [(f" Hook {self.hook_id}", "strong")]
-        dot = f" {self.house.signs.dot} "
+        dot = f" {self.shell.signs.dot} "
         if self.hook is not None:
-            left += [(f"  {self.hook.name}  ", "plain"), *state(self.hook, self.house.signs)]
+            left += [(f"  {self.hook.name}  ", "plain"), *state(self.hook, self.shell.signs)]
         if self.query("#deliveries"):
             listing = self.listing
             if listing.loaded:
@@ -92,21 +92,21 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
                 left.append((f"{dot}filter: {self.filter_text}", "accent"))
             if listing.marks:
                 left.append((f"{dot}{self.marked_words()}", "accent"))
-        return left, self.house.places("")
+        return left, self.shell.places("")
 
     def compose_body(self) -> ComposeResult:
         """The head, the tabs and what they show."""
-        house = self.house
+        shell = self.shell
         yield Lines(id="head")
         yield from self.compose_tabs(
             WindowedList(
-                delivery_columns(house.signs, house.clock),
+                delivery_columns(shell.signs, shell.clock),
                 self,
                 lambda delivery: delivery.id,
-                empty=_empty(house.key),
+                empty=_empty(shell.key),
                 sort="id",
                 descending=True,
-                signs=house.signs,
+                signs=shell.signs,
                 id=DELIVERIES,
             )
         )
@@ -130,7 +130,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
     async def page(self, wanted: Wanted) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""
         call = calls.list_deliveries(
-            self.house.account,
+            self.shell.account,
             hook=self.hook_id,
             q=self.filter_text or None,
             **wanted,
@@ -150,15 +150,15 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
             self.show_error(error)
             return
         if self.query("#head"):
-            house = self.house
-            head = head_lines(self.hook, house.catalogue, house.clock(), house.key)
+            shell = self.shell
+            head = head_lines(self.hook, shell.catalogue, shell.clock(), shell.key)
             self.query_one("#head", Lines).show(head)
             self.draw_tab()
             self.refresh_frame()
 
     def _gone(self, said: str) -> None:
         if self.leave():
-            self.app.call_later(self.house.notice, f"hook {self.hook_id}: {said}", "warn")
+            self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", "warn")
         else:
             self.hook = None
 
@@ -192,16 +192,16 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
         """Add: another tab, not read yet, nothing to undo, nothing under the cursor."""
         in_list = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
         if name in in_list and self.is_mounted and self.tab != DELIVERIES:
-            return f"this works on the deliveries; {self.house.key('previous')} leads to them"
+            return f"this works on the deliveries; {self.shell.key('previous')} leads to them"
         reason = super().why_not(name)
         if reason is not None or not self.is_mounted:
             return reason
         if name in _ABOUT_THE_HOOK and self.hook is None:
-            return f"the hook is not read yet; {self.house.key('reload')} reads it again"
+            return f"the hook is not read yet; {self.shell.key('reload')} reads it again"
         if name == "undo" and (reason := self.why_no_undo()) is not None:
             return reason
         if name == "open" and self.tab == DELIVERIES and not self.listing.selected:
-            return f"there is no delivery under the cursor; {self.house.key('ping')} sends a ping"
+            return f"there is no delivery under the cursor; {self.shell.key('ping')} sends a ping"
         return None
 
     def acts_on_rows(self, name: str) -> bool:
@@ -241,7 +241,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
         if self.tab != DELIVERIES:
             self.open_in_tab()
         elif row is not None:
-            self.house.open_delivery(row.id)
+            self.shell.open_delivery(row.id)
 
     def on_windowed_list_opened(self) -> None:
         """Open the delivery that was chosen."""
@@ -270,7 +270,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
     def filtered(self) -> None:
         """Load what fits."""
         lines = _nothing_fits if self.filter_text else _empty
-        self.listing.empty = lines(self.house.key)
+        self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()
 
     def give_keys_back(self) -> None:

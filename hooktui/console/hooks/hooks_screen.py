@@ -85,23 +85,23 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
 
     def compose_body(self) -> ComposeResult:
         """The list above, the log below."""
-        house = self.house
+        shell = self.shell
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            columns(house.signs, house.clock, lambda: house.catalogue),
+            columns(shell.signs, shell.clock, lambda: shell.catalogue),
             self,
             lambda hook: hook.id,
-            empty=_empty(house.key),
+            empty=_empty(shell.key),
             sort="id",
-            signs=house.signs,
+            signs=shell.signs,
             id="hooks",
         )
         self._lines = LiveLog(
-            house.log_buffer,
-            house.clock,
-            house.hook_names,
-            house.signs,
-            house.key,
+            shell.log_buffer,
+            shell.clock,
+            shell.hook_names,
+            shell.signs,
+            shell.key,
             caption=True,
             id="log",
         )
@@ -135,15 +135,15 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
         """Return a page of hooks."""
         from hooktui.client import calls
 
-        await self.house.link.reached()  # only then we know which account a token shows
+        await self.shell.link.reached()  # only then we know which account a token shows
         page = await self.ask(
             calls.list_hooks(
-                self.house.account,
+                self.shell.account,
                 q=self.filter_text or None,
                 **wanted,
             )
         )
-        if self.house.take_names({hook.id: hook.name for hook in page.data}):
+        if self.shell.take_names({hook.id: hook.name for hook in page.data}):
             self.log_pane.refresh()
         return page
 
@@ -153,7 +153,7 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
             await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
         self._reloaded_at = monotonic()
         await self.listing.reload()
-        if await self.house.learn_names(changes):
+        if await self.shell.learn_names(changes):
             self.log_pane.refresh()
 
     def account_changed(self) -> None:
@@ -180,7 +180,7 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
         """Return how many hooks there are, and how many of them fail."""
         listing = self.listing
         left: list[Piece] = [(f" {self.PLACE}", "strong")]
-        dot = f" {self.house.signs.dot} "
+        dot = f" {self.shell.signs.dot} "
         if listing.loaded:
             left.append((f"  {listing.counted('hook')}", "plain"))
             broken = sum(failing(hook) for hook in listing.window.rows())
@@ -193,7 +193,7 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
             left.append((f"{dot}filter: {self.filter_text}", "accent"))
         if listing.marks:
             left.append((f"{dot}{self.marked_words()}", "accent"))
-        return left, self.house.places(self.PLACE)
+        return left, self.shell.places(self.PLACE)
 
     # -- verbs
 
@@ -206,18 +206,18 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
             return None
         if self.log_pane.has_focus and name in (*_ON_HOOKS, "mark_all"):
             zoomed = self.has_class("-zoomed")
-            key = f"{self.house.key('zoom')} shows" if zoomed else "Tab leads to"
+            key = f"{self.shell.key('zoom')} shows" if zoomed else "Tab leads to"
             return f"the keys go to the live log, not to a hook; {key} the hooks"
         if name in _ON_HOOKS and not self.listing.selected:
-            return f"there is no hook under the cursor; {self.house.key('new')} makes one"
+            return f"there is no hook under the cursor; {self.shell.key('new')} makes one"
         if name in ("edit", "diagnose", "secret", "open") and len(self.listing.marks) > 1:
             marked = len(self.listing.marks)
-            unmark = self.house.key("back")
+            unmark = self.shell.key("back")
             return f"this works on one hook, and {marked} are marked; {unmark} unmarks"
         if name == "undo" and (reason := self.why_no_undo()) is not None:
             return reason
         if name in ("larger", "smaller", "zoom") and self.has_class("-without-log"):
-            return f"the log pane is hidden; {self.house.key('log_pane')} shows it"
+            return f"the log pane is hidden; {self.shell.key('log_pane')} shows it"
         return None
 
     def acts_on_rows(self, name: str) -> bool:
@@ -248,7 +248,7 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
         if self.log_pane.has_focus:
             self.log_pane.action_open()
         elif row is not None:
-            self.house.open_hook(row.id)
+            self.shell.open_hook(row.id)
 
     def on_windowed_list_opened(self) -> None:
         """Open the hook that was chosen."""
@@ -256,11 +256,11 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
         """Open the delivery of a log line."""
-        self.house.open_delivery(message.delivery)
+        self.shell.open_delivery(message.delivery)
 
     def verb_new(self) -> None:
         """Make a hook."""
-        self.house.open_form(None)
+        self.shell.open_form(None)
 
     def verb_mark(self) -> None:
         """Mark the row under the cursor."""
@@ -286,7 +286,7 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
     def filtered(self) -> None:
         """Load what fits."""
         lines = _nothing_fits if self.filter_text else _empty
-        self.listing.empty = lines(self.house.key)
+        self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()
 
     def give_keys_back(self) -> None:

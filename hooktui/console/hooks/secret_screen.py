@@ -67,7 +67,7 @@ class SecretScreen(Revealing, HookVerbs):
             self.how_long(),
             (f"  {named(self.hook)}", "plain"),
         )
-        return left, self.house.places(self.PLACE)
+        return left, self.shell.places(self.PLACE)
 
     def selected_hooks(self) -> list[Hook]:
         """The hook that is shown."""
@@ -75,9 +75,9 @@ class SecretScreen(Revealing, HookVerbs):
 
     def compose_body(self) -> ComposeResult:
         """Lay out the secrets, and below them the code."""
-        house = self.house
+        shell = self.shell
         yield Note(id="about")
-        yield SecretLines(house.clock, "*" if house.options.ascii else "•", id="secrets")
+        yield SecretLines(shell.clock, "*" if shell.options.ascii else "•", id="secrets")
         yield Note(id="how")
         yield Choice([snippet.language for snippet in self._snippets], id="language")
         yield JsonView(id="code")
@@ -85,7 +85,7 @@ class SecretScreen(Revealing, HookVerbs):
     def on_mount(self) -> None:
         """Fill in the words; show the secret of a new hook."""
         super().on_mount()
-        key = self.house.key
+        key = self.shell.key
         about = f"{key('reveal')} shows it for 30 seconds (audited), {key('copy')} copies it,"
         about += f" {key('rotate')} rotates it."
         if self._is_new:
@@ -104,7 +104,7 @@ class SecretScreen(Revealing, HookVerbs):
         )
         self._show_code()
         if self._fresh is not None:
-            made = to_rfc3339(self.house.clock())
+            made = to_rfc3339(self.shell.clock())
             fresh, self._fresh = self._fresh, None
             secret = Secret(secret=fresh, created_at=made, expires_at=None, last_used_at=None)
             self._reveal((secret,))
@@ -143,7 +143,7 @@ class SecretScreen(Revealing, HookVerbs):
         """Add: copying a secret needs the role that sees it."""
         reason = super().why_not(name)
         if reason is None and name == "copy" and self.is_mounted and not self._at_code():
-            role = self.house.role
+            role = self.shell.role
             if not allows(role, Need.ADMINISTER):
                 return why_not(role, Need.ADMINISTER)
         return reason
@@ -167,7 +167,7 @@ class SecretScreen(Revealing, HookVerbs):
             as_shown = self.lines.are(answer.secrets)
             self.lines.remember(answer.secrets)
             if not as_shown:
-                again = f"look, then press {self.house.key('copy')} again"
+                again = f"look, then press {self.shell.key('copy')} again"
                 self.notice(f"the hook has other secrets by now; {again}", "warn")
                 return
             value = self.lines.value_under_cursor(answer.secrets)
@@ -214,7 +214,7 @@ class SecretScreen(Revealing, HookVerbs):
             self.hide_again()
         self.lines.remember(rotated.secrets)
         self.lines.cursor = 0
-        key = self.house.key
+        key = self.shell.key
         keys = f"{key('reveal')} shows it, {key('copy')} copies it"
         self.notice(f"{said}; {keys}", "good")
 
@@ -222,7 +222,7 @@ class SecretScreen(Revealing, HookVerbs):
         ends = [s.expires_at for s in rotated.secrets if s.expires_at is not None]
         if not ends:
             return "a new secret is valid, alone"
-        until = moment(max(from_rfc3339(end) for end in ends), self.house.clock())
+        until = moment(max(from_rfc3339(end) for end in ends), self.shell.clock())
         return f"a new secret is valid; the old one, too, until {until}"
 
     # -- the code
@@ -245,7 +245,7 @@ class SecretScreen(Revealing, HookVerbs):
 
     def _show_code(self) -> None:
         snippet = self._snippets[self.query_one(Choice).chosen]
-        copies = f"{self.house.key('copy')} copies this code"
+        copies = f"{self.shell.key('copy')} copies this code"
         note = f"reads the secret from {SECRET_VARIABLE}; {copies}"
         code = snippet.code.rstrip("\n")
         self.query_one(JsonView).show([Section(snippet.language, note=note, text=code)])

@@ -48,7 +48,7 @@ class HistorySource:
     async def page(self, wanted: Wanted) -> Page[AuditEntry]:
         """Return a page, the newest entry first."""
         screen = self._screen
-        account = screen.house.account if screen.hook is None else screen.hook.account
+        account = screen.shell.account if screen.hook is None else screen.hook.account
         target = f"hook {screen.hook_id}"
         return await screen.ask(calls.list_audit(account, target=target, **wanted))
 
@@ -73,15 +73,15 @@ class HookTabs(ConsoleScreen):
 
     def compose_tabs(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
         """Yield the line of tabs, and all tabs with the deliveries first."""
-        house = self.house
+        shell = self.shell
         # Kept, not looked up: an answer may come in while the screen is being taken away.
-        self._tab_line = TabLine(TABS, house.key, id="tabs")
+        self._tab_line = TabLine(TABS, shell.key, id="tabs")
         self._switcher = ContentSwitcher(initial=DELIVERIES)
-        self._plots = Plots(house.signs, id=HEALTH)
+        self._plots = Plots(shell.signs, id=HEALTH)
         self._events = JsonView(id=EVENTS)
         self._settings = JsonView(id=SETTINGS)
         self._history = HookHistory(
-            HistorySource(self), house.clock, house.signs, self.show_error, id=HISTORY
+            HistorySource(self), shell.clock, shell.signs, self.show_error, id=HISTORY
         )
         self._listing = deliveries
         yield self._tab_line
@@ -167,9 +167,9 @@ class HookTabs(ConsoleScreen):
 
     def draw_tab(self) -> None:
         """Draw what is known, also of a tab that is not in sight: that costs nothing."""
-        house, now_ms = self.house, self.house.clock()
-        health, signs = self._health, house.signs
-        caption = range_line(self._range, health, signs, self._wanted, house.key)
+        shell, now_ms = self.shell, self.shell.clock()
+        health, signs = self._health, shell.signs
+        caption = range_line(self._range, health, signs, self._wanted, shell.key)
         if health is None:
             self._plots.show(caption)
         else:
@@ -180,9 +180,9 @@ class HookTabs(ConsoleScreen):
                 lambda step: step_words(health, step, now_ms),
             )
         if self.hook is not None:
-            self._settings.show(settings_sections(self.hook, house.catalogue, now_ms))
+            self._settings.show(settings_sections(self.hook, shell.catalogue, now_ms))
             self._events.show(
-                event_sections(self.hook, house.catalogue, self._counts, now_ms, signs)
+                event_sections(self.hook, shell.catalogue, self._counts, now_ms, signs)
             )
 
     async def fill_tab(self) -> None:
@@ -217,7 +217,7 @@ class HookTabs(ConsoleScreen):
         health = self._health
         if self.tab == HEALTH and health is not None and health.points:
             end_ms = from_rfc3339(health.points[-1].at) + health.step_s * 1000
-            if self.house.clock() >= end_ms:
+            if self.shell.clock() >= end_ms:
                 self.run_worker(self.fill_tab(), name="tab", group="tab", exclusive=True)
 
     # -- the time of the plots
@@ -246,7 +246,7 @@ class HookTabs(ConsoleScreen):
         if reason is not None or not self.is_mounted:
             return reason
         if name in ("larger", "smaller") and self.tab != HEALTH:
-            key = self.house.key
+            key = self.shell.key
             time = f"{key('larger')} and {key('smaller')} choose the time of the plots"
             return f"{time}; {key('previous')} and {key('next')} lead to the tab Health"
         if name == "copy" and self.under_cursor() is None:

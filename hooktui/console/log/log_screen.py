@@ -28,10 +28,10 @@ class LiveLogScreen(Searching, Filtering):
 
     def compose_body(self) -> ComposeResult:
         """The log."""
-        house = self.house
+        shell = self.shell
         # Kept, not looked up: names may come in while the screen is being taken away.
         self._lines = LiveLog(
-            house.log_buffer, house.clock, house.hook_names, house.signs, house.key, id="log"
+            shell.log_buffer, shell.clock, shell.hook_names, shell.signs, shell.key, id="log"
         )
         yield self._lines
 
@@ -47,15 +47,15 @@ class LiveLogScreen(Searching, Filtering):
 
     async def changed(self, changes: Changes) -> None:
         """Call hooks by their names, as soon as those are known."""
-        if await self.house.learn_names(changes):
+        if await self.shell.learn_names(changes):
             self.log_lines.refresh()
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Return whether it follows, what is new, the filter and the search."""
         left: list[Piece] = [(f" {self.PLACE}  ", "strong"), *self.log_lines.state()]
         if self.search_text:
-            left.append((f" {self.house.signs.dot} search: {self.search_text}", "accent"))
-        return left, self.house.places(self.PLACE)
+            left.append((f" {self.shell.signs.dot} search: {self.search_text}", "accent"))
+        return left, self.shell.places(self.PLACE)
 
     def on_live_log_state_changed(self) -> None:
         """Draw the chip."""
@@ -63,7 +63,7 @@ class LiveLogScreen(Searching, Filtering):
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
         """Open the delivery of a line."""
-        self.house.open_delivery(message.delivery)
+        self.shell.open_delivery(message.delivery)
 
     # -- the filter and the search
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hooktui.console.app import ConsoleApp
 
 
-async def use_account(house: ConsoleApp, account: int) -> bool:
+async def use_account(shell: ConsoleApp, account: int) -> bool:
     """Show an account from now on; return whether the server lets us (else: a notice).
 
     Once the server has said yes nothing is awaited: whoever asked may be a screen that is left.
@@ -20,36 +20,36 @@ async def use_account(house: ConsoleApp, account: int) -> bool:
     from hooktui.client import calls
 
     try:
-        status = await house.ask(calls.server_status(account))
-        name = await _name_of(house, account)
+        status = await shell.ask(calls.server_status(account))
+        name = await _name_of(shell, account)
     except HooktuiError as error:
-        house.notice(str(error), "bad")
+        shell.notice(str(error), "bad")
         return False
-    for screen in house.house_screens():
+    for screen in shell.full_screens():
         screen.keep()
-    house.account, house.account_name = account, name
-    house.backlog_trend.clear()
-    house.take_status(status)
-    house.turned = []  # undo acts on hooks of the account that is shown
-    house.hook_names.clear()
-    house.log_buffer.clear()
+    shell.account, shell.account_name = account, name
+    shell.backlog_trend.clear()
+    shell.take_status(status)
+    shell.turned = []  # undo acts on hooks of the account that is shown
+    shell.hook_names.clear()
+    shell.log_buffer.clear()
     note = f"the log of {name or f'account {account}'}"
-    house.log_buffer.extend([LogLine(at_ms=house.clock(), note=note)])
-    house.feed.start_over()
-    house.follow_feed()
-    while len(house.screen_stack) > 1:
-        house.pop_screen()
-    for screen in house.house_screens():
+    shell.log_buffer.extend([LogLine(at_ms=shell.clock(), note=note)])
+    shell.feed.start_over()
+    shell.follow_feed()
+    while len(shell.screen_stack) > 1:
+        shell.pop_screen()
+    for screen in shell.full_screens():
         screen.account_changed()
         screen.refresh_frame()
-    house.tell(Changes(everything=True))
-    house.notice(f"this is account {account}{name and f' ({name})'} now", "good")
+    shell.tell(Changes(everything=True))
+    shell.notice(f"this is account {account}{name and f' ({name})'} now", "good")
     return True
 
 
-async def _name_of(house: ConsoleApp, account: int) -> str:
+async def _name_of(shell: ConsoleApp, account: int) -> str:
     """Return the name of an account; nothing where there are too many to look through."""
     from hooktui.client import calls
 
-    accounts = await house.ask(calls.list_accounts(limit=500))
+    accounts = await shell.ask(calls.list_accounts(limit=500))
     return next((one.name for one in accounts.data if one.id == account), "")

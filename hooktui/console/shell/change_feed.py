@@ -32,8 +32,8 @@ BUSY_S = 0.1
 class Feed:
     """Reads the feed for the app, for as long as it runs."""
 
-    def __init__(self, house: ConsoleApp) -> None:
-        self._house = house
+    def __init__(self, shell: ConsoleApp) -> None:
+        self._shell = shell
         self._position: str | None = None
         self._failures = 0
 
@@ -48,16 +48,16 @@ class Feed:
                 page = await self._read()
             except HooktuiError as error:
                 refused = isinstance(error, NotAllowed | Unauthenticated)
-                (self._house.link.refused if refused else self._house.link.lost)(error)
+                (self._shell.link.refused if refused else self._shell.link.lost)(error)
                 wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
                 self._failures += 1
                 await asyncio.sleep(wait_s)
                 continue
             if self._failures:
                 self._failures = 0
-                self._house.link.back()
-                self._house.status_soon()
-                self._house.tell(Changes(everything=True))
+                self._shell.link.back()
+                self._shell.status_soon()
+                self._shell.tell(Changes(everything=True))
             self._position = page.next
             self._take(page)
             await asyncio.sleep(BUSY_S)
@@ -65,28 +65,28 @@ class Feed:
     async def _read(self) -> FeedPage:
         from hooktui.client import calls
 
-        account = self._house.account
+        account = self._shell.account
         if self._position is None:
-            return await self._house.ask(
+            return await self._shell.ask(
                 calls.follow_feed(account, limit=FIRST_LINES, from_end=True)
             )
         # After a loss the first read does not wait, so that "connected" shows at once.
         wait_s = 0 if self._failures else WAIT_S
-        return await self._house.ask(
+        return await self._shell.ask(
             calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=500)
         )
 
     def _take(self, page: FeedPage) -> None:
         if page.reset:
             gap = "the log has a gap here: the server no longer keeps what happened in between"
-            self._house.log_buffer.extend([LogLine(at_ms=self._house.clock(), note=gap)])
-            self._house.tell(Changes(everything=True))
+            self._shell.log_buffer.extend([LogLine(at_ms=self._shell.clock(), note=gap)])
+            self._shell.tell(Changes(everything=True))
             return
         if not page.data:
             return
-        self._house.log_buffer.extend(log_lines(page.data))
-        self._house.tell(changes_of(page.data))
-        self._house.status_soon()
+        self._shell.log_buffer.extend(log_lines(page.data))
+        self._shell.tell(changes_of(page.data))
+        self._shell.status_soon()
 
 
 def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:

@@ -30,9 +30,9 @@ class Writing:
         unfinished: what was still being done when the console ended.
     """
 
-    def __init__(self, house: ConsoleApp) -> None:
+    def __init__(self, shell: ConsoleApp) -> None:
         self.unfinished: list[str] = []
-        self._house = house
+        self._shell = shell
         self._tasks: set[asyncio.Task[Any]] = set()  # the loop alone would let them go
 
     async def send(self, call: Call[T], doing: str, told: Told | None = None) -> T:
@@ -46,7 +46,7 @@ class Writing:
         Raises:
             HooktuiError: the server refused, or went away.
         """
-        task = asyncio.ensure_future(self._house.ask(call))
+        task = asyncio.ensure_future(self._shell.ask(call))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, doing))
         try:
@@ -69,4 +69,4 @@ class Writing:
             text, severity = f"{doing}: {error}", "bad"
         elif told is not None:
             text, severity = told(task.result())
-        self._house.call_later(self._house.notice, text, severity)
+        self._shell.call_later(self._shell.notice, text, severity)

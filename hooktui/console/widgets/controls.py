@@ -270,7 +270,7 @@ class ShortList(Painted, can_focus=True):
         return self.strip(((name, "accent"), (row.words, "plain")), width, over)
 
     def action_move(self, name: str) -> None:
-        """Move the cursor by one of the house's moves."""
+        """Move the cursor by one of the list's moves."""
         last = max(0, len(self.rows) - 1)
         steps = {"up": -1, "down": 1, "page_up": -last, "page_down": last, "first": -last}
         self._move_to(max(0, min(last, self.cursor + steps.get(name, last))))

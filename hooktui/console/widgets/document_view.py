@@ -134,7 +134,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
         return strip.extend_cell_length(width, base if over is None else base + over)
 
     def action_move(self, name: str) -> None:
-        """Move the cursor by one of the house's moves."""
+        """Move the cursor by one of the list's moves."""
         page = max(1, self.scrollable_content_region.height - 1)
         last = max(0, len(self._rows) - 1)
         target = {

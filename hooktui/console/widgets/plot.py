@@ -205,7 +205,7 @@ _TALLEST: Final = 12
 _MOVES: Final = {
     "up": -1, "down": 1, "page_up": -12, "page_down": 12, "first": -100_000, "last": 100_000,
 }  # fmt: skip
-"""By how many steps the house's moves move the mark."""
+"""By how many steps the list's moves move the mark."""
 
 
 class Plots(Painted, can_focus=True):
@@ -265,7 +265,7 @@ class Plots(Painted, can_focus=True):
         self._draw()
 
     def action_move(self, name: str) -> None:
-        """Move the mark by one of the house's moves: down is later."""
+        """Move the mark by one of the list's moves: down is later."""
         self._put_mark(self.step + _MOVES[name])
 
     def on_click(self, event: events.Click) -> None:
