@@ -13,7 +13,7 @@ from hooktui.console.app import ConsoleApp
 SETTLED_S, PATIENCE_S = 0.3, 20.0
 
 _NAMES = {" ": "space", "/": "slash", ":": "colon", ".": "full_stop", "-": "minus"}
-_LASTING = ("feed", "verb ")
+_LASTING = ("feed", "command ")
 """Names of workers that wait for what may never come: a change, an answer to a question."""
 
 

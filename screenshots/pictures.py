@@ -137,7 +137,7 @@ async def delete(guide: Guide) -> None:
 
 
 async def palette(guide: Guide) -> None:
-    """Type what fits verbs and a hook; the palette is complete once nothing is asked any more."""
+    """Type what fits commands and a hook; the palette is complete once nothing is asked any more."""
     await guide.listed()
     await guide.press("ctrl+p")
     await guide.settled()

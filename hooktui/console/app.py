@@ -374,7 +374,7 @@ class ConsoleApp(WaysApp):
         """Give a letter to the input that has the focus by now.
 
         Somebody who types ``/failed`` in one go is faster than the focus: a letter that was sent to
-        the list before comes by here and would run a verb.
+        the list before comes by here and would run a command.
         """
         focused = self.focused
         if (

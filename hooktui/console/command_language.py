@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from hooktui.console.registry import PLACES, VERBS
+from hooktui.console.registry import COMMANDS, PLACES
 from hooktui.domain import ids
 from hooktui.domain.errors import Refused
 
@@ -31,15 +31,15 @@ _ABOUT: Final = {
 """Words that need something, and what."""
 
 _PLACES: Final = {place.name: place for place in PLACES}
-_VERBS: Final = {
-    verb.name.replace("_", "-"): verb.name
-    for verb in VERBS
-    if not verb.name.startswith("go_") and verb.name not in ("command", *_ABOUT, *_PLACES)
+_COMMANDS: Final = {
+    command.name.replace("_", "-"): command.name
+    for command in COMMANDS
+    if not command.name.startswith("go_") and command.name not in ("command", *_ABOUT, *_PLACES)
 }
 _SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
 _FILTERED: Final = "filter"
 
-WORDS: Final = (*_ABOUT, *_PLACES, *_VERBS)
+WORDS: Final = (*_ABOUT, *_PLACES, *_COMMANDS)
 """All words that a line can begin with, except for the short ones."""
 
 
@@ -50,12 +50,12 @@ class Order:
     Attributes:
         word: a word of `WORDS`, in full.
         about: the thing or the filter behind it; empty: none.
-        verb: the verb that does it, for words that are verbs.
+        command: the command that does it, for words that are commands.
     """
 
     word: str
     about: str = ""
-    verb: str = ""
+    command: str = ""
 
 
 def parse(line: str, themes: Iterable[str] = ()) -> Order:
@@ -79,11 +79,11 @@ def parse(line: str, themes: Iterable[str] = ()) -> Order:
     if word in _PLACES:
         return Order(word, about)
     if word == _FILTERED:
-        return Order(word, about, _VERBS[word])
-    if word in _VERBS:
+        return Order(word, about, _COMMANDS[word])
+    if word in _COMMANDS:
         if about:
             raise Refused(f"column {column}: {word} stands alone; nothing goes behind it")
-        return Order(word, "", _VERBS[word])
+        return Order(word, "", _COMMANDS[word])
     near = get_close_matches(word, WORDS, 3, 0.5)
     hint = f"did you mean {_either(near)}?" if near else f"there are {', '.join(WORDS)}"
     raise Refused(f"column 1: there is no command {word!r}; {hint}")
@@ -195,7 +195,7 @@ async def _do(shell: ConsoleApp, order: Order) -> None:
         case _:
             front = shell.front()
             if front is not None:
-                front.run_verb(order.verb)
+                front.run_command(order.command)
 
 
 def _filter(shell: ConsoleApp, text: str) -> None:
@@ -203,7 +203,7 @@ def _filter(shell: ConsoleApp, text: str) -> None:
     front = shell.front()
     if front is None:
         return
-    reason = front.why_not("filter")
+    reason = front.disabled_reason("filter")
     if reason is not None:
         front.call_after_refresh(front.notice, reason, "warn")
     else:

@@ -68,7 +68,7 @@ class PersonalApp(SizedApp):
         return variables
 
     def key(self, name: str) -> str:
-        """Return how the key of a verb is shown, for sentences."""
+        """Return how the key of a command is shown, for sentences."""
         return self.configuration.keymap.key(name)
 
     def user_keymap(self) -> Keymap:

@@ -125,7 +125,7 @@ def make_hook(api: httpx.Client, account: int, receiver: Receiver) -> Callable[.
 
 
 SOON = ("is not read yet", "still loading", "still being drawn")
-"""Words of the reasons for which a verb is refused until an answer has come."""
+"""Words of the reasons for which a command is refused until an answer has come."""
 
 
 class Console:
@@ -164,9 +164,9 @@ class Console:
             screen.listing.undrawn or screen.listing.choice.awaited
         ):
             return False
-        for name in screen.verbs_here():
+        for name in screen.commands_here():
             if key in BY_NAME[name].keys.split(","):
-                reason = screen.why_not(name) or screen.why_not_yet(name) or ""
+                reason = screen.disabled_reason(name) or screen.not_ready_reason(name) or ""
                 return not any(words in reason for words in SOON)
         return True
 

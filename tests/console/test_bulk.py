@@ -1,4 +1,4 @@
-"""Verbs on many: progress, Esc stops, who failed is named, and marks are what is left to do."""
+"""Commands on many: progress, Esc stops, who failed is named, and marks are what is left to do."""
 
 import asyncio
 
@@ -122,7 +122,7 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
 
 
 async def test_deleted_hooks_are_not_marked_any_more(open_console, make_hook):
-    """Red when marks outlive their hooks: the next verb would act on what is gone."""
+    """Red when marks outlive their hooks: the next command would act on what is gone."""
     for letter in "abc":
         make_hook(name=f"hook {letter}")
     async with open_console() as console:

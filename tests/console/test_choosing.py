@@ -1,4 +1,4 @@
-"""Verbs act on what is visibly chosen, or say why not: from the keys to the server."""
+"""Commands act on what is visibly chosen, or say why not: from the keys to the server."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_marked_hooks_that_a_filter_hides_are_counted_and_not_acted_on(
         assert [place.ask(calls.get_hook(one["id"])).active for one in hooks] == [False, True]
 
 
-# Red when a verb acts on the neighbour of a hook that another admin has just deleted (the cursor
+# Red when a command acts on the neighbour of a hook that another admin has just deleted (the cursor
 # went there by itself), or when it never acts again.
 async def test_a_verb_does_not_hit_the_neighbour_of_a_hook_that_is_gone(
     open_console, make_hook, place: Place
@@ -94,7 +94,7 @@ async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_ne
         assert not scene.gate.count("POST .*/ping")
 
 
-# Red when the row is looked up when the work of a verb begins, not when its key was handled.
+# Red when the row is looked up when the work of a command begins, not when its key was handled.
 async def test_a_verb_acts_on_the_hook_that_was_under_the_cursor_when_its_key_came(
     place: Place, receiver: Receiver
 ):
@@ -102,7 +102,7 @@ async def test_a_verb_acts_on_the_hook_that_was_under_the_cursor_when_its_key_ca
         other = place.hook(receiver.url, name="other")
         await scene.console.shows("other")
         screen = await scene.open(HooksScreen)
-        screen.run_verb("ping")
+        screen.run_command("ping")
         screen.listing.put_cursor_on(other.id)  # before the worker has begun
         await scene.console.until(lambda: "(billing) arrived" in scene.notice)
         assert not scene.gate.count(f"POST /v1/hooks/{other.id}/ping")
@@ -161,7 +161,7 @@ async def test_undo_turns_round_what_was_done_before_a_refusal(place: Place, rec
         assert scene.ask(calls.get_hook(scene.hook.id)).active
 
 
-# Red when a verb acts on the first row of a filtered list before anybody can have seen it there.
+# Red when a command acts on the first row of a filtered list before anybody can have seen it there.
 async def test_a_verb_waits_until_its_row_has_been_drawn(place: Place, receiver: Receiver):
     async with staged(place, receiver) as scene:
         place.hook(receiver.url, name="other")
@@ -169,7 +169,7 @@ async def test_a_verb_waits_until_its_row_has_been_drawn(place: Place, receiver:
         screen = await scene.open(HooksScreen)
         screen.filter_text = "other"
         await screen.listing.load()  # after its answer nothing is awaited: no frame is drawn
-        screen.run_verb("ping")
+        screen.run_command("ping")
         await scene.console.until(lambda: "still being drawn; press p again" in scene.notice)
         assert not scene.gate.count("POST .*/ping")
         await scene.console.press("p")

@@ -9,7 +9,7 @@ import termios
 import pytest
 
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import BY_NAME, PLACES, Verb
+from hooktui.console.registry import BY_NAME, PLACES, Command
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.roles import Need, Role, allows, why_not
 from tests.console.conftest import Console
@@ -19,11 +19,11 @@ from tests.console.test_terminal import LEAVE_ALTERNATE_SCREEN, MOUSE_OFF, conso
 SIZES = [(24, 80), (15, 60), (10, 30), (50, 200), (2, 2), (36, 120), (15, 59), (14, 60)]
 
 
-async def _says_why_not(viewed: Console, screen: ConsoleScreen, verb: Verb) -> None:
-    reason = why_not(Role.VIEWER, verb.need)
-    await viewed.until(lambda: screen.why_not(verb.name) == reason)
+async def _says_why_not(viewed: Console, screen: ConsoleScreen, command: Command) -> None:
+    reason = why_not(Role.VIEWER, command.need)
+    await viewed.until(lambda: screen.disabled_reason(command.name) == reason)
     screen.clear_notice()
-    await viewed.press(verb.keys.partition(",")[0])
+    await viewed.press(command.keys.partition(",")[0])
     line = screen.query_one(StatusLine)
     await viewed.until(lambda: reason in " ".join(line.notice.split()))
 
@@ -31,7 +31,7 @@ async def _says_why_not(viewed: Console, screen: ConsoleScreen, verb: Verb) -> N
 async def test_a_viewer_is_told_at_every_verb_of_every_screen_why_not(
     open_console, make_hook, place: Place
 ):
-    """Red when a verb that the server would refuse has no reason, or its key says nothing."""
+    """Red when a command that the server would refuse has no reason, or its key says nothing."""
     hook = make_hook(name="billing")
     event = place.emit().id
     place.wait_for(lambda: place.deliveries(hook["id"], "delivered"))
@@ -51,15 +51,15 @@ async def test_a_viewer_is_told_at_every_verb_of_every_screen_why_not(
             await viewed.shows("(viewer)")
             screen = app.front()
             assert screen is not None
-            needy = [screen.verb(name) for name in screen.VERBS]
-            for verb in (one for one in needy if not allows(Role.VIEWER, one.need)):
-                await _says_why_not(viewed, screen, verb)
+            needy = [screen.command(name) for name in screen.COMMAND_NAMES]
+            for command in (one for one in needy if not allows(Role.VIEWER, one.need)):
+                await _says_why_not(viewed, screen, command)
                 dimmed += 1
         assert dimmed > 20
 
 
 def test_what_changes_something_needs_more_than_a_viewer():
-    """Red when a verb forgets its need: it would look possible, and fail at the server."""
+    """Red when a command forgets its need: it would look possible, and fail at the server."""
     changing = "new edit delete activate ping diagnose secret reveal rotate resend cancel emit save"
     assert all(BY_NAME[name].need is not Need.READ for name in changing.split())
 

@@ -1,4 +1,4 @@
-"""The home screen against a real server: rows, verbs, filter, log, and other admins' changes."""
+"""The home screen against a real server: rows, commands, filter, log, and other admins' changes."""
 
 import pytest
 

@@ -55,7 +55,7 @@ def literals(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_no_text_of_the_console_has_a_key_written_into_it():
-    """Red when a sentence names a key itself: `[keys]` may have given that verb another one."""
+    """Red when a sentence names a key itself: `[keys]` may have given that command another one."""
     found = [
         f"{path.name}:{line}: {text[:60]!r}"
         for path in SOURCES
@@ -69,17 +69,17 @@ def test_no_text_of_the_console_has_a_key_written_into_it():
 
 
 def test_no_help_of_a_verb_names_a_key():
-    """Red when the help of a verb names a key: it is not asked for the mapped one."""
+    """Red when the help of a command names a key: it is not asked for the mapped one."""
     assert [v.help for v in BY_NAME.values() if NAMED.search(v.help) or DOES.search(v.help)] == []
 
 
 async def _look(console: Console, *also: str) -> None:
-    """Look through a screen, and what it says of each verb; ``also`` stands on it."""
+    """Look through a screen, and what it says of each command; ``also`` stands on it."""
     await console.shows(*also)
     screen = console.app.screen
     said = console.text
     if isinstance(screen, ConsoleScreen):
-        said += "\n".join(filter(None, (screen.why_not(name) for name in BY_NAME)))
+        said += "\n".join(filter(None, (screen.disabled_reason(name) for name in BY_NAME)))
     for pattern in (NAMED, DOES):
         wrong = [
             line
@@ -93,9 +93,11 @@ async def test_every_screen_names_the_keys_that_somebody_has(
     served, account: int, place: Place, receiver: Receiver, tmp_path: Path
 ):
     """Red when an empty list, a heading, a note or a reason names the key of the table."""
-    letters = [chr(code) for code in range(0x0410, 0x0450)]  # Cyrillic: no verb has one of these
-    verbs = [name for name in BY_NAME if not name.startswith("go_")]
-    mapped = "".join(f'{name} = "{letter}"\n' for name, letter in zip(verbs, letters, strict=False))
+    letters = [chr(code) for code in range(0x0410, 0x0450)]  # Cyrillic: no command has one of these
+    commands = [name for name in BY_NAME if not name.startswith("go_")]
+    mapped = "".join(
+        f'{name} = "{letter}"\n' for name, letter in zip(commands, letters, strict=False)
+    )
     (tmp_path / "config.toml").write_text(f"[keys]\n{mapped}")
     socket = Path(served["HOOKTUI_HOME"]) / "hooktui.sock"
     environ = {**served, "HOOKTUI_HOME": str(tmp_path), "HOOKTUI_SOCKET": str(socket)}

@@ -14,7 +14,7 @@ def said(table: dict[str, object]) -> str:
 def test_an_entry_replaces_the_keys_of_its_verb():
     keymap, problems = read_keys({"ping": "P", "mark-all": ["f5", "ctrl+t"]})
     assert problems == []
-    assert keymap.ids() == {"verb.ping": "P", "verb.mark_all": "f5,ctrl+t"}
+    assert keymap.ids() == {"command.ping": "P", "command.mark_all": "f5,ctrl+t"}
     assert keymap.fit(BY_NAME["ping"]).key == "P"
     assert keymap.key("mark_all") == "F5"
     assert keymap.key("edit") == "e"
@@ -84,7 +84,7 @@ def test_what_is_no_key_at_all_says_what_to_write(value):
 
 
 def test_an_unknown_verb_names_the_near_one_or_all():
-    assert "there is no such verb; did you mean ping?" in said({"png": "P"})
+    assert "there is no such command; did you mean ping?" in said({"png": "P"})
     assert "known: activate," in said({"xyzzy": "P"})
 
 
@@ -113,7 +113,7 @@ def test_keys_are_written_as_people_write_them(written, name, sign):
 
 
 def test_every_key_of_the_table_can_be_written():
-    """Red when a key of the table has no way to be given to another verb."""
-    for verb in BY_NAME.values():
-        for key in verb.keys.split(","):
+    """Red when a key of the table has no way to be given to another command."""
+    for command in BY_NAME.values():
+        for key in command.keys.split(","):
             assert key_name(key) == key

@@ -13,12 +13,12 @@ from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.registry import (
+    BY_COMMAND,
     BY_NAME,
-    BY_VERB,
+    COMMANDS,
     EVERYWHERE,
     MOVES,
     PLACES,
-    VERBS,
     bindings,
     move_bindings,
 )
@@ -32,7 +32,7 @@ UNTELLABLE = {"ctrl+j", "ctrl+m", "ctrl+h", "ctrl+i", "ctrl+left_square_bracket"
 
 
 def all_keys() -> list[str]:
-    return [key for verb in (*VERBS, *MOVES) for key in verb.keys.split(",")]
+    return [key for command in (*COMMANDS, *MOVES) for key in command.keys.split(",")]
 
 
 def test_no_key_has_two_meanings():
@@ -44,7 +44,7 @@ def test_no_key_is_one_that_terminals_cannot_tell_from_another():
 
 
 def test_every_binding_has_an_id_and_no_two_share_one():
-    found = [*bindings(*(verb.name for verb in VERBS)), *move_bindings()[:-1]]
+    found = [*bindings(*(command.name for command in COMMANDS)), *move_bindings()[:-1]]
     ids = [binding.id for binding in found]
     assert None not in ids
     assert len(set(ids)) == len(ids)
@@ -52,14 +52,14 @@ def test_every_binding_has_an_id_and_no_two_share_one():
 
 def test_every_screen_answers_every_key_of_the_table():
     bound = {b.key for b in ConsoleScreen.BINDINGS if isinstance(b, Binding)}
-    assert bound == {verb.keys for verb in VERBS}
+    assert bound == {command.keys for command in COMMANDS}
 
 
 @pytest.mark.parametrize("screen", SCREENS)
 def test_a_screen_does_each_verb_that_it_names(screen: type[ConsoleScreen]):
-    for name in (*screen.VERBS, *EVERYWHERE):
+    for name in (*screen.COMMAND_NAMES, *EVERYWHERE):
         assert name in BY_NAME
-        assert name in BY_VERB or callable(getattr(screen, f"verb_{name}")), name
+        assert name in BY_COMMAND or callable(getattr(screen, f"verb_{name}")), name
 
 
 def test_every_place_is_a_screen_that_needs_nothing_to_open():
@@ -71,4 +71,4 @@ def test_every_place_is_a_screen_that_needs_nothing_to_open():
 
 def test_dialogs_bind_only_keys_of_the_table():
     bound = [b for b in ConsoleDialog.BINDINGS if isinstance(b, Binding)]
-    assert all(b.id is not None and b.id.startswith("verb.") for b in bound)
+    assert all(b.id is not None and b.id.startswith("command.") for b in bound)

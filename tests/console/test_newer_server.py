@@ -64,8 +64,8 @@ async def test_no_screen_ends_on_a_word_that_it_does_not_know(place: Place, rece
         for kind in WAYS:
             screen = await scene.open(kind)
             await goes_on(scene)
-            for name in screen.verbs_here():
-                screen.why_not(name)
+            for name in screen.commands_here():
+                screen.disabled_reason(name)
             if kind is HookScreen:
                 for _ in range(4):
                     await scene.console.press("right_square_bracket")

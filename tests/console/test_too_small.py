@@ -30,7 +30,7 @@ READS = ("GET", "POST /v1/hooks/dry-run")
 
 def keys() -> list[events.Key]:
     """Return every key of the table but those that quit or help, and letters, and what edits."""
-    names = [key for verb in BY_NAME.values() for key in verb.keys.split(",")]
+    names = [key for command in BY_NAME.values() for key in command.keys.split(",")]
     names = [key for key in names if key not in ("q", "question_mark")]
     names += ["tab", "shift+tab", "backspace", "left", "right", "y", "i", "ctrl+z"]
     return [events.Key(name, name if len(name) == 1 else None) for name in dict.fromkeys(names)]

@@ -1,9 +1,9 @@
-"""Every verb acts on the thing that was chosen, whatever has happened to the list since.
+"""Every command acts on the thing that was chosen, whatever has happened to the list since.
 
 Each screen is opened with the cursor on a row among others. After each change (sort, order, reload,
-filter on and off, a change by somebody else, a resize, a way to another screen and back) every verb
-is pressed, and the id that reaches the server, or the screen that opens, must be that row's. The
-gate refuses what would change something, so that all verbs are tried on the same things.
+filter on and off, a change by somebody else, a resize, another screen and back) every command is
+pressed, and the id that reaches the server, or the screen that opens, must be that row's. The
+gate refuses what would change something, so that all commands are tried on the same things.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ THINGS: dict[Screen, tuple[str, ...]] = {
     DiagnosisScreen: ("diagnose", "edit", "secret"),
     HookForm: ("save",),
 }
-"""Verbs on what a screen is about; those on the row under the cursor are its ``CHOSEN_VERBS``."""
+"""Commands on the subject of a screen; those on the row under the cursor are ``ROW_COMMANDS``."""
 
 ALONE = {(AccountsScreen, "open")}
 """What leaves the screen, and has a test of its own."""
 
 
 def on_rows(screen: Screen) -> list[str]:
-    """Return the verbs of a screen that act on the row under the cursor."""
-    verbs = screen.CHOSEN_VERBS if issubclass(screen, Choosing) else ()
-    return [verb for verb in verbs if (screen, verb) not in ALONE]
+    """Return the commands of a screen that act on the row under the cursor."""
+    commands = screen.ROW_COMMANDS if issubclass(screen, Choosing) else ()
+    return [command for command in commands if (screen, command) not in ALONE]
 
 
 SIZES = ((60, 15), (140, 40), (110, 24))
@@ -67,7 +67,7 @@ SIZES = ((60, 15), (140, 40), (110, 24))
 
 @dataclass
 class Chosen:
-    """A screen with a chosen row, and what its verbs must act on.
+    """A screen with a chosen row, and what its commands must act on.
 
     Attributes:
         row: the id of the row under the cursor; None where the screen has no list.
@@ -99,7 +99,7 @@ class Chosen:
             assert listing.row_id(listing.cursor_row) == self.row
 
     async def back(self) -> None:
-        """Close what a verb has opened."""
+        """Close what a command has opened."""
         while self.scene.screen is not self.screen:
             self.scene.app.pop_screen()
             await self.scene.console.pilot.pause()
@@ -113,13 +113,13 @@ class Chosen:
 _CALL = re.compile(r"(?:POST|PATCH|DELETE) /v1/(?:hooks|deliveries|tokens)/(?!dry-run)([^/]+).*")
 
 
-def acted_on(one: Chosen, verb: str) -> set[str]:
-    """Return the ids that a verb has acted on so far: at the server, or on the screen."""
+def acted_on(one: Chosen, command: str) -> set[str]:
+    """Return the ids that a command has acted on so far: at the server, or on the screen."""
     scene, found = one.scene, set()
     for asked in scene.gate.asked:
         if match := _CALL.fullmatch(asked.call):
             found.add(match[1])
-        elif verb == "open" and type(one.screen) is AccountsScreen and "/status" in asked.call:
+        elif command == "open" and type(one.screen) is AccountsScreen and "/status" in asked.call:
             found |= set(re.findall(r"account=(\d+)", asked.query)) - {str(scene.place.id)}
     top = scene.screen
     if top is not one.screen:
@@ -128,37 +128,37 @@ def acted_on(one: Chosen, verb: str) -> set[str]:
         for name in ("hook", "_entry", "entry"):
             thing = getattr(top, name, None)
             found |= {str(thing.id)} if hasattr(thing, "id") else set()
-    if one.row is not None and verb == "mark":
+    if one.row is not None and command == "mark":
         found |= {str(identity) for identity in one.screen.listing.marks}
-    if verb == "copy":
+    if command == "copy":
         found |= {text.partition(":")[0] for text in scene.copied}
     return found
 
 
-async def tries(one: Chosen, verb: str, wanted: object) -> None:
-    """Press a verb's keys, and hold what they act on."""
+async def tries(one: Chosen, command: str, wanted: object) -> None:
+    """Press a command's keys, and hold what they act on."""
     scene = one.scene
-    case = next((c for c in ASKING if (c.screen, c.verb) == (type(one.screen), verb)), None)
-    if verb == "undo":
+    case = next((c for c in ASKING if (c.screen, c.command) == (type(one.screen), command)), None)
+    if command == "undo":
         scene.app.turned = [(scene.hook, True)]
-    await possible(scene, verb)
+    await possible(scene, command)
     scene.gate.asked.clear()
     scene.copied.clear()
-    await scene.console.press(BY_NAME[verb].keys.partition(",")[0], *(case.then if case else ()))
-    await scene.console.until(lambda: acted_on(one, verb))
-    assert acted_on(one, verb) == {str(wanted)}, (type(one.screen).__name__, verb)
+    await scene.console.press(BY_NAME[command].keys.partition(",")[0], *(case.then if case else ()))
+    await scene.console.until(lambda: acted_on(one, command))
+    assert acted_on(one, command) == {str(wanted)}, (type(one.screen).__name__, command)
     await one.back()
 
 
 # -- what happens to a list
 
 
-async def _pressed(one: Chosen, verb: str) -> bool:
-    if verb not in one.screen.VERBS:
+async def _pressed(one: Chosen, command: str) -> bool:
+    if command not in one.screen.COMMAND_NAMES:
         return False
     window = one.screen.listing.window
     before = window.sort, window.descending
-    await one.scene.console.press(BY_NAME[verb].keys.partition(",")[0])
+    await one.scene.console.press(BY_NAME[command].keys.partition(",")[0])
     await one.settled()
     window = one.screen.listing.window
     return (window.sort, window.descending) != before
@@ -236,7 +236,7 @@ async def returned(one: Chosen) -> bool:
 CHANGES: tuple[tuple[Callable[[Chosen], Awaitable[bool]], ...], ...] = (
     (turned, sorted_), (reloaded, filtered), (unfiltered, changed), (returned, resized),
 )  # fmt: skip
-"""Verbs are tried after each of these; the cursor is looked at after each part of them."""
+"""Commands are tried after each of these; the cursor is looked at after each part of them."""
 
 
 # -- the screens, with things of which one is chosen
@@ -345,12 +345,12 @@ async def test_every_verb_acts_on_what_is_chosen_whatever_has_happened(
             if not any(done):
                 continue
             happened += 1
-            for verb in on_rows(screen):
-                await tries(one, verb, one.row)
+            for command in on_rows(screen):
+                await tries(one, command, one.row)
             # What a screen is about does not move in its list: there once is enough.
             if one.row is None or resized in changes:
-                for verb in THINGS.get(screen, ()):
-                    await tries(one, verb, one.thing or scene.hook.id)
+                for command in THINGS.get(screen, ()):
+                    await tries(one, command, one.thing or scene.hook.id)
         assert happened >= 2
 
 
@@ -366,12 +366,12 @@ async def test_switching_switches_to_the_account_under_the_cursor(place: Place, 
         assert acted_on(one, "open") == {str(one.row)}
 
 
-# Red when a screen gets a verb that acts on a thing, and no change is tried with it.
+# Red when a screen gets a command that acts on a thing, and no change is tried with it.
 def test_every_verb_that_acts_on_a_thing_is_tried():
-    held = {(screen, verb) for screen in BEGINS for verb in on_rows(screen)}
-    held |= {(screen, verb) for screen, verbs in THINGS.items() for verb in verbs}
-    acting = {(case.screen, case.verb) for case in ASKING if case.writes}
+    held = {(screen, command) for screen in BEGINS for command in on_rows(screen)}
+    held |= {(screen, command) for screen, commands in THINGS.items() for command in commands}
+    acting = {(case.screen, case.command) for case in ASKING if case.writes}
     assert acting - CREATES - {(HookScreen, "undo")} <= held
     screens = {case.screen for case in (*ASKING, *QUIET)}
-    lists = {one for one in screens if issubclass(one, Choosing) and one.CHOSEN_VERBS}
+    lists = {one for one in screens if issubclass(one, Choosing) and one.ROW_COMMANDS}
     assert lists <= BEGINS.keys()

@@ -1,4 +1,4 @@
-"""Every verb with a server that dies: the screen stays, says what is wrong, and claims nothing."""
+"""Every command with a server that dies: the screen stays and says what is wrong."""
 
 from __future__ import annotations
 
@@ -63,13 +63,13 @@ DONE = (
 BY_SCREEN = by_screen(WRITING)
 # Another order of a list is read as a reload is.
 READING = by_screen(
-    tuple(case for case in ASKING if not case.writes and case.verb not in ("sort", "order"))
+    tuple(case for case in ASKING if not case.writes and case.command not in ("sort", "order"))
 )
 
 
 async def dies(scene: Scene, case: Asking, death: Death) -> None:
-    """Press a verb's keys while the server dies of it; see what is told."""
-    await possible(scene, case.verb)
+    """Press a command's keys while the server dies of it; see what is told."""
+    await possible(scene, case.command)
     scene.gate.spoil(case.pattern(scene), death.how)
     scene.screen.clear_notice()
     await scene.console.press(*case.keys(scene))
@@ -83,7 +83,7 @@ async def dies(scene: Scene, case: Asking, death: Death) -> None:
 
 def _left(scene: Scene, case: Asking) -> bool:
     """Whether the feed told that the hook is gone: a delete whose answer was lost, but not it."""
-    return case.verb == "delete" and type(scene.screen) is not case.screen
+    return case.command == "delete" and type(scene.screen) is not case.screen
 
 
 async def _die_of(scene: Scene, case: Asking, undone: tuple[Death, ...], done: Death) -> None:
@@ -136,7 +136,7 @@ async def test_what_cannot_be_read_is_told_and_ctrl_r_reads_it(
             await scene.console.until(partial(scene.gate.count, case.pattern(scene)))
             await scene.console.hides("the disk is on fire")
             await scene.console.shows(case.shown(scene)[-1])
-            if case.verb == "filter":
+            if case.command == "filter":
                 await scene.console.press("escape")
 
 

@@ -1,4 +1,4 @@
-"""What every screen offers besides its own verbs: help, palette, ``:``, places, back, quit."""
+"""What every screen offers besides its own commands: help, palette, ``:``, places, back, quit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ READS = {
 }
 """What ctrl+r asks where the screen shows things of the server; the others read the status only."""
 
-TRIED = {"help", "palette", "command", "reload", "back", "quit"} | {one.verb for one in PLACES}
+TRIED = {"help", "palette", "command", "reload", "back", "quit"} | {one.command for one in PLACES}
 
 
 def test_all_that_is_offered_everywhere_is_tried_here():
@@ -112,7 +112,7 @@ async def test_every_digit_leads_to_its_place_from_everywhere(
     async with staged(place, receiver) as scene:
         for there in PLACES:
             await open_with_free_keys(scene, screen)
-            assert BY_NAME[there.verb].keys == there.key
+            assert BY_NAME[there.command].keys == there.key
             await scene.console.press(there.key)
             await scene.on(there.screen_class())
             assert not isinstance(scene.screen, Question)

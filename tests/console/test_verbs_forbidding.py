@@ -1,4 +1,4 @@
-"""Every verb with a server that says no: not allowed any more, gone, changed by somebody else."""
+"""Every command with a server that refuses it: not allowed, gone, or changed meanwhile."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_a_refusal_is_told_in_the_words_of_the_server_and_nothing_counts_a
 
 
 async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
-    await possible(scene, case.verb)
+    await possible(scene, case.command)
     scene.screen.clear_notice()
     await scene.console.press(*case.keys(scene))
     # A form asks what is to become of both edits.
@@ -55,7 +55,7 @@ async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
     assert not case.done(scene), case
 
 
-# Red when the verbs stay lit after the server has said that the role is another one.
+# Red when the commands stay lit after the server has said that the role is another one.
 async def test_after_a_refusal_the_verbs_that_the_role_does_not_allow_are_dimmed(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
@@ -66,10 +66,10 @@ async def test_after_a_refusal_the_verbs_that_the_role_does_not_allow_are_dimmed
         await scene.console.until(lambda: not scene.app._status_due)
         scene.gate.spoil("GET /v1/status", as_role("viewer"))
         scene.gate.spoil("POST .*/ping", says(403, NOT_ALLOWED))
-        assert scene.screen.why_not("ping") is None
+        assert scene.screen.disabled_reason("ping") is None
         await scene.console.press("p")
         await scene.console.until(lambda: NOT_ALLOWED in scene.notice)
-        await scene.console.until(lambda: scene.screen.why_not("ping") == NOT_ALLOWED)
+        await scene.console.until(lambda: scene.screen.disabled_reason("ping") == NOT_ALLOWED)
         await scene.console.press("e")
         await scene.console.until(lambda: "needs admin" in scene.notice)
         assert scene.gate.count("POST .*/ping") == 1

@@ -1,4 +1,4 @@
-"""Every verb on every screen with a server that is well: it is done, and the admin sees it."""
+"""Every command on every screen with a server that is well: it is done, and the admin sees it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_a_verb_is_done_and_the_admin_sees_it(
                 done = case.done
                 assert scene.gate.count(case.pattern(scene)) == 1, case
                 await scene.console.until(lambda done=done: done(scene))
-            if case.verb == "filter":
+            if case.command == "filter":
                 await scene.console.press("escape")
 
 
@@ -57,9 +57,9 @@ async def _does_something(scene: Scene, case: Quiet) -> None:
     if case.before:
         shown = scene.console.text
         await scene.console.press(*case.before)
-        # A verb that undoes what these did would else lead back to what was shown.
+        # A command that undoes what these did would else lead back to what was shown.
         await scene.console.until(lambda: scene.console.text != shown)
-    await possible(scene, case.verb)
+    await possible(scene, case.command)
     here.clear_notice()
     await scene.console.pilot.pause()
     before, copied, wrapped = scene.console.text, len(scene.copied), _wrapped(scene)
@@ -67,10 +67,10 @@ async def _does_something(scene: Scene, case: Quiet) -> None:
     if case.opens:
         await scene.console.until(lambda: type(scene.screen).__name__ == case.opens)
         await scene.console.press("escape")
-    elif case.verb == "copy":
+    elif case.command == "copy":
         await scene.console.until(lambda: len(scene.copied) == copied + 1)
         await scene.console.shows("sent to the terminal")
-    elif wrapped and case.verb == "wrap":  # no line that is seen need be long
+    elif wrapped and case.command == "wrap":  # no line that is seen need be long
         await scene.console.until(lambda: _wrapped(scene) != wrapped)
     else:
         await scene.console.until(lambda: scene.console.text != before)

@@ -105,7 +105,7 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
         await scene.console.until(lambda: "(billing) arrived: 200" in scene.notice)
 
 
-# Red when an error that a verb does not expect ends the console.
+# Red when an error that a command does not expect ends the console.
 async def test_a_refusal_that_a_verb_does_not_expect_is_told(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):

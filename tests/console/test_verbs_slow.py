@@ -1,4 +1,4 @@
-"""Every writing verb with a slow server: told while it runs, done once, and never lost silently."""
+"""Every writing command with a slow server: shown while it runs, done once, and never lost."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BY_SCREEN = by_screen(WRITING)
 
 
 async def press_and_hold(scene: Scene, case: Asking) -> None:
-    """Press a verb's keys; what it asks is held at the gate."""
+    """Press a command's keys; what it asks is held at the gate."""
     await begin(scene, case)
     held = scene.gate.hold(case.pattern(scene))
     await scene.console.press(*case.keys(scene))
@@ -115,7 +115,7 @@ OPENERS: dict[Screen, Callable[[Scene], object]] = {
     CheckupScreen: lambda scene: scene.app.push_screen(CheckupScreen()),
 }
 WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen, EngineScreen)
-"""What they show is known already, or asked for by a verb."""
+"""What they show is known already, or asked for by a command."""
 
 
 # Red when a screen waits for its answer before it takes a key, or an answer that comes after it was

@@ -1,4 +1,4 @@
-"""The table of verbs is whole: no screen has a verb that it does not hold."""
+"""The table of commands is whole: no screen has a command that it does not hold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import hooktui.console
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
 from tests.console.verb_scene import WAYS
-from tests.console.verb_table import ASKING, QUIET, own_verbs
+from tests.console.verb_table import ASKING, QUIET, own_commands
 
 
 def full_screens() -> set[type[ConsoleScreen]]:
@@ -26,23 +26,23 @@ def full_screens() -> set[type[ConsoleScreen]]:
     }
 
 
-# Red when a screen is new, or one gets a verb, and nothing tries it.
+# Red when a screen is new, or one gets a command, and nothing tries it.
 def test_every_verb_of_every_screen_is_in_the_table_once_or_more():
     assert set(WAYS) == full_screens()
-    held = {(case.screen, case.verb) for case in (*ASKING, *QUIET)}
+    held = {(case.screen, case.command) for case in (*ASKING, *QUIET)}
     # A form's or a dialog's Esc is everybody's; where it asks first, the table has it, too.
-    offered = {(screen, verb) for screen in WAYS for verb in own_verbs(screen)}
+    offered = {(screen, command) for screen in WAYS for command in own_commands(screen)}
     assert {pair for pair in held if pair[1] != "back"} == offered
 
 
 def test_no_verb_both_needs_the_server_and_does_not():
-    asking = {(case.screen, case.verb) for case in ASKING}
-    assert asking.isdisjoint((case.screen, case.verb) for case in QUIET)
+    asking = {(case.screen, case.command) for case in ASKING}
+    assert asking.isdisjoint((case.screen, case.command) for case in QUIET)
     assert len({str(case) for case in ASKING}) == len(ASKING)
 
 
-# Red when a verb that the server may refuse is taken for one that only looks.
+# Red when a command that the server may refuse is taken for one that only looks.
 def test_what_changes_something_is_told_while_it_runs():
     for case in ASKING:
         assert bool(case.working) == case.writes, case
-        assert case.verb in BY_NAME
+        assert case.command in BY_NAME

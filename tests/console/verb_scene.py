@@ -1,4 +1,4 @@
-"""Things for verbs to act on: a hook, what came to it, and the ways to every screen about them."""
+"""Things for commands to act on: a hook, its deliveries, and how to open each screen about them."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class Scene:
     Attributes:
         gate: what stands between console and server.
         console: the console.
-        hook: the only hook, fresh for each verb.
+        hook: the only hook, fresh for each command.
         delivered: a delivery that arrived.
         waiting: one that failed once and is tried again in an hour.
-        stale: whether something was done to them, so that the next verb needs others.
+        stale: whether something was done to them, so that the next command needs others.
         word: a name that nothing has yet.
         copied: what the console sent to the clipboard.
     """
@@ -181,7 +181,7 @@ class Scene:
 
 
 async def begin(scene: Scene, case: Asking) -> None:
-    """Stand where a verb can be done, with things of its own and a server that is well."""
+    """Stand where a command can be done, with things of its own and a server that is well."""
     scene.gate.mend()
     scene.word = f"acme{next(_words)}"
     if scene.stale:
@@ -192,21 +192,21 @@ async def begin(scene: Scene, case: Asking) -> None:
     await scene.open(case.screen, case.way)
     if case.before:
         await scene.console.press(*case.before)
-    await possible(scene, case.verb)
+    await possible(scene, case.command)
     scene.screen.clear_notice()
     scene.gate.asked.clear()
 
 
-async def possible(scene: Scene, verb: str) -> None:
-    """Wait until a verb is possible: not while what it acts on is read, sorted or drawn, and not
+async def possible(scene: Scene, command: str) -> None:
+    """Wait until a command is possible: not while what it acts on is read, sorted or drawn, and not
     before its last answer has come.
     """
     screen = scene.screen
     await scene.console.until(
         lambda: (
-            screen.why_not(verb) is None
-            and screen.why_not_yet(verb) is None
-            and (verb, screen.subject(verb)) not in screen._under_way
+            screen.disabled_reason(command) is None
+            and screen.not_ready_reason(command) is None
+            and (command, screen.subject(command)) not in screen._under_way
         )
     )
 
@@ -219,7 +219,7 @@ async def _hooks(scene: Scene) -> None:
 
 
 async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
-    """Wait for a list, and put the cursor on a line of it, so that verbs act on that."""
+    """Wait for a list, and put the cursor on a line of it, so that commands act on that."""
     listing = screen.listing
 
     def there() -> bool:

@@ -25,9 +25,9 @@ class AccountsScreen(ListScreen[Account]):
 
     PLACE = "Accounts"
     NOUN = "account"
-    CHOSEN_VERBS = ("open",)
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
-    OWN_WORDS = (
+    ROW_COMMANDS = ("open",)
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
+    COMMAND_LABELS = (
         in_words("open", "switch to", "Show this account from now on"),
         in_words("new", "new", "Make an account", Need.ADMINISTER),
     )
@@ -75,9 +75,9 @@ class AccountsScreen(ListScreen[Account]):
         if changes.hooks or changes.everything:
             await self.listing.reload()
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: the account is shown already."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         row = self.cursor_row
         if reason is None and name == "open" and row is not None and row.id == self.shell.account:
             return f"account {row.id} is the one that is shown; 1 goes to its hooks"

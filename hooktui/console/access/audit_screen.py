@@ -46,12 +46,12 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 
     PLACE = "Audit"
     NOUN = "entry"
-    CHOSEN_VERBS = ("open", "copy")
+    ROW_COMMANDS = ("open", "copy")
     FILTER_HINT = FILTER_HINT
     DESCENDING = True
     FIRST = ("oldest", "newest")
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
-    OWN_WORDS = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
+    COMMAND_LABELS = (
         in_words("open", "open", "Show the entry: what was, and what became of it"),
         in_words("diagnose", "verify", "Look whether the whole trail fits together",
                  Need.ADMINISTER),
@@ -104,7 +104,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         """Tell of the filter."""
         return ((f"  filter: {self.filter_text}", "accent"),) if self.filter_text else ()
 
-    # -- verbs
+    # -- commands
 
     def verb_open(self) -> None:
         """Show the entry under the cursor."""
@@ -175,8 +175,8 @@ class AuditEntryScreen(ConsoleScreen):
     """An entry, before and after as a difference."""
 
     PLACE = "Audit entry"
-    VERBS: ClassVar[tuple[str, ...]] = ("copy", "back")
-    OWN_WORDS = (in_words("copy", "copy", "Copy number and hash, to keep them elsewhere"),)
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("copy", "back")
+    COMMAND_LABELS = (in_words("copy", "copy", "Copy number and hash, to keep them elsewhere"),)
     DEFAULT_CSS = "AuditEntryScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 
     def __init__(self, entry: AuditEntry) -> None:

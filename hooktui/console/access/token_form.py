@@ -32,8 +32,8 @@ class TokenForm(ConsoleScreen):
     """Four fields, judged while typing; saving shows the token."""
 
     PLACE = "New token"
-    VERBS: ClassVar[tuple[str, ...]] = ("save", "back")
-    OWN_WORDS = (in_words("save", "make it", "Make the token, and show it this once"),)
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
+    COMMAND_LABELS = (in_words("save", "make it", "Make the token, and show it this once"),)
     DEFAULT_CSS = """
     TokenForm { padding: 0; }
     TokenForm .row { height: 1; padding: 0 1; margin-top: 1; }
@@ -160,8 +160,8 @@ class NewTokenScreen(Revealing):
     """Shows a new token for 30 seconds, again on demand, until this screen is left."""
 
     PLACE = "New token"
-    VERBS: ClassVar[tuple[str, ...]] = ("reveal", "copy", "back")
-    OWN_WORDS = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("reveal", "copy", "back")
+    COMMAND_LABELS = (
         in_words("reveal", "reveal", "Show the token for 30 seconds, or hide it"),
         in_words("copy", "copy", "Copy the token"),
     )

@@ -24,10 +24,10 @@ class TokensScreen(ListScreen[Token]):
 
     PLACE = "Tokens"
     NOUN = "token"
-    CHOSEN_VERBS = ("delete",)
+    ROW_COMMANDS = ("delete",)
     NEED = Need.ADMINISTER
-    VERBS: ClassVar[tuple[str, ...]] = ("new", "delete", "sort", "order")
-    OWN_WORDS = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("new", "delete", "sort", "order")
+    COMMAND_LABELS = (
         in_words("new", "new", "Make a token; it is shown once", Need.ADMINISTER),
         in_words("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),
     )
@@ -100,5 +100,5 @@ class TokensScreen(ListScreen[Token]):
             self.listing.choice.remove([token.id])
             self.notice(f"{what} is revoked", "good")
         # Also after an error: no feed tells of tokens that somebody else revoked. Not as a part of
-        # this verb, which is under way until it ends: a key would do nothing.
+        # this command, which is under way until it ends: a key would do nothing.
         self._read_again()

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Coroutine, Hashable, Sequence
 
 from hooktui.console.formatting import counted
-from hooktui.console.frame.bulk import BulkVerbs
+from hooktui.console.frame.bulk import BulkRunner
 from hooktui.domain.deliveries import Status
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 
 
-class DeliveryVerbs(BulkVerbs):
+class DeliveryActions(BulkRunner):
     """Resend and cancel for the deliveries that `selected_deliveries` returns."""
 
     def selected_deliveries(self) -> Sequence[Delivery | DeliveryDetail]:
-        """Return the deliveries that a verb acts on."""
+        """Return the deliveries that a command acts on."""
         raise NotImplementedError
 
     def subject(self, name: str) -> Hashable:
@@ -23,15 +23,17 @@ class DeliveryVerbs(BulkVerbs):
             return tuple(one.id for one in self.selected_deliveries())
         return super().subject(name)
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: what none of the deliveries can do in its state."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is not None or name not in ("resend", "cancel") or not self.is_mounted:
             return reason
         chosen = self.selected_deliveries()
         if not chosen:
             return "there is no delivery under the cursor"
-        return why_not_resend(chosen) if name == "resend" else why_not_cancel(chosen)
+        return (
+            resend_disabled_reason(chosen) if name == "resend" else cancel_disabled_reason(chosen)
+        )
 
     def verb_resend(self) -> Coroutine[None, None, None]:
         """Send each delivery again: a final one as a new delivery, a waiting one now."""
@@ -109,14 +111,14 @@ def _resent_words(chosen: Sequence[Delivery | DeliveryDetail], sent: Sequence[De
     return f"sent again as {sent[0].id}"
 
 
-def why_not_resend(chosen: Sequence[Delivery | DeliveryDetail]) -> str | None:
+def resend_disabled_reason(chosen: Sequence[Delivery | DeliveryDetail]) -> str | None:
     """Return why none of some deliveries can be sent again, or None."""
     if all(one.status == Status.SENDING for one in chosen):
         return "an attempt is under way; wait for its result"
     return None
 
 
-def why_not_cancel(chosen: Sequence[Delivery | DeliveryDetail]) -> str | None:
+def cancel_disabled_reason(chosen: Sequence[Delivery | DeliveryDetail]) -> str | None:
     """Return why none of some deliveries can be cancelled, or None."""
     if any(one.status == Status.PENDING for one in chosen):
         return None

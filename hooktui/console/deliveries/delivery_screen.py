@@ -9,7 +9,7 @@ from typing import ClassVar, Final, cast
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.deliveries.actions import DeliveryVerbs
+from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import Step, Steps, state, step_columns
 from hooktui.console.deliveries.difference import difference_of, to_compare
 from hooktui.console.deliveries.document import (
@@ -43,11 +43,11 @@ CLOCK_S: Final = 15.0
 """Between two looks whether "in 5m" has become "in 4m"."""
 
 
-class DeliveryScreen(Searching, DeliveryVerbs):
+class DeliveryScreen(Searching, DeliveryActions):
     """The delivery with an id."""
 
     PLACE = "Delivery"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "resend", "cancel", "previous", "next", "compare", "raw", "copy", "copy_as", "mark",
         "open", "wrap", "search", "match_before",
     )  # fmt: skip
@@ -221,15 +221,15 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         """Give the keys to the text."""
         self.document.focus()
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: not read yet."""
-        if self.delivery is None and name in self.VERBS:
+        if self.delivery is None and name in self.COMMAND_NAMES:
             return f"the delivery is not read yet; {self.shell.key('reload')} reads it again"
         if name == "compare" and self.delivery is not None and len(self.delivery.attempts) < 2:
             return "there are no two attempts yet to compare"
-        return super().why_not(name)
+        return super().disabled_reason(name)
 
     def searched(self) -> JsonView:
         """What was said."""

@@ -23,8 +23,10 @@ class CheckupScreen(ConsoleScreen):
     """Looks once when it opens, and again on demand; Esc leaves, also while it looks."""
 
     PLACE = "Doctor"
-    VERBS: ClassVar[tuple[str, ...]] = ("diagnose", "back")
-    OWN_WORDS = (in_words("diagnose", "again", "Look at the installation again", Need.ADMINISTER),)
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("diagnose", "back")
+    COMMAND_LABELS = (
+        in_words("diagnose", "again", "Look at the installation again", Need.ADMINISTER),
+    )
     DEFAULT_CSS = "CheckupScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 
     def __init__(self) -> None:
@@ -41,7 +43,7 @@ class CheckupScreen(ConsoleScreen):
         """Begin to look."""
         super().on_mount()
         self.set_interval(1, self._tick)
-        self.run_verb("diagnose")
+        self.run_command("diagnose")
 
     def heading(self) -> tuple[Pieces, Pieces]:
         """Return whether all is well, or how long it has been looking."""
@@ -65,9 +67,9 @@ class CheckupScreen(ConsoleScreen):
         if self._begun_s is not None:
             self.refresh_frame()
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: it is looking."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is None and name == "diagnose" and self._begun_s is not None:
             return f"it is looking already; {self.shell.key('back')} leaves"
         return reason

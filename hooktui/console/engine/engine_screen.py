@@ -13,7 +13,7 @@ from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks
 from hooktui.console.formatting import counted
 from hooktui.console.frame.dialogs import Answer, Question
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import KeyOf, Verb, in_words
+from hooktui.console.registry import Command, KeyOf, in_words
 from hooktui.console.shell.contract import Changes
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import Wanted
@@ -39,8 +39,8 @@ class EngineScreen(ConsoleScreen):
     """How the installation is doing, as far as its status tells."""
 
     PLACE = "Engine"
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "activate", "diagnose")
-    OWN_WORDS = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "activate", "diagnose")
+    COMMAND_LABELS = (
         in_words("open", "open", "Open the hook under the cursor"),
         in_words("diagnose", "doctor", "Look at disk, database, clock and files", Need.ADMINISTER),
     )
@@ -116,7 +116,7 @@ class EngineScreen(ConsoleScreen):
             (f" {self.PLACE}", "strong"), (said, "warn" if status.paused else "plain"),
         ), self.shell.places(self.PLACE)  # fmt: skip
 
-    # -- verbs
+    # -- commands
 
     @property
     def paused(self) -> bool:
@@ -124,15 +124,15 @@ class EngineScreen(ConsoleScreen):
         status = self.shell.status
         return status is not None and status.paused is not None
 
-    def verb(self, name: str) -> Verb:
-        """Return a verb in the words of this place; one key pauses and resumes."""
+    def command(self, name: str) -> Command:
+        """Return a command in the words of this place; one key pauses and resumes."""
         if name == "activate":
             return _RESUME if self.paused else _PAUSE
-        return super().verb(name)
+        return super().command(name)
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: no hook waits."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is None and name == "open" and self.is_mounted:
             return None if self._listing.cursor_row else "no hook has anything waiting here"
         return reason
@@ -143,7 +143,7 @@ class EngineScreen(ConsoleScreen):
 
     def on_windowed_list_opened(self) -> None:
         """Open the hook under the cursor."""
-        self.run_verb("open")
+        self.run_command("open")
 
     def verb_open(self) -> None:
         """Open the hook under the cursor."""

@@ -21,7 +21,7 @@ from hooktui.console.events.text import accepted_words
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import Answer, Question
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import KeyOf, Verb, in_words
+from hooktui.console.registry import Command, KeyOf, in_words
 from hooktui.console.shell.server_connection import LinkState
 from hooktui.console.widgets.chrome import OneLine, Severity
 from hooktui.console.widgets.page_window import Wanted
@@ -125,8 +125,8 @@ class EmitScreen(ConsoleScreen):
     """
 
     PLACE = "Send an event"
-    VERBS: ClassVar[tuple[str, ...]] = ("save", "back")
-    OWN_WORDS: ClassVar[tuple[Verb, ...]] = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
+    COMMAND_LABELS: ClassVar[tuple[Command, ...]] = (
         in_words("save", "send", "Send the event", Need.PRODUCE),
     )
     DEFAULT_CSS = """
@@ -283,11 +283,11 @@ class EmitScreen(ConsoleScreen):
         pieces = fine_json(text, self.shell.key) if wrong is None else ((wrong, "bad"),)
         self.query_one("#judged", OneLine).show(pieces)
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: the body is no JSON, no type is chosen."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is not None or name != "save" or not self.is_mounted or not self.query(TextArea):
             return reason
         if self._sending:
@@ -296,11 +296,11 @@ class EmitScreen(ConsoleScreen):
             return f"{self.shell.link.word}; nothing is sent meanwhile, and the body stays"
         words, chosen = self.query_one(Input).value, self._types.cursor_row
         if words != self._words or self._types.doubt == "loading":
-            return f"the event types are still loading; press {self.verb(name).key} again"
+            return f"the event types are still loading; press {self.command(name).key} again"
         if chosen is None:
             return f"no event type matches {words!r}; choose one first"
         if chosen.id != self._type:  # it is under the cursor, and not yet in the heading
-            return f"the event type has just changed; look, press {self.verb(name).key} again"
+            return f"the event type has just changed; look, press {self.command(name).key} again"
         return wrong_json(self.body.text)
 
     def verb_save(self) -> Coroutine[None, None, None]:

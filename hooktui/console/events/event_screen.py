@@ -40,7 +40,7 @@ class EventScreen(Searching):
     """The event with an id."""
 
     PLACE = "Event"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "search", "emit", "copy", "copy_as", "wrap", "raw", "match_before",
     )  # fmt: skip
     DEFAULT_CSS = """
@@ -147,12 +147,12 @@ class EventScreen(Searching):
         """Say why there are no hooks."""
         self.show_error(message.error)
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: not read yet, a ping, a purged body."""
-        reason = super().why_not(name)
-        if reason is not None or name not in self.VERBS or not self.is_mounted:
+        reason = super().disabled_reason(name)
+        if reason is not None or name not in self.COMMAND_NAMES or not self.is_mounted:
             return reason
         if self.event is None:
             return f"the event is not read yet; {self.shell.key('reload')} reads it again"
@@ -169,7 +169,7 @@ class EventScreen(Searching):
 
     def on_windowed_list_opened(self) -> None:
         """Open the delivery of a line; where there is none, its hook."""
-        row, reason = self.listing.cursor_row, self.why_not("open")
+        row, reason = self.listing.cursor_row, self.disabled_reason("open")
         if reason is not None:
             self.notice(reason, "warn")
         elif row is not None and row.delivery is not None:

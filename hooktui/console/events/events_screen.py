@@ -56,10 +56,10 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     PLACE = "Events"
     NOUN = "event"
-    CHOSEN_VERBS = ("open", "copy")
+    ROW_COMMANDS = ("open", "copy")
     DESCENDING = True
     FIRST = ("oldest", "newest")
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
     FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
 
     def __init__(self) -> None:
@@ -116,11 +116,11 @@ class EventsScreen(Filtering, ListScreen[Event]):
         """Go back to the list."""
         self.listing.focus()
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Say how to send one where there is none."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if name in ("open", "copy") and self.cursor_row is None and reason is not None:
             return f"{reason}; {self.shell.key('emit')} sends one"
         return reason

@@ -1,4 +1,4 @@
-"""One verb for many things: one after the other, with progress, Esc to stop, and who failed.
+"""One command for many things: one after the other, with progress, Esc to stop, and who failed.
 
 What is wrong with one thing (it is gone, its state is another one) does not keep the others from
 it. What is wrong with all of them (no server, not allowed) ends it at once.
@@ -26,7 +26,7 @@ _NAMED: Final = 3
 """Things that failed and are named; of more it is told how many."""
 
 _WORKS: Final = ("ping", "activate", "undo", "delete", "resend", "cancel")
-"""Verbs that wait until the one for many is done."""
+"""Commands that wait until the one for many is done."""
 
 
 @dataclass(slots=True)
@@ -71,8 +71,8 @@ class Outcome(Generic[T, A]):
         return "".join(f"; {one}" for one in words)
 
 
-class BulkVerbs(ConsoleScreen):
-    """A screen whose verbs act on many things."""
+class BulkRunner(ConsoleScreen):
+    """A screen whose commands act on many things."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,16 +126,16 @@ class BulkVerbs(ConsoleScreen):
         self._busy_with = f"{doing}, {number:,} of {count:,}"
         return f"{self._busy_with}; {self.shell.key('back')} stops it"
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: something for many is under way."""
         if self._busy_with and name in _WORKS:
             return f"still {self._busy_with}; {self.shell.key('back')} stops it"
-        return super().why_not(name)
+        return super().disabled_reason(name)
 
-    def _begin(self, name: str) -> Coroutine[None, None, None] | None:
+    def _start_command(self, name: str) -> Coroutine[None, None, None] | None:
         """Stop what is under way on Esc; everything else as always."""
         if name == "back" and self._busy_with:
             self._stop = True
             self.notice("stopping after this one")
             return None
-        return super()._begin(name)
+        return super()._start_command(name)

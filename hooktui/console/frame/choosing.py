@@ -1,7 +1,7 @@
-"""A screen whose verbs act on rows of a list: on those that a person has visibly chosen, or none.
+"""A screen whose commands act on rows of a list, and only on those that a person has chosen.
 
 A row that came under the cursor by itself, one that is out of sight, one of a list that is still
-being loaded, and marked rows that a filter hides are not acted on: the verb says why, shows the
+being loaded, and marked rows that a filter hides are not acted on: the command says why, shows the
 row, and acts when it is asked for again.
 """
 
@@ -18,18 +18,18 @@ MOST_MARKED: Final = 5_000
 """Rows that are marked at once: what is then done with them takes a call for each."""
 
 _AT_CURSOR = ("open", "mark")
-"""Verbs that act on the row under the cursor also while others are marked."""
+"""Commands that act on the row under the cursor also while others are marked."""
 
 
 class Choosing(ConsoleScreen):
     """A screen with such a list.
 
     Attributes:
-        CHOSEN_VERBS: the verbs that act on the chosen rows.
+        ROW_COMMANDS: the commands that act on the chosen rows.
         NOUN: what one row is.
     """
 
-    CHOSEN_VERBS: ClassVar[tuple[str, ...]] = ()
+    ROW_COMMANDS: ClassVar[tuple[str, ...]] = ()
     NOUN: ClassVar[str] = "line"
 
     @property
@@ -43,34 +43,34 @@ class Choosing(ConsoleScreen):
         return False
 
     def acts_on_rows(self, name: str) -> bool:
-        """Return whether a verb acts on the chosen rows, here and now."""
-        return name in self.CHOSEN_VERBS
+        """Return whether a command acts on the chosen rows, here and now."""
+        return name in self.ROW_COMMANDS
 
     def marked_words(self) -> str:
         """Return how many rows are marked, and how many of them a filter hides."""
         marked, hidden = len(self.listing.marks), self._hidden_marks()
         return f"{marked:,} marked" + (f" ({hidden:,} hidden by the filter)" if hidden else "")
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: the row is not one that a person has chosen, or marked rows are hidden."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is not None or not self.is_mounted:
             return reason
         if name == "mark_all" and self.listing.doubt == "loading":
             return "the list is still loading; its rows are not to be marked yet"
-        return self._why_not_chosen(name) if self.acts_on_rows(name) else None
+        return self._row_reason(name) if self.acts_on_rows(name) else None
 
-    def why_not_yet(self, name: str) -> str | None:
-        """Hold a verb back until the row that it acts on has been drawn."""
+    def not_ready_reason(self, name: str) -> str | None:
+        """Hold a command back until the row that it acts on has been drawn."""
         listing = self.listing
         waits = listing.undrawn and (not listing.marks or name in _AT_CURSOR)
         if waits and self.acts_on_rows(name):
-            return f"the list is still being drawn; press {self.verb(name).key} again"
-        return super().why_not_yet(name)
+            return f"the list is still being drawn; press {self.command(name).key} again"
+        return super().not_ready_reason(name)
 
     def refused(self, name: str, reason: str) -> None:
-        """Show the row that the verb will act on, when it is asked for again."""
-        if self.is_mounted and self.acts_on_rows(name) and reason == self._why_not_chosen(name):
+        """Show the row that the command will act on, when it is asked for again."""
+        if self.is_mounted and self.acts_on_rows(name) and reason == self._row_reason(name):
             if not self.listing.marks or name in _AT_CURSOR:
                 self.listing.look_again()
             self.refresh_frame()
@@ -104,7 +104,7 @@ class Choosing(ConsoleScreen):
     def _hidden_marks(self) -> int:
         return self.listing.marks.unseen if self.narrowed else 0
 
-    def _why_not_chosen(self, name: str) -> str | None:
+    def _row_reason(self, name: str) -> str | None:
         listing = self.listing
         if listing.marks and name not in _AT_CURSOR:
             hidden = self._hidden_marks()
@@ -113,7 +113,7 @@ class Choosing(ConsoleScreen):
             of, back = counted(len(listing.marks), f"marked {self.NOUN}"), self.shell.key("back")
             are = "is" if hidden == 1 else "are"
             return f"{hidden:,} of {of} {are} hidden by the filter; {back} unmarks all"
-        again = f"press {self.verb(name).key} again"
+        again = f"press {self.command(name).key} again"
         match listing.doubt:
             case "loading":
                 return f"the list is still loading; {again} when it has loaded"

@@ -161,10 +161,10 @@ class CommandBar(Horizontal):
         front.shell.memory.ran(line)
         front.clear_notice()
         await self._leave()
-        front.shell.run_worker(work(), name="command", group="verbs")
+        front.shell.run_worker(work(), name="command", group="commands")
 
-    async def action_verb(self, name: str) -> None:
-        """Leave (Esc is the only verb here)."""
+    async def action_command(self, name: str) -> None:
+        """Leave (Esc is the only command here)."""
         self._front.clear_notice()
         await self._leave()
 

@@ -61,7 +61,7 @@ class Question(ConsoleDialog[str]):
         self.query_one("#title", Note).show(self._title, "strong")
         self.query_one("#details", Note).show(self._details, "plain")
 
-    async def action_verb(self, name: str) -> None:
+    async def action_command(self, name: str) -> None:
         """Answer nothing on q, too: quitting here would lose what the question is about."""
         if name in ("back", "quit"):
             self.dismiss(None)

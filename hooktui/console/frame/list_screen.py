@@ -174,13 +174,13 @@ class ListScreen(Sorting, Generic[T]):
         """Say why there are no lines."""
         self.show_error(message.error)
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: there is no line under the cursor."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is None and name in ("open", "copy", "delete") and self.cursor_row is None:
             return f"there is no {self.NOUN} under the cursor"
         return reason
 
     def on_windowed_list_opened(self) -> None:
         """Open the line under the cursor."""
-        self.run_verb("open")
+        self.run_command("open")

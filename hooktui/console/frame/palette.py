@@ -1,6 +1,6 @@
 """The palette (ctrl+p): what can be gone to and done here, found by a few letters.
 
-Screens, verbs of this place, hooks by words or number, deliveries and events by their ids,
+Screens, commands of this place, hooks by words or number, deliveries and events by their ids,
 accounts, and themes.
 """
 
@@ -35,7 +35,7 @@ LOOK_AGAIN_S = 0.02
 class Palette(CommandPalette, SizedScreen[None]):
     """Textual's palette; an Enter waits for the list of what was typed.
 
-    A fast typist would otherwise run the first line of the list before: another verb.
+    A fast typist would otherwise run the first line of the list before: another command.
     """
 
     DEFAULT_CSS = """
@@ -82,21 +82,21 @@ class _Entry:
 
 
 class CommandProvider(Provider):
-    """Finds verbs, themes and, on the server, hooks."""
+    """Finds commands, themes and, on the server, hooks."""
 
     @property
     def _shell(self) -> ConsoleApp:
         return cast("ConsoleApp", self.app)
 
     async def discover(self) -> Hits:
-        """Show the verbs of this place before anything is typed."""
-        for entry in self._verbs():
+        """Show the commands of this place before anything is typed."""
+        for entry in self._commands():
             yield DiscoveryHit(Content(entry.text), entry.run, entry.text)
 
     async def search(self, query: str) -> Hits:
         """Find what fits; hooks are asked from the server, whatever their number."""
         matcher = self.matcher(query)
-        for entry in (*self._verbs(), *self._themes()):
+        for entry in (*self._commands(), *self._themes()):
             score = matcher.match(entry.text)
             if score > 0:
                 yield Hit(score, matcher.highlight(entry.text), entry.run)
@@ -105,15 +105,15 @@ class CommandProvider(Provider):
             score = max(matcher.match(f"{entry.text} {entry.help}"), 0.5)
             yield Hit(score, Content(entry.text), entry.run, entry.text, help=entry.help)
 
-    def _verbs(self) -> Iterator[_Entry]:
+    def _commands(self) -> Iterator[_Entry]:
         front = self._shell.front()
         if front is None:
             return
-        for name in front.verbs_here():
-            verb = front.verb(name)
-            if name != "palette" and front.why_not(name) is None:
-                text = f"{verb.help}  {verb.key}"
-                yield _Entry(text, partial(front.run_verb, name))
+        for name in front.commands_here():
+            command = front.command(name)
+            if name != "palette" and front.disabled_reason(name) is None:
+                text = f"{command.help}  {command.key}"
+                yield _Entry(text, partial(front.run_command, name))
 
     def _themes(self) -> Iterator[_Entry]:
         for name in sorted(self._shell.available_themes):
@@ -152,7 +152,7 @@ class CommandProvider(Provider):
         return found[:HOOKS_FOUND]
 
     def _use_account(self, account: int) -> None:
-        self._shell.run_worker(self._shell.use_account(account), name="account", group="verbs")
+        self._shell.run_worker(self._shell.use_account(account), name="account", group="commands")
 
     async def _hooks(self, query: str) -> list[_Entry]:
         from hooktui.client import calls

@@ -1,8 +1,8 @@
-"""What every screen of the console shares: the frame, the verbs, and changes of the feed.
+"""What every screen of the console shares: the frame, the commands, and changes of the feed.
 
-A screen names its verbs in ``VERBS`` and does each in a method ``verb_<name>``, plain or ``async``
-(then it runs as a worker, so that a slow server never blocks a key). Every key of the registry is
-bound on every screen; where a verb is not possible, the key shows the reason.
+A screen names its commands in ``COMMAND_NAMES`` and runs each in a method ``verb_<name>``, plain or
+``async`` (then it runs as a worker, so that a slow server never blocks a key). Every key of the
+registry is bound on every screen; where a command is not possible, the key shows the reason.
 """
 
 from __future__ import annotations
@@ -16,8 +16,15 @@ from textual.screen import ModalScreen
 from textual.worker import Worker
 
 from hooktui.console.frame.notices import Asking
-from hooktui.console.registry import BY_NAME, BY_VERB, EVERYWHERE, Place, Verb, bindings
-from hooktui.console.registry import VERBS as ALL_VERBS
+from hooktui.console.registry import (
+    BY_COMMAND,
+    BY_NAME,
+    COMMANDS,
+    EVERYWHERE,
+    Command,
+    Place,
+    bindings,
+)
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.session_state import Kept
 from hooktui.console.shell.terminal_size import SizedScreen
@@ -39,16 +46,16 @@ CHANGES_S = 0.25
 class ConsoleScreen(Asking):
     """A full screen: heading, body, status line, line of keys."""
 
-    VERBS: ClassVar[tuple[str, ...]] = ()
-    """The verbs of this screen, in the order of the line of keys."""
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ()
+    """The commands of this screen, in the order of the line of keys."""
 
-    OWN_WORDS: ClassVar[tuple[Verb, ...]] = ()
-    """Verbs of the table that say here what they do with the things of this place."""
+    COMMAND_LABELS: ClassVar[tuple[Command, ...]] = ()
+    """Commands of the table that say here what they do with the things of this place."""
 
     PLACE: ClassVar[str] = ""
     """What the heading and the help call this place."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(verb.name for verb in ALL_VERBS))]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(command.name for command in COMMANDS))]
 
     def __init__(self) -> None:
         super().__init__()
@@ -112,77 +119,82 @@ class ConsoleScreen(Asking):
             self.query_one(StatusLine).show(*self.shell.standing())
             self.query_one(KeyLine).show_again()
 
-    # -- verbs
+    # -- commands
 
-    def verb(self, name: str) -> Verb:
-        """Return a verb of the table, in the words of this place and with the user's key."""
-        verb = next((verb for verb in self.OWN_WORDS if verb.name == name), BY_NAME[name])
-        return self.shell.configuration.keymap.fit(verb)
+    def command(self, name: str) -> Command:
+        """Return a command of the table, in the words of this place and with the user's key."""
+        command = next(
+            (command for command in self.COMMAND_LABELS if command.name == name), BY_NAME[name]
+        )
+        return self.shell.configuration.keymap.fit(command)
 
     def offers(self) -> Iterator[Offer]:
-        """Return the verbs of this place, and why one is not possible."""
-        for name in self.VERBS:
-            yield Offer(self.verb(name), self.why_not(name))
+        """Return the commands of this place, and why one is not possible."""
+        for name in self.COMMAND_NAMES:
+            yield Offer(self.command(name), self.disabled_reason(name))
 
-    def verbs_here(self) -> tuple[str, ...]:
-        """Return every verb that works or is explained here, the general ones last."""
-        return (*self.VERBS, *(name for name in EVERYWHERE if name not in self.VERBS))
+    def commands_here(self) -> tuple[str, ...]:
+        """Return every command that works or is explained here, the general ones last."""
+        return (
+            *self.COMMAND_NAMES,
+            *(name for name in EVERYWHERE if name not in self.COMMAND_NAMES),
+        )
 
-    def why_not(self, name: str) -> str | None:
-        """Return why a verb is not possible here and now, or None; screens add their reasons."""
-        verb = self.verb(name)
-        if name not in self.VERBS and name not in EVERYWHERE:
+    def disabled_reason(self, name: str) -> str | None:
+        """Return why a command is not possible here and now, or None; screens add their reasons."""
+        command = self.command(name)
+        if name not in self.COMMAND_NAMES and name not in EVERYWHERE:
             shows = f"{self.shell.key('help')} shows what is"
-            return f"{verb.label} ({verb.key}) is not possible on this screen; {shows}"
+            return f"{command.label} ({command.key}) is not possible on this screen; {shows}"
         role = self.shell.role
-        if not allows(role, verb.need):
-            return why_not(role, verb.need)
+        if not allows(role, command.need):
+            return why_not(role, command.need)
         return None
 
-    def why_not_yet(self, name: str) -> str | None:
-        """Return why a verb that is possible must wait for the next frame, or None."""
+    def not_ready_reason(self, name: str) -> str | None:
+        """Return why a command that is possible must wait for the next frame, or None."""
         return None
 
-    async def action_verb(self, name: str) -> None:
-        """Do a verb that a key asked for, or say why not."""
-        outcome = self._begin(name)
-        if outcome is not None and BY_NAME[name].at_once:
+    async def action_command(self, name: str) -> None:
+        """Do a command that a key asked for, or say why not."""
+        outcome = self._start_command(name)
+        if outcome is not None and BY_NAME[name].blocking:
             await outcome
         elif outcome is not None:
             self._in_background(name, outcome)
 
-    def run_verb(self, name: str) -> None:
-        """Do a verb by its name, or say why not; what help, palette and clicks ask for."""
-        outcome = self._begin(name)
+    def run_command(self, name: str) -> None:
+        """Do a command by its name, or say why not; what help, palette and clicks ask for."""
+        outcome = self._start_command(name)
         if outcome is not None:
             self._in_background(name, outcome)
 
     def refused(self, name: str, reason: str) -> None:
-        """Act on a verb that was refused, beside saying why."""
+        """Act on a command that was refused, beside saying why."""
 
     def subject(self, name: str) -> Hashable:
-        """Return what a verb acts on: for the same thing it is not begun again before its end.
+        """Return what a command acts on: for the same thing it is not begun again before its end.
 
         None: it may be, for it only looks.
         """
         return None if name == "copy" else self.PLACE
 
-    def _begin(self, name: str) -> Coroutine[None, None, None] | None:
-        """Do a verb, or say why not; return what is still to be awaited."""
+    def _start_command(self, name: str) -> Coroutine[None, None, None] | None:
+        """Do a command, or say why not; return what is still to be awaited."""
         if (name, self.subject(name)) in self._under_way:
             if self._works:
                 self.notice(f"still {self._works[-1]}", "warn")
                 self._work_is_told = True  # it goes with the work
             return None
-        reason = self.why_not(name) or self.why_not_yet(name)
+        reason = self.disabled_reason(name) or self.not_ready_reason(name)
         if reason is not None:
-            if BY_NAME[name].tells:
+            if BY_NAME[name].explains:
                 self.notice(reason, "warn")
             self.refused(name, reason)
             return None
         self.clear_notice()
-        if name in BY_VERB:
-            self.go(BY_VERB[name])
+        if name in BY_COMMAND:
+            self.go(BY_COMMAND[name])
             return None
         method: Callable[[], Coroutine[None, None, None] | None] = getattr(self, f"verb_{name}")
         return method()
@@ -194,23 +206,23 @@ class ConsoleScreen(Asking):
             try:
                 await work
             except HooktuiError as error:
-                self.show_error(error)  # which the verb does not expect; the console goes on
+                self.show_error(error)  # which the command does not expect; the console goes on
             finally:
                 self._under_way.discard(this)
 
         if this[1] is not None:
             self._under_way.add(this)
-        self.run_worker(run(), name=f"verb {name}", group="verbs")
+        self.run_worker(run(), name=f"command {name}", group="commands")
 
     def run_chosen(self, name: str | None) -> None:
-        """Do the verb that help or the palette answered with, if any."""
+        """Do the command that help or the palette answered with, if any."""
         if name is not None:
-            self.run_verb(name)
+            self.run_command(name)
 
     def on_key_line_chosen(self, message: KeyLine.Chosen) -> None:
-        """Run a verb that was clicked."""
+        """Run a command that was clicked."""
         message.stop()
-        self.run_verb(message.name)
+        self.run_command(message.name)
 
     def verb_back(self) -> None:
         """Leave this screen; from the first one there is nowhere to go back to."""
@@ -251,7 +263,7 @@ class ConsoleScreen(Asking):
         await open_command_bar(self)
 
     def take_filter(self, text: str) -> None:
-        """Show what fits a filter; a screen that has the verb does."""
+        """Show what fits a filter; a screen that has the command does."""
         raise NotImplementedError
 
     def verb_palette(self) -> None:
@@ -316,8 +328,8 @@ class ConsoleDialog(ModalScreen[R], SizedScreen[R]):
         """The app, by its own type."""
         return cast("ConsoleApp", self.app)
 
-    async def action_verb(self, name: str) -> None:
-        """Do one of the few verbs of a dialog."""
+    async def action_command(self, name: str) -> None:
+        """Do one of the few commands of a dialog."""
         if name == "back":
             self.dismiss(None)
         elif name == "quit":

@@ -17,7 +17,7 @@ from hooktui.console.widgets.text_search import Found, Searchable
 
 
 class Searching(ConsoleScreen):
-    """Searches in what `searched` returns; ``search`` and ``match_before`` are among its verbs."""
+    """Searches in what `searched` returns; its commands include ``search`` and ``match_before``."""
 
     search_text = ""
     """What is searched for; empty: nothing."""
@@ -63,20 +63,20 @@ class Searching(ConsoleScreen):
     def offers(self) -> Iterator[Offer]:
         """Offer ``n`` and ``N`` first while a search is on."""
         if self.search_text:
-            verb = replace(self.verb("new"), label="next match", help="Go to the next match")
-            yield Offer(verb, None)
-            yield Offer(self.verb("match_before"), None)
+            command = replace(self.command("new"), label="next match", help="Go to the next match")
+            yield Offer(command, None)
+            yield Offer(self.command("match_before"), None)
         for offer in super().offers():
-            if offer.verb.name != "match_before" and (
-                offer.verb.name != "new" or not self.search_text
+            if offer.command.name != "match_before" and (
+                offer.command.name != "new" or not self.search_text
             ):
                 yield offer
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: nothing is searched for; ``n`` means the next match while something is."""
         if name == "new" and self.search_text:
             return None
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is None and name == "match_before" and not self.search_text:
             return f"nothing is searched for; {self.shell.key('search')} searches"
         return reason

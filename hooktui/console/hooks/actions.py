@@ -1,8 +1,8 @@
-"""What can be done with hooks, alike on every screen that shows some: the verbs on a selection.
+"""What can be done with hooks, alike on every screen that shows some: the commands on a selection.
 
-A screen mixes this in and says which hooks are selected. Bulk verbs act on all of them and say how
-many. What is selected is read when the key is handled, not when the work of the
-verb begins: other rows may be under the cursor by then.
+A screen mixes this in and says which hooks are selected. Bulk commands act on all of them and say
+how many. The selection is read when the key is handled, not when the work of the command begins:
+other rows may be under the cursor by then.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hooktui.console.formatting import counted, took
-from hooktui.console.frame.bulk import BulkVerbs, Outcome
+from hooktui.console.frame.bulk import BulkRunner, Outcome
 from hooktui.console.widgets.chrome import Severity
 from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hooktui.client.calls import ChangedHook
 
 
-class HookVerbs(BulkVerbs):
+class HookActions(BulkRunner):
     """What can be done with the hooks that `selected_hooks` returns.
 
     Attributes:
@@ -34,7 +34,7 @@ class HookVerbs(BulkVerbs):
     turning = False
 
     def selected_hooks(self) -> list[Hook]:
-        """Return the hooks that a verb acts on."""
+        """Return the hooks that a command acts on."""
         raise NotImplementedError
 
     def verb_edit(self) -> None:
@@ -81,7 +81,7 @@ class HookVerbs(BulkVerbs):
             return tuple(hook.id for hook in self.selected_hooks())
         return super().subject(name)
 
-    def why_no_undo(self) -> str | None:
+    def undo_disabled_reason(self) -> str | None:
         """Return why no activate or deactivate can be turned round, or None."""
         if self.shell.turned:
             return None
@@ -133,11 +133,11 @@ class HookVerbs(BulkVerbs):
     async def _turn(self, hooks: Sequence[Hook], *, active: bool) -> Outcome[Hook, ChangedHook]:
         from hooktui.client import calls
 
-        verb = "activating" if active else "deactivating"
+        command = "activating" if active else "deactivating"
         return await self.each(
             hooks,
             lambda hook: calls.edit_hook(hook.id, {"active": active}),
-            lambda hook: f"{verb} {named(hook)}",
+            lambda hook: f"{command} {named(hook)}",
         )
 
     def verb_delete(self) -> Coroutine[None, None, None]:

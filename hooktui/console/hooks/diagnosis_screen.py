@@ -19,7 +19,7 @@ from textual.worker import Worker
 from hooktui.client import calls
 from hooktui.console.frame.dialogs import Answer, Question
 from hooktui.console.glyphs import Signs
-from hooktui.console.hooks.actions import HookVerbs, named
+from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.diagnosis_text import (
     TONES,
     as_json,
@@ -71,11 +71,11 @@ class PhaseBars(Painted):
         return self.strip(lines[y] if y < len(lines) else (), width)
 
 
-class DiagnosisScreen(HookVerbs):
+class DiagnosisScreen(HookActions):
     """The diagnosis of one hook."""
 
     PLACE = "Diagnosis"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "diagnose", "copy", "copy_as", "edit", "secret", "open", "wrap",
     )  # fmt: skip
     DEFAULT_CSS = """
@@ -178,11 +178,11 @@ class DiagnosisScreen(HookVerbs):
             self.show_error(error)
         self.refresh_frame()
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: it runs already, or there is nothing to copy yet."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is not None or not self.is_mounted:
             return reason
         if name == "diagnose" and self.running:

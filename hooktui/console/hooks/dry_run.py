@@ -208,7 +208,7 @@ class EventLook(ConsoleDialog[None]):
             view.show(sections)
             view.focus()
 
-    async def action_verb(self, name: str) -> None:
+    async def action_command(self, name: str) -> None:
         """Go back on q, too: quitting here would lose what was typed in the form."""
         if name in ("back", "quit"):
             self.dismiss(None)

@@ -40,8 +40,10 @@ class HookForm(FormDryRun):
     """A new hook (None), or the edit of one."""
 
     PLACE = "Webhook form"
-    VERBS = ("save", "back", "mark")
-    OWN_WORDS = (in_place("mark", "tick", "Tick or untick the box; Tab goes from field to field"),)
+    COMMAND_NAMES = ("save", "back", "mark")
+    COMMAND_LABELS = (
+        in_place("mark", "tick", "Tick or untick the box; Tab goes from field to field"),
+    )
     DEFAULT_CSS = """
     HookForm #summary { padding: 0 1; background: $surface; max-height: 3; }
     """
@@ -376,7 +378,7 @@ class HookTypes(ConsoleScreen):
     """Which type the new hook has."""
 
     PLACE = "New hook"
-    VERBS = ("open", "back")
+    COMMAND_NAMES = ("open", "back")
     DEFAULT_CSS = """
     HookTypes > Note { margin: 1 1 1 1; height: auto; }
     HookTypes > ShortList { height: 1fr; }

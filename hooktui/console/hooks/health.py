@@ -34,7 +34,7 @@ def range_line(
         health: what is shown; None: nothing yet.
         signs: of the console.
         wanted: the range that is being read.
-        key: tells the key of a verb.
+        key: tells the key of a command.
     """
     pieces: list[Piece] = [(" ", "plain")]
     for number, (_, name) in enumerate(RANGES):

@@ -10,11 +10,11 @@ from typing import ClassVar, Final
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.deliveries.actions import DeliveryVerbs
+from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
 from hooktui.console.frame.filtering import Filtering
 from hooktui.console.frame.list_screen import Sorting
-from hooktui.console.hooks.actions import HookVerbs
+from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import state
 from hooktui.console.hooks.summary import head_lines
 from hooktui.console.hooks.tabs import DELIVERIES, HookTabs
@@ -55,17 +55,17 @@ def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
+class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
     """The hook with an id."""
 
     PLACE = "Hook"
     NOUN = "delivery"
-    CHOSEN_VERBS = ("resend", "cancel", "mark", "open", "copy")
+    ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
     FIRST = ("oldest", "newest")
     NEWEST_FIRST = True
     UNSORTED = "time"
     FILTER_HINT = "such as status:failed event:job.* code:5xx since:10m"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "filter",
         "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo", "sort",
         "order", "copy",
@@ -186,26 +186,26 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
         """Say why there are no rows."""
         self.show_error(message.error)
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: another tab, not read yet, nothing to undo, nothing under the cursor."""
         in_list = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
         if name in in_list and self.is_mounted and self.tab != DELIVERIES:
             return f"this works on the deliveries; {self.shell.key('previous')} leads to them"
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is not None or not self.is_mounted:
             return reason
         if name in _ABOUT_THE_HOOK and self.hook is None:
             return f"the hook is not read yet; {self.shell.key('reload')} reads it again"
-        if name == "undo" and (reason := self.why_no_undo()) is not None:
+        if name == "undo" and (reason := self.undo_disabled_reason()) is not None:
             return reason
         if name == "open" and self.tab == DELIVERIES and not self.listing.selected:
             return f"there is no delivery under the cursor; {self.shell.key('ping')} sends a ping"
         return None
 
     def acts_on_rows(self, name: str) -> bool:
-        """Return whether a verb acts on deliveries: in the tab that shows them."""
+        """Return whether a command acts on deliveries: in the tab that shows them."""
         return super().acts_on_rows(name) and self.tab == DELIVERIES
 
     @property
@@ -245,7 +245,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
 
     def on_windowed_list_opened(self) -> None:
         """Open the delivery that was chosen."""
-        self.run_verb("open")
+        self.run_command("open")
 
     def verb_mark(self) -> None:
         """Mark the delivery under the cursor."""

@@ -11,7 +11,7 @@ from textual.app import ComposeResult
 
 from hooktui.console.frame.filtering import Filtering
 from hooktui.console.frame.list_screen import Sorting
-from hooktui.console.hooks.actions import HookVerbs
+from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns, failing
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.registry import KeyOf
@@ -37,7 +37,7 @@ _ON_HOOKS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open",
 
 
 def _empty(key: KeyOf) -> tuple[Pieces, ...]:
-    """Return what stands there without a hook; ``key`` tells the key of a verb."""
+    """Return what stands there without a hook; ``key`` tells the key of a command."""
     return (
         (("  No hooks yet.", "strong"),),
         (),
@@ -58,14 +58,14 @@ def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-class HooksScreen(Filtering, Sorting, HookVerbs):
+class HooksScreen(Filtering, Sorting, HookActions):
     """All hooks of the account."""
 
     PLACE = "Hooks"
     NOUN = "hook"
-    CHOSEN_VERBS = _ON_HOOKS
+    ROW_COMMANDS = _ON_HOOKS
     FILTER_HINT = HINT
-    VERBS: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
         "filter", "log_pane", "mark", "mark_all", "undo",
         "zoom", "larger", "smaller", "follow", "sort", "order",
@@ -195,11 +195,11 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
             left.append((f"{dot}{self.marked_words()}", "accent"))
         return left, self.shell.places(self.PLACE)
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: the keys go to the log, nothing is under the cursor, nothing to undo."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is not None or not self.is_mounted:
             return reason
         if self.log_pane.has_focus and name == "open":
@@ -214,14 +214,14 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
             marked = len(self.listing.marks)
             unmark = self.shell.key("back")
             return f"this works on one hook, and {marked} are marked; {unmark} unmarks"
-        if name == "undo" and (reason := self.why_no_undo()) is not None:
+        if name == "undo" and (reason := self.undo_disabled_reason()) is not None:
             return reason
         if name in ("larger", "smaller", "zoom") and self.has_class("-without-log"):
             return f"the log pane is hidden; {self.shell.key('log_pane')} shows it"
         return None
 
     def acts_on_rows(self, name: str) -> bool:
-        """Return whether a verb acts on hooks: not while the keys go to the log."""
+        """Return whether a command acts on hooks: not while the keys go to the log."""
         return super().acts_on_rows(name) and not self.log_pane.has_focus
 
     @property
@@ -234,7 +234,7 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
         self.refresh_frame()
 
     def selected_hooks(self) -> list[Hook]:
-        """The hooks that a verb acts on."""
+        """The hooks that a command acts on."""
         return self.listing.selected
 
     def forget(self, hooks: Sequence[Hook]) -> None:
@@ -252,7 +252,7 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
 
     def on_windowed_list_opened(self) -> None:
         """Open the hook that was chosen."""
-        self.run_verb("open")
+        self.run_command("open")
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
         """Open the delivery of a log line."""

@@ -15,7 +15,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
 from hooktui.console.frame.dialogs import Answer, Question
 from hooktui.console.frame.revealing import Revealing
-from hooktui.console.hooks.actions import HookVerbs, named
+from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.secret_lines import SecretLines
 from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippets
 from hooktui.console.shell.terminal import copy
@@ -32,7 +32,7 @@ _OVERLAPS: Final = {"day": DEFAULT_OVERLAP_S, "hour": 3600, "week": 7 * 24 * 360
 _HASH_WORDS: Final = {"sha256": "HMAC-SHA-256", "sha1": "HMAC-SHA-1", "sha512": "HMAC-SHA-512"}
 
 
-class SecretScreen(Revealing, HookVerbs):
+class SecretScreen(Revealing, HookActions):
     """The secret of one hook.
 
     Args:
@@ -42,7 +42,7 @@ class SecretScreen(Revealing, HookVerbs):
     """
 
     PLACE = "Secret"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "reveal", "copy", "rotate", "ping", "previous", "next", "edit", "wrap",
     )  # fmt: skip
     DEFAULT_CSS = """
@@ -139,9 +139,9 @@ class SecretScreen(Revealing, HookVerbs):
         """The hook also for a copy: each asks for the secret, and is audited."""
         return self.hook.id if name == "copy" else super().subject(name)
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: copying a secret needs the role that sees it."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is None and name == "copy" and self.is_mounted and not self._at_code():
             role = self.shell.role
             if not allows(role, Need.ADMINISTER):

@@ -240,9 +240,9 @@ class HookTabs(ConsoleScreen):
             which, name = ends[number > 0]
             self.notice(f"{name} is the {which} time")
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: what works on another tab only."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is not None or not self.is_mounted:
             return reason
         if name in ("larger", "smaller") and self.tab != HEALTH:

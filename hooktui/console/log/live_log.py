@@ -43,7 +43,7 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
         clock: returns "now" in milliseconds, for filters like ``since:10m``.
         names: names of hooks by id; may grow later.
         signs: what is drawn for states.
-        key: tells the key of a verb.
+        key: tells the key of a command.
         caption: whether line 0 names the log (for a pane) or the columns (for a screen).
     """
 

@@ -21,7 +21,7 @@ class LiveLogScreen(Searching, Filtering):
     """Every attempt of every delivery as it happens."""
 
     PLACE = "Live log"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "follow", "filter", "search", "mark", "copy", "wrap", "match_before",
     )  # fmt: skip
     FILTER_HINT = "such as status:failed hook:12 -event:job.* took:>2s"
@@ -83,11 +83,11 @@ class LiveLogScreen(Searching, Filtering):
         """The log."""
         return self.log_lines
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
+    def disabled_reason(self, name: str) -> str | None:
         """Add: there is no line yet."""
-        reason = super().why_not(name)
+        reason = super().disabled_reason(name)
         if reason is not None or not self.is_mounted:
             return reason
         line = self.log_lines.cursor_line

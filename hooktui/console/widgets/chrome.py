@@ -11,7 +11,7 @@ from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from hooktui.console.registry import KeyOf, Verb
+from hooktui.console.registry import Command, KeyOf
 from hooktui.console.widgets.styled import Painted, Piece, Pieces, text_width
 
 if TYPE_CHECKING:
@@ -123,20 +123,20 @@ class StatusLine(OneLine):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A verb as the line of keys shows it; ``why_not`` dims it."""
+    """A command as the line of keys shows it; ``disabled_reason`` dims it."""
 
-    verb: Verb
-    why_not: str | None
+    command: Command
+    disabled_reason: str | None
 
 
 class KeyLine(Painted):
-    """The verbs of this place with their keys; a click runs one. Dimmed: not possible here, now."""
+    """The commands of a screen with their keys; a click runs one. Dimmed: not possible now."""
 
     DEFAULT_CSS = "KeyLine { height: 1; width: 1fr; }"
 
     @dataclass
     class Chosen(Message):
-        """A verb was clicked."""
+        """A command was clicked."""
 
         name: str
 
@@ -154,14 +154,14 @@ class KeyLine(Painted):
         self._spans: list[tuple[int, int, str]] = []
 
     def show_again(self) -> None:
-        """Ask for the verbs again; writes to the terminal only when they differ."""
+        """Ask for the commands again; writes to the terminal only when they differ."""
         offers = list(self._offers())
         if offers != self._shown:
             self._shown = offers
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Draw as many verbs as there is room for; help is always among them."""
+        """Draw as many commands as there is room for; help is always among them."""
         width = self.size.width
         pieces: list[Piece] = []
         self._spans = []
@@ -170,22 +170,22 @@ class KeyLine(Painted):
         x = 1
         pieces.append((" ", "plain"))
         for offer in self._shown:
-            key, label = offer.verb.key, offer.verb.label
+            key, label = offer.command.key, offer.command.label
             length = len(key) + len(label) + 3
             if x + length > room:
                 break
             pieces += (
                 [(f"{key} ", "accent"), (f"{label}  ", "plain")]
-                if offer.why_not is None
+                if offer.disabled_reason is None
                 else [(f"{key} {label}  ", "quiet")]
             )
-            self._spans.append((x, x + length - 2, offer.verb.name))
+            self._spans.append((x, x + length - 2, offer.command.name))
             x += length
         self._spans.append((x, x + text_width(tail) - 1, "help"))
         return self.strip([*pieces, *tail], width)
 
     def on_click(self, event: events.Click) -> None:
-        """Run the verb that was clicked."""
+        """Run the command that was clicked."""
         for start, end, name in self._spans:
             if start <= event.x < end:
                 self.post_message(self.Chosen(name))

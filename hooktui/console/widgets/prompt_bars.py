@@ -110,15 +110,15 @@ class FilterBar(Horizontal):
         event.stop()
         self.post_message(self.Left(kept=True))
 
-    def action_verb(self, name: str) -> None:
-        """Take the filter away (Esc is the only verb here)."""
+    def action_command(self, name: str) -> None:
+        """Take the filter away (Esc is the only command here)."""
         self.post_message(self.Left(kept=False))
 
 
 async def open_filter(screen: Screen[None], text: str, hint: str) -> None:
     """Open the filter of a screen above its status line; returns once keys go there.
 
-    A screen awaits it in its verb: somebody may type on without a pause.
+    A screen awaits it in its command: somebody may type on without a pause.
     """
     if not screen.query(FilterBar):
         bar = FilterBar(text, hint)

@@ -125,9 +125,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     @property
     def selected(self) -> list[T]:
-        """The marked rows, else the one under the cursor, else nothing: what a verb acts on.
+        """The marked rows, else the one under the cursor, else nothing: what a command acts on.
 
-        The row is the one that was drawn, so that a verb does what its state on the screen says.
+        The row is the one that was drawn, so that a command does what its state on the screen says.
         """
         if self.marks:
             return list(self.marks.values())
@@ -139,7 +139,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     @property
     def doubt(self) -> Doubt | None:
-        """Why a verb must not act on the row under the cursor; None: it may."""
+        """Why a command must not act on the row under the cursor; None: it may."""
         row = self.cursor_row
         if self._arrived < self._asked:
             return "loading" if self.loaded else None
@@ -284,7 +284,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Fetch rows, and show them; return whether they came.
 
         They are fetched into a copy: until the cursor's row is found among them, the list that is
-        seen, and that verbs act on, stays whole.
+        seen, and that commands act on, stays whole.
         """
         async with self._loading:
             asked, fresh = self._asked, self.window.copy()
