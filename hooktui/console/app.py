@@ -16,7 +16,7 @@ from textual.worker import Worker
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import WaysApp
-from hooktui.console.registry import PLACES
+from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.shell.change_feed import Feed
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.log_buffer import LogBuffer
@@ -26,7 +26,7 @@ from hooktui.console.shell.server_connection import Link, LinkState
 from hooktui.console.shell.status import Trend
 from hooktui.console.shell.terminal import AsciiFilter, EscapeFilter, Terminal, write_fault
 from hooktui.console.widgets.chrome import Severity
-from hooktui.console.widgets.styled import Piece, Pieces, Tone
+from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError, NotFound
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from textual.command import Provider
 
     from hooktui.client.calls import Call
-    from hooktui.console.widgets.redactable import Maskable
+    from hooktui.console.widgets.redactable import Redactable
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ class ConsoleApp(WaysApp):
 
     Attributes:
         clock: returns "now" in milliseconds; given, so that pictures do not change by themselves.
-        signs: what is drawn for states, Unicode or ASCII.
+        glyphs: what is drawn for states, Unicode or ASCII.
         link: the way to the server.
         writing: sends what changes something, and tells of it whatever screen is left.
         log_buffer: the latest lines of the live log, shared by every widget that shows it.
@@ -101,7 +101,7 @@ class ConsoleApp(WaysApp):
     ) -> None:
         super().__init__(options, environ)
         self.clock = clock
-        self.signs = ASCII if self.options.ascii else UNICODE
+        self.glyphs = ASCII if self.options.ascii else UNICODE
         self._link_before = LinkState.CONNECTING
         self.link = Link(self.options, self.environ, self._link_changed)
         self.writing = Writing(self)
@@ -319,11 +319,11 @@ class ConsoleApp(WaysApp):
         if front is not None:
             front.notice(text, severity)
 
-    def standing(self) -> tuple[Pieces, Pieces]:
+    def standing(self) -> tuple[StyledLine, StyledLine]:
         """Return the status line: who and where on the left, backlog and rate on the right."""
-        dot = f" {self.signs.dot} "
-        where: Piece = (self.link.where, "quiet")
-        left: list[Piece] = [(" ", "plain")]
+        dot = f" {self.glyphs.dot} "
+        where: StyledText = (self.link.where, "quiet")
+        left: list[StyledText] = [(" ", "plain")]
         if self.link.state is LinkState.CONNECTED and self.status is not None:
             left += [
                 (self.account_name or f"account {self.account}", "plain"),
@@ -334,12 +334,12 @@ class ConsoleApp(WaysApp):
             left += [(f"{self.link.word}{dot}", "bad"), where]
         else:
             left += [(f"{self.link.word}{dot}", "warn"), where]
-        right: list[Piece] = []
+        right: list[StyledText] = []
         if self.status is not None:
             if self.status.paused is not None:
                 right.append((f"delivery is paused{dot}", "warn"))
             backlog, rates = self.status.backlog, self.status.rates
-            tone: Tone = "plain" if backlog.count else "quiet"
+            tone: StyleName = "plain" if backlog.count else "quiet"
             right.append((f"{backlog.count:,} waiting", tone))
             if backlog.held:
                 right.append((f"{dot}{backlog.held:,} held", "warn"))
@@ -348,11 +348,11 @@ class ConsoleApp(WaysApp):
             right.append((speed, "quiet"))
         return left, right
 
-    def places(self, here: str, *, short: bool = False) -> Pieces:
+    def places(self, here: str, *, short: bool = False) -> StyledLine:
         """Return the places with their digits, for the right end of headings; short: digits."""
-        pieces: list[Piece] = []
-        for place in PLACES:
-            tone: Tone = "plain" if place.label.lower() == here.lower() else "quiet"
+        pieces: list[StyledText] = []
+        for place in TOP_SCREENS:
+            tone: StyleName = "plain" if place.label.lower() == here.lower() else "quiet"
             if short:
                 pieces.append((f"{place.key} ", tone))
             else:
@@ -392,7 +392,7 @@ class ConsoleApp(WaysApp):
         with ExitStack() as masks:
             for screen in self.screen_stack:
                 for shown in screen.query(".-revealed"):
-                    masks.enter_context(cast("Maskable", shown).masked())
+                    masks.enter_context(cast("Redactable", shown).masked())
             return super().export_screenshot(title=title, simplify=simplify)
 
     # -- the end

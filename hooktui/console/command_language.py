@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from hooktui.console.registry import COMMANDS, PLACES
+from hooktui.console.registry import COMMANDS, TOP_SCREENS
 from hooktui.domain import ids
 from hooktui.domain.errors import Refused
 
@@ -30,16 +30,17 @@ _ABOUT: Final = {
 }
 """Words that need something, and what."""
 
-_PLACES: Final = {place.name: place for place in PLACES}
+_TOP_SCREENS: Final = {place.name: place for place in TOP_SCREENS}
 _COMMANDS: Final = {
     command.name.replace("_", "-"): command.name
     for command in COMMANDS
-    if not command.name.startswith("go_") and command.name not in ("command", *_ABOUT, *_PLACES)
+    if not command.name.startswith("go_")
+    and command.name not in ("command", *_ABOUT, *_TOP_SCREENS)
 }
 _SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
 _FILTERED: Final = "filter"
 
-WORDS: Final = (*_ABOUT, *_PLACES, *_COMMANDS)
+WORDS: Final = (*_ABOUT, *_TOP_SCREENS, *_COMMANDS)
 """All words that a line can begin with, except for the short ones."""
 
 
@@ -76,7 +77,7 @@ def parse(line: str, themes: Iterable[str] = ()) -> Order:
     word = _SHORT.get(word, word)
     if word in _ABOUT:
         return Order(word, _judged(word, about, column, tuple(themes)))
-    if word in _PLACES:
+    if word in _TOP_SCREENS:
         return Order(word, about)
     if word == _FILTERED:
         return Order(word, about, _COMMANDS[word])
@@ -103,7 +104,7 @@ def complete(line: str, themes: Iterable[str] = (), accounts: Iterable[str] = ()
         known = sorted(themes)
     elif word == "account":
         known = list(accounts)
-    elif word in _PLACES or word == _FILTERED:
+    elif word in _TOP_SCREENS or word == _FILTERED:
         return _filter_completions(line)
     return [f"{word} {one}" for one in known if one.startswith(about.lstrip())]
 
@@ -188,8 +189,8 @@ async def _do(shell: ConsoleApp, order: Order) -> None:
             shell.theme = order.about
         case "filter" if order.about:
             _filter(shell, order.about)
-        case word if word in _PLACES:
-            shell.go(_PLACES[word])
+        case word if word in _TOP_SCREENS:
+            shell.go(_TOP_SCREENS[word])
             if order.about:
                 _filter(shell, order.about)
         case _:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.personal import PersonalApp
-from hooktui.console.registry import Place
+from hooktui.console.registry import TopScreen
 
 if TYPE_CHECKING:
     from hooktui.domain.wire.hooks import Hook
@@ -27,7 +27,7 @@ class WaysApp(PersonalApp):
         found = list(self.full_screens())
         return found[-1] if found else None
 
-    def go(self, place: Place) -> None:
+    def go(self, place: TopScreen) -> None:
         """Go to a place, whatever lies above it; home is always at the bottom."""
         wanted = place.screen_class()
         if type(self.screen) is wanted:
@@ -42,7 +42,7 @@ class WaysApp(PersonalApp):
         from hooktui.console.frame.choosing import Choosing
 
         for screen in self.full_screens():
-            if place == screen.PLACE and isinstance(screen, Choosing):
+            if place == screen.HEADING and isinstance(screen, Choosing):
                 screen.listing.select(identity)
 
     def open_form(self, hook: Hook | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from hooktui.console.keymap import Keymap
-from hooktui.console.registry import PLACES, Place
+from hooktui.console.registry import TOP_SCREENS, TopScreen
 from hooktui.console.shell.preferences import ConsoleOptions, read_configuration
 from hooktui.console.shell.session_state import recall
 from hooktui.console.shell.terminal_size import SizedApp
@@ -91,9 +91,9 @@ class PersonalApp(SizedApp):
 
     # -- the memory
 
-    def place_before(self) -> Place | None:
+    def place_before(self) -> TopScreen | None:
         """Return the place that was shown last time, unless that is home."""
-        return next((one for one in PLACES[1:] if one.name == self.memory.place), None)
+        return next((one for one in TOP_SCREENS[1:] if one.name == self.memory.place), None)
 
     def exit(
         self,
@@ -109,8 +109,8 @@ class PersonalApp(SizedApp):
         """Note what is shown; `Memory.write` keeps it for the next time."""
         for screen in self.full_screens():
             screen.keep()
-            for place in PLACES:
-                if place.label == screen.PLACE.lower():
+            for place in TOP_SCREENS:
+                if place.label == screen.HEADING.lower():
                     self.memory.place = place.name
         changed = self.theme != self._theme_before
         self.memory.theme = (self.theme, self._theme_before) if changed else None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TopScreen:
     """A full screen of its own, not about one thing.
 
     Attributes:
@@ -50,26 +50,26 @@ class Place:
         return cast("type[ConsoleScreen]", found)
 
 
-PLACES: Final = (
-    Place("hooks", "1", "hooks", "Go to the hooks", "hooks.hooks_screen:HooksScreen"),
-    Place("log", "2", "live log", "Go to the live log", "log.log_screen:LiveLogScreen"),
-    Place(
+TOP_SCREENS: Final = (
+    TopScreen("hooks", "1", "hooks", "Go to the hooks", "hooks.hooks_screen:HooksScreen"),
+    TopScreen("log", "2", "live log", "Go to the live log", "log.log_screen:LiveLogScreen"),
+    TopScreen(
         "events",
         "3",
         "events",
         "Go to the events that came in",
         "events.events_screen:EventsScreen",
     ),
-    Place("engine", "4", "engine", "Go to the engine", "engine.engine_screen:EngineScreen"),
-    Place("audit", "5", "audit", "Go to the audit trail", "access.audit_screen:AuditScreen"),
-    Place("tokens", "6", "tokens", "Go to the tokens", "access.tokens_screen:TokensScreen"),
-    Place(
+    TopScreen("engine", "4", "engine", "Go to the engine", "engine.engine_screen:EngineScreen"),
+    TopScreen("audit", "5", "audit", "Go to the audit trail", "access.audit_screen:AuditScreen"),
+    TopScreen("tokens", "6", "tokens", "Go to the tokens", "access.tokens_screen:TokensScreen"),
+    TopScreen(
         "accounts", "7", "accounts", "Go to the accounts", "access.accounts_screen:AccountsScreen"
     ),
 )
 """All of them, home first."""
 
-BY_COMMAND: Final = {place.command: place for place in PLACES}
+BY_COMMAND: Final = {place.command: place for place in TOP_SCREENS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ COMMANDS: Final = (
     Command("previous", "left_square_bracket", "previous", "Previous attempt or tab", shown="["),
     Command("next", "right_square_bracket", "next", "Next attempt or tab", shown="]"),
     Command("save", "ctrl+s", "save", "Save", _ADMIN, shown="^s"),
-    *(Command(place.command, place.key, place.label, place.help) for place in PLACES),
+    *(Command(place.command, place.key, place.label, place.help) for place in TOP_SCREENS),
     Command("help", "question_mark", "help", "The keys of this place", shown="?"),
     Command(
         "palette", "ctrl+p", "palette", "Find a screen, a hook, a command or a theme", shown="^p"
@@ -182,12 +182,18 @@ MOVES: Final = (
 BY_NAME: Final = {command.name: command for command in (*COMMANDS, *MOVES)}
 
 EVERYWHERE: Final = (
-    *(place.command for place in PLACES), "help", "palette", "command", "reload", "back", "quit",
-)  # fmt: skip
+    *(top.command for top in TOP_SCREENS),
+    "help",
+    "palette",
+    "command",
+    "reload",
+    "back",
+    "quit",
+)
 """What every full screen offers besides its own commands."""
 
 
-def in_words(name: str, label: str, words: str, need: Need | None = None) -> Command:
+def relabel(name: str, label: str, words: str, need: Need | None = None) -> Command:
     """Return a command with the texts of one screen; ``need`` where that asks for another role.
 
     Raises:

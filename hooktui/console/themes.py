@@ -189,7 +189,7 @@ TEXT: Final = 4.5
 """What WCAG asks of text (1.4.3)."""
 
 QUIET: Final = 3.0
-"""What it asks of signs and large letters; what stands back need not have more."""
+"""What it asks of glyphs and large letters; what stands back need not have more."""
 
 _STEPS: Final = 20
 _CALM: Final = 0.8

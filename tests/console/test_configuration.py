@@ -55,7 +55,7 @@ def test_keys_and_settings_are_read(read):
 
 
 def test_a_terminal_with_few_signs_gets_ascii_unless_it_is_set(read):
-    """Red when TERM is not asked: the Linux console draws our signs as one and the same box."""
+    """Red when TERM is not asked: the Linux console draws our glyphs as one and the same box."""
     assert Configuration().under(ConsoleOptions(), "linux").ascii
     assert not Configuration().under(ConsoleOptions(), "xterm").ascii
     assert not read("[console]\nascii = false\n").under(ConsoleOptions(), "linux").ascii

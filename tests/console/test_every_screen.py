@@ -9,7 +9,7 @@ import termios
 import pytest
 
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import BY_NAME, PLACES, Command
+from hooktui.console.registry import BY_NAME, TOP_SCREENS, Command
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.roles import Need, Role, allows, why_not
 from tests.console.conftest import Console
@@ -40,7 +40,7 @@ async def test_a_viewer_is_told_at_every_verb_of_every_screen_why_not(
         app = viewed.app
         await viewed.shows("billing", "(viewer)")
         ways = [
-            *(lambda place=place: app.go(place) for place in PLACES),
+            *(lambda place=place: app.go(place) for place in TOP_SCREENS),
             lambda: app.open_hook(hook["id"]),
             lambda: app.open_delivery(delivery),
             lambda: app.open_event(event),
@@ -70,21 +70,23 @@ def _resize(terminal, rows, columns):
         terminal.process.send_signal(signal.SIGWINCH)
 
 
-@pytest.mark.parametrize("number", range(len(PLACES)), ids=[place.name for place in PLACES])
+@pytest.mark.parametrize(
+    "number", range(len(TOP_SCREENS)), ids=[place.name for place in TOP_SCREENS]
+)
 def test_a_storm_of_sizes_and_a_signal_leave_the_terminal_as_it_was(served, number):
     """Red when a screen ends with a traceback at some size, or holds up the end."""
-    place = PLACES[number]
+    place = TOP_SCREENS[number]
     end = signal.SIGHUP if number % 2 else signal.SIGTERM
     with console(served) as terminal:
         terminal.read_until(b"default")
         terminal.type(f":{place.name}\r".encode())
-        terminal.read_until(place.screen_class().PLACE.encode())
+        terminal.read_until(place.screen_class().HEADING.encode())
         for rows, columns in SIZES * 3:
             _resize(terminal, rows, columns)
             terminal._read(0.03)
         terminal.output = b""
         _resize(terminal, 30, 100)
-        terminal.read_until(place.screen_class().PLACE.encode())
+        terminal.read_until(place.screen_class().HEADING.encode())
         _resize(terminal, 10, 40)
         terminal.read_until(b"hooktui needs 60x15")
         terminal.process.send_signal(end)

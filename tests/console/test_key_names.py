@@ -12,7 +12,7 @@ from hooktui.console.access.token_form import TokenForm
 from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import BY_NAME, PLACES
+from hooktui.console.registry import BY_NAME, TOP_SCREENS
 from hooktui.console.shell.preferences import ConsoleOptions
 from tests.console.conftest import Console, Receiver
 from tests.console.place import Place
@@ -106,9 +106,9 @@ async def test_every_screen_names_the_keys_that_somebody_has(
     async with app.run_test(size=(140, 36)) as pilot:
         console = Console(app, pilot)
         await console.shows("No hooks yet")
-        for one in PLACES:
+        for one in TOP_SCREENS:
             app.go(one)
-            await _look(console, one.screen_class().PLACE)
+            await _look(console, one.screen_class().HEADING)
             if isinstance(app.screen, ListScreen):
                 await console.until(lambda: app.screen.listing.loaded)
                 await _look(console)

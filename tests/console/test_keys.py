@@ -18,13 +18,13 @@ from hooktui.console.registry import (
     COMMANDS,
     EVERYWHERE,
     MOVES,
-    PLACES,
+    TOP_SCREENS,
     bindings,
     move_bindings,
 )
 
 SCREENS = (
-    *(place.screen_class() for place in PLACES), EventScreen, EmitScreen, AuditEntryScreen,
+    *(place.screen_class() for place in TOP_SCREENS), EventScreen, EmitScreen, AuditEntryScreen,
     CheckupScreen, NewTokenScreen, TokenForm,
 )  # fmt: skip
 UNTELLABLE = {"ctrl+j", "ctrl+m", "ctrl+h", "ctrl+i", "ctrl+left_square_bracket"}
@@ -63,9 +63,9 @@ def test_a_screen_does_each_verb_that_it_names(screen: type[ConsoleScreen]):
 
 
 def test_every_place_is_a_screen_that_needs_nothing_to_open():
-    for place in PLACES:
+    for place in TOP_SCREENS:
         assert issubclass(place.screen_class(), ConsoleScreen)
-        assert place.screen_class().PLACE.lower() == place.label
+        assert place.screen_class().HEADING.lower() == place.label
         assert len(signature(place.screen_class()).parameters) == 0
 
 

@@ -1,4 +1,4 @@
-"""The palette is drawn with signs that every terminal has."""
+"""The palette is drawn with glyphs that every terminal has."""
 
 import asyncio
 
@@ -12,9 +12,9 @@ from hooktui.console.shell.terminal import AsciiFilter
 
 
 def shown(pilot: Pilot[None]) -> str:
-    signs, strips = AsciiFilter(), pilot.app.screen._compositor.render_strips()
+    glyphs, strips = AsciiFilter(), pilot.app.screen._compositor.render_strips()
     return "\n".join(
-        segment.text for strip in strips for segment in signs.apply(list(strip), BLACK)
+        segment.text for strip in strips for segment in glyphs.apply(list(strip), BLACK)
     )
 
 

@@ -20,7 +20,7 @@ from hooktui.console.themes import (
     readable_style,
     readable_variables,
 )
-from hooktui.console.widgets.styled import Painted, Tone
+from hooktui.console.widgets.styled import LineWidget, StyleName
 
 THEMES = {theme.name: theme for theme in (DARK, LIGHT, *BUILTIN_THEMES.values()) if not theme.ansi}
 LOUD = Theme(
@@ -34,7 +34,7 @@ LOUD = Theme(
     variables={"block-cursor-background": "#ff2020", "block-cursor-foreground": "#ff0000"},
 )
 """Nobody's, but somebody may write it: letters and what is behind them nearly the same."""
-TONES: tuple[Tone, ...] = ("plain", "quiet", "strong", "accent", "good", "warn", "bad")
+TONES: tuple[StyleName, ...] = ("plain", "quiet", "strong", "accent", "good", "warn", "bad")
 
 
 def test_contrast_is_that_of_wcag():
@@ -75,7 +75,7 @@ def test_what_a_theme_draws_with_can_be_read_on_all_that_is_behind_it(theme: The
 
 class _Lines(Screen[None]):
     def compose(self) -> ComposeResult:
-        yield Painted()
+        yield LineWidget()
 
 
 async def test_state_colours_can_be_read_on_the_cursor_of_every_theme(tmp_path):
@@ -84,7 +84,7 @@ async def test_state_colours_can_be_read_on_the_cursor_of_every_theme(tmp_path):
     app.register_theme(LOUD)
     async with app.run_test() as pilot:
         await app.push_screen(_Lines())
-        painted = app.screen.query_one(Painted)
+        painted = app.screen.query_one(LineWidget)
         for name in (*THEMES, LOUD.name):
             app.theme = name
             await pilot.pause()

@@ -21,7 +21,7 @@ from hooktui.console.frame.palette import Palette
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
-from hooktui.console.registry import BY_NAME, EVERYWHERE, PLACES
+from hooktui.console.registry import BY_NAME, EVERYWHERE, TOP_SCREENS
 from tests.console.conftest import Receiver
 from tests.console.place import Place
 from tests.console.verb_scene import WAYS, Scene, staged
@@ -41,7 +41,9 @@ READS = {
 }
 """What ctrl+r asks where the screen shows things of the server; the others read the status only."""
 
-TRIED = {"help", "palette", "command", "reload", "back", "quit"} | {one.command for one in PLACES}
+TRIED = {"help", "palette", "command", "reload", "back", "quit"} | {
+    one.command for one in TOP_SCREENS
+}
 
 
 def test_all_that_is_offered_everywhere_is_tried_here():
@@ -91,8 +93,8 @@ async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
             hook=scene.hook.id, waiting=scene.waiting.id, event=scene.delivered.event
         )
         await scene.console.until(lambda: scene.gate.count(reads))
-        await scene.console.press(PLACES[list(WAYS).index(screen) % len(PLACES)].key)
-        wanted = PLACES[list(WAYS).index(screen) % len(PLACES)].screen_class()
+        await scene.console.press(TOP_SCREENS[list(WAYS).index(screen) % len(TOP_SCREENS)].key)
+        wanted = TOP_SCREENS[list(WAYS).index(screen) % len(TOP_SCREENS)].screen_class()
         await scene.on(wanted)
         await open_with_free_keys(scene, screen)
         if screen is not HooksScreen:
@@ -110,7 +112,7 @@ async def test_every_digit_leads_to_its_place_from_everywhere(
     screen: Screen, place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
-        for there in PLACES:
+        for there in TOP_SCREENS:
             await open_with_free_keys(scene, screen)
             assert BY_NAME[there.command].keys == there.key
             await scene.console.press(there.key)

@@ -23,7 +23,7 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
-from hooktui.console.registry import PLACES
+from hooktui.console.registry import TOP_SCREENS
 from tests.console.conftest import Receiver
 from tests.console.gate import Held, says
 from tests.console.place import Place
@@ -103,7 +103,8 @@ async def test_what_is_done_after_its_screen_was_left_is_told_on_the_screen_in_f
 
 OPENERS: dict[Screen, Callable[[Scene], object]] = {
     **{
-        place.screen_class(): lambda scene, place=place: scene.app.go(place) for place in PLACES[1:]
+        place.screen_class(): lambda scene, place=place: scene.app.go(place)
+        for place in TOP_SCREENS[1:]
     },
     HookScreen: lambda scene: scene.app.open_hook(scene.hook.id),
     DeliveryScreen: lambda scene: scene.app.open_delivery(scene.waiting.id),

@@ -166,7 +166,7 @@ async def test_the_number_of_rows_is_not_told_while_another_list_is_on_its_way()
         source.rows = source.rows[:1]
         listing.load_anew()
         await pilot.pause()
-        assert listing.counted("delivery") == listing.signs.ellipsis
+        assert listing.counted("delivery") == listing.glyphs.ellipsis
         arrives.set()
         await settled(pilot)
         assert listing.counted("delivery") == "1 delivery"

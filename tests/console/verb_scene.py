@@ -30,7 +30,7 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
-from hooktui.console.registry import PLACES
+from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.paths import places
@@ -162,9 +162,9 @@ class Scene:
 
     def leave(self) -> None:
         """Leave whatever screen is in front; home has nothing behind it, the log covers it."""
-        log = PLACES[1]
+        log = TOP_SCREENS[1]
         if type(self.screen) is log.screen_class():
-            self.app.go(PLACES[0])
+            self.app.go(TOP_SCREENS[0])
         else:
             self.app.go(log)
 
@@ -174,7 +174,7 @@ class Scene:
         way: Callable[[Scene], Awaitable[object]] | None = None,
     ) -> Any:
         """Go to a screen from home, and wait until it shows what it is about."""
-        self.app.go(PLACES[0])
+        self.app.go(TOP_SCREENS[0])
         await self.on(HooksScreen)
         await (way or WAYS[kind])(self)
         return await self.on(kind)
@@ -232,8 +232,8 @@ async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
 
 def _at(number: int) -> Callable[[Scene], Awaitable[Any]]:
     async def way(scene: Scene) -> Any:
-        scene.app.go(PLACES[number])
-        return await scene.on(PLACES[number].screen_class())
+        scene.app.go(TOP_SCREENS[number])
+        return await scene.on(TOP_SCREENS[number].screen_class())
 
     return way
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.console.formatting import ago
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.registry import in_words
+from hooktui.console.registry import relabel
 from hooktui.console.shell.contract import Changes
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Account
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 class AccountsScreen(ListScreen[Account]):
     """All accounts; a token that is bound to one sees that one."""
 
-    PLACE = "Accounts"
+    HEADING = "Accounts"
     NOUN = "account"
     ROW_COMMANDS = ("open",)
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
     COMMAND_LABELS = (
-        in_words("open", "switch to", "Show this account from now on"),
-        in_words("new", "new", "Make an account", Need.ADMINISTER),
+        relabel("open", "switch to", "Show this account from now on"),
+        relabel("new", "new", "Make an account", Need.ADMINISTER),
     )
 
     def columns(self) -> Sequence[Column[Account]]:
         """Return the columns; the account that is shown has a sign and a word."""
         shell = self.shell
 
-        def name(account: Account) -> Pieces:
+        def name(account: Account) -> StyledLine:
             if account.id != shell.account:
                 return ((account.name, "plain"),)
-            here: Piece = (f"  {shell.signs.active} shown now", "accent")
+            here: StyledText = (f"  {shell.glyphs.active} shown now", "accent")
             return ((account.name, "strong"), here)
 
-        def waiting(account: Account) -> Pieces:
+        def waiting(account: Account) -> StyledLine:
             return ((f"{account.waiting:,}", "plain" if account.waiting else "quiet"),)
 
-        def made(account: Account) -> Pieces:
+        def made(account: Account) -> StyledLine:
             return ((ago(account.created_at, shell.clock()), "quiet"),)
 
         return (
@@ -64,7 +64,7 @@ class AccountsScreen(ListScreen[Account]):
         """Return its number."""
         return row.id
 
-    def call_of(self, wanted: Wanted) -> Call[Page[Account]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[Account]]:
         """Ask for accounts."""
         from hooktui.client import calls
 

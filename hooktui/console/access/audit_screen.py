@@ -18,12 +18,12 @@ from hooktui.console.access.audit_text import (
 from hooktui.console.frame.filtering import Filtering
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import KeyOf, in_words
+from hooktui.console.registry import KeyOf, relabel
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines, Severity
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hooktui.client.calls import Call
 
 
-def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  Nothing like this was done.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows the whole trail again", "plain")),
@@ -44,7 +44,7 @@ def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
 class AuditScreen(Filtering, ListScreen[AuditEntry]):
     """The audit trail of all accounts that the caller may see."""
 
-    PLACE = "Audit"
+    HEADING = "Audit"
     NOUN = "entry"
     ROW_COMMANDS = ("open", "copy")
     FILTER_HINT = FILTER_HINT
@@ -52,10 +52,10 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
     COMMAND_LABELS = (
-        in_words("open", "open", "Show the entry: what was, and what became of it"),
-        in_words("diagnose", "verify", "Look whether the whole trail fits together",
+        relabel("open", "open", "Show the entry: what was, and what became of it"),
+        relabel("diagnose", "verify", "Look whether the whole trail fits together",
                  Need.ADMINISTER),
-        in_words("copy", "copy", "Copy number and hash of the entry, to keep them elsewhere"),
+        relabel("copy", "copy", "Copy number and hash of the entry, to keep them elsewhere"),
     )  # fmt: skip
     EMPTY = (
         (("  Nothing was done yet.", "strong"),),
@@ -76,7 +76,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         """Return its number."""
         return row.id
 
-    def call_of(self, wanted: Wanted) -> Call[Page[AuditEntry]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[AuditEntry]]:
         """Ask for entries that fit the filter."""
         from hooktui.client import calls
 
@@ -91,7 +91,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
             **wanted,
         )
 
-    def empty_lines(self) -> tuple[Pieces, ...]:
+    def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return what stands there while nothing is, or nothing fits."""
         return _nothing_fits(self.shell.key) if self._narrow else self.EMPTY
 
@@ -100,7 +100,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         if changes.hooks or changes.everything:
             await self.listing.reload()
 
-    def more_heading(self) -> Pieces:
+    def more_heading(self) -> StyledLine:
         """Tell of the filter."""
         return ((f"  filter: {self.filter_text}", "accent"),) if self.filter_text else ()
 
@@ -174,20 +174,20 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 class AuditEntryScreen(ConsoleScreen):
     """An entry, before and after as a difference."""
 
-    PLACE = "Audit entry"
+    HEADING = "Audit entry"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("copy", "back")
-    COMMAND_LABELS = (in_words("copy", "copy", "Copy number and hash, to keep them elsewhere"),)
+    COMMAND_LABELS = (relabel("copy", "copy", "Copy number and hash, to keep them elsewhere"),)
     DEFAULT_CSS = "AuditEntryScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 
     def __init__(self, entry: AuditEntry) -> None:
         super().__init__()
         self.entry = entry
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the entry."""
         entry = self.entry
         said = f"  {entry.id}: {entry.action} {entry.target}"
-        return ((f" {self.PLACE}", "strong"), (said, "plain")), self.shell.places("Audit")
+        return ((f" {self.HEADING}", "strong"), (said, "plain")), self.shell.places("Audit")
 
     def compose_body(self) -> ComposeResult:
         """The lines, scrolled where they are many."""

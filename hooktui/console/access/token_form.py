@@ -17,12 +17,12 @@ from hooktui.console.access.token_text import ROLES, read_token, role_words
 from hooktui.console.deliveries.text import moment
 from hooktui.console.frame.revealing import Revealing
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import in_words
+from hooktui.console.registry import relabel
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.controls import Choice, Note
-from hooktui.console.widgets.redactable import REVEALED_CLASS, Maskable
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.redactable import REVEALED_CLASS, Redactable
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.access import Token
@@ -31,9 +31,9 @@ from hooktui.domain.wire.access import Token
 class TokenForm(ConsoleScreen):
     """Four fields, judged while typing; saving shows the token."""
 
-    PLACE = "New token"
+    HEADING = "New token"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
-    COMMAND_LABELS = (in_words("save", "make it", "Make the token, and show it this once"),)
+    COMMAND_LABELS = (relabel("save", "make it", "Make the token, and show it this once"),)
     DEFAULT_CSS = """
     TokenForm { padding: 0; }
     TokenForm .row { height: 1; padding: 0 1; margin-top: 1; }
@@ -49,9 +49,9 @@ class TokenForm(ConsoleScreen):
         self._tried = False
         self._saving = False
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the form."""
-        return ((f" {self.PLACE}", "strong"),), self.shell.places("Tokens")
+        return ((f" {self.HEADING}", "strong"),), self.shell.places("Tokens")
 
     def compose_body(self) -> ComposeResult:
         """Lay out the fields."""
@@ -159,11 +159,11 @@ def _told(made: Token) -> tuple[str, Severity]:
 class NewTokenScreen(Revealing):
     """Shows a new token for 30 seconds, again on demand, until this screen is left."""
 
-    PLACE = "New token"
+    HEADING = "New token"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("reveal", "copy", "back")
     COMMAND_LABELS = (
-        in_words("reveal", "reveal", "Show the token for 30 seconds, or hide it"),
-        in_words("copy", "copy", "Copy the token"),
+        relabel("reveal", "reveal", "Show the token for 30 seconds, or hide it"),
+        relabel("copy", "copy", "Copy the token"),
     )
     DEFAULT_CSS = """
     NewTokenScreen Note { padding: 0 1; margin: 1 0; }
@@ -174,10 +174,10 @@ class NewTokenScreen(Revealing):
         super().__init__()
         self.token = token
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the token, and how long it stays visible."""
-        left: Pieces = (
-            (f" {self.PLACE}", "strong"),
+        left: StyledLine = (
+            (f" {self.HEADING}", "strong"),
             self.how_long(),
             (f"  {self.token.id} {self.token.name}", "plain"),
         )
@@ -236,7 +236,7 @@ class NewTokenScreen(Revealing):
         self.notice(await copy(self.app, self.token.token or "", what), "good")
 
 
-class TokenLine(Maskable):
+class TokenLine(Redactable):
     """One line: ``token  hkt_…`` or dots."""
 
     DEFAULT_CSS = "TokenLine { height: 1; width: 1fr; }"
@@ -263,5 +263,5 @@ class TokenLine(Maskable):
     def render_line(self, y: int) -> Strip:
         """Draw the token or its mask."""
         clear = "" if self.in_picture else self._clear
-        shown: Piece = (clear, "strong") if clear else (self.mask, "quiet")
+        shown: StyledText = (clear, "strong") if clear else (self.mask, "quiet")
         return self.strip(((" token  ", "accent"), shown), self.size.width)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.console.access.token_text import token_columns
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.registry import in_words
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.registry import relabel
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Token
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 class TokensScreen(ListScreen[Token]):
     """All tokens that the caller may see, without what they are."""
 
-    PLACE = "Tokens"
+    HEADING = "Tokens"
     NOUN = "token"
     ROW_COMMANDS = ("delete",)
     NEED = Need.ADMINISTER
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("new", "delete", "sort", "order")
     COMMAND_LABELS = (
-        in_words("new", "new", "Make a token; it is shown once", Need.ADMINISTER),
-        in_words("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),
+        relabel("new", "new", "Make a token; it is shown once", Need.ADMINISTER),
+        relabel("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),
     )
 
-    def empty_lines(self) -> tuple[Pieces, ...]:
+    def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say what tokens are for, and how to make one."""
         return (
             (("  No tokens yet.", "strong"),),
@@ -52,7 +52,7 @@ class TokensScreen(ListScreen[Token]):
         """Return its number."""
         return row.id
 
-    def call_of(self, wanted: Wanted) -> Call[Page[Token]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[Token]]:
         """Ask for tokens of all accounts."""
         from hooktui.client import calls
 
@@ -85,13 +85,13 @@ class TokensScreen(ListScreen[Token]):
 
     async def _revoke(self, token: Token) -> None:
         from hooktui.client import calls
-        from hooktui.console.frame.dialogs import Answer, Question
+        from hooktui.console.frame.dialogs import DialogOption, Question
 
         what = f"token {token.id} ({token.name}, {token.role})"
         question = Question(
             f"Revoke {what}?",
             "Whoever uses it is refused from now on. A token cannot be brought back.",
-            [Answer("n", "Cancel", "cancel"), Answer("y", f"Revoke {what}", "revoke")],
+            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Revoke {what}", "revoke")],
         )
         if await self.app.push_screen_wait(question) != "revoke":
             self.notice("nothing was revoked")

@@ -60,7 +60,7 @@ class DeliveryActions(BulkRunner):
 
     async def _confirmed(self, chosen: Sequence[Delivery | DeliveryDetail]) -> bool:
         """Ask before more than one is sent again: nothing takes back what a receiver got twice."""
-        from hooktui.console.frame.dialogs import Answer, Question
+        from hooktui.console.frame.dialogs import DialogOption, Question
 
         what = counted(len(chosen), "delivery")
         delivered = sum(one.status == Status.DELIVERED for one in chosen)
@@ -72,7 +72,7 @@ class DeliveryActions(BulkRunner):
         question = Question(
             f"Resend {what}?",
             details,
-            [Answer("n", "Cancel", "cancel"), Answer("y", f"Resend {what}", "resend")],
+            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Resend {what}", "resend")],
         )
         return await self.app.push_screen_wait(question) == "resend"
 

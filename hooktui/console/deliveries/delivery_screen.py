@@ -10,25 +10,25 @@ from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
-from hooktui.console.deliveries.columns import Step, Steps, state, step_columns
+from hooktui.console.deliveries.columns import AttemptTimeline, Step, state, step_columns
 from hooktui.console.deliveries.difference import difference_of, to_compare
 from hooktui.console.deliveries.document import (
     FAMILY,
-    Around,
+    RelatedData,
     as_check,
     as_curl,
     as_json,
     sections_of,
 )
 from hooktui.console.deliveries.text import STATUS_TONES, again, moment, what_next, why_then
-from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.searching import Searching
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.document_lines import FORM_WORDS
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import Status
@@ -46,7 +46,7 @@ CLOCK_S: Final = 15.0
 class DeliveryScreen(Searching, DeliveryActions):
     """The delivery with an id."""
 
-    PLACE = "Delivery"
+    HEADING = "Delivery"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "resend", "cancel", "previous", "next", "compare", "raw", "copy", "copy_as", "mark",
         "open", "wrap", "search", "match_before",
@@ -60,7 +60,7 @@ class DeliveryScreen(Searching, DeliveryActions):
         super().__init__()
         self.delivery_id = delivery_id
         self.delivery: DeliveryDetail | None = None
-        self._steps = Steps()
+        self._steps = AttemptTimeline()
         self._hook: Hook | None = None
         self._family: Sequence[Delivery] = ()
         self._compared: tuple[Attempt, Attempt] | None = None
@@ -68,9 +68,9 @@ class DeliveryScreen(Searching, DeliveryActions):
 
     # -- what is shown
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the delivery, its event and its hook."""
-        left: Pieces = ((f" Delivery {self.delivery_id}", "strong"),)
+        left: StyledLine = ((f" Delivery {self.delivery_id}", "strong"),)
         one = self.delivery
         if one is not None:
             name = self.shell.hook_names.get(one.hook, "")
@@ -82,11 +82,11 @@ class DeliveryScreen(Searching, DeliveryActions):
         shell = self.shell
         yield Lines(id="head")
         yield WindowedList(
-            step_columns(shell.signs, shell.clock, self._steps),
+            step_columns(shell.glyphs, shell.clock, self._steps),
             self._steps,
             lambda step: step.number,
             empty=((("  No attempt yet.", "quiet"),),),
-            signs=shell.signs,
+            glyphs=shell.glyphs,
             id="attempts",
         )
         yield JsonView(id="document")
@@ -169,13 +169,13 @@ class DeliveryScreen(Searching, DeliveryActions):
         if one is None or not self.query("#head"):
             return
         now_ms = self.shell.clock()
-        dot = f" {self.shell.signs.dot} "
+        dot = f" {self.shell.glyphs.dot} "
         came = moment(from_rfc3339(one.created_at), now_ms)
         failed = one.status == Status.FAILED
-        lines: list[Pieces] = [
+        lines: list[StyledLine] = [
             (
                 (" ", "plain"),
-                *state(one, self.shell.signs),
+                *state(one, self.shell.glyphs),
                 (dot, "quiet"),
                 (
                     what_next(one, now_ms, self.shell.key),
@@ -202,7 +202,7 @@ class DeliveryScreen(Searching, DeliveryActions):
             self.document.show(difference_of(*self._compared))
             return
         shell = self.shell
-        around = Around(shell.clock(), shell.key, shell.signs, self._hook, self._family)
+        around = RelatedData(shell.clock(), shell.key, shell.glyphs, self._hook, self._family)
         self.document.show(sections_of(self.delivery, self.attempt, around))
 
     def on_windowed_list_moved(self) -> None:
@@ -309,14 +309,18 @@ class DeliveryScreen(Searching, DeliveryActions):
         if one is None:
             return
         forms = {"json": ("the delivery as JSON", as_json(one))}
-        answers = [Answer("j", "the delivery as JSON, as the API gives it", "json")]
+        answers = [DialogOption("j", "the delivery as JSON, as the API gives it", "json")]
         if one.request is not None:
             check = as_check(one.request)
             if check is not None:
                 forms["check"] = ("the check of the signature", check)
-                answers.insert(0, Answer("v", "a command that verifies the signature", "check"))
+                answers.insert(
+                    0, DialogOption("v", "a command that verifies the signature", "check")
+                )
             forms["curl"] = ("the curl command", as_curl(one.request))
-            answers.insert(0, Answer("c", "a curl command that sends the request again", "curl"))
+            answers.insert(
+                0, DialogOption("c", "a curl command that sends the request again", "curl")
+            )
         answer = await self.app.push_screen_wait(
             Question("Copy as …", "Sensitive headers stay masked; no form holds a secret.", answers)
         )

@@ -12,9 +12,9 @@ from hooktui.client import calls
 from hooktui.console.engine.text import checkup_lines
 from hooktui.console.formatting import counted
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import in_words
+from hooktui.console.registry import relabel
 from hooktui.console.widgets.chrome import Lines
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.diagnosis import Checkup
 
@@ -22,10 +22,10 @@ from hooktui.domain.wire.diagnosis import Checkup
 class CheckupScreen(ConsoleScreen):
     """Looks once when it opens, and again on demand; Esc leaves, also while it looks."""
 
-    PLACE = "Doctor"
+    HEADING = "Doctor"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("diagnose", "back")
     COMMAND_LABELS = (
-        in_words("diagnose", "again", "Look at the installation again", Need.ADMINISTER),
+        relabel("diagnose", "again", "Look at the installation again", Need.ADMINISTER),
     )
     DEFAULT_CSS = "CheckupScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 
@@ -45,11 +45,11 @@ class CheckupScreen(ConsoleScreen):
         self.set_interval(1, self._tick)
         self.run_command("diagnose")
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return whether all is well, or how long it has been looking."""
-        return ((f" {self.PLACE}", "strong"), self._verdict()), self.shell.places("Engine")
+        return ((f" {self.HEADING}", "strong"), self._verdict()), self.shell.places("Engine")
 
-    def _verdict(self) -> Piece:
+    def _verdict(self) -> StyledText:
         if self._begun_s is not None:
             waited = f"{monotonic() - self._begun_s:.0f} s"
             leaves = f"{self.shell.key('back')} leaves"

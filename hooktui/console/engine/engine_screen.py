@@ -11,24 +11,24 @@ from textual.worker import Worker
 from hooktui.client import calls
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.formatting import counted
-from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import Command, KeyOf, in_words
+from hooktui.console.registry import Command, KeyOf, relabel
 from hooktui.console.shell.contract import Changes
 from hooktui.console.widgets.chrome import Lines
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import Status
 
-_PAUSE = in_words("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
-_RESUME = in_words("activate", "resume", "Let deliveries go out again", Need.OPERATE)
+_PAUSE = relabel("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
+_RESUME = relabel("activate", "resume", "Let deliveries go out again", Need.OPERATE)
 
 
-def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  Nothing waits, and no receiver is being left alone.", "plain"),),
         ((f"  {key('diagnose')}", "accent"), ("  looks whether the installation is well", "plain")),
@@ -38,11 +38,11 @@ def _empty(key: KeyOf) -> tuple[Pieces, ...]:
 class EngineScreen(ConsoleScreen):
     """How the installation is doing, as far as its status tells."""
 
-    PLACE = "Engine"
+    HEADING = "Engine"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "activate", "diagnose")
     COMMAND_LABELS = (
-        in_words("open", "open", "Open the hook under the cursor"),
-        in_words("diagnose", "doctor", "Look at disk, database, clock and files", Need.ADMINISTER),
+        relabel("open", "open", "Open the hook under the cursor"),
+        relabel("diagnose", "doctor", "Look at disk, database, clock and files", Need.ADMINISTER),
     )
     DEFAULT_CSS = """
     EngineScreen Lines { padding: 0; margin: 1 0; }
@@ -58,12 +58,12 @@ class EngineScreen(ConsoleScreen):
         self._facts = Lines(id="facts")
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            engine_columns(shell.signs, shell.clock),
+            engine_columns(shell.glyphs, shell.clock),
             self,
             lambda one: one.hook,
             empty=_empty(shell.key),
             markable=False,
-            signs=shell.signs,
+            glyphs=shell.glyphs,
             id="hooks",
         )
         yield self._facts
@@ -86,7 +86,7 @@ class EngineScreen(ConsoleScreen):
         if changes.everything:
             await self._ask()
 
-    async def page(self, wanted: Wanted) -> Page[EngineHook]:
+    async def page(self, wanted: PageQuery) -> Page[EngineHook]:
         """Return the hooks of the status: there are fewer than a page holds."""
         await self.shell.attached()
         status = self.shell.status
@@ -100,21 +100,21 @@ class EngineScreen(ConsoleScreen):
         if status is None or status is self._shown or not self._framed():
             return
         self._shown = status
-        dot = f" {shell.signs.dot} "
+        dot = f" {shell.glyphs.dot} "
         self._facts.show(
             engine_lines(status, shell.backlog_trend, shell.disk_trend, shell.clock(), dot)
         )
         _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return whether deliveries go out."""
         status = self.shell.status
         if status is None:
-            return ((f" {self.PLACE}", "strong"),), self.shell.places(self.PLACE)
+            return ((f" {self.HEADING}", "strong"),), self.shell.places(self.HEADING)
         said = "  delivery is paused" if status.paused else "  delivering"
         return (
-            (f" {self.PLACE}", "strong"), (said, "warn" if status.paused else "plain"),
-        ), self.shell.places(self.PLACE)  # fmt: skip
+            (f" {self.HEADING}", "strong"), (said, "warn" if status.paused else "plain"),
+        ), self.shell.places(self.HEADING)  # fmt: skip
 
     # -- commands
 
@@ -164,7 +164,10 @@ class EngineScreen(ConsoleScreen):
                 " until somebody resumes; a restart changes nothing. Events are taken in and"
                 f" wait{as_now}."
                 " Nothing is lost, and everybody's status line says it.",
-                [Answer("n", "Cancel", "cancel"), Answer("y", "Pause all delivery", "pause")],
+                [
+                    DialogOption("n", "Cancel", "cancel"),
+                    DialogOption("y", "Pause all delivery", "pause"),
+                ],
             )
             if await self.app.push_screen_wait(question) != "pause":
                 self.notice("delivery goes on")

@@ -19,13 +19,13 @@ from textual.worker import Worker
 from hooktui.client import calls
 from hooktui.console.events.text import accepted_words
 from hooktui.console.formatting import size
-from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.registry import Command, KeyOf, in_words
+from hooktui.console.registry import Command, KeyOf, relabel
 from hooktui.console.shell.server_connection import LinkState
 from hooktui.console.widgets.chrome import OneLine, Severity
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
@@ -107,7 +107,7 @@ def _plain(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def fine_json(text: str, key: KeyOf) -> Pieces:
+def fine_json(text: str, key: KeyOf) -> StyledLine:
     """Return what is said of a body that can be sent."""
     return ((f"JSON, {size(len(text.encode()))}", "good"), (f"  {key('save')} sends it", "quiet"))
 
@@ -124,10 +124,10 @@ class EmitScreen(ConsoleScreen):
         body: the body to begin with; None: a sample of the type.
     """
 
-    PLACE = "Send an event"
+    HEADING = "Send an event"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
     COMMAND_LABELS: ClassVar[tuple[Command, ...]] = (
-        in_words("save", "send", "Send the event", Need.PRODUCE),
+        relabel("save", "send", "Send the event", Need.PRODUCE),
     )
     DEFAULT_CSS = """
     EmitScreen #words { margin: 0 1; }
@@ -162,7 +162,7 @@ class EmitScreen(ConsoleScreen):
             lambda row: row.id,
             empty=((("  No event type has these words.", "plain"),),),
             markable=False,
-            signs=self.shell.signs,
+            glyphs=self.shell.glyphs,
             id="types",
         )
         yield self._types
@@ -192,15 +192,15 @@ class EmitScreen(ConsoleScreen):
         """Where the body is typed."""
         return self.query_one(TextArea)
 
-    async def page(self, wanted: Wanted) -> Page[TypeRow]:
+    async def page(self, wanted: PageQuery) -> Page[TypeRow]:
         """Return all types that fit; a catalogue is short."""
         self._words = words = self.query_one(Input).value if self.query(Input) else ""
         rows = type_rows(self.shell.catalogue, words)
         return Page(data=rows, total=len(rows))
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the type that will be sent."""
-        left: Pieces = ((f" {self.PLACE}", "strong"),)
+        left: StyledLine = ((f" {self.HEADING}", "strong"),)
         if self._type:
             left = (*left, (f"  {self._type}", "accent"))
         return left, self.shell.places("")
@@ -323,9 +323,9 @@ class EmitScreen(ConsoleScreen):
 
     async def _sent(self, sent: AcceptedEvent) -> None:
         answers = [
-            Answer("o", "open it: what it meant to each hook, and why", "open"),
-            Answer("a", "send another one", "again"),
-            Answer("l", "leave", "leave"),
+            DialogOption("o", "open it: what it meant to each hook, and why", "open"),
+            DialogOption("a", "send another one", "again"),
+            DialogOption("l", "leave", "leave"),
         ]
         title = f"{sent.id}  {accepted_words(sent)}"
         answer = await self.app.push_screen_wait(Question(title, f"{sent.type} is in.", answers))
@@ -356,7 +356,7 @@ class EmitScreen(ConsoleScreen):
         question = Question(
             title,
             details,
-            [Answer("n", "stay", ""), Answer("y", "leave", "leave")],
+            [DialogOption("n", "stay", ""), DialogOption("y", "leave", "leave")],
         )
         if await self.app.push_screen_wait(question) == "leave":
             self.leave()

@@ -12,7 +12,7 @@ from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
 from hooktui.console.events.text import DecisionPages, came_to, decision_columns, decision_reason
 from hooktui.console.formatting import size
-from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.searching import Searching
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.terminal import copy
@@ -20,7 +20,7 @@ from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_lines import FORM_WORDS, Section
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import from_rfc3339
@@ -39,7 +39,7 @@ PURGED: Final = "The body is purged: bodies are kept for a shorter time than eve
 class EventScreen(Searching):
     """The event with an id."""
 
-    PLACE = "Event"
+    HEADING = "Event"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "search", "emit", "copy", "copy_as", "wrap", "raw", "match_before",
     )  # fmt: skip
@@ -56,9 +56,9 @@ class EventScreen(Searching):
 
     # -- what is shown
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the event and its type."""
-        left: Pieces = ((f" Event {self.event_id}", "strong"),)
+        left: StyledLine = ((f" Event {self.event_id}", "strong"),)
         if self.event is not None:
             left = (*left, (f"  {self.event.type}", "plain"))
         return left, self.shell.places("")
@@ -70,12 +70,12 @@ class EventScreen(Searching):
         yield Lines(id="head")
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            decision_columns(shell.signs, shell.clock, shell.key),
+            decision_columns(shell.glyphs, shell.clock, shell.key),
             DecisionPages(self.ask, self.event_id),
             lambda one: one.hook,
             empty=(((f"  There is no hook in this account; {makes} makes one.", "plain"),),),
             markable=False,
-            signs=shell.signs,
+            glyphs=shell.glyphs,
             id="decisions",
         )
         yield self._listing
@@ -113,7 +113,7 @@ class EventScreen(Searching):
             return  # left meanwhile
         self.listing.styles.height = min(max(self.listing.window.total, 2), MOST_HOOKS) + 1
         event, now_ms = self.event, self.shell.clock()
-        dot = f" {self.shell.signs.dot} "
+        dot = f" {self.shell.glyphs.dot} "
         came = moment(from_rfc3339(event.created_at), now_ms)
         self.query_one("#head", Lines).show(
             (((f" came {came}{dot}{size(event.size)}{dot}{came_to(event)}", "plain"),),)
@@ -212,14 +212,14 @@ class EventScreen(Searching):
             return
         whole = msgspec.json.format(msgspec.json.encode(event), indent=2).decode()
         forms = {"json": ("the event as JSON", whole)}
-        answers = [Answer("j", "the event as JSON, as the API gives it", "json")]
+        answers = [DialogOption("j", "the event as JSON, as the API gives it", "json")]
         if event.body is not None:
             forms["body"] = ("the body", event.body)
-            answers.insert(0, Answer("b", "the body, as it was sent", "body"))
+            answers.insert(0, DialogOption("b", "the body, as it was sent", "body"))
         if event.body is not None and event.type != PING:
             command = f"printf %s {shlex.quote(event.body)} | hooktui emit {event.type} -"
             forms["emit"] = ("the command", command)
-            answers.insert(1, Answer("e", "a command that sends such an event", "emit"))
+            answers.insert(1, DialogOption("e", "a command that sends such an event", "emit"))
         answer = await self.app.push_screen_wait(
             Question(
                 "Copy as …", "The body is the event's own; it holds no secret of ours.", answers

@@ -14,8 +14,8 @@ from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.filters.parser import parse_event_filter
 from hooktui.domain.wire.events import Event
@@ -31,7 +31,7 @@ TIMES_S: Final = 15.0
 """Between two looks whether a clock time needs its date by now."""
 
 
-def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No events yet.", "strong"),),
         (),
@@ -44,7 +44,7 @@ def _empty(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No event fits the filter.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows all events again", "plain")),
@@ -54,7 +54,7 @@ def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
 class EventsScreen(Filtering, ListScreen[Event]):
     """All events of the account."""
 
-    PLACE = "Events"
+    HEADING = "Events"
     NOUN = "event"
     ROW_COMMANDS = ("open", "copy")
     DESCENDING = True
@@ -68,17 +68,17 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     def columns(self) -> Sequence[Column[Event]]:
         """Return the columns."""
-        return event_columns(self.shell.signs, self.shell.clock)
+        return event_columns(self.shell.glyphs, self.shell.clock)
 
     def row_id(self, row: Event) -> str:
         """Return its id."""
         return row.id
 
-    def call_of(self, wanted: Wanted) -> Call[Page[Event]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[Event]]:
         """Ask for events that fit the filter."""
         return calls.list_events(self.shell.account, q=self.filter_text or None, **wanted)
 
-    def empty_lines(self) -> tuple[Pieces, ...]:
+    def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return what stands there while nothing is, or nothing fits."""
         lines = _nothing_fits if self.filter_text else _empty
         return lines(self.shell.key)
@@ -97,9 +97,9 @@ class EventsScreen(Filtering, ListScreen[Event]):
         self._read_at = monotonic()
         await self.listing.reload()
 
-    def more_heading(self) -> Pieces:
+    def more_heading(self) -> StyledLine:
         """Tell of the filter."""
-        dot = self.shell.signs.dot
+        dot = self.shell.glyphs.dot
         return ((f" {dot} filter: {self.filter_text}", "accent"),) if self.filter_text else ()
 
     # -- the filter

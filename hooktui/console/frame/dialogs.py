@@ -19,7 +19,7 @@ _WIDTH = 72
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DialogOption:
     """One way to answer: its key, what it does in words, and what the question returns."""
 
     key: str
@@ -41,7 +41,7 @@ class Question(ConsoleDialog[str]):
     Question ShortList { margin-top: 1; }
     """
 
-    def __init__(self, title: str, details: str, answers: Sequence[Answer]) -> None:
+    def __init__(self, title: str, details: str, answers: Sequence[DialogOption]) -> None:
         super().__init__()
         self._title = title
         self._details = details

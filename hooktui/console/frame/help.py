@@ -13,8 +13,8 @@ from textual.containers import Vertical
 from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.registry import MOVES, Command, bindings
 from hooktui.console.widgets.controls import Note
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.wire.pages import Page
@@ -57,7 +57,7 @@ class HelpScreen(ConsoleDialog[str]):
                 self,
                 lambda line: line.command.name,
                 markable=False,
-                signs=self.shell.signs,
+                glyphs=self.shell.glyphs,
             )
             yield Note(id="moves")
 
@@ -66,7 +66,7 @@ class HelpScreen(ConsoleDialog[str]):
         # Keys without labels: they say it themselves, and must fit one line at 80 cells.
         self._moves = "  ".join(self.shell.key(command.name) for command in MOVES) + "  move"
         runs = f"{self.shell.key('open')} runs one"
-        self.query_one("#title", Note).show(f"{self._place.PLACE}: keys; {runs}", "strong")
+        self.query_one("#title", Note).show(f"{self._place.HEADING}: keys; {runs}", "strong")
         self.query_one("#moves", Note).show(self._moves, "quiet")
         listing = self.query_one(WindowedList)
         listing.styles.height = len(self._lines) + 1
@@ -76,7 +76,7 @@ class HelpScreen(ConsoleDialog[str]):
         """Leave room for what stands around the list; a dialog has nine tenths of the height."""
         self.query_one(WindowedList).styles.max_height = max(1, event.size.height * 9 // 10 - 7)
 
-    async def page(self, wanted: Wanted) -> Page[_Line]:
+    async def page(self, wanted: PageQuery) -> Page[_Line]:
         """Return all commands: there are fewer than a page holds."""
         return Page(data=self._lines, total=len(self._lines))
 
@@ -97,10 +97,10 @@ class HelpScreen(ConsoleDialog[str]):
 
 
 def _columns() -> tuple[Column[_Line], ...]:
-    def key(line: _Line) -> Pieces:
+    def key(line: _Line) -> StyledLine:
         return ((line.command.key, "quiet" if line.disabled_reason else "accent"),)
 
-    def words(line: _Line) -> Pieces:
+    def words(line: _Line) -> StyledLine:
         if line.disabled_reason is None:
             return ((line.command.help, "plain"),)
         # The reason alone: what else there is to say stands under the list, at the cursor.

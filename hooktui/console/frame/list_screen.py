@@ -11,8 +11,8 @@ from textual.worker import Worker
 
 from hooktui.console.frame.choosing import Choosing
 from hooktui.console.shell.contract import Changes
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NotAllowed
@@ -71,7 +71,7 @@ class ListScreen(Sorting, Generic[T]):
     SORT: ClassVar[str | None] = "id"
     DESCENDING: ClassVar[bool] = False
 
-    EMPTY: ClassVar[tuple[Pieces, ...]] = ()
+    EMPTY: ClassVar[tuple[StyledLine, ...]] = ()
     """What stands there while there is nothing: what this is, and how to begin."""
 
     def columns(self) -> Sequence[Column[T]]:
@@ -82,7 +82,7 @@ class ListScreen(Sorting, Generic[T]):
         """Return what identifies a line for ever."""
         raise NotImplementedError
 
-    def call_of(self, wanted: Wanted) -> Call[Page[T]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[T]]:
         """Return the call that asks for a page."""
         raise NotImplementedError
 
@@ -97,7 +97,7 @@ class ListScreen(Sorting, Generic[T]):
             markable=False,
             sort=self.SORT,
             descending=self.DESCENDING,
-            signs=self.shell.signs,
+            glyphs=self.shell.glyphs,
             id="list",
         )
         yield self._listing
@@ -121,7 +121,7 @@ class ListScreen(Sorting, Generic[T]):
         """Load the list from its start."""
         self.listing.load_anew()
 
-    async def page(self, wanted: Wanted) -> Page[T]:
+    async def page(self, wanted: PageQuery) -> Page[T]:
         """Return a page; nothing, and the reason, where the server does not show the list."""
         call = self.call_of(wanted)
         await self.shell.attached()
@@ -138,7 +138,7 @@ class ListScreen(Sorting, Generic[T]):
     def _barred(self, reason: str) -> Page[T]:
         told = textwrap.wrap(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
         self.listing.empty = (
-            ((f"  {self.PLACE} are not shown to you.", "strong"),),
+            ((f"  {self.HEADING} are not shown to you.", "strong"),),
             (),
             *(((f"  {line}", "plain"),) for line in told),
             (),
@@ -146,7 +146,7 @@ class ListScreen(Sorting, Generic[T]):
         )
         return Page()
 
-    def empty_lines(self) -> tuple[Pieces, ...]:
+    def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return what stands there while there is nothing; another text while a filter is on."""
         return self.EMPTY
 
@@ -155,14 +155,14 @@ class ListScreen(Sorting, Generic[T]):
         if changes.everything:
             await self.listing.reload()
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return how many lines there are."""
-        left: list[Piece] = [(f" {self.PLACE}", "strong")]
+        left: list[StyledText] = [(f" {self.HEADING}", "strong")]
         if self.listing.window.total:
             left.append((f"  {self.listing.counted(self.NOUN)}", "plain"))
-        return [*left, *self.more_heading()], self.shell.places(self.PLACE)
+        return [*left, *self.more_heading()], self.shell.places(self.HEADING)
 
-    def more_heading(self) -> Pieces:
+    def more_heading(self) -> StyledLine:
         """Return what else the heading tells, such as a filter."""
         return ()
 

@@ -99,7 +99,7 @@ class Asking(PacedScreen):
     @contextmanager
     def working(self, doing: str) -> Iterator[None]:
         """Tell what is being done for as long as it is; notices come before it."""
-        words = f"{doing} {self.shell.signs.ellipsis}"
+        words = f"{doing} {self.shell.glyphs.ellipsis}"
         self._works.append(words)
         self._tell_work()
         try:

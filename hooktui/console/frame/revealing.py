@@ -8,12 +8,12 @@ from textual.timer import Timer
 
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.chrome import Heading
-from hooktui.console.widgets.redactable import Maskable
-from hooktui.console.widgets.styled import Piece
+from hooktui.console.widgets.redactable import Redactable
+from hooktui.console.widgets.styled import StyledText
 
 
 class Revealing(ConsoleScreen):
-    """Counts down while its `Maskable` widget shows something in clear, then masks it."""
+    """Counts down while its `Redactable` widget shows something in clear, then masks it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -21,11 +21,11 @@ class Revealing(ConsoleScreen):
         self._count_down: Timer | None = None
 
     @property
-    def secret(self) -> Maskable:
+    def secret(self) -> Redactable:
         """What is shown in clear, or masked."""
-        return self.query_one(Maskable)
+        return self.query_one(Redactable)
 
-    def how_long(self) -> Piece:
+    def how_long(self) -> StyledText:
         """Return for how long it stays visible, for the heading."""
         if self._seconds_left:
             return (f"  hidden again in {self._seconds_left} s", "warn")

@@ -22,14 +22,14 @@ from hooktui.console.registry import (
     COMMANDS,
     EVERYWHERE,
     Command,
-    Place,
+    TopScreen,
     bindings,
 )
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.session_state import Kept
 from hooktui.console.shell.terminal_size import SizedScreen
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import allows, why_not
 
@@ -52,7 +52,7 @@ class ConsoleScreen(Asking):
     COMMAND_LABELS: ClassVar[tuple[Command, ...]] = ()
     """Commands of the table that say here what they do with the things of this place."""
 
-    PLACE: ClassVar[str] = ""
+    HEADING: ClassVar[str] = ""
     """What the heading and the help call this place."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(command.name for command in COMMANDS))]
@@ -78,14 +78,14 @@ class ConsoleScreen(Asking):
         """Yield the widgets between heading and status line."""
         yield from ()
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return the left and right part of the heading; `refresh_frame` draws it."""
-        return ((f" {self.PLACE}", "strong"),), ()
+        return ((f" {self.HEADING}", "strong"),), ()
 
     def on_mount(self) -> None:
         """Take up what was shown here last time, and draw the frame for the first time."""
         self._account = self.shell.account
-        self.restore(self.shell.memory.of(self.PLACE, self._account))
+        self.restore(self.shell.memory.of(self.HEADING, self._account))
         self.refresh_frame()
 
     def on_unmount(self) -> None:
@@ -96,7 +96,7 @@ class ConsoleScreen(Asking):
         """Keep what is shown; ``account`` is the one that is looked at, if not the app's."""
         if self.is_mounted:
             number = self.shell.account if account is None else account
-            self.shell.memory.keep(self.PLACE, number, self.kept())
+            self.shell.memory.keep(self.HEADING, number, self.kept())
 
     def kept(self) -> Kept:
         """Return what is to be found here again the next time: filter, sort, panes."""
@@ -114,7 +114,7 @@ class ConsoleScreen(Asking):
         """Draw heading, status line and line of keys again; cheap when nothing changed."""
         if self._framed():
             left, right = self.heading()
-            short = self.shell.places(self.PLACE, short=True) if right else ()
+            short = self.shell.places(self.HEADING, short=True) if right else ()
             self.query_one(Heading).show(left, right, short)
             self.query_one(StatusLine).show(*self.shell.standing())
             self.query_one(KeyLine).show_again()
@@ -177,7 +177,7 @@ class ConsoleScreen(Asking):
 
         None: it may be, for it only looks.
         """
-        return None if name == "copy" else self.PLACE
+        return None if name == "copy" else self.HEADING
 
     def _start_command(self, name: str) -> Coroutine[None, None, None] | None:
         """Do a command, or say why not; return what is still to be awaited."""
@@ -276,7 +276,7 @@ class ConsoleScreen(Asking):
         self._schedule_changes()
         self.shell.status_soon()
 
-    def go(self, place: Place) -> None:
+    def go(self, place: TopScreen) -> None:
         """Go to a place."""
         self.shell.go(place)
 
@@ -290,7 +290,7 @@ class ConsoleScreen(Asking):
     def account_changed(self) -> None:
         """Show another account as it was looked at last; `changed` is told to load everything."""
         self._account = self.shell.account
-        self.restore(self.shell.memory.of(self.PLACE, self._account))
+        self.restore(self.shell.memory.of(self.HEADING, self._account))
 
     async def changed(self, changes: Changes) -> None:
         """Show what changed; screens that show things of the server do something here."""

@@ -146,13 +146,13 @@ class HookActions(BulkRunner):
 
     async def _delete(self, hooks: Sequence[Hook]) -> None:
         from hooktui.client import calls
-        from hooktui.console.frame.dialogs import Answer, Question
+        from hooktui.console.frame.dialogs import DialogOption, Question
 
         what = named(hooks[0]) if len(hooks) == 1 else counted(len(hooks), "hook")
         question = Question(
             f"Delete {what}?",
             _loss(hooks),
-            [Answer("n", "Cancel", "cancel"), Answer("y", f"Delete {what}", "delete")],
+            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Delete {what}", "delete")],
         )
         if await self.app.push_screen_wait(question) != "delete":
             self.notice("nothing was deleted")

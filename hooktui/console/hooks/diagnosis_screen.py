@@ -17,8 +17,8 @@ from textual.strip import Strip
 from textual.worker import Worker
 
 from hooktui.client import calls
-from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.glyphs import Signs
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.diagnosis_text import (
     TONES,
@@ -34,7 +34,7 @@ from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import Painted, Pieces
+from hooktui.console.widgets.styled import LineWidget, StyledLine
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.errors import HooktuiError, NoServer, NotFound
 from hooktui.domain.wire.deliveries import Phases
@@ -45,14 +45,14 @@ PROGRESS_S: Final = 1.0
 """Between two looks at how long it has been running."""
 
 
-class PhaseBars(Painted):
+class PhaseBars(LineWidget):
     """The phases under one another, each bar where it lay in the whole."""
 
     DEFAULT_CSS = "PhaseBars { height: auto; width: 1fr; margin-top: 1; }"
 
-    def __init__(self, signs: Signs, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._signs = signs
+        self._glyphs = glyphs
         self._phases = Phases()
 
     def show(self, phases: Phases) -> None:
@@ -62,19 +62,19 @@ class PhaseBars(Painted):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many as there are phases."""
-        return len(phase_lines(self._phases, width, self._signs))
+        return len(phase_lines(self._phases, width, self._glyphs))
 
     def render_line(self, y: int) -> Strip:
         """Draw one phase."""
         width = self.size.width
-        lines = phase_lines(self._phases, width, self._signs)
+        lines = phase_lines(self._phases, width, self._glyphs)
         return self.strip(lines[y] if y < len(lines) else (), width)
 
 
 class DiagnosisScreen(HookActions):
     """The diagnosis of one hook."""
 
-    PLACE = "Diagnosis"
+    HEADING = "Diagnosis"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "diagnose", "copy", "copy_as", "edit", "secret", "open", "wrap",
     )  # fmt: skip
@@ -99,10 +99,10 @@ class DiagnosisScreen(HookActions):
 
     # -- what is shown
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the hook and its URL."""
-        left: Pieces = (
-            (f" {self.PLACE}", "strong"),
+        left: StyledLine = (
+            (f" {self.HEADING}", "strong"),
             (f"  {named(self.hook)}", "plain"),
             (f"  {url_in_words(self.hook.url)}", "quiet"),
         )
@@ -113,7 +113,7 @@ class DiagnosisScreen(HookActions):
         yield Note(id="verdict")
         yield Note(id="fix")
         yield Lines(id="steps")
-        yield PhaseBars(self.shell.signs, id="phases")
+        yield PhaseBars(self.shell.glyphs, id="phases")
         yield JsonView(id="seen")
 
     def on_mount(self) -> None:
@@ -147,7 +147,7 @@ class DiagnosisScreen(HookActions):
         self.refresh_frame()
 
     def _draw_steps(self, checks: Sequence[Check], running: str | None = None) -> None:
-        lines = step_lines(checks, self.shell.signs, self.app.size.width, running)
+        lines = step_lines(checks, self.shell.glyphs, self.app.size.width, running)
         self.query_one("#steps", Lines).show(lines)
 
     def _draw_seen(self) -> None:
@@ -162,9 +162,9 @@ class DiagnosisScreen(HookActions):
         self.call_after_refresh(self._draw_seen)
 
     def _sign(self, found: Diagnosis) -> str:
-        signs = self.shell.signs
-        known = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
-        return known.get(found.state, signs.failing)
+        glyphs = self.shell.glyphs
+        known = {"ok": glyphs.delivered, "warn": glyphs.failing, "fail": glyphs.failed}
+        return known.get(found.state, glyphs.failing)
 
     async def changed(self, changes: Changes) -> None:
         """Follow edits of the hook; what was found stays until it is run again."""
@@ -266,8 +266,8 @@ class DiagnosisScreen(HookActions):
                 "Copy as …",
                 "The answer of the receiver is in the JSON alone.",
                 [
-                    Answer("t", "text: the verdict and every step", "text"),
-                    Answer("j", "JSON, as the API gives it", "json"),
+                    DialogOption("t", "text: the verdict and every step", "text"),
+                    DialogOption("j", "JSON, as the API gives it", "json"),
                 ],
             )
         )

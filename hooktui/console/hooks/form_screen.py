@@ -16,19 +16,18 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.deliveries.text import planned
 from hooktui.console.formatting import counted
-from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
 from hooktui.console.hooks.dry_run import DryRunLines, FormDryRun
 from hooktui.console.hooks.event_boxes import EventBoxes, in_words
 from hooktui.console.hooks.form_fields import LABELS, HookFields
 from hooktui.console.hooks.form_values import FormValues
-from hooktui.console.registry import Place
-from hooktui.console.registry import in_words as in_place
+from hooktui.console.registry import TopScreen, relabel
 from hooktui.console.shell.server_calls import Told
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList, ShortRow
-from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Conflict, FieldError, HooktuiError, Refused
 from hooktui.domain.wire.hooks import Hook
@@ -39,10 +38,10 @@ T = TypeVar("T")
 class HookForm(FormDryRun):
     """A new hook (None), or the edit of one."""
 
-    PLACE = "Webhook form"
+    HEADING = "Webhook form"
     COMMAND_NAMES = ("save", "back", "mark")
     COMMAND_LABELS = (
-        in_place("mark", "tick", "Tick or untick the box; Tab goes from field to field"),
+        relabel("mark", "tick", "Tick or untick the box; Tab goes from field to field"),
     )
     DEFAULT_CSS = """
     HookForm #summary { padding: 0 1; background: $surface; max-height: 3; }
@@ -55,11 +54,14 @@ class HookForm(FormDryRun):
         self._saving = False
         self._server_said: dict[str, tuple[str, object]] = {}
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the hook that is edited."""
         if self.hook is None:
             return ((" New webhook", "strong"),), ()
-        named: Pieces = ((f" Edit hook {self.hook.id}", "strong"), (f"  {self.hook.name}", "plain"))
+        named: StyledLine = (
+            (f" Edit hook {self.hook.id}", "strong"),
+            (f"  {self.hook.name}", "plain"),
+        )
         return named, (("webhook ", "quiet"),)
 
     # -- the fields
@@ -157,7 +159,7 @@ class HookForm(FormDryRun):
                 shown[name] = detail
         return shown
 
-    def _summary(self, values: FormValues, wrong: int) -> tuple[str, Tone]:
+    def _summary(self, values: FormValues, wrong: int) -> tuple[str, StyleName]:
         """Return in words what would be saved, and whether it can."""
         key = self.shell.key
         events = in_words(self.shell.catalogue, values.events)
@@ -299,9 +301,11 @@ class HookForm(FormDryRun):
                 "Somebody else saved this hook meanwhile",
                 details,
                 (
-                    Answer("r", "reload theirs beneath what I typed, and look again", "reload"),
-                    Answer("o", "overwrite: save what I typed over theirs", "overwrite"),
-                    Answer("b", "back to the form as it is", "back"),
+                    DialogOption(
+                        "r", "reload theirs beneath what I typed, and look again", "reload"
+                    ),
+                    DialogOption("o", "overwrite: save what I typed over theirs", "overwrite"),
+                    DialogOption("b", "back to the form as it is", "back"),
                 ),
             )
         )
@@ -323,7 +327,7 @@ class HookForm(FormDryRun):
         """Leave; ask first when something typed would be lost."""
         self._go(self._leave)
 
-    def go(self, place: Place) -> None:
+    def go(self, place: TopScreen) -> None:
         """Go to a place; ask first when something typed would be lost."""
         self._go(partial(self.shell.go, place))
 
@@ -354,7 +358,10 @@ class HookForm(FormDryRun):
             Question(
                 title,
                 details,
-                (Answer("s", "stay in the form", "stay"), Answer("y", "leave it", "leave")),
+                (
+                    DialogOption("s", "stay in the form", "stay"),
+                    DialogOption("y", "leave it", "leave"),
+                ),
             ),
             answered,
         )
@@ -377,7 +384,7 @@ TYPES: Final = (ShortRow("web", "Webhook", "POSTs each event, signed, to an HTTP
 class HookTypes(ConsoleScreen):
     """Which type the new hook has."""
 
-    PLACE = "New hook"
+    HEADING = "New hook"
     COMMAND_NAMES = ("open", "back")
     DEFAULT_CSS = """
     HookTypes > Note { margin: 1 1 1 1; height: auto; }

@@ -10,12 +10,12 @@ from textual.containers import Vertical
 
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.form_values import duration_text, schedule_text
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.page_window import PageSource
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
@@ -125,7 +125,7 @@ def _since(at: str, now_ms: int) -> str:
 def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     """Return the columns of a hook's history; times are clock times, as in every log."""
 
-    def at(entry: AuditEntry) -> Pieces:
+    def at(entry: AuditEntry) -> StyledLine:
         return ((moment(from_rfc3339(entry.at), clock()), "plain"),)
 
     return (
@@ -140,7 +140,7 @@ def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     )  # fmt: skip
 
 
-_EMPTY: Final[tuple[Pieces, ...]] = (
+_EMPTY: Final[tuple[StyledLine, ...]] = (
     (("  Nothing was done to this hook that the audit trail tells of.", "plain"),),
 )
 
@@ -157,7 +157,7 @@ class HookHistory(Vertical):
         self,
         source: PageSource[AuditEntry],
         clock: Callable[[], int],
-        signs: Signs,
+        glyphs: Glyphs,
         failed: Callable[[HooktuiError], None],
         *,
         id: str,  # noqa: A002 - Textual's word
@@ -171,7 +171,7 @@ class HookHistory(Vertical):
             lambda entry: entry.id,
             empty=_EMPTY,
             markable=False,
-            signs=signs,
+            glyphs=glyphs,
             id="entries",
         )
         self.entry = JsonView(id="entry")

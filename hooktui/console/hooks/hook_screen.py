@@ -22,8 +22,8 @@ from hooktui.console.registry import KeyOf
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.session_state import Kept
 from hooktui.console.widgets.chrome import Lines
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.filters.parser import parse
@@ -39,7 +39,7 @@ TIMES_S: Final = 15.0
 """Between two looks whether "4m" has become "5m"."""
 
 
-def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No deliveries yet.", "strong"),),
         (),
@@ -48,7 +48,7 @@ def _empty(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No delivery matches the filter.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows all deliveries again", "plain")),
@@ -58,7 +58,7 @@ def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
 class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
     """The hook with an id."""
 
-    PLACE = "Hook"
+    HEADING = "Hook"
     NOUN = "delivery"
     ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
     FIRST = ("oldest", "newest")
@@ -78,12 +78,12 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
 
     # -- what is shown
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the hook and its state, the filter and the marks."""
-        left: list[Piece] = [(f" Hook {self.hook_id}", "strong")]
-        dot = f" {self.shell.signs.dot} "
+        left: list[StyledText] = [(f" Hook {self.hook_id}", "strong")]
+        dot = f" {self.shell.glyphs.dot} "
         if self.hook is not None:
-            left += [(f"  {self.hook.name}  ", "plain"), *state(self.hook, self.shell.signs)]
+            left += [(f"  {self.hook.name}  ", "plain"), *state(self.hook, self.shell.glyphs)]
         if self.query("#deliveries"):
             listing = self.listing
             if listing.loaded:
@@ -100,13 +100,13 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
         yield Lines(id="head")
         yield from self.compose_tabs(
             WindowedList(
-                delivery_columns(shell.signs, shell.clock),
+                delivery_columns(shell.glyphs, shell.clock),
                 self,
                 lambda delivery: delivery.id,
                 empty=_empty(shell.key),
                 sort="id",
                 descending=True,
-                signs=shell.signs,
+                glyphs=shell.glyphs,
                 id=DELIVERIES,
             )
         )
@@ -127,7 +127,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
         """The list of deliveries."""
         return self._listing
 
-    async def page(self, wanted: Wanted) -> Page[Delivery]:
+    async def page(self, wanted: PageQuery) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""
         call = calls.list_deliveries(
             self.shell.account,

@@ -17,8 +17,8 @@ from hooktui.console.log.live_log import LiveLog
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.session_state import Kept
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.filters.hook_search import HINT, parse_hook_search
 from hooktui.domain.wire.hooks import Hook
@@ -36,7 +36,7 @@ SMALLEST_PANE = 4
 _ON_HOOKS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open", "mark")
 
 
-def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     """Return what stands there without a hook; ``key`` tells the key of a command."""
     return (
         (("  No hooks yet.", "strong"),),
@@ -51,7 +51,7 @@ def _empty(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No hook has these words in its name, URL or events, and this status.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows all hooks again", "plain")),
@@ -61,7 +61,7 @@ def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
 class HooksScreen(Filtering, Sorting, HookActions):
     """All hooks of the account."""
 
-    PLACE = "Hooks"
+    HEADING = "Hooks"
     NOUN = "hook"
     ROW_COMMANDS = _ON_HOOKS
     FILTER_HINT = HINT
@@ -88,19 +88,19 @@ class HooksScreen(Filtering, Sorting, HookActions):
         shell = self.shell
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            columns(shell.signs, shell.clock, lambda: shell.catalogue),
+            columns(shell.glyphs, shell.clock, lambda: shell.catalogue),
             self,
             lambda hook: hook.id,
             empty=_empty(shell.key),
             sort="id",
-            signs=shell.signs,
+            glyphs=shell.glyphs,
             id="hooks",
         )
         self._lines = LiveLog(
             shell.log_buffer,
             shell.clock,
             shell.hook_names,
-            shell.signs,
+            shell.glyphs,
             shell.key,
             caption=True,
             id="log",
@@ -131,7 +131,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
 
     # -- rows
 
-    async def page(self, wanted: Wanted) -> Page[Hook]:
+    async def page(self, wanted: PageQuery) -> Page[Hook]:
         """Return a page of hooks."""
         from hooktui.client import calls
 
@@ -176,11 +176,11 @@ class HooksScreen(Filtering, Sorting, HookActions):
         self._narrow_log()
         self.refresh_frame()
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return how many hooks there are, and how many of them fail."""
         listing = self.listing
-        left: list[Piece] = [(f" {self.PLACE}", "strong")]
-        dot = f" {self.shell.signs.dot} "
+        left: list[StyledText] = [(f" {self.HEADING}", "strong")]
+        dot = f" {self.shell.glyphs.dot} "
         if listing.loaded:
             left.append((f"  {listing.counted('hook')}", "plain"))
             broken = sum(failing(hook) for hook in listing.window.rows())
@@ -193,7 +193,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
             left.append((f"{dot}filter: {self.filter_text}", "accent"))
         if listing.marks:
             left.append((f"{dot}{self.marked_words()}", "accent"))
-        return left, self.shell.places(self.PLACE)
+        return left, self.shell.places(self.HEADING)
 
     # -- commands
 

@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
-from hooktui.console.frame.dialogs import Answer, Question
+from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.revealing import Revealing
 from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.secret_lines import SecretLines
@@ -22,7 +22,7 @@ from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.hook_settings import DEFAULT_OVERLAP_S
 from hooktui.domain.roles import Need, allows, why_not
@@ -41,7 +41,7 @@ class SecretScreen(Revealing, HookActions):
         warnings: what the server had to say about the new hook.
     """
 
-    PLACE = "Secret"
+    HEADING = "Secret"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "reveal", "copy", "rotate", "ping", "previous", "next", "edit", "wrap",
     )  # fmt: skip
@@ -60,14 +60,14 @@ class SecretScreen(Revealing, HookActions):
         self._warnings = tuple(warnings)
         self._snippets = snippets(hook.signature_hash)
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the hook, and how long the secret stays visible."""
-        left: Pieces = (
-            (f" {self.PLACE}", "strong"),
+        left: StyledLine = (
+            (f" {self.HEADING}", "strong"),
             self.how_long(),
             (f"  {named(self.hook)}", "plain"),
         )
-        return left, self.shell.places(self.PLACE)
+        return left, self.shell.places(self.HEADING)
 
     def selected_hooks(self) -> list[Hook]:
         """The hook that is shown."""
@@ -178,13 +178,13 @@ class SecretScreen(Revealing, HookActions):
 
     async def verb_rotate(self) -> None:
         """Make a new secret, or finish the rotation under way."""
-        finish = Answer("f", "finish the rotation under way: only the newest stays", "finish")
+        finish = DialogOption("f", "finish the rotation under way: only the newest stays", "finish")
         answers = [
-            Answer("c", "cancel", "cancel"),
-            Answer("d", "a new secret; the old one goes on for 24 hours", "day"),
-            Answer("h", "a new secret; the old one goes on for 1 hour", "hour"),
-            Answer("w", "a new secret; the old one goes on for 7 days", "week"),
-            Answer("l", "the old one leaked: a new secret, valid at once and alone", "leak"),
+            DialogOption("c", "cancel", "cancel"),
+            DialogOption("d", "a new secret; the old one goes on for 24 hours", "day"),
+            DialogOption("h", "a new secret; the old one goes on for 1 hour", "hour"),
+            DialogOption("w", "a new secret; the old one goes on for 7 days", "week"),
+            DialogOption("l", "the old one leaked: a new secret, valid at once and alone", "leak"),
         ]
         if self.lines.rotating is not False:
             answers.insert(1, finish)

@@ -18,7 +18,7 @@ from hooktui.console.hooks.summary import HOURS, event_sections, settings_sectio
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import TabLine
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.plot import Plots
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
@@ -45,7 +45,7 @@ class HistorySource:
     def __init__(self, screen: HookTabs) -> None:
         self._screen = screen
 
-    async def page(self, wanted: Wanted) -> Page[AuditEntry]:
+    async def page(self, wanted: PageQuery) -> Page[AuditEntry]:
         """Return a page, the newest entry first."""
         screen = self._screen
         account = screen.shell.account if screen.hook is None else screen.hook.account
@@ -77,11 +77,11 @@ class HookTabs(ConsoleScreen):
         # Kept, not looked up: an answer may come in while the screen is being taken away.
         self._tab_line = TabLine(TABS, shell.key, id="tabs")
         self._switcher = ContentSwitcher(initial=DELIVERIES)
-        self._plots = Plots(shell.signs, id=HEALTH)
+        self._plots = Plots(shell.glyphs, id=HEALTH)
         self._events = JsonView(id=EVENTS)
         self._settings = JsonView(id=SETTINGS)
         self._history = HookHistory(
-            HistorySource(self), shell.clock, shell.signs, self.show_error, id=HISTORY
+            HistorySource(self), shell.clock, shell.glyphs, self.show_error, id=HISTORY
         )
         self._listing = deliveries
         yield self._tab_line
@@ -168,21 +168,21 @@ class HookTabs(ConsoleScreen):
     def draw_tab(self) -> None:
         """Draw what is known, also of a tab that is not in sight: that costs nothing."""
         shell, now_ms = self.shell, self.shell.clock()
-        health, signs = self._health, shell.signs
-        caption = range_line(self._range, health, signs, self._wanted, shell.key)
+        health, glyphs = self._health, shell.glyphs
+        caption = range_line(self._range, health, glyphs, self._wanted, shell.key)
         if health is None:
             self._plots.show(caption)
         else:
             self._plots.show(
                 caption,
-                plots_of(health, now_ms, signs),
+                plots_of(health, now_ms, glyphs),
                 axis_of(health),
                 lambda step: step_words(health, step, now_ms),
             )
         if self.hook is not None:
             self._settings.show(settings_sections(self.hook, shell.catalogue, now_ms))
             self._events.show(
-                event_sections(self.hook, shell.catalogue, self._counts, now_ms, signs)
+                event_sections(self.hook, shell.catalogue, self._counts, now_ms, glyphs)
             )
 
     async def fill_tab(self) -> None:

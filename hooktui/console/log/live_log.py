@@ -18,13 +18,13 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.timer import Timer
 
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.log.columns import line_text, subject_of
 from hooktui.console.log.log_table import LogTable
 from hooktui.console.registry import KeyOf, move_bindings
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.shell.reliable_timers import ReliableTimers
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.text_search import Found
 from hooktui.domain.filters.parser import Filter
 
@@ -42,7 +42,7 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
         buffer: where the lines are.
         clock: returns "now" in milliseconds, for filters like ``since:10m``.
         names: names of hooks by id; may grow later.
-        signs: what is drawn for states.
+        glyphs: what is drawn for states.
         key: tells the key of a command.
         caption: whether line 0 names the log (for a pane) or the columns (for a screen).
     """
@@ -80,13 +80,13 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
         buffer: LogBuffer,
         clock: Callable[[], int],
         names: Mapping[int, str],
-        signs: Signs,
+        glyphs: Glyphs,
         key: KeyOf,
         *,
         caption: bool = False,
         id: str | None = None,  # noqa: A002 - as in every widget
     ) -> None:
-        super().__init__(buffer, names, signs, caption=caption, id=id)
+        super().__init__(buffer, names, glyphs, caption=caption, id=id)
         self._clock = clock
         self._key = key
         self._waiting: deque[int] = deque()
@@ -150,24 +150,24 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
                 self.refresh(Region(0, 0, self.size.width, 1))
             self.post_message(self.StateChanged(self))
 
-    def state(self) -> Pieces:
+    def state(self) -> StyledLine:
         """Return whether it follows, what is new, and what it is narrowed to."""
-        pieces: list[Piece] = []
+        pieces: list[StyledText] = []
         if self.following:
             pieces.append(("following", "quiet"))
         else:
             pieces.append(("paused", "warn"))
             follows = f"{self._key('follow')} follows"
-            chip = f" {self.signs.dot} {self.new:,} new, {follows}" if self.new else ""
+            chip = f" {self.glyphs.dot} {self.new:,} new, {follows}" if self.new else ""
             pieces.append((chip, "accent"))
         if self.hooks is not None:
             hooks = ", ".join(str(hook) for hook in sorted(self.hooks)[:5])
             more = ", …" if len(self.hooks) > 5 else ""
-            pieces.append((f" {self.signs.dot} hook {hooks}{more}", "accent"))
+            pieces.append((f" {self.glyphs.dot} hook {hooks}{more}", "accent"))
         if self.marks:
-            pieces.append((f" {self.signs.dot} {len(self.marks):,} marked", "accent"))
+            pieces.append((f" {self.glyphs.dot} {len(self.marks):,} marked", "accent"))
         if self.filter is not None:
-            pieces.append((f" {self.signs.dot} filter: {self.filter}", "accent"))
+            pieces.append((f" {self.glyphs.dot} filter: {self.filter}", "accent"))
         return pieces
 
     # -- the buffer

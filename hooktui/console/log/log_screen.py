@@ -12,7 +12,7 @@ from hooktui.console.frame.searching import Searching
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.shell.contract import Changes
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import Filter, parse
 
@@ -20,7 +20,7 @@ from hooktui.domain.filters.parser import Filter, parse
 class LiveLogScreen(Searching, Filtering):
     """Every attempt of every delivery as it happens."""
 
-    PLACE = "Live log"
+    HEADING = "Live log"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "follow", "filter", "search", "mark", "copy", "wrap", "match_before",
     )  # fmt: skip
@@ -31,7 +31,7 @@ class LiveLogScreen(Searching, Filtering):
         shell = self.shell
         # Kept, not looked up: names may come in while the screen is being taken away.
         self._lines = LiveLog(
-            shell.log_buffer, shell.clock, shell.hook_names, shell.signs, shell.key, id="log"
+            shell.log_buffer, shell.clock, shell.hook_names, shell.glyphs, shell.key, id="log"
         )
         yield self._lines
 
@@ -50,12 +50,12 @@ class LiveLogScreen(Searching, Filtering):
         if await self.shell.learn_names(changes):
             self.log_lines.refresh()
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return whether it follows, what is new, the filter and the search."""
-        left: list[Piece] = [(f" {self.PLACE}  ", "strong"), *self.log_lines.state()]
+        left: list[StyledText] = [(f" {self.HEADING}  ", "strong"), *self.log_lines.state()]
         if self.search_text:
-            left.append((f" {self.shell.signs.dot} search: {self.search_text}", "accent"))
-        return left, self.shell.places(self.PLACE)
+            left.append((f" {self.shell.glyphs.dot} search: {self.search_text}", "accent"))
+        return left, self.shell.places(self.HEADING)
 
     def on_live_log_state_changed(self) -> None:
         """Draw the chip."""

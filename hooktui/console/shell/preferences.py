@@ -33,7 +33,7 @@ class ConsoleOptions:
         role: role to lower oneself to, such as ``viewer``; None: whatever one is.
         no_mouse: leave the mouse to the terminal.
         theme: a theme's name; None: chosen by the terminal.
-        ascii: draw ASCII signs only.
+        ascii: draw ASCII glyphs only.
     """
 
     connect: str | None = None
@@ -47,7 +47,7 @@ class ConsoleOptions:
 _SETTINGS: Final[Mapping[str, type]] = {"theme": str, "mouse": bool, "ascii": bool}
 
 FEW_SIGNS: Final = ("linux", "vt100", "vt220")
-"""Terminals whose fonts hold a few hundred signs, and not those of the console."""
+"""Terminals whose fonts hold a few hundred glyphs, and not those of the console."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Configuration:
         themes: the user's own.
         theme: a theme's name; None: not set.
         mouse: whether the console takes the mouse.
-        ascii: whether only ASCII signs are drawn; None: the terminal tells.
+        ascii: whether only ASCII glyphs are drawn; None: the terminal tells.
         problems: what is wrong with it, in sentences.
     """
 

@@ -122,7 +122,7 @@ _INSTEAD: Final = {
     "?": "".join(map(chr, range(0x2400, 0x2422))),  # what stands for control characters
 }
 _TABLE: Final = str.maketrans(
-    {sign: instead for instead, signs in _INSTEAD.items() for sign in signs}
+    {sign: instead for instead, glyphs in _INSTEAD.items() for sign in glyphs}
 )
 
 
@@ -130,7 +130,7 @@ class AsciiFilter(LineFilter):
     """Exchanges what lines, blocks and arrows are drawn with."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments in ASCII signs."""
+        """Return the segments in ASCII glyphs."""
         return [
             segment
             if segment.control or segment.text.isascii()

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from hooktui.console.registry import Command, KeyOf
-from hooktui.console.widgets.styled import Painted, Piece, Pieces, text_width
+from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, text_width
 
 if TYPE_CHECKING:
     from hooktui.console.shell.terminal_size import SizedApp
@@ -24,7 +24,7 @@ _APART = 3
 Severity = Literal["good", "plain", "warn", "bad"]
 
 
-class OneLine(Painted):
+class OneLine(LineWidget):
     """A line with a left and a right part; where there is no room for both, one gives way."""
 
     LEFT_GIVES_WAY = False
@@ -33,11 +33,11 @@ class OneLine(Painted):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._left: tuple[Piece, ...] = ()
-        self._right: tuple[Piece, ...] = ()
-        self._short: tuple[Piece, ...] = ()
+        self._left: tuple[StyledText, ...] = ()
+        self._right: tuple[StyledText, ...] = ()
+        self._short: tuple[StyledText, ...] = ()
 
-    def show(self, left: Pieces, right: Pieces = (), short: Pieces = ()) -> None:
+    def show(self, left: StyledLine, right: StyledLine = (), short: StyledLine = ()) -> None:
         """Show something else; writes to the terminal only when it differs.
 
         Args:
@@ -58,13 +58,13 @@ class OneLine(Painted):
         gap = width - text_width(left) - text_width(right)
         if right and gap < 1 and self.LEFT_GIVES_WAY:
             room = max(width - text_width(right) - 1, 0)
-            gap_piece: Piece = (" ", "plain")
+            gap_piece: StyledText = (" ", "plain")
             return Strip.join(
                 [self.strip(left, room), self.strip((gap_piece, *right), width - room)]
             )
         if right and gap < 1:
             return self.strip(left, width)
-        filler: Pieces = ((" " * gap, "plain"),) if right else ()
+        filler: StyledLine = ((" " * gap, "plain"),) if right else ()
         return self.strip((*left, *filler, *right), width)
 
 
@@ -85,7 +85,7 @@ class StatusLine(OneLine):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._notice: list[Pieces] = []
+        self._notice: list[StyledLine] = []
 
     def notify_line(self, text: str, severity: Severity) -> None:
         """Show a notice instead of the standing text; long ones take up to three lines."""
@@ -129,7 +129,7 @@ class Offer:
     disabled_reason: str | None
 
 
-class KeyLine(Painted):
+class KeyLine(LineWidget):
     """The commands of a screen with their keys; a click runs one. Dimmed: not possible now."""
 
     DEFAULT_CSS = "KeyLine { height: 1; width: 1fr; }"
@@ -163,9 +163,9 @@ class KeyLine(Painted):
     def render_line(self, y: int) -> Strip:
         """Draw as many commands as there is room for; help is always among them."""
         width = self.size.width
-        pieces: list[Piece] = []
+        pieces: list[StyledText] = []
         self._spans = []
-        tail: list[Piece] = [(f"{self._help_key} ", "accent"), ("help ", "quiet")]
+        tail: list[StyledText] = [(f"{self._help_key} ", "accent"), ("help ", "quiet")]
         room = width - text_width(tail)
         x = 1
         pieces.append((" ", "plain"))
@@ -192,7 +192,7 @@ class KeyLine(Painted):
                 return
 
 
-class TooSmall(Painted):
+class TooSmall(LineWidget):
     """Says what the console needs; shown instead of everything else in a tiny terminal."""
 
     DEFAULT_CSS = "TooSmall { width: 1fr; height: 1fr; }"
@@ -206,16 +206,16 @@ class TooSmall(Painted):
         return self.strip(((line, "plain"),), width)
 
 
-class Lines(Painted):
+class Lines(LineWidget):
     """Lines that are cut, not wrapped."""
 
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self.lines: tuple[Pieces, ...] = ()
+        self.lines: tuple[StyledLine, ...] = ()
 
-    def show(self, lines: Sequence[Pieces]) -> None:
+    def show(self, lines: Sequence[StyledLine]) -> None:
         """Show other lines; writes to the terminal only when they differ."""
         if tuple(lines) != self.lines:
             layout = len(lines) != len(self.lines)
@@ -231,7 +231,7 @@ class Lines(Painted):
         return self.strip(self.lines[y] if y < len(self.lines) else (), self.size.width)
 
 
-class TabLine(Painted):
+class TabLine(LineWidget):
     """The names of tabs, the open one marked; a click opens one, keys are the screen's."""
 
     DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"
@@ -258,7 +258,7 @@ class TabLine(Painted):
 
     def render_line(self, y: int) -> Strip:
         """Draw the names."""
-        pieces: list[Piece] = [(" ", "plain")]
+        pieces: list[StyledText] = [(" ", "plain")]
         for number, name in enumerate(self.names):
             here = number == self.chosen
             pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))

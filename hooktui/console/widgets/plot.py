@@ -18,9 +18,9 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 
-from hooktui.console.glyphs import UNICODE, Signs
+from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
-from hooktui.console.widgets.styled import Painted, Piece, Pieces, Tone
+from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, StyleName
 
 GUTTER: Final = 8
 """Cells left of the bars: the scale, and a space."""
@@ -49,10 +49,10 @@ class Plot:
         in_decades: each line multiplies instead of adding, from 1 on: for what differs by much.
     """
 
-    title: Pieces
+    title: StyledLine
     solid: Values
     unit: Callable[[float], str]
-    tone: Tone = "accent"
+    tone: StyleName = "accent"
     total: Values | None = None
     in_decades: bool = False
 
@@ -116,18 +116,18 @@ def column_of(step: int, width: int, steps: int) -> int:
     return -(-step * width // steps) if width >= steps else ((step + 1) * width - 1) // steps
 
 
-def plot_lines(plot: Plot, width: int, height: int, signs: Signs) -> list[Pieces]:
+def plot_lines(plot: Plot, width: int, height: int, glyphs: Glyphs) -> list[StyledLine]:
     """Return the bars of a plot in lines of ``width`` cells, the scale among them."""
     room = max(width - GUTTER, 0)
     solid = in_columns(plot.solid, room)
     total = in_columns(plot.total, room) if plot.total is not None else solid
     eighths = [
-        (_eighths(plot, low, height, signs), _eighths(plot, high, height, signs))
+        (_eighths(plot, low, height, glyphs), _eighths(plot, high, height, glyphs))
         for low, high in zip(solid, total, strict=True)
     ]
-    lines: list[Pieces] = []
+    lines: list[StyledLine] = []
     for row in reversed(range(height)):
-        cells = [_cell(plot, low, high, row, signs) for low, high in eighths]
+        cells = [_cell(plot, low, high, row, glyphs) for low, high in eighths]
         bars = [
             ("".join(sign for sign, _ in run), tone)
             for tone, run in groupby(cells, key=lambda cell: cell[1])
@@ -136,20 +136,20 @@ def plot_lines(plot: Plot, width: int, height: int, signs: Signs) -> list[Pieces
     return lines
 
 
-def _eighths(plot: Plot, value: float | None, height: int, signs: Signs) -> int:
+def _eighths(plot: Plot, value: float | None, height: int, glyphs: Glyphs) -> int:
     """Return how high a bar is; one above nothing is never drawn like nothing."""
-    most = height * (len(signs.bars) - 1)
+    most = height * (len(glyphs.bars) - 1)
     return 0 if not value else max(1, min(math.ceil(plot.share(value) * most - 1e-9), most))
 
 
-def _cell(plot: Plot, solid: int, total: int, row: int, signs: Signs) -> Piece:
-    full = len(signs.bars) - 1
+def _cell(plot: Plot, solid: int, total: int, row: int, glyphs: Glyphs) -> StyledText:
+    full = len(glyphs.bars) - 1
     if plot.in_decades and solid > (row + 1) * full:
         return " ", "quiet"  # only the ends of bars: such a scale has no zero for them to stand on
     here = min(max(solid - row * full, 0), full)
     if here:
-        return signs.bars[here], plot.tone
-    return (signs.shade, "quiet") if total > row * full else (" ", "quiet")
+        return glyphs.bars[here], plot.tone
+    return (glyphs.shade, "quiet") if total > row * full else (" ", "quiet")
 
 
 def _scale(plot: Plot, row: int, height: int) -> str:
@@ -167,20 +167,20 @@ def _scale(plot: Plot, row: int, height: int) -> str:
     return f"{text[: GUTTER - 1]:>{GUTTER - 1}} "
 
 
-def axis_line(axis: Axis, width: int, signs: Signs, mark: int | None = None) -> Pieces:
+def axis_line(axis: Axis, width: int, glyphs: Glyphs, mark: int | None = None) -> StyledLine:
     """Return the line of clock times (the admin's), with a mark below one column."""
     room = max(width - GUTTER, 0)
-    cells = [signs.rule] * room
+    cells = [glyphs.rule] * room
     for at_ms, label in _ticks(axis, room):
         column = (at_ms - axis.since_ms) * room // (axis.step_ms * axis.steps)
-        text = signs.tick + label
+        text = glyphs.tick + label
         if column + len(text) <= room:
             cells[column : column + len(text)] = text
     before = " " * min(GUTTER, width)
     if mark is None or not 0 <= mark < room:
         return ((before, "quiet"), ("".join(cells), "quiet"))
     left, right = "".join(cells[:mark]), "".join(cells[mark + 1 :])
-    return ((before, "quiet"), (left, "quiet"), (signs.up, "accent"), (right, "quiet"))
+    return ((before, "quiet"), (left, "quiet"), (glyphs.up, "accent"), (right, "quiet"))
 
 
 def _ticks(axis: Axis, room: int) -> list[tuple[int, str]]:
@@ -208,7 +208,7 @@ _MOVES: Final = {
 """By how many steps the list's moves move the mark."""
 
 
-class Plots(Painted, can_focus=True):
+class Plots(LineWidget, can_focus=True):
     """Plots one below the other over the same time; left and right move the mark.
 
     A move repaints two lines: the words of the step, and the axis.
@@ -221,15 +221,15 @@ class Plots(Painted, can_focus=True):
         Binding("right", "move('down')", "later", show=False, id="plot.later"),
     ]
 
-    def __init__(self, signs: Signs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.signs = signs
-        self._caption: Pieces = ()
+        self.glyphs = glyphs
+        self._caption: StyledLine = ()
         self._plots: tuple[Plot, ...] = ()
         self._axis: Axis | None = None
-        self._words: Callable[[int], Pieces] = lambda _: ()
+        self._words: Callable[[int], StyledLine] = lambda _: ()
         self._mark_ms: int | None = None  # a moment, for the time that is shown moves on
-        self._lines: list[Pieces] = []
+        self._lines: list[StyledLine] = []
 
     @property
     def step(self) -> int:
@@ -248,10 +248,10 @@ class Plots(Painted, can_focus=True):
 
     def show(
         self,
-        caption: Pieces,
+        caption: StyledLine,
         plots: Sequence[Plot] = (),
         axis: Axis | None = None,
-        words: Callable[[int], Pieces] = lambda _: (),
+        words: Callable[[int], StyledLine] = lambda _: (),
     ) -> None:
         """Show other plots; repaints only the lines that differ.
 
@@ -299,7 +299,7 @@ class Plots(Painted, can_focus=True):
             if before[y : y + 1] != self._lines[y : y + 1]:
                 self.refresh(Region(0, y, self.size.width, 1))
 
-    def _laid_out(self) -> list[Pieces]:
+    def _laid_out(self) -> list[StyledLine]:
         """Return all lines: caption, the step in words, the plots, the axis."""
         axis, (width, height) = self._axis, self.size
         if axis is None:
@@ -308,10 +308,10 @@ class Plots(Painted, can_focus=True):
         room = height - 3
         while len(plots) > 1 and room < 2 * len(plots):
             plots = plots[:-1]
-        lines: list[Pieces] = [self._caption, self._words(self.step)]
+        lines: list[StyledLine] = [self._caption, self._words(self.step)]
         for number, plot in enumerate(plots):
             # The upper ones get what is left over.
             lines_high = min(room // len(plots) + (number < room % len(plots)) - 1, _TALLEST)
-            lines += [plot.title, *plot_lines(plot, width, max(lines_high, 1), self.signs)]
+            lines += [plot.title, *plot_lines(plot, width, max(lines_high, 1), self.glyphs)]
         mark = column_of(self.step, max(width - GUTTER, 1), axis.steps)
-        return [*lines, axis_line(axis, width, self.signs, mark)]
+        return [*lines, axis_line(axis, width, self.glyphs, mark)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from hooktui.console.widgets.styled import Painted
+from hooktui.console.widgets.styled import LineWidget
 
 REVEALED_CLASS: Final = "-revealed"
 """Set while it stands there in clear; a picture masks such widgets."""
@@ -15,7 +15,7 @@ MASK_LENGTH: Final = 26
 """Whatever is masked and however it begins: the mask tells nothing about it."""
 
 
-class Maskable(Painted):
+class Redactable(LineWidget):
     """A widget that draws a mask unless it is revealed."""
 
     def __init__(self, mask: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word

@@ -19,12 +19,12 @@ from textual.strip import Strip
 from textual.worker import Worker
 
 from hooktui.console.formatting import counted
-from hooktui.console.glyphs import UNICODE, Signs
+from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.list_choice import Choice, Doubt, Load, search_chosen
 from hooktui.console.widgets.marks import Marks
 from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageSource, Window
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, column_at, place
 from hooktui.domain.errors import HooktuiError
 
@@ -87,11 +87,11 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         source: PageSource[T],
         row_id: Callable[[T], Hashable],
         *,
-        empty: Sequence[Pieces] = (),
+        empty: Sequence[StyledLine] = (),
         markable: bool = True,
         sort: str | None = None,
         descending: bool = False,
-        signs: Signs = UNICODE,
+        glyphs: Glyphs = UNICODE,
         id: str | None = None,  # noqa: A002 - as in every widget
     ) -> None:
         super().__init__(id=id)
@@ -101,7 +101,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.row_id = row_id
         self.empty = tuple(empty)
         self.markable = markable
-        self.signs = signs
+        self.glyphs = glyphs
         self.cursor = 0
         self.marks: Marks[T] = Marks()
         self.loaded = False
@@ -174,7 +174,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if not self.loaded:
             return ""
         if self._is_another:
-            return self.signs.ellipsis  # the number is that of the list before
+            return self.glyphs.ellipsis  # the number is that of the list before
         about = "about " if self.window.estimated else ""
         return about + counted(self.window.total, noun)
 
@@ -493,12 +493,12 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if row is not None:
             return self._row(position, row)
         if not self.loaded:
-            text: Pieces = ((f"  loading{self.signs.ellipsis}", "quiet"),) if y == 1 else ()
+            text: StyledLine = ((f"  loading{self.glyphs.ellipsis}", "quiet"),) if y == 1 else ()
         elif self.window.total == 0:
             text = self.empty[y - 2] if 2 <= y < 2 + len(self.empty) else ()
         else:
             seen = position < self.window.total
-            text = ((f"  {self.signs.ellipsis}", "quiet"),) if seen else ()
+            text = ((f"  {self.glyphs.ellipsis}", "quiet"),) if seen else ()
         return self.strip(text, self.line_width)
 
     def _row(self, position: int, row: T) -> Strip:
