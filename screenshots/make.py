@@ -72,7 +72,7 @@ async def draw(picture: Picture, address: ServerAddress, look: argparse.Namespac
         await picture.go(guide)
         await guide.sees(picture.shows)
         # Not the temporary folder, which has another name each time.
-        app.link.where = "local server"
+        app.connection.where = "local server"
         for screen in app.full_screens():
             screen.refresh_frame()
         await guide.settled()

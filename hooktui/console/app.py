@@ -17,12 +17,12 @@ from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import WaysApp
 from hooktui.console.registry import TOP_SCREENS
-from hooktui.console.shell.change_feed import Feed
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.change_feed import ChangeFeedFollower
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.shell.log_buffer import LogBuffer
 from hooktui.console.shell.preferences import DEFAULT_ACCOUNT, ConsoleOptions
-from hooktui.console.shell.server_calls import Writing
-from hooktui.console.shell.server_connection import Link, LinkState
+from hooktui.console.shell.server_calls import ServerCalls
+from hooktui.console.shell.server_connection import ConnectionState, ServerConnection
 from hooktui.console.shell.status import Trend
 from hooktui.console.shell.terminal import AsciiFilter, EscapeFilter, Terminal, write_fault
 from hooktui.console.widgets.chrome import Severity
@@ -102,15 +102,15 @@ class ConsoleApp(WaysApp):
         super().__init__(options, environ)
         self.clock = clock
         self.glyphs = ASCII if self.options.ascii else UNICODE
-        self._link_before = LinkState.CONNECTING
-        self.link = Link(self.options, self.environ, self._link_changed)
-        self.writing = Writing(self)
+        self._connection_before = ConnectionState.CONNECTING
+        self.connection = ServerConnection(self.options, self.environ, self._connection_changed)
+        self.calls = ServerCalls(self)
         self.log_buffer = LogBuffer()
-        self.feed = Feed(self)
+        self.feed = ChangeFeedFollower(self)
         self.account = self.options.account
         self.account_name = ""
         self.hook_names: dict[int, str] = {}
-        self.turned: list[tuple[Hook, bool]] = []
+        self.last_toggled: list[tuple[Hook, bool]] = []
         self.catalogue: Catalogue = ETL
         self.status: Status | None = None
         self.backlog_trend, self.disk_trend = Trend(), Trend()
@@ -154,7 +154,7 @@ class ConsoleApp(WaysApp):
         Raises:
             HooktuiError: the server refused, or went away.
         """
-        return await self.link.ask(call)
+        return await self.connection.ask(call)
 
     @property
     def role(self) -> Role:
@@ -171,9 +171,9 @@ class ConsoleApp(WaysApp):
         """Reach a server (or start one), read what the frame shows, then follow the feed."""
         from hooktui.client import calls
 
-        await self.link.open()
-        if self.link.bound_to is not None:  # before anybody who waited goes on
-            self.account = self.link.bound_to
+        await self.connection.open()
+        if self.connection.bound_to is not None:  # before anybody who waited goes on
+            self.account = self.connection.bound_to
         try:
             self.catalogue = await self.ask(calls.event_types())
             accounts = await self.ask(calls.list_accounts(limit=500))
@@ -189,13 +189,13 @@ class ConsoleApp(WaysApp):
                 self.notice(f"your token is bound to account {self.account}; that is shown", "warn")
             elif accounts.next is None and self.account not in names:
                 self.notice(f"there is no account {self.account} here", "bad")
-        if self.link.started:
+        if self.connection.started:
             self.notice(
                 "started a server; it stays and goes on delivering when you quit"
                 " (`hooktui stop` ends it)"
             )
             self._tell_problems()  # which matter more
-        self.tell(Changes(everything=True))
+        self.tell(FeedChanges(everything=True))
         self.follow_feed()
 
     def follow_feed(self) -> None:
@@ -214,26 +214,26 @@ class ConsoleApp(WaysApp):
         """Show another account, in a worker of the app: the screen that asked may be left."""
         self.run_worker(self.use_account(account), name="account", group="account", exclusive=True)
 
-    def _link_changed(self, state: LinkState, problem: HooktuiError | None) -> None:
+    def _connection_changed(self, state: ConnectionState, problem: HooktuiError | None) -> None:
         """Show at once that the server was lost or is back."""
-        if state is LinkState.BARRED and problem is not None:
+        if state is ConnectionState.BARRED and problem is not None:
             self.exit(return_code=4, message=None)
             self.fault = str(problem)
             return
-        before, self._link_before = self._link_before, state
+        before, self._connection_before = self._connection_before, state
         for screen in self.full_screens():
             screen.refresh_frame()
-        if state is LinkState.LOST:
+        if state is ConnectionState.LOST:
             # What the feed's read ran into is no news beside this; the status line goes on telling.
             start = "" if self.options.connect else "; `hooktui serve` starts one again"
-            if self.link.is_service:
+            if self.connection.is_service:
                 start = f"; start it with: {START_SERVICE}"
             self.notice(f"the server went away; what is shown stays{start}", "bad")
-        elif state in (LinkState.ABSENT, LinkState.REFUSED) and problem is not None:
+        elif state in (ConnectionState.ABSENT, ConnectionState.REFUSED) and problem is not None:
             self.notice(str(problem), "bad")
-        elif before is LinkState.REFUSED:
+        elif before is ConnectionState.REFUSED:
             self.notice("access restored", "good")
-        elif before is LinkState.LOST:
+        elif before is ConnectionState.LOST:
             self.notice("the server is back", "good")
 
     async def attached(self) -> None:
@@ -284,7 +284,7 @@ class ConsoleApp(WaysApp):
 
     # -- what screens share
 
-    async def learn_names(self, changes: Changes) -> bool:
+    async def learn_names(self, changes: FeedChanges) -> bool:
         """Ask for the names of hooks that changed or are not known yet; return whether any is new.
 
         The list of hooks holds a few pages only, and the log may tell of any hook.
@@ -308,7 +308,7 @@ class ConsoleApp(WaysApp):
         self.hook_names.update(new)
         return bool(new)
 
-    def tell(self, changes: Changes) -> None:
+    def tell(self, changes: FeedChanges) -> None:
         """Pass changes of the feed on to every screen; each takes them when it is in front."""
         for screen in self.full_screens():
             screen.take(changes)
@@ -322,18 +322,22 @@ class ConsoleApp(WaysApp):
     def standing(self) -> tuple[StyledLine, StyledLine]:
         """Return the status line: who and where on the left, backlog and rate on the right."""
         dot = f" {self.glyphs.dot} "
-        where: StyledText = (self.link.where, "quiet")
+        where: StyledText = (self.connection.where, "quiet")
         left: list[StyledText] = [(" ", "plain")]
-        if self.link.state is LinkState.CONNECTED and self.status is not None:
+        if self.connection.state is ConnectionState.CONNECTED and self.status is not None:
             left += [
                 (self.account_name or f"account {self.account}", "plain"),
                 (f"{dot}{self.status.user} ({self.status.role}){dot}", "quiet"),
                 where,
             ]
-        elif self.link.state in (LinkState.LOST, LinkState.ABSENT, LinkState.REFUSED):
-            left += [(f"{self.link.word}{dot}", "bad"), where]
+        elif self.connection.state in (
+            ConnectionState.LOST,
+            ConnectionState.ABSENT,
+            ConnectionState.REFUSED,
+        ):
+            left += [(f"{self.connection.word}{dot}", "bad"), where]
         else:
-            left += [(f"{self.link.word}{dot}", "warn"), where]
+            left += [(f"{self.connection.word}{dot}", "warn"), where]
         right: list[StyledText] = []
         if self.status is not None:
             if self.status.paused is not None:

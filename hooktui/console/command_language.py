@@ -45,7 +45,7 @@ WORDS: Final = (*_ABOUT, *_TOP_SCREENS, *_COMMANDS)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ParsedCommand:
     """What a line asks for.
 
     Attributes:
@@ -59,7 +59,7 @@ class Order:
     command: str = ""
 
 
-def parse(line: str, themes: Iterable[str] = ()) -> Order:
+def parse(line: str, themes: Iterable[str] = ()) -> ParsedCommand:
     """Return what a line asks for.
 
     Args:
@@ -76,15 +76,15 @@ def parse(line: str, themes: Iterable[str] = ()) -> Order:
         word, about, column = "hook", word, 1
     word = _SHORT.get(word, word)
     if word in _ABOUT:
-        return Order(word, _judged(word, about, column, tuple(themes)))
+        return ParsedCommand(word, _judged(word, about, column, tuple(themes)))
     if word in _TOP_SCREENS:
-        return Order(word, about)
+        return ParsedCommand(word, about)
     if word == _FILTERED:
-        return Order(word, about, _COMMANDS[word])
+        return ParsedCommand(word, about, _COMMANDS[word])
     if word in _COMMANDS:
         if about:
             raise Refused(f"column {column}: {word} stands alone; nothing goes behind it")
-        return Order(word, "", _COMMANDS[word])
+        return ParsedCommand(word, "", _COMMANDS[word])
     near = get_close_matches(word, WORDS, 3, 0.5)
     hint = f"did you mean {_either(near)}?" if near else f"there are {', '.join(WORDS)}"
     raise Refused(f"column 1: there is no command {word!r}; {hint}")
@@ -175,7 +175,7 @@ def prepare(shell: ConsoleApp, line: str) -> Callable[[], Coroutine[None, None, 
     return partial(_do, shell, parse(line, shell.available_themes))
 
 
-async def _do(shell: ConsoleApp, order: Order) -> None:
+async def _do(shell: ConsoleApp, order: ParsedCommand) -> None:
     match order.word:
         case "hook":
             shell.open_hook(int(order.about))

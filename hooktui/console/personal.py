@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hooktui.console.keymap import Keymap
 from hooktui.console.registry import TOP_SCREENS, TopScreen
 from hooktui.console.shell.preferences import ConsoleOptions, read_configuration
-from hooktui.console.shell.session_state import recall
+from hooktui.console.shell.session_state import load_state
 from hooktui.console.shell.terminal_size import SizedApp
 from hooktui.console.themes import THEMES, default_theme, quiet_colour, readable_variables
 from hooktui.domain.roles import restricted
@@ -39,13 +39,13 @@ class PersonalApp(SizedApp):
         self.options = self.configuration.under(told, self.environ.get("TERM", ""))
         super().__init__()
         self.restricted = restricted(self.environ)
-        self.memory = recall(self.environ, _server(self.environ, told.connect))
+        self.session = load_state(self.environ, _server(self.environ, told.connect))
         for theme in (*THEMES, *self.configuration.themes):
             self.register_theme(theme)
         self._theme_before = self._first_theme()
         self.theme = self._theme_before
-        if told.theme is None and self.memory.theme is not None:
-            chosen, before = self.memory.theme
+        if told.theme is None and self.session.theme is not None:
+            chosen, before = self.session.theme
             # What the configuration, or another terminal, asks for by now goes before it.
             if before == self._theme_before and chosen in self.available_themes:
                 self.theme = chosen
@@ -85,15 +85,15 @@ class PersonalApp(SizedApp):
         theme = self.options.theme
         if theme is not None and theme not in self.available_themes:
             found.append(f"[console] theme: there is no theme {theme!r}")
-        if self.memory.problem:
-            found.append(self.memory.problem)
+        if self.session.problem:
+            found.append(self.session.problem)
         return found
 
     # -- the memory
 
     def place_before(self) -> TopScreen | None:
         """Return the place that was shown last time, unless that is home."""
-        return next((one for one in TOP_SCREENS[1:] if one.name == self.memory.place), None)
+        return next((one for one in TOP_SCREENS[1:] if one.name == self.session.place), None)
 
     def exit(
         self,
@@ -106,14 +106,14 @@ class PersonalApp(SizedApp):
         super().exit(result, return_code, message)
 
     def remember(self) -> None:
-        """Note what is shown; `Memory.write` keeps it for the next time."""
+        """Note what is shown; `SessionState.write` keeps it for the next time."""
         for screen in self.full_screens():
             screen.keep()
             for place in TOP_SCREENS:
                 if place.label == screen.HEADING.lower():
-                    self.memory.place = place.name
+                    self.session.place = place.name
         changed = self.theme != self._theme_before
-        self.memory.theme = (self.theme, self._theme_before) if changed else None
+        self.session.theme = (self.theme, self._theme_before) if changed else None
 
 
 def _server(environ: Mapping[str, str], connect: str | None) -> str:

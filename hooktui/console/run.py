@@ -31,9 +31,9 @@ def run(options: ConsoleOptions) -> int:
     app.run(mouse=not app.options.no_mouse)
     gc.enable()
     # Once more where it can be read at leisure: a notice goes after a while.
-    for problem in [*app.problems(), app.memory.write()]:
+    for problem in [*app.problems(), app.session.write()]:
         _tell(problem)
-    for doing in app.writing.unfinished:
+    for doing in app.calls.unfinished:
         _tell(f"you quit while {doing}; look whether it was done")
     if app.fault is not None:
         _tell(app.fault)

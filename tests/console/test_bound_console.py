@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.shell.server_connection import ConnectionState
 from tests.console.conftest import Console
 from tests.running import running_server
 
@@ -46,7 +46,7 @@ async def test_a_server_that_goes_leaves_what_is_shown_and_every_key_alive(tmp_p
             await console.press("4")
             await console.shows("delivery  going out")
             server.stop()
-            await console.until(lambda: app.link.state is LinkState.LOST)
+            await console.until(lambda: app.connection.state is ConnectionState.LOST)
             # What the screen was reading just then may tell the same in its own words.
             await console.until(
                 lambda: (

@@ -14,7 +14,7 @@ from textual.app import SuspendNotSupported
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell import terminal
 from hooktui.console.shell.preferences import ConsoleOptions
-from hooktui.console.shell.server_connection import Link, LinkState
+from hooktui.console.shell.server_connection import ConnectionState, ServerConnection
 from hooktui.console.shell.terminal import write_fault
 from hooktui.domain.errors import NotAllowed
 
@@ -95,19 +95,19 @@ async def test_no_other_program_is_started_to_copy(app, tmp_path: Path, monkeypa
 
 
 async def test_no_server_is_started(tmp_path: Path) -> None:
-    seen: list[LinkState] = []
+    seen: list[ConnectionState] = []
     environ = {"HOOKTUI_HOME": str(tmp_path), **CONFINED}
-    link: Link
+    connection: ServerConnection
 
-    def changed(state: LinkState, _problem: object) -> None:
+    def changed(state: ConnectionState, _problem: object) -> None:
         seen.append(state)
         raise SeenEnough
 
-    link = Link(ConsoleOptions(), environ, changed)
+    connection = ServerConnection(ConsoleOptions(), environ, changed)
     with pytest.raises(SeenEnough):
-        await link.open()
-    await link.close()
-    assert seen == [LinkState.ABSENT]
+        await connection.open()
+    await connection.close()
+    assert seen == [ConnectionState.ABSENT]
     assert files_in(tmp_path) == []
 
 

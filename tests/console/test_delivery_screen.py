@@ -7,7 +7,7 @@ import pytest
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.deliveries import Delivery
 from tests.console.conftest import Receiver
@@ -41,7 +41,7 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
         await until(pilot, lambda: "+status: 503" in seen(pilot))
         assert any(line.lstrip() == '-  "why": "first"' for line in screen.document.text())
         # Red when reading the delivery again ends the comparison.
-        await screen.changed(Changes(everything=True))
+        await screen.changed(FeedChanges(everything=True))
         assert "Attempt 2 against attempt 1" in screen.document.text()[0]
         await pilot.press("escape")
         await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from hooktui.client.start import start_server
 from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.paths import places
 from tests.console.conftest import ROOT, Console
 from tests.console.place import Place
@@ -46,7 +46,7 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
             place.close()
             server.terminate()
             server.wait(20)
-            await console.until(lambda: app.link.state is LinkState.LOST)
+            await console.until(lambda: app.connection.state is ConnectionState.LOST)
             await console.shows("billing")
             app.screen.clear_notice()
             await console.shows("server lost, reconnecting…")
@@ -54,7 +54,7 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
             sent += [place.emit().id for _ in range(3)]
             await console.until(lambda: len(attempts(app)) >= 4)
             assert sorted(attempts(app)) == sorted(sent)
-            assert app.link.state is LinkState.CONNECTED
+            assert app.connection.state is ConnectionState.CONNECTED
             await console.shows("the server is back")
     finally:
         place.close()
@@ -73,7 +73,7 @@ async def test_a_console_that_finds_no_server_starts_one_and_says_that_it_stays(
     place = Place(environ, 1)
     pid = place._client.server_pid()
     place.close()
-    assert app.link.started
+    assert app.connection.started
     os.kill(pid, 15)
 
 
@@ -93,7 +93,7 @@ async def test_a_remote_server_that_is_not_there_is_looked_for_and_none_is_start
         console = Console(app, pilot)
         await console.shows("no server responds at http://127.0.0.1:9")
         await still_answers(console, pilot)
-    assert not app.link.started
+    assert not app.connection.started
 
 
 async def still_answers(console: Console, pilot: Pilot[None]) -> None:

@@ -151,8 +151,8 @@ async def test_the_next_console_begins_where_this_one_ended(own, make_hook, acco
         await console.press("2", "slash", *"status:failed", "enter")
         await console.shows("filter: status:failed")
         await console.press("q")
-    assert app.memory.write() == ""
-    kept = json.loads(app.memory.file.read_text())
+    assert app.session.write() == ""
+    kept = json.loads(app.session.file.read_text())
     assert kept["place"] == "log"
 
     app = own()

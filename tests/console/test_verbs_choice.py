@@ -140,7 +140,7 @@ async def tries(one: Chosen, command: str, wanted: object) -> None:
     scene = one.scene
     case = next((c for c in ASKING if (c.screen, c.command) == (type(one.screen), command)), None)
     if command == "undo":
-        scene.app.turned = [(scene.hook, True)]
+        scene.app.last_toggled = [(scene.hook, True)]
     await possible(scene, command)
     scene.gate.asked.clear()
     scene.copied.clear()

@@ -19,7 +19,7 @@ from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.tabs import TABS
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.shell.server_connection import ConnectionState
 from tests.console.conftest import Receiver
 from tests.console.gate import Spoil, half, lost, page, reset, says
 from tests.console.place import Place
@@ -171,7 +171,7 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
             await scene.open(screen)
             before = scene.screen
             await scene.gate.close()
-            await scene.console.until(lambda: scene.app.link.state is LinkState.LOST)
+            await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
             # Or what the screen was reading just then tells the same in its own words.
             await scene.console.until(
                 lambda: "went away" in scene.notice or "no server responds" in scene.notice
@@ -180,7 +180,9 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
             before.clear_notice()
             await scene.console.shows("server lost, reconnecting")
             await scene.gate.open()
-            await scene.console.until(lambda: scene.app.link.state is LinkState.CONNECTED)
+            await scene.console.until(
+                lambda: scene.app.connection.state is ConnectionState.CONNECTED
+            )
             assert scene.screen is before, screen
 
 
@@ -201,7 +203,7 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
     async with staged(place, receiver) as scene:
         await begin(scene, case)
         await scene.gate.close()
-        await scene.console.until(lambda: scene.app.link.state is LinkState.LOST)
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
         scene.screen.clear_notice()
         await scene.console.press("ctrl+s")
         await scene.console.until(
@@ -210,7 +212,7 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
         assert IN_DOUBT not in scene.notice
         assert TYPED[str(case)] in scene.console.text
         await scene.gate.open()
-        await scene.console.until(lambda: scene.app.link.state is LinkState.CONNECTED)
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.CONNECTED)
         await scene.console.press("ctrl+s")
         await scene.console.shows(*case.shown(scene))
         done = case.done

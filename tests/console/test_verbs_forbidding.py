@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.console.frame.dialogs import Question
 from hooktui.console.hooks.hooks_screen import HooksScreen
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.roles import Need, Role, why_not
 from tests.console.conftest import Receiver
 from tests.console.gate import as_role, says
@@ -85,11 +85,11 @@ async def test_a_token_that_is_revoked_meanwhile_is_told_and_looked_at_again(
         scene.gate.spoil(".*", says(401, reason))
         scene.gate.drop()
         await scene.console.until(lambda: reason in scene.notice)
-        await scene.console.until(lambda: scene.app.link.state is LinkState.REFUSED)
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.REFUSED)
         scene.screen.clear_notice()
         await scene.console.shows("the server refuses us", "billing")
         await scene.console.press("p")
         await scene.console.until(lambda: reason in scene.notice)
         scene.gate.mend()
         await scene.console.until(lambda: "access restored" in scene.notice)
-        assert scene.app.link.state is LinkState.CONNECTED
+        assert scene.app.connection.state is ConnectionState.CONNECTED

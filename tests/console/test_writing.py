@@ -4,15 +4,15 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from hooktui.console.shell.server_calls import Writing
+from hooktui.console.shell.server_calls import ServerCalls
 
 
-def writing_to(seconds: float) -> Writing:
+def writing_to(seconds: float) -> ServerCalls:
     async def ask(_call: object) -> str:
         await asyncio.sleep(seconds)
         return "done"
 
-    return Writing(cast("Any", SimpleNamespace(ask=ask)))
+    return ServerCalls(cast("Any", SimpleNamespace(ask=ask)))
 
 
 # Red when somebody who quits hears nothing of what the server may or may not have done.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hooktui.console.formatting import ago
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -70,7 +70,7 @@ class AccountsScreen(ListScreen[Account]):
 
         return calls.list_accounts(**wanted)
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Count again when hooks of this account came or went."""
         if changes.hooks or changes.everything:
             await self.listing.reload()

@@ -19,7 +19,7 @@ from hooktui.console.frame.filtering import Filtering
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import KeyOf, relabel
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines, Severity
 from hooktui.console.widgets.page_window import PageQuery
@@ -95,7 +95,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         """Return what stands there while nothing is, or nothing fits."""
         return _nothing_fits(self.shell.key) if self._narrow else self.EMPTY
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Load again what is seen after any change of people."""
         if changes.hooks or changes.everything:
             await self.listing.reload()

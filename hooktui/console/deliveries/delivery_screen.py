@@ -23,7 +23,7 @@ from hooktui.console.deliveries.document import (
 from hooktui.console.deliveries.text import STATUS_TONES, again, moment, what_next, why_then
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.searching import Searching
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.document_lines import FORM_WORDS
@@ -157,7 +157,7 @@ class DeliveryScreen(Searching, DeliveryActions):
         self._draw_document()
         self.refresh_frame()
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what happened to this delivery, and what its hook's state means for it."""
         one = self.delivery
         ours = one is not None and one.hook in changes.hooks

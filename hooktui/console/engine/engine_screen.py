@@ -14,7 +14,7 @@ from hooktui.console.formatting import counted
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, KeyOf, relabel
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -81,7 +81,7 @@ class EngineScreen(ConsoleScreen):
         except HooktuiError as error:
             self.show_error(error)
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Ask anew on demand, and after a loss; the status line's own look tells of no error."""
         if changes.everything:
             await self._ask()

@@ -22,7 +22,7 @@ from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, KeyOf, relabel
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.console.widgets.chrome import OneLine, Severity
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -292,8 +292,8 @@ class EmitScreen(ConsoleScreen):
             return reason
         if self._sending:
             return "it is being sent"
-        if self.shell.link.state is not LinkState.CONNECTED:
-            return f"{self.shell.link.word}; nothing is sent meanwhile, and the body stays"
+        if self.shell.connection.state is not ConnectionState.CONNECTED:
+            return f"{self.shell.connection.word}; nothing is sent meanwhile, and the body stays"
         words, chosen = self.query_one(Input).value, self._types.cursor_row
         if words != self._words or self._types.doubt == "loading":
             return f"the event types are still loading; press {self.command(name).key} again"

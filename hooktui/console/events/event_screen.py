@@ -14,7 +14,7 @@ from hooktui.console.events.text import DecisionPages, came_to, decision_columns
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.searching import Searching
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
@@ -122,7 +122,7 @@ class EventScreen(Searching):
         self.document.show([Section("Body", f"{size(event.size)}, as it was sent", text=body)])
         self.refresh_frame()
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what happened to the deliveries of this event."""
         known = {one.id for one in self.event.deliveries} if self.event is not None else set()
         if changes.everything or known & changes.deliveries:

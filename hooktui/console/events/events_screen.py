@@ -12,7 +12,7 @@ from hooktui.console.events.text import event_columns
 from hooktui.console.frame.filtering import Filtering
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -88,7 +88,7 @@ class EventsScreen(Filtering, ListScreen[Event]):
         super().on_mount()
         self.set_interval(TIMES_S, self.listing.refresh_times)
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what came in, not more than once a second."""
         if not (changes.events or changes.deliveries or changes.everything):
             return

@@ -99,7 +99,7 @@ class BulkRunner(ConsoleScreen):
                 told = self._progress(number + 1, len(things), doing(thing))
                 try:
                     with self.working(told):
-                        answer = await self.shell.writing.send(call(thing), doing(thing))
+                        answer = await self.shell.calls.send(call(thing), doing(thing))
                     outcome.done.append((thing, answer))
                 except (NotFound, Conflict, Refused) as error:
                     outcome.failed.append((thing, str(error)))

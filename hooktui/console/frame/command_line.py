@@ -132,7 +132,7 @@ class CommandBar(Horizontal):
         self._walk(-1)
 
     def _walk(self, by: int) -> None:
-        commands = self._front.shell.memory.commands
+        commands = self._front.shell.session.commands
         if self._back == 0:
             self._typed = self._input.value
         self._back = max(0, min(self._back + by, len(commands)))
@@ -158,7 +158,7 @@ class CommandBar(Horizontal):
         except Refused as error:
             front.notice(error.detail, "warn")
             return
-        front.shell.memory.ran(line)
+        front.shell.session.ran(line)
         front.clear_notice()
         await self._leave()
         front.shell.run_worker(work(), name="command", group="commands")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.shell.session_state import Kept
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import FilterError
 
@@ -95,11 +95,11 @@ class Filtering(ConsoleScreen):
             self.filtered()
             self.refresh_frame()
 
-    def kept(self) -> Kept:
+    def kept(self) -> ScreenState:
         """Return the filter."""
         return {"filter": self.filter_text}
 
-    def restore(self, kept: Kept) -> None:
+    def restore(self, kept: ScreenState) -> None:
         """Take up the filter, if it still is one."""
         before, text = self.filter_text, str(kept.get("filter") or "")
         self.filter_text = ""

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.console.frame.choosing import Choosing
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -150,7 +150,7 @@ class ListScreen(Sorting, Generic[T]):
         """Return what stands there while there is nothing; another text while a filter is on."""
         return self.EMPTY
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Load again what is seen, when more changed than the feed tells of single things."""
         if changes.everything:
             await self.listing.reload()

@@ -19,7 +19,7 @@ from hooktui.domain.errors import (
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
     from hooktui.console.app import ConsoleApp
-    from hooktui.console.shell.server_calls import Told
+    from hooktui.console.shell.server_calls import ResultMessage
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Asking(PacedScreen):
         """
         return await self.shell.ask(call)
 
-    async def write(self, call: Call[T], doing: str, told: Told | None = None) -> T:
+    async def write(self, call: Call[T], doing: str, told: ResultMessage | None = None) -> T:
         """Send a call that changes something, and return its answer.
 
         It is told while it runs; when this screen is left meanwhile it goes on, and the screen in
@@ -70,9 +70,11 @@ class Asking(PacedScreen):
             HooktuiError: the server refused, or cannot be reached.
         """
         with self.working(doing):
-            return await self.shell.writing.send(call, doing, told)
+            return await self.shell.calls.send(call, doing, told)
 
-    async def call(self, call: Call[T], doing: str = "", told: Told | None = None) -> T | None:
+    async def call(
+        self, call: Call[T], doing: str = "", told: ResultMessage | None = None
+    ) -> T | None:
         """Send a call and return its answer; an error becomes a notice, and None.
 
         With ``doing`` it is one that changes something, see `write`.

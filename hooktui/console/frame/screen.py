@@ -25,8 +25,8 @@ from hooktui.console.registry import (
     TopScreen,
     bindings,
 )
-from hooktui.console.shell.contract import Changes
-from hooktui.console.shell.session_state import Kept
+from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal_size import SizedScreen
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.styled import StyledLine
@@ -59,7 +59,7 @@ class ConsoleScreen(Asking):
 
     def __init__(self) -> None:
         super().__init__()
-        self._pending = Changes()
+        self._pending = FeedChanges()
         self._changes_due = False
         self._account = 0
         self._under_way: set[tuple[str, Hashable]] = set()
@@ -85,7 +85,7 @@ class ConsoleScreen(Asking):
     def on_mount(self) -> None:
         """Take up what was shown here last time, and draw the frame for the first time."""
         self._account = self.shell.account
-        self.restore(self.shell.memory.of(self.HEADING, self._account))
+        self.restore(self.shell.session.of(self.HEADING, self._account))
         self.refresh_frame()
 
     def on_unmount(self) -> None:
@@ -96,13 +96,13 @@ class ConsoleScreen(Asking):
         """Keep what is shown; ``account`` is the one that is looked at, if not the app's."""
         if self.is_mounted:
             number = self.shell.account if account is None else account
-            self.shell.memory.keep(self.HEADING, number, self.kept())
+            self.shell.session.keep(self.HEADING, number, self.kept())
 
-    def kept(self) -> Kept:
+    def kept(self) -> ScreenState:
         """Return what is to be found here again the next time: filter, sort, panes."""
         return {}
 
-    def restore(self, kept: Kept) -> None:
+    def restore(self, kept: ScreenState) -> None:
         """Take up what `kept` returned the last time; nothing is loaded or laid out yet."""
 
     def on_screen_resume(self) -> None:
@@ -272,7 +272,7 @@ class ConsoleScreen(Asking):
 
     def verb_reload(self) -> None:
         """Load what is shown again."""
-        self._pending.merge(Changes(everything=True))
+        self._pending.merge(FeedChanges(everything=True))
         self._schedule_changes()
         self.shell.status_soon()
 
@@ -282,7 +282,7 @@ class ConsoleScreen(Asking):
 
     # -- the feed
 
-    def take(self, changes: Changes) -> None:
+    def take(self, changes: FeedChanges) -> None:
         """Take in changes of the feed; `changed` is told soon, and once for many."""
         self._pending.merge(changes)
         self._schedule_changes()
@@ -290,9 +290,9 @@ class ConsoleScreen(Asking):
     def account_changed(self) -> None:
         """Show another account as it was looked at last; `changed` is told to load everything."""
         self._account = self.shell.account
-        self.restore(self.shell.memory.of(self.HEADING, self._account))
+        self.restore(self.shell.session.of(self.HEADING, self._account))
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what changed; screens that show things of the server do something here."""
 
     def _schedule_changes(self) -> None:
@@ -304,7 +304,7 @@ class ConsoleScreen(Asking):
         """Tell `changed` in a worker; what comes meanwhile waits until it is done."""
 
         async def hand_over() -> None:
-            changes, self._pending = self._pending, Changes()
+            changes, self._pending = self._pending, FeedChanges()
             try:
                 await self.changed(changes)
             finally:

@@ -29,7 +29,7 @@ from hooktui.console.hooks.diagnosis_text import (
     sections_of,
     step_lines,
 )
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
@@ -166,7 +166,7 @@ class DiagnosisScreen(HookActions):
         known = {"ok": glyphs.delivered, "warn": glyphs.failing, "fail": glyphs.failed}
         return known.get(found.state, glyphs.failing)
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Follow edits of the hook; what was found stays until it is run again."""
         if not (changes.everything or self.hook.id in changes.hooks):
             return
@@ -221,15 +221,15 @@ class DiagnosisScreen(HookActions):
         Raises:
             HooktuiError: why there is none.
         """
-        link = self.shell.link
-        async with aclosing(link.follow(calls.follow_diagnosis(self.hook.id))) as lines:
+        connection = self.shell.connection
+        async with aclosing(connection.follow(calls.follow_diagnosis(self.hook.id))) as lines:
             async for line in lines:
                 if line.diagnosis is not None:
                     return line.diagnosis
                 self._steps += line.checks
                 self._step = line.running
                 self._draw_progress()
-        raise NoServer(f"the server at {link.where} broke off before the verdict")
+        raise NoServer(f"the server at {connection.where} broke off before the verdict")
 
     def verb_back(self) -> None:
         """Cancel what runs; else leave."""

@@ -24,7 +24,7 @@ from hooktui.console.hooks.event_boxes import EventBoxes, in_words
 from hooktui.console.hooks.form_fields import LABELS, HookFields
 from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.registry import TopScreen, relabel
-from hooktui.console.shell.server_calls import Told
+from hooktui.console.shell.server_calls import ResultMessage
 from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.styled import StyledLine, StyleName
@@ -246,7 +246,7 @@ class HookForm(FormDryRun):
             self._leave(_saved(saved)[0])
 
     async def _send(
-        self, values: FormValues, call: calls.Call[T], doing: str, told: Told
+        self, values: FormValues, call: calls.Call[T], doing: str, told: ResultMessage
     ) -> T | None:
         """Send a call; what the server refuses is shown at the fields.
 

@@ -19,8 +19,8 @@ from hooktui.console.hooks.columns import state
 from hooktui.console.hooks.summary import head_lines
 from hooktui.console.hooks.tabs import DELIVERIES, HookTabs
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.contract import Changes
-from hooktui.console.shell.session_state import Kept
+from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -162,7 +162,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
         else:
             self.hook = None
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what changed here; while deliveries run not more often than the tab bears."""
         about_us = self.hook_id in changes.hooks or changes.everything
         if not (about_us or self.hook_id in changes.busy_hooks):
@@ -277,9 +277,9 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
         """Go back to the list."""
         self.listing.focus()
 
-    def kept(self) -> Kept:
+    def kept(self) -> ScreenState:
         """Return nothing: what is filtered here is one hook's, and the next may be another."""
         return {}
 
-    def restore(self, kept: Kept) -> None:
+    def restore(self, kept: ScreenState) -> None:
         """Take up nothing."""

@@ -15,8 +15,8 @@ from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns, failing
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.contract import Changes
-from hooktui.console.shell.session_state import Kept
+from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.windowed_list import WindowedList
@@ -135,7 +135,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
         """Return a page of hooks."""
         from hooktui.client import calls
 
-        await self.shell.link.reached()  # only then we know which account a token shows
+        await self.shell.connection.reached()  # only then we know which account a token shows
         page = await self.ask(
             calls.list_hooks(
                 self.shell.account,
@@ -147,7 +147,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
             self.log_pane.refresh()
         return page
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what changed; the numbers of busy hooks not more than once a second."""
         if not (changes.hooks or changes.everything):
             await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
@@ -295,7 +295,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
 
     # -- the memory
 
-    def kept(self) -> Kept:
+    def kept(self) -> ScreenState:
         """Return filter, sort, and how the log pane stands."""
         window = self.listing.window
         return super().kept() | {
@@ -306,7 +306,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
             "without_log": self.has_class("-without-log"),
         }
 
-    def restore(self, kept: Kept) -> None:
+    def restore(self, kept: ScreenState) -> None:
         """Stand as the last time."""
         listing = self.listing
         super().restore(kept)

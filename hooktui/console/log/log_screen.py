@@ -10,7 +10,7 @@ from hooktui.console.formatting import counted
 from hooktui.console.frame.filtering import Filtering
 from hooktui.console.frame.searching import Searching
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
@@ -45,7 +45,7 @@ class LiveLogScreen(Searching, Filtering):
         super().on_screen_resume()
         self.log_lines.catch_up()
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Call hooks by their names, as soon as those are known."""
         if await self.shell.learn_names(changes):
             self.log_lines.refresh()

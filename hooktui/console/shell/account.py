@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.domain.errors import HooktuiError
 
@@ -30,7 +30,7 @@ async def use_account(shell: ConsoleApp, account: int) -> bool:
     shell.account, shell.account_name = account, name
     shell.backlog_trend.clear()
     shell.take_status(status)
-    shell.turned = []  # undo acts on hooks of the account that is shown
+    shell.last_toggled = []  # undo acts on hooks of the account that is shown
     shell.hook_names.clear()
     shell.log_buffer.clear()
     note = f"the log of {name or f'account {account}'}"
@@ -42,7 +42,7 @@ async def use_account(shell: ConsoleApp, account: int) -> bool:
     for screen in shell.full_screens():
         screen.account_changed()
         screen.refresh_frame()
-    shell.tell(Changes(everything=True))
+    shell.tell(FeedChanges(everything=True))
     shell.notice(f"this is account {account}{name and f' ({name})'} now", "good")
     return True
 

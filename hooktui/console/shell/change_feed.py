@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
@@ -29,7 +29,7 @@ BUSY_S = 0.1
 """Between two reads of a feed that never runs dry: a few large pages cost less than many small."""
 
 
-class Feed:
+class ChangeFeedFollower:
     """Reads the feed for the app, for as long as it runs."""
 
     def __init__(self, shell: ConsoleApp) -> None:
@@ -48,16 +48,16 @@ class Feed:
                 page = await self._read()
             except HooktuiError as error:
                 refused = isinstance(error, NotAllowed | Unauthenticated)
-                (self._shell.link.refused if refused else self._shell.link.lost)(error)
+                (self._shell.connection.refused if refused else self._shell.connection.lost)(error)
                 wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
                 self._failures += 1
                 await asyncio.sleep(wait_s)
                 continue
             if self._failures:
                 self._failures = 0
-                self._shell.link.back()
+                self._shell.connection.back()
                 self._shell.status_soon()
-                self._shell.tell(Changes(everything=True))
+                self._shell.tell(FeedChanges(everything=True))
             self._position = page.next
             self._take(page)
             await asyncio.sleep(BUSY_S)
@@ -80,7 +80,7 @@ class Feed:
         if page.reset:
             gap = "the log has a gap here: the server no longer keeps what happened in between"
             self._shell.log_buffer.extend([LogLine(at_ms=self._shell.clock(), note=gap)])
-            self._shell.tell(Changes(everything=True))
+            self._shell.tell(FeedChanges(everything=True))
             return
         if not page.data:
             return
@@ -119,9 +119,9 @@ def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
     return found
 
 
-def changes_of(lines: Iterable[FeedLine]) -> Changes:
+def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
     """Return what a page of the feed changed, merged."""
-    changes = Changes()
+    changes = FeedChanges()
     for line in lines:
         fields = line.fields
         if line.kind == "hook":

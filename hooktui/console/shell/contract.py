@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
-class Changes:
+class FeedChanges:
     """What the feed said since a screen was last told; merged, however many lines there were.
 
     ``everything`` is set after the feed could not be followed without a gap.
@@ -18,7 +18,7 @@ class Changes:
     events: bool = False
     everything: bool = False
 
-    def merge(self, other: Changes) -> None:
+    def merge(self, other: FeedChanges) -> None:
         """Take in later changes."""
         self.hooks |= other.hooks
         self.busy_hooks |= other.busy_hooks

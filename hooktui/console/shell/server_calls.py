@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Told = Callable[[Any], tuple[str, Severity]]
+ResultMessage = Callable[[Any], tuple[str, Severity]]
 """Makes a notice of an answer."""
 
 
-class Writing:
+class ServerCalls:
     """Sends such calls for the app.
 
     Attributes:
@@ -35,7 +35,7 @@ class Writing:
         self._shell = shell
         self._tasks: set[asyncio.Task[Any]] = set()  # the loop alone would let them go
 
-    async def send(self, call: Call[T], doing: str, told: Told | None = None) -> T:
+    async def send(self, call: Call[T], doing: str, told: ResultMessage | None = None) -> T:
         """Send a call, and return its answer; when nobody waits for that any more, tell of it.
 
         Args:
@@ -60,7 +60,7 @@ class Writing:
         if task.cancelled():  # nobody does that but the end of the loop
             self.unfinished.append(doing)
 
-    def _tell(self, doing: str, told: Told | None, task: asyncio.Task[Any]) -> None:
+    def _tell(self, doing: str, told: ResultMessage | None, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
             return
         error = task.exception()

@@ -24,7 +24,7 @@ AGAIN_S = 2.0
 """Between two looks for a server that is not there."""
 
 
-class LinkState(Enum):
+class ConnectionState(Enum):
     """Where the way to the server stands."""
 
     CONNECTING = "connecting…"
@@ -36,7 +36,7 @@ class LinkState(Enum):
     BARRED = "not allowed"
 
 
-class Link:
+class ServerConnection:
     """One server, found once and reached again as often as needed.
 
     Attributes:
@@ -51,9 +51,9 @@ class Link:
         self,
         options: ConsoleOptions,
         environ: Mapping[str, str],
-        on_change: Callable[[LinkState, HooktuiError | None], None],
+        on_change: Callable[[ConnectionState, HooktuiError | None], None],
     ) -> None:
-        self.state = LinkState.CONNECTING
+        self.state = ConnectionState.CONNECTING
         self.where = options.connect or "local server"
         self.started = False
         self.is_service = False
@@ -67,7 +67,7 @@ class Link:
     @property
     def word(self) -> str:
         """What to tell about the state."""
-        if self.is_service and self.state in (LinkState.ABSENT, LinkState.LOST):
+        if self.is_service and self.state in (ConnectionState.ABSENT, ConnectionState.LOST):
             return "the hooktui service is not running, reconnecting…"
         return self.state.value
 
@@ -120,9 +120,9 @@ class Link:
                 may_start = False
                 await self._start(address)
             else:
-                self._set(LinkState.ABSENT, problem)
+                self._set(ConnectionState.ABSENT, problem)
                 await asyncio.sleep(AGAIN_S)
-        self._set(LinkState.CONNECTED)
+        self._set(ConnectionState.CONNECTED)
         self._reached.set()
 
     async def _problem(self) -> HooktuiError | None:
@@ -134,7 +134,7 @@ class Link:
         try:
             self.bound_to = (await self._client.call(server_status())).bound_to
         except (NotAllowed, Unauthenticated) as error:
-            self._set(LinkState.BARRED, error)
+            self._set(ConnectionState.BARRED, error)
             # The app ends now; never look on, and never start a second server beside this one.
             await asyncio.Event().wait()
         except HooktuiError as error:
@@ -148,32 +148,32 @@ class Link:
         where = find_places(self._environ)
         if address.socket is None or where.service:
             return
-        self._set(LinkState.STARTING)
+        self._set(ConnectionState.STARTING)
         try:
             await asyncio.to_thread(start_server, where, self._environ)
         except NoServer as error:
-            self._set(LinkState.ABSENT, error)
+            self._set(ConnectionState.ABSENT, error)
         else:
             self.started = True
 
     def lost(self, error: HooktuiError) -> None:
         """Note that the server does not answer any more."""
-        self._set(LinkState.LOST, error)
+        self._set(ConnectionState.LOST, error)
 
     def refused(self, error: HooktuiError) -> None:
         """Note that it answers, and does not let us in any more."""
-        self._set(LinkState.REFUSED, error)
+        self._set(ConnectionState.REFUSED, error)
 
     def back(self) -> None:
         """Note that it answers again."""
-        self._set(LinkState.CONNECTED)
+        self._set(ConnectionState.CONNECTED)
 
     async def close(self) -> None:
         """Close all connections."""
         if self._client is not None:
             await self._client.close()
 
-    def _set(self, state: LinkState, problem: HooktuiError | None = None) -> None:
+    def _set(self, state: ConnectionState, problem: HooktuiError | None = None) -> None:
         if state is not self.state:
             self.state = state
             self._on_change(state, problem)

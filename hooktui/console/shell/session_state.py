@@ -23,12 +23,12 @@ MOST_BYTES: Final = 200_000
 MOST_COMMANDS: Final = 50
 """Lines of the ``:`` line that are kept."""
 
-Kept = dict[str, "str | int | bool | None"]
+ScreenState = dict[str, "str | int | bool | None"]
 """What one place keeps: texts, numbers, yes or no."""
 
 
 @dataclass(slots=True)
-class Memory:
+class SessionState:
     """What is remembered of one server.
 
     Attributes:
@@ -45,13 +45,13 @@ class Memory:
     place: str = ""
     theme: tuple[str, str] | None = None
     commands: list[str] = field(default_factory=list)
-    _kept: dict[str, Kept] = field(default_factory=dict)
+    _kept: dict[str, ScreenState] = field(default_factory=dict)
 
-    def of(self, place: str, account: int) -> Kept:
+    def of(self, place: str, account: int) -> ScreenState:
         """Return what a place kept about an account; nothing the first time."""
         return self._kept.get(_key(place, account), {})
 
-    def keep(self, place: str, account: int, kept: Kept) -> None:
+    def keep(self, place: str, account: int, kept: ScreenState) -> None:
         """Take what a place wants to find again."""
         if kept:
             self._kept[_key(place, account)] = kept
@@ -88,7 +88,7 @@ class Memory:
         return ""
 
 
-def recall(environ: Mapping[str, str], server: str) -> Memory:
+def load_state(environ: Mapping[str, str], server: str) -> SessionState:
     """Return what is remembered of a server.
 
     Args:
@@ -96,22 +96,22 @@ def recall(environ: Mapping[str, str], server: str) -> Memory:
         server: its socket or address.
     """
     if restricted(environ):
-        return Memory()
+        return SessionState()
     try:
         folder = places(environ).home / "console"
     except Refused:
-        return Memory()  # no home folder
+        return SessionState()  # no home folder
     from hashlib import sha256
 
     name = sha256(server.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    memory = Memory(folder / f"{name}.json", server)
+    state = SessionState(folder / f"{name}.json", server)
     try:
-        _fill(memory, _read(folder / f"{name}.json"))
+        _fill(state, _read(folder / f"{name}.json"))
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        memory.problem = f"what was remembered of the last time cannot be used: {_why(error)}"
-    return memory
+        state.problem = f"what was remembered of the last time cannot be used: {_why(error)}"
+    return state
 
 
 def _read(file: Path) -> object:
@@ -124,7 +124,7 @@ def _read(file: Path) -> object:
     return found
 
 
-def _fill(memory: Memory, content: object) -> None:
+def _fill(state: SessionState, content: object) -> None:
     """Take over what is of the right kind.
 
     Raises:
@@ -143,13 +143,13 @@ def _fill(memory: Memory, content: object) -> None:
     )
     if not good:
         raise ValueError("it does not hold what it should")
-    memory.place = place
-    memory.theme = None if theme is None else (theme[0], theme[1])
-    memory.commands = commands[-MOST_COMMANDS:]
-    memory._kept = {key: _plain(one) for key, one in kept.items()}
+    state.place = place
+    state.theme = None if theme is None else (theme[0], theme[1])
+    state.commands = commands[-MOST_COMMANDS:]
+    state._kept = {key: _plain(one) for key, one in kept.items()}
 
 
-def _plain(kept: dict[str, object]) -> Kept:
+def _plain(kept: dict[str, object]) -> ScreenState:
     return {key: one for key, one in kept.items() if isinstance(one, str | int | bool | None)}
 
 
