@@ -59,7 +59,7 @@ class Guide:
 
     def _asking(self) -> bool:
         """Return whether an answer is still on its way, besides the feed's and an admin's."""
-        return any(screen._changes_due for screen in self.app.full_screens()) or any(
+        return any(screen._changes_due for screen in self.app.navigation.screens()) or any(
             worker.is_running and not worker.name.startswith(_LASTING)
             for worker in self.app.workers
         )

@@ -73,7 +73,7 @@ async def draw(picture: Picture, address: ServerAddress, look: argparse.Namespac
         await guide.sees(picture.shows)
         # Not the temporary folder, which has another name each time.
         app.connection.where = "local server"
-        for screen in app.full_screens():
+        for screen in app.navigation.screens():
             screen.refresh_frame()
         await guide.settled()
         if look.text:

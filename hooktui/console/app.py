@@ -15,7 +15,8 @@ from textual.worker import Worker
 
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
-from hooktui.console.navigation import WaysApp
+from hooktui.console.navigation import Navigation
+from hooktui.console.personal import PersonalApp
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.shell.change_feed import ChangeFeedFollower
 from hooktui.console.shell.contract import FeedChanges
@@ -57,10 +58,11 @@ def _palette() -> type[Provider]:
     return CommandProvider
 
 
-class ConsoleApp(WaysApp):
+class ConsoleApp(PersonalApp):
     """The console.
 
     Attributes:
+        navigation: opens screens.
         clock: returns "now" in milliseconds; given, so that pictures do not change by themselves.
         glyphs: what is drawn for states, Unicode or ASCII.
         link: the way to the server.
@@ -100,6 +102,7 @@ class ConsoleApp(WaysApp):
         clock: Callable[[], int] = now_ms,
     ) -> None:
         super().__init__(options, environ)
+        self.navigation = Navigation(self)
         self.clock = clock
         self.glyphs = ASCII if self.options.ascii else UNICODE
         self._connection_before = ConnectionState.CONNECTING
@@ -137,7 +140,7 @@ class ConsoleApp(WaysApp):
         """Reach the server once something is painted: its client takes 100 ms to import."""
         before = self.place_before()
         if before is not None and len(self.screen_stack) == 1:
-            self.go(before)
+            self.navigation.go(before)
         self._tell_problems()
         self.run_worker(self._reach_server(), name="attach", group="server")
 
@@ -183,7 +186,7 @@ class ConsoleApp(WaysApp):
             self.notice(str(error), "bad")
         else:
             self.account_name = names.get(self.account, "")
-            for screen in self.full_screens():
+            for screen in self.navigation.screens():
                 screen.refresh_frame()
             if self.options.account not in (DEFAULT_ACCOUNT, self.account):
                 self.notice(f"your token is bound to account {self.account}; that is shown", "warn")
@@ -221,7 +224,7 @@ class ConsoleApp(WaysApp):
             self.fault = str(problem)
             return
         before, self._connection_before = self._connection_before, state
-        for screen in self.full_screens():
+        for screen in self.navigation.screens():
             screen.refresh_frame()
         if state is ConnectionState.LOST:
             # What the feed's read ran into is no news beside this; the status line goes on telling.
@@ -246,7 +249,7 @@ class ConsoleApp(WaysApp):
         from hooktui.client import calls
 
         self.take_status(await self.ask(calls.server_status(self.account)))
-        for screen in self.full_screens():
+        for screen in self.navigation.screens():
             screen.refresh_frame()
 
     def take_status(self, status: Status) -> None:
@@ -310,12 +313,12 @@ class ConsoleApp(WaysApp):
 
     def tell(self, changes: FeedChanges) -> None:
         """Pass changes of the feed on to every screen; each takes them when it is in front."""
-        for screen in self.full_screens():
+        for screen in self.navigation.screens():
             screen.take(changes)
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Show a notice on the screen that is in front."""
-        front = self.front()
+        front = self.navigation.front()
         if front is not None:
             front.notice(text, severity)
 
@@ -400,6 +403,10 @@ class ConsoleApp(WaysApp):
             return super().export_screenshot(title=title, simplify=simplify)
 
     # -- the end
+
+    def action_command_palette(self) -> None:
+        """Open the palette."""
+        self.navigation.open_palette()
 
     def action_how_to_quit(self) -> None:
         """Answer ctrl+c, which many press to leave."""

@@ -178,11 +178,11 @@ def prepare(shell: ConsoleApp, line: str) -> Callable[[], Coroutine[None, None, 
 async def _do(shell: ConsoleApp, order: ParsedCommand) -> None:
     match order.word:
         case "hook":
-            shell.open_hook(int(order.about))
+            shell.navigation.open_hook(int(order.about))
         case "delivery":
-            shell.open_delivery(order.about)
+            shell.navigation.open_delivery(order.about)
         case "event":
-            shell.open_event(order.about)
+            shell.navigation.open_event(order.about)
         case "account":
             await shell.use_account(int(order.about))
         case "theme":
@@ -190,18 +190,18 @@ async def _do(shell: ConsoleApp, order: ParsedCommand) -> None:
         case "filter" if order.about:
             _filter(shell, order.about)
         case word if word in _TOP_SCREENS:
-            shell.go(_TOP_SCREENS[word])
+            shell.navigation.go(_TOP_SCREENS[word])
             if order.about:
                 _filter(shell, order.about)
         case _:
-            front = shell.front()
+            front = shell.navigation.front()
             if front is not None:
                 front.run_command(order.command)
 
 
 def _filter(shell: ConsoleApp, text: str) -> None:
     """Filter the screen in front; one that has just been opened once it is laid out."""
-    front = shell.front()
+    front = shell.navigation.front()
     if front is None:
         return
     reason = front.disabled_reason("filter")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from hooktui.console.frame.screen import full_screens
 from hooktui.console.keymap import Keymap
 from hooktui.console.registry import TOP_SCREENS, TopScreen
 from hooktui.console.shell.preferences import ConsoleOptions, read_configuration
@@ -16,8 +17,6 @@ from hooktui.domain.roles import restricted
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-    from hooktui.console.frame.screen import ConsoleScreen
 
 
 class PersonalApp(SizedApp):
@@ -75,10 +74,6 @@ class PersonalApp(SizedApp):
         """Return the keys as the user has them."""
         return self.configuration.keymap
 
-    def full_screens(self) -> Iterator[ConsoleScreen]:
-        """Return the full screens of the stack, the lowest first."""
-        raise NotImplementedError
-
     def problems(self) -> list[str]:
         """Return what is wrong with the configuration and the memory, in sentences."""
         found = list(self.configuration.problems)
@@ -107,7 +102,7 @@ class PersonalApp(SizedApp):
 
     def remember(self) -> None:
         """Note what is shown; `SessionState.write` keeps it for the next time."""
-        for screen in self.full_screens():
+        for screen in full_screens(self):
             screen.keep()
             for place in TOP_SCREENS:
                 if place.label == screen.HEADING.lower():

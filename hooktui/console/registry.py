@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib import import_module
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final
 
 from textual.binding import Binding
 
 from hooktui.domain.roles import Need
-
-if TYPE_CHECKING:
-    from hooktui.console.frame.screen import ConsoleScreen
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +38,6 @@ class TopScreen:
     def command(self) -> str:
         """The command that goes there."""
         return f"go_{self.name}"
-
-    def screen_class(self) -> type[ConsoleScreen]:
-        """Import the class of the screen."""
-        module, _, name = self.screen.partition(":")
-        found = getattr(import_module(f"hooktui.console.{module}"), name)
-        return cast("type[ConsoleScreen]", found)
 
 
 TOP_SCREENS: Final = (

@@ -174,7 +174,7 @@ class Console:
         """Open a hook and wait until it is read: its deliveries may be there before, and keys that
         act on the hook say until then that it is not read yet.
         """
-        self.app.open_hook(hook)
+        self.app.navigation.open_hook(hook)
         await self.until(lambda: getattr(self.app.screen, "hook", None) is not None)
 
     async def until(self, condition: Callable[[], object]) -> None:

@@ -87,7 +87,7 @@ async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_ne
         await scene.console.press("slash", *"bill", "enter")
         await scene.console.shows("filter: bill")
         made = place.hook(receiver.url, name="other")
-        scene.app.select("Hooks", made.id)
+        scene.app.navigation.select("Hooks", made.id)
         await scene.console.until(lambda: not screen.listing._loading.locked())
         await scene.console.press("p")
         await scene.console.until(lambda: "look, press p again" in scene.notice)

@@ -15,7 +15,7 @@ from tests.console.verb_scene import Scene, staged
 
 async def opened(scene: Scene) -> EmitScreen:
     scene.gate.asked.clear()
-    scene.app.open_emit()
+    scene.app.navigation.open_emit()
     screen = await scene.on(EmitScreen)
     await scene.console.until(lambda: screen._type)
     return screen
@@ -66,7 +66,7 @@ async def test_a_type_that_is_not_in_the_catalogue_is_replaced_by_none(
     place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
-        scene.app.open_emit("job.renamed", '{"mine":1}')
+        scene.app.navigation.open_emit("job.renamed", '{"mine":1}')
         screen = await scene.on(EmitScreen)
         await scene.console.shows("No event type has these words.", '{"mine":1}')
         scene.gate.asked.clear()

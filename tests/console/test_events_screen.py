@@ -69,14 +69,14 @@ async def test_an_event_follows_its_deliveries(open_console, make_hook, place, r
     sent = place.emit()
     async with open_console() as console:
         await console.shows("billing")
-        console.app.open_event(sent.id)
+        console.app.navigation.open_event(sent.id)
         await console.shows("✗ failed", "gave up")
 
 
 async def test_an_event_that_is_not_there_is_told(open_console):
     async with open_console() as console:
         await console.shows("No hooks yet")
-        console.app.open_event(encode("evt", 7))
+        console.app.navigation.open_event(encode("evt", 7))
         await console.shows("there is no event", "No hooks yet")
         assert not isinstance(console.app.screen, EventScreen)
 
@@ -111,7 +111,7 @@ async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
 async def test_a_typed_body_is_not_lost_by_another_type_or_esc(open_console):
     async with open_console() as console:
         await console.shows("No hooks yet")
-        console.app.open_emit("job.failed", '{"mine": 1}')
+        console.app.navigation.open_emit("job.failed", '{"mine": 1}')
         await console.shows('{"mine": 1}', "Send an event  job.failed")
         await console.press("end", "backspace", *", 2}")
         await console.shows('{"mine": 1, 2}', "line 1, column")
@@ -152,7 +152,7 @@ async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_pat
         await console.shows("nothing is sent meanwhile", '"status": "failed"')
         assert isinstance(app.screen, EmitScreen)
         app.pop_screen()
-        app.open_event(encode("evt", 7))
+        app.navigation.open_event(encode("evt", 7))
         await console.pilot.press("y", "ctrl+f")
         await console.shows("the event is not read yet")
         await console.press("question_mark")

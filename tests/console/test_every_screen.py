@@ -9,6 +9,7 @@ import termios
 import pytest
 
 from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, TOP_SCREENS, Command
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.roles import Need, Role, allows, why_not
@@ -40,16 +41,16 @@ async def test_a_viewer_is_told_at_every_verb_of_every_screen_why_not(
         app = viewed.app
         await viewed.shows("billing", "(viewer)")
         ways = [
-            *(lambda place=place: app.go(place) for place in TOP_SCREENS),
-            lambda: app.open_hook(hook["id"]),
-            lambda: app.open_delivery(delivery),
-            lambda: app.open_event(event),
+            *(lambda place=place: app.navigation.go(place) for place in TOP_SCREENS),
+            lambda: app.navigation.open_hook(hook["id"]),
+            lambda: app.navigation.open_delivery(delivery),
+            lambda: app.navigation.open_event(event),
         ]
         dimmed = 0
         for way in ways:
             way()
             await viewed.shows("(viewer)")
-            screen = app.front()
+            screen = app.navigation.front()
             assert screen is not None
             needy = [screen.command(name) for name in screen.COMMAND_NAMES]
             for command in (one for one in needy if not allows(Role.VIEWER, one.need)):
@@ -80,13 +81,13 @@ def test_a_storm_of_sizes_and_a_signal_leave_the_terminal_as_it_was(served, numb
     with console(served) as terminal:
         terminal.read_until(b"default")
         terminal.type(f":{place.name}\r".encode())
-        terminal.read_until(place.screen_class().HEADING.encode())
+        terminal.read_until(screen_class(place).HEADING.encode())
         for rows, columns in SIZES * 3:
             _resize(terminal, rows, columns)
             terminal._read(0.03)
         terminal.output = b""
         _resize(terminal, 30, 100)
-        terminal.read_until(place.screen_class().HEADING.encode())
+        terminal.read_until(screen_class(place).HEADING.encode())
         _resize(terminal, 10, 40)
         terminal.read_until(b"hooktui needs 60x15")
         terminal.process.send_signal(end)

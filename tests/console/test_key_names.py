@@ -12,6 +12,7 @@ from hooktui.console.access.token_form import TokenForm
 from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, TOP_SCREENS
 from hooktui.console.shell.preferences import ConsoleOptions
 from tests.console.conftest import Console, Receiver
@@ -107,8 +108,8 @@ async def test_every_screen_names_the_keys_that_somebody_has(
         console = Console(app, pilot)
         await console.shows("No hooks yet")
         for one in TOP_SCREENS:
-            app.go(one)
-            await _look(console, one.screen_class().HEADING)
+            app.navigation.go(one)
+            await _look(console, screen_class(one).HEADING)
             if isinstance(app.screen, ListScreen):
                 await console.until(lambda: app.screen.listing.loaded)
                 await _look(console)
@@ -117,33 +118,33 @@ async def test_every_screen_names_the_keys_that_somebody_has(
                 await _look(console, app.key("back") + "  shows")
                 console.app.screen.take_filter("")
         event = place.emit().id
-        app.open_event(event)
+        app.navigation.open_event(event)
         await _look(console, "no hook in this account")
         hook = place.hook(receiver.url, name="billing")
         receiver.status = 410
         await _an_inactive_hook_with_things_held(console, place, hook.id)
         delivery = place.deliveries(hook.id)[0].id
-        app.open_delivery(delivery)
+        app.navigation.open_delivery(delivery)
         await _look(console, "sends it")
-        app.open_secret(hook)
+        app.navigation.open_secret(hook)
         await _look(console, "shows it for 30 seconds")
-        app.open_diagnosis(hook)
+        app.navigation.open_diagnosis(hook)
         await _look(console, "To do:")
-        app.open_form(None)
+        app.navigation.open_form(None)
         await _look(console, "Webhook")
         await console.press(app.key("open"))
         await _look(console, "Type a URL", "ticks; a group means")
-        app.open_emit()
+        app.navigation.open_emit()
         await _look(console, "Send an event", "sends it")
         await app.push_screen(TokenForm())
         await _look(console, "makes it; the token is shown this once")
-        app.open_help()
+        app.navigation.open_help()
         await _look(console, "runs one")
 
 
 async def _an_inactive_hook_with_things_held(console: Console, place: Place, hook: int) -> None:
     app = console.app
-    app.open_hook(hook)
+    app.navigation.open_hook(hook)
     await _look(console, "No deliveries yet")
     place.emit()
     place.wait_for(lambda: place.deliveries(hook))

@@ -12,6 +12,7 @@ from hooktui.console.engine.doctor_screen import CheckupScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
+from hooktui.console.navigation import screen_class
 from hooktui.console.registry import (
     BY_COMMAND,
     BY_NAME,
@@ -24,7 +25,7 @@ from hooktui.console.registry import (
 )
 
 SCREENS = (
-    *(place.screen_class() for place in TOP_SCREENS), EventScreen, EmitScreen, AuditEntryScreen,
+    *(screen_class(place) for place in TOP_SCREENS), EventScreen, EmitScreen, AuditEntryScreen,
     CheckupScreen, NewTokenScreen, TokenForm,
 )  # fmt: skip
 UNTELLABLE = {"ctrl+j", "ctrl+m", "ctrl+h", "ctrl+i", "ctrl+left_square_bracket"}
@@ -64,9 +65,9 @@ def test_a_screen_does_each_verb_that_it_names(screen: type[ConsoleScreen]):
 
 def test_every_place_is_a_screen_that_needs_nothing_to_open():
     for place in TOP_SCREENS:
-        assert issubclass(place.screen_class(), ConsoleScreen)
-        assert place.screen_class().HEADING.lower() == place.label
-        assert len(signature(place.screen_class()).parameters) == 0
+        assert issubclass(screen_class(place), ConsoleScreen)
+        assert screen_class(place).HEADING.lower() == place.label
+        assert len(signature(screen_class(place)).parameters) == 0
 
 
 def test_dialogs_bind_only_keys_of_the_table():

@@ -24,9 +24,13 @@ async def test_what_is_long_does_not_push_out_what_is_below_it(
         app = console.app
         await console.shows("Live log", "failing")
         for way, kind, text in (
-            (lambda: app.open_event(event), EventScreen, "Body"),
-            (lambda: app.open_delivery(delivery), DeliveryScreen, "Answer to attempt 9"),
-            (lambda: app.open_diagnosis(hooks[0]), DiagnosisScreen, "the receiver answers 500"),
+            (lambda: app.navigation.open_event(event), EventScreen, "Body"),
+            (lambda: app.navigation.open_delivery(delivery), DeliveryScreen, "Answer to attempt 9"),
+            (
+                lambda: app.navigation.open_diagnosis(hooks[0]),
+                DiagnosisScreen,
+                "the receiver answers 500",
+            ),
         ):
             way()
             await console.until(lambda kind=kind: isinstance(app.screen, kind))

@@ -226,7 +226,7 @@ async def returned(one: Chosen) -> bool:
         return False
     await one.scene.console.press("question_mark")
     await one.scene.console.press("escape")
-    one.scene.app.open_emit()
+    one.scene.app.navigation.open_emit()
     await one.scene.on(EmitScreen)
     await one.back()
     await one.settled()

@@ -21,6 +21,7 @@ from hooktui.console.frame.palette import Palette
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, EVERYWHERE, TOP_SCREENS
 from tests.console.conftest import Receiver
 from tests.console.place import Place
@@ -94,7 +95,7 @@ async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
         )
         await scene.console.until(lambda: scene.gate.count(reads))
         await scene.console.press(TOP_SCREENS[list(WAYS).index(screen) % len(TOP_SCREENS)].key)
-        wanted = TOP_SCREENS[list(WAYS).index(screen) % len(TOP_SCREENS)].screen_class()
+        wanted = screen_class(TOP_SCREENS[list(WAYS).index(screen) % len(TOP_SCREENS)])
         await scene.on(wanted)
         await open_with_free_keys(scene, screen)
         if screen is not HooksScreen:
@@ -116,5 +117,5 @@ async def test_every_digit_leads_to_its_place_from_everywhere(
             await open_with_free_keys(scene, screen)
             assert BY_NAME[there.command].keys == there.key
             await scene.console.press(there.key)
-            await scene.on(there.screen_class())
+            await scene.on(screen_class(there))
             assert not isinstance(scene.screen, Question)

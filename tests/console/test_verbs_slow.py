@@ -23,6 +23,7 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
+from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
 from tests.console.conftest import Receiver
 from tests.console.gate import Held, says
@@ -103,16 +104,16 @@ async def test_what_is_done_after_its_screen_was_left_is_told_on_the_screen_in_f
 
 OPENERS: dict[Screen, Callable[[Scene], object]] = {
     **{
-        place.screen_class(): lambda scene, place=place: scene.app.go(place)
+        screen_class(place): lambda scene, place=place: scene.app.navigation.go(place)
         for place in TOP_SCREENS[1:]
     },
-    HookScreen: lambda scene: scene.app.open_hook(scene.hook.id),
-    DeliveryScreen: lambda scene: scene.app.open_delivery(scene.waiting.id),
-    EventScreen: lambda scene: scene.app.open_event(scene.delivered.event),
-    SecretScreen: lambda scene: scene.app.open_secret(scene.hook),
-    DiagnosisScreen: lambda scene: scene.app.open_diagnosis(scene.hook),
-    HookForm: lambda scene: scene.app.open_form(scene.hook),
-    EmitScreen: lambda scene: scene.app.open_emit(),
+    HookScreen: lambda scene: scene.app.navigation.open_hook(scene.hook.id),
+    DeliveryScreen: lambda scene: scene.app.navigation.open_delivery(scene.waiting.id),
+    EventScreen: lambda scene: scene.app.navigation.open_event(scene.delivered.event),
+    SecretScreen: lambda scene: scene.app.navigation.open_secret(scene.hook),
+    DiagnosisScreen: lambda scene: scene.app.navigation.open_diagnosis(scene.hook),
+    HookForm: lambda scene: scene.app.navigation.open_form(scene.hook),
+    EmitScreen: lambda scene: scene.app.navigation.open_emit(),
     CheckupScreen: lambda scene: scene.app.push_screen(CheckupScreen()),
 }
 WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen, EngineScreen)
@@ -189,7 +190,7 @@ async def test_a_sample_that_does_not_come_holds_up_no_key(
     monkeypatch.setattr(emit_screen, "sample", lambda *_: None)
     async with staged(place, receiver) as scene, asyncio.timeout(12):
         held = scene.gate.hold("GET /v1/events.*")
-        scene.app.open_emit()
+        scene.app.navigation.open_emit()
         await scene.on(EmitScreen)
         await scene.console.press("down")
         await arrives(held, 2)

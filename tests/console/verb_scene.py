@@ -30,6 +30,7 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
+from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import StatusLine
@@ -79,7 +80,7 @@ class Scene:
     @property
     def notice(self) -> str:
         """The answer in the status line of the screen in front."""
-        front = self.app.front()
+        front = self.app.navigation.front()
         lines = [] if front is None else list(front.query(StatusLine))
         return lines[0].notice if lines else ""
 
@@ -163,10 +164,10 @@ class Scene:
     def leave(self) -> None:
         """Leave whatever screen is in front; home has nothing behind it, the log covers it."""
         log = TOP_SCREENS[1]
-        if type(self.screen) is log.screen_class():
-            self.app.go(TOP_SCREENS[0])
+        if type(self.screen) is screen_class(log):
+            self.app.navigation.go(TOP_SCREENS[0])
         else:
-            self.app.go(log)
+            self.app.navigation.go(log)
 
     async def open(
         self,
@@ -174,7 +175,7 @@ class Scene:
         way: Callable[[Scene], Awaitable[object]] | None = None,
     ) -> Any:
         """Go to a screen from home, and wait until it shows what it is about."""
-        self.app.go(TOP_SCREENS[0])
+        self.app.navigation.go(TOP_SCREENS[0])
         await self.on(HooksScreen)
         await (way or WAYS[kind])(self)
         return await self.on(kind)
@@ -232,28 +233,28 @@ async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
 
 def _at(number: int) -> Callable[[Scene], Awaitable[Any]]:
     async def way(scene: Scene) -> Any:
-        scene.app.go(TOP_SCREENS[number])
-        return await scene.on(TOP_SCREENS[number].screen_class())
+        scene.app.navigation.go(TOP_SCREENS[number])
+        return await scene.on(screen_class(TOP_SCREENS[number]))
 
     return way
 
 
 async def _hook(scene: Scene) -> None:
-    scene.app.open_hook(scene.hook.id)
+    scene.app.navigation.open_hook(scene.hook.id)
     screen = await scene.on(HookScreen)
     await scene.console.until(lambda: screen.hook is not None)
     await _row(scene, screen, lambda: scene.delivered.id)
 
 
 async def _delivery(scene: Scene) -> None:
-    scene.app.open_delivery(scene.waiting.id)
+    scene.app.navigation.open_delivery(scene.waiting.id)
     screen = await scene.on(DeliveryScreen)
     await scene.console.until(lambda: screen.delivery is not None and screen.timeline.loaded)
     await scene.console.shows("Answer to attempt")
 
 
 async def _event(scene: Scene) -> None:
-    scene.app.open_event(scene.delivered.event)
+    scene.app.navigation.open_event(scene.delivered.event)
     screen = await scene.on(EventScreen)
     await scene.console.until(lambda: screen.event is not None)
     await _row(scene, screen, lambda: scene.hook.id)
@@ -321,13 +322,13 @@ async def _accounts(scene: Scene) -> None:
 
 
 async def _secret(scene: Scene) -> None:
-    scene.app.open_secret(scene.hook)
+    scene.app.navigation.open_secret(scene.hook)
     await scene.on(SecretScreen)
     await scene.console.shows("masked")
 
 
 async def _diagnosis(scene: Scene) -> None:
-    scene.app.open_diagnosis(scene.hook)
+    scene.app.navigation.open_diagnosis(scene.hook)
     screen = await scene.on(DiagnosisScreen)
     await scene.console.until(lambda: not screen.running)
 
@@ -339,13 +340,13 @@ async def _form(scene: Scene) -> None:
 
 
 async def _types(scene: Scene) -> None:
-    scene.app.open_form(None)
+    scene.app.navigation.open_form(None)
     await scene.on(HookTypes)
     await scene.console.shows("Webhook")
 
 
 async def _emit(scene: Scene) -> None:
-    scene.app.open_emit("job.failed", '{"id":9}')
+    scene.app.navigation.open_emit("job.failed", '{"id":9}')
     screen = await scene.on(EmitScreen)
     await scene.console.until(lambda: '{"id":9}' in screen.body.text)
 

@@ -140,7 +140,7 @@ class TokenForm(ConsoleScreen):
             return
         finally:
             self._saving = False
-        self.shell.select("Tokens", made.id)
+        self.shell.navigation.select("Tokens", made.id)
         from hooktui.console.access.token_form import NewTokenScreen
 
         if not self.leave(NewTokenScreen(made)):

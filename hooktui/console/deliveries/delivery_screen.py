@@ -215,7 +215,7 @@ class DeliveryScreen(Searching, DeliveryActions):
     def on_json_view_picked(self, message: JsonView.Picked) -> None:
         """Open another delivery of this event to this hook."""
         if message.section == FAMILY and message.value != self.delivery_id:
-            self.shell.open_delivery(message.value)
+            self.shell.navigation.open_delivery(message.value)
 
     def on_windowed_list_opened(self) -> None:
         """Give the keys to the text."""

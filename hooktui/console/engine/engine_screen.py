@@ -148,7 +148,7 @@ class EngineScreen(ConsoleScreen):
     def verb_open(self) -> None:
         """Open the hook under the cursor."""
         if self._listing.cursor_row is not None:
-            self.shell.open_hook(self._listing.cursor_row.hook)
+            self.shell.navigation.open_hook(self._listing.cursor_row.hook)
 
     def verb_activate(self) -> Coroutine[None, None, None]:
         """Pause all delivery after a question, or let it go on; which one, the screen says now."""

@@ -318,7 +318,7 @@ class EmitScreen(ConsoleScreen):
             self._sending = False
         if sent is not None:
             self._tried = ("", "")
-            self.shell.select("Events", sent.id)
+            self.shell.navigation.select("Events", sent.id)
             await self._sent(sent)
 
     async def _sent(self, sent: AcceptedEvent) -> None:

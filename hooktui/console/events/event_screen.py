@@ -173,9 +173,9 @@ class EventScreen(Searching):
         if reason is not None:
             self.notice(reason, "warn")
         elif row is not None and row.delivery is not None:
-            self.shell.open_delivery(row.delivery.id)
+            self.shell.navigation.open_delivery(row.delivery.id)
         elif row is not None:
-            self.shell.open_hook(row.hook)
+            self.shell.navigation.open_hook(row.hook)
 
     def searched(self) -> JsonView:
         """The body."""
@@ -189,7 +189,7 @@ class EventScreen(Searching):
     def verb_emit(self) -> None:
         """Send such an event again, as a new one; its body can be changed before."""
         if self.event is not None:
-            self.shell.open_emit(self.event.type, self.event.body)
+            self.shell.navigation.open_emit(self.event.type, self.event.body)
 
     def verb_wrap(self) -> None:
         """Wrap long lines, or cut them."""

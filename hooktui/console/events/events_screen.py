@@ -128,11 +128,11 @@ class EventsScreen(Filtering, ListScreen[Event]):
     def verb_open(self) -> None:
         """Open the event under the cursor."""
         if self.cursor_row is not None:
-            self.shell.open_event(self.cursor_row.id)
+            self.shell.navigation.open_event(self.cursor_row.id)
 
     def verb_emit(self) -> None:
         """Send an event."""
-        self.shell.open_emit()
+        self.shell.navigation.open_emit()
 
     async def verb_copy(self) -> None:
         """Copy the event's id."""

@@ -119,7 +119,7 @@ class Asking(PacedScreen):
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Answer an action where the eye is: in the status line. ``text`` may be untrusted."""
-        front = self.shell.front()
+        front = self.shell.navigation.front()
         if front is not None and front is not self and self in self.app.screen_stack:
             front.notice(text, severity)  # this screen is covered by now
             return

@@ -106,7 +106,7 @@ class CommandProvider(Provider):
             yield Hit(score, Content(entry.text), entry.run, entry.text, help=entry.help)
 
     def _commands(self) -> Iterator[_Entry]:
-        front = self._shell.front()
+        front = self._shell.navigation.front()
         if front is None:
             return
         for name in front.commands_here():
@@ -129,9 +129,9 @@ class CommandProvider(Provider):
         except Refused:
             return
         opens: Mapping[str, Callable[[], object]] = {
-            "hook": lambda: self._shell.open_hook(int(order.about)),
-            "delivery": lambda: self._shell.open_delivery(order.about),
-            "event": lambda: self._shell.open_event(order.about),
+            "hook": lambda: self._shell.navigation.open_hook(int(order.about)),
+            "delivery": lambda: self._shell.navigation.open_delivery(order.about),
+            "event": lambda: self._shell.navigation.open_event(order.about),
         }
         if order.word in opens:
             yield _Entry(f"Open {order.word} {order.about}", opens[order.word])
@@ -165,7 +165,7 @@ class CommandProvider(Provider):
         return [
             _Entry(
                 visible(f"Hook {hook.id} {hook.name}", limit=60),
-                partial(self._shell.open_hook, hook.id),
+                partial(self._shell.navigation.open_hook, hook.id),
                 visible(hook.url, limit=80).replace("[", "("),
             )
             for hook in page.data

@@ -8,9 +8,9 @@ registry is bound on every screen; where a command is not possible, the key show
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Iterator
-from typing import TYPE_CHECKING, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.screen import ModalScreen
 from textual.worker import Worker
@@ -238,7 +238,7 @@ class ConsoleScreen(Asking):
         Returns:
             Whether it was left; not where another full screen is over it, or it is gone already.
         """
-        if self.shell.front() is not self:
+        if front_screen(self.app) is not self:
             return False
         while self.app.screen is not self:
             self.app.pop_screen()
@@ -253,14 +253,12 @@ class ConsoleScreen(Asking):
         self.app.exit()
 
     def verb_help(self) -> None:
-        """Show the keys of this place; choosing one runs it."""
-        self.shell.open_help()
+        """Show the keys of this screen; choosing one runs it."""
+        self.shell.navigation.open_help()
 
     async def verb_command(self) -> None:
         """Let the admin type a command."""
-        from hooktui.console.frame.command_line import open_command_bar
-
-        await open_command_bar(self)
+        await self.shell.navigation.open_command_line()
 
     def take_filter(self, text: str) -> None:
         """Show what fits a filter; a screen that has the command does."""
@@ -268,7 +266,7 @@ class ConsoleScreen(Asking):
 
     def verb_palette(self) -> None:
         """Open the palette."""
-        self.app.action_command_palette()
+        self.shell.navigation.open_palette()
 
     def verb_reload(self) -> None:
         """Load what is shown again."""
@@ -278,7 +276,7 @@ class ConsoleScreen(Asking):
 
     def go(self, place: TopScreen) -> None:
         """Go to a place."""
-        self.shell.go(place)
+        self.shell.navigation.go(place)
 
     # -- the feed
 
@@ -312,6 +310,17 @@ class ConsoleScreen(Asking):
             self._schedule_changes()
 
         _: Worker[None] = self.run_worker(hand_over, name="changes", group="changes")
+
+
+def full_screens(app: App[Any]) -> list[ConsoleScreen]:
+    """Return the full screens of an app's stack, the lowest first."""
+    return [screen for screen in app.screen_stack if isinstance(screen, ConsoleScreen)]
+
+
+def front_screen(app: App[Any]) -> ConsoleScreen | None:
+    """Return the full screen that is in front, under dialogs."""
+    screens = full_screens(app)
+    return screens[-1] if screens else None
 
 
 class ConsoleDialog(ModalScreen[R], SizedScreen[R]):

@@ -39,15 +39,15 @@ class HookActions(BulkRunner):
 
     def verb_edit(self) -> None:
         """Edit the hook."""
-        self.shell.open_form(self.selected_hooks()[0])
+        self.shell.navigation.open_form(self.selected_hooks()[0])
 
     def verb_secret(self) -> None:
         """Show the hook's secret."""
-        self.shell.open_secret(self.selected_hooks()[0])
+        self.shell.navigation.open_secret(self.selected_hooks()[0])
 
     def verb_diagnose(self) -> None:
         """Say what is wrong with the hook's receiver."""
-        self.shell.open_diagnosis(self.selected_hooks()[0])
+        self.shell.navigation.open_diagnosis(self.selected_hooks()[0])
 
     def verb_ping(self) -> Coroutine[None, None, None]:
         """Send a test delivery to each hook, and tell what came back."""

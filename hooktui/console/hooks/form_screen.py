@@ -209,7 +209,7 @@ class HookForm(FormDryRun):
             return
         if made is None:
             return
-        self.shell.select("Hooks", made.id)
+        self.shell.navigation.select("Hooks", made.id)
         from hooktui.console.hooks.secret_screen import SecretScreen
 
         if not self.leave(SecretScreen(made, made.secret, made.warnings)):
@@ -329,7 +329,7 @@ class HookForm(FormDryRun):
 
     def go(self, place: TopScreen) -> None:
         """Go to a place; ask first when something typed would be lost."""
-        self._go(partial(self.shell.go, place))
+        self._go(partial(self.shell.navigation.go, place))
 
     def verb_quit(self) -> None:
         """Quit; ask first when something typed would be lost."""

@@ -241,7 +241,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
         if self.tab != DELIVERIES:
             self.open_in_tab()
         elif row is not None:
-            self.shell.open_delivery(row.id)
+            self.shell.navigation.open_delivery(row.id)
 
     def on_windowed_list_opened(self) -> None:
         """Open the delivery that was chosen."""

@@ -248,7 +248,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
         if self.log_pane.has_focus:
             self.log_pane.action_open()
         elif row is not None:
-            self.shell.open_hook(row.id)
+            self.shell.navigation.open_hook(row.id)
 
     def on_windowed_list_opened(self) -> None:
         """Open the hook that was chosen."""
@@ -256,11 +256,11 @@ class HooksScreen(Filtering, Sorting, HookActions):
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
         """Open the delivery of a log line."""
-        self.shell.open_delivery(message.delivery)
+        self.shell.navigation.open_delivery(message.delivery)
 
     def verb_new(self) -> None:
         """Make a hook."""
-        self.shell.open_form(None)
+        self.shell.navigation.open_form(None)
 
     def verb_mark(self) -> None:
         """Mark the row under the cursor."""

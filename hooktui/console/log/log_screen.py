@@ -63,7 +63,7 @@ class LiveLogScreen(Searching, Filtering):
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
         """Open the delivery of a line."""
-        self.shell.open_delivery(message.delivery)
+        self.shell.navigation.open_delivery(message.delivery)
 
     # -- the filter and the search
 

@@ -25,7 +25,7 @@ async def use_account(shell: ConsoleApp, account: int) -> bool:
     except HooktuiError as error:
         shell.notice(str(error), "bad")
         return False
-    for screen in shell.full_screens():
+    for screen in shell.navigation.screens():
         screen.keep()
     shell.account, shell.account_name = account, name
     shell.backlog_trend.clear()
@@ -39,7 +39,7 @@ async def use_account(shell: ConsoleApp, account: int) -> bool:
     shell.follow_feed()
     while len(shell.screen_stack) > 1:
         shell.pop_screen()
-    for screen in shell.full_screens():
+    for screen in shell.navigation.screens():
         screen.account_changed()
         screen.refresh_frame()
     shell.tell(FeedChanges(everything=True))
