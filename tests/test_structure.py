@@ -5,10 +5,10 @@ import pytest
 from tests import structure
 
 MOST = {
-    "modules": 343,
-    "lines": 60_300,
+    "modules": 344,
+    "lines": 60_470,
     "modules over 500 lines": 3,
-    "modules in import cycles": 56,
+    "modules in import cycles": 0,
     "deepest ancestry": 13,
     "modules that only one store has": 1,
     "modules that name a hook setting": 11,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -15,41 +17,41 @@ from textual.worker import Worker
 
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
+from hooktui.console.keymap import Keymap
 from hooktui.console.navigation import Navigation
-from hooktui.console.personal import PersonalApp
 from hooktui.console.registry import TOP_SCREENS
+from hooktui.console.shell.account import AccountView
 from hooktui.console.shell.change_feed import ChangeFeedFollower
-from hooktui.console.shell.contract import FeedChanges
-from hooktui.console.shell.log_buffer import LogBuffer
-from hooktui.console.shell.preferences import DEFAULT_ACCOUNT, ConsoleOptions
-from hooktui.console.shell.server_calls import ServerCalls
+from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.log_buffer import LogBuffer, LogLine
+from hooktui.console.shell.preferences import (
+    DEFAULT_ACCOUNT,
+    ConsoleOptions,
+    read_preferences,
+    server_name,
+)
+from hooktui.console.shell.server_calls import ServerCalls, Severity
 from hooktui.console.shell.server_connection import ConnectionState, ServerConnection
-from hooktui.console.shell.status import Trend
+from hooktui.console.shell.session_state import load_state
+from hooktui.console.shell.status import StatusMonitor
 from hooktui.console.shell.terminal import AsciiFilter, EscapeFilter, Terminal, write_fault
-from hooktui.console.widgets.chrome import Severity
-from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
+from hooktui.console.shell.terminal_size import SizedApp
+from hooktui.console.themes import THEMES, default_theme, quiet_colour, readable_variables
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import HooktuiError, NotFound
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import START_SERVICE
-from hooktui.domain.roles import Role
+from hooktui.domain.roles import Role, restricted
 from hooktui.domain.wire.events import Catalogue
-from hooktui.domain.wire.hooks import Hook
-from hooktui.domain.wire.server import Status
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from textual.command import Provider
 
-    from hooktui.client.calls import Call
     from hooktui.console.widgets.redactable import Redactable
 
 T = TypeVar("T")
-
-MOST_NAMES = 20
-"""Hooks whose names are asked for at once; the others' come with their next line of the log."""
-
-STATUS_S = 5.0
-"""While deliveries run or wait, backlog and rate are read again this often; when idle, never."""
 
 
 def _palette() -> type[Provider]:
@@ -58,7 +60,7 @@ def _palette() -> type[Provider]:
     return CommandProvider
 
 
-class ConsoleApp(PersonalApp):
+class ConsoleApp(SizedApp):
     """The console.
 
     Attributes:
@@ -68,13 +70,13 @@ class ConsoleApp(PersonalApp):
         link: the way to the server.
         writing: sends what changes something, and tells of it whatever screen is left.
         log_buffer: the latest lines of the live log, shared by every widget that shows it.
-        account: number of the account that is shown.
-        hook_names: names of the hooks that were seen, for the log.
-        turned: hooks that were activated or deactivated last, with what undoes that.
-        catalogue: the event types of the server; the built-in ones until it has answered.
-        status: how the server was last time; None until it has answered.
-        backlog_trend: how the number of waiting deliveries goes.
-        disk_trend: how the free room goes.
+        account: the account that is shown.
+        environ: the environment.
+        preferences: what the user has set.
+        options: of the command line, completed from the preferences.
+        session: what is restored the next time.
+        catalogue: the event types of the server; the built-in ones until it has responded.
+        status: the status of the server.
         fault: what went wrong, when the app had to end.
     """
 
@@ -101,29 +103,35 @@ class ConsoleApp(PersonalApp):
         environ: Mapping[str, str] | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
-        super().__init__(options, environ)
+        self.environ = dict(os.environ if environ is None else environ)
+        self.preferences = read_preferences(self.environ)
+        given = options or ConsoleOptions()
+        self.options = self.preferences.under(given, self.environ.get("TERM", ""))
+        super().__init__()
+        self.restricted = restricted(self.environ)
+        self.session = load_state(self.environ, server_name(self.environ, given.connect))
+        self._initial_theme = self._register_themes()
+        self.theme = self._initial_theme if given.theme else self._restored_theme()
+        self.set_keymap(self.preferences.keymap.ids())
         self.navigation = Navigation(self)
         self.clock = clock
         self.glyphs = ASCII if self.options.ascii else UNICODE
         self._connection_before = ConnectionState.CONNECTING
         self.connection = ServerConnection(self.options, self.environ, self._connection_changed)
-        self.calls = ServerCalls(self)
+        self.calls = ServerCalls(self.connection, partial(self.call_later, self.notice))
         self.log_buffer = LogBuffer()
-        self.feed = ChangeFeedFollower(self)
-        self.account = self.options.account
-        self.account_name = ""
-        self.hook_names: dict[int, str] = {}
-        self.last_toggled: list[tuple[Hook, bool]] = []
+        self.account = AccountView(self.options.account, self.connection)
+        self.status = StatusMonitor(
+            self, self.connection, self.account, clock, self._refresh_frames
+        )
+        self._feed = ChangeFeedFollower(self, self._pass_on)
         self.catalogue: Catalogue = ETL
-        self.status: Status | None = None
-        self.backlog_trend, self.disk_trend = Trend(), Trend()
         self.fault: str | None = None
         # Textual chose by its own default theme; greys are colours, too.
         self._filters = [NoColor() if isinstance(f, Monochrome) else f for f in self._filters]
         self._filters.append(EscapeFilter())
         if self.options.ascii:
             self._filters.append(AsciiFilter())
-        self._status_due = self._reads_status = False
 
     def get_default_screen(self) -> Screen[Any]:
         """Start with the hooks."""
@@ -138,9 +146,9 @@ class ConsoleApp(PersonalApp):
 
     def on_ready(self) -> None:
         """Reach the server once something is painted: its client takes 100 ms to import."""
-        before = self.place_before()
-        if before is not None and len(self.screen_stack) == 1:
-            self.navigation.go(before)
+        last = next((top for top in TOP_SCREENS[1:] if top.name == self.session.place), None)
+        if last is not None and len(self.screen_stack) == 1:
+            self.navigation.go(last)
         self._tell_problems()
         self.run_worker(self._reach_server(), name="attach", group="server")
 
@@ -151,23 +159,15 @@ class ConsoleApp(PersonalApp):
 
     # -- the server
 
-    async def ask(self, call: Call[T]) -> T:
-        """Send a call once the server is reached, and return its answer.
-
-        Raises:
-            HooktuiError: the server refused, or went away.
-        """
-        return await self.connection.ask(call)
-
     @property
     def role(self) -> Role:
         """The role that we act in; until the server has said so, the one that was asked for.
 
         What a role of a newer server may do, that server alone knows: nothing is dimmed then.
         """
-        if self.status is not None:
-            known = self.status.role in tuple(Role)
-            return Role(self.status.role) if known else Role.ADMIN
+        status = self.status.latest
+        if status is not None:
+            return Role(status.role) if status.role in tuple(Role) else Role.ADMIN
         return Role(self.options.role) if self.options.role else Role.ADMIN
 
     async def _reach_server(self) -> None:
@@ -176,46 +176,72 @@ class ConsoleApp(PersonalApp):
 
         await self.connection.open()
         if self.connection.bound_to is not None:  # before anybody who waited goes on
-            self.account = self.connection.bound_to
+            self.account.number = self.connection.bound_to
         try:
-            self.catalogue = await self.ask(calls.event_types())
-            accounts = await self.ask(calls.list_accounts(limit=500))
+            self.catalogue = await self.connection.send(calls.event_types())
+            accounts = await self.connection.send(calls.list_accounts(limit=500))
             names = {account.id: account.name for account in accounts.data}
-            await self.refresh_status()
+            await self.status.read()
         except HooktuiError as error:
             self.notice(str(error), "bad")
         else:
-            self.account_name = names.get(self.account, "")
-            for screen in self.navigation.screens():
-                screen.refresh_frame()
-            if self.options.account not in (DEFAULT_ACCOUNT, self.account):
-                self.notice(f"your token is bound to account {self.account}; that is shown", "warn")
-            elif accounts.next is None and self.account not in names:
-                self.notice(f"there is no account {self.account} here", "bad")
+            number = self.account.number
+            self.account.name = names.get(number, "")
+            self._refresh_frames()
+            if self.options.account not in (DEFAULT_ACCOUNT, number):
+                self.notice(f"your token is bound to account {number}; that is shown", "warn")
+            elif accounts.next is None and number not in names:
+                self.notice(f"there is no account {number} here", "bad")
         if self.connection.started:
             self.notice(
                 "started a server; it stays and goes on delivering when you quit"
                 " (`hooktui stop` ends it)"
             )
             self._tell_problems()  # which matter more
-        self.tell(FeedChanges(everything=True))
-        self.follow_feed()
+        self._pass_on(FeedChanges(everything=True))
+        self._follow_feed()
 
-    def follow_feed(self) -> None:
+    def _follow_feed(self) -> None:
         """Follow the feed of the account, in place of another one's."""
         _: Worker[None] = self.run_worker(
-            self.feed.follow, name="feed", group="feed", exclusive=True
+            self._feed.follow, name="feed", group="feed", exclusive=True
         )
 
-    async def use_account(self, account: int) -> bool:
-        """Show another account from now on; return whether the server lets us (else: a notice)."""
-        from hooktui.console.shell.account import use_account
+    async def use_account(self, number: int) -> bool:
+        """Show another account; return whether the server allows it (else: a notice)."""
+        from hooktui.client import calls
 
-        return await use_account(self, account)
+        send = self.connection.send
+        try:
+            status = await send(calls.server_status(number))
+            accounts = await send(calls.list_accounts(limit=500))
+        except HooktuiError as error:
+            self.notice(str(error), "bad")
+            return False
+        # From here on nothing is awaited: the caller may run on a screen that is left.
+        name = next((account.name for account in accounts.data if account.id == number), "")
+        for screen in self.navigation.screens():
+            screen.keep()
+        self.account.show(number, name)
+        self.status.backlog_trend.clear()
+        self.status.record(status)
+        self.log_buffer.clear()
+        note = f"the log of {name or f'account {number}'}"
+        self.log_buffer.extend([LogLine(at_ms=self.clock(), note=note)])
+        self._feed.start_over()
+        self._follow_feed()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        for screen in self.navigation.screens():
+            screen.account_changed()
+            screen.refresh_frame()
+        self._pass_on(FeedChanges(everything=True))
+        self.notice(f"this is account {number}{name and f' ({name})'} now", "good")
+        return True
 
-    def switch_account(self, account: int) -> None:
+    def switch_account(self, number: int) -> None:
         """Show another account, in a worker of the app: the screen that asked may be left."""
-        self.run_worker(self.use_account(account), name="account", group="account", exclusive=True)
+        self.run_worker(self.use_account(number), name="account", group="account", exclusive=True)
 
     def _connection_changed(self, state: ConnectionState, problem: HooktuiError | None) -> None:
         """Show at once that the server was lost or is back."""
@@ -224,8 +250,7 @@ class ConsoleApp(PersonalApp):
             self.fault = str(problem)
             return
         before, self._connection_before = self._connection_before, state
-        for screen in self.navigation.screens():
-            screen.refresh_frame()
+        self._refresh_frames()
         if state is ConnectionState.LOST:
             # What the feed's read ran into is no news beside this; the status line goes on telling.
             start = "" if self.options.connect else "; `hooktui serve` starts one again"
@@ -239,79 +264,13 @@ class ConsoleApp(PersonalApp):
         elif before is ConnectionState.LOST:
             self.notice("the server is back", "good")
 
-    async def attached(self) -> None:
-        """Wait until the server was asked who we are."""
-        if self.status is None:
-            await self.refresh_status()
+    # -- what screens share
 
-    async def refresh_status(self) -> None:
-        """Read backlog and rates, and draw them."""
-        from hooktui.client import calls
-
-        self.take_status(await self.ask(calls.server_status(self.account)))
+    def _refresh_frames(self) -> None:
         for screen in self.navigation.screens():
             screen.refresh_frame()
 
-    def take_status(self, status: Status) -> None:
-        """Take over how the server is."""
-        self.status = status
-        self.backlog_trend.add(self.clock(), status.backlog.count)
-        if status.disk is not None:
-            self.disk_trend.add(self.clock(), status.disk.free)
-
-    def status_soon(self) -> None:
-        """Read the status in a while; any number of calls until then make one."""
-        if not self._status_due:
-            self._status_due = True
-            self.set_timer(STATUS_S / 5, self._status_now)
-
-    def _status_now(self) -> None:
-        """Read it in a worker: what a timer awaits, every key would wait for as well."""
-        if self._reads_status:  # a slow server: once more after that answer
-            self.set_timer(STATUS_S / 5, self._status_now)
-            return
-        self._status_due = False
-        _: Worker[None] = self.run_worker(self._read_status, name="status", group="status")
-
-    async def _read_status(self) -> None:
-        self._reads_status = True
-        try:
-            await self.refresh_status()
-        except HooktuiError:
-            return  # the feed notices a lost server, and says so
-        finally:
-            self._reads_status = False
-        if self.status is not None and not _is_calm(self.status) and not self._status_due:
-            self._status_due = True
-            self.set_timer(STATUS_S, self._status_now)
-
-    # -- what screens share
-
-    async def learn_names(self, changes: FeedChanges) -> bool:
-        """Ask for the names of hooks that changed or are not known yet; return whether any is new.
-
-        The list of hooks holds a few pages only, and the log may tell of any hook.
-        """
-        from hooktui.client import calls
-
-        unknown = [hook for hook in changes.busy_hooks if hook not in self.hook_names]
-        found = {}
-        for hook in (*changes.hooks, *unknown)[:MOST_NAMES]:
-            try:
-                found[hook] = (await self.ask(calls.get_hook(hook))).name
-            except NotFound:
-                found[hook] = self.hook_names.get(hook, "")
-            except HooktuiError:
-                break  # the feed notices a lost server, and says so
-        return self.take_names(found)
-
-    def take_names(self, names: Mapping[int, str]) -> bool:
-        """Remember names of hooks for the log; return whether any is new."""
-        new = names.items() - self.hook_names.items()
-        self.hook_names.update(new)
-        return bool(new)
-
-    def tell(self, changes: FeedChanges) -> None:
+    def _pass_on(self, changes: FeedChanges) -> None:
         """Pass changes of the feed on to every screen; each takes them when it is in front."""
         for screen in self.navigation.screens():
             screen.take(changes)
@@ -322,49 +281,50 @@ class ConsoleApp(PersonalApp):
         if front is not None:
             front.notice(text, severity)
 
-    def standing(self) -> tuple[StyledLine, StyledLine]:
-        """Return the status line: who and where on the left, backlog and rate on the right."""
-        dot = f" {self.glyphs.dot} "
-        where: StyledText = (self.connection.where, "quiet")
-        left: list[StyledText] = [(" ", "plain")]
-        if self.connection.state is ConnectionState.CONNECTED and self.status is not None:
-            left += [
-                (self.account_name or f"account {self.account}", "plain"),
-                (f"{dot}{self.status.user} ({self.status.role}){dot}", "quiet"),
-                where,
-            ]
-        elif self.connection.state in (
-            ConnectionState.LOST,
-            ConnectionState.ABSENT,
-            ConnectionState.REFUSED,
-        ):
-            left += [(f"{self.connection.word}{dot}", "bad"), where]
-        else:
-            left += [(f"{self.connection.word}{dot}", "warn"), where]
-        right: list[StyledText] = []
-        if self.status is not None:
-            if self.status.paused is not None:
-                right.append((f"delivery is paused{dot}", "warn"))
-            backlog, rates = self.status.backlog, self.status.rates
-            tone: StyleName = "plain" if backlog.count else "quiet"
-            right.append((f"{backlog.count:,} waiting", tone))
-            if backlog.held:
-                right.append((f"{dot}{backlog.held:,} held", "warn"))
-            # A token that is bound to one account gets no rates: they are those of all accounts.
-            speed = " " if rates is None else f"{dot}{rates.delivered_per_s:.1f}/s "
-            right.append((speed, "quiet"))
-        return left, right
+    # -- what the user has set
 
-    def places(self, here: str, *, short: bool = False) -> StyledLine:
-        """Return the places with their digits, for the right end of headings; short: digits."""
-        pieces: list[StyledText] = []
-        for place in TOP_SCREENS:
-            tone: StyleName = "plain" if place.label.lower() == here.lower() else "quiet"
-            if short:
-                pieces.append((f"{place.key} ", tone))
-            else:
-                pieces += [(f"{place.key} ", "quiet"), (f"{place.label}  ", tone)]
-        return pieces
+    def key(self, command: str) -> str:
+        """Return how the key of a command is shown, for sentences."""
+        return self.preferences.keymap.key(command)
+
+    def user_keymap(self) -> Keymap:
+        """Return the keys as the user has them."""
+        return self.preferences.keymap
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the preferences and the session state, in sentences."""
+        problems = list(self.preferences.problems)
+        theme = self.options.theme
+        if theme is not None and theme not in self.available_themes:
+            problems.append(f"[console] theme: there is no theme {theme!r}")
+        if self.session.problem:
+            problems.append(self.session.problem)
+        return problems
+
+    def _register_themes(self) -> str:
+        """Register all themes; return the one that the options or the terminal ask for."""
+        for theme in (*THEMES, *self.preferences.themes):
+            self.register_theme(theme)
+        name = self.options.theme
+        return name if name in self.available_themes else default_theme(self.environ)
+
+    def _restored_theme(self) -> str:
+        """Return the theme of the last session, unless the initial one has changed since."""
+        chosen, before = self.session.theme or ("", "")
+        restored = before == self._initial_theme and chosen in self.available_themes
+        return chosen if restored else self._initial_theme
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Give every theme the one colour that only ours define."""
+        return {"quiet": quiet_colour(self.current_theme)}
+
+    def get_css_variables(self) -> dict[str, str]:
+        """Return the variables of the theme, with colours that can be read in every one."""
+        variables = super().get_css_variables()
+        if not self.current_theme.ansi:
+            variables |= readable_variables(variables)
+            self.theme_variables = variables
+        return variables
 
     # -- keys
 
@@ -404,6 +364,26 @@ class ConsoleApp(PersonalApp):
 
     # -- the end
 
+    def exit(
+        self,
+        result: None = None,
+        return_code: int = 0,
+        message: RenderableType | None = None,
+    ) -> None:
+        """End, and keep the state of the screens first: they are gone soon."""
+        self._keep_state()
+        super().exit(result, return_code, message)
+
+    def _keep_state(self) -> None:
+        """Fill the session state; `SessionState.write` writes it."""
+        for screen in self.navigation.screens():
+            screen.keep()
+            for top in TOP_SCREENS:
+                if top.label == screen.HEADING.lower():
+                    self.session.place = top.name
+        changed = self.theme != self._initial_theme
+        self.session.theme = (self.theme, self._initial_theme) if changed else None
+
     def action_command_palette(self) -> None:
         """Open the palette."""
         self.navigation.open_palette()
@@ -424,14 +404,7 @@ class ConsoleApp(PersonalApp):
         self._exit_renderables.clear()
 
 
-def _is_calm(status: Status) -> bool:
-    rates = status.rates
-    if rates is None:
-        return not status.backlog.count
-    return not (
-        status.backlog.count
-        or rates.in_flight
-        or rates.accepted_per_s
-        or rates.delivered_per_s
-        or rates.failed_per_s
-    )
+if TYPE_CHECKING:
+
+    def _keeps_the_contract(app: ConsoleApp) -> Shell:
+        return app

@@ -1,25 +1,20 @@
 """The language of the ``:`` line: ``:hook 12``, ``:log status:failed``, ``:theme nord``, ``:ping``.
 
 A line is a word and its argument. `parse` reports an error with its column and similar words;
-`complete` lists continuations; `prepare` returns the work of a command.
+`complete` lists continuations.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hooktui.console.registry import COMMANDS, TOP_SCREENS
 from hooktui.domain import ids
 from hooktui.domain.errors import Refused
-
-if TYPE_CHECKING:
-    from hooktui.console.app import ConsoleApp
-
 
 _ABOUT: Final = {
     "hook": "a hook's number, such as :hook 12",
@@ -30,17 +25,17 @@ _ABOUT: Final = {
 }
 """Words that need something, and what."""
 
-_TOP_SCREENS: Final = {place.name: place for place in TOP_SCREENS}
+TOP_SCREEN_NAMES: Final = {top.name: top for top in TOP_SCREENS}
 _COMMANDS: Final = {
     command.name.replace("_", "-"): command.name
     for command in COMMANDS
     if not command.name.startswith("go_")
-    and command.name not in ("command", *_ABOUT, *_TOP_SCREENS)
+    and command.name not in ("command", *_ABOUT, *TOP_SCREEN_NAMES)
 }
 _SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
 _FILTERED: Final = "filter"
 
-WORDS: Final = (*_ABOUT, *_TOP_SCREENS, *_COMMANDS)
+WORDS: Final = (*_ABOUT, *TOP_SCREEN_NAMES, *_COMMANDS)
 """All words that a line can begin with, except for the short ones."""
 
 
@@ -77,7 +72,7 @@ def parse(line: str, themes: Iterable[str] = ()) -> ParsedCommand:
     word = _SHORT.get(word, word)
     if word in _ABOUT:
         return ParsedCommand(word, _judged(word, about, column, tuple(themes)))
-    if word in _TOP_SCREENS:
+    if word in TOP_SCREEN_NAMES:
         return ParsedCommand(word, about)
     if word == _FILTERED:
         return ParsedCommand(word, about, _COMMANDS[word])
@@ -104,7 +99,7 @@ def complete(line: str, themes: Iterable[str] = (), accounts: Iterable[str] = ()
         known = sorted(themes)
     elif word == "account":
         known = list(accounts)
-    elif word in _TOP_SCREENS or word == _FILTERED:
+    elif word in TOP_SCREEN_NAMES or word == _FILTERED:
         return _filter_completions(line)
     return [f"{word} {one}" for one in known if one.startswith(about.lstrip())]
 
@@ -164,48 +159,3 @@ def _judged(word: str, about: str, column: int, themes: Sequence[str]) -> str:
 
 def _either(words: Sequence[str]) -> str:
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
-def prepare(shell: ConsoleApp, line: str) -> Callable[[], Coroutine[None, None, None]]:
-    """Return what does a line.
-
-    Raises:
-        Refused: it is no command; says what is wrong, and at which column.
-    """
-    return partial(_do, shell, parse(line, shell.available_themes))
-
-
-async def _do(shell: ConsoleApp, order: ParsedCommand) -> None:
-    match order.word:
-        case "hook":
-            shell.navigation.open_hook(int(order.about))
-        case "delivery":
-            shell.navigation.open_delivery(order.about)
-        case "event":
-            shell.navigation.open_event(order.about)
-        case "account":
-            await shell.use_account(int(order.about))
-        case "theme":
-            shell.theme = order.about
-        case "filter" if order.about:
-            _filter(shell, order.about)
-        case word if word in _TOP_SCREENS:
-            shell.navigation.go(_TOP_SCREENS[word])
-            if order.about:
-                _filter(shell, order.about)
-        case _:
-            front = shell.navigation.front()
-            if front is not None:
-                front.run_command(order.command)
-
-
-def _filter(shell: ConsoleApp, text: str) -> None:
-    """Filter the screen in front; one that has just been opened once it is laid out."""
-    front = shell.navigation.front()
-    if front is None:
-        return
-    reason = front.disabled_reason("filter")
-    if reason is not None:
-        front.call_after_refresh(front.notice, reason, "warn")
-    else:
-        front.call_after_refresh(front.take_filter, text)

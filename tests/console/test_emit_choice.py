@@ -98,7 +98,7 @@ async def test_pausing_pauses_also_when_it_is_paused_by_then(place: Place, recei
         await scene.console.press("a")
         await scene.console.shows("Pause all delivery?")
         place.ask(calls.pause())
-        await scene.app.refresh_status()
+        await scene.app.status.read()
         await scene.console.press("y")
         await scene.console.until(lambda: scene.gate.count("POST /v1/engine/pause"))
         assert not scene.gate.count("POST /v1/engine/resume")

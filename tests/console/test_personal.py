@@ -133,7 +133,7 @@ async def test_the_palette_opens_a_delivery_by_its_id_and_another_account(own, m
         await console.press("ctrl+p", *"account 1 default")
         await console.shows("Account 1 default")
         await console.press("down", "enter")
-        await console.until(lambda: app.account == 1)
+        await console.until(lambda: app.account.number == 1)
 
 
 async def test_the_next_console_begins_where_this_one_ended(own, make_hook, account):

@@ -75,7 +75,7 @@ def test_whatever_sets_such_a_timer_has_the_base():
         kind
         for module in modules
         for _, kind in inspect.getmembers(import_module(module.name), inspect.isclass)
-        if kind.__module__.startswith("hooktui.") and "set_timer(" in inspect.getsource(kind)
+        if kind.__module__.startswith("hooktui.") and "self.set_timer(" in inspect.getsource(kind)
     }
     assert {LiveLog} < kinds
     assert not [kind for kind in kinds if not issubclass(kind, ReliableTimers)]

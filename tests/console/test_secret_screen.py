@@ -67,13 +67,13 @@ async def test_the_audited_call_is_made_for_each_reveal_and_for_nothing_else(
     hook = place.hook("http://127.0.0.1:9/in")
     async with open_console() as console:
         asked: list[str] = []
-        ask = console.app.connection.ask
+        ask = console.app.connection.send
 
         async def listening(call: Call[Any]) -> Any:
             asked.append(call.path)
             return await ask(call)
 
-        console.app.connection.ask = listening
+        console.app.connection.send = listening
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("masked", "its age is shown once")
         await console.press("right_square_bracket", "tab", "tab", "down", "ctrl+r")

@@ -140,7 +140,7 @@ async def tries(one: Chosen, command: str, wanted: object) -> None:
     scene = one.scene
     case = next((c for c in ASKING if (c.screen, c.command) == (type(one.screen), command)), None)
     if command == "undo":
-        scene.app.last_toggled = [(scene.hook, True)]
+        scene.app.account.last_toggled = [(scene.hook, True)]
     await possible(scene, command)
     scene.gate.asked.clear()
     scene.copied.clear()
@@ -362,7 +362,7 @@ async def test_switching_switches_to_the_account_under_the_cursor(place: Place, 
             assert await change(one)
         scene.gate.asked.clear()
         await scene.console.press("enter")
-        await scene.console.until(lambda: scene.app.account == one.row)
+        await scene.console.until(lambda: scene.app.account.number == one.row)
         assert acted_on(one, "open") == {str(one.row)}
 
 

@@ -60,10 +60,10 @@ async def test_after_a_refusal_the_verbs_that_the_role_does_not_allow_are_dimmed
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
     # Only what is busy reads its status again by itself.
-    monkeypatch.setattr("hooktui.console.app._is_calm", lambda _: True)
+    monkeypatch.setattr("hooktui.console.shell.status._is_calm", lambda _: True)
     async with staged(place, receiver) as scene:
         await scene.open(HooksScreen)
-        await scene.console.until(lambda: not scene.app._status_due)
+        await scene.console.until(lambda: not scene.app.status._due)
         scene.gate.spoil("GET /v1/status", as_role("viewer"))
         scene.gate.spoil("POST .*/ping", says(403, NOT_ALLOWED))
         assert scene.screen.disabled_reason("ping") is None

@@ -155,9 +155,9 @@ async def arrives(held: Held, times: int) -> None:
 async def test_a_status_that_does_not_come_holds_up_no_key(place: Place, receiver: Receiver):
     async with staged(place, receiver) as scene, asyncio.timeout(12):
         held = scene.gate.hold("GET /v1/status")
-        scene.app.status_soon()
+        scene.app.status.read_soon()
         await arrives(held, 1)
-        scene.app.status_soon()
+        scene.app.status.read_soon()
         await asyncio.sleep(1.5)
         assert held.arrived == 1, "a slow server is asked again before it has answered"
         await scene.console.press("question_mark")

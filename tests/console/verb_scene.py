@@ -278,7 +278,7 @@ async def _live_log(scene: Scene) -> None:
 
 async def _engine(scene: Scene) -> None:
     screen = await _at(3)(scene)
-    await scene.app.refresh_status()
+    await scene.app.status.read()
     await scene.console.until(lambda: screen._listing.put_cursor_on(scene.hook.id))
 
 
@@ -396,7 +396,7 @@ async def staged(
                 scene = Scene(place, receiver, gate, Console(app, pilot))
                 scene.fresh()
                 scene.stale = False
-                await scene.console.until(lambda: app.status is not None)
+                await scene.console.until(lambda: app.status.latest is not None)
                 await scene.console.shows("billing")
                 yield scene
         finally:

@@ -107,7 +107,7 @@ async def test_every_attempt_is_one_line_of_the_log_through_a_storm_and_kills(st
     app = ConsoleApp(environ={"HOOKTUI_HOME": str(storm.victims[0].places.home)})
     async with app.run_test(size=(80, 24)):
         heard = Heard(app.log_buffer)
-        await until(lambda: app.status is not None, "the console reaches the server")
+        await until(lambda: app.status.latest is not None, "the console reaches the server")
         for producer in storm.producers:
             producer.start()
         for number in range(KILLS):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from hooktui.console.formatting import ago
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import relabel
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -37,7 +37,7 @@ class AccountsScreen(ListScreen[Account]):
         shell = self.shell
 
         def name(account: Account) -> StyledLine:
-            if account.id != shell.account:
+            if account.id != shell.account.number:
                 return ((account.name, "plain"),)
             here: StyledText = (f"  {shell.glyphs.active} shown now", "accent")
             return ((account.name, "strong"), here)
@@ -79,7 +79,8 @@ class AccountsScreen(ListScreen[Account]):
         """Add: the account is shown already."""
         reason = super().disabled_reason(name)
         row = self.cursor_row
-        if reason is None and name == "open" and row is not None and row.id == self.shell.account:
+        shown = self.shell.account.number
+        if reason is None and name == "open" and row is not None and row.id == shown:
             return f"account {row.id} is the one that is shown; 1 goes to its hooks"
         return reason
 

@@ -16,12 +16,14 @@ from hooktui.console.access.audit_text import (
     parse_filter,
 )
 from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import KeyOf, relabel
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Lines, Severity
+from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -187,7 +189,7 @@ class AuditEntryScreen(ConsoleScreen):
         """Name the entry."""
         entry = self.entry
         said = f"  {entry.id}: {entry.action} {entry.target}"
-        return ((f" {self.HEADING}", "strong"), (said, "plain")), self.shell.places("Audit")
+        return ((f" {self.HEADING}", "strong"), (said, "plain")), top_screens("Audit")
 
     def compose_body(self) -> ComposeResult:
         """The lines, scrolled where they are many."""

@@ -15,11 +15,12 @@ from textual.widgets import Input, Static
 from hooktui.client import calls
 from hooktui.console.access.token_text import ROLES, read_token, role_words
 from hooktui.console.deliveries.text import moment
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.revealing import Revealing
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
+from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.redactable import REVEALED_CLASS, Redactable
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -51,7 +52,7 @@ class TokenForm(ConsoleScreen):
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the form."""
-        return ((f" {self.HEADING}", "strong"),), self.shell.places("Tokens")
+        return ((f" {self.HEADING}", "strong"),), top_screens("Tokens")
 
     def compose_body(self) -> ComposeResult:
         """Lay out the fields."""
@@ -65,7 +66,8 @@ class TokenForm(ConsoleScreen):
         yield Note(id="note-role")
         with Horizontal(classes="row"):
             yield Static("Account", classes="label", markup=False)
-            yield Choice([f"only account {self.shell.account}", "all accounts"], id="account")
+            number = self.shell.account.number
+            yield Choice([f"only account {number}", "all accounts"], id="account")
         yield Note(id="note-account")
         with Horizontal(classes="row"):
             yield Static("Expires", classes="label", markup=False)
@@ -98,7 +100,7 @@ class TokenForm(ConsoleScreen):
         fields, wrong = read_token(
             self.query_one("#name", Input).value,
             ROLES[self.query_one("#role", Choice).chosen],
-            self.shell.account if bound else None,
+            self.shell.account.number if bound else None,
             self.query_one("#expires", Input).value,
             self.shell.clock(),
         )
@@ -116,7 +118,7 @@ class TokenForm(ConsoleScreen):
         role = ROLES[self.query_one("#role", Choice).chosen]
         self.query_one("#note-role", Note).show(role_words(role))
         self.query_one("#note-account", Note).show(
-            f"{self.shell.account_name}: it sees nothing of the others"
+            f"{self.shell.account.name}: it sees nothing of the others"
             if "account" in fields
             else "also those that are made later"
         )
@@ -181,7 +183,7 @@ class NewTokenScreen(Revealing):
             self.how_long(),
             (f"  {self.token.id} {self.token.name}", "plain"),
         )
-        return left, self.shell.places("Tokens")
+        return left, top_screens("Tokens")
 
     def compose_body(self) -> ComposeResult:
         """Lay out the token between what it is and how it is used."""

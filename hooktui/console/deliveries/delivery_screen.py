@@ -22,8 +22,9 @@ from hooktui.console.deliveries.document import (
 )
 from hooktui.console.deliveries.text import STATUS_TONES, again, moment, what_next, why_then
 from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.searching import Searching
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.document_lines import FORM_WORDS
@@ -73,9 +74,9 @@ class DeliveryScreen(Searching, DeliveryActions):
         left: StyledLine = ((f" Delivery {self.delivery_id}", "strong"),)
         one = self.delivery
         if one is not None:
-            name = self.shell.hook_names.get(one.hook, "")
+            name = self.shell.account.hook_names.get(one.hook, "")
             left = (*left, (f"  {one.event_type} to hook {one.hook} {name}", "plain"))
-        return left, self.shell.places("")
+        return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
         """The standing, the time line, the text."""
@@ -183,7 +184,7 @@ class DeliveryScreen(Searching, DeliveryActions):
                 ),
             )
         ]
-        why = why_then(one, self._hook, self.shell.status, now_ms)
+        why = why_then(one, self._hook, self.shell.status.latest, now_ms)
         if why:
             lines.append(((f" why then: {why}", "plain"),))
         lines.append(

@@ -11,6 +11,7 @@ from textual.containers import VerticalScroll
 from hooktui.client import calls
 from hooktui.console.engine.text import checkup_lines
 from hooktui.console.formatting import counted
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.widgets.chrome import Lines
@@ -47,7 +48,7 @@ class CheckupScreen(ConsoleScreen):
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return whether all is well, or how long it has been looking."""
-        return ((f" {self.HEADING}", "strong"), self._verdict()), self.shell.places("Engine")
+        return ((f" {self.HEADING}", "strong"), self._verdict()), top_screens("Engine")
 
     def _verdict(self) -> StyledText:
         if self._begun_s is not None:

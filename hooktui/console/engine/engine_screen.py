@@ -12,9 +12,10 @@ from hooktui.client import calls
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.formatting import counted
 from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, KeyOf, relabel
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -77,7 +78,7 @@ class EngineScreen(ConsoleScreen):
 
     async def _ask(self) -> None:
         try:
-            await self.shell.refresh_status()
+            await self.shell.status.read()
         except HooktuiError as error:
             self.show_error(error)
 
@@ -88,40 +89,39 @@ class EngineScreen(ConsoleScreen):
 
     async def page(self, wanted: PageQuery) -> Page[EngineHook]:
         """Return the hooks of the status: there are fewer than a page holds."""
-        await self.shell.attached()
-        status = self.shell.status
+        await self.shell.status.known()
+        status = self.shell.status.latest
         rows = [] if status is None else engine_hooks(status)
         return Page(data=rows, total=len(rows))
 
     def refresh_frame(self) -> None:
         """Show a new status, too."""
         super().refresh_frame()
-        shell, status = self.shell, self.shell.status
+        shell, status = self.shell, self.shell.status.latest
         if status is None or status is self._shown or not self._framed():
             return
         self._shown = status
+        backlog, disk = shell.status.backlog_trend, shell.status.disk_trend
         dot = f" {shell.glyphs.dot} "
-        self._facts.show(
-            engine_lines(status, shell.backlog_trend, shell.disk_trend, shell.clock(), dot)
-        )
+        self._facts.show(engine_lines(status, backlog, disk, shell.clock(), dot))
         _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return whether deliveries go out."""
-        status = self.shell.status
+        status = self.shell.status.latest
         if status is None:
-            return ((f" {self.HEADING}", "strong"),), self.shell.places(self.HEADING)
+            return ((f" {self.HEADING}", "strong"),), top_screens(self.HEADING)
         said = "  delivery is paused" if status.paused else "  delivering"
         return (
             (f" {self.HEADING}", "strong"), (said, "warn" if status.paused else "plain"),
-        ), self.shell.places(self.HEADING)  # fmt: skip
+        ), top_screens(self.HEADING)  # fmt: skip
 
     # -- commands
 
     @property
     def paused(self) -> bool:
         """Whether all delivery is paused, as far as we know."""
-        status = self.shell.status
+        status = self.shell.status.latest
         return status is not None and status.paused is not None
 
     def command(self, name: str) -> Command:
@@ -156,7 +156,8 @@ class EngineScreen(ConsoleScreen):
 
     async def _turn(self, *, pause: bool) -> None:
         if pause:
-            waiting = 0 if self.shell.status is None else self.shell.status.backlog.count
+            status = self.shell.status.latest
+            waiting = 0 if status is None else status.backlog.count
             as_now = f", as {counted(waiting, 'delivery')} do now" if waiting else ""
             question = Question(
                 "Pause all delivery?",

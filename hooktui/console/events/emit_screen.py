@@ -20,10 +20,12 @@ from hooktui.client import calls
 from hooktui.console.events.text import accepted_words
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, KeyOf, relabel
+from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.server_connection import ConnectionState
-from hooktui.console.widgets.chrome import OneLine, Severity
+from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
@@ -203,7 +205,7 @@ class EmitScreen(ConsoleScreen):
         left: StyledLine = ((f" {self.HEADING}", "strong"),)
         if self._type:
             left = (*left, (f"  {self._type}", "accent"))
-        return left, self.shell.places("")
+        return left, top_screens("")
 
     # -- the type
 
@@ -262,7 +264,7 @@ class EmitScreen(ConsoleScreen):
             return made
         try:
             page = await self.ask(
-                calls.list_events(self.shell.account, event_type=event_type, limit=1)
+                calls.list_events(self.shell.account.number, event_type=event_type, limit=1)
             )
             if not page.data:
                 return EMPTY
@@ -310,7 +312,7 @@ class EmitScreen(ConsoleScreen):
     async def _save(self, event_type: str, body: str) -> None:
         if (event_type, body) != self._tried:
             self._tried, self._key = (event_type, body), token_hex(16)
-        call = calls.send_event(self.shell.account, event_type, body.encode(), key=self._key)
+        call = calls.send_event(self.shell.account.number, event_type, body.encode(), key=self._key)
         self._sending = True
         try:
             sent = await self.call(call, f"sending {event_type}", _told)

@@ -13,8 +13,9 @@ from hooktui.console.deliveries.text import moment
 from hooktui.console.events.text import DecisionPages, came_to, decision_columns, decision_reason
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.searching import Searching
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
@@ -61,7 +62,7 @@ class EventScreen(Searching):
         left: StyledLine = ((f" Event {self.event_id}", "strong"),)
         if self.event is not None:
             left = (*left, (f"  {self.event.type}", "plain"))
-        return left, self.shell.places("")
+        return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
         """The head, the hooks, the body."""

@@ -12,7 +12,7 @@ from hooktui.console.events.text import event_columns
 from hooktui.console.frame.filtering import Filtering
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -76,7 +76,7 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     def call_of(self, wanted: PageQuery) -> Call[Page[Event]]:
         """Ask for events that fit the filter."""
-        return calls.list_events(self.shell.account, q=self.filter_text or None, **wanted)
+        return calls.list_events(self.shell.account.number, q=self.filter_text or None, **wanted)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return what stands there while nothing is, or nothing fits."""

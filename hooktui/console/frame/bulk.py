@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 from hooktui.console.frame.notices import in_words
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.console.widgets.chrome import Severity
+from hooktui.console.shell.server_calls import Severity
 from hooktui.domain.errors import Conflict, HooktuiError, NotAllowed, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -99,14 +99,14 @@ class BulkRunner(ConsoleScreen):
                 told = self._progress(number + 1, len(things), doing(thing))
                 try:
                     with self.working(told):
-                        answer = await self.shell.calls.send(call(thing), doing(thing))
+                        answer = await self.shell.calls.change(call(thing), doing(thing))
                     outcome.done.append((thing, answer))
                 except (NotFound, Conflict, Refused) as error:
                     outcome.failed.append((thing, str(error)))
                 except HooktuiError as error:
                     outcome.failed.append((thing, in_words(error)))
                     if isinstance(error, NotAllowed):
-                        self.shell.status_soon()
+                        self.shell.status.read_soon()
                     outcome.left = list(things[number + 1 :])
                     break
         except asyncio.CancelledError:

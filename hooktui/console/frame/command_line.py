@@ -7,20 +7,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input
 
-from hooktui.console.command_language import common, complete
+from hooktui.console.command_language import (
+    TOP_SCREEN_NAMES,
+    ParsedCommand,
+    common,
+    complete,
+    parse,
+)
+from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import bindings
 from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.prompt_bars import PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
 
 if TYPE_CHECKING:
-    from hooktui.console.frame.screen import ConsoleScreen
+    from hooktui.console.shell.contract import Shell
 
 _OFFERED = 12
 """Completions that are told at once."""
@@ -146,22 +153,20 @@ class CommandBar(Horizontal):
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """Do what is typed, or say at which column it errs."""
-        from hooktui.console.command_language import prepare
-
         event.stop()
         front, line = self._front, event.value.strip()
         if not line:
             await self._leave()
             return
         try:
-            work = prepare(front.shell, line)
+            parsed = parse(line, self.app.available_themes)
         except Refused as error:
             front.notice(error.detail, "warn")
             return
         front.shell.session.ran(line)
         front.clear_notice()
         await self._leave()
-        front.shell.run_worker(work(), name="command", group="commands")
+        self.app.run_worker(_run(self.app, parsed), name="command", group="commands")
 
     async def action_command(self, name: str) -> None:
         """Leave (Esc is the only command here)."""
@@ -173,6 +178,44 @@ class CommandBar(Horizontal):
         await self.remove()
         if before is not None and before.is_attached:
             screen.set_focus(before)
+
+
+async def _run(app: App[object], parsed: ParsedCommand) -> None:
+    """Run what a line asks for, in a worker of the app: the screen of the line may be left."""
+    shell = cast("Shell", app)
+    match parsed.word:
+        case "hook":
+            shell.navigation.open_hook(int(parsed.about))
+        case "delivery":
+            shell.navigation.open_delivery(parsed.about)
+        case "event":
+            shell.navigation.open_event(parsed.about)
+        case "account":
+            await shell.use_account(int(parsed.about))
+        case "theme":
+            app.theme = parsed.about
+        case "filter" if parsed.about:
+            _filter(app, parsed.about)
+        case word if word in TOP_SCREEN_NAMES:
+            shell.navigation.go(TOP_SCREEN_NAMES[word])
+            if parsed.about:
+                _filter(app, parsed.about)
+        case _:
+            front = front_screen(app)
+            if front is not None:
+                front.run_command(parsed.command)
+
+
+def _filter(app: App[object], text: str) -> None:
+    """Filter the screen in front; one that has just been opened once it is laid out."""
+    front = front_screen(app)
+    if front is None:
+        return
+    reason = front.disabled_reason("filter")
+    if reason is not None:
+        front.call_after_refresh(front.notice, reason, "warn")
+    else:
+        front.call_after_refresh(front.take_filter, text)
 
 
 async def open_command_bar(screen: ConsoleScreen) -> None:

@@ -10,7 +10,8 @@ from textual.app import ComposeResult
 from textual.worker import Worker
 
 from hooktui.console.frame.choosing import Choosing
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
@@ -124,7 +125,7 @@ class ListScreen(Sorting, Generic[T]):
     async def page(self, wanted: PageQuery) -> Page[T]:
         """Return a page; nothing, and the reason, where the server does not show the list."""
         call = self.call_of(wanted)
-        await self.shell.attached()
+        await self.shell.status.known()
         role = self.shell.role
         if not allows(role, self.NEED):
             return self._barred(why_not(role, self.NEED))
@@ -160,7 +161,7 @@ class ListScreen(Sorting, Generic[T]):
         left: list[StyledText] = [(f" {self.HEADING}", "strong")]
         if self.listing.window.total:
             left.append((f"  {self.listing.counted(self.NOUN)}", "plain"))
-        return [*left, *self.more_heading()], self.shell.places(self.HEADING)
+        return [*left, *self.more_heading()], top_screens(self.HEADING)
 
     def more_heading(self) -> StyledLine:
         """Return what else the heading tells, such as a filter."""

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from hooktui.console.frame.paced import PacedScreen
-from hooktui.console.widgets.chrome import Heading, KeyLine, Severity, StatusLine
+from hooktui.console.shell.server_calls import Severity
+from hooktui.console.widgets.chrome import Heading, KeyLine, StatusLine
 from hooktui.domain.errors import (
     HooktuiError,
     NotAllowed,
@@ -18,7 +19,7 @@ from hooktui.domain.errors import (
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-    from hooktui.console.app import ConsoleApp
+    from hooktui.console.shell.contract import Shell
     from hooktui.console.shell.server_calls import ResultMessage
 
 T = TypeVar("T")
@@ -31,7 +32,7 @@ class Asking(PacedScreen):
     """A screen with a status line, which answers there.
 
     Attributes:
-        shell: the app, by its own type.
+        shell: the services of the app.
     """
 
     def __init__(self) -> None:
@@ -43,9 +44,9 @@ class Asking(PacedScreen):
     # -- the server
 
     @property
-    def shell(self) -> ConsoleApp:
-        """The app, by its own type."""
-        return cast("ConsoleApp", self.app)
+    def shell(self) -> Shell:
+        """The services of the app."""
+        return cast("Shell", self.app)
 
     async def ask(self, call: Call[T]) -> T:
         """Send a call and return its answer.
@@ -53,7 +54,7 @@ class Asking(PacedScreen):
         Raises:
             HooktuiError: the server refused, or cannot be reached.
         """
-        return await self.shell.ask(call)
+        return await self.shell.connection.send(call)
 
     async def write(self, call: Call[T], doing: str, told: ResultMessage | None = None) -> T:
         """Send a call that changes something, and return its answer.
@@ -70,7 +71,7 @@ class Asking(PacedScreen):
             HooktuiError: the server refused, or cannot be reached.
         """
         with self.working(doing):
-            return await self.shell.calls.send(call, doing, told)
+            return await self.shell.calls.change(call, doing, told)
 
     async def call(
         self, call: Call[T], doing: str = "", told: ResultMessage | None = None
@@ -119,9 +120,9 @@ class Asking(PacedScreen):
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Answer an action where the eye is: in the status line. ``text`` may be untrusted."""
-        front = self.shell.navigation.front()
-        if front is not None and front is not self and self in self.app.screen_stack:
-            front.notice(text, severity)  # this screen is covered by now
+        screens = [one for one in self.app.screen_stack if isinstance(one, Asking)]
+        if self in screens[:-1]:
+            screens[-1].notice(text, severity)  # this screen is covered by now
             return
         if not self._framed():
             return
@@ -149,7 +150,7 @@ class Asking(PacedScreen):
         details = [one.detail for one in error.errors] if isinstance(error, Refused) else []
         self.notice("; ".join(details) or in_words(error), "bad")
         if isinstance(error, NotAllowed):
-            self.shell.status_soon()  # the role is another one by now: dim what it does not allow
+            self.shell.status.read_soon()  # the role has changed: dim what it does not allow
 
     def _framed(self) -> bool:
         """Return whether the frame is there; a worker may end while a screen comes or goes.

@@ -17,13 +17,14 @@ from textual.content import Content
 from textual.widgets import Input
 
 from hooktui.console.command_language import parse
+from hooktui.console.frame.screen import front_screen
 from hooktui.console.shell.terminal_size import SizedScreen
 from hooktui.console.widgets.chrome import TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
-    from hooktui.console.app import ConsoleApp
+    from hooktui.console.shell.contract import Shell
 
 HOOKS_FOUND = 20
 ACCOUNTS_SEARCHED = 500
@@ -85,8 +86,8 @@ class CommandProvider(Provider):
     """Finds commands, themes and, on the server, hooks."""
 
     @property
-    def _shell(self) -> ConsoleApp:
-        return cast("ConsoleApp", self.app)
+    def _shell(self) -> Shell:
+        return cast("Shell", self.app)
 
     async def discover(self) -> Hits:
         """Show the commands of this place before anything is typed."""
@@ -106,7 +107,7 @@ class CommandProvider(Provider):
             yield Hit(score, Content(entry.text), entry.run, entry.text, help=entry.help)
 
     def _commands(self) -> Iterator[_Entry]:
-        front = self._shell.navigation.front()
+        front = front_screen(self.app)
         if front is None:
             return
         for name in front.commands_here():
@@ -116,11 +117,11 @@ class CommandProvider(Provider):
                 yield _Entry(text, partial(front.run_command, name))
 
     def _themes(self) -> Iterator[_Entry]:
-        for name in sorted(self._shell.available_themes):
+        for name in sorted(self.app.available_themes):
             yield _Entry(f"Theme {name}", partial(self._use_theme, name))
 
     def _use_theme(self, name: str) -> None:
-        self._shell.theme = name
+        self.app.theme = name
 
     def _by_id(self, query: str) -> Iterator[_Entry]:
         """Return the hook, delivery or event whose id was typed; opening says if there is none."""
@@ -140,26 +141,26 @@ class CommandProvider(Provider):
         from hooktui.client import calls
 
         try:
-            page = await self._shell.ask(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
+            page = await self._shell.connection.send(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
         except HooktuiError:
             return []  # as for the hooks
         matcher = self.matcher(query)
         found = []
         for account in page.data:
             text = visible(f"Account {account.id} {account.name}", limit=60)
-            if account.id != self._shell.account and matcher.match(text) > 0:
+            if account.id != self._shell.account.number and matcher.match(text) > 0:
                 found.append(_Entry(text, partial(self._use_account, account.id)))
         return found[:HOOKS_FOUND]
 
     def _use_account(self, account: int) -> None:
-        self._shell.run_worker(self._shell.use_account(account), name="account", group="commands")
+        self.app.run_worker(self._shell.use_account(account), name="account", group="commands")
 
     async def _hooks(self, query: str) -> list[_Entry]:
         from hooktui.client import calls
 
-        call = calls.list_hooks(self._shell.account, q=query, limit=HOOKS_FOUND)
+        call = calls.list_hooks(self._shell.account.number, q=query, limit=HOOKS_FOUND)
         try:
-            page = await self._shell.ask(call)
+            page = await self._shell.connection.send(call)
         except HooktuiError:
             return []  # the status line tells of a lost server; the rest of the palette works
         return [

@@ -15,6 +15,7 @@ from textual.binding import BindingType
 from textual.screen import ModalScreen
 from textual.worker import Worker
 
+from hooktui.console.frame.frame_text import status_line, top_screens
 from hooktui.console.frame.notices import Asking
 from hooktui.console.registry import (
     BY_COMMAND,
@@ -25,7 +26,7 @@ from hooktui.console.registry import (
     TopScreen,
     bindings,
 )
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal_size import SizedScreen
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
@@ -34,7 +35,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import allows, why_not
 
 if TYPE_CHECKING:
-    from hooktui.console.app import ConsoleApp
+    from hooktui.console.shell.contract import Shell
 
 
 R = TypeVar("R")
@@ -84,7 +85,7 @@ class ConsoleScreen(Asking):
 
     def on_mount(self) -> None:
         """Take up what was shown here last time, and draw the frame for the first time."""
-        self._account = self.shell.account
+        self._account = self.shell.account.number
         self.restore(self.shell.session.of(self.HEADING, self._account))
         self.refresh_frame()
 
@@ -95,7 +96,7 @@ class ConsoleScreen(Asking):
     def keep(self, account: int | None = None) -> None:
         """Keep what is shown; ``account`` is the one that is looked at, if not the app's."""
         if self.is_mounted:
-            number = self.shell.account if account is None else account
+            number = self.shell.account.number if account is None else account
             self.shell.session.keep(self.HEADING, number, self.kept())
 
     def kept(self) -> ScreenState:
@@ -114,9 +115,9 @@ class ConsoleScreen(Asking):
         """Draw heading, status line and line of keys again; cheap when nothing changed."""
         if self._framed():
             left, right = self.heading()
-            short = self.shell.places(self.HEADING, short=True) if right else ()
+            short = top_screens(self.HEADING, short=True) if right else ()
             self.query_one(Heading).show(left, right, short)
-            self.query_one(StatusLine).show(*self.shell.standing())
+            self.query_one(StatusLine).show(*status_line(self.shell))
             self.query_one(KeyLine).show_again()
 
     # -- commands
@@ -126,7 +127,7 @@ class ConsoleScreen(Asking):
         command = next(
             (command for command in self.COMMAND_LABELS if command.name == name), BY_NAME[name]
         )
-        return self.shell.configuration.keymap.fit(command)
+        return self.shell.preferences.keymap.fit(command)
 
     def offers(self) -> Iterator[Offer]:
         """Return the commands of this place, and why one is not possible."""
@@ -272,7 +273,7 @@ class ConsoleScreen(Asking):
         """Load what is shown again."""
         self._pending.merge(FeedChanges(everything=True))
         self._schedule_changes()
-        self.shell.status_soon()
+        self.shell.status.read_soon()
 
     def go(self, place: TopScreen) -> None:
         """Go to a place."""
@@ -287,7 +288,7 @@ class ConsoleScreen(Asking):
 
     def account_changed(self) -> None:
         """Show another account as it was looked at last; `changed` is told to load everything."""
-        self._account = self.shell.account
+        self._account = self.shell.account.number
         self.restore(self.shell.session.of(self.HEADING, self._account))
 
     async def changed(self, changes: FeedChanges) -> None:
@@ -333,9 +334,9 @@ class ConsoleDialog(ModalScreen[R], SizedScreen[R]):
         self.mount(TooSmall())
 
     @property
-    def shell(self) -> ConsoleApp:
-        """The app, by its own type."""
-        return cast("ConsoleApp", self.app)
+    def shell(self) -> Shell:
+        """The services of the app."""
+        return cast("Shell", self.app)
 
     async def action_command(self, name: str) -> None:
         """Do one of the few commands of a dialog."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hooktui.console.formatting import counted, took
 from hooktui.console.frame.bulk import BulkRunner, Outcome
-from hooktui.console.widgets.chrome import Severity
+from hooktui.console.shell.server_calls import Severity
 from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
 
@@ -83,7 +83,7 @@ class HookActions(BulkRunner):
 
     def undo_disabled_reason(self) -> str | None:
         """Return why no activate or deactivate can be turned round, or None."""
-        if self.shell.last_toggled:
+        if self.shell.account.last_toggled:
             return None
         if self.turning:
             return f"still {self._works[-1]}"
@@ -96,16 +96,16 @@ class HookActions(BulkRunner):
     async def _activate(self, hooks: Sequence[Hook]) -> None:
         active = not hooks[0].active
         # While this is under way, what was turned before is no more the last.
-        account, before = self.shell.account, self.shell.last_toggled
-        self.shell.last_toggled, self.turning = [], True
+        account, before = self.shell.account.number, self.shell.account.last_toggled
+        self.shell.account.last_toggled, self.turning = [], True
         try:
             others = [hook for hook in hooks if hook.active != active]
             outcome = await self._turn(others, active=active)
         finally:
             self.turning = False
         turned = [hook for hook, _ in outcome.done]
-        if self.shell.account == account and (turned or not self.shell.last_toggled):
-            self.shell.last_toggled = [(hook, not active) for hook in turned] or before
+        if self.shell.account.number == account and (turned or not self.shell.account.last_toggled):
+            self.shell.account.last_toggled = [(hook, not active) for hook in turned] or before
         words = "no hook"
         if turned:
             words = named(turned[0]) if len(turned) == 1 else counted(len(turned), "hook")
@@ -119,12 +119,12 @@ class HookActions(BulkRunner):
 
     async def verb_undo(self) -> None:
         """Turn round the last activate or deactivate; what fails can be tried again."""
-        turned = self.shell.last_toggled
+        turned = self.shell.account.last_toggled
         active = turned[0][1]
         outcome = await self._turn([hook for hook, _ in turned], active=active)
         done = {hook.id for hook, _ in outcome.done}
         gone = {hook.id for hook, why in outcome.failed if why.startswith("no ")}
-        self.shell.last_toggled = [one for one in turned if one[0].id not in done | gone]
+        self.shell.account.last_toggled = [one for one in turned if one[0].id not in done | gone]
         word = "activated" if active else "deactivated"
         words = f"undone: {counted(len(done), 'hook')} {word} again"
         self.notice(outcome.told(words, named), outcome.severity)

@@ -18,6 +18,7 @@ from textual.worker import Worker
 
 from hooktui.client import calls
 from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.diagnosis_text import (
@@ -29,7 +30,7 @@ from hooktui.console.hooks.diagnosis_text import (
     sections_of,
     step_lines,
 )
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
@@ -106,7 +107,7 @@ class DiagnosisScreen(HookActions):
             (f"  {named(self.hook)}", "plain"),
             (f"  {url_in_words(self.hook.url)}", "quiet"),
         )
-        return left, self.shell.places("")
+        return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
         """Verdict, fix, steps, times, and what was seen."""

@@ -154,7 +154,7 @@ class FormDryRun(ConsoleScreen):
         if self.hook is not None:
             fields["hook"] = self.hook.id
         try:
-            run = await self.ask(calls.dry_run(self.shell.account, fields))
+            run = await self.ask(calls.dry_run(self.shell.account.number, fields))
         except HooktuiError as error:
             self._asked = None  # asked again at the next change
             if self.query("#tried"):
@@ -196,7 +196,7 @@ class EventLook(ConsoleDialog[None]):
 
     async def _read(self) -> None:
         try:
-            event = await self.shell.ask(calls.get_event(self._event_id))
+            event = await self.shell.connection.send(calls.get_event(self._event_id))
         except HooktuiError as error:
             sections = [Section("Not read", text=str(error))]
         else:

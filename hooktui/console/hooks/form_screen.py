@@ -24,8 +24,7 @@ from hooktui.console.hooks.event_boxes import EventBoxes, in_words
 from hooktui.console.hooks.form_fields import LABELS, HookFields
 from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.registry import TopScreen, relabel
-from hooktui.console.shell.server_calls import ResultMessage
-from hooktui.console.widgets.chrome import Severity
+from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import parse_url
@@ -201,7 +200,7 @@ class HookForm(FormDryRun):
         if errors:
             self._blame(values, errors)
             return
-        call = calls.create_hook(self.shell.account, form_values.creation(settings))
+        call = calls.create_hook(self.shell.account.number, form_values.creation(settings))
         try:
             made = await self._send(values, call, "making the hook", self._made)
         except Conflict as conflict:

@@ -13,13 +13,14 @@ from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
 from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.list_screen import Sorting
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import state
 from hooktui.console.hooks.summary import head_lines
 from hooktui.console.hooks.tabs import DELIVERIES, HookTabs
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
@@ -92,7 +93,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
                 left.append((f"{dot}filter: {self.filter_text}", "accent"))
             if listing.marks:
                 left.append((f"{dot}{self.marked_words()}", "accent"))
-        return left, self.shell.places("")
+        return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
         """The head, the tabs and what they show."""
@@ -130,7 +131,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
     async def page(self, wanted: PageQuery) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""
         call = calls.list_deliveries(
-            self.shell.account,
+            self.shell.account.number,
             hook=self.hook_id,
             q=self.filter_text or None,
             **wanted,

@@ -10,12 +10,13 @@ from typing import ClassVar
 from textual.app import ComposeResult
 
 from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.list_screen import Sorting
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns, failing
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -99,7 +100,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
         self._lines = LiveLog(
             shell.log_buffer,
             shell.clock,
-            shell.hook_names,
+            shell.account.hook_names,
             shell.glyphs,
             shell.key,
             caption=True,
@@ -138,12 +139,12 @@ class HooksScreen(Filtering, Sorting, HookActions):
         await self.shell.connection.reached()  # only then we know which account a token shows
         page = await self.ask(
             calls.list_hooks(
-                self.shell.account,
+                self.shell.account.number,
                 q=self.filter_text or None,
                 **wanted,
             )
         )
-        if self.shell.take_names({hook.id: hook.name for hook in page.data}):
+        if self.shell.account.add_names({hook.id: hook.name for hook in page.data}):
             self.log_pane.refresh()
         return page
 
@@ -153,7 +154,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
             await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
         self._reloaded_at = monotonic()
         await self.listing.reload()
-        if await self.shell.learn_names(changes):
+        if await self.shell.account.learn_names(changes):
             self.log_pane.refresh()
 
     def account_changed(self) -> None:
@@ -193,7 +194,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
             left.append((f"{dot}filter: {self.filter_text}", "accent"))
         if listing.marks:
             left.append((f"{dot}{self.marked_words()}", "accent"))
-        return left, self.shell.places(self.HEADING)
+        return left, top_screens(self.HEADING)
 
     # -- commands
 

@@ -14,6 +14,7 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
 from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.revealing import Revealing
 from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.secret_lines import SecretLines
@@ -67,7 +68,7 @@ class SecretScreen(Revealing, HookActions):
             self.how_long(),
             (f"  {named(self.hook)}", "plain"),
         )
-        return left, self.shell.places(self.HEADING)
+        return left, top_screens(self.HEADING)
 
     def selected_hooks(self) -> list[Hook]:
         """The hook that is shown."""

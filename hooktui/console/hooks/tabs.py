@@ -48,7 +48,7 @@ class HistorySource:
     async def page(self, wanted: PageQuery) -> Page[AuditEntry]:
         """Return a page, the newest entry first."""
         screen = self._screen
-        account = screen.shell.account if screen.hook is None else screen.hook.account
+        account = screen.shell.account.number if screen.hook is None else screen.hook.account
         target = f"hook {screen.hook_id}"
         return await screen.ask(calls.list_audit(account, target=target, **wanted))
 

@@ -8,9 +8,10 @@ from textual.app import ComposeResult
 
 from hooktui.console.formatting import counted
 from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.searching import Searching
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
@@ -31,7 +32,12 @@ class LiveLogScreen(Searching, Filtering):
         shell = self.shell
         # Kept, not looked up: names may come in while the screen is being taken away.
         self._lines = LiveLog(
-            shell.log_buffer, shell.clock, shell.hook_names, shell.glyphs, shell.key, id="log"
+            shell.log_buffer,
+            shell.clock,
+            shell.account.hook_names,
+            shell.glyphs,
+            shell.key,
+            id="log",
         )
         yield self._lines
 
@@ -47,7 +53,7 @@ class LiveLogScreen(Searching, Filtering):
 
     async def changed(self, changes: FeedChanges) -> None:
         """Call hooks by their names, as soon as those are known."""
-        if await self.shell.learn_names(changes):
+        if await self.shell.account.learn_names(changes):
             self.log_lines.refresh()
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
@@ -55,7 +61,7 @@ class LiveLogScreen(Searching, Filtering):
         left: list[StyledText] = [(f" {self.HEADING}  ", "strong"), *self.log_lines.state()]
         if self.search_text:
             left.append((f" {self.shell.glyphs.dot} search: {self.search_text}", "accent"))
-        return left, self.shell.places(self.HEADING)
+        return left, top_screens(self.HEADING)
 
     def on_live_log_state_changed(self) -> None:
         """Draw the chip."""

@@ -6,16 +6,16 @@ The position in the feed is kept over a lost connection, so no line is lost and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from hooktui.console.shell.contract import FeedChanges
+from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 
 if TYPE_CHECKING:
-    from hooktui.console.app import ConsoleApp
     from hooktui.domain.wire.feed import FeedLine, FeedPage
 
 WAIT_S = 25
@@ -30,10 +30,16 @@ BUSY_S = 0.1
 
 
 class ChangeFeedFollower:
-    """Reads the feed for the app, for as long as it runs."""
+    """Reads the feed for as long as the app runs.
 
-    def __init__(self, shell: ConsoleApp) -> None:
+    Args:
+        shell: the services of the app.
+        on_changes: takes the changes of each page.
+    """
+
+    def __init__(self, shell: Shell, on_changes: Callable[[FeedChanges], None]) -> None:
         self._shell = shell
+        self._on_changes = on_changes
         self._position: str | None = None
         self._failures = 0
 
@@ -42,22 +48,23 @@ class ChangeFeedFollower:
         self._position, self._failures = None, 0
 
     async def follow(self) -> None:
-        """Follow for ever."""
+        """Follow until cancelled."""
+        connection = self._shell.connection
         while True:
             try:
                 page = await self._read()
             except HooktuiError as error:
                 refused = isinstance(error, NotAllowed | Unauthenticated)
-                (self._shell.connection.refused if refused else self._shell.connection.lost)(error)
+                (connection.refused if refused else connection.lost)(error)
                 wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
                 self._failures += 1
                 await asyncio.sleep(wait_s)
                 continue
             if self._failures:
                 self._failures = 0
-                self._shell.connection.back()
-                self._shell.status_soon()
-                self._shell.tell(FeedChanges(everything=True))
+                connection.back()
+                self._shell.status.read_soon()
+                self._on_changes(FeedChanges(everything=True))
             self._position = page.next
             self._take(page)
             await asyncio.sleep(BUSY_S)
@@ -65,28 +72,29 @@ class ChangeFeedFollower:
     async def _read(self) -> FeedPage:
         from hooktui.client import calls
 
-        account = self._shell.account
+        connection, account = self._shell.connection, self._shell.account.number
         if self._position is None:
-            return await self._shell.ask(
+            return await connection.send(
                 calls.follow_feed(account, limit=FIRST_LINES, from_end=True)
             )
         # After a loss the first read does not wait, so that "connected" shows at once.
         wait_s = 0 if self._failures else WAIT_S
-        return await self._shell.ask(
+        return await connection.send(
             calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=500)
         )
 
     def _take(self, page: FeedPage) -> None:
+        shell = self._shell
         if page.reset:
             gap = "the log has a gap here: the server no longer keeps what happened in between"
-            self._shell.log_buffer.extend([LogLine(at_ms=self._shell.clock(), note=gap)])
-            self._shell.tell(FeedChanges(everything=True))
+            shell.log_buffer.extend([LogLine(at_ms=shell.clock(), note=gap)])
+            self._on_changes(FeedChanges(everything=True))
             return
         if not page.data:
             return
-        self._shell.log_buffer.extend(log_lines(page.data))
-        self._shell.tell(changes_of(page.data))
-        self._shell.status_soon()
+        shell.log_buffer.extend(log_lines(page.data))
+        self._on_changes(changes_of(page.data))
+        shell.status.read_soon()
 
 
 def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:

@@ -51,7 +51,7 @@ FEW_SIGNS: Final = ("linux", "vt100", "vt220")
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class Preferences:
     """What was set.
 
     Attributes:
@@ -86,12 +86,12 @@ class Configuration:
         )
 
 
-def read_configuration(environ: Mapping[str, str]) -> Configuration:
+def read_preferences(environ: Mapping[str, str]) -> Preferences:
     """Read what an environment's user has set; without a file everything is as built in."""
     try:
         file = places(environ).config
     except Refused:
-        return Configuration()  # no home folder: nothing can be set
+        return Preferences()  # no home folder: nothing can be set
     written, problems = _read(file)
     folder = file.with_name("themes")
     themes: list[Theme] = []
@@ -112,7 +112,7 @@ def read_configuration(environ: Mapping[str, str]) -> Configuration:
             problems.append(f"[console] {name}: write {kind}")
         else:
             good[name] = value
-    return Configuration(keymap=keymap, themes=tuple(themes), problems=tuple(problems), **good)
+    return Preferences(keymap=keymap, themes=tuple(themes), problems=tuple(problems), **good)
 
 
 def _table(written: Mapping[str, object], name: str, problems: list[str]) -> dict[str, object]:
@@ -136,3 +136,13 @@ def _read(file: Path) -> tuple[dict[str, object], list[str]]:
         return tomllib.loads(content.decode()), []
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         return {}, [f"cannot read {file}: {error}; the console's settings are as built in"]
+
+
+def server_name(environ: Mapping[str, str], connect: str | None) -> str:
+    """Return what tells one server from another, for the session state; empty: no server."""
+    from hooktui.client.address import find_server
+
+    try:
+        return str(find_server(environ, connect))
+    except (Refused, ValueError):
+        return ""  # `run` has refused it before; a test may go on without a server

@@ -75,7 +75,7 @@ class ServerConnection:
         """Wait until the server was reached the first time."""
         await self._reached.wait()
 
-    async def ask(self, call: Call[T]) -> T:
+    async def send(self, call: Call[T]) -> T:
         """Wait until the server was reached the first time; send a call, return its answer.
 
         Raises:

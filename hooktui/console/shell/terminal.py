@@ -23,7 +23,7 @@ import traceback
 from base64 import b64encode
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.segment import Segment
 from textual.app import App
@@ -34,10 +34,6 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import places
 from hooktui.domain.roles import restricted
 from hooktui.domain.text import visible
-
-if TYPE_CHECKING:
-    from hooktui.console.app import ConsoleApp
-
 
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|hkt_\w+")
 
@@ -61,7 +57,7 @@ class EscapeFilter(LineFilter):
 class Terminal:
     """Ends the app in good order when it is told to, or when its terminal has gone."""
 
-    def __init__(self, app: ConsoleApp) -> None:
+    def __init__(self, app: App[None]) -> None:
         self._app = app
         self._poll = select.poll()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from textual import events
 from textual.geometry import Size
@@ -12,16 +12,15 @@ from textual.message import Message
 from textual.strip import Strip
 
 from hooktui.console.registry import Command, KeyOf
+from hooktui.console.shell.server_calls import Severity
 from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, text_width
 
 if TYPE_CHECKING:
-    from hooktui.console.shell.terminal_size import SizedApp
+    from hooktui.console.shell.contract import Shell
 
 
 _APART = 3
 """Cells between left and right, so that they do not read as one sentence."""
-
-Severity = Literal["good", "plain", "warn", "bad"]
 
 
 class OneLine(LineWidget):
@@ -200,7 +199,7 @@ class TooSmall(LineWidget):
     def render_line(self, y: int) -> Strip:
         """Draw the message in the middle; its first lines matter most."""
         width, height = self.size
-        texts = cast("SizedApp", self.app).small_message()
+        texts = cast("Shell", self.app).small_message()
         at = y - max((height - len(texts)) // 2, 0)
         line = texts[at].center(width) if 0 <= at < len(texts) else ""
         return self.strip(((line, "plain"),), width)
