@@ -161,7 +161,7 @@ async def rotated(guide: Guide) -> None:
     await guide.sees("24 hours")
     await guide.press("d")
     await guide.sees("a new secret is valid")
-    guide.app.navigation.front().clear_notice()
+    guide.app.navigation.front().notices.clear()
 
 
 async def diagnosis(guide: Guide) -> None:

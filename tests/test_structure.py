@@ -5,14 +5,14 @@ import pytest
 from tests import structure
 
 MOST = {
-    "modules": 344,
-    "lines": 60_470,
+    "modules": 342,
+    "lines": 60_480,
     "modules over 500 lines": 3,
     "modules in import cycles": 0,
-    "deepest ancestry": 13,
+    "deepest ancestry": 9,
     "modules that only one store has": 1,
     "modules that name a hook setting": 11,
-    "class names given more than once": 45,
+    "class names given more than once": 42,
 }
 
 

@@ -279,13 +279,18 @@ class ConsoleApp(SizedApp):
         """Show a notice on the screen that is in front."""
         front = self.navigation.front()
         if front is not None:
-            front.notice(text, severity)
+            front.notices.show(text, severity)
 
     # -- what the user has set
 
     def key(self, command: str) -> str:
         """Return how the key of a command is shown, for sentences."""
         return self.preferences.keymap.key(command)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether text that was typed would be lost by quitting."""
+        return any(screen.unsaved for screen in self.navigation.screens())
 
     def user_keymap(self) -> Keymap:
         """Return the keys as the user has them."""

@@ -23,7 +23,7 @@ SIZES = [(24, 80), (15, 60), (10, 30), (50, 200), (2, 2), (36, 120), (15, 59), (
 async def _says_why_not(viewed: Console, screen: ConsoleScreen, command: Command) -> None:
     reason = why_not(Role.VIEWER, command.need)
     await viewed.until(lambda: screen.disabled_reason(command.name) == reason)
-    screen.clear_notice()
+    screen.notices.clear()
     await viewed.press(command.keys.partition(",")[0])
     line = screen.query_one(StatusLine)
     await viewed.until(lambda: reason in " ".join(line.notice.split()))

@@ -239,7 +239,7 @@ async def test_a_viewer_may_look_and_not_act(open_console, place: Place, receive
         for key in ("p", "r", "c", "a", "d", "e", "s"):
             await console.press(key)
             await console.shows("your role viewer may only look")
-            console.app.screen.clear_notice()
+            console.app.screen.notices.clear()
         assert isinstance(console.app.screen, HookScreen)
 
 

@@ -85,7 +85,7 @@ async def test_keys_of_the_deliveries_say_where_they_work(
         for key in ("r", "c", "slash", "space", "o", "O"):
             await console.press(key)
             await console.shows("this works on the deliveries")
-            screen.clear_notice()
+            screen.notices.clear()
         await console.press("enter")
         await console.shows("there is nothing to open here")
         await console.press(BEFORE, "plus")

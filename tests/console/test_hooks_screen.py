@@ -196,7 +196,7 @@ async def test_a_viewer_is_told_why_not(open_console, make_hook):
         for key in ("n", "p", "a", "d", "s"):
             await console.press(key)
             await console.shows("your role viewer may only look")
-            console.app.screen.clear_notice()
+            console.app.screen.notices.clear()
 
 
 async def test_a_name_with_escape_characters_is_shown_and_never_acts(open_console, make_hook):

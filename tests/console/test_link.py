@@ -48,7 +48,7 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
             server.wait(20)
             await console.until(lambda: app.connection.state is ConnectionState.LOST)
             await console.shows("billing")
-            app.screen.clear_notice()
+            app.screen.notices.clear()
             await console.shows("server lost, reconnecting…")
             server = start_server(places(environ), environ)
             sent += [place.emit().id for _ in range(3)]

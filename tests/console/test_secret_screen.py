@@ -178,7 +178,7 @@ async def test_an_operator_is_told_why_not(open_console, place: Place):
         for key in ("v", "y", "t"):
             await console.press(key)
             await console.shows("needs admin")
-            console.app.screen.clear_notice()
+            console.app.screen.notices.clear()
 
 
 # Red when the secret at that place by now is copied: another one, or none, which ended the console.

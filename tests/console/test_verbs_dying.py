@@ -71,7 +71,7 @@ async def dies(scene: Scene, case: Asking, death: Death) -> None:
     """Press a command's keys while the server dies of it; see what is told."""
     await possible(scene, case.command)
     scene.gate.spoil(case.pattern(scene), death.how)
-    scene.screen.clear_notice()
+    scene.screen.notices.clear()
     await scene.console.press(*case.keys(scene))
     await scene.console.until(lambda: death.told in scene.notice or _left(scene, case))
     if not _left(scene, case):
@@ -149,11 +149,11 @@ async def test_a_reload_that_fails_is_told_on_every_screen_and_tab(
             await scene.open(screen)
             for _ in range(len(TABS) if screen is HookScreen else 1):
                 scene.gate.spoil(".*", says(500, "the disk is on fire"))
-                scene.screen.clear_notice()
+                scene.screen.notices.clear()
                 await scene.console.press("ctrl+r")
                 await scene.console.until(lambda: "the disk is on fire" in scene.notice)
                 scene.gate.mend()
-                scene.screen.clear_notice()
+                scene.screen.notices.clear()
                 asked = len(scene.gate.asked)
                 await scene.console.press("ctrl+r")
                 await scene.console.until(lambda asked=asked: len(scene.gate.asked) > asked)
@@ -177,7 +177,7 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
                 lambda: "went away" in scene.notice or "no server responds" in scene.notice
             )
             assert scene.screen is before
-            before.clear_notice()
+            before.notices.clear()
             await scene.console.shows("server lost, reconnecting")
             await scene.gate.open()
             await scene.console.until(
@@ -204,7 +204,7 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
         await begin(scene, case)
         await scene.gate.close()
         await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
-        scene.screen.clear_notice()
+        scene.screen.notices.clear()
         await scene.console.press("ctrl+s")
         await scene.console.until(
             lambda: "no server responds" in scene.notice or "nothing is sent" in scene.notice

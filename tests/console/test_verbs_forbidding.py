@@ -41,7 +41,7 @@ async def test_a_refusal_is_told_in_the_words_of_the_server_and_nothing_counts_a
 
 async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
     await possible(scene, case.command)
-    scene.screen.clear_notice()
+    scene.screen.notices.clear()
     await scene.console.press(*case.keys(scene))
     # A form asks what is to become of both edits.
     await scene.console.until(lambda: told in scene.notice or isinstance(scene.screen, Question))
@@ -86,7 +86,7 @@ async def test_a_token_that_is_revoked_meanwhile_is_told_and_looked_at_again(
         scene.gate.drop()
         await scene.console.until(lambda: reason in scene.notice)
         await scene.console.until(lambda: scene.app.connection.state is ConnectionState.REFUSED)
-        scene.screen.clear_notice()
+        scene.screen.notices.clear()
         await scene.console.shows("the server refuses us", "billing")
         await scene.console.press("p")
         await scene.console.until(lambda: reason in scene.notice)

@@ -60,7 +60,7 @@ async def _does_something(scene: Scene, case: Quiet) -> None:
         # A command that undoes what these did would else lead back to what was shown.
         await scene.console.until(lambda: scene.console.text != shown)
     await possible(scene, case.command)
-    here.clear_notice()
+    here.notices.clear()
     await scene.console.pilot.pause()
     before, copied, wrapped = scene.console.text, len(scene.copied), _wrapped(scene)
     await scene.console.press(case.key)

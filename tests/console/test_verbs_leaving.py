@@ -98,7 +98,7 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
         await scene.console.press("p", "down", "p")
         await scene.console.until(lambda: "(other) arrived: 200" in scene.notice)
         assert scene.gate.count(f"POST /v1/hooks/{other.id}/ping") == 1
-        scene.screen.clear_notice()
+        scene.screen.notices.clear()
         # What is still on its way is told again when the notice has gone.
         await scene.console.until(lambda: scene.notice.endswith("(billing) …"))
         held.release()

@@ -194,7 +194,7 @@ async def begin(scene: Scene, case: Asking) -> None:
     if case.before:
         await scene.console.press(*case.before)
     await possible(scene, case.command)
-    scene.screen.clear_notice()
+    scene.screen.notices.clear()
     scene.gate.asked.clear()
 
 

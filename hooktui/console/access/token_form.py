@@ -136,7 +136,7 @@ class TokenForm(ConsoleScreen):
             return
         self._saving = True
         try:
-            made = await self.write(calls.create_token(fields), "making the token", _told)
+            made = await self.change(calls.create_token(fields), "making the token", _told)
         except HooktuiError as error:
             self.show_error(error)
             return

@@ -98,7 +98,7 @@ class EngineScreen(ConsoleScreen):
         """Show a new status, too."""
         super().refresh_frame()
         shell, status = self.shell, self.shell.status.latest
-        if status is None or status is self._shown or not self._framed():
+        if status is None or status is self._shown or not self.framed:
             return
         self._shown = status
         backlog, disk = shell.status.backlog_trend, shell.status.disk_trend

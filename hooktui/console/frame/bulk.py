@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from hooktui.console.frame.notices import in_words
+from hooktui.console.frame.notices import error_text
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.server_calls import Severity
 from hooktui.domain.errors import Conflict, HooktuiError, NotAllowed, NotFound, Refused
@@ -98,13 +98,13 @@ class BulkRunner(ConsoleScreen):
                     break
                 told = self._progress(number + 1, len(things), doing(thing))
                 try:
-                    with self.working(told):
+                    with self.notices.working(told):
                         answer = await self.shell.calls.change(call(thing), doing(thing))
                     outcome.done.append((thing, answer))
                 except (NotFound, Conflict, Refused) as error:
                     outcome.failed.append((thing, str(error)))
                 except HooktuiError as error:
-                    outcome.failed.append((thing, in_words(error)))
+                    outcome.failed.append((thing, error_text(error)))
                     if isinstance(error, NotAllowed):
                         self.shell.status.read_soon()
                     outcome.left = list(things[number + 1 :])

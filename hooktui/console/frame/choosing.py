@@ -85,7 +85,7 @@ class Choosing(ConsoleScreen):
         return None
 
     async def _mark_every(self) -> None:
-        with self.working(f"loading {self.listing.counted(self.NOUN)} to mark them"):
+        with self.notices.working(f"loading {self.listing.counted(self.NOUN)} to mark them"):
             marked = await self.listing.mark_every(MOST_MARKED)
         self._tell_marked(marked)
 

@@ -164,13 +164,13 @@ class CommandBar(Horizontal):
             front.notice(error.detail, "warn")
             return
         front.shell.session.ran(line)
-        front.clear_notice()
+        front.notices.clear()
         await self._leave()
         self.app.run_worker(_run(self.app, parsed), name="command", group="commands")
 
     async def action_command(self, name: str) -> None:
         """Leave (Esc is the only command here)."""
-        self._front.clear_notice()
+        self._front.notices.clear()
         await self._leave()
 
     async def _leave(self) -> None:

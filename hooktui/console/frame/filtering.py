@@ -89,7 +89,7 @@ class Filtering(ConsoleScreen):
             return
         if self._wrong:
             self._wrong = ""
-            self.clear_notice()
+            self.notices.clear()
         if text != self.filter_text:
             self.filter_text = text
             self.filtered()

@@ -18,7 +18,8 @@ from textual.widgets import Input
 
 from hooktui.console.command_language import parse
 from hooktui.console.frame.screen import front_screen
-from hooktui.console.shell.terminal_size import SizedScreen
+from hooktui.console.shell.reliable_timers import set_reliable_timer
+from hooktui.console.shell.terminal_size import set_focus_if_drawn
 from hooktui.console.widgets.chrome import TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
@@ -33,7 +34,7 @@ LOOK_AGAIN_S = 0.02
 """Until an Enter that came before its list is handed in again."""
 
 
-class Palette(CommandPalette, SizedScreen[None]):
+class Palette(CommandPalette):
     """Textual's palette; an Enter waits for the list of what was typed.
 
     A fast typist would otherwise run the first line of the list before: another command.
@@ -56,6 +57,9 @@ class Palette(CommandPalette, SizedScreen[None]):
     }
     Palette > .command-palette--highlight { text-style: bold underline; }
     """
+
+    set_timer = set_reliable_timer
+    set_focus = set_focus_if_drawn
 
     def on_mount(self) -> None:
         """Say with a sign that every terminal has that something is to be typed; blink never."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import App, ComposeResult
 from textual.binding import BindingType
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, Screen
 from textual.worker import Worker
 
 from hooktui.console.frame.frame_text import status_line, top_screens
-from hooktui.console.frame.notices import Asking
+from hooktui.console.frame.notices import Notices, error_text
 from hooktui.console.registry import (
     BY_COMMAND,
     BY_NAME,
@@ -27,25 +27,38 @@ from hooktui.console.registry import (
     bindings,
 )
 from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.reliable_timers import set_reliable_timer
+from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.shell.session_state import ScreenState
-from hooktui.console.shell.terminal_size import SizedScreen
+from hooktui.console.shell.terminal import accepts_output
+from hooktui.console.shell.terminal_size import set_focus_if_drawn
 from hooktui.console.widgets.chrome import Heading, KeyLine, Offer, StatusLine, TooSmall
 from hooktui.console.widgets.styled import StyledLine
-from hooktui.domain.errors import HooktuiError
+from hooktui.domain.errors import HooktuiError, NotAllowed, Refused
 from hooktui.domain.roles import allows, why_not
 
 if TYPE_CHECKING:
+    from hooktui.client.calls import Call
     from hooktui.console.shell.contract import Shell
 
 
 R = TypeVar("R")
+T = TypeVar("T")
 
 CHANGES_S = 0.25
 """Changes of the feed are handed to a screen at most this often."""
 
 
-class ConsoleScreen(Asking):
-    """A full screen: heading, body, status line, line of keys."""
+class ConsoleScreen(Screen[None]):
+    """A full screen: heading, body, status line, line of keys.
+
+    It paints only while it is visible, and no faster than its terminal accepts output. Textual
+    queues up to 30 frames and then blocks the app: at 256 kbit/s a log was 10 s behind, and so was
+    every key, and quitting. Over a slow line frames are dropped instead.
+
+    Attributes:
+        notices: shows results and errors in the status line.
+    """
 
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ()
     """The commands of this screen, in the order of the line of keys."""
@@ -58,12 +71,110 @@ class ConsoleScreen(Asking):
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(command.name for command in COMMANDS))]
 
+    set_timer = set_reliable_timer
+    set_focus = set_focus_if_drawn
+
     def __init__(self) -> None:
         super().__init__()
+        self.notices = Notices(self)
         self._pending = FeedChanges()
         self._changes_due = False
         self._account = 0
         self._under_way: set[tuple[str, Hashable]] = set()
+
+    @property
+    def shell(self) -> Shell:
+        """The services of the app."""
+        return cast("Shell", self.app)
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether text that was typed here would be lost by quitting."""
+        return False
+
+    # -- painting
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is visible: in front, or below screens that it shines through.
+
+        Textual's own is true for any screen below the one in front, whose cells are then all
+        painted again for each change in a screen that it hides.
+        """
+        for screen in reversed(self.app.screen_stack):
+            if screen is self:
+                return True
+            if screen.styles.background.a == 1:
+                return False
+        return False
+
+    def _on_timer_update(self) -> None:
+        # The timer goes on until this paints, and so checks again.
+        if self.app.is_headless or accepts_output():
+            super()._on_timer_update()
+
+    # -- the server
+
+    async def ask(self, call: Call[T]) -> T:
+        """Send a call and return its response.
+
+        Raises:
+            HooktuiError: the server refused, or cannot be reached.
+        """
+        return await self.shell.connection.send(call)
+
+    async def change(self, call: Call[T], doing: str, message: ResultMessage | None = None) -> T:
+        """Send a call that changes something, show it while it runs, and return its response.
+
+        When this screen is left meanwhile, the screen in front shows the result.
+
+        Args:
+            call: the call.
+            doing: what is being done, such as ``deleting hook 12 (billing)``.
+            message: makes the notice of the response after this screen was left.
+
+        Raises:
+            HooktuiError: the server refused, or cannot be reached.
+        """
+        with self.notices.working(doing):
+            return await self.shell.calls.change(call, doing, message)
+
+    async def call(
+        self, call: Call[T], doing: str = "", message: ResultMessage | None = None
+    ) -> T | None:
+        """Send a call and return its response; an error becomes a notice, and None.
+
+        With ``doing`` it is one that changes something, see `change`.
+        """
+        try:
+            if doing:
+                return await self.change(call, doing, message)
+            return await self.ask(call)
+        except HooktuiError as error:
+            self.show_error(error)
+            return None
+
+    async def done(self, call: Call[T], doing: str) -> bool:
+        """Send a call that changes something; return whether it succeeded (else: a notice)."""
+        try:
+            await self.change(call, doing)
+        except HooktuiError as error:
+            self.show_error(error)
+            return False
+        return True
+
+    def notice(self, text: str, severity: Severity = "plain") -> None:
+        """Show a notice, on the screen in front when this one is covered."""
+        screens = full_screens(self.app)
+        front = screens[-1] if self in screens else self
+        front.notices.show(text, severity)
+
+    def show_error(self, error: HooktuiError) -> None:
+        """Show an error; several bad fields in one line."""
+        details = [one.detail for one in error.errors] if isinstance(error, Refused) else []
+        self.notice("; ".join(details) or error_text(error), "bad")
+        if isinstance(error, NotAllowed):
+            self.shell.status.read_soon()  # the role has changed: dim what it does not allow
 
     # -- the frame
 
@@ -111,9 +222,17 @@ class ConsoleScreen(Asking):
         self.refresh_frame()
         self._schedule_changes()
 
+    @property
+    def framed(self) -> bool:
+        """Whether the frame is there; a worker may end while a screen comes or goes.
+
+        ``is_mounted`` stays true while the widgets of a screen that closes are taken away.
+        """
+        return {Heading, StatusLine, KeyLine} <= {type(child) for child in self.children}
+
     def refresh_frame(self) -> None:
         """Draw heading, status line and line of keys again; cheap when nothing changed."""
-        if self._framed():
+        if self.framed:
             left, right = self.heading()
             short = top_screens(self.HEADING, short=True) if right else ()
             self.query_one(Heading).show(left, right, short)
@@ -183,9 +302,7 @@ class ConsoleScreen(Asking):
     def _start_command(self, name: str) -> Coroutine[None, None, None] | None:
         """Do a command, or say why not; return what is still to be awaited."""
         if (name, self.subject(name)) in self._under_way:
-            if self._works:
-                self.notice(f"still {self._works[-1]}", "warn")
-                self._work_is_told = True  # it goes with the work
+            self.notices.still_working()
             return None
         reason = self.disabled_reason(name) or self.not_ready_reason(name)
         if reason is not None:
@@ -193,7 +310,7 @@ class ConsoleScreen(Asking):
                 self.notice(reason, "warn")
             self.refused(name, reason)
             return None
-        self.clear_notice()
+        self.notices.clear()
         if name in BY_COMMAND:
             self.go(BY_COMMAND[name])
             return None
@@ -324,10 +441,13 @@ def front_screen(app: App[Any]) -> ConsoleScreen | None:
     return screens[-1] if screens else None
 
 
-class ConsoleDialog(ModalScreen[R], SizedScreen[R]):
-    """A dialog that answers with something; Esc closes it without an answer, q quits."""
+class ConsoleDialog(ModalScreen[R]):
+    """A dialog that returns something; Esc closes it without a result, q quits."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("back", "quit")]
+
+    set_timer = set_reliable_timer
+    set_focus = set_focus_if_drawn
 
     def on_mount(self) -> None:
         """Be ready to say that the terminal is too small."""

@@ -56,7 +56,7 @@ class Searching(ConsoleScreen):
         self.search_text = ""
         self.searched().search("")
         if was:
-            self.clear_notice()
+            self.notices.clear()
             self.refresh_frame()
         return was
 
@@ -93,7 +93,7 @@ class Searching(ConsoleScreen):
         """Say which of how many matches this is."""
         self.refresh_frame()
         if found is None:
-            self.clear_notice()
+            self.notices.clear()
         elif not found.count:
             self.notice(f"nothing here says {self.search_text}", "warn")
         else:

@@ -86,7 +86,7 @@ class HookActions(BulkRunner):
         if self.shell.account.last_toggled:
             return None
         if self.turning:
-            return f"still {self._works[-1]}"
+            return f"still {self.notices.work}"
         return nothing_to_undo(self.shell.key("undo"))
 
     def verb_activate(self) -> Coroutine[None, None, None]:

@@ -253,7 +253,7 @@ class HookForm(FormDryRun):
             Conflict: somebody else saved meanwhile.
         """
         try:
-            return await self.write(call, doing, told)
+            return await self.change(call, doing, told)
         except Refused as refused:
             self._blame(values, refused.errors or [FieldError("", refused.detail)])
         except Conflict:

@@ -127,7 +127,7 @@ class SecretScreen(Revealing, HookActions):
             self._reveal(answer.secrets)
 
     async def _ask_for_secrets(self) -> Secrets | None:
-        with self.working("reading the secret"):
+        with self.notices.working("reading the secret"):
             return await self.call(calls.hook_secrets(self.hook.id))
 
     def _reveal(self, secrets: Sequence[Secret]) -> None:

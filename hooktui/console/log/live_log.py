@@ -23,7 +23,7 @@ from hooktui.console.log.columns import line_text, subject_of
 from hooktui.console.log.log_table import LogTable
 from hooktui.console.registry import KeyOf, move_bindings
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
-from hooktui.console.shell.reliable_timers import ReliableTimers
+from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.text_search import Found
 from hooktui.domain.filters.parser import Filter
@@ -35,7 +35,7 @@ CHIP_S: Final = 1.0
 """Between two counts of new lines while paused."""
 
 
-class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
+class LiveLog(LogTable, inherit_bindings=False):
     """The lines of a buffer, the newest at the bottom.
 
     Args:
@@ -48,6 +48,8 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
+
+    set_timer = set_reliable_timer
 
     class FromLog(Message):
         """A message of a log."""

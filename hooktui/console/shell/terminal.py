@@ -21,18 +21,20 @@ import sys
 import time
 import traceback
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from rich.segment import Segment
-from textual.app import App
+from textual.app import App, SuspendNotSupported
 from textual.color import Color
 from textual.filter import LineFilter
 
+from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import places
-from hooktui.domain.roles import restricted
+from hooktui.domain.roles import not_here, restricted
 from hooktui.domain.text import visible
 
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|hkt_\w+")
@@ -75,6 +77,83 @@ class Terminal:
 
     def _end(self, return_code: int) -> None:
         self._app.exit(return_code=return_code)
+
+
+class RestrictedMode(App[None]):
+    """An app that only talks to its terminal and its server when it is restricted.
+
+    A suspended app gives the terminal to the program that started it, a link starts a browser, and
+    a screenshot is written to the disk of the machine.
+
+    Attributes:
+        restricted: whether it is.
+    """
+
+    restricted: bool = False
+    set_timer = set_reliable_timer
+
+    def confine(self) -> None:
+        """Ignore ctrl+z, which the terminal driver has set up by now."""
+        if self.restricted:
+            signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        """Leave the terminal to another program for a while.
+
+        Raises:
+            SuspendNotSupported: not in restricted mode.
+        """
+        if self.restricted:
+            raise SuspendNotSupported(str(not_here("leaving the console")))
+        with super().suspend():
+            yield
+
+    def action_suspend_process(self) -> None:
+        """Stop the process, as ctrl+z does elsewhere."""
+        if not self.restricted:
+            super().action_suspend_process()
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:
+        """Show a page in a browser."""
+        if not self.restricted:
+            super().open_url(url, new_tab=new_tab)
+
+    def save_screenshot(
+        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
+    ) -> str:
+        """Write a picture of the screen.
+
+        Raises:
+            NotAllowed: not in restricted mode.
+        """
+        self._no_files()
+        return super().save_screenshot(filename, path, time_format)
+
+    def deliver_screenshot(
+        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
+    ) -> str | None:
+        """Hand a picture of the screen over as a file.
+
+        Raises:
+            NotAllowed: not in restricted mode.
+        """
+        self._no_files()
+        return super().deliver_screenshot(filename, path, time_format)
+
+    def _no_files(self) -> None:
+        if self.restricted:
+            raise not_here("writing a file")
+
+
+def accepts_output() -> bool:
+    """Return whether the terminal that Textual writes to (stderr) has accepted all output."""
+    stream = sys.__stderr__
+    if stream is None:
+        return True
+    poll = select.poll()  # not select(): it takes no descriptor above 1,023
+    poll.register(stream.fileno(), select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def write_fault(environ: Mapping[str, str]) -> str:

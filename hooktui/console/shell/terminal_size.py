@@ -10,22 +10,19 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from textual import events
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
-from hooktui.console.confined import ConfinedApp
 from hooktui.console.keymap import Keymap
 from hooktui.console.registry import BY_NAME
-from hooktui.console.shell.reliable_timers import ReliableTimers
+from hooktui.console.shell.terminal import RestrictedMode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-R = TypeVar("R")
 
 SMALLEST: Final = Size(60, 15)
 LARGEST: Final = Size(1000, 500)
@@ -69,23 +66,22 @@ def message(size: Size, keymap: Keymap, *, asked: bool, unsaved: bool) -> Sequen
     ]
 
 
-class SizedScreen(ReliableTimers, Screen[R]):
-    """A screen whose focus stays where it is while only the message is drawn."""
+def set_focus_if_drawn(
+    screen: Screen[Any],
+    widget: Widget | None,
+    scroll_visible: bool = True,
+    from_app_focus: bool = False,
+) -> None:
+    """Move the focus, as `Screen.set_focus`; screens of the console have it as their own.
 
-    @property
-    def unsaved(self) -> bool:
-        """Whether text that was typed here would be lost by quitting."""
-        return False
-
-    def set_focus(
-        self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False
-    ) -> None:
-        """Move the focus; Textual takes it from a widget that is hidden, which comes back here."""
-        if widget is not None or not cast("SizedApp", self.app).too_small:
-            super().set_focus(widget, scroll_visible, from_app_focus)
+    Textual takes the focus from a widget that is hidden. While only the message is drawn it stays
+    where it is.
+    """
+    if widget is not None or not cast("SizedApp", screen.app).too_small:
+        Screen.set_focus(screen, widget, scroll_visible, from_app_focus)
 
 
-class SizedApp(ConfinedApp):
+class SizedApp(RestrictedMode):
     """An app that draws what is worth drawing, and takes no input for what is not drawn.
 
     Attributes:
@@ -124,9 +120,7 @@ class SizedApp(ConfinedApp):
 
     def small_message(self) -> Sequence[str]:
         """Return the lines of the message."""
-        return message(
-            self.size, self.user_keymap(), asked=self.asked_small, unsaved=self._unsaved()
-        )
+        return message(self.size, self.user_keymap(), asked=self.asked_small, unsaved=self.unsaved)
 
     async def on_event(self, event: events.Event) -> None:
         """Clamp what the terminal claims; drop input while only the message is drawn."""
@@ -143,15 +137,17 @@ class SizedApp(ConfinedApp):
 
     def _small_key(self, key: str) -> None:
         """Quit or explain; every other key does nothing."""
-        if key == "ctrl+q" or (key in self._keys("quit") and not self._unsaved()):
+        if key == "ctrl+q" or (key in self._keys("quit") and not self.unsaved):
             self.exit()
         elif key in (*self._keys("quit"), *self._keys("help"), "ctrl+c"):
             self.asked_small = True
             for line in self.screen.query("TooSmall"):
                 line.refresh()
 
-    def _unsaved(self) -> bool:
-        return any(isinstance(one, SizedScreen) and one.unsaved for one in self.screen_stack)
+    @property
+    def unsaved(self) -> bool:
+        """Whether text that was typed would be lost by quitting."""
+        raise NotImplementedError
 
     def _keys(self, name: str) -> Sequence[str]:
         return self.user_keymap().fit(BY_NAME[name]).keys.split(",")
