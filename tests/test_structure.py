@@ -6,7 +6,7 @@ from tests import structure
 
 MOST = {
     "modules": 342,
-    "lines": 60_480,
+    "lines": 60_600,
     "modules over 500 lines": 3,
     "modules in import cycles": 0,
     "deepest ancestry": 9,

@@ -59,15 +59,13 @@ TOP_SCREENS: Final = (
 )
 """All of them, home first."""
 
-BY_COMMAND: Final = {place.command: place for place in TOP_SCREENS}
-
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """Something that a key does.
 
     Attributes:
-        name: how code names it; a screen does it in its method ``verb_<name>``.
+        name: identifies it in code, in ``[keys]`` and in the ``:`` line.
         keys: Textual's names of the keys, comma-separated; the first one is shown.
         label: one or two words for the line of keys.
         help: a sentence for the help.

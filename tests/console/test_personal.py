@@ -147,7 +147,7 @@ async def test_the_next_console_begins_where_this_one_ended(own, make_hook, acco
         await console.press("o", "O", "plus", "slash", *"bill", "enter")
         await console.hides("backup")
         app.theme = "nord"
-        pane = app.screen.log_pane.size.height
+        pane = app.screen.live_log.size.height
         await console.press("2", "slash", *"status:failed", "enter")
         await console.shows("filter: status:failed")
         await console.press("q")
@@ -164,7 +164,7 @@ async def test_the_next_console_begins_where_this_one_ended(own, make_hook, acco
         await console.shows("filter: bill", "billing")
         assert "backup" not in console.text
         home = app.screen
-        assert home.log_pane.size.height == pane
+        assert home.live_log.size.height == pane
         assert (home.listing.window.sort, home.listing.window.descending) == ("name", True)
         await console.press("q")
 

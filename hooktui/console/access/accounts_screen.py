@@ -32,6 +32,10 @@ class AccountsScreen(ListScreen[Account]):
         relabel("new", "new", "Make an account", Need.ADMINISTER),
     )
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(open=self.open, new=self.new)
+
     def columns(self) -> Sequence[Column[Account]]:
         """Return the columns; the account that is shown has a sign and a word."""
         shell = self.shell
@@ -84,13 +88,13 @@ class AccountsScreen(ListScreen[Account]):
             return f"account {row.id} is the one that is shown; 1 goes to its hooks"
         return reason
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Switch to the account under the cursor."""
         if self.cursor_row is not None:
             # Not in a worker of this screen: switching leaves it.
             self.shell.switch_account(self.cursor_row.id)
 
-    async def verb_new(self) -> None:
+    async def new(self) -> None:
         """Ask for a name, and make an account."""
         from hooktui.client import calls
         from hooktui.console.frame.dialogs import NameQuestion

@@ -67,6 +67,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(open=self.open, copy=self.copy, diagnose=self.diagnose)
         self._narrow: dict[str, str] = {}
         self._verifying = False
 
@@ -108,14 +109,14 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 
     # -- commands
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Show the entry under the cursor."""
         from hooktui.console.access.audit_screen import AuditEntryScreen
 
         if self.cursor_row is not None:
             self.app.push_screen(AuditEntryScreen(self.cursor_row))
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what `hooktui audit verify` compares with."""
         from hooktui.console.shell.terminal import copy
 
@@ -123,7 +124,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
             what = f"number and hash of entry {entry.id}"
             self.notice(await copy(self.app, f"{entry.id}:{entry.hash}", what), "good")
 
-    async def verb_diagnose(self) -> None:
+    async def diagnose(self) -> None:
         """Look through the whole trail, a part at a time; Esc ends it."""
         from hooktui.client import calls
 
@@ -148,14 +149,14 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         finally:
             self._verifying = False
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """End a look through the trail; take the filter away; then go back."""
         if self._verifying:
             self._verifying = False
         elif self.filter_text:
             self.take_filter("")
         else:
-            super().verb_back()
+            super().back()
 
     # -- the filter
 
@@ -183,6 +184,7 @@ class AuditEntryScreen(ConsoleScreen):
 
     def __init__(self, entry: AuditEntry) -> None:
         super().__init__()
+        self.handlers.update(copy=self.copy)
         self.entry = entry
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
@@ -203,7 +205,7 @@ class AuditEntryScreen(ConsoleScreen):
         lines = entry_lines(self.entry, self.shell.clock(), arrow)
         self.query_one("#entry", Lines).show(lines)
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what `hooktui audit verify` compares with."""
         what = f"number and hash of entry {self.entry.id}"
         self.notice(await copy(self.app, f"{self.entry.id}:{self.entry.hash}", what), "good")

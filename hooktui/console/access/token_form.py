@@ -47,6 +47,7 @@ class TokenForm(ConsoleScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(save=self.save)
         self._tried = False
         self._saving = False
 
@@ -125,7 +126,7 @@ class TokenForm(ConsoleScreen):
         words = f"{self.shell.key('save')} makes it; the token is shown this once."
         self.query_one("#summary", Note).show(words, "quiet")
 
-    async def verb_save(self) -> None:
+    async def save(self) -> None:
         """Make the token and show it, or show at the fields what is wrong."""
         self._tried = True
         fields, wrong = self._read()
@@ -174,6 +175,7 @@ class NewTokenScreen(Revealing):
 
     def __init__(self, token: Token) -> None:
         super().__init__()
+        self.handlers.update(reveal=self.reveal, copy=self.copy)
         self.token = token
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
@@ -221,7 +223,7 @@ class NewTokenScreen(Revealing):
 
     # -- revealing
 
-    def verb_reveal(self) -> None:
+    def reveal(self) -> None:
         """Show the token for a while, or hide it again."""
         if self.line.revealed:
             self.hide_again()
@@ -232,7 +234,7 @@ class NewTokenScreen(Revealing):
         self.line.reveal(self.token.token or "")
         self.begin_count_down()
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy the token."""
         what = f"token {self.token.id}"
         self.notice(await copy(self.app, self.token.token or "", what), "good")

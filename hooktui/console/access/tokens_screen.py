@@ -32,6 +32,10 @@ class TokensScreen(ListScreen[Token]):
         relabel("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),
     )
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(new=self.new, delete=self.delete)
+
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say what tokens are for, and how to make one."""
         return (
@@ -72,13 +76,13 @@ class TokensScreen(ListScreen[Token]):
         revokes = f"{self.shell.key('delete')} revokes it"
         self.notice(f"a token is shown once, when it is made; {revokes}")
 
-    def verb_new(self) -> None:
+    def new(self) -> None:
         """Make a token."""
         from hooktui.console.access.token_form import TokenForm
 
         self.app.push_screen(TokenForm())
 
-    def verb_delete(self) -> Coroutine[None, None, None] | None:
+    def delete(self) -> Coroutine[None, None, None] | None:
         """Revoke the token, after a question that starts on Cancel."""
         token = self.cursor_row
         return None if token is None else self._revoke(token)

@@ -13,6 +13,10 @@ from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 class DeliveryActions(BulkRunner):
     """Resend and cancel for the deliveries that `selected_deliveries` returns."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(resend=self.resend, cancel=self.cancel)
+
     def selected_deliveries(self) -> Sequence[Delivery | DeliveryDetail]:
         """Return the deliveries that a command acts on."""
         raise NotImplementedError
@@ -35,7 +39,7 @@ class DeliveryActions(BulkRunner):
             resend_disabled_reason(chosen) if name == "resend" else cancel_disabled_reason(chosen)
         )
 
-    def verb_resend(self) -> Coroutine[None, None, None]:
+    def resend(self) -> Coroutine[None, None, None]:
         """Send each delivery again: a final one as a new delivery, a waiting one now."""
         chosen = [one for one in self.selected_deliveries() if one.status != Status.SENDING]
         return self._resend(chosen)
@@ -82,7 +86,7 @@ class DeliveryActions(BulkRunner):
     def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
         """Act on what is done; a list unmarks it, so that the marks are what is left to do."""
 
-    def verb_cancel(self) -> Coroutine[None, None, None]:
+    def cancel(self) -> Coroutine[None, None, None]:
         """Cancel each delivery that still waits."""
         chosen = [one for one in self.selected_deliveries() if one.status == Status.PENDING]
         return self._cancel(chosen)

@@ -59,6 +59,17 @@ class DeliveryScreen(Searching, DeliveryActions):
 
     def __init__(self, delivery_id: str) -> None:
         super().__init__()
+        self.handlers.update(
+            open=self.open,
+            previous=self.previous,
+            next=self.next,
+            mark=self.mark,
+            compare=self.compare,
+            wrap=self.wrap,
+            raw=self.raw,
+            copy=self.copy,
+            copy_as=self.copy_as,
+        )
         self.delivery_id = delivery_id
         self.delivery: DeliveryDetail | None = None
         self._steps = AttemptTimeline()
@@ -236,14 +247,14 @@ class DeliveryScreen(Searching, DeliveryActions):
         """What was said."""
         return self.document
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """End a search, then a comparison, then unmark, then leave."""
         if self.end_search():
             return
         if self._compared is not None:
-            self.verb_compare()
+            self.compare()
         elif not self.timeline.clear_marks():
-            super().verb_back()
+            super().back()
 
     def selected_deliveries(self) -> Sequence[DeliveryDetail]:
         """The delivery of this screen."""
@@ -256,26 +267,26 @@ class DeliveryScreen(Searching, DeliveryActions):
             if self.leave(DeliveryScreen(sent[0].id)):
                 self.app.call_later(self.shell.notice, said, "good")
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Fold or unfold in the text; from the time line go to the text."""
         if self.document.has_focus:
             self.document.action_open()
         else:
             self.document.focus()
 
-    def verb_previous(self) -> None:
+    def previous(self) -> None:
         """Show the attempt before."""
         self.timeline.action_move("up")
 
-    def verb_next(self) -> None:
+    def next(self) -> None:
         """Show the attempt after."""
         self.timeline.action_move("down")
 
-    def verb_mark(self) -> None:
+    def mark(self) -> None:
         """Mark an attempt, to compare it."""
         self.timeline.toggle_mark()
 
-    def verb_compare(self) -> None:
+    def compare(self) -> None:
         """Show what differs between two attempts, or the attempt again."""
         if self._compared is not None:
             self._compared = None
@@ -290,21 +301,21 @@ class DeliveryScreen(Searching, DeliveryActions):
             self.notice(f"attempt {newer.number} against {older.number}; {keys}")
         self._draw_document()
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines, or cut them."""
         self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
 
-    def verb_raw(self) -> None:
+    def raw(self) -> None:
         """Show bodies in their next form."""
         self.notice(f"each body {FORM_WORDS[self.document.next_form()]}")
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what is under the cursor; in the time line the delivery's id."""
         found = self.document.under_cursor() if self.document.has_focus else None
         what, text = found or ("the delivery's id", self.delivery_id)
         self.notice(await copy(self.app, text, what), "good")
 
-    async def verb_copy_as(self) -> None:
+    async def copy_as(self) -> None:
         """Copy the whole as a command or as JSON."""
         one = self.delivery
         if one is None:

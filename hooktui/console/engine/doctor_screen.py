@@ -32,6 +32,7 @@ class CheckupScreen(ConsoleScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(diagnose=self.diagnose)
         self._begun_s: float | None = None
         self._found: Checkup | None = None
 
@@ -75,7 +76,7 @@ class CheckupScreen(ConsoleScreen):
             return f"it is looking already; {self.shell.key('back')} leaves"
         return reason
 
-    async def verb_diagnose(self) -> None:
+    async def diagnose(self) -> None:
         """Have the server look at itself."""
         self._begun_s = monotonic()
         self.refresh_frame()

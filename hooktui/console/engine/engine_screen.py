@@ -51,6 +51,7 @@ class EngineScreen(ConsoleScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(open=self.open, activate=self.activate, diagnose=self.diagnose)
         self._shown: Status | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -145,12 +146,12 @@ class EngineScreen(ConsoleScreen):
         """Open the hook under the cursor."""
         self.run_command("open")
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the hook under the cursor."""
         if self._listing.cursor_row is not None:
             self.shell.navigation.open_hook(self._listing.cursor_row.hook)
 
-    def verb_activate(self) -> Coroutine[None, None, None]:
+    def activate(self) -> Coroutine[None, None, None]:
         """Pause all delivery after a question, or let it go on; which one, the screen says now."""
         return self._turn(pause=not self.paused)
 
@@ -184,7 +185,7 @@ class EngineScreen(ConsoleScreen):
                 paused if state.paused else "delivery goes on; what is due goes out", "good"
             )
 
-    def verb_diagnose(self) -> None:
+    def diagnose(self) -> None:
         """Look at the installation, as `hooktui doctor` does."""
         from hooktui.console.engine.doctor_screen import CheckupScreen
 

@@ -143,6 +143,7 @@ class EmitScreen(ConsoleScreen):
 
     def __init__(self, event_type: str = "", body: str | None = None) -> None:
         super().__init__()
+        self.handlers.update(save=self.save)
         self._wanted = event_type
         self._given = body
         self._type = ""
@@ -305,7 +306,7 @@ class EmitScreen(ConsoleScreen):
             return f"the event type has just changed; look, press {self.command(name).key} again"
         return wrong_json(self.body.text)
 
-    def verb_save(self) -> Coroutine[None, None, None]:
+    def save(self) -> Coroutine[None, None, None]:
         """Send the event, and say where it went."""
         return self._save(self._type, self.body.text)
 
@@ -343,12 +344,12 @@ class EmitScreen(ConsoleScreen):
         """Whether a body that was typed would be lost."""
         return bool(self.query(TextArea)) and self.body.text != self._filled
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Leave; asks when something that was typed would be lost."""
         if self.unsaved:
             self.run_worker(self._ask_and_leave(), name="leave", group="leave", exclusive=True)
         else:
-            super().verb_back()
+            super().back()
 
     async def _ask_and_leave(self) -> None:
         title, details = "Leave without sending?", "The body that you typed is lost then."

@@ -52,6 +52,14 @@ class EventScreen(Searching):
 
     def __init__(self, event_id: str) -> None:
         super().__init__()
+        self.handlers.update(
+            open=self.open,
+            emit=self.emit,
+            wrap=self.wrap,
+            raw=self.raw,
+            copy=self.copy,
+            copy_as=self.copy_as,
+        )
         self.event_id = event_id
         self.event: EventDetail | None = None
 
@@ -164,7 +172,7 @@ class EventScreen(Searching):
             return "this hook is deleted" if row is not None else "there is no hook here"
         return None
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the delivery or the hook of the line; fold or unfold in the body."""
         (self.document if self.document.has_focus else self.listing).action_open()
 
@@ -182,31 +190,31 @@ class EventScreen(Searching):
         """The body."""
         return self.document
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """End a search, then leave."""
         if not self.end_search():
-            super().verb_back()
+            super().back()
 
-    def verb_emit(self) -> None:
+    def emit(self) -> None:
         """Send such an event again, as a new one; its body can be changed before."""
         if self.event is not None:
             self.shell.navigation.open_emit(self.event.type, self.event.body)
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines, or cut them."""
         self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
 
-    def verb_raw(self) -> None:
+    def raw(self) -> None:
         """Show the body as it was sent, or as a tree."""
         self.notice(f"the body {FORM_WORDS[self.document.next_form()]}")
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what is under the cursor; in the list of hooks the event's id."""
         found = self.document.under_cursor() if self.document.has_focus else None
         what, text = found or ("the event's id", self.event_id)
         self.notice(await copy(self.app, text, what), "good")
 
-    async def verb_copy_as(self) -> None:
+    async def copy_as(self) -> None:
         """Copy the body, the event as JSON, or the command that sends such an event."""
         event = self.event
         if event is None:

@@ -64,6 +64,7 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(open=self.open, emit=self.emit, copy=self.copy)
         self._read_at = 0.0
 
     def columns(self) -> Sequence[Column[Event]]:
@@ -125,24 +126,24 @@ class EventsScreen(Filtering, ListScreen[Event]):
             return f"{reason}; {self.shell.key('emit')} sends one"
         return reason
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the event under the cursor."""
         if self.cursor_row is not None:
             self.shell.navigation.open_event(self.cursor_row.id)
 
-    def verb_emit(self) -> None:
+    def emit(self) -> None:
         """Send an event."""
         self.shell.navigation.open_emit()
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy the event's id."""
         row = self.listing.cursor_row
         if row is not None:
             self.notice(await copy(self.app, row.id, "the event's id"), "good")
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Take the filter away, then leave."""
         if self.filter_text:
             self.take_filter("")
         else:
-            super().verb_back()
+            super().back()

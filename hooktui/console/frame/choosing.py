@@ -32,6 +32,10 @@ class Choosing(ConsoleScreen):
     ROW_COMMANDS: ClassVar[tuple[str, ...]] = ()
     NOUN: ClassVar[str] = "line"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(mark_all=self.mark_all)
+
     @property
     def listing(self) -> WindowedList[Any]:
         """The list."""
@@ -75,7 +79,7 @@ class Choosing(ConsoleScreen):
                 self.listing.look_again()
             self.refresh_frame()
 
-    def verb_mark_all(self) -> Coroutine[None, None, None] | None:
+    def mark_all(self) -> Coroutine[None, None, None] | None:
         """Mark the rows that are loaded; where those are marked, all rows of the list."""
         listing = self.listing
         before, marked = len(listing.marks), listing.mark_all()

@@ -30,6 +30,7 @@ class Filtering(ConsoleScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(filter=self.filter)
         self.filter_text = ""
         self._wrong = ""
         self._wrong_at: int | None = None
@@ -50,7 +51,7 @@ class Filtering(ConsoleScreen):
         """Put the focus where it was before somebody typed a filter."""
         raise NotImplementedError
 
-    async def verb_filter(self) -> None:
+    async def filter(self) -> None:
         """Let the admin type a filter; the list narrows while typing."""
         # Here, not above: the first paint needs no input.
         from hooktui.console.widgets.prompt_bars import open_filter

@@ -37,11 +37,15 @@ class Sorting(Choosing):
     NEWEST_FIRST: ClassVar[bool] = False
     UNSORTED: ClassVar[str] = "id"
 
-    def verb_sort(self) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(sort=self.sort, order=self.order)
+
+    def sort(self) -> None:
         """Sort by the next column that can be sorted."""
         self._sort(self.listing.next_sort(), descending=self.NEWEST_FIRST)
 
-    def verb_order(self) -> None:
+    def order(self) -> None:
         """Turn the order round."""
         window = self.listing.window
         self._sort(window.sort, descending=not window.descending)

@@ -21,7 +21,7 @@ class Revealing(ConsoleScreen):
         self._count_down: Timer | None = None
 
     @property
-    def secret(self) -> Redactable:
+    def redactable(self) -> Redactable:
         """What is shown in clear, or masked."""
         return self.query_one(Redactable)
 
@@ -41,12 +41,12 @@ class Revealing(ConsoleScreen):
     def hide_again(self) -> None:
         """Mask it now."""
         self._end_count_down()
-        self.secret.hide()
+        self.redactable.hide()
         self.refresh_frame()
 
     def on_screen_suspend(self) -> None:
         """Leave nothing revealed behind another screen."""
-        if self.secret.revealed:
+        if self.redactable.revealed:
             self.hide_again()
 
     def _tick(self) -> None:

@@ -1,13 +1,14 @@
 """What every screen of the console shares: the frame, the commands, and changes of the feed.
 
-A screen names its commands in ``COMMAND_NAMES`` and runs each in a method ``verb_<name>``, plain or
-``async`` (then it runs as a worker, so that a slow server never blocks a key). Every key of the
-registry is bound on every screen; where a command is not possible, the key shows the reason.
+A screen names its commands in ``COMMAND_NAMES``; ``handlers`` holds what runs each. The coroutine
+of a handler runs as a worker, so that a slow server never blocks a key. Every key of the registry
+is bound on every screen; where a command is not possible, the key shows the reason.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from textual.app import App, ComposeResult
@@ -18,10 +19,10 @@ from textual.worker import Worker
 from hooktui.console.frame.frame_text import status_line, top_screens
 from hooktui.console.frame.notices import Notices, error_text
 from hooktui.console.registry import (
-    BY_COMMAND,
     BY_NAME,
     COMMANDS,
     EVERYWHERE,
+    TOP_SCREENS,
     Command,
     TopScreen,
     bindings,
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 
+Handler = Callable[[], Coroutine[None, None, None] | None]
+"""Runs a command; a coroutine that it returns runs in the background."""
+
 CHANGES_S = 0.25
 """Changes of the feed are handed to a screen at most this often."""
 
@@ -58,6 +62,7 @@ class ConsoleScreen(Screen[None]):
 
     Attributes:
         notices: shows results and errors in the status line.
+        handlers: what runs each command, by its name.
     """
 
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ()
@@ -77,6 +82,15 @@ class ConsoleScreen(Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.notices = Notices(self)
+        self.handlers: dict[str, Handler] = {
+            "back": self.back,
+            "quit": self.quit,
+            "help": self.help,
+            "palette": self.palette,
+            "command": self.open_command_line,
+            "reload": self.reload,
+            **{top.command: partial(self.go, top) for top in TOP_SCREENS},
+        }
         self._pending = FeedChanges()
         self._changes_due = False
         self._account = 0
@@ -311,11 +325,7 @@ class ConsoleScreen(Screen[None]):
             self.refused(name, reason)
             return None
         self.notices.clear()
-        if name in BY_COMMAND:
-            self.go(BY_COMMAND[name])
-            return None
-        method: Callable[[], Coroutine[None, None, None] | None] = getattr(self, f"verb_{name}")
-        return method()
+        return self.handlers[name]()
 
     def _in_background(self, name: str, work: Coroutine[None, None, None]) -> None:
         this = (name, self.subject(name))
@@ -342,7 +352,7 @@ class ConsoleScreen(Screen[None]):
         message.stop()
         self.run_command(message.name)
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Leave this screen; from the first one there is nowhere to go back to."""
         if len(self.app.screen_stack) > 1 and self.app.screen is self:
             self.dismiss(None)
@@ -366,27 +376,27 @@ class ConsoleScreen(Screen[None]):
             self.app.switch_screen(instead)
         return True
 
-    def verb_quit(self) -> None:
+    def quit(self) -> None:
         """Quit the console; the server stays."""
         self.app.exit()
 
-    def verb_help(self) -> None:
+    def help(self) -> None:
         """Show the keys of this screen; choosing one runs it."""
         self.shell.navigation.open_help()
 
-    async def verb_command(self) -> None:
-        """Let the admin type a command."""
+    async def open_command_line(self) -> None:
+        """Open the ``:`` line."""
         await self.shell.navigation.open_command_line()
 
     def take_filter(self, text: str) -> None:
         """Show what fits a filter; a screen that has the command does."""
         raise NotImplementedError
 
-    def verb_palette(self) -> None:
+    def palette(self) -> None:
         """Open the palette."""
         self.shell.navigation.open_palette()
 
-    def verb_reload(self) -> None:
+    def reload(self) -> None:
         """Load what is shown again."""
         self._pending.merge(FeedChanges(everything=True))
         self._schedule_changes()

@@ -22,11 +22,15 @@ class Searching(ConsoleScreen):
     search_text = ""
     """What is searched for; empty: nothing."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(search=self.search, new=self.new, match_before=self.match_before)
+
     def searched(self) -> Searchable:
         """Return the widget that is searched."""
         raise NotImplementedError
 
-    async def verb_search(self) -> None:
+    async def search(self) -> None:
         """Let the admin type what to look for."""
         if not self.query(SearchBar):
             bar = SearchBar(self.search_text, self._hint())
@@ -81,11 +85,11 @@ class Searching(ConsoleScreen):
             return f"nothing is searched for; {self.shell.key('search')} searches"
         return reason
 
-    def verb_new(self) -> None:
+    def new(self) -> None:
         """Go to the next match."""
         self._tell(self.searched().search_on(forward=True))
 
-    def verb_match_before(self) -> None:
+    def match_before(self) -> None:
         """Go to the previous match."""
         self._tell(self.searched().search_on(forward=False))
 

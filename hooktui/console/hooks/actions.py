@@ -33,23 +33,35 @@ class HookActions(BulkRunner):
     deleting = False
     turning = False
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(
+            edit=self.edit,
+            secret=self.secret,
+            diagnose=self.diagnose,
+            ping=self.ping,
+            activate=self.activate,
+            undo=self.undo,
+            delete=self.delete,
+        )
+
     def selected_hooks(self) -> list[Hook]:
         """Return the hooks that a command acts on."""
         raise NotImplementedError
 
-    def verb_edit(self) -> None:
+    def edit(self) -> None:
         """Edit the hook."""
         self.shell.navigation.open_form(self.selected_hooks()[0])
 
-    def verb_secret(self) -> None:
+    def secret(self) -> None:
         """Show the hook's secret."""
         self.shell.navigation.open_secret(self.selected_hooks()[0])
 
-    def verb_diagnose(self) -> None:
+    def diagnose(self) -> None:
         """Say what is wrong with the hook's receiver."""
         self.shell.navigation.open_diagnosis(self.selected_hooks()[0])
 
-    def verb_ping(self) -> Coroutine[None, None, None]:
+    def ping(self) -> Coroutine[None, None, None]:
         """Send a test delivery to each hook, and tell what came back."""
         return self._ping(self.selected_hooks())
 
@@ -89,7 +101,7 @@ class HookActions(BulkRunner):
             return f"still {self.notices.work}"
         return nothing_to_undo(self.shell.key("undo"))
 
-    def verb_activate(self) -> Coroutine[None, None, None]:
+    def activate(self) -> Coroutine[None, None, None]:
         """Activate the hooks, or deactivate them when the first one is active."""
         return self._activate(self.selected_hooks())
 
@@ -117,7 +129,7 @@ class HookActions(BulkRunner):
         self.notice(outcome.told(words, named) + undoes, outcome.severity)
         self.refresh_frame()
 
-    async def verb_undo(self) -> None:
+    async def undo(self) -> None:
         """Turn round the last activate or deactivate; what fails can be tried again."""
         turned = self.shell.account.last_toggled
         active = turned[0][1]
@@ -140,7 +152,7 @@ class HookActions(BulkRunner):
             lambda hook: f"{command} {named(hook)}",
         )
 
-    def verb_delete(self) -> Coroutine[None, None, None]:
+    def delete(self) -> Coroutine[None, None, None]:
         """Delete the hooks, after a question that starts on Cancel and says what is lost."""
         return self._delete(self.selected_hooks())
 

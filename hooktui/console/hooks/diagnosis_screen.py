@@ -90,6 +90,13 @@ class DiagnosisScreen(HookActions):
 
     def __init__(self, hook: Hook) -> None:
         super().__init__()
+        self.handlers.update(
+            diagnose=self.diagnose,
+            open=self.open,
+            wrap=self.wrap,
+            copy=self.copy,
+            copy_as=self.copy_as,
+        )
         self.hook = hook
         self.found: Diagnosis | None = None
         self._run: Worker[None] | None = None
@@ -122,7 +129,7 @@ class DiagnosisScreen(HookActions):
         super().on_mount()
         self.query_one(JsonView).toggle_wrap()
         self.set_interval(PROGRESS_S, self._draw_progress)
-        self.verb_diagnose()
+        self.diagnose()
 
     def selected_hooks(self) -> list[Hook]:
         """The hook that is diagnosed."""
@@ -192,7 +199,7 @@ class DiagnosisScreen(HookActions):
             return "there is no verdict yet"
         return None
 
-    def verb_diagnose(self) -> None:
+    def diagnose(self) -> None:
         """Run it, again if need be."""
         self.running, self._began = True, monotonic()
         self._steps, self._step = [], None
@@ -232,7 +239,7 @@ class DiagnosisScreen(HookActions):
                 self._draw_progress()
         raise NoServer(f"the server at {connection.where} broke off before the verdict")
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Cancel what runs; else leave."""
         if self.running and self._run is not None:
             self.running = False
@@ -241,23 +248,23 @@ class DiagnosisScreen(HookActions):
                 self._draw(self.found)
                 self.notice("cancelled; this is what the run before found")
                 return
-        super().verb_back()
+        super().back()
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Fold or unfold what is under the cursor."""
         self.query_one(JsonView).action_open()
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines, or cut them."""
         wrapped = self.query_one(JsonView).toggle_wrap()
         self.notice("long lines are wrapped" if wrapped else "lines are cut")
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy verdict and fix."""
         if self.found is not None:
             self.notice(await copy(self.app, as_words(self.found), "the verdict"), "good")
 
-    async def verb_copy_as(self) -> None:
+    async def copy_as(self) -> None:
         """Copy all of it as text or as JSON."""
         found = self.found
         if found is None:

@@ -48,6 +48,7 @@ class HookForm(FormDryRun):
 
     def __init__(self, hook: Hook | None) -> None:
         super().__init__(hook)
+        self.handlers.update(mark=self.mark, save=self.save)
         self.before = form_values.new_values() if hook is None else form_values.values_of(hook)
         self._tried = False
         self._saving = False
@@ -177,13 +178,13 @@ class HookForm(FormDryRun):
             return f"{words}. Not saved: {counted(wrong, 'field')} to mend above.", "bad"
         return f"{words}.", "plain"
 
-    def verb_mark(self) -> None:
+    def mark(self) -> None:
         """Go to the boxes, where Space ticks."""
         self.query_one(EventBoxes).focus()
 
     # -- saving
 
-    async def verb_save(self) -> None:
+    async def save(self) -> None:
         """Save, or show at the fields what is wrong."""
         if self._saving:
             return
@@ -322,7 +323,7 @@ class HookForm(FormDryRun):
 
     # -- leaving
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Leave; ask first when something typed would be lost."""
         self._go(self._leave)
 
@@ -330,7 +331,7 @@ class HookForm(FormDryRun):
         """Go to a place; ask first when something typed would be lost."""
         self._go(partial(self.shell.navigation.go, place))
 
-    def verb_quit(self) -> None:
+    def quit(self) -> None:
         """Quit; ask first when something typed would be lost."""
         self._go(self.app.exit)
 
@@ -390,6 +391,10 @@ class HookTypes(ConsoleScreen):
     HookTypes > ShortList { height: 1fr; }
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(open=self.open)
+
     def compose_body(self) -> ComposeResult:
         """Lay out the list under one sentence."""
         yield Note(id="hint")
@@ -399,7 +404,7 @@ class HookTypes(ConsoleScreen):
         """Say what to do."""
         self.query_one("#hint", Note).show("Choose where the new hook sends its events:")
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the form of the type under the cursor."""
         self.query_one(ShortList).action_open()
 

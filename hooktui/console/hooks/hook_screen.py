@@ -74,6 +74,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
 
     def __init__(self, hook_id: int) -> None:
         super().__init__(hook_id)
+        self.handlers.update(open=self.open, mark=self.mark)
         self._read_at = 0.0
         self._missing = False
 
@@ -236,7 +237,7 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
         if self._missing:
             self._gone(_MISSING)
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open what is under the cursor: a delivery, an entry of the history, a fold."""
         row = self.listing.cursor_row
         if self.tab != DELIVERIES:
@@ -248,18 +249,18 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
         """Open the delivery that was chosen."""
         self.run_command("open")
 
-    def verb_mark(self) -> None:
+    def mark(self) -> None:
         """Mark the delivery under the cursor."""
         self.listing.toggle_mark()
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Undo one narrowing after the other, then leave."""
         if self.listing.clear_marks():
             return
         if self.filter_text:
             self.take_filter("")
         else:
-            super().verb_back()
+            super().back()
 
     # -- the filter
 

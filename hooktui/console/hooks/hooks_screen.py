@@ -81,6 +81,16 @@ class HooksScreen(Filtering, Sorting, HookActions):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(
+            open=self.open,
+            new=self.new,
+            mark=self.mark,
+            follow=self.follow,
+            log_pane=self.toggle_log,
+            zoom=self.zoom,
+            larger=self.larger,
+            smaller=self.smaller,
+        )
         self._pane: int | None = None
         self._reloaded_at = 0.0
 
@@ -118,7 +128,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
         super().on_screen_resume()
-        self.log_pane.catch_up()
+        self.live_log.catch_up()
 
     @property
     def listing(self) -> WindowedList[Hook]:
@@ -126,7 +136,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
         return self._listing
 
     @property
-    def log_pane(self) -> LiveLog:
+    def live_log(self) -> LiveLog:
         """The live log."""
         return self._lines
 
@@ -145,7 +155,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
             )
         )
         if self.shell.account.add_names({hook.id: hook.name for hook in page.data}):
-            self.log_pane.refresh()
+            self.live_log.refresh()
         return page
 
     async def changed(self, changes: FeedChanges) -> None:
@@ -155,7 +165,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
         self._reloaded_at = monotonic()
         await self.listing.reload()
         if await self.shell.account.learn_names(changes):
-            self.log_pane.refresh()
+            self.live_log.refresh()
 
     def account_changed(self) -> None:
         """Show the hooks of the other account from their start."""
@@ -203,9 +213,9 @@ class HooksScreen(Filtering, Sorting, HookActions):
         reason = super().disabled_reason(name)
         if reason is not None or not self.is_mounted:
             return reason
-        if self.log_pane.has_focus and name == "open":
+        if self.live_log.has_focus and name == "open":
             return None
-        if self.log_pane.has_focus and name in (*_ON_HOOKS, "mark_all"):
+        if self.live_log.has_focus and name in (*_ON_HOOKS, "mark_all"):
             zoomed = self.has_class("-zoomed")
             key = f"{self.shell.key('zoom')} shows" if zoomed else "Tab leads to"
             return f"the keys go to the live log, not to a hook; {key} the hooks"
@@ -223,7 +233,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
 
     def acts_on_rows(self, name: str) -> bool:
         """Return whether a command acts on hooks: not while the keys go to the log."""
-        return super().acts_on_rows(name) and not self.log_pane.has_focus
+        return super().acts_on_rows(name) and not self.live_log.has_focus
 
     @property
     def narrowed(self) -> bool:
@@ -243,11 +253,11 @@ class HooksScreen(Filtering, Sorting, HookActions):
         self.listing.unmark(hook.id for hook in hooks)
         self.listing.choice.remove(hook.id for hook in hooks)
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open what is under the cursor, wherever the keys go."""
         row = self.listing.cursor_row
-        if self.log_pane.has_focus:
-            self.log_pane.action_open()
+        if self.live_log.has_focus:
+            self.live_log.action_open()
         elif row is not None:
             self.shell.navigation.open_hook(row.id)
 
@@ -259,22 +269,22 @@ class HooksScreen(Filtering, Sorting, HookActions):
         """Open the delivery of a log line."""
         self.shell.navigation.open_delivery(message.delivery)
 
-    def verb_new(self) -> None:
+    def new(self) -> None:
         """Make a hook."""
         self.shell.navigation.open_form(None)
 
-    def verb_mark(self) -> None:
+    def mark(self) -> None:
         """Mark the row under the cursor."""
         self.listing.toggle_mark()
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Undo one narrowing after the other: marks, filter; there is nothing behind home."""
         if self.listing.clear_marks():
             return
         if self.filter_text:
             self.take_filter("")
         elif self.has_class("-zoomed"):
-            self.verb_zoom()
+            self.zoom()
         else:
             self.listing.focus()
 
@@ -292,7 +302,7 @@ class HooksScreen(Filtering, Sorting, HookActions):
 
     def give_keys_back(self) -> None:
         """Go back to the list, or to the log that covers it."""
-        (self.log_pane if self.has_class("-zoomed") else self.listing).focus()
+        (self.live_log if self.has_class("-zoomed") else self.listing).focus()
 
     # -- the memory
 
@@ -318,47 +328,47 @@ class HooksScreen(Filtering, Sorting, HookActions):
         if isinstance(pane, int) and not isinstance(pane, bool):
             most = max(self.app.size.height - 8, SMALLEST_PANE)
             self._pane = max(SMALLEST_PANE, min(pane, most))
-            self.log_pane.styles.height = self._pane
+            self.live_log.styles.height = self._pane
         if bool(kept.get("zoomed")) != self.has_class("-zoomed"):
-            self.verb_zoom()
+            self.zoom()
         self.set_class(bool(kept.get("without_log")), "-without-log")
 
     # -- the log pane
 
     def _narrow_log(self) -> None:
         marked = frozenset(hook.id for hook in self.listing.marks.values())
-        self.log_pane.show_only(self.log_pane.filter, marked or None)
+        self.live_log.show_only(self.live_log.filter, marked or None)
 
-    def verb_follow(self) -> None:
+    def follow(self) -> None:
         """Follow the log, or stand still."""
-        self.log_pane.follow(not self.log_pane.following)
+        self.live_log.follow(not self.live_log.following)
 
-    def verb_log_pane(self) -> None:
+    def toggle_log(self) -> None:
         """Show or hide the log."""
         self.remove_class("-zoomed")
         hidden = not self.has_class("-without-log")
-        if hidden and self.log_pane.has_focus:
+        if hidden and self.live_log.has_focus:
             self.listing.focus()
         self.set_class(hidden, "-without-log")
 
-    def verb_zoom(self) -> None:
+    def zoom(self) -> None:
         """Give the log the whole screen, or back."""
         self.toggle_class("-zoomed")
         zoomed = self.has_class("-zoomed")
-        self.log_pane.styles.height = None if zoomed else self._pane
-        (self.log_pane if zoomed else self.listing).focus()
+        self.live_log.styles.height = None if zoomed else self._pane
+        (self.live_log if zoomed else self.listing).focus()
 
-    def verb_larger(self) -> None:
+    def larger(self) -> None:
         """Make the log larger."""
         self._resize_pane(2)
 
-    def verb_smaller(self) -> None:
+    def smaller(self) -> None:
         """Make the log smaller."""
         self._resize_pane(-2)
 
     def _resize_pane(self, by: int) -> None:
         most = max(self.size.height - 8, SMALLEST_PANE)
-        lines = self.log_pane.size.height if self._pane is None else self._pane
+        lines = self.live_log.size.height if self._pane is None else self._pane
         self._pane = max(SMALLEST_PANE, min(lines + by, most))
         self.remove_class("-zoomed")
-        self.log_pane.styles.height = self._pane
+        self.live_log.styles.height = self._pane

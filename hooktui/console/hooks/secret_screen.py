@@ -55,6 +55,14 @@ class SecretScreen(Revealing, HookActions):
 
     def __init__(self, hook: Hook, fresh: str | None = None, warnings: Sequence[str] = ()) -> None:
         super().__init__()
+        self.handlers.update(
+            reveal=self.reveal,
+            copy=self.copy,
+            rotate=self.rotate,
+            previous=self.previous,
+            next=self.next,
+            wrap=self.wrap,
+        )
         self.hook = hook
         self._fresh = fresh
         self._is_new = fresh is not None
@@ -117,7 +125,7 @@ class SecretScreen(Revealing, HookActions):
 
     # -- showing
 
-    async def verb_reveal(self) -> None:
+    async def reveal(self) -> None:
         """Show the secrets for a while, or hide them again."""
         if self.lines.revealed:
             self.hide_again()
@@ -152,7 +160,7 @@ class SecretScreen(Revealing, HookActions):
     def _at_code(self) -> bool:
         return self.query_one("#code").has_focus or self.query_one("#language").has_focus
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy the secret, or the code when the keys go there."""
         if self._at_code():
             snippet = self._snippets[self.query_one(Choice).chosen]
@@ -177,7 +185,7 @@ class SecretScreen(Revealing, HookActions):
 
     # -- rotating
 
-    async def verb_rotate(self) -> None:
+    async def rotate(self) -> None:
         """Make a new secret, or finish the rotation under way."""
         finish = DialogOption("f", "finish the rotation under way: only the newest stays", "finish")
         answers = [
@@ -228,15 +236,15 @@ class SecretScreen(Revealing, HookActions):
 
     # -- the code
 
-    def verb_previous(self) -> None:
+    def previous(self) -> None:
         """Show the code of the language before."""
         self.query_one(Choice).action_step(-1)
 
-    def verb_next(self) -> None:
+    def next(self) -> None:
         """Show the code of the language after."""
         self.query_one(Choice).action_step(1)
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines of the code, or cut them."""
         self.query_one(JsonView).toggle_wrap()
 

@@ -64,6 +64,13 @@ class HookTabs(ConsoleScreen):
 
     def __init__(self, hook_id: int) -> None:
         super().__init__()
+        self.handlers.update(
+            previous=self.previous,
+            next=self.next,
+            copy=self.copy,
+            larger=self.larger,
+            smaller=self.smaller,
+        )
         self.hook_id = hook_id
         self.hook: Hook | None = None
         self.tab = DELIVERIES
@@ -94,11 +101,11 @@ class HookTabs(ConsoleScreen):
 
     # -- which tab
 
-    def verb_previous(self) -> None:
+    def previous(self) -> None:
         """Show the tab before."""
         self.show_tab(self._tab_line.chosen - 1)
 
-    def verb_next(self) -> None:
+    def next(self) -> None:
         """Show the tab after."""
         self.show_tab(self._tab_line.chosen + 1)
 
@@ -152,7 +159,7 @@ class HookTabs(ConsoleScreen):
                 entry = self._history.listing.cursor_row
                 return None if entry is None else ("the change", summary(entry))
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what is under the cursor."""
         found = self.under_cursor()
         if found is not None:
@@ -222,11 +229,11 @@ class HookTabs(ConsoleScreen):
 
     # -- the time of the plots
 
-    def verb_larger(self) -> None:
+    def larger(self) -> None:
         """Show a longer time."""
         self._choose_range(self._wanted + 1)
 
-    def verb_smaller(self) -> None:
+    def smaller(self) -> None:
         """Show a shorter time."""
         self._choose_range(self._wanted - 1)
 

@@ -27,6 +27,16 @@ class LiveLogScreen(Searching, Filtering):
     )  # fmt: skip
     FILTER_HINT = "such as status:failed hook:12 -event:job.* took:>2s"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(
+            open=self.open,
+            follow=self.follow,
+            mark=self.mark,
+            copy=self.copy,
+            wrap=self.wrap,
+        )
+
     def compose_body(self) -> ComposeResult:
         """The log."""
         shell = self.shell
@@ -103,37 +113,37 @@ class LiveLogScreen(Searching, Filtering):
             return "there is no line yet"
         return None
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the delivery of the line under the cursor."""
         self.log_lines.action_open()
 
-    def verb_follow(self) -> None:
+    def follow(self) -> None:
         """Follow, or stand still."""
         self.log_lines.follow(not self.log_lines.following)
 
-    def verb_mark(self) -> None:
+    def mark(self) -> None:
         """Mark the line under the cursor; the log stands still then."""
         self.log_lines.toggle_mark()
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy the marked lines, else the one under the cursor."""
         count, text = self.log_lines.chosen_text()
         what = counted(count, "line") if self.log_lines.marks else "the line"
         self.notice(await copy(self.app, text, what), "good")
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines, or cut them."""
         wrapped = self.log_lines.toggle_wrap()
         self.notice("long lines are wrapped" if wrapped else "lines are cut")
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """End the search, unmark, take the filter away, one after the other; then go back."""
         if self.end_search() or self.log_lines.clear_marks():
             return
         if self.filter_text:
             self.take_filter("")
         else:
-            super().verb_back()
+            super().back()
 
 
 def _log_filter(text: str) -> Filter | None:
