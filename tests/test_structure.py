@@ -5,11 +5,11 @@ import pytest
 from tests import structure
 
 MOST = {
-    "modules": 342,
-    "lines": 60_600,
+    "modules": 343,
+    "lines": 60_810,
     "modules over 500 lines": 3,
     "modules in import cycles": 0,
-    "deepest ancestry": 9,
+    "deepest ancestry": 3,
     "modules that only one store has": 1,
     "modules that name a hook setting": 11,
     "class names given more than once": 42,

@@ -1,4 +1,4 @@
-"""The console: the app that holds the link to the server, the feed, the themes and the screens."""
+"""The console: the Textual app, which owns the services that its screens use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -51,8 +51,6 @@ if TYPE_CHECKING:
 
     from hooktui.console.widgets.redactable import Redactable
 
-T = TypeVar("T")
-
 
 def _palette() -> type[Provider]:
     from hooktui.console.frame.palette import CommandProvider
@@ -65,10 +63,10 @@ class ConsoleApp(SizedApp):
 
     Attributes:
         navigation: opens screens.
-        clock: returns "now" in milliseconds; given, so that pictures do not change by themselves.
+        clock: returns "now" in milliseconds; a fixed one keeps screenshots the same.
         glyphs: what is drawn for states, Unicode or ASCII.
-        link: the way to the server.
-        writing: sends what changes something, and tells of it whatever screen is left.
+        connection: to the server.
+        calls: sends calls that change something, and reports the result when a screen is left.
         log_buffer: the latest lines of the live log, shared by every widget that shows it.
         account: the account that is shown.
         environ: the environment.
@@ -149,10 +147,10 @@ class ConsoleApp(SizedApp):
         last = next((top for top in TOP_SCREENS[1:] if top.name == self.session.place), None)
         if last is not None and len(self.screen_stack) == 1:
             self.navigation.go(last)
-        self._tell_problems()
+        self._show_problems()
         self.run_worker(self._reach_server(), name="attach", group="server")
 
-    def _tell_problems(self) -> None:
+    def _show_problems(self) -> None:
         problems = self.problems()
         if problems:
             self.call_after_refresh(self.notice, "; ".join(problems), "bad")
@@ -161,9 +159,9 @@ class ConsoleApp(SizedApp):
 
     @property
     def role(self) -> Role:
-        """The role that we act in; until the server has said so, the one that was asked for.
+        """The role of the caller; until the server has responded, the one that was asked for.
 
-        What a role of a newer server may do, that server alone knows: nothing is dimmed then.
+        Only a newer server knows what its new roles may do: nothing is dimmed then.
         """
         status = self.status.latest
         if status is not None:
@@ -175,7 +173,7 @@ class ConsoleApp(SizedApp):
         from hooktui.client import calls
 
         await self.connection.open()
-        if self.connection.bound_to is not None:  # before anybody who waited goes on
+        if self.connection.bound_to is not None:  # before the calls that waited are sent
             self.account.number = self.connection.bound_to
         try:
             self.catalogue = await self.connection.send(calls.event_types())
@@ -197,7 +195,7 @@ class ConsoleApp(SizedApp):
                 "started a server; it stays and goes on delivering when you quit"
                 " (`hooktui stop` ends it)"
             )
-            self._tell_problems()  # which matter more
+            self._show_problems()  # which matter more
         self._pass_on(FeedChanges(everything=True))
         self._follow_feed()
 
@@ -221,7 +219,7 @@ class ConsoleApp(SizedApp):
         # From here on nothing is awaited: the caller may run on a screen that is left.
         name = next((account.name for account in accounts.data if account.id == number), "")
         for screen in self.navigation.screens():
-            screen.keep()
+            screen.keep_state()
         self.account.show(number, name)
         self.status.backlog_trend.clear()
         self.status.record(status)
@@ -252,7 +250,7 @@ class ConsoleApp(SizedApp):
         before, self._connection_before = self._connection_before, state
         self._refresh_frames()
         if state is ConnectionState.LOST:
-            # What the feed's read ran into is no news beside this; the status line goes on telling.
+            # The error of the feed adds nothing to this; the status line shows the state.
             start = "" if self.options.connect else "; `hooktui serve` starts one again"
             if self.connection.is_service:
                 start = f"; start it with: {START_SERVICE}"
@@ -271,9 +269,9 @@ class ConsoleApp(SizedApp):
             screen.refresh_frame()
 
     def _pass_on(self, changes: FeedChanges) -> None:
-        """Pass changes of the feed on to every screen; each takes them when it is in front."""
+        """Pass changes of the feed on to every screen; each shows them when it is in front."""
         for screen in self.navigation.screens():
-            screen.take(changes)
+            screen.add_changes(changes)
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Show a notice on the screen that is in front."""
@@ -360,7 +358,7 @@ class ConsoleApp(SizedApp):
     # -- pictures
 
     def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
-        """Draw a picture of the screen; a secret that is revealed just then is masked in it."""
+        """Draw a picture of the screen, with revealed secrets masked."""
         with ExitStack() as masks:
             for screen in self.screen_stack:
                 for shown in screen.query(".-revealed"):
@@ -375,14 +373,14 @@ class ConsoleApp(SizedApp):
         return_code: int = 0,
         message: RenderableType | None = None,
     ) -> None:
-        """End, and keep the state of the screens first: they are gone soon."""
+        """End; the state of the screens is kept first, for they are removed."""
         self._keep_state()
         super().exit(result, return_code, message)
 
     def _keep_state(self) -> None:
         """Fill the session state; `SessionState.write` writes it."""
         for screen in self.navigation.screens():
-            screen.keep()
+            screen.keep_state()
             for top in TOP_SCREENS:
                 if top.label == screen.HEADING.lower():
                     self.session.place = top.name

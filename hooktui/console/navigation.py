@@ -41,11 +41,11 @@ class Navigation:
 
     def select(self, heading: str, identity: Hashable) -> None:
         """Put the cursor on what was created just now, in the list of the screen that shows it."""
-        from hooktui.console.frame.choosing import Choosing
+        from hooktui.console.frame.chosen_rows import ChosenRows
 
         for screen in self.screens():
-            if heading == screen.HEADING and isinstance(screen, Choosing):
-                screen.listing.select(identity)
+            if heading == screen.HEADING and isinstance(screen.rows, ChosenRows):
+                screen.rows.listing.select(identity)
 
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook that exists; for a new one (None) the list of types first."""

@@ -19,7 +19,7 @@ from textual.widgets import Input, TextArea
 
 from hooktui.client.start import start_server
 from hooktui.console.app import ConsoleApp
-from hooktui.console.frame.choosing import Choosing
+from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.preferences import ConsoleOptions
@@ -160,10 +160,10 @@ class Console:
             return True
         if isinstance(screen.focused, Input | TextArea):
             return True
-        if isinstance(screen, Choosing) and (
-            screen.listing.undrawn or screen.listing.choice.awaited
-        ):
-            return False
+        if isinstance(screen.rows, ChosenRows):
+            listing = screen.rows.listing
+            if listing.undrawn or listing.choice.awaited:
+                return False
         for name in screen.commands_here():
             if key in BY_NAME[name].keys.split(","):
                 reason = screen.disabled_reason(name) or screen.not_ready_reason(name) or ""

@@ -167,7 +167,7 @@ async def test_a_verb_waits_until_its_row_has_been_drawn(place: Place, receiver:
         place.hook(receiver.url, name="other")
         await scene.console.shows("other")
         screen = await scene.open(HooksScreen)
-        screen.filter_text = "other"
+        screen.filter.text = "other"
         await screen.listing.load()  # after its answer nothing is awaited: no frame is drawn
         screen.run_command("ping")
         await scene.console.until(lambda: "still being drawn; press p again" in scene.notice)

@@ -123,14 +123,14 @@ async def test_what_is_read_besides_may_fail_and_the_delivery_stays(
     app = place.console()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = DeliveryScreen(one.id)
-        real = screen.ask
+        real = screen.send
 
         async def ask(call: Call[Any]) -> Any:
             if call.path.startswith("/v1/deliveries/"):
                 return await real(call)
             raise Unavailable("the server went away")
 
-        monkeypatch.setattr(screen, "ask", ask)
+        monkeypatch.setattr(screen, "send", ask)
         await app.push_screen(screen)
         await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
         await pilot.press("ctrl+r", "D")

@@ -269,7 +269,7 @@ async def test_a_server_that_cannot_try_says_so_and_the_form_goes_on(
         async def ask(_: object) -> None:
             raise Unavailable("the server does not answer")
 
-        monkeypatch.setattr(form, "ask", ask)
+        monkeypatch.setattr(form, "send", ask)
         await app.push_screen(form)
         await until(pilot, lambda: "the server does not answer" in seen(pilot))
         await pilot.press("tab", "end", "x")

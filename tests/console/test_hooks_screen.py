@@ -123,7 +123,7 @@ async def test_a_filter_narrows_while_typing_and_keeps_letters_typed_ahead(open_
 
 def underlined(console) -> str:
     """Return what is underlined in the line where a filter is typed."""
-    strip = console.app.screen.query_one("FilterBar Input").render_line(0)
+    strip = console.app.screen.query_one("PromptBar Input").render_line(0)
     return "".join(one.text for one in strip if one.style is not None and one.style.underline)
 
 

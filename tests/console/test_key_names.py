@@ -114,9 +114,9 @@ async def test_every_screen_names_the_keys_that_somebody_has(
                 await console.until(lambda: app.screen.listing.loaded)
                 await _look(console)
             if one.name in ("hooks", "events", "audit"):
-                console.app.screen.take_filter("user:nobody" if one.name == "audit" else "xyzzy")
+                console.app.screen.apply_filter("user:nobody" if one.name == "audit" else "xyzzy")
                 await _look(console, app.key("back") + "  shows")
-                console.app.screen.take_filter("")
+                console.app.screen.apply_filter("")
         event = place.emit().id
         app.navigation.open_event(event)
         await _look(console, "no hook in this account")
@@ -149,5 +149,5 @@ async def _an_inactive_hook_with_things_held(console: Console, place: Place, hoo
     place.emit()
     place.wait_for(lambda: place.deliveries(hook))
     await _look(console, "not active")
-    app.screen.verb_next()
+    app.screen.tabs.next()
     await _look(console, "longer")

@@ -8,7 +8,7 @@ from textual.strip import Strip
 
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.prompt_bars import SearchBar
+from hooktui.console.widgets.prompt_bars import PromptBar
 from hooktui.console.widgets.text_search import MATCH, Found, folded, highlighted, places_in, step
 from tests.console.bare import BareApp
 
@@ -152,5 +152,5 @@ async def test_ctrl_f_searches_in_the_texts_of_events_and_deliveries(
         console.app.navigation.open_delivery(delivery.id)
         await console.shows("arrived", "Request body")
         await console.press("ctrl+f", *"NEEDLE", "escape")
-        await console.until(lambda: not console.app.screen.query(SearchBar))
-        assert not console.app.screen.search_text
+        await console.until(lambda: not console.app.screen.query(PromptBar))
+        assert not console.app.screen.search.text

@@ -32,7 +32,7 @@ async def test_a_revealed_secret_hides_by_itself_and_its_value_is_forgotten(
         screen = SecretScreen(hook, hook.secret)
         await console.app.push_screen(screen)
         await console.shows(hook.secret, "hidden again in")
-        screen._seconds_left = 1
+        screen.reveal_timer._seconds_left = 1
         await console.shows("masked")
         lines = screen.query_one(SecretLines)
         assert lines.value_under_cursor() == ""

@@ -24,7 +24,6 @@ from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.events_screen import EventsScreen
-from hooktui.console.frame.choosing import Choosing
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -58,7 +57,7 @@ ALONE = {(AccountsScreen, "open")}
 
 def on_rows(screen: Screen) -> list[str]:
     """Return the commands of a screen that act on the row under the cursor."""
-    commands = screen.ROW_COMMANDS if issubclass(screen, Choosing) else ()
+    commands = getattr(screen, "ROW_COMMANDS", ())
     return [command for command in commands if (screen, command) not in ALONE]
 
 
@@ -183,7 +182,7 @@ async def filtered(one: Chosen) -> bool:
     if not one.word:
         return False
     await one.scene.console.press("slash", *one.word, "enter")
-    await one.scene.console.until(lambda: one.screen.filter_text == one.word)
+    await one.scene.console.until(lambda: one.screen.filter.text == one.word)
     await one.settled()
     return True
 
@@ -192,7 +191,7 @@ async def unfiltered(one: Chosen) -> bool:
     if not one.word:
         return False
     await one.scene.console.press("slash", "escape")
-    await one.scene.console.until(lambda: not one.screen.filter_text)
+    await one.scene.console.until(lambda: not one.screen.filter.text)
     await one.settled()
     return True
 
@@ -373,5 +372,5 @@ def test_every_verb_that_acts_on_a_thing_is_tried():
     acting = {(case.screen, case.command) for case in ASKING if case.writes}
     assert acting - CREATES - {(HookScreen, "undo")} <= held
     screens = {case.screen for case in (*ASKING, *QUIET)}
-    lists = {one for one in screens if issubclass(one, Choosing) and one.ROW_COMMANDS}
+    lists = {one for one in screens if getattr(one, "ROW_COMMANDS", ())}
     assert lists <= BEGINS.keys()

@@ -9,6 +9,7 @@ from hooktui.console.access.token_form import TokenForm
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.frame.dialogs import Question
 from hooktui.console.frame.help import HelpScreen
+from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
@@ -109,10 +110,10 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
 async def test_a_refusal_that_a_verb_does_not_expect_is_told(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
-    async def refused(_screen: HooksScreen) -> None:
+    async def refused(_actions: HookActions) -> None:
         raise Conflict("not at this moment")
 
-    monkeypatch.setattr(HooksScreen, "verb_ping", refused)
+    monkeypatch.setattr(HookActions, "ping", refused)
     async with staged(place, receiver) as scene:
         await scene.open(HooksScreen)
         await scene.console.press("p")

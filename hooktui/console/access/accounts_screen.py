@@ -79,14 +79,12 @@ class AccountsScreen(ListScreen[Account]):
         if changes.hooks or changes.everything:
             await self.listing.reload()
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: the account is shown already."""
-        reason = super().disabled_reason(name)
-        row = self.cursor_row
-        shown = self.shell.account.number
-        if reason is None and name == "open" and row is not None and row.id == shown:
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the account is shown already."""
+        row, shown = self.cursor_row, self.shell.account.number
+        if name == "open" and row is not None and row.id == shown:
             return f"account {row.id} is the one that is shown; 1 goes to its hooks"
-        return reason
+        return None
 
     def open(self) -> None:
         """Switch to the account under the cursor."""

@@ -15,13 +15,14 @@ from hooktui.console.access.audit_text import (
     entry_lines,
     parse_filter,
 )
-from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import KeyOf, relabel
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.server_calls import Severity
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
@@ -43,13 +44,12 @@ def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     )
 
 
-class AuditScreen(Filtering, ListScreen[AuditEntry]):
+class AuditScreen(ListScreen[AuditEntry]):
     """The audit trail of all accounts that the caller may see."""
 
     HEADING = "Audit"
     NOUN = "entry"
     ROW_COMMANDS = ("open", "copy")
-    FILTER_HINT = FILTER_HINT
     DESCENDING = True
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
@@ -68,6 +68,14 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(open=self.open, copy=self.copy, diagnose=self.diagnose)
+        self.filter = FilterPart(
+            self,
+            FILTER_HINT,
+            check=parse_filter,
+            changed=self._filtered,
+            focus=lambda: self.listing.focus(),
+        )
+        self.parts = (*self.parts, self.filter)
         self._narrow: dict[str, str] = {}
         self._verifying = False
 
@@ -105,21 +113,17 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 
     def more_heading(self) -> StyledLine:
         """Tell of the filter."""
-        return ((f"  filter: {self.filter_text}", "accent"),) if self.filter_text else ()
+        return ((f"  filter: {self.filter.text}", "accent"),) if self.filter.text else ()
 
     # -- commands
 
     def open(self) -> None:
         """Show the entry under the cursor."""
-        from hooktui.console.access.audit_screen import AuditEntryScreen
-
         if self.cursor_row is not None:
             self.app.push_screen(AuditEntryScreen(self.cursor_row))
 
     async def copy(self) -> None:
         """Copy what `hooktui audit verify` compares with."""
-        from hooktui.console.shell.terminal import copy
-
         if (entry := self.cursor_row) is not None:
             what = f"number and hash of entry {entry.id}"
             self.notice(await copy(self.app, f"{entry.id}:{entry.hash}", what), "good")
@@ -135,7 +139,7 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
             while self._verifying:
                 back = self.shell.key("back")
                 self.notice(f"looked at {entries:,} entries so far; {back} ends it")
-                check = await self.ask(calls.verify_audit(after))
+                check = await self.send(calls.verify_audit(after))
                 entries += check.entries
                 if check.next is None:
                     text, tone = checked_words(check, entries)
@@ -153,25 +157,26 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         """End a look through the trail; take the filter away; then go back."""
         if self._verifying:
             self._verifying = False
-        elif self.filter_text:
-            self.take_filter("")
-        else:
+        elif not self.filter.clear():
             super().back()
 
     # -- the filter
 
-    def check_filter(self, text: str) -> None:
-        """Refuse what is no filter of the trail."""
-        parse_filter(text)
+    def apply_filter(self, text: str) -> None:
+        """List the entries that match."""
+        self.filter.apply(text)
 
-    def filtered(self) -> None:
-        """Load what fits."""
-        self._narrow = parse_filter(self.filter_text)
+    def _filtered(self) -> None:
+        self._narrow = parse_filter(self.filter.text)
         self.load()
 
-    def give_keys_back(self) -> None:
-        """Go back to the list."""
-        self.listing.focus()
+    def save_state(self) -> ScreenState:
+        """Return the filter."""
+        return {"filter": self.filter.text}
+
+    def load_state(self, state: ScreenState) -> None:
+        """Restore the filter."""
+        self.filter.restore(str(state.get("filter") or ""))
 
 
 class AuditEntryScreen(ConsoleScreen):

@@ -16,7 +16,7 @@ from hooktui.client import calls
 from hooktui.console.access.token_text import ROLES, read_token, role_words
 from hooktui.console.deliveries.text import moment
 from hooktui.console.frame.frame_text import top_screens
-from hooktui.console.frame.revealing import Revealing
+from hooktui.console.frame.revealing import RevealTimer
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import relabel
 from hooktui.console.shell.server_calls import Severity
@@ -144,8 +144,6 @@ class TokenForm(ConsoleScreen):
         finally:
             self._saving = False
         self.shell.navigation.select("Tokens", made.id)
-        from hooktui.console.access.token_form import NewTokenScreen
-
         if not self.leave(NewTokenScreen(made)):
             self.notice(*_told(made))
 
@@ -159,7 +157,7 @@ def _told(made: Token) -> tuple[str, Severity]:
     )
 
 
-class NewTokenScreen(Revealing):
+class NewTokenScreen(ConsoleScreen):
     """Shows a new token for 30 seconds, again on demand, until this screen is left."""
 
     HEADING = "New token"
@@ -177,12 +175,13 @@ class NewTokenScreen(Revealing):
         super().__init__()
         self.handlers.update(reveal=self.reveal, copy=self.copy)
         self.token = token
+        self.reveal_timer = RevealTimer(self, lambda: self.line)
 
     def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the token, and how long it stays visible."""
         left: StyledLine = (
             (f" {self.HEADING}", "strong"),
-            self.how_long(),
+            self.reveal_timer.words(),
             (f"  {self.token.id} {self.token.name}", "plain"),
         )
         return left, top_screens("Tokens")
@@ -223,16 +222,20 @@ class NewTokenScreen(Revealing):
 
     # -- revealing
 
+    def on_screen_suspend(self) -> None:
+        """Leave nothing revealed behind another screen."""
+        self.reveal_timer.hide()
+
     def reveal(self) -> None:
         """Show the token for a while, or hide it again."""
         if self.line.revealed:
-            self.hide_again()
+            self.reveal_timer.hide()
         else:
             self._reveal()
 
     def _reveal(self) -> None:
         self.line.reveal(self.token.token or "")
-        self.begin_count_down()
+        self.reveal_timer.start()
 
     async def copy(self) -> None:
         """Copy the token."""

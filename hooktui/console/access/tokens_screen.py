@@ -11,6 +11,7 @@ from hooktui.console.registry import relabel
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Token
 from hooktui.domain.wire.pages import Page
@@ -100,7 +101,11 @@ class TokensScreen(ListScreen[Token]):
         if await self.app.push_screen_wait(question) != "revoke":
             self.notice("nothing was revoked")
             return
-        if await self.done(calls.revoke_token(token.id), f"revoking {what}"):
+        try:
+            await self.change(calls.revoke_token(token.id), f"revoking {what}")
+        except HooktuiError as error:
+            self.show_error(error)
+        else:
             self.listing.choice.remove([token.id])
             self.notice(f"{what} is revoked", "good")
         # Also after an error: no feed tells of tokens that somebody else revoked. Not as a part of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import ClassVar, Final, cast
 
@@ -21,12 +21,15 @@ from hooktui.console.deliveries.document import (
     sections_of,
 )
 from hooktui.console.deliveries.text import STATUS_TONES, again, moment, what_next, why_then
+from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import top_screens
-from hooktui.console.frame.searching import Searching
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.searching import SearchPart
+from hooktui.console.registry import Command
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.chrome import Lines, Offer
 from hooktui.console.widgets.document_lines import FORM_WORDS
 from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.styled import StyledLine
@@ -44,7 +47,7 @@ CLOCK_S: Final = 15.0
 """Between two looks whether "in 5m" has become "in 4m"."""
 
 
-class DeliveryScreen(Searching, DeliveryActions):
+class DeliveryScreen(ConsoleScreen):
     """The delivery with an id."""
 
     HEADING = "Delivery"
@@ -70,6 +73,17 @@ class DeliveryScreen(Searching, DeliveryActions):
             copy=self.copy,
             copy_as=self.copy_as,
         )
+        self.search = SearchPart(self, lambda: self.document)
+        self.parts = (
+            DeliveryActions(
+                self,
+                self.selected_deliveries,
+                BulkRunner(self),
+                missing=self._unread,
+                resent=self._open_resent,
+            ),
+            self.search,
+        )
         self.delivery_id = delivery_id
         self.delivery: DeliveryDetail | None = None
         self._steps = AttemptTimeline()
@@ -88,6 +102,14 @@ class DeliveryScreen(Searching, DeliveryActions):
             name = self.shell.account.hook_names.get(one.hook, "")
             left = (*left, (f"  {one.event_type} to hook {one.hook} {name}", "plain"))
         return left, top_screens("")
+
+    def offers(self) -> Iterator[Offer]:
+        """Offer the matches first while a search is on."""
+        return self.search.arrange(super().offers())
+
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the label of the next match while a search is on."""
+        return self.search.labels
 
     def compose_body(self) -> ComposeResult:
         """The standing, the time line, the text."""
@@ -132,7 +154,7 @@ class DeliveryScreen(Searching, DeliveryActions):
     async def _read(self) -> None:
         before = 0 if self.delivery is None else len(self.delivery.attempts)
         try:
-            self.delivery = await self.ask(calls.get_delivery(self.delivery_id))
+            self.delivery = await self.send(calls.get_delivery(self.delivery_id))
         except HooktuiError as error:
             self.show_error(error)
             if self.query("#attempts"):
@@ -155,12 +177,12 @@ class DeliveryScreen(Searching, DeliveryActions):
     async def _read_around(self, delivery: DeliveryDetail) -> None:
         """Read the hook and the other deliveries; without them less is said, and nothing fails."""
         with suppress(HooktuiError):
-            self._hook = await self.ask(calls.get_hook(delivery.hook))
+            self._hook = await self.send(calls.get_hook(delivery.hook))
         with suppress(HooktuiError):
             family = calls.list_deliveries(
                 delivery.account, hook=delivery.hook, event=delivery.event
             )
-            self._family = (await self.ask(family)).data[::-1]
+            self._family = (await self.send(family)).data[::-1]
         if self.query("#attempts"):
             self._draw()
 
@@ -235,21 +257,20 @@ class DeliveryScreen(Searching, DeliveryActions):
 
     # -- commands
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: not read yet."""
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the delivery is not read yet, or that there is nothing to compare."""
         if self.delivery is None and name in self.COMMAND_NAMES:
-            return f"the delivery is not read yet; {self.shell.key('reload')} reads it again"
+            return self._unread()
         if name == "compare" and self.delivery is not None and len(self.delivery.attempts) < 2:
             return "there are no two attempts yet to compare"
-        return super().disabled_reason(name)
+        return None
 
-    def searched(self) -> JsonView:
-        """What was said."""
-        return self.document
+    def _unread(self) -> str:
+        return f"the delivery is not read yet; {self.shell.key('reload')} reads it again"
 
     def back(self) -> None:
         """End a search, then a comparison, then unmark, then leave."""
-        if self.end_search():
+        if self.search.end():
             return
         if self._compared is not None:
             self.compare()
@@ -260,8 +281,8 @@ class DeliveryScreen(Searching, DeliveryActions):
         """The delivery of this screen."""
         return [] if self.delivery is None else [self.delivery]
 
-    def resent(self, sent: Sequence[Delivery]) -> None:
-        """Go along to the delivery that the resend made."""
+    def _open_resent(self, sent: Sequence[Delivery]) -> None:
+        """Go on to the delivery that the resend made."""
         if sent[0].id != self.delivery_id:
             said = f"sent again; this is the new delivery {sent[0].id}"
             if self.leave(DeliveryScreen(sent[0].id)):

@@ -69,12 +69,11 @@ class CheckupScreen(ConsoleScreen):
         if self._begun_s is not None:
             self.refresh_frame()
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: it is looking."""
-        reason = super().disabled_reason(name)
-        if reason is None and name == "diagnose" and self._begun_s is not None:
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that a check is in progress."""
+        if name == "diagnose" and self._begun_s is not None:
             return f"it is looking already; {self.shell.key('back')} leaves"
-        return reason
+        return None
 
     async def diagnose(self) -> None:
         """Have the server look at itself."""

@@ -125,18 +125,15 @@ class EngineScreen(ConsoleScreen):
         status = self.shell.status.latest
         return status is not None and status.paused is not None
 
-    def command(self, name: str) -> Command:
-        """Return a command in the words of this place; one key pauses and resumes."""
-        if name == "activate":
-            return _RESUME if self.paused else _PAUSE
-        return super().command(name)
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the commands that have other texts here; one key pauses and resumes."""
+        return (*self.COMMAND_LABELS, _RESUME if self.paused else _PAUSE)
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: no hook waits."""
-        reason = super().disabled_reason(name)
-        if reason is None and name == "open" and self.is_mounted:
-            return None if self._listing.cursor_row else "no hook has anything waiting here"
-        return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that no hook waits."""
+        if name == "open" and not self._listing.cursor_row:
+            return "no hook has anything waiting here"
+        return None
 
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the line under the cursor."""

@@ -264,12 +264,12 @@ class EmitScreen(ConsoleScreen):
         if made is not None:
             return made
         try:
-            page = await self.ask(
+            page = await self.send(
                 calls.list_events(self.shell.account.number, event_type=event_type, limit=1)
             )
             if not page.data:
                 return EMPTY
-            latest = await self.ask(calls.get_event(page.data[0].id))
+            latest = await self.send(calls.get_event(page.data[0].id))
         except HooktuiError:
             return EMPTY  # sending will say what is the matter
         return latest.body or EMPTY
@@ -288,11 +288,10 @@ class EmitScreen(ConsoleScreen):
 
     # -- commands
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: the body is no JSON, no type is chosen."""
-        reason = super().disabled_reason(name)
-        if reason is not None or name != "save" or not self.is_mounted or not self.query(TextArea):
-            return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the body is not JSON, or that no type is chosen."""
+        if name != "save" or not self.query(TextArea):
+            return None
         if self._sending:
             return "it is being sent"
         if self.shell.connection.state is not ConnectionState.CONNECTED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from typing import ClassVar, Final
 
 import msgspec
@@ -14,10 +15,12 @@ from hooktui.console.events.text import DecisionPages, came_to, decision_columns
 from hooktui.console.formatting import size
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import top_screens
-from hooktui.console.frame.searching import Searching
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.searching import SearchPart
+from hooktui.console.registry import Command
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.chrome import Lines, Offer
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_lines import FORM_WORDS, Section
 from hooktui.console.widgets.document_view import JsonView
@@ -37,7 +40,7 @@ CLOCK_S: Final = 15.0
 PURGED: Final = "The body is purged: bodies are kept for a shorter time than events."
 
 
-class EventScreen(Searching):
+class EventScreen(ConsoleScreen):
     """The event with an id."""
 
     HEADING = "Event"
@@ -60,6 +63,8 @@ class EventScreen(Searching):
             copy=self.copy,
             copy_as=self.copy_as,
         )
+        self.search = SearchPart(self, lambda: self.document)
+        self.parts = (self.search,)
         self.event_id = event_id
         self.event: EventDetail | None = None
 
@@ -72,6 +77,14 @@ class EventScreen(Searching):
             left = (*left, (f"  {self.event.type}", "plain"))
         return left, top_screens("")
 
+    def offers(self) -> Iterator[Offer]:
+        """Offer the matches first while a search is on."""
+        return self.search.arrange(super().offers())
+
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the label of the next match while a search is on."""
+        return self.search.labels
+
     def compose_body(self) -> ComposeResult:
         """The head, the hooks, the body."""
         shell = self.shell
@@ -80,7 +93,7 @@ class EventScreen(Searching):
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
             decision_columns(shell.glyphs, shell.clock, shell.key),
-            DecisionPages(self.ask, self.event_id),
+            DecisionPages(self.send, self.event_id),
             lambda one: one.hook,
             empty=(((f"  There is no hook in this account; {makes} makes one.", "plain"),),),
             markable=False,
@@ -109,7 +122,7 @@ class EventScreen(Searching):
 
     async def _read(self) -> None:
         try:
-            self.event = await self.ask(calls.get_event(self.event_id))
+            self.event = await self.send(calls.get_event(self.event_id))
         except NotFound as error:
             if self.leave():
                 self.app.call_later(self.shell.notice, str(error), "warn")
@@ -158,11 +171,10 @@ class EventScreen(Searching):
 
     # -- commands
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: not read yet, a ping, a purged body."""
-        reason = super().disabled_reason(name)
-        if reason is not None or name not in self.COMMAND_NAMES or not self.is_mounted:
-            return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the event is not read yet, is a ping, or that there is nothing to open."""
+        if name not in self.COMMAND_NAMES:
+            return None
         if self.event is None:
             return f"the event is not read yet; {self.shell.key('reload')} reads it again"
         if name == "emit" and self.event.type == PING:
@@ -186,13 +198,9 @@ class EventScreen(Searching):
         elif row is not None:
             self.shell.navigation.open_hook(row.hook)
 
-    def searched(self) -> JsonView:
-        """The body."""
-        return self.document
-
     def back(self) -> None:
         """End a search, then leave."""
-        if not self.end_search():
+        if not self.search.end():
             super().back()
 
     def emit(self) -> None:

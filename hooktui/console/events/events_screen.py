@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from hooktui.client import calls
 from hooktui.console.events.text import event_columns
-from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine
@@ -51,7 +52,7 @@ def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     )
 
 
-class EventsScreen(Filtering, ListScreen[Event]):
+class EventsScreen(ListScreen[Event]):
     """All events of the account."""
 
     HEADING = "Events"
@@ -60,11 +61,18 @@ class EventsScreen(Filtering, ListScreen[Event]):
     DESCENDING = True
     FIRST = ("oldest", "newest")
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
-    FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
 
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(open=self.open, emit=self.emit, copy=self.copy)
+        self.filter = FilterPart(
+            self,
+            "such as event:job.* since:1h until:10m data.cluster_id:52 disk",
+            check=parse_event_filter,
+            changed=self.load,
+            focus=lambda: self.listing.focus(),
+        )
+        self.parts = (*self.parts, self.filter)
         self._read_at = 0.0
 
     def columns(self) -> Sequence[Column[Event]]:
@@ -77,11 +85,11 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     def call_of(self, wanted: PageQuery) -> Call[Page[Event]]:
         """Ask for events that fit the filter."""
-        return calls.list_events(self.shell.account.number, q=self.filter_text or None, **wanted)
+        return calls.list_events(self.shell.account.number, q=self.filter.text or None, **wanted)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
         """Return what stands there while nothing is, or nothing fits."""
-        lines = _nothing_fits if self.filter_text else _empty
+        lines = _nothing_fits if self.filter.text else _empty
         return lines(self.shell.key)
 
     def on_mount(self) -> None:
@@ -101,30 +109,27 @@ class EventsScreen(Filtering, ListScreen[Event]):
     def more_heading(self) -> StyledLine:
         """Tell of the filter."""
         dot = self.shell.glyphs.dot
-        return ((f" {dot} filter: {self.filter_text}", "accent"),) if self.filter_text else ()
+        return ((f" {dot} filter: {self.filter.text}", "accent"),) if self.filter.text else ()
 
     # -- the filter
 
-    def check_filter(self, text: str) -> None:
-        """Refuse what is no filter of events."""
-        parse_event_filter(text)
+    def apply_filter(self, text: str) -> None:
+        """List the events that match."""
+        self.filter.apply(text)
 
-    def filtered(self) -> None:
-        """Load what fits."""
-        self.load()
+    def save_state(self) -> ScreenState:
+        """Return the filter."""
+        return {"filter": self.filter.text}
 
-    def give_keys_back(self) -> None:
-        """Go back to the list."""
-        self.listing.focus()
+    def load_state(self, state: ScreenState) -> None:
+        """Restore the filter."""
+        self.filter.restore(str(state.get("filter") or ""))
 
     # -- commands
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Say how to send one where there is none."""
-        reason = super().disabled_reason(name)
-        if name in ("open", "copy") and self.cursor_row is None and reason is not None:
-            return f"{reason}; {self.shell.key('emit')} sends one"
-        return reason
+    def row_hint(self) -> str:
+        """Return how to send an event."""
+        return f"{self.shell.key('emit')} sends one"
 
     def open(self) -> None:
         """Open the event under the cursor."""
@@ -143,7 +148,5 @@ class EventsScreen(Filtering, ListScreen[Event]):
 
     def back(self) -> None:
         """Take the filter away, then leave."""
-        if self.filter_text:
-            self.take_filter("")
-        else:
+        if not self.filter.clear():
             super().back()

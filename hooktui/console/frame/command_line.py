@@ -83,7 +83,7 @@ class CommandBar(Horizontal):
         from hooktui.client import calls
 
         try:
-            page = await self._front.ask(calls.list_accounts(limit=100))
+            page = await self._front.send(calls.list_accounts(limit=100))
         except HooktuiError:
             return  # then nothing is completed behind ``account``
         self._accounts = tuple(str(account.id) for account in page.data)
@@ -215,7 +215,7 @@ def _filter(app: App[object], text: str) -> None:
     if reason is not None:
         front.call_after_refresh(front.notice, reason, "warn")
     else:
-        front.call_after_refresh(front.take_filter, text)
+        front.call_after_refresh(front.apply_filter, text)
 
 
 async def open_command_bar(screen: ConsoleScreen) -> None:

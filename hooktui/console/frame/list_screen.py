@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from textual.app import ComposeResult
 from textual.worker import Worker
 
-from hooktui.console.frame.choosing import Choosing
+from hooktui.console.frame.chosen_rows import ChosenRows
 from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -24,38 +26,49 @@ if TYPE_CHECKING:
     from hooktui.client.calls import Call
 
 
-class Sorting(Choosing):
-    """A screen with such a list.
+class SortPart(ScreenPart):
+    """Sorts a list by its columns.
 
-    Attributes:
-        FIRST: what stands first, by whether the order is turned round.
-        NEWEST_FIRST: whether another column begins turned round, as times do.
-        UNSORTED: what the server's own order is called.
+    Args:
+        screen: the screen of the list.
+        listing: returns the list.
+        first: what is first in ascending and in descending order.
+        newest_first: whether another column begins in descending order, as times do.
+        unsorted: the name of the server's own order.
     """
 
-    FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
-    NEWEST_FIRST: ClassVar[bool] = False
-    UNSORTED: ClassVar[str] = "id"
+    def __init__(
+        self,
+        screen: ConsoleScreen,
+        listing: Callable[[], WindowedList[Any]],
+        *,
+        first: tuple[str, str] = ("smallest", "largest"),
+        newest_first: bool = False,
+        unsorted: str = "id",
+    ) -> None:
+        self._screen, self._listing = screen, listing
+        self._first, self._newest_first, self._unsorted = first, newest_first, unsorted
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.handlers.update(sort=self.sort, order=self.order)
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Sort by another column, reverse the order."""
+        return {"sort": self.sort, "order": self.reverse}
 
     def sort(self) -> None:
         """Sort by the next column that can be sorted."""
-        self._sort(self.listing.next_sort(), descending=self.NEWEST_FIRST)
+        self._sort(self._listing().next_sort(), descending=self._newest_first)
 
-    def order(self) -> None:
-        """Turn the order round."""
-        window = self.listing.window
+    def reverse(self) -> None:
+        """Reverse the sort order."""
+        window = self._listing().window
         self._sort(window.sort, descending=not window.descending)
 
     def _sort(self, sort: str | None, *, descending: bool) -> None:
-        listing = self.listing
-        turned = listing.sort_by(sort, descending=descending)
-        _: Worker[None] = self.run_worker(turned, group="sort", exclusive=True)
-        title = next((one.title for one in listing.columns if one.sort == sort), self.UNSORTED)
-        self.notice(f"sorted by {title}, {self.FIRST[descending]} first")
+        listing = self._listing()
+        sorting = listing.sort_by(sort, descending=descending)
+        _: Worker[None] = self._screen.run_worker(sorting, group="sort", exclusive=True)
+        title = next((one.title for one in listing.columns if one.sort == sort), self._unsorted)
+        self._screen.notice(f"sorted by {title}, {self._first[descending]} first")
 
 
 T = TypeVar("T")
@@ -64,12 +77,21 @@ _LINE: Final = 74
 """Cells of a sentence, so that it is whole in a terminal of 80."""
 
 
-class ListScreen(Sorting, Generic[T]):
+class ListScreen(ConsoleScreen, Generic[T]):
     """A list of things of one kind, by pages.
 
-    A screen says what it lists (`call_of`), in which columns, and what to do with a line. Who may
-    not see the list is told so in its place, and the server is not asked.
+    A screen says what it lists (`call_of`), in which columns, and what to do with a line. A caller
+    who may not see the list gets the reason in its place, and the server is not asked.
+
+    Attributes:
+        NOUN: what one line is.
+        ROW_COMMANDS: the commands that act on the line under the cursor.
+        FIRST: what is first in ascending and in descending order.
     """
+
+    NOUN: ClassVar[str] = "line"
+    ROW_COMMANDS: ClassVar[tuple[str, ...]] = ()
+    FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
 
     NEED: ClassVar[Need] = Need.READ
     """What the server asks of who sees the list."""
@@ -78,6 +100,22 @@ class ListScreen(Sorting, Generic[T]):
 
     EMPTY: ClassVar[tuple[StyledLine, ...]] = ()
     """What stands there while there is nothing: what this is, and how to begin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: ChosenRows = ChosenRows(
+            self,
+            lambda: self.listing,
+            noun=self.NOUN,
+            commands=self.ROW_COMMANDS,
+            needing=("open", "copy", "delete"),
+            hint=self.row_hint,
+        )
+        self.parts = (self.rows, SortPart(self, lambda: self.listing, first=self.FIRST))
+
+    def row_hint(self) -> str:
+        """Return what to do where there is no line; empty: nothing."""
+        return ""
 
     def columns(self) -> Sequence[Column[T]]:
         """Return the columns."""
@@ -134,7 +172,7 @@ class ListScreen(Sorting, Generic[T]):
         if not allows(role, self.NEED):
             return self._barred(why_not(role, self.NEED))
         try:
-            page = await self.ask(call)
+            page = await self.send(call)
         except NotAllowed as refusal:
             return self._barred(refusal.detail)
         self.listing.empty = self.empty_lines()
@@ -178,13 +216,6 @@ class ListScreen(Sorting, Generic[T]):
     def on_windowed_list_failed(self, message: WindowedList.Failed) -> None:
         """Say why there are no lines."""
         self.show_error(message.error)
-
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: there is no line under the cursor."""
-        reason = super().disabled_reason(name)
-        if reason is None and name in ("open", "copy", "delete") and self.cursor_row is None:
-            return f"there is no {self.NOUN} under the cursor"
-        return reason
 
     def on_windowed_list_opened(self) -> None:
         """Open the line under the cursor."""

@@ -1,13 +1,13 @@
 """What every screen of the console shares: the frame, the commands, and changes of the feed.
 
-A screen names its commands in ``COMMAND_NAMES``; ``handlers`` holds what runs each. The coroutine
+A screen names its commands in ``COMMAND_NAMES``; its handlers and its parts run them. The coroutine
 of a handler runs as a worker, so that a slow server never blocks a key. Every key of the registry
 is bound on every screen; where a command is not possible, the key shows the reason.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Hashable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
@@ -18,6 +18,7 @@ from textual.worker import Worker
 
 from hooktui.console.frame.frame_text import status_line, top_screens
 from hooktui.console.frame.notices import Notices, error_text
+from hooktui.console.frame.parts import Handler, RowGuard, ScreenPart
 from hooktui.console.registry import (
     BY_NAME,
     COMMANDS,
@@ -46,9 +47,6 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 T = TypeVar("T")
 
-Handler = Callable[[], Coroutine[None, None, None] | None]
-"""Runs a command; a coroutine that it returns runs in the background."""
-
 CHANGES_S = 0.25
 """Changes of the feed are handed to a screen at most this often."""
 
@@ -62,17 +60,20 @@ class ConsoleScreen(Screen[None]):
 
     Attributes:
         notices: shows results and errors in the status line.
-        handlers: what runs each command, by its name.
+        handlers: what runs each command of its own, by its name.
+        parts: what runs other commands; they come before the screen's own handlers.
+        rows: the rows that commands act on, if there is a list.
+        subjects: what commands act on, where it is not the subject of the screen.
     """
 
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ()
     """The commands of this screen, in the order of the line of keys."""
 
     COMMAND_LABELS: ClassVar[tuple[Command, ...]] = ()
-    """Commands of the table that say here what they do with the things of this place."""
+    """Commands that have other texts on this screen."""
 
     HEADING: ClassVar[str] = ""
-    """What the heading and the help call this place."""
+    """The name of this screen in its heading and in the help."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(*(command.name for command in COMMANDS))]
 
@@ -91,6 +92,9 @@ class ConsoleScreen(Screen[None]):
             "reload": self.reload,
             **{top.command: partial(self.go, top) for top in TOP_SCREENS},
         }
+        self.parts: Sequence[ScreenPart] = ()
+        self.rows: RowGuard | None = None
+        self.subjects: dict[str, Callable[[], Hashable]] = {"copy": lambda: None}
         self._pending = FeedChanges()
         self._changes_due = False
         self._account = 0
@@ -129,7 +133,7 @@ class ConsoleScreen(Screen[None]):
 
     # -- the server
 
-    async def ask(self, call: Call[T]) -> T:
+    async def send(self, call: Call[T]) -> T:
         """Send a call and return its response.
 
         Raises:
@@ -163,19 +167,10 @@ class ConsoleScreen(Screen[None]):
         try:
             if doing:
                 return await self.change(call, doing, message)
-            return await self.ask(call)
+            return await self.send(call)
         except HooktuiError as error:
             self.show_error(error)
             return None
-
-    async def done(self, call: Call[T], doing: str) -> bool:
-        """Send a call that changes something; return whether it succeeded (else: a notice)."""
-        try:
-            await self.change(call, doing)
-        except HooktuiError as error:
-            self.show_error(error)
-            return False
-        return True
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Show a notice, on the screen in front when this one is covered."""
@@ -209,27 +204,27 @@ class ConsoleScreen(Screen[None]):
         return ((f" {self.HEADING}", "strong"),), ()
 
     def on_mount(self) -> None:
-        """Take up what was shown here last time, and draw the frame for the first time."""
+        """Restore the state of the last time, and draw the frame for the first time."""
         self._account = self.shell.account.number
-        self.restore(self.shell.session.of(self.HEADING, self._account))
+        self.load_state(self.shell.session.of(self.HEADING, self._account))
         self.refresh_frame()
 
     def on_unmount(self) -> None:
-        """Keep what is shown for the next time."""
-        self.keep(self._account)
+        """Keep the state for the next time."""
+        self.keep_state(self._account)
 
-    def keep(self, account: int | None = None) -> None:
-        """Keep what is shown; ``account`` is the one that is looked at, if not the app's."""
+    def keep_state(self, account: int | None = None) -> None:
+        """Keep the state; ``account`` is the one that is shown here, if not the app's."""
         if self.is_mounted:
             number = self.shell.account.number if account is None else account
-            self.shell.session.keep(self.HEADING, number, self.kept())
+            self.shell.session.keep(self.HEADING, number, self.save_state())
 
-    def kept(self) -> ScreenState:
-        """Return what is to be found here again the next time: filter, sort, panes."""
+    def save_state(self) -> ScreenState:
+        """Return what to restore the next time: filter, sort, panes."""
         return {}
 
-    def restore(self, kept: ScreenState) -> None:
-        """Take up what `kept` returned the last time; nothing is loaded or laid out yet."""
+    def load_state(self, state: ScreenState) -> None:
+        """Restore what `save_state` returned the last time; nothing is loaded or laid out yet."""
 
     def on_screen_resume(self) -> None:
         """Catch up on what changed while another screen was in front."""
@@ -255,15 +250,17 @@ class ConsoleScreen(Screen[None]):
 
     # -- commands
 
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the commands that have other texts on this screen, here and now."""
+        return self.COMMAND_LABELS
+
     def command(self, name: str) -> Command:
-        """Return a command of the table, in the words of this place and with the user's key."""
-        command = next(
-            (command for command in self.COMMAND_LABELS if command.name == name), BY_NAME[name]
-        )
-        return self.shell.preferences.keymap.fit(command)
+        """Return a command with the texts of this screen and the user's key."""
+        labels = (command for command in self.command_labels() if command.name == name)
+        return self.shell.preferences.keymap.fit(next(labels, BY_NAME[name]))
 
     def offers(self) -> Iterator[Offer]:
-        """Return the commands of this place, and why one is not possible."""
+        """Return the commands of the line of keys, and why one is not possible."""
         for name in self.COMMAND_NAMES:
             yield Offer(self.command(name), self.disabled_reason(name))
 
@@ -275,22 +272,31 @@ class ConsoleScreen(Screen[None]):
         )
 
     def disabled_reason(self, name: str) -> str | None:
-        """Return why a command is not possible here and now, or None; screens add their reasons."""
-        command = self.command(name)
-        if name not in self.COMMAND_NAMES and name not in EVERYWHERE:
+        """Return why a command is not possible here and now, or None."""
+        command, known = self.command(name), (*self.COMMAND_NAMES, *EVERYWHERE)
+        if name not in known and not any(name in part.handlers for part in self.parts):
             shows = f"{self.shell.key('help')} shows what is"
             return f"{command.label} ({command.key}) is not possible on this screen; {shows}"
         role = self.shell.role
         if not allows(role, command.need):
             return why_not(role, command.need)
+        if not self.is_mounted:
+            return None
+        reasons = (part.disabled_reason(name) for part in self.parts)
+        return next(filter(None, reasons), None) or self.own_disabled_reason(name)
+
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return a reason of the screen itself; called once it is laid out."""
         return None
 
     def not_ready_reason(self, name: str) -> str | None:
-        """Return why a command that is possible must wait for the next frame, or None."""
-        return None
+        """Return why a command must wait until the row that it acts on has been drawn, or None."""
+        if self.rows is None or not self.is_mounted:
+            return None
+        return self.rows.undrawn_reason(name)
 
     async def action_command(self, name: str) -> None:
-        """Do a command that a key asked for, or say why not."""
+        """Run the command of a key, or show why it is not possible."""
         outcome = self._start_command(name)
         if outcome is not None and BY_NAME[name].blocking:
             await outcome
@@ -298,23 +304,21 @@ class ConsoleScreen(Screen[None]):
             self._in_background(name, outcome)
 
     def run_command(self, name: str) -> None:
-        """Do a command by its name, or say why not; what help, palette and clicks ask for."""
+        """Run a command of the help, the palette or a click, or show why it is not possible."""
         outcome = self._start_command(name)
         if outcome is not None:
             self._in_background(name, outcome)
 
-    def refused(self, name: str, reason: str) -> None:
-        """Act on a command that was refused, beside saying why."""
-
     def subject(self, name: str) -> Hashable:
-        """Return what a command acts on: for the same thing it is not begun again before its end.
+        """Return what a command acts on; it does not start again for the same thing until it ends.
 
-        None: it may be, for it only looks.
+        None: it only reads, and may start again.
         """
-        return None if name == "copy" else self.HEADING
+        subject = self.subjects.get(name)
+        return self.HEADING if subject is None else subject()
 
     def _start_command(self, name: str) -> Coroutine[None, None, None] | None:
-        """Do a command, or say why not; return what is still to be awaited."""
+        """Run a command, or show why it is not possible; return what is still to be awaited."""
         if (name, self.subject(name)) in self._under_way:
             self.notices.still_working()
             return None
@@ -322,10 +326,16 @@ class ConsoleScreen(Screen[None]):
         if reason is not None:
             if BY_NAME[name].explains:
                 self.notice(reason, "warn")
-            self.refused(name, reason)
+            if self.rows is not None and self.is_mounted:
+                self.rows.refused(name, reason)
             return None
         self.notices.clear()
-        return self.handlers[name]()
+        return self._handler(name)()
+
+    def _handler(self, name: str) -> Handler:
+        """Return what runs a command: a part that claims it, else the screen."""
+        tables = (*(part.handlers for part in self.parts), self.handlers)
+        return next(table[name] for table in tables if name in table)
 
     def _in_background(self, name: str, work: Coroutine[None, None, None]) -> None:
         this = (name, self.subject(name))
@@ -334,7 +344,7 @@ class ConsoleScreen(Screen[None]):
             try:
                 await work
             except HooktuiError as error:
-                self.show_error(error)  # which the command does not expect; the console goes on
+                self.show_error(error)  # the command does not expect it; the console continues
             finally:
                 self._under_way.discard(this)
 
@@ -343,7 +353,7 @@ class ConsoleScreen(Screen[None]):
         self.run_worker(run(), name=f"command {name}", group="commands")
 
     def run_chosen(self, name: str | None) -> None:
-        """Do the command that help or the palette answered with, if any."""
+        """Run the command that was chosen in the help, if any."""
         if name is not None:
             self.run_command(name)
 
@@ -353,18 +363,18 @@ class ConsoleScreen(Screen[None]):
         self.run_command(message.name)
 
     def back(self) -> None:
-        """Leave this screen; from the first one there is nowhere to go back to."""
+        """Leave this screen; the first one stays."""
         if len(self.app.screen_stack) > 1 and self.app.screen is self:
             self.dismiss(None)
 
     def leave(self, instead: ConsoleScreen | None = None) -> bool:
-        """Leave this screen with the dialogs over it, however long an answer took to come.
+        """Leave this screen with the dialogs over it, however late a response came.
 
         Args:
-            instead: what to show in its place.
+            instead: the screen to show instead.
 
         Returns:
-            Whether it was left; not where another full screen is over it, or it is gone already.
+            Whether it was left; not if another full screen is over it, or it was left before.
         """
         if front_screen(self.app) is not self:
             return False
@@ -388,8 +398,8 @@ class ConsoleScreen(Screen[None]):
         """Open the ``:`` line."""
         await self.shell.navigation.open_command_line()
 
-    def take_filter(self, text: str) -> None:
-        """Show what fits a filter; a screen that has the command does."""
+    def apply_filter(self, text: str) -> None:
+        """List what matches a filter; screens with the command ``filter`` override it."""
         raise NotImplementedError
 
     def palette(self) -> None:
@@ -402,24 +412,24 @@ class ConsoleScreen(Screen[None]):
         self._schedule_changes()
         self.shell.status.read_soon()
 
-    def go(self, place: TopScreen) -> None:
-        """Go to a place."""
-        self.shell.navigation.go(place)
+    def go(self, top: TopScreen) -> None:
+        """Go to a top screen."""
+        self.shell.navigation.go(top)
 
     # -- the feed
 
-    def take(self, changes: FeedChanges) -> None:
-        """Take in changes of the feed; `changed` is told soon, and once for many."""
+    def add_changes(self, changes: FeedChanges) -> None:
+        """Add changes of the feed; `changed` is called soon, and once for many."""
         self._pending.merge(changes)
         self._schedule_changes()
 
     def account_changed(self) -> None:
-        """Show another account as it was looked at last; `changed` is told to load everything."""
+        """Restore the state of another account; `changed` loads everything then."""
         self._account = self.shell.account.number
-        self.restore(self.shell.session.of(self.HEADING, self._account))
+        self.load_state(self.shell.session.of(self.HEADING, self._account))
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Show what changed; screens that show things of the server do something here."""
+        """Show what changed; screens that show data of the server override it."""
 
     def _schedule_changes(self) -> None:
         if self._pending and not self._changes_due and self.app.screen is self:
@@ -427,7 +437,7 @@ class ConsoleScreen(Screen[None]):
             self.set_timer(CHANGES_S, self._hand_over_changes)
 
     def _hand_over_changes(self) -> None:
-        """Tell `changed` in a worker; what comes meanwhile waits until it is done."""
+        """Call `changed` in a worker; changes that come meanwhile wait until it ends."""
 
         async def hand_over() -> None:
             changes, self._pending = self._pending, FeedChanges()
@@ -460,7 +470,7 @@ class ConsoleDialog(ModalScreen[R]):
     set_focus = set_focus_if_drawn
 
     def on_mount(self) -> None:
-        """Be ready to say that the terminal is too small."""
+        """Add the message that the terminal is too small."""
         self.mount(TooSmall())
 
     @property
@@ -469,7 +479,7 @@ class ConsoleDialog(ModalScreen[R]):
         return cast("Shell", self.app)
 
     async def action_command(self, name: str) -> None:
-        """Do one of the few commands of a dialog."""
+        """Run one of the few commands of a dialog."""
         if name == "back":
             self.dismiss(None)
         elif name == "quit":

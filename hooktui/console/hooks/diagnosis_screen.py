@@ -17,8 +17,10 @@ from textual.strip import Strip
 from textual.worker import Worker
 
 from hooktui.client import calls
+from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.diagnosis_text import (
@@ -72,7 +74,7 @@ class PhaseBars(LineWidget):
         return self.strip(lines[y] if y < len(lines) else (), width)
 
 
-class DiagnosisScreen(HookActions):
+class DiagnosisScreen(ConsoleScreen):
     """The diagnosis of one hook."""
 
     HEADING = "Diagnosis"
@@ -97,6 +99,7 @@ class DiagnosisScreen(HookActions):
             copy=self.copy,
             copy_as=self.copy_as,
         )
+        self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
         self.hook = hook
         self.found: Diagnosis | None = None
         self._run: Worker[None] | None = None
@@ -130,10 +133,6 @@ class DiagnosisScreen(HookActions):
         self.query_one(JsonView).toggle_wrap()
         self.set_interval(PROGRESS_S, self._draw_progress)
         self.diagnose()
-
-    def selected_hooks(self) -> list[Hook]:
-        """The hook that is diagnosed."""
-        return [self.hook]
 
     def _draw_progress(self) -> None:
         if self.running and self.query("#verdict"):
@@ -179,7 +178,7 @@ class DiagnosisScreen(HookActions):
         if not (changes.everything or self.hook.id in changes.hooks):
             return
         try:
-            self.hook = await self.ask(calls.get_hook(self.hook.id))
+            self.hook = await self.send(calls.get_hook(self.hook.id))
         except NotFound:
             self.notice(f"the hook is deleted; {self.shell.key('back')} goes back", "warn")
         except HooktuiError as error:
@@ -188,11 +187,8 @@ class DiagnosisScreen(HookActions):
 
     # -- commands
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: it runs already, or there is nothing to copy yet."""
-        reason = super().disabled_reason(name)
-        if reason is not None or not self.is_mounted:
-            return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that it runs already, or that there is nothing to copy yet."""
         if name == "diagnose" and self.running:
             return f"it is running; {self.shell.key('back')} cancels it"
         if name in ("copy", "copy_as") and self.found is None:

@@ -154,7 +154,7 @@ class FormDryRun(ConsoleScreen):
         if self.hook is not None:
             fields["hook"] = self.hook.id
         try:
-            run = await self.ask(calls.dry_run(self.shell.account.number, fields))
+            run = await self.send(calls.dry_run(self.shell.account.number, fields))
         except HooktuiError as error:
             self._asked = None  # asked again at the next change
             if self.query("#tried"):

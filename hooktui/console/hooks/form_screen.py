@@ -327,9 +327,9 @@ class HookForm(FormDryRun):
         """Leave; ask first when something typed would be lost."""
         self._go(self._leave)
 
-    def go(self, place: TopScreen) -> None:
-        """Go to a place; ask first when something typed would be lost."""
-        self._go(partial(self.shell.navigation.go, place))
+    def go(self, top: TopScreen) -> None:
+        """Go to a top screen; ask first when something typed would be lost."""
+        self._go(partial(self.shell.navigation.go, top))
 
     def quit(self) -> None:
         """Quit; ask first when something typed would be lost."""

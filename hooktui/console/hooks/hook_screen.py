@@ -12,16 +12,18 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
-from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.chosen_rows import ChosenRows
+from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import top_screens
-from hooktui.console.frame.list_screen import Sorting
+from hooktui.console.frame.list_screen import SortPart
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import state
 from hooktui.console.hooks.summary import head_lines
-from hooktui.console.hooks.tabs import DELIVERIES, HookTabs
+from hooktui.console.hooks.tabs import DELIVERIES, TabSet
 from hooktui.console.registry import KeyOf
 from hooktui.console.shell.feed_changes import FeedChanges
-from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText
@@ -56,27 +58,73 @@ def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     )
 
 
-class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
+class HookScreen(ConsoleScreen):
     """The hook with an id."""
 
     HEADING = "Hook"
     NOUN = "delivery"
     ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
-    FIRST = ("oldest", "newest")
-    NEWEST_FIRST = True
-    UNSORTED = "time"
-    FILTER_HINT = "such as status:failed event:job.* code:5xx since:10m"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "filter",
         "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo", "sort",
         "order", "copy",
     )  # fmt: skip
 
+    DEFAULT_CSS = """
+    HookScreen #tabs { background: $panel; }
+    HookScreen ContentSwitcher { height: 1fr; }
+    HookScreen #events, HookScreen #settings { padding: 0 1; }
+    """
+
     def __init__(self, hook_id: int) -> None:
-        super().__init__(hook_id)
+        super().__init__()
         self.handlers.update(open=self.open, mark=self.mark)
+        self.hook_id = hook_id
+        self.tabs = TabSet(self, hook_id)
+        self.filter = FilterPart(
+            self,
+            "such as status:failed event:job.* code:5xx since:10m",
+            check=_check_filter,
+            changed=self._filtered,
+            focus=lambda: self.listing.focus(),
+        )
+        self.rows: ChosenRows = ChosenRows(
+            self,
+            lambda: self.listing,
+            noun=self.NOUN,
+            commands=self.ROW_COMMANDS,
+            active=self._in_deliveries,
+            narrowed=lambda: bool(self.filter.text),
+            needing=("open",),
+            hint=lambda: f"{self.shell.key('ping')} sends a ping",
+        )
+        bulk = BulkRunner(self)
+        self.actions = HookActions(self, self.selected_hooks, bulk, self._deleted)
+        self.parts = (
+            bulk,
+            self.tabs,
+            DeliveryActions(self, self.selected_deliveries, bulk, settled=self._settled),
+            self.rows,
+            self.filter,
+            SortPart(
+                self,
+                lambda: self.listing,
+                first=("oldest", "newest"),
+                newest_first=True,
+                unsorted="time",
+            ),
+            self.actions,
+        )
         self._read_at = 0.0
         self._missing = False
+
+    @property
+    def hook(self) -> Hook | None:
+        """The hook; None until it is read, and when it is gone."""
+        return self.tabs.hook
+
+    def _in_deliveries(self) -> bool:
+        return self.tabs.current == DELIVERIES
 
     # -- what is shown
 
@@ -90,39 +138,39 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
             listing = self.listing
             if listing.loaded:
                 left.append((f"{dot}{listing.counted('delivery')}", "plain"))
-            if self.filter_text:
-                left.append((f"{dot}filter: {self.filter_text}", "accent"))
+            if self.filter.text:
+                left.append((f"{dot}filter: {self.filter.text}", "accent"))
             if listing.marks:
-                left.append((f"{dot}{self.marked_words()}", "accent"))
+                left.append((f"{dot}{self.rows.marked_words()}", "accent"))
         return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
         """The head, the tabs and what they show."""
         shell = self.shell
         yield Lines(id="head")
-        yield from self.compose_tabs(
-            WindowedList(
-                delivery_columns(shell.glyphs, shell.clock),
-                self,
-                lambda delivery: delivery.id,
-                empty=_empty(shell.key),
-                sort="id",
-                descending=True,
-                glyphs=shell.glyphs,
-                id=DELIVERIES,
-            )
+        # Kept, not looked up: a page may come in while the screen is being taken away.
+        self._listing = WindowedList(
+            delivery_columns(shell.glyphs, shell.clock),
+            self,
+            lambda delivery: delivery.id,
+            empty=_empty(shell.key),
+            sort="id",
+            descending=True,
+            glyphs=shell.glyphs,
+            id=DELIVERIES,
         )
+        yield from self.tabs.compose(self._listing)
 
     def on_mount(self) -> None:
         """Read the hook and its deliveries."""
         super().on_mount()
-        self.set_interval(TIMES_S, self._time_went_on)
+        self.set_interval(TIMES_S, self._refresh_times)
         self.run_worker(self._read(), name="hook", group="hook", exclusive=True)
         self.run_worker(self.listing.load(), name="load")
 
-    def _time_went_on(self) -> None:
+    def _refresh_times(self) -> None:
         self.listing.refresh_times()
-        self.time_went_on()
+        self.tabs.refresh_times()
 
     @property
     def listing(self) -> WindowedList[Delivery]:
@@ -134,18 +182,18 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
         call = calls.list_deliveries(
             self.shell.account.number,
             hook=self.hook_id,
-            q=self.filter_text or None,
+            q=self.filter.text or None,
             **wanted,
         )
-        return await self.ask(call)
+        return await self.send(call)
 
     async def _read(self) -> None:
         try:
-            self.hook = await self.ask(calls.get_hook(self.hook_id))
+            hook = self.tabs.hook = await self.send(calls.get_hook(self.hook_id))
         except NotFound:
             # The feed may announce this screen's own deletion before the server responds to it.
             self._missing = True
-            if not self.deleting:
+            if not self.actions.deleting:
                 self._gone(_MISSING)
             return
         except HooktuiError as error:
@@ -153,16 +201,16 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
             return
         if self.query("#head"):
             shell = self.shell
-            head = head_lines(self.hook, shell.catalogue, shell.clock(), shell.key)
+            head = head_lines(hook, shell.catalogue, shell.clock(), shell.key)
             self.query_one("#head", Lines).show(head)
-            self.draw_tab()
+            self.tabs.draw()
             self.refresh_frame()
 
     def _gone(self, said: str) -> None:
         if self.leave():
             self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", "warn")
         else:
-            self.hook = None
+            self.tabs.hook = None
 
     async def changed(self, changes: FeedChanges) -> None:
         """Show what changed here; while deliveries run not more often than the tab bears."""
@@ -170,11 +218,11 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
         if not (about_us or self.hook_id in changes.busy_hooks):
             return
         if not about_us:
-            await asyncio.sleep(max(self._read_at + self.pause_s - monotonic(), 0))
+            await asyncio.sleep(max(self._read_at + self.tabs.pause_s - monotonic(), 0))
         self._read_at = monotonic()
         await self._read()
         if self.query("#deliveries"):
-            await self.fill_tab()
+            await self.tabs.fill()
 
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the row under the cursor, and the counts."""
@@ -190,30 +238,11 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
 
     # -- commands
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: another tab, not read yet, nothing to undo, nothing under the cursor."""
-        in_list = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
-        if name in in_list and self.is_mounted and self.tab != DELIVERIES:
-            return f"this works on the deliveries; {self.shell.key('previous')} leads to them"
-        reason = super().disabled_reason(name)
-        if reason is not None or not self.is_mounted:
-            return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the hook is not read yet."""
         if name in _ABOUT_THE_HOOK and self.hook is None:
             return f"the hook is not read yet; {self.shell.key('reload')} reads it again"
-        if name == "undo" and (reason := self.undo_disabled_reason()) is not None:
-            return reason
-        if name == "open" and self.tab == DELIVERIES and not self.listing.selected:
-            return f"there is no delivery under the cursor; {self.shell.key('ping')} sends a ping"
         return None
-
-    def acts_on_rows(self, name: str) -> bool:
-        """Return whether a command acts on deliveries: in the tab that shows them."""
-        return super().acts_on_rows(name) and self.tab == DELIVERIES
-
-    @property
-    def narrowed(self) -> bool:
-        """Whether the filter hides deliveries."""
-        return bool(self.filter_text)
 
     def selected_hooks(self) -> list[Hook]:
         """The hook of this screen."""
@@ -221,27 +250,24 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
 
     def selected_deliveries(self) -> Sequence[Delivery]:
         """The marked deliveries, or the one under the cursor."""
-        return self.listing.selected if self.tab == DELIVERIES else []
+        return self.listing.selected if self._in_deliveries() else []
 
-    def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
+    def _settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
         """Unmark what is done: a second press does the rest, and nothing twice."""
         self.listing.unmark(one.id for one in done)
 
-    def forget(self, hooks: Sequence[Hook]) -> None:
-        """Leave: the hook is deleted."""
-        self._gone("deleted")
-
-    async def _delete(self, hooks: Sequence[Hook]) -> None:
-        """Delete the hook; leave also when the deletion failed because the hook is gone."""
-        await super()._delete(hooks)
-        if self._missing:
+    def _deleted(self, hooks: Sequence[Hook]) -> None:
+        """Leave: the hook is deleted, or the deletion failed because it is gone."""
+        if hooks:
+            self._gone("deleted")
+        elif self._missing:
             self._gone(_MISSING)
 
     def open(self) -> None:
         """Open what is under the cursor: a delivery, an entry of the history, a fold."""
         row = self.listing.cursor_row
-        if self.tab != DELIVERIES:
-            self.open_in_tab()
+        if not self._in_deliveries():
+            self.tabs.open()
         elif row is not None:
             self.shell.navigation.open_delivery(row.id)
 
@@ -255,33 +281,22 @@ class HookScreen(HookTabs, Filtering, Sorting, HookActions, DeliveryActions):
 
     def back(self) -> None:
         """Undo one narrowing after the other, then leave."""
-        if self.listing.clear_marks():
-            return
-        if self.filter_text:
-            self.take_filter("")
-        else:
+        if not (self.listing.clear_marks() or self.filter.clear()):
             super().back()
 
-    # -- the filter
+    # -- the filter: of one hook, so it is not kept for the next one
 
-    def check_filter(self, text: str) -> None:
-        """Refuse what is no filter of deliveries."""
-        if text:
-            parse(text)
+    def apply_filter(self, text: str) -> None:
+        """List the deliveries that match."""
+        self.filter.apply(text)
 
-    def filtered(self) -> None:
-        """Load what fits."""
-        lines = _nothing_fits if self.filter_text else _empty
+    def _filtered(self) -> None:
+        lines = _nothing_fits if self.filter.text else _empty
         self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()
 
-    def give_keys_back(self) -> None:
-        """Go back to the list."""
-        self.listing.focus()
 
-    def kept(self) -> ScreenState:
-        """Return nothing: what is filtered here is one hook's, and the next may be another."""
-        return {}
-
-    def restore(self, kept: ScreenState) -> None:
-        """Take up nothing."""
+def _check_filter(text: str) -> None:
+    """Refuse a text that is not a filter of deliveries."""
+    if text:
+        parse(text)

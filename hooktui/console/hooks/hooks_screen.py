@@ -9,9 +9,12 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 
-from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.chosen_rows import ChosenRows
+from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.frame_text import top_screens
-from hooktui.console.frame.list_screen import Sorting
+from hooktui.console.frame.list_screen import SortPart
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns, failing
 from hooktui.console.log.live_log import LiveLog
@@ -59,13 +62,12 @@ def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     )
 
 
-class HooksScreen(Filtering, Sorting, HookActions):
+class HooksScreen(ConsoleScreen):
     """All hooks of the account."""
 
     HEADING = "Hooks"
     NOUN = "hook"
     ROW_COMMANDS = _ON_HOOKS
-    FILTER_HINT = HINT
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
         "filter", "log_pane", "mark", "mark_all", "undo",
@@ -90,6 +92,31 @@ class HooksScreen(Filtering, Sorting, HookActions):
             zoom=self.zoom,
             larger=self.larger,
             smaller=self.smaller,
+        )
+        self.filter = FilterPart(
+            self,
+            HINT,
+            check=parse_hook_search,
+            changed=self._filtered,
+            focus=self._focus_body,
+        )
+        self.rows: ChosenRows = ChosenRows(
+            self,
+            lambda: self.listing,
+            noun=self.NOUN,
+            commands=self.ROW_COMMANDS,
+            active=lambda: not self.live_log.has_focus,
+            narrowed=lambda: bool(self.filter.text),
+            needing=_ON_HOOKS,
+            hint=lambda: f"{self.shell.key('new')} makes one",
+        )
+        bulk = BulkRunner(self)
+        self.parts = (
+            bulk,
+            self.rows,
+            self.filter,
+            SortPart(self, lambda: self.listing),
+            HookActions(self, self.selected_hooks, bulk, self._unmark),
         )
         self._pane: int | None = None
         self._reloaded_at = 0.0
@@ -147,10 +174,10 @@ class HooksScreen(Filtering, Sorting, HookActions):
         from hooktui.client import calls
 
         await self.shell.connection.reached()  # only then we know which account a token shows
-        page = await self.ask(
+        page = await self.send(
             calls.list_hooks(
                 self.shell.account.number,
-                q=self.filter_text or None,
+                q=self.filter.text or None,
                 **wanted,
             )
         )
@@ -200,45 +227,28 @@ class HooksScreen(Filtering, Sorting, HookActions):
                 left.append((f"{dot}{broken} failing", "bad"))
             if off:
                 left.append((f"{dot}{off} disabled", "quiet"))
-        if self.filter_text:
-            left.append((f"{dot}filter: {self.filter_text}", "accent"))
+        if self.filter.text:
+            left.append((f"{dot}filter: {self.filter.text}", "accent"))
         if listing.marks:
-            left.append((f"{dot}{self.marked_words()}", "accent"))
+            left.append((f"{dot}{self.rows.marked_words()}", "accent"))
         return left, top_screens(self.HEADING)
 
     # -- commands
 
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: the keys go to the log, nothing is under the cursor, nothing to undo."""
-        reason = super().disabled_reason(name)
-        if reason is not None or not self.is_mounted:
-            return reason
-        if self.live_log.has_focus and name == "open":
-            return None
-        if self.live_log.has_focus and name in (*_ON_HOOKS, "mark_all"):
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the keys go to the log, that many hooks are marked, or that it is hidden."""
+        log_focused = self.live_log.has_focus
+        if log_focused and name in (*_ON_HOOKS, "mark_all") and name != "open":
             zoomed = self.has_class("-zoomed")
             key = f"{self.shell.key('zoom')} shows" if zoomed else "Tab leads to"
             return f"the keys go to the live log, not to a hook; {key} the hooks"
-        if name in _ON_HOOKS and not self.listing.selected:
-            return f"there is no hook under the cursor; {self.shell.key('new')} makes one"
-        if name in ("edit", "diagnose", "secret", "open") and len(self.listing.marks) > 1:
-            marked = len(self.listing.marks)
+        marked = len(self.listing.marks)
+        if name in ("edit", "diagnose", "secret", "open") and marked > 1 and not log_focused:
             unmark = self.shell.key("back")
             return f"this works on one hook, and {marked} are marked; {unmark} unmarks"
-        if name == "undo" and (reason := self.undo_disabled_reason()) is not None:
-            return reason
         if name in ("larger", "smaller", "zoom") and self.has_class("-without-log"):
             return f"the log pane is hidden; {self.shell.key('log_pane')} shows it"
         return None
-
-    def acts_on_rows(self, name: str) -> bool:
-        """Return whether a command acts on hooks: not while the keys go to the log."""
-        return super().acts_on_rows(name) and not self.live_log.has_focus
-
-    @property
-    def narrowed(self) -> bool:
-        """Whether the filter hides hooks."""
-        return bool(self.filter_text)
 
     def on_descendant_focus(self) -> None:
         """Dim what works on hooks only while the keys go to the log."""
@@ -248,8 +258,8 @@ class HooksScreen(Filtering, Sorting, HookActions):
         """The hooks that a command acts on."""
         return self.listing.selected
 
-    def forget(self, hooks: Sequence[Hook]) -> None:
-        """Unmark hooks that are gone; their rows go with the next look."""
+    def _unmark(self, hooks: Sequence[Hook]) -> None:
+        """Unmark hooks that are deleted; their rows go with the next page."""
         self.listing.unmark(hook.id for hook in hooks)
         self.listing.choice.remove(hook.id for hook in hooks)
 
@@ -281,35 +291,35 @@ class HooksScreen(Filtering, Sorting, HookActions):
         """Undo one narrowing after the other: marks, filter; there is nothing behind home."""
         if self.listing.clear_marks():
             return
-        if self.filter_text:
-            self.take_filter("")
-        elif self.has_class("-zoomed"):
+        if self.filter.clear():
+            return
+        if self.has_class("-zoomed"):
             self.zoom()
         else:
             self.listing.focus()
 
     # -- the filter
 
-    def check_filter(self, text: str) -> None:
-        """Refuse what is no search for hooks."""
-        parse_hook_search(text)
+    def apply_filter(self, text: str) -> None:
+        """List the hooks that match."""
+        self.filter.apply(text)
 
-    def filtered(self) -> None:
-        """Load what fits."""
-        lines = _nothing_fits if self.filter_text else _empty
+    def _filtered(self) -> None:
+        lines = _nothing_fits if self.filter.text else _empty
         self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()
 
-    def give_keys_back(self) -> None:
+    def _focus_body(self) -> None:
         """Go back to the list, or to the log that covers it."""
         (self.live_log if self.has_class("-zoomed") else self.listing).focus()
 
-    # -- the memory
+    # -- the state
 
-    def kept(self) -> ScreenState:
-        """Return filter, sort, and how the log pane stands."""
+    def save_state(self) -> ScreenState:
+        """Return filter, sort order, and the log pane."""
         window = self.listing.window
-        return super().kept() | {
+        return {
+            "filter": self.filter.text,
             "sort": window.sort,
             "descending": window.descending,
             "pane": self._pane,
@@ -317,21 +327,21 @@ class HooksScreen(Filtering, Sorting, HookActions):
             "without_log": self.has_class("-without-log"),
         }
 
-    def restore(self, kept: ScreenState) -> None:
-        """Stand as the last time."""
+    def load_state(self, state: ScreenState) -> None:
+        """Restore filter, sort order, and the log pane."""
         listing = self.listing
-        super().restore(kept)
-        if kept.get("sort") in {c.sort for c in listing.columns if c.sort}:
-            listing.window.sort = str(kept["sort"])
-            listing.window.descending = bool(kept.get("descending"))
-        pane = kept.get("pane")
+        self.filter.restore(str(state.get("filter") or ""))
+        if state.get("sort") in {c.sort for c in listing.columns if c.sort}:
+            listing.window.sort = str(state["sort"])
+            listing.window.descending = bool(state.get("descending"))
+        pane = state.get("pane")
         if isinstance(pane, int) and not isinstance(pane, bool):
             most = max(self.app.size.height - 8, SMALLEST_PANE)
             self._pane = max(SMALLEST_PANE, min(pane, most))
             self.live_log.styles.height = self._pane
-        if bool(kept.get("zoomed")) != self.has_class("-zoomed"):
+        if bool(state.get("zoomed")) != self.has_class("-zoomed"):
             self.zoom()
-        self.set_class(bool(kept.get("without_log")), "-without-log")
+        self.set_class(bool(state.get("without_log")), "-without-log")
 
     # -- the log pane
 

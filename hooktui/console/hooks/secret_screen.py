@@ -6,16 +6,18 @@ secret: it reads it from the environment.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
+from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.dialogs import DialogOption, Question
 from hooktui.console.frame.frame_text import top_screens
-from hooktui.console.frame.revealing import Revealing
+from hooktui.console.frame.revealing import RevealTimer
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.secret_lines import SecretLines
 from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippets
@@ -33,7 +35,7 @@ _OVERLAPS: Final = {"day": DEFAULT_OVERLAP_S, "hour": 3600, "week": 7 * 24 * 360
 _HASH_WORDS: Final = {"sha256": "HMAC-SHA-256", "sha1": "HMAC-SHA-1", "sha512": "HMAC-SHA-512"}
 
 
-class SecretScreen(Revealing, HookActions):
+class SecretScreen(ConsoleScreen):
     """The secret of one hook.
 
     Args:
@@ -63,6 +65,10 @@ class SecretScreen(Revealing, HookActions):
             next=self.next,
             wrap=self.wrap,
         )
+        self.reveal_timer = RevealTimer(self, lambda: self.lines)
+        self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
+        # A copy reads the secret, which is audited: not twice at once.
+        self.subjects["copy"] = lambda: self.hook.id
         self.hook = hook
         self._fresh = fresh
         self._is_new = fresh is not None
@@ -73,14 +79,10 @@ class SecretScreen(Revealing, HookActions):
         """Name the hook, and how long the secret stays visible."""
         left: StyledLine = (
             (f" {self.HEADING}", "strong"),
-            self.how_long(),
+            self.reveal_timer.words(),
             (f"  {named(self.hook)}", "plain"),
         )
         return left, top_screens(self.HEADING)
-
-    def selected_hooks(self) -> list[Hook]:
-        """The hook that is shown."""
-        return [self.hook]
 
     def compose_body(self) -> ComposeResult:
         """Lay out the secrets, and below them the code."""
@@ -125,10 +127,14 @@ class SecretScreen(Revealing, HookActions):
 
     # -- showing
 
+    def on_screen_suspend(self) -> None:
+        """Leave nothing revealed behind another screen."""
+        self.reveal_timer.hide()
+
     async def reveal(self) -> None:
         """Show the secrets for a while, or hide them again."""
         if self.lines.revealed:
-            self.hide_again()
+            self.reveal_timer.hide()
             return
         answer = await self._ask_for_secrets()
         if answer is not None:
@@ -140,22 +146,17 @@ class SecretScreen(Revealing, HookActions):
 
     def _reveal(self, secrets: Sequence[Secret]) -> None:
         self.lines.reveal(secrets)
-        self.begin_count_down()
+        self.reveal_timer.start()
 
     # -- copying
 
-    def subject(self, name: str) -> Hashable:
-        """The hook also for a copy: each asks for the secret, and is audited."""
-        return self.hook.id if name == "copy" else super().subject(name)
-
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: copying a secret needs the role that sees it."""
-        reason = super().disabled_reason(name)
-        if reason is None and name == "copy" and self.is_mounted and not self._at_code():
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that copying a secret needs the role that sees it."""
+        if name == "copy" and not self._at_code():
             role = self.shell.role
             if not allows(role, Need.ADMINISTER):
                 return why_not(role, Need.ADMINISTER)
-        return reason
+        return None
 
     def _at_code(self) -> bool:
         return self.query_one("#code").has_focus or self.query_one("#language").has_focus
@@ -219,8 +220,7 @@ class SecretScreen(Revealing, HookActions):
                 self._rotated(rotated, self._overlap_words(rotated))
 
     def _rotated(self, rotated: Secrets, said: str) -> None:
-        if self.lines.revealed:
-            self.hide_again()
+        self.reveal_timer.hide()
         self.lines.remember(rotated.secrets)
         self.lines.cursor = 0
         key = self.shell.key

@@ -5,12 +5,14 @@ Only the tab that is shown reads anything; one that comes into sight reads at on
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher
 
 from hooktui.client import calls
+from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, step_words
 from hooktui.console.hooks.history import HookHistory, summary
@@ -28,6 +30,11 @@ from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook, HookHealth
 from hooktui.domain.wire.pages import Page
 
+if TYPE_CHECKING:
+    from hooktui.client.calls import Call
+
+T = TypeVar("T")
+
 BUSY_S: Final = 1.0
 """While deliveries run, head and list are read again this often, not for each one."""
 
@@ -39,56 +46,92 @@ DELIVERIES, HEALTH, EVENTS, SETTINGS, HISTORY = (name.lower() for name in TABS)
 _FIRST_RANGE: Final = 1
 
 
+_IN_LIST: Final = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
+"""Commands on deliveries, which work in their tab only."""
+
+
 class HistorySource:
     """Pages of the audit trail that are about one hook."""
 
-    def __init__(self, screen: HookTabs) -> None:
-        self._screen = screen
+    def __init__(self, tabs: TabSet, hook_id: int) -> None:
+        self._tabs, self._hook_id = tabs, hook_id
 
     async def page(self, wanted: PageQuery) -> Page[AuditEntry]:
         """Return a page, the newest entry first."""
-        screen = self._screen
-        account = screen.shell.account.number if screen.hook is None else screen.hook.account
-        target = f"hook {screen.hook_id}"
-        return await screen.ask(calls.list_audit(account, target=target, **wanted))
+        target = f"hook {self._hook_id}"
+        return await self._tabs.send(calls.list_audit(self._tabs.account, target=target, **wanted))
 
 
-class HookTabs(ConsoleScreen):
-    """Shows one of the tabs; the screen adds the deliveries, and reads the hook itself."""
+class TabSet(ScreenPart):
+    """The tabs of a hook; the deliveries are a list of the screen.
 
-    DEFAULT_CSS = """
-    HookTabs #tabs { background: $panel; }
-    HookTabs ContentSwitcher { height: 1fr; }
-    HookTabs #events, HookTabs #settings { padding: 0 1; }
+    Args:
+        screen: the screen of the hook.
+        hook_id: its id.
+
+    Attributes:
+        hook: the hook, once the screen has read it.
+        current: the id of the tab in sight.
     """
 
-    def __init__(self, hook_id: int) -> None:
-        super().__init__()
-        self.handlers.update(
-            previous=self.previous,
-            next=self.next,
-            copy=self.copy,
-            larger=self.larger,
-            smaller=self.smaller,
-        )
-        self.hook_id = hook_id
+    def __init__(self, screen: ConsoleScreen, hook_id: int) -> None:
+        self._screen, self._hook_id = screen, hook_id
         self.hook: Hook | None = None
-        self.tab = DELIVERIES
+        self.current = DELIVERIES
         self._range = self._wanted = _FIRST_RANGE
         self._health: HookHealth | None = None
         self._counts: HookHealth | None = None
 
-    def compose_tabs(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Go from tab to tab, change the time range of the plots, and copy."""
+        return {
+            "previous": self.previous,
+            "next": self.next,
+            "larger": self.larger,
+            "smaller": self.smaller,
+            "copy": self.copy,
+        }
+
+    def disabled_reason(self, name: str) -> str | None:
+        """Return that a command works in another tab, or that there is nothing under the cursor."""
+        key = self._screen.shell.key
+        if name in _IN_LIST and self.current != DELIVERIES:
+            return f"this works on the deliveries; {key('previous')} leads to them"
+        if name in ("larger", "smaller") and self.current != HEALTH:
+            time = f"{key('larger')} and {key('smaller')} choose the time of the plots"
+            return f"{time}; {key('previous')} and {key('next')} lead to the tab Health"
+        if name == "copy" and self.under_cursor() is None:
+            return "there is nothing under the cursor to copy"
+        if name == "open" and self.current == HEALTH:
+            return "there is nothing to open here; left and right move the mark"
+        return None
+
+    @property
+    def account(self) -> int:
+        """The account of the hook."""
+        return self._screen.shell.account.number if self.hook is None else self.hook.account
+
+    async def send(self, call: Call[T]) -> T:
+        """Send a call.
+
+        Raises:
+            HooktuiError: the server refused, or cannot be reached.
+        """
+        return await self._screen.shell.connection.send(call)
+
+    def compose(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
         """Yield the line of tabs, and all tabs with the deliveries first."""
-        shell = self.shell
-        # Kept, not looked up: an answer may come in while the screen is being taken away.
-        self._tab_line = TabLine(TABS, shell.key, id="tabs")
+        shell = self._screen.shell
+        # Kept, not looked up: a response may come in while the screen is being taken away.
+        self._tab_line = TabLine(TABS, shell.key, self.show, id="tabs")
         self._switcher = ContentSwitcher(initial=DELIVERIES)
         self._plots = Plots(shell.glyphs, id=HEALTH)
         self._events = JsonView(id=EVENTS)
         self._settings = JsonView(id=SETTINGS)
+        source = HistorySource(self, self._hook_id)
         self._history = HookHistory(
-            HistorySource(self), shell.clock, shell.glyphs, self.show_error, id=HISTORY
+            source, shell.clock, shell.glyphs, self._screen.show_error, id=HISTORY
         )
         self._listing = deliveries
         yield self._tab_line
@@ -102,34 +145,33 @@ class HookTabs(ConsoleScreen):
     # -- which tab
 
     def previous(self) -> None:
-        """Show the tab before."""
-        self.show_tab(self._tab_line.chosen - 1)
+        """Show the previous tab."""
+        self.show(self._tab_line.chosen - 1)
 
     def next(self) -> None:
-        """Show the tab after."""
-        self.show_tab(self._tab_line.chosen + 1)
+        """Show the next tab."""
+        self.show(self._tab_line.chosen + 1)
 
-    def on_tab_line_chosen(self, message: TabLine.Chosen) -> None:
-        """Show the tab that was clicked."""
-        self.show_tab(message.number)
-
-    def show_tab(self, number: int) -> None:
-        """Show a tab by its number; the ends are ends."""
+    def show(self, number: int) -> None:
+        """Show a tab by its number; below the first and above the last there is none."""
         self._tab_line.choose(number)
         wanted = TABS[self._tab_line.chosen].lower()
-        if wanted == self.tab:
+        if wanted == self.current:
             return
-        self.tab = self._switcher.current = wanted
+        self.current = self._switcher.current = wanted
         focused = self._history.listing if wanted == HISTORY else self._switcher.visible_content
         if focused is not None:
             focused.focus()
-        self.refresh_frame()
-        self.draw_tab()
-        self.run_worker(self.fill_tab(), name="tab", group="tab", exclusive=True)
+        self._screen.refresh_frame()
+        self.draw()
+        self._fill_soon()
 
-    def open_in_tab(self) -> None:
+    def _fill_soon(self) -> None:
+        self._screen.run_worker(self.fill(), name="tab", group="tab", exclusive=True)
+
+    def open(self) -> None:
         """Open what is under the cursor of the tab in sight."""
-        match self.tab:
+        match self.current:
             case "events":
                 self._events.action_open()
             case "settings":
@@ -143,7 +185,7 @@ class HookTabs(ConsoleScreen):
 
     def under_cursor(self) -> tuple[str, str] | None:
         """Return name and text of what a copy takes in the tab in sight; None: there is nothing."""
-        match self.tab:
+        match self.current:
             case "deliveries":
                 delivery = self._listing.cursor_row
                 return None if delivery is None else ("the delivery's id", delivery.id)
@@ -163,18 +205,18 @@ class HookTabs(ConsoleScreen):
         """Copy what is under the cursor."""
         found = self.under_cursor()
         if found is not None:
-            self.notice(await copy(self.app, found[1], found[0]), "good")
+            self._screen.notice(await copy(self._screen.app, found[1], found[0]), "good")
 
     # -- what it shows
 
     @property
     def pause_s(self) -> float:
         """How long one look at the hook lasts while deliveries run."""
-        return COUNTED_S if self.tab in (HEALTH, EVENTS) else BUSY_S
+        return COUNTED_S if self.current in (HEALTH, EVENTS) else BUSY_S
 
-    def draw_tab(self) -> None:
+    def draw(self) -> None:
         """Draw what is known, also of a tab that is not in sight: that costs nothing."""
-        shell, now_ms = self.shell, self.shell.clock()
+        shell, now_ms = self._screen.shell, self._screen.shell.clock()
         health, glyphs = self._health, shell.glyphs
         caption = range_line(self._range, health, glyphs, self._wanted, shell.key)
         if health is None:
@@ -192,9 +234,9 @@ class HookTabs(ConsoleScreen):
                 event_sections(self.hook, shell.catalogue, self._counts, now_ms, glyphs)
             )
 
-    async def fill_tab(self) -> None:
+    async def fill(self) -> None:
         """Read what the tab in sight shows."""
-        match self.tab:
+        match self.current:
             case "deliveries":
                 await (self._listing.reload() if self._listing.loaded else self._listing.load())
             case "history":
@@ -204,28 +246,28 @@ class HookTabs(ConsoleScreen):
 
     async def _count(self) -> None:
         """Read how the hook did; what comes too late for the tab or the range is left out."""
-        tab, wanted = self.tab, self._wanted
+        tab, wanted = self.current, self._wanted
         hours = HOURS if tab == EVENTS else RANGES[wanted][0]
         try:
-            found = await self.ask(calls.hook_health(self.hook_id, hours=hours))
+            found = await self.send(calls.hook_health(self._hook_id, hours=hours))
         except HooktuiError as error:
             self._wanted = self._range
-            self.draw_tab()
-            self.show_error(error)
+            self.draw()
+            self._screen.show_error(error)
             return
         if tab == EVENTS:
             self._counts = found
         elif wanted == self._wanted:
             self._health, self._range = found, wanted
-        self.draw_tab()
+        self.draw()
 
-    def time_went_on(self) -> None:
+    def refresh_times(self) -> None:
         """Read the plots again once their newest step is over, also when nothing happened."""
         health = self._health
-        if self.tab == HEALTH and health is not None and health.points:
+        if self.current == HEALTH and health is not None and health.points:
             end_ms = from_rfc3339(health.points[-1].at) + health.step_s * 1000
-            if self.shell.clock() >= end_ms:
-                self.run_worker(self.fill_tab(), name="tab", group="tab", exclusive=True)
+            if self._screen.shell.clock() >= end_ms:
+                self._fill_soon()
 
     # -- the time of the plots
 
@@ -240,24 +282,9 @@ class HookTabs(ConsoleScreen):
     def _choose_range(self, number: int) -> None:
         if 0 <= number < len(RANGES):
             self._wanted = number
-            self.draw_tab()
-            self.run_worker(self.fill_tab(), name="tab", group="tab", exclusive=True)
+            self.draw()
+            self._fill_soon()
         else:
             ends = ("shortest", RANGES[0][1]), ("longest", RANGES[-1][1])
             which, name = ends[number > 0]
-            self.notice(f"{name} is the {which} time")
-
-    def disabled_reason(self, name: str) -> str | None:
-        """Add: what works on another tab only."""
-        reason = super().disabled_reason(name)
-        if reason is not None or not self.is_mounted:
-            return reason
-        if name in ("larger", "smaller") and self.tab != HEALTH:
-            key = self.shell.key
-            time = f"{key('larger')} and {key('smaller')} choose the time of the plots"
-            return f"{time}; {key('previous')} and {key('next')} lead to the tab Health"
-        if name == "copy" and self.under_cursor() is None:
-            return "there is nothing under the cursor to copy"
-        if name == "open" and self.tab == HEALTH:
-            return "there is nothing to open here; left and right move the mark"
-        return None
+            self._screen.notice(f"{name} is the {which} time")

@@ -235,17 +235,17 @@ class TabLine(LineWidget):
 
     DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"
 
-    class Chosen(Message):
-        """A tab was clicked."""
-
-        def __init__(self, number: int) -> None:
-            super().__init__()
-            self.number = number
-
-    def __init__(self, names: Sequence[str], key: KeyOf, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        names: Sequence[str],
+        key: KeyOf,
+        clicked: Callable[[int], None],
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
         self.names = tuple(names)
-        self._key = key
+        self._key, self._clicked = key, clicked
         self.chosen = 0
 
     def choose(self, number: int) -> None:
@@ -266,10 +266,10 @@ class TabLine(LineWidget):
         return self.strip(pieces, self.size.width)
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which name was clicked."""
+        """Open the tab whose name was clicked."""
         end = 1
         for number, name in enumerate(self.names):
             end += len(name) + 3
             if event.x < end:
-                self.post_message(self.Chosen(number))
+                self._clicked(number)
                 return
