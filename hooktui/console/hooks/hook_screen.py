@@ -80,7 +80,8 @@ class HookScreen(ConsoleScreen):
         super().__init__()
         self.handlers.update(open=self.open, mark=self.mark)
         self.hook_id = hook_id
-        self.tabs = TabSet(self, hook_id)
+        self.hook: Hook | None = None  # until it is read, and when it is gone
+        self.tabs = TabSet(self, hook_id, lambda: self.hook)
         self.filter = FilterPart(
             self,
             "such as status:failed event:job.* code:5xx since:10m",
@@ -117,11 +118,6 @@ class HookScreen(ConsoleScreen):
         )
         self._read_at = 0.0
         self._missing = False
-
-    @property
-    def hook(self) -> Hook | None:
-        """The hook; None until it is read, and when it is gone."""
-        return self.tabs.hook
 
     def _in_deliveries(self) -> bool:
         return self.tabs.current == DELIVERIES
@@ -189,7 +185,7 @@ class HookScreen(ConsoleScreen):
 
     async def _read(self) -> None:
         try:
-            hook = self.tabs.hook = await self.send(calls.get_hook(self.hook_id))
+            self.hook = await self.send(calls.get_hook(self.hook_id))
         except NotFound:
             # The feed may announce this screen's own deletion before the server responds to it.
             self._missing = True
@@ -201,7 +197,7 @@ class HookScreen(ConsoleScreen):
             return
         if self.query("#head"):
             shell = self.shell
-            head = head_lines(hook, shell.catalogue, shell.clock(), shell.key)
+            head = head_lines(self.hook, shell.catalogue, shell.clock(), shell.key)
             self.query_one("#head", Lines).show(head)
             self.tabs.draw()
             self.refresh_frame()
@@ -210,7 +206,7 @@ class HookScreen(ConsoleScreen):
         if self.leave():
             self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", "warn")
         else:
-            self.tabs.hook = None
+            self.hook = None
 
     async def changed(self, changes: FeedChanges) -> None:
         """Show what changed here; while deliveries run not more often than the tab bears."""

@@ -5,8 +5,8 @@ Only the tab that is shown reads anything; one that comes into sight reads at on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher
@@ -30,11 +30,6 @@ from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.hooks import Hook, HookHealth
 from hooktui.domain.wire.pages import Page
 
-if TYPE_CHECKING:
-    from hooktui.client.calls import Call
-
-T = TypeVar("T")
-
 BUSY_S: Final = 1.0
 """While deliveries run, head and list are read again this often, not for each one."""
 
@@ -50,33 +45,22 @@ _IN_LIST: Final = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "or
 """Commands on deliveries, which work in their tab only."""
 
 
-class HistorySource:
-    """Pages of the audit trail that are about one hook."""
-
-    def __init__(self, tabs: TabSet, hook_id: int) -> None:
-        self._tabs, self._hook_id = tabs, hook_id
-
-    async def page(self, wanted: PageQuery) -> Page[AuditEntry]:
-        """Return a page, the newest entry first."""
-        target = f"hook {self._hook_id}"
-        return await self._tabs.send(calls.list_audit(self._tabs.account, target=target, **wanted))
-
-
 class TabSet(ScreenPart):
     """The tabs of a hook; the deliveries are a list of the screen.
 
     Args:
         screen: the screen of the hook.
         hook_id: its id.
+        hook: returns the hook; None until the screen has read it.
 
     Attributes:
-        hook: the hook, once the screen has read it.
         current: the id of the tab in sight.
     """
 
-    def __init__(self, screen: ConsoleScreen, hook_id: int) -> None:
-        self._screen, self._hook_id = screen, hook_id
-        self.hook: Hook | None = None
+    def __init__(
+        self, screen: ConsoleScreen, hook_id: int, hook: Callable[[], Hook | None]
+    ) -> None:
+        self._screen, self._hook_id, self._hook = screen, hook_id, hook
         self.current = DELIVERIES
         self._range = self._wanted = _FIRST_RANGE
         self._health: HookHealth | None = None
@@ -107,19 +91,6 @@ class TabSet(ScreenPart):
             return "there is nothing to open here; left and right move the mark"
         return None
 
-    @property
-    def account(self) -> int:
-        """The account of the hook."""
-        return self._screen.shell.account.number if self.hook is None else self.hook.account
-
-    async def send(self, call: Call[T]) -> T:
-        """Send a call.
-
-        Raises:
-            HooktuiError: the server refused, or cannot be reached.
-        """
-        return await self._screen.shell.connection.send(call)
-
     def compose(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
         """Yield the line of tabs, and all tabs with the deliveries first."""
         shell = self._screen.shell
@@ -129,9 +100,8 @@ class TabSet(ScreenPart):
         self._plots = Plots(shell.glyphs, id=HEALTH)
         self._events = JsonView(id=EVENTS)
         self._settings = JsonView(id=SETTINGS)
-        source = HistorySource(self, self._hook_id)
         self._history = HookHistory(
-            source, shell.clock, shell.glyphs, self._screen.show_error, id=HISTORY
+            self, shell.clock, shell.glyphs, self._screen.show_error, id=HISTORY
         )
         self._listing = deliveries
         yield self._tab_line
@@ -228,11 +198,16 @@ class TabSet(ScreenPart):
                 axis_of(health),
                 lambda step: step_words(health, step, now_ms),
             )
-        if self.hook is not None:
-            self._settings.show(settings_sections(self.hook, shell.catalogue, now_ms))
-            self._events.show(
-                event_sections(self.hook, shell.catalogue, self._counts, now_ms, glyphs)
-            )
+        hook = self._hook()
+        if hook is not None:
+            self._settings.show(settings_sections(hook, shell.catalogue, now_ms))
+            self._events.show(event_sections(hook, shell.catalogue, self._counts, now_ms, glyphs))
+
+    async def page(self, wanted: PageQuery) -> Page[AuditEntry]:
+        """Return a page of the hook's history, the newest entry first."""
+        hook, target = self._hook(), f"hook {self._hook_id}"
+        account = self._screen.shell.account.number if hook is None else hook.account
+        return await self._screen.send(calls.list_audit(account, target=target, **wanted))
 
     async def fill(self) -> None:
         """Read what the tab in sight shows."""
@@ -249,7 +224,7 @@ class TabSet(ScreenPart):
         tab, wanted = self.current, self._wanted
         hours = HOURS if tab == EVENTS else RANGES[wanted][0]
         try:
-            found = await self.send(calls.hook_health(self._hook_id, hours=hours))
+            found = await self._screen.send(calls.hook_health(self._hook_id, hours=hours))
         except HooktuiError as error:
             self._wanted = self._range
             self.draw()
