@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hooktui.client import calls
 from hooktui.console.hooks.hooks_screen import HooksScreen
+from tests.console.command_scene import staged
 from tests.console.conftest import Console, Receiver
 from tests.console.gate import says
 from tests.console.place import Place
-from tests.console.verb_scene import staged
 
 
 def named(console: Console) -> str:
@@ -16,7 +16,7 @@ def named(console: Console) -> str:
 
 
 # Red when `p` acts on the hook under the cursor of a list that the keys do not go to.
-async def test_verbs_on_hooks_are_refused_while_the_keys_go_to_the_log(open_console, make_hook):
+async def test_commands_on_hooks_are_refused_while_the_keys_go_to_the_log(open_console, make_hook):
     make_hook(name="billing")
     async with open_console() as console:
         await console.shows("billing")
@@ -48,7 +48,7 @@ async def test_marked_hooks_that_a_filter_hides_are_counted_and_not_acted_on(
 
 # Red when a command acts on the neighbour of a hook that another admin has just deleted (the cursor
 # went there by itself), or when it never acts again.
-async def test_a_verb_does_not_hit_the_neighbour_of_a_hook_that_is_gone(
+async def test_a_command_does_not_hit_the_neighbour_of_a_hook_that_is_gone(
     open_console, make_hook, place: Place
 ):
     hooks = [make_hook(name=f"hook {letter}") for letter in "abc"]
@@ -95,7 +95,7 @@ async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_ne
 
 
 # Red when the row is looked up when the work of a command begins, not when its key was handled.
-async def test_a_verb_acts_on_the_hook_that_was_under_the_cursor_when_its_key_came(
+async def test_a_command_acts_on_the_hook_that_was_under_the_cursor_when_its_key_came(
     place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
@@ -162,7 +162,7 @@ async def test_undo_turns_round_what_was_done_before_a_refusal(place: Place, rec
 
 
 # Red when a command acts on the first row of a filtered list before anybody can have seen it there.
-async def test_a_verb_waits_until_its_row_has_been_drawn(place: Place, receiver: Receiver):
+async def test_a_command_waits_until_its_row_has_been_drawn(place: Place, receiver: Receiver):
     async with staged(place, receiver) as scene:
         place.hook(receiver.url, name="other")
         await scene.console.shows("other")

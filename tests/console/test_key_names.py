@@ -69,7 +69,7 @@ def test_no_text_of_the_console_has_a_key_written_into_it():
     assert found == []
 
 
-def test_no_help_of_a_verb_names_a_key():
+def test_no_help_of_a_command_names_a_key():
     """Red when the help of a command names a key: it is not asked for the mapped one."""
     assert [v.help for v in BY_NAME.values() if NAMED.search(v.help) or DOES.search(v.help)] == []
 

@@ -30,8 +30,8 @@ from hooktui.console.registry import (
     bindings,
     move_bindings,
 )
+from tests.console.command_scene import WAYS
 from tests.console.things import hook
-from tests.console.verb_scene import WAYS
 
 _ANY = cast("Any", None)
 """What a screen shows only once it is mounted."""

@@ -47,7 +47,7 @@ async def test_the_cursor_stays_on_its_row_when_the_order_is_turned_round(count:
 
 
 # Red when a row that is not found leaves the cursor on another one that commands act on.
-async def test_a_row_too_far_away_to_be_found_leaves_a_cursor_that_no_verb_acts_on():
+async def test_a_row_too_far_away_to_be_found_leaves_a_cursor_that_no_command_acts_on():
     far = SEARCH_PAGE * SEARCH_PAGES + 2 * PAGE
     source = Rows(2 * far)
     async with ListApp(source, sort="id").run_test(size=SIZE) as pilot:
@@ -201,7 +201,7 @@ async def test_what_was_created_is_chosen_wherever_it_stands():
 
 
 # Red when a key that was meant for a disabled hook disables it, because it was enabled just then.
-async def test_a_verb_gets_the_row_as_it_was_drawn():
+async def test_a_command_gets_the_row_as_it_was_drawn():
     source = Rows(5)
     async with ListApp(source).run_test(size=SIZE) as pilot:
         listing = await settled(pilot)

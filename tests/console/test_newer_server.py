@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from hooktui.console.hooks.hook_screen import HookScreen
+from tests.console.command_scene import WAYS, Scene, staged
 from tests.console.conftest import Receiver
 from tests.console.gate import Passing
 from tests.console.place import Place
-from tests.console.verb_scene import WAYS, Scene, staged
 
 NEW = "brand_new"
 ENUMERATIONS = (

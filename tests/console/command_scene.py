@@ -42,7 +42,7 @@ from tests.console.gate import Gate
 from tests.console.place import Place
 
 if TYPE_CHECKING:
-    from tests.console.verb_table import Asking
+    from tests.console.command_table import Asking
 
 HOUR_S = 3600
 _words = itertools.count(1)

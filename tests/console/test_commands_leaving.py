@@ -15,9 +15,9 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.domain.errors import Conflict
+from tests.console.command_scene import staged
 from tests.console.conftest import Receiver
 from tests.console.place import Place
-from tests.console.verb_scene import staged
 
 
 # Red when the screen takes the dialog away in place of itself, and stays with a hook that is gone.
@@ -107,7 +107,7 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
 
 
 # Red when an error that a command does not expect ends the console.
-async def test_a_refusal_that_a_verb_does_not_expect_is_told(
+async def test_a_refusal_that_a_command_does_not_expect_is_told(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
     async def refused(_actions: HookActions) -> None:

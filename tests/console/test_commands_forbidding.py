@@ -8,11 +8,11 @@ from hooktui.console.frame.dialogs import Question
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.roles import Need, Role, why_not
+from tests.console.command_scene import Scene, begin, possible, staged
+from tests.console.command_table import WRITING, Asking, Screen, by_screen
 from tests.console.conftest import Receiver
 from tests.console.gate import as_role, says
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, begin, possible, staged
-from tests.console.verb_table import WRITING, Asking, Screen, by_screen
 
 BY_SCREEN = by_screen(WRITING)
 NOT_ALLOWED = why_not(Role.VIEWER, Need.OPERATE)
@@ -56,7 +56,7 @@ async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
 
 
 # Red when the commands stay lit after the server has said that the role is another one.
-async def test_after_a_refusal_the_verbs_that_the_role_does_not_allow_are_dimmed(
+async def test_after_a_refusal_the_commands_that_the_role_does_not_allow_are_dimmed(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
     # Only what is busy reads its status again by itself.

@@ -7,16 +7,16 @@ from functools import partial
 import pytest
 
 from hooktui.console.widgets.document_view import JsonView
+from tests.console.command_scene import Scene, begin, possible, staged
+from tests.console.command_table import ASKING, QUIET, Quiet, Screen, by_screen
 from tests.console.conftest import Receiver
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, begin, possible, staged
-from tests.console.verb_table import ASKING, QUIET, Quiet, Screen, by_screen
 
 ASKING_BY_SCREEN = by_screen(ASKING)
 
 
 @pytest.mark.parametrize("screen", ASKING_BY_SCREEN, ids=lambda screen: screen.__name__)
-async def test_a_verb_is_done_and_the_admin_sees_it(
+async def test_a_command_is_done_and_the_admin_sees_it(
     screen: Screen, place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
@@ -39,7 +39,7 @@ QUIET_SCREENS = list(dict.fromkeys(case.screen for case in QUIET))
 
 
 @pytest.mark.parametrize("screen", QUIET_SCREENS, ids=lambda screen: screen.__name__)
-async def test_a_verb_without_the_server_does_something(
+async def test_a_command_without_the_server_does_something(
     screen: Screen, place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:

@@ -8,8 +8,8 @@ import pkgutil
 import hooktui.console
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
-from tests.console.verb_scene import WAYS
-from tests.console.verb_table import ASKING, QUIET, own_commands
+from tests.console.command_scene import WAYS
+from tests.console.command_table import ASKING, QUIET, own_commands
 
 
 def full_screens() -> set[type[ConsoleScreen]]:
@@ -27,7 +27,7 @@ def full_screens() -> set[type[ConsoleScreen]]:
 
 
 # Red when a screen is new, or one gets a command, and nothing tries it.
-def test_every_verb_of_every_screen_is_in_the_table_once_or_more():
+def test_every_command_of_every_screen_is_in_the_table_once_or_more():
     assert set(WAYS) == full_screens()
     held = {(case.screen, case.command) for case in (*ASKING, *QUIET)}
     # A form's or a dialog's Esc is everybody's; where it asks first, the table has it, too.
@@ -35,7 +35,7 @@ def test_every_verb_of_every_screen_is_in_the_table_once_or_more():
     assert {pair for pair in held if pair[1] != "back"} == offered
 
 
-def test_no_verb_both_needs_the_server_and_does_not():
+def test_no_command_both_needs_the_server_and_does_not():
     asking = {(case.screen, case.command) for case in ASKING}
     assert asking.isdisjoint((case.screen, case.command) for case in QUIET)
     assert len({str(case) for case in ASKING}) == len(ASKING)

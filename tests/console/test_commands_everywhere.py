@@ -23,10 +23,10 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import BY_NAME, EVERYWHERE, TOP_SCREENS
+from tests.console.command_scene import WAYS, Scene, staged
+from tests.console.command_table import Screen
 from tests.console.conftest import Receiver
 from tests.console.place import Place
-from tests.console.verb_scene import WAYS, Scene, staged
-from tests.console.verb_table import Screen
 
 READS = {
     HooksScreen: "GET /v1/hooks",

@@ -1,7 +1,7 @@
 """The table of commands: what each asks of the server, and how an admin sees that it is done.
 
 ``ASKING`` holds the commands that need the server, ``QUIET`` those that do not. Together they are
-every command of every screen; `test_verbs_table.py` holds that nothing is missing.
+every command of every screen; `test_commands_table.py` holds that nothing is missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.registry import BY_NAME, EVERYWHERE
-from tests.console.verb_scene import HOUR_S, Scene
+from tests.console.command_scene import HOUR_S, Scene
 
 Screen = type[ConsoleScreen]
 
@@ -39,7 +39,7 @@ class Asking:
     """A command on a screen that asks the server for something.
 
     Attributes:
-        screen: where; `verb_scene.WAYS` leads there.
+        screen: where; `command_scene.WAYS` leads there.
         command: its name in the table of keys.
         call: what it must ask, as a pattern; ``{hook}`` and the like are filled in.
         shows: what stands on the screen once it is done.

@@ -25,11 +25,11 @@ from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.navigation import screen_class
 from hooktui.console.registry import TOP_SCREENS
+from tests.console.command_scene import Scene, begin, staged
+from tests.console.command_table import WRITING, Asking, Screen, by_screen
 from tests.console.conftest import Receiver
 from tests.console.gate import Held, says
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, begin, staged
-from tests.console.verb_table import WRITING, Asking, Screen, by_screen
 
 BY_SCREEN = by_screen(WRITING)
 

@@ -29,11 +29,11 @@ from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
+from tests.console.command_scene import Scene, possible, staged
+from tests.console.command_table import ASKING, BY_NAME, QUIET, Screen
 from tests.console.conftest import Receiver
 from tests.console.gate import says
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, possible, staged
-from tests.console.verb_table import ASKING, BY_NAME, QUIET, Screen
 
 WRITES = "(POST|PATCH|DELETE) .*"
 CREATES = {
@@ -331,7 +331,7 @@ BEGINS: dict[Screen, Callable[[Scene], Awaitable[Chosen]]] = {
 # Red for A3 (a sort moved the cursor to another hook), and when a reload, a filter, a change by
 # somebody else, a resize or a way back does.
 @pytest.mark.parametrize("screen", BEGINS, ids=lambda screen: screen.__name__)
-async def test_every_verb_acts_on_what_is_chosen_whatever_has_happened(
+async def test_every_command_acts_on_what_is_chosen_whatever_has_happened(
     screen: Screen, place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
@@ -366,7 +366,7 @@ async def test_switching_switches_to_the_account_under_the_cursor(place: Place, 
 
 
 # Red when a screen gets a command that acts on a thing, and no change is tried with it.
-def test_every_verb_that_acts_on_a_thing_is_tried():
+def test_every_command_that_acts_on_a_thing_is_tried():
     held = {(screen, command) for screen in BEGINS for command in on_rows(screen)}
     held |= {(screen, command) for screen, commands in THINGS.items() for command in commands}
     acting = {(case.screen, case.command) for case in ASKING if case.writes}
