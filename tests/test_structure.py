@@ -6,7 +6,7 @@ from tests import structure
 
 MOST = {
     "modules": 343,
-    "lines": 60_810,
+    "lines": 60_780,
     "modules over 500 lines": 3,
     "modules in import cycles": 0,
     "deepest ancestry": 3,

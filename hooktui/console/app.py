@@ -343,7 +343,7 @@ class ConsoleApp(SizedApp):
     def on_key(self, event: events.Key) -> None:
         """Give a letter to the input that has the focus by now.
 
-        Somebody who types ``/failed`` in one go is faster than the focus: a letter that was sent to
+        A person who types ``/failed`` in one go is faster than the focus: a letter that was sent to
         the list before comes by here and would run a command.
         """
         focused = self.focused

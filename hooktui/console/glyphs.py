@@ -1,4 +1,4 @@
-"""The glyphs of the console, in Unicode and in ASCII; a sign never stands without its word."""
+"""The glyphs of the console, in Unicode and in ASCII; each is drawn beside its word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The keys as somebody wants them: the table of keys, and what ``[keys]`` in config.toml changes.
+"""The keys of a user: the table of keys, with the changes of ``[keys]`` in config.toml.
 
 Textual's own keymap drops a key without a word when two commands want it; so it only gets what was
 judged here. An entry that cannot hold is left out, and a sentence says why and what to do.

@@ -25,7 +25,7 @@ class TopScreen:
         key: the digit.
         label: for headings.
         help: a sentence for help and palette.
-        screen: its class, as ``module:Class`` of the console; imported when somebody goes there.
+        screen: its class, as ``module:Class`` of the console; imported when it is opened first.
     """
 
     name: str

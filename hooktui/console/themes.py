@@ -83,7 +83,7 @@ def default_theme(environ: Mapping[str, str]) -> str:
 
 
 def quiet_colour(theme: Theme) -> str:
-    """Return the colour of what stands back, for themes that do not define it."""
+    """Return the colour of quiet text, for themes that do not define it."""
     if theme.ansi:
         return "ansi_bright_black"
     return "#84919b" if theme.dark else "#66727a"

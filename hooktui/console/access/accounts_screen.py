@@ -1,4 +1,4 @@
-"""The accounts of this installation: see how they stand, switch to one, make another."""
+"""The accounts of this installation: list them, switch to one, create another."""
 
 from __future__ import annotations
 

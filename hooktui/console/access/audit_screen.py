@@ -103,7 +103,7 @@ class AuditScreen(ListScreen[AuditEntry]):
         )
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return what stands there while nothing is, or nothing fits."""
+        """Return the text of an empty trail, or that nothing matches."""
         return _nothing_fits(self.shell.key) if self._narrow else self.EMPTY
 
     async def changed(self, changes: FeedChanges) -> None:
@@ -112,7 +112,7 @@ class AuditScreen(ListScreen[AuditEntry]):
             await self.listing.reload()
 
     def more_heading(self) -> StyledLine:
-        """Tell of the filter."""
+        """Return the filter."""
         return ((f"  filter: {self.filter.text}", "accent"),) if self.filter.text else ()
 
     # -- commands

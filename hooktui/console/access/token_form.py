@@ -93,7 +93,7 @@ class TokenForm(ConsoleScreen):
         self._judge()
 
     def on_input_submitted(self) -> None:
-        """Go on to the next field on Enter."""
+        """Go to the next field on Enter."""
         self.focus_next()
 
     def _read(self) -> tuple[dict[str, object], dict[str, str]]:
@@ -254,7 +254,7 @@ class TokenLine(Redactable):
 
     @property
     def revealed(self) -> bool:
-        """Whether the token stands there in clear."""
+        """Whether the token is readable."""
         return bool(self._clear)
 
     def reveal(self, token: str) -> None:

@@ -64,7 +64,7 @@ class TokensScreen(ListScreen[Token]):
         return calls.list_tokens(**wanted)
 
     def on_screen_resume(self) -> None:
-        """Show what others did meanwhile: no feed tells of tokens."""
+        """Show what others did meanwhile: the feed has no tokens."""
         super().on_screen_resume()
         if self.listing.loaded:
             self._read_again()
@@ -108,6 +108,6 @@ class TokensScreen(ListScreen[Token]):
         else:
             self.listing.choice.remove([token.id])
             self.notice(f"{what} is revoked", "good")
-        # Also after an error: no feed tells of tokens that somebody else revoked. Not as a part of
-        # this command, which is under way until it ends: a key would do nothing.
+        # Also after an error: the feed does not report tokens that others revoked. Not as a part of
+        # this command, which is in progress until it ends: its key would do nothing.
         self._read_again()

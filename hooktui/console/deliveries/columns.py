@@ -27,7 +27,7 @@ _CALM: Final = frozenset({Status.DELIVERED, Status.CANCELLED})
 
 
 def state(delivery: Delivery | DeliveryDetail, glyphs: Glyphs) -> StyledLine:
-    """Return sign and word of where a delivery stands; only what needs an eye has colour."""
+    """Return sign and word of a delivery's status; only what needs attention has a colour."""
     word = standing(delivery)
     sign = {
         "waiting": glyphs.waiting,

@@ -1,4 +1,4 @@
-"""One delivery: how it stands and what comes next, its attempts as a time line, what was said."""
+"""One delivery: its status and what comes next, its attempts as a time line, their content."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ class DeliveryScreen(ConsoleScreen):
 
     @property
     def attempt(self) -> Attempt | None:
-        """The attempt under the cursor, or the latest when the cursor stands on the next one."""
+        """The attempt under the cursor, or the latest when the cursor is on the next one."""
         if self.delivery is None or not self.delivery.attempts:
             return None
         step = self.timeline.cursor_row
@@ -282,7 +282,7 @@ class DeliveryScreen(ConsoleScreen):
         return [] if self.delivery is None else [self.delivery]
 
     def _open_resent(self, sent: Sequence[Delivery]) -> None:
-        """Go on to the delivery that the resend made."""
+        """Open the delivery that the resend made."""
         if sent[0].id != self.delivery_id:
             said = f"sent again; this is the new delivery {sent[0].id}"
             if self.leave(DeliveryScreen(sent[0].id)):

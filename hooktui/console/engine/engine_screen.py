@@ -1,4 +1,4 @@
-"""The engine: what goes out, what waits, which hooks are left alone; pause and resume."""
+"""The engine: deliveries in progress and waiting, open breakers; pause and resume."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
 
 
 class EngineScreen(ConsoleScreen):
-    """How the installation is doing, as far as its status tells."""
+    """The state of the installation, as far as its status shows it."""
 
     HEADING = "Engine"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "activate", "diagnose")
@@ -72,7 +72,7 @@ class EngineScreen(ConsoleScreen):
         yield self._listing
 
     def on_mount(self) -> None:
-        """Ask anew: what the status line knows may be old."""
+        """Read the status: that of the status line may be old."""
         super().on_mount()
         self.run_worker(self._listing.load(), name="load")
         self.run_worker(self._ask(), name="status")
@@ -84,7 +84,7 @@ class EngineScreen(ConsoleScreen):
             self.show_error(error)
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Ask anew on demand, and after a loss; the status line's own look tells of no error."""
+        """Read the status on demand and after a loss; the status line itself shows no error."""
         if changes.everything:
             await self._ask()
 
@@ -149,7 +149,7 @@ class EngineScreen(ConsoleScreen):
             self.shell.navigation.open_hook(self._listing.cursor_row.hook)
 
     def activate(self) -> Coroutine[None, None, None]:
-        """Pause all delivery after a question, or let it go on; which one, the screen says now."""
+        """Pause all delivery after a question, or resume it, as the screen shows now."""
         return self._turn(pause=not self.paused)
 
     async def _turn(self, *, pause: bool) -> None:

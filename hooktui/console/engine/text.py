@@ -26,7 +26,7 @@ _FORESEEN_DAYS: Final = 365
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineHook:
-    """A hook that has something waiting, or is left alone by its breaker."""
+    """A hook with waiting deliveries or an open breaker."""
 
     hook: int
     name: str
@@ -36,7 +36,7 @@ class EngineHook:
 
 
 def engine_hooks(status: Status) -> list[EngineHook]:
-    """Return the hooks with most waiting, then those that are only left alone."""
+    """Return the hooks with most waiting deliveries, then those with an open breaker only."""
     breakers = {one.hook: one for one in status.breakers}
     found = []
     for one in status.backlog.hooks:
@@ -221,8 +221,8 @@ _CHECK_TONES: Final[dict[str, StyledText]] = {
 
 
 def checkup_lines(checkup: Checkup) -> list[StyledLine]:
-    """Return what a look at the installation found: what is to mend first."""
-    worst_first = {"fail": 0, "ok": 2}  # a warning, or a word of a newer server, stands between
+    """Return the checks of the installation, failed ones first."""
+    worst_first = {"fail": 0, "ok": 2}  # a warning, or a word of a newer server, is between
     lines: list[StyledLine] = []
     for check in sorted(checkup.checks, key=lambda one: worst_first.get(one.state, 1)):
         name: StyledText = (f"  {check.name:<14}", "quiet")

@@ -115,7 +115,7 @@ def fine_json(text: str, key: KeyOf) -> StyledLine:
 
 
 MOVES: Final = {"up": "up", "down": "down", "pageup": "page_up", "pagedown": "page_down"}
-"""Keys that move in the list of types while somebody types into the line above it."""
+"""Keys that move in the list of types while the line above it has the focus."""
 
 
 class EmitScreen(ConsoleScreen):
@@ -225,11 +225,11 @@ class EmitScreen(ConsoleScreen):
             self._types.action_move(MOVES[event.key])
 
     def on_input_submitted(self) -> None:
-        """Go on to the body."""
+        """Go to the body."""
         self.body.focus()
 
     def on_windowed_list_opened(self) -> None:
-        """Go on to the body."""
+        """Go to the body."""
         self.body.focus()
 
     def on_windowed_list_moved(self) -> None:
@@ -237,7 +237,7 @@ class EmitScreen(ConsoleScreen):
         _: Worker[None] = self.run_worker(self._choose, name="sample", group="sample")
 
     async def _choose(self) -> None:
-        """Take a type, and a sample of it unless somebody has typed a body already."""
+        """Take a type, and a sample of it unless a body was typed already."""
         row = self._types.cursor_row
         chosen = "" if row is None else row.id
         if chosen == self._type or not self.query(TextArea):

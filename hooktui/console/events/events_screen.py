@@ -88,7 +88,7 @@ class EventsScreen(ListScreen[Event]):
         return calls.list_events(self.shell.account.number, q=self.filter.text or None, **wanted)
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return what stands there while nothing is, or nothing fits."""
+        """Return the text of an empty list, or that nothing matches."""
         lines = _nothing_fits if self.filter.text else _empty
         return lines(self.shell.key)
 
@@ -107,7 +107,7 @@ class EventsScreen(ListScreen[Event]):
         await self.listing.reload()
 
     def more_heading(self) -> StyledLine:
-        """Tell of the filter."""
+        """Return the filter."""
         dot = self.shell.glyphs.dot
         return ((f" {dot} filter: {self.filter.text}", "accent"),) if self.filter.text else ()
 

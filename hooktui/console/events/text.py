@@ -27,7 +27,7 @@ from hooktui.domain.wire.pages import Page
 
 
 def standing(event: Event, glyphs: Glyphs) -> StyledLine:
-    """Return sign and word of how an event's deliveries stand: the worst of them."""
+    """Return sign and word of the worst status of an event's deliveries."""
     counts = event.counts
     if counts is not None and counts.failed:
         return ((f"{glyphs.failed} failed", "bad"),)

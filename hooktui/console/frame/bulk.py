@@ -1,7 +1,7 @@
-"""One command for many things: one after the other, with progress, Esc to stop, and who failed.
+"""One command for many things: one after the other, with progress, and Esc to stop.
 
-What is wrong with one thing (it is gone, its state is another one) does not keep the others from
-it. What is wrong with all of them (no server, not allowed) ends it at once.
+An error of one thing (it is gone, its state has changed) does not stop the others. An error that
+concerns all of them (no server, not allowed) does.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 A = TypeVar("A")
 
 _NAMED: Final = 3
-"""Things that failed and are named; of more it is told how many."""
+"""Things that failed and are named; more are counted."""
 
 _WORKS: Final = ("ping", "activate", "undo", "delete", "resend", "cancel")
 """Commands that wait until the one for many is done."""

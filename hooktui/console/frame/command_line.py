@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hooktui.console.shell.contract import Shell
 
 _OFFERED = 12
-"""Completions that are told at once."""
+"""Completions that are shown at once."""
 
 
 class CommandInput(PromptInput):
@@ -99,7 +99,7 @@ class CommandBar(Horizontal):
     # -- completing
 
     def complete(self) -> None:
-        """Add what is certain; where nothing is, tell what there is, then take one by one."""
+        """Add what is certain; else show the completions, then insert one after the other."""
         line = self._input.value
         if self._offered >= 0 or (self._offers and line == common(self._offers)):
             self._offered = (self._offered + 1) % len(self._offers)

@@ -73,7 +73,7 @@ class HelpScreen(ConsoleDialog[str]):
         self.run_worker(listing.load())
 
     def on_resize(self, event: events.Resize) -> None:
-        """Leave room for what stands around the list; a dialog has nine tenths of the height."""
+        """Leave room around the list; a dialog has nine tenths of the height."""
         self.query_one(WindowedList).styles.max_height = max(1, event.size.height * 9 // 10 - 7)
 
     async def page(self, wanted: PageQuery) -> Page[_Line]:
@@ -81,7 +81,7 @@ class HelpScreen(ConsoleDialog[str]):
         return Page(data=self._lines, total=len(self._lines))
 
     def on_windowed_list_moved(self, message: WindowedList.Moved) -> None:
-        """Tell the whole reason under the list: a narrow terminal cuts it in the line."""
+        """Show the whole reason under the list: a narrow terminal cuts it in the line."""
         line: _Line | None = message.listing.cursor_row
         reason = None if line is None else line.disabled_reason
         self.query_one("#moves", Note).show(reason or self._moves, "warn" if reason else "quiet")
@@ -103,7 +103,7 @@ def _columns() -> tuple[Column[_Line], ...]:
     def words(line: _Line) -> StyledLine:
         if line.disabled_reason is None:
             return ((line.command.help, "plain"),)
-        # The reason alone: what else there is to say stands under the list, at the cursor.
+        # The reason alone: its hint is shown under the list, at the cursor.
         return ((f"{line.command.help}: {line.disabled_reason.partition(';')[0]}", "quiet"),)
 
     return (

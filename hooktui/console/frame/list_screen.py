@@ -81,7 +81,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
     """A list of things of one kind, by pages.
 
     A screen says what it lists (`call_of`), in which columns, and what to do with a line. A caller
-    who may not see the list gets the reason in its place, and the server is not asked.
+    who may not see the list gets the reason in its place, without a call.
 
     Attributes:
         NOUN: what one line is.
@@ -99,7 +99,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
     DESCENDING: ClassVar[bool] = False
 
     EMPTY: ClassVar[tuple[StyledLine, ...]] = ()
-    """What stands there while there is nothing: what this is, and how to begin."""
+    """The text of an empty list: what it is for, and how to begin."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         raise NotImplementedError
 
     def row_id(self, row: T) -> Hashable:
-        """Return what identifies a line for ever."""
+        """Return what identifies a line permanently."""
         raise NotImplementedError
 
     def call_of(self, wanted: PageQuery) -> Call[Page[T]]:
@@ -165,7 +165,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         self.listing.load_anew()
 
     async def page(self, wanted: PageQuery) -> Page[T]:
-        """Return a page; nothing, and the reason, where the server does not show the list."""
+        """Return a page; an empty one, with the reason, if the caller may not see the list."""
         call = self.call_of(wanted)
         await self.shell.status.known()
         role = self.shell.role
@@ -190,11 +190,11 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return Page()
 
     def empty_lines(self) -> tuple[StyledLine, ...]:
-        """Return what stands there while there is nothing; another text while a filter is on."""
+        """Return the text of an empty list; another one while a filter is on."""
         return self.EMPTY
 
     async def changed(self, changes: FeedChanges) -> None:
-        """Load again what is seen, when more changed than the feed tells of single things."""
+        """Load the visible rows again after a gap of the feed."""
         if changes.everything:
             await self.listing.reload()
 
@@ -206,7 +206,7 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return [*left, *self.more_heading()], top_screens(self.HEADING)
 
     def more_heading(self) -> StyledLine:
-        """Return what else the heading tells, such as a filter."""
+        """Return more of the heading, such as a filter."""
         return ()
 
     def on_windowed_list_moved(self) -> None:

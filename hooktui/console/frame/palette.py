@@ -106,7 +106,7 @@ class CommandProvider(Provider):
             if score > 0:
                 yield Hit(score, matcher.highlight(entry.text), entry.run)
         for entry in (*self._by_id(query), *await self._accounts(query), *await self._hooks(query)):
-            # Content, not str: a hook's name is somebody's text, never markup.
+            # Content, not str: a hook's name is untrusted text, never markup.
             score = max(matcher.match(f"{entry.text} {entry.help}"), 0.5)
             yield Hit(score, Content(entry.text), entry.run, entry.text, help=entry.help)
 
@@ -166,7 +166,7 @@ class CommandProvider(Provider):
         try:
             page = await self._shell.connection.send(call)
         except HooktuiError:
-            return []  # the status line tells of a lost server; the rest of the palette works
+            return []  # the status line shows a lost server; the rest of the palette works
         return [
             _Entry(
                 visible(f"Hook {hook.id} {hook.name}", limit=60),

@@ -127,7 +127,7 @@ class ConsoleScreen(Screen[None]):
         return False
 
     def _on_timer_update(self) -> None:
-        # The timer goes on until this paints, and so checks again.
+        # The timer runs until this paints, and so checks again.
         if self.app.is_headless or accepts_output():
             super()._on_timer_update()
 

@@ -1,7 +1,7 @@
 """What is wrong with a hook's receiver: verdict and fix first, then steps, times and what was seen.
 
 It runs at once, and again with ``x``; each step shows as it ends. The server ends it when the
-screen is left, unless somebody else waits for it.
+screen is left, unless another client waits for it.
 """
 
 from __future__ import annotations

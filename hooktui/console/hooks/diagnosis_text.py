@@ -44,7 +44,7 @@ def step_lines(
 ) -> tuple[StyledLine, ...]:
     """Return a line for each step: sign and word, name, what was found; last the one that runs.
 
-    What is not well is told whole, on as many lines of ``width`` cells as it takes.
+    A failed check is written in full, on as many lines of ``width`` cells as it takes.
     """
     by_state = {"ok": glyphs.delivered, "warn": glyphs.failing, "fail": glyphs.failed}
     lines: list[StyledLine] = []

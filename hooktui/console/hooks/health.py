@@ -34,7 +34,7 @@ def range_line(
         health: what is shown; None: nothing yet.
         glyphs: of the console.
         wanted: the range that is being read.
-        key: tells the key of a command.
+        key: returns how the key of a command is shown.
     """
     pieces: list[StyledText] = [(" ", "plain")]
     for number, (_, name) in enumerate(RANGES):

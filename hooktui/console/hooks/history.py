@@ -55,7 +55,7 @@ def action_words(entry: AuditEntry) -> str:
 
 
 def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
-    """Return each field that is told of: its name, what it was, what it is; "" where not told."""
+    """Return each field of an entry: its name, its value before and after; "" where unknown."""
     before, after = entry.before or {}, entry.after or {}
     names = dict.fromkeys((*before, *after))
     if entry.action in ("hook.create", "hook.delete"):

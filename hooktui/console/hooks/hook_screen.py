@@ -1,4 +1,4 @@
-"""One hook: how it stands, its deliveries as they happen, and how it did; a tab for each."""
+"""One hook: its state, its deliveries as they happen, and its results; a tab for each."""
 
 from __future__ import annotations
 

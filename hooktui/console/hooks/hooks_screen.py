@@ -41,7 +41,7 @@ _ON_HOOKS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open",
 
 
 def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
-    """Return what stands there without a hook; ``key`` tells the key of a command."""
+    """Return the text of an empty list; ``key`` returns how the key of a command is shown."""
     return (
         (("  No hooks yet.", "strong"),),
         (),
@@ -350,7 +350,7 @@ class HooksScreen(ConsoleScreen):
         self.live_log.show_only(self.live_log.filter, marked or None)
 
     def follow(self) -> None:
-        """Follow the log, or stand still."""
+        """Follow the log, or pause it."""
         self.live_log.follow(not self.live_log.following)
 
     def toggle_log(self) -> None:

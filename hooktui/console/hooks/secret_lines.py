@@ -1,4 +1,4 @@
-"""The live secrets of a hook, masked; shown in clear only while revealed, and never in a picture.
+"""The live secrets of a hook, masked; readable only while revealed, and never in a picture.
 
 The values are held only while they are revealed; what remains are their ages. Nothing here prints a
 secret in a ``repr``.
@@ -45,16 +45,16 @@ class SecretLines(Redactable, can_focus=True):
 
     @property
     def revealed(self) -> bool:
-        """Whether the secrets stand there in clear."""
+        """Whether the secrets are readable."""
         return any(secret.secret for secret in self._known)
 
     @property
     def rotating(self) -> bool | None:
-        """Whether a rotation is under way; None while that is not known."""
+        """Whether a rotation is in progress; None while that is not known."""
         return len(self._known) > 1 if self._known else None
 
     def reveal(self, secrets: Sequence[Secret]) -> None:
-        """Show secrets in clear."""
+        """Reveal secrets."""
         self._known = tuple(secrets)
         self._changed()
 

@@ -187,7 +187,7 @@ class SecretScreen(ConsoleScreen):
     # -- rotating
 
     async def rotate(self) -> None:
-        """Make a new secret, or finish the rotation under way."""
+        """Make a new secret, or finish the rotation in progress."""
         finish = DialogOption("f", "finish the rotation under way: only the newest stays", "finish")
         answers = [
             DialogOption("c", "cancel", "cancel"),

@@ -1,4 +1,4 @@
-"""How an attempt is told in one line of the log, and what filters see of it."""
+"""An attempt as one line of the log, and as the subject of a filter."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The live log: what is delivered, as it happens. Draws a ring buffer line by line.
 
-Lines are put into the buffer by whoever follows the feed; a burst of any size makes one repaint, at
-most four a second, and only while the log is seen. Not following *is* paused: the picture stands
-still, and a chip counts what is new.
+The follower of the feed fills the buffer; a burst of any size makes one repaint, at most four a
+second, and only while the log is visible. Without following, the log is paused: it does not move,
+and a chip counts the new lines.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         clock: returns "now" in milliseconds, for filters like ``since:10m``.
         names: names of hooks by id; may grow later.
         glyphs: what is drawn for states.
-        key: tells the key of a command.
+        key: returns how the key of a command is shown.
         caption: whether line 0 names the log (for a pane) or the columns (for a screen).
     """
 
@@ -98,10 +98,10 @@ class LiveLog(LogTable, inherit_bindings=False):
         self._due: Timer | None = None
         self._drawn_at = 0.0
 
-    # -- what others ask and tell
+    # -- for other modules
 
     def follow(self, following: bool) -> None:
-        """Follow the newest lines, or stand still."""
+        """Follow the newest lines, or pause."""
         if following == self.following:
             return
         self.following = following
@@ -134,7 +134,7 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     def catch_up(self) -> None:
         """Draw what has come since; called when the log is seen again."""
-        if self._due is not None:  # it may be called before that: two would take turns for ever
+        if self._due is not None:  # it may be called before that: two would alternate without end
             self._due.stop()
             self._due = None
         if not self.is_attached or not self._seen:
@@ -248,7 +248,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         return gone
 
     def _stand_still(self) -> None:
-        """Keep what is shown for as long as the log is paused, however far the buffer goes on."""
+        """Keep the shown lines while the log is paused, also when the buffer drops them."""
         shown = () if self.following else self._shown
         kept = {number: self._at(number) for number in shown}
         self._kept = {number: line for number, line in kept.items() if line is not None}
@@ -263,7 +263,7 @@ class LiveLog(LogTable, inherit_bindings=False):
 
     @property
     def new(self) -> int:
-        """Lines that came while the log stands still."""
+        """The number of lines that came while the log is paused."""
         return len(self._waiting) + self._missed
 
     def _fits(self, line: LogLine) -> bool:

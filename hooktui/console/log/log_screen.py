@@ -135,11 +135,11 @@ class LiveLogScreen(ConsoleScreen):
         self.log_lines.action_open()
 
     def follow(self) -> None:
-        """Follow, or stand still."""
+        """Follow the log, or pause it."""
         self.log_lines.follow(not self.log_lines.following)
 
     def mark(self) -> None:
-        """Mark the line under the cursor; the log stands still then."""
+        """Mark the line under the cursor; this pauses the log."""
         self.log_lines.toggle_mark()
 
     async def copy(self) -> None:

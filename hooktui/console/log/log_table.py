@@ -92,7 +92,7 @@ class LogTable(Table, inherit_bindings=False):
         self._names = names
         self._caption = caption
         self._shown: deque[int] = deque()
-        self._kept: dict[int, LogLine] = {}  # of a log that stands still; the ring turns on
+        self._kept: dict[int, LogLine] = {}  # of a paused log; the ring drops lines
         self._cursor: int | None = None
         self._columns = log_columns(names, glyphs)
         self._placed: list[Placed[LogLine]] = []
@@ -156,7 +156,7 @@ class LogTable(Table, inherit_bindings=False):
             self.refresh_row(position)
 
     def on_resize(self) -> None:
-        """Place the columns anew."""
+        """Place the columns again."""
         self._placed = place(self._columns, self.line_width - MARGIN)
         self._count_rows()
         if self.following:

@@ -1,6 +1,6 @@
-"""Follows the server's change feed: fills the log, tells the screens, and comes back after a loss.
+"""Follows the server's change feed: fills the log and distributes the changes.
 
-The position in the feed is kept over a lost connection, so no line is lost and none comes twice.
+The position is kept when the connection is lost, so no line is lost and none comes twice.
 """
 
 from __future__ import annotations

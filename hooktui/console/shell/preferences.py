@@ -59,7 +59,7 @@ class Preferences:
         themes: the user's own.
         theme: a theme's name; None: not set.
         mouse: whether the console takes the mouse.
-        ascii: whether only ASCII glyphs are drawn; None: the terminal tells.
+        ascii: whether only ASCII glyphs are drawn; None: decided by the terminal.
         problems: what is wrong with it, in sentences.
     """
 
@@ -139,10 +139,10 @@ def _read(file: Path) -> tuple[dict[str, object], list[str]]:
 
 
 def server_name(environ: Mapping[str, str], connect: str | None) -> str:
-    """Return what tells one server from another, for the session state; empty: no server."""
+    """Return what identifies a server, for the session state; empty: no server."""
     from hooktui.client.address import find_server
 
     try:
         return str(find_server(environ, connect))
     except (Refused, ValueError):
-        return ""  # `run` has refused it before; a test may go on without a server
+        return ""  # `run` has refused it before; a test may need no server

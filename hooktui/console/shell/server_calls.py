@@ -1,7 +1,7 @@
 """Calls that change something: each runs to its end, and its result is always reported.
 
-A screen that is left takes its workers with it. The server completes the request all the same, or
-refuses it; so the call goes on, and the screen in front then shows the result.
+A screen that is left takes its workers with it, but the server completes the request all the same,
+or refuses it. So the call continues, and the screen in front then shows the result.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The way to the server: attach to one, or start one; then every call goes through here."""
+"""The connection to the server: attach to one, or start one; every call uses it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AGAIN_S = 2.0
 
 
 class ConnectionState(Enum):
-    """Where the way to the server stands."""
+    """The state of the connection, with its words in the status line."""
 
     CONNECTING = "connecting…"
     STARTING = "starting the server…"
@@ -40,8 +40,8 @@ class ServerConnection:
     """One server, found once and reached again as often as needed.
 
     Attributes:
-        state: where the way stands.
-        where: what people call the server.
+        state: the state of the connection.
+        where: the address of the server, for people.
         started: whether we started it.
         is_service: whether it is the system service, which systemd starts and no console does.
         bound_to: the one account that our token may touch; None: all.
@@ -66,7 +66,7 @@ class ServerConnection:
 
     @property
     def word(self) -> str:
-        """What to tell about the state."""
+        """The state in words."""
         if self.is_service and self.state in (ConnectionState.ABSENT, ConnectionState.LOST):
             return "the hooktui service is not running, reconnecting…"
         return self.state.value
@@ -76,10 +76,10 @@ class ServerConnection:
         await self._reached.wait()
 
     async def send(self, call: Call[T]) -> T:
-        """Wait until the server was reached the first time; send a call, return its answer.
+        """Wait until the server was reached the first time; send a call, return its response.
 
         Raises:
-            HooktuiError: the server refused, or went away.
+            HooktuiError: the server refused, or cannot be reached.
         """
         await self._reached.wait()
         if self._client is None:
@@ -87,10 +87,10 @@ class ServerConnection:
         return await self._client.call(call)
 
     async def follow(self, call: Call[T]) -> AsyncGenerator[T]:
-        """Do the same for a call that is answered in lines; yields each as it comes.
+        """Do the same for a call whose response comes in lines; yield each as it comes.
 
         Raises:
-            HooktuiError: as `ask`.
+            HooktuiError: as `send`.
         """
         await self._reached.wait()
         if self._client is None:
@@ -157,15 +157,15 @@ class ServerConnection:
             self.started = True
 
     def lost(self, error: HooktuiError) -> None:
-        """Note that the server does not answer any more."""
+        """Note that the server does not respond any more."""
         self._set(ConnectionState.LOST, error)
 
     def refused(self, error: HooktuiError) -> None:
-        """Note that it answers, and does not let us in any more."""
+        """Note that the server rejects our credentials."""
         self._set(ConnectionState.REFUSED, error)
 
     def back(self) -> None:
-        """Note that it answers again."""
+        """Note that the server responds again."""
         self._set(ConnectionState.CONNECTED)
 
     async def close(self) -> None:

@@ -1,8 +1,8 @@
-"""What the console remembers of a server until the next time: place, panes, filters, sort, theme.
+"""What is restored the next time: last screen, panes, filters, sort orders, theme.
 
-One small file for each server in the user's state folder, readable by them alone, never with a
-secret in it. A file that is broken is told of once and begun anew; of two consoles the one that
-ends last is remembered. In restricted mode nothing is read or written.
+There is one small file for each server in the user's state folder; only the user can read it, and
+it holds no secret. A broken file is reported once and replaced; of two consoles the one that ends
+last is kept. In restricted mode nothing is read or written.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ MOST_COMMANDS: Final = 50
 """Lines of the ``:`` line that are kept."""
 
 ScreenState = dict[str, "str | int | bool | None"]
-"""What one place keeps: texts, numbers, yes or no."""
+"""The state of one screen: texts, numbers, yes or no."""
 
 
 @dataclass(slots=True)
 class SessionState:
-    """What is remembered of one server.
+    """The state that is kept for one server.
 
     Attributes:
         file: where it is kept; None: nowhere.
@@ -48,11 +48,11 @@ class SessionState:
     _kept: dict[str, ScreenState] = field(default_factory=dict)
 
     def of(self, place: str, account: int) -> ScreenState:
-        """Return what a place kept about an account; nothing the first time."""
+        """Return the state of a screen for an account; empty the first time."""
         return self._kept.get(_key(place, account), {})
 
     def keep(self, place: str, account: int, kept: ScreenState) -> None:
-        """Take what a place wants to find again."""
+        """Keep the state of a screen for an account."""
         if kept:
             self._kept[_key(place, account)] = kept
         else:
@@ -89,7 +89,7 @@ class SessionState:
 
 
 def load_state(environ: Mapping[str, str], server: str) -> SessionState:
-    """Return what is remembered of a server.
+    """Return the state that was kept for a server.
 
     Args:
         environ: whose home or state folder counts.

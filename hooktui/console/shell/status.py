@@ -48,7 +48,7 @@ class Trend:
 
     @property
     def per_s(self) -> float | None:
-        """By how much the number grows each second; None while that cannot be told."""
+        """By how much the number grows each second; None with too few samples."""
         if len(self._samples) < LEAST_SAMPLES or self.span_ms < LEAST_SPAN_MS:
             return None
         begun_ms = self._samples[0][0]

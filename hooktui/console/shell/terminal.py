@@ -57,7 +57,7 @@ class EscapeFilter(LineFilter):
 
 
 class Terminal:
-    """Ends the app in good order when it is told to, or when its terminal has gone."""
+    """Ends the app in good order on a signal, or when its terminal has gone."""
 
     def __init__(self, app: App[None]) -> None:
         self._app = app
@@ -221,7 +221,7 @@ _TMUX_DEADLINE_S = 2.0
 
 
 async def copy(app: App[object], text: str, what: str) -> str:
-    """Send a text to the terminal's clipboard and return what to tell the admin.
+    """Send a text to the terminal's clipboard and return a notice.
 
     Args:
         app: whose terminal it is.
@@ -243,7 +243,7 @@ async def copy(app: App[object], text: str, what: str) -> str:
 
 
 async def _to_tmux(text: str) -> bool:
-    """Hand the text to tmux, which passes it on to its own terminal; tell whether it took it."""
+    """Hand the text to tmux, which passes it on to its terminal; return whether it did."""
     tmux = shutil.which("tmux")
     if tmux is None:
         return False

@@ -46,7 +46,7 @@ def clamped(size: Size) -> Size:
 
 
 def message(size: Size, keymap: Keymap, *, asked: bool, unsaved: bool) -> Sequence[str]:
-    """Return the lines that stand in a terminal that is too small.
+    """Return the message for a terminal that is too small, line by line.
 
     Args:
         size: of the terminal.

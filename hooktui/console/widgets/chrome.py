@@ -37,12 +37,12 @@ class OneLine(LineWidget):
         self._short: tuple[StyledText, ...] = ()
 
     def show(self, left: StyledLine, right: StyledLine = (), short: StyledLine = ()) -> None:
-        """Show something else; writes to the terminal only when it differs.
+        """Show another text; writes to the terminal only when it differs.
 
         Args:
             left: the left part.
             right: the right part.
-            short: what stands there where there is no room for ``right``.
+            short: the right part where there is no room for ``right``.
         """
         if (tuple(left), tuple(right), tuple(short)) != (self._left, self._right, self._short):
             self._left, self._right, self._short = tuple(left), tuple(right), tuple(short)

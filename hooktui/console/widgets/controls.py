@@ -60,7 +60,7 @@ class Control(LineWidget, can_focus=True):
         return self.strip(self.pieces(), self.size.width, over)
 
     def changed(self) -> None:
-        """Draw the new value and tell of it."""
+        """Draw the new value and send a message."""
         self.refresh()
         self.post_message(self.Changed(self))
 
@@ -155,7 +155,7 @@ class Choice(Control):
 
 
 class FoldTitle(Control):
-    """A heading that shows or hides what stands below it, with a summary of that beside it."""
+    """A heading that shows or hides the fields below it, with a summary of them beside it."""
 
     def __init__(self, title: str, *, opened: bool = False, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)

@@ -69,7 +69,7 @@ class Window(Generic[T]):
         total: rows in the whole list, as the server said last.
         estimated: whether that is an estimate.
         sort: the server's name of the order; None: its default.
-        descending: whether the order is turned round.
+        descending: whether the order is descending.
     """
 
     def __init__(self, source: PageSource[T], row_id: Callable[[T], Hashable]) -> None:

@@ -62,13 +62,13 @@ class Plot:
         return round_top(max((v for v in (*self.solid, *(self.total or ())) if v), default=0))
 
     def share(self, value: float) -> float:
-        """Return how far up the scale a value stands, 0 to 1."""
+        """Return how far up the scale a value is, 0 to 1."""
         if not self.in_decades:
             return value / self.top
         return math.log(max(value, 1)) / math.log(max(self.top, 10))
 
     def at(self, share: float) -> float:
-        """Return the value that stands so far up the scale."""
+        """Return the value at a height of the scale, 0 to 1."""
         return max(self.top, 10) ** share if self.in_decades else self.top * share
 
 
@@ -155,7 +155,7 @@ def _cell(plot: Plot, solid: int, total: int, row: int, glyphs: Glyphs) -> Style
 def _scale(plot: Plot, row: int, height: int) -> str:
     """Return the scale beside a row: its end at the top, its beginning below, and between them.
 
-    Between stands the half of a scale, or each power of ten in the row that it lies in.
+    Between them is the half of the scale, or each power of ten in its row.
     """
     value = plot.at(1.0) if row == height - 1 else plot.at(0.0) if row == 0 else None
     if value is None and plot.in_decades:
@@ -259,7 +259,7 @@ class Plots(LineWidget, can_focus=True):
             caption: the line above.
             plots: from the top down.
             axis: their time; None: there is nothing to show (yet).
-            words: tells a step.
+            words: returns a step in words.
         """
         self._caption, self._plots, self._axis, self._words = caption, tuple(plots), axis, words
         self._draw()

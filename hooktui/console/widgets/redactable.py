@@ -1,4 +1,4 @@
-"""Text that may be readable on the screen for a while, and never in a picture of it."""
+"""Text that may be revealed on the screen for a while, and never in a picture of it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Final
 from hooktui.console.widgets.styled import LineWidget
 
 REVEALED_CLASS: Final = "-revealed"
-"""Set while it stands there in clear; a picture masks such widgets."""
+"""Set while a widget is revealed; a picture masks such widgets."""
 
 MASK_LENGTH: Final = 26
-"""Whatever is masked and however it begins: the mask tells nothing about it."""
+"""Of every mask, so that it gives no hint about the text."""
 
 
 class Redactable(LineWidget):
@@ -25,7 +25,7 @@ class Redactable(LineWidget):
 
     @property
     def revealed(self) -> bool:
-        """Whether anything stands there in clear."""
+        """Whether the text is readable."""
         raise NotImplementedError
 
     def hide(self) -> None:

@@ -75,7 +75,7 @@ class LineWidget(Widget):
         self._covered = None
 
     def segments(self, pieces: Iterable[StyledText], over: Style | None = None) -> list[Segment]:
-        """Return pieces as segments; ``over`` (a cursor line) goes on top of every tone."""
+        """Return pieces as segments; ``over`` (a cursor line) is applied to every style."""
         found = []
         for text, tone in pieces:
             style = self.tone(tone)

@@ -36,7 +36,7 @@ class Column(Generic[T]):
         grow: its share of the room that is left over; 0: it stays as it is.
         most: cells it never exceeds when it grows.
         priority: 0 is dropped last; of equals the rightmost goes first.
-        align: numbers stand right.
+        align: numbers are aligned to the right.
         sort: the name by which the server sorts it, if it does.
     """
 

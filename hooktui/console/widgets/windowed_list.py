@@ -40,11 +40,11 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     Args:
         columns: what to show; they drop by priority where there is no room.
         source: where rows come from.
-        row_id: what identifies a row for ever.
+        row_id: returns what identifies a row permanently.
         empty: what to say where there is nothing: what this is, and the one key to start.
         markable: whether rows can be marked.
         sort: the sort to begin with, as a column's ``sort``.
-        descending: whether that is turned round.
+        descending: whether that order is descending.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
@@ -65,7 +65,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Enter, or a double click, on the row under the cursor."""
 
     class Moved(FromList):
-        """The cursor stands on another row, or that row changed, or there is none."""
+        """The cursor is on another row, or that row changed, or there is none."""
 
         def can_replace(self, message: Message) -> bool:
             """Of many moves only the last one counts."""
@@ -116,7 +116,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self._loading = asyncio.Lock()
         self._moves_ahead: list[str] = []
 
-    # -- what others ask and tell
+    # -- for other modules
 
     @property
     def cursor_row(self) -> T | None:
@@ -156,7 +156,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         return self.choice.row is None and self.cursor_row is not None
 
     def look_again(self) -> None:
-        """Choose the row under the cursor, and show it: somebody has been told to look."""
+        """Choose the row under the cursor, and show it: a notice asks to look at it."""
         if self.cursor_row is None:
             self.select(self.choice.row)
         else:
@@ -311,12 +311,12 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def _follows(self, load: Load) -> bool:
         """Return whether the chosen row is searched for beyond what a load has fetched."""
-        if load == "reload":  # not where it is missing already, or somebody has scrolled away
+        if load == "reload":  # not where it is missing already, or the list was scrolled away
             return self.choice.awaited or self.doubt is None
         return load != "page"
 
     def _take_over(self, fresh: Window[T], load: Load) -> None:
-        """Show what was fetched: size, marks, cursor, and the line where the cursor stands."""
+        """Show what was fetched: size, marks, cursor, and the line of the cursor."""
         anew = load in ("filter", "sort")
         offset, at_top = self.cursor - self.top, self.top == 0
         if anew:
@@ -442,7 +442,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     # -- drawing
 
     def on_resize(self) -> None:
-        """Place the columns anew, and keep the cursor in sight."""
+        """Place the columns again, and keep the cursor in sight."""
         self._placed = place(self.columns, self.line_width - MARGIN)
         self._strips.clear()
         self.show_count(self.window.total)
