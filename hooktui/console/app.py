@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.filter import Monochrome, NoColor
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.worker import Worker
 
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
-from hooktui.console.keymap import Keymap
 from hooktui.console.navigation import Navigation
 from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.shell.account import AccountView
@@ -35,8 +35,14 @@ from hooktui.console.shell.server_calls import ServerCalls, Severity
 from hooktui.console.shell.server_connection import ConnectionState, ServerConnection
 from hooktui.console.shell.session_state import load_state
 from hooktui.console.shell.status import StatusMonitor
-from hooktui.console.shell.terminal import AsciiFilter, EscapeFilter, Terminal, write_fault
-from hooktui.console.shell.terminal_size import SizedApp
+from hooktui.console.shell.terminal import (
+    AsciiFilter,
+    EscapeFilter,
+    RestrictedMode,
+    Terminal,
+    write_fault,
+)
+from hooktui.console.shell.terminal_size import TerminalSize, clamped
 from hooktui.console.themes import THEMES, default_theme, quiet_colour, readable_variables
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
@@ -58,7 +64,7 @@ def _palette() -> type[Provider]:
     return CommandProvider
 
 
-class ConsoleApp(SizedApp):
+class ConsoleApp(RestrictedMode):
     """The console.
 
     Attributes:
@@ -111,6 +117,7 @@ class ConsoleApp(SizedApp):
         self._initial_theme = self._register_themes()
         self.theme = self._initial_theme if given.theme else self._restored_theme()
         self.set_keymap(self.preferences.keymap.ids())
+        self._terminal_size = TerminalSize(self, self.preferences.keymap, self._unsaved)
         self.navigation = Navigation(self)
         self.clock = clock
         self.glyphs = ASCII if self.options.ascii else UNICODE
@@ -139,7 +146,7 @@ class ConsoleApp(SizedApp):
         """Watch the terminal, and reach the server without holding up the first paint."""
         if not self.is_headless:
             Terminal(self).watch()
-            self.watch_size()
+            self._terminal_size.watch()
             self.confine()
 
     def on_ready(self) -> None:
@@ -285,15 +292,6 @@ class ConsoleApp(SizedApp):
         """Return how the key of a command is shown, for sentences."""
         return self.preferences.keymap.key(command)
 
-    @property
-    def unsaved(self) -> bool:
-        """Whether text that was typed would be lost by quitting."""
-        return any(screen.unsaved for screen in self.navigation.screens())
-
-    def user_keymap(self) -> Keymap:
-        """Return the keys as the user has them."""
-        return self.preferences.keymap
-
     def problems(self) -> list[str]:
         """Return what is wrong with the preferences and the session state, in sentences."""
         problems = list(self.preferences.problems)
@@ -328,6 +326,37 @@ class ConsoleApp(SizedApp):
             variables |= readable_variables(variables)
             self.theme_variables = variables
         return variables
+
+    # -- the size of the terminal
+
+    @property
+    def size(self) -> Size:
+        """The size of what is drawn."""
+        return clamped(super().size)
+
+    @property
+    def too_small(self) -> bool:
+        """Whether the terminal has room for a message only."""
+        return self._terminal_size.too_small
+
+    def small_message(self) -> Sequence[str]:
+        """Return the lines of that message."""
+        return self._terminal_size.message()
+
+    def _unsaved(self) -> bool:
+        """Return whether text that was typed would be lost by quitting."""
+        return any(screen.unsaved for screen in self.navigation.screens())
+
+    async def on_event(self, event: events.Event) -> None:
+        """Limit the size that the terminal claims; drop input while only the message is drawn."""
+        if isinstance(event, events.Resize):
+            event = self._terminal_size.clamp(event)
+        is_input = isinstance(event, events.InputEvent | events.Paste)
+        if is_input and not event.is_forwarded and self.too_small:
+            if isinstance(event, events.Key):
+                self._terminal_size.press(event.key)
+            return
+        await super().on_event(event)
 
     # -- keys
 

@@ -170,14 +170,8 @@ MOVES: Final = (
 BY_NAME: Final = {command.name: command for command in (*COMMANDS, *MOVES)}
 
 EVERYWHERE: Final = (
-    *(top.command for top in TOP_SCREENS),
-    "help",
-    "palette",
-    "command",
-    "reload",
-    "back",
-    "quit",
-)
+    *(top.command for top in TOP_SCREENS), "help", "palette", "command", "reload", "back", "quit",
+)  # fmt: skip
 """What every full screen offers besides its own commands."""
 
 

@@ -10,6 +10,7 @@ from textual.geometry import Size
 from textual.widgets import Input, TextArea
 
 from hooktui.console.access.accounts_screen import AccountsScreen
+from hooktui.console.app import ConsoleApp
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.frame.dialogs import NameQuestion, Question
 from hooktui.console.frame.help import HelpScreen
@@ -17,7 +18,7 @@ from hooktui.console.frame.palette import Palette
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.registry import BY_NAME
-from hooktui.console.shell.terminal_size import LARGEST, SMALLEST, SizedApp, clamped, is_too_small
+from hooktui.console.shell.terminal_size import LARGEST, SMALLEST, clamped, is_too_small
 from tests.console.command_scene import WAYS, Scene, staged
 from tests.console.conftest import Receiver
 from tests.console.place import Place
@@ -222,6 +223,6 @@ def test_no_more_is_drawn_than_the_largest_size(claimed: tuple[int, int]):
 
 # Red when only what a resize says is clamped: the first screen is laid out before the first one.
 async def test_no_more_is_drawn_before_the_first_resize():
-    console = SizedApp()
+    console = ConsoleApp(environ={})
     console._driver = Mock(_size=(9000, 9000))
     assert console.size == LARGEST

@@ -46,7 +46,7 @@ class ChosenRows(ScreenPart):
         active: Callable[[], bool] = lambda: True,
         narrowed: Callable[[], bool] = lambda: False,
         needing: Sequence[str] = (),
-        hint: Callable[[], str] = str,
+        hint: Callable[[], str] = lambda: "",
     ) -> None:
         self._screen, self._listing, self._noun = screen, listing, noun
         self._commands, self._active, self._narrowed = commands, active, narrowed
