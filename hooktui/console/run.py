@@ -17,7 +17,7 @@ def run(options: ConsoleOptions) -> int:
     try:
         _check(options)
     except ValueError as error:
-        _tell(str(error))
+        _print(str(error))
         return 2
     # Nothing becomes garbage before the first paint; not looking for it saves 30 ms.
     gc.disable()
@@ -25,23 +25,23 @@ def run(options: ConsoleOptions) -> int:
     try:
         _check_theme(app, options)
     except ValueError as error:
-        _tell(str(error))
+        _print(str(error))
         return 2
     app.call_after_refresh(gc.enable)
     app.run(mouse=not app.options.no_mouse)
     gc.enable()
     # Once more where it can be read at leisure: a notice goes after a while.
     for problem in [*app.problems(), app.session.write()]:
-        _tell(problem)
+        _print(problem)
     for doing in app.calls.unfinished:
-        _tell(f"you quit while {doing}; look whether it was done")
+        _print(f"you quit while {doing}; look whether it was done")
     if app.fault is not None:
-        _tell(app.fault)
+        _print(app.fault)
         return app.return_code or 1
     return app.return_code or 0
 
 
-def _tell(what: str) -> None:
+def _print(what: str) -> None:
     if what:
         sys.stderr.write(f"hooktui: {visible(what)}\n")
 

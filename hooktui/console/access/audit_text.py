@@ -63,12 +63,12 @@ def entry_lines(entry: AuditEntry, now_ms: int, arrow: str) -> list[StyledLine]:
     )
     lines: list[StyledLine] = [_fact(name, value) for name, value in facts]
     lines += [(), ((f" before {arrow} after", "strong"),)]
-    told = changes_of(entry)
-    for name, was, now in told:
+    changes = changes_of(entry)
+    for name, was, now in changes:
         lines += [((f"   {name}", "quiet"),)]
         lines += [((f"   - {was}", "bad"),)] if was else []
         lines += [((f"   + {now}", "good"),)] if now else []
-    if not told:
+    if not changes:
         lines.append((("   nothing else is told of it", "quiet"),))
     return lines
 

@@ -137,7 +137,7 @@ class TokenForm(ConsoleScreen):
             return
         self._saving = True
         try:
-            made = await self.change(calls.create_token(fields), "making the token", _told)
+            made = await self.change(calls.create_token(fields), "making the token", _message)
         except HooktuiError as error:
             self.show_error(error)
             return
@@ -145,10 +145,10 @@ class TokenForm(ConsoleScreen):
             self._saving = False
         self.shell.navigation.select("Tokens", made.id)
         if not self.leave(NewTokenScreen(made)):
-            self.notice(*_told(made))
+            self.notice(*_message(made))
 
 
-def _told(made: Token) -> tuple[str, Severity]:
+def _message(made: Token) -> tuple[str, Severity]:
     """Return what to say of a token that came too late to be shown."""
     return (
         f"token {made.id} ({made.name}) was made after its form was left, and nobody has seen it:"

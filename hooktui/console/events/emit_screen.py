@@ -315,7 +315,7 @@ class EmitScreen(ConsoleScreen):
         call = calls.send_event(self.shell.account.number, event_type, body.encode(), key=self._key)
         self._sending = True
         try:
-            sent = await self.call(call, f"sending {event_type}", _told)
+            sent = await self.call(call, f"sending {event_type}", _message)
         finally:
             self._sending = False
         if sent is not None:
@@ -364,5 +364,5 @@ class EmitScreen(ConsoleScreen):
             self.leave()
 
 
-def _told(sent: AcceptedEvent) -> tuple[str, Severity]:
+def _message(sent: AcceptedEvent) -> tuple[str, Severity]:
     return f"{sent.type} is in as {sent.id}: {accepted_words(sent)}", "good"

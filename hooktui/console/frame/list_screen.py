@@ -179,11 +179,11 @@ class ListScreen(ConsoleScreen, Generic[T]):
         return page
 
     def _barred(self, reason: str) -> Page[T]:
-        told = textwrap.wrap(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
+        lines = textwrap.wrap(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
         self.listing.empty = (
             ((f"  {self.HEADING} are not shown to you.", "strong"),),
             (),
-            *(((f"  {line}", "plain"),) for line in told),
+            *(((f"  {line}", "plain"),) for line in lines),
             (),
             ((f"  {self.shell.key('back')}", "accent"), ("  goes back", "plain")),
         )

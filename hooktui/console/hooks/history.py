@@ -93,11 +93,11 @@ def in_words(name: str, value: object) -> str:
 
 def summary(entry: AuditEntry) -> str:
     """Return what changed in one line: ``name: first → second, active: yes → no``."""
-    told = [
+    changes = [
         f"{name}: {was} → {now}" if was and now else f"{name}: {was or now}"
         for name, was, now in changes_of(entry)
     ]
-    return ", ".join(told)
+    return ", ".join(changes)
 
 
 def entry_sections(entry: AuditEntry, now_ms: int) -> Sequence[Section]:

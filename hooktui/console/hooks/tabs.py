@@ -160,7 +160,7 @@ class TabSet(ScreenPart):
                 delivery = self._listing.cursor_row
                 return None if delivery is None else ("the delivery's id", delivery.id)
             case "health":
-                return None if self._health is None else ("the marked step", self._plots.told)
+                return None if self._health is None else ("the marked step", self._plots.step_text)
             case "events":
                 return self._events.under_cursor()
             case "settings":

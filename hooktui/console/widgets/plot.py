@@ -242,7 +242,7 @@ class Plots(LineWidget, can_focus=True):
         return max(0, min((self._mark_ms - self._axis.since_ms) // self._axis.step_ms, last))
 
     @property
-    def told(self) -> str:
+    def step_text(self) -> str:
         """The marked step in words."""
         return "".join(text for text, _ in self._words(self.step)).strip()
 
