@@ -8,19 +8,19 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 
 from hooktui.client import AsyncClient
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 
 SETTLED_S, PATIENCE_S = 0.3, 20.0
 
 _NAMES = {" ": "space", "/": "slash", ":": "colon", ".": "full_stop", "-": "minus"}
-_LASTING = ("feed", "verb ")
+_LASTING = ("feed", "command ")
 """Names of workers that wait for what may never come: a change, an answer to a question."""
 
 
 class Guide:
     """Presses keys, and waits for what they bring about."""
 
-    def __init__(self, app: HooktuiApp, pilot: Pilot[None], client: AsyncClient) -> None:
+    def __init__(self, app: ConsoleApp, pilot: Pilot[None], client: AsyncClient) -> None:
         self.app = app
         self.pilot = pilot
         self.client = client
@@ -59,7 +59,7 @@ class Guide:
 
     def _asking(self) -> bool:
         """Return whether an answer is still on its way, besides the feed's and an admin's."""
-        return any(screen._changes_due for screen in self.app.house_screens()) or any(
+        return any(screen._changes_due for screen in self.app.navigation.screens()) or any(
             worker.is_running and not worker.name.startswith(_LASTING)
             for worker in self.app.workers
         )

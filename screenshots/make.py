@@ -53,7 +53,7 @@ from recorded_server import recorded_server
 
 from hooktui.client import AsyncClient, ServerAddress
 from hooktui.console.frame import notices
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 
 # A notice stays until it is drawn, however slow the machine is.
@@ -65,15 +65,15 @@ MONOSPACE = "Fira Code, DejaVu Sans Mono, Menlo, Consolas, monospace"
 async def draw(picture: Picture, address: ServerAddress, look: argparse.Namespace) -> str:
     """Return a picture as SVG."""
     options = ConsoleOptions(connect=str(address.socket), theme=look.theme, ascii=look.ascii)
-    app = HooktuiApp(options, environ=dict(os.environ))
+    app = ConsoleApp(options, environ=dict(os.environ))
     size = look.size or picture.size
     async with app.run_test(size=size) as pilot, AsyncClient(address) as client:
         guide = Guide(app, pilot, client)
         await picture.go(guide)
         await guide.sees(picture.shows)
         # Not the temporary folder, which has another name each time.
-        app.link.where = "local server"
-        for screen in app.house_screens():
+        app.connection.where = "local server"
+        for screen in app.navigation.screens():
             screen.refresh_frame()
         await guide.settled()
         if look.text:

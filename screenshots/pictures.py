@@ -60,7 +60,7 @@ async def delivery(guide: Guide) -> None:
     await guide.listed()
     waiting = await guide.client.call(calls.list_deliveries(ACCOUNT, status="pending", limit=100))
     most = max(waiting.data, key=lambda one: (one.attempts, one.id))
-    guide.app.open_delivery(most.id)
+    guide.app.navigation.open_delivery(most.id)
 
 
 async def health(guide: Guide) -> None:
@@ -84,7 +84,7 @@ async def event(guide: Guide) -> None:
     """Open the newest event that a hook was skipped for."""
     await guide.listed()
     page = await guide.client.call(calls.list_events(ACCOUNT, limit=100))
-    guide.app.open_event(next(one for one in page.data if one.skipped).id)
+    guide.app.navigation.open_event(next(one for one in page.data if one.skipped).id)
 
 
 async def engine(guide: Guide) -> None:
@@ -137,7 +137,7 @@ async def delete(guide: Guide) -> None:
 
 
 async def palette(guide: Guide) -> None:
-    """Type what fits verbs and a hook; the palette is complete once nothing is asked any more."""
+    """Type what fits commands and a hook; the palette is complete once nothing is asked any more."""
     await guide.listed()
     await guide.press("ctrl+p")
     await guide.settled()
@@ -161,7 +161,7 @@ async def rotated(guide: Guide) -> None:
     await guide.sees("24 hours")
     await guide.press("d")
     await guide.sees("a new secret is valid")
-    guide.app.front().clear_notice()
+    guide.app.navigation.front().notices.clear()
 
 
 async def diagnosis(guide: Guide) -> None:

@@ -6,13 +6,13 @@ from tests import structure
 
 MOST = {
     "modules": 348,
-    "lines": 60_700,
+    "lines": 61_250,
     "modules over 500 lines": 1,
-    "modules in import cycles": 56,
-    "deepest ancestry": 13,
+    "modules in import cycles": 0,
+    "deepest ancestry": 4,
     "modules that only one store has": 0,
     "modules that name a hook setting": 11,
-    "class names given more than once": 37,
+    "class names given more than once": 35,
 }
 
 

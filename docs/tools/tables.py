@@ -19,8 +19,8 @@ from hooktui import failpoints as points
 from hooktui.api.routes.metrics import metrics as metrics_route
 from hooktui.api.service import Service
 from hooktui.cli.main import COMMANDS, command_table
+from hooktui.console import registry
 from hooktui.console.hooks.verification_snippets import snippets as all_snippets
-from hooktui.console.registry import MOVES, VERBS
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.deliveries import Load, Outcome
 from hooktui.domain.roles import Need
@@ -92,8 +92,8 @@ def _default(value: object) -> str:
 def keys() -> str:
     """Return the keys of the console: key, name in ``[keys]``, what it does, role."""
     rows = [
-        (_key(verb.key), f"`{verb.name.replace('_', '-')}`", verb.help, _role(verb.need))
-        for verb in (*VERBS, *MOVES)
+        (_key(one.key), f"`{one.name.replace('_', '-')}`", one.help, _role(one.need))
+        for one in (*registry.COMMANDS, *registry.MOVES)
     ]
     return table(("key", "name", "what it does", "role"), rows)
 

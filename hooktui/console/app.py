@@ -1,78 +1,86 @@
-"""The console: the app that holds the link to the server, the feed, the themes and the screens."""
+"""The console: the Textual app, which owns the services that its screens use."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.filter import Monochrome, NoColor
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.worker import Worker
 
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.hooks_screen import HooksScreen
-from hooktui.console.navigation import WaysApp
-from hooktui.console.registry import PLACES
-from hooktui.console.shell.change_feed import Feed
-from hooktui.console.shell.contract import Changes
-from hooktui.console.shell.log_buffer import LogBuffer
-from hooktui.console.shell.preferences import DEFAULT_ACCOUNT, ConsoleOptions
-from hooktui.console.shell.server_calls import Writing
-from hooktui.console.shell.server_connection import Link, LinkState
-from hooktui.console.shell.status import Trend
-from hooktui.console.shell.terminal import AsciiFilter, EscapeFilter, Terminal, write_fault
-from hooktui.console.widgets.chrome import Severity
-from hooktui.console.widgets.styled import Piece, Pieces, Tone
+from hooktui.console.navigation import Navigation
+from hooktui.console.registry import TOP_SCREENS
+from hooktui.console.shell.account import AccountView
+from hooktui.console.shell.change_feed import ChangeFeedFollower
+from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.log_buffer import LogBuffer, LogLine
+from hooktui.console.shell.preferences import (
+    DEFAULT_ACCOUNT,
+    ConsoleOptions,
+    read_preferences,
+    server_name,
+)
+from hooktui.console.shell.server_calls import ServerCalls, Severity
+from hooktui.console.shell.server_connection import ConnectionState, ServerConnection
+from hooktui.console.shell.session_state import load_state
+from hooktui.console.shell.status import StatusMonitor
+from hooktui.console.shell.terminal import (
+    AsciiFilter,
+    EscapeFilter,
+    RestrictedMode,
+    Terminal,
+    write_fault,
+)
+from hooktui.console.shell.terminal_size import TerminalSize, clamped
+from hooktui.console.themes import THEMES, default_theme, quiet_colour, readable_variables
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import HooktuiError, NotFound
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import START_SERVICE
-from hooktui.domain.roles import Role
+from hooktui.domain.roles import Role, restricted
 from hooktui.domain.wire.events import Catalogue
-from hooktui.domain.wire.hooks import Hook
-from hooktui.domain.wire.server import Status
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from textual.command import Provider
 
-    from hooktui.client.calls import Call
-    from hooktui.console.widgets.redactable import Maskable
-
-T = TypeVar("T")
-
-MOST_NAMES = 20
-"""Hooks whose names are asked for at once; the others' come with their next line of the log."""
-
-STATUS_S = 5.0
-"""While deliveries run or wait, backlog and rate are read again this often; when idle, never."""
+    from hooktui.console.widgets.redactable import Redactable
 
 
 def _palette() -> type[Provider]:
-    from hooktui.console.frame.palette import HouseCommands
+    from hooktui.console.frame.palette import CommandProvider
 
-    return HouseCommands
+    return CommandProvider
 
 
-class HooktuiApp(WaysApp):
+class ConsoleApp(RestrictedMode):
     """The console.
 
     Attributes:
-        clock: returns "now" in milliseconds; given, so that pictures do not change by themselves.
-        signs: what is drawn for states, Unicode or ASCII.
-        link: the way to the server.
-        writing: sends what changes something, and tells of it whatever screen is left.
+        navigation: opens screens.
+        clock: returns "now" in milliseconds; a fixed one keeps screenshots the same.
+        glyphs: what is drawn for states, Unicode or ASCII.
+        connection: to the server.
+        calls: sends calls that change something, and reports the result when a screen is left.
         log_buffer: the latest lines of the live log, shared by every widget that shows it.
-        account: number of the account that is shown.
-        hook_names: names of the hooks that were seen, for the log.
-        turned: hooks that were activated or deactivated last, with what undoes that.
-        catalogue: the event types of the server; the built-in ones until it has answered.
-        status: how the server was last time; None until it has answered.
-        backlog_trend: how the number of waiting deliveries goes.
-        disk_trend: how the free room goes.
+        account: the account that is shown.
+        environ: the environment.
+        preferences: what the user has set.
+        options: of the command line, completed from the preferences.
+        session: what is restored the next time.
+        catalogue: the event types of the server; the built-in ones until it has responded.
+        status: the status of the server.
         fault: what went wrong, when the app had to end.
     """
 
@@ -99,28 +107,36 @@ class HooktuiApp(WaysApp):
         environ: Mapping[str, str] | None = None,
         clock: Callable[[], int] = now_ms,
     ) -> None:
-        super().__init__(options, environ)
+        self.environ = dict(os.environ if environ is None else environ)
+        self.preferences = read_preferences(self.environ)
+        given = options or ConsoleOptions()
+        self.options = self.preferences.under(given, self.environ.get("TERM", ""))
+        super().__init__()
+        self.restricted = restricted(self.environ)
+        self.session = load_state(self.environ, server_name(self.environ, given.connect))
+        self._initial_theme = self._register_themes()
+        self.theme = self._initial_theme if given.theme else self._restored_theme()
+        self.set_keymap(self.preferences.keymap.ids())
+        self._terminal_size = TerminalSize(self, self.preferences.keymap, self._unsaved)
+        self.navigation = Navigation(self)
         self.clock = clock
-        self.signs = ASCII if self.options.ascii else UNICODE
-        self._link_before = LinkState.CONNECTING
-        self.link = Link(self.options, self.environ, self._link_changed)
-        self.writing = Writing(self)
+        self.glyphs = ASCII if self.options.ascii else UNICODE
+        self._connection_before = ConnectionState.CONNECTING
+        self.connection = ServerConnection(self.options, self.environ, self._connection_changed)
+        self.calls = ServerCalls(self.connection, partial(self.call_later, self.notice))
         self.log_buffer = LogBuffer()
-        self.feed = Feed(self)
-        self.account = self.options.account
-        self.account_name = ""
-        self.hook_names: dict[int, str] = {}
-        self.turned: list[tuple[Hook, bool]] = []
+        self.account = AccountView(self.options.account, self.connection)
+        self.status = StatusMonitor(
+            self, self.connection, self.account, clock, self._refresh_frames
+        )
+        self._feed = ChangeFeedFollower(self, self._pass_on)
         self.catalogue: Catalogue = ETL
-        self.status: Status | None = None
-        self.backlog_trend, self.disk_trend = Trend(), Trend()
         self.fault: str | None = None
         # Textual chose by its own default theme; greys are colours, too.
         self._filters = [NoColor() if isinstance(f, Monochrome) else f for f in self._filters]
         self._filters.append(EscapeFilter())
         if self.options.ascii:
             self._filters.append(AsciiFilter())
-        self._status_due = self._reads_status = False
 
     def get_default_screen(self) -> Screen[Any]:
         """Start with the hooks."""
@@ -130,234 +146,217 @@ class HooktuiApp(WaysApp):
         """Watch the terminal, and reach the server without holding up the first paint."""
         if not self.is_headless:
             Terminal(self).watch()
-            self.watch_size()
+            self._terminal_size.watch()
             self.confine()
 
     def on_ready(self) -> None:
         """Reach the server once something is painted: its client takes 100 ms to import."""
-        before = self.place_before()
-        if before is not None and len(self.screen_stack) == 1:
-            self.go(before)
-        self._tell_problems()
+        last = next((top for top in TOP_SCREENS[1:] if top.name == self.session.place), None)
+        if last is not None and len(self.screen_stack) == 1:
+            self.navigation.go(last)
+        self._show_problems()
         self.run_worker(self._reach_server(), name="attach", group="server")
 
-    def _tell_problems(self) -> None:
+    def _show_problems(self) -> None:
         problems = self.problems()
         if problems:
             self.call_after_refresh(self.notice, "; ".join(problems), "bad")
 
     # -- the server
 
-    async def ask(self, call: Call[T]) -> T:
-        """Send a call once the server is reached, and return its answer.
-
-        Raises:
-            HooktuiError: the server refused, or went away.
-        """
-        return await self.link.ask(call)
-
     @property
     def role(self) -> Role:
-        """The role that we act in; until the server has said so, the one that was asked for.
+        """The role of the caller; until the server has responded, the one that was asked for.
 
-        What a role of a newer server may do, that server alone knows: nothing is dimmed then.
+        Only a newer server knows what its new roles may do: nothing is dimmed then.
         """
-        if self.status is not None:
-            known = self.status.role in tuple(Role)
-            return Role(self.status.role) if known else Role.ADMIN
+        status = self.status.latest
+        if status is not None:
+            return Role(status.role) if status.role in tuple(Role) else Role.ADMIN
         return Role(self.options.role) if self.options.role else Role.ADMIN
 
     async def _reach_server(self) -> None:
         """Reach a server (or start one), read what the frame shows, then follow the feed."""
         from hooktui.client import calls
 
-        await self.link.open()
-        if self.link.bound_to is not None:  # before anybody who waited goes on
-            self.account = self.link.bound_to
+        await self.connection.open()
+        if self.connection.bound_to is not None:  # before the calls that waited are sent
+            self.account.number = self.connection.bound_to
         try:
-            self.catalogue = await self.ask(calls.event_types())
-            accounts = await self.ask(calls.list_accounts(limit=500))
+            self.catalogue = await self.connection.send(calls.event_types())
+            accounts = await self.connection.send(calls.list_accounts(limit=500))
             names = {account.id: account.name for account in accounts.data}
-            await self.refresh_status()
+            await self.status.read()
         except HooktuiError as error:
             self.notice(str(error), "bad")
         else:
-            self.account_name = names.get(self.account, "")
-            for screen in self.house_screens():
-                screen.refresh_frame()
-            if self.options.account not in (DEFAULT_ACCOUNT, self.account):
-                self.notice(f"your token is bound to account {self.account}; that is shown", "warn")
-            elif accounts.next is None and self.account not in names:
-                self.notice(f"there is no account {self.account} here", "bad")
-        if self.link.started:
+            number = self.account.number
+            self.account.name = names.get(number, "")
+            self._refresh_frames()
+            if self.options.account not in (DEFAULT_ACCOUNT, number):
+                self.notice(f"your token is bound to account {number}; that is shown", "warn")
+            elif accounts.next is None and number not in names:
+                self.notice(f"there is no account {number} here", "bad")
+        if self.connection.started:
             self.notice(
                 "started a server; it stays and goes on delivering when you quit"
                 " (`hooktui stop` ends it)"
             )
-            self._tell_problems()  # which matter more
-        self.tell(Changes(everything=True))
-        self.follow_feed()
+            self._show_problems()  # which matter more
+        self._pass_on(FeedChanges(everything=True))
+        self._follow_feed()
 
-    def follow_feed(self) -> None:
+    def _follow_feed(self) -> None:
         """Follow the feed of the account, in place of another one's."""
         _: Worker[None] = self.run_worker(
-            self.feed.follow, name="feed", group="feed", exclusive=True
+            self._feed.follow, name="feed", group="feed", exclusive=True
         )
 
-    async def use_account(self, account: int) -> bool:
-        """Show another account from now on; return whether the server lets us (else: a notice)."""
-        from hooktui.console.shell.account import use_account
+    async def use_account(self, number: int) -> bool:
+        """Show another account; return whether the server allows it (else: a notice)."""
+        from hooktui.client import calls
 
-        return await use_account(self, account)
+        send = self.connection.send
+        try:
+            status = await send(calls.server_status(number))
+            accounts = await send(calls.list_accounts(limit=500))
+        except HooktuiError as error:
+            self.notice(str(error), "bad")
+            return False
+        # From here on nothing is awaited: the caller may run on a screen that is left.
+        name = next((account.name for account in accounts.data if account.id == number), "")
+        for screen in self.navigation.screens():
+            screen.keep_state()
+        self.account.show(number, name)
+        self.status.backlog_trend.clear()
+        self.status.record(status)
+        self.log_buffer.clear()
+        note = f"the log of {name or f'account {number}'}"
+        self.log_buffer.extend([LogLine(at_ms=self.clock(), note=note)])
+        self._feed.start_over()
+        self._follow_feed()
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        for screen in self.navigation.screens():
+            screen.account_changed()
+            screen.refresh_frame()
+        self._pass_on(FeedChanges(everything=True))
+        self.notice(f"this is account {number}{name and f' ({name})'} now", "good")
+        return True
 
-    def switch_account(self, account: int) -> None:
+    def switch_account(self, number: int) -> None:
         """Show another account, in a worker of the app: the screen that asked may be left."""
-        self.run_worker(self.use_account(account), name="account", group="account", exclusive=True)
+        self.run_worker(self.use_account(number), name="account", group="account", exclusive=True)
 
-    def _link_changed(self, state: LinkState, problem: HooktuiError | None) -> None:
+    def _connection_changed(self, state: ConnectionState, problem: HooktuiError | None) -> None:
         """Show at once that the server was lost or is back."""
-        if state is LinkState.BARRED and problem is not None:
+        if state is ConnectionState.BARRED and problem is not None:
             self.exit(return_code=4, message=None)
             self.fault = str(problem)
             return
-        before, self._link_before = self._link_before, state
-        for screen in self.house_screens():
-            screen.refresh_frame()
-        if state is LinkState.LOST:
-            # What the feed's read ran into is no news beside this; the status line goes on telling.
+        before, self._connection_before = self._connection_before, state
+        self._refresh_frames()
+        if state is ConnectionState.LOST:
+            # The error of the feed adds nothing to this; the status line shows the state.
             start = "" if self.options.connect else "; `hooktui serve` starts one again"
-            if self.link.is_service:
+            if self.connection.is_service:
                 start = f"; start it with: {START_SERVICE}"
             self.notice(f"the server went away; what is shown stays{start}", "bad")
-        elif state in (LinkState.ABSENT, LinkState.REFUSED) and problem is not None:
+        elif state in (ConnectionState.ABSENT, ConnectionState.REFUSED) and problem is not None:
             self.notice(str(problem), "bad")
-        elif before is LinkState.REFUSED:
+        elif before is ConnectionState.REFUSED:
             self.notice("access restored", "good")
-        elif before is LinkState.LOST:
+        elif before is ConnectionState.LOST:
             self.notice("the server is back", "good")
-
-    async def attached(self) -> None:
-        """Wait until the server was asked who we are."""
-        if self.status is None:
-            await self.refresh_status()
-
-    async def refresh_status(self) -> None:
-        """Read backlog and rates, and draw them."""
-        from hooktui.client import calls
-
-        self.take_status(await self.ask(calls.server_status(self.account)))
-        for screen in self.house_screens():
-            screen.refresh_frame()
-
-    def take_status(self, status: Status) -> None:
-        """Take over how the server is."""
-        self.status = status
-        self.backlog_trend.add(self.clock(), status.backlog.count)
-        if status.disk is not None:
-            self.disk_trend.add(self.clock(), status.disk.free)
-
-    def status_soon(self) -> None:
-        """Read the status in a while; any number of calls until then make one."""
-        if not self._status_due:
-            self._status_due = True
-            self.set_timer(STATUS_S / 5, self._status_now)
-
-    def _status_now(self) -> None:
-        """Read it in a worker: what a timer awaits, every key would wait for as well."""
-        if self._reads_status:  # a slow server: once more after that answer
-            self.set_timer(STATUS_S / 5, self._status_now)
-            return
-        self._status_due = False
-        _: Worker[None] = self.run_worker(self._read_status, name="status", group="status")
-
-    async def _read_status(self) -> None:
-        self._reads_status = True
-        try:
-            await self.refresh_status()
-        except HooktuiError:
-            return  # the feed notices a lost server, and says so
-        finally:
-            self._reads_status = False
-        if self.status is not None and not _is_calm(self.status) and not self._status_due:
-            self._status_due = True
-            self.set_timer(STATUS_S, self._status_now)
 
     # -- what screens share
 
-    async def learn_names(self, changes: Changes) -> bool:
-        """Ask for the names of hooks that changed or are not known yet; return whether any is new.
+    def _refresh_frames(self) -> None:
+        for screen in self.navigation.screens():
+            screen.refresh_frame()
 
-        The list of hooks holds a few pages only, and the log may tell of any hook.
-        """
-        from hooktui.client import calls
-
-        unknown = [hook for hook in changes.busy_hooks if hook not in self.hook_names]
-        found = {}
-        for hook in (*changes.hooks, *unknown)[:MOST_NAMES]:
-            try:
-                found[hook] = (await self.ask(calls.get_hook(hook))).name
-            except NotFound:
-                found[hook] = self.hook_names.get(hook, "")
-            except HooktuiError:
-                break  # the feed notices a lost server, and says so
-        return self.take_names(found)
-
-    def take_names(self, names: Mapping[int, str]) -> bool:
-        """Remember names of hooks for the log; return whether any is new."""
-        new = names.items() - self.hook_names.items()
-        self.hook_names.update(new)
-        return bool(new)
-
-    def tell(self, changes: Changes) -> None:
-        """Pass changes of the feed on to every screen; each takes them when it is in front."""
-        for screen in self.house_screens():
-            screen.take(changes)
+    def _pass_on(self, changes: FeedChanges) -> None:
+        """Pass changes of the feed on to every screen; each shows them when it is in front."""
+        for screen in self.navigation.screens():
+            screen.add_changes(changes)
 
     def notice(self, text: str, severity: Severity = "plain") -> None:
         """Show a notice on the screen that is in front."""
-        front = self.front()
+        front = self.navigation.front()
         if front is not None:
-            front.notice(text, severity)
+            front.notices.show(text, severity)
 
-    def standing(self) -> tuple[Pieces, Pieces]:
-        """Return the status line: who and where on the left, backlog and rate on the right."""
-        dot = f" {self.signs.dot} "
-        where: Piece = (self.link.where, "quiet")
-        left: list[Piece] = [(" ", "plain")]
-        if self.link.state is LinkState.CONNECTED and self.status is not None:
-            left += [
-                (self.account_name or f"account {self.account}", "plain"),
-                (f"{dot}{self.status.user} ({self.status.role}){dot}", "quiet"),
-                where,
-            ]
-        elif self.link.state in (LinkState.LOST, LinkState.ABSENT, LinkState.REFUSED):
-            left += [(f"{self.link.word}{dot}", "bad"), where]
-        else:
-            left += [(f"{self.link.word}{dot}", "warn"), where]
-        right: list[Piece] = []
-        if self.status is not None:
-            if self.status.paused is not None:
-                right.append((f"delivery is paused{dot}", "warn"))
-            backlog, rates = self.status.backlog, self.status.rates
-            tone: Tone = "plain" if backlog.count else "quiet"
-            right.append((f"{backlog.count:,} waiting", tone))
-            if backlog.held:
-                right.append((f"{dot}{backlog.held:,} held", "warn"))
-            # A token that is bound to one account gets no rates: they are those of all accounts.
-            speed = " " if rates is None else f"{dot}{rates.delivered_per_s:.1f}/s "
-            right.append((speed, "quiet"))
-        return left, right
+    # -- what the user has set
 
-    def places(self, here: str, *, short: bool = False) -> Pieces:
-        """Return the places with their digits, for the right end of headings; short: digits."""
-        pieces: list[Piece] = []
-        for place in PLACES:
-            tone: Tone = "plain" if place.label.lower() == here.lower() else "quiet"
-            if short:
-                pieces.append((f"{place.key} ", tone))
-            else:
-                pieces += [(f"{place.key} ", "quiet"), (f"{place.label}  ", tone)]
-        return pieces
+    def key(self, command: str) -> str:
+        """Return how the key of a command is shown, for sentences."""
+        return self.preferences.keymap.key(command)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with the preferences and the session state, in sentences."""
+        problems = list(self.preferences.problems)
+        theme = self.options.theme
+        if theme is not None and theme not in self.available_themes:
+            problems.append(f"[console] theme: there is no theme {theme!r}")
+        if self.session.problem:
+            problems.append(self.session.problem)
+        return problems
+
+    def _register_themes(self) -> str:
+        """Register all themes; return the one that the options or the terminal ask for."""
+        for theme in (*THEMES, *self.preferences.themes):
+            self.register_theme(theme)
+        name = self.options.theme
+        return name if name in self.available_themes else default_theme(self.environ)
+
+    def _restored_theme(self) -> str:
+        """Return the theme of the last session, unless the initial one has changed since."""
+        chosen, before = self.session.theme or ("", "")
+        restored = before == self._initial_theme and chosen in self.available_themes
+        return chosen if restored else self._initial_theme
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Give every theme the one colour that only ours define."""
+        return {"quiet": quiet_colour(self.current_theme)}
+
+    def get_css_variables(self) -> dict[str, str]:
+        """Return the variables of the theme, with colours that can be read in every one."""
+        variables = super().get_css_variables()
+        if not self.current_theme.ansi:
+            variables |= readable_variables(variables)
+            self.theme_variables = variables
+        return variables
+
+    # -- the size of the terminal
+
+    @property
+    def size(self) -> Size:
+        """The size of what is drawn."""
+        return clamped(super().size)
+
+    @property
+    def too_small(self) -> bool:
+        """Whether the terminal has room for a message only."""
+        return self._terminal_size.too_small
+
+    def small_message(self) -> Sequence[str]:
+        """Return the lines of that message."""
+        return self._terminal_size.message()
+
+    def _unsaved(self) -> bool:
+        """Return whether text that was typed would be lost by quitting."""
+        return any(screen.unsaved for screen in self.navigation.screens())
+
+    async def on_event(self, event: events.Event) -> None:
+        """Limit the size that the terminal claims; drop input while only the message is drawn."""
+        if isinstance(event, events.Resize):
+            event = self._terminal_size.clamp(event)
+        is_input = isinstance(event, events.InputEvent | events.Paste)
+        if is_input and not event.is_forwarded and self.too_small:
+            if isinstance(event, events.Key):
+                self._terminal_size.press(event.key)
+            return
+        await super().on_event(event)
 
     # -- keys
 
@@ -373,8 +372,8 @@ class HooktuiApp(WaysApp):
     def on_key(self, event: events.Key) -> None:
         """Give a letter to the input that has the focus by now.
 
-        Somebody who types ``/failed`` in one go is faster than the focus: a letter that was sent to
-        the list before comes by here and would run a verb.
+        A person who types ``/failed`` in one go is faster than the focus: a letter that was sent to
+        the list before comes by here and would run a command.
         """
         focused = self.focused
         if (
@@ -388,14 +387,38 @@ class HooktuiApp(WaysApp):
     # -- pictures
 
     def export_screenshot(self, *, title: str | None = None, simplify: bool = False) -> str:
-        """Draw a picture of the screen; a secret that is revealed just then is masked in it."""
+        """Draw a picture of the screen, with revealed secrets masked."""
         with ExitStack() as masks:
             for screen in self.screen_stack:
                 for shown in screen.query(".-revealed"):
-                    masks.enter_context(cast("Maskable", shown).masked())
+                    masks.enter_context(cast("Redactable", shown).masked())
             return super().export_screenshot(title=title, simplify=simplify)
 
     # -- the end
+
+    def exit(
+        self,
+        result: None = None,
+        return_code: int = 0,
+        message: RenderableType | None = None,
+    ) -> None:
+        """End; the state of the screens is kept first, for they are removed."""
+        self._keep_state()
+        super().exit(result, return_code, message)
+
+    def _keep_state(self) -> None:
+        """Fill the session state; `SessionState.write` writes it."""
+        for screen in self.navigation.screens():
+            screen.keep_state()
+            for top in TOP_SCREENS:
+                if top.label == screen.HEADING.lower():
+                    self.session.place = top.name
+        changed = self.theme != self._initial_theme
+        self.session.theme = (self.theme, self._initial_theme) if changed else None
+
+    def action_command_palette(self) -> None:
+        """Open the palette."""
+        self.navigation.open_palette()
 
     def action_how_to_quit(self) -> None:
         """Answer ctrl+c, which many press to leave."""
@@ -413,14 +436,7 @@ class HooktuiApp(WaysApp):
         self._exit_renderables.clear()
 
 
-def _is_calm(status: Status) -> bool:
-    rates = status.rates
-    if rates is None:
-        return not status.backlog.count
-    return not (
-        status.backlog.count
-        or rates.in_flight
-        or rates.accepted_per_s
-        or rates.delivered_per_s
-        or rates.failed_per_s
-    )
+if TYPE_CHECKING:
+
+    def _keeps_the_contract(app: ConsoleApp) -> Shell:
+        return app

@@ -1,25 +1,20 @@
 """The language of the ``:`` line: ``:hook 12``, ``:log status:failed``, ``:theme nord``, ``:ping``.
 
 A line is a word and its argument. `parse` reports an error with its column and similar words;
-`complete` lists continuations; `prepare` returns the work of a command.
+`complete` lists continuations.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from hooktui.console.registry import PLACES, VERBS
+from hooktui.console.registry import COMMANDS, TOP_SCREENS
 from hooktui.domain import ids
 from hooktui.domain.errors import Refused
-
-if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
-
 
 _ABOUT: Final = {
     "hook": "a hook's number, such as :hook 12",
@@ -30,35 +25,36 @@ _ABOUT: Final = {
 }
 """Words that need something, and what."""
 
-_PLACES: Final = {place.name: place for place in PLACES}
-_VERBS: Final = {
-    verb.name.replace("_", "-"): verb.name
-    for verb in VERBS
-    if not verb.name.startswith("go_") and verb.name not in ("command", *_ABOUT, *_PLACES)
+TOP_SCREEN_NAMES: Final = {top.name: top for top in TOP_SCREENS}
+_COMMANDS: Final = {
+    command.name.replace("_", "-"): command.name
+    for command in COMMANDS
+    if not command.name.startswith("go_")
+    and command.name not in ("command", *_ABOUT, *TOP_SCREEN_NAMES)
 }
 _SHORT: Final = {"q": "quit", "wq": "quit", "h": "help"}
 _FILTERED: Final = "filter"
 
-WORDS: Final = (*_ABOUT, *_PLACES, *_VERBS)
+WORDS: Final = (*_ABOUT, *TOP_SCREEN_NAMES, *_COMMANDS)
 """All words that a line can begin with, except for the short ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ParsedCommand:
     """What a line asks for.
 
     Attributes:
         word: a word of `WORDS`, in full.
         about: the thing or the filter behind it; empty: none.
-        verb: the verb that does it, for words that are verbs.
+        command: the command that does it, for words that are commands.
     """
 
     word: str
     about: str = ""
-    verb: str = ""
+    command: str = ""
 
 
-def parse(line: str, themes: Iterable[str] = ()) -> Order:
+def parse(line: str, themes: Iterable[str] = ()) -> ParsedCommand:
     """Return what a line asks for.
 
     Args:
@@ -75,15 +71,15 @@ def parse(line: str, themes: Iterable[str] = ()) -> Order:
         word, about, column = "hook", word, 1
     word = _SHORT.get(word, word)
     if word in _ABOUT:
-        return Order(word, _judged(word, about, column, tuple(themes)))
-    if word in _PLACES:
-        return Order(word, about)
+        return ParsedCommand(word, _judged(word, about, column, tuple(themes)))
+    if word in TOP_SCREEN_NAMES:
+        return ParsedCommand(word, about)
     if word == _FILTERED:
-        return Order(word, about, _VERBS[word])
-    if word in _VERBS:
+        return ParsedCommand(word, about, _COMMANDS[word])
+    if word in _COMMANDS:
         if about:
             raise Refused(f"column {column}: {word} stands alone; nothing goes behind it")
-        return Order(word, "", _VERBS[word])
+        return ParsedCommand(word, "", _COMMANDS[word])
     near = get_close_matches(word, WORDS, 3, 0.5)
     hint = f"did you mean {_either(near)}?" if near else f"there are {', '.join(WORDS)}"
     raise Refused(f"column 1: there is no command {word!r}; {hint}")
@@ -103,7 +99,7 @@ def complete(line: str, themes: Iterable[str] = (), accounts: Iterable[str] = ()
         known = sorted(themes)
     elif word == "account":
         known = list(accounts)
-    elif word in _PLACES or word == _FILTERED:
+    elif word in TOP_SCREEN_NAMES or word == _FILTERED:
         return _filter_completions(line)
     return [f"{word} {one}" for one in known if one.startswith(about.lstrip())]
 
@@ -163,48 +159,3 @@ def _judged(word: str, about: str, column: int, themes: Sequence[str]) -> str:
 
 def _either(words: Sequence[str]) -> str:
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
-def prepare(house: HooktuiApp, line: str) -> Callable[[], Coroutine[None, None, None]]:
-    """Return what does a line.
-
-    Raises:
-        Refused: it is no command; says what is wrong, and at which column.
-    """
-    return partial(_do, house, parse(line, house.available_themes))
-
-
-async def _do(house: HooktuiApp, order: Order) -> None:
-    match order.word:
-        case "hook":
-            house.open_hook(int(order.about))
-        case "delivery":
-            house.open_delivery(order.about)
-        case "event":
-            house.open_event(order.about)
-        case "account":
-            await house.use_account(int(order.about))
-        case "theme":
-            house.theme = order.about
-        case "filter" if order.about:
-            _filter(house, order.about)
-        case word if word in _PLACES:
-            house.go(_PLACES[word])
-            if order.about:
-                _filter(house, order.about)
-        case _:
-            front = house.front()
-            if front is not None:
-                front.run_verb(order.verb)
-
-
-def _filter(house: HooktuiApp, text: str) -> None:
-    """Filter the screen in front; one that has just been opened once it is laid out."""
-    front = house.front()
-    if front is None:
-        return
-    reason = front.why_not("filter")
-    if reason is not None:
-        front.call_after_refresh(front.notice, reason, "warn")
-    else:
-        front.call_after_refresh(front.take_filter, text)

@@ -12,7 +12,7 @@ _STEPS = ((86_400, "d"), (3_600, "h"), (60, "m"))
 def ago(then: str | None, now_ms: int) -> str:
     """Return how long ago a time was: ``now`` (under a minute), ``4m``, ``3h``, ``12d``.
 
-    Whole minutes on purpose: a list that counted seconds would write to the terminal for ever.
+    Whole minutes on purpose: a list that counted seconds would write to the terminal without end.
     """
     if then is None:
         return ""

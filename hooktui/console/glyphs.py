@@ -1,4 +1,4 @@
-"""The signs of the console, in Unicode and in ASCII; a sign never stands without its word."""
+"""The glyphs of the console, in Unicode and in ASCII; each is drawn beside its word."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 
 @dataclass(frozen=True, slots=True)
-class Signs:
+class Glyphs:
     """One character for each thing that is drawn.
 
     ``bars`` run from nothing to full. Every sign is one cell wide in every terminal.
@@ -41,14 +41,14 @@ class Signs:
     bar_reading: str
 
 
-UNICODE: Final = Signs(
+UNICODE: Final = Glyphs(
     active="●", disabled="○", failing="!", waiting="◌", delivered="✓", failed="✗", retry="↻",
     cancelled="⊘", sending="→", marked="▌", up="▲", down="▼", dot="·", ellipsis="…", rule="─",
     bars=" ▁▂▃▄▅▆▇█", shade="░", tick="┴", ticked="[x]", unticked="[ ]", partly="[-]",
     bar_set_up="╍", bar_waiting="━", bar_reading="─",
 )  # fmt: skip
 
-ASCII: Final = Signs(
+ASCII: Final = Glyphs(
     active="*", disabled="o", failing="!", waiting="~", delivered="+", failed="x", retry="~",
     cancelled="-", sending=">", marked=">", up="^", down="v", dot="-", ellipsis="~", rule="-",
     bars=" .:-=+*#@", shade="|", tick="+", ticked="[x]", unticked="[ ]", partly="[-]",
@@ -56,11 +56,11 @@ ASCII: Final = Signs(
 )  # fmt: skip
 
 
-def sparkline(shares: Sequence[float | None], signs: Signs) -> str:
+def sparkline(shares: Sequence[float | None], glyphs: Glyphs) -> str:
     """Return a bar for each share (0 to 1); nothing for None, where there was nothing to count."""
-    top = len(signs.bars) - 1
+    top = len(glyphs.bars) - 1
     # A share above nothing is never drawn like nothing.
     return "".join(
-        signs.bars[0] if share is None else signs.bars[1 + math.ceil(share * (top - 1))]
+        glyphs.bars[0] if share is None else glyphs.bars[1 + math.ceil(share * (top - 1))]
         for share in shares
     )

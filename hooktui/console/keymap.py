@@ -1,6 +1,6 @@
-"""The keys as somebody wants them: the table of keys, and what ``[keys]`` in config.toml changes.
+"""The keys of a user: the table of keys, with the changes of ``[keys]`` in config.toml.
 
-Textual's own keymap drops a key without a word when two verbs want it; so it only gets what was
+Textual's own keymap drops a key without a word when two commands want it; so it only gets what was
 judged here. An entry that cannot hold is left out, and a sentence says why and what to do.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Final
 
-from hooktui.console.registry import BY_NAME, Verb
+from hooktui.console.registry import BY_NAME, Command
 
 SAME_AS: Final = {
     "ctrl+h": "Backspace",
@@ -51,23 +51,23 @@ _UNICODE_ELSE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Keymap:
-    """Which keys verbs have, where they are not those of the table.
+    """Which keys commands have, where they are not those of the table.
 
     Attributes:
-        changed: by the verb's name, Textual's names of its keys, comma-separated.
+        changed: by the command's name, Textual's names of its keys, comma-separated.
     """
 
     changed: Mapping[str, str] = field(default_factory=dict)
 
-    def fit(self, verb: Verb) -> Verb:
-        """Return a verb with the keys that it has now."""
-        keys = self.changed.get(verb.name)
+    def fit(self, command: Command) -> Command:
+        """Return a command with the keys that it has now."""
+        keys = self.changed.get(command.name)
         if keys is None:
-            return verb
-        return replace(verb, keys=keys, shown=shown(keys.partition(",")[0]))
+            return command
+        return replace(command, keys=keys, shown=shown(keys.partition(",")[0]))
 
     def key(self, name: str) -> str:
-        """Return how the (first) key of a verb is shown, for sentences."""
+        """Return how the (first) key of a command is shown, for sentences."""
         return self.fit(BY_NAME[name]).key
 
     def ids(self) -> dict[str, str]:
@@ -79,16 +79,16 @@ def read_keys(table: Mapping[str, object]) -> tuple[Keymap, list[str]]:
     """Return the keys that a ``[keys]`` table means, and what is wrong with it, in sentences.
 
     Args:
-        table: by a verb's name, one key or a list of keys; they replace all keys of the verb.
+        table: by a command's name, one key or a list of keys; they replace all keys of the command.
     """
     wanted: dict[str, tuple[str, ...]] = {}
     problems = []
     for name, value in table.items():
         try:
-            wanted[_verb_name(name)] = _keys(name, value)
+            wanted[_command_name(name)] = _keys(name, value)
         except ValueError as error:
             problems.append(f"[keys] {name}: {error}")
-    # Leaving an entry out gives its verb the old key back, which may clash in turn.
+    # Leaving an entry out gives its command the old key back, which may clash in turn.
     while clashes := list(_clashes(wanted)):
         for name, why in dict(clashes).items():
             del wanted[name]
@@ -170,18 +170,18 @@ def _of_character(character: str) -> str:
     return _UNICODE_ELSE.get(name, name)
 
 
-def _verb_name(name: str) -> str:
-    """Return the name of a verb; ``mark-all`` is ``mark_all``.
+def _command_name(name: str) -> str:
+    """Return the name of a command; ``mark-all`` is ``mark_all``.
 
     Raises:
-        ValueError: there is no such verb.
+        ValueError: there is no such command.
     """
     found = name.replace("-", "_")
     if found in BY_NAME:
         return found
     near = get_close_matches(found, BY_NAME, 1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(BY_NAME))}"
-    raise ValueError(f"there is no such verb; {hint}")
+    raise ValueError(f"there is no such command; {hint}")
 
 
 def _keys(name: str, value: object) -> tuple[str, ...]:
@@ -193,11 +193,11 @@ def _keys(name: str, value: object) -> tuple[str, ...]:
 
 
 def _clashes(wanted: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
-    """Return the entries that want a key which another verb has, and why they cannot hold."""
+    """Return the entries that want a key which another command has, and why they cannot hold."""
     owners: dict[str, list[str]] = {}
-    for verb in BY_NAME.values():
-        for key in wanted.get(verb.name, verb.keys.split(",")):
-            owners.setdefault(key, []).append(verb.name)
+    for command in BY_NAME.values():
+        for key in wanted.get(command.name, command.keys.split(",")):
+            owners.setdefault(key, []).append(command.name)
     for key, names in owners.items():
         for name in names if len(names) > 1 else ():
             if name in wanted:

@@ -1,91 +1,93 @@
-"""The ways to the screens; each screen is imported when somebody goes there first."""
+"""Opens screens, each imported when it is opened first."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Hashable
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.personal import PersonalApp
-from hooktui.console.registry import Place
+from textual.app import App
+
+from hooktui.console.frame.screen import ConsoleScreen, front_screen, full_screens
+from hooktui.console.registry import TopScreen
 
 if TYPE_CHECKING:
     from hooktui.domain.wire.hooks import Hook
 
 
-class WaysApp(PersonalApp):
-    """An app whose screens lie on one another, home at the bottom."""
+class Navigation:
+    """Opens the screens of an app; they lie on one another, the first top screen at the bottom."""
 
-    def house_screens(self) -> Iterator[HouseScreen]:
+    def __init__(self, app: App[None]) -> None:
+        self._app = app
+
+    def screens(self) -> list[ConsoleScreen]:
         """Return the full screens of the stack, the lowest first."""
-        for screen in self.screen_stack:
-            if isinstance(screen, HouseScreen):
-                yield screen
+        return full_screens(self._app)
 
-    def front(self) -> HouseScreen | None:
+    def front(self) -> ConsoleScreen | None:
         """Return the full screen that is in front, under dialogs."""
-        found = list(self.house_screens())
-        return found[-1] if found else None
+        return front_screen(self._app)
 
-    def go(self, place: Place) -> None:
-        """Go to a place, whatever lies above it; home is always at the bottom."""
-        wanted = place.screen_class()
-        if type(self.screen) is wanted:
+    def go(self, top: TopScreen) -> None:
+        """Go to a top screen, whatever lies above it."""
+        kind = screen_class(top)
+        if type(self._app.screen) is kind:
             return
-        while len(self.screen_stack) > 1:
-            self.pop_screen()
-        if not isinstance(self.screen, wanted):
-            self.push_screen(wanted())
+        while len(self._app.screen_stack) > 1:
+            self._app.pop_screen()
+        if not isinstance(self._app.screen, kind):
+            self._app.push_screen(kind())
 
-    def select(self, place: str, identity: Hashable) -> None:
-        """Put the cursor of a place's list on what was created just now, if the place is open."""
-        from hooktui.console.frame.choosing import Choosing
+    def select(self, heading: str, identity: Hashable) -> None:
+        """Put the cursor on what was created just now, in the list of the screen that shows it."""
+        from hooktui.console.frame.chosen_rows import ChosenRows
 
-        for screen in self.house_screens():
-            if place == screen.PLACE and isinstance(screen, Choosing):
-                screen.listing.select(identity)
+        for screen in self.screens():
+            if heading == screen.HEADING and isinstance(screen.rows, ChosenRows):
+                screen.rows.listing.select(identity)
 
     def open_form(self, hook: Hook | None) -> None:
         """Open the form of a hook that exists; for a new one (None) the list of types first."""
         from hooktui.console.hooks.form_screen import HookForm, HookTypes
 
-        self.push_screen(HookTypes() if hook is None else HookForm(hook))
+        self._app.push_screen(HookTypes() if hook is None else HookForm(hook))
 
     def open_hook(self, hook: int) -> None:
         """Open a hook by its id."""
         from hooktui.console.hooks.hook_screen import HookScreen
 
-        self.push_screen(HookScreen(hook))
+        self._app.push_screen(HookScreen(hook))
 
     def open_secret(self, hook: Hook) -> None:
         """Open the secret of a hook."""
         from hooktui.console.hooks.secret_screen import SecretScreen
 
-        self.push_screen(SecretScreen(hook))
+        self._app.push_screen(SecretScreen(hook))
 
     def open_diagnosis(self, hook: Hook) -> None:
-        """Look at the receiver of a hook, and say what is wrong with it."""
+        """Diagnose the receiver of a hook."""
         from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 
-        self.push_screen(DiagnosisScreen(hook))
+        self._app.push_screen(DiagnosisScreen(hook))
 
     def open_delivery(self, delivery: str) -> None:
         """Open a delivery by its id."""
         from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 
-        self.push_screen(DeliveryScreen(delivery))
+        self._app.push_screen(DeliveryScreen(delivery))
 
     def open_event(self, event: str) -> None:
         """Open an event by its id."""
         from hooktui.console.events.event_screen import EventScreen
 
-        self.push_screen(EventScreen(event))
+        self._app.push_screen(EventScreen(event))
 
     def open_emit(self, event_type: str = "", body: str | None = None) -> None:
-        """Let the admin send an event; of a type, and with a body, to begin with."""
+        """Open the dialog that sends an event, with a type and a body to begin with."""
         from hooktui.console.events.emit_screen import EmitScreen
 
-        self.push_screen(EmitScreen(event_type, body))
+        self._app.push_screen(EmitScreen(event_type, body))
 
     def open_help(self) -> None:
         """Show the keys of the screen in front; choosing one runs it."""
@@ -93,11 +95,26 @@ class WaysApp(PersonalApp):
 
         front = self.front()
         if front is not None:
-            self.push_screen(HelpScreen(front), front.run_chosen)
+            self._app.push_screen(HelpScreen(front), front.run_chosen)
 
-    def action_command_palette(self) -> None:
+    def open_palette(self) -> None:
         """Open the palette."""
         from hooktui.console.frame.palette import Palette
 
-        if not isinstance(self.screen, Palette):
-            self.push_screen(Palette(id="--command-palette"))
+        if not isinstance(self._app.screen, Palette):
+            self._app.push_screen(Palette(id="--command-palette"))
+
+    async def open_command_line(self) -> None:
+        """Open the ``:`` line of the screen in front; returns once keys go there."""
+        from hooktui.console.frame.command_line import open_command_bar
+
+        front = self.front()
+        if front is not None:
+            await open_command_bar(front)
+
+
+def screen_class(top: TopScreen) -> type[ConsoleScreen]:
+    """Import the class of a top screen."""
+    module, _, name = top.screen.partition(":")
+    found = getattr(import_module(f"hooktui.console.{module}"), name)
+    return cast("type[ConsoleScreen]", found)

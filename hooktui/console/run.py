@@ -6,7 +6,7 @@ import gc
 import os
 import sys
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.roles import Role
 from hooktui.domain.text import visible
@@ -17,31 +17,31 @@ def run(options: ConsoleOptions) -> int:
     try:
         _check(options)
     except ValueError as error:
-        _tell(str(error))
+        _print(str(error))
         return 2
     # Nothing becomes garbage before the first paint; not looking for it saves 30 ms.
     gc.disable()
-    app = HooktuiApp(options)
+    app = ConsoleApp(options)
     try:
         _check_theme(app, options)
     except ValueError as error:
-        _tell(str(error))
+        _print(str(error))
         return 2
     app.call_after_refresh(gc.enable)
     app.run(mouse=not app.options.no_mouse)
     gc.enable()
     # Once more where it can be read at leisure: a notice goes after a while.
-    for problem in [*app.problems(), app.memory.write()]:
-        _tell(problem)
-    for doing in app.writing.unfinished:
-        _tell(f"you quit while {doing}; look whether it was done")
+    for problem in [*app.problems(), app.session.write()]:
+        _print(problem)
+    for doing in app.calls.unfinished:
+        _print(f"you quit while {doing}; look whether it was done")
     if app.fault is not None:
-        _tell(app.fault)
+        _print(app.fault)
         return app.return_code or 1
     return app.return_code or 0
 
 
-def _tell(what: str) -> None:
+def _print(what: str) -> None:
     if what:
         sys.stderr.write(f"hooktui: {visible(what)}\n")
 
@@ -59,13 +59,13 @@ def _check(options: ConsoleOptions) -> None:
         raise ValueError(f"unknown role {options.role!r}; known: {', '.join(Role)}")
 
 
-def _check_theme(app: HooktuiApp, options: ConsoleOptions) -> None:
+def _check_theme(app: ConsoleApp, options: ConsoleOptions) -> None:
     """Refuse a theme that there is not.
 
     Raises:
         ValueError: names those that there are, and what is wrong with a theme's file.
     """
     if options.theme is not None and options.theme not in app.available_themes:
-        wrong = [one for one in app.configuration.problems if one.startswith("themes/")]
+        wrong = [one for one in app.preferences.problems if one.startswith("themes/")]
         known = ", ".join(sorted(app.available_themes))
         raise ValueError("; ".join([f"unknown theme {options.theme!r}; known: {known}", *wrong]))

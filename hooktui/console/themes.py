@@ -83,7 +83,7 @@ def default_theme(environ: Mapping[str, str]) -> str:
 
 
 def quiet_colour(theme: Theme) -> str:
-    """Return the colour of what stands back, for themes that do not define it."""
+    """Return the colour of quiet text, for themes that do not define it."""
     if theme.ansi:
         return "ansi_bright_black"
     return "#84919b" if theme.dark else "#66727a"
@@ -189,7 +189,7 @@ TEXT: Final = 4.5
 """What WCAG asks of text (1.4.3)."""
 
 QUIET: Final = 3.0
-"""What it asks of signs and large letters; what stands back need not have more."""
+"""What it asks of glyphs and large letters; what stands back need not have more."""
 
 _STEPS: Final = 20
 _CALM: Final = 0.8

@@ -18,9 +18,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from hooktui.client.start import start_server
-from hooktui.console.app import HooktuiApp
-from hooktui.console.frame.choosing import Choosing
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.app import ConsoleApp
+from hooktui.console.frame.chosen_rows import ChosenRows
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import BY_NAME
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.paths import places
@@ -125,13 +125,13 @@ def make_hook(api: httpx.Client, account: int, receiver: Receiver) -> Callable[.
 
 
 SOON = ("is not read yet", "still loading", "still being drawn")
-"""Words of the reasons for which a verb is refused until an answer has come."""
+"""Words of the reasons for which a command is refused until an answer has come."""
 
 
 class Console:
     """A running console as an admin sees it: keys in, text out."""
 
-    def __init__(self, app: HooktuiApp, pilot: Pilot[None]) -> None:
+    def __init__(self, app: ConsoleApp, pilot: Pilot[None]) -> None:
         self.app = app
         self.pilot = pilot
 
@@ -156,17 +156,17 @@ class Console:
 
     def _is_ready_for(self, key: str) -> bool:
         screen = self.app.screen
-        if not isinstance(screen, HouseScreen) or not screen.is_mounted:
+        if not isinstance(screen, ConsoleScreen) or not screen.is_mounted:
             return True
         if isinstance(screen.focused, Input | TextArea):
             return True
-        if isinstance(screen, Choosing) and (
-            screen.listing.undrawn or screen.listing.choice.awaited
-        ):
-            return False
-        for name in screen.verbs_here():
+        if isinstance(screen.rows, ChosenRows):
+            listing = screen.rows.listing
+            if listing.undrawn or listing.choice.awaited:
+                return False
+        for name in screen.commands_here():
             if key in BY_NAME[name].keys.split(","):
-                reason = screen.why_not(name) or screen.why_not_yet(name) or ""
+                reason = screen.disabled_reason(name) or screen.not_ready_reason(name) or ""
                 return not any(words in reason for words in SOON)
         return True
 
@@ -174,7 +174,7 @@ class Console:
         """Open a hook and wait until it is read: its deliveries may be there before, and keys that
         act on the hook say until then that it is not read yet.
         """
-        self.app.open_hook(hook)
+        self.app.navigation.open_hook(hook)
         await self.until(lambda: getattr(self.app.screen, "hook", None) is not None)
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -198,7 +198,7 @@ def open_console(
 
     @asynccontextmanager
     async def opened(size: tuple[int, int] = (140, 36), **options: Any) -> AsyncIterator[Console]:
-        app = HooktuiApp(ConsoleOptions(**{"account": account, **options}), environ=served)
+        app = ConsoleApp(ConsoleOptions(**{"account": account, **options}), environ=served)
         async with app.run_test(size=size) as pilot:
             yield Console(app, pilot)
 

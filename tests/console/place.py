@@ -10,7 +10,7 @@ from hooktui.client import calls
 from hooktui.client.address import find_server
 from hooktui.client.calls import Call, CreatedHook
 from hooktui.client.sync_client import PlainClient
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.domain.wire.deliveries import Delivery
 from hooktui.domain.wire.events import AcceptedEvent
@@ -59,9 +59,9 @@ class Place:
             assert time.monotonic() < end, "it did not come about in time"
             time.sleep(0.02)
 
-    def console(self, **options: Any) -> HooktuiApp:
+    def console(self, **options: Any) -> ConsoleApp:
         """Return a console of this account, not running yet."""
-        return HooktuiApp(ConsoleOptions(account=self.id, **options), environ=self.environ)
+        return ConsoleApp(ConsoleOptions(account=self.id, **options), environ=self.environ)
 
 
 def tried_once(place: Place, hook: int) -> bool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from textual.app import App, ComposeResult
 
-from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NoServer
@@ -27,7 +27,7 @@ class Rows:
         self.asked: list[tuple[str | None, bool]] = []
         self.broken = False
 
-    async def page(self, wanted: Wanted) -> Page[Row]:
+    async def page(self, wanted: PageQuery) -> Page[Row]:
         cursor, limit, from_end = wanted["cursor"], wanted["limit"], wanted["from_end"]
         self.asked.append((cursor, from_end))
         if self.broken:

@@ -216,7 +216,7 @@ async def test_an_account_is_made_and_switched_to_and_everything_is_its(
                     if one.name == "acme")  # fmt: skip
         await console.press("enter")
         await console.shows("No hooks yet", "acme · ", "the log of acme")
-        assert console.app.account == made.id
+        assert console.app.account.number == made.id
         assert "✓ 200" not in console.text
         there = Place(place.environ, made.id)
         hook = there.hook("http://127.0.0.1:9/in", name="of the second")
@@ -235,4 +235,4 @@ async def test_an_account_that_is_not_there_changes_nothing(open_console, accoun
         await console.shows("No hooks yet", "0 waiting")
         assert await console.app.use_account(999_999) is False
         await console.shows("there is no account 999999")
-        assert console.app.account == account
+        assert console.app.account.number == account

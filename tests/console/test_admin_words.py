@@ -11,7 +11,7 @@ from hooktui.console.access.audit_text import checked_words, entry_lines, parse_
 from hooktui.console.access.token_text import read_token
 from hooktui.console.engine.text import checkup_lines, engine_hooks, engine_lines, forecast
 from hooktui.console.shell.status import Trend
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.roles import Role
@@ -54,7 +54,7 @@ def falling(*values: float, every_s: float = 5) -> Trend:
     return trend
 
 
-def text(lines: list[Pieces]) -> str:
+def text(lines: list[StyledLine]) -> str:
     return "\n".join("".join(part for part, _ in line) for line in lines)
 
 

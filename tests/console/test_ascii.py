@@ -20,7 +20,7 @@ def test_what_stands_for_control_characters_has_an_ascii_sign():
 
 
 def test_every_sign_in_the_sentences_of_the_console_has_an_ascii_sign():
-    """Red when a sentence has a sign that only `signs` may have, such as a new arrow."""
+    """Red when a sentence has a sign that only `glyphs` may have, such as a new arrow."""
     root = Path(hooktui.console.__file__).parent
     for file in root.rglob("*.py"):
         if file.name in ("glyphs.py", "terminal.py"):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.shell.server_connection import ConnectionState
 from tests.console.conftest import Console
 from tests.running import running_server
 
@@ -20,7 +20,7 @@ async def test_a_bound_token_shows_its_account_and_stops_nothing(tmp_path: Path)
             token = api.post("/v1/tokens", json=wanted).json()["token"]
         host, port = server.listen[0]
         environ = {"HOOKTUI_TOKEN": token, "HOME": str(tmp_path), "TERM": "xterm-256color"}
-        app = HooktuiApp(ConsoleOptions(connect=f"http://{host}:{port}"), environ=environ)
+        app = ConsoleApp(ConsoleOptions(connect=f"http://{host}:{port}"), environ=environ)
         async with app.run_test(size=(100, 30)) as pilot:
             console = Console(app, pilot)
             await console.shows("acme · token 1 (t) (admin)", "No hooks yet")
@@ -34,19 +34,19 @@ async def test_a_bound_token_shows_its_account_and_stops_nothing(tmp_path: Path)
             await console.hides("database", "process", "rates", "disk", "/s")
             await console.press("a", "y")
             await console.shows("and this call is about all")
-            assert app.account == account
+            assert app.account.number == account
 
 
 async def test_a_server_that_goes_leaves_what_is_shown_and_every_key_alive(tmp_path: Path):
     with running_server(tmp_path / "home") as server:
         environ = {"HOOKTUI_HOME": str(tmp_path / "home"), "TERM": "xterm-256color"}
-        app = HooktuiApp(ConsoleOptions(), environ=environ)
+        app = ConsoleApp(ConsoleOptions(), environ=environ)
         async with app.run_test(size=(100, 30)) as pilot:
             console = Console(app, pilot)
             await console.press("4")
             await console.shows("delivery  going out")
             server.stop()
-            await console.until(lambda: app.link.state is LinkState.LOST)
+            await console.until(lambda: app.connection.state is ConnectionState.LOST)
             # What the screen was reading just then may tell the same in its own words.
             await console.until(
                 lambda: (
@@ -57,6 +57,6 @@ async def test_a_server_that_goes_leaves_what_is_shown_and_every_key_alive(tmp_p
             await console.press("a", "y")
             await console.shows("no server responds")
             await console.press("6")
-            await console.until(lambda: app.screen.PLACE == "Tokens")
+            await console.until(lambda: app.screen.HEADING == "Tokens")
             await console.press("n")
             await console.shows("who or what will use it")

@@ -1,4 +1,4 @@
-"""Verbs on many: progress, Esc stops, who failed is named, and marks are what is left to do."""
+"""Commands on many: progress, Esc stops, who failed is named, and marks are what is left to do."""
 
 import asyncio
 
@@ -30,14 +30,14 @@ async def test_one_that_fails_is_named_and_the_others_go_on(open_console, make_h
         await console.shows("hook c")
         await console.press("ctrl+a")
         await console.shows("3 marked")
-        ask = console.app.link.ask
+        ask = console.app.connection.send
 
         async def refuse_one(call):
             if call.path == f"/v1/hooks/{hooks[1]['id']}" and call.method == "PATCH":
                 place.ask(calls.delete_hook(hooks[1]["id"]))
             return await ask(call)
 
-        console.app.link.ask = refuse_one
+        console.app.connection.send = refuse_one
         await console.press("a")
         await console.shows("2 hooks deactivated", f"hook {hooks[1]['id']} (hook b): ", "u undoes")
         await console.press("u")
@@ -69,17 +69,17 @@ async def test_undo_works_on_another_screen_and_what_failed_can_be_undone_again(
         await console.shows("(billing) deactivated")
         await console.press("1")
         await console.shows("disabled")
-        ask = console.app.link.ask
+        ask = console.app.connection.send
 
         async def busy(call):
             if call.method == "PATCH":
                 raise Unavailable("the database is busy")
             return await ask(call)
 
-        console.app.link.ask = busy
+        console.app.connection.send = busy
         await console.press("u")
         await console.shows(f"hook {hook['id']} (billing): the database is busy")
-        console.app.link.ask = ask
+        console.app.connection.send = ask
         await console.press("u")
         await console.shows("undone: 1 hook activated again")
         assert place.ask(calls.get_hook(hook["id"])).active
@@ -99,7 +99,7 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
         await console.shows("3 deliveries", "↻ retrying")
         await console.press("ctrl+a")
         await console.shows("3 marked")
-        ask, go_on = console.app.link.ask, asyncio.Event()
+        ask, go_on = console.app.connection.send, asyncio.Event()
 
         async def slow(call):
             answer = await ask(call)
@@ -107,7 +107,7 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
                 await go_on.wait()
             return answer
 
-        console.app.link.ask = slow
+        console.app.connection.send = slow
         await console.press("c")
         await console.shows("1 of 3", "Esc stops it")
         await console.press("r")
@@ -116,13 +116,13 @@ async def test_esc_stops_a_long_work_and_the_marks_are_what_is_left(
         await console.shows("stopping after this one")
         go_on.set()
         await console.shows("cancelled; stopped, 2 not begun", "2 marked")
-        console.app.link.ask = ask
+        console.app.connection.send = ask
         await console.press("c")
         await console.shows("2 deliveries cancelled")
 
 
 async def test_deleted_hooks_are_not_marked_any_more(open_console, make_hook):
-    """Red when marks outlive their hooks: the next verb would act on what is gone."""
+    """Red when marks outlive their hooks: the next command would act on what is gone."""
     for letter in "abc":
         make_hook(name=f"hook {letter}")
     async with open_console() as console:

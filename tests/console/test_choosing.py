@@ -1,13 +1,13 @@
-"""Verbs act on what is visibly chosen, or say why not: from the keys to the server."""
+"""Commands act on what is visibly chosen, or say why not: from the keys to the server."""
 
 from __future__ import annotations
 
 from hooktui.client import calls
 from hooktui.console.hooks.hooks_screen import HooksScreen
+from tests.console.command_scene import staged
 from tests.console.conftest import Console, Receiver
 from tests.console.gate import says
 from tests.console.place import Place
-from tests.console.verb_scene import staged
 
 
 def named(console: Console) -> str:
@@ -16,7 +16,7 @@ def named(console: Console) -> str:
 
 
 # Red when `p` acts on the hook under the cursor of a list that the keys do not go to.
-async def test_verbs_on_hooks_are_refused_while_the_keys_go_to_the_log(open_console, make_hook):
+async def test_commands_on_hooks_are_refused_while_the_keys_go_to_the_log(open_console, make_hook):
     make_hook(name="billing")
     async with open_console() as console:
         await console.shows("billing")
@@ -46,9 +46,9 @@ async def test_marked_hooks_that_a_filter_hides_are_counted_and_not_acted_on(
         assert [place.ask(calls.get_hook(one["id"])).active for one in hooks] == [False, True]
 
 
-# Red when a verb acts on the neighbour of a hook that another admin has just deleted (the cursor
+# Red when a command acts on the neighbour of a hook that another admin has just deleted (the cursor
 # went there by itself), or when it never acts again.
-async def test_a_verb_does_not_hit_the_neighbour_of_a_hook_that_is_gone(
+async def test_a_command_does_not_hit_the_neighbour_of_a_hook_that_is_gone(
     open_console, make_hook, place: Place
 ):
     hooks = [make_hook(name=f"hook {letter}") for letter in "abc"]
@@ -87,22 +87,22 @@ async def test_a_hook_that_was_just_made_and_is_hidden_by_a_filter_is_not_its_ne
         await scene.console.press("slash", *"bill", "enter")
         await scene.console.shows("filter: bill")
         made = place.hook(receiver.url, name="other")
-        scene.house.select("Hooks", made.id)
+        scene.app.navigation.select("Hooks", made.id)
         await scene.console.until(lambda: not screen.listing._loading.locked())
         await scene.console.press("p")
         await scene.console.until(lambda: "look, press p again" in scene.notice)
         assert not scene.gate.count("POST .*/ping")
 
 
-# Red when the row is looked up when the work of a verb begins, not when its key was handled.
-async def test_a_verb_acts_on_the_hook_that_was_under_the_cursor_when_its_key_came(
+# Red when the row is looked up when the work of a command begins, not when its key was handled.
+async def test_a_command_acts_on_the_hook_that_was_under_the_cursor_when_its_key_came(
     place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
         other = place.hook(receiver.url, name="other")
         await scene.console.shows("other")
         screen = await scene.open(HooksScreen)
-        screen.run_verb("ping")
+        screen.run_command("ping")
         screen.listing.put_cursor_on(other.id)  # before the worker has begun
         await scene.console.until(lambda: "(billing) arrived" in scene.notice)
         assert not scene.gate.count(f"POST /v1/hooks/{other.id}/ping")
@@ -115,7 +115,7 @@ async def test_undo_does_not_reach_into_another_account(place: Place, receiver: 
         await scene.console.press("a")
         await scene.console.until(lambda: "(billing) deactivated" in scene.notice)
         other = scene.ask(calls.create_account(f"undo {place.id}"))
-        assert await scene.house.use_account(other.id)
+        assert await scene.app.use_account(other.id)
         await scene.console.press("u")
         await scene.console.until(lambda: "there is nothing to undo" in scene.notice)
         assert not scene.ask(calls.get_hook(scene.hook.id)).active
@@ -161,15 +161,15 @@ async def test_undo_turns_round_what_was_done_before_a_refusal(place: Place, rec
         assert scene.ask(calls.get_hook(scene.hook.id)).active
 
 
-# Red when a verb acts on the first row of a filtered list before anybody can have seen it there.
-async def test_a_verb_waits_until_its_row_has_been_drawn(place: Place, receiver: Receiver):
+# Red when a command acts on the first row of a filtered list before anybody can have seen it there.
+async def test_a_command_waits_until_its_row_has_been_drawn(place: Place, receiver: Receiver):
     async with staged(place, receiver) as scene:
         place.hook(receiver.url, name="other")
         await scene.console.shows("other")
         screen = await scene.open(HooksScreen)
-        screen.filter_text = "other"
+        screen.filter.text = "other"
         await screen.listing.load()  # after its answer nothing is awaited: no frame is drawn
-        screen.run_verb("ping")
+        screen.run_command("ping")
         await scene.console.until(lambda: "still being drawn; press p again" in scene.notice)
         assert not scene.gate.count("POST .*/ping")
         await scene.console.press("p")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hooktui.console.command_language import Order, common, complete, parse
+from hooktui.console.command_language import ParsedCommand, common, complete, parse
 from hooktui.domain.errors import Refused
 
 THEMES = ("hooktui-dark", "nord")
@@ -19,20 +19,20 @@ def refusal(line: str) -> str:
 @pytest.mark.parametrize(
     ("line", "order"),
     [
-        ("hook 12", Order("hook", "12")),
-        (":hook  #12 ", Order("hook", "12")),
-        ("12", Order("hook", "12")),
-        ("log", Order("log")),
-        ("log status:failed hook:1", Order("log", "status:failed hook:1")),
-        (f"delivery {DELIVERY}", Order("delivery", DELIVERY)),
-        (DELIVERY, Order("delivery", DELIVERY)),
-        (EVENT, Order("event", EVENT)),
-        ("account 2", Order("account", "2")),
-        ("theme nord", Order("theme", "nord")),
-        ("q", Order("quit", "", "quit")),
-        ("mark-all", Order("mark-all", "", "mark_all")),
-        ("filter code:5xx", Order("filter", "code:5xx", "filter")),
-        ("filter", Order("filter", "", "filter")),
+        ("hook 12", ParsedCommand("hook", "12")),
+        (":hook  #12 ", ParsedCommand("hook", "12")),
+        ("12", ParsedCommand("hook", "12")),
+        ("log", ParsedCommand("log")),
+        ("log status:failed hook:1", ParsedCommand("log", "status:failed hook:1")),
+        (f"delivery {DELIVERY}", ParsedCommand("delivery", DELIVERY)),
+        (DELIVERY, ParsedCommand("delivery", DELIVERY)),
+        (EVENT, ParsedCommand("event", EVENT)),
+        ("account 2", ParsedCommand("account", "2")),
+        ("theme nord", ParsedCommand("theme", "nord")),
+        ("q", ParsedCommand("quit", "", "quit")),
+        ("mark-all", ParsedCommand("mark-all", "", "mark_all")),
+        ("filter code:5xx", ParsedCommand("filter", "code:5xx", "filter")),
+        ("filter", ParsedCommand("filter", "", "filter")),
     ],
 )
 def test_a_line_is_a_word_and_what_it_is_about(line, order):

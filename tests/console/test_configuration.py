@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.console.shell.preferences import Configuration, ConsoleOptions, read_configuration
+from hooktui.console.shell.preferences import ConsoleOptions, Preferences, read_preferences
 from hooktui.server.settings import load
 
 GOOD = 'primary = "#336699"\ndark = false\n[variables]\nquiet = "#777777"\n'
@@ -14,9 +14,9 @@ GOOD = 'primary = "#336699"\ndark = false\n[variables]\nquiet = "#777777"\n'
 def read(tmp_path: Path):
     """Write config.toml and read it."""
 
-    def reading(text: str) -> Configuration:
+    def reading(text: str) -> Preferences:
         (tmp_path / "config.toml").write_text(text)
-        return read_configuration({"HOOKTUI_HOME": str(tmp_path)})
+        return read_preferences({"HOOKTUI_HOME": str(tmp_path)})
 
     return reading
 
@@ -25,23 +25,23 @@ def read(tmp_path: Path):
 def theme(tmp_path: Path):
     """Write a theme's file, and read all themes."""
 
-    def reading(text: str, name: str = "mine") -> Configuration:
+    def reading(text: str, name: str = "mine") -> Preferences:
         (tmp_path / "themes").mkdir(exist_ok=True)
         (tmp_path / "themes" / f"{name}.toml").write_text(text)
-        return read_configuration({"HOOKTUI_HOME": str(tmp_path)})
+        return read_preferences({"HOOKTUI_HOME": str(tmp_path)})
 
     return reading
 
 
 def test_without_a_file_everything_is_as_built_in(tmp_path):
-    assert read_configuration({"HOOKTUI_HOME": str(tmp_path / "none")}) == Configuration()
-    assert read_configuration({}) == Configuration()
+    assert read_preferences({"HOOKTUI_HOME": str(tmp_path / "none")}) == Preferences()
+    assert read_preferences({}) == Preferences()
 
 
 def test_it_is_the_users_own_file_also_where_the_server_is_the_systems(tmp_path):
     (tmp_path / "hooktui").mkdir()
     (tmp_path / "hooktui" / "config.toml").write_text('[keys]\nping = "P"\n')
-    found = read_configuration({"XDG_CONFIG_HOME": str(tmp_path), "HOME": "/nowhere"})
+    found = read_preferences({"XDG_CONFIG_HOME": str(tmp_path), "HOME": "/nowhere"})
     assert found.keymap.key("ping") == "P"
 
 
@@ -55,9 +55,9 @@ def test_keys_and_settings_are_read(read):
 
 
 def test_a_terminal_with_few_signs_gets_ascii_unless_it_is_set(read):
-    """Red when TERM is not asked: the Linux console draws our signs as one and the same box."""
-    assert Configuration().under(ConsoleOptions(), "linux").ascii
-    assert not Configuration().under(ConsoleOptions(), "xterm").ascii
+    """Red when TERM is not asked: the Linux console draws our glyphs as one and the same box."""
+    assert Preferences().under(ConsoleOptions(), "linux").ascii
+    assert not Preferences().under(ConsoleOptions(), "xterm").ascii
     assert not read("[console]\nascii = false\n").under(ConsoleOptions(), "linux").ascii
 
 
@@ -81,7 +81,7 @@ def test_what_is_wrong_is_told_and_the_rest_holds(read, text, words):
 
 def test_a_file_that_may_not_be_read_is_told(tmp_path):
     (tmp_path / "config.toml").mkdir()
-    assert "cannot read" in read_configuration({"HOOKTUI_HOME": str(tmp_path)}).problems[0]
+    assert "cannot read" in read_preferences({"HOOKTUI_HOME": str(tmp_path)}).problems[0]
 
 
 def test_a_server_leaves_the_consoles_tables_alone(tmp_path):

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from textual.app import SuspendNotSupported
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell import terminal
 from hooktui.console.shell.preferences import ConsoleOptions
-from hooktui.console.shell.server_connection import Link, LinkState
+from hooktui.console.shell.server_connection import ConnectionState, ServerConnection
 from hooktui.console.shell.terminal import write_fault
 from hooktui.domain.errors import NotAllowed
 
@@ -38,16 +38,16 @@ def stopping():
 
 
 @pytest.fixture
-def app(tmp_path: Path) -> HooktuiApp:
-    return HooktuiApp(environ={"HOOKTUI_HOME": str(tmp_path), **CONFINED})
+def app(tmp_path: Path) -> ConsoleApp:
+    return ConsoleApp(environ={"HOOKTUI_HOME": str(tmp_path), **CONFINED})
 
 
-def test_a_console_is_restricted_by_its_environment(app: HooktuiApp, tmp_path: Path) -> None:
+def test_a_console_is_restricted_by_its_environment(app: ConsoleApp, tmp_path: Path) -> None:
     assert app.restricted
-    assert not HooktuiApp(environ={"HOOKTUI_HOME": str(tmp_path)}).restricted
+    assert not ConsoleApp(environ={"HOOKTUI_HOME": str(tmp_path)}).restricted
 
 
-def test_the_terminal_is_given_to_no_other_program(app: HooktuiApp, stopping: None) -> None:
+def test_the_terminal_is_given_to_no_other_program(app: ConsoleApp, stopping: None) -> None:
     app.confine()
     assert signal.getsignal(signal.SIGTSTP) is signal.SIG_IGN
     app.action_suspend_process()
@@ -55,7 +55,7 @@ def test_the_terminal_is_given_to_no_other_program(app: HooktuiApp, stopping: No
         raise AssertionError("the terminal was given away")
 
 
-async def test_no_picture_is_written(app: HooktuiApp, tmp_path: Path, monkeypatch) -> None:
+async def test_no_picture_is_written(app: ConsoleApp, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     async with app.run_test():
@@ -72,7 +72,7 @@ async def test_a_picture_is_written_where_nobody_is_confined(place, tmp_path: Pa
     assert (tmp_path / "picture.svg").exists()
 
 
-async def test_no_browser_is_started(app: HooktuiApp, tmp_path: Path, monkeypatch) -> None:
+async def test_no_browser_is_started(app: ConsoleApp, tmp_path: Path, monkeypatch) -> None:
     called = tmp_path / "called"
     monkeypatch.setenv("BROWSER", f"touch {called} #%s")
     async with app.run_test():
@@ -95,19 +95,19 @@ async def test_no_other_program_is_started_to_copy(app, tmp_path: Path, monkeypa
 
 
 async def test_no_server_is_started(tmp_path: Path) -> None:
-    seen: list[LinkState] = []
+    seen: list[ConnectionState] = []
     environ = {"HOOKTUI_HOME": str(tmp_path), **CONFINED}
-    link: Link
+    connection: ServerConnection
 
-    def changed(state: LinkState, _problem: object) -> None:
+    def changed(state: ConnectionState, _problem: object) -> None:
         seen.append(state)
         raise SeenEnough
 
-    link = Link(ConsoleOptions(), environ, changed)
+    connection = ServerConnection(ConsoleOptions(), environ, changed)
     with pytest.raises(SeenEnough):
-        await link.open()
-    await link.close()
-    assert seen == [LinkState.ABSENT]
+        await connection.open()
+    await connection.close()
+    assert seen == [ConnectionState.ABSENT]
     assert files_in(tmp_path) == []
 
 

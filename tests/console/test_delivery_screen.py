@@ -7,7 +7,7 @@ import pytest
 from hooktui.client import calls
 from hooktui.client.calls import Call
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.wire.deliveries import Delivery
 from tests.console.conftest import Receiver
@@ -41,7 +41,7 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
         await until(pilot, lambda: "+status: 503" in seen(pilot))
         assert any(line.lstrip() == '-  "why": "first"' for line in screen.document.text())
         # Red when reading the delivery again ends the comparison.
-        await screen.changed(Changes(everything=True))
+        await screen.changed(FeedChanges(everything=True))
         assert "Attempt 2 against attempt 1" in screen.document.text()[0]
         await pilot.press("escape")
         await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
@@ -123,14 +123,14 @@ async def test_what_is_read_besides_may_fail_and_the_delivery_stays(
     app = place.console()
     async with app.run_test(size=(80, 24)) as pilot:
         screen = DeliveryScreen(one.id)
-        real = screen.ask
+        real = screen.send
 
         async def ask(call: Call[Any]) -> Any:
             if call.path.startswith("/v1/deliveries/"):
                 return await real(call)
             raise Unavailable("the server went away")
 
-        monkeypatch.setattr(screen, "ask", ask)
+        monkeypatch.setattr(screen, "send", ask)
         await app.push_screen(screen)
         await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
         await pilot.press("ctrl+r", "D")

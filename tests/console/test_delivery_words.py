@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from hooktui.console.deliveries.columns import phases_bar, steps_of
-from hooktui.console.deliveries.document import Around, sections_of
+from hooktui.console.deliveries.document import RelatedData, sections_of
 from hooktui.console.deliveries.text import (
     again,
     answer_words,
@@ -98,17 +98,17 @@ def test_the_time_line_ends_with_the_next_attempt_while_there_is_one() -> None:
     assert steps_of(detail(held=True))[-1].at is None
 
 
-@pytest.mark.parametrize("signs", [UNICODE, ASCII])
-def test_a_bar_is_as_long_as_the_attempts_share_of_the_longest(signs: object) -> None:
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_a_bar_is_as_long_as_the_attempts_share_of_the_longest(glyphs: object) -> None:
     phases = Phases(dns=10.0, connect=10.0, tls=None, first_byte=60.0, total=100.0)
     for longest, cells in ((100.0, 16), (200.0, 8), (100_000.0, 1)):
-        bar = phases_bar(phases, longest, 16, signs)  # type: ignore[arg-type]
+        bar = phases_bar(phases, longest, 16, glyphs)  # type: ignore[arg-type]
         assert sum(len(text) for text, _ in bar) == cells
     assert phases_bar(Phases(), 100.0, 16, UNICODE) == ()
 
 
 def shown_of(one: DeliveryDetail, tried: Attempt | None) -> str:
-    sections = sections_of(one, tried, Around(AT_MS, KEY))
+    sections = sections_of(one, tried, RelatedData(AT_MS, KEY))
     return "\n".join(line.text for line in document_lines(sections))
 
 
@@ -138,7 +138,7 @@ def test_each_phase_has_a_bar_on_one_scale_and_the_body_is_the_rest() -> None:
     phases = Phases(dns=10.0, connect=10.0, tls=None, first_byte=60.0, total=100.0)
     (time_section,) = (
         one
-        for one in sections_of(detail(), attempt(phases_ms=phases), Around(AT_MS, KEY, ASCII))
+        for one in sections_of(detail(), attempt(phases_ms=phases), RelatedData(AT_MS, KEY, ASCII))
         if one.title == "Where the time went"
     )
     assert time_section.text is not None
@@ -157,7 +157,7 @@ def test_the_deliveries_of_an_event_to_a_hook_form_a_chain() -> None:
     assert again("dlv_2", [first, second]) == " (after dlv_1, failed)"
     assert again("dlv_1", [first, second]) == " (sent again as dlv_2, delivered)"
     assert again("dlv_1", [first]) == ""
-    around = Around(AT_MS, KEY, family=[first, second])
+    around = RelatedData(AT_MS, KEY, family=[first, second])
     shown = [line.text for line in document_lines(sections_of(detail(id="dlv_2"), None, around))]
     assert shown[-3] == "▾ This event to this hook  2 deliveries; Enter opens one"
     assert shown[-2].endswith("by event, failed: dlv_1")

@@ -112,7 +112,7 @@ async def test_a_server_that_goes_away_in_the_middle_is_told(open_console, place
         with silent_receiver() as (url, _):
             await console.app.push_screen(DiagnosisScreen(place.hook(url, timeout_s=30)))
             await console.shows("→ …     ping")
-            await console.app.link.close()
+            await console.app.connection.close()
             await console.shows("Not diagnosed: the server at")
 
 

@@ -8,14 +8,14 @@ from hooktui.client import calls
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events import emit_screen
 from hooktui.console.events.emit_screen import EmitScreen
+from tests.console.command_scene import Scene, staged
 from tests.console.conftest import Receiver
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, staged
 
 
 async def opened(scene: Scene) -> EmitScreen:
     scene.gate.asked.clear()
-    scene.house.open_emit()
+    scene.app.navigation.open_emit()
     screen = await scene.on(EmitScreen)
     await scene.console.until(lambda: screen._type)
     return screen
@@ -56,7 +56,7 @@ async def test_a_save_typed_behind_the_words_in_one_go_sends_no_other_type(
     async with staged(place, receiver) as scene:
         await opened(scene)
         for key in (*words, "ctrl+s"):
-            scene.house.simulate_key("full_stop" if key == "." else key)
+            scene.app.simulate_key("full_stop" if key == "." else key)
         await scene.console.until(lambda: scene.notice.startswith("!") or sent(scene))
         assert set(sent(scene)) <= {"job.cancelled"}
 
@@ -66,7 +66,7 @@ async def test_a_type_that_is_not_in_the_catalogue_is_replaced_by_none(
     place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
-        scene.house.open_emit("job.renamed", '{"mine":1}')
+        scene.app.navigation.open_emit("job.renamed", '{"mine":1}')
         screen = await scene.on(EmitScreen)
         await scene.console.shows("No event type has these words.", '{"mine":1}')
         scene.gate.asked.clear()
@@ -98,7 +98,7 @@ async def test_pausing_pauses_also_when_it_is_paused_by_then(place: Place, recei
         await scene.console.press("a")
         await scene.console.shows("Pause all delivery?")
         place.ask(calls.pause())
-        await scene.house.refresh_status()
+        await scene.app.status.read()
         await scene.console.press("y")
         await scene.console.until(lambda: scene.gate.count("POST /v1/engine/pause"))
         assert not scene.gate.count("POST /v1/engine/resume")

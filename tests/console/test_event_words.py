@@ -16,7 +16,7 @@ from hooktui.console.events.text import (
     standing,
 )
 from hooktui.console.glyphs import UNICODE
-from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.table import place
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.wire.events import (
@@ -175,7 +175,7 @@ async def test_the_hooks_that_asked_come_first_and_none_is_left_out(asked, other
     while not begun or cursor is not None:
         from_here = from_end and not begun
         page = await pages.page(
-            Wanted(cursor=cursor, limit=100, from_end=from_here, sort=None, order=None)
+            PageQuery(cursor=cursor, limit=100, from_end=from_here, sort=None, order=None)
         )
         begun = True
         rows = [one.hook for one in page.data]

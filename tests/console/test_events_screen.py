@@ -1,6 +1,6 @@
 """The events, one event with its reasons, and the dialog that sends one, on a real server."""
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
@@ -69,14 +69,14 @@ async def test_an_event_follows_its_deliveries(open_console, make_hook, place, r
     sent = place.emit()
     async with open_console() as console:
         await console.shows("billing")
-        console.app.open_event(sent.id)
+        console.app.navigation.open_event(sent.id)
         await console.shows("✗ failed", "gave up")
 
 
 async def test_an_event_that_is_not_there_is_told(open_console):
     async with open_console() as console:
         await console.shows("No hooks yet")
-        console.app.open_event(encode("evt", 7))
+        console.app.navigation.open_event(encode("evt", 7))
         await console.shows("there is no event", "No hooks yet")
         assert not isinstance(console.app.screen, EventScreen)
 
@@ -111,7 +111,7 @@ async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
 async def test_a_typed_body_is_not_lost_by_another_type_or_esc(open_console):
     async with open_console() as console:
         await console.shows("No hooks yet")
-        console.app.open_emit("job.failed", '{"mine": 1}')
+        console.app.navigation.open_emit("job.failed", '{"mine": 1}')
         await console.shows('{"mine": 1}', "Send an event  job.failed")
         await console.press("end", "backspace", *", 2}")
         await console.shows('{"mine": 1, 2}', "line 1, column")
@@ -142,7 +142,7 @@ async def test_who_may_not_send_is_told_why(open_console, place):
 async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_path):
     """Red when sending waits for ever, or leaves as if it had sent."""
     options = ConsoleOptions(connect="http://127.0.0.1:9")
-    app = HooktuiApp(options, environ={"HOOKTUI_HOME": str(tmp_path), "TERM": "xterm-256color"})
+    app = ConsoleApp(options, environ={"HOOKTUI_HOME": str(tmp_path), "TERM": "xterm-256color"})
     async with app.run_test(size=(120, 30)) as pilot:
         console = Console(app, pilot)
         await console.shows("no server responds")
@@ -152,7 +152,7 @@ async def test_without_a_server_every_key_answers_and_a_typed_body_stays(tmp_pat
         await console.shows("nothing is sent meanwhile", '"status": "failed"')
         assert isinstance(app.screen, EmitScreen)
         app.pop_screen()
-        app.open_event(encode("evt", 7))
+        app.navigation.open_event(encode("evt", 7))
         await console.pilot.press("y", "ctrl+f")
         await console.shows("the event is not read yet")
         await console.press("question_mark")

@@ -8,8 +8,9 @@ import termios
 
 import pytest
 
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.registry import BY_NAME, PLACES, Verb
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.navigation import screen_class
+from hooktui.console.registry import BY_NAME, TOP_SCREENS, Command
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.roles import Need, Role, allows, why_not
 from tests.console.conftest import Console
@@ -19,47 +20,47 @@ from tests.console.test_terminal import LEAVE_ALTERNATE_SCREEN, MOUSE_OFF, conso
 SIZES = [(24, 80), (15, 60), (10, 30), (50, 200), (2, 2), (36, 120), (15, 59), (14, 60)]
 
 
-async def _says_why_not(viewed: Console, screen: HouseScreen, verb: Verb) -> None:
-    reason = why_not(Role.VIEWER, verb.need)
-    await viewed.until(lambda: screen.why_not(verb.name) == reason)
-    screen.clear_notice()
-    await viewed.press(verb.keys.partition(",")[0])
+async def _says_why_not(viewed: Console, screen: ConsoleScreen, command: Command) -> None:
+    reason = why_not(Role.VIEWER, command.need)
+    await viewed.until(lambda: screen.disabled_reason(command.name) == reason)
+    screen.notices.clear()
+    await viewed.press(command.keys.partition(",")[0])
     line = screen.query_one(StatusLine)
     await viewed.until(lambda: reason in " ".join(line.notice.split()))
 
 
-async def test_a_viewer_is_told_at_every_verb_of_every_screen_why_not(
+async def test_a_viewer_is_told_at_every_command_of_every_screen_why_not(
     open_console, make_hook, place: Place
 ):
-    """Red when a verb that the server would refuse has no reason, or its key says nothing."""
+    """Red when a command that the server would refuse has no reason, or its key says nothing."""
     hook = make_hook(name="billing")
     event = place.emit().id
     place.wait_for(lambda: place.deliveries(hook["id"], "delivered"))
     delivery = place.deliveries(hook["id"])[0].id
     async with open_console(role="viewer") as viewed:
-        house = viewed.app
+        app = viewed.app
         await viewed.shows("billing", "(viewer)")
         ways = [
-            *(lambda place=place: house.go(place) for place in PLACES),
-            lambda: house.open_hook(hook["id"]),
-            lambda: house.open_delivery(delivery),
-            lambda: house.open_event(event),
+            *(lambda place=place: app.navigation.go(place) for place in TOP_SCREENS),
+            lambda: app.navigation.open_hook(hook["id"]),
+            lambda: app.navigation.open_delivery(delivery),
+            lambda: app.navigation.open_event(event),
         ]
         dimmed = 0
         for way in ways:
             way()
             await viewed.shows("(viewer)")
-            screen = house.front()
+            screen = app.navigation.front()
             assert screen is not None
-            needy = [screen.verb(name) for name in screen.VERBS]
-            for verb in (one for one in needy if not allows(Role.VIEWER, one.need)):
-                await _says_why_not(viewed, screen, verb)
+            needy = [screen.command(name) for name in screen.COMMAND_NAMES]
+            for command in (one for one in needy if not allows(Role.VIEWER, one.need)):
+                await _says_why_not(viewed, screen, command)
                 dimmed += 1
         assert dimmed > 20
 
 
 def test_what_changes_something_needs_more_than_a_viewer():
-    """Red when a verb forgets its need: it would look possible, and fail at the server."""
+    """Red when a command forgets its need: it would look possible, and fail at the server."""
     changing = "new edit delete activate ping diagnose secret reveal rotate resend cancel emit save"
     assert all(BY_NAME[name].need is not Need.READ for name in changing.split())
 
@@ -70,21 +71,23 @@ def _resize(terminal, rows, columns):
         terminal.process.send_signal(signal.SIGWINCH)
 
 
-@pytest.mark.parametrize("number", range(len(PLACES)), ids=[place.name for place in PLACES])
+@pytest.mark.parametrize(
+    "number", range(len(TOP_SCREENS)), ids=[place.name for place in TOP_SCREENS]
+)
 def test_a_storm_of_sizes_and_a_signal_leave_the_terminal_as_it_was(served, number):
     """Red when a screen ends with a traceback at some size, or holds up the end."""
-    place = PLACES[number]
+    place = TOP_SCREENS[number]
     end = signal.SIGHUP if number % 2 else signal.SIGTERM
     with console(served) as terminal:
         terminal.read_until(b"default")
         terminal.type(f":{place.name}\r".encode())
-        terminal.read_until(place.screen_class().PLACE.encode())
+        terminal.read_until(screen_class(place).HEADING.encode())
         for rows, columns in SIZES * 3:
             _resize(terminal, rows, columns)
             terminal._read(0.03)
         terminal.output = b""
         _resize(terminal, 30, 100)
-        terminal.read_until(place.screen_class().PLACE.encode())
+        terminal.read_until(screen_class(place).HEADING.encode())
         _resize(terminal, 10, 40)
         terminal.read_until(b"hooktui needs 60x15")
         terminal.process.send_signal(end)

@@ -3,7 +3,7 @@
 import pytest
 
 from hooktui.client import calls
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.dialogs import Question
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.secret_screen import SecretScreen
@@ -13,7 +13,7 @@ from tests.console.conftest import Receiver
 from tests.console.place import Place, seen, until
 
 
-def on(app: HooktuiApp, screen: type) -> bool:
+def on(app: ConsoleApp, screen: type) -> bool:
     return isinstance(app.screen, screen) and app.screen.is_mounted
 
 
@@ -269,7 +269,7 @@ async def test_a_server_that_cannot_try_says_so_and_the_form_goes_on(
         async def ask(_: object) -> None:
             raise Unavailable("the server does not answer")
 
-        monkeypatch.setattr(form, "ask", ask)
+        monkeypatch.setattr(form, "send", ask)
         await app.push_screen(form)
         await until(pilot, lambda: "the server does not answer" in seen(pilot))
         await pilot.press("tab", "end", "x")

@@ -3,7 +3,7 @@
 import pytest
 
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import Heading, KeyLine, OneLine
 from hooktui.domain.wire.access import Token
@@ -18,7 +18,7 @@ TOKEN = Token(
 
 @pytest.mark.parametrize("make", [TokenForm, lambda: NewTokenScreen(TOKEN)], ids=["form", "token"])
 async def test_the_keys_stand_at_the_bottom_however_little_there_is_to_say(tmp_path, make):
-    app = HooktuiApp(ConsoleOptions(connect=str(tmp_path / "none.sock")), environ={})
+    app = ConsoleApp(ConsoleOptions(connect=str(tmp_path / "none.sock")), environ={})
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(make())
         await pilot.pause()

@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.console.glyphs import ASCII, UNICODE
 from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, step_words
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth
 from tests.console.things import AT_MS, KEY
@@ -38,7 +38,7 @@ def health(*points: HealthPoint, counted_since: str | None = None) -> HookHealth
     )  # fmt: skip
 
 
-def text(pieces: Pieces) -> str:
+def text(pieces: StyledLine) -> str:
     return "".join(piece for piece, _ in pieces)
 
 

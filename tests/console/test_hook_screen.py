@@ -148,7 +148,7 @@ async def test_cancel_and_resend_lead_to_the_new_delivery(
     place.wait_for(lambda: tried_once(place, hook.id))
     first = place.deliveries(hook.id)[0].id
     async with open_console() as console:
-        console.app.open_delivery(first)
+        console.app.navigation.open_delivery(first)
         await console.shows("↻ retrying")
         await console.press("c")
         await console.shows("⊘ cancelled", "r sends it again")
@@ -176,7 +176,7 @@ async def test_brackets_go_through_the_attempts_and_the_answer_follows(
     place.emit()
     place.wait_for(lambda: place.deliveries(hook.id, "failed"))
     async with open_console() as console:
-        console.app.open_delivery(place.deliveries(hook.id)[0].id)
+        console.app.navigation.open_delivery(place.deliveries(hook.id)[0].id)
         await console.shows("✗ failed", "gave up", "Answer to attempt 2")
         await console.press("left_square_bracket")
         await console.shows("Answer to attempt 1")
@@ -194,7 +194,7 @@ async def test_a_delivery_is_copied_as_curl_and_in_pieces(
     async with open_console() as console:
         sent: list[str] = []
         console.app.copy_to_clipboard = sent.append
-        console.app.open_delivery(one.id)
+        console.app.navigation.open_delivery(one.id)
         await console.shows("✓ delivered")
         await console.press("y")
         await console.shows("the delivery's id sent to the terminal")
@@ -212,7 +212,7 @@ async def test_raw_shows_the_body_byte_by_byte(open_console, place: Place, recei
     place.emit(body=b'{"id": 7,   "x":[]}')
     place.wait_for(lambda: place.deliveries(hook.id, "delivered"))
     async with open_console() as console:
-        console.app.open_delivery(place.deliveries(hook.id)[0].id)
+        console.app.navigation.open_delivery(place.deliveries(hook.id)[0].id)
         await console.shows('  "id": 7,')
         await console.press("b")
         await console.shows('{"id": 7,   "x":[]}')
@@ -222,7 +222,7 @@ async def test_a_delivery_that_does_not_exist_is_said(open_console, place: Place
     async with open_console() as console:
         # Once all is read, nothing reads the delivery again, whose error would replace the answer.
         await console.shows("No hooks yet", "(admin)")
-        console.app.open_delivery("dlv_0000000000001")
+        console.app.navigation.open_delivery("dlv_0000000000001")
         await console.shows("dlv_0000000000001", "!")
         await console.pilot.press("r")
         await console.shows("not read yet")
@@ -239,7 +239,7 @@ async def test_a_viewer_may_look_and_not_act(open_console, place: Place, receive
         for key in ("p", "r", "c", "a", "d", "e", "s"):
             await console.press(key)
             await console.shows("your role viewer may only look")
-            console.app.screen.clear_notice()
+            console.app.screen.notices.clear()
         assert isinstance(console.app.screen, HookScreen)
 
 
@@ -252,7 +252,7 @@ async def test_an_open_delivery_follows_its_attempts_by_itself(
         await console.shows("hook")
         place.emit()
         place.wait_for(lambda: place.deliveries(hook.id))
-        console.app.open_delivery(place.deliveries(hook.id)[0].id)
+        console.app.navigation.open_delivery(place.deliveries(hook.id)[0].id)
         await console.shows("✗ 500", "◌ next attempt")
         receiver.status = 200
         await console.shows("✓ delivered", "✓ 200", "Answer to attempt 2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hooktui.client import calls
 from hooktui.client.start import start_server
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.hooks.history import HookHistory
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -85,7 +85,7 @@ async def test_keys_of_the_deliveries_say_where_they_work(
         for key in ("r", "c", "slash", "space", "o", "O"):
             await console.press(key)
             await console.shows("this works on the deliveries")
-            screen.clear_notice()
+            screen.notices.clear()
         await console.press("enter")
         await console.shows("there is nothing to open here")
         await console.press(BEFORE, "plus")
@@ -173,7 +173,7 @@ async def test_a_server_that_is_gone_holds_up_no_tab_and_leaves_what_was_shown(
     server = start_server(places(environ), environ)
     place = Place(environ, 1)
     hook = place.hook(receiver.url)
-    app = HooktuiApp(environ=environ)
+    app = ConsoleApp(environ=environ)
     try:
         async with app.run_test(size=(120, 30)) as pilot:
             console = Console(app, pilot)

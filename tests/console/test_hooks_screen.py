@@ -1,4 +1,4 @@
-"""The home screen against a real server: rows, verbs, filter, log, and other admins' changes."""
+"""The home screen against a real server: rows, commands, filter, log, and other admins' changes."""
 
 import pytest
 
@@ -123,7 +123,7 @@ async def test_a_filter_narrows_while_typing_and_keeps_letters_typed_ahead(open_
 
 def underlined(console) -> str:
     """Return what is underlined in the line where a filter is typed."""
-    strip = console.app.screen.query_one("FilterBar Input").render_line(0)
+    strip = console.app.screen.query_one("PromptBar Input").render_line(0)
     return "".join(one.text for one in strip if one.style is not None and one.style.underline)
 
 
@@ -196,7 +196,7 @@ async def test_a_viewer_is_told_why_not(open_console, make_hook):
         for key in ("n", "p", "a", "d", "s"):
             await console.press(key)
             await console.shows("your role viewer may only look")
-            console.app.screen.clear_notice()
+            console.app.screen.notices.clear()
 
 
 async def test_a_name_with_escape_characters_is_shown_and_never_acts(open_console, make_hook):

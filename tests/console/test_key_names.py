@@ -9,10 +9,11 @@ from pathlib import Path
 
 import hooktui.console
 from hooktui.console.access.token_form import TokenForm
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.registry import BY_NAME, PLACES
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.navigation import screen_class
+from hooktui.console.registry import BY_NAME, TOP_SCREENS
 from hooktui.console.shell.preferences import ConsoleOptions
 from tests.console.conftest import Console, Receiver
 from tests.console.place import Place
@@ -55,7 +56,7 @@ def literals(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_no_text_of_the_console_has_a_key_written_into_it():
-    """Red when a sentence names a key itself: `[keys]` may have given that verb another one."""
+    """Red when a sentence names a key itself: `[keys]` may have given that command another one."""
     found = [
         f"{path.name}:{line}: {text[:60]!r}"
         for path in SOURCES
@@ -68,18 +69,18 @@ def test_no_text_of_the_console_has_a_key_written_into_it():
     assert found == []
 
 
-def test_no_help_of_a_verb_names_a_key():
-    """Red when the help of a verb names a key: it is not asked for the mapped one."""
+def test_no_help_of_a_command_names_a_key():
+    """Red when the help of a command names a key: it is not asked for the mapped one."""
     assert [v.help for v in BY_NAME.values() if NAMED.search(v.help) or DOES.search(v.help)] == []
 
 
 async def _look(console: Console, *also: str) -> None:
-    """Look through a screen, and what it says of each verb; ``also`` stands on it."""
+    """Look through a screen, and what it says of each command; ``also`` stands on it."""
     await console.shows(*also)
     screen = console.app.screen
     said = console.text
-    if isinstance(screen, HouseScreen):
-        said += "\n".join(filter(None, (screen.why_not(name) for name in BY_NAME)))
+    if isinstance(screen, ConsoleScreen):
+        said += "\n".join(filter(None, (screen.disabled_reason(name) for name in BY_NAME)))
     for pattern in (NAMED, DOES):
         wrong = [
             line
@@ -93,58 +94,60 @@ async def test_every_screen_names_the_keys_that_somebody_has(
     served, account: int, place: Place, receiver: Receiver, tmp_path: Path
 ):
     """Red when an empty list, a heading, a note or a reason names the key of the table."""
-    letters = [chr(code) for code in range(0x0410, 0x0450)]  # Cyrillic: no verb has one of these
-    verbs = [name for name in BY_NAME if not name.startswith("go_")]
-    mapped = "".join(f'{name} = "{letter}"\n' for name, letter in zip(verbs, letters, strict=False))
+    letters = [chr(code) for code in range(0x0410, 0x0450)]  # Cyrillic: no command has one of these
+    commands = [name for name in BY_NAME if not name.startswith("go_")]
+    mapped = "".join(
+        f'{name} = "{letter}"\n' for name, letter in zip(commands, letters, strict=False)
+    )
     (tmp_path / "config.toml").write_text(f"[keys]\n{mapped}")
     socket = Path(served["HOOKTUI_HOME"]) / "hooktui.sock"
     environ = {**served, "HOOKTUI_HOME": str(tmp_path), "HOOKTUI_SOCKET": str(socket)}
-    app = HooktuiApp(ConsoleOptions(account=account), environ=environ)
+    app = ConsoleApp(ConsoleOptions(account=account), environ=environ)
     assert app.problems() == []
     async with app.run_test(size=(140, 36)) as pilot:
         console = Console(app, pilot)
         await console.shows("No hooks yet")
-        for one in PLACES:
-            app.go(one)
-            await _look(console, one.screen_class().PLACE)
+        for one in TOP_SCREENS:
+            app.navigation.go(one)
+            await _look(console, screen_class(one).HEADING)
             if isinstance(app.screen, ListScreen):
                 await console.until(lambda: app.screen.listing.loaded)
                 await _look(console)
             if one.name in ("hooks", "events", "audit"):
-                console.app.screen.take_filter("user:nobody" if one.name == "audit" else "xyzzy")
+                console.app.screen.apply_filter("user:nobody" if one.name == "audit" else "xyzzy")
                 await _look(console, app.key("back") + "  shows")
-                console.app.screen.take_filter("")
+                console.app.screen.apply_filter("")
         event = place.emit().id
-        app.open_event(event)
+        app.navigation.open_event(event)
         await _look(console, "no hook in this account")
         hook = place.hook(receiver.url, name="billing")
         receiver.status = 410
         await _an_inactive_hook_with_things_held(console, place, hook.id)
         delivery = place.deliveries(hook.id)[0].id
-        app.open_delivery(delivery)
+        app.navigation.open_delivery(delivery)
         await _look(console, "sends it")
-        app.open_secret(hook)
+        app.navigation.open_secret(hook)
         await _look(console, "shows it for 30 seconds")
-        app.open_diagnosis(hook)
+        app.navigation.open_diagnosis(hook)
         await _look(console, "To do:")
-        app.open_form(None)
+        app.navigation.open_form(None)
         await _look(console, "Webhook")
         await console.press(app.key("open"))
         await _look(console, "Type a URL", "ticks; a group means")
-        app.open_emit()
+        app.navigation.open_emit()
         await _look(console, "Send an event", "sends it")
         await app.push_screen(TokenForm())
         await _look(console, "makes it; the token is shown this once")
-        app.open_help()
+        app.navigation.open_help()
         await _look(console, "runs one")
 
 
 async def _an_inactive_hook_with_things_held(console: Console, place: Place, hook: int) -> None:
     app = console.app
-    app.open_hook(hook)
+    app.navigation.open_hook(hook)
     await _look(console, "No deliveries yet")
     place.emit()
     place.wait_for(lambda: place.deliveries(hook))
     await _look(console, "not active")
-    app.screen.verb_next()
+    app.screen.tabs.next()
     await _look(console, "longer")

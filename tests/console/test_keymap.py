@@ -11,23 +11,23 @@ def said(table: dict[str, object]) -> str:
     return "\n".join(problems)
 
 
-def test_an_entry_replaces_the_keys_of_its_verb():
+def test_an_entry_replaces_the_keys_of_its_command():
     keymap, problems = read_keys({"ping": "P", "mark-all": ["f5", "ctrl+t"]})
     assert problems == []
-    assert keymap.ids() == {"verb.ping": "P", "verb.mark_all": "f5,ctrl+t"}
+    assert keymap.ids() == {"command.ping": "P", "command.mark_all": "f5,ctrl+t"}
     assert keymap.fit(BY_NAME["ping"]).key == "P"
     assert keymap.key("mark_all") == "F5"
     assert keymap.key("edit") == "e"
 
 
-def test_two_verbs_may_swap_their_keys():
+def test_two_commands_may_swap_their_keys():
     """Red when a key is compared with those of the table instead of those that hold by then."""
     keymap, problems = read_keys({"ping": "x", "diagnose": "p"})
     assert problems == []
     assert (keymap.key("ping"), keymap.key("diagnose")) == ("x", "p")
 
 
-def test_a_clash_names_both_verbs_and_what_to_do_and_neither_holds():
+def test_a_clash_names_both_commands_and_what_to_do_and_neither_holds():
     """Red when clashes are not looked for: Textual drops one of the two without a word."""
     keymap, problems = read_keys({"ping": "P", "edit": "P"})
     assert keymap.ids() == {}
@@ -36,7 +36,7 @@ def test_a_clash_names_both_verbs_and_what_to_do_and_neither_holds():
     assert "take another key, or give edit another one" in said({"ping": "P", "edit": "P"})
 
 
-def test_a_clash_with_the_key_of_a_verb_that_is_not_mapped_is_one_too():
+def test_a_clash_with_the_key_of_a_command_that_is_not_mapped_is_one_too():
     keymap, problems = read_keys({"ping": "E"})
     assert keymap.ids() == {}
     assert "[keys] ping: E is the key of emit, too" in problems[0]
@@ -49,7 +49,7 @@ def test_an_entry_that_is_left_out_may_bring_another_clash():
     assert len(problems) == 3
 
 
-def test_a_move_clashes_like_every_verb():
+def test_a_move_clashes_like_every_command():
     assert "j is the key of down, too" in said({"ping": "j"})
 
 
@@ -83,8 +83,8 @@ def test_what_is_no_key_at_all_says_what_to_write(value):
     assert 'write a key, ping = "P"' in said({"ping": value})
 
 
-def test_an_unknown_verb_names_the_near_one_or_all():
-    assert "there is no such verb; did you mean ping?" in said({"png": "P"})
+def test_an_unknown_command_names_the_near_one_or_all():
+    assert "there is no such command; did you mean ping?" in said({"png": "P"})
     assert "known: activate," in said({"xyzzy": "P"})
 
 
@@ -113,7 +113,7 @@ def test_keys_are_written_as_people_write_them(written, name, sign):
 
 
 def test_every_key_of_the_table_can_be_written():
-    """Red when a key of the table has no way to be given to another verb."""
-    for verb in BY_NAME.values():
-        for key in verb.keys.split(","):
+    """Red when a key of the table has no way to be given to another command."""
+    for command in BY_NAME.values():
+        for key in command.keys.split(","):
             assert key_name(key) == key

@@ -1,38 +1,65 @@
 """The one table of keys."""
 
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from inspect import signature
+from typing import Any, cast
 
 import pytest
 from textual.binding import Binding
 
 from hooktui.console.access.audit_screen import AuditEntryScreen
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
+from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.engine.doctor_screen import CheckupScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
-from hooktui.console.frame.screen import HouseModal, HouseScreen
+from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
+from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
+from hooktui.console.hooks.form_screen import HookForm, HookTypes
+from hooktui.console.hooks.hook_screen import HookScreen
+from hooktui.console.hooks.secret_screen import SecretScreen
+from hooktui.console.navigation import screen_class
 from hooktui.console.registry import (
     BY_NAME,
-    BY_VERB,
+    COMMANDS,
     EVERYWHERE,
     MOVES,
-    PLACES,
-    VERBS,
+    TOP_SCREENS,
     bindings,
     move_bindings,
 )
+from tests.console.command_scene import WAYS
+from tests.console.things import hook
 
-SCREENS = (
-    *(place.screen_class() for place in PLACES), EventScreen, EmitScreen, AuditEntryScreen,
-    CheckupScreen, NewTokenScreen, TokenForm,
-)  # fmt: skip
+_ANY = cast("Any", None)
+"""What a screen shows only once it is mounted."""
+
+SCREENS: dict[str, Callable[[], ConsoleScreen]] = {
+    **{top.name: screen_class(top) for top in TOP_SCREENS},
+    "hook": partial(HookScreen, 12),
+    "secret": lambda: SecretScreen(hook()),
+    "diagnosis": lambda: DiagnosisScreen(hook()),
+    "new hook": partial(HookForm, None),
+    "edit hook": lambda: HookForm(hook()),
+    "hook types": HookTypes,
+    "delivery": partial(DeliveryScreen, "dlv_0000000000001"),
+    "event": partial(EventScreen, "evt_0000000000001"),
+    "emit": EmitScreen,
+    "doctor": CheckupScreen,
+    "audit entry": partial(AuditEntryScreen, _ANY),
+    "token form": TokenForm,
+    "new token": partial(NewTokenScreen, _ANY),
+}
+"""Makes each full screen of the console."""
+
 UNTELLABLE = {"ctrl+j", "ctrl+m", "ctrl+h", "ctrl+i", "ctrl+left_square_bracket"}
 """Keys that a terminal sends as Enter, Backspace, Tab or Esc."""
 
 
 def all_keys() -> list[str]:
-    return [key for verb in (*VERBS, *MOVES) for key in verb.keys.split(",")]
+    return [key for command in (*COMMANDS, *MOVES) for key in command.keys.split(",")]
 
 
 def test_no_key_has_two_meanings():
@@ -44,31 +71,40 @@ def test_no_key_is_one_that_terminals_cannot_tell_from_another():
 
 
 def test_every_binding_has_an_id_and_no_two_share_one():
-    found = [*bindings(*(verb.name for verb in VERBS)), *move_bindings()[:-1]]
+    found = [*bindings(*(command.name for command in COMMANDS)), *move_bindings()[:-1]]
     ids = [binding.id for binding in found]
     assert None not in ids
     assert len(set(ids)) == len(ids)
 
 
 def test_every_screen_answers_every_key_of_the_table():
-    bound = {b.key for b in HouseScreen.BINDINGS if isinstance(b, Binding)}
-    assert bound == {verb.keys for verb in VERBS}
+    bound = {b.key for b in ConsoleScreen.BINDINGS if isinstance(b, Binding)}
+    assert bound == {command.keys for command in COMMANDS}
 
 
-@pytest.mark.parametrize("screen", SCREENS)
-def test_a_screen_does_each_verb_that_it_names(screen: type[HouseScreen]):
-    for name in (*screen.VERBS, *EVERYWHERE):
-        assert name in BY_NAME
-        assert name in BY_VERB or callable(getattr(screen, f"verb_{name}")), name
+@pytest.mark.parametrize("name", SCREENS)
+def test_each_command_of_a_screen_has_exactly_one_handler(name: str):
+    """Red when a screen names a command that nothing runs, or that two things would run."""
+    screen = SCREENS[name]()
+    for command in screen.COMMAND_NAMES:
+        assert command in BY_NAME
+        tables = [one.handlers for one in (screen, *screen.parts)]
+        assert sum(command in table for table in tables) == 1, command
+    assert set(EVERYWHERE) <= screen.handlers.keys()
+
+
+def test_every_screen_is_tried():
+    """Red when a screen is new, and its commands are not checked."""
+    assert {type(make()) for make in SCREENS.values()} == set(WAYS)
 
 
 def test_every_place_is_a_screen_that_needs_nothing_to_open():
-    for place in PLACES:
-        assert issubclass(place.screen_class(), HouseScreen)
-        assert place.screen_class().PLACE.lower() == place.label
-        assert len(signature(place.screen_class()).parameters) == 0
+    for place in TOP_SCREENS:
+        assert issubclass(screen_class(place), ConsoleScreen)
+        assert screen_class(place).HEADING.lower() == place.label
+        assert len(signature(screen_class(place)).parameters) == 0
 
 
 def test_dialogs_bind_only_keys_of_the_table():
-    bound = [b for b in HouseModal.BINDINGS if isinstance(b, Binding)]
-    assert all(b.id is not None and b.id.startswith("verb.") for b in bound)
+    bound = [b for b in ConsoleDialog.BINDINGS if isinstance(b, Binding)]
+    assert all(b.id is not None and b.id.startswith("command.") for b in bound)

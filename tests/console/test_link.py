@@ -8,9 +8,9 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from hooktui.client.start import start_server
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.paths import places
 from tests.console.conftest import ROOT, Console
 from tests.console.place import Place
@@ -25,7 +25,7 @@ def environ_of(home: Path) -> dict[str, str]:
     }
 
 
-def attempts(app: HooktuiApp) -> list[str]:
+def attempts(app: ConsoleApp) -> list[str]:
     return [line.event for _, line in app.log_buffer.since(0)]
 
 
@@ -37,7 +37,7 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
     place = Place(environ, 1)
     place.hook(receiver.url, name="billing")
     try:
-        app = HooktuiApp(environ=environ)
+        app = ConsoleApp(environ=environ)
         async with app.run_test(size=(120, 30)) as pilot:
             console = Console(app, pilot)
             await console.shows("● active", "billing")
@@ -46,15 +46,15 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
             place.close()
             server.terminate()
             server.wait(20)
-            await console.until(lambda: app.link.state is LinkState.LOST)
+            await console.until(lambda: app.connection.state is ConnectionState.LOST)
             await console.shows("billing")
-            app.screen.clear_notice()
+            app.screen.notices.clear()
             await console.shows("server lost, reconnecting…")
             server = start_server(places(environ), environ)
             sent += [place.emit().id for _ in range(3)]
             await console.until(lambda: len(attempts(app)) >= 4)
             assert sorted(attempts(app)) == sorted(sent)
-            assert app.link.state is LinkState.CONNECTED
+            assert app.connection.state is ConnectionState.CONNECTED
             await console.shows("the server is back")
     finally:
         place.close()
@@ -64,7 +64,7 @@ async def test_a_lost_server_shows_at_once_and_the_log_goes_on_where_it_stopped(
 
 async def test_a_console_that_finds_no_server_starts_one_and_says_that_it_stays(tmp_path: Path):
     environ = environ_of(tmp_path)
-    app = HooktuiApp(environ=environ)
+    app = ConsoleApp(environ=environ)
     async with app.run_test(size=(120, 30)) as pilot:
         console = Console(app, pilot)
         await console.shows("Hooks", "starting the server…")
@@ -73,13 +73,13 @@ async def test_a_console_that_finds_no_server_starts_one_and_says_that_it_stays(
     place = Place(environ, 1)
     pid = place._client.server_pid()
     place.close()
-    assert app.link.started
+    assert app.connection.started
     os.kill(pid, 15)
 
 
 async def test_a_server_that_cannot_start_is_told_in_one_line(tmp_path: Path):
     (tmp_path / "config.toml").write_text("this is no toml")
-    app = HooktuiApp(environ=environ_of(tmp_path))
+    app = ConsoleApp(environ=environ_of(tmp_path))
     async with app.run_test(size=(150, 30)) as pilot:
         console = Console(app, pilot)
         await console.shows("the server ended at its start")
@@ -88,12 +88,12 @@ async def test_a_server_that_cannot_start_is_told_in_one_line(tmp_path: Path):
 
 async def test_a_remote_server_that_is_not_there_is_looked_for_and_none_is_started(tmp_path: Path):
     options = ConsoleOptions(connect="http://127.0.0.1:9")
-    app = HooktuiApp(options, environ=environ_of(tmp_path))
+    app = ConsoleApp(options, environ=environ_of(tmp_path))
     async with app.run_test(size=(150, 30)) as pilot:
         console = Console(app, pilot)
         await console.shows("no server responds at http://127.0.0.1:9")
         await still_answers(console, pilot)
-    assert not app.link.started
+    assert not app.connection.started
 
 
 async def still_answers(console: Console, pilot: Pilot[None]) -> None:

@@ -46,8 +46,8 @@ async def test_the_cursor_stays_on_its_row_when_the_order_is_turned_round(count:
             assert cursor_in_sight(listing)
 
 
-# Red when a row that is not found leaves the cursor on another one that verbs act on.
-async def test_a_row_too_far_away_to_be_found_leaves_a_cursor_that_no_verb_acts_on():
+# Red when a row that is not found leaves the cursor on another one that commands act on.
+async def test_a_row_too_far_away_to_be_found_leaves_a_cursor_that_no_command_acts_on():
     far = SEARCH_PAGE * SEARCH_PAGES + 2 * PAGE
     source = Rows(2 * far)
     async with ListApp(source, sort="id").run_test(size=SIZE) as pilot:
@@ -61,7 +61,7 @@ async def test_a_row_too_far_away_to_be_found_leaves_a_cursor_that_no_verb_acts_
         assert listing.doubt is None
 
 
-# Red when a verb hits the neighbour of a row that has just gone.
+# Red when a command hits the neighbour of a row that has just gone.
 async def test_the_neighbour_of_a_row_that_is_gone_is_not_chosen_until_somebody_has_looked():
     source = Rows(5)
     async with ListApp(source).run_test(size=SIZE) as pilot:
@@ -104,7 +104,7 @@ async def test_a_burst_of_new_rows_before_it_does_not_take_the_cursor_from_its_r
             assert cursor_in_sight(listing)
 
 
-# Red when a verb acts on the list before while the one that was asked for is on its way.
+# Red when a command acts on the list before while the one that was asked for is on its way.
 @pytest.mark.parametrize("load", ["filter", "sort"])
 async def test_while_another_list_is_on_its_way_nothing_is_chosen(load: str):
     source = Rows(50)
@@ -201,7 +201,7 @@ async def test_what_was_created_is_chosen_wherever_it_stands():
 
 
 # Red when a key that was meant for a disabled hook disables it, because it was enabled just then.
-async def test_a_verb_gets_the_row_as_it_was_drawn():
+async def test_a_command_gets_the_row_as_it_was_drawn():
     source = Rows(5)
     async with ListApp(source).run_test(size=SIZE) as pilot:
         listing = await settled(pilot)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hooktui.console.shell.session_state import MOST_BYTES, MOST_COMMANDS, Memory, recall
+from hooktui.console.shell.session_state import MOST_BYTES, MOST_COMMANDS, SessionState, load_state
 
 SERVER = "/run/somewhere.sock"
 
@@ -17,13 +17,13 @@ def environ(tmp_path: Path) -> dict[str, str]:
 
 
 def file_of(environ: dict[str, str]) -> Path:
-    file = recall(environ, SERVER).file
+    file = load_state(environ, SERVER).file
     assert file is not None
     return file
 
 
-def remembered(environ: dict[str, str]) -> Memory:
-    memory = recall(environ, SERVER)
+def remembered(environ: dict[str, str]) -> SessionState:
+    memory = load_state(environ, SERVER)
     memory.place = "log"
     memory.theme = ("nord", "hooktui-dark")
     memory.ran("hook 12")
@@ -34,7 +34,7 @@ def remembered(environ: dict[str, str]) -> Memory:
 
 def test_what_is_kept_is_found_again(environ):
     remembered(environ)
-    again = recall(environ, SERVER)
+    again = load_state(environ, SERVER)
     assert again.problem == ""
     assert (again.place, again.theme) == ("log", ("nord", "hooktui-dark"))
     assert again.commands == ["hook 12"]
@@ -45,7 +45,7 @@ def test_what_is_kept_is_found_again(environ):
 def test_another_server_is_another_memory(environ):
     """Red when the file does not depend on the server."""
     remembered(environ)
-    assert recall(environ, "https://elsewhere:443").place == ""
+    assert load_state(environ, "https://elsewhere:443").place == ""
 
 
 def test_only_the_user_may_read_the_file_and_nothing_else_is_left(environ):
@@ -59,11 +59,11 @@ def test_only_the_user_may_read_the_file_and_nothing_else_is_left(environ):
 
 
 def test_of_two_consoles_the_one_that_ends_last_is_remembered(environ):
-    first, second = recall(environ, SERVER), recall(environ, SERVER)
+    first, second = load_state(environ, SERVER), load_state(environ, SERVER)
     first.place, second.place = "log", "events"
     second.write()
     first.write()
-    assert recall(environ, SERVER).place == "log"
+    assert load_state(environ, SERVER).place == "log"
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,11 @@ def test_a_broken_file_is_told_of_and_begun_anew(environ, content):
     """Red when what is read is believed: the console would end, or draw nonsense."""
     remembered(environ)
     file_of(environ).write_bytes(content)
-    memory = recall(environ, SERVER)
+    memory = load_state(environ, SERVER)
     assert "what was remembered of the last time cannot be used" in memory.problem
     assert (memory.place, memory.theme, memory.commands) == ("", None, [])
     assert memory.write() == ""
-    assert recall(environ, SERVER).problem == ""
+    assert load_state(environ, SERVER).problem == ""
 
 
 def test_values_of_another_kind_are_left_out(environ):
@@ -98,32 +98,32 @@ def test_values_of_another_kind_are_left_out(environ):
     content = json.loads(file.read_text())
     content["kept"] = {"Hooks 1": {"filter": ["x"], "pane": 9}}
     file.write_text(json.dumps(content))
-    assert recall(environ, SERVER).of("Hooks", 1) == {"pane": 9}
+    assert load_state(environ, SERVER).of("Hooks", 1) == {"pane": 9}
 
 
 def test_in_restricted_mode_nothing_is_read_or_written(environ):
-    """Red when `recall` does not ask for it: somebody who is confined would write files."""
+    """Red when `load_state` does not ask for it: somebody who is confined would write files."""
     remembered(environ)
-    confined = recall({**environ, "HOOKTUI_RESTRICTED": "1"}, SERVER)
+    confined = load_state({**environ, "HOOKTUI_RESTRICTED": "1"}, SERVER)
     assert (confined.file, confined.place) == (None, "")
     confined.place = "events"
     assert confined.write() == ""
-    assert recall(environ, SERVER).place == "log"
+    assert load_state(environ, SERVER).place == "log"
 
 
 def test_where_nothing_can_be_written_it_says_why(tmp_path):
     (tmp_path / "home").write_text("a file")
-    memory = recall({"HOOKTUI_HOME": str(tmp_path / "home")}, SERVER)
+    memory = load_state({"HOOKTUI_HOME": str(tmp_path / "home")}, SERVER)
     assert "cannot remember this console in" in memory.write()
 
 
 def test_without_a_home_nothing_is_remembered():
-    memory = recall({}, SERVER)
+    memory = load_state({}, SERVER)
     assert (memory.file, memory.write()) == (None, "")
 
 
 def test_the_history_keeps_each_line_once_the_latest_last():
-    memory = Memory()
+    memory = SessionState()
     for number in range(MOST_COMMANDS + 20):
         memory.ran(f"hook {number}")
     memory.ran("hook 30")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from hooktui.console.hooks.hook_screen import HookScreen
+from tests.console.command_scene import WAYS, Scene, staged
 from tests.console.conftest import Receiver
 from tests.console.gate import Passing
 from tests.console.place import Place
-from tests.console.verb_scene import WAYS, Scene, staged
 
 NEW = "brand_new"
 ENUMERATIONS = (
@@ -50,8 +50,8 @@ async def newer(passing: Passing) -> None:
 async def goes_on(scene: Scene) -> None:
     """Hold that the console neither ends nor says that it does not understand the server."""
     await scene.console.pilot.pause()
-    assert scene.house.fault is None
-    assert scene.house.is_running
+    assert scene.app.fault is None
+    assert scene.app.is_running
     assert "is not valid" not in scene.notice, scene.notice
 
 
@@ -64,8 +64,8 @@ async def test_no_screen_ends_on_a_word_that_it_does_not_know(place: Place, rece
         for kind in WAYS:
             screen = await scene.open(kind)
             await goes_on(scene)
-            for name in screen.verbs_here():
-                screen.why_not(name)
+            for name in screen.commands_here():
+                screen.disabled_reason(name)
             if kind is HookScreen:
                 for _ in range(4):
                     await scene.console.press("right_square_bracket")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from hooktui.client import calls
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
+from tests.console.command_scene import Scene, staged
 from tests.console.conftest import Receiver
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, staged
 
 
 async def press_delete(scene: Scene) -> Callable[[], bool]:

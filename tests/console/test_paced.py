@@ -5,16 +5,17 @@ from rich.style import Style
 from textual.geometry import Region
 from textual.screen import ModalScreen
 
-from hooktui.console.frame.paced import PacedScreen
+from hooktui.console.app import ConsoleApp
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import Heading
 from hooktui.console.widgets.styled import joined
-from tests.console.bare import BareApp
 
 QUIET, GOOD = Style(color="#849198", bgcolor="#14181b"), Style(color="#7fb685", bgcolor="#14181b")
 CURSOR = Style(color="#849198", bgcolor="#2b4452")
 
 
-class Below(PacedScreen):
+class Below(ConsoleScreen):
     """A screen with one line."""
 
     def compose(self):
@@ -37,6 +38,12 @@ class Front(Below):
         return super().refresh(*regions, **more)
 
 
+def disconnected(home) -> ConsoleApp:
+    """Return a console that never reaches a server."""
+    options = ConsoleOptions(connect=str(home / "none.sock"))
+    return ConsoleApp(options, environ={"HOOKTUI_HOME": str(home)})
+
+
 async def settle(pilot):
     for _ in range(3):
         await pilot.pause()
@@ -47,8 +54,8 @@ def seen(pilot):
 
 
 # Red with Textual's own `is_current`: a status line that changed below had 13 kB written.
-async def test_what_changes_in_a_covered_screen_paints_nothing_of_the_one_in_front():
-    async with BareApp().run_test(size=(80, 24)) as pilot:
+async def test_what_changes_in_a_covered_screen_paints_nothing_of_the_one_in_front(tmp_path):
+    async with disconnected(tmp_path).run_test(size=(80, 24)) as pilot:
         below, front = Below(), Front()
         await pilot.app.push_screen(below)
         await pilot.app.push_screen(front)
@@ -63,8 +70,8 @@ async def test_what_changes_in_a_covered_screen_paints_nothing_of_the_one_in_fro
         assert "12 waiting" in seen(pilot)
 
 
-async def test_what_changes_below_a_dialog_is_seen_through_it():
-    async with BareApp().run_test(size=(80, 24)) as pilot:
+async def test_what_changes_below_a_dialog_is_seen_through_it(tmp_path):
+    async with disconnected(tmp_path).run_test(size=(80, 24)) as pilot:
         below = Below()
         await pilot.app.push_screen(below)
         await pilot.app.push_screen(Shade())

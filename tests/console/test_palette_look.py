@@ -1,4 +1,4 @@
-"""The palette is drawn with signs that every terminal has."""
+"""The palette is drawn with glyphs that every terminal has."""
 
 import asyncio
 
@@ -6,21 +6,21 @@ from textual.color import BLACK
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.shell.terminal import AsciiFilter
 
 
 def shown(pilot: Pilot[None]) -> str:
-    signs, strips = AsciiFilter(), pilot.app.screen._compositor.render_strips()
+    glyphs, strips = AsciiFilter(), pilot.app.screen._compositor.render_strips()
     return "\n".join(
-        segment.text for strip in strips for segment in signs.apply(list(strip), BLACK)
+        segment.text for strip in strips for segment in glyphs.apply(list(strip), BLACK)
     )
 
 
 async def test_the_palette_needs_no_sign_that_a_terminal_may_lack(tmp_path):
     options = ConsoleOptions(connect=str(tmp_path / "none.sock"), ascii=True)
-    app = HooktuiApp(options, environ={})
+    app = ConsoleApp(options, environ={})
     async with app.run_test() as pilot, asyncio.timeout(20):
         await pilot.press("ctrl+p", "h", "o", "o", "k")
         while "Go to the hooks" not in shown(pilot):

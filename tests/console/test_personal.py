@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.frame.command_line import CommandBar
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -19,14 +19,14 @@ from tests.console.conftest import Console
 def own(served: dict[str, str], account: int, tmp_path: Path):
     """Return what makes a console with a configuration, and a memory of its own."""
 
-    def make(config: str = "", **options: object) -> HooktuiApp:
+    def make(config: str = "", **options: object) -> ConsoleApp:
         (tmp_path / "config.toml").write_text(config)
         environ = {
             **served,
             "HOOKTUI_HOME": str(tmp_path),
             "HOOKTUI_SOCKET": str(Path(served["HOOKTUI_HOME"]) / "hooktui.sock"),
         }
-        return HooktuiApp(ConsoleOptions(account=account, **options), environ=environ)  # type: ignore[arg-type]
+        return ConsoleApp(ConsoleOptions(account=account, **options), environ=environ)  # type: ignore[arg-type]
 
     return make
 
@@ -133,7 +133,7 @@ async def test_the_palette_opens_a_delivery_by_its_id_and_another_account(own, m
         await console.press("ctrl+p", *"account 1 default")
         await console.shows("Account 1 default")
         await console.press("down", "enter")
-        await console.until(lambda: app.account == 1)
+        await console.until(lambda: app.account.number == 1)
 
 
 async def test_the_next_console_begins_where_this_one_ended(own, make_hook, account):
@@ -147,12 +147,12 @@ async def test_the_next_console_begins_where_this_one_ended(own, make_hook, acco
         await console.press("o", "O", "plus", "slash", *"bill", "enter")
         await console.hides("backup")
         app.theme = "nord"
-        pane = app.screen.log_pane.size.height
+        pane = app.screen.live_log.size.height
         await console.press("2", "slash", *"status:failed", "enter")
         await console.shows("filter: status:failed")
         await console.press("q")
-    assert app.memory.write() == ""
-    kept = json.loads(app.memory.file.read_text())
+    assert app.session.write() == ""
+    kept = json.loads(app.session.file.read_text())
     assert kept["place"] == "log"
 
     app = own()
@@ -164,7 +164,7 @@ async def test_the_next_console_begins_where_this_one_ended(own, make_hook, acco
         await console.shows("filter: bill", "billing")
         assert "backup" not in console.text
         home = app.screen
-        assert home.log_pane.size.height == pane
+        assert home.live_log.size.height == pane
         assert (home.listing.window.sort, home.listing.window.descending) == ("name", True)
         await console.press("q")
 

@@ -112,7 +112,7 @@ async def test_help_says_why_something_is_not_possible(open_console):
         await console.hides("Enter runs one")
 
 
-async def test_the_palette_finds_verbs_hooks_and_themes(open_console, make_hook):
+async def test_the_palette_finds_commands_hooks_and_themes(open_console, make_hook):
     made = make_hook(name="billing")
     async with open_console() as console:
         await console.shows("billing")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from hooktui.console.formatting import took
-from hooktui.console.glyphs import ASCII, UNICODE, Signs
+from hooktui.console.glyphs import ASCII, UNICODE, Glyphs
 from hooktui.console.widgets.plot import (
     GUTTER,
     Axis,
@@ -22,32 +22,32 @@ from hooktui.console.widgets.plot import (
     round_top,
     step_at,
 )
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 
 HOUR_MS = 3_600_000
 VALUES = st.lists(st.none() | st.floats(0, 1e12, allow_nan=False), min_size=1, max_size=200)
 WIDTHS = st.integers(GUTTER + 1, 250)
 
 
-def text(pieces: Pieces) -> str:
+def text(pieces: StyledLine) -> str:
     return "".join(piece for piece, _ in pieces)
 
 
-def drawn(plot: Plot, width: int, height: int, signs: Signs = UNICODE) -> list[str]:
-    return [text(line) for line in plot_lines(plot, width, height, signs)]
+def drawn(plot: Plot, width: int, height: int, glyphs: Glyphs = UNICODE) -> list[str]:
+    return [text(line) for line in plot_lines(plot, width, height, glyphs)]
 
 
 def bars_of(values: list[float | None], height: int = 4) -> list[str]:
-    """Return one column of signs for each value, from the top down."""
+    """Return one column of glyphs for each value, from the top down."""
     lines = drawn(Plot((), values, took), GUTTER + len(values), height)
     return ["".join(line[GUTTER + at] for line in lines) for at in range(len(values))]
 
 
 # Red when a long label, a value without a bound or a rounded column makes a line wider.
 @given(VALUES, VALUES, WIDTHS, st.integers(1, 12), st.sampled_from([UNICODE, ASCII]))
-def test_lines_are_exactly_as_wide_and_as_many_as_asked_for(solid, total, width, height, signs):
+def test_lines_are_exactly_as_wide_and_as_many_as_asked_for(solid, total, width, height, glyphs):
     total = (total * len(solid))[: len(solid)]
-    lines = drawn(Plot((), solid, took, total=total), width, height, signs)
+    lines = drawn(Plot((), solid, took, total=total), width, height, glyphs)
     assert len(lines) == height
     assert {cell_len(line) for line in lines} == {width}
     assert not any("nan" in line or "inf" in line for line in lines)
@@ -93,15 +93,15 @@ def test_a_step_stands_in_the_column_that_shows_it(steps, width, data):
 
 
 @pytest.mark.parametrize(
-    ("signs", "lines"),
+    ("glyphs", "lines"),
     [
         (UNICODE, ["     10 ░  ", "      0 █░▁"]),
         (ASCII, ["     10 |  ", "      0 @|."]),
     ],
 )
-def test_what_stands_out_is_solid_and_the_rest_is_shaded_without_any_colour(signs, lines):
+def test_what_stands_out_is_solid_and_the_rest_is_shaded_without_any_colour(glyphs, lines):
     plot = Plot((), [5, 0, 0.1], lambda value: f"{value:g}", "bad", total=[10, 5, 0.1])
-    assert drawn(plot, GUTTER + 3, 2, signs) == lines
+    assert drawn(plot, GUTTER + 3, 2, glyphs) == lines
 
 
 def test_a_scale_in_decades_names_them_and_draws_the_ends_of_bars_alone():
@@ -149,11 +149,11 @@ def test_the_times_below_are_round_on_the_admins_clock(zone):
 def test_the_axis_is_as_wide_as_the_bars_whatever_the_time(width, hours, later, mark):
     step_ms = hours * HOUR_MS // 12
     axis = Axis(1_795_608_000_000 + later * 1000, step_ms, 12)
-    for signs in (UNICODE, ASCII):
-        line = text(axis_line(axis, width, signs, mark))
+    for glyphs in (UNICODE, ASCII):
+        line = text(axis_line(axis, width, glyphs, mark))
         assert cell_len(line) == width
         if 0 <= mark < width - GUTTER:
-            assert line[GUTTER + mark] == signs.up
+            assert line[GUTTER + mark] == glyphs.up
 
 
 def test_labels_never_run_into_one_another():

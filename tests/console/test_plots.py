@@ -8,7 +8,7 @@ from textual.app import App, ComposeResult
 
 from hooktui.console.glyphs import UNICODE
 from hooktui.console.widgets.plot import GUTTER, Axis, Plot, Plots
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 
 STEP_MS = 600_000
 AXIS = Axis(1_795_608_000_000, STEP_MS, 144)
@@ -19,7 +19,7 @@ def plots(*, last: float = 3) -> list[Plot]:
     return [Plot(((f" plot {n}", "strong"),), values, lambda v: f"{v:g}") for n in range(3)]
 
 
-def words(step: int) -> Pieces:
+def words(step: int) -> StyledLine:
     return ((f"step {step}", "plain"),)
 
 

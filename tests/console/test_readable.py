@@ -7,7 +7,7 @@ from textual.color import Color
 from textual.screen import Screen
 from textual.theme import BUILTIN_THEMES, Theme
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.themes import (
     DARK,
@@ -20,7 +20,7 @@ from hooktui.console.themes import (
     readable_style,
     readable_variables,
 )
-from hooktui.console.widgets.styled import Painted, Tone
+from hooktui.console.widgets.styled import LineWidget, StyleName
 
 THEMES = {theme.name: theme for theme in (DARK, LIGHT, *BUILTIN_THEMES.values()) if not theme.ansi}
 LOUD = Theme(
@@ -34,7 +34,7 @@ LOUD = Theme(
     variables={"block-cursor-background": "#ff2020", "block-cursor-foreground": "#ff0000"},
 )
 """Nobody's, but somebody may write it: letters and what is behind them nearly the same."""
-TONES: tuple[Tone, ...] = ("plain", "quiet", "strong", "accent", "good", "warn", "bad")
+TONES: tuple[StyleName, ...] = ("plain", "quiet", "strong", "accent", "good", "warn", "bad")
 
 
 def test_contrast_is_that_of_wcag():
@@ -75,16 +75,16 @@ def test_what_a_theme_draws_with_can_be_read_on_all_that_is_behind_it(theme: The
 
 class _Lines(Screen[None]):
     def compose(self) -> ComposeResult:
-        yield Painted()
+        yield LineWidget()
 
 
 async def test_state_colours_can_be_read_on_the_cursor_of_every_theme(tmp_path):
     """Red when a tone keeps its colour on a cursor of the same lightness (it was 1.0 in nord)."""
-    app = HooktuiApp(ConsoleOptions(connect=str(tmp_path / "none.sock")), environ={})
+    app = ConsoleApp(ConsoleOptions(connect=str(tmp_path / "none.sock")), environ={})
     app.register_theme(LOUD)
     async with app.run_test() as pilot:
         await app.push_screen(_Lines())
-        painted = app.screen.query_one(Painted)
+        painted = app.screen.query_one(LineWidget)
         for name in (*THEMES, LOUD.name):
             app.theme = name
             await pilot.pause()

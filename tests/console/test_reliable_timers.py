@@ -10,13 +10,17 @@ import pytest
 from textual import _time, events
 from textual.app import App
 from textual.geometry import Size
+from textual.message_pump import MessagePump
+from textual.screen import Screen
 from textual.widget import Widget
 
 import hooktui.console
-from hooktui.console.confined import ConfinedApp
+from hooktui.console.app import ConsoleApp
+from hooktui.console.frame.palette import Palette
+from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.shell.reliable_timers import ReliableTimers
-from hooktui.console.shell.terminal_size import SizedScreen
+from hooktui.console.shell.reliable_timers import set_reliable_timer
+from hooktui.console.shell.terminal import RestrictedMode
 
 
 @pytest.fixture
@@ -42,7 +46,7 @@ class _Plain(App[None]):
         yield Widget()
 
 
-class _Reliable(ConfinedApp, _Plain):
+class _Reliable(RestrictedMode, _Plain):
     """The same with the console's own base."""
 
 
@@ -68,15 +72,20 @@ async def test_a_resize_is_not_lost(held, kind, resized):
             assert (pilot.app.query_one(Widget).size == size) is resized
 
 
-def test_whatever_sets_such_a_timer_has_the_base():
-    """Red when a class of the console sets a timer without the base."""
+def test_every_class_that_sets_such_a_timer_sets_a_reliable_one():
+    """Red when a widget, screen or app of the console sets a timer that may be lost."""
     modules = pkgutil.walk_packages(hooktui.console.__path__, "hooktui.console.")
     kinds = {
         kind
         for module in modules
         for _, kind in inspect.getmembers(import_module(module.name), inspect.isclass)
-        if kind.__module__.startswith("hooktui.") and "set_timer(" in inspect.getsource(kind)
+        if kind.__module__.startswith("hooktui.")
     }
-    assert {LiveLog} < kinds
-    assert not [kind for kind in kinds if not issubclass(kind, ReliableTimers)]
-    assert issubclass(SizedScreen, ReliableTimers)
+    setting = {
+        kind
+        for kind in kinds
+        if issubclass(kind, App | Screen)
+        or (issubclass(kind, MessagePump) and "self.set_timer(" in inspect.getsource(kind))
+    }
+    assert {LiveLog, ConsoleApp, ConsoleScreen, ConsoleDialog, Palette} < setting
+    assert not [kind for kind in setting if kind.set_timer is not set_reliable_timer]

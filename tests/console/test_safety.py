@@ -7,7 +7,7 @@ import pytest
 from rich.segment import ControlType, Segment
 from textual.color import Color
 
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.terminal import EscapeFilter, write_fault
 
 BACKGROUND = Color(0, 0, 0)
@@ -34,7 +34,7 @@ def test_the_filter_leaves_the_sequences_of_the_library_alone():
 
 
 def test_every_line_of_the_app_goes_through_the_filter():
-    app = HooktuiApp(environ={"HOOKTUI_HOME": "/nowhere"})
+    app = ConsoleApp(environ={"HOOKTUI_HOME": "/nowhere"})
     assert any(isinstance(one, EscapeFilter) for one in app._filters)
 
 
@@ -70,7 +70,7 @@ def test_a_fault_whose_log_cannot_be_written_is_still_one_line(tmp_path: Path):
 async def test_an_unforeseen_error_ends_the_app_without_a_traceback(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    app = HooktuiApp(environ={"HOOKTUI_HOME": str(tmp_path), "HOOKTUI_SOCKET": "/nowhere"})
+    app = ConsoleApp(environ={"HOOKTUI_HOME": str(tmp_path), "HOOKTUI_SOCKET": "/nowhere"})
 
     async def run_and_fail() -> None:
         async with app.run_test() as pilot:

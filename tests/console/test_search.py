@@ -8,7 +8,7 @@ from textual.strip import Strip
 
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.prompt_bars import SearchBar
+from hooktui.console.widgets.prompt_bars import PromptBar
 from hooktui.console.widgets.text_search import MATCH, Found, folded, highlighted, places_in, step
 from tests.console.bare import BareApp
 
@@ -133,7 +133,7 @@ async def test_ctrl_f_searches_in_the_texts_of_events_and_deliveries(
     (delivery,) = place.deliveries(hook["id"])
     async with open_console(role="viewer") as console:
         await console.shows("billing")
-        console.app.open_event(sent.id)
+        console.app.navigation.open_event(sent.id)
         await console.shows("needle")
         await console.press("N")
         await console.shows("nothing is searched for")
@@ -149,8 +149,8 @@ async def test_ctrl_f_searches_in_the_texts_of_events_and_deliveries(
         await console.hides("next match")
         await console.press("n")
         await console.shows("is not possible on this screen")
-        console.app.open_delivery(delivery.id)
+        console.app.navigation.open_delivery(delivery.id)
         await console.shows("arrived", "Request body")
         await console.press("ctrl+f", *"NEEDLE", "escape")
-        await console.until(lambda: not console.app.screen.query(SearchBar))
-        assert not console.app.screen.search_text
+        await console.until(lambda: not console.app.screen.query(PromptBar))
+        assert not console.app.screen.search.text

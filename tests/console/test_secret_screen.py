@@ -32,7 +32,7 @@ async def test_a_revealed_secret_hides_by_itself_and_its_value_is_forgotten(
         screen = SecretScreen(hook, hook.secret)
         await console.app.push_screen(screen)
         await console.shows(hook.secret, "hidden again in")
-        screen._seconds_left = 1
+        screen.reveal_timer._seconds_left = 1
         await console.shows("masked")
         lines = screen.query_one(SecretLines)
         assert lines.value_under_cursor() == ""
@@ -67,13 +67,13 @@ async def test_the_audited_call_is_made_for_each_reveal_and_for_nothing_else(
     hook = place.hook("http://127.0.0.1:9/in")
     async with open_console() as console:
         asked: list[str] = []
-        ask = console.app.link.ask
+        ask = console.app.connection.send
 
         async def listening(call: Call[Any]) -> Any:
             asked.append(call.path)
             return await ask(call)
 
-        console.app.link.ask = listening
+        console.app.connection.send = listening
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("masked", "its age is shown once")
         await console.press("right_square_bracket", "tab", "tab", "down", "ctrl+r")
@@ -178,7 +178,7 @@ async def test_an_operator_is_told_why_not(open_console, place: Place):
         for key in ("v", "y", "t"):
             await console.press(key)
             await console.shows("needs admin")
-            console.app.screen.clear_notice()
+            console.app.screen.notices.clear()
 
 
 # Red when the secret at that place by now is copied: another one, or none, which ended the console.

@@ -21,16 +21,20 @@ async def test_what_is_long_does_not_push_out_what_is_below_it(
     place.wait_for(lambda: place.deliveries(hooks[0].id, "failed"))
     delivery = place.deliveries(hooks[0].id)[0].id
     async with open_console(size=SMALLEST) as console:
-        house = console.app
+        app = console.app
         await console.shows("Live log", "failing")
         for way, kind, text in (
-            (lambda: house.open_event(event), EventScreen, "Body"),
-            (lambda: house.open_delivery(delivery), DeliveryScreen, "Answer to attempt 9"),
-            (lambda: house.open_diagnosis(hooks[0]), DiagnosisScreen, "the receiver answers 500"),
+            (lambda: app.navigation.open_event(event), EventScreen, "Body"),
+            (lambda: app.navigation.open_delivery(delivery), DeliveryScreen, "Answer to attempt 9"),
+            (
+                lambda: app.navigation.open_diagnosis(hooks[0]),
+                DiagnosisScreen,
+                "the receiver answers 500",
+            ),
         ):
             way()
-            await console.until(lambda kind=kind: isinstance(house.screen, kind))
+            await console.until(lambda kind=kind: isinstance(app.screen, kind))
             await console.shows(text)
             await console.pilot.pause()
-            assert house.screen.query_one(KeyLine).region.bottom == SMALLEST[1], kind
-            assert house.screen.query_one(JsonView).scrollable_content_region.height > 0, kind
+            assert app.screen.query_one(KeyLine).region.bottom == SMALLEST[1], kind
+            assert app.screen.query_one(JsonView).scrollable_content_region.height > 0, kind

@@ -10,6 +10,7 @@ from textual.geometry import Size
 from textual.widgets import Input, TextArea
 
 from hooktui.console.access.accounts_screen import AccountsScreen
+from hooktui.console.app import ConsoleApp
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.frame.dialogs import NameQuestion, Question
 from hooktui.console.frame.help import HelpScreen
@@ -17,10 +18,10 @@ from hooktui.console.frame.palette import Palette
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.registry import BY_NAME
-from hooktui.console.shell.terminal_size import LARGEST, SMALLEST, SizedApp, clamped, is_too_small
+from hooktui.console.shell.terminal_size import LARGEST, SMALLEST, clamped, is_too_small
+from tests.console.command_scene import WAYS, Scene, staged
 from tests.console.conftest import Receiver
 from tests.console.place import Place
-from tests.console.verb_scene import WAYS, Scene, staged
 
 LARGE = (110, 24)
 SIZES = ((40, 10), (110, 14), (1, 1))
@@ -30,7 +31,7 @@ READS = ("GET", "POST /v1/hooks/dry-run")
 
 def keys() -> list[events.Key]:
     """Return every key of the table but those that quit or help, and letters, and what edits."""
-    names = [key for verb in BY_NAME.values() for key in verb.keys.split(",")]
+    names = [key for command in BY_NAME.values() for key in command.keys.split(",")]
     names = [key for key in names if key not in ("q", "question_mark")]
     names += ["tab", "shift+tab", "backspace", "left", "right", "y", "i", "ctrl+z"]
     return [events.Key(name, name if len(name) == 1 else None) for name in dict.fromkeys(names)]
@@ -38,7 +39,7 @@ def keys() -> list[events.Key]:
 
 def input_events(scene: Scene) -> list[events.Event]:
     """Return a pasted text, a key of each kind, and a press of the mouse in a few places."""
-    size = scene.house.size
+    size = scene.app.size
     at = [(x, y) for x in (0, size.width // 2) for y in (0, size.height // 2, size.height - 1)]
     mouse = [
         kind(None, x, y, 0, 0, 1, shift=False, meta=False, ctrl=False)
@@ -50,9 +51,9 @@ def input_events(scene: Scene) -> list[events.Event]:
 
 def state(scene: Scene) -> tuple[object, ...]:
     """Return what input can change: screens, focus, texts, cursors and marks."""
-    house = scene.house
-    found: list[object] = [list(house.screen_stack), house.screen.focused]
-    for screen in house.screen_stack:
+    app = scene.app
+    found: list[object] = [list(app.screen_stack), app.screen.focused]
+    for screen in app.screen_stack:
         found += [one.value for one in screen.query(Input)]
         found += [one.text for one in screen.query(TextArea)]
         for one in screen.query("WindowedList"):
@@ -65,7 +66,7 @@ def state(scene: Scene) -> tuple[object, ...]:
 async def resize(scene: Scene, size: tuple[int, int]) -> None:
     await scene.console.pilot.resize_terminal(*size)
     await scene.console.until(
-        lambda: scene.house.size == Size(*size) and scene.screen.size == Size(*size)
+        lambda: scene.app.size == Size(*size) and scene.screen.size == Size(*size)
     )
     await scene.console.pilot.pause()
 
@@ -78,13 +79,13 @@ async def acts_on_nothing(scene: Scene) -> None:
         await resize(scene, size)
         scene.gate.asked.clear()
         for event in input_events(scene):
-            scene.house.post_message(event)
+            scene.app.post_message(event)
         await scene.console.pilot.pause()
         if size[0] >= 30:
             assert f"this terminal is {size[0]}x{size[1]}" in scene.console.text
             assert len([line for line in scene.console.lines if line.strip()]) <= 4
         assert not [one.call for one in scene.gate.asked if not one.call.startswith(READS)]
-        assert scene.house.is_running
+        assert scene.app.is_running
     await resize(scene, LARGE)
     assert state(scene) == before
     assert "this terminal is" not in scene.console.text
@@ -163,7 +164,7 @@ async def test_a_dialog_that_opens_by_itself_is_not_drawn_over_the_message(
         await scene.on_dialog(Question)
         await scene.console.until(lambda: "this terminal is 40x10" in scene.console.text)
         assert "is in." not in scene.console.text
-        scene.house.post_message(events.Key("l", "l"))
+        scene.app.post_message(events.Key("l", "l"))
         await scene.console.pilot.pause()
         await resize(scene, LARGE)
         await scene.console.shows("job.failed is in.")
@@ -176,8 +177,8 @@ async def test_below_the_smallest_size_the_console_can_be_left(
     async with staged(place, receiver, LARGE) as scene:
         await scene.open(EmitScreen)  # where q is a letter
         await resize(scene, (40, 10))
-        scene.house.post_message(events.Key(key, key if len(key) == 1 else None))
-        await scene.console.until(lambda: scene.house._exit)
+        scene.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await scene.console.until(lambda: scene.app._exit)
 
 
 async def test_help_below_the_smallest_size_tells_which_keys_work(place: Place, receiver: Receiver):
@@ -185,7 +186,7 @@ async def test_help_below_the_smallest_size_tells_which_keys_work(place: Place, 
         await scene.open(HooksScreen)
         await resize(scene, (40, 10))
         await scene.console.shows("hooktui needs 60x15", "q quits")
-        scene.house.post_message(events.Key("question_mark", "?"))
+        scene.app.post_message(events.Key("question_mark", "?"))
         await scene.console.shows("and so does ctrl+q", "all other keys work once it is larger")
         await resize(scene, LARGE)
         await resize(scene, (40, 10))
@@ -199,11 +200,11 @@ async def test_q_below_the_smallest_size_does_not_drop_what_was_typed(
         form = await scene.open(HookForm)
         await scene.console.press("tab", *"renamed")
         await resize(scene, (59, 14))
-        scene.house.post_message(events.Key("q", "q"))
+        scene.app.post_message(events.Key("q", "q"))
         await scene.console.shows("ctrl+q quits; unsaved text is lost")
         await resize(scene, LARGE)
         assert form.values().name == "renamed"
-        assert not scene.house._exit
+        assert not scene.app._exit
 
 
 @pytest.mark.parametrize(
@@ -222,6 +223,6 @@ def test_no_more_is_drawn_than_the_largest_size(claimed: tuple[int, int]):
 
 # Red when only what a resize says is clamped: the first screen is laid out before the first one.
 async def test_no_more_is_drawn_before_the_first_resize():
-    console = SizedApp()
+    console = ConsoleApp(environ={})
     console._driver = Mock(_size=(9000, 9000))
     assert console.size == LARGEST

@@ -106,7 +106,7 @@ async def test_a_row_that_is_gone_leaves_the_cursor_at_its_place():
         assert app.listing.cursor_row == Row(3, "row 3")
 
 
-async def test_marks_are_what_a_verb_acts_on_and_survive_a_reload():
+async def test_marks_are_what_a_command_acts_on_and_survive_a_reload():
     source = Rows(20)
     async with ListApp(source).run_test(size=SIZE) as pilot:
         app = pilot.app
@@ -166,7 +166,7 @@ async def test_the_number_of_rows_is_not_told_while_another_list_is_on_its_way()
         source.rows = source.rows[:1]
         listing.load_anew()
         await pilot.pause()
-        assert listing.counted("delivery") == listing.signs.ellipsis
+        assert listing.counted("delivery") == listing.glyphs.ellipsis
         arrives.set()
         await settled(pilot)
         assert listing.counted("delivery") == "1 delivery"

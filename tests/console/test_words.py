@@ -1,11 +1,11 @@
-"""Times, numbers, signs and what a hook's state is called."""
+"""Times, numbers, glyphs and what a hook's state is called."""
 
 from dataclasses import replace
 
 import pytest
 
 from hooktui.console.formatting import ago, counted, size, took
-from hooktui.console.glyphs import ASCII, UNICODE, Signs, sparkline
+from hooktui.console.glyphs import ASCII, UNICODE, Glyphs, sparkline
 from hooktui.console.hooks.columns import failing, host, last, state, success, trend
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.wire.hooks import Hook, HookStats
@@ -56,18 +56,18 @@ def test_a_count_agrees_with_its_noun():
     assert counted(1200, "delivery") == "1,200 deliveries"
 
 
-@pytest.mark.parametrize("signs", [UNICODE, ASCII])
-def test_every_sign_is_one_cell_wide(signs: Signs):
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_every_sign_is_one_cell_wide(glyphs: Glyphs):
     from rich.cells import cell_len
 
-    for name in Signs.__dataclass_fields__:
-        value = getattr(signs, name)
+    for name in Glyphs.__dataclass_fields__:
+        value = getattr(glyphs, name)
         letters = value if name == "bars" else [value] if len(value) == 1 else []
         assert all(cell_len(letter) == 1 for letter in letters), name
 
 
 def test_ascii_signs_are_ascii():
-    assert all(getattr(ASCII, name).isascii() for name in Signs.__dataclass_fields__)
+    assert all(getattr(ASCII, name).isascii() for name in Glyphs.__dataclass_fields__)
 
 
 @pytest.mark.parametrize(

@@ -4,15 +4,15 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
-from hooktui.console.shell.server_calls import Writing
+from hooktui.console.shell.server_calls import ServerCalls
 
 
-def writing_to(seconds: float) -> Writing:
+def writing_to(seconds: float) -> ServerCalls:
     async def ask(_call: object) -> str:
         await asyncio.sleep(seconds)
         return "done"
 
-    return Writing(cast("Any", SimpleNamespace(ask=ask)))
+    return ServerCalls(cast("Any", SimpleNamespace(send=ask)), lambda *_: None)
 
 
 # Red when somebody who quits hears nothing of what the server may or may not have done.
@@ -20,7 +20,7 @@ def test_what_is_still_being_done_at_the_end_is_told():
     writing = writing_to(60)
 
     async def console() -> None:
-        waits = asyncio.create_task(writing.send(cast("Any", None), "deleting hook 3 (billing)"))
+        waits = asyncio.create_task(writing.change(cast("Any", None), "deleting hook 3 (billing)"))
         await asyncio.sleep(0.01)
         waits.cancel()  # its screen is taken away, then the loop ends
 
@@ -30,5 +30,5 @@ def test_what_is_still_being_done_at_the_end_is_told():
 
 def test_what_is_done_is_not_told_again():
     writing = writing_to(0)
-    assert asyncio.run(writing.send(cast("Any", None), "deleting hook 3 (billing)")) == "done"
+    assert asyncio.run(writing.change(cast("Any", None), "deleting hook 3 (billing)")) == "done"
     assert not writing.unfinished

@@ -20,7 +20,7 @@ _PROGRAMS = ("sshd", "ssh", "ssh-keygen")
 _RUN = Path("/run/sshd")
 
 
-def why_not() -> str | None:
+def disabled_reason() -> str | None:
     """Return why no sshd can be run here, or None."""
     missing = [name for name in _PROGRAMS if _program(name) is None]
     if missing:

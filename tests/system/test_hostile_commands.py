@@ -68,7 +68,7 @@ def all_commands() -> Iterator[tuple[str, ...]]:
         module, _, attribute = target.partition(":")
         command = getattr(import_module(f"hooktui.cli.{module}"), attribute)
         if isinstance(command, App):
-            yield from ((name, verb) for verb in command if not verb.startswith("-"))
+            yield from ((name, command) for command in command if not command.startswith("-"))
         else:
             yield (name,)
 

@@ -17,7 +17,7 @@ from hooktui.bench.databases import databases_of
 from hooktui.bench.server_process import Victim
 from hooktui.client.calls import get_delivery
 from hooktui.client.sync_client import PlainClient
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.shell.log_buffer import LogBuffer
 from hooktui.selftest.crash_test import scene
 from hooktui.selftest.producer import KeyedProducer
@@ -104,10 +104,10 @@ async def until(condition: Callable[[], object], what: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_every_attempt_is_one_line_of_the_log_through_a_storm_and_kills(storm: Storm) -> None:
-    app = HooktuiApp(environ={"HOOKTUI_HOME": str(storm.victims[0].places.home)})
+    app = ConsoleApp(environ={"HOOKTUI_HOME": str(storm.victims[0].places.home)})
     async with app.run_test(size=(80, 24)):
         heard = Heard(app.log_buffer)
-        await until(lambda: app.status is not None, "the console reaches the server")
+        await until(lambda: app.status.latest is not None, "the console reaches the server")
         for producer in storm.producers:
             producer.start()
         for number in range(KILLS):

@@ -16,7 +16,7 @@ from tests.system.conftest import Installation, Receiver
 from tests.system.terminal import Terminal
 
 TAB, ENTER, ESCAPE, SAVE, STOP = "\t", "\r", "\x1b", "\x13", "\x1a"
-REASON = ssh.why_not()
+REASON = ssh.disabled_reason()
 
 pytestmark = [
     pytest.mark.slow,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hooktui.client.start import start_server
-from hooktui.console.app import HooktuiApp
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.app import ConsoleApp
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain import paths
 from hooktui.installation import find_places, system_installed
 from tests.console.conftest import Console
@@ -115,7 +115,7 @@ async def test_a_console_waits_for_the_service_and_starts_no_server(
     """Red when the console starts a personal server while the service is down (B2)."""
     install(machine, "unit")
     monkeypatch.setattr(paths, "SYSTEM", machine.system)
-    app = HooktuiApp(environ=machine.environ)
+    app = ConsoleApp(environ=machine.environ)
     async with app.run_test(size=(150, 30)) as pilot:
         console = Console(app, pilot)
         await console.shows("systemctl start hooktui", "the hooktui service is not running")
@@ -123,13 +123,13 @@ async def test_a_console_waits_for_the_service_and_starts_no_server(
         try:
             await console.shows("No hooks yet")
             machine.end_service(service)
-            await console.until(lambda: app.link.state is LinkState.LOST)
+            await console.until(lambda: app.connection.state is ConnectionState.LOST)
             await console.shows("systemctl start hooktui")
             service = machine.start_service(tmp_path / "log")
-            await console.until(lambda: app.link.state is LinkState.CONNECTED)
+            await console.until(lambda: app.connection.state is ConnectionState.CONNECTED)
         finally:
             machine.end_service(service)
-    assert not app.link.started
+    assert not app.connection.started
     assert [one for one in machine.home.rglob("*") if one.name.startswith("hooktui.")] == []
 
 

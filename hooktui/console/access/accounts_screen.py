@@ -1,4 +1,4 @@
-"""The accounts of this installation: see how they stand, switch to one, make another."""
+"""The accounts of this installation: list them, switch to one, create another."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.console.formatting import ago
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.registry import in_words
-from hooktui.console.shell.contract import Changes
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.registry import relabel
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Account
@@ -23,30 +23,34 @@ if TYPE_CHECKING:
 class AccountsScreen(ListScreen[Account]):
     """All accounts; a token that is bound to one sees that one."""
 
-    PLACE = "Accounts"
+    HEADING = "Accounts"
     NOUN = "account"
-    CHOSEN_VERBS = ("open",)
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
-    OWN_WORDS = (
-        in_words("open", "switch to", "Show this account from now on"),
-        in_words("new", "new", "Make an account", Need.ADMINISTER),
+    ROW_COMMANDS = ("open",)
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "new", "sort", "order")
+    COMMAND_LABELS = (
+        relabel("open", "switch to", "Show this account from now on"),
+        relabel("new", "new", "Make an account", Need.ADMINISTER),
     )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(open=self.open, new=self.new)
 
     def columns(self) -> Sequence[Column[Account]]:
         """Return the columns; the account that is shown has a sign and a word."""
-        house = self.house
+        shell = self.shell
 
-        def name(account: Account) -> Pieces:
-            if account.id != house.account:
+        def name(account: Account) -> StyledLine:
+            if account.id != shell.account.number:
                 return ((account.name, "plain"),)
-            here: Piece = (f"  {house.signs.active} shown now", "accent")
+            here: StyledText = (f"  {shell.glyphs.active} shown now", "accent")
             return ((account.name, "strong"), here)
 
-        def waiting(account: Account) -> Pieces:
+        def waiting(account: Account) -> StyledLine:
             return ((f"{account.waiting:,}", "plain" if account.waiting else "quiet"),)
 
-        def made(account: Account) -> Pieces:
-            return ((ago(account.created_at, house.clock()), "quiet"),)
+        def made(account: Account) -> StyledLine:
+            return ((ago(account.created_at, shell.clock()), "quiet"),)
 
         return (
             Column(name="id", title="id", cell=lambda a: ((str(a.id), "quiet"),), width=6,
@@ -64,32 +68,31 @@ class AccountsScreen(ListScreen[Account]):
         """Return its number."""
         return row.id
 
-    def call_of(self, wanted: Wanted) -> Call[Page[Account]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[Account]]:
         """Ask for accounts."""
         from hooktui.client import calls
 
         return calls.list_accounts(**wanted)
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Count again when hooks of this account came or went."""
         if changes.hooks or changes.everything:
             await self.listing.reload()
 
-    def why_not(self, name: str) -> str | None:
-        """Add: the account is shown already."""
-        reason = super().why_not(name)
-        row = self.cursor_row
-        if reason is None and name == "open" and row is not None and row.id == self.house.account:
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the account is shown already."""
+        row, shown = self.cursor_row, self.shell.account.number
+        if name == "open" and row is not None and row.id == shown:
             return f"account {row.id} is the one that is shown; 1 goes to its hooks"
-        return reason
+        return None
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Switch to the account under the cursor."""
         if self.cursor_row is not None:
             # Not in a worker of this screen: switching leaves it.
-            self.house.switch_account(self.cursor_row.id)
+            self.shell.switch_account(self.cursor_row.id)
 
-    async def verb_new(self) -> None:
+    async def new(self) -> None:
         """Ask for a name, and make an account."""
         from hooktui.client import calls
         from hooktui.console.frame.dialogs import NameQuestion
@@ -102,5 +105,5 @@ class AccountsScreen(ListScreen[Account]):
         made = await self.call(calls.create_account(name), f"making account {name}")
         if made is not None:
             self.listing.select(made.id)
-            switches = f"{self.house.key('open')} switches to it"
+            switches = f"{self.shell.key('open')} switches to it"
             self.notice(f"account {made.id} ({made.name}) is made; {switches}", "good")

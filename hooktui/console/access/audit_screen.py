@@ -15,15 +15,18 @@ from hooktui.console.access.audit_text import (
     entry_lines,
     parse_filter,
 )
-from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.filtering import FilterPart
+from hooktui.console.frame.frame_text import top_screens
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.registry import KeyOf, in_words
-from hooktui.console.shell.contract import Changes
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import KeyOf, relabel
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.server_calls import Severity
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Lines, Severity
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
@@ -34,28 +37,27 @@ if TYPE_CHECKING:
     from hooktui.client.calls import Call
 
 
-def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  Nothing like this was done.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows the whole trail again", "plain")),
     )
 
 
-class AuditScreen(Filtering, ListScreen[AuditEntry]):
+class AuditScreen(ListScreen[AuditEntry]):
     """The audit trail of all accounts that the caller may see."""
 
-    PLACE = "Audit"
+    HEADING = "Audit"
     NOUN = "entry"
-    CHOSEN_VERBS = ("open", "copy")
-    FILTER_HINT = FILTER_HINT
+    ROW_COMMANDS = ("open", "copy")
     DESCENDING = True
     FIRST = ("oldest", "newest")
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
-    OWN_WORDS = (
-        in_words("open", "open", "Show the entry: what was, and what became of it"),
-        in_words("diagnose", "verify", "Look whether the whole trail fits together",
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "filter", "diagnose", "copy", "order")
+    COMMAND_LABELS = (
+        relabel("open", "open", "Show the entry: what was, and what became of it"),
+        relabel("diagnose", "verify", "Look whether the whole trail fits together",
                  Need.ADMINISTER),
-        in_words("copy", "copy", "Copy number and hash of the entry, to keep them elsewhere"),
+        relabel("copy", "copy", "Copy number and hash of the entry, to keep them elsewhere"),
     )  # fmt: skip
     EMPTY = (
         (("  Nothing was done yet.", "strong"),),
@@ -65,18 +67,27 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(open=self.open, copy=self.copy, diagnose=self.diagnose)
+        self.filter = FilterPart(
+            self,
+            FILTER_HINT,
+            check=parse_filter,
+            changed=self._filtered,
+            focus=lambda: self.listing.focus(),
+        )
+        self.parts = (*self.parts, self.filter)
         self._narrow: dict[str, str] = {}
         self._verifying = False
 
     def columns(self) -> Sequence[Column[AuditEntry]]:
         """Return the columns."""
-        return audit_columns(self.house.clock)
+        return audit_columns(self.shell.clock)
 
     def row_id(self, row: AuditEntry) -> int:
         """Return its number."""
         return row.id
 
-    def call_of(self, wanted: Wanted) -> Call[Page[AuditEntry]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[AuditEntry]]:
         """Ask for entries that fit the filter."""
         from hooktui.client import calls
 
@@ -91,37 +102,33 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
             **wanted,
         )
 
-    def empty_lines(self) -> tuple[Pieces, ...]:
-        """Return what stands there while nothing is, or nothing fits."""
-        return _nothing_fits(self.house.key) if self._narrow else self.EMPTY
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Return the text of an empty trail, or that nothing matches."""
+        return _nothing_fits(self.shell.key) if self._narrow else self.EMPTY
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Load again what is seen after any change of people."""
         if changes.hooks or changes.everything:
             await self.listing.reload()
 
-    def more_heading(self) -> Pieces:
-        """Tell of the filter."""
-        return ((f"  filter: {self.filter_text}", "accent"),) if self.filter_text else ()
+    def more_heading(self) -> StyledLine:
+        """Return the filter."""
+        return ((f"  filter: {self.filter.text}", "accent"),) if self.filter.text else ()
 
-    # -- verbs
+    # -- commands
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Show the entry under the cursor."""
-        from hooktui.console.access.audit_screen import AuditEntryScreen
-
         if self.cursor_row is not None:
             self.app.push_screen(AuditEntryScreen(self.cursor_row))
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what `hooktui audit verify` compares with."""
-        from hooktui.console.shell.terminal import copy
-
         if (entry := self.cursor_row) is not None:
             what = f"number and hash of entry {entry.id}"
             self.notice(await copy(self.app, f"{entry.id}:{entry.hash}", what), "good")
 
-    async def verb_diagnose(self) -> None:
+    async def diagnose(self) -> None:
         """Look through the whole trail, a part at a time; Esc ends it."""
         from hooktui.client import calls
 
@@ -130,9 +137,9 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         self._verifying, entries, after = True, 0, 0
         try:
             while self._verifying:
-                back = self.house.key("back")
+                back = self.shell.key("back")
                 self.notice(f"looked at {entries:,} entries so far; {back} ends it")
-                check = await self.ask(calls.verify_audit(after))
+                check = await self.send(calls.verify_audit(after))
                 entries += check.entries
                 if check.next is None:
                     text, tone = checked_words(check, entries)
@@ -146,48 +153,50 @@ class AuditScreen(Filtering, ListScreen[AuditEntry]):
         finally:
             self._verifying = False
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """End a look through the trail; take the filter away; then go back."""
         if self._verifying:
             self._verifying = False
-        elif self.filter_text:
-            self.take_filter("")
-        else:
-            super().verb_back()
+        elif not self.filter.clear():
+            super().back()
 
     # -- the filter
 
-    def check_filter(self, text: str) -> None:
-        """Refuse what is no filter of the trail."""
-        parse_filter(text)
+    def apply_filter(self, text: str) -> None:
+        """List the entries that match."""
+        self.filter.apply(text)
 
-    def filtered(self) -> None:
-        """Load what fits."""
-        self._narrow = parse_filter(self.filter_text)
+    def _filtered(self) -> None:
+        self._narrow = parse_filter(self.filter.text)
         self.load()
 
-    def give_keys_back(self) -> None:
-        """Go back to the list."""
-        self.listing.focus()
+    def save_state(self) -> ScreenState:
+        """Return the filter."""
+        return {"filter": self.filter.text}
+
+    def load_state(self, state: ScreenState) -> None:
+        """Restore the filter."""
+        self.filter.restore(str(state.get("filter") or ""))
 
 
-class AuditEntryScreen(HouseScreen):
+class AuditEntryScreen(ConsoleScreen):
     """An entry, before and after as a difference."""
 
-    PLACE = "Audit entry"
-    VERBS: ClassVar[tuple[str, ...]] = ("copy", "back")
-    OWN_WORDS = (in_words("copy", "copy", "Copy number and hash, to keep them elsewhere"),)
+    HEADING = "Audit entry"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("copy", "back")
+    COMMAND_LABELS = (relabel("copy", "copy", "Copy number and hash, to keep them elsewhere"),)
     DEFAULT_CSS = "AuditEntryScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 
     def __init__(self, entry: AuditEntry) -> None:
         super().__init__()
+        self.handlers.update(copy=self.copy)
         self.entry = entry
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the entry."""
         entry = self.entry
         said = f"  {entry.id}: {entry.action} {entry.target}"
-        return ((f" {self.PLACE}", "strong"), (said, "plain")), self.house.places("Audit")
+        return ((f" {self.HEADING}", "strong"), (said, "plain")), top_screens("Audit")
 
     def compose_body(self) -> ComposeResult:
         """The lines, scrolled where they are many."""
@@ -197,11 +206,11 @@ class AuditEntryScreen(HouseScreen):
     def on_mount(self) -> None:
         """Fill in the lines."""
         super().on_mount()
-        arrow = "->" if self.house.options.ascii else "→"
-        lines = entry_lines(self.entry, self.house.clock(), arrow)
+        arrow = "->" if self.shell.options.ascii else "→"
+        lines = entry_lines(self.entry, self.shell.clock(), arrow)
         self.query_one("#entry", Lines).show(lines)
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what `hooktui audit verify` compares with."""
         what = f"number and hash of entry {self.entry.id}"
         self.notice(await copy(self.app, f"{self.entry.id}:{self.entry.hash}", what), "good")

@@ -8,7 +8,7 @@ from typing import Final
 
 from hooktui.console.deliveries.text import moment
 from hooktui.console.hooks.history import changes_of, summary
-from hooktui.console.widgets.styled import Piece, Pieces, Tone
+from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.filters.parser import FilterError
@@ -23,11 +23,11 @@ _DONE: Final = "done"
 def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     """Return the columns; only what was refused has colour."""
 
-    def at(entry: AuditEntry) -> Pieces:
+    def at(entry: AuditEntry) -> StyledLine:
         return ((moment(from_rfc3339(entry.at), clock()), "plain"),)
 
-    def result(entry: AuditEntry) -> Pieces:
-        tone: Tone = "quiet" if entry.result == _DONE else "warn"
+    def result(entry: AuditEntry) -> StyledLine:
+        tone: StyleName = "quiet" if entry.result == _DONE else "warn"
         return ((entry.result, tone),)
 
     return (
@@ -48,7 +48,7 @@ def audit_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     )  # fmt: skip
 
 
-def entry_lines(entry: AuditEntry, now_ms: int, arrow: str) -> list[Pieces]:
+def entry_lines(entry: AuditEntry, now_ms: int, arrow: str) -> list[StyledLine]:
     """Return an entry to read: who did what, then each field as it was and as it became."""
     account = "none: it belongs to the installation" if entry.account is None else entry.account
     facts = (
@@ -61,25 +61,25 @@ def entry_lines(entry: AuditEntry, now_ms: int, arrow: str) -> list[Pieces]:
         ("account", str(account)),
         ("hash", entry.hash),
     )
-    lines: list[Pieces] = [_fact(name, value) for name, value in facts]
+    lines: list[StyledLine] = [_fact(name, value) for name, value in facts]
     lines += [(), ((f" before {arrow} after", "strong"),)]
-    told = changes_of(entry)
-    for name, was, now in told:
+    changes = changes_of(entry)
+    for name, was, now in changes:
         lines += [((f"   {name}", "quiet"),)]
         lines += [((f"   - {was}", "bad"),)] if was else []
         lines += [((f"   + {now}", "good"),)] if now else []
-    if not told:
+    if not changes:
         lines.append((("   nothing else is told of it", "quiet"),))
     return lines
 
 
-def _fact(name: str, value: str) -> Pieces:
-    label: Piece = (f" {name:<10}", "quiet")
-    tone: Tone = "warn" if name == "result" and value != _DONE else "plain"
+def _fact(name: str, value: str) -> StyledLine:
+    label: StyledText = (f" {name:<10}", "quiet")
+    tone: StyleName = "warn" if name == "result" and value != _DONE else "plain"
     return (label, (value, tone))
 
 
-def checked_words(check: AuditCheck, entries: int) -> tuple[str, Tone]:
+def checked_words(check: AuditCheck, entries: int) -> tuple[str, StyleName]:
     """Return what a look through the whole trail found; ``entries`` were looked at in all."""
     if check.broken is not None:
         broken = check.broken

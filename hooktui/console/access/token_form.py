@@ -15,25 +15,26 @@ from textual.widgets import Input, Static
 from hooktui.client import calls
 from hooktui.console.access.token_text import ROLES, read_token, role_words
 from hooktui.console.deliveries.text import moment
-from hooktui.console.frame.revealing import Revealing
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.registry import in_words
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.revealing import RevealTimer
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import relabel
+from hooktui.console.shell.server_calls import Severity
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Severity
 from hooktui.console.widgets.controls import Choice, Note
-from hooktui.console.widgets.redactable import REVEALED_CLASS, Maskable
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.redactable import REVEALED_CLASS, Redactable
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.access import Token
 
 
-class TokenForm(HouseScreen):
+class TokenForm(ConsoleScreen):
     """Four fields, judged while typing; saving shows the token."""
 
-    PLACE = "New token"
-    VERBS: ClassVar[tuple[str, ...]] = ("save", "back")
-    OWN_WORDS = (in_words("save", "make it", "Make the token, and show it this once"),)
+    HEADING = "New token"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
+    COMMAND_LABELS = (relabel("save", "make it", "Make the token, and show it this once"),)
     DEFAULT_CSS = """
     TokenForm { padding: 0; }
     TokenForm .row { height: 1; padding: 0 1; margin-top: 1; }
@@ -46,12 +47,13 @@ class TokenForm(HouseScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(save=self.save)
         self._tried = False
         self._saving = False
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the form."""
-        return ((f" {self.PLACE}", "strong"),), self.house.places("Tokens")
+        return ((f" {self.HEADING}", "strong"),), top_screens("Tokens")
 
     def compose_body(self) -> ComposeResult:
         """Lay out the fields."""
@@ -65,7 +67,8 @@ class TokenForm(HouseScreen):
         yield Note(id="note-role")
         with Horizontal(classes="row"):
             yield Static("Account", classes="label", markup=False)
-            yield Choice([f"only account {self.house.account}", "all accounts"], id="account")
+            number = self.shell.account.number
+            yield Choice([f"only account {number}", "all accounts"], id="account")
         yield Note(id="note-account")
         with Horizontal(classes="row"):
             yield Static("Expires", classes="label", markup=False)
@@ -90,7 +93,7 @@ class TokenForm(HouseScreen):
         self._judge()
 
     def on_input_submitted(self) -> None:
-        """Go on to the next field on Enter."""
+        """Go to the next field on Enter."""
         self.focus_next()
 
     def _read(self) -> tuple[dict[str, object], dict[str, str]]:
@@ -98,9 +101,9 @@ class TokenForm(HouseScreen):
         fields, wrong = read_token(
             self.query_one("#name", Input).value,
             ROLES[self.query_one("#role", Choice).chosen],
-            self.house.account if bound else None,
+            self.shell.account.number if bound else None,
             self.query_one("#expires", Input).value,
-            self.house.clock(),
+            self.shell.clock(),
         )
         return fields, dict(wrong)
 
@@ -116,14 +119,14 @@ class TokenForm(HouseScreen):
         role = ROLES[self.query_one("#role", Choice).chosen]
         self.query_one("#note-role", Note).show(role_words(role))
         self.query_one("#note-account", Note).show(
-            f"{self.house.account_name}: it sees nothing of the others"
+            f"{self.shell.account.name}: it sees nothing of the others"
             if "account" in fields
             else "also those that are made later"
         )
-        words = f"{self.house.key('save')} makes it; the token is shown this once."
+        words = f"{self.shell.key('save')} makes it; the token is shown this once."
         self.query_one("#summary", Note).show(words, "quiet")
 
-    async def verb_save(self) -> None:
+    async def save(self) -> None:
         """Make the token and show it, or show at the fields what is wrong."""
         self._tried = True
         fields, wrong = self._read()
@@ -134,20 +137,18 @@ class TokenForm(HouseScreen):
             return
         self._saving = True
         try:
-            made = await self.write(calls.create_token(fields), "making the token", _told)
+            made = await self.change(calls.create_token(fields), "making the token", _message)
         except HooktuiError as error:
             self.show_error(error)
             return
         finally:
             self._saving = False
-        self.house.select("Tokens", made.id)
-        from hooktui.console.access.token_form import NewTokenScreen
-
+        self.shell.navigation.select("Tokens", made.id)
         if not self.leave(NewTokenScreen(made)):
-            self.notice(*_told(made))
+            self.notice(*_message(made))
 
 
-def _told(made: Token) -> tuple[str, Severity]:
+def _message(made: Token) -> tuple[str, Severity]:
     """Return what to say of a token that came too late to be shown."""
     return (
         f"token {made.id} ({made.name}) was made after its form was left, and nobody has seen it:"
@@ -156,14 +157,14 @@ def _told(made: Token) -> tuple[str, Severity]:
     )
 
 
-class NewTokenScreen(Revealing):
+class NewTokenScreen(ConsoleScreen):
     """Shows a new token for 30 seconds, again on demand, until this screen is left."""
 
-    PLACE = "New token"
-    VERBS: ClassVar[tuple[str, ...]] = ("reveal", "copy", "back")
-    OWN_WORDS = (
-        in_words("reveal", "reveal", "Show the token for 30 seconds, or hide it"),
-        in_words("copy", "copy", "Copy the token"),
+    HEADING = "New token"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("reveal", "copy", "back")
+    COMMAND_LABELS = (
+        relabel("reveal", "reveal", "Show the token for 30 seconds, or hide it"),
+        relabel("copy", "copy", "Copy the token"),
     )
     DEFAULT_CSS = """
     NewTokenScreen Note { padding: 0 1; margin: 1 0; }
@@ -172,27 +173,29 @@ class NewTokenScreen(Revealing):
 
     def __init__(self, token: Token) -> None:
         super().__init__()
+        self.handlers.update(reveal=self.reveal, copy=self.copy)
         self.token = token
+        self.reveal_timer = RevealTimer(self, lambda: self.line)
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the token, and how long it stays visible."""
-        left: Pieces = (
-            (f" {self.PLACE}", "strong"),
-            self.how_long(),
+        left: StyledLine = (
+            (f" {self.HEADING}", "strong"),
+            self.reveal_timer.words(),
             (f"  {self.token.id} {self.token.name}", "plain"),
         )
-        return left, self.house.places("Tokens")
+        return left, top_screens("Tokens")
 
     def compose_body(self) -> ComposeResult:
         """Lay out the token between what it is and how it is used."""
         yield Note(id="about")
-        yield TokenLine("*" if self.house.options.ascii else "•", id="token")
+        yield TokenLine("*" if self.shell.options.ascii else "•", id="token")
         yield Note(id="how")
 
     def on_mount(self) -> None:
         """Fill in the words, and show the token."""
         super().on_mount()
-        key = self.house.key
+        key = self.shell.key
         self.query_one("#about", Note).show(
             "This token is shown here and never again: hooktui keeps only a hash of it. Copy it"
             f" before you leave; {key('copy')} copies it, {key('reveal')} shows it again.",
@@ -206,7 +209,7 @@ class NewTokenScreen(Revealing):
         where = "all accounts" if token.account is None else f"account {token.account} alone"
         ends = "never expires"
         if token.expires_at is not None:
-            ends = f"expires {moment(from_rfc3339(token.expires_at), self.house.clock())}"
+            ends = f"expires {moment(from_rfc3339(token.expires_at), self.shell.clock())}"
         return (
             f"It {role_words(token.role)}, in {where}, and {ends}.\n"
             "Programs send it as Authorization: Bearer …; hooktui reads it from HOOKTUI_TOKEN."
@@ -219,24 +222,28 @@ class NewTokenScreen(Revealing):
 
     # -- revealing
 
-    def verb_reveal(self) -> None:
+    def on_screen_suspend(self) -> None:
+        """Leave nothing revealed behind another screen."""
+        self.reveal_timer.hide()
+
+    def reveal(self) -> None:
         """Show the token for a while, or hide it again."""
         if self.line.revealed:
-            self.hide_again()
+            self.reveal_timer.hide()
         else:
             self._reveal()
 
     def _reveal(self) -> None:
         self.line.reveal(self.token.token or "")
-        self.begin_count_down()
+        self.reveal_timer.start()
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy the token."""
         what = f"token {self.token.id}"
         self.notice(await copy(self.app, self.token.token or "", what), "good")
 
 
-class TokenLine(Maskable):
+class TokenLine(Redactable):
     """One line: ``token  hkt_…`` or dots."""
 
     DEFAULT_CSS = "TokenLine { height: 1; width: 1fr; }"
@@ -247,7 +254,7 @@ class TokenLine(Maskable):
 
     @property
     def revealed(self) -> bool:
-        """Whether the token stands there in clear."""
+        """Whether the token is readable."""
         return bool(self._clear)
 
     def reveal(self, token: str) -> None:
@@ -263,5 +270,5 @@ class TokenLine(Maskable):
     def render_line(self, y: int) -> Strip:
         """Draw the token or its mask."""
         clear = "" if self.in_picture else self._clear
-        shown: Piece = (clear, "strong") if clear else (self.mask, "quiet")
+        shown: StyledText = (clear, "strong") if clear else (self.mask, "quiet")
         return self.strip(((" token  ", "accent"), shown), self.size.width)

@@ -7,7 +7,7 @@ from typing import Final
 
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago
-from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339, parse_duration_s, to_rfc3339
 from hooktui.domain.hook_settings import check_name
@@ -21,24 +21,24 @@ ROLES: Final = (Role.VIEWER, Role.OPERATOR, Role.PRODUCER, Role.ADMIN)
 def token_columns(clock: Callable[[], int]) -> tuple[Column[Token], ...]:
     """Return the columns; an expired token, or one that ends within a day, has colour."""
 
-    def expires(token: Token) -> Pieces:
+    def expires(token: Token) -> StyledLine:
         if token.expires_at is None:
             return (("never", "quiet"),)
         left_ms = from_rfc3339(token.expires_at) - clock()
         if left_ms <= 0:
             return (("expired", "bad"),)
-        tone: Tone = "warn" if left_ms < 86_400_000 else "plain"
+        tone: StyleName = "warn" if left_ms < 86_400_000 else "plain"
         return ((moment(from_rfc3339(token.expires_at), clock()), tone),)
 
-    def used(token: Token) -> Pieces:
+    def used(token: Token) -> StyledLine:
         if token.last_used_at is None:
             return (("never", "quiet"),)
         return ((ago(token.last_used_at, clock()), "plain"),)
 
-    def account(token: Token) -> Pieces:
+    def account(token: Token) -> StyledLine:
         return (("all", "quiet"),) if token.account is None else ((str(token.account), "plain"),)
 
-    def made(token: Token) -> Pieces:
+    def made(token: Token) -> StyledLine:
         return ((ago(token.created_at, clock()), "quiet"),)
 
     return (

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hooktui.console.access.token_text import token_columns
 from hooktui.console.frame.list_screen import ListScreen
-from hooktui.console.registry import in_words
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.registry import relabel
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
+from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.access import Token
 from hooktui.domain.wire.pages import Page
@@ -22,17 +23,21 @@ if TYPE_CHECKING:
 class TokensScreen(ListScreen[Token]):
     """All tokens that the caller may see, without what they are."""
 
-    PLACE = "Tokens"
+    HEADING = "Tokens"
     NOUN = "token"
-    CHOSEN_VERBS = ("delete",)
+    ROW_COMMANDS = ("delete",)
     NEED = Need.ADMINISTER
-    VERBS: ClassVar[tuple[str, ...]] = ("new", "delete", "sort", "order")
-    OWN_WORDS = (
-        in_words("new", "new", "Make a token; it is shown once", Need.ADMINISTER),
-        in_words("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("new", "delete", "sort", "order")
+    COMMAND_LABELS = (
+        relabel("new", "new", "Make a token; it is shown once", Need.ADMINISTER),
+        relabel("delete", "revoke", "Revoke the token; asks first", Need.ADMINISTER),
     )
 
-    def empty_lines(self) -> tuple[Pieces, ...]:
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(new=self.new, delete=self.delete)
+
+    def empty_lines(self) -> tuple[StyledLine, ...]:
         """Say what tokens are for, and how to make one."""
         return (
             (("  No tokens yet.", "strong"),),
@@ -41,25 +46,25 @@ class TokensScreen(ListScreen[Token]):
             (("  Over TCP programs send events with a producer's token, and consoles", "quiet"),),
             (("  come with others.", "quiet"),),
             (),
-            ((f"  {self.house.key('new')}", "accent"), ("  makes the first one", "plain")),
+            ((f"  {self.shell.key('new')}", "accent"), ("  makes the first one", "plain")),
         )
 
     def columns(self) -> Sequence[Column[Token]]:
         """Return the columns."""
-        return token_columns(self.house.clock)
+        return token_columns(self.shell.clock)
 
     def row_id(self, row: Token) -> int:
         """Return its number."""
         return row.id
 
-    def call_of(self, wanted: Wanted) -> Call[Page[Token]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[Token]]:
         """Ask for tokens of all accounts."""
         from hooktui.client import calls
 
         return calls.list_tokens(**wanted)
 
     def on_screen_resume(self) -> None:
-        """Show what others did meanwhile: no feed tells of tokens."""
+        """Show what others did meanwhile: the feed has no tokens."""
         super().on_screen_resume()
         if self.listing.loaded:
             self._read_again()
@@ -69,36 +74,40 @@ class TokensScreen(ListScreen[Token]):
 
     def on_windowed_list_opened(self) -> None:
         """Say that there is nothing behind a token."""
-        revokes = f"{self.house.key('delete')} revokes it"
+        revokes = f"{self.shell.key('delete')} revokes it"
         self.notice(f"a token is shown once, when it is made; {revokes}")
 
-    def verb_new(self) -> None:
+    def new(self) -> None:
         """Make a token."""
         from hooktui.console.access.token_form import TokenForm
 
         self.app.push_screen(TokenForm())
 
-    def verb_delete(self) -> Coroutine[None, None, None] | None:
+    def delete(self) -> Coroutine[None, None, None] | None:
         """Revoke the token, after a question that starts on Cancel."""
         token = self.cursor_row
         return None if token is None else self._revoke(token)
 
     async def _revoke(self, token: Token) -> None:
         from hooktui.client import calls
-        from hooktui.console.frame.dialogs import Answer, Question
+        from hooktui.console.frame.dialogs import DialogOption, Question
 
         what = f"token {token.id} ({token.name}, {token.role})"
         question = Question(
             f"Revoke {what}?",
             "Whoever uses it is refused from now on. A token cannot be brought back.",
-            [Answer("n", "Cancel", "cancel"), Answer("y", f"Revoke {what}", "revoke")],
+            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Revoke {what}", "revoke")],
         )
         if await self.app.push_screen_wait(question) != "revoke":
             self.notice("nothing was revoked")
             return
-        if await self.done(calls.revoke_token(token.id), f"revoking {what}"):
+        try:
+            await self.change(calls.revoke_token(token.id), f"revoking {what}")
+        except HooktuiError as error:
+            self.show_error(error)
+        else:
             self.listing.choice.remove([token.id])
             self.notice(f"{what} is revoked", "good")
-        # Also after an error: no feed tells of tokens that somebody else revoked. Not as a part of
-        # this verb, which is under way until it ends: a key would do nothing.
+        # Also after an error: the feed does not report tokens that others revoked. Not as a part of
+        # this command, which is in progress until it ends: its key would do nothing.
         self._read_again()

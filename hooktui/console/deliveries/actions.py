@@ -1,123 +1,138 @@
-"""What can be done with deliveries, alike on every screen that shows some: resend and cancel."""
+"""Commands on deliveries, the same on every screen that shows some: resend and cancel."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 
 from hooktui.console.formatting import counted
-from hooktui.console.frame.bulk import BulkVerbs
+from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.domain.deliveries import Status
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 
 
-class DeliveryVerbs(BulkVerbs):
-    """Resend and cancel for the deliveries that `selected_deliveries` returns."""
+class DeliveryActions(ScreenPart):
+    """Resend and cancel for the deliveries that are selected on a screen.
 
-    def selected_deliveries(self) -> Sequence[Delivery | DeliveryDetail]:
-        """Return the deliveries that a verb acts on."""
-        raise NotImplementedError
+    Args:
+        screen: the screen.
+        selected: returns the selected deliveries.
+        bulk: runs commands on many deliveries.
+        missing: returns why there is none.
+        resent: called with the deliveries that a resend made.
+        settled: called with the deliveries that a command is done with.
+    """
 
-    def subject(self, name: str) -> Hashable:
-        """The deliveries, for what is done with them."""
-        if name in ("resend", "cancel"):
-            return tuple(one.id for one in self.selected_deliveries())
-        return super().subject(name)
+    def __init__(
+        self,
+        screen: ConsoleScreen,
+        selected: Callable[[], Sequence[Delivery | DeliveryDetail]],
+        bulk: BulkRunner,
+        *,
+        missing: Callable[[], str] = lambda: "there is no delivery under the cursor",
+        resent: Callable[[Sequence[Delivery]], None] = lambda _: None,
+        settled: Callable[[Sequence[Delivery | DeliveryDetail]], None] = lambda _: None,
+    ) -> None:
+        self._screen, self._selected, self._bulk = screen, selected, bulk
+        self._missing, self._on_resent, self._on_settled = missing, resent, settled
+        screen.subjects.update(resend=self._ids, cancel=self._ids)
 
-    def why_not(self, name: str) -> str | None:
-        """Add: what none of the deliveries can do in its state."""
-        reason = super().why_not(name)
-        if reason is not None or name not in ("resend", "cancel") or not self.is_mounted:
-            return reason
-        chosen = self.selected_deliveries()
-        if not chosen:
-            return "there is no delivery under the cursor"
-        return why_not_resend(chosen) if name == "resend" else why_not_cancel(chosen)
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Resend and cancel."""
+        return {"resend": self.resend, "cancel": self.cancel}
 
-    def verb_resend(self) -> Coroutine[None, None, None]:
+    def disabled_reason(self, name: str) -> str | None:
+        """Return why none of the deliveries can be resent or cancelled."""
+        if name not in ("resend", "cancel"):
+            return None
+        selected = self._selected()
+        if not selected:
+            return self._missing()
+        resend = name == "resend"
+        return resend_disabled_reason(selected) if resend else cancel_disabled_reason(selected)
+
+    def _ids(self) -> Hashable:
+        return tuple(one.id for one in self._selected())
+
+    def resend(self) -> Coroutine[None, None, None]:
         """Send each delivery again: a final one as a new delivery, a waiting one now."""
-        chosen = [one for one in self.selected_deliveries() if one.status != Status.SENDING]
-        return self._resend(chosen)
+        return self._resend([one for one in self._selected() if one.status != Status.SENDING])
 
-    async def _resend(self, chosen: Sequence[Delivery | DeliveryDetail]) -> None:
+    async def _resend(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
 
-        if len(chosen) > 1 and not await self._confirmed(chosen):
-            self.notice("nothing was sent again")
+        if len(selected) > 1 and not await self._confirmed(selected):
+            self._screen.notice("nothing was sent again")
             return
-        outcome = await self.each(
-            chosen,
+        outcome = await self._bulk.run(
+            selected,
             lambda one: calls.resend_delivery(one.id),
             lambda one: f"sending {one.id} again",
         )
-        sent = [answer for _, answer in outcome.done]
-        words = outcome.told(_resent_words(chosen, sent), lambda one: one.id)
-        self.notice(words, outcome.severity)
-        self.settled([one for one, _ in outcome.done])
+        sent = [delivery for _, delivery in outcome.done]
+        words = outcome.message(_resent_words(selected, sent), lambda one: one.id)
+        self._screen.notice(words, outcome.severity)
+        self._on_settled([one for one, _ in outcome.done])
         if sent:
-            self.resent(sent)
+            self._on_resent(sent)
 
-    async def _confirmed(self, chosen: Sequence[Delivery | DeliveryDetail]) -> bool:
-        """Ask before more than one is sent again: nothing takes back what a receiver got twice."""
-        from hooktui.console.frame.dialogs import Answer, Question
+    async def _confirmed(self, selected: Sequence[Delivery | DeliveryDetail]) -> bool:
+        """Ask before more than one is sent again: a receiver cannot undo what it got twice."""
+        from hooktui.console.frame.dialogs import DialogOption, Question
 
-        what = counted(len(chosen), "delivery")
-        delivered = sum(one.status == Status.DELIVERED for one in chosen)
+        what = counted(len(selected), "delivery")
+        delivered = sum(one.status == Status.DELIVERED for one in selected)
         details = "None of them has been delivered yet."
         if delivered:
             has = "have" if delivered > 1 else "has"
-            count = "All" if delivered == len(chosen) else f"{delivered:,}"
+            count = "All" if delivered == len(selected) else f"{delivered:,}"
             details = f"{count} of them {has} already been delivered and will be sent once more."
         question = Question(
             f"Resend {what}?",
             details,
-            [Answer("n", "Cancel", "cancel"), Answer("y", f"Resend {what}", "resend")],
+            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Resend {what}", "resend")],
         )
-        return await self.app.push_screen_wait(question) == "resend"
+        return await self._screen.app.push_screen_wait(question) == "resend"
 
-    def resent(self, sent: Sequence[Delivery]) -> None:
-        """Act on what the server made of a resend; a screen about one delivery goes along."""
-
-    def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
-        """Act on what is done; a list unmarks it, so that the marks are what is left to do."""
-
-    def verb_cancel(self) -> Coroutine[None, None, None]:
+    def cancel(self) -> Coroutine[None, None, None]:
         """Cancel each delivery that still waits."""
-        chosen = [one for one in self.selected_deliveries() if one.status == Status.PENDING]
-        return self._cancel(chosen)
+        return self._cancel([one for one in self._selected() if one.status == Status.PENDING])
 
-    async def _cancel(self, chosen: Sequence[Delivery | DeliveryDetail]) -> None:
+    async def _cancel(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
 
-        outcome = await self.each(
-            chosen, lambda one: calls.cancel_delivery(one.id), lambda one: f"cancelling {one.id}"
+        outcome = await self._bulk.run(
+            selected, lambda one: calls.cancel_delivery(one.id), lambda one: f"cancelling {one.id}"
         )
         done = [one for one, _ in outcome.done]
         what = done[0].id if len(done) == 1 else counted(len(done), "delivery")
         again = "it" if len(done) == 1 else "one"
-        sends = f"; {self.house.key('resend')} sends {again} again" if done else ""
-        words = outcome.told(f"{what} cancelled", lambda one: one.id)
-        self.notice(words + sends, outcome.severity)
-        if not outcome.whole:  # else the marks stay: resend is the way back for the same ones
-            self.settled(done)
+        sends = f"; {self._screen.shell.key('resend')} sends {again} again" if done else ""
+        words = outcome.message(f"{what} cancelled", lambda one: one.id)
+        self._screen.notice(words + sends, outcome.severity)
+        if not outcome.whole:  # else the marks stay: resend undoes it for the same ones
+            self._on_settled(done)
 
 
-def _resent_words(chosen: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery]) -> str:
+def _resent_words(selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[Delivery]) -> str:
     if len(sent) != 1:
         return f"{counted(len(sent), 'delivery')} sent again"
-    if sent[0].id == chosen[0].id:
+    if sent[0].id == selected[0].id:
         return f"{sent[0].id} is due now"
     return f"sent again as {sent[0].id}"
 
 
-def why_not_resend(chosen: Sequence[Delivery | DeliveryDetail]) -> str | None:
+def resend_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:
     """Return why none of some deliveries can be sent again, or None."""
-    if all(one.status == Status.SENDING for one in chosen):
+    if all(one.status == Status.SENDING for one in selected):
         return "an attempt is under way; wait for its result"
     return None
 
 
-def why_not_cancel(chosen: Sequence[Delivery | DeliveryDetail]) -> str | None:
+def cancel_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:
     """Return why none of some deliveries can be cancelled, or None."""
-    if any(one.status == Status.PENDING for one in chosen):
+    if any(one.status == Status.PENDING for one in selected):
         return None
-    return f"only a delivery that waits can be cancelled; this one is {chosen[0].status}"
+    return f"only a delivery that waits can be cancelled; this one is {selected[0].status}"

@@ -14,9 +14,9 @@ from hooktui.console.deliveries.text import (
     standing,
 )
 from hooktui.console.formatting import took
-from hooktui.console.glyphs import Signs
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.glyphs import Glyphs
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import Outcome, Status
@@ -26,17 +26,17 @@ from hooktui.domain.wire.pages import Page
 _CALM: Final = frozenset({Status.DELIVERED, Status.CANCELLED})
 
 
-def state(delivery: Delivery | DeliveryDetail, signs: Signs) -> Pieces:
-    """Return sign and word of where a delivery stands; only what needs an eye has colour."""
+def state(delivery: Delivery | DeliveryDetail, glyphs: Glyphs) -> StyledLine:
+    """Return sign and word of a delivery's status; only what needs attention has a colour."""
     word = standing(delivery)
     sign = {
-        "waiting": signs.waiting,
-        "held": signs.waiting,
-        "retrying": signs.retry,
-        "sending": signs.sending,
-        "delivered": signs.delivered,
-        "failed": signs.failed,
-        "cancelled": signs.cancelled,
+        "waiting": glyphs.waiting,
+        "held": glyphs.waiting,
+        "retrying": glyphs.retry,
+        "sending": glyphs.sending,
+        "delivered": glyphs.delivered,
+        "failed": glyphs.failed,
+        "cancelled": glyphs.cancelled,
     }.get(word, " ")
     tone = STATUS_TONES.get(delivery.status, "plain")
     if delivery.status in _CALM:
@@ -44,13 +44,13 @@ def state(delivery: Delivery | DeliveryDetail, signs: Signs) -> Pieces:
     return ((f"{sign} {word}", tone),)
 
 
-def delivery_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Delivery], ...]:
+def delivery_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Delivery], ...]:
     """Return the columns; times are clock times, for two screens are compared by them."""
 
-    def made(delivery: Delivery) -> Pieces:
+    def made(delivery: Delivery) -> StyledLine:
         return ((moment(from_rfc3339(delivery.created_at), clock()), "plain"),)
 
-    def then(delivery: Delivery) -> Pieces:
+    def then(delivery: Delivery) -> StyledLine:
         if delivery.status == Status.PENDING and not delivery.held and delivery.next_attempt_at:
             next_ms = from_rfc3339(delivery.next_attempt_at)
             left_s = (next_ms - clock()) / 1000
@@ -59,7 +59,7 @@ def delivery_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Del
             return ((f"next at {moment(next_ms, clock())}", "plain"),)
         return ((delivery.reason or "", "quiet"),)
 
-    def span(delivery: Delivery) -> Pieces:
+    def span(delivery: Delivery) -> StyledLine:
         duration_ms = delivery.duration_ms
         if duration_ms is None:
             return ()
@@ -67,7 +67,7 @@ def delivery_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Del
         return ((words, "quiet"),)
 
     return (
-        Column(name="state", title="state", cell=lambda d: state(d, signs), width=11, priority=0),
+        Column(name="state", title="state", cell=lambda d: state(d, glyphs), width=11, priority=0),
         Column(name="made", title="came", cell=made, width=9, grow=1, most=16, priority=1,
                sort="id"),
         Column(name="type", title="event", cell=lambda d: d.event_type, width=18, grow=1, most=30,
@@ -107,7 +107,7 @@ def steps_of(delivery: DeliveryDetail) -> list[Step]:
     return steps
 
 
-class Steps:
+class AttemptTimeline:
     """The steps of one delivery as the pages of a list."""
 
     def __init__(self) -> None:
@@ -119,13 +119,13 @@ class Steps:
         attempts = self.delivery.attempts if self.delivery is not None else ()
         return max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
 
-    async def page(self, wanted: Wanted) -> Page[Step]:
+    async def page(self, wanted: PageQuery) -> Page[Step]:
         """Return all steps: at most some dozens."""
         steps = [] if self.delivery is None else steps_of(self.delivery)
         return Page(data=steps, total=len(steps))
 
 
-def phases_bar(phases: Phases, longest_ms: float, width: int, signs: Signs) -> Pieces:
+def phases_bar(phases: Phases, longest_ms: float, width: int, glyphs: Glyphs) -> StyledLine:
     """Return an attempt's duration as a bar: setting up (dns, connect, TLS), waiting, reading."""
     total = phases.total
     if not total or longest_ms <= 0:
@@ -136,36 +136,38 @@ def phases_bar(phases: Phases, longest_ms: float, width: int, signs: Signs) -> P
     waiting = cells - set_up  # all of the rest, where nothing ever came
     if phases.first_byte is not None:
         waiting = min(waiting, round(cells * phases.first_byte / total))
-    pieces: tuple[Piece, ...] = (
-        (signs.bar_set_up * set_up, "quiet"),
-        (signs.bar_waiting * waiting, "accent"),
-        (signs.bar_reading * (cells - set_up - waiting), "quiet"),
+    pieces: tuple[StyledText, ...] = (
+        (glyphs.bar_set_up * set_up, "quiet"),
+        (glyphs.bar_waiting * waiting, "accent"),
+        (glyphs.bar_reading * (cells - set_up - waiting), "quiet"),
     )
     return pieces
 
 
-def step_columns(signs: Signs, clock: Callable[[], int], steps: Steps) -> tuple[Column[Step], ...]:
+def step_columns(
+    glyphs: Glyphs, clock: Callable[[], int], steps: AttemptTimeline
+) -> tuple[Column[Step], ...]:
     """Return the columns of the time line."""
 
-    def at(step: Step) -> Pieces:
+    def at(step: Step) -> StyledLine:
         if step.at is None:
             return (("…", "quiet"),)
         words = moment(from_rfc3339(step.at), clock())
         return ((words, "plain" if step.attempt is not None else "warn"),)
 
-    def result(step: Step) -> Pieces:
+    def result(step: Step) -> StyledLine:
         attempt = step.attempt
         if attempt is None:
             held = steps.delivery is not None and steps.delivery.held
             sending = steps.delivery is not None and steps.delivery.status == Status.SENDING
             words = "under way" if sending else "held" if held else "next attempt"
-            return ((f"{signs.sending if sending else signs.waiting} {words}", "warn"),)
-        known: dict[str, str] = {Outcome.DELIVERED: signs.delivered, Outcome.FAILED: signs.failed}
-        sign = known.get(attempt.outcome, signs.retry)
+            return ((f"{glyphs.sending if sending else glyphs.waiting} {words}", "warn"),)
+        known: dict[str, str] = {Outcome.DELIVERED: glyphs.delivered, Outcome.FAILED: glyphs.failed}
+        sign = known.get(attempt.outcome, glyphs.retry)
         return ((f"{sign} {answer_words(attempt)}", OUTCOME_TONES.get(attempt.outcome, "plain")),)
 
-    def phase(name: str) -> Callable[[Step], Pieces]:
-        def cell(step: Step) -> Pieces:
+    def phase(name: str) -> Callable[[Step], StyledLine]:
+        def cell(step: Step) -> StyledLine:
             if step.attempt is None:
                 return ()
             value: float | None = getattr(step.attempt.phases_ms, name)
@@ -176,12 +178,12 @@ def step_columns(signs: Signs, clock: Callable[[], int], steps: Steps) -> tuple[
 
         return cell
 
-    def bar(step: Step) -> Pieces:
+    def bar(step: Step) -> StyledLine:
         if step.attempt is None:
             return ()
-        return phases_bar(step.attempt.phases_ms, steps.longest_ms, BAR, signs)
+        return phases_bar(step.attempt.phases_ms, steps.longest_ms, BAR, glyphs)
 
-    def address(step: Step) -> Pieces:
+    def address(step: Step) -> StyledLine:
         return ((step.attempt.address or "" if step.attempt else "", "quiet"),)
 
     return (

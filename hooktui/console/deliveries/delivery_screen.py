@@ -1,34 +1,38 @@
-"""One delivery: how it stands and what comes next, its attempts as a time line, what was said."""
+"""One delivery: its status and what comes next, its attempts as a time line, their content."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import ClassVar, Final, cast
 
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.deliveries.actions import DeliveryVerbs
-from hooktui.console.deliveries.columns import Step, Steps, state, step_columns
+from hooktui.console.deliveries.actions import DeliveryActions
+from hooktui.console.deliveries.columns import AttemptTimeline, Step, state, step_columns
 from hooktui.console.deliveries.difference import difference_of, to_compare
 from hooktui.console.deliveries.document import (
     FAMILY,
-    Around,
+    RelatedData,
     as_check,
     as_curl,
     as_json,
     sections_of,
 )
 from hooktui.console.deliveries.text import STATUS_TONES, again, moment, what_next, why_then
-from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.frame.searching import Searching
-from hooktui.console.shell.contract import Changes
+from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.searching import SearchPart
+from hooktui.console.registry import Command
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.chrome import Lines, Offer
 from hooktui.console.widgets.document_lines import FORM_WORDS
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import Status
@@ -43,11 +47,11 @@ CLOCK_S: Final = 15.0
 """Between two looks whether "in 5m" has become "in 4m"."""
 
 
-class DeliveryScreen(Searching, DeliveryVerbs):
+class DeliveryScreen(ConsoleScreen):
     """The delivery with an id."""
 
-    PLACE = "Delivery"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    HEADING = "Delivery"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "resend", "cancel", "previous", "next", "compare", "raw", "copy", "copy_as", "mark",
         "open", "wrap", "search", "match_before",
     )  # fmt: skip
@@ -58,9 +62,31 @@ class DeliveryScreen(Searching, DeliveryVerbs):
 
     def __init__(self, delivery_id: str) -> None:
         super().__init__()
+        self.handlers.update(
+            open=self.open,
+            previous=self.previous,
+            next=self.next,
+            mark=self.mark,
+            compare=self.compare,
+            wrap=self.wrap,
+            raw=self.raw,
+            copy=self.copy,
+            copy_as=self.copy_as,
+        )
+        self.search = SearchPart(self, lambda: self.document)
+        self.parts = (
+            DeliveryActions(
+                self,
+                self.selected_deliveries,
+                BulkRunner(self),
+                missing=self._unread,
+                resent=self._open_resent,
+            ),
+            self.search,
+        )
         self.delivery_id = delivery_id
         self.delivery: DeliveryDetail | None = None
-        self._steps = Steps()
+        self._steps = AttemptTimeline()
         self._hook: Hook | None = None
         self._family: Sequence[Delivery] = ()
         self._compared: tuple[Attempt, Attempt] | None = None
@@ -68,25 +94,33 @@ class DeliveryScreen(Searching, DeliveryVerbs):
 
     # -- what is shown
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the delivery, its event and its hook."""
-        left: Pieces = ((f" Delivery {self.delivery_id}", "strong"),)
+        left: StyledLine = ((f" Delivery {self.delivery_id}", "strong"),)
         one = self.delivery
         if one is not None:
-            name = self.house.hook_names.get(one.hook, "")
+            name = self.shell.account.hook_names.get(one.hook, "")
             left = (*left, (f"  {one.event_type} to hook {one.hook} {name}", "plain"))
-        return left, self.house.places("")
+        return left, top_screens("")
+
+    def offers(self) -> Iterator[Offer]:
+        """Offer the matches first while a search is on."""
+        return self.search.arrange(super().offers())
+
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the label of the next match while a search is on."""
+        return self.search.labels
 
     def compose_body(self) -> ComposeResult:
         """The standing, the time line, the text."""
-        house = self.house
+        shell = self.shell
         yield Lines(id="head")
         yield WindowedList(
-            step_columns(house.signs, house.clock, self._steps),
+            step_columns(shell.glyphs, shell.clock, self._steps),
             self._steps,
             lambda step: step.number,
             empty=((("  No attempt yet.", "quiet"),),),
-            signs=house.signs,
+            glyphs=shell.glyphs,
             id="attempts",
         )
         yield JsonView(id="document")
@@ -109,7 +143,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
 
     @property
     def attempt(self) -> Attempt | None:
-        """The attempt under the cursor, or the latest when the cursor stands on the next one."""
+        """The attempt under the cursor, or the latest when the cursor is on the next one."""
         if self.delivery is None or not self.delivery.attempts:
             return None
         step = self.timeline.cursor_row
@@ -120,7 +154,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
     async def _read(self) -> None:
         before = 0 if self.delivery is None else len(self.delivery.attempts)
         try:
-            self.delivery = await self.ask(calls.get_delivery(self.delivery_id))
+            self.delivery = await self.send(calls.get_delivery(self.delivery_id))
         except HooktuiError as error:
             self.show_error(error)
             if self.query("#attempts"):
@@ -143,12 +177,12 @@ class DeliveryScreen(Searching, DeliveryVerbs):
     async def _read_around(self, delivery: DeliveryDetail) -> None:
         """Read the hook and the other deliveries; without them less is said, and nothing fails."""
         with suppress(HooktuiError):
-            self._hook = await self.ask(calls.get_hook(delivery.hook))
+            self._hook = await self.send(calls.get_hook(delivery.hook))
         with suppress(HooktuiError):
             family = calls.list_deliveries(
                 delivery.account, hook=delivery.hook, event=delivery.event
             )
-            self._family = (await self.ask(family)).data[::-1]
+            self._family = (await self.send(family)).data[::-1]
         if self.query("#attempts"):
             self._draw()
 
@@ -157,7 +191,7 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         self._draw_document()
         self.refresh_frame()
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what happened to this delivery, and what its hook's state means for it."""
         one = self.delivery
         ours = one is not None and one.hook in changes.hooks
@@ -168,22 +202,22 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         one = self.delivery
         if one is None or not self.query("#head"):
             return
-        now_ms = self.house.clock()
-        dot = f" {self.house.signs.dot} "
+        now_ms = self.shell.clock()
+        dot = f" {self.shell.glyphs.dot} "
         came = moment(from_rfc3339(one.created_at), now_ms)
         failed = one.status == Status.FAILED
-        lines: list[Pieces] = [
+        lines: list[StyledLine] = [
             (
                 (" ", "plain"),
-                *state(one, self.house.signs),
+                *state(one, self.shell.glyphs),
                 (dot, "quiet"),
                 (
-                    what_next(one, now_ms, self.house.key),
+                    what_next(one, now_ms, self.shell.key),
                     STATUS_TONES[Status.FAILED] if failed else "plain",
                 ),
             )
         ]
-        why = why_then(one, self._hook, self.house.status, now_ms)
+        why = why_then(one, self._hook, self.shell.status.latest, now_ms)
         if why:
             lines.append(((f" why then: {why}", "plain"),))
         lines.append(
@@ -201,8 +235,8 @@ class DeliveryScreen(Searching, DeliveryVerbs):
         if self._compared is not None:
             self.document.show(difference_of(*self._compared))
             return
-        house = self.house
-        around = Around(house.clock(), house.key, house.signs, self._hook, self._family)
+        shell = self.shell
+        around = RelatedData(shell.clock(), shell.key, shell.glyphs, self._hook, self._family)
         self.document.show(sections_of(self.delivery, self.attempt, around))
 
     def on_windowed_list_moved(self) -> None:
@@ -215,66 +249,65 @@ class DeliveryScreen(Searching, DeliveryVerbs):
     def on_json_view_picked(self, message: JsonView.Picked) -> None:
         """Open another delivery of this event to this hook."""
         if message.section == FAMILY and message.value != self.delivery_id:
-            self.house.open_delivery(message.value)
+            self.shell.navigation.open_delivery(message.value)
 
     def on_windowed_list_opened(self) -> None:
         """Give the keys to the text."""
         self.document.focus()
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
-        """Add: not read yet."""
-        if self.delivery is None and name in self.VERBS:
-            return f"the delivery is not read yet; {self.house.key('reload')} reads it again"
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the delivery is not read yet, or that there is nothing to compare."""
+        if self.delivery is None and name in self.COMMAND_NAMES:
+            return self._unread()
         if name == "compare" and self.delivery is not None and len(self.delivery.attempts) < 2:
             return "there are no two attempts yet to compare"
-        return super().why_not(name)
+        return None
 
-    def searched(self) -> JsonView:
-        """What was said."""
-        return self.document
+    def _unread(self) -> str:
+        return f"the delivery is not read yet; {self.shell.key('reload')} reads it again"
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """End a search, then a comparison, then unmark, then leave."""
-        if self.end_search():
+        if self.search.end():
             return
         if self._compared is not None:
-            self.verb_compare()
+            self.compare()
         elif not self.timeline.clear_marks():
-            super().verb_back()
+            super().back()
 
     def selected_deliveries(self) -> Sequence[DeliveryDetail]:
         """The delivery of this screen."""
         return [] if self.delivery is None else [self.delivery]
 
-    def resent(self, sent: Sequence[Delivery]) -> None:
-        """Go along to the delivery that the resend made."""
+    def _open_resent(self, sent: Sequence[Delivery]) -> None:
+        """Open the delivery that the resend made."""
         if sent[0].id != self.delivery_id:
             said = f"sent again; this is the new delivery {sent[0].id}"
             if self.leave(DeliveryScreen(sent[0].id)):
-                self.app.call_later(self.house.notice, said, "good")
+                self.app.call_later(self.shell.notice, said, "good")
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Fold or unfold in the text; from the time line go to the text."""
         if self.document.has_focus:
             self.document.action_open()
         else:
             self.document.focus()
 
-    def verb_previous(self) -> None:
+    def previous(self) -> None:
         """Show the attempt before."""
         self.timeline.action_move("up")
 
-    def verb_next(self) -> None:
+    def next(self) -> None:
         """Show the attempt after."""
         self.timeline.action_move("down")
 
-    def verb_mark(self) -> None:
+    def mark(self) -> None:
         """Mark an attempt, to compare it."""
         self.timeline.toggle_mark()
 
-    def verb_compare(self) -> None:
+    def compare(self) -> None:
         """Show what differs between two attempts, or the attempt again."""
         if self._compared is not None:
             self._compared = None
@@ -284,39 +317,43 @@ class DeliveryScreen(Searching, DeliveryVerbs):
             )
             self._compared_at = None if self.attempt is None else self.attempt.number
             older, newer = self._compared
-            back, mark = self.house.key("compare"), self.house.key("mark")
+            back, mark = self.shell.key("compare"), self.shell.key("mark")
             keys = f"{back} goes back, {mark} marks others"
             self.notice(f"attempt {newer.number} against {older.number}; {keys}")
         self._draw_document()
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines, or cut them."""
         self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
 
-    def verb_raw(self) -> None:
+    def raw(self) -> None:
         """Show bodies in their next form."""
         self.notice(f"each body {FORM_WORDS[self.document.next_form()]}")
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what is under the cursor; in the time line the delivery's id."""
         found = self.document.under_cursor() if self.document.has_focus else None
         what, text = found or ("the delivery's id", self.delivery_id)
         self.notice(await copy(self.app, text, what), "good")
 
-    async def verb_copy_as(self) -> None:
+    async def copy_as(self) -> None:
         """Copy the whole as a command or as JSON."""
         one = self.delivery
         if one is None:
             return
         forms = {"json": ("the delivery as JSON", as_json(one))}
-        answers = [Answer("j", "the delivery as JSON, as the API gives it", "json")]
+        answers = [DialogOption("j", "the delivery as JSON, as the API gives it", "json")]
         if one.request is not None:
             check = as_check(one.request)
             if check is not None:
                 forms["check"] = ("the check of the signature", check)
-                answers.insert(0, Answer("v", "a command that verifies the signature", "check"))
+                answers.insert(
+                    0, DialogOption("v", "a command that verifies the signature", "check")
+                )
             forms["curl"] = ("the curl command", as_curl(one.request))
-            answers.insert(0, Answer("c", "a curl command that sends the request again", "curl"))
+            answers.insert(
+                0, DialogOption("c", "a curl command that sends the request again", "curl")
+            )
         answer = await self.app.push_screen_wait(
             Question("Copy as …", "Sensitive headers stay masked; no form holds a secret.", answers)
         )

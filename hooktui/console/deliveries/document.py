@@ -21,7 +21,7 @@ from hooktui.console.deliveries.text import (
     to_come_pairs,
 )
 from hooktui.console.formatting import counted, size, took
-from hooktui.console.glyphs import UNICODE, Signs
+from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
 from hooktui.domain.clock import from_rfc3339
@@ -86,26 +86,28 @@ _HASH_WORDS: Final = {"sha1": "HMAC-SHA-1", "sha256": "HMAC-SHA-256", "sha512": 
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class RelatedData:
     """What is known besides the delivery itself.
 
     Attributes:
         now_ms: now.
-        signs: what bars are drawn with.
+        glyphs: what bars are drawn with.
         hook: its hook; None while that is not known.
         family: all deliveries of its event to its hook, oldest first; empty while not known.
     """
 
     now_ms: int
     key: KeyOf
-    signs: Signs = UNICODE
+    glyphs: Glyphs = UNICODE
     hook: Hook | None = None
     family: Sequence[Delivery] = ()
 
 
-def sections_of(delivery: DeliveryDetail, attempt: Attempt | None, around: Around) -> list[Section]:
+def sections_of(
+    delivery: DeliveryDetail, attempt: Attempt | None, around: RelatedData
+) -> list[Section]:
     """Return the answer to an attempt (when there is one), what comes, the request, its kin."""
-    sections = [] if attempt is None else _answer(attempt, around.signs)
+    sections = [] if attempt is None else _answer(attempt, around.glyphs)
     sections += _coming(delivery, around)
     if delivery.request is not None:
         sections += _request(delivery, delivery.request)
@@ -136,7 +138,7 @@ def sections_of(delivery: DeliveryDetail, attempt: Attempt | None, around: Aroun
     return sections + _family(delivery, around)
 
 
-def _coming(delivery: DeliveryDetail, around: Around) -> list[Section]:
+def _coming(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
     if around.hook is None:
         return []
     pairs = to_come_pairs(delivery, around.hook.retry_schedule_s, around.now_ms, around.key)
@@ -161,7 +163,7 @@ def _bytes_of(text: str) -> str:
     return size(len(text.encode("utf-8", "surrogatepass")))
 
 
-def _family(delivery: DeliveryDetail, around: Around) -> list[Section]:
+def _family(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
     if len(around.family) < 2:
         return []
     pairs = []
@@ -173,7 +175,7 @@ def _family(delivery: DeliveryDetail, around: Around) -> list[Section]:
     return [Section(FAMILY, note, pairs=tuple(pairs))]
 
 
-def _answer(attempt: Attempt, signs: Signs) -> list[Section]:
+def _answer(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
     title = f"Answer to attempt {attempt.number}"
     notes = []
     if attempt.status_code is not None:
@@ -184,7 +186,7 @@ def _answer(attempt: Attempt, signs: Signs) -> list[Section]:
         notes.append(f"Retry-After {attempt.retry_after_s}s")
     note = " ".join(notes)
     why = error_words(attempt.error, attempt.error_detail)
-    time = _time(attempt.phases_ms, signs)
+    time = _time(attempt.phases_ms, glyphs)
     response = attempt.response
     if response is None:
         words = f"No answer: {why}" if why else "No answer was kept."
@@ -208,14 +210,14 @@ def _answer(attempt: Attempt, signs: Signs) -> list[Section]:
     return [*sections, *time]
 
 
-def _time(phases: Phases, signs: Signs) -> list[Section]:
+def _time(phases: Phases, glyphs: Glyphs) -> list[Section]:
     """Return the phases of an attempt, one after another, as bars on one scale."""
     total = phases.total
     if not total:
         return []
     lines = []
     before = 0.0
-    for name, took_ms, sign in _phases(phases, total, signs):
+    for name, took_ms, sign in _phases(phases, total, glyphs):
         start = min(_BAR - 1, round(_BAR * before / total))
         cells = min(_BAR - start, max(1, round(_BAR * took_ms / total)))
         lines.append(f"{name:<10} {took(took_ms):>6}  {' ' * start}{sign * cells}")
@@ -225,16 +227,16 @@ def _time(phases: Phases, signs: Signs) -> list[Section]:
                     opened=bool(lines))]  # fmt: skip
 
 
-def _phases(phases: Phases, total: float, signs: Signs) -> list[tuple[str, float, str]]:
+def _phases(phases: Phases, total: float, glyphs: Glyphs) -> list[tuple[str, float, str]]:
     """Return name, milliseconds and sign of each phase that happened, the body last."""
     named = (
-        ("dns", phases.dns, signs.bar_set_up),
-        ("connect", phases.connect, signs.bar_set_up),
-        ("tls", phases.tls, signs.bar_set_up),
-        ("first byte", phases.first_byte, signs.bar_waiting),
+        ("dns", phases.dns, glyphs.bar_set_up),
+        ("connect", phases.connect, glyphs.bar_set_up),
+        ("tls", phases.tls, glyphs.bar_set_up),
+        ("first byte", phases.first_byte, glyphs.bar_waiting),
     )
     happened = [(name, value, sign) for name, value, sign in named if value is not None]
     rest = total - sum(value for _, value, _ in happened)
     if phases.first_byte is not None and rest > 0:
-        happened.append(("body", rest, signs.bar_reading))
+        happened.append(("body", rest, glyphs.bar_reading))
     return happened

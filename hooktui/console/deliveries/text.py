@@ -11,7 +11,7 @@ from typing import Final
 
 from hooktui.console.formatting import counted, took
 from hooktui.console.registry import KeyOf
-from hooktui.console.widgets.styled import Tone
+from hooktui.console.widgets.styled import StyleName
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, ErrorClass, Outcome, Status
 from hooktui.domain.schedule import JITTER
@@ -19,7 +19,7 @@ from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Ph
 from hooktui.domain.wire.hooks import Hook
 from hooktui.domain.wire.server import Status as ServerStatus
 
-STATUS_TONES: Final[dict[str, Tone]] = {
+STATUS_TONES: Final[dict[str, StyleName]] = {
     Status.PENDING: "warn",
     Status.SENDING: "accent",
     Status.DELIVERED: "good",
@@ -27,7 +27,7 @@ STATUS_TONES: Final[dict[str, Tone]] = {
     Status.CANCELLED: "quiet",
 }
 
-OUTCOME_TONES: Final[dict[str, Tone]] = {
+OUTCOME_TONES: Final[dict[str, StyleName]] = {
     Outcome.DELIVERED: "good",
     Outcome.FAILED: "bad",
     Outcome.INTERRUPTED: "warn",

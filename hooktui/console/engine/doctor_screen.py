@@ -11,24 +11,28 @@ from textual.containers import VerticalScroll
 from hooktui.client import calls
 from hooktui.console.engine.text import checkup_lines
 from hooktui.console.formatting import counted
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.registry import in_words
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import relabel
 from hooktui.console.widgets.chrome import Lines
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.diagnosis import Checkup
 
 
-class CheckupScreen(HouseScreen):
+class CheckupScreen(ConsoleScreen):
     """Looks once when it opens, and again on demand; Esc leaves, also while it looks."""
 
-    PLACE = "Doctor"
-    VERBS: ClassVar[tuple[str, ...]] = ("diagnose", "back")
-    OWN_WORDS = (in_words("diagnose", "again", "Look at the installation again", Need.ADMINISTER),)
+    HEADING = "Doctor"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("diagnose", "back")
+    COMMAND_LABELS = (
+        relabel("diagnose", "again", "Look at the installation again", Need.ADMINISTER),
+    )
     DEFAULT_CSS = "CheckupScreen VerticalScroll { height: 1fr; padding: 1 0 0 0; }"
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(diagnose=self.diagnose)
         self._begun_s: float | None = None
         self._found: Checkup | None = None
 
@@ -41,16 +45,16 @@ class CheckupScreen(HouseScreen):
         """Begin to look."""
         super().on_mount()
         self.set_interval(1, self._tick)
-        self.run_verb("diagnose")
+        self.run_command("diagnose")
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return whether all is well, or how long it has been looking."""
-        return ((f" {self.PLACE}", "strong"), self._verdict()), self.house.places("Engine")
+        return ((f" {self.HEADING}", "strong"), self._verdict()), top_screens("Engine")
 
-    def _verdict(self) -> Piece:
+    def _verdict(self) -> StyledText:
         if self._begun_s is not None:
             waited = f"{monotonic() - self._begun_s:.0f} s"
-            leaves = f"{self.house.key('back')} leaves"
+            leaves = f"{self.shell.key('back')} leaves"
             return (f"  looking, {waited}; a large database takes a while, {leaves}", "accent")
         if self._found is None:
             return ("", "plain")
@@ -65,14 +69,13 @@ class CheckupScreen(HouseScreen):
         if self._begun_s is not None:
             self.refresh_frame()
 
-    def why_not(self, name: str) -> str | None:
-        """Add: it is looking."""
-        reason = super().why_not(name)
-        if reason is None and name == "diagnose" and self._begun_s is not None:
-            return f"it is looking already; {self.house.key('back')} leaves"
-        return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that a check is in progress."""
+        if name == "diagnose" and self._begun_s is not None:
+            return f"it is looking already; {self.shell.key('back')} leaves"
+        return None
 
-    async def verb_diagnose(self) -> None:
+    async def diagnose(self) -> None:
         """Have the server look at itself."""
         self._begun_s = monotonic()
         self.refresh_frame()

@@ -1,4 +1,4 @@
-"""The engine: what goes out, what waits, which hooks are left alone; pause and resume."""
+"""The engine: deliveries in progress and waiting, open breakers; pause and resume."""
 
 from __future__ import annotations
 
@@ -11,38 +11,39 @@ from textual.worker import Worker
 from hooktui.client import calls
 from hooktui.console.engine.text import EngineHook, engine_columns, engine_hooks, engine_lines
 from hooktui.console.formatting import counted
-from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.registry import KeyOf, Verb, in_words
-from hooktui.console.shell.contract import Changes
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import Command, KeyOf, relabel
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.chrome import Lines
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import Status
 
-_PAUSE = in_words("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
-_RESUME = in_words("activate", "resume", "Let deliveries go out again", Need.OPERATE)
+_PAUSE = relabel("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
+_RESUME = relabel("activate", "resume", "Let deliveries go out again", Need.OPERATE)
 
 
-def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  Nothing waits, and no receiver is being left alone.", "plain"),),
         ((f"  {key('diagnose')}", "accent"), ("  looks whether the installation is well", "plain")),
     )
 
 
-class EngineScreen(HouseScreen):
-    """How the installation is doing, as far as its status tells."""
+class EngineScreen(ConsoleScreen):
+    """The state of the installation, as far as its status shows it."""
 
-    PLACE = "Engine"
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "activate", "diagnose")
-    OWN_WORDS = (
-        in_words("open", "open", "Open the hook under the cursor"),
-        in_words("diagnose", "doctor", "Look at disk, database, clock and files", Need.ADMINISTER),
+    HEADING = "Engine"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "activate", "diagnose")
+    COMMAND_LABELS = (
+        relabel("open", "open", "Open the hook under the cursor"),
+        relabel("diagnose", "doctor", "Look at disk, database, clock and files", Need.ADMINISTER),
     )
     DEFAULT_CSS = """
     EngineScreen Lines { padding: 0; margin: 1 0; }
@@ -50,92 +51,89 @@ class EngineScreen(HouseScreen):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(open=self.open, activate=self.activate, diagnose=self.diagnose)
         self._shown: Status | None = None
 
     def compose_body(self) -> ComposeResult:
         """The facts above, the hooks below."""
-        house = self.house
+        shell = self.shell
         self._facts = Lines(id="facts")
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            engine_columns(house.signs, house.clock),
+            engine_columns(shell.glyphs, shell.clock),
             self,
             lambda one: one.hook,
-            empty=_empty(house.key),
+            empty=_empty(shell.key),
             markable=False,
-            signs=house.signs,
+            glyphs=shell.glyphs,
             id="hooks",
         )
         yield self._facts
         yield self._listing
 
     def on_mount(self) -> None:
-        """Ask anew: what the status line knows may be old."""
+        """Read the status: that of the status line may be old."""
         super().on_mount()
         self.run_worker(self._listing.load(), name="load")
         self.run_worker(self._ask(), name="status")
 
     async def _ask(self) -> None:
         try:
-            await self.house.refresh_status()
+            await self.shell.status.read()
         except HooktuiError as error:
             self.show_error(error)
 
-    async def changed(self, changes: Changes) -> None:
-        """Ask anew on demand, and after a loss; the status line's own look tells of no error."""
+    async def changed(self, changes: FeedChanges) -> None:
+        """Read the status on demand and after a loss; the status line itself shows no error."""
         if changes.everything:
             await self._ask()
 
-    async def page(self, wanted: Wanted) -> Page[EngineHook]:
+    async def page(self, wanted: PageQuery) -> Page[EngineHook]:
         """Return the hooks of the status: there are fewer than a page holds."""
-        await self.house.attached()
-        status = self.house.status
+        await self.shell.status.known()
+        status = self.shell.status.latest
         rows = [] if status is None else engine_hooks(status)
         return Page(data=rows, total=len(rows))
 
     def refresh_frame(self) -> None:
         """Show a new status, too."""
         super().refresh_frame()
-        house, status = self.house, self.house.status
-        if status is None or status is self._shown or not self._framed():
+        shell, status = self.shell, self.shell.status.latest
+        if status is None or status is self._shown or not self.framed:
             return
         self._shown = status
-        dot = f" {house.signs.dot} "
-        self._facts.show(
-            engine_lines(status, house.backlog_trend, house.disk_trend, house.clock(), dot)
-        )
+        backlog, disk = shell.status.backlog_trend, shell.status.disk_trend
+        dot = f" {shell.glyphs.dot} "
+        self._facts.show(engine_lines(status, backlog, disk, shell.clock(), dot))
         _: Worker[None] = self.run_worker(self._listing.reload, group="load", exclusive=True)
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return whether deliveries go out."""
-        status = self.house.status
+        status = self.shell.status.latest
         if status is None:
-            return ((f" {self.PLACE}", "strong"),), self.house.places(self.PLACE)
+            return ((f" {self.HEADING}", "strong"),), top_screens(self.HEADING)
         said = "  delivery is paused" if status.paused else "  delivering"
         return (
-            (f" {self.PLACE}", "strong"), (said, "warn" if status.paused else "plain"),
-        ), self.house.places(self.PLACE)  # fmt: skip
+            (f" {self.HEADING}", "strong"), (said, "warn" if status.paused else "plain"),
+        ), top_screens(self.HEADING)  # fmt: skip
 
-    # -- verbs
+    # -- commands
 
     @property
     def paused(self) -> bool:
         """Whether all delivery is paused, as far as we know."""
-        status = self.house.status
+        status = self.shell.status.latest
         return status is not None and status.paused is not None
 
-    def verb(self, name: str) -> Verb:
-        """Return a verb in the words of this place; one key pauses and resumes."""
-        if name == "activate":
-            return _RESUME if self.paused else _PAUSE
-        return super().verb(name)
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the commands that have other texts here; one key pauses and resumes."""
+        return (*self.COMMAND_LABELS, _RESUME if self.paused else _PAUSE)
 
-    def why_not(self, name: str) -> str | None:
-        """Add: no hook waits."""
-        reason = super().why_not(name)
-        if reason is None and name == "open" and self.is_mounted:
-            return None if self._listing.cursor_row else "no hook has anything waiting here"
-        return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that no hook waits."""
+        if name == "open" and not self._listing.cursor_row:
+            return "no hook has anything waiting here"
+        return None
 
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the line under the cursor."""
@@ -143,20 +141,21 @@ class EngineScreen(HouseScreen):
 
     def on_windowed_list_opened(self) -> None:
         """Open the hook under the cursor."""
-        self.run_verb("open")
+        self.run_command("open")
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the hook under the cursor."""
         if self._listing.cursor_row is not None:
-            self.house.open_hook(self._listing.cursor_row.hook)
+            self.shell.navigation.open_hook(self._listing.cursor_row.hook)
 
-    def verb_activate(self) -> Coroutine[None, None, None]:
-        """Pause all delivery after a question, or let it go on; which one, the screen says now."""
+    def activate(self) -> Coroutine[None, None, None]:
+        """Pause all delivery after a question, or resume it, as the screen shows now."""
         return self._turn(pause=not self.paused)
 
     async def _turn(self, *, pause: bool) -> None:
         if pause:
-            waiting = 0 if self.house.status is None else self.house.status.backlog.count
+            status = self.shell.status.latest
+            waiting = 0 if status is None else status.backlog.count
             as_now = f", as {counted(waiting, 'delivery')} do now" if waiting else ""
             question = Question(
                 "Pause all delivery?",
@@ -164,7 +163,10 @@ class EngineScreen(HouseScreen):
                 " until somebody resumes; a restart changes nothing. Events are taken in and"
                 f" wait{as_now}."
                 " Nothing is lost, and everybody's status line says it.",
-                [Answer("n", "Cancel", "cancel"), Answer("y", "Pause all delivery", "pause")],
+                [
+                    DialogOption("n", "Cancel", "cancel"),
+                    DialogOption("y", "Pause all delivery", "pause"),
+                ],
             )
             if await self.app.push_screen_wait(question) != "pause":
                 self.notice("delivery goes on")
@@ -180,7 +182,7 @@ class EngineScreen(HouseScreen):
                 paused if state.paused else "delivery goes on; what is due goes out", "good"
             )
 
-    def verb_diagnose(self) -> None:
+    def diagnose(self) -> None:
         """Look at the installation, as `hooktui doctor` does."""
         from hooktui.console.engine.doctor_screen import CheckupScreen
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago, counted
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.shell.status import Trend
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.text import in_bytes
@@ -26,7 +26,7 @@ _FORESEEN_DAYS: Final = 365
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineHook:
-    """A hook that has something waiting, or is left alone by its breaker."""
+    """A hook with waiting deliveries or an open breaker."""
 
     hook: int
     name: str
@@ -36,7 +36,7 @@ class EngineHook:
 
 
 def engine_hooks(status: Status) -> list[EngineHook]:
-    """Return the hooks with most waiting, then those that are only left alone."""
+    """Return the hooks with most waiting deliveries, then those with an open breaker only."""
     breakers = {one.hook: one for one in status.breakers}
     found = []
     for one in status.backlog.hooks:
@@ -57,15 +57,15 @@ def engine_hooks(status: Status) -> list[EngineHook]:
     return found
 
 
-def engine_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[EngineHook], ...]:
+def engine_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[EngineHook], ...]:
     """Return the columns of those hooks."""
 
-    def breaker(one: EngineHook) -> Pieces:
+    def breaker(one: EngineHook) -> StyledLine:
         if one.probe_at is None:
             return (("closed", "quiet"),)
         at_ms = from_rfc3339(one.probe_at)
         when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
-        said = f"{signs.failing} open, next try {when}"
+        said = f"{glyphs.failing} open, next try {when}"
         return ((said, "bad"), (f" after {counted(one.failures, 'failure')} in a row", "quiet"))
 
     return (
@@ -82,7 +82,7 @@ def engine_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Engin
 
 def engine_lines(
     status: Status, backlog: Trend, free: Trend, now_ms: int, dot: str
-) -> list[Pieces]:
+) -> list[StyledLine]:
     """Return the facts above the list, one line each."""
     lines = [_delivery(status, now_ms, dot)]
     if status.rates is not None:
@@ -104,11 +104,11 @@ def engine_lines(
     return lines
 
 
-def _fact(label: str, *pieces: Piece) -> Pieces:
+def _fact(label: str, *pieces: StyledText) -> StyledLine:
     return ((f" {label:<10}", "quiet"), *pieces)
 
 
-def _delivery(status: Status, now_ms: int, dot: str) -> Pieces:
+def _delivery(status: Status, now_ms: int, dot: str) -> StyledLine:
     if status.paused is None:
         return _fact("delivery", ("going out", "good"))
     at_ms = from_rfc3339(status.paused.at)
@@ -120,14 +120,14 @@ def _delivery(status: Status, now_ms: int, dot: str) -> Pieces:
     )
 
 
-def _database(database: DatabaseInfo, dot: str) -> Pieces:
+def _database(database: DatabaseInfo, dot: str) -> StyledLine:
     size = "" if database.size is None else f"{dot}{in_bytes(database.size)}"
     log = "" if not database.wal_size else f" and {in_bytes(database.wal_size)} of log"
-    where: Piece = (f"{dot}{database.location}", "quiet")
+    where: StyledText = (f"{dot}{database.location}", "quiet")
     return _fact("database", (f"{database.kind} {database.version}{size}{log}", "plain"), where)
 
 
-def _rates(rates: Rates, dot: str) -> Pieces:
+def _rates(rates: Rates, dot: str) -> StyledLine:
     said = (
         f"{rates.accepted_per_s:.1f} events, {rates.delivered_per_s:.1f} delivered,"
         f" {rates.failed_per_s:.1f} failed a second{dot}{rates.in_flight:,} in flight"
@@ -135,12 +135,12 @@ def _rates(rates: Rates, dot: str) -> Pieces:
     return _fact("rates", (said, "plain"))
 
 
-def _connections(status: Status, now_ms: int, dot: str) -> list[Pieces]:
+def _connections(status: Status, now_ms: int, dot: str) -> list[StyledLine]:
     """Return lines only where connections or something of this machine are short."""
     found = status.connections
     if found is None:
         return []
-    lines: list[Pieces] = []
+    lines: list[StyledLine] = []
     if found.waiting:
         in_use = f"{found.in_use:,} of {found.most:,} outbound connections in use"
         lines.append(_fact("outbound", (f"{in_use}{dot}hooks take turns", "warn")))
@@ -154,9 +154,9 @@ def _connections(status: Status, now_ms: int, dot: str) -> list[Pieces]:
     return lines
 
 
-def _waiting(status: Status, trend: Trend, now_ms: int, dot: str) -> Pieces:
+def _waiting(status: Status, trend: Trend, now_ms: int, dot: str) -> StyledLine:
     backlog = status.backlog
-    pieces: list[Piece] = [(f"{backlog.count:,}", "plain" if backlog.count else "quiet")]
+    pieces: list[StyledText] = [(f"{backlog.count:,}", "plain" if backlog.count else "quiet")]
     if backlog.oldest_due_at is not None:
         pieces.append((f"{dot}the oldest due {_since(backlog.oldest_due_at, now_ms)}", "plain"))
     pieces.append((f"{dot}{forecast(status, trend)}", "plain"))
@@ -184,11 +184,11 @@ def forecast(status: Status, trend: Trend) -> str:
     return f"empty in about {_roughly(left_s)}"
 
 
-def _disk(status: Status, free: Trend, dot: str) -> Pieces:
+def _disk(status: Status, free: Trend, dot: str) -> StyledLine:
     disk = status.disk
     if disk is None:
         return ()
-    pieces: list[Piece] = [(f"{in_bytes(disk.free)} of {in_bytes(disk.total)} free", "plain")]
+    pieces: list[StyledText] = [(f"{in_bytes(disk.free)} of {in_bytes(disk.total)} free", "plain")]
     if disk.reserve:
         words = f"{dot}below {in_bytes(disk.reserve)} no events are taken in"
         pieces.append((words, "bad" if disk.free < 2 * disk.reserve else "quiet"))
@@ -215,17 +215,17 @@ def _roughly(seconds: float) -> str:
     return ""
 
 
-_CHECK_TONES: Final[dict[str, Piece]] = {
+_CHECK_TONES: Final[dict[str, StyledText]] = {
     "ok": ("ok  ", "good"), "warn": ("warn", "warn"), "fail": ("fail", "bad"),
 }  # fmt: skip
 
 
-def checkup_lines(checkup: Checkup) -> list[Pieces]:
-    """Return what a look at the installation found: what is to mend first."""
-    worst_first = {"fail": 0, "ok": 2}  # a warning, or a word of a newer server, stands between
-    lines: list[Pieces] = []
+def checkup_lines(checkup: Checkup) -> list[StyledLine]:
+    """Return the checks of the installation, failed ones first."""
+    worst_first = {"fail": 0, "ok": 2}  # a warning, or a word of a newer server, is between
+    lines: list[StyledLine] = []
     for check in sorted(checkup.checks, key=lambda one: worst_first.get(one.state, 1)):
-        name: Piece = (f"  {check.name:<14}", "quiet")
+        name: StyledText = (f"  {check.name:<14}", "quiet")
         state = _CHECK_TONES.get(check.state, (f"{check.state:<4}", "warn"))
         lines.append(((" ", "plain"), state, name, (check.value, "plain")))
         if check.advice:

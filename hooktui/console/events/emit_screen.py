@@ -19,13 +19,15 @@ from textual.worker import Worker
 from hooktui.client import calls
 from hooktui.console.events.text import accepted_words
 from hooktui.console.formatting import size
-from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.registry import KeyOf, Verb, in_words
-from hooktui.console.shell.server_connection import LinkState
-from hooktui.console.widgets.chrome import OneLine, Severity
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import Command, KeyOf, relabel
+from hooktui.console.shell.server_calls import Severity
+from hooktui.console.shell.server_connection import ConnectionState
+from hooktui.console.widgets.chrome import OneLine
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
@@ -107,16 +109,16 @@ def _plain(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def fine_json(text: str, key: KeyOf) -> Pieces:
+def fine_json(text: str, key: KeyOf) -> StyledLine:
     """Return what is said of a body that can be sent."""
     return ((f"JSON, {size(len(text.encode()))}", "good"), (f"  {key('save')} sends it", "quiet"))
 
 
 MOVES: Final = {"up": "up", "down": "down", "pageup": "page_up", "pagedown": "page_down"}
-"""Keys that move in the list of types while somebody types into the line above it."""
+"""Keys that move in the list of types while the line above it has the focus."""
 
 
-class EmitScreen(HouseScreen):
+class EmitScreen(ConsoleScreen):
     """The dialog that sends an event.
 
     Args:
@@ -124,10 +126,10 @@ class EmitScreen(HouseScreen):
         body: the body to begin with; None: a sample of the type.
     """
 
-    PLACE = "Send an event"
-    VERBS: ClassVar[tuple[str, ...]] = ("save", "back")
-    OWN_WORDS: ClassVar[tuple[Verb, ...]] = (
-        in_words("save", "send", "Send the event", Need.PRODUCE),
+    HEADING = "Send an event"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
+    COMMAND_LABELS: ClassVar[tuple[Command, ...]] = (
+        relabel("save", "send", "Send the event", Need.PRODUCE),
     )
     DEFAULT_CSS = """
     EmitScreen #words { margin: 0 1; }
@@ -141,6 +143,7 @@ class EmitScreen(HouseScreen):
 
     def __init__(self, event_type: str = "", body: str | None = None) -> None:
         super().__init__()
+        self.handlers.update(save=self.save)
         self._wanted = event_type
         self._given = body
         self._type = ""
@@ -162,7 +165,7 @@ class EmitScreen(HouseScreen):
             lambda row: row.id,
             empty=((("  No event type has these words.", "plain"),),),
             markable=False,
-            signs=self.house.signs,
+            glyphs=self.shell.glyphs,
             id="types",
         )
         yield self._types
@@ -192,18 +195,18 @@ class EmitScreen(HouseScreen):
         """Where the body is typed."""
         return self.query_one(TextArea)
 
-    async def page(self, wanted: Wanted) -> Page[TypeRow]:
+    async def page(self, wanted: PageQuery) -> Page[TypeRow]:
         """Return all types that fit; a catalogue is short."""
         self._words = words = self.query_one(Input).value if self.query(Input) else ""
-        rows = type_rows(self.house.catalogue, words)
+        rows = type_rows(self.shell.catalogue, words)
         return Page(data=rows, total=len(rows))
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the type that will be sent."""
-        left: Pieces = ((f" {self.PLACE}", "strong"),)
+        left: StyledLine = ((f" {self.HEADING}", "strong"),)
         if self._type:
             left = (*left, (f"  {self._type}", "accent"))
-        return left, self.house.places("")
+        return left, top_screens("")
 
     # -- the type
 
@@ -222,11 +225,11 @@ class EmitScreen(HouseScreen):
             self._types.action_move(MOVES[event.key])
 
     def on_input_submitted(self) -> None:
-        """Go on to the body."""
+        """Go to the body."""
         self.body.focus()
 
     def on_windowed_list_opened(self) -> None:
-        """Go on to the body."""
+        """Go to the body."""
         self.body.focus()
 
     def on_windowed_list_moved(self) -> None:
@@ -234,7 +237,7 @@ class EmitScreen(HouseScreen):
         _: Worker[None] = self.run_worker(self._choose, name="sample", group="sample")
 
     async def _choose(self) -> None:
-        """Take a type, and a sample of it unless somebody has typed a body already."""
+        """Take a type, and a sample of it unless a body was typed already."""
         row = self._types.cursor_row
         chosen = "" if row is None else row.id
         if chosen == self._type or not self.query(TextArea):
@@ -257,16 +260,16 @@ class EmitScreen(HouseScreen):
 
     async def _sample(self, event_type: str) -> str:
         """Return a body to begin with: a sample, else the latest event's of that type."""
-        made = sample(event_type, self.house.clock())
+        made = sample(event_type, self.shell.clock())
         if made is not None:
             return made
         try:
-            page = await self.ask(
-                calls.list_events(self.house.account, event_type=event_type, limit=1)
+            page = await self.send(
+                calls.list_events(self.shell.account.number, event_type=event_type, limit=1)
             )
             if not page.data:
                 return EMPTY
-            latest = await self.ask(calls.get_event(page.data[0].id))
+            latest = await self.send(calls.get_event(page.data[0].id))
         except HooktuiError:
             return EMPTY  # sending will say what is the matter
         return latest.body or EMPTY
@@ -280,52 +283,51 @@ class EmitScreen(HouseScreen):
     def _judge(self) -> None:
         text = self.body.text
         wrong = wrong_json(text)
-        pieces = fine_json(text, self.house.key) if wrong is None else ((wrong, "bad"),)
+        pieces = fine_json(text, self.shell.key) if wrong is None else ((wrong, "bad"),)
         self.query_one("#judged", OneLine).show(pieces)
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
-        """Add: the body is no JSON, no type is chosen."""
-        reason = super().why_not(name)
-        if reason is not None or name != "save" or not self.is_mounted or not self.query(TextArea):
-            return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the body is not JSON, or that no type is chosen."""
+        if name != "save" or not self.query(TextArea):
+            return None
         if self._sending:
             return "it is being sent"
-        if self.house.link.state is not LinkState.CONNECTED:
-            return f"{self.house.link.word}; nothing is sent meanwhile, and the body stays"
+        if self.shell.connection.state is not ConnectionState.CONNECTED:
+            return f"{self.shell.connection.word}; nothing is sent meanwhile, and the body stays"
         words, chosen = self.query_one(Input).value, self._types.cursor_row
         if words != self._words or self._types.doubt == "loading":
-            return f"the event types are still loading; press {self.verb(name).key} again"
+            return f"the event types are still loading; press {self.command(name).key} again"
         if chosen is None:
             return f"no event type matches {words!r}; choose one first"
         if chosen.id != self._type:  # it is under the cursor, and not yet in the heading
-            return f"the event type has just changed; look, press {self.verb(name).key} again"
+            return f"the event type has just changed; look, press {self.command(name).key} again"
         return wrong_json(self.body.text)
 
-    def verb_save(self) -> Coroutine[None, None, None]:
+    def save(self) -> Coroutine[None, None, None]:
         """Send the event, and say where it went."""
         return self._save(self._type, self.body.text)
 
     async def _save(self, event_type: str, body: str) -> None:
         if (event_type, body) != self._tried:
             self._tried, self._key = (event_type, body), token_hex(16)
-        call = calls.send_event(self.house.account, event_type, body.encode(), key=self._key)
+        call = calls.send_event(self.shell.account.number, event_type, body.encode(), key=self._key)
         self._sending = True
         try:
-            sent = await self.call(call, f"sending {event_type}", _told)
+            sent = await self.call(call, f"sending {event_type}", _message)
         finally:
             self._sending = False
         if sent is not None:
             self._tried = ("", "")
-            self.house.select("Events", sent.id)
+            self.shell.navigation.select("Events", sent.id)
             await self._sent(sent)
 
     async def _sent(self, sent: AcceptedEvent) -> None:
         answers = [
-            Answer("o", "open it: what it meant to each hook, and why", "open"),
-            Answer("a", "send another one", "again"),
-            Answer("l", "leave", "leave"),
+            DialogOption("o", "open it: what it meant to each hook, and why", "open"),
+            DialogOption("a", "send another one", "again"),
+            DialogOption("l", "leave", "leave"),
         ]
         title = f"{sent.id}  {accepted_words(sent)}"
         answer = await self.app.push_screen_wait(Question(title, f"{sent.type} is in.", answers))
@@ -341,12 +343,12 @@ class EmitScreen(HouseScreen):
         """Whether a body that was typed would be lost."""
         return bool(self.query(TextArea)) and self.body.text != self._filled
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Leave; asks when something that was typed would be lost."""
         if self.unsaved:
             self.run_worker(self._ask_and_leave(), name="leave", group="leave", exclusive=True)
         else:
-            super().verb_back()
+            super().back()
 
     async def _ask_and_leave(self) -> None:
         title, details = "Leave without sending?", "The body that you typed is lost then."
@@ -356,11 +358,11 @@ class EmitScreen(HouseScreen):
         question = Question(
             title,
             details,
-            [Answer("n", "stay", ""), Answer("y", "leave", "leave")],
+            [DialogOption("n", "stay", ""), DialogOption("y", "leave", "leave")],
         )
         if await self.app.push_screen_wait(question) == "leave":
             self.leave()
 
 
-def _told(sent: AcceptedEvent) -> tuple[str, Severity]:
+def _message(sent: AcceptedEvent) -> tuple[str, Severity]:
     return f"{sent.type} is in as {sent.id}: {accepted_words(sent)}", "good"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from typing import ClassVar, Final
 
 import msgspec
@@ -12,15 +13,18 @@ from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
 from hooktui.console.events.text import DecisionPages, came_to, decision_columns, decision_reason
 from hooktui.console.formatting import size
-from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.frame.searching import Searching
-from hooktui.console.shell.contract import Changes
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.searching import SearchPart
+from hooktui.console.registry import Command
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.chrome import Lines
+from hooktui.console.widgets.chrome import Lines, Offer
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_lines import FORM_WORDS, Section
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.catalogue import PING
 from hooktui.domain.clock import from_rfc3339
@@ -36,11 +40,11 @@ CLOCK_S: Final = 15.0
 PURGED: Final = "The body is purged: bodies are kept for a shorter time than events."
 
 
-class EventScreen(Searching):
+class EventScreen(ConsoleScreen):
     """The event with an id."""
 
-    PLACE = "Event"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    HEADING = "Event"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "search", "emit", "copy", "copy_as", "wrap", "raw", "match_before",
     )  # fmt: skip
     DEFAULT_CSS = """
@@ -51,31 +55,49 @@ class EventScreen(Searching):
 
     def __init__(self, event_id: str) -> None:
         super().__init__()
+        self.handlers.update(
+            open=self.open,
+            emit=self.emit,
+            wrap=self.wrap,
+            raw=self.raw,
+            copy=self.copy,
+            copy_as=self.copy_as,
+        )
+        self.search = SearchPart(self, lambda: self.document)
+        self.parts = (self.search,)
         self.event_id = event_id
         self.event: EventDetail | None = None
 
     # -- what is shown
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the event and its type."""
-        left: Pieces = ((f" Event {self.event_id}", "strong"),)
+        left: StyledLine = ((f" Event {self.event_id}", "strong"),)
         if self.event is not None:
             left = (*left, (f"  {self.event.type}", "plain"))
-        return left, self.house.places("")
+        return left, top_screens("")
+
+    def offers(self) -> Iterator[Offer]:
+        """Offer the matches first while a search is on."""
+        return self.search.arrange(super().offers())
+
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the label of the next match while a search is on."""
+        return self.search.labels
 
     def compose_body(self) -> ComposeResult:
         """The head, the hooks, the body."""
-        house = self.house
-        makes = f"{house.key('go_hooks')}, then {house.key('new')}"
+        shell = self.shell
+        makes = f"{shell.key('go_hooks')}, then {shell.key('new')}"
         yield Lines(id="head")
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            decision_columns(house.signs, house.clock, house.key),
-            DecisionPages(self.ask, self.event_id),
+            decision_columns(shell.glyphs, shell.clock, shell.key),
+            DecisionPages(self.send, self.event_id),
             lambda one: one.hook,
             empty=(((f"  There is no hook in this account; {makes} makes one.", "plain"),),),
             markable=False,
-            signs=house.signs,
+            glyphs=shell.glyphs,
             id="decisions",
         )
         yield self._listing
@@ -100,10 +122,10 @@ class EventScreen(Searching):
 
     async def _read(self) -> None:
         try:
-            self.event = await self.ask(calls.get_event(self.event_id))
+            self.event = await self.send(calls.get_event(self.event_id))
         except NotFound as error:
             if self.leave():
-                self.app.call_later(self.house.notice, str(error), "warn")
+                self.app.call_later(self.shell.notice, str(error), "warn")
             return
         except HooktuiError as error:
             self.show_error(error)
@@ -112,8 +134,8 @@ class EventScreen(Searching):
         if not self.query("#head"):
             return  # left meanwhile
         self.listing.styles.height = min(max(self.listing.window.total, 2), MOST_HOOKS) + 1
-        event, now_ms = self.event, self.house.clock()
-        dot = f" {self.house.signs.dot} "
+        event, now_ms = self.event, self.shell.clock()
+        dot = f" {self.shell.glyphs.dot} "
         came = moment(from_rfc3339(event.created_at), now_ms)
         self.query_one("#head", Lines).show(
             (((f" came {came}{dot}{size(event.size)}{dot}{came_to(event)}", "plain"),),)
@@ -122,7 +144,7 @@ class EventScreen(Searching):
         self.document.show([Section("Body", f"{size(event.size)}, as it was sent", text=body)])
         self.refresh_frame()
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what happened to the deliveries of this event."""
         known = {one.id for one in self.event.deliveries} if self.event is not None else set()
         if changes.everything or known & changes.deliveries:
@@ -138,7 +160,7 @@ class EventScreen(Searching):
         """Say in full why the hook under the cursor got the event, or not."""
         row = self.listing.cursor_row
         if row is not None and self.query("#why"):
-            reason = decision_reason(row, self.house.clock(), self.house.key)
+            reason = decision_reason(row, self.shell.clock(), self.shell.key)
             why = "".join(text for text, _ in reason)
             self.query_one("#why", Note).show(f"Hook {row.hook}: {why}")
         self.refresh_frame()
@@ -147,79 +169,74 @@ class EventScreen(Searching):
         """Say why there are no hooks."""
         self.show_error(message.error)
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
-        """Add: not read yet, a ping, a purged body."""
-        reason = super().why_not(name)
-        if reason is not None or name not in self.VERBS or not self.is_mounted:
-            return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the event is not read yet, is a ping, or that there is nothing to open."""
+        if name not in self.COMMAND_NAMES:
+            return None
         if self.event is None:
-            return f"the event is not read yet; {self.house.key('reload')} reads it again"
+            return f"the event is not read yet; {self.shell.key('reload')} reads it again"
         if name == "emit" and self.event.type == PING:
-            return f"a ping goes to one hook; {self.house.key('ping')} on a hook sends one"
+            return f"a ping goes to one hook; {self.shell.key('ping')} on a hook sends one"
         row = self.listing.cursor_row
         if name == "open" and not self.document.has_focus and (row is None or _is_gone(row)):
             return "this hook is deleted" if row is not None else "there is no hook here"
         return None
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the delivery or the hook of the line; fold or unfold in the body."""
         (self.document if self.document.has_focus else self.listing).action_open()
 
     def on_windowed_list_opened(self) -> None:
         """Open the delivery of a line; where there is none, its hook."""
-        row, reason = self.listing.cursor_row, self.why_not("open")
+        row, reason = self.listing.cursor_row, self.disabled_reason("open")
         if reason is not None:
             self.notice(reason, "warn")
         elif row is not None and row.delivery is not None:
-            self.house.open_delivery(row.delivery.id)
+            self.shell.navigation.open_delivery(row.delivery.id)
         elif row is not None:
-            self.house.open_hook(row.hook)
+            self.shell.navigation.open_hook(row.hook)
 
-    def searched(self) -> JsonView:
-        """The body."""
-        return self.document
-
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """End a search, then leave."""
-        if not self.end_search():
-            super().verb_back()
+        if not self.search.end():
+            super().back()
 
-    def verb_emit(self) -> None:
+    def emit(self) -> None:
         """Send such an event again, as a new one; its body can be changed before."""
         if self.event is not None:
-            self.house.open_emit(self.event.type, self.event.body)
+            self.shell.navigation.open_emit(self.event.type, self.event.body)
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines, or cut them."""
         self.notice("long lines are wrapped" if self.document.toggle_wrap() else "lines are cut")
 
-    def verb_raw(self) -> None:
+    def raw(self) -> None:
         """Show the body as it was sent, or as a tree."""
         self.notice(f"the body {FORM_WORDS[self.document.next_form()]}")
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what is under the cursor; in the list of hooks the event's id."""
         found = self.document.under_cursor() if self.document.has_focus else None
         what, text = found or ("the event's id", self.event_id)
         self.notice(await copy(self.app, text, what), "good")
 
-    async def verb_copy_as(self) -> None:
+    async def copy_as(self) -> None:
         """Copy the body, the event as JSON, or the command that sends such an event."""
         event = self.event
         if event is None:
             return
         whole = msgspec.json.format(msgspec.json.encode(event), indent=2).decode()
         forms = {"json": ("the event as JSON", whole)}
-        answers = [Answer("j", "the event as JSON, as the API gives it", "json")]
+        answers = [DialogOption("j", "the event as JSON, as the API gives it", "json")]
         if event.body is not None:
             forms["body"] = ("the body", event.body)
-            answers.insert(0, Answer("b", "the body, as it was sent", "body"))
+            answers.insert(0, DialogOption("b", "the body, as it was sent", "body"))
         if event.body is not None and event.type != PING:
             command = f"printf %s {shlex.quote(event.body)} | hooktui emit {event.type} -"
             forms["emit"] = ("the command", command)
-            answers.insert(1, Answer("e", "a command that sends such an event", "emit"))
+            answers.insert(1, DialogOption("e", "a command that sends such an event", "emit"))
         answer = await self.app.push_screen_wait(
             Question(
                 "Copy as …", "The body is the event's own; it holds no secret of ours.", answers

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from hooktui.client import calls
 from hooktui.console.events.text import event_columns
-from hooktui.console.frame.filtering import Filtering
+from hooktui.console.frame.filtering import FilterPart
 from hooktui.console.frame.list_screen import ListScreen
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.filters.parser import parse_event_filter
 from hooktui.domain.wire.events import Event
@@ -31,7 +32,7 @@ TIMES_S: Final = 15.0
 """Between two looks whether a clock time needs its date by now."""
 
 
-def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No events yet.", "strong"),),
         (),
@@ -44,51 +45,59 @@ def _empty(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No event fits the filter.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows all events again", "plain")),
     )
 
 
-class EventsScreen(Filtering, ListScreen[Event]):
+class EventsScreen(ListScreen[Event]):
     """All events of the account."""
 
-    PLACE = "Events"
+    HEADING = "Events"
     NOUN = "event"
-    CHOSEN_VERBS = ("open", "copy")
+    ROW_COMMANDS = ("open", "copy")
     DESCENDING = True
     FIRST = ("oldest", "newest")
-    VERBS: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
-    FILTER_HINT = "such as event:job.* since:1h until:10m data.cluster_id:52 disk"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("open", "emit", "filter", "copy", "order")
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(open=self.open, emit=self.emit, copy=self.copy)
+        self.filter = FilterPart(
+            self,
+            "such as event:job.* since:1h until:10m data.cluster_id:52 disk",
+            check=parse_event_filter,
+            changed=self.load,
+            focus=lambda: self.listing.focus(),
+        )
+        self.parts = (*self.parts, self.filter)
         self._read_at = 0.0
 
     def columns(self) -> Sequence[Column[Event]]:
         """Return the columns."""
-        return event_columns(self.house.signs, self.house.clock)
+        return event_columns(self.shell.glyphs, self.shell.clock)
 
     def row_id(self, row: Event) -> str:
         """Return its id."""
         return row.id
 
-    def call_of(self, wanted: Wanted) -> Call[Page[Event]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[Event]]:
         """Ask for events that fit the filter."""
-        return calls.list_events(self.house.account, q=self.filter_text or None, **wanted)
+        return calls.list_events(self.shell.account.number, q=self.filter.text or None, **wanted)
 
-    def empty_lines(self) -> tuple[Pieces, ...]:
-        """Return what stands there while nothing is, or nothing fits."""
-        lines = _nothing_fits if self.filter_text else _empty
-        return lines(self.house.key)
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Return the text of an empty list, or that nothing matches."""
+        lines = _nothing_fits if self.filter.text else _empty
+        return lines(self.shell.key)
 
     def on_mount(self) -> None:
         """Load the list, and look now and then whether a clock time needs its date."""
         super().on_mount()
         self.set_interval(TIMES_S, self.listing.refresh_times)
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what came in, not more than once a second."""
         if not (changes.events or changes.deliveries or changes.everything):
             return
@@ -97,52 +106,47 @@ class EventsScreen(Filtering, ListScreen[Event]):
         self._read_at = monotonic()
         await self.listing.reload()
 
-    def more_heading(self) -> Pieces:
-        """Tell of the filter."""
-        dot = self.house.signs.dot
-        return ((f" {dot} filter: {self.filter_text}", "accent"),) if self.filter_text else ()
+    def more_heading(self) -> StyledLine:
+        """Return the filter."""
+        dot = self.shell.glyphs.dot
+        return ((f" {dot} filter: {self.filter.text}", "accent"),) if self.filter.text else ()
 
     # -- the filter
 
-    def check_filter(self, text: str) -> None:
-        """Refuse what is no filter of events."""
-        parse_event_filter(text)
+    def apply_filter(self, text: str) -> None:
+        """List the events that match."""
+        self.filter.apply(text)
 
-    def filtered(self) -> None:
-        """Load what fits."""
-        self.load()
+    def save_state(self) -> ScreenState:
+        """Return the filter."""
+        return {"filter": self.filter.text}
 
-    def give_keys_back(self) -> None:
-        """Go back to the list."""
-        self.listing.focus()
+    def load_state(self, state: ScreenState) -> None:
+        """Restore the filter."""
+        self.filter.restore(str(state.get("filter") or ""))
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
-        """Say how to send one where there is none."""
-        reason = super().why_not(name)
-        if name in ("open", "copy") and self.cursor_row is None and reason is not None:
-            return f"{reason}; {self.house.key('emit')} sends one"
-        return reason
+    def row_hint(self) -> str:
+        """Return how to send an event."""
+        return f"{self.shell.key('emit')} sends one"
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the event under the cursor."""
         if self.cursor_row is not None:
-            self.house.open_event(self.cursor_row.id)
+            self.shell.navigation.open_event(self.cursor_row.id)
 
-    def verb_emit(self) -> None:
+    def emit(self) -> None:
         """Send an event."""
-        self.house.open_emit()
+        self.shell.navigation.open_emit()
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy the event's id."""
         row = self.listing.cursor_row
         if row is not None:
             self.notice(await copy(self.app, row.id, "the event's id"), "good")
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Take the filter away, then leave."""
-        if self.filter_text:
-            self.take_filter("")
-        else:
-            super().verb_back()
+        if not self.filter.clear():
+            super().back()

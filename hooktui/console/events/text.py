@@ -1,4 +1,4 @@
-"""Events in words, signs and columns, and what each hook got of one.
+"""Events in words, glyphs and columns, and what each hook got of one.
 
 The hooks are two lists of the server, one after the other: first those that subscribe, then the
 rest; a cursor names the list.
@@ -15,10 +15,10 @@ from hooktui.client.calls import Call
 from hooktui.console.deliveries.columns import state as delivery_state
 from hooktui.console.deliveries.text import moment, what_next
 from hooktui.console.formatting import counted, size
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import KeyOf
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces, Tone
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.event_outcomes import Decision
@@ -26,42 +26,42 @@ from hooktui.domain.wire.events import AcceptedEvent, Event, EventDetail, HookDe
 from hooktui.domain.wire.pages import Page
 
 
-def standing(event: Event, signs: Signs) -> Pieces:
-    """Return sign and word of how an event's deliveries stand: the worst of them."""
+def standing(event: Event, glyphs: Glyphs) -> StyledLine:
+    """Return sign and word of the worst status of an event's deliveries."""
     counts = event.counts
     if counts is not None and counts.failed:
-        return ((f"{signs.failed} failed", "bad"),)
+        return ((f"{glyphs.failed} failed", "bad"),)
     if counts is not None and counts.waiting:
-        return ((f"{signs.waiting} waiting", "warn"),)
+        return ((f"{glyphs.waiting} waiting", "warn"),)
     if counts is not None and counts.delivered:
-        return ((f"{signs.delivered} ", "good"), ("delivered", "plain"))
+        return ((f"{glyphs.delivered} ", "good"), ("delivered", "plain"))
     if counts is not None and counts.cancelled:
-        return ((f"{signs.cancelled} cancelled", "quiet"),)
+        return ((f"{glyphs.cancelled} cancelled", "quiet"),)
     if event.deliveries:
         return ((f"  {event.deliveries:,} sent", "plain"),)
     if event.skipped:
-        return ((f"{signs.disabled} skipped", "quiet"),)
+        return ((f"{glyphs.disabled} skipped", "quiet"),)
     return (("  no hook", "quiet"),)
 
 
-def event_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Event], ...]:
+def event_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Event], ...]:
     """Return the columns of the list of events."""
 
-    def came(event: Event) -> Pieces:
+    def came(event: Event) -> StyledLine:
         return ((moment(from_rfc3339(event.created_at), clock()), "plain"),)
 
-    def number(name: str, tone: Tone) -> Callable[[Event], Pieces]:
-        def cell(event: Event) -> Pieces:
+    def number(name: str, tone: StyleName) -> Callable[[Event], StyledLine]:
+        def cell(event: Event) -> StyledLine:
             count = 0 if event.counts is None else getattr(event.counts, name)
             return ((f"{count:,}", tone),) if count else ()
 
         return cell
 
-    def skipped(event: Event) -> Pieces:
+    def skipped(event: Event) -> StyledLine:
         return ((f"{event.skipped:,}", "quiet"),) if event.skipped else ()
 
     def count(
-        name: str, title: str, cell: Callable[[Event], Pieces], priority: int
+        name: str, title: str, cell: Callable[[Event], StyledLine], priority: int
     ) -> Column[Event]:
         return Column(
             name=name, title=title, cell=cell, width=len(title), align="right", priority=priority
@@ -72,7 +72,7 @@ def event_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Event]
                sort="id"),
         Column(name="type", title="event", cell=lambda e: e.type, width=18, grow=2, most=40,
                priority=0),
-        Column(name="state", title="state", cell=lambda e: standing(e, signs), width=11,
+        Column(name="state", title="state", cell=lambda e: standing(e, glyphs), width=11,
                priority=0),
         count("delivered", "arrived", number("delivered", "plain"), 1),
         count("failed", "failed", number("failed", "bad"), 1),
@@ -84,47 +84,47 @@ def event_columns(signs: Signs, clock: Callable[[], int]) -> tuple[Column[Event]
     )  # fmt: skip
 
 
-def decision_state(one: HookDecision, signs: Signs) -> Pieces:
+def decision_state(one: HookDecision, glyphs: Glyphs) -> StyledLine:
     """Return sign and word of what an event meant to a hook."""
     if one.delivery is not None:
-        return delivery_state(one.delivery, signs)
+        return delivery_state(one.delivery, glyphs)
     match one.decision:
         case Decision.FILTER:
-            return ((f"{signs.disabled} filtered", "warn"),)
+            return ((f"{glyphs.disabled} filtered", "warn"),)
         case Decision.DISABLED:
-            return ((f"{signs.disabled} disabled", "warn"),)
+            return ((f"{glyphs.disabled} disabled", "warn"),)
         case Decision.LATER:
             return (("  later", "quiet"),)
         case _:
             return (("  not asked", "quiet"),)
 
 
-def decision_reason(one: HookDecision, now_ms: int, key: KeyOf) -> Pieces:
+def decision_reason(one: HookDecision, now_ms: int, key: KeyOf) -> StyledLine:
     """Return why a hook got the event, or did not, and what happens next."""
-    as_of_now: Pieces = ((" (as of now)", "quiet"),) if one.as_of_now else ()
+    as_of_now: StyledLine = ((" (as of now)", "quiet"),) if one.as_of_now else ()
     if one.delivery is None:
         quiet = one.decision in (Decision.NOT_SUBSCRIBED, Decision.LATER)
         return ((one.reason, "quiet" if quiet else "plain"), *as_of_now)
-    pieces: list[Piece] = [(what_next(one.delivery, now_ms, key), "plain")]
+    pieces: list[StyledText] = [(what_next(one.delivery, now_ms, key), "plain")]
     if one.deliveries > 1:
         pieces.append((f"; the latest of {counted(one.deliveries, 'delivery')}", "quiet"))
     return (*pieces, *as_of_now)
 
 
 def decision_columns(
-    signs: Signs, clock: Callable[[], int], key: KeyOf
+    glyphs: Glyphs, clock: Callable[[], int], key: KeyOf
 ) -> tuple[Column[HookDecision], ...]:
     """Return the columns of the list that says what an event meant to each hook."""
 
-    def hook(one: HookDecision) -> Pieces:
-        gone: Pieces = ((" deleted", "quiet"),) if one.deleted else ()
+    def hook(one: HookDecision) -> StyledLine:
+        gone: StyledLine = ((" deleted", "quiet"),) if one.deleted else ()
         return ((f"{one.hook} {one.name}", "plain"), *gone)
 
-    def delivery(one: HookDecision) -> Pieces:
+    def delivery(one: HookDecision) -> StyledLine:
         return () if one.delivery is None else ((one.delivery.id, "quiet"),)
 
     return (
-        Column(name="state", title="decision", cell=lambda d: decision_state(d, signs), width=11,
+        Column(name="state", title="decision", cell=lambda d: decision_state(d, glyphs), width=11,
                priority=0),
         Column(name="hook", title="hook", cell=hook, width=16, grow=1, most=32, priority=0),
         Column(name="why", title="why", cell=lambda d: decision_reason(d, clock(), key),
@@ -167,7 +167,7 @@ class DecisionPages:
         self._event: Final = event
         self._totals: dict[str, int] = {}
 
-    async def page(self, wanted: Wanted) -> Decisions:
+    async def page(self, wanted: PageQuery) -> Decisions:
         """Return a page; the order is fixed.
 
         Raises:

@@ -1,19 +1,20 @@
-"""One verb for many things: one after the other, with progress, Esc to stop, and who failed.
+"""One command for many things: one after the other, with progress, and Esc to stop.
 
-What is wrong with one thing (it is gone, its state is another one) does not keep the others from
-it. What is wrong with all of them (no server, not allowed) ends it at once.
+An error of one thing (it is gone, its state has changed) does not stop the others. An error that
+concerns all of them (no server, not allowed) does.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from hooktui.console.frame.notices import in_words
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.widgets.chrome import Severity
+from hooktui.console.frame.notices import error_text
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.shell.server_calls import Severity
 from hooktui.domain.errors import Conflict, HooktuiError, NotAllowed, NotFound, Refused
 
 if TYPE_CHECKING:
@@ -23,10 +24,10 @@ T = TypeVar("T")
 A = TypeVar("A")
 
 _NAMED: Final = 3
-"""Things that failed and are named; of more it is told how many."""
+"""Things that failed and are named; more are counted."""
 
 _WORKS: Final = ("ping", "activate", "undo", "delete", "resend", "cancel")
-"""Verbs that wait until the one for many is done."""
+"""Commands that wait until the one for many is done."""
 
 
 @dataclass(slots=True)
@@ -53,8 +54,8 @@ class Outcome(Generic[T, A]):
         """How a notice about it looks."""
         return "bad" if self.failed else "warn" if self.left else "good"
 
-    def told(self, words: str, name: Callable[[T], str]) -> str:
-        """Return what is done in ``words``, and who failed; only the latter where nothing is.
+    def message(self, words: str, name: Callable[[T], str]) -> str:
+        """Return ``words`` for what is done, and what failed; only the latter where nothing is.
 
         Whether something was done is not always known: then no word says that it was not.
         """
@@ -71,15 +72,26 @@ class Outcome(Generic[T, A]):
         return "".join(f"; {one}" for one in words)
 
 
-class BulkVerbs(HouseScreen):
-    """A screen whose verbs act on many things."""
+class BulkRunner(ScreenPart):
+    """Runs one command on many things; Esc stops it after the one in progress."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._busy_with = ""
-        self._stop = False
+    def __init__(self, screen: ConsoleScreen) -> None:
+        self._screen = screen
+        self._doing = ""
+        self._stopped = False
 
-    async def each(
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Stop what is in progress on Esc."""
+        return {"back": self._stop} if self._doing else {}
+
+    def disabled_reason(self, name: str) -> str | None:
+        """Return that something for many is in progress."""
+        if self._doing and name in _WORKS:
+            return f"still {self._doing}; {self._screen.shell.key('back')} stops it"
+        return None
+
+    async def run(
         self, things: Sequence[T], call: Callable[[T], Call[A]], doing: Callable[[T], str]
     ) -> Outcome[T, A]:
         """Send a call for each thing, one after the other, and return what became of them.
@@ -90,52 +102,42 @@ class BulkVerbs(HouseScreen):
             doing: what is being done with a thing, such as ``pinging hook 12 (billing)``.
         """
         outcome: Outcome[T, A] = Outcome()
-        self._stop = False
+        shell, notices = self._screen.shell, self._screen.notices
+        self._stopped = False
         try:
             for number, thing in enumerate(things):
-                if self._stop:
+                if self._stopped:
                     outcome.left = list(things[number:])
                     break
-                told = self._progress(number + 1, len(things), doing(thing))
+                progress = self._progress(number + 1, len(things), doing(thing))
                 try:
-                    with self.working(told):
-                        answer = await self.house.writing.send(call(thing), doing(thing))
-                    outcome.done.append((thing, answer))
+                    with notices.working(progress):
+                        response = await shell.calls.change(call(thing), doing(thing))
+                    outcome.done.append((thing, response))
                 except (NotFound, Conflict, Refused) as error:
                     outcome.failed.append((thing, str(error)))
                 except HooktuiError as error:
-                    outcome.failed.append((thing, in_words(error)))
+                    outcome.failed.append((thing, error_text(error)))
                     if isinstance(error, NotAllowed):
-                        self.house.status_soon()
+                        shell.status.read_soon()
                     outcome.left = list(things[number + 1 :])
                     break
         except asyncio.CancelledError:
-            if len(things) > 1:  # what became of the one under way is told by itself
+            if len(things) > 1:  # the result of the one in progress is reported by itself
                 done = f"{len(outcome.done):,} of {len(things):,}"
-                self.app.call_later(
-                    self.house.notice, f"stopped with the screen: {done} were done", "warn"
-                )
+                text = f"stopped with the screen: {done} were done"
+                self._screen.app.call_later(shell.notice, text, "warn")
             raise
         finally:
-            self._busy_with = ""
+            self._doing = ""
         return outcome
 
     def _progress(self, number: int, count: int, doing: str) -> str:
         if count == 1:
             return doing
-        self._busy_with = f"{doing}, {number:,} of {count:,}"
-        return f"{self._busy_with}; {self.house.key('back')} stops it"
+        self._doing = f"{doing}, {number:,} of {count:,}"
+        return f"{self._doing}; {self._screen.shell.key('back')} stops it"
 
-    def why_not(self, name: str) -> str | None:
-        """Add: something for many is under way."""
-        if self._busy_with and name in _WORKS:
-            return f"still {self._busy_with}; {self.house.key('back')} stops it"
-        return super().why_not(name)
-
-    def _begin(self, name: str) -> Coroutine[None, None, None] | None:
-        """Stop what is under way on Esc; everything else as always."""
-        if name == "back" and self._busy_with:
-            self._stop = True
-            self.notice("stopping after this one")
-            return None
-        return super()._begin(name)
+    def _stop(self) -> None:
+        self._stopped = True
+        self._screen.notice("stopping after this one")

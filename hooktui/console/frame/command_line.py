@@ -7,30 +7,37 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, cast
 
-from textual.app import ComposeResult
+from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input
 
-from hooktui.console.command_language import common, complete
+from hooktui.console.command_language import (
+    TOP_SCREEN_NAMES,
+    ParsedCommand,
+    common,
+    complete,
+    parse,
+)
+from hooktui.console.frame.screen import ConsoleScreen, front_screen
 from hooktui.console.registry import bindings
 from hooktui.console.widgets.chrome import OneLine
 from hooktui.console.widgets.prompt_bars import PromptInput
 from hooktui.domain.errors import HooktuiError, Refused
 
 if TYPE_CHECKING:
-    from hooktui.console.frame.screen import HouseScreen
+    from hooktui.console.shell.contract import Shell
 
 _OFFERED = 12
-"""Completions that are told at once."""
+"""Completions that are shown at once."""
 
 
 class CommandInput(PromptInput):
     """An input in which Tab completes."""
 
     def complete(self) -> None:
-        """Complete what is typed; `HooktuiApp` calls it, for Tab is its key."""
+        """Complete what is typed; `ConsoleApp` calls it, for Tab is its key."""
         cast("CommandBar", self.parent).complete()
 
 
@@ -62,7 +69,7 @@ class CommandBar(Horizontal):
         prompt = OneLine()
         prompt.show(((" :", "accent"),))
         yield prompt
-        leaves = f"{self._front.house.key('back')} leaves"
+        leaves = f"{self._front.shell.key('back')} leaves"
         hint = f"hook 12, log status:failed, ping, theme nord; Tab completes, {leaves}"
         typed = CommandInput(placeholder=hint, compact=True, select_on_focus=False)
         typed.cursor_blink = False
@@ -76,14 +83,14 @@ class CommandBar(Horizontal):
         from hooktui.client import calls
 
         try:
-            page = await self._front.ask(calls.list_accounts(limit=100))
+            page = await self._front.send(calls.list_accounts(limit=100))
         except HooktuiError:
             return  # then nothing is completed behind ``account``
         self._accounts = tuple(str(account.id) for account in page.data)
 
     @property
-    def _front(self) -> HouseScreen:
-        return cast("HouseScreen", self.screen)
+    def _front(self) -> ConsoleScreen:
+        return cast("ConsoleScreen", self.screen)
 
     @property
     def _input(self) -> Input:
@@ -92,7 +99,7 @@ class CommandBar(Horizontal):
     # -- completing
 
     def complete(self) -> None:
-        """Add what is certain; where nothing is, tell what there is, then take one by one."""
+        """Add what is certain; else show the completions, then insert one after the other."""
         line = self._input.value
         if self._offered >= 0 or (self._offers and line == common(self._offers)):
             self._offered = (self._offered + 1) % len(self._offers)
@@ -132,7 +139,7 @@ class CommandBar(Horizontal):
         self._walk(-1)
 
     def _walk(self, by: int) -> None:
-        commands = self._front.house.memory.commands
+        commands = self._front.shell.session.commands
         if self._back == 0:
             self._typed = self._input.value
         self._back = max(0, min(self._back + by, len(commands)))
@@ -146,26 +153,24 @@ class CommandBar(Horizontal):
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         """Do what is typed, or say at which column it errs."""
-        from hooktui.console.command_language import prepare
-
         event.stop()
         front, line = self._front, event.value.strip()
         if not line:
             await self._leave()
             return
         try:
-            work = prepare(front.house, line)
+            parsed = parse(line, self.app.available_themes)
         except Refused as error:
             front.notice(error.detail, "warn")
             return
-        front.house.memory.ran(line)
-        front.clear_notice()
+        front.shell.session.ran(line)
+        front.notices.clear()
         await self._leave()
-        front.house.run_worker(work(), name="command", group="verbs")
+        self.app.run_worker(_run(self.app, parsed), name="command", group="commands")
 
-    async def action_verb(self, name: str) -> None:
-        """Leave (Esc is the only verb here)."""
-        self._front.clear_notice()
+    async def action_command(self, name: str) -> None:
+        """Leave (Esc is the only command here)."""
+        self._front.notices.clear()
         await self._leave()
 
     async def _leave(self) -> None:
@@ -175,7 +180,45 @@ class CommandBar(Horizontal):
             screen.set_focus(before)
 
 
-async def open_command_bar(screen: HouseScreen) -> None:
+async def _run(app: App[object], parsed: ParsedCommand) -> None:
+    """Run what a line asks for, in a worker of the app: the screen of the line may be left."""
+    shell = cast("Shell", app)
+    match parsed.word:
+        case "hook":
+            shell.navigation.open_hook(int(parsed.about))
+        case "delivery":
+            shell.navigation.open_delivery(parsed.about)
+        case "event":
+            shell.navigation.open_event(parsed.about)
+        case "account":
+            await shell.use_account(int(parsed.about))
+        case "theme":
+            app.theme = parsed.about
+        case "filter" if parsed.about:
+            _filter(app, parsed.about)
+        case word if word in TOP_SCREEN_NAMES:
+            shell.navigation.go(TOP_SCREEN_NAMES[word])
+            if parsed.about:
+                _filter(app, parsed.about)
+        case _:
+            front = front_screen(app)
+            if front is not None:
+                front.run_command(parsed.command)
+
+
+def _filter(app: App[object], text: str) -> None:
+    """Filter the screen in front; one that has just been opened once it is laid out."""
+    front = front_screen(app)
+    if front is None:
+        return
+    reason = front.disabled_reason("filter")
+    if reason is not None:
+        front.call_after_refresh(front.notice, reason, "warn")
+    else:
+        front.call_after_refresh(front.apply_filter, text)
+
+
+async def open_command_bar(screen: ConsoleScreen) -> None:
     """Open the line of a screen above its status line; returns once keys go there."""
     if not screen.query(CommandBar):
         bar = CommandBar(screen.focused)

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input
 
-from hooktui.console.frame.screen import HouseModal
+from hooktui.console.frame.screen import ConsoleDialog
 from hooktui.console.widgets.controls import Note, ShortList, ShortRow
 from hooktui.domain.hook_settings import check_name
 
@@ -19,7 +19,7 @@ _WIDTH = 72
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DialogOption:
     """One way to answer: its key, what it does in words, and what the question returns."""
 
     key: str
@@ -27,7 +27,7 @@ class Answer:
     value: str
 
 
-class Question(HouseModal[str]):
+class Question(ConsoleDialog[str]):
     """Asks, and returns the value of the chosen answer; Esc returns None.
 
     Args:
@@ -41,7 +41,7 @@ class Question(HouseModal[str]):
     Question ShortList { margin-top: 1; }
     """
 
-    def __init__(self, title: str, details: str, answers: Sequence[Answer]) -> None:
+    def __init__(self, title: str, details: str, answers: Sequence[DialogOption]) -> None:
         super().__init__()
         self._title = title
         self._details = details
@@ -61,7 +61,7 @@ class Question(HouseModal[str]):
         self.query_one("#title", Note).show(self._title, "strong")
         self.query_one("#details", Note).show(self._details, "plain")
 
-    async def action_verb(self, name: str) -> None:
+    async def action_command(self, name: str) -> None:
         """Answer nothing on q, too: quitting here would lose what the question is about."""
         if name in ("back", "quit"):
             self.dismiss(None)
@@ -79,7 +79,7 @@ class Question(HouseModal[str]):
                 return
 
 
-class NameQuestion(HouseModal[str]):
+class NameQuestion(ConsoleDialog[str]):
     """One line to type a name into; returns it once Enter was pressed on a good one."""
 
     DEFAULT_CSS = """
@@ -103,7 +103,7 @@ class NameQuestion(HouseModal[str]):
     def on_mount(self) -> None:
         """Fill in the words."""
         self.query_one("#title", Note).show(self._title, "strong")
-        back = self.house.key("back")
+        back = self.shell.key("back")
         self.query_one("#details", Note).show(f"{self._details} Enter makes it, {back} does not.")
         self.query_one(Input).cursor_blink = False
         self.query_one(Input).focus()
@@ -115,7 +115,7 @@ class NameQuestion(HouseModal[str]):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Return the name, or say what is wrong with it."""
         name = event.value.strip()
-        wrong = check_name(name) or ("" if name else f"type a name, or {self.house.key('back')}")
+        wrong = check_name(name) or ("" if name else f"type a name, or {self.shell.key('back')}")
         if wrong:
             self.query_one("#wrong", Note).show(wrong, "bad")
         else:

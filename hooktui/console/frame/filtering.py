@@ -1,122 +1,121 @@
-"""A list that is narrowed by a filter while it is typed; what is wrong is shown at its place."""
+"""A filter that narrows a list while it is typed; an error is marked where it is."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import TYPE_CHECKING, Final
 
-from hooktui.console.frame.screen import HouseScreen
-from hooktui.console.shell.session_state import Kept
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import FilterError
 
 if TYPE_CHECKING:
-    from hooktui.console.widgets.prompt_bars import FilterBar
+    from hooktui.console.widgets.prompt_bars import PromptBar
 
 THINKING_S: Final = 0.5
-"""A filter is half typed most of the time; only after a pause it is wrong."""
+"""A filter is half typed most of the time; it is wrong only after a pause."""
 
 
-class Filtering(HouseScreen):
-    """A screen with a filter.
+class FilterPart(ScreenPart):
+    """Filters what a screen lists.
+
+    Args:
+        screen: the screen.
+        hint: what can be typed, with examples.
+        check: raises `Refused` for a text that is not a filter of this list.
+        changed: shows what matches ``text``, which has changed.
+        focus: moves the focus back to the list.
 
     Attributes:
-        FILTER_HINT: what can be typed, with examples.
-        filter_text: the filter that holds; empty for none.
+        text: the filter that applies; empty for none.
     """
 
-    FILTER_HINT: ClassVar[str] = ""
+    def __init__(
+        self,
+        screen: ConsoleScreen,
+        hint: str,
+        *,
+        check: Callable[[str], object],
+        changed: Callable[[], None],
+        focus: Callable[[], object],
+    ) -> None:
+        self.text = ""
+        self._screen, self._hint = screen, hint
+        self._check, self._changed, self._focus = check, changed, focus
+        self._bar: PromptBar | None = None
+        self._error = ""
+        self._error_at: int | None = None
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.filter_text = ""
-        self._wrong = ""
-        self._wrong_at: int | None = None
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Type a filter."""
+        return {"filter": self.open}
 
-    def check_filter(self, text: str) -> None:
-        """Refuse a text that is no filter of what is listed here.
-
-        Raises:
-            Refused: says what is wrong, and where.
-        """
-        raise NotImplementedError
-
-    def filtered(self) -> None:
-        """Show what fits `filter_text`, which is another one now."""
-        raise NotImplementedError
-
-    def give_keys_back(self) -> None:
-        """Put the focus where it was before somebody typed a filter."""
-        raise NotImplementedError
-
-    async def verb_filter(self) -> None:
+    async def open(self) -> None:
         """Let the admin type a filter; the list narrows while typing."""
         # Here, not above: the first paint needs no input.
-        from hooktui.console.widgets.prompt_bars import open_filter
+        from hooktui.console.widgets.prompt_bars import PromptBar
 
-        await open_filter(self, self.filter_text, self.FILTER_HINT)
+        if self._bar is None:
+            self._bar = PromptBar(" filter /", self.text, self._hint, self.apply, self._leave)
+            await self._bar.open(self._screen)
 
-    def on_filter_bar_typed(self, message: FilterBar.Typed) -> None:
-        """Narrow the list; where a filter is wrong, the last good one holds."""
-        self.take_filter(message.text)
-
-    def on_filter_bar_left(self, message: FilterBar.Left) -> None:
-        """Go back to the list; a wrong filter stays to be mended, for it is not what is shown."""
-        if message.kept and self._wrong:
-            self._tell_wrong(self._wrong)
+    def _leave(self, kept: bool) -> None:
+        """Go back to the list; a wrong filter stays open, for it is not what is listed."""
+        if kept and self._error:
+            self._show_error(self._error)
             return
-        self.query("FilterBar").remove()
-        self.give_keys_back()
-        if not message.kept:
-            self.take_filter("")
+        if self._bar is not None:
+            self._bar.remove()
+            self._bar = None
+        self._focus()
+        if not kept:
+            self.clear()
 
-    def take_filter(self, text: str) -> None:
-        """Take another filter, or say after a pause what is wrong with it, and where."""
+    def clear(self) -> bool:
+        """Remove the filter; return whether there was one."""
+        was = bool(self.text)
+        self.apply("")
+        return was
+
+    def apply(self, text: str) -> None:
+        """Apply another filter; an error is shown after a pause, and the last good one remains."""
         indent = len(text) - len(text.lstrip())
         text = text.strip()
         try:
-            self.check_filter(text)
+            self._check(text)
         except Refused as error:
-            self._wrong = _told(error)
+            self._error = "; ".join(one.detail for one in error.errors) or error.detail
             at = error.column - 1 if isinstance(error, FilterError) else None
-            self._wrong_at = None if at is None else indent + min(at, len(text) - 1)
-            if self.query("FilterBar"):
-                self.set_timer(THINKING_S, partial(self._tell_wrong, self._wrong))
+            self._error_at = None if at is None else indent + min(at, len(text) - 1)
+            if self._bar is not None:
+                self._screen.set_timer(THINKING_S, partial(self._show_error, self._error))
             else:
-                self.notice(self._wrong, "warn")  # it came whole, by the ``:`` line
-                self._wrong = ""
+                self._screen.notice(self._error, "warn")  # it came whole, by the ``:`` line
+                self._error = ""
             return
-        if self._wrong:
-            self._wrong = ""
-            self.clear_notice()
-        if text != self.filter_text:
-            self.filter_text = text
-            self.filtered()
-            self.refresh_frame()
+        if self._error:
+            self._error = ""
+            self._screen.notices.clear()
+        if text != self.text:
+            self.text = text
+            self._changed()
+            self._screen.refresh_frame()
 
-    def kept(self) -> Kept:
-        """Return the filter."""
-        return {"filter": self.filter_text}
-
-    def restore(self, kept: Kept) -> None:
-        """Take up the filter, if it still is one."""
-        before, text = self.filter_text, str(kept.get("filter") or "")
-        self.filter_text = ""
+    def restore(self, text: str) -> None:
+        """Apply the filter of the last session, if it is still one."""
+        before, self.text = self.text, ""
         with suppress(Refused):
-            self.check_filter(text)
-            self.filter_text = text
-        if self.filter_text != before:
-            self.filtered()
+            self._check(text)
+            self.text = text
+        if self.text != before:
+            self._changed()
 
-    def _tell_wrong(self, what: str) -> None:
-        """Say what is wrong, and mark it, unless the next letter has mended it."""
-        if what != self._wrong:
-            return
-        for bar in self.query("FilterBar"):
-            self.notice(what, "warn")
-            cast("FilterBar", bar).mark(self._wrong_at)
-
-
-def _told(error: Refused) -> str:
-    return "; ".join(one.detail for one in error.errors) or error.detail
+    def _show_error(self, error: str) -> None:
+        """Show an error and mark its place, unless the text has changed since."""
+        if error == self._error and self._bar is not None:
+            self._screen.notice(error, "warn")
+            self._bar.mark(self._error_at)

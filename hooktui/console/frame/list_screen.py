@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from textual.app import ComposeResult
 from textual.worker import Worker
 
-from hooktui.console.frame.choosing import Choosing
-from hooktui.console.shell.contract import Changes
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.frame.chosen_rows import ChosenRows
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import NotAllowed
@@ -23,34 +26,49 @@ if TYPE_CHECKING:
     from hooktui.client.calls import Call
 
 
-class Sorting(Choosing):
-    """A screen with such a list.
+class SortPart(ScreenPart):
+    """Sorts a list by its columns.
 
-    Attributes:
-        FIRST: what stands first, by whether the order is turned round.
-        NEWEST_FIRST: whether another column begins turned round, as times do.
-        UNSORTED: what the server's own order is called.
+    Args:
+        screen: the screen of the list.
+        listing: returns the list.
+        first: what is first in ascending and in descending order.
+        newest_first: whether another column begins in descending order, as times do.
+        unsorted: the name of the server's own order.
     """
 
-    FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
-    NEWEST_FIRST: ClassVar[bool] = False
-    UNSORTED: ClassVar[str] = "id"
+    def __init__(
+        self,
+        screen: ConsoleScreen,
+        listing: Callable[[], WindowedList[Any]],
+        *,
+        first: tuple[str, str] = ("smallest", "largest"),
+        newest_first: bool = False,
+        unsorted: str = "id",
+    ) -> None:
+        self._screen, self._listing = screen, listing
+        self._first, self._newest_first, self._unsorted = first, newest_first, unsorted
 
-    def verb_sort(self) -> None:
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Sort by another column, reverse the order."""
+        return {"sort": self.sort, "order": self.reverse}
+
+    def sort(self) -> None:
         """Sort by the next column that can be sorted."""
-        self._sort(self.listing.next_sort(), descending=self.NEWEST_FIRST)
+        self._sort(self._listing().next_sort(), descending=self._newest_first)
 
-    def verb_order(self) -> None:
-        """Turn the order round."""
-        window = self.listing.window
+    def reverse(self) -> None:
+        """Reverse the sort order."""
+        window = self._listing().window
         self._sort(window.sort, descending=not window.descending)
 
     def _sort(self, sort: str | None, *, descending: bool) -> None:
-        listing = self.listing
-        turned = listing.sort_by(sort, descending=descending)
-        _: Worker[None] = self.run_worker(turned, group="sort", exclusive=True)
-        title = next((one.title for one in listing.columns if one.sort == sort), self.UNSORTED)
-        self.notice(f"sorted by {title}, {self.FIRST[descending]} first")
+        listing = self._listing()
+        sorting = listing.sort_by(sort, descending=descending)
+        _: Worker[None] = self._screen.run_worker(sorting, group="sort", exclusive=True)
+        title = next((one.title for one in listing.columns if one.sort == sort), self._unsorted)
+        self._screen.notice(f"sorted by {title}, {self._first[descending]} first")
 
 
 T = TypeVar("T")
@@ -59,30 +77,55 @@ _LINE: Final = 74
 """Cells of a sentence, so that it is whole in a terminal of 80."""
 
 
-class ListScreen(Sorting, Generic[T]):
+class ListScreen(ConsoleScreen, Generic[T]):
     """A list of things of one kind, by pages.
 
-    A screen says what it lists (`call_of`), in which columns, and what to do with a line. Who may
-    not see the list is told so in its place, and the server is not asked.
+    A screen says what it lists (`call_of`), in which columns, and what to do with a line. A caller
+    who may not see the list gets the reason in its place, without a call.
+
+    Attributes:
+        NOUN: what one line is.
+        ROW_COMMANDS: the commands that act on the line under the cursor.
+        FIRST: what is first in ascending and in descending order.
     """
+
+    NOUN: ClassVar[str] = "line"
+    ROW_COMMANDS: ClassVar[tuple[str, ...]] = ()
+    FIRST: ClassVar[tuple[str, str]] = ("smallest", "largest")
 
     NEED: ClassVar[Need] = Need.READ
     """What the server asks of who sees the list."""
     SORT: ClassVar[str | None] = "id"
     DESCENDING: ClassVar[bool] = False
 
-    EMPTY: ClassVar[tuple[Pieces, ...]] = ()
-    """What stands there while there is nothing: what this is, and how to begin."""
+    EMPTY: ClassVar[tuple[StyledLine, ...]] = ()
+    """The text of an empty list: what it is for, and how to begin."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: ChosenRows = ChosenRows(
+            self,
+            lambda: self.listing,
+            noun=self.NOUN,
+            commands=self.ROW_COMMANDS,
+            needing=("open", "copy", "delete"),
+            hint=self.row_hint,
+        )
+        self.parts = (self.rows, SortPart(self, lambda: self.listing, first=self.FIRST))
+
+    def row_hint(self) -> str:
+        """Return what to do where there is no line; empty: nothing."""
+        return ""
 
     def columns(self) -> Sequence[Column[T]]:
         """Return the columns."""
         raise NotImplementedError
 
     def row_id(self, row: T) -> Hashable:
-        """Return what identifies a line for ever."""
+        """Return what identifies a line permanently."""
         raise NotImplementedError
 
-    def call_of(self, wanted: Wanted) -> Call[Page[T]]:
+    def call_of(self, wanted: PageQuery) -> Call[Page[T]]:
         """Return the call that asks for a page."""
         raise NotImplementedError
 
@@ -97,7 +140,7 @@ class ListScreen(Sorting, Generic[T]):
             markable=False,
             sort=self.SORT,
             descending=self.DESCENDING,
-            signs=self.house.signs,
+            glyphs=self.shell.glyphs,
             id="list",
         )
         yield self._listing
@@ -121,49 +164,49 @@ class ListScreen(Sorting, Generic[T]):
         """Load the list from its start."""
         self.listing.load_anew()
 
-    async def page(self, wanted: Wanted) -> Page[T]:
-        """Return a page; nothing, and the reason, where the server does not show the list."""
+    async def page(self, wanted: PageQuery) -> Page[T]:
+        """Return a page; an empty one, with the reason, if the caller may not see the list."""
         call = self.call_of(wanted)
-        await self.house.attached()
-        role = self.house.role
+        await self.shell.status.known()
+        role = self.shell.role
         if not allows(role, self.NEED):
             return self._barred(why_not(role, self.NEED))
         try:
-            page = await self.ask(call)
+            page = await self.send(call)
         except NotAllowed as refusal:
             return self._barred(refusal.detail)
         self.listing.empty = self.empty_lines()
         return page
 
     def _barred(self, reason: str) -> Page[T]:
-        told = textwrap.wrap(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
+        lines = textwrap.wrap(f"{reason[:1].upper()}{reason[1:]}.", _LINE)
         self.listing.empty = (
-            ((f"  {self.PLACE} are not shown to you.", "strong"),),
+            ((f"  {self.HEADING} are not shown to you.", "strong"),),
             (),
-            *(((f"  {line}", "plain"),) for line in told),
+            *(((f"  {line}", "plain"),) for line in lines),
             (),
-            ((f"  {self.house.key('back')}", "accent"), ("  goes back", "plain")),
+            ((f"  {self.shell.key('back')}", "accent"), ("  goes back", "plain")),
         )
         return Page()
 
-    def empty_lines(self) -> tuple[Pieces, ...]:
-        """Return what stands there while there is nothing; another text while a filter is on."""
+    def empty_lines(self) -> tuple[StyledLine, ...]:
+        """Return the text of an empty list; another one while a filter is on."""
         return self.EMPTY
 
-    async def changed(self, changes: Changes) -> None:
-        """Load again what is seen, when more changed than the feed tells of single things."""
+    async def changed(self, changes: FeedChanges) -> None:
+        """Load the visible rows again after a gap of the feed."""
         if changes.everything:
             await self.listing.reload()
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return how many lines there are."""
-        left: list[Piece] = [(f" {self.PLACE}", "strong")]
+        left: list[StyledText] = [(f" {self.HEADING}", "strong")]
         if self.listing.window.total:
             left.append((f"  {self.listing.counted(self.NOUN)}", "plain"))
-        return [*left, *self.more_heading()], self.house.places(self.PLACE)
+        return [*left, *self.more_heading()], top_screens(self.HEADING)
 
-    def more_heading(self) -> Pieces:
-        """Return what else the heading tells, such as a filter."""
+    def more_heading(self) -> StyledLine:
+        """Return more of the heading, such as a filter."""
         return ()
 
     def on_windowed_list_moved(self) -> None:
@@ -174,13 +217,6 @@ class ListScreen(Sorting, Generic[T]):
         """Say why there are no lines."""
         self.show_error(message.error)
 
-    def why_not(self, name: str) -> str | None:
-        """Add: there is no line under the cursor."""
-        reason = super().why_not(name)
-        if reason is None and name in ("open", "copy", "delete") and self.cursor_row is None:
-            return f"there is no {self.NOUN} under the cursor"
-        return reason
-
     def on_windowed_list_opened(self) -> None:
         """Open the line under the cursor."""
-        self.run_verb("open")
+        self.run_command("open")

@@ -1,163 +1,99 @@
-"""What a screen asks of the server, and what it tells the admin of that: errors, notices, work."""
+"""Notices of a screen: the status line shows results and errors there, and work in progress."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from hooktui.console.frame.paced import PacedScreen
-from hooktui.console.widgets.chrome import Heading, KeyLine, Severity, StatusLine
-from hooktui.domain.errors import (
-    HooktuiError,
-    NotAllowed,
-    Refused,
-    TooManyRequests,
-    Unavailable,
-)
+from textual.screen import Screen
+
+from hooktui.console.shell.server_calls import Severity
+from hooktui.console.widgets.chrome import StatusLine
+from hooktui.domain.errors import HooktuiError, TooManyRequests, Unavailable
 
 if TYPE_CHECKING:
-    from hooktui.client.calls import Call
-    from hooktui.console.app import HooktuiApp
-    from hooktui.console.shell.server_calls import Told
+    from hooktui.console.shell.contract import Shell
 
-T = TypeVar("T")
-
-NOTICE_S = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
-"""How long a notice stays, by its weight."""
+NOTICE_S: Final = {"good": 5.0, "plain": 5.0, "warn": 9.0, "bad": 15.0}
+"""Seconds for which a notice is shown, by its severity."""
 
 
-class Asking(PacedScreen):
-    """A screen with a status line, which answers there.
+class Notices:
+    """Shows notices in the status line of one screen.
 
-    Attributes:
-        house: the app, by its own type.
+    A notice hides the work in progress until it ends.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._notices = 0
+    def __init__(self, screen: Screen[Any]) -> None:
+        self._screen = screen
+        self._shown = 0  # counts notices: each one's timer ends only that one
         self._works: list[str] = []
-        self._work_is_told = False
-
-    # -- the server
+        self._shows_work = False
 
     @property
-    def house(self) -> HooktuiApp:
-        """The app, by its own type."""
-        return cast("HooktuiApp", self.app)
-
-    async def ask(self, call: Call[T]) -> T:
-        """Send a call and return its answer.
-
-        Raises:
-            HooktuiError: the server refused, or cannot be reached.
-        """
-        return await self.house.ask(call)
-
-    async def write(self, call: Call[T], doing: str, told: Told | None = None) -> T:
-        """Send a call that changes something, and return its answer.
-
-        It is told while it runs; when this screen is left meanwhile it goes on, and the screen in
-        front tells what became of it.
-
-        Args:
-            call: what to send.
-            doing: what is being done, such as ``deleting hook 12 (billing)``.
-            told: what to say of the answer after this screen was left.
-
-        Raises:
-            HooktuiError: the server refused, or cannot be reached.
-        """
-        with self.working(doing):
-            return await self.house.writing.send(call, doing, told)
-
-    async def call(self, call: Call[T], doing: str = "", told: Told | None = None) -> T | None:
-        """Send a call and return its answer; an error becomes a notice, and None.
-
-        With ``doing`` it is one that changes something, see `write`.
-        """
-        try:
-            if doing:
-                return await self.write(call, doing, told)
-            return await self.ask(call)
-        except HooktuiError as error:
-            self.show_error(error)
-            return None
-
-    async def done(self, call: Call[T], doing: str) -> bool:
-        """Send a call that changes something; return whether it succeeded (else: a notice)."""
-        try:
-            await self.write(call, doing)
-        except HooktuiError as error:
-            self.show_error(error)
-            return False
-        return True
-
-    # -- notices
+    def work(self) -> str:
+        """The work in progress that began last; empty if there is none."""
+        return self._works[-1] if self._works else ""
 
     @contextmanager
     def working(self, doing: str) -> Iterator[None]:
-        """Tell what is being done for as long as it is; notices come before it."""
-        words = f"{doing} {self.house.signs.ellipsis}"
+        """Show what is being done until the block ends."""
+        words = f"{doing} {cast('Shell', self._screen.app).glyphs.ellipsis}"
         self._works.append(words)
-        self._tell_work()
+        self._show_work()
         try:
             yield
         finally:
             self._works.remove(words)
-            if self._work_is_told:
-                self.clear_notice()
+            if self._shows_work:
+                self.clear()
 
-    def _tell_work(self) -> None:
-        if self._framed():
-            self.query_one(StatusLine).notify_line(self._works[-1], "plain")
-            self._notices += 1  # the end of an older one does not take it away
-            self._work_is_told = True
+    def still_working(self) -> None:
+        """Show that the latest work is still in progress, for as long as it is."""
+        if self._works:
+            self.show(f"still {self.work}", "warn")
+            self._shows_work = True
 
-    def notice(self, text: str, severity: Severity = "plain") -> None:
-        """Answer an action where the eye is: in the status line. ``text`` may be untrusted."""
-        front = self.house.front()
-        if front is not None and front is not self and self in self.app.screen_stack:
-            front.notice(text, severity)  # this screen is covered by now
+    def show(self, text: str, severity: Severity = "plain") -> None:
+        """Show a notice. ``text`` may be untrusted."""
+        line = self._line()
+        if line is None:
             return
-        if not self._framed():
-            return
-        self.query_one(StatusLine).notify_line(text, severity)
-        self._work_is_told = False
-        self._notices += 1
-        this_one = self._notices
+        line.notify_line(text, severity)
+        self._shows_work = False
+        self._shown += 1
+        number = self._shown
 
         def end() -> None:
-            if self._notices == this_one:
-                self.clear_notice()
+            if self._shown == number:
+                self.clear()
 
-        self.set_timer(NOTICE_S[severity], end)
+        self._screen.set_timer(NOTICE_S[severity], end)
 
-    def clear_notice(self) -> None:
-        """Take the notice away; what is still being done is told again."""
-        self._work_is_told = False
+    def clear(self) -> None:
+        """Remove the notice; work in progress is shown again."""
+        self._shows_work = False
+        line = self._line()
         if self._works:
-            self._tell_work()
-        elif self._framed():
-            self.query_one(StatusLine).clear_notice()
+            self._show_work()
+        elif line is not None:
+            line.clear_notice()
 
-    def show_error(self, error: HooktuiError) -> None:
-        """Tell of an error; several bad fields in one line."""
-        details = [one.detail for one in error.errors] if isinstance(error, Refused) else []
-        self.notice("; ".join(details) or in_words(error), "bad")
-        if isinstance(error, NotAllowed):
-            self.house.status_soon()  # the role is another one by now: dim what it does not allow
+    def _show_work(self) -> None:
+        line = self._line()
+        if line is not None:
+            line.notify_line(self.work, "plain")
+            self._shown += 1  # the end of an older notice does not remove it
+            self._shows_work = True
 
-    def _framed(self) -> bool:
-        """Return whether the frame is there; a worker may end while a screen comes or goes.
-
-        ``is_mounted`` stays true while the widgets of a screen that closes are taken away.
-        """
-        return {Heading, StatusLine, KeyLine} <= {type(child) for child in self.children}
+    def _line(self) -> StatusLine | None:
+        """Return the status line; None while the screen is mounted or unmounted."""
+        lines = (child for child in self._screen.children if isinstance(child, StatusLine))
+        return next(lines, None)
 
 
-def in_words(error: HooktuiError) -> str:
+def error_text(error: HooktuiError) -> str:
     """Return an error in words, with when to try again where the server says so."""
     if isinstance(error, TooManyRequests | Unavailable) and error.retry_after_s > 1:
         return f"{error}; try again in {error.retry_after_s} s"

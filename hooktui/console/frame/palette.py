@@ -1,6 +1,6 @@
 """The palette (ctrl+p): what can be gone to and done here, found by a few letters.
 
-Screens, verbs of this place, hooks by words or number, deliveries and events by their ids,
+Screens, commands of this place, hooks by words or number, deliveries and events by their ids,
 accounts, and themes.
 """
 
@@ -17,13 +17,15 @@ from textual.content import Content
 from textual.widgets import Input
 
 from hooktui.console.command_language import parse
-from hooktui.console.shell.terminal_size import SizedScreen
+from hooktui.console.frame.screen import front_screen
+from hooktui.console.shell.reliable_timers import set_reliable_timer
+from hooktui.console.shell.terminal_size import set_focus_if_drawn
 from hooktui.console.widgets.chrome import TooSmall
 from hooktui.domain.errors import HooktuiError, Refused
 from hooktui.domain.text import visible
 
 if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
+    from hooktui.console.shell.contract import Shell
 
 HOOKS_FOUND = 20
 ACCOUNTS_SEARCHED = 500
@@ -32,10 +34,10 @@ LOOK_AGAIN_S = 0.02
 """Until an Enter that came before its list is handed in again."""
 
 
-class Palette(CommandPalette, SizedScreen[None]):
+class Palette(CommandPalette):
     """Textual's palette; an Enter waits for the list of what was typed.
 
-    A fast typist would otherwise run the first line of the list before: another verb.
+    A fast typist would otherwise run the first line of the list before: another command.
     """
 
     DEFAULT_CSS = """
@@ -55,6 +57,9 @@ class Palette(CommandPalette, SizedScreen[None]):
     }
     Palette > .command-palette--highlight { text-style: bold underline; }
     """
+
+    set_timer = set_reliable_timer
+    set_focus = set_focus_if_drawn
 
     def on_mount(self) -> None:
         """Say with a sign that every terminal has that something is to be typed; blink never."""
@@ -81,46 +86,46 @@ class _Entry:
     help: str = ""
 
 
-class HouseCommands(Provider):
-    """Finds verbs, themes and, on the server, hooks."""
+class CommandProvider(Provider):
+    """Finds commands, themes and, on the server, hooks."""
 
     @property
-    def _house(self) -> HooktuiApp:
-        return cast("HooktuiApp", self.app)
+    def _shell(self) -> Shell:
+        return cast("Shell", self.app)
 
     async def discover(self) -> Hits:
-        """Show the verbs of this place before anything is typed."""
-        for entry in self._verbs():
+        """Show the commands of this place before anything is typed."""
+        for entry in self._commands():
             yield DiscoveryHit(Content(entry.text), entry.run, entry.text)
 
     async def search(self, query: str) -> Hits:
         """Find what fits; hooks are asked from the server, whatever their number."""
         matcher = self.matcher(query)
-        for entry in (*self._verbs(), *self._themes()):
+        for entry in (*self._commands(), *self._themes()):
             score = matcher.match(entry.text)
             if score > 0:
                 yield Hit(score, matcher.highlight(entry.text), entry.run)
         for entry in (*self._by_id(query), *await self._accounts(query), *await self._hooks(query)):
-            # Content, not str: a hook's name is somebody's text, never markup.
+            # Content, not str: a hook's name is untrusted text, never markup.
             score = max(matcher.match(f"{entry.text} {entry.help}"), 0.5)
             yield Hit(score, Content(entry.text), entry.run, entry.text, help=entry.help)
 
-    def _verbs(self) -> Iterator[_Entry]:
-        front = self._house.front()
+    def _commands(self) -> Iterator[_Entry]:
+        front = front_screen(self.app)
         if front is None:
             return
-        for name in front.verbs_here():
-            verb = front.verb(name)
-            if name != "palette" and front.why_not(name) is None:
-                text = f"{verb.help}  {verb.key}"
-                yield _Entry(text, partial(front.run_verb, name))
+        for name in front.commands_here():
+            command = front.command(name)
+            if name != "palette" and front.disabled_reason(name) is None:
+                text = f"{command.help}  {command.key}"
+                yield _Entry(text, partial(front.run_command, name))
 
     def _themes(self) -> Iterator[_Entry]:
-        for name in sorted(self._house.available_themes):
+        for name in sorted(self.app.available_themes):
             yield _Entry(f"Theme {name}", partial(self._use_theme, name))
 
     def _use_theme(self, name: str) -> None:
-        self._house.theme = name
+        self.app.theme = name
 
     def _by_id(self, query: str) -> Iterator[_Entry]:
         """Return the hook, delivery or event whose id was typed; opening says if there is none."""
@@ -129,9 +134,9 @@ class HouseCommands(Provider):
         except Refused:
             return
         opens: Mapping[str, Callable[[], object]] = {
-            "hook": lambda: self._house.open_hook(int(order.about)),
-            "delivery": lambda: self._house.open_delivery(order.about),
-            "event": lambda: self._house.open_event(order.about),
+            "hook": lambda: self._shell.navigation.open_hook(int(order.about)),
+            "delivery": lambda: self._shell.navigation.open_delivery(order.about),
+            "event": lambda: self._shell.navigation.open_event(order.about),
         }
         if order.word in opens:
             yield _Entry(f"Open {order.word} {order.about}", opens[order.word])
@@ -140,32 +145,32 @@ class HouseCommands(Provider):
         from hooktui.client import calls
 
         try:
-            page = await self._house.ask(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
+            page = await self._shell.connection.send(calls.list_accounts(limit=ACCOUNTS_SEARCHED))
         except HooktuiError:
             return []  # as for the hooks
         matcher = self.matcher(query)
         found = []
         for account in page.data:
             text = visible(f"Account {account.id} {account.name}", limit=60)
-            if account.id != self._house.account and matcher.match(text) > 0:
+            if account.id != self._shell.account.number and matcher.match(text) > 0:
                 found.append(_Entry(text, partial(self._use_account, account.id)))
         return found[:HOOKS_FOUND]
 
     def _use_account(self, account: int) -> None:
-        self._house.run_worker(self._house.use_account(account), name="account", group="verbs")
+        self.app.run_worker(self._shell.use_account(account), name="account", group="commands")
 
     async def _hooks(self, query: str) -> list[_Entry]:
         from hooktui.client import calls
 
-        call = calls.list_hooks(self._house.account, q=query, limit=HOOKS_FOUND)
+        call = calls.list_hooks(self._shell.account.number, q=query, limit=HOOKS_FOUND)
         try:
-            page = await self._house.ask(call)
+            page = await self._shell.connection.send(call)
         except HooktuiError:
-            return []  # the status line tells of a lost server; the rest of the palette works
+            return []  # the status line shows a lost server; the rest of the palette works
         return [
             _Entry(
                 visible(f"Hook {hook.id} {hook.name}", limit=60),
-                partial(self._house.open_hook, hook.id),
+                partial(self._shell.navigation.open_hook, hook.id),
                 visible(hook.url, limit=80).replace("[", "("),
             )
             for hook in page.data

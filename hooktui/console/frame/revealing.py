@@ -1,67 +1,63 @@
-"""A screen that shows a secret for a while: it counts down, and leaves nothing behind."""
+"""Masks a revealed secret again after 30 seconds."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from textual.timer import Timer
 
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.widgets.chrome import Heading
-from hooktui.console.widgets.redactable import Maskable
-from hooktui.console.widgets.styled import Piece
+from hooktui.console.widgets.redactable import Redactable
+from hooktui.console.widgets.styled import StyledText
+
+REVEAL_S: Final = 30
+"""Long enough to type or compare it, short enough for a screen that is left open."""
 
 
-class Revealing(HouseScreen):
-    """Counts down while its `Maskable` widget shows something in clear, then masks it."""
+class RevealTimer:
+    """Counts down in the heading of a screen while a widget is revealed, then masks it.
 
-    def __init__(self) -> None:
-        super().__init__()
+    Args:
+        screen: the screen of the widget.
+        widget: returns the widget.
+    """
+
+    def __init__(self, screen: ConsoleScreen, widget: Callable[[], Redactable]) -> None:
+        self._screen, self._widget = screen, widget
         self._seconds_left = 0
-        self._count_down: Timer | None = None
+        self._timer: Timer | None = None
 
-    @property
-    def secret(self) -> Maskable:
-        """What is shown in clear, or masked."""
-        return self.query_one(Maskable)
-
-    def how_long(self) -> Piece:
-        """Return for how long it stays visible, for the heading."""
+    def words(self) -> StyledText:
+        """Return how long the secret stays visible, for the heading."""
         if self._seconds_left:
             return (f"  hidden again in {self._seconds_left} s", "warn")
         return ("  masked", "quiet")
 
-    def begin_count_down(self) -> None:
-        """Mask what is shown now in half a minute."""
-        self._end_count_down()
+    def start(self) -> None:
+        """Mask what is revealed now in half a minute."""
+        self._stop()
         self._seconds_left = REVEAL_S
-        self._count_down = self.set_interval(1, self._tick)
-        self.refresh_frame()
+        self._timer = self._screen.set_interval(1, self._tick)
+        self._screen.refresh_frame()
 
-    def hide_again(self) -> None:
+    def hide(self) -> None:
         """Mask it now."""
-        self._end_count_down()
-        self.secret.hide()
-        self.refresh_frame()
-
-    def on_screen_suspend(self) -> None:
-        """Leave nothing revealed behind another screen."""
-        if self.secret.revealed:
-            self.hide_again()
+        self._stop()
+        if self._widget().revealed:
+            self._widget().hide()
+            self._screen.refresh_frame()
 
     def _tick(self) -> None:
         self._seconds_left -= 1
         if self._seconds_left <= 0:
-            self.hide_again()
+            self.hide()
         else:  # only the line that counts: this is written to the terminal each second
-            self.query_one(Heading).show(*self.heading())
+            self._screen.query_one(Heading).show(*self._screen.heading())
 
-    def _end_count_down(self) -> None:
-        if self._count_down is not None:
-            self._count_down.stop()
-            self._count_down = None
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
         self._seconds_left = 0
-
-
-REVEAL_S: Final = 30
-"""Long enough to type or compare it, short enough for a screen that somebody walks away from."""

@@ -1,101 +1,113 @@
-"""A screen with a text or a log that can be searched: ctrl+f, then n and N.
+"""A search in a text or a log: ctrl+f, then n and N.
 
 While a search is on, ``n`` goes to the next match; otherwise it makes a new hook, as everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
 
-from textual.widgets import Input
-
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.registry import Command, relabel
 from hooktui.console.widgets.chrome import Offer
-from hooktui.console.widgets.prompt_bars import SearchBar
+from hooktui.console.widgets.prompt_bars import PromptBar
 from hooktui.console.widgets.text_search import Found, Searchable
+from hooktui.domain.roles import Need
+
+_NEXT: Final = relabel("new", "next match", "Go to the next match", Need.READ)
 
 
-class Searching(HouseScreen):
-    """Searches in what `searched` returns; ``search`` and ``match_before`` are among its verbs."""
+class SearchPart(ScreenPart):
+    """Searches in a widget.
 
-    search_text = ""
-    """What is searched for; empty: nothing."""
+    Args:
+        screen: the screen of the widget.
+        searched: returns the widget.
 
-    def searched(self) -> Searchable:
-        """Return the widget that is searched."""
-        raise NotImplementedError
+    Attributes:
+        text: what is searched for; empty: nothing.
+    """
 
-    async def verb_search(self) -> None:
-        """Let the admin type what to look for."""
-        if not self.query(SearchBar):
-            bar = SearchBar(self.search_text, self._hint())
-            await self.mount(bar, before="#status")
-            self.set_focus(bar.query_one(Input))
+    def __init__(self, screen: ConsoleScreen, searched: Callable[[], Searchable]) -> None:
+        self.text = ""
+        self._screen, self._searched = screen, searched
+        self._bar: PromptBar | None = None
 
-    def _hint(self) -> str:
-        on, before = self.house.key("new"), self.house.key("match_before")
-        return f"what to look for; Enter keeps it, then {on} and {before} go on"
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Search, and go from match to match."""
+        handlers: dict[str, Handler] = {"search": self.open, "match_before": self.previous}
+        return handlers | {"new": self.next} if self.text else handlers
 
-    def on_search_bar_typed(self, message: SearchBar.Typed) -> None:
+    @property
+    def labels(self) -> tuple[Command, ...]:
+        """The label of ``new`` while a search is on."""
+        return (_NEXT,) if self.text else ()
+
+    def disabled_reason(self, name: str) -> str | None:
+        """Return that nothing is searched for."""
+        if name == "match_before" and not self.text:
+            return f"nothing is searched for; {self._screen.shell.key('search')} searches"
+        return None
+
+    def arrange(self, offers: Iterable[Offer]) -> Iterator[Offer]:
+        """Put ``n`` and ``N`` first in the line of keys while a search is on."""
+        if self.text:
+            yield Offer(self._screen.command("new"), None)
+            yield Offer(self._screen.command("match_before"), None)
+        yield from (offer for offer in offers if offer.command.name != "match_before")
+
+    async def open(self) -> None:
+        """Let the admin type what to search for."""
+        if self._bar is None:
+            key = self._screen.shell.key
+            on, before = key("new"), key("match_before")
+            hint = f"what to look for; Enter keeps it, then {on} and {before} go on"
+            self._bar = PromptBar(" search", self.text, hint, self._find, self._leave)
+            await self._bar.open(self._screen)
+
+    def _find(self, text: str) -> None:
         """Go to the first match from the cursor on."""
-        if message.text != self.search_text:
-            self.search_text = message.text
-            self._tell(self.searched().search(message.text))
+        if text != self.text:
+            self.text = text
+            self._show(self._searched().search(text))
 
-    def on_search_bar_left(self, message: SearchBar.Left) -> None:
-        """Give the keys back to the text."""
-        self.query(SearchBar).remove()
-        self.searched().focus()
-        if not message.kept:
-            self.end_search()
+    def _leave(self, kept: bool) -> None:
+        """Move the focus back to the text."""
+        if self._bar is not None:
+            self._bar.remove()
+            self._bar = None
+        self._searched().focus()
+        if not kept:
+            self.end()
 
-    def end_search(self) -> bool:
+    def end(self) -> bool:
         """End the search; return whether there was one."""
-        was = bool(self.search_text)
-        self.search_text = ""
-        self.searched().search("")
+        was = bool(self.text)
+        self.text = ""
+        self._searched().search("")
         if was:
-            self.clear_notice()
-            self.refresh_frame()
+            self._screen.notices.clear()
+            self._screen.refresh_frame()
         return was
 
-    def offers(self) -> Iterator[Offer]:
-        """Offer ``n`` and ``N`` first while a search is on."""
-        if self.search_text:
-            verb = replace(self.verb("new"), label="next match", help="Go to the next match")
-            yield Offer(verb, None)
-            yield Offer(self.verb("match_before"), None)
-        for offer in super().offers():
-            if offer.verb.name != "match_before" and (
-                offer.verb.name != "new" or not self.search_text
-            ):
-                yield offer
-
-    def why_not(self, name: str) -> str | None:
-        """Add: nothing is searched for; ``n`` means the next match while something is."""
-        if name == "new" and self.search_text:
-            return None
-        reason = super().why_not(name)
-        if reason is None and name == "match_before" and not self.search_text:
-            return f"nothing is searched for; {self.house.key('search')} searches"
-        return reason
-
-    def verb_new(self) -> None:
+    def next(self) -> None:
         """Go to the next match."""
-        self._tell(self.searched().search_on(forward=True))
+        self._show(self._searched().search_on(forward=True))
 
-    def verb_match_before(self) -> None:
+    def previous(self) -> None:
         """Go to the previous match."""
-        self._tell(self.searched().search_on(forward=False))
+        self._show(self._searched().search_on(forward=False))
 
-    def _tell(self, found: Found | None) -> None:
-        """Say which of how many matches this is."""
-        self.refresh_frame()
+    def _show(self, found: Found | None) -> None:
+        """Show which of how many matches this is."""
+        self._screen.refresh_frame()
         if found is None:
-            self.clear_notice()
+            self._screen.notices.clear()
         elif not found.count:
-            self.notice(f"nothing here says {self.search_text}", "warn")
+            self._screen.notice(f"nothing here says {self.text}", "warn")
         else:
             wrapped = "; the search went round the end" if found.wrapped else ""
-            self.notice(f"match {found.number:,} of {found.count:,}{wrapped}")
+            self._screen.notice(f"match {found.number:,} of {found.count:,}{wrapped}")

@@ -1,165 +1,194 @@
-"""What can be done with hooks, alike on every screen that shows some: the verbs on a selection.
+"""Commands on hooks, the same on every screen that shows some.
 
-A screen mixes this in beside `HouseScreen` and says which hooks are selected. Bulk verbs act on all
-of them and say how many. What is selected is read when the key is handled, not when the work of the
-verb begins: other rows may be under the cursor by then.
+Bulk commands act on all selected hooks and say how many. The selection is read when the key is
+handled, not when the work of the command begins: other rows may be under the cursor by then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine, Hashable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hooktui.console.formatting import counted, took
-from hooktui.console.frame.bulk import BulkVerbs, Outcome
-from hooktui.console.widgets.chrome import Severity
+from hooktui.console.frame.bulk import BulkRunner, Outcome
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.shell.server_calls import Severity
 from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Hashable, Sequence
-
     from hooktui.client.calls import ChangedHook
 
+_ON_HOOKS: Final = ("ping", "activate", "delete")
+"""Commands that may run for some hooks while they run for others."""
 
-class HookVerbs(BulkVerbs):
-    """What can be done with the hooks that `selected_hooks` returns.
+
+class HookActions(ScreenPart):
+    """Commands on the hooks that are selected on a screen.
+
+    Args:
+        screen: the screen.
+        selected: returns the selected hooks; at least one while a command is possible.
+        bulk: runs commands on many hooks.
+        deleted: called when a deletion has ended, with the hooks that were deleted.
 
     Attributes:
-        deleting: whether the server is deleting hooks on behalf of this screen.
-        turning: whether it is activating or deactivating some.
+        deleting: whether the server is deleting hooks for this screen.
     """
 
-    deleting = False
-    turning = False
+    def __init__(
+        self,
+        screen: ConsoleScreen,
+        selected: Callable[[], list[Hook]],
+        bulk: BulkRunner,
+        deleted: Callable[[Sequence[Hook]], None] = lambda _: None,
+    ) -> None:
+        self.deleting = False
+        self._toggling = False
+        self._screen, self._selected = screen, selected
+        self._bulk, self._on_deleted = bulk, deleted
+        screen.subjects.update(dict.fromkeys(_ON_HOOKS, self._ids))
 
-    def selected_hooks(self) -> list[Hook]:
-        """Return the hooks that a verb acts on."""
-        raise NotImplementedError
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """The commands that the screen names."""
+        handlers: dict[str, Handler] = {
+            "edit": self.edit,
+            "secret": self.secret,
+            "diagnose": self.diagnose,
+            "ping": self.ping,
+            "activate": self.activate,
+            "undo": self.undo,
+            "delete": self.delete,
+        }
+        own = self._screen.handlers
+        return {name: handler for name, handler in handlers.items() if name not in own}
 
-    def verb_edit(self) -> None:
+    def disabled_reason(self, name: str) -> str | None:
+        """Return why nothing can be undone."""
+        shell = self._screen.shell
+        if name != "undo" or shell.account.last_toggled:
+            return None
+        if self._toggling:
+            return f"still {self._screen.notices.work}"
+        return nothing_to_undo(shell.key("undo"))
+
+    def _ids(self) -> Hashable:
+        return tuple(hook.id for hook in self._selected())
+
+    def edit(self) -> None:
         """Edit the hook."""
-        self.house.open_form(self.selected_hooks()[0])
+        self._screen.shell.navigation.open_form(self._selected()[0])
 
-    def verb_secret(self) -> None:
+    def secret(self) -> None:
         """Show the hook's secret."""
-        self.house.open_secret(self.selected_hooks()[0])
+        self._screen.shell.navigation.open_secret(self._selected()[0])
 
-    def verb_diagnose(self) -> None:
-        """Say what is wrong with the hook's receiver."""
-        self.house.open_diagnosis(self.selected_hooks()[0])
+    def diagnose(self) -> None:
+        """Diagnose the hook's receiver."""
+        self._screen.shell.navigation.open_diagnosis(self._selected()[0])
 
-    def verb_ping(self) -> Coroutine[None, None, None]:
-        """Send a test delivery to each hook, and tell what came back."""
-        return self._ping(self.selected_hooks())
+    def ping(self) -> Coroutine[None, None, None]:
+        """Send a test delivery to each hook, and show the response."""
+        return self._ping(self._selected())
 
     async def _ping(self, hooks: Sequence[Hook]) -> None:
         from hooktui.client import calls
 
+        screen = self._screen
         if len(hooks) == 1:
             hook = hooks[0]
-            told = partial(_ping_told, hook)
-            answer = await self.call(calls.ping_hook(hook.id), f"pinging {named(hook)}", told)
-            if answer is not None:
-                self.notice(*told(answer))
+            message = partial(_ping_message, hook)
+            detail = await screen.call(calls.ping_hook(hook.id), f"pinging {named(hook)}", message)
+            if detail is not None:
+                screen.notice(*message(detail))
             return
-        outcome = await self.each(
+        outcome = await self._bulk.run(
             hooks, lambda hook: calls.ping_hook(hook.id), lambda hook: f"pinging {named(hook)}"
         )
-        arrived = [answer for _, answer in outcome.done if answer.status == "delivered"]
+        arrived = [detail for _, detail in outcome.done if detail.status == "delivered"]
         outcome.failed += [
-            (hook, _ping_result(answer))
-            for hook, answer in outcome.done
-            if answer.status != "delivered"
+            (hook, _ping_result(detail))
+            for hook, detail in outcome.done
+            if detail.status != "delivered"
         ]
         words = f"{len(arrived)} of {counted(len(hooks), 'ping')} arrived"
-        self.notice(words + outcome.rest(named), outcome.severity)
+        screen.notice(words + outcome.rest(named), outcome.severity)
 
-    def subject(self, name: str) -> Hashable:
-        """The hooks, for what is done with them: another hook may be pinged meanwhile."""
-        if name in ("ping", "activate", "delete"):
-            return tuple(hook.id for hook in self.selected_hooks())
-        return super().subject(name)
-
-    def why_no_undo(self) -> str | None:
-        """Return why no activate or deactivate can be turned round, or None."""
-        if self.house.turned:
-            return None
-        if self.turning:
-            return f"still {self._works[-1]}"
-        return nothing_to_undo(self.house.key("undo"))
-
-    def verb_activate(self) -> Coroutine[None, None, None]:
-        """Activate the hooks, or deactivate them when the first one is active."""
-        return self._activate(self.selected_hooks())
+    def activate(self) -> Coroutine[None, None, None]:
+        """Enable the hooks, or disable them when the first one is enabled."""
+        return self._activate(self._selected())
 
     async def _activate(self, hooks: Sequence[Hook]) -> None:
-        active = not hooks[0].active
-        # While this is under way, what was turned before is no more the last.
-        account, before = self.house.account, self.house.turned
-        self.house.turned, self.turning = [], True
+        shown, active = self._screen.shell.account, not hooks[0].active
+        # While this is in progress, the hooks that were toggled before are not the last ones.
+        account, before = shown.number, shown.last_toggled
+        shown.last_toggled, self._toggling = [], True
         try:
             others = [hook for hook in hooks if hook.active != active]
-            outcome = await self._turn(others, active=active)
+            outcome = await self._toggle(others, active=active)
         finally:
-            self.turning = False
-        turned = [hook for hook, _ in outcome.done]
-        if self.house.account == account and (turned or not self.house.turned):
-            self.house.turned = [(hook, not active) for hook in turned] or before
+            self._toggling = False
+        toggled = [hook for hook, _ in outcome.done]
+        if shown.number == account and (toggled or not shown.last_toggled):
+            shown.last_toggled = [(hook, not active) for hook in toggled] or before
         words = "no hook"
-        if turned:
-            words = named(turned[0]) if len(turned) == 1 else counted(len(turned), "hook")
+        if toggled:
+            words = named(toggled[0]) if len(toggled) == 1 else counted(len(toggled), "hook")
         words += " activated" if active else " deactivated"
-        if turned and not active:
-            whose = "its" if len(turned) == 1 else "their"
+        if toggled and not active:
+            whose = "its" if len(toggled) == 1 else "their"
             words += f"; {whose} new events are skipped"
-        undoes = f"; {self.house.key('undo')} undoes it" if turned else ""
-        self.notice(outcome.told(words, named) + undoes, outcome.severity)
-        self.refresh_frame()
+        undoes = f"; {self._screen.shell.key('undo')} undoes it" if toggled else ""
+        self._screen.notice(outcome.message(words, named) + undoes, outcome.severity)
+        self._screen.refresh_frame()
 
-    async def verb_undo(self) -> None:
-        """Turn round the last activate or deactivate; what fails can be tried again."""
-        turned = self.house.turned
-        active = turned[0][1]
-        outcome = await self._turn([hook for hook, _ in turned], active=active)
+    async def undo(self) -> None:
+        """Undo the last enable or disable; what fails can be undone again."""
+        shown = self._screen.shell.account
+        toggled = shown.last_toggled
+        active = toggled[0][1]
+        outcome = await self._toggle([hook for hook, _ in toggled], active=active)
         done = {hook.id for hook, _ in outcome.done}
         gone = {hook.id for hook, why in outcome.failed if why.startswith("no ")}
-        self.house.turned = [one for one in turned if one[0].id not in done | gone]
+        shown.last_toggled = [one for one in toggled if one[0].id not in done | gone]
         word = "activated" if active else "deactivated"
         words = f"undone: {counted(len(done), 'hook')} {word} again"
-        self.notice(outcome.told(words, named), outcome.severity)
-        self.refresh_frame()
+        self._screen.notice(outcome.message(words, named), outcome.severity)
+        self._screen.refresh_frame()
 
-    async def _turn(self, hooks: Sequence[Hook], *, active: bool) -> Outcome[Hook, ChangedHook]:
+    async def _toggle(self, hooks: Sequence[Hook], *, active: bool) -> Outcome[Hook, ChangedHook]:
         from hooktui.client import calls
 
-        verb = "activating" if active else "deactivating"
-        return await self.each(
+        doing = "activating" if active else "deactivating"
+        return await self._bulk.run(
             hooks,
             lambda hook: calls.edit_hook(hook.id, {"active": active}),
-            lambda hook: f"{verb} {named(hook)}",
+            lambda hook: f"{doing} {named(hook)}",
         )
 
-    def verb_delete(self) -> Coroutine[None, None, None]:
-        """Delete the hooks, after a question that starts on Cancel and says what is lost."""
-        return self._delete(self.selected_hooks())
+    def delete(self) -> Coroutine[None, None, None]:
+        """Delete the hooks, after a question that starts on Cancel and names the loss."""
+        return self._delete(self._selected())
 
     async def _delete(self, hooks: Sequence[Hook]) -> None:
         from hooktui.client import calls
-        from hooktui.console.frame.dialogs import Answer, Question
+        from hooktui.console.frame.dialogs import DialogOption, Question
 
         what = named(hooks[0]) if len(hooks) == 1 else counted(len(hooks), "hook")
         question = Question(
             f"Delete {what}?",
             _loss(hooks),
-            [Answer("n", "Cancel", "cancel"), Answer("y", f"Delete {what}", "delete")],
+            [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Delete {what}", "delete")],
         )
-        if await self.app.push_screen_wait(question) != "delete":
-            self.notice("nothing was deleted")
+        if await self._screen.app.push_screen_wait(question) != "delete":
+            self._screen.notice("nothing was deleted")
             return
         self.deleting = True
         try:
-            outcome = await self.each(
+            outcome = await self._bulk.run(
                 hooks,
                 lambda hook: calls.delete_hook(hook.id),
                 lambda hook: f"deleting {named(hook)}",
@@ -169,12 +198,8 @@ class HookVerbs(BulkVerbs):
         deleted = [hook for hook, _ in outcome.done]
         if len(deleted) < len(hooks):
             what = counted(len(deleted), "hook")
-        self.notice(outcome.told(f"{what} deleted", named), outcome.severity)
-        if deleted:
-            self.forget(deleted)
-
-    def forget(self, hooks: Sequence[Hook]) -> None:
-        """Act on hooks that are gone; a screen about one of them leaves."""
+        self._screen.notice(outcome.message(f"{what} deleted", named), outcome.severity)
+        self._on_deleted(deleted)
 
 
 def nothing_to_undo(key: str) -> str:
@@ -187,8 +212,8 @@ def named(hook: Hook) -> str:
     return f"hook {hook.id} ({hook.name})"
 
 
-def _ping_told(hook: Hook, answer: DeliveryDetail) -> tuple[str, Severity]:
-    """Return what came back of a ping, and how it looks."""
+def _ping_message(hook: Hook, answer: DeliveryDetail) -> tuple[str, Severity]:
+    """Return the notice of a ping."""
     attempt = answer.attempts[-1] if answer.attempts else None
     if attempt is None:
         return f"ping of {named(hook)}: {answer.reason or answer.status}", "warn"

@@ -1,4 +1,4 @@
-"""How a hook is doing, in words and signs: what the list of hooks and its heading say.
+"""How a hook is doing, in words and glyphs: what the list of hooks and its heading say.
 
 What is well is quiet, but for the name: what is broken draws the eye, and a line of one tone costs
 the terminal half of the bytes.
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from hooktui.console.formatting import ago, took
-from hooktui.console.glyphs import Signs, sparkline
-from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.console.glyphs import Glyphs, sparkline
+from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.catalogue import summary
 from hooktui.domain.deliveries import DisabledReason
@@ -41,15 +41,15 @@ def last_failed(stats: HookStats) -> bool:
     return isinstance(last, str) or (last is not None and not 200 <= last < 300)
 
 
-def state(hook: Hook, signs: Signs) -> Pieces:
+def state(hook: Hook, glyphs: Glyphs) -> StyledLine:
     """Return sign and word of a hook's state."""
     if not hook.active:
         word = _DISABLED.get(hook.disabled_reason or "", "disabled")  # type: ignore[call-overload]
-        tone: Tone = "quiet" if word == "disabled" else "bad"
-        return ((f"{signs.disabled} {word}", tone),)
+        tone: StyleName = "quiet" if word == "disabled" else "bad"
+        return ((f"{glyphs.disabled} {word}", tone),)
     if failing(hook):
-        return ((f"{signs.failing} failing", "bad"),)
-    return ((f"{signs.active} ", "good"), ("active", "quiet"))
+        return ((f"{glyphs.failing} failing", "bad"),)
+    return ((f"{glyphs.active} ", "good"), ("active", "quiet"))
 
 
 def host(url: str) -> str:
@@ -57,7 +57,7 @@ def host(url: str) -> str:
     return urlsplit(url).netloc or url
 
 
-def last(hook: Hook) -> Pieces:
+def last(hook: Hook) -> StyledLine:
     """Return the last result: a status code, or the error class."""
     status = hook.stats.last_status
     if status is None:
@@ -65,7 +65,7 @@ def last(hook: Hook) -> Pieces:
     return ((str(status), "bad" if last_failed(hook.stats) else "quiet"),)
 
 
-def success(hook: Hook) -> Pieces:
+def success(hook: Hook) -> StyledLine:
     """Return the share of attempts of the last 24 hours that were delivered."""
     share = hook.stats.success_24h
     if share is None:
@@ -75,7 +75,7 @@ def success(hook: Hook) -> Pieces:
     return ((f"{percent}%", "quiet" if percent >= 99 else "warn" if percent >= 90 else "bad"),)
 
 
-def trend(hook: Hook, signs: Signs) -> Pieces:
+def trend(hook: Hook, glyphs: Glyphs) -> StyledLine:
     """Return a bar for each three hours of the last 24: how much failed of what was sent.
 
     Nothing where nothing was sent, the lowest bar where all arrived: what is well looks calm.
@@ -86,13 +86,13 @@ def trend(hook: Hook, signs: Signs) -> Pieces:
         delivered = sum(pair[0] for pair in hours[at : at + _HOURS])
         sent = delivered + sum(pair[1] for pair in hours[at : at + _HOURS])
         shares.append((sent - delivered) / sent if sent else None)
-    bars = sparkline(shares, signs)
+    bars = sparkline(shares, glyphs)
     return tuple(
         (bar, "bad" if share else "quiet") for bar, share in zip(bars, shares, strict=True)
     )
 
 
-def waiting(hook: Hook) -> Pieces:
+def waiting(hook: Hook) -> StyledLine:
     """Return how many deliveries wait, or are held."""
     stats = hook.stats
     if stats.held:
@@ -103,18 +103,18 @@ def waiting(hook: Hook) -> Pieces:
 
 
 def columns(
-    signs: Signs, clock: Callable[[], int], catalogue: Callable[[], Catalogue]
+    glyphs: Glyphs, clock: Callable[[], int], catalogue: Callable[[], Catalogue]
 ) -> tuple[Column[Hook], ...]:
     """Return the columns of the list of hooks."""
 
-    def when(hook: Hook) -> Pieces:
+    def when(hook: Hook) -> StyledLine:
         return ((ago(hook.stats.last_at, clock()), "quiet"),)
 
-    def events(hook: Hook) -> Pieces:
+    def events(hook: Hook) -> StyledLine:
         return ((summary(catalogue(), hook.events), "quiet"),)
 
     return (
-        Column(name="state", title="state", cell=lambda h: state(h, signs), width=10, priority=0),
+        Column(name="state", title="state", cell=lambda h: state(h, glyphs), width=10, priority=0),
         Column(
             name="id",
             title="id",
@@ -152,7 +152,7 @@ def columns(
         ),
         Column(name="success", title="24 h", cell=success, width=4, align="right", priority=2),
         Column(
-            name="trend", title="failures", cell=lambda h: trend(h, signs), width=TREND, priority=2
+            name="trend", title="failures", cell=lambda h: trend(h, glyphs), width=TREND, priority=2
         ),
         Column(
             name="p95",

@@ -1,7 +1,7 @@
 """What is wrong with a hook's receiver: verdict and fix first, then steps, times and what was seen.
 
 It runs at once, and again with ``x``; each step shows as it ends. The server ends it when the
-screen is left, unless somebody else waits for it.
+screen is left, unless another client waits for it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from textual.strip import Strip
 from textual.worker import Worker
 
 from hooktui.client import calls
-from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.glyphs import Signs
-from hooktui.console.hooks.actions import HookVerbs, named
+from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.glyphs import Glyphs
+from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.diagnosis_text import (
     TONES,
     as_json,
@@ -29,12 +32,12 @@ from hooktui.console.hooks.diagnosis_text import (
     sections_of,
     step_lines,
 )
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import Lines
 from hooktui.console.widgets.controls import Note
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import Painted, Pieces
+from hooktui.console.widgets.styled import LineWidget, StyledLine
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.errors import HooktuiError, NoServer, NotFound
 from hooktui.domain.wire.deliveries import Phases
@@ -45,14 +48,14 @@ PROGRESS_S: Final = 1.0
 """Between two looks at how long it has been running."""
 
 
-class PhaseBars(Painted):
+class PhaseBars(LineWidget):
     """The phases under one another, each bar where it lay in the whole."""
 
     DEFAULT_CSS = "PhaseBars { height: auto; width: 1fr; margin-top: 1; }"
 
-    def __init__(self, signs: Signs, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._signs = signs
+        self._glyphs = glyphs
         self._phases = Phases()
 
     def show(self, phases: Phases) -> None:
@@ -62,20 +65,20 @@ class PhaseBars(Painted):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """As many as there are phases."""
-        return len(phase_lines(self._phases, width, self._signs))
+        return len(phase_lines(self._phases, width, self._glyphs))
 
     def render_line(self, y: int) -> Strip:
         """Draw one phase."""
         width = self.size.width
-        lines = phase_lines(self._phases, width, self._signs)
+        lines = phase_lines(self._phases, width, self._glyphs)
         return self.strip(lines[y] if y < len(lines) else (), width)
 
 
-class DiagnosisScreen(HookVerbs):
+class DiagnosisScreen(ConsoleScreen):
     """The diagnosis of one hook."""
 
-    PLACE = "Diagnosis"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    HEADING = "Diagnosis"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "diagnose", "copy", "copy_as", "edit", "secret", "open", "wrap",
     )  # fmt: skip
     DEFAULT_CSS = """
@@ -89,6 +92,14 @@ class DiagnosisScreen(HookVerbs):
 
     def __init__(self, hook: Hook) -> None:
         super().__init__()
+        self.handlers.update(
+            diagnose=self.diagnose,
+            open=self.open,
+            wrap=self.wrap,
+            copy=self.copy,
+            copy_as=self.copy_as,
+        )
+        self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
         self.hook = hook
         self.found: Diagnosis | None = None
         self._run: Worker[None] | None = None
@@ -99,21 +110,21 @@ class DiagnosisScreen(HookVerbs):
 
     # -- what is shown
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the hook and its URL."""
-        left: Pieces = (
-            (f" {self.PLACE}", "strong"),
+        left: StyledLine = (
+            (f" {self.HEADING}", "strong"),
             (f"  {named(self.hook)}", "plain"),
             (f"  {url_in_words(self.hook.url)}", "quiet"),
         )
-        return left, self.house.places("")
+        return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
         """Verdict, fix, steps, times, and what was seen."""
         yield Note(id="verdict")
         yield Note(id="fix")
         yield Lines(id="steps")
-        yield PhaseBars(self.house.signs, id="phases")
+        yield PhaseBars(self.shell.glyphs, id="phases")
         yield JsonView(id="seen")
 
     def on_mount(self) -> None:
@@ -121,17 +132,13 @@ class DiagnosisScreen(HookVerbs):
         super().on_mount()
         self.query_one(JsonView).toggle_wrap()
         self.set_interval(PROGRESS_S, self._draw_progress)
-        self.verb_diagnose()
-
-    def selected_hooks(self) -> list[Hook]:
-        """The hook that is diagnosed."""
-        return [self.hook]
+        self.diagnose()
 
     def _draw_progress(self) -> None:
         if self.running and self.query("#verdict"):
             seconds = int(monotonic() - self._began)
             waited = f" ({seconds} s, of at most 50)" if seconds else ""
-            words = f"Looking at the receiver …{waited}  {self.house.key('back')} cancels"
+            words = f"Looking at the receiver …{waited}  {self.shell.key('back')} cancels"
             self.query_one("#verdict", Note).show(words, "quiet")
             self.query_one("#fix", Note).show("")
             self._draw_steps(self._steps, self._step)
@@ -147,7 +154,7 @@ class DiagnosisScreen(HookVerbs):
         self.refresh_frame()
 
     def _draw_steps(self, checks: Sequence[Check], running: str | None = None) -> None:
-        lines = step_lines(checks, self.house.signs, self.app.size.width, running)
+        lines = step_lines(checks, self.shell.glyphs, self.app.size.width, running)
         self.query_one("#steps", Lines).show(lines)
 
     def _draw_seen(self) -> None:
@@ -162,36 +169,33 @@ class DiagnosisScreen(HookVerbs):
         self.call_after_refresh(self._draw_seen)
 
     def _sign(self, found: Diagnosis) -> str:
-        signs = self.house.signs
-        known = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
-        return known.get(found.state, signs.failing)
+        glyphs = self.shell.glyphs
+        known = {"ok": glyphs.delivered, "warn": glyphs.failing, "fail": glyphs.failed}
+        return known.get(found.state, glyphs.failing)
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Follow edits of the hook; what was found stays until it is run again."""
         if not (changes.everything or self.hook.id in changes.hooks):
             return
         try:
-            self.hook = await self.ask(calls.get_hook(self.hook.id))
+            self.hook = await self.send(calls.get_hook(self.hook.id))
         except NotFound:
-            self.notice(f"the hook is deleted; {self.house.key('back')} goes back", "warn")
+            self.notice(f"the hook is deleted; {self.shell.key('back')} goes back", "warn")
         except HooktuiError as error:
             self.show_error(error)
         self.refresh_frame()
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
-        """Add: it runs already, or there is nothing to copy yet."""
-        reason = super().why_not(name)
-        if reason is not None or not self.is_mounted:
-            return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that it runs already, or that there is nothing to copy yet."""
         if name == "diagnose" and self.running:
-            return f"it is running; {self.house.key('back')} cancels it"
+            return f"it is running; {self.shell.key('back')} cancels it"
         if name in ("copy", "copy_as") and self.found is None:
             return "there is no verdict yet"
         return None
 
-    def verb_diagnose(self) -> None:
+    def diagnose(self) -> None:
         """Run it, again if need be."""
         self.running, self._began = True, monotonic()
         self._steps, self._step = [], None
@@ -207,7 +211,7 @@ class DiagnosisScreen(HookVerbs):
             self.running = False
             if self.query("#verdict"):
                 self.query_one("#verdict", Note).show(f"Not diagnosed: {error}", "bad")
-                again = f"{self.house.key('diagnose')} tries again"
+                again = f"{self.shell.key('diagnose')} tries again"
                 self.query_one("#fix", Note).show(again, "quiet")
                 self.refresh_frame()
             return
@@ -221,17 +225,17 @@ class DiagnosisScreen(HookVerbs):
         Raises:
             HooktuiError: why there is none.
         """
-        link = self.house.link
-        async with aclosing(link.follow(calls.follow_diagnosis(self.hook.id))) as lines:
+        connection = self.shell.connection
+        async with aclosing(connection.follow(calls.follow_diagnosis(self.hook.id))) as lines:
             async for line in lines:
                 if line.diagnosis is not None:
                     return line.diagnosis
                 self._steps += line.checks
                 self._step = line.running
                 self._draw_progress()
-        raise NoServer(f"the server at {link.where} broke off before the verdict")
+        raise NoServer(f"the server at {connection.where} broke off before the verdict")
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Cancel what runs; else leave."""
         if self.running and self._run is not None:
             self.running = False
@@ -240,23 +244,23 @@ class DiagnosisScreen(HookVerbs):
                 self._draw(self.found)
                 self.notice("cancelled; this is what the run before found")
                 return
-        super().verb_back()
+        super().back()
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Fold or unfold what is under the cursor."""
         self.query_one(JsonView).action_open()
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines, or cut them."""
         wrapped = self.query_one(JsonView).toggle_wrap()
         self.notice("long lines are wrapped" if wrapped else "lines are cut")
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy verdict and fix."""
         if self.found is not None:
             self.notice(await copy(self.app, as_words(self.found), "the verdict"), "good")
 
-    async def verb_copy_as(self) -> None:
+    async def copy_as(self) -> None:
         """Copy all of it as text or as JSON."""
         found = self.found
         if found is None:
@@ -266,8 +270,8 @@ class DiagnosisScreen(HookVerbs):
                 "Copy as …",
                 "The answer of the receiver is in the JSON alone.",
                 [
-                    Answer("t", "text: the verdict and every step", "text"),
-                    Answer("j", "JSON, as the API gives it", "json"),
+                    DialogOption("t", "text: the verdict and every step", "text"),
+                    DialogOption("j", "JSON, as the API gives it", "json"),
                 ],
             )
         )

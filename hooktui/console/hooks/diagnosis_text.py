@@ -9,16 +9,16 @@ from typing import Final
 import msgspec
 
 from hooktui.console.formatting import size, took
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.widgets.document_lines import Section
-from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.text import visible
 from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.diagnosis import Certificate, Check, Diagnosis
 
-TONES: Final[dict[str, Tone]] = {"ok": "good", "warn": "warn", "fail": "bad"}
+TONES: Final[dict[str, StyleName]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 
-_PHASES: Final[tuple[tuple[str, str, Tone], ...]] = (
+_PHASES: Final[tuple[tuple[str, str, StyleName], ...]] = (
     ("dns", "name", "quiet"),
     ("connect", "connect", "quiet"),
     ("tls", "TLS", "quiet"),
@@ -40,14 +40,14 @@ _SHORTEST_BAR: Final = 10
 
 
 def step_lines(
-    checks: Sequence[Check], signs: Signs, width: int, running: str | None = None
-) -> tuple[Pieces, ...]:
+    checks: Sequence[Check], glyphs: Glyphs, width: int, running: str | None = None
+) -> tuple[StyledLine, ...]:
     """Return a line for each step: sign and word, name, what was found; last the one that runs.
 
-    What is not well is told whole, on as many lines of ``width`` cells as it takes.
+    A failed check is written in full, on as many lines of ``width`` cells as it takes.
     """
-    by_state = {"ok": signs.delivered, "warn": signs.failing, "fail": signs.failed}
-    lines: list[Pieces] = []
+    by_state = {"ok": glyphs.delivered, "warn": glyphs.failing, "fail": glyphs.failed}
+    lines: list[StyledLine] = []
     for check in checks:
         tone = TONES.get(check.state, "warn")
         said, *more = [check.value]
@@ -55,51 +55,57 @@ def step_lines(
             said, *more = wrap(visible(check.value), max(width - _BEFORE, _NAME)) or [""]
         lines += [
             (
-                (f" {by_state.get(check.state, signs.failing)} {check.state:<4}  ", tone),
+                (f" {by_state.get(check.state, glyphs.failing)} {check.state:<4}  ", tone),
                 (f"{check.name:<{_NAME}}", "quiet"),
                 (said, "plain" if check.state == "ok" else tone),
             ),
             *(((" " * _BEFORE, "plain"), (rest, tone)) for rest in more),
         ]
     if running is not None:
-        sign = f" {signs.sending} {signs.ellipsis:<4}  "
+        sign = f" {glyphs.sending} {glyphs.ellipsis:<4}  "
         lines.append(
             ((sign, "accent"), (f"{running:<{_NAME}}", "quiet"), (_NOW.get(running, ""), "quiet"))
         )
     return tuple(lines)
 
 
-def phase_lines(phases: Phases, width: int, signs: Signs) -> tuple[Pieces, ...]:
+def phase_lines(phases: Phases, width: int, glyphs: Glyphs) -> tuple[StyledLine, ...]:
     """Return a line for each phase, its bar where it lay in the whole; the last one is the sum."""
     total = phases.total or 0.0
     if total <= 0:
         return ()
     room = max(_SHORTEST_BAR, width - _LABEL - _TIME - 4)
-    lines: list[Pieces] = []
+    lines: list[StyledLine] = []
     before = 0.0
     for field, name, tone in _PHASES:
         took_ms: float | None = getattr(phases, field)
         if took_ms is None:
             continue
-        lines.append(_bar(name, took_ms, before, total, room, tone, signs))
+        lines.append(_bar(name, took_ms, before, total, room, tone, glyphs))
         before += took_ms
     rest = total - before
     if phases.first_byte is not None and rest > 0:
-        lines.append(_bar("reading", rest, before, total, room, "quiet", signs))
+        lines.append(_bar("reading", rest, before, total, room, "quiet", glyphs))
     lines.append(((f" {'in all':<{_LABEL}}{took(total):>{_TIME}}", "strong"),))
     return tuple(lines)
 
 
 def _bar(
-    name: str, took_ms: float, before: float, total: float, room: int, tone: Tone, signs: Signs
-) -> Pieces:
+    name: str,
+    took_ms: float,
+    before: float,
+    total: float,
+    room: int,
+    tone: StyleName,
+    glyphs: Glyphs,
+) -> StyledLine:
     start = min(room - 1, int(room * before / total))
     cells = max(1, min(room - start, round(room * took_ms / total)))
     return (
         (f" {name:<{_LABEL}}", "quiet"),
         (f"{took(took_ms):>{_TIME}}  ", "plain"),
         (" " * start, "plain"),
-        (signs.bar_waiting * cells, tone),
+        (glyphs.bar_waiting * cells, tone),
     )
 
 

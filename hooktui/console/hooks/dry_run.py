@@ -15,7 +15,7 @@ from textual.containers import Vertical
 
 from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
-from hooktui.console.frame.screen import HouseModal, HouseScreen
+from hooktui.console.frame.screen import ConsoleDialog, ConsoleScreen
 from hooktui.console.hooks.form_values import top_field
 from hooktui.console.widgets.controls import FoldTitle, Note, ShortList, ShortRow
 from hooktui.console.widgets.document_lines import Section
@@ -121,7 +121,7 @@ TYPED_S: Final = 0.4
 _GROUP: Final = "dry run"
 
 
-class FormDryRun(HouseScreen):
+class FormDryRun(ConsoleScreen):
     """A form with `DryRunLines`; ``hook`` is the one that is edited, None for a new one."""
 
     def __init__(self, hook: Hook | None) -> None:
@@ -154,14 +154,14 @@ class FormDryRun(HouseScreen):
         if self.hook is not None:
             fields["hook"] = self.hook.id
         try:
-            run = await self.ask(calls.dry_run(self.house.account, fields))
+            run = await self.send(calls.dry_run(self.shell.account.number, fields))
         except HooktuiError as error:
             self._asked = None  # asked again at the next change
             if self.query("#tried"):
                 self.tried.fail(str(error))
             return
         if self.query("#tried"):
-            self.tried.show(run, self.house.clock())
+            self.tried.show(run, self.shell.clock())
 
     def on_short_list_chosen(self, message: ShortList.Chosen) -> None:
         """Show the event that was chosen."""
@@ -170,7 +170,7 @@ class FormDryRun(HouseScreen):
         self.app.push_screen(EventLook(message.row.value))
 
 
-class EventLook(HouseModal[None]):
+class EventLook(ConsoleDialog[None]):
     """The event with an id; Esc goes back."""
 
     DEFAULT_CSS = """
@@ -189,18 +189,18 @@ class EventLook(HouseModal[None]):
 
     def on_mount(self) -> None:
         """Read the event."""
-        back = self.house.key("back")
+        back = self.shell.key("back")
         title = f"Event {self._event_id}; {back} goes back to the form"
         self.query_one(Note).show(title, "strong")
         self.run_worker(self._read())
 
     async def _read(self) -> None:
         try:
-            event = await self.house.ask(calls.get_event(self._event_id))
+            event = await self.shell.connection.send(calls.get_event(self._event_id))
         except HooktuiError as error:
             sections = [Section("Not read", text=str(error))]
         else:
-            came = moment(from_rfc3339(event.created_at), self.house.clock())
+            came = moment(from_rfc3339(event.created_at), self.shell.clock())
             body = "Its body is purged." if event.body is None else event.body
             sections = [Section(event.type, note=f"came {came}", text=body)]
         if self.query("#body"):
@@ -208,7 +208,7 @@ class EventLook(HouseModal[None]):
             view.show(sections)
             view.focus()
 
-    async def action_verb(self, name: str) -> None:
+    async def action_command(self, name: str) -> None:
         """Go back on q, too: quitting here would lose what was typed in the form."""
         if name in ("back", "quit"):
             self.dismiss(None)

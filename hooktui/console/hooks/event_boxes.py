@@ -21,7 +21,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from hooktui.console.registry import BY_NAME, move_bindings
-from hooktui.console.widgets.styled import Painted, Tone
+from hooktui.console.widgets.styled import LineWidget, StyleName
 from hooktui.domain.text import visible
 from hooktui.domain.wire.events import Catalogue, EventGroup
 
@@ -124,7 +124,7 @@ def in_words(catalogue: Catalogue, events: Iterable[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-_NAME_TONES: Final[dict[bool, Tone]] = {True: "plain", False: "strong"}
+_NAME_TONES: Final[dict[bool, StyleName]] = {True: "plain", False: "strong"}
 """A type's name, and a group's."""
 
 
@@ -149,7 +149,7 @@ def _rows(selection: EventSelection) -> list[_Row]:
     return rows
 
 
-class EventBoxes(Painted, can_focus=True):
+class EventBoxes(LineWidget, can_focus=True):
     """Check boxes for event types in their groups.
 
     A group's box is ``[x]`` when the hook subscribes to the group itself, ``[-]`` when to some of
@@ -230,7 +230,7 @@ class EventBoxes(Painted, can_focus=True):
         )
 
     def action_move(self, name: str) -> None:
-        """Move the cursor by one of the house's moves; the form scrolls along."""
+        """Move the cursor by one of the list's moves; the form scrolls along."""
         last = max(0, len(self._shown_rows) - 1)
         page = max(1, self._form_height() - 1)
         target = {

@@ -13,7 +13,7 @@ from hooktui.console.hooks.event_boxes import EventBoxes
 from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.controls import Choice, FoldTitle, Note, TickBox
-from hooktui.console.widgets.styled import Tone
+from hooktui.console.widgets.styled import StyleName
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Refused
 from hooktui.domain.signatures import HASHES
@@ -213,11 +213,11 @@ class HookFields(VerticalScroll):
 
     # -- notes
 
-    def note(self, name: str, text: str, tone: Tone = "quiet") -> None:
+    def note(self, name: str, text: str, tone: StyleName = "quiet") -> None:
         """Say something at a field."""
         self.query_one(f"#note-{name}", Note).show(text, tone)
 
-    def show_notes(self, values: FormValues, wrong: dict[str, str], tone: Tone) -> None:
+    def show_notes(self, values: FormValues, wrong: dict[str, str], tone: StyleName) -> None:
         """Show at each field what is wrong with it, else what it means."""
         for name in (*LABELS, "events", "verify_tls", "ordered"):
             if name in wrong:

@@ -16,19 +16,17 @@ from textual.app import ComposeResult
 from hooktui.client import calls
 from hooktui.console.deliveries.text import planned
 from hooktui.console.formatting import counted
-from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
 from hooktui.console.hooks.dry_run import DryRunLines, FormDryRun
 from hooktui.console.hooks.event_boxes import EventBoxes, in_words
 from hooktui.console.hooks.form_fields import LABELS, HookFields
 from hooktui.console.hooks.form_values import FormValues
-from hooktui.console.registry import Place
-from hooktui.console.registry import in_words as in_place
-from hooktui.console.shell.server_calls import Told
-from hooktui.console.widgets.chrome import Severity
+from hooktui.console.registry import TopScreen, relabel
+from hooktui.console.shell.server_calls import ResultMessage, Severity
 from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList, ShortRow
-from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Conflict, FieldError, HooktuiError, Refused
 from hooktui.domain.wire.hooks import Hook
@@ -39,25 +37,31 @@ T = TypeVar("T")
 class HookForm(FormDryRun):
     """A new hook (None), or the edit of one."""
 
-    PLACE = "Webhook form"
-    VERBS = ("save", "back", "mark")
-    OWN_WORDS = (in_place("mark", "tick", "Tick or untick the box; Tab goes from field to field"),)
+    HEADING = "Webhook form"
+    COMMAND_NAMES = ("save", "back", "mark")
+    COMMAND_LABELS = (
+        relabel("mark", "tick", "Tick or untick the box; Tab goes from field to field"),
+    )
     DEFAULT_CSS = """
     HookForm #summary { padding: 0 1; background: $surface; max-height: 3; }
     """
 
     def __init__(self, hook: Hook | None) -> None:
         super().__init__(hook)
+        self.handlers.update(mark=self.mark, save=self.save)
         self.before = form_values.new_values() if hook is None else form_values.values_of(hook)
         self._tried = False
         self._saving = False
         self._server_said: dict[str, tuple[str, object]] = {}
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the hook that is edited."""
         if self.hook is None:
             return ((" New webhook", "strong"),), ()
-        named: Pieces = ((f" Edit hook {self.hook.id}", "strong"), (f"  {self.hook.name}", "plain"))
+        named: StyledLine = (
+            (f" Edit hook {self.hook.id}", "strong"),
+            (f"  {self.hook.name}", "plain"),
+        )
         return named, (("webhook ", "quiet"),)
 
     # -- the fields
@@ -65,7 +69,7 @@ class HookForm(FormDryRun):
     def compose_body(self) -> ComposeResult:
         """Lay out the fields, and below them what will be saved."""
         kept = self.hook is not None and self.hook.basic_auth is not None
-        yield HookFields(self.house.catalogue, self.house.key, keeps_password=kept)
+        yield HookFields(self.shell.catalogue, self.shell.key, keeps_password=kept)
         yield DryRunLines(id="dry-run")
         yield Note(id="summary")
 
@@ -118,15 +122,15 @@ class HookForm(FormDryRun):
         if not self.is_attached:
             return  # a change of a field that was on its way while the form closed
         values = self.values()
-        settings, errors = form_values.read(values, self.house.catalogue)
-        asked = form_values.asked_again(self.before, values, self.house.catalogue)
+        settings, errors = form_values.read(values, self.shell.catalogue)
+        asked = form_values.asked_again(self.before, values, self.shell.catalogue)
         shown = self._shown_errors(values, [*asked, *errors], len(asked))
         self.fields.show_notes(values, shown, "bad" if self._tried else "warn")
         if asked and "url" not in shown:
             where = f"{'; '.join(error.detail for error in asked)} (More settings)"
             self.fields.note("url", where, "warn")
         if "schedule" not in shown:
-            times = planned(settings.retry_schedule_s, self.house.clock())
+            times = planned(settings.retry_schedule_s, self.shell.clock())
             total = form_values.total_in_words(settings.retry_schedule_s)
             plan = f"{total}, if it failed from now on: {', '.join(times)} (each ±10 %)"
             self.fields.note("schedule", plan)
@@ -155,10 +159,10 @@ class HookForm(FormDryRun):
                 shown[name] = detail
         return shown
 
-    def _summary(self, values: FormValues, wrong: int) -> tuple[str, Tone]:
+    def _summary(self, values: FormValues, wrong: int) -> tuple[str, StyleName]:
         """Return in words what would be saved, and whether it can."""
-        key = self.house.key
-        events = in_words(self.house.catalogue, values.events)
+        key = self.shell.key
+        events = in_words(self.shell.catalogue, values.events)
         try:
             host = parse_url(values.url.strip()).unicode_host
         except Refused:
@@ -174,13 +178,13 @@ class HookForm(FormDryRun):
             return f"{words}. Not saved: {counted(wrong, 'field')} to mend above.", "bad"
         return f"{words}.", "plain"
 
-    def verb_mark(self) -> None:
+    def mark(self) -> None:
         """Go to the boxes, where Space ticks."""
         self.query_one(EventBoxes).focus()
 
     # -- saving
 
-    async def verb_save(self) -> None:
+    async def save(self) -> None:
         """Save, or show at the fields what is wrong."""
         if self._saving:
             return
@@ -193,11 +197,11 @@ class HookForm(FormDryRun):
 
     async def _create(self) -> None:
         values = self.values()
-        settings, errors = form_values.read(values, self.house.catalogue)
+        settings, errors = form_values.read(values, self.shell.catalogue)
         if errors:
             self._blame(values, errors)
             return
-        call = calls.create_hook(self.house.account, form_values.creation(settings))
+        call = calls.create_hook(self.shell.account.number, form_values.creation(settings))
         try:
             made = await self._send(values, call, "making the hook", self._made)
         except Conflict as conflict:
@@ -205,7 +209,7 @@ class HookForm(FormDryRun):
             return
         if made is None:
             return
-        self.house.select("Hooks", made.id)
+        self.shell.navigation.select("Hooks", made.id)
         from hooktui.console.hooks.secret_screen import SecretScreen
 
         if not self.leave(SecretScreen(made, made.secret, made.warnings)):
@@ -214,23 +218,23 @@ class HookForm(FormDryRun):
 
     def _made(self, hook: calls.CreatedHook) -> tuple[str, Severity]:
         """Return what to say of a hook that came too late for its secret to be shown."""
-        secret = f"its secret is behind {self.house.key('secret')}"
+        secret = f"its secret is behind {self.shell.key('secret')}"
         words = f"hook {hook.id} ({hook.name}) is made; {secret}"
         return "; ".join([words, *hook.warnings]), "good"
 
     async def _edit(self, hook: Hook) -> None:
         values = self.values()
-        changed, errors = form_values.changes(self.before, values, self.house.catalogue)
+        changed, errors = form_values.changes(self.before, values, self.shell.catalogue)
         if errors:
             self._blame(values, errors)
             return
-        asked = form_values.asked_again(self.before, values, self.house.catalogue)
+        asked = form_values.asked_again(self.before, values, self.shell.catalogue)
         if asked:
             self._judge()
             self.fields.go_to(form_values.form_field(asked[0].pointer) or "url")
             return
         if not changed:
-            self.notice(f"nothing was changed; {self.house.key('back')} leaves")
+            self.notice(f"nothing was changed; {self.shell.key('back')} leaves")
             return
         call = calls.edit_hook(hook.id, {**changed, "version": hook.version})
         try:
@@ -242,7 +246,7 @@ class HookForm(FormDryRun):
             self._leave(_saved(saved)[0])
 
     async def _send(
-        self, values: FormValues, call: calls.Call[T], doing: str, told: Told
+        self, values: FormValues, call: calls.Call[T], doing: str, told: ResultMessage
     ) -> T | None:
         """Send a call; what the server refuses is shown at the fields.
 
@@ -250,7 +254,7 @@ class HookForm(FormDryRun):
             Conflict: somebody else saved meanwhile.
         """
         try:
-            return await self.write(call, doing, told)
+            return await self.change(call, doing, told)
         except Refused as refused:
             self._blame(values, refused.errors or [FieldError("", refused.detail)])
         except Conflict:
@@ -297,9 +301,11 @@ class HookForm(FormDryRun):
                 "Somebody else saved this hook meanwhile",
                 details,
                 (
-                    Answer("r", "reload theirs beneath what I typed, and look again", "reload"),
-                    Answer("o", "overwrite: save what I typed over theirs", "overwrite"),
-                    Answer("b", "back to the form as it is", "back"),
+                    DialogOption(
+                        "r", "reload theirs beneath what I typed, and look again", "reload"
+                    ),
+                    DialogOption("o", "overwrite: save what I typed over theirs", "overwrite"),
+                    DialogOption("b", "back to the form as it is", "back"),
                 ),
             )
         )
@@ -312,20 +318,20 @@ class HookForm(FormDryRun):
         if answer == "overwrite":
             await self._edit(newest)
         else:
-            saves = f"{self.house.key('save')} saves"
+            saves = f"{self.shell.key('save')} saves"
             self.notice(f"theirs is loaded, with what you typed on top; {saves}")
 
     # -- leaving
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Leave; ask first when something typed would be lost."""
         self._go(self._leave)
 
-    def go(self, place: Place) -> None:
-        """Go to a place; ask first when something typed would be lost."""
-        self._go(partial(self.house.go, place))
+    def go(self, top: TopScreen) -> None:
+        """Go to a top screen; ask first when something typed would be lost."""
+        self._go(partial(self.shell.navigation.go, top))
 
-    def verb_quit(self) -> None:
+    def quit(self) -> None:
         """Quit; ask first when something typed would be lost."""
         self._go(self.app.exit)
 
@@ -352,7 +358,10 @@ class HookForm(FormDryRun):
             Question(
                 title,
                 details,
-                (Answer("s", "stay in the form", "stay"), Answer("y", "leave it", "leave")),
+                (
+                    DialogOption("s", "stay in the form", "stay"),
+                    DialogOption("y", "leave it", "leave"),
+                ),
             ),
             answered,
         )
@@ -361,7 +370,7 @@ class HookForm(FormDryRun):
         self.before = self.values()  # nothing is left to lose
         self.leave()
         if said:
-            self.app.call_later(self.house.notice, said, "good")
+            self.app.call_later(self.shell.notice, said, "good")
 
 
 def _saved(hook: calls.ChangedHook) -> tuple[str, Severity]:
@@ -372,15 +381,19 @@ TYPES: Final = (ShortRow("web", "Webhook", "POSTs each event, signed, to an HTTP
 """What can be made, the most usual first."""
 
 
-class HookTypes(HouseScreen):
+class HookTypes(ConsoleScreen):
     """Which type the new hook has."""
 
-    PLACE = "New hook"
-    VERBS = ("open", "back")
+    HEADING = "New hook"
+    COMMAND_NAMES = ("open", "back")
     DEFAULT_CSS = """
     HookTypes > Note { margin: 1 1 1 1; height: auto; }
     HookTypes > ShortList { height: 1fr; }
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(open=self.open)
 
     def compose_body(self) -> ComposeResult:
         """Lay out the list under one sentence."""
@@ -391,7 +404,7 @@ class HookTypes(HouseScreen):
         """Say what to do."""
         self.query_one("#hint", Note).show("Choose where the new hook sends its events:")
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the form of the type under the cursor."""
         self.query_one(ShortList).action_open()
 

@@ -7,10 +7,10 @@ from typing import Final
 
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import took
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.plot import Axis, Plot
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth
 
@@ -25,32 +25,32 @@ def axis_of(health: HookHealth) -> Axis:
 
 
 def range_line(
-    shown: int, health: HookHealth | None, signs: Signs, wanted: int, key: KeyOf
-) -> Pieces:
+    shown: int, health: HookHealth | None, glyphs: Glyphs, wanted: int, key: KeyOf
+) -> StyledLine:
     """Return which time is shown, which ones there are, and the keys between them.
 
     Args:
         shown: which of ``RANGES`` the plots are about.
         health: what is shown; None: nothing yet.
-        signs: of the console.
+        glyphs: of the console.
         wanted: the range that is being read.
-        key: tells the key of a verb.
+        key: returns how the key of a command is shown.
     """
-    pieces: list[Piece] = [(" ", "plain")]
+    pieces: list[StyledText] = [(" ", "plain")]
     for number, (_, name) in enumerate(RANGES):
         here = number == shown
         pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))
     if wanted != shown or health is None:
-        return [*pieces, (f"  reading {RANGES[wanted][1]} {signs.ellipsis}", "warn")]
+        return [*pieces, (f"  reading {RANGES[wanted][1]} {glyphs.ellipsis}", "warn")]
     steps = format_duration(health.step_s)
     keys = f"{key('larger')} longer, {key('smaller')} shorter"
-    return [*pieces, (f"  {keys} {signs.dot} steps of {steps}", "quiet")]
+    return [*pieces, (f"  {keys} {glyphs.dot} steps of {steps}", "quiet")]
 
 
-def plots_of(health: HookHealth, now_ms: int, signs: Signs) -> list[Plot]:
+def plots_of(health: HookHealth, now_ms: int, glyphs: Glyphs) -> list[Plot]:
     """Return the three plots: attempts, how long they took, what waited."""
     points = health.points
-    solid, shade = signs.bars[-1], signs.shade
+    solid, shade = glyphs.bars[-1], glyphs.shade
     delivered, failed = sum(p.delivered for p in points), sum(p.failed for p in points)
     return [
         Plot(
@@ -110,7 +110,7 @@ def _count(value: float) -> str:
     return f"{value / size:,.4g}{unit}"
 
 
-def step_words(health: HookHealth, step: int, now_ms: int) -> Pieces:
+def step_words(health: HookHealth, step: int, now_ms: int) -> StyledLine:
     """Return one step: when it was, and its numbers with their units."""
     point = health.points[step]
     from_ms = from_rfc3339(point.at)
@@ -125,7 +125,7 @@ def _clock(at_ms: int, now_ms: int) -> str:
     return time.strftime("%H:%M" if at[:3] == now[:3] else "%a %H:%M", at)
 
 
-def _numbers(point: HealthPoint) -> list[Piece]:
+def _numbers(point: HealthPoint) -> list[StyledText]:
     backlog = "" if point.backlog is None else f"  {point.backlog:,} in the backlog"
     if not point.delivered + point.failed:
         return [("no attempts", "quiet"), (backlog, "plain")]

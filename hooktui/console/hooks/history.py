@@ -10,12 +10,12 @@ from textual.containers import Vertical
 
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.form_values import duration_text, schedule_text
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.page_window import PageSource
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
@@ -55,7 +55,7 @@ def action_words(entry: AuditEntry) -> str:
 
 
 def changes_of(entry: AuditEntry) -> list[tuple[str, str, str]]:
-    """Return each field that is told of: its name, what it was, what it is; "" where not told."""
+    """Return each field of an entry: its name, its value before and after; "" where unknown."""
     before, after = entry.before or {}, entry.after or {}
     names = dict.fromkeys((*before, *after))
     if entry.action in ("hook.create", "hook.delete"):
@@ -93,11 +93,11 @@ def in_words(name: str, value: object) -> str:
 
 def summary(entry: AuditEntry) -> str:
     """Return what changed in one line: ``name: first → second, active: yes → no``."""
-    told = [
+    changes = [
         f"{name}: {was} → {now}" if was and now else f"{name}: {was or now}"
         for name, was, now in changes_of(entry)
     ]
-    return ", ".join(told)
+    return ", ".join(changes)
 
 
 def entry_sections(entry: AuditEntry, now_ms: int) -> Sequence[Section]:
@@ -125,7 +125,7 @@ def _since(at: str, now_ms: int) -> str:
 def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     """Return the columns of a hook's history; times are clock times, as in every log."""
 
-    def at(entry: AuditEntry) -> Pieces:
+    def at(entry: AuditEntry) -> StyledLine:
         return ((moment(from_rfc3339(entry.at), clock()), "plain"),)
 
     return (
@@ -140,7 +140,7 @@ def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
     )  # fmt: skip
 
 
-_EMPTY: Final[tuple[Pieces, ...]] = (
+_EMPTY: Final[tuple[StyledLine, ...]] = (
     (("  Nothing was done to this hook that the audit trail tells of.", "plain"),),
 )
 
@@ -157,7 +157,7 @@ class HookHistory(Vertical):
         self,
         source: PageSource[AuditEntry],
         clock: Callable[[], int],
-        signs: Signs,
+        glyphs: Glyphs,
         failed: Callable[[HooktuiError], None],
         *,
         id: str,  # noqa: A002 - Textual's word
@@ -171,7 +171,7 @@ class HookHistory(Vertical):
             lambda entry: entry.id,
             empty=_EMPTY,
             markable=False,
-            signs=signs,
+            glyphs=glyphs,
             id="entries",
         )
         self.entry = JsonView(id="entry")

@@ -1,4 +1,4 @@
-"""One hook: how it stands, its deliveries as they happen, and how it did; a tab for each."""
+"""One hook: its state, its deliveries as they happen, and its results; a tab for each."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from typing import ClassVar, Final
 from textual.app import ComposeResult
 
 from hooktui.client import calls
-from hooktui.console.deliveries.actions import DeliveryVerbs
+from hooktui.console.deliveries.actions import DeliveryActions
 from hooktui.console.deliveries.columns import delivery_columns
-from hooktui.console.frame.filtering import Filtering
-from hooktui.console.frame.list_screen import Sorting
-from hooktui.console.hooks.actions import HookVerbs
+from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.chosen_rows import ChosenRows
+from hooktui.console.frame.filtering import FilterPart
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.list_screen import SortPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import state
 from hooktui.console.hooks.summary import head_lines
-from hooktui.console.hooks.tabs import DELIVERIES, HookTabs
+from hooktui.console.hooks.tabs import DELIVERIES, TabSet
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.contract import Changes
-from hooktui.console.shell.session_state import Kept
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.widgets.chrome import Lines
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError, NotFound
 from hooktui.domain.filters.parser import parse
@@ -39,7 +42,7 @@ TIMES_S: Final = 15.0
 """Between two looks whether "4m" has become "5m"."""
 
 
-def _empty(key: KeyOf) -> tuple[Pieces, ...]:
+def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No deliveries yet.", "strong"),),
         (),
@@ -48,131 +51,174 @@ def _empty(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No delivery matches the filter.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows all deliveries again", "plain")),
     )
 
 
-class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
+class HookScreen(ConsoleScreen):
     """The hook with an id."""
 
-    PLACE = "Hook"
+    HEADING = "Hook"
     NOUN = "delivery"
-    CHOSEN_VERBS = ("resend", "cancel", "mark", "open", "copy")
-    FIRST = ("oldest", "newest")
-    NEWEST_FIRST = True
-    UNSORTED = "time"
-    FILTER_HINT = "such as status:failed event:job.* code:5xx since:10m"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    ROW_COMMANDS = ("resend", "cancel", "mark", "open", "copy")
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "ping", "diagnose", "edit", "secret", "activate", "resend", "cancel", "filter",
         "delete", "previous", "next", "larger", "smaller", "mark", "mark_all", "undo", "sort",
         "order", "copy",
     )  # fmt: skip
 
+    DEFAULT_CSS = """
+    HookScreen #tabs { background: $panel; }
+    HookScreen ContentSwitcher { height: 1fr; }
+    HookScreen #events, HookScreen #settings { padding: 0 1; }
+    """
+
     def __init__(self, hook_id: int) -> None:
-        super().__init__(hook_id)
+        super().__init__()
+        self.handlers.update(open=self.open, mark=self.mark)
+        self.hook_id = hook_id
+        self.hook: Hook | None = None  # until it is read, and when it is gone
+        self.tabs = TabSet(self, hook_id, lambda: self.hook)
+        self.filter = FilterPart(
+            self,
+            "such as status:failed event:job.* code:5xx since:10m",
+            check=_check_filter,
+            changed=self._filtered,
+            focus=lambda: self.listing.focus(),
+        )
+        self.rows: ChosenRows = ChosenRows(
+            self,
+            lambda: self.listing,
+            noun=self.NOUN,
+            commands=self.ROW_COMMANDS,
+            active=self._in_deliveries,
+            narrowed=lambda: bool(self.filter.text),
+            needing=("open",),
+            hint=lambda: f"{self.shell.key('ping')} sends a ping",
+        )
+        bulk = BulkRunner(self)
+        self.actions = HookActions(self, self.selected_hooks, bulk, self._deleted)
+        self.parts = (
+            bulk,
+            self.tabs,
+            DeliveryActions(self, self.selected_deliveries, bulk, settled=self._settled),
+            self.rows,
+            self.filter,
+            SortPart(
+                self,
+                lambda: self.listing,
+                first=("oldest", "newest"),
+                newest_first=True,
+                unsorted="time",
+            ),
+            self.actions,
+        )
         self._read_at = 0.0
         self._missing = False
 
+    def _in_deliveries(self) -> bool:
+        return self.tabs.current == DELIVERIES
+
     # -- what is shown
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the hook and its state, the filter and the marks."""
-        left: list[Piece] = [(f" Hook {self.hook_id}", "strong")]
-        dot = f" {self.house.signs.dot} "
+        left: list[StyledText] = [(f" Hook {self.hook_id}", "strong")]
+        dot = f" {self.shell.glyphs.dot} "
         if self.hook is not None:
-            left += [(f"  {self.hook.name}  ", "plain"), *state(self.hook, self.house.signs)]
+            left += [(f"  {self.hook.name}  ", "plain"), *state(self.hook, self.shell.glyphs)]
         if self.query("#deliveries"):
             listing = self.listing
             if listing.loaded:
                 left.append((f"{dot}{listing.counted('delivery')}", "plain"))
-            if self.filter_text:
-                left.append((f"{dot}filter: {self.filter_text}", "accent"))
+            if self.filter.text:
+                left.append((f"{dot}filter: {self.filter.text}", "accent"))
             if listing.marks:
-                left.append((f"{dot}{self.marked_words()}", "accent"))
-        return left, self.house.places("")
+                left.append((f"{dot}{self.rows.marked_words()}", "accent"))
+        return left, top_screens("")
 
     def compose_body(self) -> ComposeResult:
         """The head, the tabs and what they show."""
-        house = self.house
+        shell = self.shell
         yield Lines(id="head")
-        yield from self.compose_tabs(
-            WindowedList(
-                delivery_columns(house.signs, house.clock),
-                self,
-                lambda delivery: delivery.id,
-                empty=_empty(house.key),
-                sort="id",
-                descending=True,
-                signs=house.signs,
-                id=DELIVERIES,
-            )
+        # Kept, not looked up: a page may come in while the screen is being taken away.
+        self._listing = WindowedList(
+            delivery_columns(shell.glyphs, shell.clock),
+            self,
+            lambda delivery: delivery.id,
+            empty=_empty(shell.key),
+            sort="id",
+            descending=True,
+            glyphs=shell.glyphs,
+            id=DELIVERIES,
         )
+        yield from self.tabs.compose(self._listing)
 
     def on_mount(self) -> None:
         """Read the hook and its deliveries."""
         super().on_mount()
-        self.set_interval(TIMES_S, self._time_went_on)
+        self.set_interval(TIMES_S, self._refresh_times)
         self.run_worker(self._read(), name="hook", group="hook", exclusive=True)
         self.run_worker(self.listing.load(), name="load")
 
-    def _time_went_on(self) -> None:
+    def _refresh_times(self) -> None:
         self.listing.refresh_times()
-        self.time_went_on()
+        self.tabs.refresh_times()
 
     @property
     def listing(self) -> WindowedList[Delivery]:
         """The list of deliveries."""
         return self._listing
 
-    async def page(self, wanted: Wanted) -> Page[Delivery]:
+    async def page(self, wanted: PageQuery) -> Page[Delivery]:
         """Return a page of this hook's deliveries."""
         call = calls.list_deliveries(
-            self.house.account,
+            self.shell.account.number,
             hook=self.hook_id,
-            q=self.filter_text or None,
+            q=self.filter.text or None,
             **wanted,
         )
-        return await self.ask(call)
+        return await self.send(call)
 
     async def _read(self) -> None:
         try:
-            self.hook = await self.ask(calls.get_hook(self.hook_id))
+            self.hook = await self.send(calls.get_hook(self.hook_id))
         except NotFound:
             # The feed may announce this screen's own deletion before the server responds to it.
             self._missing = True
-            if not self.deleting:
+            if not self.actions.deleting:
                 self._gone(_MISSING)
             return
         except HooktuiError as error:
             self.show_error(error)
             return
         if self.query("#head"):
-            house = self.house
-            head = head_lines(self.hook, house.catalogue, house.clock(), house.key)
+            shell = self.shell
+            head = head_lines(self.hook, shell.catalogue, shell.clock(), shell.key)
             self.query_one("#head", Lines).show(head)
-            self.draw_tab()
+            self.tabs.draw()
             self.refresh_frame()
 
     def _gone(self, said: str) -> None:
         if self.leave():
-            self.app.call_later(self.house.notice, f"hook {self.hook_id}: {said}", "warn")
+            self.app.call_later(self.shell.notice, f"hook {self.hook_id}: {said}", "warn")
         else:
             self.hook = None
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what changed here; while deliveries run not more often than the tab bears."""
         about_us = self.hook_id in changes.hooks or changes.everything
         if not (about_us or self.hook_id in changes.busy_hooks):
             return
         if not about_us:
-            await asyncio.sleep(max(self._read_at + self.pause_s - monotonic(), 0))
+            await asyncio.sleep(max(self._read_at + self.tabs.pause_s - monotonic(), 0))
         self._read_at = monotonic()
         await self._read()
         if self.query("#deliveries"):
-            await self.fill_tab()
+            await self.tabs.fill()
 
     def on_windowed_list_moved(self) -> None:
         """Draw what depends on the row under the cursor, and the counts."""
@@ -186,32 +232,13 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
         """Say why there are no rows."""
         self.show_error(message.error)
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
-        """Add: another tab, not read yet, nothing to undo, nothing under the cursor."""
-        in_list = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
-        if name in in_list and self.is_mounted and self.tab != DELIVERIES:
-            return f"this works on the deliveries; {self.house.key('previous')} leads to them"
-        reason = super().why_not(name)
-        if reason is not None or not self.is_mounted:
-            return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the hook is not read yet."""
         if name in _ABOUT_THE_HOOK and self.hook is None:
-            return f"the hook is not read yet; {self.house.key('reload')} reads it again"
-        if name == "undo" and (reason := self.why_no_undo()) is not None:
-            return reason
-        if name == "open" and self.tab == DELIVERIES and not self.listing.selected:
-            return f"there is no delivery under the cursor; {self.house.key('ping')} sends a ping"
+            return f"the hook is not read yet; {self.shell.key('reload')} reads it again"
         return None
-
-    def acts_on_rows(self, name: str) -> bool:
-        """Return whether a verb acts on deliveries: in the tab that shows them."""
-        return super().acts_on_rows(name) and self.tab == DELIVERIES
-
-    @property
-    def narrowed(self) -> bool:
-        """Whether the filter hides deliveries."""
-        return bool(self.filter_text)
 
     def selected_hooks(self) -> list[Hook]:
         """The hook of this screen."""
@@ -219,67 +246,53 @@ class HookScreen(HookTabs, Filtering, Sorting, HookVerbs, DeliveryVerbs):
 
     def selected_deliveries(self) -> Sequence[Delivery]:
         """The marked deliveries, or the one under the cursor."""
-        return self.listing.selected if self.tab == DELIVERIES else []
+        return self.listing.selected if self._in_deliveries() else []
 
-    def settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
+    def _settled(self, done: Sequence[Delivery | DeliveryDetail]) -> None:
         """Unmark what is done: a second press does the rest, and nothing twice."""
         self.listing.unmark(one.id for one in done)
 
-    def forget(self, hooks: Sequence[Hook]) -> None:
-        """Leave: the hook is deleted."""
-        self._gone("deleted")
-
-    async def _delete(self, hooks: Sequence[Hook]) -> None:
-        """Delete the hook; leave also when the deletion failed because the hook is gone."""
-        await super()._delete(hooks)
-        if self._missing:
+    def _deleted(self, hooks: Sequence[Hook]) -> None:
+        """Leave: the hook is deleted, or the deletion failed because it is gone."""
+        if hooks:
+            self._gone("deleted")
+        elif self._missing:
             self._gone(_MISSING)
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open what is under the cursor: a delivery, an entry of the history, a fold."""
         row = self.listing.cursor_row
-        if self.tab != DELIVERIES:
-            self.open_in_tab()
+        if not self._in_deliveries():
+            self.tabs.open()
         elif row is not None:
-            self.house.open_delivery(row.id)
+            self.shell.navigation.open_delivery(row.id)
 
     def on_windowed_list_opened(self) -> None:
         """Open the delivery that was chosen."""
-        self.run_verb("open")
+        self.run_command("open")
 
-    def verb_mark(self) -> None:
+    def mark(self) -> None:
         """Mark the delivery under the cursor."""
         self.listing.toggle_mark()
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Undo one narrowing after the other, then leave."""
-        if self.listing.clear_marks():
-            return
-        if self.filter_text:
-            self.take_filter("")
-        else:
-            super().verb_back()
+        if not (self.listing.clear_marks() or self.filter.clear()):
+            super().back()
 
-    # -- the filter
+    # -- the filter: of one hook, so it is not kept for the next one
 
-    def check_filter(self, text: str) -> None:
-        """Refuse what is no filter of deliveries."""
-        if text:
-            parse(text)
+    def apply_filter(self, text: str) -> None:
+        """List the deliveries that match."""
+        self.filter.apply(text)
 
-    def filtered(self) -> None:
-        """Load what fits."""
-        lines = _nothing_fits if self.filter_text else _empty
-        self.listing.empty = lines(self.house.key)
+    def _filtered(self) -> None:
+        lines = _nothing_fits if self.filter.text else _empty
+        self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()
 
-    def give_keys_back(self) -> None:
-        """Go back to the list."""
-        self.listing.focus()
 
-    def kept(self) -> Kept:
-        """Return nothing: what is filtered here is one hook's, and the next may be another."""
-        return {}
-
-    def restore(self, kept: Kept) -> None:
-        """Take up nothing."""
+def _check_filter(text: str) -> None:
+    """Refuse a text that is not a filter of deliveries."""
+    if text:
+        parse(text)

@@ -9,16 +9,20 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 
-from hooktui.console.frame.filtering import Filtering
-from hooktui.console.frame.list_screen import Sorting
-from hooktui.console.hooks.actions import HookVerbs
+from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.chosen_rows import ChosenRows
+from hooktui.console.frame.filtering import FilterPart
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.list_screen import SortPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.columns import columns, failing
 from hooktui.console.log.live_log import LiveLog
 from hooktui.console.registry import KeyOf
-from hooktui.console.shell.contract import Changes
-from hooktui.console.shell.session_state import Kept
-from hooktui.console.widgets.page_window import Wanted
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.session_state import ScreenState
+from hooktui.console.widgets.page_window import PageQuery
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.filters.hook_search import HINT, parse_hook_search
 from hooktui.domain.wire.hooks import Hook
@@ -36,8 +40,8 @@ SMALLEST_PANE = 4
 _ON_HOOKS = ("edit", "delete", "activate", "ping", "diagnose", "secret", "open", "mark")
 
 
-def _empty(key: KeyOf) -> tuple[Pieces, ...]:
-    """Return what stands there without a hook; ``key`` tells the key of a verb."""
+def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
+    """Return the text of an empty list; ``key`` returns how the key of a command is shown."""
     return (
         (("  No hooks yet.", "strong"),),
         (),
@@ -51,21 +55,20 @@ def _empty(key: KeyOf) -> tuple[Pieces, ...]:
     )
 
 
-def _nothing_fits(key: KeyOf) -> tuple[Pieces, ...]:
+def _nothing_fits(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
         (("  No hook has these words in its name, URL or events, and this status.", "plain"),),
         ((f"  {key('back')}", "accent"), ("  shows all hooks again", "plain")),
     )
 
 
-class HooksScreen(Filtering, Sorting, HookVerbs):
+class HooksScreen(ConsoleScreen):
     """All hooks of the account."""
 
-    PLACE = "Hooks"
+    HEADING = "Hooks"
     NOUN = "hook"
-    CHOSEN_VERBS = _ON_HOOKS
-    FILTER_HINT = HINT
-    VERBS: ClassVar[tuple[str, ...]] = (
+    ROW_COMMANDS = _ON_HOOKS
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "new", "edit", "ping", "diagnose", "activate", "secret", "delete",
         "filter", "log_pane", "mark", "mark_all", "undo",
         "zoom", "larger", "smaller", "follow", "sort", "order",
@@ -80,28 +83,63 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
 
     def __init__(self) -> None:
         super().__init__()
+        self.handlers.update(
+            open=self.open,
+            new=self.new,
+            mark=self.mark,
+            follow=self.follow,
+            log_pane=self.toggle_log,
+            zoom=self.zoom,
+            larger=self.larger,
+            smaller=self.smaller,
+        )
+        self.filter = FilterPart(
+            self,
+            HINT,
+            check=parse_hook_search,
+            changed=self._filtered,
+            focus=self._focus_body,
+        )
+        self.rows: ChosenRows = ChosenRows(
+            self,
+            lambda: self.listing,
+            noun=self.NOUN,
+            commands=self.ROW_COMMANDS,
+            active=lambda: not self.live_log.has_focus,
+            narrowed=lambda: bool(self.filter.text),
+            needing=_ON_HOOKS,
+            hint=lambda: f"{self.shell.key('new')} makes one",
+        )
+        bulk = BulkRunner(self)
+        self.parts = (
+            bulk,
+            self.rows,
+            self.filter,
+            SortPart(self, lambda: self.listing),
+            HookActions(self, self.selected_hooks, bulk, self._unmark),
+        )
         self._pane: int | None = None
         self._reloaded_at = 0.0
 
     def compose_body(self) -> ComposeResult:
         """The list above, the log below."""
-        house = self.house
+        shell = self.shell
         # Kept, not looked up: a page may come in while the screen is being taken away.
         self._listing = WindowedList(
-            columns(house.signs, house.clock, lambda: house.catalogue),
+            columns(shell.glyphs, shell.clock, lambda: shell.catalogue),
             self,
             lambda hook: hook.id,
-            empty=_empty(house.key),
+            empty=_empty(shell.key),
             sort="id",
-            signs=house.signs,
+            glyphs=shell.glyphs,
             id="hooks",
         )
         self._lines = LiveLog(
-            house.log_buffer,
-            house.clock,
-            house.hook_names,
-            house.signs,
-            house.key,
+            shell.log_buffer,
+            shell.clock,
+            shell.account.hook_names,
+            shell.glyphs,
+            shell.key,
             caption=True,
             id="log",
         )
@@ -117,7 +155,7 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
     def on_screen_resume(self) -> None:
         """Catch up with what happened while another screen was in front."""
         super().on_screen_resume()
-        self.log_pane.catch_up()
+        self.live_log.catch_up()
 
     @property
     def listing(self) -> WindowedList[Hook]:
@@ -125,36 +163,36 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
         return self._listing
 
     @property
-    def log_pane(self) -> LiveLog:
+    def live_log(self) -> LiveLog:
         """The live log."""
         return self._lines
 
     # -- rows
 
-    async def page(self, wanted: Wanted) -> Page[Hook]:
+    async def page(self, wanted: PageQuery) -> Page[Hook]:
         """Return a page of hooks."""
         from hooktui.client import calls
 
-        await self.house.link.reached()  # only then we know which account a token shows
-        page = await self.ask(
+        await self.shell.connection.reached()  # only then we know which account a token shows
+        page = await self.send(
             calls.list_hooks(
-                self.house.account,
-                q=self.filter_text or None,
+                self.shell.account.number,
+                q=self.filter.text or None,
                 **wanted,
             )
         )
-        if self.house.take_names({hook.id: hook.name for hook in page.data}):
-            self.log_pane.refresh()
+        if self.shell.account.add_names({hook.id: hook.name for hook in page.data}):
+            self.live_log.refresh()
         return page
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Show what changed; the numbers of busy hooks not more than once a second."""
         if not (changes.hooks or changes.everything):
             await asyncio.sleep(max(self._reloaded_at + BUSY_S - monotonic(), 0))
         self._reloaded_at = monotonic()
         await self.listing.reload()
-        if await self.house.learn_names(changes):
-            self.log_pane.refresh()
+        if await self.shell.account.learn_names(changes):
+            self.live_log.refresh()
 
     def account_changed(self) -> None:
         """Show the hooks of the other account from their start."""
@@ -176,11 +214,11 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
         self._narrow_log()
         self.refresh_frame()
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return how many hooks there are, and how many of them fail."""
         listing = self.listing
-        left: list[Piece] = [(f" {self.PLACE}", "strong")]
-        dot = f" {self.house.signs.dot} "
+        left: list[StyledText] = [(f" {self.HEADING}", "strong")]
+        dot = f" {self.shell.glyphs.dot} "
         if listing.loaded:
             left.append((f"  {listing.counted('hook')}", "plain"))
             broken = sum(failing(hook) for hook in listing.window.rows())
@@ -189,116 +227,99 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
                 left.append((f"{dot}{broken} failing", "bad"))
             if off:
                 left.append((f"{dot}{off} disabled", "quiet"))
-        if self.filter_text:
-            left.append((f"{dot}filter: {self.filter_text}", "accent"))
+        if self.filter.text:
+            left.append((f"{dot}filter: {self.filter.text}", "accent"))
         if listing.marks:
-            left.append((f"{dot}{self.marked_words()}", "accent"))
-        return left, self.house.places(self.PLACE)
+            left.append((f"{dot}{self.rows.marked_words()}", "accent"))
+        return left, top_screens(self.HEADING)
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
-        """Add: the keys go to the log, nothing is under the cursor, nothing to undo."""
-        reason = super().why_not(name)
-        if reason is not None or not self.is_mounted:
-            return reason
-        if self.log_pane.has_focus and name == "open":
-            return None
-        if self.log_pane.has_focus and name in (*_ON_HOOKS, "mark_all"):
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that the keys go to the log, that many hooks are marked, or that it is hidden."""
+        log_focused = self.live_log.has_focus
+        if log_focused and name in (*_ON_HOOKS, "mark_all") and name != "open":
             zoomed = self.has_class("-zoomed")
-            key = f"{self.house.key('zoom')} shows" if zoomed else "Tab leads to"
+            key = f"{self.shell.key('zoom')} shows" if zoomed else "Tab leads to"
             return f"the keys go to the live log, not to a hook; {key} the hooks"
-        if name in _ON_HOOKS and not self.listing.selected:
-            return f"there is no hook under the cursor; {self.house.key('new')} makes one"
-        if name in ("edit", "diagnose", "secret", "open") and len(self.listing.marks) > 1:
-            marked = len(self.listing.marks)
-            unmark = self.house.key("back")
+        marked = len(self.listing.marks)
+        if name in ("edit", "diagnose", "secret", "open") and marked > 1 and not log_focused:
+            unmark = self.shell.key("back")
             return f"this works on one hook, and {marked} are marked; {unmark} unmarks"
-        if name == "undo" and (reason := self.why_no_undo()) is not None:
-            return reason
         if name in ("larger", "smaller", "zoom") and self.has_class("-without-log"):
-            return f"the log pane is hidden; {self.house.key('log_pane')} shows it"
+            return f"the log pane is hidden; {self.shell.key('log_pane')} shows it"
         return None
-
-    def acts_on_rows(self, name: str) -> bool:
-        """Return whether a verb acts on hooks: not while the keys go to the log."""
-        return super().acts_on_rows(name) and not self.log_pane.has_focus
-
-    @property
-    def narrowed(self) -> bool:
-        """Whether the filter hides hooks."""
-        return bool(self.filter_text)
 
     def on_descendant_focus(self) -> None:
         """Dim what works on hooks only while the keys go to the log."""
         self.refresh_frame()
 
     def selected_hooks(self) -> list[Hook]:
-        """The hooks that a verb acts on."""
+        """The hooks that a command acts on."""
         return self.listing.selected
 
-    def forget(self, hooks: Sequence[Hook]) -> None:
-        """Unmark hooks that are gone; their rows go with the next look."""
+    def _unmark(self, hooks: Sequence[Hook]) -> None:
+        """Unmark hooks that are deleted; their rows go with the next page."""
         self.listing.unmark(hook.id for hook in hooks)
         self.listing.choice.remove(hook.id for hook in hooks)
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open what is under the cursor, wherever the keys go."""
         row = self.listing.cursor_row
-        if self.log_pane.has_focus:
-            self.log_pane.action_open()
+        if self.live_log.has_focus:
+            self.live_log.action_open()
         elif row is not None:
-            self.house.open_hook(row.id)
+            self.shell.navigation.open_hook(row.id)
 
     def on_windowed_list_opened(self) -> None:
         """Open the hook that was chosen."""
-        self.run_verb("open")
+        self.run_command("open")
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
         """Open the delivery of a log line."""
-        self.house.open_delivery(message.delivery)
+        self.shell.navigation.open_delivery(message.delivery)
 
-    def verb_new(self) -> None:
+    def new(self) -> None:
         """Make a hook."""
-        self.house.open_form(None)
+        self.shell.navigation.open_form(None)
 
-    def verb_mark(self) -> None:
+    def mark(self) -> None:
         """Mark the row under the cursor."""
         self.listing.toggle_mark()
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """Undo one narrowing after the other: marks, filter; there is nothing behind home."""
         if self.listing.clear_marks():
             return
-        if self.filter_text:
-            self.take_filter("")
-        elif self.has_class("-zoomed"):
-            self.verb_zoom()
+        if self.filter.clear():
+            return
+        if self.has_class("-zoomed"):
+            self.zoom()
         else:
             self.listing.focus()
 
     # -- the filter
 
-    def check_filter(self, text: str) -> None:
-        """Refuse what is no search for hooks."""
-        parse_hook_search(text)
+    def apply_filter(self, text: str) -> None:
+        """List the hooks that match."""
+        self.filter.apply(text)
 
-    def filtered(self) -> None:
-        """Load what fits."""
-        lines = _nothing_fits if self.filter_text else _empty
-        self.listing.empty = lines(self.house.key)
+    def _filtered(self) -> None:
+        lines = _nothing_fits if self.filter.text else _empty
+        self.listing.empty = lines(self.shell.key)
         self.listing.load_anew()
 
-    def give_keys_back(self) -> None:
+    def _focus_body(self) -> None:
         """Go back to the list, or to the log that covers it."""
-        (self.log_pane if self.has_class("-zoomed") else self.listing).focus()
+        (self.live_log if self.has_class("-zoomed") else self.listing).focus()
 
-    # -- the memory
+    # -- the state
 
-    def kept(self) -> Kept:
-        """Return filter, sort, and how the log pane stands."""
+    def save_state(self) -> ScreenState:
+        """Return filter, sort order, and the log pane."""
         window = self.listing.window
-        return super().kept() | {
+        return {
+            "filter": self.filter.text,
             "sort": window.sort,
             "descending": window.descending,
             "pane": self._pane,
@@ -306,58 +327,58 @@ class HooksScreen(Filtering, Sorting, HookVerbs):
             "without_log": self.has_class("-without-log"),
         }
 
-    def restore(self, kept: Kept) -> None:
-        """Stand as the last time."""
+    def load_state(self, state: ScreenState) -> None:
+        """Restore filter, sort order, and the log pane."""
         listing = self.listing
-        super().restore(kept)
-        if kept.get("sort") in {c.sort for c in listing.columns if c.sort}:
-            listing.window.sort = str(kept["sort"])
-            listing.window.descending = bool(kept.get("descending"))
-        pane = kept.get("pane")
+        self.filter.restore(str(state.get("filter") or ""))
+        if state.get("sort") in {c.sort for c in listing.columns if c.sort}:
+            listing.window.sort = str(state["sort"])
+            listing.window.descending = bool(state.get("descending"))
+        pane = state.get("pane")
         if isinstance(pane, int) and not isinstance(pane, bool):
             most = max(self.app.size.height - 8, SMALLEST_PANE)
             self._pane = max(SMALLEST_PANE, min(pane, most))
-            self.log_pane.styles.height = self._pane
-        if bool(kept.get("zoomed")) != self.has_class("-zoomed"):
-            self.verb_zoom()
-        self.set_class(bool(kept.get("without_log")), "-without-log")
+            self.live_log.styles.height = self._pane
+        if bool(state.get("zoomed")) != self.has_class("-zoomed"):
+            self.zoom()
+        self.set_class(bool(state.get("without_log")), "-without-log")
 
     # -- the log pane
 
     def _narrow_log(self) -> None:
         marked = frozenset(hook.id for hook in self.listing.marks.values())
-        self.log_pane.show_only(self.log_pane.filter, marked or None)
+        self.live_log.show_only(self.live_log.filter, marked or None)
 
-    def verb_follow(self) -> None:
-        """Follow the log, or stand still."""
-        self.log_pane.follow(not self.log_pane.following)
+    def follow(self) -> None:
+        """Follow the log, or pause it."""
+        self.live_log.follow(not self.live_log.following)
 
-    def verb_log_pane(self) -> None:
+    def toggle_log(self) -> None:
         """Show or hide the log."""
         self.remove_class("-zoomed")
         hidden = not self.has_class("-without-log")
-        if hidden and self.log_pane.has_focus:
+        if hidden and self.live_log.has_focus:
             self.listing.focus()
         self.set_class(hidden, "-without-log")
 
-    def verb_zoom(self) -> None:
+    def zoom(self) -> None:
         """Give the log the whole screen, or back."""
         self.toggle_class("-zoomed")
         zoomed = self.has_class("-zoomed")
-        self.log_pane.styles.height = None if zoomed else self._pane
-        (self.log_pane if zoomed else self.listing).focus()
+        self.live_log.styles.height = None if zoomed else self._pane
+        (self.live_log if zoomed else self.listing).focus()
 
-    def verb_larger(self) -> None:
+    def larger(self) -> None:
         """Make the log larger."""
         self._resize_pane(2)
 
-    def verb_smaller(self) -> None:
+    def smaller(self) -> None:
         """Make the log smaller."""
         self._resize_pane(-2)
 
     def _resize_pane(self, by: int) -> None:
         most = max(self.size.height - 8, SMALLEST_PANE)
-        lines = self.log_pane.size.height if self._pane is None else self._pane
+        lines = self.live_log.size.height if self._pane is None else self._pane
         self._pane = max(SMALLEST_PANE, min(lines + by, most))
         self.remove_class("-zoomed")
-        self.log_pane.styles.height = self._pane
+        self.live_log.styles.height = self._pane

@@ -1,4 +1,4 @@
-"""The live secrets of a hook, masked; shown in clear only while revealed, and never in a picture.
+"""The live secrets of a hook, masked; readable only while revealed, and never in a picture.
 
 The values are held only while they are revealed; what remains are their ages. Nothing here prints a
 secret in a ``repr``.
@@ -17,15 +17,15 @@ from textual.strip import Strip
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago
 from hooktui.console.registry import move_bindings
-from hooktui.console.widgets.redactable import REVEALED_CLASS, Maskable
-from hooktui.console.widgets.styled import Piece, Tone
+from hooktui.console.widgets.redactable import REVEALED_CLASS, Redactable
+from hooktui.console.widgets.styled import StyledText, StyleName
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.wire.hooks import Secret
 
 _LINES_EACH: Final = 2
 
 
-class SecretLines(Maskable, can_focus=True):
+class SecretLines(Redactable, can_focus=True):
     """One block of two lines for each live secret, the newest first."""
 
     DEFAULT_CSS = "SecretLines { height: auto; width: 1fr; }"
@@ -45,16 +45,16 @@ class SecretLines(Maskable, can_focus=True):
 
     @property
     def revealed(self) -> bool:
-        """Whether the secrets stand there in clear."""
+        """Whether the secrets are readable."""
         return any(secret.secret for secret in self._known)
 
     @property
     def rotating(self) -> bool | None:
-        """Whether a rotation is under way; None while that is not known."""
+        """Whether a rotation is in progress; None while that is not known."""
         return len(self._known) > 1 if self._known else None
 
     def reveal(self, secrets: Sequence[Secret]) -> None:
-        """Show secrets in clear."""
+        """Reveal secrets."""
         self._known = tuple(secrets)
         self._changed()
 
@@ -100,8 +100,8 @@ class SecretLines(Maskable, can_focus=True):
             return self.strip(((" " * 12 + self._about(number, secret), "quiet"),), width)
         clear = secret.secret if secret is not None and not self.in_picture else ""
         name = ("secret" if self._last == 0 else "newest") if number == 0 else "previous"
-        tone: Tone = "accent" if number == 0 else "quiet"
-        shown: Piece = (clear, "strong") if clear else (self.mask, "quiet")
+        tone: StyleName = "accent" if number == 0 else "quiet"
+        shown: StyledText = (clear, "strong") if clear else (self.mask, "quiet")
         chosen = self.has_focus and self._last > 0 and number == self.cursor
         over = self.tone("cursor") if chosen else None
         return self.strip(((f" {name:<10} ", tone), shown), width, over)

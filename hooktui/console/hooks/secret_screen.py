@@ -6,23 +6,26 @@ secret: it reads it from the environment.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 
 from hooktui.client import calls
 from hooktui.console.deliveries.text import moment
-from hooktui.console.frame.dialogs import Answer, Question
-from hooktui.console.frame.revealing import Revealing
-from hooktui.console.hooks.actions import HookVerbs, named
+from hooktui.console.frame.bulk import BulkRunner
+from hooktui.console.frame.dialogs import DialogOption, Question
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.revealing import RevealTimer
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.hooks.actions import HookActions, named
 from hooktui.console.hooks.secret_lines import SecretLines
 from hooktui.console.hooks.verification_snippets import SECRET_VARIABLE, snippets
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.controls import Choice, Note
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.clock import from_rfc3339, to_rfc3339
 from hooktui.domain.hook_settings import DEFAULT_OVERLAP_S
 from hooktui.domain.roles import Need, allows, why_not
@@ -32,7 +35,7 @@ _OVERLAPS: Final = {"day": DEFAULT_OVERLAP_S, "hour": 3600, "week": 7 * 24 * 360
 _HASH_WORDS: Final = {"sha256": "HMAC-SHA-256", "sha1": "HMAC-SHA-1", "sha512": "HMAC-SHA-512"}
 
 
-class SecretScreen(Revealing, HookVerbs):
+class SecretScreen(ConsoleScreen):
     """The secret of one hook.
 
     Args:
@@ -41,8 +44,8 @@ class SecretScreen(Revealing, HookVerbs):
         warnings: what the server had to say about the new hook.
     """
 
-    PLACE = "Secret"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    HEADING = "Secret"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "reveal", "copy", "rotate", "ping", "previous", "next", "edit", "wrap",
     )  # fmt: skip
     DEFAULT_CSS = """
@@ -54,30 +57,38 @@ class SecretScreen(Revealing, HookVerbs):
 
     def __init__(self, hook: Hook, fresh: str | None = None, warnings: Sequence[str] = ()) -> None:
         super().__init__()
+        self.handlers.update(
+            reveal=self.reveal,
+            copy=self.copy,
+            rotate=self.rotate,
+            previous=self.previous,
+            next=self.next,
+            wrap=self.wrap,
+        )
+        self.reveal_timer = RevealTimer(self, lambda: self.lines)
+        self.parts = (HookActions(self, lambda: [self.hook], BulkRunner(self)),)
+        # A copy reads the secret, which is audited: not twice at once.
+        self.subjects["copy"] = lambda: self.hook.id
         self.hook = hook
         self._fresh = fresh
         self._is_new = fresh is not None
         self._warnings = tuple(warnings)
         self._snippets = snippets(hook.signature_hash)
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Name the hook, and how long the secret stays visible."""
-        left: Pieces = (
-            (f" {self.PLACE}", "strong"),
-            self.how_long(),
+        left: StyledLine = (
+            (f" {self.HEADING}", "strong"),
+            self.reveal_timer.words(),
             (f"  {named(self.hook)}", "plain"),
         )
-        return left, self.house.places(self.PLACE)
-
-    def selected_hooks(self) -> list[Hook]:
-        """The hook that is shown."""
-        return [self.hook]
+        return left, top_screens(self.HEADING)
 
     def compose_body(self) -> ComposeResult:
         """Lay out the secrets, and below them the code."""
-        house = self.house
+        shell = self.shell
         yield Note(id="about")
-        yield SecretLines(house.clock, "*" if house.options.ascii else "•", id="secrets")
+        yield SecretLines(shell.clock, "*" if shell.options.ascii else "•", id="secrets")
         yield Note(id="how")
         yield Choice([snippet.language for snippet in self._snippets], id="language")
         yield JsonView(id="code")
@@ -85,7 +96,7 @@ class SecretScreen(Revealing, HookVerbs):
     def on_mount(self) -> None:
         """Fill in the words; show the secret of a new hook."""
         super().on_mount()
-        key = self.house.key
+        key = self.shell.key
         about = f"{key('reveal')} shows it for 30 seconds (audited), {key('copy')} copies it,"
         about += f" {key('rotate')} rotates it."
         if self._is_new:
@@ -104,7 +115,7 @@ class SecretScreen(Revealing, HookVerbs):
         )
         self._show_code()
         if self._fresh is not None:
-            made = to_rfc3339(self.house.clock())
+            made = to_rfc3339(self.shell.clock())
             fresh, self._fresh = self._fresh, None
             secret = Secret(secret=fresh, created_at=made, expires_at=None, last_used_at=None)
             self._reveal((secret,))
@@ -116,42 +127,41 @@ class SecretScreen(Revealing, HookVerbs):
 
     # -- showing
 
-    async def verb_reveal(self) -> None:
+    def on_screen_suspend(self) -> None:
+        """Leave nothing revealed behind another screen."""
+        self.reveal_timer.hide()
+
+    async def reveal(self) -> None:
         """Show the secrets for a while, or hide them again."""
         if self.lines.revealed:
-            self.hide_again()
+            self.reveal_timer.hide()
             return
         answer = await self._ask_for_secrets()
         if answer is not None:
             self._reveal(answer.secrets)
 
     async def _ask_for_secrets(self) -> Secrets | None:
-        with self.working("reading the secret"):
+        with self.notices.working("reading the secret"):
             return await self.call(calls.hook_secrets(self.hook.id))
 
     def _reveal(self, secrets: Sequence[Secret]) -> None:
         self.lines.reveal(secrets)
-        self.begin_count_down()
+        self.reveal_timer.start()
 
     # -- copying
 
-    def subject(self, name: str) -> Hashable:
-        """The hook also for a copy: each asks for the secret, and is audited."""
-        return self.hook.id if name == "copy" else super().subject(name)
-
-    def why_not(self, name: str) -> str | None:
-        """Add: copying a secret needs the role that sees it."""
-        reason = super().why_not(name)
-        if reason is None and name == "copy" and self.is_mounted and not self._at_code():
-            role = self.house.role
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that copying a secret needs the role that sees it."""
+        if name == "copy" and not self._at_code():
+            role = self.shell.role
             if not allows(role, Need.ADMINISTER):
                 return why_not(role, Need.ADMINISTER)
-        return reason
+        return None
 
     def _at_code(self) -> bool:
         return self.query_one("#code").has_focus or self.query_one("#language").has_focus
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy the secret, or the code when the keys go there."""
         if self._at_code():
             snippet = self._snippets[self.query_one(Choice).chosen]
@@ -167,7 +177,7 @@ class SecretScreen(Revealing, HookVerbs):
             as_shown = self.lines.are(answer.secrets)
             self.lines.remember(answer.secrets)
             if not as_shown:
-                again = f"look, then press {self.house.key('copy')} again"
+                again = f"look, then press {self.shell.key('copy')} again"
                 self.notice(f"the hook has other secrets by now; {again}", "warn")
                 return
             value = self.lines.value_under_cursor(answer.secrets)
@@ -176,15 +186,15 @@ class SecretScreen(Revealing, HookVerbs):
 
     # -- rotating
 
-    async def verb_rotate(self) -> None:
-        """Make a new secret, or finish the rotation under way."""
-        finish = Answer("f", "finish the rotation under way: only the newest stays", "finish")
+    async def rotate(self) -> None:
+        """Make a new secret, or finish the rotation in progress."""
+        finish = DialogOption("f", "finish the rotation under way: only the newest stays", "finish")
         answers = [
-            Answer("c", "cancel", "cancel"),
-            Answer("d", "a new secret; the old one goes on for 24 hours", "day"),
-            Answer("h", "a new secret; the old one goes on for 1 hour", "hour"),
-            Answer("w", "a new secret; the old one goes on for 7 days", "week"),
-            Answer("l", "the old one leaked: a new secret, valid at once and alone", "leak"),
+            DialogOption("c", "cancel", "cancel"),
+            DialogOption("d", "a new secret; the old one goes on for 24 hours", "day"),
+            DialogOption("h", "a new secret; the old one goes on for 1 hour", "hour"),
+            DialogOption("w", "a new secret; the old one goes on for 7 days", "week"),
+            DialogOption("l", "the old one leaked: a new secret, valid at once and alone", "leak"),
         ]
         if self.lines.rotating is not False:
             answers.insert(1, finish)
@@ -210,11 +220,10 @@ class SecretScreen(Revealing, HookVerbs):
                 self._rotated(rotated, self._overlap_words(rotated))
 
     def _rotated(self, rotated: Secrets, said: str) -> None:
-        if self.lines.revealed:
-            self.hide_again()
+        self.reveal_timer.hide()
         self.lines.remember(rotated.secrets)
         self.lines.cursor = 0
-        key = self.house.key
+        key = self.shell.key
         keys = f"{key('reveal')} shows it, {key('copy')} copies it"
         self.notice(f"{said}; {keys}", "good")
 
@@ -222,20 +231,20 @@ class SecretScreen(Revealing, HookVerbs):
         ends = [s.expires_at for s in rotated.secrets if s.expires_at is not None]
         if not ends:
             return "a new secret is valid, alone"
-        until = moment(max(from_rfc3339(end) for end in ends), self.house.clock())
+        until = moment(max(from_rfc3339(end) for end in ends), self.shell.clock())
         return f"a new secret is valid; the old one, too, until {until}"
 
     # -- the code
 
-    def verb_previous(self) -> None:
+    def previous(self) -> None:
         """Show the code of the language before."""
         self.query_one(Choice).action_step(-1)
 
-    def verb_next(self) -> None:
+    def next(self) -> None:
         """Show the code of the language after."""
         self.query_one(Choice).action_step(1)
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines of the code, or cut them."""
         self.query_one(JsonView).toggle_wrap()
 
@@ -245,7 +254,7 @@ class SecretScreen(Revealing, HookVerbs):
 
     def _show_code(self) -> None:
         snippet = self._snippets[self.query_one(Choice).chosen]
-        copies = f"{self.house.key('copy')} copies this code"
+        copies = f"{self.shell.key('copy')} copies this code"
         note = f"reads the secret from {SECRET_VARIABLE}; {copies}"
         code = snippet.code.rstrip("\n")
         self.query_one(JsonView).show([Section(snippet.language, note=note, text=code)])

@@ -7,24 +7,24 @@ from typing import Final
 
 from hooktui.console.deliveries.text import moment
 from hooktui.console.formatting import ago, counted, took
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.columns import failing
 from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
 from hooktui.console.hooks.form_values import duration_text, schedule_text, total_in_words
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
-from hooktui.console.widgets.styled import Pieces, Tone
+from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.wire.events import Catalogue, EventGroup
 from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount
 
 
-def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, Tone]:
+def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, StyleName]:
     """Return how a hook is doing in one line: state with its reason, results, what waits."""
     stats = hook.stats
     words = []
-    tone: Tone = "plain"
+    tone: StyleName = "plain"
     if not hook.active:
         tone = "bad" if hook.disabled_reason not in (None, "disabled by hand") else "warn"
         since = "" if hook.disabled_at is None else f", {_ago(hook.disabled_at, now_ms)}"
@@ -52,7 +52,7 @@ def standing_words(hook: Hook, now_ms: int, key: KeyOf) -> tuple[str, Tone]:
     return " · ".join(words), tone
 
 
-def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[Pieces, ...]:
+def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tuple[StyledLine, ...]:
     """Return the lines above the tabs: where it sends, what, and how that goes."""
     words, tone = standing_words(hook, now_ms, key)
     return (
@@ -118,7 +118,7 @@ HOURS: Final = 24
 
 
 def event_sections(
-    hook: Hook, catalogue: Catalogue, health: HookHealth | None, now_ms: int, signs: Signs
+    hook: Hook, catalogue: Catalogue, health: HookHealth | None, now_ms: int, glyphs: Glyphs
 ) -> list[Section]:
     """Return the subscription group by group, with the counts of the last day once they are known.
 
@@ -127,18 +127,18 @@ def event_sections(
         catalogue: all types that there are.
         health: of the last day; None: not read yet.
         now_ms: the moment it is.
-        signs: what boxes are drawn with.
+        glyphs: what boxes are drawn with.
     """
     selection = EventSelection.of(catalogue, hook.events)
     counts = {count.type: count for count in health.types} if health is not None else {}
     sections = [
-        _group(group, selection, counts, signs, known=health is not None)
+        _group(group, selection, counts, glyphs, known=health is not None)
         for group in catalogue.groups
     ]
     known = {t.id for group in catalogue.groups for t in group.types}
     others = [*selection.unknown, *(name for name in counts if name not in known)]
     if others:
-        named = {name: f"{_box(name in selection.unknown, signs)} {name}" for name in others}
+        named = {name: f"{_box(name in selection.unknown, glyphs)} {name}" for name in others}
         named |= {"ping": "test deliveries"} if "ping" in named else {}
         pairs = tuple((label, _words(counts.get(name), "")) for name, label in named.items())
         sections.append(Section("Others", note="not in this server's catalogue", pairs=pairs))
@@ -153,7 +153,7 @@ def _group(
     group: EventGroup,
     selection: EventSelection,
     counts: Mapping[str, TypeCount],
-    signs: Signs,
+    glyphs: Glyphs,
     *,
     known: bool,
 ) -> Section:
@@ -170,12 +170,12 @@ def _group(
         why = "not asked for" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
         none = "none came" if ticks and known else ""
         words = _words(counts.get(one.id), none)
-        pairs.append((f"{_box(ticks, signs)} {one.id}", ", ".join(w for w in (why, words) if w)))
+        pairs.append((f"{_box(ticks, glyphs)} {one.id}", ", ".join(w for w in (why, words) if w)))
     return Section(group.name, note=note, pairs=tuple(pairs))
 
 
-def _box(ticked: bool, signs: Signs) -> str:
-    return signs.ticked if ticked else signs.unticked
+def _box(ticked: bool, glyphs: Glyphs) -> str:
+    return glyphs.ticked if ticked else glyphs.unticked
 
 
 def _words(count: TypeCount | None, none: str) -> str:

@@ -5,20 +5,22 @@ Only the tab that is shown reads anything; one that comes into sight reads at on
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from textual.app import ComposeResult
 from textual.widgets import ContentSwitcher
 
 from hooktui.client import calls
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.health import RANGES, axis_of, plots_of, range_line, step_words
 from hooktui.console.hooks.history import HookHistory, summary
 from hooktui.console.hooks.summary import HOURS, event_sections, settings_sections
 from hooktui.console.shell.terminal import copy
 from hooktui.console.widgets.chrome import TabLine
 from hooktui.console.widgets.document_view import JsonView
-from hooktui.console.widgets.page_window import Wanted
+from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.plot import Plots
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
@@ -39,49 +41,67 @@ DELIVERIES, HEALTH, EVENTS, SETTINGS, HISTORY = (name.lower() for name in TABS)
 _FIRST_RANGE: Final = 1
 
 
-class HistorySource:
-    """Pages of the audit trail that are about one hook."""
-
-    def __init__(self, screen: HookTabs) -> None:
-        self._screen = screen
-
-    async def page(self, wanted: Wanted) -> Page[AuditEntry]:
-        """Return a page, the newest entry first."""
-        screen = self._screen
-        account = screen.house.account if screen.hook is None else screen.hook.account
-        target = f"hook {screen.hook_id}"
-        return await screen.ask(calls.list_audit(account, target=target, **wanted))
+_IN_LIST: Final = ("resend", "cancel", "filter", "mark", "mark_all", "sort", "order")
+"""Commands on deliveries, which work in their tab only."""
 
 
-class HookTabs(HouseScreen):
-    """Shows one of the tabs; the screen adds the deliveries, and reads the hook itself."""
+class TabSet(ScreenPart):
+    """The tabs of a hook; the deliveries are a list of the screen.
 
-    DEFAULT_CSS = """
-    HookTabs #tabs { background: $panel; }
-    HookTabs ContentSwitcher { height: 1fr; }
-    HookTabs #events, HookTabs #settings { padding: 0 1; }
+    Args:
+        screen: the screen of the hook.
+        hook_id: its id.
+        hook: returns the hook; None until the screen has read it.
+
+    Attributes:
+        current: the id of the tab in sight.
     """
 
-    def __init__(self, hook_id: int) -> None:
-        super().__init__()
-        self.hook_id = hook_id
-        self.hook: Hook | None = None
-        self.tab = DELIVERIES
+    def __init__(
+        self, screen: ConsoleScreen, hook_id: int, hook: Callable[[], Hook | None]
+    ) -> None:
+        self._screen, self._hook_id, self._hook = screen, hook_id, hook
+        self.current = DELIVERIES
         self._range = self._wanted = _FIRST_RANGE
         self._health: HookHealth | None = None
         self._counts: HookHealth | None = None
 
-    def compose_tabs(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Go from tab to tab, change the time range of the plots, and copy."""
+        return {
+            "previous": self.previous,
+            "next": self.next,
+            "larger": self.larger,
+            "smaller": self.smaller,
+            "copy": self.copy,
+        }
+
+    def disabled_reason(self, name: str) -> str | None:
+        """Return that a command works in another tab, or that there is nothing under the cursor."""
+        key = self._screen.shell.key
+        if name in _IN_LIST and self.current != DELIVERIES:
+            return f"this works on the deliveries; {key('previous')} leads to them"
+        if name in ("larger", "smaller") and self.current != HEALTH:
+            time = f"{key('larger')} and {key('smaller')} choose the time of the plots"
+            return f"{time}; {key('previous')} and {key('next')} lead to the tab Health"
+        if name == "copy" and self.under_cursor() is None:
+            return "there is nothing under the cursor to copy"
+        if name == "open" and self.current == HEALTH:
+            return "there is nothing to open here; left and right move the mark"
+        return None
+
+    def compose(self, deliveries: WindowedList[Delivery]) -> ComposeResult:
         """Yield the line of tabs, and all tabs with the deliveries first."""
-        house = self.house
-        # Kept, not looked up: an answer may come in while the screen is being taken away.
-        self._tab_line = TabLine(TABS, house.key, id="tabs")
+        shell = self._screen.shell
+        # Kept, not looked up: a response may come in while the screen is being taken away.
+        self._tab_line = TabLine(TABS, shell.key, self.show, id="tabs")
         self._switcher = ContentSwitcher(initial=DELIVERIES)
-        self._plots = Plots(house.signs, id=HEALTH)
+        self._plots = Plots(shell.glyphs, id=HEALTH)
         self._events = JsonView(id=EVENTS)
         self._settings = JsonView(id=SETTINGS)
         self._history = HookHistory(
-            HistorySource(self), house.clock, house.signs, self.show_error, id=HISTORY
+            self, shell.clock, shell.glyphs, self._screen.show_error, id=HISTORY
         )
         self._listing = deliveries
         yield self._tab_line
@@ -94,35 +114,34 @@ class HookTabs(HouseScreen):
 
     # -- which tab
 
-    def verb_previous(self) -> None:
-        """Show the tab before."""
-        self.show_tab(self._tab_line.chosen - 1)
+    def previous(self) -> None:
+        """Show the previous tab."""
+        self.show(self._tab_line.chosen - 1)
 
-    def verb_next(self) -> None:
-        """Show the tab after."""
-        self.show_tab(self._tab_line.chosen + 1)
+    def next(self) -> None:
+        """Show the next tab."""
+        self.show(self._tab_line.chosen + 1)
 
-    def on_tab_line_chosen(self, message: TabLine.Chosen) -> None:
-        """Show the tab that was clicked."""
-        self.show_tab(message.number)
-
-    def show_tab(self, number: int) -> None:
-        """Show a tab by its number; the ends are ends."""
+    def show(self, number: int) -> None:
+        """Show a tab by its number; below the first and above the last there is none."""
         self._tab_line.choose(number)
         wanted = TABS[self._tab_line.chosen].lower()
-        if wanted == self.tab:
+        if wanted == self.current:
             return
-        self.tab = self._switcher.current = wanted
+        self.current = self._switcher.current = wanted
         focused = self._history.listing if wanted == HISTORY else self._switcher.visible_content
         if focused is not None:
             focused.focus()
-        self.refresh_frame()
-        self.draw_tab()
-        self.run_worker(self.fill_tab(), name="tab", group="tab", exclusive=True)
+        self._screen.refresh_frame()
+        self.draw()
+        self._fill_soon()
 
-    def open_in_tab(self) -> None:
+    def _fill_soon(self) -> None:
+        self._screen.run_worker(self.fill(), name="tab", group="tab", exclusive=True)
+
+    def open(self) -> None:
         """Open what is under the cursor of the tab in sight."""
-        match self.tab:
+        match self.current:
             case "events":
                 self._events.action_open()
             case "settings":
@@ -136,12 +155,12 @@ class HookTabs(HouseScreen):
 
     def under_cursor(self) -> tuple[str, str] | None:
         """Return name and text of what a copy takes in the tab in sight; None: there is nothing."""
-        match self.tab:
+        match self.current:
             case "deliveries":
                 delivery = self._listing.cursor_row
                 return None if delivery is None else ("the delivery's id", delivery.id)
             case "health":
-                return None if self._health is None else ("the marked step", self._plots.told)
+                return None if self._health is None else ("the marked step", self._plots.step_text)
             case "events":
                 return self._events.under_cursor()
             case "settings":
@@ -152,42 +171,47 @@ class HookTabs(HouseScreen):
                 entry = self._history.listing.cursor_row
                 return None if entry is None else ("the change", summary(entry))
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy what is under the cursor."""
         found = self.under_cursor()
         if found is not None:
-            self.notice(await copy(self.app, found[1], found[0]), "good")
+            self._screen.notice(await copy(self._screen.app, found[1], found[0]), "good")
 
     # -- what it shows
 
     @property
     def pause_s(self) -> float:
         """How long one look at the hook lasts while deliveries run."""
-        return COUNTED_S if self.tab in (HEALTH, EVENTS) else BUSY_S
+        return COUNTED_S if self.current in (HEALTH, EVENTS) else BUSY_S
 
-    def draw_tab(self) -> None:
+    def draw(self) -> None:
         """Draw what is known, also of a tab that is not in sight: that costs nothing."""
-        house, now_ms = self.house, self.house.clock()
-        health, signs = self._health, house.signs
-        caption = range_line(self._range, health, signs, self._wanted, house.key)
+        shell, now_ms = self._screen.shell, self._screen.shell.clock()
+        health, glyphs = self._health, shell.glyphs
+        caption = range_line(self._range, health, glyphs, self._wanted, shell.key)
         if health is None:
             self._plots.show(caption)
         else:
             self._plots.show(
                 caption,
-                plots_of(health, now_ms, signs),
+                plots_of(health, now_ms, glyphs),
                 axis_of(health),
                 lambda step: step_words(health, step, now_ms),
             )
-        if self.hook is not None:
-            self._settings.show(settings_sections(self.hook, house.catalogue, now_ms))
-            self._events.show(
-                event_sections(self.hook, house.catalogue, self._counts, now_ms, signs)
-            )
+        hook = self._hook()
+        if hook is not None:
+            self._settings.show(settings_sections(hook, shell.catalogue, now_ms))
+            self._events.show(event_sections(hook, shell.catalogue, self._counts, now_ms, glyphs))
 
-    async def fill_tab(self) -> None:
+    async def page(self, wanted: PageQuery) -> Page[AuditEntry]:
+        """Return a page of the hook's history, the newest entry first."""
+        hook, target = self._hook(), f"hook {self._hook_id}"
+        account = self._screen.shell.account.number if hook is None else hook.account
+        return await self._screen.send(calls.list_audit(account, target=target, **wanted))
+
+    async def fill(self) -> None:
         """Read what the tab in sight shows."""
-        match self.tab:
+        match self.current:
             case "deliveries":
                 await (self._listing.reload() if self._listing.loaded else self._listing.load())
             case "history":
@@ -197,60 +221,45 @@ class HookTabs(HouseScreen):
 
     async def _count(self) -> None:
         """Read how the hook did; what comes too late for the tab or the range is left out."""
-        tab, wanted = self.tab, self._wanted
+        tab, wanted = self.current, self._wanted
         hours = HOURS if tab == EVENTS else RANGES[wanted][0]
         try:
-            found = await self.ask(calls.hook_health(self.hook_id, hours=hours))
+            found = await self._screen.send(calls.hook_health(self._hook_id, hours=hours))
         except HooktuiError as error:
             self._wanted = self._range
-            self.draw_tab()
-            self.show_error(error)
+            self.draw()
+            self._screen.show_error(error)
             return
         if tab == EVENTS:
             self._counts = found
         elif wanted == self._wanted:
             self._health, self._range = found, wanted
-        self.draw_tab()
+        self.draw()
 
-    def time_went_on(self) -> None:
+    def refresh_times(self) -> None:
         """Read the plots again once their newest step is over, also when nothing happened."""
         health = self._health
-        if self.tab == HEALTH and health is not None and health.points:
+        if self.current == HEALTH and health is not None and health.points:
             end_ms = from_rfc3339(health.points[-1].at) + health.step_s * 1000
-            if self.house.clock() >= end_ms:
-                self.run_worker(self.fill_tab(), name="tab", group="tab", exclusive=True)
+            if self._screen.shell.clock() >= end_ms:
+                self._fill_soon()
 
     # -- the time of the plots
 
-    def verb_larger(self) -> None:
+    def larger(self) -> None:
         """Show a longer time."""
         self._choose_range(self._wanted + 1)
 
-    def verb_smaller(self) -> None:
+    def smaller(self) -> None:
         """Show a shorter time."""
         self._choose_range(self._wanted - 1)
 
     def _choose_range(self, number: int) -> None:
         if 0 <= number < len(RANGES):
             self._wanted = number
-            self.draw_tab()
-            self.run_worker(self.fill_tab(), name="tab", group="tab", exclusive=True)
+            self.draw()
+            self._fill_soon()
         else:
             ends = ("shortest", RANGES[0][1]), ("longest", RANGES[-1][1])
             which, name = ends[number > 0]
-            self.notice(f"{name} is the {which} time")
-
-    def why_not(self, name: str) -> str | None:
-        """Add: what works on another tab only."""
-        reason = super().why_not(name)
-        if reason is not None or not self.is_mounted:
-            return reason
-        if name in ("larger", "smaller") and self.tab != HEALTH:
-            key = self.house.key
-            time = f"{key('larger')} and {key('smaller')} choose the time of the plots"
-            return f"{time}; {key('previous')} and {key('next')} lead to the tab Health"
-        if name == "copy" and self.under_cursor() is None:
-            return "there is nothing under the cursor to copy"
-        if name == "open" and self.tab == HEALTH:
-            return "there is nothing to open here; left and right move the mark"
-        return None
+            self._screen.notice(f"{name} is the {which} time")

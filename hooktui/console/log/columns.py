@@ -1,36 +1,36 @@
-"""How an attempt is told in one line of the log, and what filters see of it."""
+"""An attempt as one line of the log, and as the subject of a filter."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from hooktui.console.formatting import clock_time, size, took
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.shell.log_buffer import LogLine
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import Column
 from hooktui.domain.deliveries import ErrorClass, Outcome, Status
 from hooktui.domain.filters.parser import Subject
 from hooktui.domain.text import visible
 
 
-def log_columns(names: Mapping[int, str], signs: Signs) -> tuple[Column[LogLine], ...]:
+def log_columns(names: Mapping[int, str], glyphs: Glyphs) -> tuple[Column[LogLine], ...]:
     """Return the columns of the log; ``names`` are those of the hooks by id."""
 
-    def hook(line: LogLine) -> Pieces:
+    def hook(line: LogLine) -> StyledLine:
         return ((f"{line.hook} {names.get(line.hook, '')}", "plain"),)
 
-    def event(line: LogLine) -> Pieces:
+    def event(line: LogLine) -> StyledLine:
         trigger = "" if line.trigger in ("event", "ping", "") else f" ({line.trigger})"
         return ((line.event_type, "plain"), (trigger, "quiet"))
 
-    def attempt(line: LogLine) -> Pieces:
+    def attempt(line: LogLine) -> StyledLine:
         return ((f"#{line.attempt}", "plain" if line.attempt == 1 else "warn"),)
 
     return (
         Column(name="time", title="time", cell=lambda e: ((clock_time(e.at_ms), "quiet"),), width=8,
                priority=0),
-        Column(name="result", title="result", cell=lambda e: result_pieces(e, signs), width=12,
+        Column(name="result", title="result", cell=lambda e: result_pieces(e, glyphs), width=12,
                grow=1, most=18, priority=0),
         Column(name="hook", title="hook", cell=hook, width=14, grow=3, most=26, priority=1),
         Column(name="event", title="event", cell=event, width=17, grow=2, most=26, priority=1),
@@ -44,15 +44,15 @@ def log_columns(names: Mapping[int, str], signs: Signs) -> tuple[Column[LogLine]
     )  # fmt: skip
 
 
-def result_pieces(line: LogLine, signs: Signs) -> Pieces:
+def result_pieces(line: LogLine, glyphs: Glyphs) -> StyledLine:
     """Return how an attempt ended: sign, code or error, and whether it will be tried again."""
     if line.outcome == Outcome.DELIVERED:
-        return ((f"{signs.delivered} ", "good"), (line.result, "good"))
+        return ((f"{glyphs.delivered} ", "good"), (line.result, "good"))
     if line.outcome == Outcome.INTERRUPTED:
-        return ((f"{signs.retry} interrupted", "warn"),)
+        return ((f"{glyphs.retry} interrupted", "warn"),)
     if line.status in (Status.PENDING, Status.SENDING):
-        return ((f"{signs.retry} {line.result}", "warn"),)
-    return ((f"{signs.failed} {line.result}", "bad"),)
+        return ((f"{glyphs.retry} {line.result}", "warn"),)
+    return ((f"{glyphs.failed} {line.result}", "bad"),)
 
 
 def line_text(line: LogLine, names: Mapping[int, str]) -> str:

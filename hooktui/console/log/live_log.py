@@ -1,8 +1,8 @@
 """The live log: what is delivered, as it happens. Draws a ring buffer line by line.
 
-Lines are put into the buffer by whoever follows the feed; a burst of any size makes one repaint, at
-most four a second, and only while the log is seen. Not following *is* paused: the picture stands
-still, and a chip counts what is new.
+The follower of the feed fills the buffer; a burst of any size makes one repaint, at most four a
+second, and only while the log is visible. Without following, the log is paused: it does not move,
+and a chip counts the new lines.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from textual.geometry import Region
 from textual.message import Message
 from textual.timer import Timer
 
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.log.columns import line_text, subject_of
 from hooktui.console.log.log_table import LogTable
 from hooktui.console.registry import KeyOf, move_bindings
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
-from hooktui.console.shell.reliable_timers import ReliableTimers
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.shell.reliable_timers import set_reliable_timer
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.text_search import Found
 from hooktui.domain.filters.parser import Filter
 
@@ -35,19 +35,21 @@ CHIP_S: Final = 1.0
 """Between two counts of new lines while paused."""
 
 
-class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
+class LiveLog(LogTable, inherit_bindings=False):
     """The lines of a buffer, the newest at the bottom.
 
     Args:
         buffer: where the lines are.
         clock: returns "now" in milliseconds, for filters like ``since:10m``.
         names: names of hooks by id; may grow later.
-        signs: what is drawn for states.
-        key: tells the key of a verb.
+        glyphs: what is drawn for states.
+        key: returns how the key of a command is shown.
         caption: whether line 0 names the log (for a pane) or the columns (for a screen).
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
+
+    set_timer = set_reliable_timer
 
     class FromLog(Message):
         """A message of a log."""
@@ -80,13 +82,13 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
         buffer: LogBuffer,
         clock: Callable[[], int],
         names: Mapping[int, str],
-        signs: Signs,
+        glyphs: Glyphs,
         key: KeyOf,
         *,
         caption: bool = False,
         id: str | None = None,  # noqa: A002 - as in every widget
     ) -> None:
-        super().__init__(buffer, names, signs, caption=caption, id=id)
+        super().__init__(buffer, names, glyphs, caption=caption, id=id)
         self._clock = clock
         self._key = key
         self._waiting: deque[int] = deque()
@@ -96,10 +98,10 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
         self._due: Timer | None = None
         self._drawn_at = 0.0
 
-    # -- what others ask and tell
+    # -- for other modules
 
     def follow(self, following: bool) -> None:
-        """Follow the newest lines, or stand still."""
+        """Follow the newest lines, or pause."""
         if following == self.following:
             return
         self.following = following
@@ -132,7 +134,7 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
 
     def catch_up(self) -> None:
         """Draw what has come since; called when the log is seen again."""
-        if self._due is not None:  # it may be called before that: two would take turns for ever
+        if self._due is not None:  # it may be called before that: two would alternate without end
             self._due.stop()
             self._due = None
         if not self.is_attached or not self._seen:
@@ -150,24 +152,24 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
                 self.refresh(Region(0, 0, self.size.width, 1))
             self.post_message(self.StateChanged(self))
 
-    def state(self) -> Pieces:
+    def state(self) -> StyledLine:
         """Return whether it follows, what is new, and what it is narrowed to."""
-        pieces: list[Piece] = []
+        pieces: list[StyledText] = []
         if self.following:
             pieces.append(("following", "quiet"))
         else:
             pieces.append(("paused", "warn"))
             follows = f"{self._key('follow')} follows"
-            chip = f" {self.signs.dot} {self.new:,} new, {follows}" if self.new else ""
+            chip = f" {self.glyphs.dot} {self.new:,} new, {follows}" if self.new else ""
             pieces.append((chip, "accent"))
         if self.hooks is not None:
             hooks = ", ".join(str(hook) for hook in sorted(self.hooks)[:5])
             more = ", …" if len(self.hooks) > 5 else ""
-            pieces.append((f" {self.signs.dot} hook {hooks}{more}", "accent"))
+            pieces.append((f" {self.glyphs.dot} hook {hooks}{more}", "accent"))
         if self.marks:
-            pieces.append((f" {self.signs.dot} {len(self.marks):,} marked", "accent"))
+            pieces.append((f" {self.glyphs.dot} {len(self.marks):,} marked", "accent"))
         if self.filter is not None:
-            pieces.append((f" {self.signs.dot} filter: {self.filter}", "accent"))
+            pieces.append((f" {self.glyphs.dot} filter: {self.filter}", "accent"))
         return pieces
 
     # -- the buffer
@@ -246,7 +248,7 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
         return gone
 
     def _stand_still(self) -> None:
-        """Keep what is shown for as long as the log is paused, however far the buffer goes on."""
+        """Keep the shown lines while the log is paused, also when the buffer drops them."""
         shown = () if self.following else self._shown
         kept = {number: self._at(number) for number in shown}
         self._kept = {number: line for number, line in kept.items() if line is not None}
@@ -261,7 +263,7 @@ class LiveLog(ReliableTimers, LogTable, inherit_bindings=False):
 
     @property
     def new(self) -> int:
-        """Lines that came while the log stands still."""
+        """The number of lines that came while the log is paused."""
         return len(self._waiting) + self._missed
 
     def _fits(self, line: LogLine) -> bool:

@@ -2,36 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual.app import ComposeResult
 
 from hooktui.console.formatting import counted
-from hooktui.console.frame.filtering import Filtering
-from hooktui.console.frame.searching import Searching
+from hooktui.console.frame.filtering import FilterPart
+from hooktui.console.frame.frame_text import top_screens
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.frame.searching import SearchPart
 from hooktui.console.log.live_log import LiveLog
-from hooktui.console.shell.contract import Changes
+from hooktui.console.registry import Command
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.session_state import ScreenState
 from hooktui.console.shell.terminal import copy
-from hooktui.console.widgets.styled import Piece, Pieces
+from hooktui.console.widgets.chrome import Offer
+from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.parser import Filter, parse
 
 
-class LiveLogScreen(Searching, Filtering):
+class LiveLogScreen(ConsoleScreen):
     """Every attempt of every delivery as it happens."""
 
-    PLACE = "Live log"
-    VERBS: ClassVar[tuple[str, ...]] = (
+    HEADING = "Live log"
+    COMMAND_NAMES: ClassVar[tuple[str, ...]] = (
         "open", "follow", "filter", "search", "mark", "copy", "wrap", "match_before",
     )  # fmt: skip
-    FILTER_HINT = "such as status:failed hook:12 -event:job.* took:>2s"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handlers.update(
+            open=self.open,
+            follow=self.follow,
+            mark=self.mark,
+            copy=self.copy,
+            wrap=self.wrap,
+        )
+        self.search = SearchPart(self, lambda: self.log_lines)
+        self.filter = FilterPart(
+            self,
+            "such as status:failed hook:12 -event:job.* took:>2s",
+            check=_log_filter,
+            changed=self._filtered,
+            focus=lambda: self.log_lines.focus(),
+        )
+        self.parts = (self.search, self.filter)
 
     def compose_body(self) -> ComposeResult:
         """The log."""
-        house = self.house
+        shell = self.shell
         # Kept, not looked up: names may come in while the screen is being taken away.
         self._lines = LiveLog(
-            house.log_buffer, house.clock, house.hook_names, house.signs, house.key, id="log"
+            shell.log_buffer,
+            shell.clock,
+            shell.account.hook_names,
+            shell.glyphs,
+            shell.key,
+            id="log",
         )
         yield self._lines
 
@@ -45,17 +74,25 @@ class LiveLogScreen(Searching, Filtering):
         super().on_screen_resume()
         self.log_lines.catch_up()
 
-    async def changed(self, changes: Changes) -> None:
+    async def changed(self, changes: FeedChanges) -> None:
         """Call hooks by their names, as soon as those are known."""
-        if await self.house.learn_names(changes):
+        if await self.shell.account.learn_names(changes):
             self.log_lines.refresh()
 
-    def heading(self) -> tuple[Pieces, Pieces]:
+    def heading(self) -> tuple[StyledLine, StyledLine]:
         """Return whether it follows, what is new, the filter and the search."""
-        left: list[Piece] = [(f" {self.PLACE}  ", "strong"), *self.log_lines.state()]
-        if self.search_text:
-            left.append((f" {self.house.signs.dot} search: {self.search_text}", "accent"))
-        return left, self.house.places(self.PLACE)
+        left: list[StyledText] = [(f" {self.HEADING}  ", "strong"), *self.log_lines.state()]
+        if self.search.text:
+            left.append((f" {self.shell.glyphs.dot} search: {self.search.text}", "accent"))
+        return left, top_screens(self.HEADING)
+
+    def offers(self) -> Iterator[Offer]:
+        """Offer the matches first while a search is on."""
+        return self.search.arrange(super().offers())
+
+    def command_labels(self) -> tuple[Command, ...]:
+        """Return the label of the next match while a search is on."""
+        return self.search.labels
 
     def on_live_log_state_changed(self) -> None:
         """Draw the chip."""
@@ -63,33 +100,29 @@ class LiveLogScreen(Searching, Filtering):
 
     def on_live_log_opened(self, message: LiveLog.Opened) -> None:
         """Open the delivery of a line."""
-        self.house.open_delivery(message.delivery)
+        self.shell.navigation.open_delivery(message.delivery)
 
-    # -- the filter and the search
+    # -- the filter
 
-    def check_filter(self, text: str) -> None:
-        """Refuse what is no filter, or asks for what log lines do not hold."""
-        _log_filter(text)
+    def apply_filter(self, text: str) -> None:
+        """Show the lines that match."""
+        self.filter.apply(text)
 
-    def filtered(self) -> None:
-        """Show the lines that fit."""
-        self.log_lines.show_only(_log_filter(self.filter_text), self.log_lines.hooks)
+    def _filtered(self) -> None:
+        self.log_lines.show_only(_log_filter(self.filter.text), self.log_lines.hooks)
 
-    def give_keys_back(self) -> None:
-        """Go back to the log."""
-        self.log_lines.focus()
+    def save_state(self) -> ScreenState:
+        """Return the filter."""
+        return {"filter": self.filter.text}
 
-    def searched(self) -> LiveLog:
-        """The log."""
-        return self.log_lines
+    def load_state(self, state: ScreenState) -> None:
+        """Restore the filter."""
+        self.filter.restore(str(state.get("filter") or ""))
 
-    # -- verbs
+    # -- commands
 
-    def why_not(self, name: str) -> str | None:
-        """Add: there is no line yet."""
-        reason = super().why_not(name)
-        if reason is not None or not self.is_mounted:
-            return reason
+    def own_disabled_reason(self, name: str) -> str | None:
+        """Return that there is no line yet."""
         line = self.log_lines.cursor_line
         if name == "open" and (line is None or not line.delivery):
             return "there is no delivery under the cursor yet"
@@ -97,37 +130,34 @@ class LiveLogScreen(Searching, Filtering):
             return "there is no line yet"
         return None
 
-    def verb_open(self) -> None:
+    def open(self) -> None:
         """Open the delivery of the line under the cursor."""
         self.log_lines.action_open()
 
-    def verb_follow(self) -> None:
-        """Follow, or stand still."""
+    def follow(self) -> None:
+        """Follow the log, or pause it."""
         self.log_lines.follow(not self.log_lines.following)
 
-    def verb_mark(self) -> None:
-        """Mark the line under the cursor; the log stands still then."""
+    def mark(self) -> None:
+        """Mark the line under the cursor; this pauses the log."""
         self.log_lines.toggle_mark()
 
-    async def verb_copy(self) -> None:
+    async def copy(self) -> None:
         """Copy the marked lines, else the one under the cursor."""
         count, text = self.log_lines.chosen_text()
         what = counted(count, "line") if self.log_lines.marks else "the line"
         self.notice(await copy(self.app, text, what), "good")
 
-    def verb_wrap(self) -> None:
+    def wrap(self) -> None:
         """Wrap long lines, or cut them."""
         wrapped = self.log_lines.toggle_wrap()
         self.notice("long lines are wrapped" if wrapped else "lines are cut")
 
-    def verb_back(self) -> None:
+    def back(self) -> None:
         """End the search, unmark, take the filter away, one after the other; then go back."""
-        if self.end_search() or self.log_lines.clear_marks():
-            return
-        if self.filter_text:
-            self.take_filter("")
-        else:
-            super().verb_back()
+        narrowed = self.search.end() or self.log_lines.clear_marks() or self.filter.clear()
+        if not narrowed:
+            super().back()
 
 
 def _log_filter(text: str) -> Filter | None:

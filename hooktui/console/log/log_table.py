@@ -12,10 +12,10 @@ from typing import Final
 from rich.cells import cell_len, chop_cells
 from textual.strip import Strip
 
-from hooktui.console.glyphs import Signs
+from hooktui.console.glyphs import Glyphs
 from hooktui.console.log.columns import line_text, log_columns
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
-from hooktui.console.widgets.styled import Piece, Pieces, Tone
+from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, pieces_of, place
 from hooktui.console.widgets.text_search import Found, folded, highlighted, step
 from hooktui.domain.filters.parser import Filter
@@ -68,7 +68,7 @@ class LogTable(Table, inherit_bindings=False):
     Args:
         buffer: where the lines are.
         names: names of hooks by id; may grow later.
-        signs: what is drawn for states.
+        glyphs: what is drawn for states.
         caption: whether line 0 names the log (for a pane) or the columns (for a screen).
     """
 
@@ -76,14 +76,14 @@ class LogTable(Table, inherit_bindings=False):
         self,
         buffer: LogBuffer,
         names: Mapping[int, str],
-        signs: Signs,
+        glyphs: Glyphs,
         *,
         caption: bool = False,
         id: str | None = None,  # noqa: A002 - as in every widget
     ) -> None:
         super().__init__(id=id)
         self.buffer = buffer
-        self.signs = signs
+        self.glyphs = glyphs
         self.following = True
         self.wrapped = False
         self.filter: Filter | None = None
@@ -92,15 +92,15 @@ class LogTable(Table, inherit_bindings=False):
         self._names = names
         self._caption = caption
         self._shown: deque[int] = deque()
-        self._kept: dict[int, LogLine] = {}  # of a log that stands still; the ring turns on
+        self._kept: dict[int, LogLine] = {}  # of a paused log; the ring drops lines
         self._cursor: int | None = None
-        self._columns = log_columns(names, signs)
+        self._columns = log_columns(names, glyphs)
         self._placed: list[Placed[LogLine]] = []
         self._search = LogSearch(lambda line: line_text(line, names))
         self._rows: list[tuple[int, int]] = []
         self._rows_for: tuple[int, ...] = ()
 
-    def state(self) -> Pieces:
+    def state(self) -> StyledLine:
         """Return what the caption says beside the name."""
         raise NotImplementedError
 
@@ -156,7 +156,7 @@ class LogTable(Table, inherit_bindings=False):
             self.refresh_row(position)
 
     def on_resize(self) -> None:
-        """Place the columns anew."""
+        """Place the columns again."""
         self._placed = place(self._columns, self.line_width - MARGIN)
         self._count_rows()
         if self.following:
@@ -190,23 +190,23 @@ class LogTable(Table, inherit_bindings=False):
         over = self.cursor_style() if at_cursor else None
         if part:
             rest = continuation(self._columns, self._placed, line, self.line_width)
-            text: Pieces = ((" " * INDENT, "quiet"), (rest[part - 1], "quiet"))
+            text: StyledLine = ((" " * INDENT, "quiet"), (rest[part - 1], "quiet"))
             return self.strip(text, self.line_width, over)
         if line.note:
-            text = ((f"  {self.signs.rule} {line.note}", "warn"),)
+            text = ((f"  {self.glyphs.rule} {line.note}", "warn"),)
             return self.strip(text, self.line_width, over)
         return self.draw_row(self._placed, line, over=over, marked=number in self.marks)
 
     def _caption_line(self) -> Strip:
-        name: Tone = "strong" if self.has_focus else "plain"
-        rule = self.signs.rule
-        left: list[Piece] = [(f"{rule} ", "quiet"), ("Live log", name), ("  ", "plain")]
+        name: StyleName = "strong" if self.has_focus else "plain"
+        rule = self.glyphs.rule
+        left: list[StyledText] = [(f"{rule} ", "quiet"), ("Live log", name), ("  ", "plain")]
         left += self.state()
         left.append((f" {rule * self.line_width}", "quiet"))
         strip = self.segments(left)
         return Strip(strip).crop(0, self.line_width)
 
-    def _empty(self, y: int) -> Pieces:
+    def _empty(self, y: int) -> StyledLine:
         if self._shown or y != 1:
             return ()
         if self.filter is not None or self.hooks is not None:

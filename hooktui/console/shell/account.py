@@ -1,55 +1,62 @@
-"""Shows another account: everything that belongs to the one before is left, and told anew."""
+"""The account that is shown: its number and name, and what the console knows of its hooks."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Final
 
-from hooktui.console.shell.contract import Changes
-from hooktui.console.shell.log_buffer import LogLine
-from hooktui.domain.errors import HooktuiError
+from hooktui.console.shell.feed_changes import FeedChanges
+from hooktui.console.shell.server_connection import ServerConnection
+from hooktui.domain.errors import HooktuiError, NotFound
+from hooktui.domain.wire.hooks import Hook
 
-if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
+MOST_NAMES: Final = 20
+"""Hooks whose names are read at once; the others follow with their next line of the log."""
 
 
-async def use_account(house: HooktuiApp, account: int) -> bool:
-    """Show an account from now on; return whether the server lets us (else: a notice).
+class AccountView:
+    """The account that is shown.
 
-    Once the server has said yes nothing is awaited: whoever asked may be a screen that is left.
+    Attributes:
+        number: its id.
+        name: its name; empty until the server has responded.
+        hook_names: names of its hooks by id, as far as they were seen.
+        last_toggled: the hooks that were enabled or disabled last, each with its state before.
     """
-    from hooktui.client import calls
 
-    try:
-        status = await house.ask(calls.server_status(account))
-        name = await _name_of(house, account)
-    except HooktuiError as error:
-        house.notice(str(error), "bad")
-        return False
-    for screen in house.house_screens():
-        screen.keep()
-    house.account, house.account_name = account, name
-    house.backlog_trend.clear()
-    house.take_status(status)
-    house.turned = []  # undo acts on hooks of the account that is shown
-    house.hook_names.clear()
-    house.log_buffer.clear()
-    note = f"the log of {name or f'account {account}'}"
-    house.log_buffer.extend([LogLine(at_ms=house.clock(), note=note)])
-    house.feed.start_over()
-    house.follow_feed()
-    while len(house.screen_stack) > 1:
-        house.pop_screen()
-    for screen in house.house_screens():
-        screen.account_changed()
-        screen.refresh_frame()
-    house.tell(Changes(everything=True))
-    house.notice(f"this is account {account}{name and f' ({name})'} now", "good")
-    return True
+    def __init__(self, number: int, connection: ServerConnection) -> None:
+        self._connection = connection
+        self.number = number
+        self.name = ""
+        self.hook_names: dict[int, str] = {}
+        self.last_toggled: list[tuple[Hook, bool]] = []
 
+    def show(self, number: int, name: str) -> None:
+        """Show another account; nothing that is known of hooks applies to it."""
+        self.number, self.name = number, name
+        self.hook_names.clear()
+        self.last_toggled = []
 
-async def _name_of(house: HooktuiApp, account: int) -> str:
-    """Return the name of an account; nothing where there are too many to look through."""
-    from hooktui.client import calls
+    async def learn_names(self, changes: FeedChanges) -> bool:
+        """Read the names of hooks that changed or are not known yet; return whether any is new.
 
-    accounts = await house.ask(calls.list_accounts(limit=500))
-    return next((one.name for one in accounts.data if one.id == account), "")
+        The list of hooks holds a few pages only, and the log may name any hook.
+        """
+        from hooktui.client import calls
+
+        unknown = [hook for hook in changes.busy_hooks if hook not in self.hook_names]
+        names = {}
+        for hook in (*changes.hooks, *unknown)[:MOST_NAMES]:
+            try:
+                names[hook] = (await self._connection.send(calls.get_hook(hook))).name
+            except NotFound:
+                names[hook] = self.hook_names.get(hook, "")
+            except HooktuiError:
+                break  # the feed notices a lost server, and says so
+        return self.add_names(names)
+
+    def add_names(self, names: Mapping[int, str]) -> bool:
+        """Remember names of hooks for the log; return whether any is new."""
+        new = names.items() - self.hook_names.items()
+        self.hook_names.update(new)
+        return bool(new)

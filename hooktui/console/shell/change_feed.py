@@ -1,21 +1,21 @@
-"""Follows the server's change feed: fills the log, tells the screens, and comes back after a loss.
+"""Follows the server's change feed: fills the log and distributes the changes.
 
-The position in the feed is kept over a lost connection, so no line is lost and none comes twice.
+The position is kept when the connection is lost, so no line is lost and none comes twice.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from hooktui.console.shell.contract import Changes
+from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.feed_changes import FeedChanges
 from hooktui.console.shell.log_buffer import LogLine
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import HooktuiError, NotAllowed, Unauthenticated
 
 if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
     from hooktui.domain.wire.feed import FeedLine, FeedPage
 
 WAIT_S = 25
@@ -29,11 +29,17 @@ BUSY_S = 0.1
 """Between two reads of a feed that never runs dry: a few large pages cost less than many small."""
 
 
-class Feed:
-    """Reads the feed for the app, for as long as it runs."""
+class ChangeFeedFollower:
+    """Reads the feed for as long as the app runs.
 
-    def __init__(self, house: HooktuiApp) -> None:
-        self._house = house
+    Args:
+        shell: the services of the app.
+        on_changes: takes the changes of each page.
+    """
+
+    def __init__(self, shell: Shell, on_changes: Callable[[FeedChanges], None]) -> None:
+        self._shell = shell
+        self._on_changes = on_changes
         self._position: str | None = None
         self._failures = 0
 
@@ -42,22 +48,23 @@ class Feed:
         self._position, self._failures = None, 0
 
     async def follow(self) -> None:
-        """Follow for ever."""
+        """Follow until cancelled."""
+        connection = self._shell.connection
         while True:
             try:
                 page = await self._read()
             except HooktuiError as error:
                 refused = isinstance(error, NotAllowed | Unauthenticated)
-                (self._house.link.refused if refused else self._house.link.lost)(error)
+                (connection.refused if refused else connection.lost)(error)
                 wait_s = BACK_OFF_S[min(self._failures, len(BACK_OFF_S) - 1)]
                 self._failures += 1
                 await asyncio.sleep(wait_s)
                 continue
             if self._failures:
                 self._failures = 0
-                self._house.link.back()
-                self._house.status_soon()
-                self._house.tell(Changes(everything=True))
+                connection.back()
+                self._shell.status.read_soon()
+                self._on_changes(FeedChanges(everything=True))
             self._position = page.next
             self._take(page)
             await asyncio.sleep(BUSY_S)
@@ -65,28 +72,29 @@ class Feed:
     async def _read(self) -> FeedPage:
         from hooktui.client import calls
 
-        account = self._house.account
+        connection, account = self._shell.connection, self._shell.account.number
         if self._position is None:
-            return await self._house.ask(
+            return await connection.send(
                 calls.follow_feed(account, limit=FIRST_LINES, from_end=True)
             )
         # After a loss the first read does not wait, so that "connected" shows at once.
         wait_s = 0 if self._failures else WAIT_S
-        return await self._house.ask(
+        return await connection.send(
             calls.follow_feed(account, after=self._position, wait_s=wait_s, limit=500)
         )
 
     def _take(self, page: FeedPage) -> None:
+        shell = self._shell
         if page.reset:
             gap = "the log has a gap here: the server no longer keeps what happened in between"
-            self._house.log_buffer.extend([LogLine(at_ms=self._house.clock(), note=gap)])
-            self._house.tell(Changes(everything=True))
+            shell.log_buffer.extend([LogLine(at_ms=shell.clock(), note=gap)])
+            self._on_changes(FeedChanges(everything=True))
             return
         if not page.data:
             return
-        self._house.log_buffer.extend(log_lines(page.data))
-        self._house.tell(changes_of(page.data))
-        self._house.status_soon()
+        shell.log_buffer.extend(log_lines(page.data))
+        self._on_changes(changes_of(page.data))
+        shell.status.read_soon()
 
 
 def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
@@ -119,9 +127,9 @@ def log_lines(lines: Iterable[FeedLine]) -> list[LogLine]:
     return found
 
 
-def changes_of(lines: Iterable[FeedLine]) -> Changes:
+def changes_of(lines: Iterable[FeedLine]) -> FeedChanges:
     """Return what a page of the feed changed, merged."""
-    changes = Changes()
+    changes = FeedChanges()
     for line in lines:
         fields = line.fields
         if line.kind == "hook":

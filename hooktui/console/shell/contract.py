@@ -1,32 +1,119 @@
-"""What the feed said that changed, as screens are told of it."""
+"""The services that screens, their parts and the widgets use; the app provides them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from hooktui.console.glyphs import Glyphs
+from hooktui.console.registry import TopScreen
+from hooktui.console.shell.account import AccountView
+from hooktui.console.shell.log_buffer import LogBuffer
+from hooktui.console.shell.preferences import ConsoleOptions, Preferences
+from hooktui.console.shell.server_calls import ServerCalls, Severity
+from hooktui.console.shell.server_connection import ServerConnection
+from hooktui.console.shell.session_state import SessionState
+from hooktui.console.shell.status import StatusMonitor
+from hooktui.domain.roles import Role
+from hooktui.domain.wire.events import Catalogue
+
+if TYPE_CHECKING:
+    from hooktui.domain.wire.hooks import Hook
 
 
-@dataclass(slots=True)
-class Changes:
-    """What the feed said since a screen was last told; merged, however many lines there were.
+class Navigator(Protocol):
+    """Opens screens by what they are about, so that no screen imports another one."""
 
-    ``everything`` is set after the feed could not be followed without a gap.
+    def go(self, top: TopScreen) -> None:
+        """Go to a top screen, whatever lies above it."""
+
+    def select(self, heading: str, identity: Hashable) -> None:
+        """Put the cursor on what was created just now, in the list of the screen that shows it."""
+
+    def open_form(self, hook: Hook | None) -> None:
+        """Open the form of a hook that exists; for a new one (None) the list of types first."""
+
+    def open_hook(self, hook: int) -> None:
+        """Open a hook by its id."""
+
+    def open_secret(self, hook: Hook) -> None:
+        """Open the secret of a hook."""
+
+    def open_diagnosis(self, hook: Hook) -> None:
+        """Diagnose the receiver of a hook."""
+
+    def open_delivery(self, delivery: str) -> None:
+        """Open a delivery by its id."""
+
+    def open_event(self, event: str) -> None:
+        """Open an event by its id."""
+
+    def open_emit(self, event_type: str = "", body: str | None = None) -> None:
+        """Open the dialog that sends an event, with a type and a body to begin with."""
+
+    def open_help(self) -> None:
+        """Show the keys of the screen in front; choosing one runs it."""
+
+    def open_palette(self) -> None:
+        """Open the palette."""
+
+    async def open_command_line(self) -> None:
+        """Open the ``:`` line of the screen in front; returns once keys go there."""
+
+
+class Shell(Protocol):
+    """The services of the app.
+
+    Attributes:
+        clock: returns "now" in milliseconds.
+        glyphs: what is drawn for states, Unicode or ASCII.
+        catalogue: the event types of the server; the built-in ones until it has responded.
+        options: of the command line, completed from the preferences.
+        preferences: what the user has set.
+        session: what is restored the next time.
+        connection: to the server.
+        calls: sends calls that change something.
+        status: the status of the server.
+        account: the account that is shown.
+        log_buffer: the latest lines of the live log.
+        navigation: opens screens.
     """
 
-    hooks: set[int] = field(default_factory=set)
-    busy_hooks: set[int] = field(default_factory=set)
-    deliveries: set[str] = field(default_factory=set)
-    events: bool = False
-    everything: bool = False
+    clock: Callable[[], int]
+    glyphs: Glyphs
+    catalogue: Catalogue
+    options: ConsoleOptions
+    preferences: Preferences
+    session: SessionState
+    connection: ServerConnection
+    calls: ServerCalls
+    status: StatusMonitor
+    account: AccountView
+    log_buffer: LogBuffer
 
-    def merge(self, other: Changes) -> None:
-        """Take in later changes."""
-        self.hooks |= other.hooks
-        self.busy_hooks |= other.busy_hooks
-        self.deliveries |= other.deliveries
-        self.events |= other.events
-        self.everything |= other.everything
+    @property
+    def navigation(self) -> Navigator:
+        """Opens screens."""
 
-    def __bool__(self) -> bool:
-        return bool(
-            self.hooks or self.busy_hooks or self.deliveries or self.events or self.everything
-        )
+    @property
+    def role(self) -> Role:
+        """The role of the caller; until the server has responded, the one that was asked for."""
+
+    @property
+    def too_small(self) -> bool:
+        """Whether the terminal has room for a message only."""
+
+    def small_message(self) -> Sequence[str]:
+        """Return the lines of that message."""
+
+    def key(self, command: str) -> str:
+        """Return how the key of a command is shown, for sentences."""
+
+    def notice(self, text: str, severity: Severity = "plain") -> None:
+        """Show a notice on the screen in front."""
+
+    async def use_account(self, number: int) -> bool:
+        """Show another account; return whether the server allows it (else: a notice)."""
+
+    def switch_account(self, number: int) -> None:
+        """Show another account, in a worker of the app: the screen that asked may be left."""

@@ -42,7 +42,7 @@ class LogBuffer:
 
     Attributes:
         end: the number that the next line will get.
-        cleared: lines before this number are not to be shown any more, whoever still has them.
+        cleared: lines before this number must not be shown any more.
         listeners: called after lines were added.
     """
 
@@ -71,7 +71,7 @@ class LogBuffer:
             yield at, self[at]
 
     def clear(self) -> None:
-        """Forget all lines; numbers go on."""
+        """Remove all lines; numbers continue."""
         self._lines.clear()
         self.cleared = self.end
 

@@ -33,7 +33,7 @@ class ConsoleOptions:
         role: role to lower oneself to, such as ``viewer``; None: whatever one is.
         no_mouse: leave the mouse to the terminal.
         theme: a theme's name; None: chosen by the terminal.
-        ascii: draw ASCII signs only.
+        ascii: draw ASCII glyphs only.
     """
 
     connect: str | None = None
@@ -47,11 +47,11 @@ class ConsoleOptions:
 _SETTINGS: Final[Mapping[str, type]] = {"theme": str, "mouse": bool, "ascii": bool}
 
 FEW_SIGNS: Final = ("linux", "vt100", "vt220")
-"""Terminals whose fonts hold a few hundred signs, and not those of the console."""
+"""Terminals whose fonts hold a few hundred glyphs, and not those of the console."""
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class Preferences:
     """What was set.
 
     Attributes:
@@ -59,7 +59,7 @@ class Configuration:
         themes: the user's own.
         theme: a theme's name; None: not set.
         mouse: whether the console takes the mouse.
-        ascii: whether only ASCII signs are drawn; None: the terminal tells.
+        ascii: whether only ASCII glyphs are drawn; None: decided by the terminal.
         problems: what is wrong with it, in sentences.
     """
 
@@ -86,12 +86,12 @@ class Configuration:
         )
 
 
-def read_configuration(environ: Mapping[str, str]) -> Configuration:
+def read_preferences(environ: Mapping[str, str]) -> Preferences:
     """Read what an environment's user has set; without a file everything is as built in."""
     try:
         file = places(environ).config
     except Refused:
-        return Configuration()  # no home folder: nothing can be set
+        return Preferences()  # no home folder: nothing can be set
     written, problems = _read(file)
     folder = file.with_name("themes")
     themes: list[Theme] = []
@@ -112,7 +112,7 @@ def read_configuration(environ: Mapping[str, str]) -> Configuration:
             problems.append(f"[console] {name}: write {kind}")
         else:
             good[name] = value
-    return Configuration(keymap=keymap, themes=tuple(themes), problems=tuple(problems), **good)
+    return Preferences(keymap=keymap, themes=tuple(themes), problems=tuple(problems), **good)
 
 
 def _table(written: Mapping[str, object], name: str, problems: list[str]) -> dict[str, object]:
@@ -136,3 +136,13 @@ def _read(file: Path) -> tuple[dict[str, object], list[str]]:
         return tomllib.loads(content.decode()), []
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         return {}, [f"cannot read {file}: {error}; the console's settings are as built in"]
+
+
+def server_name(environ: Mapping[str, str], connect: str | None) -> str:
+    """Return what identifies a server, for the session state; empty: no server."""
+    from hooktui.client.address import find_server
+
+    try:
+        return str(find_server(environ, connect))
+    except (Refused, ValueError):
+        return ""  # `run` has refused it before; a test may need no server

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from textual.timer import Timer, TimerCallback
 
 
-class ReliableTimers(MessagePump):
-    """Something with timers whose calls come late rather than never."""
+def set_reliable_timer(
+    pump: MessagePump,
+    delay: float,
+    callback: TimerCallback | None = None,
+    *,
+    name: str | None = None,
+    pause: bool = False,
+) -> Timer:
+    """Call something once, after a delay in seconds; late rather than never.
 
-    def set_timer(
-        self,
-        delay: float,
-        callback: TimerCallback | None = None,
-        *,
-        name: str | None = None,
-        pause: bool = False,
-    ) -> Timer:
-        """Call something once, after a delay in seconds."""
-        timer = super().set_timer(delay, callback, name=name, pause=pause)
-        timer._skip = False  # it starts with the next turn of the loop
-        return timer
+    Classes of the console have it as their ``set_timer``, for Textual's own timers as well.
+    """
+    timer = MessagePump.set_timer(pump, delay, callback, name=name, pause=pause)
+    timer._skip = False  # it starts with the next turn of the loop
+    return timer

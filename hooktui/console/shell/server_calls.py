@@ -1,7 +1,7 @@
-"""Calls that change something: each runs to its end, and somebody hears of it.
+"""Calls that change something: each runs to its end, and its result is always reported.
 
-A screen that is left takes its workers with it. What the server was asked to do is done all the
-same, or is not; so the call goes on, and the screen in front then tells what became of it.
+A screen that is left takes its workers with it, but the server completes the request all the same,
+or refuses it. So the call continues, and the screen in front then shows the result.
 """
 
 from __future__ import annotations
@@ -9,64 +9,73 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from hooktui.console.widgets.chrome import Severity
+from hooktui.console.shell.server_connection import ServerConnection
 
 if TYPE_CHECKING:
     from hooktui.client.calls import Call
-    from hooktui.console.app import HooktuiApp
 
 T = TypeVar("T")
 
-Told = Callable[[Any], tuple[str, Severity]]
-"""Makes a notice of an answer."""
+Severity = Literal["good", "plain", "warn", "bad"]
+"""How much a notice matters."""
+
+ResultMessage = Callable[[Any], tuple[str, Severity]]
+"""Makes a notice of a response."""
 
 
-class Writing:
-    """Sends such calls for the app.
+class ServerCalls:
+    """Sends calls that change something.
+
+    Args:
+        connection: to the server.
+        notify: shows a notice on the screen in front.
 
     Attributes:
-        unfinished: what was still being done when the console ended.
+        unfinished: what was in progress when the console ended.
     """
 
-    def __init__(self, house: HooktuiApp) -> None:
+    def __init__(
+        self, connection: ServerConnection, notify: Callable[[str, Severity], object]
+    ) -> None:
         self.unfinished: list[str] = []
-        self._house = house
-        self._tasks: set[asyncio.Task[Any]] = set()  # the loop alone would let them go
+        self._connection = connection
+        self._notify = notify
+        self._tasks: set[asyncio.Task[Any]] = set()  # the loop holds no reference to them
 
-    async def send(self, call: Call[T], doing: str, told: Told | None = None) -> T:
-        """Send a call, and return its answer; when nobody waits for that any more, tell of it.
+    async def change(self, call: Call[T], doing: str, message: ResultMessage | None = None) -> T:
+        """Send a call and return its response; when its caller is cancelled, report the result.
 
         Args:
-            call: what to send.
+            call: the call.
             doing: names it in a notice, such as ``deleting hook 12 (billing)``.
-            told: what to say of the answer then; without it, that it is done.
+            message: makes the notice of the response then; without it, that it is done.
 
         Raises:
-            HooktuiError: the server refused, or went away.
+            HooktuiError: the server refused, or cannot be reached.
         """
-        task = asyncio.ensure_future(self._house.ask(call))
+        task = asyncio.ensure_future(self._connection.send(call))
         self._tasks.add(task)
         task.add_done_callback(partial(self._ended, doing))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.add_done_callback(partial(self._tell, doing, told))
+            task.add_done_callback(partial(self._report, doing, message))
             raise
 
     def _ended(self, doing: str, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if task.cancelled():  # nobody does that but the end of the loop
+        if task.cancelled():  # only the end of the loop cancels it
             self.unfinished.append(doing)
 
-    def _tell(self, doing: str, told: Told | None, task: asyncio.Task[Any]) -> None:
+    def _report(self, doing: str, message: ResultMessage | None, task: asyncio.Task[Any]) -> None:
         if task.cancelled():
             return
         error = task.exception()
-        text, severity = f"{doing}: done", "good"
         if error is not None:
-            text, severity = f"{doing}: {error}", "bad"
-        elif told is not None:
-            text, severity = told(task.result())
-        self._house.call_later(self._house.notice, text, severity)
+            self._notify(f"{doing}: {error}", "bad")
+        elif message is not None:
+            self._notify(*message(task.result()))
+        else:
+            self._notify(f"{doing}: done", "good")

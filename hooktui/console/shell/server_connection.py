@@ -1,4 +1,4 @@
-"""The way to the server: attach to one, or start one; then every call goes through here."""
+"""The connection to the server: attach to one, or start one; every call uses it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ AGAIN_S = 2.0
 """Between two looks for a server that is not there."""
 
 
-class LinkState(Enum):
-    """Where the way to the server stands."""
+class ConnectionState(Enum):
+    """The state of the connection, with its words in the status line."""
 
     CONNECTING = "connecting…"
     STARTING = "starting the server…"
@@ -36,12 +36,12 @@ class LinkState(Enum):
     BARRED = "not allowed"
 
 
-class Link:
+class ServerConnection:
     """One server, found once and reached again as often as needed.
 
     Attributes:
-        state: where the way stands.
-        where: what people call the server.
+        state: the state of the connection.
+        where: the address of the server, for people.
         started: whether we started it.
         is_service: whether it is the system service, which systemd starts and no console does.
         bound_to: the one account that our token may touch; None: all.
@@ -51,9 +51,9 @@ class Link:
         self,
         options: ConsoleOptions,
         environ: Mapping[str, str],
-        on_change: Callable[[LinkState, HooktuiError | None], None],
+        on_change: Callable[[ConnectionState, HooktuiError | None], None],
     ) -> None:
-        self.state = LinkState.CONNECTING
+        self.state = ConnectionState.CONNECTING
         self.where = options.connect or "local server"
         self.started = False
         self.is_service = False
@@ -66,8 +66,8 @@ class Link:
 
     @property
     def word(self) -> str:
-        """What to tell about the state."""
-        if self.is_service and self.state in (LinkState.ABSENT, LinkState.LOST):
+        """The state in words."""
+        if self.is_service and self.state in (ConnectionState.ABSENT, ConnectionState.LOST):
             return "the hooktui service is not running, reconnecting…"
         return self.state.value
 
@@ -75,11 +75,11 @@ class Link:
         """Wait until the server was reached the first time."""
         await self._reached.wait()
 
-    async def ask(self, call: Call[T]) -> T:
-        """Wait until the server was reached the first time; send a call, return its answer.
+    async def send(self, call: Call[T]) -> T:
+        """Wait until the server was reached the first time; send a call, return its response.
 
         Raises:
-            HooktuiError: the server refused, or went away.
+            HooktuiError: the server refused, or cannot be reached.
         """
         await self._reached.wait()
         if self._client is None:
@@ -87,10 +87,10 @@ class Link:
         return await self._client.call(call)
 
     async def follow(self, call: Call[T]) -> AsyncGenerator[T]:
-        """Do the same for a call that is answered in lines; yields each as it comes.
+        """Do the same for a call whose response comes in lines; yield each as it comes.
 
         Raises:
-            HooktuiError: as `ask`.
+            HooktuiError: as `send`.
         """
         await self._reached.wait()
         if self._client is None:
@@ -120,9 +120,9 @@ class Link:
                 may_start = False
                 await self._start(address)
             else:
-                self._set(LinkState.ABSENT, problem)
+                self._set(ConnectionState.ABSENT, problem)
                 await asyncio.sleep(AGAIN_S)
-        self._set(LinkState.CONNECTED)
+        self._set(ConnectionState.CONNECTED)
         self._reached.set()
 
     async def _problem(self) -> HooktuiError | None:
@@ -134,7 +134,7 @@ class Link:
         try:
             self.bound_to = (await self._client.call(server_status())).bound_to
         except (NotAllowed, Unauthenticated) as error:
-            self._set(LinkState.BARRED, error)
+            self._set(ConnectionState.BARRED, error)
             # The app ends now; never look on, and never start a second server beside this one.
             await asyncio.Event().wait()
         except HooktuiError as error:
@@ -148,32 +148,32 @@ class Link:
         where = find_places(self._environ)
         if address.socket is None or where.service:
             return
-        self._set(LinkState.STARTING)
+        self._set(ConnectionState.STARTING)
         try:
             await asyncio.to_thread(start_server, where, self._environ)
         except NoServer as error:
-            self._set(LinkState.ABSENT, error)
+            self._set(ConnectionState.ABSENT, error)
         else:
             self.started = True
 
     def lost(self, error: HooktuiError) -> None:
-        """Note that the server does not answer any more."""
-        self._set(LinkState.LOST, error)
+        """Note that the server does not respond any more."""
+        self._set(ConnectionState.LOST, error)
 
     def refused(self, error: HooktuiError) -> None:
-        """Note that it answers, and does not let us in any more."""
-        self._set(LinkState.REFUSED, error)
+        """Note that the server rejects our credentials."""
+        self._set(ConnectionState.REFUSED, error)
 
     def back(self) -> None:
-        """Note that it answers again."""
-        self._set(LinkState.CONNECTED)
+        """Note that the server responds again."""
+        self._set(ConnectionState.CONNECTED)
 
     async def close(self) -> None:
         """Close all connections."""
         if self._client is not None:
             await self._client.close()
 
-    def _set(self, state: LinkState, problem: HooktuiError | None = None) -> None:
+    def _set(self, state: ConnectionState, problem: HooktuiError | None = None) -> None:
         if state is not self.state:
             self.state = state
             self._on_change(state, problem)

@@ -1,8 +1,8 @@
-"""What the console remembers of a server until the next time: place, panes, filters, sort, theme.
+"""What is restored the next time: last screen, panes, filters, sort orders, theme.
 
-One small file for each server in the user's state folder, readable by them alone, never with a
-secret in it. A file that is broken is told of once and begun anew; of two consoles the one that
-ends last is remembered. In restricted mode nothing is read or written.
+There is one small file for each server in the user's state folder; only the user can read it, and
+it holds no secret. A broken file is reported once and replaced; of two consoles the one that ends
+last is kept. In restricted mode nothing is read or written.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ MOST_BYTES: Final = 200_000
 MOST_COMMANDS: Final = 50
 """Lines of the ``:`` line that are kept."""
 
-Kept = dict[str, "str | int | bool | None"]
-"""What one place keeps: texts, numbers, yes or no."""
+ScreenState = dict[str, "str | int | bool | None"]
+"""The state of one screen: texts, numbers, yes or no."""
 
 
 @dataclass(slots=True)
-class Memory:
-    """What is remembered of one server.
+class SessionState:
+    """The state that is kept for one server.
 
     Attributes:
         file: where it is kept; None: nowhere.
@@ -45,14 +45,14 @@ class Memory:
     place: str = ""
     theme: tuple[str, str] | None = None
     commands: list[str] = field(default_factory=list)
-    _kept: dict[str, Kept] = field(default_factory=dict)
+    _kept: dict[str, ScreenState] = field(default_factory=dict)
 
-    def of(self, place: str, account: int) -> Kept:
-        """Return what a place kept about an account; nothing the first time."""
+    def of(self, place: str, account: int) -> ScreenState:
+        """Return the state of a screen for an account; empty the first time."""
         return self._kept.get(_key(place, account), {})
 
-    def keep(self, place: str, account: int, kept: Kept) -> None:
-        """Take what a place wants to find again."""
+    def keep(self, place: str, account: int, kept: ScreenState) -> None:
+        """Keep the state of a screen for an account."""
         if kept:
             self._kept[_key(place, account)] = kept
         else:
@@ -88,30 +88,30 @@ class Memory:
         return ""
 
 
-def recall(environ: Mapping[str, str], server: str) -> Memory:
-    """Return what is remembered of a server.
+def load_state(environ: Mapping[str, str], server: str) -> SessionState:
+    """Return the state that was kept for a server.
 
     Args:
         environ: whose home or state folder counts.
         server: its socket or address.
     """
     if restricted(environ):
-        return Memory()
+        return SessionState()
     try:
         folder = places(environ).home / "console"
     except Refused:
-        return Memory()  # no home folder
+        return SessionState()  # no home folder
     from hashlib import sha256
 
     name = sha256(server.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    memory = Memory(folder / f"{name}.json", server)
+    state = SessionState(folder / f"{name}.json", server)
     try:
-        _fill(memory, _read(folder / f"{name}.json"))
+        _fill(state, _read(folder / f"{name}.json"))
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
-        memory.problem = f"what was remembered of the last time cannot be used: {_why(error)}"
-    return memory
+        state.problem = f"what was remembered of the last time cannot be used: {_why(error)}"
+    return state
 
 
 def _read(file: Path) -> object:
@@ -124,7 +124,7 @@ def _read(file: Path) -> object:
     return found
 
 
-def _fill(memory: Memory, content: object) -> None:
+def _fill(state: SessionState, content: object) -> None:
     """Take over what is of the right kind.
 
     Raises:
@@ -143,13 +143,13 @@ def _fill(memory: Memory, content: object) -> None:
     )
     if not good:
         raise ValueError("it does not hold what it should")
-    memory.place = place
-    memory.theme = None if theme is None else (theme[0], theme[1])
-    memory.commands = commands[-MOST_COMMANDS:]
-    memory._kept = {key: _plain(one) for key, one in kept.items()}
+    state.place = place
+    state.theme = None if theme is None else (theme[0], theme[1])
+    state.commands = commands[-MOST_COMMANDS:]
+    state._kept = {key: _plain(one) for key, one in kept.items()}
 
 
-def _plain(kept: dict[str, object]) -> Kept:
+def _plain(kept: dict[str, object]) -> ScreenState:
     return {key: one for key, one in kept.items() if isinstance(one, str | int | bool | None)}
 
 

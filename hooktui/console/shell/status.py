@@ -1,9 +1,21 @@
-"""Where a number is going: how fast it changes, and when it will get somewhere."""
+"""The status of the server, and the trends of its backlog and its disk."""
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
+
+from textual.app import App
+from textual.worker import Worker
+
+from hooktui.console.shell.account import AccountView
+from hooktui.console.shell.server_connection import ServerConnection
+from hooktui.domain.errors import HooktuiError
+from hooktui.domain.wire.server import Status
+
+STATUS_S: Final = 5.0
+"""Between two reads while deliveries run or wait; otherwise the status is read on demand."""
 
 REMEMBERED_MS: Final = 5 * 60_000
 LEAST_SAMPLES: Final = 3
@@ -36,7 +48,7 @@ class Trend:
 
     @property
     def per_s(self) -> float | None:
-        """By how much the number grows each second; None while that cannot be told."""
+        """By how much the number grows each second; None with too few samples."""
         if len(self._samples) < LEAST_SAMPLES or self.span_ms < LEAST_SPAN_MS:
             return None
         begun_ms = self._samples[0][0]
@@ -53,3 +65,103 @@ class Trend:
         if per_s is None or per_s >= 0 or not self._samples:
             return None
         return max(self._samples[-1][1] - value, 0) / -per_s
+
+
+class StatusMonitor:
+    """Reads the status of the server on demand, and again while deliveries run or wait.
+
+    Args:
+        app: runs timers and workers.
+        connection: to the server.
+        account: whose backlog is read.
+        clock: returns "now" in milliseconds.
+        on_read: called after each read.
+
+    Attributes:
+        latest: the status that was read last; None until the server has responded.
+        backlog_trend: the number of waiting deliveries.
+        disk_trend: the free space in bytes.
+    """
+
+    def __init__(
+        self,
+        app: App[Any],
+        connection: ServerConnection,
+        account: AccountView,
+        clock: Callable[[], int],
+        on_read: Callable[[], None],
+    ) -> None:
+        self._app, self._connection, self._account = app, connection, account
+        self._clock, self._on_read = clock, on_read
+        self._due = self._reading = False
+        self.latest: Status | None = None
+        self.backlog_trend, self.disk_trend = Trend(), Trend()
+
+    async def known(self) -> Status:
+        """Return the latest status; read it if there is none yet.
+
+        Raises:
+            HooktuiError: the server refused, or cannot be reached.
+        """
+        return await self.read() if self.latest is None else self.latest
+
+    async def read(self) -> Status:
+        """Read the status.
+
+        Raises:
+            HooktuiError: the server refused, or cannot be reached.
+        """
+        from hooktui.client import calls
+
+        status = await self._connection.send(calls.server_status(self._account.number))
+        self.record(status)
+        self._on_read()
+        return status
+
+    def record(self, status: Status) -> None:
+        """Keep a status as the latest."""
+        self.latest = status
+        self.backlog_trend.add(self._clock(), status.backlog.count)
+        if status.disk is not None:
+            self.disk_trend.add(self._clock(), status.disk.free)
+
+    def read_soon(self) -> None:
+        """Read the status in a while; any number of calls until then make one read."""
+        self._read_in(STATUS_S / 5)
+
+    def _read_in(self, seconds: float) -> None:
+        if not self._due:
+            self._due = True
+            self._app.set_timer(seconds, self._start)
+
+    def _start(self) -> None:
+        """Read it in a worker: every key would wait for what a timer awaits."""
+        self._due = False
+        if self._reading:  # a slow server: once more after that response
+            self.read_soon()
+            return
+        _: Worker[None] = self._app.run_worker(self._run, name="status", group="status")
+
+    async def _run(self) -> None:
+        self._reading = True
+        try:
+            status = await self.read()
+        except HooktuiError:
+            return  # the feed notices a lost server, and says so
+        finally:
+            self._reading = False
+        if not _is_calm(status):
+            self._read_in(STATUS_S)
+
+
+def _is_calm(status: Status) -> bool:
+    rates = status.rates
+    if rates is None:
+        return not status.backlog.count
+    return not (
+        status.backlog.count
+        or rates.in_flight
+        or rates.accepted_per_s
+        or rates.delivered_per_s
+        or rates.failed_per_s
+    )

@@ -21,23 +21,21 @@ import sys
 import time
 import traceback
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rich.segment import Segment
-from textual.app import App
+from textual.app import App, SuspendNotSupported
 from textual.color import Color
 from textual.filter import LineFilter
 
+from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import places
-from hooktui.domain.roles import restricted
+from hooktui.domain.roles import not_here, restricted
 from hooktui.domain.text import visible
-
-if TYPE_CHECKING:
-    from hooktui.console.app import HooktuiApp
-
 
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/=]+|hkt_\w+")
 
@@ -59,9 +57,9 @@ class EscapeFilter(LineFilter):
 
 
 class Terminal:
-    """Ends the app in good order when it is told to, or when its terminal has gone."""
+    """Ends the app in good order on a signal, or when its terminal has gone."""
 
-    def __init__(self, app: HooktuiApp) -> None:
+    def __init__(self, app: App[None]) -> None:
         self._app = app
         self._poll = select.poll()
 
@@ -79,6 +77,83 @@ class Terminal:
 
     def _end(self, return_code: int) -> None:
         self._app.exit(return_code=return_code)
+
+
+class RestrictedMode(App[None]):
+    """An app that only talks to its terminal and its server when it is restricted.
+
+    A suspended app gives the terminal to the program that started it, a link starts a browser, and
+    a screenshot is written to the disk of the machine.
+
+    Attributes:
+        restricted: whether it is.
+    """
+
+    restricted: bool = False
+    set_timer = set_reliable_timer
+
+    def confine(self) -> None:
+        """Ignore ctrl+z, which the terminal driver has set up by now."""
+        if self.restricted:
+            signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+
+    @contextmanager
+    def suspend(self) -> Iterator[None]:
+        """Leave the terminal to another program for a while.
+
+        Raises:
+            SuspendNotSupported: not in restricted mode.
+        """
+        if self.restricted:
+            raise SuspendNotSupported(str(not_here("leaving the console")))
+        with super().suspend():
+            yield
+
+    def action_suspend_process(self) -> None:
+        """Stop the process, as ctrl+z does elsewhere."""
+        if not self.restricted:
+            super().action_suspend_process()
+
+    def open_url(self, url: str, *, new_tab: bool = True) -> None:
+        """Show a page in a browser."""
+        if not self.restricted:
+            super().open_url(url, new_tab=new_tab)
+
+    def save_screenshot(
+        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
+    ) -> str:
+        """Write a picture of the screen.
+
+        Raises:
+            NotAllowed: not in restricted mode.
+        """
+        self._no_files()
+        return super().save_screenshot(filename, path, time_format)
+
+    def deliver_screenshot(
+        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
+    ) -> str | None:
+        """Hand a picture of the screen over as a file.
+
+        Raises:
+            NotAllowed: not in restricted mode.
+        """
+        self._no_files()
+        return super().deliver_screenshot(filename, path, time_format)
+
+    def _no_files(self) -> None:
+        if self.restricted:
+            raise not_here("writing a file")
+
+
+def accepts_output() -> bool:
+    """Return whether the terminal that Textual writes to (stderr) has accepted all output."""
+    stream = sys.__stderr__
+    if stream is None:
+        return True
+    poll = select.poll()  # not select(): it takes no descriptor above 1,023
+    poll.register(stream.fileno(), select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def write_fault(environ: Mapping[str, str]) -> str:
@@ -122,7 +197,7 @@ _INSTEAD: Final = {
     "?": "".join(map(chr, range(0x2400, 0x2422))),  # what stands for control characters
 }
 _TABLE: Final = str.maketrans(
-    {sign: instead for instead, signs in _INSTEAD.items() for sign in signs}
+    {sign: instead for instead, glyphs in _INSTEAD.items() for sign in glyphs}
 )
 
 
@@ -130,7 +205,7 @@ class AsciiFilter(LineFilter):
     """Exchanges what lines, blocks and arrows are drawn with."""
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
-        """Return the segments in ASCII signs."""
+        """Return the segments in ASCII glyphs."""
         return [
             segment
             if segment.control or segment.text.isascii()
@@ -146,7 +221,7 @@ _TMUX_DEADLINE_S = 2.0
 
 
 async def copy(app: App[object], text: str, what: str) -> str:
-    """Send a text to the terminal's clipboard and return what to tell the admin.
+    """Send a text to the terminal's clipboard and return a notice.
 
     Args:
         app: whose terminal it is.
@@ -168,7 +243,7 @@ async def copy(app: App[object], text: str, what: str) -> str:
 
 
 async def _to_tmux(text: str) -> bool:
-    """Hand the text to tmux, which passes it on to its own terminal; tell whether it took it."""
+    """Hand the text to tmux, which passes it on to its terminal; return whether it did."""
     tmux = shutil.which("tmux")
     if tmux is None:
         return False

@@ -10,22 +10,20 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from typing import TYPE_CHECKING, Final, TypeVar, cast
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from textual import events
+from textual.app import App
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 
-from hooktui.console.confined import ConfinedApp
 from hooktui.console.keymap import Keymap
 from hooktui.console.registry import BY_NAME
-from hooktui.console.shell.reliable_timers import ReliableTimers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-R = TypeVar("R")
+    from hooktui.console.shell.contract import Shell
 
 SMALLEST: Final = Size(60, 15)
 LARGEST: Final = Size(1000, 500)
@@ -35,7 +33,7 @@ WATCHED_EVERY_S: Final = 1.0
 """A size that was missed, such as a signal that did not come, is drawn after so long."""
 
 TOO_SMALL_CLASSES: Final = ("-tiny", "-flat")
-"""Classes of a screen that is laid out below the smallest size; see `HooktuiApp`'s breakpoints."""
+"""Classes of a screen that is laid out below the smallest size; see `ConsoleApp`'s breakpoints."""
 
 
 def is_too_small(size: Size) -> bool:
@@ -48,114 +46,86 @@ def clamped(size: Size) -> Size:
     return Size(min(size.width, LARGEST.width), min(size.height, LARGEST.height))
 
 
-def message(size: Size, keymap: Keymap, *, asked: bool, unsaved: bool) -> Sequence[str]:
-    """Return the lines that stand in a terminal that is too small.
+def set_focus_if_drawn(
+    screen: Screen[Any],
+    widget: Widget | None,
+    scroll_visible: bool = True,
+    from_app_focus: bool = False,
+) -> None:
+    """Move the focus, as `Screen.set_focus`; screens of the console have it as their own.
+
+    Textual takes the focus from a widget that is hidden. While only the message is drawn it stays
+    where it is.
+    """
+    if widget is not None or not cast("Shell", screen.app).too_small:
+        Screen.set_focus(screen, widget, scroll_visible, from_app_focus)
+
+
+class TerminalSize:
+    """Keeps an app to sizes worth drawing; a terminal that is too small takes a few keys only.
 
     Args:
-        size: of the terminal.
+        app: the app.
         keymap: the keys as the user has them.
-        asked: whether the help key was pressed, or quitting needs a word.
-        unsaved: whether typed text would be lost.
-    """
-    needs = f"hooktui needs {SMALLEST.width}x{SMALLEST.height}"
-    quits = f"{keymap.key('quit')} quits"
-    if asked:
-        quits = "ctrl+q quits; unsaved text is lost" if unsaved else f"{quits}, and so does ctrl+q"
-    return [
-        f"this terminal is {size.width}x{size.height}",
-        needs,
-        quits,
-        *(["all other keys work once it is larger"] if asked else []),
-    ]
-
-
-class SizedScreen(ReliableTimers, Screen[R]):
-    """A screen whose focus stays where it is while only the message is drawn."""
-
-    @property
-    def unsaved(self) -> bool:
-        """Whether text that was typed here would be lost by quitting."""
-        return False
-
-    def set_focus(
-        self, widget: Widget | None, scroll_visible: bool = True, from_app_focus: bool = False
-    ) -> None:
-        """Move the focus; Textual takes it from a widget that is hidden, which comes back here."""
-        if widget is not None or not cast("SizedApp", self.app).too_small:
-            super().set_focus(widget, scroll_visible, from_app_focus)
-
-
-class SizedApp(ConfinedApp):
-    """An app that draws what is worth drawing, and takes no input for what is not drawn.
-
-    Attributes:
-        asked_small: whether help was asked for in a terminal that is too small.
+        unsaved: returns whether text that was typed would be lost by quitting.
     """
 
-    asked_small = False
-
-    @property
-    def size(self) -> Size:
-        """The size of what is drawn."""
-        return clamped(super().size)
+    def __init__(self, app: App[None], keymap: Keymap, unsaved: Callable[[], bool]) -> None:
+        self._app, self._keymap, self._unsaved = app, keymap, unsaved
+        self._asked = False  # for help, in a terminal that is too small
 
     @property
     def too_small(self) -> bool:
         """Whether only the message is drawn, or will be with the next frame."""
-        screen = self.screen_stack[-1] if self.screen_stack else None
+        screen = self._app.screen_stack[-1] if self._app.screen_stack else None
         still = screen is not None and any(screen.has_class(one) for one in TOO_SMALL_CLASSES)
-        return still or is_too_small(self.size)
+        return still or is_too_small(self._app.size)
 
-    def watch_size(self) -> None:
+    def message(self) -> Sequence[str]:
+        """Return the lines of the message."""
+        size, quits = self._app.size, f"{self._keymap.key('quit')} quits"
+        lines = [
+            f"this terminal is {size.width}x{size.height}",
+            f"hooktui needs {SMALLEST.width}x{SMALLEST.height}",
+        ]
+        if not self._asked:
+            return [*lines, quits]
+        if self._unsaved():
+            quits = "ctrl+q quits; unsaved text is lost"
+        else:
+            quits = f"{quits}, and so does ctrl+q"
+        return [*lines, quits, "all other keys work once it is larger"]
+
+    def watch(self) -> None:
         """Compare the size that is drawn with the terminal's, again and again."""
-        self.set_interval(WATCHED_EVERY_S, self._follow_size, name="terminal size")
+        self._app.set_interval(WATCHED_EVERY_S, self._compare, name="terminal size")
 
-    def _follow_size(self) -> None:
+    def _compare(self) -> None:
         stream = sys.__stderr__  # that Textual writes to
         if stream is None:
             return
         with contextlib.suppress(OSError):
             size = clamped(Size(*os.get_terminal_size(stream.fileno())))
             event = events.Resize(size, size)
-            if size != self.size:
-                self.post_message(event)
-            elif size != self.screen.outer_size:
-                self.screen.post_message(event)
+            if size != self._app.size:
+                self._app.post_message(event)
+            elif size != self._app.screen.outer_size:
+                self._app.screen.post_message(event)
 
-    def small_message(self) -> Sequence[str]:
-        """Return the lines of the message."""
-        return message(
-            self.size, self.user_keymap(), asked=self.asked_small, unsaved=self._unsaved()
-        )
+    def clamp(self, event: events.Resize) -> events.Resize:
+        """Return a change of size, limited to what is drawn."""
+        size = clamped(event.size)
+        self._asked = self._asked and is_too_small(size)
+        return events.Resize(size, size, pixel_size=event.pixel_size)
 
-    async def on_event(self, event: events.Event) -> None:
-        """Clamp what the terminal claims; drop input while only the message is drawn."""
-        if isinstance(event, events.Resize):
-            size = clamped(event.size)
-            event = events.Resize(size, size, pixel_size=event.pixel_size)
-            self.asked_small = self.asked_small and is_too_small(size)
-        is_input = isinstance(event, events.InputEvent | events.Paste)
-        if is_input and not event.is_forwarded and self.too_small:
-            if isinstance(event, events.Key):
-                self._small_key(event.key)
-            return
-        await super().on_event(event)
-
-    def _small_key(self, key: str) -> None:
-        """Quit or explain; every other key does nothing."""
+    def press(self, key: str) -> None:
+        """Quit or explain in a terminal that is too small; every other key does nothing."""
         if key == "ctrl+q" or (key in self._keys("quit") and not self._unsaved()):
-            self.exit()
+            self._app.exit()
         elif key in (*self._keys("quit"), *self._keys("help"), "ctrl+c"):
-            self.asked_small = True
-            for line in self.screen.query("TooSmall"):
+            self._asked = True
+            for line in self._app.screen.query("TooSmall"):
                 line.refresh()
 
-    def _unsaved(self) -> bool:
-        return any(isinstance(one, SizedScreen) and one.unsaved for one in self.screen_stack)
-
     def _keys(self, name: str) -> Sequence[str]:
-        return self.user_keymap().fit(BY_NAME[name]).keys.split(",")
-
-    def user_keymap(self) -> Keymap:
-        """Return the keys as the user has them."""
-        raise NotImplementedError
+        return self._keymap.fit(BY_NAME[name]).keys.split(",")

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, cast
 
 from textual import events
 from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 
-from hooktui.console.registry import KeyOf, Verb
-from hooktui.console.widgets.styled import Painted, Piece, Pieces, text_width
+from hooktui.console.registry import Command, KeyOf
+from hooktui.console.shell.server_calls import Severity
+from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, text_width
 
 if TYPE_CHECKING:
-    from hooktui.console.shell.terminal_size import SizedApp
+    from hooktui.console.shell.contract import Shell
 
 
 _APART = 3
 """Cells between left and right, so that they do not read as one sentence."""
 
-Severity = Literal["good", "plain", "warn", "bad"]
 
-
-class OneLine(Painted):
+class OneLine(LineWidget):
     """A line with a left and a right part; where there is no room for both, one gives way."""
 
     LEFT_GIVES_WAY = False
@@ -33,17 +32,17 @@ class OneLine(Painted):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._left: tuple[Piece, ...] = ()
-        self._right: tuple[Piece, ...] = ()
-        self._short: tuple[Piece, ...] = ()
+        self._left: tuple[StyledText, ...] = ()
+        self._right: tuple[StyledText, ...] = ()
+        self._short: tuple[StyledText, ...] = ()
 
-    def show(self, left: Pieces, right: Pieces = (), short: Pieces = ()) -> None:
-        """Show something else; writes to the terminal only when it differs.
+    def show(self, left: StyledLine, right: StyledLine = (), short: StyledLine = ()) -> None:
+        """Show another text; writes to the terminal only when it differs.
 
         Args:
             left: the left part.
             right: the right part.
-            short: what stands there where there is no room for ``right``.
+            short: the right part where there is no room for ``right``.
         """
         if (tuple(left), tuple(right), tuple(short)) != (self._left, self._right, self._short):
             self._left, self._right, self._short = tuple(left), tuple(right), tuple(short)
@@ -58,13 +57,13 @@ class OneLine(Painted):
         gap = width - text_width(left) - text_width(right)
         if right and gap < 1 and self.LEFT_GIVES_WAY:
             room = max(width - text_width(right) - 1, 0)
-            gap_piece: Piece = (" ", "plain")
+            gap_piece: StyledText = (" ", "plain")
             return Strip.join(
                 [self.strip(left, room), self.strip((gap_piece, *right), width - room)]
             )
         if right and gap < 1:
             return self.strip(left, width)
-        filler: Pieces = ((" " * gap, "plain"),) if right else ()
+        filler: StyledLine = ((" " * gap, "plain"),) if right else ()
         return self.strip((*left, *filler, *right), width)
 
 
@@ -85,7 +84,7 @@ class StatusLine(OneLine):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self._notice: list[Pieces] = []
+        self._notice: list[StyledLine] = []
 
     def notify_line(self, text: str, severity: Severity) -> None:
         """Show a notice instead of the standing text; long ones take up to three lines."""
@@ -123,20 +122,20 @@ class StatusLine(OneLine):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A verb as the line of keys shows it; ``why_not`` dims it."""
+    """A command as the line of keys shows it; ``disabled_reason`` dims it."""
 
-    verb: Verb
-    why_not: str | None
+    command: Command
+    disabled_reason: str | None
 
 
-class KeyLine(Painted):
-    """The verbs of this place with their keys; a click runs one. Dimmed: not possible here, now."""
+class KeyLine(LineWidget):
+    """The commands of a screen with their keys; a click runs one. Dimmed: not possible now."""
 
     DEFAULT_CSS = "KeyLine { height: 1; width: 1fr; }"
 
     @dataclass
     class Chosen(Message):
-        """A verb was clicked."""
+        """A command was clicked."""
 
         name: str
 
@@ -154,45 +153,45 @@ class KeyLine(Painted):
         self._spans: list[tuple[int, int, str]] = []
 
     def show_again(self) -> None:
-        """Ask for the verbs again; writes to the terminal only when they differ."""
+        """Ask for the commands again; writes to the terminal only when they differ."""
         offers = list(self._offers())
         if offers != self._shown:
             self._shown = offers
             self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """Draw as many verbs as there is room for; help is always among them."""
+        """Draw as many commands as there is room for; help is always among them."""
         width = self.size.width
-        pieces: list[Piece] = []
+        pieces: list[StyledText] = []
         self._spans = []
-        tail: list[Piece] = [(f"{self._help_key} ", "accent"), ("help ", "quiet")]
+        tail: list[StyledText] = [(f"{self._help_key} ", "accent"), ("help ", "quiet")]
         room = width - text_width(tail)
         x = 1
         pieces.append((" ", "plain"))
         for offer in self._shown:
-            key, label = offer.verb.key, offer.verb.label
+            key, label = offer.command.key, offer.command.label
             length = len(key) + len(label) + 3
             if x + length > room:
                 break
             pieces += (
                 [(f"{key} ", "accent"), (f"{label}  ", "plain")]
-                if offer.why_not is None
+                if offer.disabled_reason is None
                 else [(f"{key} {label}  ", "quiet")]
             )
-            self._spans.append((x, x + length - 2, offer.verb.name))
+            self._spans.append((x, x + length - 2, offer.command.name))
             x += length
         self._spans.append((x, x + text_width(tail) - 1, "help"))
         return self.strip([*pieces, *tail], width)
 
     def on_click(self, event: events.Click) -> None:
-        """Run the verb that was clicked."""
+        """Run the command that was clicked."""
         for start, end, name in self._spans:
             if start <= event.x < end:
                 self.post_message(self.Chosen(name))
                 return
 
 
-class TooSmall(Painted):
+class TooSmall(LineWidget):
     """Says what the console needs; shown instead of everything else in a tiny terminal."""
 
     DEFAULT_CSS = "TooSmall { width: 1fr; height: 1fr; }"
@@ -200,22 +199,22 @@ class TooSmall(Painted):
     def render_line(self, y: int) -> Strip:
         """Draw the message in the middle; its first lines matter most."""
         width, height = self.size
-        texts = cast("SizedApp", self.app).small_message()
+        texts = cast("Shell", self.app).small_message()
         at = y - max((height - len(texts)) // 2, 0)
         line = texts[at].center(width) if 0 <= at < len(texts) else ""
         return self.strip(((line, "plain"),), width)
 
 
-class Lines(Painted):
+class Lines(LineWidget):
     """Lines that are cut, not wrapped."""
 
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self.lines: tuple[Pieces, ...] = ()
+        self.lines: tuple[StyledLine, ...] = ()
 
-    def show(self, lines: Sequence[Pieces]) -> None:
+    def show(self, lines: Sequence[StyledLine]) -> None:
         """Show other lines; writes to the terminal only when they differ."""
         if tuple(lines) != self.lines:
             layout = len(lines) != len(self.lines)
@@ -231,22 +230,22 @@ class Lines(Painted):
         return self.strip(self.lines[y] if y < len(self.lines) else (), self.size.width)
 
 
-class TabLine(Painted):
+class TabLine(LineWidget):
     """The names of tabs, the open one marked; a click opens one, keys are the screen's."""
 
     DEFAULT_CSS = "TabLine { height: 1; width: 1fr; }"
 
-    class Chosen(Message):
-        """A tab was clicked."""
-
-        def __init__(self, number: int) -> None:
-            super().__init__()
-            self.number = number
-
-    def __init__(self, names: Sequence[str], key: KeyOf, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        names: Sequence[str],
+        key: KeyOf,
+        clicked: Callable[[int], None],
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
         self.names = tuple(names)
-        self._key = key
+        self._key, self._clicked = key, clicked
         self.chosen = 0
 
     def choose(self, number: int) -> None:
@@ -258,7 +257,7 @@ class TabLine(Painted):
 
     def render_line(self, y: int) -> Strip:
         """Draw the names."""
-        pieces: list[Piece] = [(" ", "plain")]
+        pieces: list[StyledText] = [(" ", "plain")]
         for number, name in enumerate(self.names):
             here = number == self.chosen
             pieces.append((f"[{name}]" if here else f" {name} ", "strong" if here else "quiet"))
@@ -267,10 +266,10 @@ class TabLine(Painted):
         return self.strip(pieces, self.size.width)
 
     def on_click(self, event: events.Click) -> None:
-        """Tell which name was clicked."""
+        """Open the tab whose name was clicked."""
         end = 1
         for number, name in enumerate(self.names):
             end += len(name) + 3
             if event.x < end:
-                self.post_message(self.Chosen(number))
+                self._clicked(number)
                 return

@@ -19,13 +19,13 @@ from textual.message import Message
 from textual.strip import Strip
 
 from hooktui.console.registry import BY_NAME, move_bindings
-from hooktui.console.widgets.styled import Painted, Piece, Tone
+from hooktui.console.widgets.styled import LineWidget, StyledText, StyleName
 from hooktui.domain.text import visible
 
 _MARK, _OPEN = BY_NAME["mark"], BY_NAME["open"]
 
 
-class Control(Painted, can_focus=True):
+class Control(LineWidget, can_focus=True):
     """One focusable line; Space (and Enter) act on it."""
 
     DEFAULT_CSS = "Control { height: 1; width: 1fr; }"
@@ -46,7 +46,7 @@ class Control(Painted, can_focus=True):
             """The control that changed."""
             return self.sender
 
-    def pieces(self) -> Sequence[Piece]:
+    def pieces(self) -> Sequence[StyledText]:
         """Return what the line shows."""
         raise NotImplementedError
 
@@ -60,7 +60,7 @@ class Control(Painted, can_focus=True):
         return self.strip(self.pieces(), self.size.width, over)
 
     def changed(self) -> None:
-        """Draw the new value and tell of it."""
+        """Draw the new value and send a message."""
         self.refresh()
         self.post_message(self.Changed(self))
 
@@ -86,9 +86,9 @@ class TickBox(Control):
         self.words = words
         self.ticked = ticked
 
-    def pieces(self) -> Sequence[Piece]:
+    def pieces(self) -> Sequence[StyledText]:
         """Return the box and its words."""
-        box: Piece = ("[x] ", "good") if self.ticked else ("[ ] ", "plain")
+        box: StyledText = ("[x] ", "good") if self.ticked else ("[ ] ", "plain")
         return (box, (self.words, "plain"))
 
     def action_act(self) -> None:
@@ -121,12 +121,12 @@ class Choice(Control):
         """The word that is chosen."""
         return self.options[self.chosen]
 
-    def pieces(self) -> Sequence[Piece]:
+    def pieces(self) -> Sequence[StyledText]:
         """Return all words, the chosen one marked."""
-        shown: list[Piece] = []
+        shown: list[StyledText] = []
         for place, option in enumerate(self.options):
             here = place == self.chosen
-            tone: Tone = "good" if here else "quiet"
+            tone: StyleName = "good" if here else "quiet"
             shown += [("(x) " if here else "( ) ", tone), (f"{option}   ", tone)]
         return shown
 
@@ -155,7 +155,7 @@ class Choice(Control):
 
 
 class FoldTitle(Control):
-    """A heading that shows or hides what stands below it, with a summary of that beside it."""
+    """A heading that shows or hides the fields below it, with a summary of them beside it."""
 
     def __init__(self, title: str, *, opened: bool = False, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -169,9 +169,9 @@ class FoldTitle(Control):
             self.summary = summary
             self.refresh()
 
-    def pieces(self) -> Sequence[Piece]:
+    def pieces(self) -> Sequence[StyledText]:
         """Return sign, title and summary."""
-        sign: Piece = ("▾ " if self.opened else "▸ ", "quiet")
+        sign: StyledText = ("▾ " if self.opened else "▸ ", "quiet")
         return (sign, (self.title, "strong"), (f"  {self.summary}", "quiet"))
 
     def action_act(self) -> None:
@@ -180,7 +180,7 @@ class FoldTitle(Control):
         self.changed()
 
 
-class Note(Painted):
+class Note(LineWidget):
     """A few words under a field, wrapped; takes no room while it has none."""
 
     DEFAULT_CSS = "Note { height: auto; width: 1fr; display: none; &.-some { display: block; } }"
@@ -188,9 +188,9 @@ class Note(Painted):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self.text = ""
-        self._tone: Tone = "quiet"
+        self._tone: StyleName = "quiet"
 
-    def show(self, text: str, tone: Tone = "quiet") -> None:
+    def show(self, text: str, tone: StyleName = "quiet") -> None:
         """Show other words; none hide the note."""
         if (text, tone) != (self.text, self._tone):
             self.text, self._tone = text, tone
@@ -223,7 +223,7 @@ class ShortRow:
     words: str = ""
 
 
-class ShortList(Painted, can_focus=True):
+class ShortList(LineWidget, can_focus=True):
     """Lines to choose from with Enter or a click."""
 
     DEFAULT_CSS = "ShortList { height: auto; width: 1fr; }"
@@ -270,7 +270,7 @@ class ShortList(Painted, can_focus=True):
         return self.strip(((name, "accent"), (row.words, "plain")), width, over)
 
     def action_move(self, name: str) -> None:
-        """Move the cursor by one of the house's moves."""
+        """Move the cursor by one of the list's moves."""
         last = max(0, len(self.rows) - 1)
         steps = {"up": -1, "down": 1, "page_up": -last, "page_down": last, "first": -last}
         self._move_to(max(0, min(last, self.cursor + steps.get(name, last))))

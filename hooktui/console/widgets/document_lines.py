@@ -29,7 +29,7 @@ MAX_LINES: Final = 10_000
 """A body of more lines is shown raw: nobody reads it as a tree, and 256 KiB can hold 131,000."""
 
 _KEPT: Final = 4
-"""Bodies whose lines are kept: a document is made anew for each attempt, of mostly the same."""
+"""Bodies whose lines are kept: the documents of all attempts share most parts."""
 
 MAX_SPAN: Final = 2_000
 """Characters of one value in the pretty form; the raw form shows all of it."""
@@ -294,7 +294,7 @@ ROW = 16
 def hex_lines(text: str) -> list[Line]:
     """Return the UTF-8 bytes of a text, 16 a line; copying a line gives its bytes in hex.
 
-    What the API could not read as UTF-8 stands in the text as U+FFFD, and here as its bytes.
+    Bytes that are not UTF-8 are U+FFFD in the text of the API, and shown here as bytes.
     """
     data = text.encode("utf-8", "surrogatepass")
     return [_line(data[at : at + ROW], at) for at in range(0, len(data), ROW)]

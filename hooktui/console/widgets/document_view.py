@@ -20,10 +20,10 @@ from textual.strip import Strip
 
 from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.document_lines import Form, Kind, Line, Section, Span, document_lines
-from hooktui.console.widgets.styled import Painted, Tone
+from hooktui.console.widgets.styled import LineWidget, StyleName
 from hooktui.console.widgets.text_search import Found, folded, highlighted, places_in, step
 
-_TONES: Final[dict[Kind, Tone]] = {
+_TONES: Final[dict[Kind, StyleName]] = {
     "key": "accent",
     "mark": "quiet",
     "note": "quiet",
@@ -36,10 +36,10 @@ _SIDEWAYS: Final = 8
 """Columns that left and right scroll."""
 
 
-class JsonView(Painted, ScrollView, can_focus=True):
+class JsonView(LineWidget, ScrollView, can_focus=True):
     """Shows sections of text; Enter folds and unfolds, left and right scroll long lines."""
 
-    # Textual reads the CSS of a class's first base only, here Painted's: ScrollView's is repeated.
+    # Textual reads the CSS of the first base only, here LineWidget's: ScrollView's is repeated.
     DEFAULT_CSS = """
     JsonView {
         height: 1fr;
@@ -134,7 +134,7 @@ class JsonView(Painted, ScrollView, can_focus=True):
         return strip.extend_cell_length(width, base if over is None else base + over)
 
     def action_move(self, name: str) -> None:
-        """Move the cursor by one of the house's moves."""
+        """Move the cursor by one of the list's moves."""
         page = max(1, self.scrollable_content_region.height - 1)
         last = max(0, len(self._rows) - 1)
         target = {

@@ -2,7 +2,7 @@
 
 Only a person chooses a row: by moving the cursor to it, by clicking it, by seeing the cursor on it
 in a list that has just been opened. A row that comes under the cursor by itself, because the chosen
-one is gone, is not chosen, and no verb acts on it before somebody has looked again.
+one is gone, is not chosen, and no command acts on it before the person has seen it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Final, Literal
 from hooktui.console.widgets.page_window import SEARCH_PAGES, Window
 
 Doubt = Literal["loading", "replaced", "hidden"]
-"""Why a verb must not act on the row under the cursor: another list is being loaded, the row is not
-the chosen one, or it is not in sight."""
+"""Why a command must not act on the row under the cursor: another list is being loaded, the row is
+not the chosen one, or it is not in sight."""
 
 
 Load = Literal["filter", "sort", "reload", "page"]
@@ -89,7 +89,7 @@ _FILTER_PAGES: Final = 2
 async def search_chosen(choice: Choice, window: Window[Any], load: Load) -> None:
     """Load the part of a list that holds the chosen row, if it is found and not loaded already.
 
-    Somebody may choose another row meanwhile; then that one is searched for.
+    When the person chooses another row meanwhile, that one is searched for.
 
     Args:
         choice: the chosen row.

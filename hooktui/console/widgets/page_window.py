@@ -26,7 +26,7 @@ SEARCH_PAGES = 8
 """Pages that such a search reads from each end of a list."""
 
 
-class Wanted(TypedDict):
+class PageQuery(TypedDict):
     """Which page is wanted, in the words of the API: ``client.calls`` takes it as it is."""
 
     cursor: str | None
@@ -39,7 +39,7 @@ class Wanted(TypedDict):
 class PageSource(Protocol[T]):
     """Where rows come from: one page of a list, by cursor."""
 
-    async def page(self, wanted: Wanted) -> Page[T]:
+    async def page(self, wanted: PageQuery) -> Page[T]:
         """Return the page at a cursor; None: the first one, or the last with ``from_end``.
 
         Raises:
@@ -69,7 +69,7 @@ class Window(Generic[T]):
         total: rows in the whole list, as the server said last.
         estimated: whether that is an estimate.
         sort: the server's name of the order; None: its default.
-        descending: whether the order is turned round.
+        descending: whether the order is descending.
     """
 
     def __init__(self, source: PageSource[T], row_id: Callable[[T], Hashable]) -> None:
@@ -257,7 +257,7 @@ class Window(Generic[T]):
     ) -> _Loaded[T]:
         order = "desc" if self.descending else "asc" if self.sort else None
         page = await self._source.page(
-            Wanted(cursor=cursor, limit=limit, from_end=from_end, sort=self.sort, order=order)
+            PageQuery(cursor=cursor, limit=limit, from_end=from_end, sort=self.sort, order=order)
         )
         self.total, self.estimated = page.total, page.total_is_estimate
         return _Loaded(page.data, cursor, limit, from_end, backward, page.prev, page.next)

@@ -18,9 +18,9 @@ from textual.binding import Binding, BindingType
 from textual.geometry import Region
 from textual.strip import Strip
 
-from hooktui.console.glyphs import UNICODE, Signs
+from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
-from hooktui.console.widgets.styled import Painted, Piece, Pieces, Tone
+from hooktui.console.widgets.styled import LineWidget, StyledLine, StyledText, StyleName
 
 GUTTER: Final = 8
 """Cells left of the bars: the scale, and a space."""
@@ -49,10 +49,10 @@ class Plot:
         in_decades: each line multiplies instead of adding, from 1 on: for what differs by much.
     """
 
-    title: Pieces
+    title: StyledLine
     solid: Values
     unit: Callable[[float], str]
-    tone: Tone = "accent"
+    tone: StyleName = "accent"
     total: Values | None = None
     in_decades: bool = False
 
@@ -62,13 +62,13 @@ class Plot:
         return round_top(max((v for v in (*self.solid, *(self.total or ())) if v), default=0))
 
     def share(self, value: float) -> float:
-        """Return how far up the scale a value stands, 0 to 1."""
+        """Return how far up the scale a value is, 0 to 1."""
         if not self.in_decades:
             return value / self.top
         return math.log(max(value, 1)) / math.log(max(self.top, 10))
 
     def at(self, share: float) -> float:
-        """Return the value that stands so far up the scale."""
+        """Return the value at a height of the scale, 0 to 1."""
         return max(self.top, 10) ** share if self.in_decades else self.top * share
 
 
@@ -116,18 +116,18 @@ def column_of(step: int, width: int, steps: int) -> int:
     return -(-step * width // steps) if width >= steps else ((step + 1) * width - 1) // steps
 
 
-def plot_lines(plot: Plot, width: int, height: int, signs: Signs) -> list[Pieces]:
+def plot_lines(plot: Plot, width: int, height: int, glyphs: Glyphs) -> list[StyledLine]:
     """Return the bars of a plot in lines of ``width`` cells, the scale among them."""
     room = max(width - GUTTER, 0)
     solid = in_columns(plot.solid, room)
     total = in_columns(plot.total, room) if plot.total is not None else solid
     eighths = [
-        (_eighths(plot, low, height, signs), _eighths(plot, high, height, signs))
+        (_eighths(plot, low, height, glyphs), _eighths(plot, high, height, glyphs))
         for low, high in zip(solid, total, strict=True)
     ]
-    lines: list[Pieces] = []
+    lines: list[StyledLine] = []
     for row in reversed(range(height)):
-        cells = [_cell(plot, low, high, row, signs) for low, high in eighths]
+        cells = [_cell(plot, low, high, row, glyphs) for low, high in eighths]
         bars = [
             ("".join(sign for sign, _ in run), tone)
             for tone, run in groupby(cells, key=lambda cell: cell[1])
@@ -136,26 +136,26 @@ def plot_lines(plot: Plot, width: int, height: int, signs: Signs) -> list[Pieces
     return lines
 
 
-def _eighths(plot: Plot, value: float | None, height: int, signs: Signs) -> int:
+def _eighths(plot: Plot, value: float | None, height: int, glyphs: Glyphs) -> int:
     """Return how high a bar is; one above nothing is never drawn like nothing."""
-    most = height * (len(signs.bars) - 1)
+    most = height * (len(glyphs.bars) - 1)
     return 0 if not value else max(1, min(math.ceil(plot.share(value) * most - 1e-9), most))
 
 
-def _cell(plot: Plot, solid: int, total: int, row: int, signs: Signs) -> Piece:
-    full = len(signs.bars) - 1
+def _cell(plot: Plot, solid: int, total: int, row: int, glyphs: Glyphs) -> StyledText:
+    full = len(glyphs.bars) - 1
     if plot.in_decades and solid > (row + 1) * full:
         return " ", "quiet"  # only the ends of bars: such a scale has no zero for them to stand on
     here = min(max(solid - row * full, 0), full)
     if here:
-        return signs.bars[here], plot.tone
-    return (signs.shade, "quiet") if total > row * full else (" ", "quiet")
+        return glyphs.bars[here], plot.tone
+    return (glyphs.shade, "quiet") if total > row * full else (" ", "quiet")
 
 
 def _scale(plot: Plot, row: int, height: int) -> str:
     """Return the scale beside a row: its end at the top, its beginning below, and between them.
 
-    Between stands the half of a scale, or each power of ten in the row that it lies in.
+    Between them is the half of the scale, or each power of ten in its row.
     """
     value = plot.at(1.0) if row == height - 1 else plot.at(0.0) if row == 0 else None
     if value is None and plot.in_decades:
@@ -167,20 +167,20 @@ def _scale(plot: Plot, row: int, height: int) -> str:
     return f"{text[: GUTTER - 1]:>{GUTTER - 1}} "
 
 
-def axis_line(axis: Axis, width: int, signs: Signs, mark: int | None = None) -> Pieces:
+def axis_line(axis: Axis, width: int, glyphs: Glyphs, mark: int | None = None) -> StyledLine:
     """Return the line of clock times (the admin's), with a mark below one column."""
     room = max(width - GUTTER, 0)
-    cells = [signs.rule] * room
+    cells = [glyphs.rule] * room
     for at_ms, label in _ticks(axis, room):
         column = (at_ms - axis.since_ms) * room // (axis.step_ms * axis.steps)
-        text = signs.tick + label
+        text = glyphs.tick + label
         if column + len(text) <= room:
             cells[column : column + len(text)] = text
     before = " " * min(GUTTER, width)
     if mark is None or not 0 <= mark < room:
         return ((before, "quiet"), ("".join(cells), "quiet"))
     left, right = "".join(cells[:mark]), "".join(cells[mark + 1 :])
-    return ((before, "quiet"), (left, "quiet"), (signs.up, "accent"), (right, "quiet"))
+    return ((before, "quiet"), (left, "quiet"), (glyphs.up, "accent"), (right, "quiet"))
 
 
 def _ticks(axis: Axis, room: int) -> list[tuple[int, str]]:
@@ -205,10 +205,10 @@ _TALLEST: Final = 12
 _MOVES: Final = {
     "up": -1, "down": 1, "page_up": -12, "page_down": 12, "first": -100_000, "last": 100_000,
 }  # fmt: skip
-"""By how many steps the house's moves move the mark."""
+"""By how many steps the list's moves move the mark."""
 
 
-class Plots(Painted, can_focus=True):
+class Plots(LineWidget, can_focus=True):
     """Plots one below the other over the same time; left and right move the mark.
 
     A move repaints two lines: the words of the step, and the axis.
@@ -221,15 +221,15 @@ class Plots(Painted, can_focus=True):
         Binding("right", "move('down')", "later", show=False, id="plot.later"),
     ]
 
-    def __init__(self, signs: Signs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
+    def __init__(self, glyphs: Glyphs = UNICODE, *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
-        self.signs = signs
-        self._caption: Pieces = ()
+        self.glyphs = glyphs
+        self._caption: StyledLine = ()
         self._plots: tuple[Plot, ...] = ()
         self._axis: Axis | None = None
-        self._words: Callable[[int], Pieces] = lambda _: ()
+        self._words: Callable[[int], StyledLine] = lambda _: ()
         self._mark_ms: int | None = None  # a moment, for the time that is shown moves on
-        self._lines: list[Pieces] = []
+        self._lines: list[StyledLine] = []
 
     @property
     def step(self) -> int:
@@ -242,16 +242,16 @@ class Plots(Painted, can_focus=True):
         return max(0, min((self._mark_ms - self._axis.since_ms) // self._axis.step_ms, last))
 
     @property
-    def told(self) -> str:
+    def step_text(self) -> str:
         """The marked step in words."""
         return "".join(text for text, _ in self._words(self.step)).strip()
 
     def show(
         self,
-        caption: Pieces,
+        caption: StyledLine,
         plots: Sequence[Plot] = (),
         axis: Axis | None = None,
-        words: Callable[[int], Pieces] = lambda _: (),
+        words: Callable[[int], StyledLine] = lambda _: (),
     ) -> None:
         """Show other plots; repaints only the lines that differ.
 
@@ -259,13 +259,13 @@ class Plots(Painted, can_focus=True):
             caption: the line above.
             plots: from the top down.
             axis: their time; None: there is nothing to show (yet).
-            words: tells a step.
+            words: returns a step in words.
         """
         self._caption, self._plots, self._axis, self._words = caption, tuple(plots), axis, words
         self._draw()
 
     def action_move(self, name: str) -> None:
-        """Move the mark by one of the house's moves: down is later."""
+        """Move the mark by one of the list's moves: down is later."""
         self._put_mark(self.step + _MOVES[name])
 
     def on_click(self, event: events.Click) -> None:
@@ -299,7 +299,7 @@ class Plots(Painted, can_focus=True):
             if before[y : y + 1] != self._lines[y : y + 1]:
                 self.refresh(Region(0, y, self.size.width, 1))
 
-    def _laid_out(self) -> list[Pieces]:
+    def _laid_out(self) -> list[StyledLine]:
         """Return all lines: caption, the step in words, the plots, the axis."""
         axis, (width, height) = self._axis, self.size
         if axis is None:
@@ -308,10 +308,10 @@ class Plots(Painted, can_focus=True):
         room = height - 3
         while len(plots) > 1 and room < 2 * len(plots):
             plots = plots[:-1]
-        lines: list[Pieces] = [self._caption, self._words(self.step)]
+        lines: list[StyledLine] = [self._caption, self._words(self.step)]
         for number, plot in enumerate(plots):
             # The upper ones get what is left over.
             lines_high = min(room // len(plots) + (number < room % len(plots)) - 1, _TALLEST)
-            lines += [plot.title, *plot_lines(plot, width, max(lines_high, 1), self.signs)]
+            lines += [plot.title, *plot_lines(plot, width, max(lines_high, 1), self.glyphs)]
         mark = column_of(self.step, max(width - GUTTER, 1), axis.steps)
-        return [*lines, axis_line(axis, width, self.signs, mark)]
+        return [*lines, axis_line(axis, width, self.glyphs, mark)]

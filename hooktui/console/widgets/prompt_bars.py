@@ -1,4 +1,4 @@
-"""The lines where a filter or a search is typed, and their input.
+"""The bar where a filter or a search is typed, and its input.
 
 A filter narrows the list while it is typed: Enter keeps it and returns the keys to the list, Esc
 removes it. A search jumps to the first match.
@@ -6,6 +6,7 @@ removes it. A search jumps to the first match.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar, Protocol
 
 from rich.highlighter import Highlighter
@@ -45,87 +46,6 @@ class _Underline(Highlighter):
             text.stylize(self.style, self.at, self.at + (len(words[0]) if words else 1))
 
 
-class FilterBar(Horizontal):
-    """A prompt and an input that says on every change what is typed.
-
-    What is wrong in it is underlined, from `mark` until the next letter.
-    """
-
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
-    DEFAULT_CSS = """
-    FilterBar { height: 1; }
-    FilterBar OneLine { width: 9; background: $panel; }
-    """
-
-    PROMPT = " filter /"
-
-    class Typed(Message):
-        """The text is another one."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
-        def can_replace(self, message: Message) -> bool:
-            """Only the latest text counts."""
-            return isinstance(message, FilterBar.Typed)
-
-    class Left(Message):
-        """The keys go back to the list; ``kept`` tells whether the filter stays."""
-
-        def __init__(self, *, kept: bool) -> None:
-            super().__init__()
-            self.kept = kept
-
-    def __init__(self, text: str, hint: str) -> None:
-        super().__init__()
-        self._text = text
-        self._hint = hint
-        self._underline = _Underline()
-
-    def compose(self) -> ComposeResult:
-        """Lay out prompt and input."""
-        prompt = OneLine()
-        prompt.show(((self.PROMPT, "accent"),))
-        yield prompt
-        typed = PromptInput(
-            self._text, placeholder=self._hint, compact=True, highlighter=self._underline
-        )
-        typed.cursor_blink = False
-        yield typed
-
-    def mark(self, at: int | None) -> None:
-        """Underline the word at a place of the text, from 0."""
-        self._underline.at = at
-        self.query_one(Input).refresh()
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Pass on what is typed."""
-        event.stop()
-        self._underline.at = None
-        self.post_message(self.Typed(event.value))
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep the filter."""
-        event.stop()
-        self.post_message(self.Left(kept=True))
-
-    def action_verb(self, name: str) -> None:
-        """Take the filter away (Esc is the only verb here)."""
-        self.post_message(self.Left(kept=False))
-
-
-async def open_filter(screen: Screen[None], text: str, hint: str) -> None:
-    """Open the filter of a screen above its status line; returns once keys go there.
-
-    A screen awaits it in its verb: somebody may type on without a pause.
-    """
-    if not screen.query(FilterBar):
-        bar = FilterBar(text, hint)
-        await screen.mount(bar, before="#status")
-        screen.set_focus(bar.query_one(Input))
-
-
 class PromptInput(Input):
     """An input whose Enter comes behind all letters before it.
 
@@ -138,13 +58,87 @@ class PromptInput(Input):
         self.call_later(super().action_submit)
 
 
-class SearchBar(FilterBar):
-    """Like the line of a filter; Enter keeps the search, Esc ends it."""
+class PromptBar(Horizontal):
+    """A prompt and an input in the line above the status line.
 
-    PROMPT = " search"
+    Args:
+        prompt: what is left of the input.
+        text: the text to begin with.
+        hint: shown while nothing is typed.
+        typed: called with each text that is typed.
+        left: called on Enter (True: the text is kept) and on Esc (False).
+    """
 
-    class Typed(FilterBar.Typed):
-        """The text is another one."""
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("back")]
+    DEFAULT_CSS = """
+    PromptBar { height: 1; }
+    PromptBar OneLine { width: 9; background: $panel; }
+    """
 
-    class Left(FilterBar.Left):
-        """The keys go back to the text; ``kept`` tells whether the search goes on."""
+    class TextTyped(Message):
+        """The text has changed; the bar sends it to itself."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the latest text counts."""
+            return isinstance(message, PromptBar.TextTyped)
+
+    def __init__(
+        self,
+        prompt: str,
+        text: str,
+        hint: str,
+        typed: Callable[[str], None],
+        left: Callable[[bool], None],
+    ) -> None:
+        super().__init__()
+        self._prompt, self._text, self._hint = prompt, text, hint
+        self._typed, self._left = typed, left
+        self._underline = _Underline()
+
+    async def open(self, screen: Screen[None]) -> None:
+        """Open the bar of a screen above its status line; returns once keys go there.
+
+        A handler awaits it: the next letter may come without a pause.
+        """
+        await screen.mount(self, before="#status")
+        screen.set_focus(self.query_one(Input))
+
+    def compose(self) -> ComposeResult:
+        """Lay out prompt and input."""
+        prompt = OneLine()
+        prompt.show(((self._prompt, "accent"),))
+        yield prompt
+        typed = PromptInput(
+            self._text, placeholder=self._hint, compact=True, highlighter=self._underline
+        )
+        typed.cursor_blink = False
+        yield typed
+
+    def mark(self, at: int | None) -> None:
+        """Underline the word at a place of the text, from 0, until the next letter."""
+        self._underline.at = at
+        self.query_one(Input).refresh()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Collect what is typed."""
+        event.stop()
+        self._underline.at = None
+        self.post_message(self.TextTyped(event.value))
+
+    def on_prompt_bar_text_typed(self, message: TextTyped) -> None:
+        """Pass on the latest text."""
+        message.stop()
+        self._typed(message.text)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Keep the text, once the screen has the latest one."""
+        event.stop()
+        self.call_later(self._left, True)
+
+    def action_command(self, name: str) -> None:
+        """Leave (Esc is the only command here)."""
+        self.call_later(self._left, False)

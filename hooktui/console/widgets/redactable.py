@@ -1,4 +1,4 @@
-"""Text that may be readable on the screen for a while, and never in a picture of it."""
+"""Text that may be revealed on the screen for a while, and never in a picture of it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from hooktui.console.widgets.styled import Painted
+from hooktui.console.widgets.styled import LineWidget
 
 REVEALED_CLASS: Final = "-revealed"
-"""Set while it stands there in clear; a picture masks such widgets."""
+"""Set while a widget is revealed; a picture masks such widgets."""
 
 MASK_LENGTH: Final = 26
-"""Whatever is masked and however it begins: the mask tells nothing about it."""
+"""Of every mask, so that it gives no hint about the text."""
 
 
-class Maskable(Painted):
+class Redactable(LineWidget):
     """A widget that draws a mask unless it is revealed."""
 
     def __init__(self, mask: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
@@ -25,7 +25,7 @@ class Maskable(Painted):
 
     @property
     def revealed(self) -> bool:
-        """Whether anything stands there in clear."""
+        """Whether the text is readable."""
         raise NotImplementedError
 
     def hide(self) -> None:

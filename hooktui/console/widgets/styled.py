@@ -18,24 +18,26 @@ from textual.widget import Widget
 from hooktui.console.themes import readable_style
 from hooktui.domain.text import visible
 
-Tone = Literal["plain", "quiet", "strong", "accent", "good", "warn", "bad", "cursor", "blurred"]
-Piece = tuple[str, Tone]
-Pieces = Sequence[Piece]
+StyleName = Literal[
+    "plain", "quiet", "strong", "accent", "good", "warn", "bad", "cursor", "blurred"
+]
+StyledText = tuple[str, StyleName]
+StyledLine = Sequence[StyledText]
 
-TONES: tuple[Tone, ...] = (
+TONES: tuple[StyleName, ...] = (
     "plain", "quiet", "strong", "accent", "good", "warn", "bad", "cursor", "blurred",
 )  # fmt: skip
 
 
-class Painted(Widget):
+class LineWidget(Widget):
     """A widget that draws lines of pieces through the Line API."""
 
     _plain: Style | None = None
-    _covered: dict[tuple[Style, Tone], Style] | None = None
+    _covered: dict[tuple[Style, StyleName], Style] | None = None
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"tone--{tone}" for tone in TONES}
     DEFAULT_CSS = """
-    Painted {
+    LineWidget {
         & > .tone--quiet { color: $quiet; }
         & > .tone--strong { text-style: bold; }
         & > .tone--accent { color: $accent; }
@@ -57,7 +59,7 @@ class Painted(Widget):
     }
     """
 
-    def tone(self, tone: Tone) -> Style:
+    def tone(self, tone: StyleName) -> Style:
         """Return how a tone looks in the current theme."""
         if tone != "plain":
             return self.get_component_rich_style(f"tone--{tone}")
@@ -72,8 +74,8 @@ class Painted(Widget):
         self._plain = None
         self._covered = None
 
-    def segments(self, pieces: Iterable[Piece], over: Style | None = None) -> list[Segment]:
-        """Return pieces as segments; ``over`` (a cursor line) goes on top of every tone."""
+    def segments(self, pieces: Iterable[StyledText], over: Style | None = None) -> list[Segment]:
+        """Return pieces as segments; ``over`` (a cursor line) is applied to every style."""
         found = []
         for text, tone in pieces:
             style = self.tone(tone)
@@ -82,7 +84,7 @@ class Painted(Widget):
             found.append(Segment(visible(text), style))
         return found
 
-    def _on(self, over: Style, tone: Tone) -> Style:
+    def _on(self, over: Style, tone: StyleName) -> Style:
         """Return a tone on a cursor's line: state colours stay, where they can be read there."""
         if self._covered is None:
             self._covered = {}
@@ -97,7 +99,7 @@ class Painted(Widget):
             self._covered[over, tone] = found
         return found
 
-    def strip(self, pieces: Iterable[Piece], width: int, over: Style | None = None) -> Strip:
+    def strip(self, pieces: Iterable[StyledText], width: int, over: Style | None = None) -> Strip:
         """Return pieces as one line of exactly ``width`` cells, cut with an ellipsis."""
         return self.whole(fit(self.segments(pieces, over), width), width, over)
 
@@ -154,6 +156,6 @@ def _same_ground(one: Style | None, other: Style | None) -> bool:
     return one.bgcolor == other.bgcolor and not marked and not one.strike and not other.strike
 
 
-def text_width(pieces: Iterable[Piece]) -> int:
+def text_width(pieces: Iterable[StyledText]) -> int:
     """Return how many cells pieces take."""
     return sum(cell_len(visible(text)) for text, _ in pieces)

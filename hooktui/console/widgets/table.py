@@ -12,8 +12,8 @@ from textual.geometry import Region, Size
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from hooktui.console.glyphs import UNICODE, Signs
-from hooktui.console.widgets.styled import Painted, Pieces, fit
+from hooktui.console.glyphs import UNICODE, Glyphs
+from hooktui.console.widgets.styled import LineWidget, StyledLine, fit
 
 T = TypeVar("T")
 
@@ -36,13 +36,13 @@ class Column(Generic[T]):
         grow: its share of the room that is left over; 0: it stays as it is.
         most: cells it never exceeds when it grows.
         priority: 0 is dropped last; of equals the rightmost goes first.
-        align: numbers stand right.
+        align: numbers are aligned to the right.
         sort: the name by which the server sorts it, if it does.
     """
 
     name: str
     title: str
-    cell: Callable[[T], str | Pieces]
+    cell: Callable[[T], str | StyledLine]
     width: int
     least: int = 0
     grow: int = 0
@@ -92,7 +92,7 @@ def place(columns: Sequence[Column[T]], room: int) -> list[Placed[T]]:
     return [Placed(column, widths[column.name]) for column in kept]
 
 
-def pieces_of(cell: str | Pieces) -> Pieces:
+def pieces_of(cell: str | StyledLine) -> StyledLine:
     """Return a cell as pieces."""
     return ((cell, "plain"),) if isinstance(cell, str) else cell
 
@@ -111,7 +111,7 @@ MARGIN: Final = 2
 """Cells before the first column: the mark, and a space."""
 
 
-class Table(Painted, ScrollView, inherit_bindings=False):
+class Table(LineWidget, ScrollView, inherit_bindings=False):
     """A scrolled widget whose line 0 is a heading and whose other lines are rows."""
 
     can_focus = True
@@ -125,7 +125,7 @@ class Table(Painted, ScrollView, inherit_bindings=False):
     }
     """
 
-    signs: Signs = UNICODE
+    glyphs: Glyphs = UNICODE
 
     @property
     def top(self) -> int:
@@ -182,7 +182,7 @@ class Table(Painted, ScrollView, inherit_bindings=False):
         for one in placed:
             title = one.column.title
             if one.column.sort is not None and one.column.sort == sort:
-                title += self.signs.down if descending else self.signs.up
+                title += self.glyphs.down if descending else self.glyphs.up
             segments += self._cell(one, ((title, "quiet"),), None)
         return self.whole(segments, self.line_width)
 
@@ -190,15 +190,15 @@ class Table(Painted, ScrollView, inherit_bindings=False):
         self, placed: Sequence[Placed[T]], row: T, *, over: Style | None, marked: bool = False
     ) -> Strip:
         """Return a row; ``over`` is the style of the cursor's line."""
-        mark: Pieces = ((self.signs.marked if marked else " ", "accent"), (" ", "accent"))
+        mark: StyledLine = ((self.glyphs.marked if marked else " ", "accent"), (" ", "accent"))
         segments = self.segments(mark, over)
         for one in placed:
             segments += self._cell(one, pieces_of(one.column.cell(row)), over)
         return self.whole(segments, self.line_width, over)
 
-    def _cell(self, placed: Placed[T], pieces: Pieces, over: Style | None) -> list[Segment]:
+    def _cell(self, placed: Placed[T], pieces: StyledLine, over: Style | None) -> list[Segment]:
         """Return a cell with the gap after it."""
-        segments = fit(self.segments(pieces, over), placed.width, self.signs.ellipsis)
+        segments = fit(self.segments(pieces, over), placed.width, self.glyphs.ellipsis)
         room = placed.width - sum(segment.cell_length for segment in segments)
         base = self.tone("plain")
         blank = base if over is None else base + over

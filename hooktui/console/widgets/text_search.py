@@ -22,7 +22,7 @@ MATCH: Final = Style(reverse=True, underline=True)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a search stands: this match of so many (from 1; 0: none), and whether it wrapped."""
+    """A match: its number (from 1; 0: none), how many there are, and whether the search wrapped."""
 
     number: int
     count: int
@@ -64,7 +64,7 @@ def step(places: Sequence[P], here: P, *, forward: bool, stay: bool = False) -> 
 
     Args:
         places: all matches, in order; at least one.
-        here: where the search stands.
+        here: the place of the current match, or of the cursor.
         forward: after it, else before it.
         stay: whether a match at ``here`` itself will do.
     """

@@ -19,12 +19,12 @@ from textual.strip import Strip
 from textual.worker import Worker
 
 from hooktui.console.formatting import counted
-from hooktui.console.glyphs import UNICODE, Signs
+from hooktui.console.glyphs import UNICODE, Glyphs
 from hooktui.console.registry import move_bindings
 from hooktui.console.widgets.list_choice import Choice, Doubt, Load, search_chosen
 from hooktui.console.widgets.marks import Marks
 from hooktui.console.widgets.page_window import MOST_PAGES, PAGE, PageSource, Window
-from hooktui.console.widgets.styled import Pieces
+from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.table import MARGIN, Column, Placed, Table, column_at, place
 from hooktui.domain.errors import HooktuiError
 
@@ -40,11 +40,11 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     Args:
         columns: what to show; they drop by priority where there is no room.
         source: where rows come from.
-        row_id: what identifies a row for ever.
+        row_id: returns what identifies a row permanently.
         empty: what to say where there is nothing: what this is, and the one key to start.
         markable: whether rows can be marked.
         sort: the sort to begin with, as a column's ``sort``.
-        descending: whether that is turned round.
+        descending: whether that order is descending.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [*move_bindings()]
@@ -65,7 +65,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Enter, or a double click, on the row under the cursor."""
 
     class Moved(FromList):
-        """The cursor stands on another row, or that row changed, or there is none."""
+        """The cursor is on another row, or that row changed, or there is none."""
 
         def can_replace(self, message: Message) -> bool:
             """Of many moves only the last one counts."""
@@ -87,11 +87,11 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         source: PageSource[T],
         row_id: Callable[[T], Hashable],
         *,
-        empty: Sequence[Pieces] = (),
+        empty: Sequence[StyledLine] = (),
         markable: bool = True,
         sort: str | None = None,
         descending: bool = False,
-        signs: Signs = UNICODE,
+        glyphs: Glyphs = UNICODE,
         id: str | None = None,  # noqa: A002 - as in every widget
     ) -> None:
         super().__init__(id=id)
@@ -101,7 +101,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self.row_id = row_id
         self.empty = tuple(empty)
         self.markable = markable
-        self.signs = signs
+        self.glyphs = glyphs
         self.cursor = 0
         self.marks: Marks[T] = Marks()
         self.loaded = False
@@ -116,7 +116,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         self._loading = asyncio.Lock()
         self._moves_ahead: list[str] = []
 
-    # -- what others ask and tell
+    # -- for other modules
 
     @property
     def cursor_row(self) -> T | None:
@@ -125,9 +125,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     @property
     def selected(self) -> list[T]:
-        """The marked rows, else the one under the cursor, else nothing: what a verb acts on.
+        """The marked rows, else the one under the cursor, else nothing: what a command acts on.
 
-        The row is the one that was drawn, so that a verb does what its state on the screen says.
+        The row is the one that was drawn, so that a command does what its state on the screen says.
         """
         if self.marks:
             return list(self.marks.values())
@@ -139,7 +139,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     @property
     def doubt(self) -> Doubt | None:
-        """Why a verb must not act on the row under the cursor; None: it may."""
+        """Why a command must not act on the row under the cursor; None: it may."""
         row = self.cursor_row
         if self._arrived < self._asked:
             return "loading" if self.loaded else None
@@ -156,7 +156,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         return self.choice.row is None and self.cursor_row is not None
 
     def look_again(self) -> None:
-        """Choose the row under the cursor, and show it: somebody has been told to look."""
+        """Choose the row under the cursor, and show it: a notice asks to look at it."""
         if self.cursor_row is None:
             self.select(self.choice.row)
         else:
@@ -174,7 +174,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if not self.loaded:
             return ""
         if self._is_another:
-            return self.signs.ellipsis  # the number is that of the list before
+            return self.glyphs.ellipsis  # the number is that of the list before
         about = "about " if self.window.estimated else ""
         return about + counted(self.window.total, noun)
 
@@ -284,7 +284,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         """Fetch rows, and show them; return whether they came.
 
         They are fetched into a copy: until the cursor's row is found among them, the list that is
-        seen, and that verbs act on, stays whole.
+        seen, and that commands act on, stays whole.
         """
         async with self._loading:
             asked, fresh = self._asked, self.window.copy()
@@ -311,12 +311,12 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
 
     def _follows(self, load: Load) -> bool:
         """Return whether the chosen row is searched for beyond what a load has fetched."""
-        if load == "reload":  # not where it is missing already, or somebody has scrolled away
+        if load == "reload":  # not where it is missing already, or the list was scrolled away
             return self.choice.awaited or self.doubt is None
         return load != "page"
 
     def _take_over(self, fresh: Window[T], load: Load) -> None:
-        """Show what was fetched: size, marks, cursor, and the line where the cursor stands."""
+        """Show what was fetched: size, marks, cursor, and the line of the cursor."""
         anew = load in ("filter", "sort")
         offset, at_top = self.cursor - self.top, self.top == 0
         if anew:
@@ -442,7 +442,7 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
     # -- drawing
 
     def on_resize(self) -> None:
-        """Place the columns anew, and keep the cursor in sight."""
+        """Place the columns again, and keep the cursor in sight."""
         self._placed = place(self.columns, self.line_width - MARGIN)
         self._strips.clear()
         self.show_count(self.window.total)
@@ -493,12 +493,12 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         if row is not None:
             return self._row(position, row)
         if not self.loaded:
-            text: Pieces = ((f"  loading{self.signs.ellipsis}", "quiet"),) if y == 1 else ()
+            text: StyledLine = ((f"  loading{self.glyphs.ellipsis}", "quiet"),) if y == 1 else ()
         elif self.window.total == 0:
             text = self.empty[y - 2] if 2 <= y < 2 + len(self.empty) else ()
         else:
             seen = position < self.window.total
-            text = ((f"  {self.signs.ellipsis}", "quiet"),) if seen else ()
+            text = ((f"  {self.glyphs.ellipsis}", "quiet"),) if seen else ()
         return self.strip(text, self.line_width)
 
     def _row(self, position: int, row: T) -> Strip:

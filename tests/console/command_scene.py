@@ -1,4 +1,4 @@
-"""Things for verbs to act on: a hook, what came to it, and the ways to every screen about them."""
+"""Things for commands to act on: a hook, its deliveries, and how to open each screen about them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from hooktui.console.access.accounts_screen import AccountsScreen
 from hooktui.console.access.audit_screen import AuditEntryScreen, AuditScreen
 from hooktui.console.access.token_form import NewTokenScreen, TokenForm
 from hooktui.console.access.tokens_screen import TokensScreen
-from hooktui.console.app import HooktuiApp
+from hooktui.console.app import ConsoleApp
 from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.engine.doctor_screen import CheckupScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.events_screen import EventsScreen
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.form_screen import HookForm, HookTypes
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
-from hooktui.console.registry import PLACES
+from hooktui.console.navigation import screen_class
+from hooktui.console.registry import TOP_SCREENS
 from hooktui.console.shell.preferences import ConsoleOptions
 from hooktui.console.widgets.chrome import StatusLine
 from hooktui.domain.paths import places
@@ -41,7 +42,7 @@ from tests.console.gate import Gate
 from tests.console.place import Place
 
 if TYPE_CHECKING:
-    from tests.console.verb_table import Asking
+    from tests.console.command_table import Asking
 
 HOUR_S = 3600
 _words = itertools.count(1)
@@ -53,10 +54,10 @@ class Scene:
     Attributes:
         gate: what stands between console and server.
         console: the console.
-        hook: the only hook, fresh for each verb.
+        hook: the only hook, fresh for each command.
         delivered: a delivery that arrived.
         waiting: one that failed once and is tried again in an hour.
-        stale: whether something was done to them, so that the next verb needs others.
+        stale: whether something was done to them, so that the next command needs others.
         word: a name that nothing has yet.
         copied: what the console sent to the clipboard.
     """
@@ -72,14 +73,14 @@ class Scene:
         self.waiting: Delivery
 
     @property
-    def house(self) -> HooktuiApp:
+    def app(self) -> ConsoleApp:
         """The console's app."""
         return self.console.app
 
     @property
     def notice(self) -> str:
         """The answer in the status line of the screen in front."""
-        front = self.house.front()
+        front = self.app.navigation.front()
         lines = [] if front is None else list(front.query(StatusLine))
         return lines[0].notice if lines else ""
 
@@ -149,9 +150,9 @@ class Scene:
     @property
     def screen(self) -> Any:
         """The screen in front, dialogs included."""
-        return self.house.screen
+        return self.app.screen
 
-    async def on(self, kind: type[HouseScreen]) -> Any:
+    async def on(self, kind: type[ConsoleScreen]) -> Any:
         """Wait until a screen of a kind is in front."""
         await self.console.until(lambda: isinstance(self.screen, kind) and self.screen.is_mounted)
         return self.screen
@@ -162,26 +163,26 @@ class Scene:
 
     def leave(self) -> None:
         """Leave whatever screen is in front; home has nothing behind it, the log covers it."""
-        log = PLACES[1]
-        if type(self.screen) is log.screen_class():
-            self.house.go(PLACES[0])
+        log = TOP_SCREENS[1]
+        if type(self.screen) is screen_class(log):
+            self.app.navigation.go(TOP_SCREENS[0])
         else:
-            self.house.go(log)
+            self.app.navigation.go(log)
 
     async def open(
         self,
-        kind: type[HouseScreen],
+        kind: type[ConsoleScreen],
         way: Callable[[Scene], Awaitable[object]] | None = None,
     ) -> Any:
         """Go to a screen from home, and wait until it shows what it is about."""
-        self.house.go(PLACES[0])
+        self.app.navigation.go(TOP_SCREENS[0])
         await self.on(HooksScreen)
         await (way or WAYS[kind])(self)
         return await self.on(kind)
 
 
 async def begin(scene: Scene, case: Asking) -> None:
-    """Stand where a verb can be done, with things of its own and a server that is well."""
+    """Stand where a command can be done, with things of its own and a server that is well."""
     scene.gate.mend()
     scene.word = f"acme{next(_words)}"
     if scene.stale:
@@ -192,21 +193,21 @@ async def begin(scene: Scene, case: Asking) -> None:
     await scene.open(case.screen, case.way)
     if case.before:
         await scene.console.press(*case.before)
-    await possible(scene, case.verb)
-    scene.screen.clear_notice()
+    await possible(scene, case.command)
+    scene.screen.notices.clear()
     scene.gate.asked.clear()
 
 
-async def possible(scene: Scene, verb: str) -> None:
-    """Wait until a verb is possible: not while what it acts on is read, sorted or drawn, and not
+async def possible(scene: Scene, command: str) -> None:
+    """Wait until a command is possible: not while what it acts on is read, sorted or drawn, and not
     before its last answer has come.
     """
     screen = scene.screen
     await scene.console.until(
         lambda: (
-            screen.why_not(verb) is None
-            and screen.why_not_yet(verb) is None
-            and (verb, screen.subject(verb)) not in screen._under_way
+            screen.disabled_reason(command) is None
+            and screen.not_ready_reason(command) is None
+            and (command, screen.subject(command)) not in screen._under_way
         )
     )
 
@@ -219,7 +220,7 @@ async def _hooks(scene: Scene) -> None:
 
 
 async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
-    """Wait for a list, and put the cursor on a line of it, so that verbs act on that."""
+    """Wait for a list, and put the cursor on a line of it, so that commands act on that."""
     listing = screen.listing
 
     def there() -> bool:
@@ -232,28 +233,28 @@ async def _row(scene: Scene, screen: Any, wanted: Callable[[], object]) -> None:
 
 def _at(number: int) -> Callable[[Scene], Awaitable[Any]]:
     async def way(scene: Scene) -> Any:
-        scene.house.go(PLACES[number])
-        return await scene.on(PLACES[number].screen_class())
+        scene.app.navigation.go(TOP_SCREENS[number])
+        return await scene.on(screen_class(TOP_SCREENS[number]))
 
     return way
 
 
 async def _hook(scene: Scene) -> None:
-    scene.house.open_hook(scene.hook.id)
+    scene.app.navigation.open_hook(scene.hook.id)
     screen = await scene.on(HookScreen)
     await scene.console.until(lambda: screen.hook is not None)
     await _row(scene, screen, lambda: scene.delivered.id)
 
 
 async def _delivery(scene: Scene) -> None:
-    scene.house.open_delivery(scene.waiting.id)
+    scene.app.navigation.open_delivery(scene.waiting.id)
     screen = await scene.on(DeliveryScreen)
     await scene.console.until(lambda: screen.delivery is not None and screen.timeline.loaded)
     await scene.console.shows("Answer to attempt")
 
 
 async def _event(scene: Scene) -> None:
-    scene.house.open_event(scene.delivered.event)
+    scene.app.navigation.open_event(scene.delivered.event)
     screen = await scene.on(EventScreen)
     await scene.console.until(lambda: screen.event is not None)
     await _row(scene, screen, lambda: scene.hook.id)
@@ -277,7 +278,7 @@ async def _live_log(scene: Scene) -> None:
 
 async def _engine(scene: Scene) -> None:
     screen = await _at(3)(scene)
-    await scene.house.refresh_status()
+    await scene.app.status.read()
     await scene.console.until(lambda: screen._listing.put_cursor_on(scene.hook.id))
 
 
@@ -288,7 +289,7 @@ async def _audit(scene: Scene) -> None:
 
 async def _audit_entry(scene: Scene) -> None:
     await _audit(scene)
-    scene.house.push_screen(AuditEntryScreen(scene.screen.listing.cursor_row))
+    scene.app.push_screen(AuditEntryScreen(scene.screen.listing.cursor_row))
     await scene.on(AuditEntryScreen)
     await scene.console.shows("Audit entry")
 
@@ -303,13 +304,13 @@ async def _tokens(scene: Scene) -> None:
 
 
 async def _token_form(scene: Scene) -> None:
-    scene.house.push_screen(TokenForm())
+    scene.app.push_screen(TokenForm())
     await scene.on(TokenForm)
 
 
 async def _new_token(scene: Scene) -> None:
     fields = {"name": "shown", "role": "viewer", "account": scene.place.id}
-    scene.house.push_screen(NewTokenScreen(scene.ask(calls.create_token(fields))))
+    scene.app.push_screen(NewTokenScreen(scene.ask(calls.create_token(fields))))
     await scene.on(NewTokenScreen)
     await scene.console.shows("hkt_")
 
@@ -321,42 +322,42 @@ async def _accounts(scene: Scene) -> None:
 
 
 async def _secret(scene: Scene) -> None:
-    scene.house.open_secret(scene.hook)
+    scene.app.navigation.open_secret(scene.hook)
     await scene.on(SecretScreen)
     await scene.console.shows("masked")
 
 
 async def _diagnosis(scene: Scene) -> None:
-    scene.house.open_diagnosis(scene.hook)
+    scene.app.navigation.open_diagnosis(scene.hook)
     screen = await scene.on(DiagnosisScreen)
     await scene.console.until(lambda: not screen.running)
 
 
 async def _form(scene: Scene) -> None:
-    scene.house.push_screen(HookForm(scene.hook))
+    scene.app.push_screen(HookForm(scene.hook))
     screen = await scene.on(HookForm)
     await scene.console.until(lambda: screen.focused is not None)
 
 
 async def _types(scene: Scene) -> None:
-    scene.house.open_form(None)
+    scene.app.navigation.open_form(None)
     await scene.on(HookTypes)
     await scene.console.shows("Webhook")
 
 
 async def _emit(scene: Scene) -> None:
-    scene.house.open_emit("job.failed", '{"id":9}')
+    scene.app.navigation.open_emit("job.failed", '{"id":9}')
     screen = await scene.on(EmitScreen)
     await scene.console.until(lambda: '{"id":9}' in screen.body.text)
 
 
 async def _checkup(scene: Scene) -> None:
-    scene.house.push_screen(CheckupScreen())
+    scene.app.push_screen(CheckupScreen())
     await scene.on(CheckupScreen)
     await scene.console.shows("integrity")
 
 
-WAYS: dict[type[HouseScreen], Callable[[Scene], Awaitable[Any]]] = {
+WAYS: dict[type[ConsoleScreen], Callable[[Scene], Awaitable[Any]]] = {
     HooksScreen: _hooks,
     LiveLogScreen: _live_log,
     EventsScreen: _events,
@@ -389,13 +390,13 @@ async def staged(
         gate = Gate(places(place.environ).socket, Path(folder) / "s")
         await gate.open()
         given = ConsoleOptions(account=place.id, connect=str(gate.socket), **options)
-        app = HooktuiApp(given, environ=place.environ)
+        app = ConsoleApp(given, environ=place.environ)
         try:
             async with app.run_test(size=size) as pilot:
                 scene = Scene(place, receiver, gate, Console(app, pilot))
                 scene.fresh()
                 scene.stale = False
-                await scene.console.until(lambda: app.status is not None)
+                await scene.console.until(lambda: app.status.latest is not None)
                 await scene.console.shows("billing")
                 yield scene
         finally:

@@ -9,14 +9,15 @@ from hooktui.console.access.token_form import TokenForm
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.frame.dialogs import Question
 from hooktui.console.frame.help import HelpScreen
+from hooktui.console.hooks.actions import HookActions
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.domain.errors import Conflict
+from tests.console.command_scene import staged
 from tests.console.conftest import Receiver
 from tests.console.place import Place
-from tests.console.verb_scene import staged
 
 
 # Red when the screen takes the dialog away in place of itself, and stays with a hook that is gone.
@@ -79,7 +80,7 @@ async def test_a_token_that_is_made_under_another_screen_is_told_and_not_shown(
         held = scene.gate.hold("POST /v1/tokens")
         await scene.console.press(*"robot", "ctrl+s")
         await scene.console.until(lambda: held.arrived == 1)
-        await scene.house.push_screen(LiveLogScreen())
+        await scene.app.push_screen(LiveLogScreen())
         held.release()
         await scene.console.until(lambda: "nobody has seen it" in scene.notice)
         assert "hkt_" not in scene.console.text
@@ -98,21 +99,21 @@ async def test_a_slow_ping_of_one_hook_does_not_keep_from_pinging_another(
         await scene.console.press("p", "down", "p")
         await scene.console.until(lambda: "(other) arrived: 200" in scene.notice)
         assert scene.gate.count(f"POST /v1/hooks/{other.id}/ping") == 1
-        scene.screen.clear_notice()
+        scene.screen.notices.clear()
         # What is still on its way is told again when the notice has gone.
         await scene.console.until(lambda: scene.notice.endswith("(billing) …"))
         held.release()
         await scene.console.until(lambda: "(billing) arrived: 200" in scene.notice)
 
 
-# Red when an error that a verb does not expect ends the console.
-async def test_a_refusal_that_a_verb_does_not_expect_is_told(
+# Red when an error that a command does not expect ends the console.
+async def test_a_refusal_that_a_command_does_not_expect_is_told(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
-    async def refused(_screen: HooksScreen) -> None:
+    async def refused(_actions: HookActions) -> None:
         raise Conflict("not at this moment")
 
-    monkeypatch.setattr(HooksScreen, "verb_ping", refused)
+    monkeypatch.setattr(HookActions, "ping", refused)
     async with staged(place, receiver) as scene:
         await scene.open(HooksScreen)
         await scene.console.press("p")

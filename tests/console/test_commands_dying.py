@@ -1,4 +1,4 @@
-"""Every verb with a server that dies: the screen stays, says what is wrong, and claims nothing."""
+"""Every command with a server that dies: the screen stays and says what is wrong."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.tabs import TABS
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.shell.server_connection import ConnectionState
+from tests.console.command_scene import WAYS, Scene, begin, possible, staged
+from tests.console.command_table import ASKING, WRITING, Asking, Screen, by_screen
 from tests.console.conftest import Receiver
 from tests.console.gate import Spoil, half, lost, page, reset, says
 from tests.console.place import Place
-from tests.console.verb_scene import WAYS, Scene, begin, possible, staged
-from tests.console.verb_table import ASKING, WRITING, Asking, Screen, by_screen
 
 RELOADED = (
     HooksScreen, HookScreen, DeliveryScreen, EventScreen, EventsScreen, AuditScreen, TokensScreen,
@@ -63,15 +63,15 @@ DONE = (
 BY_SCREEN = by_screen(WRITING)
 # Another order of a list is read as a reload is.
 READING = by_screen(
-    tuple(case for case in ASKING if not case.writes and case.verb not in ("sort", "order"))
+    tuple(case for case in ASKING if not case.writes and case.command not in ("sort", "order"))
 )
 
 
 async def dies(scene: Scene, case: Asking, death: Death) -> None:
-    """Press a verb's keys while the server dies of it; see what is told."""
-    await possible(scene, case.verb)
+    """Press a command's keys while the server dies of it; see what is told."""
+    await possible(scene, case.command)
     scene.gate.spoil(case.pattern(scene), death.how)
-    scene.screen.clear_notice()
+    scene.screen.notices.clear()
     await scene.console.press(*case.keys(scene))
     await scene.console.until(lambda: death.told in scene.notice or _left(scene, case))
     if not _left(scene, case):
@@ -83,7 +83,7 @@ async def dies(scene: Scene, case: Asking, death: Death) -> None:
 
 def _left(scene: Scene, case: Asking) -> bool:
     """Whether the feed told that the hook is gone: a delete whose answer was lost, but not it."""
-    return case.verb == "delete" and type(scene.screen) is not case.screen
+    return case.command == "delete" and type(scene.screen) is not case.screen
 
 
 async def _die_of(scene: Scene, case: Asking, undone: tuple[Death, ...], done: Death) -> None:
@@ -136,7 +136,7 @@ async def test_what_cannot_be_read_is_told_and_ctrl_r_reads_it(
             await scene.console.until(partial(scene.gate.count, case.pattern(scene)))
             await scene.console.hides("the disk is on fire")
             await scene.console.shows(case.shown(scene)[-1])
-            if case.verb == "filter":
+            if case.command == "filter":
                 await scene.console.press("escape")
 
 
@@ -149,11 +149,11 @@ async def test_a_reload_that_fails_is_told_on_every_screen_and_tab(
             await scene.open(screen)
             for _ in range(len(TABS) if screen is HookScreen else 1):
                 scene.gate.spoil(".*", says(500, "the disk is on fire"))
-                scene.screen.clear_notice()
+                scene.screen.notices.clear()
                 await scene.console.press("ctrl+r")
                 await scene.console.until(lambda: "the disk is on fire" in scene.notice)
                 scene.gate.mend()
-                scene.screen.clear_notice()
+                scene.screen.notices.clear()
                 asked = len(scene.gate.asked)
                 await scene.console.press("ctrl+r")
                 await scene.console.until(lambda asked=asked: len(scene.gate.asked) > asked)
@@ -171,16 +171,18 @@ async def test_every_screen_stays_while_the_server_is_gone_and_finds_it_again(
             await scene.open(screen)
             before = scene.screen
             await scene.gate.close()
-            await scene.console.until(lambda: scene.house.link.state is LinkState.LOST)
+            await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
             # Or what the screen was reading just then tells the same in its own words.
             await scene.console.until(
                 lambda: "went away" in scene.notice or "no server responds" in scene.notice
             )
             assert scene.screen is before
-            before.clear_notice()
+            before.notices.clear()
             await scene.console.shows("server lost, reconnecting")
             await scene.gate.open()
-            await scene.console.until(lambda: scene.house.link.state is LinkState.CONNECTED)
+            await scene.console.until(
+                lambda: scene.app.connection.state is ConnectionState.CONNECTED
+            )
             assert scene.screen is before, screen
 
 
@@ -201,8 +203,8 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
     async with staged(place, receiver) as scene:
         await begin(scene, case)
         await scene.gate.close()
-        await scene.console.until(lambda: scene.house.link.state is LinkState.LOST)
-        scene.screen.clear_notice()
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.LOST)
+        scene.screen.notices.clear()
         await scene.console.press("ctrl+s")
         await scene.console.until(
             lambda: "no server responds" in scene.notice or "nothing is sent" in scene.notice
@@ -210,7 +212,7 @@ async def test_a_form_keeps_what_was_typed_and_is_saved_when_the_server_is_back(
         assert IN_DOUBT not in scene.notice
         assert TYPED[str(case)] in scene.console.text
         await scene.gate.open()
-        await scene.console.until(lambda: scene.house.link.state is LinkState.CONNECTED)
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.CONNECTED)
         await scene.console.press("ctrl+s")
         await scene.console.shows(*case.shown(scene))
         done = case.done

@@ -1,4 +1,4 @@
-"""Every verb with a server that says no: not allowed any more, gone, changed by somebody else."""
+"""Every command with a server that refuses it: not allowed, gone, or changed meanwhile."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import pytest
 
 from hooktui.console.frame.dialogs import Question
 from hooktui.console.hooks.hooks_screen import HooksScreen
-from hooktui.console.shell.server_connection import LinkState
+from hooktui.console.shell.server_connection import ConnectionState
 from hooktui.domain.roles import Need, Role, why_not
+from tests.console.command_scene import Scene, begin, possible, staged
+from tests.console.command_table import WRITING, Asking, Screen, by_screen
 from tests.console.conftest import Receiver
 from tests.console.gate import as_role, says
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, begin, possible, staged
-from tests.console.verb_table import WRITING, Asking, Screen, by_screen
 
 BY_SCREEN = by_screen(WRITING)
 NOT_ALLOWED = why_not(Role.VIEWER, Need.OPERATE)
@@ -40,8 +40,8 @@ async def test_a_refusal_is_told_in_the_words_of_the_server_and_nothing_counts_a
 
 
 async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
-    await possible(scene, case.verb)
-    scene.screen.clear_notice()
+    await possible(scene, case.command)
+    scene.screen.notices.clear()
     await scene.console.press(*case.keys(scene))
     # A form asks what is to become of both edits.
     await scene.console.until(lambda: told in scene.notice or isinstance(scene.screen, Question))
@@ -55,21 +55,21 @@ async def _is_refused(scene: Scene, case: Asking, told: str) -> None:
     assert not case.done(scene), case
 
 
-# Red when the verbs stay lit after the server has said that the role is another one.
-async def test_after_a_refusal_the_verbs_that_the_role_does_not_allow_are_dimmed(
+# Red when the commands stay lit after the server has said that the role is another one.
+async def test_after_a_refusal_the_commands_that_the_role_does_not_allow_are_dimmed(
     place: Place, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ):
     # Only what is busy reads its status again by itself.
-    monkeypatch.setattr("hooktui.console.app._is_calm", lambda _: True)
+    monkeypatch.setattr("hooktui.console.shell.status._is_calm", lambda _: True)
     async with staged(place, receiver) as scene:
         await scene.open(HooksScreen)
-        await scene.console.until(lambda: not scene.house._status_due)
+        await scene.console.until(lambda: not scene.app.status._due)
         scene.gate.spoil("GET /v1/status", as_role("viewer"))
         scene.gate.spoil("POST .*/ping", says(403, NOT_ALLOWED))
-        assert scene.screen.why_not("ping") is None
+        assert scene.screen.disabled_reason("ping") is None
         await scene.console.press("p")
         await scene.console.until(lambda: NOT_ALLOWED in scene.notice)
-        await scene.console.until(lambda: scene.screen.why_not("ping") == NOT_ALLOWED)
+        await scene.console.until(lambda: scene.screen.disabled_reason("ping") == NOT_ALLOWED)
         await scene.console.press("e")
         await scene.console.until(lambda: "needs admin" in scene.notice)
         assert scene.gate.count("POST .*/ping") == 1
@@ -85,11 +85,11 @@ async def test_a_token_that_is_revoked_meanwhile_is_told_and_looked_at_again(
         scene.gate.spoil(".*", says(401, reason))
         scene.gate.drop()
         await scene.console.until(lambda: reason in scene.notice)
-        await scene.console.until(lambda: scene.house.link.state is LinkState.REFUSED)
-        scene.screen.clear_notice()
+        await scene.console.until(lambda: scene.app.connection.state is ConnectionState.REFUSED)
+        scene.screen.notices.clear()
         await scene.console.shows("the server refuses us", "billing")
         await scene.console.press("p")
         await scene.console.until(lambda: reason in scene.notice)
         scene.gate.mend()
         await scene.console.until(lambda: "access restored" in scene.notice)
-        assert scene.house.link.state is LinkState.CONNECTED
+        assert scene.app.connection.state is ConnectionState.CONNECTED

@@ -1,4 +1,4 @@
-"""Every verb on every screen with a server that is well: it is done, and the admin sees it."""
+"""Every command on every screen with a server that is well: it is done, and the admin sees it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from functools import partial
 import pytest
 
 from hooktui.console.widgets.document_view import JsonView
+from tests.console.command_scene import Scene, begin, possible, staged
+from tests.console.command_table import ASKING, QUIET, Quiet, Screen, by_screen
 from tests.console.conftest import Receiver
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, begin, possible, staged
-from tests.console.verb_table import ASKING, QUIET, Quiet, Screen, by_screen
 
 ASKING_BY_SCREEN = by_screen(ASKING)
 
 
 @pytest.mark.parametrize("screen", ASKING_BY_SCREEN, ids=lambda screen: screen.__name__)
-async def test_a_verb_is_done_and_the_admin_sees_it(
+async def test_a_command_is_done_and_the_admin_sees_it(
     screen: Screen, place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
@@ -31,7 +31,7 @@ async def test_a_verb_is_done_and_the_admin_sees_it(
                 done = case.done
                 assert scene.gate.count(case.pattern(scene)) == 1, case
                 await scene.console.until(lambda done=done: done(scene))
-            if case.verb == "filter":
+            if case.command == "filter":
                 await scene.console.press("escape")
 
 
@@ -39,7 +39,7 @@ QUIET_SCREENS = list(dict.fromkeys(case.screen for case in QUIET))
 
 
 @pytest.mark.parametrize("screen", QUIET_SCREENS, ids=lambda screen: screen.__name__)
-async def test_a_verb_without_the_server_does_something(
+async def test_a_command_without_the_server_does_something(
     screen: Screen, place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
@@ -57,20 +57,20 @@ async def _does_something(scene: Scene, case: Quiet) -> None:
     if case.before:
         shown = scene.console.text
         await scene.console.press(*case.before)
-        # A verb that undoes what these did would else lead back to what was shown.
+        # A command that undoes what these did would else lead back to what was shown.
         await scene.console.until(lambda: scene.console.text != shown)
-    await possible(scene, case.verb)
-    here.clear_notice()
+    await possible(scene, case.command)
+    here.notices.clear()
     await scene.console.pilot.pause()
     before, copied, wrapped = scene.console.text, len(scene.copied), _wrapped(scene)
     await scene.console.press(case.key)
     if case.opens:
         await scene.console.until(lambda: type(scene.screen).__name__ == case.opens)
         await scene.console.press("escape")
-    elif case.verb == "copy":
+    elif case.command == "copy":
         await scene.console.until(lambda: len(scene.copied) == copied + 1)
         await scene.console.shows("sent to the terminal")
-    elif wrapped and case.verb == "wrap":  # no line that is seen need be long
+    elif wrapped and case.command == "wrap":  # no line that is seen need be long
         await scene.console.until(lambda: _wrapped(scene) != wrapped)
     else:
         await scene.console.until(lambda: scene.console.text != before)

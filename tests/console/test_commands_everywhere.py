@@ -1,4 +1,4 @@
-"""What every screen offers besides its own verbs: help, palette, ``:``, places, back, quit."""
+"""What every screen offers besides its own commands: help, palette, ``:``, places, back, quit."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from hooktui.console.frame.palette import Palette
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
-from hooktui.console.registry import BY_NAME, EVERYWHERE, PLACES
+from hooktui.console.navigation import screen_class
+from hooktui.console.registry import BY_NAME, EVERYWHERE, TOP_SCREENS
+from tests.console.command_scene import WAYS, Scene, staged
+from tests.console.command_table import Screen
 from tests.console.conftest import Receiver
 from tests.console.place import Place
-from tests.console.verb_scene import WAYS, Scene, staged
-from tests.console.verb_table import Screen
 
 READS = {
     HooksScreen: "GET /v1/hooks",
@@ -41,7 +42,9 @@ READS = {
 }
 """What ctrl+r asks where the screen shows things of the server; the others read the status only."""
 
-TRIED = {"help", "palette", "command", "reload", "back", "quit"} | {one.verb for one in PLACES}
+TRIED = {"help", "palette", "command", "reload", "back", "quit"} | {
+    one.command for one in TOP_SCREENS
+}
 
 
 def test_all_that_is_offered_everywhere_is_tried_here():
@@ -52,7 +55,7 @@ async def open_with_free_keys(scene: Scene, screen: Screen) -> None:
     """Go to a screen, and out of a field in which letters are text."""
     await scene.open(screen)
     for _ in range(6):
-        if not isinstance(scene.house.focused, Input | TextArea):
+        if not isinstance(scene.app.focused, Input | TextArea):
             return
         await scene.console.press("tab")
     raise AssertionError(f"{screen.__name__} has nothing but fields")
@@ -91,8 +94,8 @@ async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
             hook=scene.hook.id, waiting=scene.waiting.id, event=scene.delivered.event
         )
         await scene.console.until(lambda: scene.gate.count(reads))
-        await scene.console.press(PLACES[list(WAYS).index(screen) % len(PLACES)].key)
-        wanted = PLACES[list(WAYS).index(screen) % len(PLACES)].screen_class()
+        await scene.console.press(TOP_SCREENS[list(WAYS).index(screen) % len(TOP_SCREENS)].key)
+        wanted = screen_class(TOP_SCREENS[list(WAYS).index(screen) % len(TOP_SCREENS)])
         await scene.on(wanted)
         await open_with_free_keys(scene, screen)
         if screen is not HooksScreen:
@@ -100,8 +103,8 @@ async def test_every_screen_helps_finds_takes_a_command_reloads_and_is_left(
             await scene.console.until(lambda: type(scene.screen) is not screen)
             await open_with_free_keys(scene, screen)
         await scene.console.press("q")
-        await scene.console.until(lambda: scene.house._exit)
-        assert scene.house.fault is None
+        await scene.console.until(lambda: scene.app._exit)
+        assert scene.app.fault is None
 
 
 @pytest.mark.soak
@@ -110,9 +113,9 @@ async def test_every_digit_leads_to_its_place_from_everywhere(
     screen: Screen, place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
-        for there in PLACES:
+        for there in TOP_SCREENS:
             await open_with_free_keys(scene, screen)
-            assert BY_NAME[there.verb].keys == there.key
+            assert BY_NAME[there.command].keys == there.key
             await scene.console.press(there.key)
-            await scene.on(there.screen_class())
+            await scene.on(screen_class(there))
             assert not isinstance(scene.screen, Question)

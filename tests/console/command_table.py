@@ -1,7 +1,7 @@
-"""The table of verbs: what each asks of the server, and how an admin sees that it is done.
+"""The table of commands: what each asks of the server, and how an admin sees that it is done.
 
-``ASKING`` holds the verbs that need the server, ``QUIET`` those that do not. Together they are
-every verb of every screen; `test_verbs_table.py` holds that nothing is missing.
+``ASKING`` holds the commands that need the server, ``QUIET`` those that do not. Together they are
+every command of every screen; `test_commands_table.py` holds that nothing is missing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.event_screen import EventScreen
 from hooktui.console.events.events_screen import EventsScreen
-from hooktui.console.frame.screen import HouseScreen
+from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.form_screen import HookForm, HookTypes
 from hooktui.console.hooks.hook_screen import HookScreen
@@ -29,34 +29,34 @@ from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
 from hooktui.console.registry import BY_NAME, EVERYWHERE
-from tests.console.verb_scene import HOUR_S, Scene
+from tests.console.command_scene import HOUR_S, Scene
 
-Screen = type[HouseScreen]
+Screen = type[ConsoleScreen]
 
 
 @dataclass(frozen=True)
 class Asking:
-    """A verb on a screen that asks the server for something.
+    """A command on a screen that asks the server for something.
 
     Attributes:
-        screen: where; `verb_scene.WAYS` leads there.
-        verb: its name in the table of keys.
+        screen: where; `command_scene.WAYS` leads there.
+        command: its name in the table of keys.
         call: what it must ask, as a pattern; ``{hook}`` and the like are filled in.
         shows: what stands on the screen once it is done.
-        then: keys behind the verb's own, such as the answer to its question.
-        before: keys that lead to where the verb is possible.
-        working: what stands there while the answer is on its way; with a writing verb only.
+        then: keys behind the command's own, such as the answer to its question.
+        before: keys that lead to where the command is possible.
+        working: what stands there while the answer is on its way; with a writing command only.
         late: what is told when its screen was left before the answer; otherwise ``working``.
         done: whether the server has done it; None where it only reads.
         again: keys that ask again after it could not be read; None: ctrl+r does.
         way: leads there, where not the usual way does.
         setup: what has to be so at the server before.
         typed: whether the screen has a field that takes letters, so that ``?`` is one.
-        name: tells two cases of one verb apart.
+        name: tells two cases of one command apart.
     """
 
     screen: Screen
-    verb: str
+    command: str
     call: str
     shows: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
@@ -77,15 +77,15 @@ class Asking:
 
     @property
     def key(self) -> str:
-        """The verb's key."""
-        return BY_NAME[self.verb].keys.partition(",")[0]
+        """The command's key."""
+        return BY_NAME[self.command].keys.partition(",")[0]
 
     def keys(self, scene: Scene) -> list[str]:
-        """The verb's key and what follows it."""
+        """The command's key and what follows it."""
         return [self.key, *self.answers(scene)]
 
     def answers(self, scene: Scene) -> list[str]:
-        """What follows the verb's key."""
+        """What follows the command's key."""
         found: list[str] = []
         for one in self.then:
             found += scene.word if one == "{word}" else [one]
@@ -103,12 +103,12 @@ class Asking:
         )  # fmt: skip
 
     def __str__(self) -> str:
-        return f"{self.screen.__name__}-{self.verb}{self.name and '-' + self.name}"
+        return f"{self.screen.__name__}-{self.command}{self.name and '-' + self.name}"
 
 
 @dataclass(frozen=True)
 class Quiet:
-    """A verb on a screen that needs no server.
+    """A command on a screen that needs no server.
 
     Attributes:
         before: keys that lead to where it is possible.
@@ -118,15 +118,15 @@ class Quiet:
     """
 
     screen: Screen
-    verb: str
+    command: str
     before: tuple[str, ...] = ()
     opens: str = ""
     twice: bool = False
 
     @property
     def key(self) -> str:
-        """The verb's key."""
-        return BY_NAME[self.verb].keys.partition(",")[0]
+        """The command's key."""
+        return BY_NAME[self.command].keys.partition(",")[0]
 
 
 def _active(active: bool) -> Callable[[Scene], bool]:
@@ -171,7 +171,7 @@ def _emitted(scene: Scene) -> bool:
 
 
 async def _new_form(scene: Scene) -> None:
-    scene.house.push_screen(HookForm(None))
+    scene.app.push_screen(HookForm(None))
     form = await scene.on(HookForm)
     await scene.console.until(lambda: form.focused is not None)
 
@@ -198,8 +198,8 @@ def _turn(screen: Screen) -> tuple[Asking, ...]:
     )  # fmt: skip
 
 
-def _listed(screen: Screen, call: str, *verbs: str) -> tuple[Asking, ...]:
-    return tuple(Asking(screen, verb, call, ("sorted by",)) for verb in verbs)
+def _listed(screen: Screen, call: str, *commands: str) -> tuple[Asking, ...]:
+    return tuple(Asking(screen, command, call, ("sorted by",)) for command in commands)
 
 
 _HOOKS, _SENT = "GET /v1/hooks", "GET /v1/deliveries"
@@ -291,29 +291,29 @@ ASKING: tuple[Asking, ...] = (
 )  # fmt: skip
 
 QUIET: tuple[Quiet, ...] = (
-    *(Quiet(HooksScreen, verb) for verb in ("mark_all", "mark", "larger", "follow")),
+    *(Quiet(HooksScreen, command) for command in ("mark_all", "mark", "larger", "follow")),
     Quiet(HooksScreen, "smaller", before=("plus",)),
     Quiet(HooksScreen, "new", opens="HookTypes"),
     Quiet(HooksScreen, "edit", opens="HookForm"),
     Quiet(HooksScreen, "secret", opens="SecretScreen"),
-    *(Quiet(HooksScreen, verb) for verb in ("zoom", "log_pane")),
+    *(Quiet(HooksScreen, command) for command in ("zoom", "log_pane")),
     Quiet(HookScreen, "edit", opens="HookForm"),
     Quiet(HookScreen, "secret", opens="SecretScreen"),
-    *(Quiet(HookScreen, verb) for verb in ("mark", "mark_all", "copy")),
-    *(Quiet(DeliveryScreen, verb) for verb in ("raw", "copy", "mark", "wrap", "search")),
+    *(Quiet(HookScreen, command) for command in ("mark", "mark_all", "copy")),
+    *(Quiet(DeliveryScreen, command) for command in ("raw", "copy", "mark", "wrap", "search")),
     Quiet(DeliveryScreen, "open", before=("enter",)),
     Quiet(DeliveryScreen, "copy_as", opens="Question"),
     Quiet(DeliveryScreen, "compare", twice=True),
     Quiet(DeliveryScreen, "previous", twice=True),
     Quiet(DeliveryScreen, "next", before=("home",), twice=True),
     Quiet(DeliveryScreen, "match_before", before=("ctrl+f", *"content", "enter")),
-    *(Quiet(EventScreen, verb) for verb in ("search", "copy", "wrap", "raw")),
+    *(Quiet(EventScreen, command) for command in ("search", "copy", "wrap", "raw")),
     Quiet(EventScreen, "emit", opens="EmitScreen"),
     Quiet(EventScreen, "copy_as", opens="Question"),
     Quiet(EventScreen, "match_before", before=("ctrl+f", *"e", "enter")),
     Quiet(EventsScreen, "emit", opens="EmitScreen"),
     Quiet(EventsScreen, "copy"),
-    *(Quiet(LiveLogScreen, verb) for verb in ("follow", "filter", "search", "mark", "copy")),
+    *(Quiet(LiveLogScreen, command) for command in ("follow", "filter", "search", "mark", "copy")),
     Quiet(LiveLogScreen, "wrap"),
     Quiet(LiveLogScreen, "match_before", before=("ctrl+f", *"billing", "enter")),
     Quiet(EmitScreen, "back", before=("x",), opens="Question"),
@@ -323,11 +323,11 @@ QUIET: tuple[Quiet, ...] = (
     Quiet(TokensScreen, "new", opens="TokenForm"),
     Quiet(NewTokenScreen, "reveal"),
     Quiet(NewTokenScreen, "copy"),
-    *(Quiet(DiagnosisScreen, verb) for verb in ("copy", "wrap", "open")),
+    *(Quiet(DiagnosisScreen, command) for command in ("copy", "wrap", "open")),
     Quiet(DiagnosisScreen, "copy_as", opens="Question"),
     Quiet(DiagnosisScreen, "edit", opens="HookForm"),
     Quiet(DiagnosisScreen, "secret", opens="SecretScreen"),
-    *(Quiet(SecretScreen, verb) for verb in ("next", "wrap")),
+    *(Quiet(SecretScreen, command) for command in ("next", "wrap")),
     Quiet(SecretScreen, "previous", before=("right_square_bracket",)),
     Quiet(SecretScreen, "edit", opens="HookForm"),
     Quiet(HookForm, "mark"),
@@ -335,13 +335,13 @@ QUIET: tuple[Quiet, ...] = (
 )  # fmt: skip
 
 
-def own_verbs(screen: Screen) -> set[str]:
-    """Return the verbs of a screen besides those that every screen has."""
-    return {name for name in screen.VERBS if name not in EVERYWHERE}
+def own_commands(screen: Screen) -> set[str]:
+    """Return the commands of a screen besides those that every screen has."""
+    return {name for name in screen.COMMAND_NAMES if name not in EVERYWHERE}
 
 
 WRITING = tuple(case for case in ASKING if case.writes)
-"""The verbs that change something at the server."""
+"""The commands that change something at the server."""
 
 
 def by_screen(cases: tuple[Asking, ...]) -> dict[Screen, list[Asking]]:

@@ -1,4 +1,4 @@
-"""Every writing verb with a slow server: told while it runs, done once, and never lost silently."""
+"""Every writing command with a slow server: shown while it runs, done once, and never lost."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
 from hooktui.console.log.log_screen import LiveLogScreen
-from hooktui.console.registry import PLACES
+from hooktui.console.navigation import screen_class
+from hooktui.console.registry import TOP_SCREENS
+from tests.console.command_scene import Scene, begin, staged
+from tests.console.command_table import WRITING, Asking, Screen, by_screen
 from tests.console.conftest import Receiver
 from tests.console.gate import Held, says
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, begin, staged
-from tests.console.verb_table import WRITING, Asking, Screen, by_screen
 
 BY_SCREEN = by_screen(WRITING)
 
 
 async def press_and_hold(scene: Scene, case: Asking) -> None:
-    """Press a verb's keys; what it asks is held at the gate."""
+    """Press a command's keys; what it asks is held at the gate."""
     await begin(scene, case)
     held = scene.gate.hold(case.pattern(scene))
     await scene.console.press(*case.keys(scene))
@@ -103,20 +104,20 @@ async def test_what_is_done_after_its_screen_was_left_is_told_on_the_screen_in_f
 
 OPENERS: dict[Screen, Callable[[Scene], object]] = {
     **{
-        place.screen_class(): lambda scene, place=place: scene.house.go(place)
-        for place in PLACES[1:]
+        screen_class(place): lambda scene, place=place: scene.app.navigation.go(place)
+        for place in TOP_SCREENS[1:]
     },
-    HookScreen: lambda scene: scene.house.open_hook(scene.hook.id),
-    DeliveryScreen: lambda scene: scene.house.open_delivery(scene.waiting.id),
-    EventScreen: lambda scene: scene.house.open_event(scene.delivered.event),
-    SecretScreen: lambda scene: scene.house.open_secret(scene.hook),
-    DiagnosisScreen: lambda scene: scene.house.open_diagnosis(scene.hook),
-    HookForm: lambda scene: scene.house.open_form(scene.hook),
-    EmitScreen: lambda scene: scene.house.open_emit(),
-    CheckupScreen: lambda scene: scene.house.push_screen(CheckupScreen()),
+    HookScreen: lambda scene: scene.app.navigation.open_hook(scene.hook.id),
+    DeliveryScreen: lambda scene: scene.app.navigation.open_delivery(scene.waiting.id),
+    EventScreen: lambda scene: scene.app.navigation.open_event(scene.delivered.event),
+    SecretScreen: lambda scene: scene.app.navigation.open_secret(scene.hook),
+    DiagnosisScreen: lambda scene: scene.app.navigation.open_diagnosis(scene.hook),
+    HookForm: lambda scene: scene.app.navigation.open_form(scene.hook),
+    EmitScreen: lambda scene: scene.app.navigation.open_emit(),
+    CheckupScreen: lambda scene: scene.app.push_screen(CheckupScreen()),
 }
 WITHOUT_A_READ = (LiveLogScreen, SecretScreen, EmitScreen, EngineScreen)
-"""What they show is known already, or asked for by a verb."""
+"""What they show is known already, or asked for by a command."""
 
 
 # Red when a screen waits for its answer before it takes a key, or an answer that comes after it was
@@ -141,7 +142,7 @@ async def test_a_screen_whose_answers_do_not_come_says_so_takes_keys_and_is_left
         await scene.console.press("down", "up")
         await scene.console.shows("billing")
         assert not scene.notice
-        assert scene.house.fault is None
+        assert scene.app.fault is None
 
 
 async def arrives(held: Held, times: int) -> None:
@@ -154,9 +155,9 @@ async def arrives(held: Held, times: int) -> None:
 async def test_a_status_that_does_not_come_holds_up_no_key(place: Place, receiver: Receiver):
     async with staged(place, receiver) as scene, asyncio.timeout(12):
         held = scene.gate.hold("GET /v1/status")
-        scene.house.status_soon()
+        scene.app.status.read_soon()
         await arrives(held, 1)
-        scene.house.status_soon()
+        scene.app.status.read_soon()
         await asyncio.sleep(1.5)
         assert held.arrived == 1, "a slow server is asked again before it has answered"
         await scene.console.press("question_mark")
@@ -189,7 +190,7 @@ async def test_a_sample_that_does_not_come_holds_up_no_key(
     monkeypatch.setattr(emit_screen, "sample", lambda *_: None)
     async with staged(place, receiver) as scene, asyncio.timeout(12):
         held = scene.gate.hold("GET /v1/events.*")
-        scene.house.open_emit()
+        scene.app.navigation.open_emit()
         await scene.on(EmitScreen)
         await scene.console.press("down")
         await arrives(held, 2)

@@ -1,9 +1,9 @@
-"""Every verb acts on the thing that was chosen, whatever has happened to the list since.
+"""Every command acts on the thing that was chosen, whatever has happened to the list since.
 
 Each screen is opened with the cursor on a row among others. After each change (sort, order, reload,
-filter on and off, a change by somebody else, a resize, a way to another screen and back) every verb
-is pressed, and the id that reaches the server, or the screen that opens, must be that row's. The
-gate refuses what would change something, so that all verbs are tried on the same things.
+filter on and off, a change by somebody else, a resize, another screen and back) every command is
+pressed, and the id that reaches the server, or the screen that opens, must be that row's. The
+gate refuses what would change something, so that all commands are tried on the same things.
 """
 
 from __future__ import annotations
@@ -24,17 +24,16 @@ from hooktui.console.deliveries.delivery_screen import DeliveryScreen
 from hooktui.console.engine.engine_screen import EngineScreen
 from hooktui.console.events.emit_screen import EmitScreen
 from hooktui.console.events.events_screen import EventsScreen
-from hooktui.console.frame.choosing import Choosing
 from hooktui.console.hooks.diagnosis_screen import DiagnosisScreen
 from hooktui.console.hooks.form_screen import HookForm
 from hooktui.console.hooks.hook_screen import HookScreen
 from hooktui.console.hooks.hooks_screen import HooksScreen
 from hooktui.console.hooks.secret_screen import SecretScreen
+from tests.console.command_scene import Scene, possible, staged
+from tests.console.command_table import ASKING, BY_NAME, QUIET, Screen
 from tests.console.conftest import Receiver
 from tests.console.gate import says
 from tests.console.place import Place
-from tests.console.verb_scene import Scene, possible, staged
-from tests.console.verb_table import ASKING, BY_NAME, QUIET, Screen
 
 WRITES = "(POST|PATCH|DELETE) .*"
 CREATES = {
@@ -50,16 +49,16 @@ THINGS: dict[Screen, tuple[str, ...]] = {
     DiagnosisScreen: ("diagnose", "edit", "secret"),
     HookForm: ("save",),
 }
-"""Verbs on what a screen is about; those on the row under the cursor are its ``CHOSEN_VERBS``."""
+"""Commands on the subject of a screen; those on the row under the cursor are ``ROW_COMMANDS``."""
 
 ALONE = {(AccountsScreen, "open")}
 """What leaves the screen, and has a test of its own."""
 
 
 def on_rows(screen: Screen) -> list[str]:
-    """Return the verbs of a screen that act on the row under the cursor."""
-    verbs = screen.CHOSEN_VERBS if issubclass(screen, Choosing) else ()
-    return [verb for verb in verbs if (screen, verb) not in ALONE]
+    """Return the commands of a screen that act on the row under the cursor."""
+    commands = getattr(screen, "ROW_COMMANDS", ())
+    return [command for command in commands if (screen, command) not in ALONE]
 
 
 SIZES = ((60, 15), (140, 40), (110, 24))
@@ -67,7 +66,7 @@ SIZES = ((60, 15), (140, 40), (110, 24))
 
 @dataclass
 class Chosen:
-    """A screen with a chosen row, and what its verbs must act on.
+    """A screen with a chosen row, and what its commands must act on.
 
     Attributes:
         row: the id of the row under the cursor; None where the screen has no list.
@@ -99,9 +98,9 @@ class Chosen:
             assert listing.row_id(listing.cursor_row) == self.row
 
     async def back(self) -> None:
-        """Close what a verb has opened."""
+        """Close what a command has opened."""
         while self.scene.screen is not self.screen:
-            self.scene.house.pop_screen()
+            self.scene.app.pop_screen()
             await self.scene.console.pilot.pause()
         if self.row is not None:
             self.screen.listing.clear_marks()
@@ -113,13 +112,13 @@ class Chosen:
 _CALL = re.compile(r"(?:POST|PATCH|DELETE) /v1/(?:hooks|deliveries|tokens)/(?!dry-run)([^/]+).*")
 
 
-def acted_on(one: Chosen, verb: str) -> set[str]:
-    """Return the ids that a verb has acted on so far: at the server, or on the screen."""
+def acted_on(one: Chosen, command: str) -> set[str]:
+    """Return the ids that a command has acted on so far: at the server, or on the screen."""
     scene, found = one.scene, set()
     for asked in scene.gate.asked:
         if match := _CALL.fullmatch(asked.call):
             found.add(match[1])
-        elif verb == "open" and type(one.screen) is AccountsScreen and "/status" in asked.call:
+        elif command == "open" and type(one.screen) is AccountsScreen and "/status" in asked.call:
             found |= set(re.findall(r"account=(\d+)", asked.query)) - {str(scene.place.id)}
     top = scene.screen
     if top is not one.screen:
@@ -128,37 +127,37 @@ def acted_on(one: Chosen, verb: str) -> set[str]:
         for name in ("hook", "_entry", "entry"):
             thing = getattr(top, name, None)
             found |= {str(thing.id)} if hasattr(thing, "id") else set()
-    if one.row is not None and verb == "mark":
+    if one.row is not None and command == "mark":
         found |= {str(identity) for identity in one.screen.listing.marks}
-    if verb == "copy":
+    if command == "copy":
         found |= {text.partition(":")[0] for text in scene.copied}
     return found
 
 
-async def tries(one: Chosen, verb: str, wanted: object) -> None:
-    """Press a verb's keys, and hold what they act on."""
+async def tries(one: Chosen, command: str, wanted: object) -> None:
+    """Press a command's keys, and hold what they act on."""
     scene = one.scene
-    case = next((c for c in ASKING if (c.screen, c.verb) == (type(one.screen), verb)), None)
-    if verb == "undo":
-        scene.house.turned = [(scene.hook, True)]
-    await possible(scene, verb)
+    case = next((c for c in ASKING if (c.screen, c.command) == (type(one.screen), command)), None)
+    if command == "undo":
+        scene.app.account.last_toggled = [(scene.hook, True)]
+    await possible(scene, command)
     scene.gate.asked.clear()
     scene.copied.clear()
-    await scene.console.press(BY_NAME[verb].keys.partition(",")[0], *(case.then if case else ()))
-    await scene.console.until(lambda: acted_on(one, verb))
-    assert acted_on(one, verb) == {str(wanted)}, (type(one.screen).__name__, verb)
+    await scene.console.press(BY_NAME[command].keys.partition(",")[0], *(case.then if case else ()))
+    await scene.console.until(lambda: acted_on(one, command))
+    assert acted_on(one, command) == {str(wanted)}, (type(one.screen).__name__, command)
     await one.back()
 
 
 # -- what happens to a list
 
 
-async def _pressed(one: Chosen, verb: str) -> bool:
-    if verb not in one.screen.VERBS:
+async def _pressed(one: Chosen, command: str) -> bool:
+    if command not in one.screen.COMMAND_NAMES:
         return False
     window = one.screen.listing.window
     before = window.sort, window.descending
-    await one.scene.console.press(BY_NAME[verb].keys.partition(",")[0])
+    await one.scene.console.press(BY_NAME[command].keys.partition(",")[0])
     await one.settled()
     window = one.screen.listing.window
     return (window.sort, window.descending) != before
@@ -183,7 +182,7 @@ async def filtered(one: Chosen) -> bool:
     if not one.word:
         return False
     await one.scene.console.press("slash", *one.word, "enter")
-    await one.scene.console.until(lambda: one.screen.filter_text == one.word)
+    await one.scene.console.until(lambda: one.screen.filter.text == one.word)
     await one.settled()
     return True
 
@@ -192,7 +191,7 @@ async def unfiltered(one: Chosen) -> bool:
     if not one.word:
         return False
     await one.scene.console.press("slash", "escape")
-    await one.scene.console.until(lambda: not one.screen.filter_text)
+    await one.scene.console.until(lambda: not one.screen.filter.text)
     await one.settled()
     return True
 
@@ -226,7 +225,7 @@ async def returned(one: Chosen) -> bool:
         return False
     await one.scene.console.press("question_mark")
     await one.scene.console.press("escape")
-    one.scene.house.open_emit()
+    one.scene.app.navigation.open_emit()
     await one.scene.on(EmitScreen)
     await one.back()
     await one.settled()
@@ -236,7 +235,7 @@ async def returned(one: Chosen) -> bool:
 CHANGES: tuple[tuple[Callable[[Chosen], Awaitable[bool]], ...], ...] = (
     (turned, sorted_), (reloaded, filtered), (unfiltered, changed), (returned, resized),
 )  # fmt: skip
-"""Verbs are tried after each of these; the cursor is looked at after each part of them."""
+"""Commands are tried after each of these; the cursor is looked at after each part of them."""
 
 
 # -- the screens, with things of which one is chosen
@@ -332,7 +331,7 @@ BEGINS: dict[Screen, Callable[[Scene], Awaitable[Chosen]]] = {
 # Red for A3 (a sort moved the cursor to another hook), and when a reload, a filter, a change by
 # somebody else, a resize or a way back does.
 @pytest.mark.parametrize("screen", BEGINS, ids=lambda screen: screen.__name__)
-async def test_every_verb_acts_on_what_is_chosen_whatever_has_happened(
+async def test_every_command_acts_on_what_is_chosen_whatever_has_happened(
     screen: Screen, place: Place, receiver: Receiver
 ):
     async with staged(place, receiver) as scene:
@@ -345,12 +344,12 @@ async def test_every_verb_acts_on_what_is_chosen_whatever_has_happened(
             if not any(done):
                 continue
             happened += 1
-            for verb in on_rows(screen):
-                await tries(one, verb, one.row)
+            for command in on_rows(screen):
+                await tries(one, command, one.row)
             # What a screen is about does not move in its list: there once is enough.
             if one.row is None or resized in changes:
-                for verb in THINGS.get(screen, ()):
-                    await tries(one, verb, one.thing or scene.hook.id)
+                for command in THINGS.get(screen, ()):
+                    await tries(one, command, one.thing or scene.hook.id)
         assert happened >= 2
 
 
@@ -362,16 +361,16 @@ async def test_switching_switches_to_the_account_under_the_cursor(place: Place, 
             assert await change(one)
         scene.gate.asked.clear()
         await scene.console.press("enter")
-        await scene.console.until(lambda: scene.house.account == one.row)
+        await scene.console.until(lambda: scene.app.account.number == one.row)
         assert acted_on(one, "open") == {str(one.row)}
 
 
-# Red when a screen gets a verb that acts on a thing, and no change is tried with it.
-def test_every_verb_that_acts_on_a_thing_is_tried():
-    held = {(screen, verb) for screen in BEGINS for verb in on_rows(screen)}
-    held |= {(screen, verb) for screen, verbs in THINGS.items() for verb in verbs}
-    acting = {(case.screen, case.verb) for case in ASKING if case.writes}
+# Red when a screen gets a command that acts on a thing, and no change is tried with it.
+def test_every_command_that_acts_on_a_thing_is_tried():
+    held = {(screen, command) for screen in BEGINS for command in on_rows(screen)}
+    held |= {(screen, command) for screen, commands in THINGS.items() for command in commands}
+    acting = {(case.screen, case.command) for case in ASKING if case.writes}
     assert acting - CREATES - {(HookScreen, "undo")} <= held
     screens = {case.screen for case in (*ASKING, *QUIET)}
-    lists = {one for one in screens if issubclass(one, Choosing) and one.CHOSEN_VERBS}
+    lists = {one for one in screens if getattr(one, "ROW_COMMANDS", ())}
     assert lists <= BEGINS.keys()

@@ -1,0 +1,151 @@
+"""Commands that act on rows of a list act only on rows that a person has visibly chosen.
+
+A row that came under the cursor by itself, one that is out of sight, one of a list that is still
+loading, and marked rows that a filter hides are not acted on: the command gives the reason, shows
+the row, and acts when it is asked for again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final
+
+from hooktui.console.formatting import counted
+from hooktui.console.frame.parts import Handler, ScreenPart
+from hooktui.console.frame.screen import ConsoleScreen
+from hooktui.console.widgets.windowed_list import WindowedList
+
+MOST_MARKED: Final = 5_000
+"""Rows that are marked at once: a command on them takes a call for each."""
+
+_AT_CURSOR: Final = ("open", "mark")
+"""Commands that act on the row under the cursor also while others are marked."""
+
+
+class ChosenRows(ScreenPart):
+    """The rows of a list that commands act on.
+
+    Args:
+        screen: the screen of the list.
+        listing: returns the list.
+        noun: what one row is.
+        commands: the commands that act on the chosen rows.
+        active: returns whether they do so now.
+        narrowed: returns whether a filter hides rows.
+        needing: the commands that need a row.
+        hint: returns what to do where there is none; empty: nothing.
+    """
+
+    def __init__(
+        self,
+        screen: ConsoleScreen,
+        listing: Callable[[], WindowedList[Any]],
+        *,
+        noun: str,
+        commands: Sequence[str],
+        active: Callable[[], bool] = lambda: True,
+        narrowed: Callable[[], bool] = lambda: False,
+        needing: Sequence[str] = (),
+        hint: Callable[[], str] = lambda: "",
+    ) -> None:
+        self._screen, self._listing, self._noun = screen, listing, noun
+        self._commands, self._active, self._narrowed = commands, active, narrowed
+        self._needing, self._hint = needing, hint
+
+    @property
+    def listing(self) -> WindowedList[Any]:
+        """The list."""
+        return self._listing()
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """Mark all rows."""
+        return {"mark_all": self.mark_all}
+
+    def disabled_reason(self, name: str) -> str | None:
+        """Return why the row is not one that a person has chosen, or that there is none."""
+        if name == "mark_all" and self.listing.doubt == "loading":
+            return "the list is still loading; its rows are not to be marked yet"
+        reason = self._row_reason(name) if self._acts(name) else None
+        needs_row = name in self._needing and self._active()
+        if reason is None and needs_row and not self.listing.selected:
+            hint = self._hint()
+            return f"there is no {self._noun} under the cursor" + (f"; {hint}" if hint else "")
+        return reason
+
+    def undrawn_reason(self, name: str) -> str | None:
+        """Return why a command must wait until the row that it acts on has been drawn, or None."""
+        listing = self.listing
+        waits = listing.undrawn and (not listing.marks or name in _AT_CURSOR)
+        if waits and self._acts(name):
+            return f"the list is still being drawn; press {self._key(name)} again"
+        return None
+
+    def refused(self, name: str, reason: str) -> None:
+        """Show the row that a refused command will act on, when it is asked for again."""
+        if self._acts(name) and reason == self._row_reason(name):
+            if not self.listing.marks or name in _AT_CURSOR:
+                self.listing.look_again()
+            self._screen.refresh_frame()
+
+    def marked_words(self) -> str:
+        """Return how many rows are marked, and how many of them a filter hides."""
+        marked, hidden = len(self.listing.marks), self._hidden_marks()
+        return f"{marked:,} marked" + (f" ({hidden:,} hidden by the filter)" if hidden else "")
+
+    def mark_all(self) -> Coroutine[None, None, None] | None:
+        """Mark the rows that are loaded; where those are marked, all rows of the list."""
+        listing = self.listing
+        before, marked = len(listing.marks), listing.mark_all()
+        if marked == before and marked < listing.window.total:
+            return self._mark_every()
+        self._notify_marked(marked)
+        return None
+
+    async def _mark_every(self) -> None:
+        loading = f"loading {self.listing.counted(self._noun)} to mark them"
+        with self._screen.notices.working(loading):
+            marked = await self.listing.mark_every(MOST_MARKED)
+        self._notify_marked(marked)
+
+    def _notify_marked(self, marked: int) -> None:
+        total, key = self.listing.window.total, self._screen.shell.key
+        if marked >= total:
+            self._screen.notice(f"{counted(marked, self._noun)} marked; {key('back')} unmarks")
+            return
+        some = f"{marked:,} of {self.listing.counted(self._noun)} marked"
+        if marked >= MOST_MARKED:
+            self._screen.notice(f"{some}, the most at once; a filter narrows the list", "warn")
+        else:
+            again = f"{key('mark_all')} again marks all {total:,}"
+            self._screen.notice(f"{some}; {again}", "warn")
+
+    def _acts(self, name: str) -> bool:
+        return name in self._commands and self._active()
+
+    def _key(self, name: str) -> str:
+        return self._screen.command(name).key
+
+    def _hidden_marks(self) -> int:
+        return self.listing.marks.unseen if self._narrowed() else 0
+
+    def _row_reason(self, name: str) -> str | None:
+        listing = self.listing
+        if listing.marks and name not in _AT_CURSOR:
+            hidden = self._hidden_marks()
+            if not hidden:
+                return None
+            marked = counted(len(listing.marks), f"marked {self._noun}")
+            back = self._screen.shell.key("back")
+            are = "is" if hidden == 1 else "are"
+            return f"{hidden:,} of {marked} {are} hidden by the filter; {back} unmarks all"
+        again = f"press {self._key(name)} again"
+        match listing.doubt:
+            case "loading":
+                return f"the list is still loading; {again} when it has loaded"
+            case "replaced":
+                return f"the list changed and the cursor is on another {self._noun}; look, {again}"
+            case "hidden":
+                return f"the {self._noun} under the cursor was not in view; look, {again}"
+            case None:
+                return None

@@ -1,0 +1,56 @@
+"""Texts of the frame: the top screens at the right of headings, and the status line."""
+
+from __future__ import annotations
+
+from hooktui.console.registry import TOP_SCREENS
+from hooktui.console.shell.contract import Shell
+from hooktui.console.shell.server_connection import ConnectionState
+from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
+
+_OUT_OF_REACH = (ConnectionState.LOST, ConnectionState.ABSENT, ConnectionState.REFUSED)
+
+
+def top_screens(here: str, *, short: bool = False) -> StyledLine:
+    """Return the top screens with their digits (``short``: digits only); ``here`` stands out."""
+    line: list[StyledText] = []
+    for top in TOP_SCREENS:
+        style: StyleName = "plain" if top.label.lower() == here.lower() else "quiet"
+        if short:
+            line.append((f"{top.key} ", style))
+        else:
+            line += [(f"{top.key} ", "quiet"), (f"{top.label}  ", style)]
+    return line
+
+
+def status_line(shell: Shell) -> tuple[StyledLine, StyledLine]:
+    """Return account, user and server for the left side, backlog and rate for the right side."""
+    dot = f" {shell.glyphs.dot} "
+    connection, status, account = shell.connection, shell.status.latest, shell.account
+    where: StyledText = (connection.where, "quiet")
+    left: list[StyledText] = [(" ", "plain")]
+    if connection.state is ConnectionState.CONNECTED and status is not None:
+        left += [
+            (account.name or f"account {account.number}", "plain"),
+            (f"{dot}{status.user} ({status.role}){dot}", "quiet"),
+            where,
+        ]
+    else:
+        style: StyleName = "bad" if connection.state in _OUT_OF_REACH else "warn"
+        left += [(f"{connection.word}{dot}", style), where]
+    return left, _backlog(shell, dot)
+
+
+def _backlog(shell: Shell, dot: str) -> StyledLine:
+    status = shell.status.latest
+    if status is None:
+        return ()
+    right: list[StyledText] = []
+    if status.paused is not None:
+        right.append((f"delivery is paused{dot}", "warn"))
+    backlog, rates = status.backlog, status.rates
+    right.append((f"{backlog.count:,} waiting", "plain" if backlog.count else "quiet"))
+    if backlog.held:
+        right.append((f"{dot}{backlog.held:,} held", "warn"))
+    # A token that is bound to one account gets no rates: they are those of all accounts.
+    right.append((" " if rates is None else f"{dot}{rates.delivered_per_s:.1f}/s ", "quiet"))
+    return right

@@ -1,0 +1,37 @@
+"""Changes that the feed reported, merged for screens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class FeedChanges:
+    """Changes since a screen was last given some.
+
+    Attributes:
+        hooks: hooks that were created, changed or deleted.
+        busy_hooks: hooks whose deliveries changed.
+        deliveries: deliveries that changed.
+        events: whether events were received.
+        everything: whether the feed has a gap: anything may have changed.
+    """
+
+    hooks: set[int] = field(default_factory=set)
+    busy_hooks: set[int] = field(default_factory=set)
+    deliveries: set[str] = field(default_factory=set)
+    events: bool = False
+    everything: bool = False
+
+    def merge(self, other: FeedChanges) -> None:
+        """Add later changes."""
+        self.hooks |= other.hooks
+        self.busy_hooks |= other.busy_hooks
+        self.deliveries |= other.deliveries
+        self.events |= other.events
+        self.everything |= other.everything
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.hooks or self.busy_hooks or self.deliveries or self.events or self.everything
+        )
