@@ -41,7 +41,6 @@ from hooktui.api.bodies import (
     lines_of,
 )
 from hooktui.api.connection_limiter import ConnectionLimiter
-from hooktui.api.hook_bodies import BasicAuthBody, HookBody, settings_of
 from hooktui.api.identity import claimed_token
 from hooktui.api.ingest import _check_key, _key, _offers
 from hooktui.api.parameters import (
@@ -55,7 +54,7 @@ from hooktui.api.request_path import check_path
 from hooktui.api.response_budget import UnsentResponses
 from hooktui.api.routes.audit import _known
 from hooktui.api.routes.diagnoses import _wants_lines
-from hooktui.api.routes.hooks import DryRunBody
+from hooktui.api.routes.hooks import BasicAuthBody, DryRunBody, HookBody, settings_of
 from hooktui.delivery import connection as back
 from hooktui.delivery.limits import Limits, one_line
 from hooktui.delivery.redaction import mask_steps, own_secrets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.api.hook_bodies import HookEditBody, edited
+from hooktui.api.routes.hooks import HookEditBody, edited
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.errors import Refused
 from hooktui.domain.hook_settings import HookSettings

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.api.hook_bodies import HookEditBody, edited
+from hooktui.api.routes.hooks import HookEditBody, edited
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.errors import Refused
 from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers, sensitive_names
