@@ -49,7 +49,7 @@ _INPUTS: Final = ("url", "name", "user", "password", "timeout", "schedule", "rat
                   "filter")  # fmt: skip
 
 
-class HookFields(VerticalScroll):
+class FormFields(VerticalScroll):
     """Every setting of a hook; what seldom changes is folded away.
 
     Args:
@@ -59,18 +59,18 @@ class HookFields(VerticalScroll):
 
     can_focus = False
     DEFAULT_CSS = """
-    HookFields { padding: 0 1; height: 1fr; scrollbar-size-vertical: 1; }
-    HookFields .row { height: auto; }
-    HookFields .label { width: 11; color: $text-muted; }
-    HookFields .row > Input { width: 1fr; max-width: 90; }
-    HookFields .short > Input { max-width: 14; margin-right: 2; }
-    HookFields TextArea { height: 4; width: 1fr; max-width: 90; border: none; padding: 0 1;
+    FormFields { padding: 0 1; height: 1fr; scrollbar-size-vertical: 1; }
+    FormFields .row { height: auto; }
+    FormFields .label { width: 11; color: $text-muted; }
+    FormFields .row > Input { width: 1fr; max-width: 90; }
+    FormFields .short > Input { max-width: 14; margin-right: 2; }
+    FormFields TextArea { height: 4; width: 1fr; max-width: 90; border: none; padding: 0 1;
         background: $panel; }
-    HookFields .row > Note, HookFields .row > Control { margin-left: 1; }
-    HookFields > Note, HookFields #more > Note { padding-left: 12; }
-    HookFields .short > Note { width: 1fr; }
-    HookFields #more { height: auto; display: none; }
-    HookFields.-more #more { display: block; }
+    FormFields .row > Note, FormFields .row > Control { margin-left: 1; }
+    FormFields > Note, FormFields #more > Note { padding-left: 12; }
+    FormFields .short > Note { width: 1fr; }
+    FormFields #more { height: auto; display: none; }
+    FormFields.-more #more { display: block; }
     """
 
     def __init__(self, catalogue: Catalogue, key: KeyOf, *, keeps_password: bool) -> None:

@@ -21,7 +21,7 @@ from hooktui.console.frame.screen import HouseScreen
 from hooktui.console.hooks import form_values
 from hooktui.console.hooks.dry_run import DryRunLines, FormDryRun
 from hooktui.console.hooks.event_boxes import EventBoxes, in_words
-from hooktui.console.hooks.form_fields import LABELS, HookFields
+from hooktui.console.hooks.form_fields import LABELS, FormFields
 from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.registry import Place
 from hooktui.console.registry import in_words as in_place
@@ -65,7 +65,7 @@ class HookForm(FormDryRun):
     def compose_body(self) -> ComposeResult:
         """Lay out the fields, and below them what will be saved."""
         kept = self.hook is not None and self.hook.basic_auth is not None
-        yield HookFields(self.house.catalogue, self.house.key, keeps_password=kept)
+        yield FormFields(self.house.catalogue, self.house.key, keeps_password=kept)
         yield DryRunLines(id="dry-run")
         yield Note(id="summary")
 
@@ -75,9 +75,9 @@ class HookForm(FormDryRun):
         self._fill(self.before)
 
     @property
-    def fields(self) -> HookFields:
+    def fields(self) -> FormFields:
         """The fields."""
-        return self.query_one(HookFields)
+        return self.query_one(FormFields)
 
     def values(self) -> FormValues:
         """Return what stands in the fields now."""
