@@ -15,7 +15,8 @@ from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import normalise
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.filters.parser import parse_hook_filter
-from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, check_schedule
+from hooktui.domain.hook_fields import BasicAuth, HookFields
+from hooktui.domain.schedule import check_schedule
 from hooktui.domain.signatures import HASHES, check_secret
 from hooktui.domain.text import MASK
 from hooktui.domain.wire.events import Catalogue
@@ -52,33 +53,17 @@ _SENSITIVE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(BasicAuth):
     """User and password for HTTP basic authentication towards a receiver."""
 
-    user: str
     password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HookSettings:
-    """Everything about a hook that an admin sets; the defaults are the contract's."""
+class HookSettings(HookFields):
+    """Everything about a hook that an admin sets, write-only values included."""
 
-    url: str
-    events: tuple[str, ...]
-    type: str = "web"
-    name: str = ""
-    active: bool = True
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    sensitive_headers: tuple[str, ...] = ()
     basic_auth: Credentials | None = None
-    signature_hash: str = "sha256"
-    verify_tls: bool = True
-    timeout_s: float = 30
-    retry_schedule_s: tuple[float, ...] = DEFAULT_SCHEDULE_S
-    rate_per_s: float | None = None
-    max_in_flight: int = 10
-    ordered: bool = False
-    filter: str | None = None
 
 
 def check_settings(

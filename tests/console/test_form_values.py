@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hooktui.console.hooks import form_values
 from hooktui.console.hooks.form_values import FormValues, changes, creation, read, values_of
 from hooktui.domain.catalogue import ETL
+from hooktui.domain.hook_fields import BasicAuth
 from hooktui.domain.schedule import parse_schedule
 from hooktui.domain.text import MASK
-from hooktui.domain.wire.hooks import BasicAuth
 from tests.console.things import hook
 
 

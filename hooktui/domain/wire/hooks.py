@@ -11,12 +11,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Final
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BasicAuth:
-    """HTTP basic authentication towards a receiver; the password is write-only."""
-
-    user: str
+from hooktui.domain.hook_fields import BasicAuth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
