@@ -21,6 +21,7 @@ from hooktui.api.access import RULES, Rule
 from hooktui.api.ingest import MAX_KEY_LENGTH
 from hooktui.api.parameters import INTEGER_SCHEMA
 from hooktui.api.responses import answer
+from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.diagnosis import DiagnosisLine
 from hooktui.domain.wire.events import AcceptedEvent, AcceptedEvents
@@ -187,6 +188,8 @@ def _make(app: FastAPI) -> Document:
     )
     schemas.update(definitions.get("$defs", {}))
     schemas["Problem"] = PROBLEM
+    for name in ("Hook", "CreatedHook"):
+        _require_settings(schemas[name])
     for name, schema in schemas.items():
         if name.startswith("Page_"):  # all are titled Page, and generators keep one
             schema["title"] = name.strip("_").replace("_", " of ")
@@ -210,6 +213,14 @@ def _make(app: FastAPI) -> Document:
         schemas.pop(unused, None)
     # JSON has no tuples of numbers as keys and the like: what is left is plain data.
     return msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
+
+
+def _require_settings(schema: Document) -> None:
+    """Mark a hook's settings as required, without defaults: a response holds them all."""
+    properties, required = schema["properties"], {*schema["required"], *HOOK_SETTINGS}
+    for name in HOOK_SETTINGS:
+        properties[name].pop("default", None)
+    schema["required"] = [name for name in properties if name in required]
 
 
 def _ref(name: str) -> str:

@@ -6,12 +6,13 @@ only: `hooktui emit` imports this module.
 """
 # Without `from __future__ import annotations`: the annotations are read when this is imported.
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from types import NoneType
 from typing import Annotated, Any, Final, get_args
 
-from hooktui.domain.schedule import DEFAULT_SCHEDULE_S
+from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, check_schedule
+from hooktui.domain.signatures import HASHES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class Setting:
 
     Attributes:
         label: its name for people.
+        check: returns what is wrong with a value, or None; for rules that concern one value alone.
         name: of its field; set by `settings_of`, as are the following.
         type: of its value.
         required: whether a new hook must be given a value.
@@ -27,6 +29,7 @@ class Setting:
     """
 
     label: str
+    check: Callable[[Any], str | None] | None = None
     name: str = ""
     type: Any = None
     required: bool = False
@@ -64,6 +67,53 @@ def _setting_of(declared: Field[Any]) -> Setting:
     return replace(setting, default=declared.default)
 
 
+# Checks: each returns what is wrong with a value, or None.
+
+MAX_NAME: Final = 200
+MAX_RATE_PER_S: Final = 100_000.0
+HOOK_TYPES: Final = ("web",)
+"""The hook types that work."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Accepts the given values; ``noun`` says what they are."""
+
+    noun: str
+    values: tuple[str, ...]
+
+    def __call__(self, value: str) -> str | None:
+        """Return what is wrong with a value, or None."""
+        if value in self.values:
+            return None
+        return f"unknown {self.noun} {value!r}; known: {', '.join(self.values)}"
+
+
+def between(low: float, high: float, unit: str = "") -> Callable[[float], str | None]:
+    """Accept the numbers from ``low`` to ``high``."""
+
+    def check(value: float) -> str | None:
+        wrong = f"{value:g} is not in {low:g} to {high:g} {unit}".rstrip()
+        return None if low <= value <= high else wrong
+
+    return check
+
+
+def check_name(name: str) -> str | None:
+    """Accept a name: one line of limited length."""
+    if len(name) > MAX_NAME:
+        return f"a name has at most {MAX_NAME} characters, this one has {len(name)}"
+    if any(c in name for c in "\0\n\r\x0b\x0c\x85\u2028\u2029"):
+        return "a name holds no NUL and no line breaks"
+    return None
+
+
+def _check_rate(rate: float | None) -> str | None:
+    if rate is None or 0 < rate <= MAX_RATE_PER_S:
+        return None
+    return f"a rate is over 0 and at most {MAX_RATE_PER_S:g} deliveries a second"
+
+
 @dataclass(frozen=True, slots=True)
 class BasicAuth:
     """HTTP basic authentication towards a receiver; the password is write-only."""
@@ -75,8 +125,8 @@ class BasicAuth:
 class HookFields:
     """The settings of a hook, in the order of the API; the defaults are the contract's."""
 
-    type: Annotated[str, Setting(label="type")] = "web"
-    name: Annotated[str, Setting(label="name")] = ""
+    type: Annotated[str, Setting(label="type", check=OneOf("hook type", HOOK_TYPES))] = "web"
+    name: Annotated[str, Setting(label="name", check=check_name)] = ""
     url: Annotated[str, Setting(label="URL")]
     events: Annotated[tuple[str, ...], Setting(label="events")]
     active: Annotated[bool, Setting(label="active")] = True
@@ -85,12 +135,16 @@ class HookFields:
     )
     sensitive_headers: Annotated[tuple[str, ...], Setting(label="secret headers")] = ()
     basic_auth: Annotated[BasicAuth | None, Setting(label="basic auth")] = None
-    signature_hash: Annotated[str, Setting(label="signature")] = "sha256"
+    signature_hash: Annotated[str, Setting(label="signature", check=OneOf("hash", HASHES))] = (
+        "sha256"
+    )
     verify_tls: Annotated[bool, Setting(label="TLS")] = True
-    timeout_s: Annotated[float, Setting(label="deadline")] = 30
-    retry_schedule_s: Annotated[tuple[float, ...], Setting(label="retries")] = DEFAULT_SCHEDULE_S
-    rate_per_s: Annotated[float | None, Setting(label="rate")] = None
-    max_in_flight: Annotated[int, Setting(label="at once")] = 10
+    timeout_s: Annotated[float, Setting(label="deadline", check=between(1, 30, "s"))] = 30
+    retry_schedule_s: Annotated[
+        tuple[float, ...], Setting(label="retries", check=check_schedule)
+    ] = DEFAULT_SCHEDULE_S
+    rate_per_s: Annotated[float | None, Setting(label="rate", check=_check_rate)] = None
+    max_in_flight: Annotated[int, Setting(label="at once", check=between(1, 1000))] = 10
     ordered: Annotated[bool, Setting(label="order")] = False
     filter: Annotated[str | None, Setting(label="filter")] = None
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Final
 
-from hooktui.domain.hook_fields import BasicAuth
+from hooktui.domain.hook_fields import HookFields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,43 +35,24 @@ class HookStats:
     hourly: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
-    """A subscription of an account to events, and everything about how they are sent."""
+@dataclass(frozen=True, kw_only=True)
+class HookIdentity:
+    """The number of a hook and its account. No slots: a class has one base with slots at most."""
 
     id: int
     account: int
-    type: str
-    name: str
-    url: str
-    events: tuple[str, ...]
-    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook(HookFields, HookIdentity):
+    """A subscription of an account to events, and everything about how they are sent."""
+
     disabled_reason: str | None
     disabled_at: str | None
-    headers: dict[str, str]
-    sensitive_headers: tuple[str, ...]
-    basic_auth: BasicAuth | None
-    signature_hash: str
-    verify_tls: bool
-    timeout_s: float
-    retry_schedule_s: tuple[float, ...]
-    rate_per_s: float | None
-    max_in_flight: int
-    ordered: bool
-    filter: str | None
     created_at: str
     updated_at: str
     version: int
     stats: HookStats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewHook:
-    """Answer to creating a hook: the hook, its secret this once, and warnings about it."""
-
-    hook: Hook
-    secret: str = field(repr=False)
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
