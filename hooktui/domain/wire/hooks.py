@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 from hooktui.domain.hook_fields import HookFields
 
@@ -73,31 +73,33 @@ class Secrets:
     secrets: tuple[Secret, ...]
 
 
+def _shown(hook: Hook) -> dict[str, Any]:
+    return {field.name: getattr(hook, field.name) for field in fields(Hook)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedHook(Hook):
     """A new hook, its secret this once, and warnings about it."""
 
-    secret: str
+    secret: str = field(repr=False)
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, hook: Hook, secret: str, warnings: Sequence[str]) -> CreatedHook:
         """Return a hook with what is told at its creation."""
-        known = {field.name: getattr(hook, field.name) for field in fields(Hook)}
-        return cls(**known, secret=secret, warnings=tuple(warnings))
+        return cls(**_shown(hook), secret=secret, warnings=tuple(warnings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedHook(Hook):
-    """A hook after a change that there is something to say about."""
+    """A hook after a change, and warnings about it."""
 
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, hook: Hook, warnings: Sequence[str]) -> ChangedHook:
-        """Return a hook with what is told after its change."""
-        known = {field.name: getattr(hook, field.name) for field in fields(Hook)}
-        return cls(**known, warnings=tuple(warnings))
+        """Return a hook with warnings about its change."""
+        return cls(**_shown(hook), warnings=tuple(warnings))
 
 
 MOST_HOURS: Final = 31 * 24
