@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Final, TypeVar
 
-from hooktui.domain.catalogue import normalise
 from hooktui.domain.clock import format_duration, parse_duration_s
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.hook_settings import Credentials, HookSettings, check_settings, sensitive_names
@@ -319,11 +318,3 @@ def total_in_words(schedule_s: Sequence[float]) -> str:
     if not schedule_s:
         return "1 attempt, no retries"
     return f"{len(schedule_s) + 1} attempts in {format_duration(sum(schedule_s))}"
-
-
-def known_events(values: FormValues, catalogue: Catalogue) -> tuple[str, ...]:
-    """Return the ticked events in the catalogue's order, or as they are when it lacks some."""
-    try:
-        return normalise(catalogue, values.events)
-    except Refused:
-        return values.events
