@@ -22,6 +22,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.filters.limits import FilterLimits, check_filter
 from hooktui.domain.filters.parser import parse_hook_filter
+from hooktui.domain.hook_edits import GivenValues, check_write_only, warn_of_short_values
 from hooktui.domain.hook_settings import (
     DEFAULT_OVERLAP_S,
     Credentials,
@@ -47,7 +48,6 @@ from hooktui.domain.wire.hooks import (
     Secrets,
 )
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.write_only import GivenValues, check_write_only, warn_of_short_values
 from hooktui.store import changes, queries
 
 router = APIRouter()

@@ -12,12 +12,12 @@ from typing import Final, TypeVar
 
 from hooktui.domain.clock import format_duration, parse_duration_s
 from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.hook_edits import kept_headers, same_origin
 from hooktui.domain.hook_settings import Credentials, HookSettings, check_settings, sensitive_names
 from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, parse_schedule
 from hooktui.domain.text import MASK
 from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.hooks import Hook
-from hooktui.domain.write_only import kept_headers, same_origin
 
 T = TypeVar("T")
 
@@ -199,7 +199,7 @@ def changes(
 def asked_again(before: FormValues, now: FormValues, catalogue: Catalogue) -> list[FieldError]:
     """Return which write-only values must be typed again, at their fields.
 
-    A stored value stays secret and is not sent to another server (``domain.write_only``).
+    A stored value stays secret and is not sent to another server (``domain.hook_edits``).
     """
     (was, _), (will, wrong) = read(before, catalogue), read(now, catalogue)
     given = {name.lower() for name, value in will.headers.items() if value != MASK}
