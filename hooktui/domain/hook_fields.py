@@ -90,11 +90,13 @@ class OneOf:
 
 
 def between(low: float, high: float, unit: str = "") -> Callable[[float], str | None]:
-    """Accept the numbers from ``low`` to ``high``."""
+    """Return a check that accepts the numbers from ``low`` to ``high``."""
 
     def check(value: float) -> str | None:
-        wrong = f"{value:g} is not in {low:g} to {high:g} {unit}".rstrip()
-        return None if low <= value <= high else wrong
+        if low <= value <= high:
+            return None
+        shown = f"{value:g}" if abs(value) < 1e300 else "the value"
+        return f"{shown} is not in {low:g} to {high:g} {unit}".rstrip()
 
     return check
 
