@@ -7,7 +7,8 @@ or path.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import field, make_dataclass
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,7 @@ from hooktui.api.access import RULES, Rule
 from hooktui.api.ingest import MAX_KEY_LENGTH
 from hooktui.api.parameters import INTEGER_SCHEMA
 from hooktui.api.responses import answer
+from hooktui.domain.hook_edits import CREATE_REQUIRED, CREATE_TYPES, EDIT_TYPES
 from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.diagnosis import DiagnosisLine
@@ -183,6 +185,8 @@ def _make(app: FastAPI) -> Document:
             (AcceptedEvent, "serialization", TypeAdapter(AcceptedEvent)),
             (AcceptedEvents, "serialization", TypeAdapter(AcceptedEvents)),
             (DiagnosisLine, "serialization", TypeAdapter(DiagnosisLine)),
+            (_HookBody, "validation", TypeAdapter(_HookBody)),
+            (_HookEditBody, "validation", TypeAdapter(_HookEditBody)),
         ],
         ref_template="#/components/schemas/{model}",
     )
@@ -195,6 +199,8 @@ def _make(app: FastAPI) -> Document:
             schema["title"] = name.strip("_").replace("_", " of ")
     paths.setdefault("/v1/events/{event}", {})["post"] = _accept_one()
     paths.setdefault("/v1/events", {})["post"] = _accept_many()
+    _set_body(paths["/v1/hooks"]["post"], "HookBody")
+    _set_body(paths["/v1/hooks/{hook}"]["patch"], "HookEditBody")
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},
@@ -213,6 +219,38 @@ def _make(app: FastAPI) -> Document:
         schemas.pop(unused, None)
     # JSON has no tuples of numbers as keys and the like: what is left is plain data.
     return msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
+
+
+def _fields_class(
+    name: str, doc: str, types: Mapping[str, Any], required: Collection[str] = ()
+) -> type:
+    """Return a class that stands for a JSON object in the document; it holds no values."""
+    attributes = [
+        (one, kind) if one in required else (one, kind, _default(one))
+        for one, kind in types.items()
+    ]
+    config = {"__doc__": doc, "__pydantic_config__": {"extra": "forbid"}}
+    return make_dataclass(name, attributes, kw_only=True, namespace=config)
+
+
+def _default(name: str) -> object:
+    """Return a field's default; one that a factory makes is not in the document."""
+    setting = HOOK_SETTINGS.get(name)
+    if setting and setting.is_plain and setting.default not in (None, ""):
+        return setting.default
+    return field(default_factory=str)
+
+
+_HookBody = _fields_class("HookBody", "A new hook.", CREATE_TYPES, CREATE_REQUIRED)
+_HookEditBody = _fields_class(
+    "HookEditBody",
+    "Changes to a hook: the fields that are given; ``version`` is what the editor had read.",
+    EDIT_TYPES,
+)
+
+
+def _set_body(operation: Document, name: str) -> None:
+    operation["requestBody"]["content"]["application/json"]["schema"] = {"$ref": _ref(name)}
 
 
 def _require_settings(schema: Document) -> None:

@@ -1,22 +1,183 @@
-"""Write-only values: sensitive header values and the basic-auth password.
+"""Edits of a hook: the JSON fields of a request, checked and applied to its settings.
 
-A stored write-only value is sent to the receiver that it was given for and is shown to nobody. An
-edit that would show it or send it to another server needs the value again in the same request. A
-signing secret is no such value: it never leaves the server, and a signature does not reveal it.
+Sensitive header values and the basic-auth password are write-only. A stored write-only value is
+sent to the receiver that it was given for and is shown to nobody. An edit that would show it or
+send it to another server needs the value again in the same request. A signing secret is no such
+value: it never leaves the server, and a signature does not reveal it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Final
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from types import NoneType
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from hooktui.domain.addresses import Target, parse_url
-from hooktui.domain.errors import FieldError, Refused
-from hooktui.domain.hook_settings import HookSettings, header_pointer, sensitive_names
+from hooktui.domain.errors import FieldError, Refused, pointer
+from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.hook_settings import (
+    Credentials,
+    HookSettings,
+    check_settings,
+    header_pointer,
+    sensitive_names,
+    unmasked_headers,
+)
+from hooktui.domain.text import MASK
+from hooktui.domain.wire.events import Catalogue
 
 SHORTEST_MASKED: Final = 8
 """Characters; a shorter value occurs by chance in responses that have nothing to do with it."""
+
+NEW_HOOK: Final = HookSettings(url="", events=())
+"""What the fields of a new hook are applied to."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasicAuthBody:
+    """HTTP basic authentication towards a receiver; a password that is left out stays."""
+
+    user: str
+    password: str | None = None
+
+
+_EDITABLE: Final[dict[str, Any]] = {
+    **{name: setting.type for name, setting in HOOK_SETTINGS.items()},
+    "name": str | None,  # None: the host of the URL
+    "basic_auth": BasicAuthBody | None,
+}
+CREATE_TYPES: Final = {**_EDITABLE, "secret": str | None}
+"""The fields of a request that creates a hook, and their types."""
+
+CREATE_REQUIRED: Final = frozenset(n for n, setting in HOOK_SETTINGS.items() if setting.required)
+EDIT_TYPES: Final = {**_EDITABLE, "version": int | None}
+"""The fields of a request that edits a hook; ``version`` is what its sender had read."""
+
+
+def check_fields(
+    given: Mapping[str, object], types: Mapping[str, Any], required: Collection[str] = ()
+) -> None:
+    """Refuse JSON fields that are unknown, missing, or of another type.
+
+    Raises:
+        Refused: with every bad field.
+    """
+    errors = list(_field_errors(given, types, required, ()))
+    if errors:
+        raise Refused.fields(errors)
+
+
+_Path = tuple[str | int, ...]
+_NOUNS: Final = {str: "string", bool: "boolean", int: "integer", float: "number"}
+_LARGEST: Final = sys.float_info.max
+
+
+def _field_errors(
+    given: Mapping[str, object], types: Mapping[str, Any], required: Collection[str], path: _Path
+) -> Iterator[FieldError]:
+    for name, expected in types.items():
+        if name in given:
+            yield from _type_errors(given[name], expected, (*path, name))
+        elif name in required:
+            yield _error((*path, name), "{} is missing")
+    for name in given:
+        if name not in types:
+            text = "unknown field {!r}; see /openapi.json for the fields of this call"
+            yield _error((*path, name), text)
+
+
+def _type_errors(value: object, expected: Any, path: _Path) -> Iterator[FieldError]:  # noqa: ANN401
+    """Yield an error for each part of a JSON value that is not of the expected type."""
+    arguments, origin = get_args(expected), get_origin(expected)
+    if NoneType in arguments:
+        if value is not None:
+            yield from _type_errors(value, arguments[0], path)
+    elif expected in _NOUNS:
+        if type(value) is not expected and not (expected is float and type(value) is int):
+            yield _error(path, f"{{}}: input should be a valid {_NOUNS[expected]}")
+        elif expected is float and not -_LARGEST <= value <= _LARGEST:  # type: ignore[operator]
+            yield _error(path, "{}: input should be a finite number")
+    elif origin is tuple:
+        if isinstance(value, list):
+            for place, part in enumerate(value):
+                yield from _type_errors(part, arguments[0], (*path, place))
+        else:
+            yield _error(path, "{}: input should be a valid list")
+    elif not isinstance(value, dict):
+        yield _error(path, "{}: input should be a valid dictionary")
+    elif is_dataclass(expected):
+        required = [one.name for one in fields(expected) if one.default is MISSING]
+        yield from _field_errors(value, get_type_hints(expected), required, path)
+    else:
+        for name, part in value.items():
+            yield from _type_errors(part, arguments[1], (*path, name))
+
+
+def _error(path: _Path, text: str) -> FieldError:
+    return FieldError(pointer(path), text.format(".".join(str(part)[:100] for part in path)))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedHook:
+    """The settings that a request leads to, and warnings for its sender."""
+
+    settings: HookSettings
+    warnings: tuple[str, ...]
+
+
+def apply(before: HookSettings, given: Mapping[str, Any], catalogue: Catalogue) -> CheckedHook:
+    """Return settings with JSON fields of the right types applied to them.
+
+    Args:
+        before: the settings of the hook, or `NEW_HOOK`.
+        given: the fields, by name.
+        catalogue: the event types.
+
+    Raises:
+        Refused: with every bad field; also where a stored write-only value would become readable
+            or would be sent to another server.
+    """
+    changes = {name: _value(value, _EDITABLE[name]) for name, value in given.items()}
+    if "name" in changes:
+        changes["name"] = changes["name"] or ""
+    errors: list[FieldError] = []
+    for name, fill_in in (("headers", unmasked_headers), ("basic_auth", _credentials)):
+        if name in changes:
+            try:
+                changes[name] = fill_in(changes[name], getattr(before, name))
+            except Refused as refused:
+                errors += refused.errors
+                del changes[name]
+    after, values = replace(before, **changes), _given_values(given)
+    write_only = [] if errors else check_write_only(before, after, values)
+    try:
+        after = check_settings(after, catalogue, before.headers)
+    except Refused as refused:
+        errors += refused.errors
+    errors += write_only
+    if errors:
+        raise Refused.fields(errors)
+    return CheckedHook(after, tuple(warn_of_short_values(after, values)))
+
+
+def _value(value: Any, expected: Any) -> Any:  # noqa: ANN401
+    """Return a JSON value as a setting's: arrays are tuples, numbers of type float are floats."""
+    if isinstance(value, list):
+        return tuple(_value(part, get_args(expected)[0]) for part in value)
+    return float(value) if type(value) is int and expected in (float, float | None) else value
+
+
+def _credentials(given: Mapping[str, Any] | None, before: Credentials | None) -> Credentials | None:
+    if given is None:
+        return None
+    user, password = given["user"], given.get("password")
+    if password is not None and password != MASK:
+        return Credentials(user, password)
+    if before is None:
+        raise Refused.field("/basic_auth/password", "basic_auth.password is missing")
+    return Credentials(user, before.password)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +191,15 @@ class GivenValues:
 
     headers: frozenset[str] = frozenset()
     password: bool = False
+
+
+def _given_values(given: Mapping[str, Any]) -> GivenValues:
+    """Return which write-only values the fields of a request hold."""
+    headers, auth = given.get("headers", {}), given.get("basic_auth") or {}
+    return GivenValues(
+        frozenset(name.lower() for name, value in headers.items() if value != MASK),
+        auth.get("password") not in (None, MASK),
+    )
 
 
 def same_origin(before: HookSettings, after: HookSettings) -> bool:

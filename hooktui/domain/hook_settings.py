@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import normalise
-from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.parser import parse_hook_filter
 from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth, HookFields
 from hooktui.domain.hook_fields import check_name as check_name
@@ -177,7 +177,7 @@ def _is_ours(folded: str) -> bool:
 
 def header_pointer(name: str) -> str:
     """Return the JSON pointer to a header of a hook (RFC 6901)."""
-    return "/headers/" + name.replace("~", "~0").replace("/", "~1")
+    return pointer(["headers", name])
 
 
 def sensitive_names(headers: Mapping[str, str], named: Iterable[str]) -> tuple[str, ...]:

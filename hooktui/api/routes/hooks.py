@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,27 +15,22 @@ from hooktui.api.parameters import MAX_ID, AccountParameter, HookParameter, Wind
 from hooktui.api.responses import answer, encode, no_content
 from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, check_account, read_in, service_of
+from hooktui.domain import hook_edits
 from hooktui.domain.catalogue import normalise
 from hooktui.domain.clock import now_ms
-from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.errors import Refused
 from hooktui.domain.filters.limits import FilterLimits, check_filter
 from hooktui.domain.filters.parser import parse_hook_filter
-from hooktui.domain.hook_edits import GivenValues, check_write_only, warn_of_short_values
 from hooktui.domain.hook_settings import (
     DEFAULT_OVERLAP_S,
-    Credentials,
     HookSettings,
     check_new_secret,
     check_overlap,
-    check_settings,
-    unmasked_headers,
 )
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Need
 from hooktui.domain.signatures import make_secret
-from hooktui.domain.text import MASK
 from hooktui.domain.wire.deliveries import Pinged
-from hooktui.domain.wire.events import Catalogue
 from hooktui.domain.wire.hooks import (
     MOST_HOURS,
     ChangedHook,
@@ -52,155 +45,17 @@ from hooktui.store import changes, queries
 
 router = APIRouter()
 
+JsonObject = Annotated[dict[str, Any], Body()]
+"""The fields of a hook; their schemas are made in ``api.openapi``."""
 
-class _Body(BaseModel):
-    """A JSON object: nothing is converted, nothing unknown is taken."""
+
+class RotateBody(BaseModel):
+    """A rotation: the new secret (made when left out), and how long the old one stays valid."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
-
-class BasicAuthBody(_Body):
-    """HTTP basic authentication towards a receiver; a password that is left out stays."""
-
-    user: str
-    password: str | None = Field(default=None, repr=False)
-
-
-class _Writable(_Body):
-    type: str = "web"
-    name: str | None = None
-    active: bool = True
-    headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    sensitive_headers: list[str] = Field(default_factory=list)
-    basic_auth: BasicAuthBody | None = None
-    signature_hash: str = "sha256"
-    verify_tls: bool = True
-    timeout_s: float = 30
-    retry_schedule_s: list[float] = Field(
-        default_factory=lambda: list(HookSettings(url="", events=()).retry_schedule_s)
-    )
-    rate_per_s: float | None = None
-    max_in_flight: int = 10
-    ordered: bool = False
-    filter: str | None = None
-
-
-class HookBody(_Writable):
-    """A new hook."""
-
-    url: str
-    events: list[str]
-    secret: str | None = Field(default=None, repr=False)
-
-
-class HookEditBody(_Writable):
-    """Changes to a hook: the fields that are given; ``version`` is what the editor had read."""
-
-    url: str = ""
-    events: list[str] = Field(default_factory=list)
-    version: int | None = None
-
-    @property
-    def changed(self) -> frozenset[str]:
-        """The names of the settings that are given."""
-        return frozenset(self.model_fields_set - {"version"})
-
-
-class RotateBody(_Body):
-    """A rotation: the new secret (made when left out), and how long the old one stays valid."""
-
     secret: str | None = Field(default=None, repr=False)
     overlap_s: float | None = None
-
-
-_NEW = HookSettings(url="", events=())
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedHook:
-    """The settings that a request leads to, and what the caller should know about them."""
-
-    settings: HookSettings
-    warnings: tuple[str, ...]
-
-
-def settings_of(body: HookBody, catalogue: Catalogue) -> CheckedHook:
-    """Return the settings that a new hook gets.
-
-    Raises:
-        Refused: with every bad field.
-    """
-    given = set(HookBody.model_fields) - {"secret"}
-    return _checked(_applied(_NEW, body, given), _given(body), catalogue)
-
-
-def edited(before: HookSettings, body: HookEditBody, catalogue: Catalogue) -> CheckedHook:
-    """Return a hook's settings after an edit.
-
-    Raises:
-        Refused: with every bad field; also where a stored write-only value would become readable
-            or would be sent to another server.
-    """
-    after, given = _applied(before, body, body.changed), _given(body)
-    wrong = check_write_only(before, after, given)
-    try:
-        checked = _checked(after, given, catalogue, before.headers)
-    except Refused as refused:
-        raise Refused.fields([*refused.errors, *wrong]) from None
-    if wrong:
-        raise Refused.fields(wrong)
-    return checked
-
-
-def _applied(
-    before: HookSettings, body: HookBody | HookEditBody, given: frozenset[str] | set[str]
-) -> HookSettings:
-    """Return settings with the given fields of a request, not checked yet."""
-    changes: dict[str, Any] = {name: getattr(body, name) for name in given}
-    for name in ("events", "sensitive_headers", "retry_schedule_s"):
-        if name in changes:
-            changes[name] = tuple(changes[name])
-    if "name" in changes:
-        changes["name"] = changes["name"] or ""
-    if "headers" in changes:
-        changes["headers"] = unmasked_headers(changes["headers"], before.headers)
-    if "basic_auth" in changes:
-        changes["basic_auth"] = _credentials(changes["basic_auth"], before.basic_auth)
-    return replace(before, **changes)
-
-
-def _checked(
-    settings: HookSettings,
-    given: GivenValues,
-    catalogue: Catalogue,
-    stored_headers: Collection[str] = (),
-) -> CheckedHook:
-    checked = check_settings(settings, catalogue, stored_headers)
-    return CheckedHook(checked, tuple(warn_of_short_values(checked, given)))
-
-
-def _given(body: HookBody | HookEditBody) -> GivenValues:
-    """Return which write-only values a request holds itself."""
-    auth = body.basic_auth
-    return GivenValues(
-        frozenset(name.lower() for name, value in body.headers.items() if value != MASK),
-        auth is not None and _is_value(auth.password),
-    )
-
-
-def _is_value(password: str | None) -> bool:
-    return password is not None and password != MASK
-
-
-def _credentials(body: BasicAuthBody | None, before: Credentials | None) -> Credentials | None:
-    if body is None:
-        return None
-    if body.password is not None and _is_value(body.password):
-        return Credentials(body.user, body.password)
-    if before is None:
-        pointer = "/basic_auth/password"
-        raise Refused.fields([FieldError(pointer, "basic_auth.password is missing")])
-    return Credentials(body.user, before.password)
 
 
 def check_room_for_hook(service: Service, account: AccountId) -> None:
@@ -245,18 +100,20 @@ async def list_hooks(
 
 @router.post("/v1/hooks", status_code=201, response_model=CreatedHook)
 async def create_hook(
-    request: Request, body: HookBody, account: AccountParameter = None
+    request: Request, body: JsonObject, account: AccountParameter = None
 ) -> Response:
     """Make a hook; its secret is in this answer and in no other of its kind."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
-    check_new_secret(body.secret)
-    made = settings_of(body, service.catalogue)
+    hook_edits.check_fields(body, hook_edits.CREATE_TYPES, hook_edits.CREATE_REQUIRED)
+    secret = body.pop("secret", None)
+    check_new_secret(secret)
+    made = hook_edits.apply(hook_edits.NEW_HOOK, body, service.catalogue)
     check_hook_filter(made.settings.filter, service.limits.filters)
     await check_account(service, owner)
     check_room_for_hook(service, owner)
     warning = await service.judge_url(made.settings.url)
-    secret = make_secret() if body.secret is None else body.secret
+    secret = make_secret() if secret is None else secret
     hook = await service.store.write(
         changes.create_hook, caller.actor, owner, made.settings, secret
     )
@@ -276,26 +133,28 @@ async def get_hook(
 
 @router.patch("/v1/hooks/{hook}", response_model=Hook)
 async def change_hook(
-    request: Request, hook: HookParameter, body: HookEditBody, account: AccountParameter = None
+    request: Request, hook: HookParameter, body: JsonObject, account: AccountParameter = None
 ) -> Response:
     """Change the fields that are given; with ``version`` only if nobody else did meanwhile."""
     service, caller = service_of(request), caller_of(request)
-    if body.changed - {"active"}:
+    hook_edits.check_fields(body, hook_edits.EDIT_TYPES)
+    version = body.pop("version", None)
+    if body.keys() - {"active"}:
         caller.require(Need.ADMINISTER)
     owner = caller.account_or_any(account)
 
-    warning = await service.judge_url(body.url) if "url" in body.changed else None
+    warning = await service.judge_url(body["url"]) if "url" in body else None
     short: list[str] = []
 
     def edit(before: HookSettings) -> HookSettings:
-        checked = edited(before, body, service.catalogue)
-        if "filter" in body.changed:
+        checked = hook_edits.apply(before, body, service.catalogue)
+        if "filter" in body:
             check_hook_filter(checked.settings.filter, service.limits.filters)
         short[:] = checked.warnings  # not extended: a transaction may run again
         return checked.settings
 
     changed = await service.store.write(
-        changes.change_hook, caller.actor, owner, hook, edit, body.version
+        changes.change_hook, caller.actor, owner, hook, edit, version
     )
     warnings = [*([] if warning is None else [warning]), *short]
     return answer(ChangedHook.of(changed, warnings) if warnings else changed)
