@@ -199,8 +199,9 @@ def _make(app: FastAPI) -> Document:
             schema["title"] = name.strip("_").replace("_", " of ")
     paths.setdefault("/v1/events/{event}", {})["post"] = _accept_one()
     paths.setdefault("/v1/events", {})["post"] = _accept_many()
-    _set_body(paths["/v1/hooks"]["post"], "HookBody")
-    _set_body(paths["/v1/hooks/{hook}"]["patch"], "HookEditBody")
+    create, edit = paths["/v1/hooks"]["post"], paths["/v1/hooks/{hook}"]["patch"]
+    for operation, name in ((create, "HookBody"), (edit, "HookEditBody")):
+        operation["requestBody"]["content"]["application/json"]["schema"] = {"$ref": _ref(name)}
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},
@@ -247,10 +248,6 @@ _HookEditBody = _fields_class(
     "Changes to a hook: the fields that are given; ``version`` is what the editor had read.",
     EDIT_TYPES,
 )
-
-
-def _set_body(operation: Document, name: str) -> None:
-    operation["requestBody"]["content"]["application/json"]["schema"] = {"$ref": _ref(name)}
 
 
 def _require_settings(schema: Document) -> None:

@@ -14,6 +14,8 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
 from types import NoneType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
+from msgspec import convert
+
 from hooktui.domain.addresses import Target, parse_url
 from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.hook_fields import HOOK_SETTINGS
@@ -119,16 +121,10 @@ def _error(path: _Path, text: str) -> FieldError:
     return FieldError(pointer(path), text.format(".".join(str(part)[:100] for part in path)))
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedHook:
-    """The settings that a request leads to, and warnings for its sender."""
-
-    settings: HookSettings
-    warnings: tuple[str, ...]
-
-
-def apply(before: HookSettings, given: Mapping[str, Any], catalogue: Catalogue) -> CheckedHook:
-    """Return settings with JSON fields of the right types applied to them.
+def apply(
+    before: HookSettings, given: Mapping[str, Any], catalogue: Catalogue
+) -> tuple[HookSettings, list[str]]:
+    """Return settings with JSON fields of the right types applied, and warnings for the sender.
 
     Args:
         before: the settings of the hook, or `NEW_HOOK`.
@@ -139,7 +135,7 @@ def apply(before: HookSettings, given: Mapping[str, Any], catalogue: Catalogue) 
         Refused: with every bad field; also where a stored write-only value would become readable
             or would be sent to another server.
     """
-    changes = {name: _value(value, _EDITABLE[name]) for name, value in given.items()}
+    changes: dict[str, Any] = {n: convert(one, _EDITABLE[n]) for n, one in given.items()}
     if "name" in changes:
         changes["name"] = changes["name"] or ""
     errors: list[FieldError] = []
@@ -150,8 +146,8 @@ def apply(before: HookSettings, given: Mapping[str, Any], catalogue: Catalogue) 
             except Refused as refused:
                 errors += refused.errors
                 del changes[name]
-    after, values = replace(before, **changes), _given_values(given)
-    write_only = [] if errors else check_write_only(before, after, values)
+    after = replace(before, **changes)
+    write_only = [] if errors else check_write_only(before, after, given)
     try:
         after = check_settings(after, catalogue, before.headers)
     except Refused as refused:
@@ -159,20 +155,13 @@ def apply(before: HookSettings, given: Mapping[str, Any], catalogue: Catalogue) 
     errors += write_only
     if errors:
         raise Refused.fields(errors)
-    return CheckedHook(after, tuple(warn_of_short_values(after, values)))
+    return after, warn_of_short_values(after, given)
 
 
-def _value(value: Any, expected: Any) -> Any:  # noqa: ANN401
-    """Return a JSON value as a setting's: arrays are tuples, numbers of type float are floats."""
-    if isinstance(value, list):
-        return tuple(_value(part, get_args(expected)[0]) for part in value)
-    return float(value) if type(value) is int and expected in (float, float | None) else value
-
-
-def _credentials(given: Mapping[str, Any] | None, before: Credentials | None) -> Credentials | None:
+def _credentials(given: BasicAuthBody | None, before: Credentials | None) -> Credentials | None:
     if given is None:
         return None
-    user, password = given["user"], given.get("password")
+    user, password = given.user, given.password
     if password is not None and password != MASK:
         return Credentials(user, password)
     if before is None:
@@ -180,26 +169,15 @@ def _credentials(given: Mapping[str, Any] | None, before: Credentials | None) ->
     return Credentials(user, before.password)
 
 
-@dataclass(frozen=True, slots=True)
-class GivenValues:
-    """Which write-only values a request holds itself; ``***`` is not a value.
-
-    Attributes:
-        headers: names of headers whose values are given, in lower case.
-        password: whether the basic-auth password is given.
-    """
-
-    headers: frozenset[str] = frozenset()
-    password: bool = False
+def _given_headers(given: Mapping[str, Any]) -> frozenset[str]:
+    """Return the names of the headers, in lower case, whose values a request holds."""
+    headers = given.get("headers", {})
+    return frozenset(name.lower() for name, value in headers.items() if value != MASK)
 
 
-def _given_values(given: Mapping[str, Any]) -> GivenValues:
-    """Return which write-only values the fields of a request hold."""
-    headers, auth = given.get("headers", {}), given.get("basic_auth") or {}
-    return GivenValues(
-        frozenset(name.lower() for name, value in headers.items() if value != MASK),
-        auth.get("password") not in (None, MASK),
-    )
+def _gives_password(given: Mapping[str, Any]) -> bool:
+    """Return whether a request holds the basic-auth password."""
+    return (given.get("basic_auth") or {}).get("password") not in (None, MASK)
 
 
 def same_origin(before: HookSettings, after: HookSettings) -> bool:
@@ -209,17 +187,17 @@ def same_origin(before: HookSettings, after: HookSettings) -> bool:
 
 
 def check_write_only(
-    before: HookSettings, after: HookSettings, given: GivenValues
+    before: HookSettings, after: HookSettings, given: Mapping[str, Any]
 ) -> list[FieldError]:
     """Return why an edit would show a stored write-only value or send it to another server."""
     moved = not same_origin(before, after)
     hidden = {name.lower() for name in sensitive_names(after.headers, after.sensitive_headers)}
-    kept = kept_headers(before, after, given.headers)
+    kept = kept_headers(before, after, _given_headers(given))
     errors = [_readable(name) for name in kept if name.lower() not in hidden]
     if moved:
         target = _shown_origin(after.url)
         errors += [_elsewhere(header_pointer(n), f"header {n!r}", target) for n in kept]
-        if before.basic_auth and after.basic_auth and not given.password:
+        if before.basic_auth and after.basic_auth and not _gives_password(given):
             errors.append(_elsewhere("/basic_auth/password", "basic_auth.password", target))
     return errors
 
@@ -230,15 +208,16 @@ def kept_headers(before: HookSettings, after: HookSettings, given: Collection[st
     return [n for n in after.headers if n.lower() in stored and n.lower() not in given]
 
 
-def warn_of_short_values(settings: HookSettings, given: GivenValues) -> list[str]:
+def warn_of_short_values(settings: HookSettings, given: Mapping[str, Any]) -> list[str]:
     """Return a warning for each given value that is too short to be masked in responses."""
+    given_headers = _given_headers(given)
     short = [
         f"the value of header {name!r}"
         for name in settings.sensitive_headers
-        if name.lower() in given.headers and len(settings.headers[name]) < SHORTEST_MASKED
+        if name.lower() in given_headers and len(settings.headers[name]) < SHORTEST_MASKED
     ]
     auth = settings.basic_auth
-    if auth is not None and given.password and len(auth.password) < SHORTEST_MASKED:
+    if auth is not None and _gives_password(given) and len(auth.password) < SHORTEST_MASKED:
         short.append("the basic-auth password")
     return [
         f"{what} has fewer than {SHORTEST_MASKED} characters; it is not masked in a response"

@@ -1,4 +1,4 @@
-"""What a hook is made of: its settings with their checks, and the live form that the engine uses.
+"""The settings of a hook and their checks.
 
 The checks return every bad field at once, as JSON pointers with cause and fix, so that the API, the
 command line and the console's form say the same words.

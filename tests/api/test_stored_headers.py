@@ -16,10 +16,10 @@ STORED = HookSettings(
 
 # Red when the operator who wants to disable it is told that its headers are wrong.
 def test_it_can_be_disabled_and_its_header_taken_away():
-    off = apply(STORED, {"active": False}, ETL).settings
+    off = apply(STORED, {"active": False}, ETL)[0]
     assert not off.active
     assert off.headers == STORED.headers
-    assert apply(STORED, {"headers": {}}, ETL).settings.headers == {}
+    assert apply(STORED, {"headers": {}}, ETL)[0].headers == {}
 
 
 def test_another_name_of_that_kind_is_refused():

@@ -60,7 +60,7 @@ def test_no_edit_shows_a_stored_value_or_takes_it_to_another_server(body: dict) 
     # Red without either half of `check_write_only`, and without one `lower()` in it.
     before = stored()
     try:
-        after = apply(before, body, ETL).settings
+        after = apply(before, body, ETL)[0]
     except Refused:
         return
     shown = masked_headers(after.headers, after.sensitive_headers)
@@ -72,7 +72,7 @@ def test_no_edit_shows_a_stored_value_or_takes_it_to_another_server(body: dict) 
 
 @pytest.mark.parametrize("url", SAME)
 def test_another_path_of_the_same_server_keeps_everything(url: str) -> None:
-    after = apply(stored(), {"url": url}, ETL).settings
+    after = apply(stored(), {"url": url}, ETL)[0]
     assert (after.headers, after.basic_auth) == (stored().headers, stored().basic_auth)
 
 
@@ -92,10 +92,10 @@ def test_another_server_needs_every_value_again_and_the_refusal_names_them(url: 
         less = {name: value for name, value in again.items() if name != field}
         with pytest.raises(Refused):
             apply(stored(), less, ETL)
-    after = apply(stored(), again, ETL).settings
+    after = apply(stored(), again, ETL)[0]
     assert sorted(after.headers) == ["X-Api-Key", "x-partner"]
     assert after.sensitive_headers == ("x-partner", "X-Api-Key")
-    bare = apply(stored(), {"url": url, "headers": {}, "basic_auth": None}, ETL).settings
+    bare = apply(stored(), {"url": url, "headers": {}, "basic_auth": None}, ETL)[0]
     assert (bare.headers, bare.basic_auth) == ({}, None)
 
 

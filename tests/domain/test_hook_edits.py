@@ -64,7 +64,7 @@ def test_null_stands_for_what_is_not_there() -> None:
     empty = dict.fromkeys(("name", "basic_auth", "rate_per_s", "filter"))
     check_fields({**NEW, **empty, "secret": None}, CREATE_TYPES, CREATE_REQUIRED)
     check_fields({**empty, "version": None}, EDIT_TYPES)
-    settings = apply(NEW_HOOK, {**NEW, **empty}, ETL).settings
+    settings = apply(NEW_HOOK, {**NEW, **empty}, ETL)[0]
     assert (settings.name, settings.basic_auth, settings.filter) == ("example.com", None, None)
 
 

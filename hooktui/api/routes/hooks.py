@@ -108,16 +108,14 @@ async def create_hook(
     hook_edits.check_fields(body, hook_edits.CREATE_TYPES, hook_edits.CREATE_REQUIRED)
     secret = body.pop("secret", None)
     check_new_secret(secret)
-    made = hook_edits.apply(hook_edits.NEW_HOOK, body, service.catalogue)
-    check_hook_filter(made.settings.filter, service.limits.filters)
+    settings, short = hook_edits.apply(hook_edits.NEW_HOOK, body, service.catalogue)
+    check_hook_filter(settings.filter, service.limits.filters)
     await check_account(service, owner)
     check_room_for_hook(service, owner)
-    warning = await service.judge_url(made.settings.url)
+    warning = await service.judge_url(settings.url)
     secret = make_secret() if secret is None else secret
-    hook = await service.store.write(
-        changes.create_hook, caller.actor, owner, made.settings, secret
-    )
-    warnings = [*([] if warning is None else [warning]), *made.warnings]
+    hook = await service.store.write(changes.create_hook, caller.actor, owner, settings, secret)
+    warnings = [*([] if warning is None else [warning]), *short]
     return answer(CreatedHook.of(hook, secret, warnings), 201)
 
 
@@ -147,11 +145,11 @@ async def change_hook(
     short: list[str] = []
 
     def edit(before: HookSettings) -> HookSettings:
-        checked = hook_edits.apply(before, body, service.catalogue)
+        after, warnings = hook_edits.apply(before, body, service.catalogue)
         if "filter" in body:
-            check_hook_filter(checked.settings.filter, service.limits.filters)
-        short[:] = checked.warnings  # not extended: a transaction may run again
-        return checked.settings
+            check_hook_filter(after.filter, service.limits.filters)
+        short[:] = warnings  # not extended: a transaction may run again
+        return after
 
     changed = await service.store.write(
         changes.change_hook, caller.actor, owner, hook, edit, version
