@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import RowMapping
 
-from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth, Setting
+from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth
 from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers
 from hooktui.domain.text import MASK
 from hooktui.store.sealed_places import bound_to_url
@@ -24,34 +24,26 @@ class _Sealed(msgspec.Struct):
     password: str | None = None
 
 
-def _reader(setting: Setting) -> Callable[[Any], Any]:
-    """Return what makes a setting's value from its column: as it is, or from JSON."""
-    if setting.kind is bool:
-        return bool
-    return _as_it_is if setting.is_plain else msgspec.json.Decoder(setting.type).decode
-
-
-def _as_it_is(value: object) -> object:
-    return value
-
-
 _AUTH = "basic_auth"
 _AUTH_USER = "basic_auth_user"
 """The column of `_AUTH`; the password is in the sealed column."""
 
-_READERS = {name: _reader(one) for name, one in HOOK_SETTINGS.items() if name != _AUTH}
-_PLAIN = {_AUTH_USER, *(name for name, one in HOOK_SETTINGS.items() if one.is_plain)}
+_COLUMNS = {name: one for name, one in HOOK_SETTINGS.items() if name != _AUTH}
+_DECODERS = {
+    name: msgspec.json.Decoder(one.type) for name, one in _COLUMNS.items() if not one.is_plain
+}
+"""Of the columns that hold JSON; the others hold the value itself."""
 
 
 def columns_of(settings: HookSettings) -> dict[str, object]:
     """Return all columns that settings fill, except the sealed one."""
     readable = _masked(settings, settings.sensitive_headers)
-    return {name: one if name in _PLAIN else _json(one) for name, one in readable.items()}
+    return {name: _json(one) if name in _DECODERS else one for name, one in readable.items()}
 
 
 def _masked(settings: HookSettings, marks: Sequence[str]) -> dict[str, Any]:
     """Return the values of all columns but the sealed one; ``marks`` are headers to be masked."""
-    values = {name: getattr(settings, name) for name in _READERS}
+    values = {name: getattr(settings, name) for name in _COLUMNS}
     values["headers"] = masked_headers(settings.headers, marks)
     values[_AUTH_USER] = settings.basic_auth.user if settings.basic_auth else None
     return values
@@ -91,7 +83,8 @@ def readable_settings(row: RowMapping) -> HookSettings:
 
 def values_of(row: RowMapping) -> dict[str, Any]:
     """Return the settings of a hook's row by name, without what is write-only."""
-    values = {name: read(row[name]) for name, read in _READERS.items()}
+    values = {name: row[name] for name in _COLUMNS}
+    values |= {name: decoder.decode(row[name]) for name, decoder in _DECODERS.items()}
     user = row[_AUTH_USER]
     values[_AUTH] = None if user is None else BasicAuth(user)
     return values
