@@ -1,108 +1,45 @@
 """The settings of a hook, each declared once.
 
-A setting is a field of `HookFields`: its type, its `Setting`, and its default. Everything that
-stores, checks, sends, reads or shows settings iterates over `HOOK_SETTINGS`. Dataclasses and typing
-only: `hooktui emit` imports this module.
+A setting is a field of `HookFields`: its type, a `Setting`, and its default. All code that stores,
+checks, sends, reads or shows settings iterates over `HOOK_SETTINGS`. Dataclasses and typing only:
+`hooktui emit` imports this module.
 """
-# Without `from __future__ import annotations`: the annotations are read when this is imported.
 
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
-from types import NoneType
-from typing import Annotated, Any, Final, get_args
+# No `from __future__ import annotations`: `settings_of` reads the annotations.
 
-from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, check_schedule
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+from hooktui.domain.schedule import (
+    DEFAULT_SCHEDULE_S,
+    check_schedule,
+    describe_schedule,
+    format_schedule,
+    parse_schedule,
+)
+from hooktui.domain.setting import (
+    DURATION,
+    NAMES,
+    WHOLE_NUMBER,
+    OneOf,
+    Setting,
+    TextFormat,
+    between,
+    either,
+    number_of,
+    settings_of,
+)
 from hooktui.domain.signatures import HASHES
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """A setting of a hook, as people and programs see it.
-
-    Attributes:
-        label: its name for people.
-        check: returns what is wrong with a value, or None; for rules that concern one value alone.
-        name: of its field; set by `settings_of`, as are the following.
-        type: of its value.
-        required: whether a new hook must be given a value.
-        default: of a new hook, unless required.
-    """
-
-    label: str
-    check: Callable[[Any], str | None] | None = None
-    name: str = ""
-    type: Any = None
-    required: bool = False
-    default: Any = None
-
-    @property
-    def optional(self) -> bool:
-        """Whether None is a value."""
-        return NoneType in get_args(self.type)
-
-    @property
-    def kind(self) -> object:
-        """The type of a value that is not None."""
-        return get_args(self.type)[0] if self.optional else self.type
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether a value is one text, number or bool."""
-        return self.kind in (str, int, float, bool)
-
-
-def settings_of(declaration: type) -> dict[str, Setting]:
-    """Return the settings that a dataclass declares, by name."""
-    return {one.name: _setting_of(one) for one in fields(declaration)}
-
-
-def _setting_of(declared: Field[Any]) -> Setting:
-    setting: Setting
-    value_type, setting = get_args(declared.type)
-    setting = replace(setting, name=declared.name, type=value_type)
-    if declared.default_factory is not MISSING:
-        return replace(setting, default=declared.default_factory())
-    if declared.default is MISSING:
-        return replace(setting, required=True)
-    return replace(setting, default=declared.default)
-
-
-# Checks: each returns what is wrong with a value, or None.
-
-MAX_NAME: Final = 200
-MAX_RATE_PER_S: Final = 100_000.0
 HOOK_TYPES: Final = ("web",)
 """The hook types that work."""
 
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """Accepts the given values; ``noun`` says what they are."""
-
-    noun: str
-    values: tuple[str, ...]
-
-    def __call__(self, value: str) -> str | None:
-        """Return what is wrong with a value, or None."""
-        if value in self.values:
-            return None
-        return f"unknown {self.noun} {value!r}; known: {', '.join(self.values)}"
-
-
-def between(low: float, high: float, unit: str = "") -> Callable[[float], str | None]:
-    """Return a check that accepts the numbers from ``low`` to ``high``."""
-
-    def check(value: float) -> str | None:
-        if low <= value <= high:
-            return None
-        shown = f"{value:g}" if abs(value) < 1e300 else "the value"
-        return f"{shown} is not in {low:g} to {high:g} {unit}".rstrip()
-
-    return check
+MAX_NAME, MAX_RATE_PER_S = 200, 100_000
 
 
 def check_name(name: str) -> str | None:
-    """Accept a name: one line of limited length."""
+    """Return what is wrong with a name, or None."""
     if len(name) > MAX_NAME:
         return f"a name has at most {MAX_NAME} characters, this one has {len(name)}"
     if any(c in name for c in "\0\n\r\x0b\x0c\x85\u2028\u2029"):
@@ -113,7 +50,7 @@ def check_name(name: str) -> str | None:
 def _check_rate(rate: float | None) -> str | None:
     if rate is None or 0 < rate <= MAX_RATE_PER_S:
         return None
-    return f"a rate is over 0 and at most {MAX_RATE_PER_S:g} deliveries a second"
+    return f"a rate is over 0 and at most {MAX_RATE_PER_S} deliveries a second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,28 +64,131 @@ class BasicAuth:
 class HookFields:
     """The settings of a hook, in the order of the API; the defaults are the contract's."""
 
-    type: Annotated[str, Setting(label="type", check=OneOf("hook type", HOOK_TYPES))] = "web"
-    name: Annotated[str, Setting(label="name", check=check_name)] = ""
-    url: Annotated[str, Setting(label="URL")]
-    events: Annotated[tuple[str, ...], Setting(label="events")]
-    active: Annotated[bool, Setting(label="active")] = True
-    headers: Annotated[Mapping[str, str], Setting(label="headers")] = field(
-        default_factory=dict, repr=False
-    )
-    sensitive_headers: Annotated[tuple[str, ...], Setting(label="secret headers")] = ()
-    basic_auth: Annotated[BasicAuth | None, Setting(label="basic auth")] = None
-    signature_hash: Annotated[str, Setting(label="signature", check=OneOf("hash", HASHES))] = (
-        "sha256"
-    )
-    verify_tls: Annotated[bool, Setting(label="TLS")] = True
-    timeout_s: Annotated[float, Setting(label="deadline", check=between(1, 30, "s"))] = 30
+    type: Annotated[
+        str,
+        Setting("type", "what the hook sends", check=OneOf("hook type", HOOK_TYPES), basic=True),
+    ] = "web"
+
+    name: Annotated[
+        str,
+        Setting(
+            "name", "a name for people", empty="the host of the URL", check=check_name, basic=True
+        ),
+    ] = ""
+
+    url: Annotated[
+        str,
+        Setting("URL", "where to POST; another server needs write-only values again", basic=True),
+    ]
+
+    events: Annotated[
+        tuple[str, ...],
+        Setting("events", "types and groups, as in job,cluster.error", text=NAMES, basic=True),
+    ]
+
+    active: Annotated[
+        bool, Setting("active", "events are sent to it", shown=either("yes", "no"), basic=True)
+    ] = True
+
+    headers: Annotated[
+        Mapping[str, str], Setting("headers", "headers of each request", empty="none")
+    ] = field(default_factory=dict, repr=False)
+
+    sensitive_headers: Annotated[
+        tuple[str, ...], Setting("secret headers", "headers with write-only values", empty="none")
+    ] = ()
+
+    basic_auth: Annotated[
+        BasicAuth | None,
+        Setting(
+            "basic auth",
+            "basic authentication towards the receiver",
+            empty="none",
+            shown="as {0.user}".format,
+        ),
+    ] = None
+
+    signature_hash: Annotated[
+        str,
+        Setting(
+            "signature",
+            "hash of X-Hook-Signature: sha256, sha1 or sha512",
+            check=OneOf("hash", HASHES),
+        ),
+    ] = "sha256"
+
+    verify_tls: Annotated[
+        bool,
+        Setting(
+            "TLS",
+            "verify the receiver's certificate",
+            shown=either("verified", "NOT verified"),
+            caution="anyone on the way can read and change deliveries",
+        ),
+    ] = True
+
+    timeout_s: Annotated[
+        float,
+        Setting(
+            "deadline",
+            "the deadline of one attempt, 1s to 30s",
+            option="timeout",
+            text=DURATION,
+            check=between(1, 30, "s"),
+        ),
+    ] = 30
+
     retry_schedule_s: Annotated[
-        tuple[float, ...], Setting(label="retries", check=check_schedule)
+        tuple[float, ...],
+        Setting(
+            "retries",
+            "waits before each further attempt, as in 5s,5m,2h",
+            empty="no retries",
+            option="retry-schedule",
+            text=TextFormat(parse_schedule, format_schedule),
+            check=check_schedule,
+            shown=describe_schedule,
+        ),
     ] = DEFAULT_SCHEDULE_S
-    rate_per_s: Annotated[float | None, Setting(label="rate", check=_check_rate)] = None
-    max_in_flight: Annotated[int, Setting(label="at once", check=between(1, 1000))] = 10
-    ordered: Annotated[bool, Setting(label="order")] = False
-    filter: Annotated[str | None, Setting(label="filter")] = None
+
+    rate_per_s: Annotated[
+        float | None,
+        Setting(
+            "rate",
+            "deliveries a second at most",
+            empty="no limit",
+            option="rate",
+            text=number_of("deliveries a second"),
+            check=_check_rate,
+            shown="{:g} deliveries a second".format,
+        ),
+    ] = None
+
+    max_in_flight: Annotated[
+        int,
+        Setting(
+            "at once",
+            "attempts at the same time, 1 to 1000",
+            text=WHOLE_NUMBER,
+            check=between(1, 1000),
+            shown="at most {}".format,
+        ),
+    ] = 10
+
+    ordered: Annotated[
+        bool,
+        Setting(
+            "order",
+            "send one after another, in the order of the events",
+            shown=either("one after another", "side by side"),
+            caution="a failing delivery then holds up those behind it",
+        ),
+    ] = False
+
+    filter: Annotated[
+        str | None,
+        Setting("filter", "only events that match, as in data.cluster_id:52", empty="all events"),
+    ] = None
 
 
 HOOK_SETTINGS: Final = settings_of(HookFields)

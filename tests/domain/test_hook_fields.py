@@ -1,10 +1,44 @@
-"""What a setting declares."""
+"""What the settings of a hook declare."""
 
 from __future__ import annotations
 
 import pytest
 
 from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.setting import Setting
+
+SETTINGS = list(HOOK_SETTINGS.values())
+WRITTEN = [
+    one for one in SETTINGS
+    if one.kind is not bool and one.name not in ("headers", "sensitive_headers", "basic_auth")
+]  # fmt: skip
+EXAMPLES = {"url": "https://example.com/in", "events": ("job", "cluster.error"), "rate_per_s": 2.5}
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda one: one.name)
+def test_a_default_passes_its_check_and_has_words(setting: Setting) -> None:
+    assert not (setting.check and not setting.required and setting.check(setting.default))
+    assert setting.describe(EXAMPLES.get(setting.name, setting.default))
+
+
+@pytest.mark.parametrize("setting", WRITTEN, ids=lambda one: one.name)
+def test_a_value_comes_back_from_its_text(setting: Setting) -> None:
+    for value in (setting.default, EXAMPLES.get(setting.name, setting.default)):
+        if value is not None:
+            assert setting.parse(setting.format(value)) == value
+
+
+def test_no_two_settings_share_a_name_for_people() -> None:
+    assert len({one.option for one in SETTINGS}) == len({one.label for one in SETTINGS})
+    assert len({one.label for one in SETTINGS}) == len(SETTINGS)
+
+
+def test_an_empty_text_means_none_where_that_is_a_value() -> None:
+    empty = {one.name: one.parse("") for one in WRITTEN if one.empty}
+    assert empty == {"name": "", "retry_schedule_s": (), "rate_per_s": None, "filter": None}
+    assert [HOOK_SETTINGS[name].describe(value) for name, value in empty.items()] == [
+        "the host of the URL", "no retries", "no limit", "all events",
+    ]  # fmt: skip
 
 
 # Red when a number that no float holds fails as it is written into the message.

@@ -179,6 +179,13 @@ class Change(StrEnum):
     FEWER = "fewer"
 
 
+CHANGE_WORDS: Final[dict[str, str]] = {
+    Change.SAME: "sent",
+    Change.MORE: "newly sent",
+    Change.FEWER: "no longer sent",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TriedEvent:
     """One event of a dry run; ``change`` is one of `Change`."""
