@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass, replace
 from types import NoneType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
@@ -42,7 +42,7 @@ class BasicAuthBody:
     """HTTP basic authentication towards a receiver; a password that is left out stays."""
 
     user: str
-    password: str | None = None
+    password: str | None = field(default=None, repr=False)
 
 
 _EDITABLE: Final[dict[str, Any]] = {
