@@ -105,9 +105,8 @@ def shown(settings: HookSettings, other: HookSettings | None = None) -> dict[str
         settings: what is shown.
         other: the settings before or after; what is write-only in either is masked in both.
     """
-    readable = _masked(
-        settings, settings.sensitive_headers + (other.sensitive_headers if other else ())
-    )
+    marks = settings.sensitive_headers + (other.sensitive_headers if other else ())
+    readable = _masked(settings, marks)
     return {
         **{name: list(one) if isinstance(one, tuple) else one for name, one in readable.items()},
         "basic_auth_password": None if settings.basic_auth is None else MASK,
