@@ -114,6 +114,7 @@ class HookFields:
             "signature",
             "hash of X-Hook-Signature: sha256, sha1 or sha512",
             check=OneOf("hash", HASHES),
+            shown="{} in X-Hook-Signature".format,
         ),
     ] = "sha256"
 

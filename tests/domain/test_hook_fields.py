@@ -33,12 +33,14 @@ def test_no_two_settings_share_a_name_for_people() -> None:
     assert len({one.label for one in SETTINGS}) == len(SETTINGS)
 
 
-def test_an_empty_text_means_none_where_that_is_a_value() -> None:
-    empty = {one.name: one.parse("") for one in WRITTEN if one.empty}
-    assert empty == {"name": "", "retry_schedule_s": (), "rate_per_s": None, "filter": None}
-    assert [HOOK_SETTINGS[name].describe(value) for name, value in empty.items()] == [
-        "the host of the URL", "no retries", "no limit", "all events",
-    ]  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("name", "", "the host of the URL"), ("retry_schedule_s", (), "no retries"),
+     ("rate_per_s", None, "no limit"), ("filter", None, "all events")],
+)  # fmt: skip
+def test_an_empty_text_is_the_empty_value(name: str, value: object, words: str) -> None:
+    assert HOOK_SETTINGS[name].parse("") == value
+    assert HOOK_SETTINGS[name].describe(value) == words
 
 
 # Red when a number that no float holds fails as it is written into the message.
