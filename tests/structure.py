@@ -16,7 +16,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SETTINGS = ("rate_per_s", "signature_hash", "max_in_flight", "verify_tls", "ordered", "timeout_s")
+SETTINGS = ("rate_per_s", "signature_hash", "max_in_flight", "verify_tls", "ordered")
+"""Not ``timeout_s``: calls of the client have one of their own."""
 PASSING_ON = ("api", "cli", "client", "console")
 """Packages that read, write and show hook settings through their declaration."""
 

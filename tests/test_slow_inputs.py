@@ -41,7 +41,6 @@ from hooktui.api.bodies import (
     lines_of,
 )
 from hooktui.api.connection_limiter import ConnectionLimiter
-from hooktui.api.hook_bodies import BasicAuthBody, HookBody, settings_of
 from hooktui.api.identity import claimed_token
 from hooktui.api.ingest import _check_key, _key, _offers
 from hooktui.api.parameters import (
@@ -69,6 +68,8 @@ from hooktui.domain.event_outcomes import Happened, misfitting_steps
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Subject, parse, parse_hook_filter
+from hooktui.domain.hook_edits import CREATE_TYPES, NEW_HOOK, apply, check_fields
+from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.hook_settings import Credentials, HookSettings, check_headers
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.live_hook import LiveHook, LiveSecret
@@ -400,12 +401,14 @@ def _cursor_written(text: str) -> None:
 
 def _fields(text: str) -> None:
     """Check the fields of a new hook: this text is each of them."""
-    body = HookBody(
-        url=text, events=text.split(","), name=text, headers={text: text, "X-A": text},
-        sensitive_headers=text.split(","), filter=text, signature_hash=text, type=text,
-        basic_auth=BasicAuthBody(user=text, password=text), secret=text,
-    )  # fmt: skip
-    settings_of(body, ETL)
+    given = {
+        "url": text, "events": text.split(","), "name": text, "headers": {text: text, "X-A": text},
+        "sensitive_headers": text.split(","), "filter": text, "signature_hash": text, "type": text,
+        "basic_auth": {"user": text, "password": text}, "secret": text, text: text,
+    }  # fmt: skip
+    with suppress(HooktuiError):
+        check_fields(given, CREATE_TYPES)
+    apply(NEW_HOOK, {name: given[name] for name in HOOK_SETTINGS if name in given}, ETL)
 
 
 def _body(text: bytes) -> None:

@@ -5,14 +5,14 @@ import pytest
 from tests import structure
 
 MOST = {
-    "modules": 348,
-    "lines": 61_250,
+    "modules": 347,
+    "lines": 61_350,
     "modules over 500 lines": 1,
     "modules in import cycles": 0,
     "deepest ancestry": 4,
     "modules that only one store has": 0,
-    "modules that name a hook setting": 11,
-    "class names given more than once": 35,
+    "modules that name a hook setting": 2,
+    "class names given more than once": 33,
 }
 
 

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope
 
-from hooktui.api.responses import TooSlow, pointer
+from hooktui.api.responses import TooSlow
 from hooktui.domain import json_text
-from hooktui.domain.errors import FieldError, Refused, TooLarge, Unavailable, Unsupported
+from hooktui.domain.errors import (
+    FieldError,
+    Refused,
+    TooLarge,
+    Unavailable,
+    Unsupported,
+    pointer,
+)
 from hooktui.slices import Started, in_slices
 
 if TYPE_CHECKING:

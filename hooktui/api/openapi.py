@@ -7,7 +7,8 @@ or path.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import field, make_dataclass
 from typing import Any, Final
 
 import msgspec
@@ -21,6 +22,8 @@ from hooktui.api.access import RULES, Rule
 from hooktui.api.ingest import MAX_KEY_LENGTH
 from hooktui.api.parameters import INTEGER_SCHEMA
 from hooktui.api.responses import answer
+from hooktui.domain.hook_edits import CREATE_REQUIRED, CREATE_TYPES, EDIT_TYPES
+from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.diagnosis import DiagnosisLine
 from hooktui.domain.wire.events import AcceptedEvent, AcceptedEvents
@@ -189,11 +192,15 @@ def _make(app: FastAPI) -> Document:
             (AcceptedEvent, "serialization", TypeAdapter(AcceptedEvent)),
             (AcceptedEvents, "serialization", TypeAdapter(AcceptedEvents)),
             (DiagnosisLine, "serialization", TypeAdapter(DiagnosisLine)),
+            (_HookBody, "validation", TypeAdapter(_HookBody)),
+            (_HookEditBody, "validation", TypeAdapter(_HookEditBody)),
         ],
         ref_template="#/components/schemas/{model}",
     )
     schemas.update(definitions.get("$defs", {}))
     schemas["Problem"] = PROBLEM
+    for name in ("Hook", "CreatedHook"):
+        _require_settings(schemas[name])
     for name, schema in schemas.items():
         if name.startswith("Page_"):  # all are titled Page, and generators keep one
             schema["title"] = name.strip("_").replace("_", " of ")
@@ -202,6 +209,9 @@ def _make(app: FastAPI) -> Document:
     document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items()]
     paths.setdefault("/v1/events/{event}", {})["post"] = _accept_one()
     paths.setdefault("/v1/events", {})["post"] = _accept_many()
+    create, edit = paths["/v1/hooks"]["post"], paths["/v1/hooks/{hook}"]["patch"]
+    for operation, name in ((create, "HookBody"), (edit, "HookEditBody")):
+        operation["requestBody"]["content"]["application/json"]["schema"] = {"$ref": _ref(name)}
     components["securitySchemes"] = {
         "bearer": {"type": "http", "scheme": "bearer"},
         "basic": {"type": "http", "scheme": "basic", "description": "The token as user name."},
@@ -224,11 +234,47 @@ def _make(app: FastAPI) -> Document:
 
 def _mark_times(schema: Document) -> None:
     """Give the RFC 3339 times of an object their format: fields that end in ``_at``."""
-    for name, field in schema.get("properties", {}).items():
+    for name, value in schema.get("properties", {}).items():
         if name == "at" or name.endswith("_at"):
-            for kind in (field, *field.get("anyOf", ())):
+            for kind in (value, *value.get("anyOf", ())):
                 if kind.get("type") == "string":
                     kind["format"] = "date-time"
+
+
+def _fields_class(
+    name: str, doc: str, types: Mapping[str, Any], required: Collection[str] = ()
+) -> type:
+    """Return a class that stands for a JSON object in the document; it holds no values."""
+    attributes = [
+        (one, kind) if one in required else (one, kind, _default(one))
+        for one, kind in types.items()
+    ]
+    config = {"__doc__": doc, "__pydantic_config__": {"extra": "forbid"}}
+    return make_dataclass(name, attributes, kw_only=True, namespace=config)
+
+
+def _default(name: str) -> object:
+    """Return a field's default; one that a factory makes is not in the document."""
+    setting = HOOK_SETTINGS.get(name)
+    if setting and setting.is_plain and setting.default not in (None, ""):
+        return setting.default
+    return field(default_factory=str)
+
+
+_HookBody = _fields_class("HookBody", "A new hook.", CREATE_TYPES, CREATE_REQUIRED)
+_HookEditBody = _fields_class(
+    "HookEditBody",
+    "Changes to a hook: the fields that are given; ``version`` is what the editor had read.",
+    EDIT_TYPES,
+)
+
+
+def _require_settings(schema: Document) -> None:
+    """Mark a hook's settings as required, without defaults: a response holds them all."""
+    properties, required = schema["properties"], {*schema["required"], *HOOK_SETTINGS}
+    for name in HOOK_SETTINGS:
+        properties[name].pop("default", None)
+    schema["required"] = [name for name in properties if name in required]
 
 
 def _ref(name: str) -> str:

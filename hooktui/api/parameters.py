@@ -11,10 +11,9 @@ from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 from starlette.requests import Request
 
-from hooktui.api.responses import pointer
 from hooktui.domain import ids
 from hooktui.domain.clock import from_rfc3339, now_ms, parse_duration_s
-from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.hook_search import parse_hook_search
 from hooktui.domain.filters.parser import Filter, FilterError, parse, parse_event_filter
 from hooktui.domain.ids import DeliveryId, EventId, HookId

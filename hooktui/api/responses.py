@@ -31,6 +31,7 @@ from hooktui.domain.errors import (
     TooManyRequests,
     Unauthenticated,
     Unavailable,
+    pointer,
 )
 from hooktui.domain.machine import condition_of
 
@@ -220,11 +221,6 @@ def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
             return Refused.field("", "the body must be a JSON object")
         found.append(FieldError(pointer(rest), _in_our_words(kind, message, rest)))
     return Refused.fields(found)
-
-
-def pointer(parts: Sequence[object]) -> str:
-    """Return the JSON pointer (RFC 6901) to a place in a body."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
 def _in_our_words(kind: str, message: str, parts: Sequence[object]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Final
+from dataclasses import dataclass, field, make_dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from cyclopts import Parameter
 
@@ -12,18 +13,14 @@ from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.hooks import write_hook
 from hooktui.cli.output import Column, Styled
-from hooktui.cli.time_format import ago, duration_s
+from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
-from hooktui.domain.schedule import parse_schedule
-from hooktui.domain.wire.hooks import Change, in_words
+from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.setting import Setting
+from hooktui.domain.wire.hooks import CHANGE_WORDS, in_words
 
 _COLUMNS: Final = (Column("EVENT"), Column("TYPE"), Column("CREATED"), Column("WOULD BE"))
-_WORDS: Final[dict[str, str]] = {
-    Change.SAME: "sent",
-    Change.MORE: "newly sent",
-    Change.FEWER: "no longer sent",
-}
 
 
 def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
@@ -37,7 +34,7 @@ def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
     since = f" (the oldest came {ago(run.since)})" if run.since is not None else ""
     context.out.line(f"would have got {in_words(run)}{since}")
     rows = [
-        [one.id, one.type, ago(one.created_at), _WORDS.get(one.change, one.change)]
+        [one.id, one.type, ago(one.created_at), CHANGE_WORDS.get(one.change, one.change)]
         for one in run.data
     ]
     if rows:
@@ -48,44 +45,47 @@ def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:
 Flag = Annotated[bool, Parameter(negative=())]
 
 
+_OWN: Final = ("active", "headers", "sensitive_headers", "basic_auth")
+"""Settings that no option gives as they are."""
+
+
+def _option_of(setting: Setting) -> tuple[str, Any, None]:
+    """Return the option of a setting as the field of a dataclass; None: not given."""
+    kind = setting.kind if setting.kind in (bool, int) else str
+    empty = f'; "" for {setting.empty}' if setting.empty else ""
+    parameter = Parameter(
+        name=f"--{setting.option}",
+        help=f"{setting.help}{empty}.",
+        allow_leading_hyphen=bool(setting.empty),
+    )
+    return setting.name, Annotated[kind | None, parameter], None
+
+
+_SETTINGS = sorted(
+    (one for name, one in HOOK_SETTINGS.items() if name not in _OWN),
+    key=lambda one: not one.required,
+)
+_TRIED = (HOOK_SETTINGS["events"], HOOK_SETTINGS["filter"])
+
+if TYPE_CHECKING:
+    _SettingOptions = SimpleNamespace
+else:
+    _SettingOptions = make_dataclass("_SettingOptions", map(_option_of, _SETTINGS))
+
+
 @Parameter(name="*")
 @dataclass(kw_only=True)
-class HookOptions:
-    """What can be said about a hook; None: not given.
+class HookOptions(_SettingOptions):
+    """The options of a hook's settings; None: not given.
 
     Attributes:
-        url: where to POST. A write-only value is not sent to another server: give it again with
-            --header and --basic-auth.
-        events: types and groups, as in job,cluster.error.
-        name: for people; the host of the URL by default.
-        type: what the hook sends.
         header: a header K=V of each request; the value may be @FILE or - (stdin). K= removes it.
-        signature_hash: sha256, sha1 or sha512.
-        timeout: the deadline of one attempt, 1s to 30s.
-        retry_schedule: waits before each further attempt, as in 5s,5m,2h; "" for no retries.
-        rate: deliveries a second at most; "" for no limit.
-        max_in_flight: attempts at the same time.
-        ordered: send one after another, in the order of the events.
-        filter: only events that match, as in data.cluster_id:52; "" for all.
-        verify_tls: check the receiver's certificate.
         basic_auth: USER:PASSWORD, or @FILE or - (stdin) that holds it; "" for none.
     """
 
-    url: str | None = None
-    events: str | None = None
-    name: Text | None = None
-    type: str | None = None
     header: Annotated[list[Text], Parameter(negative=(), allow_leading_hyphen=True)] = field(
         default_factory=list
     )
-    signature_hash: str | None = None
-    timeout: str | None = None
-    retry_schedule: str | None = None
-    rate: str | None = None
-    max_in_flight: int | None = None
-    ordered: bool | None = None
-    filter: Text | None = None
-    verify_tls: bool | None = None
     basic_auth: Text | None = None
 
 
@@ -110,7 +110,7 @@ def create(
     if dry_run:
         if options.events is None:
             raise UsageError("a dry run needs --events, such as --events job,cluster.error")
-        show_dry_run(context, _tried(options))
+        show_dry_run(context, _given(options, _TRIED))
         return
     if options.url is None or options.events is None:
         raise UsageError("a hook needs --url URL and --events, such as --events job,cluster.error")
@@ -160,7 +160,7 @@ def edit(
     """
     options = options or HookOptions()
     if dry_run:
-        tried = _tried(options)
+        tried = _given(options, _TRIED)
         if not tried:
             raise UsageError("a dry run tries --events and --filter; name one of them or both")
         show_dry_run(context, {"hook": hook, **tried})
@@ -187,52 +187,30 @@ def edit(
 
 def _fields(context: CommandContext, options: HookOptions) -> dict[str, object]:
     """Return the fields that were given, headers aside."""
-    given: dict[str, object] = {
-        "url": options.url,
-        "name": options.name,
-        "type": options.type,
-        "signature_hash": options.signature_hash,
-        "max_in_flight": options.max_in_flight,
-        "ordered": options.ordered,
-        "verify_tls": options.verify_tls,
-    }
-    fields = {name: value for name, value in given.items() if value is not None}
-    if options.timeout is not None:
-        fields["timeout_s"] = duration_s("--timeout", options.timeout)
-    if options.retry_schedule is not None:
-        fields["retry_schedule_s"] = _schedule(options.retry_schedule)
-    if options.rate is not None:
-        fields["rate_per_s"] = _rate(options.rate)
-    fields |= _tried(options)
+    fields = _given(options, _SETTINGS)
     if options.basic_auth is not None:
         fields["basic_auth"] = _basic_auth(context, options.basic_auth)
     return fields
 
 
-def _tried(options: HookOptions) -> dict[str, object]:
-    """Return the fields that were given which decide about the events that a hook gets."""
-    fields: dict[str, object] = {}
-    if options.events is not None:
-        fields["events"] = [part.strip() for part in options.events.split(",") if part.strip()]
-    if options.filter is not None:
-        fields["filter"] = options.filter or None
-    return fields
+def _given(options: HookOptions, settings: Sequence[Setting]) -> dict[str, object]:
+    """Return the fields that options give."""
+    given = ((one, getattr(options, one.name)) for one in settings)
+    return {one.name: _value(one, value) for one, value in given if value is not None}
 
 
-def _schedule(text: str) -> list[float]:
+def _value(setting: Setting, given: object) -> object:
+    """Return the value of an option.
+
+    Raises:
+        UsageError: its text is not a value of the setting.
+    """
+    if not isinstance(given, str):
+        return given
     try:
-        return list(parse_schedule(text))
+        return setting.parse(given)
     except ValueError as error:
-        raise UsageError(f"--retry-schedule: {error}") from error
-
-
-def _rate(text: str) -> float | None:
-    if not text:
-        return None
-    try:
-        return float(text)
-    except ValueError as error:
-        raise UsageError(f"--rate: {text!r} is not a number of deliveries a second") from error
+        raise UsageError(f"--{setting.option}: {error}") from error
 
 
 def _basic_auth(context: CommandContext, text: str) -> dict[str, str] | None:

@@ -15,7 +15,7 @@ from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
 from hooktui.domain.addresses import url_in_words
-from hooktui.domain.clock import format_duration
+from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.wire.deliveries import DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
 
@@ -109,7 +109,7 @@ def show(hook: int, /, *, context: Context) -> None:
 
 
 def write_hook(context: CommandContext, hook: Hook) -> None:
-    """Write a hook for people: what differs from the defaults, and how it is doing."""
+    """Write a hook for people: its settings, and how it is doing."""
     out = context.out
     out.line(Styled(f"hook {hook.id}", "bold"), "  ", hook.name, "  ", state(hook))
     for label, value in _facts(hook):
@@ -121,19 +121,12 @@ def _facts(hook: Hook) -> list[tuple[str, str]]:
     facts = [("url", url_in_words(hook.url)), ("events", ", ".join(hook.events))]
     if hook.disabled_reason is not None:
         facts.append(("disabled", f"{hook.disabled_reason}, {ago(hook.disabled_at)}"))
-    if hook.filter is not None:
-        facts.append(("filter", hook.filter))
     facts += [("header", f"{name}: {value}") for name, value in hook.headers.items()]
-    if hook.basic_auth is not None:
-        facts.append(("basic auth", f"user {hook.basic_auth.user}"))
-    waits = ", ".join(format_duration(wait) for wait in hook.retry_schedule_s)
     facts += [
-        ("signature", hook.signature_hash),
-        ("retries", f"after {waits}" if waits else "none"),
-        ("limits", _limits(hook)),
+        (one.label, one.describe(getattr(hook, one.name)))
+        for one in HOOK_SETTINGS.values()
+        if not one.basic and one.name not in ("headers", "sensitive_headers")
     ]
-    if not hook.verify_tls:
-        facts.append(("tls", "certificates are not verified"))
     if stats.last_status is not None:
         facts.append(("last", f"{stats.last_status}, {ago(stats.last_at)}"))
     if stats.success_24h is not None:
@@ -143,13 +136,6 @@ def _facts(hook: Hook) -> list[tuple[str, str]]:
         facts.append(("waiting", f"{stats.waiting} to be sent, {stats.held} held"))
     facts.append(("changed", f"{ago(hook.updated_at)} (version {hook.version})"))
     return facts
-
-
-def _limits(hook: Hook) -> str:
-    rate = f", {hook.rate_per_s:g} a second" if hook.rate_per_s is not None else ""
-    order = ", in order" if hook.ordered else ""
-    deadline = format_duration(hook.timeout_s)
-    return f"{deadline} a try, {hook.max_in_flight} at a time{rate}{order}"
 
 
 @app.command

@@ -23,7 +23,7 @@ from hooktui.cli.exit_codes import (
     UsageError,
     report,
 )
-from hooktui.cli.options import HELP, GlobalOptions, split_options
+from hooktui.cli.options import HELP, GlobalOptions, confine, split_options
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import restricted
 from hooktui.domain.text import visible
@@ -125,8 +125,6 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
         if not rest or (rest[0].startswith("-") and rest[0] not in _HELP_FLAGS):
             rest = [_CONSOLE, *rest]
         if restricted(environ):
-            from hooktui.cli.restricted import confine
-
             confine(options, rest)
         if rest == [_CONSOLE]:
             # Nothing is left to parse, and what parses takes 60 ms of the time to the first paint.
@@ -195,10 +193,16 @@ def _parse(arguments: list[str]) -> tuple[Callable[..., Any], BoundArguments, di
 
 
 def _show_version() -> int:
-    from hooktui.cli.version import sqlite_named
+    from sqlite3 import sqlite_version
+
+    from hooktui.doctor.rules import affected, version_of
 
     python = ".".join(str(number) for number in sys.version_info[:3])
-    sys.stdout.write(visible(f"hooktui {__version__} (Python {python}, {sqlite_named()})") + "\n")
+    bug = "free of the WAL-reset bug"
+    if affected(version_of(sqlite_version)):
+        bug = "has the WAL-reset bug, which hooktui's one writer never meets"
+    words = f"hooktui {__version__} (Python {python}, SQLite {sqlite_version}: {bug})"
+    sys.stdout.write(visible(words) + "\n")
     return DONE
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from hooktui.cli.exit_codes import UsageError
-from hooktui.domain.roles import Role, is_lower
+from hooktui.domain.roles import Role, is_lower, not_here
 
 HELP: Final = (
     "Options of every command: --account N, --connect URL, --role viewer|producer|operator|admin"
@@ -19,6 +20,12 @@ _FLAGS: Final = ("--json", "--quiet", "--no-color")
 _VALUES: Final = ("--account", "--connect", "--role")
 # Here --role is what the new token may do.
 _OWN_ROLE: Final = ["tokens", "create"]
+
+ALLOWED: Final = frozenset({
+    "accounts", "audit", "completion", "console", "deliveries", "emit", "events", "hooks", "log",
+    "pause", "purge", "resume", "status", "tokens", "verify",
+})  # fmt: skip
+"""The commands of restricted mode: they start no program, touch no file and go nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +100,18 @@ def _with_value(options: GlobalOptions, name: str, value: str) -> GlobalOptions:
     if not (value.isascii() and value.isdigit() and int(value) > 0):
         raise UsageError(f"{value!r} is not the number of an account; see: hooktui accounts list")
     return replace(options, account=int(value))
+
+
+def confine(options: GlobalOptions, arguments: Sequence[str]) -> None:
+    """Refuse what a confined user must not do; keep ctrl+z from stopping the process.
+
+    Raises:
+        NotAllowed: the command, or where it goes to, is not for them.
+    """
+    # A stopped process would give its terminal back to whatever started it.
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+    if options.connect is not None:
+        raise not_here("--connect")
+    command = arguments[0] if arguments else ""
+    if not command.startswith("-") and command not in ALLOWED:
+        raise not_here(f"hooktui {command[:40]}")

@@ -21,6 +21,8 @@ from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.diagnosis import Checkup, Diagnosis, DiagnosisLine
 from hooktui.domain.wire.events import AcceptedEvent, Catalogue, Event, EventDetail, HookDecision
 from hooktui.domain.wire.feed import FeedPage, decode_page
+from hooktui.domain.wire.hooks import ChangedHook as ChangedHook
+from hooktui.domain.wire.hooks import CreatedHook as CreatedHook
 from hooktui.domain.wire.hooks import DryRun, Hook, HookHealth, Secrets
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, Status
@@ -66,21 +68,6 @@ class Call(Generic[T]):
         """Whether it changes something at the server."""
         only_looks = self.path.partition("?")[0].endswith(("/dry-run", "/diagnose"))
         return self.method != "GET" and not only_looks
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreatedHook(Hook):
-    """A new hook with its secret, which is given this once, and warnings about it."""
-
-    secret: str = field(repr=False)
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangedHook(Hook):
-    """A hook after a change, and warnings about it."""
-
-    warnings: tuple[str, ...] = ()
 
 
 class Window(TypedDict, total=False):

@@ -22,10 +22,10 @@ import msgspec
 from hooktui.delivery.limits import ExchangeLimits
 from hooktui.delivery.spellings import SPELLINGS
 from hooktui.domain.deliveries import Exchange
+from hooktui.domain.hook_edits import SHORTEST_MASKED
 from hooktui.domain.json_text import Steps
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.text import MASK
-from hooktui.domain.write_only import SHORTEST_MASKED
 
 _MASK: Final = MASK.encode()
 _NESTED: Final = 2

@@ -121,16 +121,6 @@ def _unknown(known: Sequence[str], name: str, *, hint: bool = True) -> str:
     return f"unknown event type {name[:100]!r}; {advice}"
 
 
-def check_type(catalogue: Catalogue, event_type: str) -> None:
-    """Refuse an event type that cannot be sent.
-
-    Raises:
-        Refused: the type is not in the catalogue.
-    """
-    if event_type not in type_ids(catalogue):
-        raise Refused.field("/type", unknown(catalogue, event_type))
-
-
 def normalise(catalogue: Catalogue, events: Sequence[str]) -> tuple[str, ...]:
     """Return a subscription in catalogue order, without doubles; a bare group covers its types.
 

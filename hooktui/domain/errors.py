@@ -23,6 +23,11 @@ class FieldError:
     detail: str
 
 
+def pointer(parts: Iterable[object]) -> str:
+    """Return the JSON pointer (RFC 6901) to a place in a body."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
 class HooktuiError(Exception):
     """Something went wrong that a person can act on; ``str(error)`` is one clear line.
 

@@ -1,4 +1,4 @@
-"""What a hook is made of: its settings with their checks, and the live form that the engine uses.
+"""The settings of a hook and their checks.
 
 The checks return every bad field at once, as JSON pointers with cause and fix, so that the API, the
 command line and the console's form say the same words.
@@ -9,25 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.catalogue import normalise
-from hooktui.domain.errors import FieldError, Refused
+from hooktui.domain.errors import FieldError, Refused, pointer
 from hooktui.domain.filters.parser import parse_hook_filter
-from hooktui.domain.schedule import DEFAULT_SCHEDULE_S, check_schedule
-from hooktui.domain.signatures import HASHES, check_secret
+from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth, HookFields
+from hooktui.domain.hook_fields import check_name as check_name
+from hooktui.domain.signatures import check_secret
 from hooktui.domain.text import MASK
 from hooktui.domain.wire.events import Catalogue
 
-HOOK_TYPES: Final = ("web",)
-"""The hook types that work."""
-
-MAX_NAME = 200
 MAX_HEADERS, MAX_HEADER_BYTES = 20, 4096
-MIN_TIMEOUT_S, MAX_TIMEOUT_S = 1.0, 30.0
-MAX_IN_FLIGHT = 1000
-MAX_RATE_PER_S = 100_000.0
 DEFAULT_OVERLAP_S, MAX_OVERLAP_S = 24 * 3600, 7 * 24 * 3600
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")  # RFC 9110, 5.6.2
@@ -52,33 +45,17 @@ _SENSITIVE = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(BasicAuth):
     """User and password for HTTP basic authentication towards a receiver."""
 
-    user: str
     password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HookSettings:
-    """Everything about a hook that an admin sets; the defaults are the contract's."""
+class HookSettings(HookFields):
+    """Everything about a hook that an admin sets, write-only values included."""
 
-    url: str
-    events: tuple[str, ...]
-    type: str = "web"
-    name: str = ""
-    active: bool = True
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    sensitive_headers: tuple[str, ...] = ()
     basic_auth: Credentials | None = None
-    signature_hash: str = "sha256"
-    verify_tls: bool = True
-    timeout_s: float = 30
-    retry_schedule_s: tuple[float, ...] = DEFAULT_SCHEDULE_S
-    rate_per_s: float | None = None
-    max_in_flight: int = 10
-    ordered: bool = False
-    filter: str | None = None
 
 
 def check_settings(
@@ -115,21 +92,10 @@ def check_settings(
                 errors.append(FieldError("/filter", refused.detail))
         else:
             changes["filter"] = None
-    if settings.type not in HOOK_TYPES:
-        known = ", ".join(HOOK_TYPES)
-        errors.append(FieldError("/type", f"unknown hook type {settings.type!r}; known: {known}"))
-    errors += [
-        FieldError(pointer, wrong)
-        for pointer, wrong in (
-            ("/name", check_name(settings.name)),
-            ("/signature_hash", _check_hash(settings.signature_hash)),
-            ("/timeout_s", _check_range(settings.timeout_s, MIN_TIMEOUT_S, MAX_TIMEOUT_S, "s")),
-            ("/retry_schedule_s", check_schedule(settings.retry_schedule_s)),
-            ("/rate_per_s", _check_rate(settings.rate_per_s)),
-            ("/max_in_flight", _check_range(settings.max_in_flight, 1, MAX_IN_FLIGHT, "")),
-        )
-        if wrong
-    ]
+    for name, setting in HOOK_SETTINGS.items():
+        wrong = setting.check and setting.check(getattr(settings, name))
+        if wrong:
+            errors.append(FieldError(f"/{name}", wrong))
     errors += check_headers(
         settings.headers, basic_auth=settings.basic_auth is not None, stored=stored_headers
     )
@@ -138,15 +104,6 @@ def check_settings(
         raise Refused.fields(errors)
     changes["sensitive_headers"] = sensitive_names(settings.headers, settings.sensitive_headers)
     return replace(settings, **changes)  # type: ignore[arg-type]
-
-
-def check_name(name: str) -> str | None:
-    """Return what is wrong with a hook's name, or None."""
-    if len(name) > MAX_NAME:
-        return f"a name has at most {MAX_NAME} characters, this one has {len(name)}"
-    if any(c in name for c in "\0\n\r\x0b\x0c\x85\u2028\u2029"):
-        return "a name holds no NUL and no line breaks"
-    return None
 
 
 def check_new_secret(secret: str | None) -> None:
@@ -220,7 +177,7 @@ def _is_ours(folded: str) -> bool:
 
 def header_pointer(name: str) -> str:
     """Return the JSON pointer to a header of a hook (RFC 6901)."""
-    return "/headers/" + name.replace("~", "~0").replace("/", "~1")
+    return pointer(["headers", name])
 
 
 def sensitive_names(headers: Mapping[str, str], named: Iterable[str]) -> tuple[str, ...]:
@@ -250,22 +207,6 @@ def unmasked_headers(headers: Mapping[str, str], before: Mapping[str, str]) -> M
     return {
         name: stored[name.lower()] if value == MASK else value for name, value in headers.items()
     }
-
-
-def _check_hash(name: str) -> str | None:
-    return None if name in HASHES else f"unknown hash {name!r}; known: {', '.join(HASHES)}"
-
-
-def _check_range(value: float, low: float, high: float, unit: str) -> str | None:
-    return (
-        None if low <= value <= high else f"{value:g} is not in {low:g} to {high:g} {unit}".strip()
-    )
-
-
-def _check_rate(rate: float | None) -> str | None:
-    if rate is None or 0 < rate <= MAX_RATE_PER_S:
-        return None
-    return f"a rate is over 0 and at most {MAX_RATE_PER_S:g} deliveries a second"
 
 
 def _check_credentials(credentials: Credentials | None) -> list[FieldError]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
-from hooktui.domain.clock import parse_duration_s
+from hooktui.domain.clock import exact_duration, format_duration, parse_duration_s
 
 DEFAULT_SCHEDULE_S: tuple[float, ...] = (
     5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600,
@@ -47,6 +47,24 @@ def parse_schedule(text: str) -> tuple[float, ...]:
     if wrong:
         raise ValueError(wrong)
     return schedule_s
+
+
+def format_schedule(schedule_s: Sequence[float]) -> str:
+    """Return the waits of a schedule as people write them: ``5s, 5m, 30m``."""
+    return ", ".join(exact_duration(wait_s) for wait_s in schedule_s)
+
+
+def count_attempts(schedule_s: Sequence[float]) -> str:
+    """Return how many attempts a schedule makes and in what time."""
+    if not schedule_s:
+        return "1 attempt, no retries"
+    return f"{len(schedule_s) + 1} attempts in {format_duration(sum(schedule_s))}"
+
+
+def describe_schedule(schedule_s: Sequence[float]) -> str:
+    """Return a schedule that is not empty in words: attempts, time and waits."""
+    waits = format_schedule(schedule_s)
+    return f"{count_attempts(schedule_s)}: after {waits} (each ±{JITTER:.0%})"
 
 
 def wait_before_next_s(

@@ -18,7 +18,7 @@ transaction.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
@@ -360,9 +360,6 @@ class Store(Protocol):
     async def close(self) -> None:
         """Finish what was taken, release the files, and wake whoever waits for changes."""
         ...
-
-
-OpenStore = Callable[[], Awaitable[Store]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import RowMapping
 
+from hooktui.domain.hook_fields import HOOK_SETTINGS, BasicAuth
 from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers
 from hooktui.domain.text import MASK
 from hooktui.store.sealed_places import bound_to_url
@@ -22,26 +24,29 @@ class _Sealed(msgspec.Struct):
     password: str | None = None
 
 
+_AUTH = "basic_auth"
+_AUTH_USER = "basic_auth_user"
+"""The column of `_AUTH`; the password is in the sealed column."""
+
+_COLUMNS = {name: one for name, one in HOOK_SETTINGS.items() if name != _AUTH}
+_DECODERS = {
+    name: msgspec.json.Decoder(one.type) for name, one in _COLUMNS.items() if not one.is_plain
+}
+"""Of the columns that hold JSON; the others hold the value itself."""
+
+
 def columns_of(settings: HookSettings) -> dict[str, object]:
     """Return all columns that settings fill, except the sealed one."""
-    return {
-        "type": settings.type,
-        "name": settings.name,
-        "url": settings.url,
-        "events": _json(settings.events),
-        "active": settings.active,
-        "headers": _json(masked_headers(settings.headers, settings.sensitive_headers)),
-        "sensitive_headers": _json(settings.sensitive_headers),
-        "basic_auth_user": settings.basic_auth.user if settings.basic_auth else None,
-        "signature_hash": settings.signature_hash,
-        "verify_tls": settings.verify_tls,
-        "timeout_s": settings.timeout_s,
-        "retry_schedule_s": _json(settings.retry_schedule_s),
-        "rate_per_s": settings.rate_per_s,
-        "max_in_flight": settings.max_in_flight,
-        "ordered": settings.ordered,
-        "filter": settings.filter,
-    }
+    readable = _masked(settings, settings.sensitive_headers)
+    return {name: _json(one) if name in _DECODERS else one for name, one in readable.items()}
+
+
+def _masked(settings: HookSettings, marks: Sequence[str]) -> dict[str, Any]:
+    """Return the values of all columns but the sealed one; ``marks`` are headers to be masked."""
+    values = {name: getattr(settings, name) for name in _COLUMNS}
+    values["headers"] = masked_headers(settings.headers, marks)
+    values[_AUTH_USER] = settings.basic_auth.user if settings.basic_auth else None
+    return values
 
 
 def seal(settings: HookSettings, vault: Vault, hook: int, account: int) -> bytes | None:
@@ -76,26 +81,21 @@ def readable_settings(row: RowMapping) -> HookSettings:
     return _settings(row, _Sealed(password=MASK))
 
 
+def values_of(row: RowMapping) -> dict[str, Any]:
+    """Return the settings of a hook's row by name, without what is write-only."""
+    values = {name: row[name] for name in _COLUMNS}
+    values |= {name: decoder.decode(row[name]) for name, decoder in _DECODERS.items()}
+    user = row[_AUTH_USER]
+    values[_AUTH] = None if user is None else BasicAuth(user)
+    return values
+
+
 def _settings(row: RowMapping, sealed: _Sealed) -> HookSettings:
-    user = row["basic_auth_user"]
-    return HookSettings(
-        type=row["type"],
-        name=row["name"],
-        url=row["url"],
-        events=texts(row["events"]),
-        active=bool(row["active"]),
-        headers={name: sealed.headers.get(name, v) for name, v in headers(row["headers"]).items()},
-        sensitive_headers=texts(row["sensitive_headers"]),
-        basic_auth=None if user is None else Credentials(user, sealed.password or ""),
-        signature_hash=row["signature_hash"],
-        verify_tls=bool(row["verify_tls"]),
-        timeout_s=row["timeout_s"],
-        retry_schedule_s=numbers(row["retry_schedule_s"]),
-        rate_per_s=row["rate_per_s"],
-        max_in_flight=row["max_in_flight"],
-        ordered=bool(row["ordered"]),
-        filter=row["filter"],
-    )
+    values = values_of(row)
+    values["headers"] = {n: sealed.headers.get(n, v) for n, v in values["headers"].items()}
+    if values[_AUTH] is not None:
+        values[_AUTH] = Credentials(values[_AUTH].user, sealed.password or "")
+    return HookSettings(**values)
 
 
 def shown(settings: HookSettings, other: HookSettings | None = None) -> dict[str, object]:
@@ -105,16 +105,11 @@ def shown(settings: HookSettings, other: HookSettings | None = None) -> dict[str
         settings: what is shown.
         other: the settings before or after; what is write-only in either is masked in both.
     """
-    user = settings.basic_auth.user if settings.basic_auth else None
     marks = settings.sensitive_headers + (other.sensitive_headers if other else ())
+    readable = _masked(settings, marks)
     return {
-        **columns_of(settings),
-        "events": list(settings.events),
-        "headers": masked_headers(settings.headers, marks),
-        "sensitive_headers": list(settings.sensitive_headers),
-        "retry_schedule_s": list(settings.retry_schedule_s),
-        "basic_auth_user": user,
-        "basic_auth_password": MASK if user is not None else None,
+        **{name: list(one) if isinstance(one, tuple) else one for name, one in readable.items()},
+        "basic_auth_password": None if settings.basic_auth is None else MASK,
     }
 
 
@@ -129,16 +124,6 @@ def difference(
 def texts(column: str) -> tuple[str, ...]:
     """Return a JSON column that holds a list of texts."""
     return msgspec.json.decode(column, type=tuple[str, ...])
-
-
-def numbers(column: str) -> tuple[float, ...]:
-    """Return a JSON column that holds a list of numbers."""
-    return msgspec.json.decode(column, type=tuple[float, ...])
-
-
-def headers(column: str) -> dict[str, str]:
-    """Return a JSON column that holds headers by name."""
-    return msgspec.json.decode(column, type=dict[str, str])
 
 
 def _json(value: object) -> str:

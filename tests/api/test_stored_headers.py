@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from hooktui.api.hook_bodies import HookEditBody, edited
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.errors import Refused
+from hooktui.domain.hook_edits import apply
 from hooktui.domain.hook_settings import HookSettings
 
 STORED = HookSettings(
@@ -16,12 +16,12 @@ STORED = HookSettings(
 
 # Red when the operator who wants to disable it is told that its headers are wrong.
 def test_it_can_be_disabled_and_its_header_taken_away():
-    off = edited(STORED, HookEditBody(active=False), ETL).settings
+    off = apply(STORED, {"active": False}, ETL)[0]
     assert not off.active
     assert off.headers == STORED.headers
-    assert edited(STORED, HookEditBody(headers={}), ETL).settings.headers == {}
+    assert apply(STORED, {"headers": {}}, ETL)[0].headers == {}
 
 
 def test_another_name_of_that_kind_is_refused():
     with pytest.raises(Refused, match="which is set by hooktui"):
-        edited(STORED, HookEditBody(headers={"webhook_id": "1"}), ETL)
+        apply(STORED, {"headers": {"webhook_id": "1"}}, ETL)

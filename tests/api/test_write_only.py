@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooktui.api.hook_bodies import HookEditBody, edited
 from hooktui.domain.catalogue import ETL
 from hooktui.domain.errors import Refused
+from hooktui.domain.hook_edits import apply
 from hooktui.domain.hook_settings import Credentials, HookSettings, masked_headers, sensitive_names
 
 STORED = "stored-value-"
@@ -60,7 +60,7 @@ def test_no_edit_shows_a_stored_value_or_takes_it_to_another_server(body: dict) 
     # Red without either half of `check_write_only`, and without one `lower()` in it.
     before = stored()
     try:
-        after = edited(before, HookEditBody(**body), ETL).settings
+        after = apply(before, body, ETL)[0]
     except Refused:
         return
     shown = masked_headers(after.headers, after.sensitive_headers)
@@ -72,14 +72,14 @@ def test_no_edit_shows_a_stored_value_or_takes_it_to_another_server(body: dict) 
 
 @pytest.mark.parametrize("url", SAME)
 def test_another_path_of_the_same_server_keeps_everything(url: str) -> None:
-    after = edited(stored(), HookEditBody(url=url), ETL).settings
+    after = apply(stored(), {"url": url}, ETL)[0]
     assert (after.headers, after.basic_auth) == (stored().headers, stored().basic_auth)
 
 
 @pytest.mark.parametrize("url", ELSEWHERE)
 def test_another_server_needs_every_value_again_and_the_refusal_names_them(url: str) -> None:
     with pytest.raises(Refused) as refused:
-        edited(stored(), HookEditBody(url=url), ETL)
+        apply(stored(), {"url": url}, ETL)
     pointers = [error.pointer for error in refused.value.errors]
     assert pointers == ["/headers/X-Partner", "/headers/X-Api-Key", "/basic_auth/password"]
     assert "X-Partner" in refused.value.detail
@@ -91,11 +91,11 @@ def test_another_server_needs_every_value_again_and_the_refusal_names_them(url: 
     for field in ("headers", "basic_auth"):
         less = {name: value for name, value in again.items() if name != field}
         with pytest.raises(Refused):
-            edited(stored(), HookEditBody(**less), ETL)
-    after = edited(stored(), HookEditBody(**again), ETL).settings
+            apply(stored(), less, ETL)
+    after = apply(stored(), again, ETL)[0]
     assert sorted(after.headers) == ["X-Api-Key", "x-partner"]
     assert after.sensitive_headers == ("x-partner", "X-Api-Key")
-    bare = edited(stored(), HookEditBody(url=url, headers={}, basic_auth=None), ETL).settings
+    bare = apply(stored(), {"url": url, "headers": {}, "basic_auth": None}, ETL)[0]
     assert (bare.headers, bare.basic_auth) == ({}, None)
 
 

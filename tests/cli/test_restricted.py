@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from hooktui.cli.main import COMMANDS
-from hooktui.cli.restricted import ALLOWED
+from hooktui.cli.options import ALLOWED
 from hooktui.domain.roles import Role, restricted
 from tests.client.scripted import answer
 

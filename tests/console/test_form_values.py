@@ -1,7 +1,5 @@
 """What is typed into the form, read and sent."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,15 +7,19 @@ from hypothesis import strategies as st
 from hooktui.console.hooks import form_values
 from hooktui.console.hooks.form_values import FormValues, changes, creation, read, values_of
 from hooktui.domain.catalogue import ETL
+from hooktui.domain.hook_fields import BasicAuth
 from hooktui.domain.schedule import parse_schedule
 from hooktui.domain.text import MASK
-from hooktui.domain.wire.hooks import BasicAuth
 from tests.console.things import hook
 
 
 def typed(**fields: object) -> FormValues:
-    usual = replace(form_values.new_values(), url="https://example.com/in", events=("job",))
-    return replace(usual, **fields)  # type: ignore[arg-type]
+    usual = form_values.new_values()
+    return FormValues({**usual, "url": "https://example.com/in", "events": ("job",), **fields})
+
+
+def edited(before: FormValues, **fields: object) -> FormValues:
+    return FormValues({**before, **fields})
 
 
 def blamed(**fields: object) -> dict[str | None, str]:
@@ -42,14 +44,14 @@ def test_a_form_with_a_url_and_an_event_makes_a_hook_with_the_defaults_of_the_co
         ("url", "ftp://example.com", "http"),
         ("url", "", "http"),
         ("events", (), "at least one"),
-        ("timeout", "soon", "duration"),
-        ("timeout", "2m", "30"),
-        ("schedule", "5s, never", "duration"),
-        ("schedule", "8d", "7 d"),
-        ("rate", "fast", "number"),
-        ("rate", "-1", "over 0"),
-        ("in_flight", "0", "1 to 1000"),
-        ("in_flight", "1.5", "whole number"),
+        ("timeout_s", "soon", "duration"),
+        ("timeout_s", "2m", "30"),
+        ("retry_schedule_s", "5s, never", "duration"),
+        ("retry_schedule_s", "8d", "7 d"),
+        ("rate_per_s", "fast", "number"),
+        ("rate_per_s", "-1", "over 0"),
+        ("max_in_flight", "0", "1 to 1000"),
+        ("max_in_flight", "1.5", "whole number"),
         ("filter", "status:failed", "column"),
         ("headers", "no colon here", "line 1"),
         ("headers", "Host: x", "set by hooktui"),
@@ -64,8 +66,12 @@ def test_what_is_wrong_is_said_at_its_field(field: str, value: object, says: str
 
 
 def test_all_wrong_fields_are_told_at_once() -> None:
-    found = blamed(url="x", events=(), timeout="x", in_flight="x", rate="x", schedule="x")
-    assert set(found) == {"url", "events", "timeout", "in_flight", "rate", "schedule"}
+    found = blamed(
+        url="x", events=(), timeout_s="x", max_in_flight="x", rate_per_s="x", retry_schedule_s="x"
+    )
+    assert set(found) == {
+        "url", "events", "timeout_s", "max_in_flight", "rate_per_s", "retry_schedule_s",
+    }  # fmt: skip
 
 
 def test_a_header_line_with_a_mistake_is_not_repeated_in_the_message() -> None:
@@ -74,7 +80,7 @@ def test_a_header_line_with_a_mistake_is_not_repeated_in_the_message() -> None:
 
 
 def test_an_empty_schedule_means_no_retries_and_an_empty_rate_no_limit() -> None:
-    settings, errors = read(typed(schedule="", rate=""), ETL)
+    settings, errors = read(typed(retry_schedule_s="", rate_per_s=""), ETL)
     assert errors == []
     assert settings.retry_schedule_s == ()
     assert settings.rate_per_s is None
@@ -96,7 +102,7 @@ def test_every_schedule_comes_back_from_its_text(schedule_s: list[int]) -> None:
 def test_an_edit_sends_only_what_was_changed() -> None:
     before = values_of(hook())
     assert changes(before, before, ETL) == ({}, [])
-    assert changes(before, replace(before, name="Bill", rate="5"), ETL)[0] == {
+    assert changes(before, edited(before, name="Bill", rate_per_s="5"), ETL)[0] == {
         "name": "Bill",
         "rate_per_s": 5.0,
     }
@@ -109,11 +115,11 @@ def test_an_edit_keeps_secret_values_that_were_not_typed_again() -> None:
         basic_auth=BasicAuth(user="ann"),
     )
     before = values_of(one)
-    assert before.headers == f"secret X-Code: {MASK}\nX-Team: etl"
-    sent, errors = changes(before, replace(before, user="bob"), ETL)
+    assert before["headers"] == f"secret X-Code: {MASK}\nX-Team: etl"
+    sent, errors = changes(before, edited(before, user="bob"), ETL)
     assert errors == []
     assert sent == {"basic_auth": {"user": "bob", "password": MASK}}
-    sent, errors = changes(before, replace(before, headers=before.headers + "\nX-B: 1"), ETL)
+    sent, errors = changes(before, edited(before, headers=before["headers"] + "\nX-B: 1"), ETL)
     assert errors == []
     assert sent["headers"] == {"X-Code": MASK, "X-Team": "etl", "X-B": "1"}
     assert sent["sensitive_headers"] == ["X-Code"]
@@ -130,7 +136,7 @@ def test_another_server_asks_for_what_is_write_only_again() -> None:
     )
 
     def asked(**changed: str) -> dict[str, str]:
-        found = form_values.asked_again(before, replace(before, **changed), ETL)
+        found = form_values.asked_again(before, edited(before, **changed), ETL)
         return {error.pointer: error.detail for error in found}
 
     assert asked() == asked(url="https://example.com:443/other") == {}
@@ -154,26 +160,26 @@ def test_another_server_asks_for_what_is_write_only_again() -> None:
 
 def test_basic_auth_is_taken_away_by_emptying_the_user() -> None:
     before = values_of(hook(basic_auth=BasicAuth(user="ann")))
-    assert changes(before, replace(before, user=""), ETL)[0] == {"basic_auth": None}
+    assert changes(before, edited(before, user=""), ETL)[0] == {"basic_auth": None}
 
 
 def test_a_hook_with_an_event_that_is_gone_can_still_be_renamed() -> None:
     before = values_of(hook(events=("job", "package.deployed")))
-    sent, errors = changes(before, replace(before, name="x"), ETL)
+    sent, errors = changes(before, edited(before, name="x"), ETL)
     assert (sent, errors) == ({"name": "x"}, [])
-    _, errors = changes(before, replace(before, events=("package.deployed",)), ETL)
+    _, errors = changes(before, edited(before, events=("package.deployed",)), ETL)
     assert [error.pointer for error in errors] == ["/events/0"]
 
 
 def test_what_another_admin_saved_lies_beneath_what_was_typed_here() -> None:
     before = values_of(hook())
-    mine = replace(before, name="mine", rate="5")
-    theirs = replace(before, name="theirs", timeout="10s")
-    assert form_values.rebased(before, mine, theirs) == replace(
-        before, name="mine", rate="5", timeout="10s"
+    mine = edited(before, name="mine", rate_per_s="5")
+    theirs = edited(before, name="theirs", timeout_s="10s")
+    assert form_values.rebased(before, mine, theirs) == edited(
+        before, name="mine", rate_per_s="5", timeout_s="10s"
     )
     assert form_values.both_changed(before, mine, theirs) == ["name"]
-    assert form_values.both_changed(before, mine, replace(before, name="mine")) == []
+    assert form_values.both_changed(before, mine, edited(before, name="mine")) == []
 
 
 def test_passwords_and_headers_stay_out_of_the_repr() -> None:
@@ -183,6 +189,8 @@ def test_passwords_and_headers_stay_out_of_the_repr() -> None:
 
 
 def test_the_folded_settings_are_summed_up() -> None:
-    assert form_values.more_in_words(typed()).endswith("as usual")
-    words = form_values.more_in_words(typed(timeout="5s", schedule="", headers="A: 1\nB: 2"))
-    assert words == "2 headers, at most 5s, no retries"
+    assert form_values.more_in_words(typed()).startswith("as usual: headers, basic auth, signature")
+    words = form_values.more_in_words(
+        typed(timeout_s="5s", retry_schedule_s="", headers="A: 1\nB: 2", verify_tls=False)
+    )
+    assert words == "2 headers, TLS: NOT verified, deadline: 5s, retries: no retries"

@@ -203,7 +203,7 @@ async def test_q_below_the_smallest_size_does_not_drop_what_was_typed(
         scene.app.post_message(events.Key("q", "q"))
         await scene.console.shows("ctrl+q quits; unsaved text is lost")
         await resize(scene, LARGE)
-        assert form.values().name == "renamed"
+        assert form.values()["name"] == "renamed"
         assert not scene.app._exit
 
 

@@ -18,6 +18,7 @@ from hooktui.store.queries.pages import PageRequest
 from hooktui.store.sqlite import sql as queue_sql
 from tests.contract.given import ADA
 from tests.store.conftest import open_in, run_python
+from tests.store.earlier import as_0005
 
 
 def test_the_head_in_the_code_is_the_head_of_the_scripts() -> None:
@@ -59,10 +60,10 @@ async def test_a_trail_that_was_written_before_gets_its_index(tmp_path: Path) ->
     store = await open_in(tmp_path)
     for target in ("hook 1", "x" * 4000):
         await store.write(changes.audit_backup, ADA, target)
+    await store.write(as_0005)
     await store.close()
     raw = sqlite3.connect(tmp_path / "hooktui.db")
     raw.execute("DROP INDEX audit_by_target")
-    raw.execute("DROP TABLE audit_chain")
     raw.execute("UPDATE alembic_version SET version_num = '0003'")
     raw.commit()
     store = await open_in(tmp_path)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Body, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
 from hooktui.api.access import Caller, caller_of
-from hooktui.api.hook_bodies import HookBody, HookEditBody, RotateBody, edited, settings_of
 from hooktui.api.limits import searching
 from hooktui.api.parameters import MAX_ID, AccountParameter, HookParameter, Window, hook_search_of
 from hooktui.api.responses import answer, encode, no_content
 from hooktui.api.routes.deliveries import detail_of
 from hooktui.api.service import Service, check_account, read_in, service_of
+from hooktui.domain import hook_edits
 from hooktui.domain.catalogue import normalise
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Refused
@@ -44,6 +44,18 @@ from hooktui.domain.wire.pages import Page
 from hooktui.store import changes, queries
 
 router = APIRouter()
+
+JsonObject = Annotated[dict[str, Any], Body()]
+"""The fields of a hook; their schemas are made in ``api.openapi``."""
+
+
+class RotateBody(BaseModel):
+    """A rotation: the new secret (made when left out), and how long the old one stays valid."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    secret: str | None = Field(default=None, repr=False)
+    overlap_s: float | None = None
 
 
 def check_room_for_hook(service: Service, account: AccountId) -> None:
@@ -88,22 +100,22 @@ async def list_hooks(
 
 @router.post("/v1/hooks", status_code=201, response_model=CreatedHook)
 async def create_hook(
-    request: Request, body: HookBody, account: AccountParameter = None
+    request: Request, body: JsonObject, account: AccountParameter = None
 ) -> Response:
     """Make a hook; its secret is in this answer and in no other of its kind."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
-    check_new_secret(body.secret)
-    made = settings_of(body, service.catalogue)
-    check_hook_filter(made.settings.filter, service.limits.filters)
+    hook_edits.check_fields(body, hook_edits.CREATE_TYPES, hook_edits.CREATE_REQUIRED)
+    secret = body.pop("secret", None)
+    check_new_secret(secret)
+    settings, short = hook_edits.apply(hook_edits.NEW_HOOK, body, service.catalogue)
+    check_hook_filter(settings.filter, service.limits.filters)
     await check_account(service, owner)
     check_room_for_hook(service, owner)
-    warning = await service.judge_url(made.settings.url)
-    secret = make_secret() if body.secret is None else body.secret
-    hook = await service.store.write(
-        changes.create_hook, caller.actor, owner, made.settings, secret
-    )
-    warnings = [*([] if warning is None else [warning]), *made.warnings]
+    warning = await service.judge_url(settings.url)
+    secret = make_secret() if secret is None else secret
+    hook = await service.store.write(changes.create_hook, caller.actor, owner, settings, secret)
+    warnings = [*([] if warning is None else [warning]), *short]
     return answer(CreatedHook.of(hook, secret, warnings), 201)
 
 
@@ -119,26 +131,28 @@ async def get_hook(
 
 @router.patch("/v1/hooks/{hook}", response_model=Hook)
 async def change_hook(
-    request: Request, hook: HookParameter, body: HookEditBody, account: AccountParameter = None
+    request: Request, hook: HookParameter, body: JsonObject, account: AccountParameter = None
 ) -> Response:
     """Change the fields that are given; with ``version`` only if nobody else did meanwhile."""
     service, caller = service_of(request), caller_of(request)
-    if body.changed - {"active"}:
+    hook_edits.check_fields(body, hook_edits.EDIT_TYPES)
+    version = body.pop("version", None)
+    if body.keys() - {"active"}:
         caller.require(Need.ADMINISTER)
     owner = caller.account_or_any(account)
 
-    warning = await service.judge_url(body.url) if "url" in body.changed else None
+    warning = await service.judge_url(body["url"]) if "url" in body else None
     short: list[str] = []
 
     def edit(before: HookSettings) -> HookSettings:
-        checked = edited(before, body, service.catalogue)
-        if "filter" in body.changed:
-            check_hook_filter(checked.settings.filter, service.limits.filters)
-        short[:] = checked.warnings  # not extended: a transaction may run again
-        return checked.settings
+        after, warnings = hook_edits.apply(before, body, service.catalogue)
+        if "filter" in body:
+            check_hook_filter(after.filter, service.limits.filters)
+        short[:] = warnings  # not extended: a transaction may run again
+        return after
 
     changed = await service.store.write(
-        changes.change_hook, caller.actor, owner, hook, edit, body.version
+        changes.change_hook, caller.actor, owner, hook, edit, version
     )
     warnings = [*([] if warning is None else [warning]), *short]
     return answer(ChangedHook.of(changed, warnings) if warnings else changed)

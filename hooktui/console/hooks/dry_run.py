@@ -23,19 +23,13 @@ from hooktui.console.widgets.document_view import JsonView
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.errors import FieldError, HooktuiError
 from hooktui.domain.hook_settings import HookSettings
-from hooktui.domain.wire.hooks import Change, DryRun, Hook, TriedEvent, in_words
+from hooktui.domain.wire.hooks import CHANGE_WORDS, Change, DryRun, Hook, TriedEvent, in_words
 
 MOST_ROWS: Final = 6
 """Events that are named: a look at some, which leaves the fields their room on 80 by 24."""
 
 _MOMENT: Final = 9
 """Cells of most moments, such as ``Mon 09:41`` and ``09:41:17``."""
-
-_WORDS: Final[dict[str, str]] = {
-    Change.SAME: "sent",
-    Change.MORE: "newly sent",
-    Change.FEWER: "no longer sent",
-}
 
 
 class DryRunLines(Vertical):
@@ -112,7 +106,7 @@ def tried_row(one: TriedEvent, now_ms: int, width: int) -> ShortRow:
     """
     came = f"{moment(from_rfc3339(one.created_at), now_ms):<{_MOMENT}}"
     words = f"{set_cell_size(one.type, width)}  {came}  {one.id}"
-    return ShortRow(one.id, _WORDS.get(one.change, one.change), words)
+    return ShortRow(one.id, CHANGE_WORDS.get(one.change, one.change), words)
 
 
 TYPED_S: Final = 0.4

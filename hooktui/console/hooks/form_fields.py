@@ -2,54 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from textual import events
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widget import Widget
 from textual.widgets import Input, Static, TextArea
 
 from hooktui.console.hooks.event_boxes import EventBoxes
-from hooktui.console.hooks.form_values import FormValues
+from hooktui.console.hooks.form_values import FIELDS, FOLDED, FormValues
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.controls import Choice, FoldTitle, Note, TickBox
 from hooktui.console.widgets.styled import StyleName
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Refused
-from hooktui.domain.signatures import HASHES
+from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.setting import Setting
 from hooktui.domain.wire.events import Catalogue
 
 LABELS: Final = {
-    "url": "URL",
-    "name": "Name",
-    "headers": "Headers",
     "user": "User",
     "password": "Password",
-    "signature_hash": "Signature",
-    "timeout": "Deadline",
-    "schedule": "Retries",
-    "rate": "Rate",
-    "in_flight": "At once",
-    "filter": "Filter",
+    **{name: one.label[:1].upper() + one.label[1:] for name, one in HOOK_SETTINGS.items()},
 }
-_FOLDED: Final = (
-    "headers", "user", "password", "signature_hash", "verify_tls", "timeout", "schedule", "rate",
-    "in_flight", "ordered", "filter",
-)  # fmt: skip
 _HINTS: Final = {
     "headers": "one a line, Name: value; begin with the word secret to keep a value hidden",
     "user": "basic authentication towards the receiver; empty for none",
-    "signature_hash": "of X-Hook-Signature",
-    "timeout": "for a whole attempt, 1s to 30s",
-    "rate": "deliveries a second; empty for no limit",
-    "in_flight": "deliveries under way to this hook, 1 to 1000",
-    "filter": "only events that match, such as event:job.* data.cluster_id:52",
 }
-_INPUTS: Final = ("url", "name", "user", "password", "timeout", "schedule", "rate", "in_flight",
-                  "filter")  # fmt: skip
 
 
-class HookFields(VerticalScroll):
+class FormFields(VerticalScroll):
     """Every setting of a hook; what seldom changes is folded away.
 
     Args:
@@ -59,18 +42,18 @@ class HookFields(VerticalScroll):
 
     can_focus = False
     DEFAULT_CSS = """
-    HookFields { padding: 0 1; height: 1fr; scrollbar-size-vertical: 1; }
-    HookFields .row { height: auto; }
-    HookFields .label { width: 11; color: $text-muted; }
-    HookFields .row > Input { width: 1fr; max-width: 90; }
-    HookFields .short > Input { max-width: 14; margin-right: 2; }
-    HookFields TextArea { height: 4; width: 1fr; max-width: 90; border: none; padding: 0 1;
+    FormFields { padding: 0 1; height: 1fr; scrollbar-size-vertical: 1; }
+    FormFields .row { height: auto; }
+    FormFields .label { width: 11; color: $text-muted; }
+    FormFields .row > Input { width: 1fr; max-width: 90; }
+    FormFields .short > Input { max-width: 14; margin-right: 2; }
+    FormFields TextArea { height: 4; width: 1fr; max-width: 90; border: none; padding: 0 1;
         background: $panel; }
-    HookFields .row > Note, HookFields .row > Control { margin-left: 1; }
-    HookFields > Note, HookFields #more > Note { padding-left: 12; }
-    HookFields .short > Note { width: 1fr; }
-    HookFields #more { height: auto; display: none; }
-    HookFields.-more #more { display: block; }
+    FormFields .row > Note, FormFields .row > Control { margin-left: 1; }
+    FormFields > Note, FormFields #more > Note { padding-left: 12; }
+    FormFields .short > Note { width: 1fr; }
+    FormFields #more { height: auto; display: none; }
+    FormFields.-more #more { display: block; }
     """
 
     def __init__(self, catalogue: Catalogue, key: KeyOf, *, keeps_password: bool) -> None:
@@ -83,63 +66,48 @@ class HookFields(VerticalScroll):
 
     def compose(self) -> ComposeResult:
         """Lay out all fields; the values are filled in later."""
-        yield from self._text("url", placeholder="https://example.com/hook")
-        yield from self._text("name", placeholder="the host of the URL")
-        with Horizontal(classes="row"):
-            yield Static("Active", classes="label", markup=False)
-            yield TickBox("events are sent to it", ticked=True, id="active")
-        with Horizontal(classes="row"):
-            yield Static("Events", classes="label", markup=False)
-            yield Note(id="note-events")
+        yield from self._row("url", self._input("url", placeholder="https://example.com/hook"))
+        yield from self._row("name", self._control(HOOK_SETTINGS["name"]))
+        yield from self._row("active", self._control(HOOK_SETTINGS["active"]))
+        yield from self._row("events", beside=True)
         yield EventBoxes(self._catalogue, id="events")
         yield FoldTitle("More settings", id="more-title")
         with Vertical(id="more"):
-            yield from self._more()
+            area = TextArea(id="headers", compact=True, tab_behavior="focus", soft_wrap=False)
+            yield from self._row("headers", area)
+            yield from self._row("user", self._input("user"))
+            kept = "unchanged" if self._keeps_password else ""
+            yield from self._row("password", self._input("password", kept, password=True))
+            for one in FOLDED:
+                short = one.kind in (int, float)
+                yield from self._row(one.name, self._control(one), beside=short)
 
-    def _text(self, name: str, *, placeholder: str = "", password: bool = False) -> ComposeResult:
-        with Horizontal(classes="row"):
+    def _row(self, name: str, *control: Widget, beside: bool = False) -> ComposeResult:
+        """Lay out a label, a control, and a note beside or below them."""
+        note = Note(id=f"note-{name}")
+        with Horizontal(classes="row short" if beside else "row"):
             yield Static(LABELS[name], classes="label", markup=False)
-            yield Input(placeholder=placeholder, password=password, id=name, compact=True)
-        yield Note(id=f"note-{name}")
+            yield from control
+            if beside:
+                yield note
+        if not beside:
+            yield note
 
-    def _short(self, name: str) -> ComposeResult:
-        with Horizontal(classes="row short"):
-            yield Static(LABELS[name], classes="label", markup=False)
-            yield Input(id=name, compact=True)
-            yield Note(id=f"note-{name}")
+    def _control(self, setting: Setting) -> Widget:
+        if setting.kind is bool:
+            return TickBox(setting.help, ticked=setting.default, id=setting.name)
+        if setting.choices:
+            return Choice(setting.choices, id=setting.name)
+        return self._input(setting.name, setting.empty)
 
-    def _more(self) -> ComposeResult:
-        with Horizontal(classes="row"):
-            yield Static(LABELS["headers"], classes="label", markup=False)
-            yield TextArea(id="headers", compact=True, tab_behavior="focus", soft_wrap=False)
-        yield Note(id="note-headers")
-        yield from self._text("user")
-        yield from self._text(
-            "password", placeholder="unchanged" if self._keeps_password else "", password=True
-        )
-        with Horizontal(classes="row"):
-            yield Static(LABELS["signature_hash"], classes="label", markup=False)
-            yield Choice(HASHES, id="signature_hash")
-        yield Note(id="note-signature_hash")
-        with Horizontal(classes="row"):
-            yield Static("TLS", classes="label", markup=False)
-            yield TickBox("verify the receiver's certificate", ticked=True, id="verify_tls")
-        yield Note(id="note-verify_tls")
-        yield from self._short("timeout")
-        yield from self._text("schedule", placeholder="no retries")
-        yield from self._short("rate")
-        yield from self._short("in_flight")
-        with Horizontal(classes="row"):
-            yield Static("Order", classes="label", markup=False)
-            yield TickBox("one after another, in order", ticked=False, id="ordered")
-        yield Note(id="note-ordered")
-        yield from self._text("filter", placeholder="all of the events above")
+    def _input(self, name: str, placeholder: str = "", *, password: bool = False) -> Input:
+        return Input(placeholder=placeholder, password=password, id=name, compact=True)
 
     def on_mount(self) -> None:
         """Keep cursors still: blinking writes to the terminal for ever."""
-        for name in _INPUTS:
-            self.query_one(f"#{name}", Input).cursor_blink = False
-        self.query_one("#headers", TextArea).cursor_blink = False
+        for field in self.query(Input):
+            field.cursor_blink = False
+        self.query_one(TextArea).cursor_blink = False
 
     @property
     def more(self) -> FoldTitle:
@@ -161,9 +129,10 @@ class HookFields(VerticalScroll):
 
     def go_to(self, name: str) -> None:
         """Give a field the keys, wherever it is."""
-        if name in _FOLDED:
+        field = self.query_one(f"#{name}")
+        if self.query_one("#more") in field.ancestors:
             self.unfold()
-        self.query_one(f"#{name}").focus()
+        field.focus()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Show what is said below a field, too; the field itself is scrolled to already."""
@@ -174,42 +143,24 @@ class HookFields(VerticalScroll):
 
     def fill(self, values: FormValues) -> None:
         """Put values into all fields."""
-        for name in ("url", "name", "user", "password", "timeout", "schedule", "rate", "in_flight"):
-            self.query_one(f"#{name}", Input).value = cast("str", getattr(values, name))
-        self.query_one("#filter", Input).value = values.filter
-        self.query_one("#headers", TextArea).text = values.headers
-        for name in ("active", "verify_tls", "ordered"):
-            box = self.query_one(f"#{name}", TickBox)
-            box.ticked = cast("bool", getattr(values, name))
-            box.refresh()
-        choice = self.query_one("#signature_hash", Choice)
-        choice.chosen = list(choice.options).index(values.signature_hash)
-        choice.refresh()
-        self.query_one(EventBoxes).show(self._catalogue, values.events)
+        for name, content in values.items():
+            field = self.query_one(f"#{name}")
+            match field:
+                case Input():
+                    field.value = content
+                case TextArea():
+                    field.text = content
+                case TickBox():
+                    field.ticked = content
+                case Choice():
+                    field.chosen = field.options.index(content)
+                case EventBoxes():
+                    field.show(self._catalogue, content)
+            field.refresh()
 
     def values(self) -> FormValues:
         """Return what stands in the fields now."""
-
-        def typed(name: str) -> str:
-            return self.query_one(f"#{name}", Input).value
-
-        return FormValues(
-            url=typed("url"),
-            name=typed("name"),
-            events=self.query_one(EventBoxes).events,
-            active=self.query_one("#active", TickBox).ticked,
-            headers=self.query_one("#headers", TextArea).text,
-            user=typed("user"),
-            password=typed("password"),
-            signature_hash=self.query_one("#signature_hash", Choice).value,
-            verify_tls=self.query_one("#verify_tls", TickBox).ticked,
-            timeout=typed("timeout"),
-            schedule=typed("schedule"),
-            rate=typed("rate"),
-            in_flight=typed("in_flight"),
-            ordered=self.query_one("#ordered", TickBox).ticked,
-            filter=typed("filter"),
-        )
+        return FormValues({name: _content(self.query_one(f"#{name}")) for name in FIELDS})
 
     # -- notes
 
@@ -219,24 +170,41 @@ class HookFields(VerticalScroll):
 
     def show_notes(self, values: FormValues, wrong: dict[str, str], tone: StyleName) -> None:
         """Show at each field what is wrong with it, else what it means."""
-        for name in (*LABELS, "events", "verify_tls", "ordered"):
+        for name in FIELDS:
             if name in wrong:
                 self.note(name, wrong[name], tone)
-            elif name != "schedule":
+            elif name != "retry_schedule_s":
                 self.note(name, hint(name, values, self._key))
+
+
+def _content(field: Widget) -> object:
+    """Return the content of a field."""
+    match field:
+        case Input() | Choice():
+            return field.value
+        case TextArea():
+            return field.text
+        case TickBox():
+            return field.ticked
+        case EventBoxes():
+            return field.events
+    raise TypeError(field)
 
 
 def hint(name: str, values: FormValues, key: KeyOf) -> str:
     """Return what a field means, given what is typed."""
     if name == "url":
-        return _url_hint(values.url.strip())
+        return _url_hint(values["url"].strip())
     if name == "events":
         return f"{key('mark')} ticks; a group means all of its events, also future ones"
-    if name == "verify_tls":
-        return "" if values.verify_tls else "anyone on the way can read and change deliveries"
-    if name == "ordered":
-        return "a failing delivery then holds up those behind it" if values.ordered else ""
-    return _HINTS.get(name, "")
+    if name in _HINTS:
+        return _HINTS[name]
+    setting = HOOK_SETTINGS.get(name)
+    if setting is None or setting.basic:
+        return ""
+    if setting.kind is bool:
+        return setting.caution if values[name] != setting.default else ""
+    return setting.help
 
 
 def _url_hint(url: str) -> str:

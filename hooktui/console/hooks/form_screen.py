@@ -7,7 +7,6 @@ meanwhile, this one decides, and nothing typed is lost. A list of hook types com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from functools import partial
 from typing import Final, TypeVar
 
@@ -21,7 +20,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.hooks import form_values
 from hooktui.console.hooks.dry_run import DryRunLines, FormDryRun
 from hooktui.console.hooks.event_boxes import EventBoxes, in_words
-from hooktui.console.hooks.form_fields import LABELS, HookFields
+from hooktui.console.hooks.form_fields import LABELS, FormFields
 from hooktui.console.hooks.form_values import FormValues
 from hooktui.console.registry import TopScreen, relabel
 from hooktui.console.shell.server_calls import ResultMessage, Severity
@@ -29,6 +28,7 @@ from hooktui.console.widgets.controls import Control, FoldTitle, Note, ShortList
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.errors import Conflict, FieldError, HooktuiError, Refused
+from hooktui.domain.schedule import count_attempts
 from hooktui.domain.wire.hooks import Hook
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class HookForm(FormDryRun):
     def compose_body(self) -> ComposeResult:
         """Lay out the fields, and below them what will be saved."""
         kept = self.hook is not None and self.hook.basic_auth is not None
-        yield HookFields(self.shell.catalogue, self.shell.key, keeps_password=kept)
+        yield FormFields(self.shell.catalogue, self.shell.key, keeps_password=kept)
         yield DryRunLines(id="dry-run")
         yield Note(id="summary")
 
@@ -79,9 +79,9 @@ class HookForm(FormDryRun):
         self._fill(self.before)
 
     @property
-    def fields(self) -> HookFields:
+    def fields(self) -> FormFields:
         """The fields."""
-        return self.query_one(HookFields)
+        return self.query_one(FormFields)
 
     def values(self) -> FormValues:
         """Return what stands in the fields now."""
@@ -129,11 +129,11 @@ class HookForm(FormDryRun):
         if asked and "url" not in shown:
             where = f"{'; '.join(error.detail for error in asked)} (More settings)"
             self.fields.note("url", where, "warn")
-        if "schedule" not in shown:
+        if "retry_schedule_s" not in shown:
             times = planned(settings.retry_schedule_s, self.shell.clock())
-            total = form_values.total_in_words(settings.retry_schedule_s)
+            total = count_attempts(settings.retry_schedule_s)
             plan = f"{total}, if it failed from now on: {', '.join(times)} (each ±10 %)"
-            self.fields.note("schedule", plan)
+            self.fields.note("retry_schedule_s", plan)
         self.fields.more.summarise(form_values.more_in_words(values))
         self.query_one("#summary", Note).show(*self._summary(values, len(shown)))
         self.try_out(settings, errors)
@@ -151,25 +151,25 @@ class HookForm(FormDryRun):
             name = form_values.form_field(error.pointer)
             if name is None or name in shown:
                 continue
-            touched = getattr(values, name) != getattr(self.before, name)
-            if place < always or self._tried or (touched and getattr(values, name)):
+            touched = values[name] != self.before[name]
+            if place < always or self._tried or (touched and values[name]):
                 shown[name] = error.detail
         for name, (detail, value) in self._server_said.items():
-            if name not in shown and getattr(values, name) == value:
+            if name not in shown and values[name] == value:
                 shown[name] = detail
         return shown
 
     def _summary(self, values: FormValues, wrong: int) -> tuple[str, StyleName]:
         """Return in words what would be saved, and whether it can."""
         key = self.shell.key
-        events = in_words(self.shell.catalogue, values.events)
+        events = in_words(self.shell.catalogue, values["events"])
         try:
-            host = parse_url(values.url.strip()).unicode_host
+            host = parse_url(values["url"].strip()).unicode_host
         except Refused:
             host = "…"
-        state = "active" if values.active else "not active: nothing is sent but pings"
+        state = "active" if values["active"] else "not active: nothing is sent but pings"
         words = f"Webhook to {host} for {events}, {state}"
-        if not values.url.strip() and not values.events:
+        if not values["url"].strip() and not values["events"]:
             keys = f"{key('mark')} ticks; {key('save')} saves"
             return f"Type a URL; Tab goes on to the events, {keys}.", "quiet"
         if self.hook is not None and values == self.before:
@@ -272,13 +272,13 @@ class HookForm(FormDryRun):
             if name is None:
                 elsewhere.append(error.detail)
             else:
-                self._server_said.setdefault(name, (error.detail, getattr(values, name)))
+                self._server_said.setdefault(name, (error.detail, values[name]))
         self._judge()
         if elsewhere:
             self.notice("; ".join(elsewhere), "bad")
-        for one in fields(FormValues):
-            if one.name in self._server_said:
-                self.fields.go_to(one.name)
+        for name in form_values.FIELDS:
+            if name in self._server_said:
+                self.fields.go_to(name)
                 return
 
     # -- somebody else saved meanwhile
@@ -290,7 +290,7 @@ class HookForm(FormDryRun):
             return
         theirs = form_values.values_of(newest)
         both = form_values.both_changed(self.before, values, theirs)
-        fields_both = ", ".join(LABELS.get(name, name.replace("_", " ")).lower() for name in both)
+        fields_both = ", ".join(LABELS[name].lower() for name in both)
         details = f"{conflict.detail}\n" + (
             f"You both changed: {fields_both}."
             if both

@@ -10,12 +10,12 @@ from hooktui.console.formatting import ago, counted, took
 from hooktui.console.glyphs import Glyphs
 from hooktui.console.hooks.columns import failing
 from hooktui.console.hooks.event_boxes import EventSelection, Tick, in_words
-from hooktui.console.hooks.form_values import duration_text, schedule_text, total_in_words
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.document_lines import Section
 from hooktui.console.widgets.styled import StyledLine, StyleName
 from hooktui.domain.addresses import url_in_words
 from hooktui.domain.clock import from_rfc3339
+from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.wire.events import Catalogue, EventGroup
 from hooktui.domain.wire.hooks import Hook, HookHealth, TypeCount
 
@@ -64,36 +64,20 @@ def head_lines(hook: Hook, catalogue: Catalogue, now_ms: int, key: KeyOf) -> tup
 
 def settings_sections(hook: Hook, catalogue: Catalogue, now_ms: int) -> list[Section]:
     """Return every setting, to be read; ``e`` edits them."""
-    retries = total_in_words(hook.retry_schedule_s)
-    if hook.retry_schedule_s:
-        retries += f": after {schedule_text(hook.retry_schedule_s)} (each ±10 %)"
-    rate = "no limit" if hook.rate_per_s is None else f"{hook.rate_per_s:g} deliveries a second"
+    own = {
+        "type": "webhook" if hook.type == "web" else hook.type,
+        "url": url_in_words(hook.url),
+        "events": in_words(catalogue, hook.events),
+        "active": "yes" if hook.active else f"no: {hook.disabled_reason}",
+    }
+    pairs: dict[bool, list[tuple[str, str]]] = {True: [("id", str(hook.id))], False: []}
+    for name, one in HOOK_SETTINGS.items():
+        if name not in ("headers", "sensitive_headers"):
+            words = own.get(name) or one.describe(getattr(hook, name))
+            pairs[one.basic].append((one.label, words))
     sections = [
-        Section(
-            "Hook",
-            pairs=(
-                ("id", str(hook.id)),
-                ("type", "webhook" if hook.type == "web" else hook.type),
-                ("name", hook.name),
-                ("URL", url_in_words(hook.url)),
-                ("events", in_words(catalogue, hook.events)),
-                ("filter", hook.filter or "none: all of these events"),
-                ("active", "yes" if hook.active else f"no: {hook.disabled_reason}"),
-            ),
-        ),
-        Section(
-            "How it sends",
-            pairs=(
-                ("X-Hook-Signature", hook.signature_hash),
-                ("TLS", "verified" if hook.verify_tls else "NOT verified"),
-                ("basic auth", f"as {hook.basic_auth.user}" if hook.basic_auth else "none"),
-                ("deadline", f"{duration_text(hook.timeout_s)} for a whole attempt"),
-                ("retries", retries),
-                ("rate", rate),
-                ("at once", f"at most {hook.max_in_flight}"),
-                ("order", "one after another" if hook.ordered else "side by side"),
-            ),
-        ),
+        Section("Hook", pairs=tuple(pairs[True])),
+        Section("How it sends", pairs=tuple(pairs[False])),
     ]
     if hook.headers:
         sections.append(Section("Headers of its own", pairs=tuple(hook.headers.items())))

@@ -9,14 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BasicAuth:
-    """HTTP basic authentication towards a receiver; the password is write-only."""
-
-    user: str
+from hooktui.domain.hook_fields import HookFields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,43 +35,24 @@ class HookStats:
     hourly: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
-    """A subscription of an account to events, and everything about how they are sent."""
+@dataclass(frozen=True, kw_only=True)
+class HookIdentity:
+    """The number of a hook and its account. No slots: a class has one base with slots at most."""
 
     id: int
     account: int
-    type: str
-    name: str
-    url: str
-    events: tuple[str, ...]
-    active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook(HookFields, HookIdentity):
+    """A subscription of an account to events, and everything about how they are sent."""
+
     disabled_reason: str | None
     disabled_at: str | None
-    headers: dict[str, str]
-    sensitive_headers: tuple[str, ...]
-    basic_auth: BasicAuth | None
-    signature_hash: str
-    verify_tls: bool
-    timeout_s: float
-    retry_schedule_s: tuple[float, ...]
-    rate_per_s: float | None
-    max_in_flight: int
-    ordered: bool
-    filter: str | None
     created_at: str
     updated_at: str
     version: int
     stats: HookStats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewHook:
-    """Answer to creating a hook: the hook, its secret this once, and warnings about it."""
-
-    hook: Hook
-    secret: str = field(repr=False)
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,31 +73,33 @@ class Secrets:
     secrets: tuple[Secret, ...]
 
 
+def _shown(hook: Hook) -> dict[str, Any]:
+    return {field.name: getattr(hook, field.name) for field in fields(Hook)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedHook(Hook):
     """A new hook, its secret this once, and warnings about it."""
 
-    secret: str
+    secret: str = field(repr=False)
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, hook: Hook, secret: str, warnings: Sequence[str]) -> CreatedHook:
         """Return a hook with what is told at its creation."""
-        known = {field.name: getattr(hook, field.name) for field in fields(Hook)}
-        return cls(**known, secret=secret, warnings=tuple(warnings))
+        return cls(**_shown(hook), secret=secret, warnings=tuple(warnings))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangedHook(Hook):
-    """A hook after a change that there is something to say about."""
+    """A hook after a change, and warnings about it."""
 
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, hook: Hook, warnings: Sequence[str]) -> ChangedHook:
-        """Return a hook with what is told after its change."""
-        known = {field.name: getattr(hook, field.name) for field in fields(Hook)}
-        return cls(**known, warnings=tuple(warnings))
+        """Return a hook with warnings about its change."""
+        return cls(**_shown(hook), warnings=tuple(warnings))
 
 
 MOST_HOURS: Final = 31 * 24
@@ -199,6 +177,13 @@ class Change(StrEnum):
     SAME = "same"
     MORE = "more"
     FEWER = "fewer"
+
+
+CHANGE_WORDS: Final[dict[str, str]] = {
+    Change.SAME: "sent",
+    Change.MORE: "newly sent",
+    Change.FEWER: "no longer sent",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

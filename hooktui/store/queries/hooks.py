@@ -27,7 +27,7 @@ from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.hook_search import HookState, parse_hook_search
 from hooktui.domain.hook_failures import Breaker
 from hooktui.domain.ids import AccountId, HookId
-from hooktui.domain.wire.hooks import BasicAuth, Hook, HookStats
+from hooktui.domain.wire.hooks import Hook, HookStats
 from hooktui.domain.wire.pages import Page
 from hooktui.domain.wire.server import Backlog, HookBacklog
 from hooktui.store import hook_rows
@@ -229,28 +229,12 @@ def _stats(row: RowMapping, hours: Mapping[int, Sequence[int]]) -> HookStats:
 
 
 def _hook(row: RowMapping, stats: HookStats) -> Hook:
-    user = row["basic_auth_user"]
     return Hook(
+        **hook_rows.values_of(row),
         id=row["id"],
         account=row["account_id"],
-        type=row["type"],
-        name=row["name"],
-        url=row["url"],
-        events=hook_rows.texts(row["events"]),
-        active=bool(row["active"]),
         disabled_reason=row["disabled_reason"],
         disabled_at=optional_rfc3339(row["disabled_at"]),
-        headers=hook_rows.headers(row["headers"]),
-        sensitive_headers=hook_rows.texts(row["sensitive_headers"]),
-        basic_auth=None if user is None else BasicAuth(user=user),
-        signature_hash=row["signature_hash"],
-        verify_tls=bool(row["verify_tls"]),
-        timeout_s=row["timeout_s"],
-        retry_schedule_s=hook_rows.numbers(row["retry_schedule_s"]),
-        rate_per_s=row["rate_per_s"],
-        max_in_flight=row["max_in_flight"],
-        ordered=bool(row["ordered"]),
-        filter=row["filter"],
         created_at=to_rfc3339(row["created_at"]),
         updated_at=to_rfc3339(row["updated_at"]),
         version=row["version"],

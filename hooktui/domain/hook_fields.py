@@ -1,0 +1,196 @@
+"""The settings of a hook, each declared once.
+
+A setting is a field of `HookFields`: its type, a `Setting`, and its default. All code that stores,
+checks, sends, reads or shows settings iterates over `HOOK_SETTINGS`. Dataclasses and typing only:
+`hooktui emit` imports this module.
+"""
+
+# No `from __future__ import annotations`: `settings_of` reads the annotations.
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Final
+
+from hooktui.domain.schedule import (
+    DEFAULT_SCHEDULE_S,
+    check_schedule,
+    describe_schedule,
+    format_schedule,
+    parse_schedule,
+)
+from hooktui.domain.setting import (
+    DURATION,
+    NAMES,
+    WHOLE_NUMBER,
+    OneOf,
+    Setting,
+    TextFormat,
+    between,
+    either,
+    number_of,
+    settings_of,
+)
+from hooktui.domain.signatures import HASHES
+
+HOOK_TYPES: Final = ("web",)
+"""The hook types that work."""
+
+MAX_NAME, MAX_RATE_PER_S = 200, 100_000
+
+
+def check_name(name: str) -> str | None:
+    """Return what is wrong with a name, or None."""
+    if len(name) > MAX_NAME:
+        return f"a name has at most {MAX_NAME} characters, this one has {len(name)}"
+    if any(c in name for c in "\0\n\r\x0b\x0c\x85\u2028\u2029"):
+        return "a name holds no NUL and no line breaks"
+    return None
+
+
+def _check_rate(rate: float | None) -> str | None:
+    if rate is None or 0 < rate <= MAX_RATE_PER_S:
+        return None
+    return f"a rate is over 0 and at most {MAX_RATE_PER_S} deliveries a second"
+
+
+@dataclass(frozen=True, slots=True)
+class BasicAuth:
+    """HTTP basic authentication towards a receiver; the password is write-only."""
+
+    user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookFields:
+    """The settings of a hook, in the order of the API; the defaults are the contract's."""
+
+    type: Annotated[
+        str,
+        Setting("type", "what the hook sends", check=OneOf("hook type", HOOK_TYPES), basic=True),
+    ] = "web"
+
+    name: Annotated[
+        str,
+        Setting(
+            "name", "a name for people", empty="the host of the URL", check=check_name, basic=True
+        ),
+    ] = ""
+
+    url: Annotated[
+        str,
+        Setting("URL", "where to POST; another server needs write-only values again", basic=True),
+    ]
+
+    events: Annotated[
+        tuple[str, ...],
+        Setting("events", "types and groups, as in job,cluster.error", text=NAMES, basic=True),
+    ]
+
+    active: Annotated[
+        bool, Setting("active", "events are sent to it", shown=either("yes", "no"), basic=True)
+    ] = True
+
+    headers: Annotated[
+        Mapping[str, str], Setting("headers", "headers of each request", empty="none")
+    ] = field(default_factory=dict, repr=False)
+
+    sensitive_headers: Annotated[
+        tuple[str, ...], Setting("secret headers", "headers with write-only values", empty="none")
+    ] = ()
+
+    basic_auth: Annotated[
+        BasicAuth | None,
+        Setting(
+            "basic auth",
+            "basic authentication towards the receiver",
+            empty="none",
+            shown="as {0.user}".format,
+        ),
+    ] = None
+
+    signature_hash: Annotated[
+        str,
+        Setting(
+            "signature",
+            "hash of X-Hook-Signature: sha256, sha1 or sha512",
+            check=OneOf("hash", HASHES),
+            shown="{} in X-Hook-Signature".format,
+        ),
+    ] = "sha256"
+
+    verify_tls: Annotated[
+        bool,
+        Setting(
+            "TLS",
+            "verify the receiver's certificate",
+            shown=either("verified", "NOT verified"),
+            caution="anyone on the way can read and change deliveries",
+        ),
+    ] = True
+
+    timeout_s: Annotated[
+        float,
+        Setting(
+            "deadline",
+            "the deadline of one attempt, 1s to 30s",
+            option="timeout",
+            text=DURATION,
+            check=between(1, 30, "s"),
+        ),
+    ] = 30
+
+    retry_schedule_s: Annotated[
+        tuple[float, ...],
+        Setting(
+            "retries",
+            "waits before each further attempt, as in 5s,5m,2h",
+            empty="no retries",
+            option="retry-schedule",
+            text=TextFormat(parse_schedule, format_schedule),
+            check=check_schedule,
+            shown=describe_schedule,
+        ),
+    ] = DEFAULT_SCHEDULE_S
+
+    rate_per_s: Annotated[
+        float | None,
+        Setting(
+            "rate",
+            "deliveries a second at most",
+            empty="no limit",
+            option="rate",
+            text=number_of("deliveries a second"),
+            check=_check_rate,
+            shown="{:g} deliveries a second".format,
+        ),
+    ] = None
+
+    max_in_flight: Annotated[
+        int,
+        Setting(
+            "at once",
+            "attempts at the same time, 1 to 1000",
+            text=WHOLE_NUMBER,
+            check=between(1, 1000),
+            shown="at most {}".format,
+        ),
+    ] = 10
+
+    ordered: Annotated[
+        bool,
+        Setting(
+            "order",
+            "send one after another, in the order of the events",
+            shown=either("one after another", "side by side"),
+            caution="a failing delivery then holds up those behind it",
+        ),
+    ] = False
+
+    filter: Annotated[
+        str | None,
+        Setting("filter", "only events that match, as in data.cluster_id:52", empty="all events"),
+    ] = None
+
+
+HOOK_SETTINGS: Final = settings_of(HookFields)
+"""All settings of a hook by name, in their order."""

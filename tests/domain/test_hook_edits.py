@@ -1,0 +1,81 @@
+"""The JSON fields of a request: their types, and all that is wrong with them at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.domain.catalogue import ETL
+from hooktui.domain.errors import Refused
+from hooktui.domain.hook_edits import (
+    CREATE_REQUIRED,
+    CREATE_TYPES,
+    EDIT_TYPES,
+    NEW_HOOK,
+    apply,
+    check_fields,
+)
+
+NEW = {"url": "https://example.com/in", "events": ["job"]}
+
+
+def wrong(**fields: object) -> list[tuple[str, str]]:
+    with pytest.raises(Refused) as refused:
+        check_fields({**NEW, **fields}, CREATE_TYPES, CREATE_REQUIRED)
+    return [(error.pointer, error.detail) for error in refused.value.errors]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "pointer", "detail"),
+    [
+        ("url", 7, "/url", "url: input should be a valid string"),
+        ("url", None, "/url", "url: input should be a valid string"),
+        ("active", 1, "/active", "active: input should be a valid boolean"),
+        ("timeout_s", "10s", "/timeout_s", "timeout_s: input should be a valid number"),
+        ("timeout_s", True, "/timeout_s", "timeout_s: input should be a valid number"),
+        ("timeout_s", 1e999, "/timeout_s", "timeout_s: input should be a finite number"),
+        ("rate_per_s", 10**400, "/rate_per_s", "rate_per_s: input should be a finite number"),
+        ("max_in_flight", 1.0, "/max_in_flight", "max_in_flight: input should be a valid integer"),
+        ("events", "job", "/events", "events: input should be a valid list"),
+        ("events", ["job", 1], "/events/1", "events.1: input should be a valid string"),
+        ("headers", [], "/headers", "headers: input should be a valid dictionary"),
+        ("headers", {"a/b": 1}, "/headers/a~1b", "headers.a/b: input should be a valid string"),
+        ("basic_auth", "a:b", "/basic_auth", "basic_auth: input should be a valid dictionary"),
+        ("basic_auth", {}, "/basic_auth/user", "basic_auth.user is missing"),
+        ("version", 1, "/version",
+         "unknown field 'version'; see /openapi.json for the fields of this call"),
+        ("basic_auth", {"user": "a", "realm": ""}, "/basic_auth/realm",
+         "unknown field 'basic_auth.realm'; see /openapi.json for the fields of this call"),
+    ],
+)  # fmt: skip
+def test_a_field_of_another_type_is_named(
+    field: str, value: object, pointer: str, detail: str
+) -> None:
+    assert wrong(**{field: value}) == [(pointer, detail)]
+
+
+def test_each_field_of_another_type_is_named_at_once() -> None:
+    with pytest.raises(Refused) as refused:
+        check_fields({"events": [1, None], "{}": 1}, CREATE_TYPES, CREATE_REQUIRED)
+    pointers = [error.pointer for error in refused.value.errors]
+    assert pointers == ["/url", "/events/0", "/events/1", "/{}"]
+
+
+def test_null_stands_for_what_is_not_there() -> None:
+    empty = dict.fromkeys(("name", "basic_auth", "rate_per_s", "filter"))
+    check_fields({**NEW, **empty, "secret": None}, CREATE_TYPES, CREATE_REQUIRED)
+    check_fields({**empty, "version": None}, EDIT_TYPES)
+    settings = apply(NEW_HOOK, {**NEW, **empty}, ETL)[0]
+    assert (settings.name, settings.basic_auth, settings.filter) == ("example.com", None, None)
+
+
+def test_each_bad_value_is_named_at_once_also_those_that_are_not_stored() -> None:
+    # Red when a masked header or a missing password hides what else is wrong.
+    given = {
+        **NEW, "headers": {"X": "***"}, "basic_auth": {"user": "u"}, "timeout_s": 31,
+        "max_in_flight": 10**400,
+    }  # fmt: skip
+    with pytest.raises(Refused) as refused:
+        apply(NEW_HOOK, given, ETL)
+    assert [error.pointer for error in refused.value.errors] == [
+        "/headers/X", "/basic_auth/password", "/timeout_s", "/max_in_flight",
+    ]  # fmt: skip

@@ -1,0 +1,51 @@
+"""What the settings of a hook declare."""
+
+from __future__ import annotations
+
+import pytest
+
+from hooktui.domain.hook_fields import HOOK_SETTINGS
+from hooktui.domain.setting import Setting
+
+SETTINGS = list(HOOK_SETTINGS.values())
+WRITTEN = [
+    one for one in SETTINGS
+    if one.kind is not bool and one.name not in ("headers", "sensitive_headers", "basic_auth")
+]  # fmt: skip
+EXAMPLES = {"url": "https://example.com/in", "events": ("job", "cluster.error"), "rate_per_s": 2.5}
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda one: one.name)
+def test_a_default_passes_its_check_and_has_words(setting: Setting) -> None:
+    assert not (setting.check and not setting.required and setting.check(setting.default))
+    assert setting.describe(EXAMPLES.get(setting.name, setting.default))
+
+
+@pytest.mark.parametrize("setting", WRITTEN, ids=lambda one: one.name)
+def test_a_value_comes_back_from_its_text(setting: Setting) -> None:
+    for value in (setting.default, EXAMPLES.get(setting.name, setting.default)):
+        if value is not None:
+            assert setting.parse(setting.format(value)) == value
+
+
+def test_no_two_settings_share_a_name_for_people() -> None:
+    assert len({one.option for one in SETTINGS}) == len({one.label for one in SETTINGS})
+    assert len({one.label for one in SETTINGS}) == len(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("name", "", "the host of the URL"), ("retry_schedule_s", (), "no retries"),
+     ("rate_per_s", None, "no limit"), ("filter", None, "all events")],
+)  # fmt: skip
+def test_an_empty_text_is_the_empty_value(name: str, value: object, words: str) -> None:
+    assert HOOK_SETTINGS[name].parse("") == value
+    assert HOOK_SETTINGS[name].describe(value) == words
+
+
+# Red when a number that no float holds fails as it is written into the message.
+@pytest.mark.parametrize("value", [0, 1001, 10**400, -(10**400)])
+def test_a_number_out_of_range_is_refused_however_large_it_is(value: int) -> None:
+    check = HOOK_SETTINGS["max_in_flight"].check
+    assert check is not None
+    assert "is not in 1 to 1000" in (check(value) or "")
