@@ -32,7 +32,7 @@ def test_a_delivery_that_waits_is_sent_from_there(
     (waiting,) = wait_for(lambda: idle_home.deliveries("status:pending"))
     refused = move(idle_home, url)
     assert refused.returncode == 1
-    assert b"end it first with: hooktui stop" in refused.stderr
+    assert b"stop it first with: hooktui stop" in refused.stderr
     idle_home.stop()
 
     moved = move(idle_home, url)
