@@ -26,7 +26,7 @@ async def test_what_is_long_does_not_push_out_what_is_below_it(
         for way, kind, text in (
             (lambda: house.open_event(event), EventScreen, "Body"),
             (lambda: house.open_delivery(delivery), DeliveryScreen, "Answer to attempt 9"),
-            (lambda: house.open_diagnosis(hooks[0]), DiagnosisScreen, "the receiver answers 500"),
+            (lambda: house.open_diagnosis(hooks[0]), DiagnosisScreen, "the receiver responded 500"),
         ):
             way()
             await console.until(lambda kind=kind: isinstance(house.screen, kind))

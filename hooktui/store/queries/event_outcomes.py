@@ -149,5 +149,5 @@ def _decision_steps(
 def _sent(deliveries: Sequence[Delivery]) -> str:
     """Return the trigger of the event's delivery to the hook in words."""
     latest = deliveries[-1]
-    words = {"event": "asks for it", "ping": "was pinged"}.get(latest.trigger, latest.trigger)
+    words = {"event": "subscribes to it", "ping": "was pinged"}.get(latest.trigger, latest.trigger)
     return words if len(deliveries) == 1 else f"{words}; {len(deliveries)} deliveries in all"
