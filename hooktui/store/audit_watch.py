@@ -1,8 +1,7 @@
 """Logs the last entry of the audit trail, and any fault of it, at the start and once a day.
 
 The log is kept elsewhere (the journal, another machine). A trail that was rewritten with the
-vault's
-key, or a restored database, lacks the entries that the log names.
+vault's key, or a restored database, lacks the entries that the log names.
 """
 
 from __future__ import annotations

@@ -90,8 +90,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A finished attempt and the decision on its delivery; ``record`` stores both.
 
     Times are milliseconds since the epoch. ``retry_after_s`` is the wait that the response asks
-    for,
-    ``secret_ids`` are the secrets that signed, newest first.
+    for, ``secret_ids`` are the secrets that signed, newest first.
     """
 
     job: ClaimedDelivery

@@ -96,8 +96,7 @@ class HookStateRow(SQLModel, table=True):
 
     ``waiting`` counts deliveries that are not final. ``failing_since`` and ``failed_since_success``
     serve the 5-day rule, ``failures_in_a_row`` and ``breaker…`` the breaker; both are reset when
-    the
-    hook is enabled or its URL changes. Pings count for neither.
+    the hook is enabled or its URL changes. Pings count for neither.
     """
 
     __tablename__ = "hook_state"

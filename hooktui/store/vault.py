@@ -3,8 +3,7 @@
 An encrypted value is key id (4 bytes), nonce (12 bytes), ciphertext. Its associated data names the
 table, column and row and the binding of the value (``sealed_places``), so a value that was copied
 elsewhere cannot be decrypted. A key file holds one key a line (``<id> <base64>``), newest first:
-the
-first encrypts, all decrypt.
+the first encrypts, all decrypt.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from hooktui.store.durable_files import sync_folder
 ID_BYTES = 4
 _NONCE_BYTES, _KEY_BYTES = 12, 32
 _HEADER = """\
-# The keys that encrypt hooktui's secrets; the first encrypts, all decrypt.
-# Without this file the secrets in the database are lost: keep a copy apart from it.
+# The keys that encrypt hooktui's secrets; the first encrypts, all decrypt. Without this file the
+# secrets in the database are lost: keep a copy apart from it.
 """
 
 

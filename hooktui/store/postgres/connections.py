@@ -208,9 +208,9 @@ _SKIPPED: Final = 20_000
 Many more would let several connections in a row get ahead of the time.
 """
 
-# The time in µs is ahead of the numbers, so one dump may be restored twice. Synced before the
-# first row, even if claims are not, or a second crash takes it back. The empty row prevents a
-# reset of readers that have read an empty feed.
+# The time in µs is ahead of the numbers, so one dump may be restored twice. Synced before the first
+# row, even if claims are not, or a second crash takes it back. The empty row prevents a reset of
+# readers that have read an empty feed.
 _SKIP: Final = f"""
 BEGIN;
 SET LOCAL synchronous_commit = on;

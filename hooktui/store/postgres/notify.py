@@ -1,8 +1,7 @@
 """Hints between the servers of a database about changes: the feed, hooks, the key, the time.
 
 NOTIFY takes a global lock at its commit, so hints are collected and sent by a separate connection,
-a
-few times a second. They only save time: every server queries for changes each second anyway.
+a few times a second. They only save time: every server queries for changes each second anyway.
 """
 
 from __future__ import annotations

@@ -118,8 +118,7 @@ class PostgresStore(BaseStore):
         self._changes = Changes(partial(connect_to_write, target), self._shared, target)
         hot = partial(connect_to_write, target, **HOT)
         # Claims need not be on disk: the fence of a claim that a crash of the database loses does
-        # not
-        # hold, and the claim is repeated.
+        # not hold, and the claim is repeated.
         hasty = partial(hot, synchronous_commit="off")
         # Operations that free slots must not wait behind those that fill them.
         self._writers = [

@@ -2,8 +2,7 @@
 
 ``VACUUM INTO`` reads one snapshot over a separate connection and writes a compact file beside the
 database. After the check the file is unlinked and stays open: no copy is left, however the server
-or
-its caller ends.
+or its caller ends.
 """
 
 from __future__ import annotations

@@ -2,10 +2,8 @@
 
 Times in the database are the wall clock's because people read them. If it were set back by three
 hours, a retry due in 5 seconds would wait three hours longer; if it were set forward, all leases
-and
-waits would be over. A monotonic clock shows how far the wall clock was set, and the next
-transaction
-first moves all due times and leases by as much.
+and waits would be over. A monotonic clock shows how far the wall clock was set, and the next
+transaction first moves all due times and leases by as much.
 """
 
 from __future__ import annotations

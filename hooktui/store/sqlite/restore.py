@@ -2,9 +2,8 @@
 
 The copy is created beside the database, checked, migrated, and opened with the key file as on a
 start; nothing else has changed until then. Then it is renamed to ``hooktui.db.restored-<time>``:
-from
-that moment on the restore is decided, and `finish_restore` completes it, now or, after a kill, when
-the home is opened next. The old database is kept completely as ``hooktui.db.before-<time>``.
+from that moment on the restore is decided, and `finish_restore` completes it, now or, after a kill,
+when the home is opened next. The old database is kept completely as ``hooktui.db.before-<time>``.
 """
 
 from __future__ import annotations
@@ -128,8 +127,7 @@ def finish_restore(database: Path) -> Path | None:
     """Complete a decided restore, if there is one; return where the old database is kept.
 
     The caller holds the lock of the home and has not opened the database. A kill may have come
-    after
-    any step; no step removes anything except the index of the log (``-shm``).
+    after any step; no step removes anything except the index of the log (``-shm``).
     """
     kept = None
     for ready in unfinished(database):

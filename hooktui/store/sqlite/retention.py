@@ -185,8 +185,7 @@ class Retention:
         """Run an operation; if the disk is full, truncate the log and run it once more.
 
         Deleted pages go through the log first, and a reader may keep the log from being reused.
-        Then
-        the log fills a disk that has enough space for each transaction.
+        Then the log fills a disk that has enough space for each transaction.
         """
         operation = make()
         try:
