@@ -73,8 +73,8 @@ class ClientConnection(HttpToolsProtocol):
 
     Attributes:
         idle_since: when its last response ended, while no new request has begun
-            (``time.monotonic``; the loop's clock is constant within a millisecond, which is
-            several responses).
+            (``time.monotonic``; the loop's clock is constant within a millisecond, which is several
+            responses).
     """
 
     idle_since: float | None = None

@@ -125,7 +125,7 @@ class Dialer:
             on_lost: called once when the connection has ended.
 
         Raises:
-            DialError: with the failure.
+            ConnectError: with the failure.
             MachineShort: this machine lacks a resource; nothing was sent.
         """
         addresses = await self.resolve(pool_key, target, deadline, phases)
@@ -156,7 +156,7 @@ class Dialer:
         """Return the addresses of a target, unchecked.
 
         Raises:
-            DialError: its name has no address.
+            ConnectError: its name has no address.
             MachineShort: this machine lacks a resource for the look-up.
         """
         if target.literal is not None:
@@ -174,7 +174,7 @@ class Dialer:
         """Check that hooks may reach an address.
 
         Raises:
-            DialError: they may not; names the reason and how to allow it.
+            ConnectError: they may not; names the reason and how to allow it.
         """
         reason = judge(address, self._allowed)
         if reason is not None:
@@ -230,7 +230,7 @@ class Dialer:
         """Return a socket that is connected to an address that passed `check`.
 
         Raises:
-            DialError: with the failure.
+            ConnectError: with the failure.
             MachineShort: this machine lacks a resource.
         """
         try:
@@ -284,7 +284,7 @@ class Dialer:
         """Return the TLS context for a socket; close the socket if there is none.
 
         Raises:
-            DialError: the certificate authorities cannot be read.
+            ConnectError: the certificate authorities cannot be read.
             MachineShort: they cannot, because this machine lacks a resource.
         """
         try:

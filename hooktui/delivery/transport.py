@@ -6,8 +6,8 @@ byte of a response, the receiver most likely closed it while it was idle, and th
 once more on a new connection within the same deadline, as every HTTP client does. A receiver that
 read the request and then crashed gets it twice and recognises it by `webhook-id`.
 
-Idle connections use files, too: if attempts need them, the longest idle connections of any hook are
-closed.
+Idle connections use files, too: if attempts need them, the connections idle for longest are
+closed, whichever hook they belong to.
 """
 
 from __future__ import annotations

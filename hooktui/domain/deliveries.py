@@ -205,8 +205,8 @@ def after_exchange(
 def after_interruption(state: RetryState) -> RetryDecision:
     """Decide on a retry after an attempt that a crash or a stop interrupted.
 
-    It does not use up the schedule: due immediately. After ten interruptions in a row it is
-    delayed by 5 minutes and flagged, because the attempt itself may be what kills the server.
+    It does not use up the schedule: due immediately. After ten interruptions in a row it is delayed
+    by 5 minutes and flagged, because the attempt itself may be what kills the server.
     """
     interruptions = state.interruptions + 1
     if state.trigger is Trigger.PING:

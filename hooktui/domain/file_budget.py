@@ -73,8 +73,8 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
 
     Args:
         limit: how many the process may open.
-        connections: the configured maximum over TCP, and for each local user; all of them
-            together get four times as many, or what a small limit allows.
+        connections: the configured maximum over TCP, and for each local user; all of them together
+            get four times as many, or what a small limit allows.
         outbound: the configured maximum of connections to receivers; None: the rest, at most
             ``DEFAULT_OUTBOUND``. Never more than the rest.
 

@@ -200,8 +200,8 @@ def secrets_to_note(
 
     Args:
         results: attempts that they signed.
-        noted: the stored last use of each. It is stored once a minute: one more row in each
-            batch would cost too much.
+        noted: the stored last use of each. It is stored once a minute: one more row in each batch
+            would cost too much.
     """
     used: dict[int, int] = {}
     for result in results:

@@ -138,7 +138,7 @@ def _few_wait(conn: Connection, account: AccountId) -> bool:
 def _plus_account(account: AccountId) -> Condition:
     """Return the condition that a delivery belongs to an account.
 
-    The plus keeps SQLite from scanning the account's whole history instead of the few rows that
-    are requested (280 ms with a million rows, 1 ms with the plus).
+    The plus keeps SQLite from scanning the account's whole history instead of the few rows that are
+    requested (280 ms with a million rows, 1 ms with the plus).
     """
     return literal_column("+delivery.account_id", Big) == literal(account)

@@ -98,8 +98,8 @@ def list_decisions(
 def _numbers(conn: Connection, some: Sequence[int]) -> Select[tuple[int]]:
     """Return numbers as rows from one parameter.
 
-    An event may skip more hooks than a statement accepts parameters, and writing and parsing
-    50,000 numbers in its text took as long as all the rest.
+    An event may skip more hooks than a statement accepts parameters, and writing and parsing 50,000
+    numbers in its text took as long as all the rest.
     """
     given = literal(msgspec.json.encode(some).decode())
     if conn.dialect.name == "sqlite":

@@ -59,8 +59,8 @@ class Listing:
         rows: selects its rows, without order and limit.
         key: its unique column, the tie-breaker among equals.
         sorts: by name, expressions that are never NULL; None: the key itself.
-        keep: a condition outside SQL; the query pauses between rows and sees rows stored
-            meanwhile, so such a list is only sorted by immutable columns.
+        keep: a condition outside SQL; the query pauses between rows and sees rows stored meanwhile,
+            so such a list is only sorted by immutable columns.
         walk: selects only the keys, from one index: ``rows`` without the conditions that need the
             rows themselves, cheap to count even for a million. None: a short list.
         narrowed: whether ``rows`` has conditions that ``walk`` lacks.
