@@ -28,7 +28,7 @@ class Run:
         self.askers = 0
         self._lines: list[DiagnosisLine] = []
         self._more = asyncio.Event()
-        self._task = asyncio.create_task(work(self._tell), name=name)
+        self._task = asyncio.create_task(work(self._add_line), name=name)
         self._task.add_done_callback(self._ended)
 
     async def result(self) -> Diagnosis:
@@ -46,11 +46,11 @@ class Run:
 
     async def follow(self) -> AsyncIterator[DiagnosisLine]:
         """Yield the lines from the first one on, each as soon as it is available."""
-        told = 0
+        sent = 0
         while True:
-            while told < len(self._lines):
-                told += 1
-                yield self._lines[told - 1]
+            while sent < len(self._lines):
+                sent += 1
+                yield self._lines[sent - 1]
             if self._task.done():
                 break
             self._more.clear()
@@ -69,7 +69,7 @@ class Run:
         """Cancel it; a ping in flight is still recorded."""
         self._task.cancel()
 
-    def _tell(self, line: DiagnosisLine) -> None:
+    def _add_line(self, line: DiagnosisLine) -> None:
         self._lines.append(line)
         self._more.set()
 

@@ -140,7 +140,7 @@ class PostgresDatabases:
     async def _administer(self, statement: str) -> None:
         connection = await connect(self._url)
         try:
-            await _told(connection.execute(statement))
+            await _our_errors(connection.execute(statement))
         finally:
             await connection.close()
 
@@ -165,10 +165,10 @@ async def connect(url: str) -> Raw:
     Raises:
         HooktuiError: it cannot be reached.
     """
-    return await _told(asyncpg.connect(url, timeout=_ANSWERS_WITHIN_S))
+    return await _our_errors(asyncpg.connect(url, timeout=_ANSWERS_WITHIN_S))
 
 
-async def _told(work: Coroutine[Any, Any, T]) -> T:
+async def _our_errors(work: Coroutine[Any, Any, T]) -> T:
     """Return the result of a call of PostgreSQL.
 
     Raises:

@@ -70,13 +70,13 @@ def bench(
         sink = stack.enter_context(running_sink(folder, environ))
         filled: dict[str, Stand] = {}  # a store with old rows takes long to create: one for all
         for number in range(1, rounds + 1):
-            told = f"round {number} of {rounds}: "
-            progress(told + "floor")
+            prefix = f"round {number} of {rounds}: "
+            progress(prefix + "floor")
             count = _FLOOR_SHARE * deliveries
             kinds = ("sink", "client", "transport")
             limits.append(Limits(*(baseline.measure(k, sink.port, count, environ) for k in kinds)))
             for case in cases:
-                progress(told + case.title)
+                progress(prefix + case.title)
                 where = SqliteDatabases() if case.on_file else databases
                 stand = prepared(case, sink, folder, where, environ)
                 if not case.old_rows:
@@ -84,7 +84,7 @@ def bench(
                         runs[case.name].append(ready.run(deliveries))
                     continue
                 if case.name not in filled:
-                    progress(f"{told}{case.title}: creating them")
+                    progress(f"{prefix}{case.title}: creating them")
                     filled[case.name] = stack.enter_context(stand)
                 runs[case.name].append(filled[case.name].run(deliveries))
         progress("")

@@ -123,16 +123,16 @@ class AsyncClient:
         request = http.build_request(
             call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
         )
-        with self._told(call):
+        with self._our_errors(call):
             async with asyncio.timeout_at(deadline):
                 received = await http.send(request, stream=True, follow_redirects=False)
         try:
-            yield _Response(received, deadline, partial(self._told, call, began=True))
+            yield _Response(received, deadline, partial(self._our_errors, call, began=True))
         finally:
             await received.aclose()
 
     @contextmanager
-    def _told(self, call: Call[T], *, began: bool = False) -> Iterator[None]:
+    def _our_errors(self, call: Call[T], *, began: bool = False) -> Iterator[None]:
         """Convert errors of httpx to ours; ``began``: the head of a response has arrived."""
         try:
             yield

@@ -102,15 +102,15 @@ async def _play(seed: int) -> None:
             sys.stdout.write(json.dumps({"home": str(home.home)}) + "\n")
             sys.stdout.flush()
             ending = asyncio.create_task(over.wait())
-            telling = asyncio.create_task(_tell(seed, client))
-            await asyncio.wait((ending, telling), return_when=asyncio.FIRST_COMPLETED)
+            sending = asyncio.create_task(_send_events(seed, client))
+            await asyncio.wait((ending, sending), return_when=asyncio.FIRST_COMPLETED)
             ending.cancel()
-            if telling.done():
-                telling.result()
-            telling.cancel()
+            if sending.done():
+                sending.result()
+            sending.cancel()
 
 
-async def _tell(seed: int, client: PlainClient) -> None:
+async def _send_events(seed: int, client: PlainClient) -> None:
     """Send the events of the scenario, each at its time; late ones immediately."""
     loop = asyncio.get_running_loop()
     begun = loop.time()

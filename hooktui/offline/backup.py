@@ -84,7 +84,7 @@ def save(
             f"the backup needs {download.size >> 20} MiB in {target.parent}; {free >> 20} are free"
         )
     with draft.open("wb") as file:
-        for piece, share in _told(download):
+        for piece, share in _with_progress(download):
             try:
                 file.write(piece)
             except OSError as error:
@@ -116,7 +116,7 @@ def pass_on(download: Download, out: BinaryIO) -> None:
     out.flush()
 
 
-def _told(download: Download) -> Iterator[tuple[bytes, int]]:
+def _with_progress(download: Download) -> Iterator[tuple[bytes, int]]:
     """Yield each piece, and the percentage received with it."""
     arrived = 0
     for piece in download.pieces():

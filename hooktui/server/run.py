@@ -90,8 +90,8 @@ def main(
     gc.disable()  # during the start, which takes 0.1 s less; imports leave no cycles
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            told = notifier_of(environ)
-            runner.run(run(settings, where, ready=answering, notifier=told))
+            notifier = notifier_of(environ)
+            runner.run(run(settings, where, ready=answering, notifier=notifier))
     finally:
         gc.enable()
         # On exit the interpreter resets handlers, but not ignored signals.
@@ -135,11 +135,11 @@ async def run(
         transport = transport_of(settings, resolver, tcp, files)
         stack.callback(transport.close)
         engine = await start_engine(store, transport, files)
-        _tell_of_refused_connections(engine, transport)
+        _log_refused_connections(engine, transport)
         stack.callback(_watching_trail(store).cancel)
         notifier = notifier or Notifier()
         stack.callback(
-            _telling(notifier, store, engine).cancel
+            _notifying(notifier, store, engine).cancel
         )  # still notified during the shutdown
         winding_down = _WindingDown(engine)
         stack.push_async_callback(winding_down)
@@ -165,7 +165,7 @@ async def run(
     _log.info("stopped")
 
 
-def _telling(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task[None]:
+def _notifying(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task[None]:
     def status() -> str:
         load = engine.load()
         return f"{load.delivered_per_s:.1f} delivered a second, {load.in_flight} in flight"
@@ -277,7 +277,7 @@ def _warn_of_exposure(settings: Settings) -> None:
             _log.warning("%s: %s; %s", check.name, visible(check.value), visible(check.advice))
 
 
-def _tell_of_refused_connections(engine: Engine, transport: Transport) -> None:
+def _log_refused_connections(engine: Engine, transport: Transport) -> None:
     """Log once a minute that no file was left for a caller of the API, and free one.
 
     The event loop retries by itself, and would log a traceback each time.

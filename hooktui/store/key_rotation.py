@@ -92,7 +92,7 @@ async def rotate_keys(
     unused = tuple(key.id.hex() for key in ring.keys if key.id not in {newest, *found})
     dropped: tuple[str, ...] = ()
     if not left and unused and ring.changeable and not keep_old:
-        await store.write(_tell_drop, actor, unused)
+        await store.write(_audit_drop, actor, unused)
         ring.only(newest)
         dropped, unused = unused, ()
     return KeyRotation(
@@ -158,7 +158,7 @@ def _seal_anew(tx: Tx, table: Table, after: int) -> tuple[int, int]:
     return len(rows), rows[-1]["id"] if len(rows) == _AT_ONCE else -1
 
 
-def _tell_drop(tx: Tx, actor: Actor, keys: tuple[str, ...]) -> None:
+def _audit_drop(tx: Tx, actor: Actor, keys: tuple[str, ...]) -> None:
     """Record in the audit trail that keys will be removed."""
     tx.audit(actor, "keys.drop", f"key {keys[0]}", before={"keys": list(keys)})
     failpoints.hit("before_old_keys_are_dropped")

@@ -50,8 +50,8 @@ async def purge(request: Request, body: PurgeBody, account: AccountParameter = N
         await service.store.write(changes.audit_purge, caller.actor, owner, {"before": before})
     gone = await service.store.purge(before_ms, within_s=PURGE_WITHIN_S, account=owner, after=after)
     if gone.events:
-        told = {"before": before, "events": gone.events, "deliveries": gone.deliveries}
-        await service.store.write(changes.audit_purge, caller.actor, owner, told)
+        result = {"before": before, "events": gone.events, "deliveries": gone.deliveries}
+        await service.store.write(changes.audit_purge, caller.actor, owner, result)
     rest = None if gone.after is None else ids.encode("evt", gone.after)
     return answer(Purge(before, gone.events, gone.deliveries, gone.attempts, rest))
 

@@ -36,7 +36,7 @@ def resume(tx: Tx, actor: Actor) -> EngineState:
 def _changed(tx: Tx, actor: Actor, action: str, *, paused: bool) -> EngineState:
     state = engine_state(tx.conn)
     tx.audit(actor, action, "engine", before={"paused": not paused}, after={"paused": paused})
-    told = None if state.paused is None else {"at": state.paused.at, "by": state.paused.by}
-    tx.feed(engine_item(_ALL_ACCOUNTS, {"paused": told}))
+    pause_fields = None if state.paused is None else {"at": state.paused.at, "by": state.paused.by}
+    tx.feed(engine_item(_ALL_ACCOUNTS, {"paused": pause_fields}))
     tx.pause(paused=paused)
     return state

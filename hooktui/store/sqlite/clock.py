@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 TOLERATED_MS = 1000
 """Time services slew a clock by 7 ms between checks (500 ppm for 15 s); a leap second is 1 s."""
 _UNSURE_MS = 50  # a process stopped between reading both clocks would see a jump
-_MOST_TOLD = 10_000  # deliveries reported in the feed; lists show a longer backlog
+_MOST_REPORTED = 10_000  # deliveries reported in the feed; lists show a longer backlog
 
 
 class ClockJumps:
@@ -73,7 +73,7 @@ class ClockJumps:
 
 def move_along(work: WriteTransaction) -> None:
     """Move all due times and leases by as much as the clock was set."""
-    moved_ms, told = work.clock_moved_ms, 0
+    moved_ms, reported = work.clock_moved_ms, 0
     work.raw.execute(sql.MOVE_LEASES, (moved_ms,))
     for hook in work.live.view:
         for move, find in (
@@ -82,8 +82,8 @@ def move_along(work: WriteTransaction) -> None:
         ):
             if not work.raw.execute(move, (moved_ms, hook)).rowcount:
                 continue
-            for row in work.raw.execute(find, (hook, max(_MOST_TOLD - told, 1))):
-                told += 1
+            for row in work.raw.execute(find, (hook, max(_MOST_REPORTED - reported, 1))):
+                reported += 1
                 work.notes.mark_due(hook, row[3])
                 state = DeliveryState(Status.PENDING.value, row[2], row[3], None, row[4], row[5])
                 work.notes.feed.append(
