@@ -77,7 +77,7 @@ async def test_a_home_in_use_is_looked_at_beside_its_writer(where: InstallPaths)
 def test_what_a_killed_server_left_is_told(where: InstallPaths) -> None:
     killed_home(where.home)
     found = look(where)
-    assert "taken in by the next start" in found["wal"].value
+    assert "applied at the next start" in found["wal"].value
     assert found["waiting"].value.startswith("2,020 wait")
 
 
