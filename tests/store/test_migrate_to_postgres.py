@@ -292,7 +292,7 @@ def kill_a_move(where: InstallPaths, url: str, point: str) -> None:
 
 async def test_another_target_than_the_one_that_was_begun_is_refused(where, url) -> None:
     await asyncio.to_thread(kill_a_move, where, url, "while_moving")
-    with pytest.raises(Conflict, match="begun before"):
+    with pytest.raises(Conflict, match="started before"):
         await move(where, "postgresql://127.0.0.1:1/other")
 
 
