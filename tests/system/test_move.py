@@ -53,7 +53,7 @@ def test_a_delivery_that_waits_is_sent_from_there(
     for header in ("webhook-id", "X-Hook-Delivery", "X-Hook-Signature"):
         assert second.headers[header] == first.headers[header]
     looked = {check["name"]: check for check in looked_into(idle_home)}
-    assert looked["servers"]["value"].startswith("1 at work")
+    assert looked["servers"]["value"].startswith("1 running")
     assert looked["server"]["state"] == looked["clock skew"]["state"] == "ok"
 
 
