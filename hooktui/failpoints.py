@@ -1,9 +1,9 @@
-"""Named places where a test can stop, kill or fail a server: ``HOOKTUI_FAILPOINT``.
+"""Named points where a test can stop, kill or fail a server: ``HOOKTUI_FAILPOINT``.
 
-``HOOKTUI_TESTING=1`` must be set as well, so that one variable that strays into the environment of
-a real server cannot kill it. ``after_send_before_record:kill`` kills the process there the first
-time, ``…:kill@3`` the third time; several are separated by commas. Not armed, a point costs one
-call and one comparison.
+``HOOKTUI_TESTING=1`` must be set as well, so that a single stray variable in the environment of a
+real server cannot kill it. ``after_send_before_record:kill`` kills the process there the first
+time, ``…:kill@3`` the third time; several are separated by commas. An unarmed point costs one call
+and one comparison.
 """
 
 from __future__ import annotations
@@ -20,49 +20,49 @@ TESTING = "HOOKTUI_TESTING"
 _COUNT = re.compile("[1-9][0-9]{0,8}")
 
 POINTS = {
-    "before_migration_commit": "the schema is made or changed, not committed",
+    "before_migration_commit": "the schema is created or changed, not committed",
     "before_rescue_commit": "the claims of a dead server are released, not committed",
     "before_accept_commit": "an event and its deliveries are written, not committed",
-    "after_accept_commit": "an event is stored, its producer has no answer yet",
+    "after_accept_commit": "an event is stored, its producer has no response yet",
     "before_claim_commit": "due deliveries are leased, not committed",
     "after_claim_commit": "due deliveries are leased, none is sent",
     "before_send": "an attempt is about to open or use its connection",
-    "after_send_before_record": "the receiver has answered, nothing is written yet",
+    "after_send_before_record": "the receiver has responded, nothing is written yet",
     "before_record_commit": "results are written, not committed",
     "after_record_commit": "results are stored, the engine does not know yet",
     "before_give_back_commit": "unsent deliveries are released, not committed",
     "while_stopping": "a stop has waited for the attempts, their results are being written",
 }
-"""Every boundary of the delivery of an event, in its order, and what is true there."""
+"""Every boundary of the delivery of an event, in order, with the state at that point."""
 
 UPKEEP_POINTS = {
-    "after_backup_is_copied": "a backup's copy beside the database is whole and has its name",
+    "after_backup_is_copied": "a backup's copy beside the database is complete and has its name",
     "before_restore_is_decided": "the copy of a backup is checked and on disk, without its name",
-    "after_restore_is_decided": "the copy has its name, the old database is in its place",
+    "after_restore_is_decided": "the copy has its name, the old database is not renamed yet",
     "while_restore_keeps_the_old": "one file of the old database has its new name",
-    "before_restore_ends": "the old database is put aside, its place is empty",
+    "before_restore_ends": "the old database is renamed, there is no database",
     "while_moving": "a table is copied to PostgreSQL, not committed",
     "before_move_commit": "all tables are copied and compared, not committed",
-    "after_move_commit": "all is in PostgreSQL, the mark here does not say so yet",
+    "after_move_commit": "all rows are in PostgreSQL, the marker is not set to done yet",
 }
-"""The same of commands that work on the files of a home."""
+"""The same for commands that work on the files of a home."""
 
 KEY_POINTS = {
     "before_keys_are_replaced": "the new key file is on disk, without its name",
-    "after_new_key_is_kept": "the key file holds the new key, nothing is sealed with it",
-    "before_key_switch_commit": "the new key seals from this transaction on, not committed",
-    "before_reseal_commit": "some values are sealed with the new key, not committed",
-    "after_reseal_commit": "some values are sealed with the new key, others with the old one",
-    "before_old_keys_are_dropped": "nothing is sealed with the old key, it is still there",
-    "after_old_keys_are_dropped": "the key file holds the new key alone, nobody was answered",
+    "after_new_key_is_kept": "the key file holds the new key, nothing is encrypted with it",
+    "before_key_switch_commit": "the new key encrypts from this transaction on, not committed",
+    "before_reseal_commit": "some values are encrypted with the new key, not committed",
+    "after_reseal_commit": "some values are encrypted with the new key, others with the old one",
+    "before_old_keys_are_dropped": "nothing is encrypted with the old key, it is still there",
+    "after_old_keys_are_dropped": "the key file holds only the new key, no response was sent",
 }
-"""The same of a rotation of keys, in its order."""
+"""The same for a rotation of keys, in order."""
 
 _KNOWN = {**POINTS, **UPKEEP_POINTS, **KEY_POINTS}
 
 
 class FailpointReached(Exception):
-    """What the action ``error`` raises: a fault as it may come from anywhere."""
+    """The error of the action ``error``: a fault as it may occur anywhere."""
 
 
 @dataclass(slots=True)
@@ -75,26 +75,26 @@ _armed: dict[str, _Armed] | None = None
 
 
 def hit(name: str) -> None:
-    """Do what is armed for a point, if anything is."""
+    """Run the action that is armed for a point, if any."""
     if _armed is not None:
         _pass(_armed, name)
 
 
 def arm(text: str | None) -> None:
-    """Arm the points that a text names; None or an empty one disarms all.
+    """Arm the points in a text; None or an empty one disarms all.
 
     Raises:
         ValueError: a point or an action is unknown.
     """
-    global _armed  # one switch for the process, read at every point
+    global _armed  # one for the process, read at every point
     _armed = dict(_parse(part.strip()) for part in text.split(",")) if text else None
 
 
 def arm_from(environ: Mapping[str, str]) -> None:
-    """Arm what an environment names; without the variable none.
+    """Arm the points of an environment; without the variable none.
 
     Raises:
-        ValueError: a point or an action is unknown, or nothing says that this is a test.
+        ValueError: a point or an action is unknown, or the environment is not that of a test.
     """
     text = environ.get(VARIABLE)
     if text and environ.get(TESTING) != "1":
@@ -115,7 +115,7 @@ def _parse(text: str) -> tuple[str, _Armed]:
     if action not in _ACTIONS:
         raise ValueError(f"{text[:100]!r}: write {name}:ACTION with {' or '.join(_ACTIONS)}")
     if what != action and not _COUNT.fullmatch(count):
-        raise ValueError(f"{text[:100]!r}: after @ comes at which pass, from 1")
+        raise ValueError(f"{text[:100]!r}: after @ comes the number of the pass, from 1")
     return name, _Armed(_ACTIONS[action], int(count or 1))
 
 

@@ -1,6 +1,6 @@
-"""The folder of an installation as the file system has it: read, made, refused, corrected.
+"""The folder of an installation on disk: reads, creates, checks and corrects it.
 
-What is right and wrong is decided in `domain.home_rules`.
+`domain.home_rules` has the rules.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from hooktui.domain.text import visible
 _log = logging.getLogger(__name__)
 
 _MOST_LINKS = 40
-"""As the kernel counts (path_resolution(7)): more are a loop."""
+"""The kernel's limit (path_resolution(7)): more are a loop."""
 
 
 def make_home(folder: Path) -> None:
-    """Make the folder of an installation, and those above it, if they are not there.
+    """Create the folder of an installation, and missing ones above it.
 
     Raises:
-        OSError: one cannot be made.
+        OSError: one cannot be created.
     """
     before = os.umask(0)
-    os.umask(before | 0o022)  # whatever the umask, others get no folder that they may write
+    os.umask(before | 0o022)  # others cannot write the folder, whatever the umask is
     try:
         folder.mkdir(mode=0o750, parents=True, exist_ok=True)
     finally:
@@ -40,14 +40,14 @@ def make_home(folder: Path) -> None:
 
 
 def refuse_unsafe(where: InstallPaths, uid: int | None = None) -> None:
-    """Refuse a home that others may write, or whose files are links or another user's.
+    """Refuse a home that others can write, or whose files are links or another user's.
 
     Args:
-        where: the installation; what is not there yet is not judged.
-        uid: who works on it; by default the user of this process.
+        where: the installation; missing files are not checked.
+        uid: the user of the server; by default the user of this process.
 
     Raises:
-        UnsafeHome: says what is wrong, and the command that corrects it.
+        UnsafeHome: names the fault and the command that corrects it.
     """
     refused = [one for one in home_flaws(where, uid) if one.level == "refused"]
     if refused:
@@ -57,16 +57,16 @@ def refuse_unsafe(where: InstallPaths, uid: int | None = None) -> None:
 
 
 def home_flaws(where: InstallPaths, uid: int | None = None) -> list[Flaw]:
-    """Return what is wrong with the files of an installation, as far as they are there.
+    """Return the faults of the existing files of an installation.
 
     Raises:
-        PermissionError: something may not be seen by this user.
+        PermissionError: this user cannot access a file.
     """
     return flaws_of(_entries(where), os.geteuid() if uid is None else uid)
 
 
 def mend_modes(where: InstallPaths) -> None:
-    """Take the rights of others away from files that only the server reads.
+    """Remove the rights of others from files that only the server reads.
 
     Raises:
         OSError: a mode cannot be changed.
@@ -79,9 +79,9 @@ def mend_modes(where: InstallPaths) -> None:
         try:
             mode = os.fstat(file).st_mode
             if stat.S_ISREG(mode) and mode & 0o077:
-                # By O_PATH: closing another descriptor of the database drops SQLite's locks.
+                # By O_PATH: closing another descriptor of the database would drop SQLite's locks.
                 Path(f"/proc/self/fd/{file}").chmod(0o600)
-                _log.warning("%s had mode %o; it is 600 now", path, stat.S_IMODE(mode))
+                _log.warning("changed the mode of %s from %o to 600", path, stat.S_IMODE(mode))
         finally:
             os.close(file)
 
@@ -106,7 +106,7 @@ def _private_files(where: InstallPaths) -> tuple[Path, ...]:
 
 
 def _entry(path: Path, part: Part) -> Iterator[Entry]:
-    """Yield a name if it is there."""
+    """Yield an entry if it exists."""
     try:
         status = path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -116,10 +116,10 @@ def _entry(path: Path, part: Part) -> Iterator[Entry]:
 
 
 def _way_to(folder: Path) -> Iterator[Entry]:
-    """Yield every name that the kernel goes through to reach a folder, links too, and the folder.
+    """Yield every name on the path to a folder, including links, and the folder.
 
     Raises:
-        UnsafeHome: its links make a loop.
+        UnsafeHome: its links form a loop.
     """
     path, rest, links = Path("/"), list(folder.absolute().parts[1:]), 0
     while True:
@@ -132,7 +132,7 @@ def _way_to(folder: Path) -> Iterator[Entry]:
         if path.is_symlink():
             links += 1
             if links > _MOST_LINKS:
-                raise UnsafeHome(f"the links of {visible(str(folder))} make a loop; remove them")
+                raise UnsafeHome(f"the links of {visible(str(folder))} form a loop; remove them")
             yield from _entry(path, "way")
             target = path.readlink()
             rest = [*(target.parts[1:] if target.is_absolute() else target.parts), *rest]

@@ -1,7 +1,7 @@
-"""Which installation is meant: one answer for every command, the console and the server.
+"""Selects the installation: the same one for every command, the console and the server.
 
-It does not depend on whether a server runs. On a machine with the system service an ordinary start
-makes no second installation beside it; `HOOKTUI_HOME` asks for one.
+The selection does not depend on whether a server is running. On a machine with the system service
+an ordinary start creates no second installation; ``HOOKTUI_HOME`` requests one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hooktui.domain.paths import START_SERVICE, InstallPaths, places, started_by
 
 
 def find_places(environ: Mapping[str, str]) -> InstallPaths:
-    """Return the installation that an environment means on this machine.
+    """Return the installation that an environment selects on this machine.
 
     Raises:
         Refused: the environment names no folder at all.
@@ -29,7 +29,7 @@ def system_installed() -> bool:
         try:
             path.lstat()
         except PermissionError:
-            return True  # it is kept from us, so it is there
+            return True  # access is denied, so it exists
         except OSError:
             continue
         return True
@@ -37,10 +37,10 @@ def system_installed() -> bool:
 
 
 def refuse_start_beside_service(where: InstallPaths, environ: Mapping[str, str]) -> None:
-    """Refuse to start the service's server by hand, as a user whose files it could not use.
+    """Refuse to start the service's server by hand, which would create files of another user.
 
     Raises:
-        NotAllowed: says how the service is started, and how to get a server of one's own.
+        NotAllowed: names the command that starts the service, and how to run a separate server.
     """
     if not where.service or started_by_systemd(environ):
         return

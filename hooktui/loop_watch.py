@@ -1,9 +1,9 @@
-"""Who holds the event loop for how long: one program for everybody means that nobody may.
+"""Measures what blocks the event loop and for how long, because all requests share one loop.
 
-Two measurements complete each other. A request is timed from one wait to the next, which names its
-route (but for single events, which are little work); a beat every 20 ms is late by as long as
-anything held the loop, and finds what is no request. The longest of both in the last minute is what
-people see.
+Two measurements complement each other. A request is timed from one wait to the next, which gives
+its route (except for single events, which are short). A timer of 20 ms is late by as long as the
+loop was blocked, and detects work outside of requests. The longest of both in the last minute is
+reported.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _log = logging.getLogger(__name__)
 KEPT_S: Final = 60.0
 BEAT_S: Final = 0.02
 NOTED_S: Final = 0.002
-"""Shorter holds are what a loop is for."""
+"""Shorter holds are normal and not recorded."""
 LOGGED_S: Final = 0.1
 ELSEWHERE: Final = "other work"
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A time in which nothing else ran: how long, by what, and when it ended (monotonic)."""
+    """A time in which the loop was blocked: seconds, by what, and its end (monotonic)."""
 
     seconds: float
     by: str
@@ -40,11 +40,11 @@ class LoopWatch:
     """Keeps the longest holds of the last minute.
 
     Args:
-        clock: seconds, monotonic.
+        clock: monotonic seconds.
 
     Attributes:
-        logging: whether long holds are logged: while the beat goes on, and not during a start,
-            which imports much, or a stop.
+        logging: whether long holds are logged: while the timer runs, and not during a start, which
+            imports much, or a stop.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -54,7 +54,7 @@ class LoopWatch:
         self._since_beat_s = 0.0
 
     def note(self, seconds: float, by: str) -> None:
-        """Note that the loop was held until now."""
+        """Record that the loop was blocked until now."""
         if seconds < NOTED_S:
             return
         self._since_beat_s = max(self._since_beat_s, seconds)
@@ -64,7 +64,7 @@ class LoopWatch:
         self._holds.append(Hold(seconds, by, now))
         self._forget(now)
         if seconds >= LOGGED_S and self.logging:
-            _log.warning("event loop held for %.0f ms by %s", seconds * 1000, by)
+            _log.warning("event loop blocked for %.0f ms by %s", seconds * 1000, by)
 
     def longest(self) -> Hold | None:
         """Return the longest hold of the last minute; None: nothing took over 2 ms."""
@@ -72,7 +72,7 @@ class LoopWatch:
         return self._holds[0] if self._holds else None
 
     async def beat(self) -> None:
-        """Look how late the loop is, again and again."""
+        """Measure the lateness of the loop repeatedly."""
         self.logging = True
         try:
             while True:
@@ -85,7 +85,8 @@ class LoopWatch:
         due = loop.time() + BEAT_S
         await asyncio.sleep(BEAT_S)
         late_s, known_s = loop.time() - due, self._since_beat_s
-        # It is late by all that ran meanwhile; what is known explains it if it is most of that.
+        # It is late by everything that ran meanwhile; known holds explain it if they are most of
+        # that.
         if late_s > 2 * known_s:
             self.note(late_s, ELSEWHERE)
         self._since_beat_s = 0.0
@@ -96,12 +97,12 @@ class LoopWatch:
 
 
 class Timed(Generic[T]):
-    """Something to wait for that is timed from one wait of its own to the next.
+    """An awaitable that is timed from one wait to the next.
 
     Args:
-        work: what to wait for, such as a coroutine.
-        note: told of each time that it ran for over `NOTED_S`, in seconds, and of ``what``.
-        what: passed on.
+        work: the awaitable, such as a coroutine.
+        note: called with each run of over `NOTED_S`, in seconds, and with ``what``.
+        what: passed to ``note``.
     """
 
     __slots__ = ("_note", "_what", "_work")
@@ -132,4 +133,4 @@ class Timed(Generic[T]):
 
 
 WATCH: Final = LoopWatch()
-"""Of this process: it has one event loop."""
+"""The watch of this process, which has one event loop."""

@@ -1,8 +1,8 @@
-"""Long computations in slices: none of them holds the event loop for more than some milliseconds.
+"""Long computations in slices: none of them blocks the event loop for more than some milliseconds.
 
-What a caller can make expensive is written as steps (`hooktui.domain.json_text.Steps`): a generator
-that yields after a few milliseconds at most. `in_slices` runs such steps in the event loop,
-`hooktui.store.queries.pace` in queries.
+Computations whose cost a caller controls are written as steps (`hooktui.domain.json_text.Steps`): a
+generator that yields after a few milliseconds at most. `in_slices` runs such steps in the event
+loop, `hooktui.store.queries.pace` in queries.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from weakref import WeakKeyDictionary
 T = TypeVar("T")
 
 FREE_S: Final = 0.000_5
-"""Short work just runs: nearly all requests end within this."""
+"""Short work runs without a pause: nearly all requests end within this."""
 SLICE_S: Final = 0.001
-"""A slice ends after the step in which this is over; a step takes up to 3 ms. With slices of 2 ms
-and pauses as long in proportion, the p99 beside the worst callers is a third higher."""
+"""A slice ends after the step that exceeds this; a step takes up to 3 ms. With slices of 2 ms and
+proportional pauses, the p99 beside the worst callers is a third higher."""
 SHARED_SLICE_S: Final = 0.003
-"""The same where no pause follows, and a step takes up to 1 ms."""
+"""The same if no pause follows and a step takes up to 1 ms."""
 REST: Final = 5
-"""Pause after a slice, in times of what it took: all long computations together get a sixth of
-the loop, and what is delivered meanwhile waits for one slice at most."""
+"""Pause after a slice as a multiple of its duration: all long computations together get a sixth of
+the loop, and deliveries meanwhile wait for one slice at most."""
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
 
 async def in_slices(steps: Generator[None, None, T]) -> T:
-    """Do all steps in the event loop, in slices, and return their result.
+    """Run all steps in the event loop, in slices, and return their result.
 
-    One computation has a slice at a time, in turns, however many there are.
+    Only one computation runs a slice at a time; several take turns.
     """
     run = _Run(steps)
     run.go_on(FREE_S)
@@ -46,9 +46,10 @@ async def in_slices(steps: Generator[None, None, T]) -> T:
 
 
 async def share_loop(steps: Generator[None, None, T], held: Callable[[float], None]) -> T:
-    """Do all steps in the event loop; others have a turn after each slice, and no pause follows.
+    """Run all steps in the event loop; other tasks run after each slice, without a pause.
 
-    For what others wait for anyhow, such as a transaction. ``held`` hears how long each slice took.
+    For work that others wait for anyway, such as a transaction. ``held`` is called with the
+    duration of each slice.
     """
     begun_s = time.perf_counter()
     while True:
@@ -66,14 +67,14 @@ async def share_loop(steps: Generator[None, None, T], held: Callable[[float], No
 
 
 class _Run(Generic[T]):
-    """Steps that are being done; ``results`` holds the result once there is one."""
+    """Running steps; ``results`` holds the result once there is one."""
 
     def __init__(self, steps: Generator[None, None, T]) -> None:
         self._steps = steps
         self.results: list[T] = []
 
     def go_on(self, most_s: float) -> float:
-        """Do steps until a time is over, and return how long they took."""
+        """Run steps until a time is over, and return how long they took."""
         begun_s = time.perf_counter()
         took_s = 0.0
         try:
@@ -86,7 +87,7 @@ class _Run(Generic[T]):
 
 
 def a_turn() -> asyncio.Lock:
-    """Return what long computations of the running loop take turns by."""
+    """Return the lock by which long computations of the running loop take turns."""
     loop = asyncio.get_running_loop()
     turn = _turns.get(loop)
     if turn is None:
@@ -95,10 +96,10 @@ def a_turn() -> asyncio.Lock:
 
 
 class Started(Generic[T]):
-    """Something to wait for that has run up to its first wait, in a task that goes on to await it.
+    """An awaitable that has run up to its first wait, in a task that awaits it later.
 
     Attributes:
-        done: whether it had nothing to wait for; then ``result`` is there, and it is not awaited.
+        done: whether it had nothing to wait for; then ``result`` is set, and it is not awaited.
     """
 
     result: T
@@ -117,7 +118,7 @@ class Started(Generic[T]):
             while True:
                 try:
                     yield waits_for
-                except BaseException as error:  # thrown in: a cancellation
+                except BaseException as error:  # such as a cancellation
                     waits_for = steps.throw(error)
                 else:
                     waits_for = next(steps)

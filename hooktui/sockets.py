@@ -1,6 +1,6 @@
 """Unix sockets with a path of any length, and the limit of open files.
 
-The kernel takes 107 bytes of path. A longer one is reached through an open folder:
+The kernel accepts paths of 107 bytes. A longer one is reached through an open folder:
 ``/proc/self/fd/N/name`` names the same socket in a few bytes.
 """
 
@@ -23,10 +23,10 @@ MAX_PATH_BYTES = 107
 
 @contextmanager
 def short_path(path: Path) -> Iterator[str]:
-    """Give a name of at most 107 bytes for a socket; it is valid until the block ends.
+    """Yield a name of at most 107 bytes for a socket; it is valid until the block ends.
 
     Raises:
-        OSError: the folder is not there, or may not be entered.
+        OSError: the folder does not exist or cannot be entered.
     """
     if len(os.fsencode(path)) <= MAX_PATH_BYTES:
         yield str(path)
@@ -42,7 +42,7 @@ def connect(path: Path, timeout_s: float | None = None) -> socket.socket:
     """Return a socket that is connected to a path; ``timeout_s`` stays set on it.
 
     Raises:
-        OSError: as ``connect(2)``: nothing there, nobody listens, or not permitted.
+        OSError: as ``connect(2)``: no such path, no listener, or not permitted.
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -59,8 +59,8 @@ def bind(path: Path, mode: int) -> socket.socket:
     """Return a listening socket at a path that must not exist yet.
 
     Args:
-        path: where; its folder must exist.
-        mode: permissions of the socket file, from its first moment.
+        path: the path; its folder must exist.
+        mode: permissions of the socket file from its creation on.
 
     Raises:
         OSError: as ``bind(2)``.
@@ -81,18 +81,18 @@ def bind(path: Path, mode: int) -> socket.socket:
 
 
 _UNLIMITED: Final = 1 << 20
-"""What counts as the limit where the system sets none; Linux allows as many by default."""
+"""Used as the limit if the system sets none; Linux allows as many by default."""
 
 
 def raise_file_limit() -> None:
-    """Raise the limit to what the system lets this process have.
+    """Raise the limit to the maximum for this process.
 
-    Shells and services begin with 1,024, for programs that use ``select``; a hundred receivers that
-    hang hold as many connections.
+    Shells and services start with 1,024, for programs that use ``select``; a hundred hung receivers
+    hold as many connections.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with contextlib.suppress(OSError, ValueError):  # then it stays as it was
+        with contextlib.suppress(OSError, ValueError):  # the limit stays unchanged
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
@@ -103,10 +103,10 @@ def file_limit() -> int:
 
 
 def no_file_left() -> bool:
-    """Return whether this process, or this machine, can open nothing more.
+    """Return whether this process, or this machine, can open no more files.
 
-    Asked after an error that may come of it without saying so, such as a name that was not found or
-    an authority that could not be read.
+    Checked after an error that may have this cause without naming it, such as a name that was not
+    found or an authority that could not be read.
     """
     try:
         os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))

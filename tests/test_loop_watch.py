@@ -44,7 +44,7 @@ def test_a_long_hold_is_logged_with_what_held(caplog: pytest.LogCaptureFixture) 
     with caplog.at_level(logging.WARNING):
         watch.note(0.099, "GET /v1/feed")
         watch.note(0.25, "GET /v1/events")
-    assert caplog.messages == ["event loop held for 250 ms by GET /v1/events"]
+    assert caplog.messages == ["event loop blocked for 250 ms by GET /v1/events"]
 
 
 def _hold(seconds: float) -> None:

@@ -1,7 +1,7 @@
-"""Who may call what: one table of all routes, and how a caller gets its role.
+"""The permissions of all routes in one table, and the caller's role.
 
-A route that is not in the table cannot be reached. On the Unix socket the kernel says who calls; on
-TCP a token does. A request may lower its role, never raise it.
+A route that is not in the table cannot be reached. On the Unix socket the kernel identifies the
+caller; on TCP a token does. A request may lower its role, never raise it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ DEFAULT_ACCOUNT = AccountId(1)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one route asks of its caller.
+    """The permissions that one route requires.
 
     Attributes:
-        method: of HTTP.
+        method: HTTP method.
         path: the route's template.
-        need: what the caller's role must allow; None: anybody, without a token too.
-        all_accounts: it concerns more than one account: not for tokens that are bound to one.
+        need: what the caller's role must allow; None: open to all, also without a token.
+        all_accounts: it concerns more than one account; not for tokens that are bound to one.
     """
 
     method: str
@@ -55,10 +55,10 @@ RULES: Final = (
     Rule("GET", "/v1/event-types", Need.READ),
     Rule("GET", "/v1/hooks", Need.READ),
     Rule("POST", "/v1/hooks", Need.ADMINISTER),
-    # Changes nothing, and tells no more than the events themselves do.
+    # Changes nothing, and returns no more than the events themselves.
     Rule("POST", "/v1/hooks/dry-run", Need.READ),
     Rule("GET", "/v1/hooks/{hook}", Need.READ),
-    # An operator may change ``active`` alone; the route asks for more when there is more.
+    # An operator may change ``active`` only; the route checks the other fields.
     Rule("PATCH", "/v1/hooks/{hook}", Need.OPERATE),
     Rule("DELETE", "/v1/hooks/{hook}", Need.ADMINISTER),
     Rule("GET", "/v1/hooks/{hook}/health", Need.READ),
@@ -75,24 +75,24 @@ RULES: Final = (
     Rule("POST", "/v1/tokens", Need.ADMINISTER),
     Rule("DELETE", "/v1/tokens/{token}", Need.ADMINISTER),
     Rule("GET", "/v1/audit", Need.READ),
-    # About all accounts, and a walk through all of it.
+    # Concerns all accounts, and reads the whole trail.
     Rule("GET", "/v1/audit/verify", Need.ADMINISTER, all_accounts=True),
     Rule("GET", "/v1/feed", Need.READ),
     Rule("GET", "/v1/status", Need.READ),
-    # An operator could disable each hook as well, and this loses less: nothing is skipped.
+    # An operator could also disable every hook, which loses more: events would be skipped.
     Rule("POST", "/v1/engine/pause", Need.OPERATE, all_accounts=True),
     Rule("POST", "/v1/engine/resume", Need.OPERATE, all_accounts=True),
     Rule("POST", "/v1/purge", Need.ADMINISTER, all_accounts=True),
     Rule("GET", "/v1/doctor", Need.ADMINISTER, all_accounts=True),
     Rule("GET", "/v1/keys", Need.ADMINISTER, all_accounts=True),
     Rule("POST", "/v1/keys/rotate", Need.ADMINISTER, all_accounts=True),
-    # Over the Unix socket alone: the route looks at that.
+    # Over the Unix socket only: the route checks that.
     Rule("POST", "/v1/backup", Need.ADMINISTER, all_accounts=True),
 )
 
 _MOST_MATCHED, _SHORT_PATH = 1_000, 100
-"""So many paths of so many characters are remembered with their templates: a producer sends to a
-few, again and again, and a stranger's paths are as long as they like.
+"""Number and length of paths that are cached with their templates: a producer sends to a few again
+and again, and unknown callers send any path.
 """
 
 
@@ -120,11 +120,11 @@ class RouteTable:
 
         Raises:
             NotFound: no route has this path.
-            MethodNotAllowed: one has, with other methods.
+            MethodNotAllowed: the route has other methods.
         """
         methods = self._exact.get(path) or self._matched.get(path) or self._match(path)
         if methods is None:
-            raise NotFound(f"there is nothing at {path[:200]}; /openapi.json lists what there is")
+            raise NotFound(f"there is nothing at {path[:200]}; /openapi.json lists all paths")
         # HEAD is GET without the body (RFC 9110, 9.3.2).
         rule = methods.get("GET" if method == "HEAD" else method)
         if rule is None:
@@ -149,14 +149,14 @@ class RouteTable:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who makes a request.
+    """The caller of a request.
 
     Attributes:
         user: a user's name, or the token's.
-        role: the role that this request acts in.
-        bound_to: the one account that it may touch; None: all.
+        role: the role in which this request acts.
+        bound_to: the only account that it may access; None: all.
         peer: the process at the other end of the Unix socket.
-        address: where a TCP connection comes from.
+        address: the remote address of a TCP connection.
     """
 
     user: str
@@ -167,7 +167,7 @@ class Caller:
 
     @property
     def is_owner(self) -> bool:
-        """Whether it is root or the server's owner, who could stop the server anyway."""
+        """Whether the caller is root or the server's owner, who could stop the server anyway."""
         return self.peer is not None and self.peer.uid in (0, os.geteuid())
 
     @property
@@ -177,26 +177,26 @@ class Caller:
         return Actor(self.user, self.role, origin)
 
     def lowered(self, wanted: str | None) -> Caller:
-        """Return the caller in the role that it asked for (``Hooktui-Role``).
+        """Return the caller in the requested role (``Hooktui-Role``).
 
         Raises:
             Malformed: there is no such role.
-            NotAllowed: it may do something that the caller may not.
+            NotAllowed: the role may do what the caller may not.
         """
         if wanted is None:
             return self
         return replace(self, role=lower(self.role, _role(wanted)))
 
     def require(self, need: Need) -> None:
-        """Refuse what the role does not allow.
+        """Check that the role allows a need.
 
         Raises:
-            NotAllowed: with the role that would do.
+            NotAllowed: it does not; names a role that does.
         """
         require(self.role, need)
 
     def account(self, asked: int | None) -> AccountId:
-        """Return the account that a list or a creation is about.
+        """Return the account of a list or a creation.
 
         Raises:
             NotAllowed: the token is bound to another one.
@@ -205,12 +205,12 @@ class Caller:
             return DEFAULT_ACCOUNT if asked is None else AccountId(asked)
         if asked is not None and asked != self.bound_to:
             raise NotAllowed(
-                f"this token is bound to account {self.bound_to}; it cannot touch account {asked}"
+                f"this token is bound to account {self.bound_to}; it cannot access account {asked}"
             )
         return self.bound_to
 
     def account_or_any(self, asked: int | None) -> AccountId | None:
-        """Return the account that a single thing must be in; None: whichever it is in.
+        """Return the account that a single object must be in; None: any.
 
         Raises:
             NotAllowed: the token is bound to another one.
@@ -227,6 +227,6 @@ def _role(wanted: str) -> Role:
 
 
 def caller_of(request: Request) -> Caller:
-    """Return who makes a request; the gate has found out."""
+    """Return the caller of a request, as identified by the middleware."""
     caller: Caller = request.scope["caller"]
     return caller

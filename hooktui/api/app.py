@@ -28,7 +28,7 @@ from hooktui.api.service import Service
 
 
 def make_routes(service: Service) -> FastAPI:
-    """Return every route but those that take events in; errors become problem objects."""
+    """Return every route except those that accept events; errors become problem objects."""
     app = FastAPI(
         title="hooktui",
         version=service.version,

@@ -1,4 +1,4 @@
-"""Reading a request's body: its media type, its size while it arrives, and whether it is JSON."""
+"""Reads a request's body: checks its media type, its size as it arrives, and its JSON."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ if TYPE_CHECKING:
 
 BODY_DEADLINE_S = 10.0
 MAX_REQUEST_BYTES: Final = 256 * 1024
-"""Of the calls that take a JSON object; the largest one is a hook with 20 headers of 4 kB."""
+"""Limit of a JSON object; the largest one is a hook with 20 headers of 4 kB."""
 
 MOST_HELD_BYTES: Final = 256 * 1024 * 1024
-"""Of all bodies that are being read, looked at and stored at this moment."""
+"""Limit of all bodies in memory: being read, checked and stored."""
 
 MAX_BODY_BYTES: Final = 256 * 1024
-"""Of an event's body."""
+"""Limit of an event's body."""
 
 MAX_LINE_BYTES: Final = MAX_BODY_BYTES + 4 * 1024
-"""Of a line of JSON lines: an event's body, and around it type and key, escaped as you like."""
+"""Limit of a line of JSON lines: an event's body, with its type and key in any escaping."""
 
 MAX_BLANK_LINES: Final = 10_000
-"""Of JSON lines: passing over them takes some milliseconds."""
+"""Limit of JSON lines: skipping them takes some milliseconds."""
 
 MAX_VALUES: Final = 2_000
-"""Of the calls that take a JSON object, their checks tell of each value that is wrong."""
+"""Limit of a JSON object, because its checks report each wrong value."""
 
 SMALL_BYTES: Final = 32 * 1024
-"""What is checked at once: some 0.5 ms at the worst."""
+"""A body that is checked in one step, about 0.5 ms at worst."""
 
 _JSON_TYPE = re.compile(r"application/([\w.!#$&^+-]+\+)?json", re.I)
 _NDJSON_TYPE = re.compile(r"application/(x-ndjson|ndjson|jsonl|jsonlines|json|x-jsonlines)", re.I)
@@ -56,19 +56,19 @@ _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def check_json_type(scope: Scope) -> None:
-    """Refuse a body that says it is something else than JSON; saying nothing is fine.
+    """Check that a body is not declared as anything except JSON; no declaration is accepted.
 
     Raises:
-        Unsupported: the media type, charset or encoding is not taken.
+        Unsupported: the media type, charset or encoding is not supported.
     """
     _check_type(scope, _JSON_TYPE, "application/json")
 
 
 def check_ndjson_type(scope: Scope) -> None:
-    """Refuse a body that says it is something else than JSON lines.
+    """Check that a body is not declared as anything except JSON lines.
 
     Raises:
-        Unsupported: the media type, charset or encoding is not taken.
+        Unsupported: the media type, charset or encoding is not supported.
     """
     _check_type(scope, _NDJSON_TYPE, "application/x-ndjson")
 
@@ -89,23 +89,23 @@ def _check_type(scope: Scope, accepted: re.Pattern[str], wanted: str) -> None:
                     f" {wanted}"
                 )
         elif name == b"content-encoding" and value.lower() != b"identity":
-            raise Unsupported("compressed bodies are not taken; leave Content-Encoding out")
+            raise Unsupported("compressed bodies are not supported; omit Content-Encoding")
 
 
-NO_ROOM: Final = "more comes in than the server can hold; slow down and try again"
+NO_ROOM: Final = "too many request bodies are in memory; slow down and try again"
 
 
 class BodyBudget:
-    """The request bodies, and the responses that nobody reads, that are in memory all together.
+    """All request bodies and unread responses in memory.
 
-    Many small ones may be too much as well. One caller's bodies take half of it at the most.
+    Many small ones may be too much as well. One caller's bodies take at most half of the budget.
 
     Args:
         most: bytes; by default `MOST_HELD_BYTES`.
 
     Attributes:
         most: the same.
-        size: bytes that are held now.
+        size: bytes in memory now.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -115,7 +115,7 @@ class BodyBudget:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more may begin."""
+        """Whether no more bodies may be read."""
         return self.size >= self.most
 
     def take(self, scope: Scope, size: int) -> None:
@@ -134,7 +134,7 @@ class BodyBudget:
         scope["held"] = scope.get("held", 0) + size
 
     def release(self, scope: Scope) -> None:
-        """Forget what a request held; it is over."""
+        """Release the bytes of a request that has ended."""
         held = scope.pop("held", 0)
         if held:
             self.size -= held
@@ -149,10 +149,10 @@ async def read_body(scope: Scope, receive: Receive, most: int, bodies: BodyBudge
     """Return the whole body, or refuse it as soon as it is too long.
 
     Raises:
-        TooLarge: it has, or says it has, more than ``most`` bytes; the rest is not read.
+        TooLarge: it has, or declares, more than ``most`` bytes; the rest is not read.
         TooSlow: it did not arrive within 10 s.
         Unavailable: too many bodies are in memory.
-        ClientDisconnect: it never will.
+        ClientDisconnect: the client closed the connection.
     """
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value[:20]) > most:
@@ -161,7 +161,7 @@ async def read_body(scope: Scope, receive: Receive, most: int, bodies: BodyBudge
     size = 0
 
     def take(message: Message) -> bool:
-        """Take a part; return whether it was the last."""
+        """Add a part; return whether it was the last."""
         nonlocal size
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
@@ -174,7 +174,7 @@ async def read_body(scope: Scope, receive: Receive, most: int, bodies: BodyBudge
         return not message.get("more_body")
 
     first = Started(receive())
-    # Nearly all bodies have come with their heads: a deadline would cost more than reading them.
+    # Nearly all bodies arrive with their heads: a deadline would cost more than reading them.
     if not first.done or not take(first.result):
         try:
             async with asyncio.timeout(BODY_DEADLINE_S):
@@ -187,10 +187,10 @@ async def read_body(scope: Scope, receive: Receive, most: int, bodies: BodyBudge
 
 
 async def checked_json(scope: Scope, receive: Receive, bodies: BodyBudget) -> Receive:
-    """Read a small JSON body and return a ``receive`` that gives it again; none is fine.
+    """Read a small JSON body and return a ``receive`` that repeats it; an empty one is accepted.
 
     Raises:
-        HooktuiError: it is no JSON, too large, or too slow.
+        HooktuiError: it is not JSON, too large, or too slow.
     """
     body = await read_body(scope, receive, MAX_REQUEST_BYTES, bodies)
     if body:
@@ -212,9 +212,9 @@ async def checked_json(scope: Scope, receive: Receive, bodies: BodyBudget) -> Re
 
 
 def _check_characters(body: bytes) -> None:
-    """Refuse fields with a lone surrogate: JSON (RFC 8259, 8.2), but no database stores it.
+    """Refuse lone surrogates, which JSON (RFC 8259, 8.2) allows but no database stores.
 
-    The body of an event is not concerned: its bytes are kept as they are.
+    The body of an event is not affected: its bytes are stored unchanged.
     """
     if not _HALF_CHARACTER.search(body):
         return
@@ -241,14 +241,14 @@ def _encodes(text: str) -> bool:
 
 def _too_large(most: int) -> TooLarge:
     unit = f"{most // 1024} KiB" if most < 1 << 20 else f"{most >> 20} MiB"
-    return TooLarge(f"the body is over {unit}, which is the most that is taken here")
+    return TooLarge(f"the body is over {unit}, the limit of this call")
 
 
 async def check_body(body: bytes) -> None:
-    """Refuse bytes that are not one JSON value in UTF-8, a large one in slices.
+    """Check that bytes are one JSON value in UTF-8, a large one in slices.
 
     Raises:
-        Malformed: with the place of the first error.
+        Malformed: they are not; names the position of the first error.
     """
     if len(body) <= SMALL_BYTES:
         json_text.check(body)
@@ -260,7 +260,7 @@ def lines_of(body: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the lines, each with its number from 0; a blank one as an empty one.
 
     Raises:
-        TooLarge: a line is longer than any event may be, or very many are blank.
+        TooLarge: a line is longer than the limit, or too many are blank.
     """
     start = number = blank = 0
     while start < len(body):
@@ -278,6 +278,6 @@ def lines_of(body: bytes) -> Iterator[tuple[int, bytes]]:
             yield number, b""
             blank += 1
             if blank > MAX_BLANK_LINES:
-                raise TooLarge(f"more than {MAX_BLANK_LINES:,} lines are blank; leave them out")
+                raise TooLarge(f"more than {MAX_BLANK_LINES:,} lines are blank; omit them")
         start = end + 1
         number += 1

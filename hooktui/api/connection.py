@@ -1,7 +1,7 @@
-"""One connection of a client: uvicorn's, held to limits before anything of a request is believed.
+"""One connection of a client: uvicorn's, with limits that apply before a request is parsed.
 
-A head has a deadline, a size and one reading: whatever two programs could understand differently
-(RFC 9112, section 11.2) ends the connection. An answer that nobody reads does, too.
+A head has a deadline, a size limit and one reading: anything that two programs could parse
+differently (RFC 9112, section 11.2) ends the connection. So does a response that is not read.
 """
 
 from __future__ import annotations
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
     )
 
 HEAD_DEADLINE_S = 10.0
-"""From the first byte of a head (or from the connection) to the end of it."""
+"""From the first byte of a head (or the start of the connection) to its end."""
 LINGER_S = 2.0
-"""How long a refused client may go on sending before it reads why."""
+"""How long a refused client may keep sending before the connection is closed."""
 UNREAD_DEADLINE_S = 30.0
 UNREAD_DEADLINE: Final = "unread_deadline_s"
-"""Under this name a response may put another deadline into ``state`` of its request's scope."""
+"""The key in ``state`` of a request's scope by which a response sets another deadline."""
 MIN_READ_BYTES: Final = 32 * 1024
-"""So much of an answer must be taken within that time, about 1 KiB a second."""
+"""Bytes of a response that must be read within that time, about 1 KiB a second."""
 
 MOST_IN_KERNEL_BYTES: Final = 128 * 1024
-"""Of a response that the client's window has no room for; Linux would hold up to 4 MiB of it."""
+"""Unsent bytes of a response in the socket's buffer; Linux would hold up to 4 MiB."""
 
 MAX_TARGET_BYTES: Final = 24 * 1024
-"""Of a path with its query; a filter of 2,000 characters takes 18,000 when each is escaped."""
+"""Limit of a path with its query; an escaped filter of 2,000 characters takes 18,000."""
 MAX_HEAD_BYTES: Final = 48 * 1024
 MAX_HEADERS: Final = 100
 MAX_PIPELINED: Final = 32
 """Requests that wait for the one before; each takes some kilobytes."""
-# So much of a body that was refused is read and thrown away, so that a client that sends before it
-# listens gets to the answer instead of a reset.
+# Bytes of a refused body that are read and discarded, so that a client that sends before it reads
+# gets the response instead of a reset.
 MAX_DISCARDED_BYTES: Final = 16 * 1024 * 1024
 
 _RESET = struct.pack("ii", 1, 0)  # struct linger of socket(7): on, 0 s
@@ -68,18 +68,19 @@ class ClientConnection(HttpToolsProtocol):
         server_state: of uvicorn.
         app_state: of uvicorn.
         limiter: of all connections.
-        unsent: the responses that nobody reads.
-        place: what its TLS handshake held of the bound; None: it asks for a place itself.
+        unsent: the unread responses.
+        place: the place of its TLS handshake; None: it requests a place itself.
 
     Attributes:
-        idle_since: when its last answer ended, while no new request has begun (``time.monotonic``;
-            the loop's clock stands still within a millisecond, which is several answers).
+        idle_since: when its last response ended, while no new request has begun
+            (``time.monotonic``; the loop's clock is constant within a millisecond, which is several
+            responses).
     """
 
     idle_since: float | None = None
     _peer: PeerCredentials | None = None
     _in_head = False
-    _head_since: float | None = None  # waiting for a head, or for the end of what is thrown away
+    _head_since: float | None = None  # waiting for a head, or for the end of a discarded body
     _head_bytes = _later_bytes = _discarded = 0
     _host: bytes | None = None
     _chunked = False
@@ -107,7 +108,7 @@ class ClientConnection(HttpToolsProtocol):
     # The connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Note who is there before the first byte is read; refuse it when there are too many."""
+        """Identify the peer before the first byte is read; refuse it if there are too many."""
         super().connection_made(transport)
         connected = transport.get_extra_info("socket")
         self._peer = peer_of(connected.fileno())
@@ -130,14 +131,14 @@ class ClientConnection(HttpToolsProtocol):
             self._place = self._limiter.admit_tcp(self, address)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Make room for another one."""
+        """Release the connection's place."""
         self._unsent.update(self, "", 0)
         if self._place is not None:
             self._place.release()
         super().connection_lost(exc)
 
     def evict(self) -> None:
-        """Close it now: another connection needs the place."""
+        """Close the connection now: another one needs the place."""
         if self.transport.get_write_buffer_size() > 0 or self._answering:
             self.reset()
         elif self.idle_since is not None or self._leaving:
@@ -146,7 +147,7 @@ class ClientConnection(HttpToolsProtocol):
             self._end_for_lack_of_room()
 
     def reset(self) -> None:
-        """End it and drop what is unsent, also in the kernel, which would keep some MiB of it."""
+        """Reset the connection and drop unsent data, also some MiB in the kernel."""
         self.transport.get_extra_info("socket").setsockopt(
             socket.SOL_SOCKET, socket.SO_LINGER, _RESET
         )
@@ -158,7 +159,7 @@ class ClientConnection(HttpToolsProtocol):
         self.transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Read what came, unless nothing more is believed."""
+        """Parse data, unless the connection is being closed."""
         self._unset_keepalive_if_required()
         if self._leaving:
             self._discard(len(data))
@@ -167,16 +168,14 @@ class ClientConnection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._leaving = True  # the answer says so; what follows would be another protocol
+            self._leaving = True  # the response says so; the next bytes are another protocol
         except httptools.HttpParserInvalidMethodError:
-            self._end(
-                Malformed("this is not an HTTP request: it begins with no method that is known")
-            )
+            self._end(Malformed("this is not an HTTP request: unknown method"))
             return
         except httptools.HttpParserError:
             self._end(self._refusal or Malformed("this is not an HTTP request"))
             return
-        if self._in_head and head_goes_on:  # then all of it belongs to the head
+        if self._in_head and head_goes_on:  # all of the data belongs to the head
             self._later_bytes += len(data)
             if self._later_bytes > MAX_HEAD_BYTES:
                 self._end(HeadTooLarge(_TOO_LARGE))
@@ -185,7 +184,7 @@ class ClientConnection(HttpToolsProtocol):
             self._head_since = self.loop.time()
 
     def look(self, now: float) -> None:
-        """End it if it takes too long for what it does; called about once a second."""
+        """Close the connection if its deadline has passed; called about once a second."""
         if self._head_since is not None:
             waited_s = now - self._head_since
             if self._leaving and waited_s > LINGER_S:
@@ -204,15 +203,15 @@ class ClientConnection(HttpToolsProtocol):
         elif now - self._unread_since > self._unread_deadline_s:
             self.reset()
 
-    # What the client does not read
+    # Unread responses
 
     def pause_writing(self) -> None:
-        """Begin no further request, and count what is unsent."""
+        """Start no further request, and count the unsent bytes."""
         super().pause_writing()
         self._count_unsent(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Go on: nearly all of it was read."""
+        """Continue: nearly all of the response was read."""
         self._count_unsent(0)
         super().resume_writing()
 
@@ -234,7 +233,7 @@ class ClientConnection(HttpToolsProtocol):
         receive: ASGIReceiveCallable,
         send: ASGISendCallable,
     ) -> None:
-        """Answer a request once the response before it was read, so that only one is held."""
+        """Handle a request once the response before it was read, so that only one is held."""
         await self.flow.drain()
         if not cycle.disconnected:
             await app(scope, receive, send)
@@ -247,7 +246,7 @@ class ClientConnection(HttpToolsProtocol):
     # A request
 
     def on_message_begin(self) -> None:
-        """Begin with a new head."""
+        """Start a new head."""
         super().on_message_begin()
         self._in_head = True
         self._head_bytes = self._later_bytes = 0
@@ -255,7 +254,7 @@ class ClientConnection(HttpToolsProtocol):
         self._chunked = False
 
     def on_url(self, url: bytes) -> None:
-        """Take a part of the target."""
+        """Add a part of the target."""
         super().on_url(url)
         if len(self.url) > MAX_TARGET_BYTES:
             self._refuse(
@@ -263,7 +262,7 @@ class ClientConnection(HttpToolsProtocol):
             )
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a field of the head; those that come behind a body are read and forgotten."""
+        """Add a field of the head; trailers are ignored."""
         self._head_bytes += len(name) + len(value) + 4
         if self._head_bytes > MAX_HEAD_BYTES or len(self.headers) >= MAX_HEADERS:
             self._refuse(HeadTooLarge(_TOO_LARGE))
@@ -282,19 +281,19 @@ class ClientConnection(HttpToolsProtocol):
                 self._refuse(Malformed("the request names two hosts; send one Host header"))
             self._host = value
         elif value.lower() != b"chunked":
-            self._refuse(Unsupported("no Transfer-Encoding but chunked is taken"))
+            self._refuse(Unsupported("chunked is the only supported Transfer-Encoding"))
         else:
             self._chunked = True
 
     def on_headers_complete(self) -> None:
-        """Begin to answer, unless the head can be read in two ways."""
+        """Handle the request, unless its head is ambiguous."""
         self._in_head = False
         self._head_since = None
         if self._place is not None:
             self._place.touch()
         version = self.parser.get_http_version()
         if version not in ("1.1", "1.0"):
-            self._refuse(Malformed("only HTTP/1.1 and HTTP/1.0 are spoken here"))
+            self._refuse(Malformed("only HTTP/1.1 and HTTP/1.0 are supported"))
         if version == "1.1" and self._host is None:
             self._refuse(Malformed("the request names no host; send a Host header"))
         if version == "1.0" and self._chunked:
@@ -308,35 +307,35 @@ class ClientConnection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _check_target(self) -> None:
-        """Refuse a target with another host than the ``Host`` header (RFC 9112, 3.2.2)."""
+        """Refuse a target whose host differs from the ``Host`` header (RFC 9112, 3.2.2)."""
         host = self.url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
         if self.url != b"*" and (not host or host.lower() != (self._host or b"").lower()):
             self._refuse(Malformed("the request line and the Host header name different hosts"))
 
     def _refuse(self, error: HooktuiError) -> None:
         self._refusal = error
-        raise error  # the parser stops, and `data_received` learns of it
+        raise error  # the parser stops, and `data_received` gets the error
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body; what comes after the answer is discarded, up to a limit."""
+        """Add a part of a body; bytes after the response are discarded, up to a limit."""
         if self.cycle.response_complete:
             self._discard(len(body))
             return
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, unless the client still holds the body of this one back."""
+        """Continue with the next request, unless the client has not sent the body of this one."""
         super().on_response_complete()
-        self._unread_bytes = 0  # while much is unread nothing is written: some of it was taken
+        self._unread_bytes = 0  # nothing is written while much is unread, so it was read
         cycle = self.cycle
         if not cycle.response_complete:
-            return  # of the next request, which waited
-        cycle.body = bytearray()  # what nobody asked for, up to 300 kB, while the connection idles
+            return  # belongs to the next request, which waited
+        cycle.body = bytearray()  # frees up to 300 kB while the connection is idle
         if cycle.more_body:
             self._head_since = self.loop.time()
             if self.expect_100_continue:
-                # Told the end before "100 Continue", it may send the body or not: nobody can know
-                # what the next bytes are (RFC 9110, 10.1.1).
+                # After a final response instead of "100 Continue" the client may or may not send
+                # the body, so the next bytes are ambiguous (RFC 9110, 10.1.1).
                 self.transport.close()
         else:
             self.idle_since = time.monotonic()
@@ -353,7 +352,7 @@ class ClientConnection(HttpToolsProtocol):
             self.transport.abort()
 
     def _end(self, error: HooktuiError) -> None:
-        """Believe nothing more; what was asked before is answered first."""
+        """Parse nothing more; earlier requests are completed first."""
         self._leaving = True
         cycle = self.cycle
         if self._answering and not cycle.more_body:
@@ -362,7 +361,7 @@ class ClientConnection(HttpToolsProtocol):
         if self._answering and (self.pipeline or cycle.response_started):
             self.transport.close()
             return
-        if self._answering:  # its own body is broken: nobody need wait for the rest of it
+        if self._answering:  # its own body is broken: do not wait for the rest
             cycle.disconnected = True
             cycle.message_event.set()
         self._write(error)

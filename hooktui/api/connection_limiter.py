@@ -1,24 +1,24 @@
-"""How many connections there are at once, and which one is closed to make room for another.
+"""Limits the number of connections, and chooses which one to close for a new one.
 
-Over TCP all callers share one bound. A connection is *known* once a token on it was good; the
+Over TCP all callers share one limit. A connection is *known* once a token on it was valid; the
 others are unknown, and grouped by source address (an IPv4 address, or the /64 of an IPv6 address).
-When the bound is reached:
+At the limit:
 
 * while unknown connections hold the half that is not reserved or more, the source with the most of
   them loses the one whose last request head, or whose start, is the longest ago;
-* else the known connection that has been idle for longest is closed, then an unknown one;
-* when all connections are known and in use, the new one is refused.
+* else the longest idle known connection is closed, then an unknown one;
+* if all connections are known and in use, the new one is refused.
 
-So callers with a good token keep half of the connections, and one source cannot take the share of
-another. A caller with a good token gets in from an address that floods the server, too: one request
-makes its connection known. One caller holds at most half of the connections.
+So callers with a valid token keep half of the connections, and one source cannot take the share of
+another. A caller with a valid token also gets in from an address that floods the server: one
+request makes its connection known. One caller holds at most half of the connections.
 
-Each user of the Unix socket has a bound of its own, except root and the owner of the server, who
+Each user of the Unix socket has a limit of its own, except root and the owner of the server, who
 could stop it anyway.
 
-All of them together have the share of the API in the open files of the process. When it is used up,
-an unknown connection over TCP is closed, else the connection that has been idle for longest, whose
-ever it is. Where none is idle the new one is refused; root and the owner get a few more.
+All of them together have the API's share of the process's open files. When it is used up, an
+unknown connection over TCP is closed, else the longest idle connection of any caller. If none is
+idle, the new one is refused; root and the owner get a few more.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from hooktui.domain.errors import TooManyRequests
 
 MOST_CONNECTIONS: Final = 1000
 _MORE_FOR_OWNERS: Final = 8
-"""Half of the least reserve of files (`domain/file_budget.py`)."""
+"""Half of the smallest reserve of files (`domain/file_budget.py`)."""
 _IPV6_SOURCE_BITS: Final = 64
-"""One customer has at least so many addresses (RFC 6177), so they count as one source."""
+"""One customer has at least this many addresses (RFC 6177), so they count as one source."""
 
 
 class EvictableConnection(Protocol):
-    """A connection as the limiter sees it.
+    """The methods of a connection that the limiter uses.
 
     Attributes:
         idle_since: when its last response ended, while no new request has begun; in seconds.
@@ -50,18 +50,18 @@ class EvictableConnection(Protocol):
     idle_since: float | None
 
     def evict(self) -> None:
-        """Close it now, whatever it does."""
+        """Close the connection now, even during a request."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class Place:
-    """What one connection holds of the bound; it belongs to one connection at a time.
+    """The place of one connection under the limit; it belongs to one connection at a time.
 
     Attributes:
         connection: None once it is released.
         source: group of an unknown connection.
-        caller: who used it last with a good token, or the user of a Unix socket.
+        caller: the last caller with a valid token, or the user of a Unix socket.
     """
 
     connection: EvictableConnection | None
@@ -70,7 +70,7 @@ class Place:
     _pool: _Pool
 
     def hand_over(self, connection: EvictableConnection) -> bool:
-        """Give it to the connection that begins after a TLS handshake; False: it was released."""
+        """Pass the place to the connection after a TLS handshake; False: it was released."""
         if self.connection is None:
             return False
         self.connection = connection
@@ -82,31 +82,31 @@ class Place:
             self._pool.unknown.touch(self)
 
     def know(self, caller: str) -> None:
-        """Note that a request showed a good token.
+        """Note that a request has a valid token.
 
         Raises:
-            TooManyRequests: this caller holds too many connections already.
+            TooManyRequests: this caller already holds too many connections.
         """
         if caller != self.caller and self.connection is not None:
             self._pool.know(self, caller)
 
     def forget(self) -> None:
-        """Note that a request showed a token that is not good."""
+        """Note that a request has an invalid token."""
         if self.caller is not None and self.connection is not None:
             self._pool.forget(self)
 
     def evict(self) -> None:
-        """Close the connection, and give its place back."""
+        """Close the connection and release its place."""
         self._pool.evict(self)
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the place."""
         if self.connection is not None:
             self._pool.remove(self)
 
 
 class _Groups:
-    """Places by source, each source's in the order of their last use; every step takes O(1)."""
+    """Places by source, each source's in the order of their last use; every operation is O(1)."""
 
     def __init__(self) -> None:
         self._places: dict[Hashable, dict[Place, None]] = {}
@@ -153,7 +153,7 @@ class _Groups:
 
 @dataclass(slots=True)
 class _Pool:
-    """The connections under one bound."""
+    """The connections under one limit."""
 
     most: int
     unknown: _Groups = field(default_factory=_Groups)
@@ -167,12 +167,12 @@ class _Pool:
 
     @property
     def reserve(self) -> int:
-        """So many connections are kept for callers whose token was good."""
+        """The number of connections that are kept for callers with a valid token."""
         return self.most // 2
 
     @property
     def share(self) -> int:
-        """So many connections one caller may hold."""
+        """The number of connections that one caller may hold."""
         return self.most - self.reserve
 
     def make_room(self) -> bool:
@@ -219,7 +219,7 @@ class _Pool:
         self.add(place)
 
     def evict(self, place: Place) -> None:
-        """Close a connection, whatever it does."""
+        """Close a connection, even during a request."""
         connection = place.connection
         self.remove(place)
         self.evicted += 1
@@ -241,12 +241,12 @@ class ConnectionLimiter:
     """All connections of a server, over TCP and over the Unix socket.
 
     Args:
-        most: connections over TCP, and of each user of the Unix socket.
-        in_all: all of them together.
+        most: maximum over TCP, and for each user of the Unix socket.
+        in_all: maximum of all together.
 
     Attributes:
         most: the same.
-        refused: connections that found no place, since the start.
+        refused: connections that got no place, since the start.
     """
 
     def __init__(self, most: int = MOST_CONNECTIONS, in_all: int = sys.maxsize) -> None:
@@ -304,14 +304,14 @@ class ConnectionLimiter:
 
     @property
     def evicted(self) -> int:
-        """Connections over TCP that were closed to make room, since the start."""
+        """Connections over TCP that were closed for new ones, since the start."""
         return self._tcp.evicted
 
 
 def source_of(address: str) -> str:
-    """Return the source that an IP address counts for: itself, or the /64 that it is in.
+    """Return the source of an IP address: the address itself, or its /64.
 
-    An IPv4 address counts the same when it is written as IPv6 (``::ffff:192.0.2.1``).
+    An IPv4 address counts the same if it is written as IPv6 (``::ffff:192.0.2.1``).
     """
     try:
         parsed = IPv6Address(address.partition("%")[0])

@@ -1,4 +1,4 @@
-"""The diagnoses that run: one for each version of a hook, told by the line to all who follow."""
+"""Running diagnoses: one for each version of a hook, streamed line by line to all callers."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ Key = tuple[HookId, int]
 """A hook and its version."""
 
 Work = Callable[[Callable[[DiagnosisLine], None]], Coroutine[object, object, Diagnosis]]
-"""Makes a diagnosis, and hands over a line after each step."""
+"""Makes a diagnosis, and passes a line to the callback after each step."""
 
 
 class Run:
-    """One diagnosis, in a task of its own: it goes on for the others when one of them leaves.
+    """One diagnosis in a separate task: it continues for the others if one caller leaves.
 
     Attributes:
-        askers: who waits for it.
+        askers: number of callers that wait for it.
     """
 
     def __init__(self, work: Work, name: str) -> None:
         self.askers = 0
         self._lines: list[DiagnosisLine] = []
         self._more = asyncio.Event()
-        self._task = asyncio.create_task(work(self._tell), name=name)
+        self._task = asyncio.create_task(work(self._add_line), name=name)
         self._task.add_done_callback(self._ended)
 
     async def result(self) -> Diagnosis:
-        """Wait for all of it.
+        """Wait for the complete diagnosis.
 
         Raises:
             Unavailable: the server is stopping.
@@ -41,16 +41,16 @@ class Run:
             return await asyncio.shield(self._task)
         except asyncio.CancelledError:
             if self._task.cancelled():
-                raise Unavailable("the server is stopping; it cut the diagnosis off") from None
+                raise Unavailable("the server is stopping; the diagnosis was cut off") from None
             raise
 
     async def follow(self) -> AsyncIterator[DiagnosisLine]:
-        """Yield the lines from the first one on, each as soon as it is there."""
-        told = 0
+        """Yield the lines from the first one on, each as soon as it is available."""
+        sent = 0
         while True:
-            while told < len(self._lines):
-                told += 1
-                yield self._lines[told - 1]
+            while sent < len(self._lines):
+                sent += 1
+                yield self._lines[sent - 1]
             if self._task.done():
                 break
             self._more.clear()
@@ -62,31 +62,31 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended, in whatever way."""
+        """Whether it has ended, successfully or not."""
         return self._task.done()
 
     def cancel(self) -> None:
-        """End it; a ping that is on its way is still recorded."""
+        """Cancel it; a ping in flight is still recorded."""
         self._task.cancel()
 
-    def _tell(self, line: DiagnosisLine) -> None:
+    def _add_line(self, line: DiagnosisLine) -> None:
         self._lines.append(line)
         self._more.set()
 
     def _ended(self, task: asyncio.Task[Diagnosis]) -> None:
         self._more.set()
         if not task.cancelled():
-            task.exception()  # at a stop nobody may be left to look at it
+            task.exception()  # at a stop no caller may retrieve it
 
 
 class Diagnoses:
-    """All that run in this server."""
+    """All running diagnoses of this server."""
 
     def __init__(self) -> None:
         self._runs: dict[Key, Run] = {}
 
     def join(self, key: Key, work: Work) -> Run:
-        """Return the diagnosis that runs for a version of a hook, or begin one."""
+        """Return the running diagnosis of a version of a hook, or start one."""
         run = self._runs.get(key)
         if run is None or run.is_over:
             run = self._runs[key] = Run(work, f"diagnose {key[0]}")
@@ -94,7 +94,7 @@ class Diagnoses:
         return run
 
     def leave(self, key: Key, run: Run) -> None:
-        """Note that somebody has it all or went away; without anybody it is ended."""
+        """Note that a caller has finished or left; without callers the run is cancelled."""
         run.askers -= 1
         if run.askers == 0:
             run.cancel()

@@ -1,4 +1,4 @@
-"""From a request to its caller: the peer of a Unix socket, or the token of a TCP connection."""
+"""Identifies the caller of a request: the peer of a Unix socket, or the token on TCP."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 _TOKEN = re.compile(r"hkt_([1-9][0-9]{0,17})_[0-9A-Za-z_-]{16,128}")
 _NAMES_KEPT_S = 30.0
-# A revoked token works so much longer on other servers of the same database.
+# A revoked token remains valid for this long on other servers of the same database.
 _TOKENS_KEPT_S = 3.0
 _TOUCH_EVERY_S = 60.0
 _MOST_KEPT = 1000
@@ -42,7 +42,7 @@ class _KnownToken:
 
 
 class Identity:
-    """Finds out who calls; remembers it for moments, since look-ups cost more than requests."""
+    """Identifies callers; caches them briefly, since look-ups cost more than requests."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -52,10 +52,10 @@ class Identity:
         self._touched: dict[int, float] = {}
 
     async def by_peer(self, peer: PeerCredentials) -> Caller:
-        """Return the caller that a peer of the Unix socket is.
+        """Return the caller of a Unix socket's peer.
 
         Raises:
-            NotAllowed: nothing gives this user a role.
+            NotAllowed: this user has no role.
         """
         names = await self._names_of(peer)
         role = role_of(peer, names, self._service.roles)
@@ -67,11 +67,11 @@ class Identity:
         return Caller(names.user, role, peer=peer)
 
     async def stranger(self, peer: PeerCredentials) -> Actor:
-        """Return a peer without a role as the audit trail names it."""
+        """Return a peer without a role as an actor of the audit trail."""
         return Actor((await self._names_of(peer)).user, None, origin_of(peer))
 
     async def by_token(self, authorization: str, address: str) -> Caller:
-        """Return the caller that the token of an ``Authorization`` header stands for.
+        """Return the caller that the token of an ``Authorization`` header identifies.
 
         Raises:
             Unauthenticated: no token, or one that is unknown, expired or revoked.
@@ -108,7 +108,7 @@ class Identity:
             known = _KnownToken(await self._look_up(token), time.monotonic() + _TOKENS_KEPT_S)
             if len(self._tokens) >= _MOST_KEPT:
                 self._tokens.clear()
-            if version == self._service.tokens_version:  # else it may be the one just revoked
+            if version == self._service.tokens_version:  # else it may have been revoked meanwhile
                 self._tokens[digest] = known
         record = known.record
         if record.expires_at_ms is not None and record.expires_at_ms <= now_ms():
@@ -131,30 +131,28 @@ class Identity:
         self._touched[record.id] = now
         try:
             await self._service.store.write(changes.touch_token, record.id)
-        except HooktuiError as error:  # a full disk must not keep anybody from looking
+        except HooktuiError as error:  # a full disk must not block reading
             _log.warning("cannot note the use of token %d: %s", record.id, error)
 
 
 def _unknown_token() -> Unauthenticated:
-    return Unauthenticated(
-        "this token is not known here, or was revoked; ask an admin for a new one"
-    )
+    return Unauthenticated("unknown or revoked token; ask an admin for a new one")
 
 
 def role_of(peer: PeerCredentials, names: Names, roles: RoleMap) -> Role | None:
-    """Return the highest role that a peer has; root and the owner of this process are admin."""
+    """Return the highest role of a peer; root and the owner of this process are admin."""
     if peer.uid in (0, os.geteuid()):
         return Role.ADMIN
     found = {roles.users[names.user]} if names.user in roles.users else set()
     found |= {roles.groups[group] for group in names.groups if group in roles.groups}
-    # A viewer and a producer may as much as each other: who may be either is here to look.
+    # Viewer and producer rank equally; a peer with both is a viewer.
     return max(
         found, key=lambda role: (len(ALLOWED[role]), Need.READ in ALLOWED[role]), default=None
     )
 
 
 def claimed_token(authorization: str) -> str:
-    """Return in words which token somebody showed that is worth nothing; never the token."""
+    """Describe an invalid token without revealing it."""
     try:
         found = _TOKEN.fullmatch(_token_in(authorization))
     except Unauthenticated:
@@ -174,6 +172,6 @@ def _token_in(authorization: str) -> str:
             raise Unauthenticated("the Authorization header is not valid Basic") from None
         return pair.partition(":")[0]
     raise Unauthenticated(
-        "this server wants a token: Authorization: Bearer hkt_… (make one with: hooktui tokens"
+        "this server requires a token: Authorization: Bearer hkt_… (create one with: hooktui tokens"
         " create)"
     )

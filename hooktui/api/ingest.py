@@ -1,6 +1,6 @@
-"""Taking events in: the hot path. No framework lies between the bytes and the engine.
+"""Accepts events: the hot path, without a framework between the bytes and the engine.
 
-The stored body is exactly what was sent: for NDJSON the very slice of the line that ``data`` is.
+The stored body is exactly the sent bytes; for NDJSON, the slice of the line that ``data`` is.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ MANY: Final = "/v1/events"
 MAX_LINES, MAX_LINES_BYTES = 1000, 8 * 1024 * 1024
 MAX_KEY_LENGTH = 255
 _LINES_PER_STEP, _SMALL_LINE = 20, 4 * 1024
-"""So many lines of so many bytes at the most are read in one step."""
+"""Number and size of the lines that are parsed in one step."""
 
 
 class _Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -59,8 +59,8 @@ class Ingest:
     """The application behind ``POST /v1/events/{type}`` and ``POST /v1/events``.
 
     Args:
-        service: of this server.
-        holding: the bodies that are in memory.
+        service: the service of this server.
+        bodies: the bodies in memory.
     """
 
     def __init__(self, service: Service, bodies: BodyBudget) -> None:
@@ -69,10 +69,10 @@ class Ingest:
         self._rate = RateLimiter(service.limits.events_per_s, "events", "HOOKTUI_EVENTS_PER_S")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request that the gate has let in.
+        """Handle one request that passed the middleware.
 
         Raises:
-            HooktuiError: why nothing was stored.
+            HooktuiError: nothing was stored.
         """
         if scope["path"] == MANY:
             content = await self._accept_many(scope, receive)
@@ -86,7 +86,7 @@ class Ingest:
         await send({"type": "http.response.body", "body": content})
 
     async def _accept_one(self, scope: Scope, receive: Receive) -> bytes:
-        """Take in one event: the body is what its receivers get, byte by byte."""
+        """Accept one event: the body is stored and sent unchanged."""
         check_json_type(scope)
         body = await read_body(scope, receive, MAX_BODY_BYTES, self._holding)
         await check_body(body)
@@ -101,13 +101,13 @@ class Ingest:
             (accepted,) = await self._service.engine.accept(
                 [NewEvent(account, event_type, body, key)]
             )
-        except Refused as error:  # it points into lines, of which there are none here
+        except Refused as error:  # its pointers name lines, which a single event lacks
             fields = [FieldError(e.pointer.removeprefix("/0"), e.detail) for e in error.errors]
             raise Refused(error.detail, fields) from None
         return _encode(accepted)
 
     async def _accept_many(self, scope: Scope, receive: Receive) -> bytes:
-        """Take in many events, one a line: all or none of them, in one transaction."""
+        """Accept many events, one a line: all or none of them, in one transaction."""
         check_ndjson_type(scope)
         body = await read_body(scope, receive, MAX_LINES_BYTES, self._holding)
         offers = await in_slices(_offers(body, await self._account(scope), self._service))
@@ -117,12 +117,12 @@ class Ingest:
         return b'{"accepted":%d,"data":[%b]}' % (len(accepted), inside)
 
     def _admit(self, scope: Scope, count: int) -> None:
-        """Look whether there is room, and whether this caller may send so many now."""
+        """Check that there is room, and that the caller's rate allows so many events."""
         self._service.store.check_room()
         self._rate.take(scope["caller"], count)
 
     async def _account(self, scope: Scope) -> AccountId:
-        """Return the account that events are for; a look into the store only the first time."""
+        """Return the account of the events; only the first call reads the store."""
         asked = None
         if scope["query_string"]:
             given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -141,7 +141,7 @@ def _key(scope: Scope) -> str | None:
     if not keys:
         return None
     key: str = keys[0].decode("latin-1")
-    # With two of them nobody knows which one a repetition will be compared with.
+    # With two keys it is unclear which one identifies a repetition.
     wrong = "is there twice; send one" if len(keys) > 1 else _check_key(key)
     if wrong:
         raise Refused.field("/key", f"Idempotency-Key {wrong}")
@@ -159,7 +159,7 @@ def _offers(body: bytes, account: AccountId, service: Service) -> Steps[list[New
             yield
         if len(offers) == MAX_LINES:
             raise TooLarge(f"more than {MAX_LINES} lines; send them in several requests")
-        # First the whole line as JSON: the decoder skips over ``data`` and takes any bytes there.
+        # First the whole line as JSON: the decoder skips ``data`` and accepts any bytes in it.
         if not json_text.is_plain(line):
             yield
             yield from json_text.check_steps(line, f"line {number + 1}")
@@ -195,20 +195,20 @@ def _parse_line(number: int, line: bytes) -> _Line:
         pointer = f"/{number}" + place.rstrip("`").replace(".", "/")
         raise Refused.field(pointer, f"{what}: {message[:1].lower()}{message[1:200]}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        # JSON by the RFC that this parser does not take, such as "\ud800" in a type.
+        # Valid JSON that this parser rejects, such as "\ud800" in a type.
         raise Malformed(f"{what}: {error}") from None
 
 
 def _check_key(key: str) -> str | None:
     if not 1 <= len(key) <= MAX_KEY_LENGTH:
-        return f"has {len(key)} characters; 1 to {MAX_KEY_LENGTH} are taken"
+        return f"has {len(key)} characters; it must have 1 to {MAX_KEY_LENGTH}"
     if not key.isprintable():
-        return "holds control characters; use printable ones"
+        return "contains control characters; use printable ones"
     return None
 
 
 def _encode(accepted: Acceptance) -> bytes:
-    # The type is one of the catalogue's, whose letters need no escape.
+    # The type is one of the catalogue, whose letters need no escape.
     return (
         f'{{"id":"{ids.encode("evt", accepted.id)}","type":"{accepted.type}",'
         f'"account":{accepted.account},"deliveries":{accepted.deliveries},'

@@ -1,16 +1,16 @@
-"""Bounds of what one caller may ask for: calls, audited denials, searches and long polls.
+"""Limits for each caller: calls, audited denials, searches and long polls.
 
-Rates hold for each token, and for each user of the Unix socket except root and the server's owner,
-who could stop the server anyway. On several servers they hold on each of them.
+Rates apply to each token, and to each user of the Unix socket except root and the server's owner,
+who could stop the server anyway. Each of several servers applies them separately.
 
 The audit trail is never shortened, so callers must not fill it with denials: the same denial is
 recorded once a minute, and each user has a quota that refills slowly; a caller without role or
 token has a small one. The number of omitted denials is in the next entry and in the log.
 
-A search (a list or the feed with ``q``, a dry run, decisions) computes in a thread, or in slices of
-the event loop, for as long as its caller likes. Threads share one interpreter with the loop: one
-busy thread beside it raises the p99 of its wake-ups from 1.2 to 9.7 ms, four to 98 ms. So a caller
-has one search at a time, and a server two; the others wait in turns.
+A search (a list or the feed with ``q``, a dry run, decisions) runs in a thread, or in slices of the
+event loop, for as long as its caller waits. Threads share one interpreter with the loop: one busy
+thread beside it raises the p99 of its wake-ups from 1.2 to 9.7 ms, four to 98 ms. So a caller has
+one search at a time, and a server two; the others wait in turns.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hooktui.domain.errors import TooManyRequests
 from hooktui.domain.rates import TokenBucket
 
 BURST_S: Final = 2.0
-"""So many seconds' worth may come at once, after a pause: clients work in batches."""
+"""The burst after a pause, in seconds of the rate: clients work in batches."""
 _MOST_KEPT: Final = 10_000
 
 
@@ -41,13 +41,13 @@ def is_trusted(caller: Caller) -> bool:
 
 
 class RateLimiter:
-    """Limits how many things a second each caller may ask for.
+    """Limits the rate of each caller.
 
     Args:
-        per_s: the limit in the long run; 0: none.
-        what: the things, for the error.
+        per_s: the average limit per second; 0: none.
+        what: the counted things, for the error.
         setting: the name of the setting that holds the limit, for the error.
-        clock: seconds, monotonic.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -67,8 +67,9 @@ class RateLimiter:
     def take(self, caller: Caller, count: int = 1) -> None:
         """Count a request of a caller.
 
-        A batch may be larger than the burst: it passes when the bucket is not empty, and the excess
-        is a debt.
+        A batch may be larger than the burst: it passes if the bucket is not empty, and the excess
+            is a
+        debt.
 
         Raises:
             TooManyRequests: the caller has used up its rate; says when to try again.
@@ -85,14 +86,14 @@ class RateLimiter:
         if bucket.whole(now_ms) < 1:
             wait_s = max(ceil((bucket.next_at_ms(now_ms) - now_ms) / 1000), 1)
             raise TooManyRequests(
-                f"{caller.user} sends more than {self._per_s:g} {self._what} a second; come again"
+                f"{caller.user} sends more than {self._per_s:g} {self._what} a second; try again"
                 f" in {wait_s} s, or have an admin raise {self._setting}",
                 wait_s,
             )
         bucket.take(count)
 
     def _forget_full(self, now_ms: int) -> None:
-        """Drop the buckets that are full again: they are as good as new ones."""
+        """Drop full buckets: they are equal to new ones."""
         self._buckets = {
             user: bucket for user, bucket in self._buckets.items() if not bucket.is_full(now_ms)
         }
@@ -104,20 +105,20 @@ _MOST_DENIALS: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class DenialQuota:
-    """How many denials are recorded at once, then one each so many seconds; 400 bytes each."""
+    """How many denials are recorded immediately, then one per interval; 400 bytes each."""
 
     burst: int
     refill_s: float
 
 
 USERS: Final = DenialQuota(1000, 10.0)
-"""Of each user with a role: at worst 3 MB a day."""
+"""For each user with a role: at worst 3 MB a day."""
 UNKNOWN_CALLERS: Final = DenialQuota(100, 60.0)
 
 
 @dataclass(slots=True)
 class _Quota:
-    """The quota of one user, and the denials that it left out since the last one recorded."""
+    """The quota of one user, and the denials omitted since the last recorded one."""
 
     bucket: TokenBucket
     left_out: int = 0
@@ -128,7 +129,7 @@ class DenialLog:
     """Decides which denials are recorded in the audit trail.
 
     Attributes:
-        clock: seconds, monotonic.
+        clock: monotonic seconds.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -136,10 +137,10 @@ class DenialLog:
     _quotas: dict[str, _Quota] = field(default_factory=dict)
 
     def admit(self, limit: DenialQuota, user: str, *denial: str) -> int | None:
-        """Return how many denials were left out before this one; None: leave it out, too.
+        """Return how many denials were omitted before this one; None: omit it, too.
 
         Args:
-            limit: of the user.
+            limit: the quota of the user.
             user: the caller who was refused.
             denial: distinguishes the denials of one caller.
         """
@@ -170,16 +171,16 @@ class DenialLog:
 
 
 MOST_SEARCHES: Final = 2
-"""Of a server at a time."""
+"""Concurrent searches of a server."""
 MOST_WAITING: Final = 20
-"""Searches of a caller that wait for the one before."""
+"""Waiting searches of a caller."""
 MOST_POLLS: Final = 10
-"""Long polls of a caller at a time: each change wakes all of them."""
+"""Concurrent long polls of a caller: each change wakes all of them."""
 
 
 @dataclass(slots=True)
 class _Caller:
-    """What one caller does."""
+    """The searches and long polls of one caller."""
 
     searches: int = 0
     polls: int = 0
@@ -195,16 +196,16 @@ class Searches:
 
     @asynccontextmanager
     async def search(self, caller: Caller) -> AsyncIterator[None]:
-        """Wait for a place, and hold it.
+        """Wait for a slot, and hold it during the block.
 
         Raises:
-            TooManyRequests: very many searches of the caller wait already.
+            TooManyRequests: too many searches of the caller are waiting.
         """
         with self._counted(caller) as mine:
             if mine.searches > MOST_WAITING:
                 raise TooManyRequests(
-                    f"{MOST_WAITING} searches of {caller.user} are waiting for each other; wait for"
-                    " their answers, or narrow them"
+                    f"{MOST_WAITING} searches of {caller.user} are waiting; wait for"
+                    " their responses, or narrow them"
                 )
             mine.searches += 1
             try:
@@ -215,16 +216,16 @@ class Searches:
 
     @contextmanager
     def poll(self, caller: Caller) -> Iterator[None]:
-        """Count a long poll while it lasts; root and the server's owner may have any number.
+        """Count a long poll while it lasts; root and the server's owner have no limit.
 
         Raises:
-            TooManyRequests: the caller has as many as it may.
+            TooManyRequests: the caller has reached its limit.
         """
         with self._counted(caller) as mine:
             if mine.polls >= MOST_POLLS and not is_trusted(caller):
                 raise TooManyRequests(
-                    f"{caller.user} has {MOST_POLLS} long polls of the feed open, and may have no"
-                    " more; end one, or use a token for each program"
+                    f"{caller.user} has {MOST_POLLS} long polls of the feed open, the limit for one"
+                    " caller; end one, or use a token for each program"
                 )
             mine.polls += 1
             try:
@@ -243,7 +244,7 @@ class Searches:
 
 
 def searching(request: Request, wanted: object | None) -> AbstractAsyncContextManager[None]:
-    """Return what holds a place for a list that is searched; None: it is not."""
+    """Return a context that holds a slot if a list is searched; None: it is not."""
     if wanted is None:
         return nullcontext()
     searches: Searches = request.app.state.service.searches

@@ -1,8 +1,8 @@
-"""One listening socket: uvicorn with connections of our own, each checked every second.
+"""One listening socket: uvicorn with our connections, each checked every second.
 
-There is one `uvicorn.Server` for each listener, in one loop; signals are handled by our server. A
-TLS handshake counts as a connection and has a deadline: uvicorn would take any number of them at
-once and wait a minute for each, and it reports a connection only once its handshake is done.
+There is one `uvicorn.Server` for each listener, in one loop; our server handles signals. A TLS
+handshake counts as a connection and has a deadline: uvicorn would accept any number of them at once
+and wait a minute for each, and it reports a connection only after its handshake.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TlsHandshake(asyncio.Protocol):
     """A connection before its handshake.
 
     Args:
-        make: makes the connection behind the door, which takes the place over.
+        make: creates the connection after the handshake, which takes over the place.
         context: certificate and key.
         limiter: of all connections.
     """
@@ -52,20 +52,20 @@ class TlsHandshake(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin the handshake, if there is a place."""
+        """Start the handshake, if there is a place."""
         client = transport.get_extra_info("peername")
         place = self._limiter.admit_tcp(self, client[0] if client else "")
         if place is not None:
-            # The socket goes on in a transport that speaks TLS from its first byte: this one may
-            # have read some of the handshake by the time it could be turned into one.
+            # The socket is passed to a transport that starts with TLS: this one may already have
+            # read a part of the handshake when TLS starts.
             descriptor = os.dup(transport.get_extra_info("socket").fileno())
             opened = socket.socket(fileno=descriptor)
             self._task = asyncio.create_task(self._shake_hands(opened, place))
             self._task.add_done_callback(partial(self._ended, opened, place))
-        transport.abort()  # without a handshake nothing can be told
+        transport.abort()  # without TLS no response can be sent
 
     def evict(self) -> None:
-        """End the handshake."""
+        """Cancel the handshake."""
         if self._task is not None:
             self._task.cancel()
 
@@ -78,14 +78,14 @@ class TlsHandshake(asyncio.Protocol):
         )
 
     def _ended(self, opened: socket.socket, place: Place, task: asyncio.Task[None]) -> None:
-        """Release what a handshake without a result held."""
+        """Release the resources of a failed handshake."""
         error = None if task.cancelled() else task.exception()
         if place.connection is self:
             place.release()
         if error is not None or task.cancelled():
             opened.close()
         if error is not None and not isinstance(error, OSError):
-            # ssl.SSLError and TimeoutError are OSErrors: no TLS, or too slow.
+            # ssl.SSLError and TimeoutError are OSErrors: not TLS, or too slow.
             _log.error("error in a TLS handshake", exc_info=error)
 
 
@@ -97,14 +97,14 @@ _TICKS_A_SECOND = 10  # of uvicorn
 
 
 class Listener:
-    """One listening socket that is being served.
+    """One listening socket and its server.
 
     Args:
         app: the application.
-        listening: bound already.
+        listening: a bound socket.
         limiter: of the connections to all listeners.
-        unsent: the responses that nobody reads, of all listeners.
-        tls: certificate and key, where the socket speaks TLS.
+        unsent: the unread responses of all listeners.
+        tls: certificate and key for TLS.
     """
 
     def __init__(
@@ -140,16 +140,16 @@ class Listener:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Serve; returns once requests are taken."""
+        """Serve; return once requests are accepted."""
         self._task = asyncio.create_task(self._server.serve(sockets=[self.socket]))
         while not self._server.started:
             if self._task.done():
                 await self._task
-                raise RuntimeError("the HTTP server ended before it had begun")
+                raise RuntimeError("the HTTP server ended during its start")
             await asyncio.sleep(0.001)
 
     async def stop(self) -> None:
-        """Take no more requests and finish those that are being answered."""
+        """Accept no more requests, and finish those in progress."""
         self._server.should_exit = True
         if self._task is not None:
             await self._task
@@ -168,7 +168,7 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen; TLS begins behind the door, not in the listener."""
+        """Listen without TLS: `TlsHandshake` starts it."""
         loop = asyncio.get_running_loop()
         self.servers = [
             await loop.create_server(self._make, sock=one, backlog=BACKLOG) for one in sockets or ()
@@ -191,7 +191,7 @@ class _Server(uvicorn.Server):
         )
 
     async def on_tick(self, counter: int) -> bool:
-        """Look at each connection once a second."""
+        """Check the deadlines of each connection once a second."""
         if counter % _TICKS_A_SECOND == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):

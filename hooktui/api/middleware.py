@@ -34,7 +34,7 @@ _WITH_BODY = ("POST", "PATCH")
 
 
 class RequestPipeline:
-    """Takes each request through the steps, then to its route; responds itself when one fails.
+    """Runs each request through the steps, then its route; responds itself if a step fails.
 
     Args:
         app: the routes.
@@ -79,11 +79,11 @@ class RequestPipeline:
         except HooktuiError as error:
             await problem(error)(scope, receive, respond)
         except ClientDisconnect:
-            _log.debug("%s went away", _request(scope))
+            _log.debug("%s: the client disconnected", _request(scope))
         except Exception as error:
             short = out_of(error)
             if short is None:
-                _log.exception("error while answering %s", _request(scope))
+                _log.exception("error while handling %s", _request(scope))
             if not started:
                 await (unexpected() if short is None else problem(short))(scope, receive, send)
         finally:
@@ -99,14 +99,14 @@ class RequestPipeline:
                 raise Unavailable(NO_ROOM)
         if rule.need is Need.PRODUCE:
             response = self._ingest(scope, receive, send)
-            # A single event is little work, and the most frequent call.
+            # A single event is the most frequent call and little work.
             await (response if rule.path == ONE else Timed(response, self._note_hold, rule))
             return
         if caller is not None:
             self._rate.take(caller)
         if rule.method in _WITH_BODY:
             receive = await checked_json(scope, receive, self._bodies)
-        # The method differs for HEAD alone, whose response loses its body on its way out.
+        # The method differs only for HEAD, whose response loses its body later.
         response = self._app({**scope, "method": rule.method}, receive, send)
         await Timed(response, self._note_hold, rule)
 
@@ -115,7 +115,7 @@ class RequestPipeline:
 
 
 class HostCheck:
-    """Denies requests of web pages, and requests over TCP for hosts that are not this server's.
+    """Denies requests of web pages, and requests over TCP for other host names.
 
     A page in the browser of a user who can reach the server must not act in that user's name.
     """
@@ -131,7 +131,7 @@ class HostCheck:
         """
         for name, value in scope["headers"]:
             if name == b"origin" or (name == b"sec-fetch-site" and value not in _FROM_NOWHERE):
-                raise NotAllowed("requests that come from a web page are not answered")
+                raise NotAllowed("requests from web pages are not allowed")
         if _peer(scope) is None:
             self._check_host(_header(scope, b"host") or "")
 
@@ -142,8 +142,8 @@ class HostCheck:
             name = host
         if name not in self._service.hosts:
             raise NotAllowed(
-                f"this server does not answer for the host {value[:100]!r}; its admin can name it"
-                " in HOOKTUI_HOSTS"
+                f"this server does not serve the host {value[:100]!r}; its admin can add it"
+                " to HOOKTUI_HOSTS"
             )
 
 
@@ -157,7 +157,7 @@ class RouteLookup:
         """Return the rule of a route.
 
         Raises:
-            HooktuiError: there is none, the method is another one, or the path is malformed.
+            HooktuiError: there is no such path or method, or the path is malformed.
         """
         check_path(scope["raw_path"])
         return self._table.find(scope["method"], scope["path"])
@@ -243,11 +243,11 @@ class DenialAudit:
         change = changes.audit_refusal
         try:
             await self._service.store.write(change, actor, action, target, more)
-        except HooktuiError as error:  # such as a full disk; the denial holds all the same
+        except HooktuiError as error:  # for example a full disk; the request is still denied
             _log.warning("cannot audit that %s was refused: %s", _request(scope), error)
 
     async def _denied(self, scope: Scope) -> tuple[Actor, DenialQuota, str]:
-        """Return the actor, its quota, and the user whom that quota belongs to."""
+        """Return the actor, its quota, and the user of that quota."""
         known: Caller | None = scope.get("caller")
         if known is not None:
             return known.actor, USERS, known.user

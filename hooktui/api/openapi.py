@@ -1,6 +1,6 @@
-"""``/openapi.json``: the routes that FastAPI knows, those that it does not run, and their errors.
+"""Generates ``/openapi.json``: FastAPI's routes, those outside of FastAPI, and their errors.
 
-The errors of a call are derived from what the middleware requires of it. Not listed are refusals of
+The errors of a call are derived from the middleware's requirements. Not listed are refusals of
 requests that never become a call: a head that is too large, too slow or not HTTP, an unknown method
 or path.
 """
@@ -49,18 +49,18 @@ PROBLEM: Final[Document] = {
 }
 
 _MEANING: Final = {
-    400: "Malformed: no JSON, or an unknown role in Hooktui-Role.",
+    400: "Malformed: not JSON, or an unknown role in Hooktui-Role.",
     401: "No token, or one that is unknown, expired or revoked.",
-    403: "The caller's role does not allow this, or this comes from a web page.",
-    404: "No such thing, or not in this account.",
+    403: "The caller's role does not allow this, or the request comes from a web page.",
+    404: "No such object, or not in this account.",
     408: "The body did not arrive in time.",
-    409: "The state of the thing does not allow this, or it was changed meanwhile.",
+    409: "The state of the object does not allow this, or it was changed meanwhile.",
     413: "Too large.",
     415: "Not JSON by its Content-Type, or compressed.",
-    422: "Understood and not acceptable; `errors` names each bad field.",
-    429: "The caller asks for more than its share.",
-    503: "Not now.",
-    507: "There is no room on the disk.",
+    422: "Invalid values; `errors` names each bad field.",
+    429: "The caller exceeds a limit.",
+    503: "Temporarily unavailable.",
+    507: "There is no space on the disk.",
 }
 _RETRY_AFTER: Final = {
     "Retry-After": {
@@ -85,7 +85,7 @@ _CONFLICTS: Final = (
 _TAKES_BODY: Final = ("POST", "PATCH")
 _TAGS: Final = {
     "hooks": "Hooks, their secrets, pings, diagnosis and dry runs.",
-    "events": "Send events, and look up what became of them.",
+    "events": "Send events, and look up their outcomes.",
     "deliveries": "Deliveries with their attempts, and the feed of changes.",
     "access": "Accounts, tokens and the audit trail.",
     "server": "Status, metrics, backup, keys and retention.",
@@ -93,7 +93,7 @@ _TAGS: Final = {
 
 
 def error_responses() -> Document:
-    """Return the answers that calls share, by name."""
+    """Return the shared error responses, by name."""
     return {
         _name(status): {
             "description": meaning,
@@ -108,7 +108,7 @@ def errors_of(rule: Rule, operation: Document) -> Document:
     """Return the errors of one call: references by status.
 
     Args:
-        rule: what the call asks of its caller.
+        rule: the permissions that the call requires.
         operation: its description.
     """
     return {
@@ -120,7 +120,7 @@ def _statuses(rule: Rule, operation: Document) -> list[int]:
     found = {403, 503}
     changes = rule.need is not None and rule.method != "GET"
     if rule.need is not None:
-        # 422 also without parameters: unknown ones are refused.
+        # 422 also without parameters, because unknown ones are refused.
         found |= {400, 401, 422, 429}
     if rule.method in _TAKES_BODY:
         found |= {408, 413, 415}
@@ -129,7 +129,7 @@ def _statuses(rule: Rule, operation: Document) -> list[int]:
         found.add(404)
     if changes and rule.path in _CONFLICTS:
         found.add(409)
-    # Whoever sees a secret is written down first.
+    # Reading a secret is audited first.
     if changes or (rule.need is Need.ADMINISTER and rule.path.endswith("/secret")):
         found.add(507)
     return sorted(found)
@@ -149,7 +149,7 @@ _ACCOUNT = {
     "name": "account",
     "in": "query",
     "required": False,
-    "description": "The account; 1 where it is left out.",
+    "description": "The account; 1 if omitted.",
     "schema": INTEGER_SCHEMA,
 }
 
@@ -157,7 +157,7 @@ _KEY = {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH}
 
 
 def openapi_of(app: FastAPI) -> Callable[[], Document]:
-    """Return what makes the document, at the first call and only once."""
+    """Return a function that creates the document at its first call and caches it."""
     made: Document = {}
 
     def document() -> Document:
@@ -169,7 +169,7 @@ def openapi_of(app: FastAPI) -> Callable[[], Document]:
 
 
 def document_routes(document: Callable[[], Document], *, pages: bool) -> list[Route]:
-    """Return the routes of the document, and of a page to read it with when that is wanted."""
+    """Return the routes of the document, and of a page for reading it if requested."""
 
     async def openapi(_request: Request) -> Response:
         return answer(document())
@@ -202,7 +202,7 @@ def _make(app: FastAPI) -> Document:
     for name in ("Hook", "CreatedHook"):
         _require_settings(schemas[name])
     for name, schema in schemas.items():
-        if name.startswith("Page_"):  # all are titled Page, and generators keep one
+        if name.startswith("Page_"):  # all have the title Page, of which generators keep one
             schema["title"] = name.strip("_").replace("_", " of ")
         _mark_times(schema)
     document["servers"] = [{"url": "/", "description": "The server that returned this document."}]
@@ -228,7 +228,7 @@ def _make(app: FastAPI) -> Document:
             operation["security"] = []
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    # JSON has no tuples of numbers as keys and the like: what is left is plain data.
+    # Converts tuples and non-string keys: the result is plain JSON data.
     return msgspec.json.decode(msgspec.json.encode(document), type=dict[str, Any])
 
 
@@ -295,7 +295,7 @@ def _accept_one() -> Document:
         "summary": "Send one event",
         "operationId": "accept_one",
         "tags": ["events"],
-        "description": "The body is what receivers get, byte by byte; at most 256 KiB.",
+        "description": "The body is sent to receivers unchanged; at most 256 KiB.",
         "parameters": [
             {
                 "name": "event",
@@ -337,7 +337,7 @@ def _accept_many() -> Document:
 
 
 def _page(document: Document) -> str:
-    """Return a plain page that lists the calls; it loads nothing from anywhere."""
+    """Return a plain page that lists the calls; it loads no external resources."""
     rows = "".join(
         f"<tr><td><code>{method.upper()} {path}</code></td><td>{operation['summary']}</td></tr>"
         for path, operations in document["paths"].items()

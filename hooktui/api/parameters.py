@@ -58,7 +58,7 @@ AccountParameter = Annotated[
     int | None,
     BeforeValidator(_number),
     _INTEGER_SCHEMA,
-    Query(description="The account; 1 where it is left out."),
+    Query(description="The account; 1 if omitted."),
 ]
 Text = Annotated[str | None, Query(max_length=MAX_TEXT)]
 
@@ -67,18 +67,18 @@ def only_known(request: Request) -> None:
     """Refuse parameters that a route does not have: a misspelt filter would list everything.
 
     Raises:
-        Refused: names each of them, and those that there are.
+        Refused: names each of them, and the known ones.
     """
-    # Whoever watches a server may ask /healthz with what keeps a cache away.
+    # Monitoring may call /healthz with a parameter that bypasses caches.
     if request.query_params and request.url.path.startswith("/v1/"):
         refuse_unknown(request.query_params, _names_of(request.scope["route"].dependant))
 
 
 def refuse_unknown(given: Iterable[str], known: Collection[str]) -> None:
-    """Refuse what is not among the known names of parameters.
+    """Check that all given names of parameters are known.
 
     Raises:
-        Refused: names each.
+        Refused: names each unknown one.
     """
     names = ", ".join(sorted(known)) or "none"
     unknown = [name for name in given if name not in known]
@@ -116,7 +116,7 @@ def _moment(text: str) -> str:
 
 
 def moment(text: str) -> int:
-    """Return the time (ms) of ``10m`` (so long ago) or of an RFC 3339 time.
+    """Return the time (ms) of an age such as ``10m``, or of an RFC 3339 time.
 
     Raises:
         ValueError: it is neither.
@@ -126,7 +126,7 @@ def moment(text: str) -> int:
     except ValueError:
         pass  # then it is a time
     try:
-        return from_rfc3339(text.upper().replace(" ", "+"))  # a + that nobody escaped
+        return from_rfc3339(text.upper().replace(" ", "+"))  # an unescaped +
     except (ValueError, OverflowError):
         raise ValueError(
             f"{text[:40]!r} is not a time; write it as 10m, 7d or 2026-11-25T03:04:05Z"
@@ -147,32 +147,32 @@ def _window(
 
 
 Window = Annotated[PageRequest, Depends(_window)]
-"""Which part of a list: ``limit``, ``cursor``, ``sort``, ``order``, ``from_end``."""
+"""The page of a list: ``limit``, ``cursor``, ``sort``, ``order``, ``from_end``."""
 
 
 def filter_of(q: str | None) -> Filter | None:
-    """Return the filter that a ``q`` means; None: everything fits.
+    """Parse the filter in ``q``; None: no filter.
 
     Raises:
-        Refused: it is not one; names the column.
+        Refused: it is not a filter; names the column.
     """
     return _filter_of(q, parse)
 
 
 def event_filter_of(q: str | None) -> Filter | None:
-    """Return the filter of events that a ``q`` means; None: everything fits.
+    """Parse the filter of events in ``q``; None: no filter.
 
     Raises:
-        Refused: it is not one; names the column.
+        Refused: it is not a filter; names the column.
     """
     return _filter_of(q, parse_event_filter)
 
 
 def hook_search_of(q: str | None) -> str | None:
-    """Return a search for hooks as it was written, once it was read; None: all of them.
+    """Return a validated search for hooks as text; None: no search.
 
     Raises:
-        Refused: it is not one; names the column.
+        Refused: it is not a search; names the column.
     """
     try:
         parse_hook_search(q or "")

@@ -1,4 +1,4 @@
-"""Who is at the other end of the Unix socket: what the kernel says, and what it lets us look up."""
+"""The peer of the Unix socket: its credentials from the kernel, and its names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from hooktui.domain.text import visible
 
 _UCRED = struct.Struct("iII")  # struct ucred of unix(7)
-_NO_LOGIN = 0xFFFF_FFFF  # the loginuid of a process that no login led to, (uid_t) -1
+_NO_LOGIN = 0xFFFF_FFFF  # the loginuid of a process without a login, (uid_t) -1
 _CLAIMS = ("SUDO_USER", "SSH_CONNECTION")
 
 
@@ -29,14 +29,14 @@ class PeerCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names behind a uid: the user's, and those of all its groups."""
+    """The name of a user, and the names of all its groups."""
 
     user: str
     groups: frozenset[str]
 
 
 def peer_of(descriptor: int) -> PeerCredentials | None:
-    """Return the peer of a connected socket; None when it is no Unix socket."""
+    """Return the peer of a connected socket; None if it is not a Unix socket."""
     with socket.socket(fileno=os.dup(descriptor)) as connection:
         if connection.family != socket.AF_UNIX:
             return None
@@ -52,7 +52,7 @@ def names_of(peer: PeerCredentials) -> Names:
         user = pwd.getpwuid(peer.uid).pw_name
     except KeyError:
         return Names(str(peer.uid), _group_names([peer.gid]))
-    # The groups of the account, not of the process: a member who has not logged in again counts.
+    # The groups of the account, not of the process: new members need not log in again.
     return Names(user, _group_names(os.getgrouplist(user, peer.gid)))
 
 
@@ -61,17 +61,17 @@ def _group_names(gids: list[int]) -> frozenset[str]:
     for gid in gids:
         try:
             found.add(grp.getgrgid(gid).gr_name)
-        except KeyError:  # a group without a name: nothing can be mapped to it
+        except KeyError:  # a group without a name cannot have a role
             continue
     return frozenset(found)
 
 
 def origin_of(peer: PeerCredentials) -> str:
-    """Return where a peer comes from, for the audit trail.
+    """Return the origin of a peer for the audit trail.
 
-    The login uid is the kernel's word; what the process has in its environment is only *claimed*,
-    quoted, so that no claim can look like another part, and can be read only where the kernel lets
-    us. A process that is gone may have left its number to somebody else's: then nothing is said.
+    The login uid comes from the kernel. Values of the process's environment are only *claimed*, and
+    quoted so that no claim looks like another part; they are read only if the kernel allows it. If
+    the process has ended, its number may belong to another user's process: nothing is added then.
     """
     parts = [f"unix pid={peer.pid} uid={peer.uid}"]
     process = Path("/proc") / str(peer.pid)
@@ -88,7 +88,7 @@ def origin_of(peer: PeerCredentials) -> str:
 
 
 def _belongs_to(process: Path, uid: int) -> bool:
-    # The effective uid, as in SO_PEERCRED; of a process that cannot be dumped (setuid) it is root.
+    # The effective uid, as in SO_PEERCRED; root for a process that cannot be dumped (setuid).
     try:
         return process.stat().st_uid == uid
     except OSError:
@@ -98,5 +98,5 @@ def _belongs_to(process: Path, uid: int) -> bool:
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:  # the process is gone, or not ours to look into
+    except OSError:  # the process has ended, or access is denied
         return ""

@@ -1,8 +1,8 @@
-"""Responses that clients do not read: counted with the request bodies, and bounded like them.
+"""Responses that clients do not read: counted with the request bodies, and limited like them.
 
-A connection is counted while the kernel takes no more of its response (uvicorn's high-water mark,
-64 KiB). It begins no further request then, so it holds one response at most. When one caller, or
-all of them, hold more than their bound, the connections with the most unsent bytes are reset.
+A connection is counted while the kernel accepts no more of its response (uvicorn's high-water mark,
+64 KiB). It starts no further request then, so it holds one response at most. If one caller, or all
+of them, exceed their limit, the connections with the most unsent bytes are reset.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class UnreadConnection(Protocol):
     """A connection whose client does not read."""
 
     def reset(self) -> None:
-        """End it and drop what is unsent."""
+        """Reset the connection and drop unsent data."""
         ...
 
 
@@ -31,16 +31,16 @@ class _Unsent:
 
 
 class UnsentResponses:
-    """The bytes of responses that wait for their clients to read.
+    """The unsent bytes of responses.
 
     Args:
-        holding: counts them together with request bodies.
-        most_of_caller: bytes of one caller, or of one source address without a good token; a single
-            response may be longer.
+        bodies: counts them together with request bodies.
+        most_of_caller: bytes of one caller, or of one source address without a valid token; a
+            single response may be longer.
 
     Attributes:
-        holding: the same.
-        reset: connections that were reset because of these bounds, since the start.
+        bodies: the same.
+        reset: connections that were reset because of these limits, since the start.
     """
 
     def __init__(
@@ -54,16 +54,16 @@ class UnsentResponses:
 
     @property
     def size(self) -> int:
-        """How many bytes wait now."""
+        """The number of unsent bytes."""
         return sum(self._of_caller.values())
 
     @property
     def connections(self) -> int:
-        """How many connections they wait on."""
+        """The number of connections with unsent bytes."""
         return len(self._unsent)
 
     def update(self, connection: UnreadConnection, caller: str, size: int) -> None:
-        """Note how many bytes wait on a connection; reset others when that is too much."""
+        """Set the unsent bytes of a connection; reset others if the limit is exceeded."""
         self._forget(connection)
         if size == 0:
             return
@@ -85,7 +85,7 @@ class UnsentResponses:
             self._reset(largest)
 
     def _largest(self, newest: UnreadConnection, caller: str | None) -> UnreadConnection | None:
-        """Return the connection with the most, the oldest of equals, but not the newest one."""
+        """Return the connection with the most bytes, the oldest of equals, except the newest."""
         return max(
             (
                 one

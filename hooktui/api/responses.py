@@ -1,6 +1,6 @@
 """Responses as JSON, and errors as problem objects (RFC 9457).
 
-JSON is written in ASCII, so that no terminal obeys its content.
+JSON is written in ASCII, so that its content cannot control a terminal.
 """
 
 from __future__ import annotations
@@ -37,35 +37,35 @@ from hooktui.domain.machine import condition_of
 
 JSON = "application/json"
 _PART_ITEMS: Final = 100
-"""Deliveries that are encoded at once, in about 1 ms."""
+"""Deliveries that are encoded in one step, about 1 ms."""
 
 
 def encode(value: object) -> bytes:
-    r"""Return the JSON of a value made of our dataclasses; other than ASCII becomes ``\uXXXX``."""
+    r"""Return the JSON of a value made of our dataclasses, with ``\uXXXX`` for non-ASCII."""
     plain = msgspec.to_builtins(value)
     text = json.dumps(plain, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    # DEL is ASCII and needs no escape in JSON, yet terminals act on it.
+    # DEL is ASCII and needs no escape in JSON, but terminals interpret it.
     return text.replace("\x7f", "\\u007f").encode("ascii")
 
 
 def answer(
     value: object, status: int = 200, *, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return a JSON answer."""
+    """Return a JSON response."""
     return Response(encode(value), status, headers, media_type=JSON)
 
 
 def answer_in_parts(value: object, sequence: str) -> Response:
-    """Return a JSON answer that is encoded while the client reads it, where it may be long.
+    """Return a JSON response that is encoded while the client reads it, if it may be long.
 
     Args:
         value: one of our dataclasses.
-        sequence: the field of it that has no bound.
+        sequence: its unbounded field.
     """
     items: Sequence[object] = getattr(value, sequence)
     if len(items) <= _PART_ITEMS:
         return answer(value)
-    # The quotes of a string's content are escaped, so this cannot be found in one.
+    # Quotes inside strings are escaped, so this pattern cannot occur in one.
     before, _, after = encode(replace(value, **{sequence: ()})).partition(  # type: ignore[type-var]
         b'"%b":[]' % sequence.encode("ascii")
     )
@@ -75,14 +75,14 @@ def answer_in_parts(value: object, sequence: str) -> Response:
         for start in range(0, len(items), _PART_ITEMS):
             part = encode(items[start : start + _PART_ITEMS])[1:-1]
             yield b"," + part if start else part
-            await asyncio.sleep(0)  # others have their turn, also while the client reads quickly
+            await asyncio.sleep(0)  # lets other tasks run, even if the client reads quickly
         yield b"]" + after
 
     return StreamingResponse(parts(), media_type=JSON)
 
 
 def no_content() -> Response:
-    """Return the answer of a deletion."""
+    """Return the response of a deletion."""
     return Response(status_code=204)
 
 
@@ -93,7 +93,7 @@ _WORD_STARTS = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 class MethodNotAllowed(HooktuiError):
-    """The path is there, the method is not; ``allowed`` are the methods that are."""
+    """The path exists but not with this method; ``allowed`` lists its methods."""
 
     status = 405
     title = "Method not allowed"
@@ -125,12 +125,12 @@ class HeadTooLarge(HooktuiError):
 
 
 def problem(error: HooktuiError) -> Response:
-    """Return the answer that tells an error."""
+    """Return the response for an error."""
     return Response(encode(content_of(error)), error.status, _headers(error), media_type=MEDIA_TYPE)
 
 
 def content_of(error: HooktuiError) -> dict[str, object]:
-    """Return the fields that tell an error."""
+    """Return the fields of an error's problem object."""
     content: dict[str, object] = {
         "type": "urn:hooktui:problem:" + _WORD_STARTS.sub("-", type(error).__name__).lower(),
         "title": error.title,
@@ -155,7 +155,7 @@ def _headers(error: HooktuiError) -> Mapping[str, str]:
 
 
 def install(app: FastAPI) -> None:
-    """Make an application tell every error as a problem object."""
+    """Make an application return every error as a problem object."""
     app.add_exception_handler(HooktuiError, _on_ours)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)
@@ -170,7 +170,7 @@ async def _on_ours(_request: Request, error: Exception) -> Response:
 
 
 async def _on_system(_request: Request, error: Exception) -> Response:
-    """Answer what this machine ran out of; what else the system says is a bug of ours."""
+    """Respond to a shortage of this machine; any other system error is a bug."""
     short = out_of(error)
     if short is None:
         raise error
@@ -178,7 +178,7 @@ async def _on_system(_request: Request, error: Exception) -> Response:
 
 
 def out_of(error: Exception) -> Unavailable | None:
-    """Return the problem that an error is when it comes of what this machine ran out of."""
+    """Return the problem of an error that a shortage of this machine caused."""
     condition = condition_of(error)
     if condition is None:
         return None
@@ -190,8 +190,8 @@ async def _on_unexpected(_request: Request, _error: Exception) -> Response:
 
 
 def unexpected() -> Response:
-    """Return the answer to a bug of ours: it shows nothing of the inside, which the log has."""
-    return problem(HooktuiError("the server met an error of its own; its log says which"))
+    """Return the response to a bug; it reveals no internals, which are in the log."""
+    return problem(HooktuiError("internal server error; see the server log"))
 
 
 async def _on_http(_request: Request, error: Exception) -> Response:
@@ -206,7 +206,7 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
 
 
 def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
-    """Turn the findings of pydantic into the error that says the same in our words."""
+    """Convert the findings of pydantic into one of our errors."""
     found: list[FieldError] = []
     for one in errors[: MAX_ERRORS + 1]:
         location = one.get("loc")
@@ -214,7 +214,7 @@ def translate(errors: Sequence[Mapping[str, object]]) -> HooktuiError:
         kind = str(one.get("type"))
         message = str(one.get("msg")).removeprefix("Value error, ")
         if where == "path":
-            return NotFound(f"there is no such thing: {message}")
+            return NotFound(f"not found: {message}")
         if not rest and where == "body":
             if kind == "missing":
                 return Malformed("the request has no body; send a JSON object")

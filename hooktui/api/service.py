@@ -1,4 +1,4 @@
-"""What the routes use, built once by the server and reached through ``app.state``."""
+"""The dependencies of the routes, built once by the server and reached through ``app.state``."""
 
 from __future__ import annotations
 
@@ -31,33 +31,33 @@ if TYPE_CHECKING:
 
 
 class Engine(Protocol):
-    """What the API asks of the delivery engine."""
+    """The methods of the delivery engine that the API uses."""
 
     async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
-        """Store events and begin to send them; returns once they are on disk."""
+        """Store events and start to send them; return once they are on disk."""
         ...
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
-        """Send a test delivery; returns when its attempt is recorded."""
+        """Send a test delivery; return when its attempt is recorded."""
         ...
 
     @property
     def working(self) -> bool:
-        """Whether what is due is sent."""
+        """Whether due deliveries are being sent."""
         ...
 
     def load(self) -> Load:
-        """Return what is going on."""
+        """Return the current load."""
         ...
 
 
 JudgeUrl = Callable[[str], Awaitable[str | None]]
-"""Looks at where a hook's URL leads: None, or a warning; raises Refused for what is forbidden."""
+"""Checks where a hook's URL leads: None, or a warning; raises Refused if it is forbidden."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoleMap:
-    """Which users and groups of the operating system have which role."""
+    """The roles of users and groups of the operating system."""
 
     users: Mapping[str, Role] = field(default_factory=dict)
     groups: Mapping[str, Role] = field(default_factory=dict)
@@ -65,14 +65,14 @@ class RoleMap:
 
 @dataclass(frozen=True, slots=True)
 class CallLimits:
-    """What the API takes at the most.
+    """The limits of the API.
 
     Attributes:
-        connections: over TCP, and of each user of the Unix socket.
-        events_per_s: of each token and user; 0: any number.
-        calls_per_s: the same of all other calls.
-        hooks: of one account.
-        filters: of hooks.
+        connections: over TCP, and for each user of the Unix socket.
+        events_per_s: for each token and user; 0: unlimited.
+        calls_per_s: the same for all other calls.
+        hooks: for each account.
+        filters: for the filters of hooks.
     """
 
     connections: int = 1000
@@ -92,37 +92,37 @@ async def _nothing_to_look_at(_hook: LiveHook, _tell: Tell) -> Look:
 
 @dataclass(slots=True, kw_only=True)
 class Service:
-    """Everything that routes need.
+    """The dependencies of the routes.
 
     Attributes:
         store: the database.
-        engine: the sending side.
+        engine: the sending part.
         catalogue: the event types of this installation.
-        event_types: their ids, for a fast look.
-        judge_url: looks at where a URL leads when a hook is saved.
-        version: of the program.
-        started_at: of this server, RFC 3339.
-        name: of this server, such as its host's.
-        disk: a folder on the disk whose room counts; None where the database is elsewhere.
-        reserve: bytes that stay free there; below it no events are taken in.
-        keep: how long things are kept.
-        roles: who has which role on the Unix socket, besides root and the owner.
-        hosts: values of ``Host`` that are taken on TCP, lower case and without a port.
+        event_types: their ids, for fast look-up.
+        judge_url: checks where a URL leads when a hook is saved.
+        version: the version of the program.
+        started_at: start of this server, RFC 3339.
+        name: the name of this server, such as its host's.
+        disk: a folder on the disk whose free space is reported; None if the database is remote.
+        reserve: bytes that stay free there; below it no events are accepted.
+        keep: the retention periods.
+        roles: the roles on the Unix socket, besides root and the owner.
+        hosts: accepted values of ``Host`` on TCP, lower case and without a port.
         api_docs: whether the documentation pages are served.
-        limits: what is taken at the most.
-        connections: those of clients.
-        unsent: the responses that they do not read.
+        limits: the limits of calls.
+        connections: the connections of clients.
+        unsent: the unread responses.
         files_limit: how many files and connections the process may have open.
         stopping: set when the server begins to stop.
-        accounts: accounts that are known to exist.
-        tokens_version: goes up when a token is revoked, so that none is remembered.
-        check: looks at disk, database, clock and files.
-        key_file: where the keys are, unless systemd or the environment gives them.
+        accounts: cache of existing accounts.
+        tokens_version: incremented when a token is revoked, to invalidate caches.
+        check: checks disk, database, clock and files.
+        key_file: the key file, unless systemd or the environment provides the keys.
         rotating: held while keys are rotated.
-        look: looks at a hook's receiver, as far as that goes without sending anything.
-        diagnosing: the diagnoses that run.
-        searches: what callers look for and wait for.
-        loop_watch: knows what held the event loop.
+        look: checks a hook's receiver as far as possible without sending a request.
+        diagnosing: the running diagnoses.
+        searches: the searches and long polls of callers.
+        loop_watch: records what blocked the event loop.
     """
 
     store: Store
@@ -156,7 +156,7 @@ class Service:
 
 
 def service_of(request: Request) -> Service:
-    """Return the service behind a request."""
+    """Return the service of a request."""
     service: Service = request.app.state.service
     return service
 
@@ -166,10 +166,10 @@ R = TypeVar("R")
 
 
 async def check_account(service: Service, account: AccountId) -> None:
-    """Refuse an account that is not there.
+    """Check that an account exists.
 
     Raises:
-        NotFound: there is no such account.
+        NotFound: it does not.
     """
     await service.store.read(queries.get_account, account)
 
@@ -182,7 +182,7 @@ async def read_in(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> R:
-    """Run a query about an account; whether it is there is asked in the same transaction.
+    """Run a query about an account, and check in the same transaction that the account exists.
 
     Raises:
         NotFound: there is no such account.

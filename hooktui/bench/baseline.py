@@ -1,11 +1,11 @@
-"""The floors of a measurement: the same client without a store, and the sink by itself.
+"""The baselines of a measurement: the same client without a store, and the sink alone.
 
     python -m hooktui.bench.baseline client|transport|sink PORT COUNT
 
-It prints how many requests a second were answered. ``client`` makes attempts as the engine does,
-address judge and both signatures included, as many at once as a measured hook has slots: all of a
-delivery but its store. ``transport`` sends a prepared request instead. ``sink`` writes many
-requests to few connections, so that the sink is what it measures.
+It prints the requests per second that got a response. ``client`` makes attempts as the engine does,
+with address check and both signatures, as many at once as a measured hook has slots: a delivery
+without its store. ``transport`` sends a prepared request instead. ``sink`` writes many requests to
+few connections, so that the sink is the bottleneck.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TIMEOUT_S = 10.0
 
 
 def measure(kind: str, port: int, count: int, environ: Mapping[str, str]) -> float:
-    """Return the requests a second of a floor, measured in a process of its own."""
+    """Return the requests per second of a baseline, measured in a separate process."""
     done = subprocess.run(  # noqa: S603 - our own module
         [sys.executable, "-P", "-m", "hooktui.bench.baseline", kind, str(port), str(count)],
         env=own_environment(environ),
@@ -103,7 +103,7 @@ async def _sink(port: int, count: int) -> None:
 
 def _check(error: ErrorClass | None) -> None:
     if error is not None:
-        raise RuntimeError(f"the sink did not answer: {error}")
+        raise RuntimeError(f"the sink did not respond: {error}")
 
 
 def _hook(port: int) -> LiveHook:
@@ -121,7 +121,7 @@ def _hook(port: int) -> LiveHook:
 
 
 def _request(port: int) -> tuple[bytes, bytes]:
-    """Return a request of the size that a hook's has."""
+    """Return a request of a hook's usual size."""
     body = b'{"data":"%b"}' % (b"x" * (BODY_BYTES - 11))
     signatures = "".join(f"X-Header-{number}: {'0' * 40}\r\n" for number in range(6))
     head = (
@@ -135,7 +135,7 @@ _KINDS = {"client": _client, "transport": _transport, "sink": _sink}
 
 
 def main(arguments: list[str]) -> None:
-    """Measure, and print the requests a second."""
+    """Measure, and print the requests per second."""
     kind, port, count = arguments[0], int(arguments[1]), int(arguments[2])
     count -= count % (_PIPES * _PIPELINED)
     begun = perf_counter()

@@ -1,7 +1,7 @@
-"""One case, once: servers in homes of their own, hooks that send to the sink, and events for them.
+"""One run of one case: servers in separate homes, hooks that send to the sink, and their events.
 
-The clock runs from the first event offered to the moment when the servers say that nothing waits.
-Everything is verified afterwards: only what is done in the store *and* arrived signed counts.
+The clock runs from the first offered event until no server has waiting deliveries. The result is
+verified afterwards: only deliveries that are done in the store *and* arrived signed count.
 """
 
 from __future__ import annotations
@@ -35,31 +35,31 @@ from hooktui.domain.ids import encode, floor_at
 BODY_BYTES = 1024
 ACCOUNT = 1
 STALLED_S = 30.0
-"""After so long without an arrival a case is over, and what is missing counts as lost."""
+"""Seconds without an arrival after which a case ends and missing deliveries count as lost."""
 STALLED_KILLED_S = 90.0
-"""The same after a kill: where servers share a database, a lease of 60 s may have to run out."""
+"""The same after a kill: with a shared database, a lease of 60 s may have to expire."""
 _STOP_S = 15.0
 _POLL_S = 0.005
 _PAGE = 500
 _HOSTILE_FIRST_S = 2.0
-"""So long a hostile caller is at work before the first event is offered."""
+"""Seconds that a hostile caller is active before the first event is offered."""
 _HUNG_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one run of a case came to.
+    """The result of one run of a case.
 
     Attributes:
-        balance: what arrived, and what did not.
-        per_s: deliveries that count, a second.
-        cpu_us: CPU of the servers for each of them, user and system, in microseconds.
-        disk_bytes: what the servers, or the log of PostgreSQL, wrote to disk for each of them.
-        database_us: CPU of PostgreSQL for each of them, where that is known.
+        balance: the comparison of accepted events and arrivals.
+        per_s: counted deliveries per second.
+        cpu_us: CPU of the servers per delivery, user and system, in microseconds.
+        disk_bytes: bytes that the servers, or PostgreSQL's log, wrote per delivery.
+        database_us: CPU of PostgreSQL per delivery, if known.
         sink_busy: the share of the time that the sink was busy.
-        idle_mb: what a server held before the first event.
-        memory_mb: the most that a server held.
-        latency_ms: from an event's turn to its receipt: p50, p99, longest.
+        idle_mb: memory of a server before the first event.
+        memory_mb: peak memory of a server.
+        latency_ms: from an event's due time to its receipt: p50, p99, longest.
         restart_s: from the start after a kill to the first arrival.
     """
 
@@ -77,7 +77,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """What has been used up to a moment: CPU seconds, bytes written, CPU seconds of PostgreSQL."""
+    """The total cost up to a time: CPU seconds, bytes written, CPU seconds of PostgreSQL."""
 
     servers_s: float
     disk_bytes: int
@@ -89,13 +89,13 @@ class Stand:
     """The servers with the hooks of a case.
 
     Attributes:
-        case: what is measured.
-        sink: where the hooks send to.
+        case: the measured case.
+        sink: the receiver of the hooks.
         victims: the servers.
-        databases: where they store.
-        database_url: the same; None: in the home of the only one.
-        secrets: of the hooks that count, by number.
-        idle_mb: what the first server held before anything was asked of it.
+        databases: their databases.
+        database_url: the shared database; None: a file in the home of the only server.
+        secrets: of the counted hooks, by number.
+        idle_mb: memory of the first server before any request.
     """
 
     case: Case
@@ -107,7 +107,7 @@ class Stand:
     idle_mb: float = 0.0
 
     def start(self) -> None:
-        """Start the servers, make the hooks, and put the old deliveries under them."""
+        """Start the servers, create the hooks, and add the old deliveries."""
         first, *others = self.victims
         first.start()
         self.idle_mb = memory_mb(first.pid, most=False)
@@ -122,7 +122,7 @@ class Stand:
             other.start()
 
     def run(self, deliveries: int) -> Run:
-        """Offer events, wait until everything is done, and verify it.
+        """Offer events, wait until all are delivered, and verify them.
 
         Raises:
             Unavailable: the server refused an event.
@@ -138,7 +138,7 @@ class Stand:
             restarted_ns = self._restart() if case.killed else None
             self._await_end(len(offered) * len(self.secrets))
         took_s = time.monotonic() - begun
-        # What a killed process had used is gone with it.
+        # The CPU time of a killed process cannot be read.
         after = before if case.killed else self._cost()
         sink_s = cpu_s(self.sink.pid) - sink_s
         arrivals = [one for one in self.sink.arrivals(self.secrets) if one.hook in self.secrets]
@@ -163,7 +163,7 @@ class Stand:
             yield
             return
         socket = str(self.victims[0].places.socket)
-        caller = subprocess.Popen(  # noqa: S603 - this very program
+        caller = subprocess.Popen(  # noqa: S603 - this program
             tied("hooktui.bench.hostile_caller", socket), stdin=subprocess.DEVNULL
         )
         try:
@@ -186,21 +186,21 @@ class Stand:
                     "max_in_flight": self.case.in_flight,
                     "retry_schedule_s": self.case.retry_schedule_s,
                     "timeout_s": _HUNG_TIMEOUT_S,
-                    "verify_tls": not self.case.tls,  # the sink signed its certificate itself
+                    "verify_tls": not self.case.tls,  # the sink's certificate is self-signed
                 }
                 hook = client.call(create_hook(ACCOUNT, fields))
                 if counts:
                     self.secrets[hook.id] = hook.secret
 
     def _restart(self) -> int:
-        """Kill the first server and start it again; return when it was started."""
+        """Kill the first server and start it again; return the time of the start."""
         self.victims[0].kill()
         started_ns = monotonic_ns()
         self.victims[0].start()
         return started_ns
 
     def _await_end(self, expected: int) -> None:
-        """Return at the last commit; the store is asked only once the sink has everything."""
+        """Return the time of the last commit; query the store only once the sink has everything."""
         taken, changed = 0, time.monotonic()
         stalled_s = STALLED_KILLED_S if self.case.killed else STALLED_S
         while time.monotonic() - changed < stalled_s:
@@ -217,7 +217,7 @@ class Stand:
         return sum(hook.stats.waiting for hook in hooks if hook.id in self.secrets)
 
     def _delivered(self, first: str) -> set[str]:
-        """Return the deliveries from ``first`` on that the store calls delivered."""
+        """Return the ids of delivered deliveries from ``first`` on."""
         found: set[str] = set()
         cursor: str | None = None
         with PlainClient(self.victims[0].address) as client:
@@ -242,7 +242,7 @@ class Stand:
 def prepared(
     case: Case, sink: Sink, folder: Path, databases: Databases, environ: Mapping[str, str]
 ) -> Iterator[Stand]:
-    """Start the servers for a case and make its hooks; kill them and remove all at the end."""
+    """Start the servers for a case and create its hooks; kill and remove them at the end."""
     with (
         tempfile.TemporaryDirectory(prefix=f"{case.name}-", dir=folder) as place,
         databases.fresh() as url,

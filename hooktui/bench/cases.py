@@ -1,4 +1,4 @@
-"""What is measured: the cases by name, each one set of hooks and one way of offering events."""
+"""The measured cases by name, each with its hooks and its way of offering events."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from hooktui.bench.sink import FLAKY, HUNG, LATE, OK
 
 IN_FLIGHT = 64
-"""Slots of a measured hook; as many as connections are kept for one."""
+"""Slots of a measured hook; as many as idle connections are kept for one."""
 DEFAULT_IN_FLIGHT = 10
-"""Slots of a hook that nobody gave more: what 200 hooks at once are measured with."""
+"""Default slots of a hook, with which 200 hooks at once are measured."""
 
 _RETRIES_S = (0.05, 0.1, 0.2, 0.4)
 
@@ -21,21 +21,21 @@ class Case:
     Attributes:
         name: for ``--case`` and programs.
         title: for people.
-        paths: of the sink, one for each hook that counts.
-        beside: paths of hooks that get the same events and do not count.
-        hosts: how many addresses the hooks are spread over.
+        paths: of the sink, one for each counted hook.
+        beside: paths of hooks that get the same events and are not counted.
+        hosts: number of addresses over which the hooks are spread.
         in_flight: slots of each hook.
-        tls: whether the hooks send by https.
-        lines: events in a request.
-        offered: requests under way at once.
-        per_s: an open loop of so many events a second, for latency; None: as fast as it goes.
-        share: of the deliveries asked for; slow cases take fewer, to last as long as the others.
-        old_rows: deliveries that are in the store before.
-        servers: that work on one database; more than one need PostgreSQL.
-        killed: whether the server is killed and started again once all is accepted.
-        on_file: whether it stores in SQLite whatever the others do.
-        hostile: whether a viewer and a producer send the worst that is allowed meanwhile.
-        against: the case that it is compared with, which is measured just before it.
+        tls: whether the hooks use https.
+        lines: events per request.
+        offered: requests in flight at once.
+        per_s: an open loop of this many events per second, for latency; None: as fast as possible.
+        share: of the requested deliveries; slow cases make fewer, to last as long as the others.
+        old_rows: deliveries that are already in the store.
+        servers: servers that share one database; more than one need PostgreSQL.
+        killed: whether the server is killed and restarted once all events are accepted.
+        on_file: whether it always uses SQLite.
+        hostile: whether a viewer and a producer send the worst allowed requests meanwhile.
+        against: the case for comparison, which is measured just before it.
         retry_schedule_s: of the hooks.
     """
 
@@ -59,14 +59,14 @@ class Case:
     retry_schedule_s: tuple[float, ...] = field(default=_RETRIES_S)
 
     def events(self, deliveries: int) -> int:
-        """Return how many events make about so many deliveries: at least one request full."""
+        """Return how many events make about this many deliveries, at least one full request."""
         wanted = max(round(deliveries * self.share) // len(self.paths), 1)
         return max(wanted - wanted % self.lines, self.lines)
 
 
 _HUNDRED = (OK,) * 100
 _LOOP_PER_S, _LOOP_SHARE = 10, 0.3
-"""10 events a second for 100 hooks are 1,000 deliveries a second."""
+"""10 events per second for 100 hooks are 1,000 deliveries per second."""
 
 CASES = (
     Case("one-hook", "1 hook"),

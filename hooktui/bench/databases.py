@@ -1,4 +1,4 @@
-"""Where the servers under proof store: a file in their home, or a fresh database on PostgreSQL."""
+"""The databases of measured servers: a file in their home, or a new database on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -26,50 +26,50 @@ _ANSWERS_WITHIN_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class DatabaseCost:
-    """What a database server has used: bytes of its log, CPU seconds (None: not known)."""
+    """The cost of a database server: bytes of its log, CPU seconds (None: unknown)."""
 
     log_bytes: int
     cpu_s: float | None
 
 
 class Databases(Protocol):
-    """Gives each case an empty database of its own."""
+    """Provides an empty database for each case."""
 
     @property
     def kind(self) -> str:
-        """What they are, with their version, as a report names them."""
+        """The kind of the databases with their version, for the report."""
         ...
 
     def fresh(self) -> AbstractContextManager[str | None]:
-        """Make one for a block; its URL for ``HOOKTUI_DATABASE_URL``, None for a file in a home."""
+        """Create one for a block; return its URL, None for a file in a home."""
         ...
 
     def cost(self) -> DatabaseCost | None:
-        """Return what the server of the databases has used; None where there is none."""
+        """Return the cost of the databases' server; None if there is no server."""
         ...
 
 
 class SqliteDatabases:
-    """Each server makes the file in its own home."""
+    """Each server creates the file in its own home."""
 
     kind = "SQLite"
 
     def fresh(self) -> AbstractContextManager[str | None]:
-        """Make nothing."""
+        """Create nothing."""
         return nullcontext(None)
 
     def cost(self) -> None:
-        """Return that the servers do this work themselves."""
+        """Return None: the servers do this work themselves."""
 
 
 class PostgresDatabases:
-    """Databases beside the one of a URL, whose user may create some; dropped after the block.
+    """Databases on the server of a URL, whose user may create them; dropped after the block.
 
     Args:
         url: of any database of that server.
 
     Raises:
-        HooktuiError: the server does not answer.
+        HooktuiError: the server does not respond.
     """
 
     def __init__(self, url: str) -> None:
@@ -79,17 +79,18 @@ class PostgresDatabases:
 
     @contextmanager
     def fresh(self) -> Iterator[str]:
-        """Make one.
+        """Create a database.
 
         Raises:
-            HooktuiError: it could not be made.
+            HooktuiError: it could not be created.
         """
         name = f"{_PREFIX}{secrets.token_hex(6)}"
         url = urlsplit(self._url)._replace(path=f"/{name}").geturl()
         with asyncio.Runner() as runner:
             runner.run(self._administer(f'CREATE DATABASE "{name}"'))
             try:
-                # As long as somebody is connected, nobody takes it for one that was left behind.
+                # The connection marks the database as used, so that it is not dropped as a
+                # leftover.
                 holder = runner.run(connect(url))
                 try:
                     yield url
@@ -99,10 +100,10 @@ class PostgresDatabases:
                 runner.run(self._administer(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
 
     def cost(self) -> DatabaseCost:
-        """Return what PostgreSQL has used, with all its databases.
+        """Return the cost of PostgreSQL with all its databases.
 
         Raises:
-            HooktuiError: it does not answer.
+            HooktuiError: it does not respond.
         """
         with asyncio.Runner() as runner:
             return runner.run(self._cost())
@@ -121,7 +122,7 @@ class PostgresDatabases:
             await connection.close()
 
     async def _look(self) -> str:
-        """Return the server's version; drop what measurements that were killed left behind."""
+        """Return the server's version; drop databases that killed measurements left."""
         connection = await connect(self._url)
         try:
             left = await connection.fetch(
@@ -139,22 +140,22 @@ class PostgresDatabases:
     async def _administer(self, statement: str) -> None:
         connection = await connect(self._url)
         try:
-            await _told(connection.execute(statement))
+            await _our_errors(connection.execute(statement))
         finally:
             await connection.close()
 
 
 def databases_of(url: str | None) -> Databases:
-    """Return what makes the databases of a measurement.
+    """Return the provider of the databases of a measurement.
 
     Raises:
-        Refused: the URL is of no database that there is.
-        HooktuiError: PostgreSQL does not answer.
+        Refused: the URL does not name a PostgreSQL database.
+        HooktuiError: PostgreSQL does not respond.
     """
     if url is None:
         return SqliteDatabases()
     if urlsplit(url).scheme not in ("postgresql", "postgres"):
-        raise Refused("--database: a measurement makes its own SQLite files; give postgresql://…")
+        raise Refused("--database: a measurement creates its own SQLite files; pass postgresql://…")
     return PostgresDatabases(url)
 
 
@@ -164,11 +165,11 @@ async def connect(url: str) -> Raw:
     Raises:
         HooktuiError: it cannot be reached.
     """
-    return await _told(asyncpg.connect(url, timeout=_ANSWERS_WITHIN_S))
+    return await _our_errors(asyncpg.connect(url, timeout=_ANSWERS_WITHIN_S))
 
 
-async def _told(work: Coroutine[Any, Any, T]) -> T:
-    """Return what PostgreSQL answers.
+async def _our_errors(work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a call of PostgreSQL.
 
     Raises:
         HooktuiError: it refuses, or cannot be reached.

@@ -1,9 +1,9 @@
-"""One viewer and one producer that send the worst that is allowed, until they are killed.
+"""A viewer and a producer that send the worst allowed requests until they are killed.
 
     python -m hooktui.bench.hostile_caller SOCKET
 
-They are the server's own user, whom no rate and no number of long polls is held against; so they
-keep to ten polls, and to one request at a time besides.
+They run as the server's own user, who has no limit of rates and long polls; so they keep to ten
+polls, and to one other request at a time.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from hooktui.domain.errors import HooktuiError
 
 _POLLS: Final = 10
 _EVENT: Final = "cluster.error"
-"""A type that no measured hook asks for."""
+"""A type to which no measured hook subscribes."""
 _BODY_BYTES: Final = 256 * 1024
 _CONNECT_S: Final = 5.0
 _FILTER: Final = "data.a:" + ",".join(f"*{n:x}q*" for n in range(280))
 _WORDS: Final = " ".join(f"-*x{n:x}*y*" for n in range(180))
-"""Each as long as a filter may be, and fitting nothing, so that all of it is looked at."""
+"""A filter of the maximum length that matches nothing, so that all of it is evaluated."""
 
 
 def _post(path: str, body: bytes, kind: str = "application/json") -> bytes:
@@ -45,7 +45,7 @@ def _filled(before: bytes, unit: bytes, after: bytes) -> bytes:
 
 
 def producer_requests() -> list[bytes]:
-    """Return bodies that are dear to check, and batches that are dear to split."""
+    """Return bodies that are expensive to check, and batches that are expensive to split."""
     bodies = [
         _filled(b"[" + b"[]," * 201 + b'"', b'\\"', b""),
         _filled(b'{"a":[', b"[],", b"1]}"),
@@ -61,7 +61,7 @@ def producer_requests() -> list[bytes]:
 
 
 def viewer_requests() -> list[bytes]:
-    """Return searches that look at much and find nothing."""
+    """Return searches that read much and find nothing."""
     unknown = [f"job.faile{n}" for n in range(1900)]
     return [
         _get("/v1/feed", q=_FILTER, from_end="true"),
@@ -74,7 +74,7 @@ def viewer_requests() -> list[bytes]:
 
 
 async def _ask_again_and_again(path: Path, requests: Iterable[bytes]) -> None:
-    """Send requests in turn, each once the one before is answered; dial again when refused."""
+    """Send requests one after another; reconnect if refused."""
     left = itertools.cycle(requests)
     while True:
         try:
@@ -91,7 +91,7 @@ async def _ask_again_and_again(path: Path, requests: Iterable[bytes]) -> None:
 
 
 async def main(path: Path) -> None:
-    """Send until somebody ends this process."""
+    """Send until the process is killed."""
     poll = _get("/v1/feed", q=_FILTER, wait=30)
     await asyncio.gather(
         _ask_again_and_again(path, producer_requests()),

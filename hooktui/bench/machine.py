@@ -1,4 +1,4 @@
-"""The machine of a measurement (processor, versions, sync of the disk), and what processes cost."""
+"""The machine of a measurement (processor, versions, disk sync), and the cost of processes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Machine:
 
 
 def this_machine() -> Machine:
-    """Look at this machine; syncs a file in the folder for temporary files for a moment."""
+    """Describe this machine; briefly syncs a file in the folder for temporary files."""
     p50_ms, p99_ms = _fsync_ms()
     return Machine(
         cpus=len(os.sched_getaffinity(0)),
@@ -73,21 +73,20 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_s(pid: int) -> float:
-    """Return the CPU seconds that a process has used, user and system."""
+    """Return the CPU seconds of a process, user and system."""
     fields = _fields(pid)
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _fields(pid: int) -> list[str]:
-    """Return what ``stat`` tells of a process, from its state on."""
+    """Return the fields of a process's ``stat``, from its state on."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 
 def family_cpu_s(pid: int) -> float | None:
-    """Return the CPU seconds of the siblings of a process, and of their parent; None: not here.
+    """Return the CPU seconds of the siblings of a process and of their parent; None: not local.
 
-    So that the number of one PostgreSQL backend tells of the whole server, if that is on this
-    machine.
+    With the pid of one PostgreSQL backend this covers the whole server, if it is on this machine.
     """
     try:
         if "postgres" not in Path(f"/proc/{pid}/comm").read_text():
@@ -99,7 +98,7 @@ def family_cpu_s(pid: int) -> float | None:
     except OSError:  # it runs on another machine
         return None
     for child in children:
-        with contextlib.suppress(OSError):  # it ended just now, and counts as such the next time
+        with contextlib.suppress(OSError):  # it has just ended
             used += cpu_s(int(child))
     return used
 

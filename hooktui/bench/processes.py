@@ -1,13 +1,13 @@
-"""Child processes of a measurement, and its temporary folder.
+"""Child processes and temporary folders of a measurement.
 
-A module of ours runs as a process that ends with the process that started it, however that ends:
+A module of ours runs as a process that ends with its parent, however that ends:
 
     python -P -m hooktui.bench.processes PID MODULE [ARGUMENT...]
 
-PID is the parent's: the kernel kills this process when that one is gone (``PR_SET_PDEATHSIG``), so
-that not even a ``kill -9`` of a measurement leaves its server behind.
+PID is the parent's: the kernel kills this process when the parent has ended (``PR_SET_PDEATHSIG``),
+so that even a ``kill -9`` of a measurement leaves no server running.
 
-The temporary folders of measurements that were killed are removed by the next one.
+The next measurement removes the temporary folders of killed ones.
 """
 
 from __future__ import annotations
@@ -40,19 +40,19 @@ def _tie(parent: int) -> None:
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
-    if os.getppid() != parent:  # it ended before the kernel was told
+    if os.getppid() != parent:  # it ended before the prctl call
         raise SystemExit(1)
 
 
 _ALIVE = "alive"
-"""A file that is locked as long as the measurement runs."""
+"""A file that is locked while the measurement is running."""
 _YOUNG_S = 60.0
-"""So young a folder without that file may be about to get one."""
+"""Seconds for which a folder without that file may still be in creation."""
 
 
 @contextmanager
 def workplace(kind: str) -> Iterator[Path]:
-    """Make a folder that lasts as long as the block; ``kind`` is a part of its name."""
+    """Create a folder that is removed when the block ends; ``kind`` is a part of its name."""
     prefix = f"hooktui-{kind}-"
     _remove_dead(prefix)
     with tempfile.TemporaryDirectory(prefix=prefix) as name:
@@ -71,7 +71,7 @@ def _remove_dead(prefix: str) -> None:
             if _is_dead(folder):
                 shutil.rmtree(folder)
         except OSError:
-            continue  # somebody else removes it too, or it is not ours: the next start looks again
+            continue  # removed concurrently, or owned by another user
 
 
 def _is_dead(folder: Path) -> bool:

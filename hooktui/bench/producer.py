@@ -1,8 +1,8 @@
-"""Offers prepared events over the Unix socket: as fast as they are taken, or by the clock.
+"""Offers prepared events over the Unix socket, as fast as they are accepted or on a schedule.
 
-Everything is built before the clock starts. A closed loop keeps a few requests under way; an open
-loop sends each event at its time whatever the server does, so that a slow answer is not hidden by
-the events that were never sent meanwhile.
+All requests are built before the clock starts. A closed loop keeps a few requests in flight. An
+open loop sends each event at its time whatever the server does, so that a slow response is not
+hidden by events that were never sent meanwhile.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _CONNECT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, ready to be written, and the hashes of the bodies in it."""
+    """One request, ready to be written, and the hashes of its bodies."""
 
     content: bytes
     bodies: tuple[bytes, ...]
 
 
 def prepare(events: int, lines: int, body_bytes: int) -> list[Request]:
-    """Return requests for a number of events: NDJSON of ``lines`` each, or 1 for one at a time."""
+    """Return requests for a number of events: NDJSON of ``lines`` each, or 1 for single events."""
     bodies = [_body(number, body_bytes) for number in range(events)]
     if lines == 1:
         return [_one(body) for body in bodies]
@@ -40,7 +40,7 @@ def prepare(events: int, lines: int, body_bytes: int) -> list[Request]:
 
 
 def _body(number: int, size: int) -> bytes:
-    run = os.urandom(8).hex()  # so that no two bodies are the same
+    run = os.urandom(8).hex()  # makes each body unique
     text = f'{{"job_id":{number},"cluster_id":{number % 50},"run":"{run}","log":"'
     return f'{text}{"x" * (size - len(text) - 2)}"}}'.encode("ascii")
 
@@ -65,17 +65,17 @@ def _head(path: str, media_type: str, length: int) -> bytes:
 
 
 class _Connection:
-    """One kept connection to the server; one request at a time."""
+    """One persistent connection to the server; one request at a time."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     async def offer(self, request: Request, due_ns: int) -> list[Offered]:
-        """Send a request and return what was accepted, which is all of it.
+        """Send a request and return its accepted events, which are all of them.
 
         Raises:
-            Unavailable: the server refused.
+            Unavailable: the server refused the request.
         """
         self._writer.write(request.content)
         head = await self._reader.readuntil(b"\r\n\r\n")
@@ -91,7 +91,7 @@ class _Connection:
         ]
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         self._writer.close()
 
 
@@ -101,13 +101,13 @@ async def offer_all(
     in_flight: int,
     per_s: float | None = None,
 ) -> list[Offered]:
-    """Send all requests and return what was accepted.
+    """Send all requests and return the accepted events.
 
     Args:
-        paths: the servers' sockets; each takes its share.
-        requests: what to send.
-        in_flight: how many at once; for an open loop, how many at the most.
-        per_s: an open loop of so many requests a second; None: a closed loop.
+        paths: the servers' sockets; each gets a share.
+        requests: the requests to send.
+        in_flight: requests in flight at once; for an open loop, the maximum.
+        per_s: an open loop of this many requests per second; None: a closed loop.
 
     Raises:
         Unavailable: the server refused one.

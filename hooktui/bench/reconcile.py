@@ -1,7 +1,7 @@
 """Compares the accepted events with the received requests and with the store. Pure.
 
-The sink saves each request unread while the clock runs; requests are parsed and verified after it
-has stopped, so that the check does not slow down what it measures.
+The sink saves each request unparsed while the clock runs; requests are parsed and verified
+afterwards, so that the check does not slow down the measurement.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from hooktui.domain.signatures import (
 )
 
 RawArrival = tuple[int, int, bytes]
-"""When it came (monotonic nanoseconds), the status it was answered with, and the whole request."""
+"""The arrival time (monotonic nanoseconds), the status of the response, and the request."""
 
 HASH_BYTES = 8
-"""Of a body's SHA-256: enough to see that a body is not the one that was sent."""
+"""Bytes of a body's SHA-256: enough to detect an altered body."""
 
 
 class Arrival(msgspec.Struct, frozen=True, array_like=True):
-    """One request: which delivery, and whether both of its signatures are right."""
+    """One request: its delivery, and whether both signatures are valid."""
 
     event: str
     delivery: str
@@ -39,7 +39,7 @@ class Arrival(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def taken(self) -> bool:
-        """Whether the sink answered 2xx."""
+        """Whether the sink responded 2xx."""
         return 200 <= self.status < 300
 
 
@@ -48,15 +48,15 @@ decode = msgspec.msgpack.Decoder(list[Arrival]).decode
 
 
 def body_hash(body: bytes) -> bytes:
-    """Return what is kept of a body."""
+    """Return the stored hash of a body."""
     return hashlib.sha256(body).digest()[:HASH_BYTES]
 
 
 def read_arrivals(raw: Iterable[RawArrival], secrets: Mapping[int, str]) -> list[Arrival]:
-    """Read requests, and verify both signatures of every one.
+    """Parse requests, and verify both signatures of each.
 
     Args:
-        raw: what came.
+        raw: the received requests.
         secrets: of each hook, by its number.
     """
     keys = {hook: standard_key(secret) for hook, secret in secrets.items()}
@@ -94,12 +94,12 @@ def _read(
 
 @dataclass(frozen=True, slots=True)
 class Offered:
-    """An event that was answered with 202; times are monotonic nanoseconds.
+    """An event that got a 202; times are monotonic nanoseconds.
 
     Attributes:
         event: its public id.
         body: the hash of its bytes.
-        due_ns: when it was to be sent; for an open loop that is its time in the schedule.
+        due_ns: its planned send time; for an open loop, its time in the schedule.
     """
 
     event: str
@@ -109,14 +109,14 @@ class Offered:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What the comparison came to; all but ``counted`` should be 0 in a run without kills.
+    """The result of the comparison; all except ``counted`` should be 0 in a run without kills.
 
     Attributes:
-        counted: deliveries that are done in the store and arrived once or more, signed and whole.
-        lost: deliveries that were owed and do not count.
-        duplicates: arrivals of a delivery that had been taken already.
-        altered: arrivals with other bytes, another event, or a hook that is not one of the run's.
-        unsigned: arrivals with a wrong signature.
+        counted: deliveries that are done in the store and arrived at least once, signed and intact.
+        lost: expected deliveries that are not counted.
+        duplicates: repeated arrivals of an accepted delivery.
+        altered: arrivals with other bytes, another event, or a hook that is not in the run.
+        unsigned: arrivals with an invalid signature.
     """
 
     counted: int
@@ -127,7 +127,7 @@ class Balance:
 
     @property
     def good(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether every guarantee was kept."""
         return not (self.lost or self.duplicates or self.altered or self.unsigned)
 
 
@@ -140,10 +140,10 @@ def balance(
     """Compare.
 
     Args:
-        offered: what was accepted; each of it is owed to each of the hooks.
-        arrivals: what the sink received.
-        delivered: the deliveries that the store calls delivered.
-        hooks: the hooks that count.
+        offered: the accepted events; each is expected at each of the hooks.
+        arrivals: the requests that the sink received.
+        delivered: the deliveries that are delivered in the store.
+        hooks: the counted hooks.
     """
     bodies = {one.event: one.body for one in offered}
     taken: Counter[tuple[str, int]] = Counter()
@@ -173,7 +173,7 @@ def balance(
 def percentiles_ms(
     offered: Iterable[Offered], arrivals: Iterable[Arrival]
 ) -> tuple[float, float, float] | None:
-    """Return p50, p99 and the longest time from an event's turn to its receipt, in ms."""
+    """Return p50, p99 and the longest time from an event's due time to its receipt, in ms."""
     due = {one.event: one.due_ns for one in offered}
     waits = sorted(
         (arrival.arrived_ns - due[arrival.event]) / 1e6

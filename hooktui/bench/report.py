@@ -1,4 +1,4 @@
-"""The result of a measurement: medians with their spread, what makes a figure void, and the goals.
+"""The result of a measurement: medians with their spread, reasons that void a figure, and goals.
 
 A goal is a number that a measurement should reach.
 """
@@ -14,7 +14,7 @@ from hooktui.bench.cases import Case
 from hooktui.bench.machine import Machine
 
 SINK_MARGIN = 3.0
-"""A sink that is not three times as fast as the result may have been what was measured."""
+"""A sink that is less than three times as fast as the result may have limited it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,29 +28,29 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class CaseReport:
-    """What the rounds of a case came to.
+    """The rounds of a case.
 
     Attributes:
         name: of the case.
         title: for people.
-        deliveries: that count, over all rounds.
-        per_s: deliveries a second.
-        ratio: the same, to the floor of the same round.
-        cpu_us: of the servers for each delivery.
-        disk_bytes: that the servers, or the log of PostgreSQL, wrote for each delivery.
-        database_us: CPU of PostgreSQL for each delivery, where it runs on this machine.
-        idle_mb: what a server held before the first event.
-        memory_mb: the most that a server held in any round.
+        deliveries: counted deliveries over all rounds.
+        per_s: deliveries per second.
+        ratio: the same relative to the baseline of the round.
+        cpu_us: CPU of the servers per delivery.
+        disk_bytes: bytes that the servers, or PostgreSQL's log, wrote per delivery.
+        database_us: CPU of PostgreSQL per delivery, if it runs on this machine.
+        idle_mb: memory of a server before the first event.
+        memory_mb: peak memory of a server in any round.
         latency_ms: p50, p99, longest, each the median of the rounds; of an open loop only.
-        against: the case that it is compared with.
-        compared: deliveries a second, or for an open loop the p99, to that of the same round there.
+        against: the case for comparison.
+        compared: deliveries per second, or for an open loop the p99, relative to that case.
         restart_s: from the start after a kill to the first arrival.
         lost: over all rounds, as the next three.
-        duplicates: arrivals of what had been taken.
+        duplicates: repeated arrivals of accepted deliveries.
         altered: arrivals with other bytes or ids.
-        unsigned: arrivals with a wrong signature.
-        may_repeat: whether duplicates are allowed: only where the server was killed.
-        void: why the figure means nothing; None when it counts.
+        unsigned: arrivals with an invalid signature.
+        may_repeat: whether duplicates are allowed: only if the server was killed.
+        void: why the figure is invalid; None if it is valid.
     """
 
     name: str
@@ -76,7 +76,7 @@ class CaseReport:
 
     @property
     def good(self) -> bool:
-        """Whether nothing was lost, doubled or changed."""
+        """Whether nothing was lost, duplicated or altered."""
         twice = self.duplicates and not self.may_repeat
         return not (self.lost or twice or self.altered or self.unsigned)
 
@@ -86,12 +86,13 @@ class Report:
     """A finished measurement.
 
     Attributes:
-        machine: where, and with which versions.
+        machine: the machine and the versions.
         database: its kind and version.
-        rounds: how many.
-        sink_per_s: requests a second that the sink takes.
-        floor_per_s: attempts a second of the engine's client without a store: judged, signed, sent.
-        transport_per_s: prepared requests a second over the same connections.
+        rounds: number of rounds.
+        sink_per_s: requests per second that the sink can handle.
+        floor_per_s: attempts per second of the engine's client without a store: checked, signed,
+            sent.
+        transport_per_s: prepared requests per second over the same connections.
         cases: in their order.
     """
 
@@ -105,17 +106,17 @@ class Report:
 
     @property
     def good(self) -> bool:
-        """Whether every case kept every promise."""
+        """Whether every case kept every guarantee."""
         return all(case.good for case in self.cases)
 
     def fields(self) -> dict[str, object]:
-        """Return everything as JSON can take it."""
+        """Return all values as JSON objects."""
         return asdict(self) | {"good": self.good}
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one round came to without a server, in requests a second; see `Report`."""
+    """The baselines of one round, in requests per second; see `Report`."""
 
     sink_per_s: float
     floor_per_s: float
@@ -130,11 +131,11 @@ def spread(values: Sequence[float]) -> Spread:
 def report_case(
     case: Case, runs: Mapping[str, Sequence[Run]], limits: Sequence[Limits]
 ) -> CaseReport:
-    """Put the rounds of a case together.
+    """Summarize the rounds of a case.
 
     Args:
-        case: which.
-        runs: of all cases by name, a round each.
+        case: the case.
+        runs: of all cases by name, one per round.
         limits: of each round.
     """
     own = runs[case.name]
@@ -173,23 +174,23 @@ def report_case(
 
 
 def _compared(own: Run, other: Run) -> float:
-    """Return a run to one of the case that it is compared with."""
+    """Return a run relative to one of the case for comparison."""
     if own.latency_ms is not None and other.latency_ms is not None:
         return own.latency_ms[1] / other.latency_ms[1]
     return own.per_s / other.per_s if other.per_s else 0.0
 
 
 def _void(case: Case, runs: Sequence[Run], limits: Sequence[Limits]) -> str | None:
-    """Return why a case means nothing: in one of its rounds the sink had too little in reserve.
+    """Return why a case is invalid: the sink had too little reserve in one of its rounds.
 
-    The sink's limit is measured without TLS; with it, what counts is how busy the sink was.
+    The sink's limit is measured without TLS; with TLS its busy time is used instead.
     """
     for number, (run, limit) in enumerate(zip(runs, limits, strict=True), 1):
         if case.tls and run.sink_busy * SINK_MARGIN > 1:
             return f"round {number}: the sink was busy for {run.sink_busy:.0%} of the time"
         if not case.tls and limit.sink_per_s < SINK_MARGIN * run.per_s:
             return (
-                f"round {number}: the sink itself takes {limit.sink_per_s:,.0f}/s,"
+                f"round {number}: the sink alone handles {limit.sink_per_s:,.0f}/s,"
                 f" under {SINK_MARGIN:g} times {run.per_s:,.0f}/s"
             )
     return None
@@ -197,13 +198,13 @@ def _void(case: Case, runs: Sequence[Run], limits: Sequence[Limits]) -> str | No
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One number.
+    """One goal.
 
     Attributes:
         what: for people.
-        must: what it has to be at least (at the most, where less is better).
-        aim: what is wanted.
-        reached: what was measured; None: its case was not run.
+        must: required minimum (maximum, if less is better).
+        aim: desired value.
+        reached: measured value; None: its case was not run.
         less_is_better: whether must and aim are upper bounds.
     """
 
@@ -215,12 +216,12 @@ class Goal:
 
     @property
     def met(self) -> bool | None:
-        """Whether it is what it must be; None: not measured."""
+        """Whether the required value is reached; None: not measured."""
         return None if self.reached is None else self._holds(self.must)
 
     @property
     def aim_met(self) -> bool | None:
-        """Whether it is what is wanted; None: not measured."""
+        """Whether the desired value is reached; None: not measured."""
         return None if self.reached is None else self._holds(self.aim)
 
     def _holds(self, bound: float) -> bool:
@@ -257,7 +258,7 @@ def _p99(case: CaseReport) -> float | None:
 
 
 def _of_allowed(case: CaseReport) -> float | None:
-    """Return the p99 as a share of what it may be: 1.5 times that without, or 10 ms more."""
+    """Return the p99 relative to its limit: 1.5 times the p99 without, or 10 ms more."""
     if case.latency_ms is None or case.compared is None:
         return None
     p99_ms = case.latency_ms[1]
@@ -298,11 +299,11 @@ _GOALS: tuple[tuple[str, str, float, float, bool, _Value], ...] = (
     ("memory idle, MB", "one-hook", 130, 100, True, _idle_mb),
     ("memory at full load, MB", "one-hook", 250, 160, True, _memory_mb),
 )
-"""Name, case, must, aim, whether less is better, and where the value stands."""
+"""Name, case, must, aim, whether less is better, and the function that reads the value."""
 
 
 def goals(report: Report) -> list[Goal]:
-    """Return all goals with what a measurement reached; void figures reach nothing."""
+    """Return all goals with the reached values; invalid figures reach nothing."""
     cases: Mapping[str, CaseReport] = {c.name: c for c in report.cases if c.void is None}
     return [
         Goal(what, must, aim, value(cases[name]) if name in cases else None, less)

@@ -1,4 +1,4 @@
-"""The measurement as a story: in each round the sink alone, the floor, and then every case."""
+"""Runs a measurement: in each round the sink alone, the baselines, and then every case."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from hooktui.bench.sink import running_sink
 from hooktui.domain.errors import Refused
 
 _FLOOR_SHARE = 3
-"""A floor is that much faster than a case, so it takes as many requests more to last as long."""
+"""A baseline is this much faster than a case, so it makes more requests to last as long."""
 
 
 def chosen_cases(names: Sequence[str], *, shared: bool) -> tuple[Case, ...]:
     """Return the cases to measure, with those that they are compared with.
 
     Args:
-        names: the ones asked for; none: all that this kind of database can have.
-        shared: whether the database is one that servers can share.
+        names: the requested ones; none: all that this kind of database supports.
+        shared: whether servers can share the database.
 
     Raises:
         Refused: one of them needs such a database.
@@ -48,16 +48,16 @@ def bench(
     deliveries: int,
     progress: Callable[[str], None],
 ) -> Report:
-    """Measure, with servers, a sink and a producer that are processes of their own.
+    """Measure, with servers, a sink and a producer in separate processes.
 
     Args:
         environ: such as ``os.environ``.
-        cases: what to measure.
-        databases: where the servers store.
-        rounds: how often; the cases of a round run one after another, so that a machine that gets
-            slower meanwhile does so for all of them.
-        deliveries: about how many a case makes in a round.
-        progress: told what is being done; "" ends it.
+        cases: the cases to measure.
+        databases: the databases of the servers.
+        rounds: number of rounds; the cases of a round run one after another, so that a machine that
+            slows down meanwhile affects all of them.
+        deliveries: approximate number of deliveries of a case in a round.
+        progress: called with the current step; "" ends the line.
 
     Raises:
         HooktuiError: a server did not start, or refused an event.
@@ -68,15 +68,15 @@ def bench(
     with ExitStack() as stack:
         folder = stack.enter_context(workplace("bench"))
         sink = stack.enter_context(running_sink(folder, environ))
-        filled: dict[str, Stand] = {}  # a store with old rows takes long to make: one for all
+        filled: dict[str, Stand] = {}  # a store with old rows takes long to create: one for all
         for number in range(1, rounds + 1):
-            told = f"round {number} of {rounds}: "
-            progress(told + "floor")
+            prefix = f"round {number} of {rounds}: "
+            progress(prefix + "floor")
             count = _FLOOR_SHARE * deliveries
             kinds = ("sink", "client", "transport")
             limits.append(Limits(*(baseline.measure(k, sink.port, count, environ) for k in kinds)))
             for case in cases:
-                progress(told + case.title)
+                progress(prefix + case.title)
                 where = SqliteDatabases() if case.on_file else databases
                 stand = prepared(case, sink, folder, where, environ)
                 if not case.old_rows:
@@ -84,7 +84,7 @@ def bench(
                         runs[case.name].append(ready.run(deliveries))
                     continue
                 if case.name not in filled:
-                    progress(f"{told}{case.title}: making them")
+                    progress(f"{prefix}{case.title}: creating them")
                     filled[case.name] = stack.enter_context(stand)
                 runs[case.name].append(filled[case.name].run(deliveries))
         progress("")

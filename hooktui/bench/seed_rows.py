@@ -1,6 +1,6 @@
-"""Fills a database with deliveries of long ago, quickly: SQL on it before a server opens it.
+"""Fills a database quickly with old deliveries, by SQL before a server opens it.
 
-Only for the temporary databases of a measurement: it goes around the server, which must not run.
+Only for the temporary databases of a measurement: no server may be running on it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hooktui.domain import ids
 from hooktui.domain.clock import now_ms
 
 _AGE_MS = 2 * 3600 * 1000
-"""Old enough to be out of the way, young enough for retention to leave them alone."""
+"""Old enough not to interfere, young enough for retention to keep them."""
 _FILLED_WITHIN_S = 600.0
 
 _SQLITE_NUMBERS = (
@@ -44,8 +44,8 @@ def fill(where: Path | str, hook: int, rows: int) -> None:
 
     Args:
         where: a SQLite file, or the URL of a database on PostgreSQL.
-        hook: whose they are.
-        rows: how many.
+        hook: the hook of the deliveries.
+        rows: their number.
 
     Raises:
         HooktuiError: PostgreSQL refuses.
@@ -57,7 +57,7 @@ def fill(where: Path | str, hook: int, rows: int) -> None:
         asyncio.run(_fill_postgres(where, statements))
         return
     with closing(sqlite3.connect(where, isolation_level=None)) as raw:
-        raw.execute("PRAGMA synchronous=OFF")  # a prepared file that a power cut may take along
+        raw.execute("PRAGMA synchronous=OFF")  # a temporary file that a power failure may destroy
         raw.execute("BEGIN IMMEDIATE")
         for statement in (_SQLITE_NUMBERS, *_FILL):
             raw.execute(statement.format(**numbers))

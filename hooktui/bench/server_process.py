@@ -1,4 +1,4 @@
-"""The server under proof: a real process on a home of its own that is started, killed, started."""
+"""A measured or crash-tested server: a real process with its own home, started and killed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _PAGE = 500
 
 
 class Victim:
-    """A home, and the server that works on it at the moment, if one does.
+    """A home and the server that runs on it, if there is one.
 
     Args:
-        home: a folder of its own.
-        environ: the environment of whoever started the proof.
-        database_url: where it stores; None: in a file of its home.
+        home: a separate folder.
+        environ: the environment of the caller.
+        database_url: its database; None: a file in its home.
     """
 
     def __init__(
@@ -47,27 +47,27 @@ class Victim:
         keep = {name: text for name, text in environ.items() if not name.startswith("HOOKTUI_")}
         self._environ = own_environment(keep) | {
             "HOOKTUI_HOME": str(home),
-            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",  # where the ledger is
+            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",  # the address of the ledger
         }
         if database_url is not None:
             self._environ["HOOKTUI_DATABASE_URL"] = database_url
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def start(self, failpoint: str | None = None, *, wait: bool = True) -> subprocess.Popen[bytes]:
-        """Start a server; return once it answers, or has died of its failpoint.
+        """Start a server; return once it responds, or has been killed by its failpoint.
 
         Raises:
-            NoServer: it ended without a failpoint, or did not answer in time.
+            NoServer: it ended without a failpoint, or did not respond in time.
         """
         log = os.open(self.places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            self.process = subprocess.Popen(  # noqa: S603 - this very program
+            self.process = subprocess.Popen(  # noqa: S603 - this program
                 tied("hooktui", "serve"),
                 env=self._environ | (failpoints.environment(failpoint) if failpoint else {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                process_group=0,  # ctrl+c is for whoever measures
+                process_group=0,  # ctrl+c is for the calling process
             )
         finally:
             os.close(log)
@@ -81,7 +81,7 @@ class Victim:
             if process.poll() is not None:
                 if may_die:
                     return
-                raise NoServer(f"the server ended at its start; see {self.places.log}")
+                raise NoServer(f"the server ended during its start; see {self.places.log}")
             try:
                 with PlainClient(self.address) as client:
                     client.call(healthy())
@@ -93,13 +93,13 @@ class Victim:
 
     @property
     def pid(self) -> int:
-        """The process that runs."""
+        """The pid of the running process."""
         if self.process is None:
             raise RuntimeError("no server runs")
         return self.process.pid
 
     def kill(self) -> None:
-        """End the server as a power cut of its process would."""
+        """Kill the server with SIGKILL."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -125,16 +125,16 @@ class Victim:
             self.process.wait(within_s)
         return time.monotonic() - begun
 
-    # What is asked of it, through the API only
+    # Requests, through the API only
 
     def create_hook(self, url: str, *, retry_schedule_s: tuple[float, ...]) -> int:
-        """Make a hook that takes the producer's events; return its number."""
+        """Create a hook for the producer's events; return its number."""
         fields = {"url": url, "events": ["job"], "retry_schedule_s": retry_schedule_s}
         with PlainClient(self.address) as client:
             return client.call(create_hook(1, fields)).id
 
     def settle(self, within_s: float) -> bool:
-        """Return whether nothing waits any more, within a time."""
+        """Return whether no deliveries are waiting, within a time."""
         deadline = time.monotonic() + within_s
         with PlainClient(self.address) as client:
             while client.call(server_status()).backlog.count:

@@ -1,12 +1,12 @@
-"""The receiver of a measurement, a process of its own that costs as little as it can.
+"""The receiver of a measurement: a separate process with minimal cost.
 
     python -m hooktui.bench.sink CERTIFICATE
 
 It prints its ports (plain, and TLS with the certificate and key of that file) in one line, then
-answers one JSON command a line: ``count``, ``save`` (verify everything, write it to a file, begin
-anew) and ``clear``; it ends with its stdin. Requests are kept as they came. What one is answered
-depends on its path: ``/ok`` 200 at once, ``/late`` 200 after 50 ms, ``/flaky`` 500 for every
-twentieth, ``/hung`` never. Its certificate for 127.0.0.1 is signed by itself.
+responds to one JSON command a line: ``count``, ``save`` (verify everything, write it to a file,
+clear) and ``clear``; it ends with its stdin. Requests are stored unparsed. The response depends on
+the path: ``/ok`` 200 immediately, ``/late`` 200 after 50 ms, ``/flaky`` 500 for every twentieth,
+``/hung`` never. Its certificate for 127.0.0.1 is self-signed.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ _DAYS = 7
 
 
 def write_certificate(file: Path) -> None:
-    """Write a new key and its certificate (PEM), readable by their owner alone."""
-    # cryptography takes a tenth of a second to import, which only the start of a sink may cost.
+    """Write a new key and its certificate (PEM), readable by their owner only."""
+    # Importing cryptography takes a tenth of a second, which only the start of a sink should cost.
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -76,7 +76,7 @@ FAILS_EVERY = 20
 HOSTS = 100
 """The sink listens on 127.0.0.1 to 127.0.0.100, all on one port."""
 _PORT_TRIES = 20
-"""A port that is free at the first address may be taken at another one."""
+"""A port that is free at the first address may be used at another one."""
 
 _TAKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 _FAILED = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\nno"
@@ -84,7 +84,7 @@ ANSWER_BYTES = len(_TAKEN)
 
 
 class _Ledger:
-    """Everything that came, in the order in which it came."""
+    """All received requests in their order."""
 
     def __init__(self) -> None:
         self.arrivals: list[RawArrival] = []
@@ -92,13 +92,13 @@ class _Ledger:
         self.flaky = 0
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Remove all requests."""
         self.arrivals = []
         self.taken = self.flaky = 0
 
 
 class _Receiver(asyncio.Protocol):
-    """One connection; takes what `hooktui` and its measurements send, and no more of HTTP."""
+    """One connection; supports only the HTTP that hooktui and its measurements send."""
 
     def __init__(self, ledger: _Ledger) -> None:
         self._ledger = ledger
@@ -149,7 +149,7 @@ class _Receiver(asyncio.Protocol):
             transport.write(_TAKEN)
         elif kind == b"h":
             return
-        else:  # /measure: the limits of sink and client themselves, of which nothing is kept
+        else:  # /measure: the limits of sink and client, not stored
             transport.write(_TAKEN)
             return
         ledger.taken += 1
@@ -190,7 +190,7 @@ async def _serve(certificate: str) -> None:
     _say({"port": port, "tls_port": private.sockets[0].getsockname()[1]})
     commands = asyncio.StreamReader(limit=1 << 20)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    gc.disable()  # what is kept has no cycles, and looking through it would be measured
+    gc.disable()  # stored requests have no cycles, and a collection would be measured
     while line := await commands.readline():
         command = json.loads(line)
         if command["do"] == "save":
@@ -209,7 +209,7 @@ def _say(value: object) -> None:
 
 
 class Sink:
-    """A running sink, as whoever started it sees it.
+    """A running sink, controlled by the process that started it.
 
     Args:
         process: with pipes for stdin and stdout.
@@ -224,21 +224,21 @@ class Sink:
         self.port, self._tls_port = ports["port"], ports["tls_port"]
 
     def url(self, path: str, host: str = "127.0.0.1", *, tls: bool = False) -> str:
-        """Return the URL of a hook that sends here; with TLS to 127.0.0.1 only."""
+        """Return the URL of a path; with TLS for 127.0.0.1 only."""
         if tls:
             return f"https://127.0.0.1:{self._tls_port}{path}"
         return f"http://{host}:{self.port}{path}"
 
     def taken(self) -> int:
-        """Return how many requests were answered 2xx since the last look into the ledger."""
+        """Return how many requests got a 2xx since the ledger was last read."""
         return self._ask(do="count")["taken"]
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Remove all requests."""
         self._ask(do="clear")
 
     def arrivals(self, secrets: Mapping[int, str]) -> list[Arrival]:
-        """Return everything that came, verified, and begin anew."""
+        """Return all requests, verified, and remove them."""
         self._ask(do="save", file=str(self._file), secrets=dict(secrets))
         return decode(self._file.read_bytes())
 
@@ -268,7 +268,7 @@ def running_sink(folder: Path, environ: Mapping[str, str]) -> Iterator[Sink]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        process_group=0,  # ctrl+c is for whoever measures
+        process_group=0,  # ctrl+c is for the calling process
     )
     try:
         yield Sink(process, folder)

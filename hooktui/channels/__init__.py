@@ -1,1 +1,1 @@
-"""What a hook type sends."""
+"""Hook types: each module builds the requests of one type."""

@@ -1,8 +1,8 @@
-"""What a hook of type ``web`` sends: the request line and headers around the event's own bytes.
+"""Requests of hooks of type ``web``: request line and headers around the event's own bytes.
 
-The body is never touched. Two signatures cover it: ``X-Hook-Signature`` (hex HMAC of the body) and
+The body is never changed. Two signatures cover it: ``X-Hook-Signature`` (hex HMAC of the body) and
 the three ``webhook-*`` headers of Standard Webhooks 1.0. During a rotation the newest secret signs
-first, and ``X-Hook-Signature`` stays with the oldest live one, which every receiver still knows.
+first, and ``X-Hook-Signature`` uses the oldest live one, which every receiver still knows.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Headers = list[tuple[str, str]]
 
 
 def fixed_headers(hook: LiveHook, *, show: bool = False) -> Headers:
-    """Return the headers that are the same for every request of a hook.
+    """Return the headers that all requests of a hook share.
 
     Args:
         hook: the hook; its own headers replace ``Content-Type`` and ``User-Agent``.
@@ -64,10 +64,10 @@ def attempt_lines(
     body: bytes,
     secrets: Sequence[LiveSecret],
 ) -> str:
-    """Return the headers that belong to one attempt, as lines: names, ids and signatures.
+    """Return the headers of one attempt as lines: names, ids and signatures.
 
     Args:
-        hook: the hook; says which hash signs.
+        hook: the hook; defines the hash of the signature.
         event_type: such as ``job.failed``.
         delivery: its id, the same for each attempt.
         event: the event's id, which is the message id of Standard Webhooks.
@@ -122,7 +122,7 @@ def string_signed(event: ids.EventId, timestamp_s: int, body: bytes) -> str:
 
 
 def head_prefix(hook: LiveHook) -> bytes:
-    """Return the request line and the fixed headers as bytes; worth keeping for a hook's life."""
+    """Return the request line and the fixed headers as bytes, to cache for an unchanged hook."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in fixed_headers(hook)])
     return f"POST {hook.target.path} HTTP/1.1\r\n{lines}".encode()
 

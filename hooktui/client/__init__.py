@@ -1,11 +1,11 @@
-"""The typed client of ``/v1``, used by the console, the commands and the demo, and open to scripts.
+"""The typed client of ``/v1`` for the console, the commands, the demo, and scripts.
 
     from hooktui.client import PlainClient, calls, find_server
 
     with PlainClient(find_server(os.environ)) as client:
         client.call(calls.send_event(1, "job.failed", body))
 
-Names are imported when they are used, so that a command pays only for its own transport.
+Names are imported on first use, so that a command loads only its own transport.
 """
 
 from __future__ import annotations

@@ -16,15 +16,15 @@ _LOOPBACK = re.compile(r"localhost|::1|127(\.[0-9]{1,3}){3}")
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """One server: ``socket`` is set for a local one, else scheme, host and port are what counts.
+    """One server: a Unix socket if ``socket`` is set, else scheme, host and port.
 
     Attributes:
         socket: the Unix socket, or None.
         scheme: ``http`` or ``https``.
         host: name or address, IPv6 without brackets.
         port: the TCP port.
-        token: what is sent as ``Authorization: Bearer``; never over a Unix socket, where the
-            kernel tells who calls.
+        token: for ``Authorization: Bearer``; never sent over a Unix socket, where the kernel
+            identifies the caller.
     """
 
     socket: Path | None = None
@@ -35,7 +35,7 @@ class ServerAddress:
 
     @property
     def origin(self) -> str:
-        """The URL that requests are relative to."""
+        """The base URL of requests."""
         if self.socket is not None:
             return "http://localhost"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -43,7 +43,7 @@ class ServerAddress:
 
     @property
     def is_service(self) -> bool:
-        """Whether the system service of this machine answers there when it runs."""
+        """Whether it is the address of this machine's system service."""
         return self.socket == known.SYSTEM.socket
 
     def __str__(self) -> str:
@@ -51,14 +51,14 @@ class ServerAddress:
 
 
 def find_server(environ: Mapping[str, str], connect: str | None = None) -> ServerAddress:
-    """Return where the server is, as ``--connect`` or the environment says.
+    """Return the address of the server from ``--connect`` or the environment.
 
     Args:
         environ: such as ``os.environ``; ``HOOKTUI_TOKEN`` is the token for TCP.
         connect: ``https://host[:port]``, ``http://`` to this machine, or the path of a socket.
 
     Raises:
-        ValueError: ``connect`` is none of these; the message says what to write.
+        ValueError: ``connect`` is none of these; names the expected form.
         Refused: the environment names no folder at all.
     """
     if not connect:
@@ -79,13 +79,13 @@ def _origin(url: str, token: str | None) -> ServerAddress:
     except ValueError:
         port = 0
     if parts.username is not None:
-        raise ValueError("a server has no user and password; HOOKTUI_TOKEN holds the token")
+        raise ValueError("use HOOKTUI_TOKEN instead of a user and password in the address")
     if scheme not in ("http", "https") or not host or port == 0:
-        raise ValueError(f"{url!r} is not where a server can be; write https://host:port")
+        raise ValueError(f"{url!r} is not the address of a server; write https://host:port")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(f"{url!r} has a path; --connect takes https://host:port and no more")
+        raise ValueError(f"{url!r} has a path; --connect expects https://host:port only")
     if scheme == "http" and not _LOOPBACK.fullmatch(host):
-        raise ValueError(f"http://{host} would show the token to the network; use https://{host}")
+        raise ValueError(f"http://{host} would send the token unencrypted; use https://{host}")
     return ServerAddress(
         scheme=scheme, host=host, port=port or (443 if scheme == "https" else 80), token=token
     )

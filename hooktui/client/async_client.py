@@ -36,14 +36,14 @@ from hooktui.sockets import short_path
 T = TypeVar("T")
 
 MAX_CONNECTIONS = 20
-"""A console holds one long poll and a few calls at once."""
+"""A console holds one long poll and a few concurrent calls."""
 
 
 class AsyncClient:
-    """Sends calls, several at once, over kept connections.
+    """Sends calls, several at once, over persistent connections.
 
     Args:
-        address: where the server is, from `find_server`.
+        address: the server, from `find_server`.
         role: lowers the role of every call, as ``--role`` does.
     """
 
@@ -75,7 +75,7 @@ class AsyncClient:
         """Send a call and return its value.
 
         Raises:
-            HooktuiError: what the server refused, or that there is none.
+            HooktuiError: the server refused the call, or does not respond.
         """
         with doubting(changes=call.changes):
             async with self._response(call) as response:
@@ -84,13 +84,13 @@ class AsyncClient:
             return decoded(call, self.address, answer)
 
     async def lines(self, call: Call[T]) -> AsyncGenerator[T]:
-        """Send a call that is answered in lines, and yield the value of each as it comes.
+        """Send a call with a response in lines, and yield the value of each as it arrives.
 
-        Whoever stops in the middle closes the connection, and the server sees that: use it
-        within ``contextlib.aclosing``.
+        A caller that stops early closes the connection, which the server detects: use it within
+        ``contextlib.aclosing``.
 
         Raises:
-            HooktuiError: as `call`; also that the answer broke off.
+            HooktuiError: as `call`; also if the response broke off.
         """
         async with self._response(call) as response:
             if not comes_in_lines(response.status, response.headers):
@@ -116,24 +116,24 @@ class AsyncClient:
 
     @asynccontextmanager
     async def _response(self, call: Call[T]) -> AsyncGenerator[_Response]:
-        """Send a call and give its response, whose body is not read yet."""
+        """Send a call and yield its response, whose body is not read yet."""
         timeout = httpx.Timeout(call.timeout_s, connect=CONNECT_TIMEOUT_S)
         deadline = asyncio.get_running_loop().time() + call.timeout_s
         http = self._opened()
         request = http.build_request(
             call.method, call.path, content=call.body, headers=call.headers, timeout=timeout
         )
-        with self._told(call):
+        with self._our_errors(call):
             async with asyncio.timeout_at(deadline):
                 received = await http.send(request, stream=True, follow_redirects=False)
         try:
-            yield _Response(received, deadline, partial(self._told, call, began=True))
+            yield _Response(received, deadline, partial(self._our_errors, call, began=True))
         finally:
             await received.aclose()
 
     @contextmanager
-    def _told(self, call: Call[T], *, began: bool = False) -> Iterator[None]:
-        """Turn errors of httpx into ours; ``began``: there was a head of a response."""
+    def _our_errors(self, call: Call[T], *, began: bool = False) -> Iterator[None]:
+        """Convert errors of httpx to ours; ``began``: the head of a response has arrived."""
         try:
             yield
         except httpx.ConnectTimeout as error:
@@ -161,7 +161,7 @@ class AsyncClient:
             max_connections=MAX_CONNECTIONS, max_keepalive_connections=MAX_CONNECTIONS
         )
         if self.address.socket is None:
-            # The machine's own authorities, as in the synchronous client; httpx brings others.
+            # The machine's own authorities, as in the synchronous client; httpx uses others.
             verify = ssl.create_default_context() if self.address.scheme == "https" else True
             return httpx.AsyncHTTPTransport(verify=verify, limits=limits, trust_env=False)
         try:
@@ -173,7 +173,7 @@ class AsyncClient:
 
 @dataclass(frozen=True, slots=True)
 class _Response:
-    """A response whose body is read with the rest of the time of its call."""
+    """A response whose body is read within the remaining time of its call."""
 
     received: httpx.Response
     deadline: float
@@ -188,8 +188,8 @@ class _Response:
         return self.received.headers
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """Yield the body as it comes, never unpacked."""
-        # Raw: what is compressed all the same must not be unpacked, for it may have no end.
+        """Yield the body as it arrives, never decompressed."""
+        # Raw: an unrequested compressed body may expand without end.
         body = self.received.aiter_raw()
         while True:
             with self.telling():
@@ -201,7 +201,7 @@ class _Response:
 
 
 def _system_error(error: BaseException) -> OSError:
-    """Return the ``OSError`` below an error of httpx, which names its number."""
+    """Return the ``OSError`` that caused an error of httpx."""
     below: BaseException | None = error
     while below is not None:
         if isinstance(below, OSError):

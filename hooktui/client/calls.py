@@ -1,7 +1,7 @@
-"""The calls of the HTTP API as values: what is asked, and how the answer is read.
+"""The calls of the HTTP API as values: the request, and how its response is decoded.
 
 A `Call` does nothing by itself; a client's ``call`` sends it. So the synchronous and the
-asynchronous client share one list of what the API can do.
+asynchronous client share one list of calls.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ T = TypeVar("T")
 
 USUAL_TIMEOUT_S = 30.0
 PING_TIMEOUT_S = 45.0
-"""A ping waits for the receiver, at most 30 s, after a turn in the queue."""
+"""A ping waits for a slot, then for the receiver, at most 30 s."""
 
 DIAGNOSIS_TIMEOUT_S = 70.0
-"""Looking takes 20 s at most; then comes a ping."""
+"""The probe takes 20 s at most; then a ping follows."""
 
 BACKUP_TIMEOUT_S = 4 * 3600.0
-"""A copy of some hundred GB, and the look through it."""
+"""Time to copy and check some hundred GB."""
 
 CHECKUP_TIMEOUT_S = 90.0
-"""The server looks through the database for 30 s at most; the rest is for a busy disk."""
+"""The server checks the database for 30 s at most; the rest is for a busy disk."""
 
 _JSON = {"Content-Type": "application/json"}
 _NDJSON = {"Content-Type": LINES}
@@ -51,9 +51,9 @@ Parameter = str | int | bool | None
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request, and the function that turns its decoded JSON into a value.
+    """One request, and the function that decodes its JSON response to a value.
 
-    ``path`` is escaped already and holds the query. ``body`` is what is sent, byte by byte.
+    ``path`` is escaped and includes the query. ``body`` is sent unchanged.
     """
 
     method: Method
@@ -65,13 +65,13 @@ class Call(Generic[T]):
 
     @property
     def changes(self) -> bool:
-        """Whether it changes something at the server."""
+        """Whether it changes the state of the server."""
         only_looks = self.path.partition("?")[0].endswith(("/dry-run", "/diagnose"))
         return self.method != "GET" and not only_looks
 
 
 class Window(TypedDict, total=False):
-    """Which part of a list: all optional; ``order`` is ``asc`` or ``desc``."""
+    """The page of a list: all fields are optional; ``order`` is ``asc`` or ``desc``."""
 
     limit: int | None
     cursor: str | None
@@ -130,7 +130,7 @@ def get_hook(hook: int, *, account: int | None = None) -> Call[Hook]:
 
 
 def hook_health(hook: int, *, hours: int = 24, account: int | None = None) -> Call[HookHealth]:
-    """Read how a hook did over the last hours."""
+    """Read a hook's health over the last hours."""
     return _get(HookHealth, "hooks", hook, "health", hours=hours, account=account)
 
 
@@ -140,19 +140,19 @@ def dry_run(account: int | None, fields: Mapping[str, object]) -> Call[DryRun]:
 
 
 def create_hook(account: int | None, fields: Mapping[str, object]) -> Call[CreatedHook]:
-    """Make a hook from the writable fields of the hook object, ``secret`` among them."""
+    """Create a hook from the writable fields of the hook object, including ``secret``."""
     return _send("POST", _to(CreatedHook), "hooks", fields=fields, account=account)
 
 
 def edit_hook(
     hook: int, fields: Mapping[str, object], *, account: int | None = None
 ) -> Call[ChangedHook]:
-    """Change fields of a hook; with ``version`` only if nobody else changed it meanwhile."""
+    """Change fields of a hook; with ``version`` only if the hook is still at that version."""
     return _send("PATCH", _to(ChangedHook), "hooks", hook, fields=fields, account=account)
 
 
 def delete_hook(hook: int, *, account: int | None = None) -> Call[None]:
-    """Delete a hook and cancel what it still had to send."""
+    """Delete a hook and cancel its open deliveries."""
     return _send("DELETE", _nothing, "hooks", hook, account=account)
 
 
@@ -163,13 +163,13 @@ def ping_hook(hook: int, *, account: int | None = None) -> Call[DeliveryDetail]:
 
 
 def diagnose_hook(hook: int, *, account: int | None = None) -> Call[Diagnosis]:
-    """Look at a hook's receiver step by step, ping it, and say what is wrong."""
+    """Check a hook's receiver step by step, ping it, and return a verdict."""
     path = _path("hooks", hook, "diagnose", account=account)
     return Call("POST", path, _to(Diagnosis), timeout_s=DIAGNOSIS_TIMEOUT_S)
 
 
 def follow_diagnosis(hook: int, *, account: int | None = None) -> Call[DiagnosisLine]:
-    """Do the same, told while it runs: for ``lines`` of a client, which yields each step."""
+    """Do the same with progress: for ``lines`` of a client, which yields each step."""
     path = _path("hooks", hook, "diagnose", account=account)
     accept = {"Accept": LINES}
     return Call("POST", path, _to(DiagnosisLine), None, accept, DIAGNOSIS_TIMEOUT_S)
@@ -195,7 +195,7 @@ def rotate_secret(
     overlap_s: float | None = None,
     account: int | None = None,
 ) -> Call[Secrets]:
-    """Give a hook a new secret (a made one by default); both sign for the overlap."""
+    """Give a hook a new secret (generated by default); both sign during the overlap."""
     fields = {"secret": secret, "overlap_s": overlap_s}
     given = {name: value for name, value in fields.items() if value is not None}
     parts = ("hooks", hook, "secret", "rotate")
@@ -212,7 +212,7 @@ def finish_rotation(hook: int, *, account: int | None = None) -> Call[Secrets]:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedEvents:
-    """Answer to sending many events: how many, and each in the order sent."""
+    """The response to sending many events: their number, and each in the order sent."""
 
     accepted: int
     data: tuple[AcceptedEvent, ...]
@@ -221,13 +221,13 @@ class AcceptedEvents:
 def send_event(
     account: int | None, event_type: str, body: bytes, *, key: str | None = None
 ) -> Call[AcceptedEvent]:
-    """Send one event; ``body`` is what receivers get, byte by byte.
+    """Send one event; receivers get ``body`` unchanged.
 
     Raises:
-        Refused: the key cannot stand in a header.
+        Refused: the key cannot be a header value.
     """
     if key is not None and not (key.isascii() and key.isprintable()):
-        raise Refused.field("/key", "a key for one event is printable ASCII, as headers are")
+        raise Refused.field("/key", "the key of a single event must be printable ASCII")
     headers = _JSON | ({"Idempotency-Key": key} if key is not None else {})
     path = _path("events", event_type, account=account)
     return Call("POST", path, _to(AcceptedEvent), body, headers)
@@ -261,9 +261,9 @@ def event_decisions(
     account: int | None = None,
     **window: Unpack[Window],
 ) -> Call[Page[HookDecision]]:
-    """List what an event meant to each hook; ``concerned``: only hooks that asked for it, or not.
+    """List the outcome of an event for each hook.
 
-    Left out, all hooks are listed.
+    ``concerned``: True: only hooks that subscribed to it; False: only others; None: all.
     """
     asked = None if concerned is None else str(concerned).lower()
     parts = ("events", event, "decisions")
@@ -298,12 +298,12 @@ def get_delivery(delivery: str, *, account: int | None = None) -> Call[DeliveryD
 
 
 def resend_delivery(delivery: str, *, account: int | None = None) -> Call[Delivery]:
-    """Send again: a new delivery of a final one, the same one at once when it still waits."""
+    """Send again: a final delivery as a new one, a pending or held one immediately."""
     return _send("POST", _to(Delivery), "deliveries", delivery, "resend", account=account)
 
 
 def cancel_delivery(delivery: str, *, account: int | None = None) -> Call[Delivery]:
-    """Cancel a delivery that waits."""
+    """Cancel a pending or held delivery."""
     return _send("POST", _to(Delivery), "deliveries", delivery, "cancel", account=account)
 
 
@@ -316,7 +316,7 @@ def list_accounts(**window: Unpack[Window]) -> Call[Page[Account]]:
 
 
 def create_account(name: str) -> Call[Account]:
-    """Make an account."""
+    """Create an account."""
     return _send("POST", _to(Account), "accounts", fields={"name": name})
 
 
@@ -326,12 +326,12 @@ def list_tokens(account: int | None = None, **window: Unpack[Window]) -> Call[Pa
 
 
 def create_token(fields: Mapping[str, object]) -> Call[Token]:
-    """Make a token from ``name``, ``role``, ``account`` and ``expires_at``; it is shown once."""
+    """Create a token from ``name``, ``role``, ``account`` and ``expires_at``; it is shown once."""
     return _send("POST", _to(Token), "tokens", fields=fields)
 
 
 def revoke_token(token: int) -> Call[None]:
-    """Make a token worthless."""
+    """Revoke a token."""
     return _send("DELETE", _nothing, "tokens", token)
 
 
@@ -346,56 +346,56 @@ def list_audit(
     until: str | None = None,
     **window: Unpack[Window],
 ) -> Call[Page[AuditEntry]]:
-    """List what was done; a ``*`` at the end of a text stands for the rest of it."""
+    """List audit entries; a trailing ``*`` in a text matches any rest."""
     narrow = {"user": user, "action": action, "target": target, "result": result}
     times = {"since": since, "until": until}
     return _get(Page[AuditEntry], "audit", account=account, **narrow, **times, **window)
 
 
 def verify_audit(after: int = 0, known: str | None = None) -> Call[AuditCheck]:
-    """Look at a part of the trail; again with ``next``. ``known`` is an ``ID:HASH`` in it."""
+    """Verify a part of the trail; repeat with ``next``. ``known`` is an expected ``ID:HASH``."""
     return _get(AuditCheck, "audit", "verify", after=after, known=known)
 
 
 def server_status(account: int | None = None) -> Call[Status]:
-    """Read how the server is doing."""
+    """Read the status of the server."""
     return _get(Status, "status", account=account)
 
 
 def pause() -> Call[EngineState]:
-    """Have no server of the installation send anything but pings."""
+    """Stop all sending except pings at every server of the installation."""
     return _send("POST", _to(EngineState), "engine", "pause")
 
 
 def resume() -> Call[EngineState]:
-    """Let sending go on."""
+    """Resume sending."""
     return _send("POST", _to(EngineState), "engine", "resume")
 
 
 def purge(older_than: str, after: str | None = None, *, account: int | None = None) -> Call[Purge]:
-    """Drop events older than ``30d`` (or a time); again with ``after`` until ``next`` is None."""
+    """Delete events older than ``30d`` (or a time); repeat with ``after`` until it is complete."""
     fields = {"older_than": older_than} | ({} if after is None else {"after": after})
     return _send("POST", _to(Purge), "purge", fields=fields, account=account)
 
 
 def backup() -> Call[None]:
-    """Have the database copied and sent: for ``download`` of a client."""
+    """Copy the database and send the copy: for ``download`` of a client."""
     accept = {"Accept": "application/vnd.sqlite3, application/json"}
     return Call("POST", "/v1/backup", _nothing, None, accept, BACKUP_TIMEOUT_S)
 
 
 def checkup() -> Call[Checkup]:
-    """Have the server look at disk, database, clock and files."""
+    """Check disk, database, clock and files at the server."""
     return Call("GET", "/v1/doctor", _to(Checkup), timeout_s=CHECKUP_TIMEOUT_S)
 
 
 def list_keys() -> Call[Keys]:
-    """List the keys that secrets are sealed with, by their ids."""
+    """List the keys that encrypt secrets, by their ids."""
     return Call("GET", "/v1/keys", _to(Keys))
 
 
 def rotate_keys(*, keep_old: bool = False) -> Call[KeyRotation]:
-    """Seal everything with a new key; again while something is ``left``."""
+    """Encrypt all values with a new key; repeat while something is ``left``."""
     return _send("POST", _to(KeyRotation), "keys", "rotate", fields={"keep_old": keep_old})
 
 
@@ -410,7 +410,7 @@ def follow_feed(
 ) -> Call[FeedPage]:
     """Read changes after a position, waiting up to ``wait_s`` (at most 30) for the first.
 
-    ``from_end`` without ``after`` gives the newest ``limit`` changes and the position after them.
+    ``from_end`` without ``after`` returns the newest ``limit`` changes and the position after them.
     """
     path = _path(
         "feed", account=account, after=after, wait=wait_s, limit=limit, q=q, from_end=from_end
@@ -422,5 +422,5 @@ def follow_feed(
 
 
 def healthy() -> Call[None]:
-    """Ask whether a server is alive; needs no token."""
+    """Check whether a server is alive; needs no token."""
     return Call("GET", "/healthz", _nothing, timeout_s=5.0)

@@ -13,20 +13,20 @@ from typing import Final
 from hooktui.domain.errors import HooktuiError
 
 IDLE_S: Final = 60.0
-"""A server that sends nothing for so long in the middle of a file is gone."""
+"""Maximum pause in the middle of a file, after which the server counts as gone."""
 _PIECE_BYTES: Final = 256 * 1024
 _DIGEST: Final = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
 
 
 class BrokenDownload(HooktuiError):
-    """A file did not arrive as the server sent it; what came is not to be used."""
+    """A file did not arrive as the server sent it and must not be used."""
 
     title = "Broken download"
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """A file on its way.
+    """A file being received.
 
     Attributes:
         size: its bytes, as the server announced.
@@ -38,7 +38,7 @@ class Download:
     _read: Callable[[int], bytes]
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the file; ends well only when all of it arrived unchanged.
+        """Yield the file; complete without an error only if all of it arrived unchanged.
 
         Raises:
             BrokenDownload: it broke off, or arrived changed.
@@ -51,16 +51,16 @@ class Download:
             yield piece
         if left:
             raise BrokenDownload(
-                f"the server sent {self.size - left:,} of {self.size:,} bytes and went away"
+                f"the server sent {self.size - left:,} of {self.size:,} bytes and stopped"
             )
         if digest.digest() != self.sha256:
             raise BrokenDownload(
-                "the copy arrived changed: its SHA-256 is not the one that the server announced"
+                "the copy was altered: its SHA-256 is not the one that the server announced"
             )
 
 
 def announced(headers: Mapping[str, str]) -> tuple[int, bytes] | None:
-    """Return size and digest that a response announces; None: it is not a file of ours."""
+    """Return the announced size and digest of a response; None: it is not a file."""
     size = headers.get("content-length", "")
     found = _DIGEST.search(headers.get("repr-digest", ""))
     if found is None or not (size.isascii() and size.isdigit()):

@@ -1,6 +1,6 @@
-"""Reads a server's response: the JSON of a success, or the error that a problem object names.
+"""Reads a server's response: the JSON of a success, or the error of a problem object.
 
-Both transports end here, so that an error is the same in both.
+Both transports use it, so that errors are the same in both.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from hooktui.domain.paths import START_SERVICE
 E = TypeVar("E", bound=HooktuiError)
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-"""Ten times the largest page that a server makes; what is longer comes from something else."""
+"""Ten times the largest page of a server; a longer response is not from hooktui."""
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
-"""The longest line is a diagnosis with a body of 16 KiB, some 100 KiB."""
+"""The longest line is a diagnosis with a body of 16 KiB, about 100 KiB."""
 MAX_LINES = 100_000
 """A diagnosis has ten."""
 MAX_VALUES = 3_000_000
@@ -56,7 +56,7 @@ _JSON_TYPES = ("application/json", "application/problem+json")
 
 
 class Problem(Exception):
-    """The cause of an error that a server reported: its problem object (RFC 9457), as it came."""
+    """The cause of an error that a server reported: its problem object (RFC 9457), unchanged."""
 
     def __init__(self, fields: Mapping[str, object]) -> None:
         super().__init__(str(fields.get("detail", "")))
@@ -64,7 +64,7 @@ class Problem(Exception):
 
 
 class UnknownAnswer(HooktuiError):
-    """The server answered with a status that no class of ours stands for."""
+    """The server responded with a status that none of our errors has."""
 
     status = 500
     title = "Unexpected response"
@@ -76,13 +76,13 @@ def read_answer(
     """Return the decoded JSON of a success (None for an empty one).
 
     Args:
-        address: where it came from, for the message.
-        status: of the answer.
+        address: the server, for the message.
+        status: of the response.
         headers: with lower-case names.
-        body: the whole of it.
+        body: the whole body.
 
     Raises:
-        HooktuiError: the class that belongs to the status; its ``__cause__`` is the `Problem`.
+        HooktuiError: the class of the status; its ``__cause__`` is the `Problem`.
     """
     if status == 204 or (200 <= status < 300 and not body):
         return None
@@ -100,7 +100,7 @@ def read_answer(
 
 
 def comes_in_lines(status: int, headers: Mapping[str, str]) -> bool:
-    """Return whether an answer, with lower-case names of headers, is one of lines."""
+    """Return whether a response, with lower-case names of headers, is one of lines."""
     return status == 200 and headers.get("content-type", "").partition(";")[0].strip() == LINES
 
 
@@ -108,7 +108,7 @@ def read_line(address: ServerAddress, line: bytes | str) -> object:
     """Return the decoded JSON of one line.
 
     Raises:
-        HooktuiError: what the line tells as its ``problem``, or that it is no JSON.
+        HooktuiError: the line contains a ``problem``, or is not JSON.
     """
     content = _json(address, line, "a line of its response")
     problem = content.get("problem") if isinstance(content, dict) else None
@@ -119,7 +119,7 @@ def read_line(address: ServerAddress, line: bytes | str) -> object:
 
 
 def _json(address: ServerAddress, text: bytes | str, what: str) -> object:
-    """Return the value of a JSON text, unless it would take very much memory."""
+    """Return the value of a JSON text, unless it would take too much memory."""
     if len(text) > MAX_VALUES:
         data = text.encode() if isinstance(text, str) else text
         if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
@@ -134,15 +134,15 @@ def _json(address: ServerAddress, text: bytes | str, what: str) -> object:
 
 
 def too_large(address: ServerAddress) -> NoServer:
-    """Return the error for a response that is longer than any that a server makes."""
+    """Return the error for a response that is longer than any of a hooktui server."""
     return not_ours(address, f"its response is over {MAX_ANSWER_BYTES >> 20} MiB")
 
 
 class LineSplitter:
-    """Cuts a response into its lines, as its bytes arrive, in time linear to them.
+    """Splits a response into lines as its bytes arrive, in linear time.
 
     Args:
-        address: where it comes from, for the message.
+        address: the server, for the message.
     """
 
     def __init__(self, address: ServerAddress) -> None:
@@ -151,7 +151,7 @@ class LineSplitter:
         self._line_bytes = self._bytes = self._lines = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Return the lines that end in a piece; blank ones are left out.
+        """Return the lines that end in a piece, without blank ones.
 
         Raises:
             NoServer: a line or the response is too long.
@@ -178,12 +178,12 @@ class LineSplitter:
         return list(filter(None, lines))
 
     def last(self) -> bytes:
-        """Return what came after the last line break."""
+        """Return the bytes after the last line break."""
         return b"".join(self._parts)
 
 
 def not_ours(address: ServerAddress, why: str) -> NoServer:
-    """Return the error for an answer that no hooktui server gives; a proxy may have given it."""
+    """Return the error for a response of another program, such as a proxy."""
     return _in_doubt(
         NoServer(f"the server at {address} is not a hooktui server of this version: {why}")
     )
@@ -197,7 +197,7 @@ def _error_of(
         return Refused(detail, _field_errors(problem.get("errors")))
     if status == Unauthenticated.status and address.socket is None and address.token is None:
         return Unauthenticated(
-            f"{address} wants a token; put one into HOOKTUI_TOKEN (an admin makes it with"
+            f"{address} requires a token; set HOOKTUI_TOKEN (an admin creates one with"
             " `hooktui tokens create`)"
         )
     later = _LATER.get(status)
@@ -219,10 +219,10 @@ def _field_errors(errors: object) -> list[FieldError]:
 
 
 def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
-    """Return the error for a connection that did not come about."""
+    """Return the error for a connection that could not be opened."""
     if error.errno in (errno.EACCES, errno.EPERM) and address.socket is not None:
         return NotAllowed(
-            f"you may not open {address}; ask its owner to add you to the group of that socket"
+            f"permission denied for {address}; ask its owner to add you to the group of that socket"
         )
     if isinstance(error, ssl.SSLCertVerificationError):
         return NoServer(
@@ -240,7 +240,7 @@ def no_connection(address: ServerAddress, error: OSError) -> HooktuiError:
 
 
 def broken_off(address: ServerAddress, error: Exception) -> NoServer:
-    """Return the error for a connection that ended before the answer was there."""
+    """Return the error for a connection that ended before the response was complete."""
     return _in_doubt(
         NoServer(
             f"the server at {address} closed the connection before it responded ({reason(error)})"
@@ -249,7 +249,7 @@ def broken_off(address: ServerAddress, error: Exception) -> NoServer:
 
 
 def too_slow(address: ServerAddress, timeout_s: float, *, began: bool = False) -> Unavailable:
-    """Return the error for an answer that did not come in time; ``began``: not all of it did."""
+    """Return the error for a response that did not come in time; ``began``: a part of it did."""
     if began:
         return _in_doubt(
             Unavailable(
@@ -260,7 +260,7 @@ def too_slow(address: ServerAddress, timeout_s: float, *, began: bool = False) -
 
 
 def not_reached(address: ServerAddress, timeout_s: float) -> Unavailable:
-    """Return the error for a connection that did not come about in time."""
+    """Return the error for a connection that was not opened in time."""
     return Unavailable(f"the server at {address} did not respond within {timeout_s:g} s")
 
 
@@ -271,20 +271,18 @@ def _in_doubt(error: E) -> E:
 
 @contextmanager
 def doubting(*, changes: bool) -> Iterator[None]:
-    """Say of a call that ``changes`` something where it may have been done in spite of an error."""
+    """Mark an error of a call that ``changes`` something, which may have been carried out."""
     try:
         yield
     except HooktuiError as error:
         if changes and error.in_doubt:
-            error.detail += (
-                "; whether it did what was asked is not known: look before you do it again"
-            )
+            error.detail += "; it may have carried out the request: check before you repeat it"
             error.args = (error.detail,)
         raise
 
 
 def reason(error: Exception) -> str:
-    """Return why, in words: the system's text for an ``OSError``."""
+    """Return the reason in words: the system's text for an ``OSError``."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__

@@ -20,10 +20,10 @@ from hooktui.domain.text import visible
 from hooktui.homes import make_home, refuse_unsafe
 
 START_TIMEOUT_S = 20.0
-"""A start takes one second; a first one on a slow disk, with migrations, a few."""
+"""A start takes one second; the first one on a slow disk, with migrations, a few."""
 
 OTHER_SERVER_GRACE_S = 3.0
-"""When two consoles start at once, one server ends and the other answers a little later."""
+"""If two consoles start at once, one server ends and the other responds a little later."""
 
 _POLL_S = 0.02
 _LOG_TAIL_BYTES = 4096
@@ -32,12 +32,12 @@ _LOG_TAIL_BYTES = 4096
 def start_server(
     places: InstallPaths, environ: Mapping[str, str], timeout_s: float = START_TIMEOUT_S
 ) -> subprocess.Popen[bytes]:
-    """Start ``hooktui serve`` in its own session and return its process when it answers.
+    """Start ``hooktui serve`` in its own session and return its process once it responds.
 
     It outlives this process. Its output goes to ``places.log``.
 
     Raises:
-        NoServer: it ended instead (with the last line of its log), or did not answer in time.
+        NoServer: it ended (with the last line of its log), or did not respond in time.
     """
     process = _spawn(places, environ)
     address = ServerAddress(socket=places.socket)
@@ -51,7 +51,7 @@ def start_server(
             deadline = min(deadline, time.monotonic() + OTHER_SERVER_GRACE_S)
         time.sleep(_POLL_S)
     if ended:
-        raise NoServer(f"the server ended at its start: {_last_line(places.log)}")
+        raise NoServer(f"the server ended during its start: {_last_line(places.log)}")
     raise NoServer(f"the server did not respond within {timeout_s:g} s; see {places.log}")
 
 
@@ -80,9 +80,9 @@ def _spawn(places: InstallPaths, environ: Mapping[str, str]) -> subprocess.Popen
 
 
 def own_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment in which this very hooktui is found from the folder ``/``.
+    """Return an environment in which this installation of hooktui is found from the folder ``/``.
 
-    A client's token is not in it: a server has no use for it, and keeps its environment for weeks.
+    A client's token is removed: a server does not need it, and keeps its environment for weeks.
     """
     environ = {name: value for name, value in environ.items() if name != "HOOKTUI_TOKEN"}
     ours = Path(hooktui.__file__).parent.parent

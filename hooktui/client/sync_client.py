@@ -1,4 +1,4 @@
-"""The synchronous client, on ``http.client`` alone: quick to import, for commands and scripts."""
+"""The synchronous client, on ``http.client`` only: quick to import, for commands and scripts."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ class _SocketConnection(HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        """Open the socket, however long its path is."""
+        """Open the socket, whose path may have any length."""
         self.sock = sockets.connect(self._path, CONNECT_TIMEOUT_S)
 
 
 class PlainClient:
-    """Sends calls one after another over one kept connection. Not for several threads.
+    """Sends calls one after another over one persistent connection. Not thread-safe.
 
     Args:
-        address: where the server is, from `find_server`.
+        address: the server, from `find_server`.
         role: lowers the role of every call, as ``--role`` does.
     """
 
@@ -90,13 +90,13 @@ class PlainClient:
         """Send a call and return its value.
 
         Raises:
-            HooktuiError: what the server refused, or that there is none.
+            HooktuiError: the server refused the call, or does not respond.
         """
         with doubting(changes=call.changes):
             return decoded(call, self.address, self._answer(call))
 
     def answer(self, call: Call[T]) -> object:
-        """Send a call and return its decoded JSON as it came, for output as JSON.
+        """Send a call and return its decoded JSON unchanged, for output as JSON.
 
         Raises:
             HooktuiError: as `call`.
@@ -131,13 +131,13 @@ class PlainClient:
         return body
 
     def lines(self, call: Call[T]) -> Generator[T]:
-        """Send a call that is answered in lines, and yield the value of each as it comes.
+        """Send a call with a response in lines, and yield the value of each as it arrives.
 
-        Whoever stops in the middle closes the connection, and the server sees that: use it
-        within ``contextlib.closing``.
+        A caller that stops early closes the connection, which the server detects: use it within
+        ``contextlib.closing``.
 
         Raises:
-            HooktuiError: as `call`; also that the answer broke off.
+            HooktuiError: as `call`; also if the response broke off.
         """
         connection = self._connected()
         whole = began = False
@@ -164,13 +164,13 @@ class PlainClient:
 
     @contextmanager
     def download(self, call: Call[T]) -> Iterator[Download]:
-        """Send a call that is answered with a file; the connection is not used again.
+        """Send a call with a file as its response; the connection is not reused.
 
-        The call's time is for the head of the answer. Neither its limit of size nor one deadline
-        for all holds for the file: a server that goes silent ends it.
+        The call's timeout is for the head of the response. The file has neither a size limit nor a
+        deadline, but a server that is silent for too long ends it.
 
         Raises:
-            HooktuiError: as `call`; from the block also that the file broke off.
+            HooktuiError: as `call`; from the block also if the file broke off.
         """
         connection = self._connected()
         try:
@@ -195,10 +195,10 @@ class PlainClient:
             self.close()
 
     def server_pid(self) -> int:
-        """Return the process at the other end of the Unix socket, as the kernel knows it.
+        """Return the process at the other end of the Unix socket, from the kernel.
 
         Raises:
-            HooktuiError: nobody listens, or its process is out of sight.
+            HooktuiError: no server listens, or its process is not visible.
         """
         connected = self._connected().sock
         credentials = connected.getsockopt(
@@ -207,12 +207,12 @@ class PlainClient:
         pid: int = struct.unpack("3i", credentials)[0]
         if pid <= 0:
             raise NotAllowed(
-                f"the server at {self.address} runs in another container; end it there"
+                f"the server at {self.address} runs in another container; stop it there"
             )
         return pid
 
     def _connected(self) -> HTTPConnection:
-        """Return a connection that the other side has not closed."""
+        """Return a connection that the server has not closed."""
         if self._connection is not None and not _readable(self._connection.sock):
             return self._connection
         self.close()
@@ -229,7 +229,7 @@ class PlainClient:
 
 
 def request_headers(address: ServerAddress, role: str | None) -> dict[str, str]:
-    """Return the headers that every request to a server carries."""
+    """Return the headers of every request to a server."""
     headers = {
         "User-Agent": f"hooktui/{__version__}",
         "Accept": "application/json",
@@ -243,10 +243,10 @@ def request_headers(address: ServerAddress, role: str | None) -> dict[str, str]:
 
 
 def decoded(call: Call[T], address: ServerAddress, answer: object) -> T:
-    """Return the value of a call's answer.
+    """Return the value of a call's response.
 
     Raises:
-        HooktuiError: it does not have the form that this client knows.
+        HooktuiError: it does not have the expected form.
     """
     try:
         return call.decode(answer)
@@ -276,14 +276,14 @@ def _set_idle(connection: HTTPConnection, seconds: float) -> None:
 
 
 def _readable(idle: socket.socket | TimedSocket | None) -> bool:
-    """Return whether something waits on a socket that should be silent: its end, most often."""
+    """Return whether an idle socket is readable, which usually means that it was closed."""
     if idle is None:
         return True
     return bool(select.select([idle], [], [], 0)[0])
 
 
 def _lines_in(response: HTTPResponse, splitter: LineSplitter) -> Iterator[bytes]:
-    """Yield each line as it comes; ``readline`` takes an answer that breaks off for a whole one.
+    """Yield each line as it arrives; ``readline`` does not detect a response that breaks off.
 
     Raises:
         HTTPException: it broke off.
@@ -291,7 +291,7 @@ def _lines_in(response: HTTPResponse, splitter: LineSplitter) -> Iterator[bytes]
     """
     while response.chunked and (piece := response.read1(_PIECE_BYTES)):
         yield from splitter.feed(piece)
-    if not response.chunked:  # something between has gathered it
+    if not response.chunked:  # an intermediary has buffered it
         rest = response.read(MAX_ANSWER_BYTES)
         if response.length:
             raise IncompleteRead(rest, response.length)

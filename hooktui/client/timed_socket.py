@@ -1,7 +1,7 @@
 """A socket for ``http.client`` whose reads and writes share one deadline.
 
-The timeout of a socket is for each read, so a server that sends a byte now and then would block a
-command without end.
+The timeout of a socket applies to each read, so a server that sends a byte now and then would block
+a command forever.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PIECE_BYTES: Final = 64 * 1024
 
 
 class TimedSocket:
-    """A connected socket with a deadline for everything, or one for each read.
+    """A connected socket with a deadline for everything, or a timeout for each read.
 
     Args:
         connected: the socket.
@@ -30,15 +30,15 @@ class TimedSocket:
         self._idle_s: float | None = None
 
     def set_deadline(self, seconds: float) -> None:
-        """Let everything from now on take so long."""
+        """Set one deadline for all later operations."""
         self._deadline, self._idle_s = time.monotonic() + seconds, None
 
     def set_idle(self, seconds: float) -> None:
-        """Let each read and write take so long."""
+        """Set a timeout for each read and write."""
         self._deadline, self._idle_s = None, seconds
 
     def before_use(self) -> None:
-        """Set the time that the next read or write of the socket may take.
+        """Set the timeout of the next read or write of the socket.
 
         Raises:
             TimeoutError: the deadline has passed.
@@ -66,7 +66,7 @@ class TimedSocket:
         return self._socket.getsockopt(level, option, size)
 
     def fileno(self) -> int:
-        """Return its number."""
+        """Return its descriptor."""
         return self._socket.fileno()
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""The engine: claim, send, record; and the only outbound sockets."""
+"""The engine, which claims, sends and records; and the only outbound sockets."""

@@ -1,9 +1,9 @@
-"""One connection to a receiver: writes a prepared request, reads one bounded answer at a time.
+"""One connection to a receiver: writes a prepared request, reads one bounded response at a time.
 
 Whatever the receiver does, an exchange ends by its deadline, reads a bounded number of bytes, and
 leaves the connection either clean for the next request or closed. llhttp (through httptools) is
 strict by itself: two lengths, a length beside chunks, folded headers, bare line feeds are errors.
-What it takes beside HTTP, the answers of RTSP and ICE, is refused here.
+Responses of RTSP and ICE, which it also accepts, are refused here.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ _SHORTEST_TIMER_S = 0.001
 
 
 class ReceiverConnection(asyncio.Protocol):
-    """A connection, and the exchange that runs on it.
+    """A connection and its current exchange.
 
-    The fields that describe an answer hold from the end of an exchange to the start of the next.
+    The fields of a response are valid from the end of an exchange to the start of the next.
 
     Attributes:
-        address: what was dialled, for people.
-        origin: what it may be used for again.
-        lacked: what this machine ran out of, where that ended the connection.
+        address: the dialled address, for people.
+        origin: the origin for which the connection may be reused.
+        lacked: the resource shortage of this machine that ended the connection, if any.
         is_tls: whether it is encrypted.
         closed: no further exchange is possible.
         reusable: the last exchange left the connection clean.
-        idle_since: when it was put aside, monotonic seconds.
+        idle_since: when it became idle, monotonic seconds.
         sent_at: when the request was written, monotonic seconds.
-        first_byte_at: when the first byte of an answer came, None while there is none.
+        first_byte_at: when the first byte of a response came; None until then.
         finished_at: when the exchange ended.
-        status_code: of the final answer.
-        headers: raw, of the final answer.
+        status_code: of the final response.
+        headers: raw, of the final response.
         body: its first bytes.
         size: body bytes read.
-        truncated: the body went on past what is read.
+        truncated: whether the body is longer than the bytes read.
     """
 
     __slots__ = (
@@ -119,7 +119,7 @@ class ReceiverConnection(asyncio.Protocol):
         self.finished_at = now
         self.status_code: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
-        self.body = bytearray()  # not pieces: a receiver may send them byte by byte
+        self.body = bytearray()  # not a list: a receiver may send single bytes
         self.size = 0
         self.truncated = False
         self._named = False
@@ -135,12 +135,12 @@ class ReceiverConnection(asyncio.Protocol):
     def exchange(
         self, request: bytes, deadline: float, timeout_s: float
     ) -> asyncio.Future[ExchangeFailure | None]:
-        """Write a request; the future becomes None when an answer is here, else the fault.
+        """Write a request; the future becomes None at the end of a response, else the failure.
 
         Args:
-            request: head and body, exactly as they go out.
-            deadline: monotonic seconds at which it is over.
-            timeout_s: the same as a person set it, for the message.
+            request: head and body, exactly as they are sent.
+            deadline: monotonic seconds at which the exchange ends.
+            timeout_s: the configured timeout, for the message.
         """
         waiter: asyncio.Future[ExchangeFailure | None] = self._loop.create_future()
         self._prepare(deadline, timeout_s)
@@ -154,19 +154,19 @@ class ReceiverConnection(asyncio.Protocol):
         return waiter
 
     def let_go(self) -> None:
-        """Drop what was read: thousands of kept connections would each hold their last answer."""
+        """Free the last response: thousands of kept connections would each hold one."""
         self.headers = []
         self.body = bytearray()
 
     def abort(self) -> None:
-        """Close at once, dropping what was not written; for connections in doubt."""
+        """Close immediately and drop unwritten data; for connections in an unknown state."""
         self.closed = True
         self._waiter = None
         if self._transport is not None:
             self._transport.abort()
 
     def close(self) -> None:
-        """Close an idle connection politely (TLS says goodbye)."""
+        """Close an idle connection cleanly (TLS sends close_notify)."""
         self.closed = True
         if self._transport is not None:
             self._transport.close()
@@ -174,7 +174,7 @@ class ReceiverConnection(asyncio.Protocol):
     def _finish(self, fault: ExchangeFailure | None) -> None:
         waiter, self._waiter = self._waiter, None
         self.finished_at = monotonic()
-        # Bytes of the request still unsent: the receiver answered early, the rest would be junk.
+        # Unsent bytes of the request: the receiver responded early, so the rest would be garbage.
         if (
             fault is not None
             or not self.reusable
@@ -205,11 +205,11 @@ class ReceiverConnection(asyncio.Protocol):
         if due > now:
             self._arm(due)
         elif answering:
-            detail = f"the answer was not complete within {self._timeout_s:g} s"
+            detail = f"the response was not complete within {self._timeout_s:g} s"
             self._finish(ExchangeFailure(ErrorClass.TIMEOUT, detail))
         else:
             waited_s = min(self._timeout_s, self._limits.first_byte_s)
-            self._finish(ExchangeFailure(ErrorClass.TIMEOUT, f"no answer within {waited_s:g} s"))
+            self._finish(ExchangeFailure(ErrorClass.TIMEOUT, f"no response within {waited_s:g} s"))
 
     # asyncio.Protocol
 
@@ -218,8 +218,8 @@ class ReceiverConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        """Read a piece of an answer (called by the event loop)."""
-        if self._waiter is None:  # nobody asked: whatever this is, no later answer can be trusted
+        """Read a piece of a response (called by the event loop)."""
+        if self._waiter is None:  # no request: later responses cannot be trusted
             self._unasked = True
             self.abort()
             return
@@ -232,7 +232,7 @@ class ReceiverConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data if len(data) <= room else data[:room])
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            # After a complete answer this is about surplus bytes (see on_message_begin).
+            # After a complete response this is about surplus bytes (see on_message_begin).
             if self._fault is None and not self._complete:
                 self._fault = ExchangeFailure(
                     ErrorClass.PROTOCOL, f"not valid HTTP/1.1: {one_line(error)}"
@@ -240,14 +240,14 @@ class ReceiverConnection(asyncio.Protocol):
         if self._fault is not None:
             self._finish(self._fault)
         elif self._complete:
-            if len(data) > room:  # surplus that nobody looked at
+            if len(data) > room:  # surplus bytes that were not parsed
                 self.reusable = False
             self._finish(None)
         elif self._read > self._limits.read_bytes:
             self._finish(self._read_enough())
 
     def eof_received(self) -> None:
-        """Handle the receiver's half-close like a close: nothing more can come."""
+        """Handle the receiver's half-close like a close: no more data can come."""
         self.closed = True
         self._lost(None)
 
@@ -267,20 +267,20 @@ class ReceiverConnection(asyncio.Protocol):
         self._finish(None if ends_here else self._cut_off(error))
 
     def _check_name(self, data: bytes) -> None:
-        """Refuse an answer that does not begin with ``HTTP/``, blank lines before it left out."""
+        """Refuse a response that does not begin with ``HTTP/`` after optional blank lines."""
         begin = data.lstrip(b"\r\n")
         self._named = bool(begin)
-        if begin and not begin.startswith(b"H"):  # the rest of the word is llhttp's
+        if begin and not begin.startswith(b"H"):  # llhttp checks the rest of the word
             self._fault = ExchangeFailure(
-                ErrorClass.PROTOCOL, "the answer does not begin with HTTP/1.1"
+                ErrorClass.PROTOCOL, "the response does not begin with HTTP/1.1"
             )
 
     def _read_enough(self) -> ExchangeFailure | None:
-        """Stop at the cap: the status decides if there is one."""
+        """Stop at the limit; the result is the status, if there is one."""
         if self.status_code is None:
             size = self._limits.read_bytes // 1024
             return ExchangeFailure(
-                ErrorClass.RESPONSE_TOO_LARGE, f"the answer's head is over {size} KiB"
+                ErrorClass.RESPONSE_TOO_LARGE, f"the head of the response is over {size} KiB"
             )
         self.truncated = True
         self.reusable = False
@@ -303,47 +303,47 @@ class ReceiverConnection(asyncio.Protocol):
             return ExchangeFailure(ErrorClass.TLS, f"TLS failed: {one_line(error)}")
         how = "reset" if error is not None else "closed"
         if self._unasked:
-            return ExchangeFailure(ErrorClass.PROTOCOL, "the receiver spoke before it was asked")
+            return ExchangeFailure(ErrorClass.PROTOCOL, "the receiver sent data before the request")
         if self.first_byte_at is None:
-            where = "before any answer"
+            where = "before any response"
         elif self.status_code is None:
-            where = "in the middle of the answer's head"
+            where = "in the middle of the response's head"
         else:
-            where = "in the middle of the answer's body"
+            where = "in the middle of the response's body"
         return ExchangeFailure(ErrorClass.RESET, f"the receiver {how} the connection {where}")
 
-    # httptools.HttpResponseParser; after a complete answer or a fault these only look on
+    # httptools.HttpResponseParser; after a complete response or a failure these have no effect
 
     def on_message_begin(self) -> None:
-        """Discard the connection after a second answer; the first one stands."""
+        """Mark the connection as not reusable after a second response; the first one is valid."""
         if self._complete:
             self.reusable = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; trailers (after the head) are not kept."""
+        """Store a header; trailers (after the head) are dropped."""
         if self._complete or self.status_code is not None or self._fault is not None:
             return
-        self.headers.append((name, value.rstrip(b" \t")))  # llhttp leaves them (RFC 9110, 5.5)
+        self.headers.append((name, value.rstrip(b" \t")))  # llhttp keeps them (RFC 9110, 5.5)
         if len(self.headers) > self._limits.header_fields:
-            detail = f"the answer has more than {self._limits.header_fields} headers"
+            detail = f"the response has more than {self._limits.header_fields} headers"
             self._fault = ExchangeFailure(ErrorClass.RESPONSE_TOO_LARGE, detail)
 
     def on_headers_complete(self) -> None:
-        """Take the status; 1xx are interim and only counted."""
+        """Read the status; 1xx are interim and only counted."""
         if self._complete or self._fault is not None:
             return
         status_code = self._parser.get_status_code()
         version = self._parser.get_http_version()
         if version not in _VERSIONS:
             self._fault = ExchangeFailure(
-                ErrorClass.PROTOCOL, f"the answer is HTTP/{version}, not HTTP/1.1"
+                ErrorClass.PROTOCOL, f"the response is HTTP/{version}, not HTTP/1.1"
             )
         elif status_code == _SWITCHING_PROTOCOLS:
-            detail = "the receiver switched protocols (101), which nobody asked for"
+            detail = "the receiver switched protocols (101) without a request"
             self._fault = ExchangeFailure(ErrorClass.PROTOCOL, detail)
         elif status_code < 100:
             self._fault = ExchangeFailure(
-                ErrorClass.PROTOCOL, f"the answer's status is {status_code}"
+                ErrorClass.PROTOCOL, f"the response's status is {status_code}"
             )
         elif status_code >= 200:
             self.status_code = status_code
@@ -358,7 +358,7 @@ class ReceiverConnection(asyncio.Protocol):
             self.body += piece[:room]
 
     def on_message_complete(self) -> None:
-        """End the answer, or drop an interim one."""
+        """End the response, or drop an interim one."""
         if self._complete or self._fault is not None:
             return
         if self.status_code is None:

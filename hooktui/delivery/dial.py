@@ -1,12 +1,12 @@
-"""Opens outbound connections, only to checked addresses: the one module that dials.
+"""Opens outbound connections to checked addresses only; no other module dials.
 
 The order makes it safe (docs/understand/security.md): resolve once, check every address of the
 result, dial a checked one, verify the peer, then TLS with the host *name*. There is no second
-look-up, so DNS rebinding finds nothing to attack. Proxy settings of the environment play no part.
+look-up, so DNS rebinding has no effect. Proxy settings of the environment are ignored.
 
-A shortage of this machine (files, ports, memory) is no fault of a receiver, and is raised as
-`MachineShort`; nothing here waits for its end. Only so many connections begin in one turn of the
-event loop.
+A shortage of this machine (files, ports, memory) is not the receiver's fault and is raised as
+`MachineShort`, without waiting for its end. The number of connections that start in one turn of the
+event loop is limited.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from hooktui.sockets import no_file_left
 
 
 class PerTickLimiter:
-    """What is begun by many at once is begun in parts, and the loop does other things in between.
+    """Limits how many operations start in one turn of the event loop.
 
     Args:
-        most: how many pass in one turn.
+        most: maximum per turn.
     """
 
     def __init__(self, most: int) -> None:
@@ -44,7 +44,7 @@ class PerTickLimiter:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     async def enter(self) -> None:
-        """Return in the turn in which the caller may begin."""
+        """Return in the turn in which the caller may start."""
         loop = asyncio.get_running_loop()
         if self._passed == 0:
             loop.call_soon(self._turn)
@@ -59,7 +59,7 @@ class PerTickLimiter:
         self._passed = 0
         while self._waiting and self._passed < self._most:
             place = self._waiting.popleft()
-            if not place.done():  # who was cancelled takes no turn
+            if not place.done():  # a cancelled caller takes no turn
                 place.set_result(None)
                 self._passed += 1
         if self._passed:
@@ -67,15 +67,15 @@ class PerTickLimiter:
 
 
 MOST_DIALS = 25
-"""Connections that are begun in one turn of the event loop. An event for 200 hooks would else dial
+"""Connections that start in one turn of the event loop. Otherwise an event for 200 hooks would dial
 200 receivers before the first of them gets its request (measured: p99 26 instead of 19 ms)."""
 
-# The event loop waits this long for a receiver's TLS goodbye; nothing depends on it.
+# The event loop waits this long for a receiver's close_notify of TLS; nothing depends on it.
 _TLS_GOODBYE_S = 1.0
 
 
 class ConnectError(Exception):
-    """No connection came about."""
+    """A connection could not be opened."""
 
     def __init__(self, fault: ExchangeFailure) -> None:
         super().__init__(fault.detail)
@@ -118,18 +118,18 @@ class Dialer:
 
         Args:
             pool_key: the hook, for the resolver's fairness.
-            target: where to.
+            target: the URL to connect to.
             verify_tls: whether certificates are checked.
             deadline: monotonic seconds at which the whole attempt is over.
-            phases: gets the time of each step, also of the one that fails.
+            phases: gets the duration of each step, also of a failed one.
             on_lost: called once when the connection has ended.
 
         Raises:
-            DialError: with the fault.
-            MachineShort: for want of something, nothing was dialled, or nothing could be sent.
+            ConnectError: with the failure.
+            MachineShort: this machine lacks a resource; nothing was sent.
         """
         addresses = await self.resolve(pool_key, target, deadline, phases)
-        for address in addresses:  # one that is forbidden: the name is not to be trusted
+        for address in addresses:  # one forbidden address makes the name untrusted
             self.check(target, address)
         await self._turnstile.enter()
         began = monotonic()
@@ -153,11 +153,11 @@ class Dialer:
     async def resolve(
         self, pool_key: Hashable, target: ParsedUrl, deadline: float, phases: Phases
     ) -> tuple[Address, ...]:
-        """Return the addresses of a target, none of them judged yet.
+        """Return the addresses of a target, unchecked.
 
         Raises:
-            DialError: its name led to none.
-            MachineShort: it could not be looked up for want of something.
+            ConnectError: its name has no address.
+            MachineShort: this machine lacks a resource for the look-up.
         """
         if target.literal is not None:
             return (target.literal,)
@@ -171,10 +171,10 @@ class Dialer:
             phases.dns_ms = (monotonic() - began) * 1000
 
     def check(self, target: ParsedUrl, address: Address) -> None:
-        """Refuse an address that a hook may not reach.
+        """Check that hooks may reach an address.
 
         Raises:
-            DialError: says why, and how it can be allowed.
+            ConnectError: they may not; names the reason and how to allow it.
         """
         reason = judge(address, self._allowed)
         if reason is not None:
@@ -185,7 +185,7 @@ class Dialer:
         self._refuse_own_listener(address, target.port)
 
     def _refuse_own_listener(self, address: Address, port: int, *, met: bool = False) -> None:
-        """Refuse an address that leads back; ``met`` when a connect showed it is this machine's."""
+        """Refuse an address of this server; ``met`` if a connect showed it is this machine's."""
         plain = _plain(address)
         for own_address, own_port in self.own_listeners:
             if own_port != port:
@@ -221,22 +221,22 @@ class Dialer:
             except MachineShort as missing:
                 if missing.condition is not Condition.PORTS:
                     raise
-                short = missing  # of ports to this address; there may be some to the next
+                short = missing  # of ports to this address; the next may have some
         if short is not None and not failed:
             raise short
         raise ConnectError(fault)
 
     async def connect(self, address: Address, port: int, timeout_s: float) -> socket.socket:
-        """Return a socket that is connected to an address that `check` let pass.
+        """Return a socket that is connected to an address that passed `check`.
 
         Raises:
-            DialError: with the fault.
-            MachineShort: this machine lacks what a connection needs.
+            ConnectError: with the failure.
+            MachineShort: this machine lacks a resource.
         """
         try:
             return await self._connect(address, port, timeout_s)
         except TimeoutError:
-            detail = f"{address} port {port} did not answer the connect in time"
+            detail = f"{address} port {port} did not accept the connection in time"
             fault = ExchangeFailure(ErrorClass.CONNECT_TIMEOUT, detail)
         except ConnectionRefusedError:
             detail = f"nothing listens at {address} port {port}"
@@ -244,7 +244,7 @@ class Dialer:
         except OSError as error:
             condition = condition_of(error)
             if condition is Condition.PORTS and not _has_source_for(address, port):
-                condition = None  # no port will ever help
+                condition = None  # waiting for a port would not help
             if condition is not None:
                 raise MachineShort(condition) from None
             reason = one_line(error.strerror or error)
@@ -262,9 +262,9 @@ class Dialer:
                 await asyncio.get_running_loop().sock_connect(sock, (str(address), port))
             peer = ip_address(sock.getpeername()[0])
             if peer != address:
-                detail = f"dialled {address}, and {peer} answered"
+                detail = f"dialled {address}, but {peer} accepted"
                 raise ConnectError(ExchangeFailure(ErrorClass.ADDRESS_REFUSED, detail))
-            # Where we come from the address that we went to, the peer is this machine.
+            # If the local address is the dialled one, the peer is this machine.
             if ip_address(sock.getsockname()[0]) == peer:
                 self._refuse_own_listener(address, port, met=True)
         except BaseException:
@@ -281,11 +281,11 @@ class Dialer:
         return self._verified or verified_context()
 
     def context_for(self, sock: socket.socket, *, verify_tls: bool) -> ssl.SSLContext:
-        """Return the TLS context for a socket, which is closed when there is none.
+        """Return the TLS context for a socket; close the socket if there is none.
 
         Raises:
-            DialError: the authorities cannot be read.
-            MachineShort: they cannot for want of something.
+            ConnectError: the certificate authorities cannot be read.
+            MachineShort: they cannot, because this machine lacks a resource.
         """
         try:
             return self.context(verify_tls=verify_tls)
@@ -304,7 +304,7 @@ class Dialer:
         deadline: float,
         phases: Phases,
     ) -> None:
-        """Give the socket to the connection; after this the event loop owns and closes it."""
+        """Pass the socket to the connection; from then on the event loop owns and closes it."""
         loop = asyncio.get_running_loop()
         if target.scheme == "http":
             try:
@@ -335,9 +335,9 @@ class Dialer:
 
 
 def raise_if_short(error: BaseException) -> None:
-    """Raise MachineShort where an error of TLS comes of what this machine lacks.
+    """Raise MachineShort if an error of TLS is caused by a shortage of this machine.
 
-    An authority whose file cannot be opened is missing in a chain, and nothing says why.
+    OpenSSL reports a missing authority if it cannot open the authority's file.
     """
     condition = condition_of(error)
     if condition is None and isinstance(error, ssl.SSLCertVerificationError) and no_file_left():
@@ -347,7 +347,7 @@ def raise_if_short(error: BaseException) -> None:
 
 
 def tls_fault(error: OSError, target: ParsedUrl, took_s: float, limit_s: float) -> ExchangeFailure:
-    """Return what a failed handshake says; ``limit_s`` is how long it could have taken."""
+    """Return the failure of a TLS handshake; ``limit_s`` was its time limit."""
     if isinstance(error, ssl.SSLCertVerificationError):
         detail = f"the certificate of {target.host} was not accepted: {error.verify_message}"
         return ExchangeFailure(ErrorClass.TLS_CERTIFICATE, detail)
@@ -370,10 +370,10 @@ def _plain(address: Address) -> Address:
 
 
 def _is_this_machine(address: Address) -> bool:
-    """Whether an address is one of this machine's: only to those can be bound; nothing is sent.
+    """Return whether an address is one of this machine's: only those can be bound. Sends nothing.
 
-    Where a foreign one can be bound to as well (``ip_nonlocal_bind``) this says nothing; the
-    connect then shows it for most addresses.
+    If foreign addresses can be bound, too (``ip_nonlocal_bind``), this returns False; the connect
+    then detects most of them.
     """
     if address.is_loopback:
         return True
@@ -388,14 +388,14 @@ def _can_bind(address: str) -> bool:
             sock.bind((address, 0))
     except OSError as error:
         condition = condition_of(error)
-        if condition not in (None, Condition.PORTS):  # the latter: no address of this machine
+        if condition not in (None, Condition.PORTS):  # PORTS: not an address of this machine
             raise MachineShort(condition) from None
         return False
     return True
 
 
 def _has_source_for(address: Address, port: int) -> bool:
-    """Whether this machine has an address to connect from; UDP says so, and sends nothing."""
+    """Return whether this machine has a source address for it; a UDP connect sends nothing."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:

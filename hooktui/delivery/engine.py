@@ -1,12 +1,12 @@
 """The engine: claim, send, record.
 
-What this process just accepted is handed over in memory for as many deliveries as the hook has free
-slots; everything else (backlog, retries, what a restart left) is claimed hook by hook when it is
-due. Each attempt is one task; its result goes to the recorder, and its slot is free again as soon
-as the receiver has answered. While people have paused all sending, none begins but pings.
+Deliveries that this process just accepted are handed over in memory, up to the hook's free slots.
+All others (backlog, retries, deliveries from before a restart) are claimed hook by hook when they
+are due. Each attempt is one task; its result goes to the recorder, and its slot is free as soon as
+the receiver has responded. While all sending is paused, only pings start.
 
-An attempt that cannot be made for want of something that this machine lacks (files, memory, ports)
-is none: the delivery goes back as it was, and after a short wait it is claimed again.
+An attempt that this machine cannot make for lack of a resource (files, memory, ports) does not
+count: the delivery is returned unchanged and claimed again after a short wait.
 """
 
 from __future__ import annotations
@@ -44,34 +44,34 @@ from hooktui.store.contract import (
 _log = logging.getLogger(__name__)
 
 STOP_IN_FLIGHT_S = 10.0
-"""How long a stop waits for attempts that are under way."""
+"""How long a stop waits for attempts in flight."""
 RESCUE_EVERY_S = 15.0
-_LONGEST_NAP_S = 5.0  # looks at the wall clock again at least so often: it may have jumped
+_LONGEST_NAP_S = 5.0  # then reads the wall clock again: it may have been set
 _CLAIM_RETRY_S = 1.0
 DEFAULT_PINGS = 64
 _PING_TURN_S = 30.0
-"""So long a ping waits for others to end, before anything of it is stored."""
+"""How long a ping waits for a slot before it is stored."""
 _BEGIN_AT_ONCE = 64
-"""Attempts that begin in one turn of the event loop, as many as a busy hook has slots. A hundred
-events for a hundred hooks begun at once cost 42 % more CPU each, and half of the memory more."""
+"""Attempts that start in one turn of the event loop, as many as a busy hook has slots. A hundred
+events for a hundred hooks started at once cost 42 % more CPU each, and 50 % more memory."""
 _HINTS_AT_ONCE = 1_000
-"""Hooks whose queues are told in one turn of the loop that something is due: in about 2 ms."""
+"""Hooks whose queues get a hint in one turn of the loop: about 2 ms."""
 
 
 class Engine:
-    """Sends what the store holds, as soon as it is due, and never more than once at a time.
+    """Sends due deliveries of the store, each at most once at a time.
 
     Args:
-        store: the queue and everything about hooks.
-        transport: the only way out.
+        store: deliveries and hooks.
+        transport: sends the requests.
         clock: milliseconds since the epoch.
         chance: random numbers in 0..1, for the jitter of retries.
-        most: deliveries in flight at once, over all hooks.
-        most_pings: test deliveries in flight at once, besides.
+        most: maximum number of deliveries in flight over all hooks.
+        most_pings: maximum number of test deliveries in flight, in addition.
 
     Attributes:
         heartbeat: of the loop that claims.
-        shortages: what this machine ran out of.
+        shortages: resource shortages of this machine.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Engine:
         self._outcomes: Counter[Outcome] = Counter()
 
     async def start(self) -> None:
-        """Take up what waits in the store, and begin."""
+        """Load the backlog of the store and start."""
         self._store.listen(self._on_signals)
         self._recorder.start()
         self._refresh_queues(self._store.hooks().keys())
@@ -122,7 +122,7 @@ class Engine:
         ]
 
     async def stop(self) -> None:
-        """Start nothing more, let attempts end for 10 s, cut off the rest, write all results."""
+        """Start nothing more, wait 10 s for attempts, cancel the rest, write all results."""
         self._stopping = True
         begun_no_more = list(self._next)
         self._next.clear()
@@ -142,7 +142,7 @@ class Engine:
         await self._recorder.stop(within_s=STOP_IN_FLIGHT_S)
 
     async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
-        """Store events and begin to send them; returns once they are on disk.
+        """Store events and start to send them; return once they are on disk.
 
         Raises:
             Refused: an idempotency key was used with another event.
@@ -154,7 +154,7 @@ class Engine:
 
         def reserve(hook: HookId) -> bool:
             nonlocal asked, may_begin, now
-            if not asked:  # one look serves all deliveries of the call
+            if not asked:  # evaluated once for all deliveries of the call
                 asked, may_begin = True, self._may_claim and not self._stopping
                 now = self._clock()
             if not may_begin or not self._queues.reserve(hook, now):
@@ -169,7 +169,7 @@ class Engine:
             for hook in taken:
                 self._queues.unreserve(hook, self._clock())
             raise
-        if self._stopping and jobs:  # it began while they were stored: it waits for no further ones
+        if self._stopping and jobs:  # the stop began meanwhile and ignores new ones
             await self._unsent.give_back(jobs)
         else:
             self._begin(jobs)
@@ -178,12 +178,12 @@ class Engine:
         return accepted
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
-        """Send a test delivery now, also to an inactive hook; returns when its result is stored.
+        """Send a test delivery now, also to an inactive hook; return when its result is stored.
 
         Raises:
             NotFound: there is no such hook.
-            Unavailable: the server stopped before the receiver had answered, this machine lacked
-                what a connection needs, or too many others are being sent.
+            Unavailable: the server stopped before the receiver responded, this machine lacks a
+                resource, or too many pings are in flight.
         """
         try:
             async with asyncio.timeout(_PING_TURN_S):
@@ -197,10 +197,10 @@ class Engine:
 
     async def _ping(self, hook: HookId, body: bytes) -> DeliveryId:
         if self._stopping:
-            raise Unavailable("the server is stopping; it sends no ping any more")
+            raise Unavailable("the server is stopping; it sends no more pings")
         job = await self._store.claim_ping(hook, body)
-        # A task of its own among the attempts, so that a stop waits for it as for the others, and
-        # it is recorded although whoever asked for it has gone.
+        # A separate task, so that a stop waits for it as for other attempts, and its result is
+        # recorded even if the caller is gone.
         attempt = asyncio.create_task(self._send_ping(job), name=f"ping {job.delivery}")
         self._attempts.add(attempt)
         attempt.add_done_callback(self._attempts.discard)
@@ -208,7 +208,7 @@ class Engine:
             await asyncio.shield(attempt)
         except asyncio.CancelledError:
             if attempt.cancelled():
-                raise Unavailable("the server is stopping; it cut the ping off") from None
+                raise Unavailable("the server is stopping; the ping was cut off") from None
             raise
         return job.delivery
 
@@ -234,11 +234,11 @@ class Engine:
 
     @property
     def working(self) -> bool:
-        """Whether what is due is claimed, and what is lost rescued."""
+        """Return whether the loops that claim and rescue are running."""
         return bool(self._loops) and not any(loop.done() for loop in self._loops)
 
     def load(self) -> Load:
-        """Return what is going on now, averaged over the last minute."""
+        """Return the current load, averaged over the last minute."""
         return Load(
             in_flight=len(self._attempts),
             accepted_per_s=self._accepted.per_second(),
@@ -262,10 +262,10 @@ class Engine:
                 changed, self._changed = self._changed, set()
                 await self._take_up(changed)
             if self._queues.any_ready:
-                await asyncio.sleep(0)  # who is being answered right now frees more slots
+                await asyncio.sleep(0)  # responses that are being processed free more slots
             ready = self._queues.take_ready(self._clock()) if self._may_claim else []
             if ready:
-                self._recorder.hurry()  # one commit serves both
+                self._recorder.hurry()  # one commit for both
                 await asyncio.gather(*(self._claim(queue, count) for queue, count in ready))
             else:
                 await self._nap()
@@ -283,7 +283,7 @@ class Engine:
         if due_ms is not None:
             nap_s = min(max((due_ms - self._clock()) / 1000, 0.001), nap_s)
         short_s = self.shortages.wait_s
-        if short_s:  # what became due meanwhile is no reason to wake earlier
+        if short_s:  # newly due deliveries do not end this wait
             nap_s = min(short_s, _LONGEST_NAP_S)
         self.heartbeat.idle()
         try:
@@ -303,7 +303,7 @@ class Engine:
                 begun = len(jobs)
             if self._queues.claimed(queue, count, len(jobs), self._clock()):
                 await self._look_up_due([queue.hook])
-        except Exception as error:  # the rows are still there, so come again
+        except Exception as error:  # the rows are still there, so retry
             _log_failure(error, f"claiming for hook {queue.hook}", _CLAIM_RETRY_S)
             now = self._clock()
             if queue.claiming:
@@ -323,7 +323,7 @@ class Engine:
             await asyncio.sleep(RESCUE_EVERY_S)
             try:
                 rescued = await self._store.rescue()
-            except Exception as error:  # nothing is lost by waiting for the next round
+            except Exception as error:  # the next round retries
                 _log_failure(error, "looking for expired leases", RESCUE_EVERY_S)
                 continue
             if rescued:
@@ -338,7 +338,7 @@ class Engine:
             self._begin_some()
 
     def _begin_some(self) -> None:
-        if self._store.paused and self._next:  # claimed before, or beside, the pause
+        if self._store.paused and self._next:  # claimed before or during the pause
             self._give_back_next()
         for _ in range(min(len(self._next), _BEGIN_AT_ONCE)):
             attempt = asyncio.create_task(self._attempt(self._next.popleft()))
@@ -352,7 +352,7 @@ class Engine:
         self._next.clear()
         for job in unsent:
             self._queues.unreserve(job.hook, self._clock())
-        giving = asyncio.create_task(self._unsent.give_back(unsent), name="give back")
+        giving = asyncio.create_task(self._unsent.give_back(unsent), name="return unsent")
         self._returns.add(giving)
         giving.add_done_callback(self._returns.discard)
 
@@ -381,7 +381,7 @@ class Engine:
             self._wake.set()
 
     def _not_made(self, job: ClaimedDelivery, missing: MachineShort) -> None:
-        """Give back what could not be sent for want of something, and wait a little."""
+        """Return a delivery that this machine could not send, and wait a little."""
         self.shortages.note(missing.condition, f"a delivery of hook {job.hook}")
         if missing.condition.of_one_hook:
             self._queues.hold(job.hook, self._clock())
@@ -398,17 +398,17 @@ class Engine:
     def _failed_inside(
         self, job: ClaimedDelivery, started_at_ms: int, error: Exception
     ) -> AttemptResult:
-        """Return the result of an attempt that we spoilt: it must not cost the receiver a try."""
+        """Return the result of an attempt that failed inside: it does not count as a retry."""
         _log.exception("attempt of delivery %d failed inside", job.delivery)
         return self._sender.interrupted(
             job, started_at_ms, f"internal error: {type(error).__name__}"
         )
 
     def _next_needs(self, result: AttemptResult) -> bool:
-        """Whether what is sent next hangs on this result; then its slot waits until it is stored.
+        """Return whether the next delivery depends on this result and must wait until it is stored.
 
-        So it is when the hook will be disabled, when this may have been its breaker's probe, and
-        in an ordered hook, whose next in line the store tells only then.
+        It does if the hook will be disabled, if the attempt may have been its breaker's probe, and
+        in an ordered hook, whose next delivery is known only after the commit.
         """
         if result.decision.disable is not None:
             return True
@@ -434,7 +434,7 @@ class Engine:
             self._due.extend(signals.due.items())
             if idle:
                 self._hint_some()
-        self._refresh_queues(signals.hooks_changed)  # at once: a breaker may have opened
+        self._refresh_queues(signals.hooks_changed)  # immediately: a breaker may have opened
         self._changed |= signals.hooks_changed
         if signals.due or signals.hooks_changed or signals.paused is False:
             self._wake.set()
@@ -458,7 +458,7 @@ class Engine:
             self._sender.forget(hook)
         try:
             await self._look_up_due(list(changed))
-        except Exception as error:  # again: a hook that was just enabled must not be missed
+        except Exception as error:  # retry: a hook may just have been enabled
             _log_failure(error, "looking up what is due", _CLAIM_RETRY_S)
             await asyncio.sleep(_CLAIM_RETRY_S)
             self._changed |= changed
@@ -481,7 +481,7 @@ class Engine:
 
 
 def _missing(error: Exception) -> MachineShort | None:
-    """Return what this machine lacked, where that is what an attempt failed of."""
+    """Return the resource shortage that caused an error, if any."""
     if isinstance(error, MachineShort):
         return error
     condition = condition_of(error)
@@ -489,7 +489,7 @@ def _missing(error: Exception) -> MachineShort | None:
 
 
 def _log_failure(error: Exception, what: str, again_s: float) -> None:
-    """Log what failed; with a traceback only what nobody foresaw."""
+    """Log a failure; unexpected ones with a traceback."""
     foreseen = isinstance(error, HooktuiError)
     why = f" ({error})" if foreseen else ""
     _log.error("%s failed%s; again in %g s", what, why, again_s, exc_info=not foreseen)

@@ -1,18 +1,18 @@
-"""The queues of the hooks: free slots, due deliveries, and whose turn it is.
+"""The queues of the hooks: free slots, due deliveries, and turns.
 
 A hook queue is one hook's share of the engine: at most ``max_in_flight`` deliveries at once, at
-most ``rate_per_s`` of them a second, and the time when its next waiting delivery is due. A slow
+most ``rate_per_s`` of them a second, and the time when its next pending delivery is due. A slow
 hook fills its own queue and no other.
 
-All queues together have a bound, for each delivery in flight holds a connection, and a process may
-open only so many. A slot of the bound is taken when a delivery is reserved or claimed, so nothing
-that is leased ever waits for a connection. At the bound, hooks take turns: fewest in flight first,
-then the longest wait. No hook takes more than half of it, and hooks whose last attempt was slow
-leave a quarter to the others.
+All queues together have a limit, because each delivery in flight holds a connection, and a process
+can open only so many. A slot of the limit is taken when a delivery is reserved or claimed, so no
+leased delivery waits for a connection. At the limit, hooks take turns: fewest in flight first, then
+the longest wait. No hook takes more than half of it, and hooks whose last attempt was slow leave a
+quarter to the others.
 
 Queues are grouped by their deliveries in flight (0, 1, 2-3, 4-7, ...), so that adding, removing and
-choosing cost the same for ten thousand hooks as for ten. No I/O and no clock in here: times are
-arguments, in milliseconds.
+choosing cost the same for ten thousand hooks as for ten. This module has no I/O and no clock: times
+are arguments, in milliseconds.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ NEVER: Final = _GROUPS
 
 
 class ReadyQueues:
-    """Hook queues that are ready, in turn; each is in it once.
+    """Hook queues that are ready, in turn; each is contained once.
 
     Attributes:
-        count: how many are in it.
+        count: the number of queues.
     """
 
     __slots__ = ("_groups", "count")
@@ -51,7 +51,7 @@ class ReadyQueues:
         self._groups: list[OrderedDict[HookId, HookQueue]] = [OrderedDict() for _ in range(_GROUPS)]
 
     def put(self, queue: HookQueue) -> None:
-        """Add a queue behind those with as much in flight, unless it has a turn there already."""
+        """Add a queue after those with as many in flight, unless it is contained already."""
         number = min(queue.in_flight.bit_length(), _GROUPS - 1)
         if queue.ready_queue is self and queue.group == number:
             return
@@ -61,14 +61,14 @@ class ReadyQueues:
         queue.ready_queue, queue.group = self, number
 
     def first_group(self) -> int:
-        """Return the group of the hook queue that is next, ``NEVER`` when there is none."""
+        """Return the group of the next hook queue, ``NEVER`` if there is none."""
         for number, group in enumerate(self._groups):
             if group:
                 return number
         return NEVER
 
     def pop(self) -> HookQueue:
-        """Remove the hook queue that is next, and return it.
+        """Remove and return the next hook queue.
 
         Raises:
             IndexError: there is none.
@@ -79,16 +79,16 @@ class ReadyQueues:
         return queue
 
     def remove(self, queue: HookQueue) -> None:
-        """Take a hook queue out that is in it."""
+        """Remove a contained hook queue."""
         del self._groups[queue.group][queue.hook]
         self.count -= 1
         queue.ready_queue = None
 
 
 def shared(wanted: Sequence[int], most: int) -> list[int]:
-    """Return how many each gets of ``most``: what it wants if that is enough for all, else evenly.
+    """Return the share of ``most`` for each demand: the demand itself if all fit, else even shares.
 
-    Nobody gets two more than another who wants more; who comes first gets what cannot be divided.
+    No share exceeds that of a larger demand by two or more; the first get the remainder.
     """
     if sum(wanted) <= most:
         return list(wanted)
@@ -102,12 +102,12 @@ def shared(wanted: Sequence[int], most: int) -> list[int]:
 
 
 MOST_PER_CLAIM = 100
-"""Rows one claim may take: a batch of 100 costs hardly more than one of 10 (measured)."""
+"""Rows per claim: a batch of 100 costs hardly more than one of 10 (measured)."""
 BY_AGE_EVERY = 10
-"""One claim in so many takes the oldest due, so that no retry waits for ever behind first tries."""
+"""One claim in this many takes the oldest due, so that first attempts never starve retries."""
 SLOW_MS = 1_000
-"""A hook whose last attempt took as long counts as slow until one is faster."""
-_LONGEST_HOLD_MS = 60_000  # a time to wait for that is later comes from a clock that was set back
+"""A hook whose last attempt took this long counts as slow until one is faster."""
+_LONGEST_HOLD_MS = 60_000  # a later time comes from a clock that was set back
 
 
 @dataclass(slots=True)
@@ -115,18 +115,18 @@ class HookQueue:
     """The slots and due times of one hook; times in ms since the epoch.
 
     Attributes:
-        most: deliveries in flight at once.
-        active: whether anything may start.
-        due_ms: when its next waiting delivery is due, if that is known.
+        most: maximum number of deliveries in flight.
+        active: whether deliveries may start.
+        due_ms: when its next pending delivery is due, if known.
         claiming: whether a claim is in progress.
-        bucket: limits its rate, if it has one.
+        bucket: limits its rate, if it has a limit.
         alarm_ms: when time alone may make it ready.
         open_until_ms: set while its breaker is open; from then on one delivery at a time may
             start, as the probe.
         claims: the number of claims.
-        slow: whether its last attempt took long.
-        held_until_ms: before it nothing starts; ``hold_s`` is how long that wait is.
-        ready_queue: where it waits for its turn, in ``group``.
+        slow: whether its last attempt was slow.
+        held_until_ms: no delivery starts before it; ``hold_s`` is the length of that wait.
+        ready_queue: the ready queues that contain it, in ``group``.
     """
 
     hook: HookId
@@ -147,9 +147,9 @@ class HookQueue:
 
     @property
     def by_age(self) -> bool:
-        """Whether the claim in progress takes the oldest due, also before first tries.
+        """Whether the claim in progress takes the oldest due, even before first attempts.
 
-        The contract names the oldest due delivery as the probe of a breaker.
+        The contract defines the oldest due delivery as the probe of a breaker.
         """
         return self.open_until_ms is not None or self.claims % BY_AGE_EVERY == 0
 
@@ -159,16 +159,16 @@ class HookQueue:
         return max(self.most - self.in_flight, 0)
 
     def leave_queue(self) -> None:
-        """Leave the queue, if it is in one."""
+        """Leave the ready queues, if contained."""
         if self.ready_queue is not None:
             self.ready_queue.remove(self)
 
 
 class HookQueues:
-    """All hook queues, and which of them can start something now, in turn.
+    """All hook queues, and which of them can start a delivery now, in turn.
 
     Args:
-        most: deliveries in flight over all hooks.
+        most: maximum number of deliveries in flight over all hooks.
     """
 
     def __init__(self, most: int = DEFAULT_OUTBOUND) -> None:
@@ -184,12 +184,12 @@ class HookQueues:
 
     @property
     def in_flight(self) -> int:
-        """How many slots are taken, over all hooks."""
+        """The number of taken slots over all hooks."""
         return self._used
 
     @property
     def short(self) -> bool:
-        """Whether a hook waits for nothing but a slot of the bound."""
+        """Whether a hook waits only for a slot of the limit."""
         return self._short and self._fast.count + self._slow.count > 0
 
     def queue(self, hook: HookId) -> HookQueue | None:
@@ -206,9 +206,9 @@ class HookQueues:
         open_until_ms: int | None = None,
         now_ms: int = 0,
     ) -> HookQueue:
-        """Make a hook's queue, or bring it up to date with the hook's settings.
+        """Create or update a hook's queue with the hook's settings.
 
-        What waits in it is looked at with the next hint.
+        Its pending deliveries are considered at the next hint.
         """
         queue = self._queues.get(hook)
         if queue is None:
@@ -226,7 +226,7 @@ class HookQueues:
         return queue
 
     def drop(self, hook: HookId) -> None:
-        """Forget a deleted hook; what is in flight ends by itself."""
+        """Remove a deleted hook; its deliveries in flight end by themselves."""
         queue = self._queues.pop(hook, None)
         if queue is not None:
             queue.active = False  # a claim that ends after this must not make it ready again
@@ -234,7 +234,7 @@ class HookQueues:
             self._set_slow(queue, slow=False)
 
     def reserve(self, hook: HookId, now_ms: int) -> bool:
-        """Take a slot for a new delivery, unless older ones are due and waiting before it."""
+        """Take a slot for a new delivery, unless older ones are due and pending."""
         queue = self._queues.get(hook)
         if queue is None or not queue.active or queue.in_flight >= queue.most:
             return False
@@ -256,14 +256,14 @@ class HookQueues:
         return True
 
     def unreserve(self, hook: HookId, now_ms: int) -> None:
-        """Give back a slot that was reserved for a delivery that did not come about."""
+        """Release a slot that was reserved for a delivery that was not stored."""
         queue = self._queues.get(hook)
         if queue is not None and queue.bucket is not None:
             queue.bucket.put_back(1)
         self.give_back(hook, now_ms)
 
     def give_back(self, hook: HookId, now_ms: int, took_ms: float | None = None) -> None:
-        """Free a slot of a hook; ``took_ms`` is how long its attempt took, if there was one."""
+        """Free a slot of a hook; ``took_ms`` is the duration of its attempt, if there was one."""
         queue = self._queues.get(hook)
         if queue is None:  # the hook was deleted meanwhile
             self._used -= 1
@@ -274,20 +274,20 @@ class HookQueues:
         self._consider(queue, now_ms)
 
     def hold(self, hook: HookId, now_ms: int) -> None:
-        """Begin nothing of a hook for a while; longer each time that it was of no use."""
+        """Start nothing of a hook for a while; longer each time that the wait did not help."""
         queue = self._queues.get(hook)
         if queue is None:
             return
         since_s = None
         if queue.held_until_ms is not None:
-            if self._held_until(queue, now_ms) > now_ms:  # another attempt of the same moment
+            if self._held_until(queue, now_ms) > now_ms:  # another attempt at the same time
                 return
             since_s = (now_ms - queue.held_until_ms) / 1000
         queue.hold_s = next_wait_s(queue.hold_s, since_s)
         queue.held_until_ms = now_ms + round(queue.hold_s * 1000)
 
     def hint(self, hook: HookId, due_ms: int, now_ms: int) -> None:
-        """Note that a hook has a delivery that is due at a time; an earlier one stays noted."""
+        """Note that a delivery of a hook is due at a time; an earlier time is kept."""
         queue = self._queues.get(hook)
         if queue is None:
             return
@@ -296,10 +296,10 @@ class HookQueues:
         self._consider(queue, now_ms)
 
     def take_ready(self, now_ms: int) -> list[tuple[HookQueue, int]]:
-        """Return the queues that can start something now, with the slots taken for each, in turn.
+        """Return the queues that can start deliveries now, with the slots taken for each, in turn.
 
-        Each of them is marked as claiming, and what is due in it counts as unknown, until
-        ``claimed`` says how it went; hints that come meanwhile are kept.
+        Each of them is marked as claiming and its due time as unknown until ``claimed``; hints that
+        arrive meanwhile are kept.
         """
         while self._later and self._later[0][0] <= now_ms:
             at_ms, hook = heapq.heappop(self._later)
@@ -319,7 +319,7 @@ class HookQueues:
         return chosen
 
     def _choose(self, now_ms: int) -> list[tuple[HookQueue, int]]:
-        """Return whose turn it is, taken out of the queues, and how many slots each gets."""
+        """Remove and return the next queues, with the number of slots for each."""
         free, free_slow = self._most - self._used, self._most_slow - self._used_slow
         fast: list[HookQueue] = []
         slow: list[HookQueue] = []
@@ -344,7 +344,7 @@ class HookQueues:
         return chosen
 
     def claimed(self, queue: HookQueue, asked: int, got: int, now_ms: int) -> bool:
-        """Note how a claim went; True when the hook queue's next due time has to be looked up."""
+        """Note the result of a claim; True if the queue's next due time must be looked up."""
         queue.claiming = False
         self._free(queue, asked - got)
         if queue.bucket is not None:
@@ -356,12 +356,12 @@ class HookQueues:
         return True
 
     def next_due_ms(self) -> int | None:
-        """Return when a hook queue may become ready by time alone, None: not foreseeable."""
+        """Return when time alone may make a queue ready, None: not foreseeable."""
         return self._later[0][0] if self._later else None
 
     @property
     def any_ready(self) -> bool:
-        """Whether a hook queue can start something now."""
+        """Return whether a hook queue can start a delivery now."""
         if self._used >= self._most:
             return False
         return self._fast.count > 0 or (self._slow.count > 0 and self._used_slow < self._most_slow)
@@ -383,7 +383,7 @@ class HookQueues:
             (self._slow if queue.slow else self._fast).put(queue)
 
     def _earliest_ms(self, queue: HookQueue, due_ms: int, now_ms: int) -> int:
-        """Return the earliest time when the hook queue may start what is due, were a slot free."""
+        """Return the earliest time when the queue may start its due delivery with a free slot."""
         if queue.open_until_ms is not None:
             due_ms = max(due_ms, probe_at_ms(queue.open_until_ms, now_ms))
         if queue.held_until_ms is not None:
@@ -405,7 +405,7 @@ class HookQueues:
         return room if queue.bucket is None else min(room, queue.bucket.whole(now_ms))
 
     def _held_until(self, queue: HookQueue, now_ms: int) -> int:
-        """Return the time before which a hook queue begins nothing; now when there is none."""
+        """Return the time before which a queue starts nothing; now if there is none."""
         until_ms = queue.held_until_ms or 0
         return until_ms if until_ms <= now_ms + _LONGEST_HOLD_MS else now_ms
 

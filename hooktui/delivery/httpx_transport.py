@@ -4,8 +4,8 @@
     async with httpx.AsyncClient(transport=HooktuiTransport(transport)) as client:
         response = await client.post("https://example.com/hook", json={"id": 1})
 
-It keeps every limit and judgement of hooktui's own deliveries; so a response's body is what an
-attempt stores of it. ``response.extensions["hooktui"]`` is the `Exchange`, with ``truncated``.
+It applies every limit and check of hooktui's own deliveries, so the response's body is the part
+that an attempt stores. ``response.extensions["hooktui"]`` is the `Exchange`, with ``truncated``.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from hooktui.domain.addresses import parse_url
 from hooktui.domain.deliveries import ErrorClass, Exchange
 from hooktui.domain.errors import Refused
 
-# An answer to HEAD has no body whatever its length says, CONNECT becomes another protocol: both
-# need a reader that knows the request, which deliveries (always POST) never do.
+# A response to HEAD has no body whatever its length says, CONNECT switches protocols: both need a
+# parser that knows the request, which deliveries (always POST) never do.
 _METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
 
 # httpx leaves these to the transport (RFC 9110, 5.5 and 5.6.2).
@@ -45,12 +45,12 @@ _EXCEPTIONS: dict[ErrorClass, type[httpx.TransportError]] = {
 
 
 class HooktuiTransport(httpx.AsyncBaseTransport):
-    """Sends httpx requests the way hooktui sends deliveries.
+    """Sends httpx requests as hooktui sends deliveries.
 
     Args:
         transport: shared or own; closing the client closes it.
         verify_tls: whether certificates are checked.
-        timeout_s: for each request in all; httpx's own timeouts are not used.
+        timeout_s: for each whole request; httpx's own timeouts are not used.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class HooktuiTransport(httpx.AsyncBaseTransport):
         """Send one request.
 
         Raises:
-            httpx.TransportError: no complete answer; the message is the delivery's error.
-            httpx.UnsupportedProtocol: a method or a URL that hooktui does not send to.
-            httpx.LocalProtocolError: a header that would end early and begin something else.
+            httpx.TransportError: no complete response; the message is the delivery's error.
+            httpx.UnsupportedProtocol: hooktui does not send this method or to this URL.
+            httpx.LocalProtocolError: a header that could inject another one.
         """
         if request.method not in _METHODS:
             raise httpx.UnsupportedProtocol(f"{request.method} is not sent", request=request)
@@ -105,7 +105,7 @@ class HooktuiTransport(httpx.AsyncBaseTransport):
 
 
 def _head(request: httpx.Request, path: str, length: int) -> bytes:
-    """Return the request's head; the body goes out in one piece, uncompressed answers are asked."""
+    """Return the request's head; it sends the body in one piece and asks for no compression."""
     for name, value in request.headers.raw:
         if not _NAME.fullmatch(name) or _ENDS_A_LINE.search(value):
             raise httpx.LocalProtocolError(f"{name!r} is not a header of HTTP/1.1", request=request)
@@ -121,4 +121,4 @@ def _head(request: httpx.Request, path: str, length: int) -> bytes:
 
 def _raise(exchange: Exchange, request: httpx.Request) -> Never:
     kind = httpx.TransportError if exchange.error is None else _EXCEPTIONS[exchange.error]
-    raise kind(exchange.error_detail or "no answer", request=request)
+    raise kind(exchange.error_detail or "no response", request=request)

@@ -9,27 +9,27 @@ from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.text import visible
 
 MAX_REASON = 500
-"""Characters of what the system or a name server gives as its reason."""
+"""Characters of an error text of the system or a name server."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeLimits:
-    """The bounds of one attempt and of the connections that are kept (contract.md, section 1).
+    """The limits of one attempt and of kept connections (contract.md, section 1).
 
     Attributes:
-        dns_s: name look-up, waiting for a free look-up thread included.
+        dns_s: name look-up, including the wait for a free look-up thread.
         connect_s: TCP connect, all addresses of the name together.
         tls_s: TLS handshake.
-        first_byte_s: from the request's last write to the first byte of an answer.
-        read_bytes: of an answer, head and body and interim answers together.
-        header_fields: per answer; nobody honest sends more, each costs us memory.
-        stored_body_bytes: of the body, kept for people.
-        stored_headers: kept for people.
+        first_byte_s: from the request's last write to the first byte of a response.
+        read_bytes: of a response: head, body and interim responses together.
+        header_fields: per response; legitimate receivers send fewer, and each costs memory.
+        stored_body_bytes: stored bytes of the body.
+        stored_headers: stored number of headers.
         stored_header_bytes: of each header, name and value together.
         idle_s: a kept connection is closed after this; most servers close theirs after 60 s.
-        idle_connections: kept per hook; as many as the largest ``max_in_flight`` one would set.
-        idle_tls_connections: kept of all hooks together; each costs 270 KB of memory (measured),
-            for the event loop gives it a read buffer of 256 KiB.
+        idle_connections: kept per hook, as many as the highest useful ``max_in_flight``.
+        idle_tls_connections: kept over all hooks; each costs 270 KB of memory (measured), because
+            the event loop gives it a read buffer of 256 KiB.
         addresses: of one name, tried in turn.
     """
 
@@ -49,7 +49,7 @@ class ExchangeLimits:
 
 
 class ExchangeFailure(NamedTuple):
-    """Why an attempt got no complete answer: the error class, and one plain line for people."""
+    """Why an attempt got no complete response: the error class and one plain line."""
 
     error: ErrorClass
     detail: str
@@ -57,7 +57,7 @@ class ExchangeFailure(NamedTuple):
 
 @dataclass(slots=True)
 class Phases:
-    """How long the steps before the request took, in ms; None for those that did not happen."""
+    """The duration of each step before the request, in ms; None for a step that did not happen."""
 
     dns_ms: float | None = None
     connect_ms: float | None = None
@@ -65,9 +65,9 @@ class Phases:
 
 
 def one_line(error: BaseException | str) -> str:
-    """Return an exception's text as one plain line; its class name when it has no text.
+    """Return an exception's text as one plain line; its class name if it has no text.
 
-    A name server or the system may have any bytes in its words, and no database stores half
-    characters: an attempt with such a detail would never be recorded.
+    A name server or the system may return any bytes, and no database stores lone surrogates: the
+    attempt would never be recorded.
     """
     return visible(" ".join(str(error).split()), limit=MAX_REASON) or type(error).__name__

@@ -1,8 +1,7 @@
-"""Measures one hook's receiver step by step, like a delivery, up to the request.
+"""Checks one hook's receiver step by step, like a delivery, up to the request.
 
-Name, addresses, connections and TLS use the same dialer as deliveries, so the same checks decide.
-Nothing is dialled where an address is forbidden, and nothing is sent: the request is the ping that
-follows.
+Name, addresses, connections and TLS use the same dialer as deliveries, so the same checks apply. A
+forbidden address is not dialled, and nothing is sent: the request is the ping that follows.
 """
 
 from __future__ import annotations
@@ -29,19 +28,19 @@ from hooktui.domain.wire.deliveries import Phases
 from hooktui.domain.wire.diagnosis import AddressFinding, Look, Tell, TlsFinding
 
 LOOK_S = 20.0
-"""For all steps together; each has the limit that it has in a delivery, too."""
+"""Time for all steps together; each step also has its limit of a delivery."""
 DEFAULT_AT_ONCE = 8
 
 
 class ReceiverProbe:
-    """Looks at receivers.
+    """Checks receivers.
 
     Args:
-        dialer: that of deliveries.
+        dialer: the dialer of deliveries.
         limits: of each step.
         clock: milliseconds since the epoch.
-        at_once: how many looks run at the same time; others wait for their turn.
-        shortages: gets what this machine ran out of.
+        at_once: maximum number of concurrent probes; others wait.
+        shortages: records resource shortages of this machine.
     """
 
     def __init__(
@@ -58,15 +57,15 @@ class ReceiverProbe:
         self._limits = limits or ExchangeLimits()
         self._clock = clock
 
-    async def __call__(self, hook: LiveHook, tell: Tell) -> Look:
-        """Return what lies between here and a hook's receiver; takes 20 s at the most.
+    async def __call__(self, hook: LiveHook, notify: Tell) -> Look:
+        """Return the findings about a hook's receiver; takes 20 s at most.
 
         Args:
-            hook: whose receiver.
-            tell: is told after each step that leads on to another.
+            hook: the hook of the receiver.
+            notify: called after each step except the last.
 
         Raises:
-            Unavailable: this machine lacked something, or too many other looks run.
+            Unavailable: this machine lacks a resource, or too many probes are running.
         """
         try:
             async with asyncio.timeout(LOOK_S):
@@ -74,7 +73,7 @@ class ReceiverProbe:
         except TimeoutError:
             raise Unavailable("too many diagnoses are in progress; try again in a moment") from None
         try:
-            return await self._look(hook, tell)
+            return await self._look(hook, notify)
         except MachineShort as missing:
             self._shortages.note(missing.condition, "a diagnosis")
             raise Unavailable(
@@ -83,7 +82,7 @@ class ReceiverProbe:
         finally:
             self._turns.release()
 
-    async def _look(self, hook: LiveHook, tell: Tell) -> Look:
+    async def _look(self, hook: LiveHook, notify: Tell) -> Look:
         target, deadline = hook.target, monotonic() + LOOK_S
         phases = exchange.Phases()
         try:
@@ -99,7 +98,7 @@ class ReceiverProbe:
                 error=refused.error,
                 detail=refused.detail,
             )
-        tell(Look(addresses=tuple(judged), phases_ms=_wire(phases)), "connect")
+        notify(Look(addresses=tuple(judged), phases_ms=_wire(phases)), "connect")
         began = monotonic()
         met, sock, address = await self._connect_all(target, addresses, deadline)
         rest = tuple(judged[len(met) :])
@@ -112,7 +111,7 @@ class ReceiverProbe:
         if target.scheme == "http":
             sock.close()
             return replace(found, phases_ms=_wire(phases))
-        tell(replace(found, phases_ms=_wire(phases)), "TLS")
+        notify(replace(found, phases_ms=_wire(phases)), "TLS")
         return await self._look_at_tls(hook, found, sock, address, deadline, phases)
 
     # Step 1: may it be reached
@@ -130,7 +129,7 @@ class ReceiverProbe:
     async def _connect_all(
         self, target: ParsedUrl, addresses: tuple[Address, ...], deadline: float
     ) -> tuple[list[AddressFinding], socket.socket | None, Address | None]:
-        """Try all addresses at once, and keep the connection that a delivery would have."""
+        """Try all addresses at once, and keep the connection that a delivery would use."""
         tried = addresses[: self._limits.addresses]
         limit_s = max(0.001, min(self._limits.connect_s, deadline - monotonic()))
         sockets: dict[Address, socket.socket] = {}
@@ -169,7 +168,7 @@ class ReceiverProbe:
         deadline: float,
         phases: exchange.Phases,
     ) -> Look:
-        """Shake hands as the hook does, and then the other way, which tells the rest."""
+        """Do the TLS handshake as the hook does, and then with the opposite verification."""
         demanded = hook.settings.verify_tls
         shaken = await self._shake(hook.target, sock, deadline, verify_tls=demanded)
         phases.tls_ms = shaken.took_ms
@@ -177,7 +176,9 @@ class ReceiverProbe:
         found = replace(found, phases_ms=_wire(phases), error=error, detail=detail)
         seen: _Shaken | None = shaken
         checked: _Shaken | None = shaken
-        if demanded and shaken.code is not None:  # the certificate is why: see it all the same
+        if (
+            demanded and shaken.code is not None
+        ):  # the certificate failed; read it without verification
             seen = await self._shake_again(hook.target, address, deadline, verify_tls=False)
         elif not demanded and shaken.fault is None:
             checked = await self._shake_again(hook.target, address, deadline, verify_tls=True)
@@ -248,7 +249,7 @@ class ReceiverProbe:
 
 
 class _Shaken(NamedTuple):
-    """One handshake: what it showed, or why there was none."""
+    """One handshake: its result, or its failure."""
 
     took_ms: float
     fault: ExchangeFailure | None = None
@@ -260,11 +261,11 @@ class _Shaken(NamedTuple):
 
 
 def _chain_of(tls: ssl.SSLObject) -> tuple[bytes, ...]:
-    """Return what the receiver sent as its chain, in DER."""
+    """Return the chain that the receiver sent, in DER."""
     public = getattr(tls, "get_unverified_chain", None)
     if public is not None:
         return tuple(public())
-    # Python 3.11 and 3.12 have it only below the object, and there as objects of its own.
+    # Python 3.11 and 3.12 have it only in the inner object, as objects of their own.
     below = getattr(tls, "_sslobj", None)
     sent = () if below is None else below.get_unverified_chain() or ()
     return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in sent)

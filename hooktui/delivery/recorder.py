@@ -1,6 +1,6 @@
-"""Results on their way into the store: batched, and written until they hold.
+"""Writes results to the store in batches, and retries until they are stored.
 
-After a good send a failing state write is retried, never the send: a result stays here, leased in
+After a sent request a failed write is retried, never the request: a result stays here, leased in
 the store, until its transaction commits.
 """
 
@@ -18,19 +18,19 @@ from hooktui.store.contract import AttemptResult, Store
 _log = logging.getLogger(__name__)
 
 LINGER_S = 0.001
-"""Results wait a millisecond for company: one commit then serves many (measured)."""
+"""Results wait a millisecond for others: one commit then serves many (measured)."""
 MOST_PER_BATCH = 500
 FULL = 5_000
-"""So many unwritten results stop new claims, so that memory stays bounded when writing is slow."""
+"""This many unwritten results stop new claims, to bound memory when writing is slow."""
 _RETRY_S = (0.05, 0.2, 1.0, 5.0)
 
 
 class Recorder:
-    """Collects results and records them in batches, in the order in which they came.
+    """Collects results and records them in batches, in the order of their arrival.
 
     Args:
-        store: where they go.
-        on_recorded: told of each batch that is in the store.
+        store: records them.
+        on_recorded: called with each recorded batch.
     """
 
     def __init__(self, store: Store, on_recorded: Callable[[list[AttemptResult]], None]) -> None:
@@ -45,21 +45,21 @@ class Recorder:
 
     @property
     def full(self) -> bool:
-        """Whether so much waits to be written that nothing new should be started."""
+        """Whether too many results wait for new attempts to start."""
         return len(self._waiting) >= FULL
 
     def start(self) -> None:
-        """Begin to write what is added."""
+        """Start the task that writes."""
         self._task = asyncio.create_task(self._run(), name="recorder")
 
     def add(self, result: AttemptResult) -> None:
-        """Take a result; it will be written."""
+        """Queue a result."""
         self._waiting.append((result, None))
         self._arrived.set()
         self._idle.clear()
 
     async def add_and_wait(self, result: AttemptResult) -> bool:
-        """Take a result and return once it is written: False when the fence did not hold."""
+        """Queue a result and return once it is written: False if the fence did not hold."""
         done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((result, done))
         self._arrived.set()
@@ -67,11 +67,11 @@ class Recorder:
         return await done
 
     def hurry(self) -> None:
-        """Wait for no more company: something else is about to be committed."""
+        """Write without waiting for more results: another commit is about to happen."""
         self._in_a_hurry.set()
 
     async def stop(self, within_s: float) -> None:
-        """Write what is left, then end; what cannot be written stays leased and is rescued."""
+        """Write the remaining results and stop; unwritten ones stay leased and are rescued."""
         try:
             async with asyncio.timeout(within_s):
                 await self._idle.wait()
@@ -110,7 +110,7 @@ class Recorder:
                 held = await self._store.record(results)
                 failpoints.hit("after_record_commit")
                 return held
-            except Exception as error:  # whatever: the send happened, so its result must be kept
+            except Exception as error:  # the request was sent, so its result must be kept
                 wait_s = _RETRY_S[min(tries, len(_RETRY_S) - 1)]
                 foreseen = isinstance(error, HooktuiError)
                 why = f": {error}" if foreseen else ""

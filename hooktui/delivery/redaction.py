@@ -1,11 +1,11 @@
 """Masks a hook's own secrets in the responses of its receiver before they are stored.
 
-Many receivers respond with the request: test services, and error pages. A header's value or a
-password would then be stored readable for all who may read responses.
+Many receivers repeat the request in their response: test services, and error pages. A header's
+value or a password would then be readable for everyone who may read responses.
 
-A secret is found as it is, in base64 at each alignment, in hexadecimal, and in the escapes of JSON,
-URLs and HTML, also one format within another. Where the response was cut, an end that begins a
-secret is masked as well.
+Secrets are found as plain text, in base64 at each alignment, in hexadecimal, and in the escapes of
+JSON, URLs and HTML, also one format within another. If the response was cut, the beginning of a
+secret at its end is masked, too.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from hooktui.domain.text import MASK
 
 _MASK: Final = MASK.encode()
 _NESTED: Final = 2
-"""Formats within each other that are undone: JSON as a text in JSON, a URL in HTML."""
+"""Nested formats that are decoded: JSON as a string in JSON, a URL in HTML."""
 _NO_CHANCE: Final = 24
-"""Bytes of a secret that no text has by chance."""
+"""Bytes of a secret that cannot occur by chance."""
 _CUT_HEADER: Final = ExchangeLimits().stored_header_bytes
 _BASE64: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 _URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
@@ -41,13 +41,13 @@ Spans = list[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class SecretForms:
-    """The forms in which a hook's secrets are looked for.
+    """The forms of a hook's secrets to search for.
 
     Attributes:
         plain: texts that are found as they are.
-        encoded: parts of base64 texts that a secret determines alone, whatever surrounds it.
-        shortest: those of both that hold no other one: where none of them is, there is none.
-        nested: formats within each other that are undone.
+        encoded: parts of base64 texts that depend on a secret alone, not on its neighbours.
+        shortest: those of both that contain no other one: without them there is no secret.
+        nested: the number of nested formats to decode.
     """
 
     plain: tuple[bytes, ...] = field(repr=False)
@@ -56,7 +56,7 @@ class SecretForms:
     nested: int
 
     def may_occur(self, text: bytes) -> bool:
-        """Return whether a form occurs in a text, or something is escaped there: a fast look."""
+        """Return whether a text contains a form or an escape; a fast check."""
         for form in self.shortest:
             if form in text:
                 return True
@@ -64,11 +64,11 @@ class SecretForms:
 
 
 def own_secrets(hook: LiveHook) -> SecretForms:
-    """Return the forms of what a hook sends or signs with and nobody may read.
+    """Return the forms of the secrets that a hook sends or signs with.
 
-    The password alone and as a pair; of a value such as ``Bearer abc`` the credentials alone, too.
-    The signing secret is never sent, so a receiver that repeats it knows it as a text; where
-    nothing else is secret, no escapes are undone.
+    The password alone and as a pair; of a value such as ``Bearer abc`` also the credentials alone.
+    The signing secret is never sent, so a receiver that repeats it has it as text: no escapes are
+    decoded if it is the only secret.
     """
     settings = hook.settings
     signing = [secret.value for secret in hook.secrets]
@@ -94,7 +94,7 @@ def own_secrets(hook: LiveHook) -> SecretForms:
 
 
 def may_echo(exchange: Exchange, secrets: SecretForms) -> bool:
-    """Return whether there may be something to mask: a fast look, enough for nearly all."""
+    """Return whether there may be a secret to mask; a fast check that usually suffices."""
     if exchange.truncated or exchange.error_detail is not None:
         return True
     together = _together(exchange)
@@ -106,7 +106,7 @@ def _together(exchange: Exchange) -> bytes:
 
 
 def mask_steps(exchange: Exchange, secrets: SecretForms) -> Steps[Exchange]:
-    """Return what an attempt came to with ``***`` in place of each secret."""
+    """Return an exchange with ``***`` in place of each secret."""
     if not may_echo(exchange, secrets):
         return exchange
     body, headers, detail = exchange.body, exchange.headers, exchange.error_detail
@@ -137,19 +137,19 @@ def _mask(text: bytes, secrets: SecretForms, *, cut: bool) -> Steps[bytes]:
 
 
 def _find(text: bytes, secrets: SecretForms, nested: int, *, cut: bool) -> Steps[Spans]:
-    """Return where secrets are, in any order; pause before each format that is undone.
+    """Return the spans of secrets in any order; pause before each format that is decoded.
 
     Args:
-        text: where to look.
-        secrets: what for.
-        nested: how many formats are undone, one within the other.
-        cut: the text goes on; an end that may begin a secret counts.
+        text: the text to search.
+        secrets: the forms to search for.
+        nested: the number of nested formats to decode.
+        cut: whether the text was cut; then an end that may begin a secret counts.
     """
     found: Spans = []
     for form in secrets.plain:
         found += _places(text, form)
     for form in secrets.encoded:
-        # The characters beside it hold some bits of the secret, too.
+        # The adjacent characters hold some bits of the secret, too.
         found += [
             (
                 start - (start > 0 and text[start - 1] in _BASE64),
@@ -168,7 +168,7 @@ def _find(text: bytes, secrets: SecretForms, nested: int, *, cut: bool) -> Steps
         inside = decoded.text[: len(decoded.text) - lost]
         there = yield from _find(inside, secrets, nested - 1, cut=cut)
         for start, end in decoded.spans(there):
-            # What is left of an escape goes with what it follows.
+            # The rest of a cut escape belongs to the span before it.
             found.append((start, len(text) if lost and end == len(text) - lost else end))
     return found
 
@@ -183,7 +183,7 @@ def _places(text: bytes, form: bytes) -> Iterable[tuple[int, int]]:
 def _overlap(text: bytes, form: bytes) -> int:
     """Return how much of a text's end begins a form.
 
-    Where so much of a form occurs that it can be no chance, all behind it counts: one search.
+    If the occurring part of a form is too long for chance, all that follows counts: one search.
     """
     if len(form) > _NO_CHANCE:
         start = text.find(form[:_NO_CHANCE], max(0, len(text) - len(form)))
@@ -207,7 +207,7 @@ def _is_long_enough(value: str) -> bool:
 
 
 def _texts(value: str) -> list[bytes]:
-    """Return a value as text: UTF-8, Latin-1, and with a form's ``+`` for each space."""
+    """Return a value as text: UTF-8, Latin-1, and with ``+`` for each space as in HTML forms."""
     texts = [value.encode()]
     if not value.isascii() and value.encode("latin-1", "ignore").decode("latin-1") == value:
         texts.append(value.encode("latin-1"))
@@ -220,7 +220,7 @@ def _hexadecimal(value: str) -> list[bytes]:
 
 
 def _base64(value: str) -> list[bytes]:
-    """Return what of a base64 text depends on a value alone, for 0 to 2 bytes before it."""
+    """Return the base64 characters that depend on a value alone, for 0 to 2 bytes before it."""
     forms, content = [], value.encode()
     for before, skipped in ((0, 0), (1, 2), (2, 3)):
         whole = (before + len(content)) * 8 // 6  # characters that no later byte changes

@@ -1,12 +1,12 @@
 """Name look-ups that delay nothing else, and the check of a hook's URL.
 
-``getaddrinfo`` cannot be cancelled, and the event loop's default executor is tiny: 20 hung ones
-kept a healthy hook waiting for 4 s (measured). So look-ups run in 64 daemon threads of their own
-(fewer where few files may be open), at most two at a time for one hook, with a deadline; requests
-for a host that is being looked up share the result. A look-up that no thread began in time, or that
-failed for want of files or memory, says nothing about the receiver (`MachineShort`).
+``getaddrinfo`` cannot be cancelled, and the event loop's default executor is tiny: 20 hung look-ups
+delayed a healthy hook by 4 s (measured). So look-ups run in 64 daemon threads of their own (fewer
+if few files may be open), at most two at a time for one hook, with a deadline; concurrent requests
+for one host share the result. A look-up that no thread started in time, or that failed for lack of
+files or memory, says nothing about the receiver (`MachineShort`).
 
-Nothing is cached beyond that. A URL is checked when its hook is saved, and again by each connect.
+Nothing else is cached. A URL is checked when its hook is saved, and again by each connect.
 """
 
 from __future__ import annotations
@@ -28,31 +28,31 @@ from hooktui.sockets import no_file_left
 
 Address = IPv4Address | IPv6Address
 Lookup = Callable[[str, int], Sequence[str]]
-"""Host and port to addresses; blocking, may raise OSError."""
+"""Maps host and port to addresses; blocking, may raise OSError."""
 
 LOOKUP_THREADS = 64
 LOOKUPS_PER_POOL = 2
 _THREAD_IDLE_S = 10.0
 _NOT_NOW = frozenset({errno.EBUSY, errno.EAGAIN})
-"""What ``getaddrinfo`` says where it got no file or memory for its work, and did not notice."""
+"""Errors of ``getaddrinfo`` when it lacked a file or memory without noticing."""
 
 
 class NameLookupError(Exception):
-    """A name led to no address; ``str(error)`` is one plain line."""
+    """A name has no address; ``str(error)`` is one plain line."""
 
 
 def system_lookup(host: str, port: int) -> list[str]:
-    """Ask the operating system; each address once, in the order of RFC 6724."""
+    """Ask the operating system; return each address once, in the order of RFC 6724."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 class Resolver:
-    """Looks names up for one event loop.
+    """Looks up names for one event loop.
 
     Args:
-        lookup: blocking; the operating system's unless given.
-        threads: look-ups at once.
+        lookup: blocking; by default the operating system's.
+        threads: maximum number of concurrent look-ups.
     """
 
     def __init__(self, lookup: Lookup = system_lookup, threads: int = LOOKUP_THREADS) -> None:
@@ -70,12 +70,12 @@ class Resolver:
         Args:
             pool_key: the hook; it has at most two look-ups at a time.
             host: an ASCII name.
-            port: what for; look-ups of one host are shared whatever the port.
-            timeout_s: waiting for a free thread included.
+            port: the port; look-ups of one host are shared for all ports.
+            timeout_s: time limit, including the wait for a free thread.
 
         Raises:
-            NameLookupError: no such name, no address, or no answer in time.
-            MachineShort: this machine lacked what a look-up needs, or all threads were busy.
+            NameLookupError: no such name, no address, or no response in time.
+            MachineShort: this machine lacks a resource, or all threads were busy.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -97,7 +97,7 @@ class Resolver:
                 self._start(pool_key, host, port)
             else:
                 await asyncio.wait(of_pool, return_when=asyncio.FIRST_COMPLETED)
-        # An asker that gives up must not take the look-up away from the others.
+        # A caller that gives up must not cancel the look-up for the others.
         return await asyncio.shield(self._running[host])
 
     def _start(self, pool_key: Hashable, host: str, port: int) -> None:
@@ -120,17 +120,17 @@ class Resolver:
             answer = self._look_up(host, port)
             try:
                 loop.call_soon_threadsafe(finish, answer)
-            except RuntimeError:  # the loop closed while the system was still searching
+            except RuntimeError:  # the loop closed during the look-up
                 return
 
         try:
             self._threads.submit(work)
-        except RuntimeError:  # "can't start new thread", and there is none
+        except RuntimeError:  # "can't start new thread"
             finish(Condition.MEMORY)
             raise MachineShort(Condition.MEMORY) from None
 
     def _look_up(self, host: str, port: int) -> _Answer:
-        """Return addresses, or what went wrong; raises nothing, it runs in a thread."""
+        """Return addresses or the failure; raises nothing because it runs in a thread."""
         try:
             addresses = tuple(ip_address(text) for text in self._lookup(host, port))
         except MemoryError:
@@ -156,9 +156,9 @@ _Pending = asyncio.Future[_Answer]
 
 
 class _DaemonThreads:
-    """A pool whose threads never hold up the interpreter's exit and leave when idle.
+    """A pool whose threads never delay the interpreter's exit and end when idle.
 
-    ``concurrent.futures`` joins its threads at exit, and a stuck look-up would hang it.
+    ``concurrent.futures`` joins its threads at exit, so a hung look-up would block it.
     """
 
     def __init__(self, most: int) -> None:
@@ -182,7 +182,7 @@ class _DaemonThreads:
         except RuntimeError:
             with self._lock:
                 self._alive -= 1
-                if self._alive:  # another thread comes to it
+                if self._alive:  # another thread runs it
                     return
                 self._unfinished -= 1
                 self._tasks.get_nowait()
@@ -210,11 +210,11 @@ LOOKUP_S = 2.0
 
 
 class UrlCheck:
-    """Judges URLs for one server.
+    """Checks URLs for one server.
 
     Args:
         allowed: networks that hooks may reach although they are not public.
-        resolver: looks names up.
+        resolver: looks up names.
     """
 
     def __init__(self, allowed: Networks, resolver: Resolver) -> None:
@@ -222,7 +222,7 @@ class UrlCheck:
         self._resolver = resolver
 
     async def __call__(self, url: str) -> str | None:
-        """Return None, or a warning when the name leads nowhere at the moment.
+        """Return None, or a warning if the name cannot be resolved at the moment.
 
         Raises:
             Refused: the URL leads to an address that hooks may not reach.
@@ -235,7 +235,7 @@ class UrlCheck:
             try:
                 addresses = await self._resolver.resolve(self, target.host, target.port, LOOKUP_S)
             except (NameLookupError, MachineShort) as error:
-                return f"{error}; the hook is saved, and each delivery looks again"
+                return f"{error}; the hook is saved; each delivery looks it up again"
         for address in addresses:
             reason = judge(address, self._allowed)
             if reason is not None:

@@ -1,4 +1,4 @@
-"""One attempt: sign the stored bytes, send them, read the response, decide what follows."""
+"""One attempt: sign the stored bytes, send them, read the response, decide on a retry."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from hooktui.store.contract import AttemptResult, ClaimedDelivery
 
 @dataclass(frozen=True, slots=True)
 class _Fixed:
-    """What is the same for all requests of one version of a hook."""
+    """The parts that all requests of one version of a hook share."""
 
     version: int
     secrets: tuple[LiveSecret, ...]
@@ -42,7 +42,7 @@ class Sender:
     """Makes attempts.
 
     Args:
-        transport: the only way out.
+        transport: sends the requests.
         clock: milliseconds since the epoch.
         chance: random numbers in 0..1, for the jitter of the schedule.
     """
@@ -61,7 +61,7 @@ class Sender:
     async def attempt(
         self, hook: LiveHook, job: ClaimedDelivery, started_at_ms: int
     ) -> AttemptResult:
-        """Send a job's event to its hook, now, and decide what follows."""
+        """Send a job's event to its hook, and decide on a retry."""
         secrets = hook.secrets_at(started_at_ms)
         lines = web.attempt_lines(
             hook,
@@ -83,7 +83,7 @@ class Sender:
                 verify_tls=hook.settings.verify_tls,
                 timeout_s=hook.settings.timeout_s,
             )
-        else:  # its URL or its credentials are not those that people saved together
+        else:  # its URL and its credentials were not saved together
             exchange = Exchange(error=ErrorClass.ADDRESS_REFUSED, error_detail=hook.refusal)
         failpoints.hit("after_send_before_record")
         if redaction.may_echo(exchange, fixed.own_secrets):
@@ -114,14 +114,14 @@ class Sender:
         return self._without_response(job, after_interruption(state), started_at_ms, detail)
 
     def deleted(self, job: ClaimedDelivery) -> AttemptResult:
-        """Return the result of a claimed job whose hook was deleted before it could be sent."""
+        """Return the result of a claimed job whose hook was deleted before the attempt."""
         decision = RetryDecision(
             Outcome.INTERRUPTED, Status.CANCELLED, job.tries, job.interruptions, "hook deleted"
         )
         return self._without_response(job, decision, self._clock(), "the hook was deleted")
 
     def forget(self, hook: HookId) -> None:
-        """Drop what is kept for a hook that was edited or deleted."""
+        """Drop the cached parts and connections of a hook that was edited or deleted."""
         self._fixed.pop(hook, None)
         self._transport.forget(hook)
 

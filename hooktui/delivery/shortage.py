@@ -1,6 +1,6 @@
-"""What this machine ran out of while sending: counted, told once a minute, waited for.
+"""Resource shortages of this machine while sending: counted, logged once a minute, waited for.
 
-Nobody else is to blame for it, so an attempt that meets it was not made (`MachineShort`).
+The receiver is not to blame, so an affected attempt does not count (`MachineShort`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TELL_EVERY_S: Final = 60.0
 
 
 class MachineShort(Exception):
-    """This machine lacked something, so an attempt was not made; ``str(error)`` is one line."""
+    """This machine lacks a resource, so an attempt was not made; ``str(error)`` is one line."""
 
     def __init__(self, condition: Condition) -> None:
         super().__init__(f"this machine {condition.words}")
@@ -28,10 +28,10 @@ class MachineShort(Exception):
 
 
 class Shortages:
-    """Keeps count of shortages, and says when to try again.
+    """Counts shortages and decides when to try again.
 
     Args:
-        clock: seconds, monotonic.
+        clock: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -45,11 +45,11 @@ class Shortages:
         self._wait_s = 0.0
 
     def note(self, condition: Condition, what: str) -> None:
-        """Count one, and log it when a minute has passed since the last line.
+        """Count a shortage, and log it if the last line is a minute old.
 
         Args:
-            condition: what was missing.
-            what: what was not done, such as "an attempt".
+            condition: the missing resource.
+            what: the work that was not done, such as "an attempt".
         """
         self._last, self._at_ms = condition, now_ms()
         self._counts[condition] += 1
@@ -66,7 +66,7 @@ class Shortages:
         )  # fmt: skip
 
     def wait(self) -> None:
-        """Begin nothing for a while; longer each time that the last wait was of no use."""
+        """Start nothing for a while; longer each time that the last wait did not help."""
         now = self._clock()
         if now >= self._until:
             since_s = now - self._until if self._wait_s else None
@@ -75,12 +75,12 @@ class Shortages:
 
     @property
     def wait_s(self) -> float:
-        """How long nothing should begin yet; 0: no need to wait."""
+        """Seconds to wait before the next start; 0: no wait."""
         return max(self._until - self._clock(), 0.0) if self._until else 0.0
 
     @property
     def seen(self) -> Shortage | None:
-        """What was missing last, if anything ever was."""
+        """The last shortage, if there was one."""
         if self._last is None:
             return None
         return Shortage(self._last, self._at_ms, dict(self._counts))

@@ -1,9 +1,9 @@
-"""Escaped spellings of text: JSON (and JavaScript), URL and HTML, decoded with a way back.
+"""Escaped forms of text: JSON (and JavaScript), URL and HTML, decoded with a mapping back.
 
-A receiver that repeats a value escapes it as its own format demands: ``%26`` in a URL, ``&amp;`` in
-HTML. Decoding undoes one format at a time, for a character that escapes in one format is plain text
-in another. `Decoded` maps each place in the decoded text to the bytes that it was written with. All
-of it takes time in proportion to the text.
+A receiver that repeats a value escapes it in its own format: ``%26`` in a URL, ``&amp;`` in HTML.
+Decoding undoes one format at a time, because an escape of one format is plain text in another.
+`Decoded` maps each position of the decoded text to its source bytes. All of it takes time in
+proportion to the text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _JSON = re.compile(
 _URL = re.compile(rb"(%(?:[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}))")
 _HTML = re.compile(rb"(&(?:#[0-9]{1,8}|#[xX][0-9a-fA-F]{1,8}|[A-Za-z][A-Za-z0-9]{0,31});)")
 
-# An escape that the end of the text cuts off.
+# An escape that is cut off by the end of the text.
 _JSON_CUT = re.compile(rb"\\(?:u\{?[0-9a-fA-F]{0,6}(?:\\(?:u[0-9a-fA-F]{0,3})?)?|x[0-9a-fA-F]?)?\Z")
 _URL_CUT = re.compile(rb"%(?:[0-9a-fA-F]|u[0-9a-fA-F]{0,3})?\Z")
 _HTML_CUT = re.compile(rb"&(?:#[xX]?[0-9a-fA-F]{0,8}|[A-Za-z][A-Za-z0-9]{0,31})?\Z")
@@ -34,12 +34,12 @@ _CONTROLS = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A text with the escapes of one format undone.
+    """A text with the escapes of one format decoded.
 
     Attributes:
         text: the decoded text.
-        source: the pieces it was made from: plain text and escapes in turn.
-        pieces: what each of them became.
+        source: its source in pieces: plain text and escapes in turn.
+        pieces: the decoded form of each piece.
     """
 
     text: bytes
@@ -64,9 +64,9 @@ class Spelling:
 
     Attributes:
         sign: the byte that begins each escape.
-        escape: finds one, as a group.
-        cut: finds one that the end of the text cuts off.
-        decode: returns what an escape stands for.
+        escape: matches one, as a group.
+        cut: matches one that is cut off by the end of the text.
+        decode: returns the text of an escape.
     """
 
     sign: bytes
@@ -75,7 +75,7 @@ class Spelling:
     decode: Callable[[bytes], bytes]
 
     def decoded(self, text: bytes) -> Decoded | None:
-        """Return the text with escapes undone; None: nothing begins one."""
+        """Return the text with escapes decoded; None if it has none."""
         if self.sign not in text:
             return None
         source = self.escape.split(text)
@@ -85,7 +85,7 @@ class Spelling:
         return Decoded(b"".join(pieces), source, pieces)
 
     def cut_off(self, decoded: Decoded) -> int:
-        """Return the length of an escape at the end of a text that is not all there."""
+        """Return the length of an incomplete escape at the end of a text."""
         part = self.cut.search(decoded.source[-1])
         return 0 if part is None else len(part[0])
 

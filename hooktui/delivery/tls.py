@@ -1,9 +1,9 @@
-"""TLS contexts of outbound connections, and a reader of the certificates that receivers show.
+"""TLS contexts of outbound connections, and a parser for the certificates of receivers.
 
-Nothing comes from the environment: ``ssl.create_default_context`` reads ``SSL_CERT_FILE``,
-``SSL_CERT_DIR`` and ``SSLKEYLOGFILE``, and a user who sets one could read or fake every delivery.
-So the system's own store is named here, or certifi's where a system has none. Certificates are
-hostile bytes until they are parsed.
+The environment has no influence: ``ssl.create_default_context`` reads ``SSL_CERT_FILE``,
+``SSL_CERT_DIR`` and ``SSLKEYLOGFILE``, and a user who sets one could read or forge every delivery.
+So the system's own store is named here, or certifi's if a system has none. Certificates are hostile
+bytes until they are parsed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def verified_context() -> ssl.SSLContext:
 
 @functools.cache
 def unverified_context() -> ssl.SSLContext:
-    """Return the context for hooks whose ``verify_tls`` is off: encrypted, to anybody."""
+    """Return the context for hooks with ``verify_tls`` off: encrypted, without authentication."""
     context = _context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -51,27 +51,27 @@ def unverified_context() -> ssl.SSLContext:
 def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # Each renegotiation is a handshake that we pay for, and they are no bytes of an answer.
+    # Each renegotiation is an expensive handshake, outside of the limit of a response's bytes.
     context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 MOST_CERTIFICATES = 10
-"""Of a chain; honest ones have two to four."""
+"""Limit of a chain; legitimate ones have two to four."""
 MOST_NAMES = 100
 LONGEST_TEXT = 200
 _DAY_MS = 86_400_000
 
 
 def read_chain(chain: Sequence[bytes], now_ms: int) -> tuple[Certificate, ...]:
-    """Return what stands in certificates (DER), those that cannot be read left out."""
+    """Return the content of certificates (DER), without those that cannot be parsed."""
     read = [_read(one, now_ms) for one in chain[:MOST_CERTIFICATES]]
     return tuple(one for one in read if one is not None)
 
 
 def fits(host: str, chain: tuple[Certificate, ...]) -> bool:
-    """Return whether the first certificate names a host, as TLS clients look at it (RFC 9525)."""
+    """Return whether the first certificate names a host, as TLS clients check it (RFC 9525)."""
     wanted = host.rstrip(".").lower()
     names = [name.lower() for name in chain[0].names] if chain else []
     try:
@@ -94,7 +94,7 @@ def _read(der: bytes, now_ms: int) -> Certificate | None:
             not_after=to_rfc3339(ends_ms),
             days_left=math.floor((ends_ms - now_ms) / _DAY_MS),
         )
-    except Exception:  # errors of many kinds, by the place where a certificate is malformed
+    except Exception:  # the kind of error depends on the malformed part
         return None
 
 
@@ -103,7 +103,7 @@ def _ms(moment: datetime) -> int:
 
 
 def _named(name: x509.Name) -> str:
-    """Return a name as its common name, and as all of it where there is none."""
+    """Return a name's common name, or the whole name if it has none."""
     common = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     text = common[0].value if common else name.rfc4514_string()
     return (text if isinstance(text, str) else text.decode("latin-1"))[:LONGEST_TEXT]

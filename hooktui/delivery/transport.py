@@ -1,13 +1,13 @@
 """Sends prepared requests over connections that are kept per hook: one call, one bounded attempt.
 
-The engine calls `Transport.send` with bytes; what comes back is always an `Exchange`, whatever the
-receiver or the network did. Delivery is at least once: when a *kept* connection breaks before any
-byte of an answer, the receiver most likely closed it while it was idle, and the request is sent
-once more on a fresh connection within the same deadline, as every HTTP client does. A receiver that
-read the request and then died sees it twice; `webhook-id` tells it so.
+The engine calls `Transport.send` with bytes; the result is always an `Exchange`, whatever the
+receiver or the network did. Delivery is at least once: if a *kept* connection breaks before any
+byte of a response, the receiver most likely closed it while it was idle, and the request is sent
+once more on a new connection within the same deadline, as every HTTP client does. A receiver that
+read the request and then crashed gets it twice and recognises it by `webhook-id`.
 
-Idle connections hold files, too: where attempts need room, those that were idle for longest are
-closed, whosever they are.
+Idle connections use files, too: if attempts need them, the connections idle for longest are
+closed, whichever hook they belong to.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _NO_PHASES = Phases()
 
 
 class Transport:
-    """The only way out of the program; belongs to one event loop.
+    """Sends all outbound requests of the program; belongs to one event loop.
 
     Args:
         allowed: networks that hooks may reach although they are not public.
-        resolver: looks names up.
+        resolver: looks up names.
         limits: of each attempt.
-        verified: the TLS context for hooks that verify certificates; the system's authorities
-            unless given.
-        most: connections that are open at once, idle ones included; who sends sees to it that no
-            more attempts run.
+        verified: the TLS context for hooks that verify certificates; by default with the system's
+            authorities.
+        most: maximum number of open connections, idle ones included; the caller limits the number
+            of attempts.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class Transport:
 
     @property
     def dialer(self) -> Dialer:
-        """What opens its connections, for looks that send nothing."""
+        """The dialer of its connections, for probes that send nothing."""
         return self._dialer
 
     @property
     def idle(self) -> int:
-        """How many connections are kept for later requests."""
+        """The number of idle connections."""
         return len(self._kept.by_age)
 
     def refuse_own_listeners(self, listeners: Iterable[tuple[str, int]]) -> None:
-        """Name what this server listens on, so that no hook sends to it.
+        """Set the addresses that this server listens on, so that no hook sends to them.
 
         ``0.0.0.0`` and ``::`` stand for every address of this machine.
         """
@@ -98,15 +98,15 @@ class Transport:
 
         Args:
             pool_key: the hook; connections are shared within it only.
-            target: where to.
-            head: request line and headers, blank line included, exactly as they go out.
-            body: what follows; ``head`` names its length.
+            target: the URL to send to.
+            head: request line and headers, blank line included, exactly as they are sent.
+            body: the body; ``head`` names its length.
             verify_tls: whether the certificate is checked.
-            timeout_s: for everything together.
+            timeout_s: for the whole attempt.
 
         Raises:
             RuntimeError: the transport is closed.
-            MachineShort: nothing was sent, for this machine lacked something.
+            MachineShort: nothing was sent because this machine lacks a resource.
         """
         if self._closed:
             raise RuntimeError("the transport is closed")
@@ -150,21 +150,21 @@ class Transport:
             self._in_flight -= 1
 
     def forget(self, pool_key: Hashable) -> None:
-        """Close a hook's kept connections (it was edited or deleted); running attempts go on."""
+        """Close a hook's idle connections (it was edited or deleted); running attempts continue."""
         pool = self._pools.pop(pool_key, None)
         if pool is not None:
             pool.retire()
 
     def close_idle(self) -> None:
-        """Close all kept connections: something else needs the files."""
+        """Close all idle connections to free their files."""
         self._kept.drop_oldest(len(self._kept.by_age))
 
     async def _make_room(self) -> None:
         self._kept.drop_oldest(self._in_flight + len(self._kept.by_age) - self._most)
-        await asyncio.sleep(0)  # the event loop closes what was aborted in its next turn
+        await asyncio.sleep(0)  # the event loop closes aborted connections in its next turn
 
     def close(self) -> None:
-        """Close all kept connections; running attempts must have ended or been cancelled."""
+        """Close all idle connections; running attempts must have ended or been cancelled."""
         self._closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -179,7 +179,7 @@ class Transport:
         return pool
 
     def _sweep(self) -> None:
-        """Close what was idle for too long: one timer for all, not one per connection."""
+        """Close connections that were idle for too long: one timer for all, not one each."""
         before = monotonic() - self._limits.idle_s
         for pool_key, pool in list(self._pools.items()):
             pool.close_idle_since(before)
@@ -196,7 +196,7 @@ class Transport:
         started: float,
         phases: Phases = _NO_PHASES,
     ) -> Exchange:
-        """Put together what is kept of an exchange; a kept connection had no phases before."""
+        """Return the exchange of a connection; a reused connection has no phases."""
         limits = self._limits
         status_code, first_byte_at = connection.status_code, connection.first_byte_at
         error, detail = fault if fault is not None else (None, None)
@@ -239,7 +239,7 @@ class _IdleConnections:
         self.tls = 0
 
     def drop_oldest(self, count: int) -> None:
-        """Close so many, at once: a polite close of TLS would hold the file for a second."""
+        """Abort this many: a clean close of TLS would keep the file for a second."""
         for _ in range(min(count, len(self.by_age))):
             connection, pool = next(iter(self.by_age.items()))
             pool.drop(connection)
@@ -247,7 +247,7 @@ class _IdleConnections:
 
 
 class _ConnectionPool:
-    """The connections of one hook; the most recently used goes out first."""
+    """The connections of one hook; the most recently used one is reused first."""
 
     __slots__ = ("_kept", "_limits", "_retired", "idle", "in_flight")
 
@@ -263,7 +263,7 @@ class _ConnectionPool:
             connection = self._leaves(self.idle.pop())
             if connection.origin == origin and not connection.closed:
                 return connection
-            connection.close()  # the hook has another URL by now
+            connection.close()  # the hook's URL has changed
         return None
 
     def give_back(self, connection: ReceiverConnection) -> None:
@@ -308,12 +308,12 @@ async def _converse(
     try:
         return await connection.exchange(request, deadline, timeout_s)
     except asyncio.CancelledError:
-        connection.abort()  # an answer may still come: the next request must not get it
+        connection.abort()  # a late response must not reach the next request
         raise
 
 
 def _raise_if_lacking(connection: ReceiverConnection) -> None:
-    """Raise MachineShort where the connection ended for want of something, before any answer."""
+    """Raise MachineShort if the connection ended for lack of a resource before any response."""
     if connection.lacked is not None and connection.first_byte_at is None:
         raise MachineShort(connection.lacked)
 

@@ -1,4 +1,4 @@
-"""Deliveries on their way back to the store: claimed, and not sent."""
+"""Returns claimed deliveries that were not sent to the store."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _RETRY_S: Final = (0.05, 0.2, 1.0, 5.0)
 
 
 class Unsent:
-    """Returns deliveries, uncounted and due at once, many in one transaction.
+    """Returns deliveries, uncounted and due immediately, many in one transaction.
 
-    What cannot be returned waits until its lease ends, and is rescued then.
+    Deliveries that cannot be returned are rescued when their leases end.
 
     Args:
-        store: where they go.
-        on_returned: called with those of `add`, once they are due again.
+        store: takes them.
+        on_returned: called with the deliveries of `add` once they are due again.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Unsent:
         self._stopping = False
 
     def add(self, job: ClaimedDelivery) -> None:
-        """Take a delivery that could not be sent; it is returned with those of the same moment."""
+        """Queue a delivery that could not be sent; those of the same turn are returned together."""
         self._waiting.append(job)
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="return unsent")
@@ -56,13 +56,13 @@ class Unsent:
         _log.error("%d deliveries could not be returned; they wait for their leases", len(jobs))
 
     async def stop(self) -> None:
-        """Return what is left."""
+        """Return the remaining deliveries."""
         self._stopping = True
         if self._task is not None:
             await self._task
 
     async def _run(self) -> None:
-        await asyncio.sleep(0)  # what fails in the same turn comes along
+        await asyncio.sleep(0)  # collects failures of the same turn
         while self._waiting:
             jobs, self._waiting = self._waiting, []
             await self.give_back(jobs)

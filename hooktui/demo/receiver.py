@@ -1,8 +1,8 @@
-"""The demo's receiver: a small HTTP server on this machine, with one path for each behaviour.
+"""The demo's receiver: a local HTTP server with one path for each behaviour.
 
-It reads what hooktui sends (a POST with a Content-Length, over kept connections) and nothing else.
-The response to the n-th request on a path depends on the seed, the path and n alone, never on a
-clock or on earlier requests.
+It supports only requests of hooktui (POST with a Content-Length, over kept connections). The
+response to the n-th request on a path depends only on the seed, the path and n, not on a clock or
+on other paths.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Self
 
 
 class Mood(StrEnum):
-    """How a receiver is disposed; also its path."""
+    """The behaviour of a receiver; also its path."""
 
     FAST = "fast"
     SLOW = "slow"
@@ -31,7 +31,7 @@ class Mood(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, and how long the receiver takes for it."""
+    """A response and its delay."""
 
     status: int
     delay_s: float
@@ -42,35 +42,35 @@ class Reply:
 _HTML = (("Content-Type", "text/html; charset=utf-8"),)
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"),)
 _GONE_AT = 3
-"""The request that is answered 410: late enough that its hook has a past, early enough to see."""
+"""The request that gets a 410: late enough for some history of the hook, early enough to see."""
 
 
-def reply(mood: Mood, seed: int, path: str, number: int) -> Reply:
-    """Return the answer to a request.
+def reply(behaviour: Mood, seed: int, path: str, number: int) -> Reply:
+    """Return the response to a request.
 
     Args:
-        mood: of the path.
+        behaviour: the behaviour of the path.
         seed: of the demo.
         path: as requested, such as ``/flaky``.
         number: 1 for the first request on this path.
     """
-    dice = random.Random(f"{seed} {path} {number}")  # noqa: S311 - a mood, not a secret
+    dice = random.Random(f"{seed} {path} {number}")  # noqa: S311 - a behaviour, not a secret
     usual_s = dice.uniform(0.003, 0.04)
-    if mood is Mood.SLOW:
+    if behaviour is Mood.SLOW:
         return _taken(dice.uniform(1.0, 2.0), number)
-    if mood is Mood.FLAKY and _stumbles(seed, path, number, share=0.5):
+    if behaviour is Mood.FLAKY and _stumbles(seed, path, number, share=0.5):
         trace = (
             b"Traceback (most recent call last):\n  ...\npsycopg.OperationalError: too many clients"
         )
         return Reply(500, usual_s, trace, _TEXT)
-    if mood is Mood.BUSY and _stumbles(seed, path, number, share=0.4):
+    if behaviour is Mood.BUSY and _stumbles(seed, path, number, share=0.4):
         headers = (("Content-Type", "application/json"), ("Retry-After", "1"))
         return Reply(429, usual_s, b'{"ok":false,"error":"rate_limited"}', headers)
-    if mood is Mood.DOWN:
+    if behaviour is Mood.DOWN:
         if dice.random() < 0.5:
             return Reply(503, usual_s, b"<h1>503 Service Unavailable</h1>", _HTML)
         return Reply(500, usual_s, b'{"error":"java.lang.NullPointerException"}')
-    if mood is Mood.GONE and number == _GONE_AT:
+    if behaviour is Mood.GONE and number == _GONE_AT:
         return Reply(410, usual_s, b'{"error":"this endpoint has been retired"}')
     return _taken(usual_s, number)
 
@@ -82,7 +82,7 @@ def _taken(delay_s: float, number: int) -> Reply:
 def _stumbles(seed: int, path: str, number: int, *, share: float) -> bool:
     """Return whether a request fails: the first of a pair may, the second succeeds.
 
-    The first of all does, so that every run shows what happens then.
+    The first of all fails, so that every run shows a retry.
     """
     pair, second = divmod(number - 1, 2)
     if second:
@@ -96,10 +96,10 @@ _MISSING = Reply(404, 0.0, b'{"error":"no such path"}')
 
 
 class Receiver:
-    """Listens from ``async with`` on; the mood of a path is its name, such as ``/flaky``.
+    """Listens inside ``async with``; the behaviour of a path is its name, such as ``/flaky``.
 
     Args:
-        seed: the same seed, the same answers to the n-th request of each path.
+        seed: the same seed gives the same responses to the n-th request of each path.
     """
 
     def __init__(self, seed: int) -> None:
@@ -109,9 +109,9 @@ class Receiver:
         self._server: asyncio.Server | None = None
         self.port = 0
 
-    def url(self, mood: Mood) -> str:
-        """Return where requests are answered in a mood."""
-        return f"http://127.0.0.1:{self.port}/{mood.value}"
+    def url(self, behaviour: Mood) -> str:
+        """Return the URL of a behaviour."""
+        return f"http://127.0.0.1:{self.port}/{behaviour.value}"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
@@ -139,14 +139,14 @@ class Receiver:
             while await self._answer_one(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            return  # the other side went away, or does not speak HTTP
+            return  # the client disconnected, or does not speak HTTP
         except asyncio.CancelledError:
-            return  # we end; in Python 3.11 the streams' own callback cannot bear a cancelled task
+            return  # shutdown; in Python 3.11 the streams' callback fails for a cancelled task
         finally:
             writer.close()
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Read one request and answer it; return whether there may be another."""
+        """Read one request and respond; return whether another may follow."""
         head = await reader.readuntil(b"\r\n\r\n")
         requested = _REQUEST.match(head)
         if requested is None:

@@ -3,8 +3,8 @@
     python -m hooktui.demo.runner SEED
 
 It prints ``{"home": …}`` in one line once the hooks exist, and sends events until its stdin ends.
-So the server is stopped and the home removed however the process that started it ends (quit,
-Ctrl-C, kill -9).
+So the server is stopped and the home removed however the parent process ends (quit, Ctrl-C, kill
+-9).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from hooktui.domain.text import visible
 
 @dataclass(frozen=True, slots=True)
 class DemoHook:
-    """A hook to make: its name, the mood of its receiver, and further fields of the hook object."""
+    """A hook to create: its name, the behaviour of its receiver, and further fields."""
 
     name: str
     mood: Mood
@@ -43,7 +43,7 @@ class DemoHook:
     fields: Mapping[str, object] = field(default_factory=dict)
 
     def settings(self, url: str) -> dict[str, object]:
-        """Return what the call that makes it says, for a receiver at a URL."""
+        """Return the fields of the call that creates it, for a receiver at a URL."""
         return {
             "name": self.name,
             "url": url,
@@ -53,7 +53,7 @@ class DemoHook:
         }
 
 
-# Short schedules, so that a run of twenty seconds shows a delivery given up.
+# Short schedules, so that a delivery fails within twenty seconds.
 DEMO_HOOKS = (
     DemoHook("Data warehouse", Mood.FAST, ("job", "cluster")),
     DemoHook("Ops pager", Mood.FLAKY, ("job.failed", "cluster"), (1, 2, 4, 8)),
@@ -71,17 +71,17 @@ DEMO_HOOKS = (
 
 ACCOUNT = 1
 SERVER_SETTINGS = {"HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8"}
-"""The receiver is on this machine, where hooks may not reach by themselves."""
+"""The receiver is on this machine, which hooks may not reach by default."""
 
 PACE = 60.0
-"""A minute of an account's life each second."""
+"""One second shows a minute of the scenario."""
 STOP_S = 2.0
-"""A stop lets attempts end; what is thrown away anyway need not wait for slow receivers."""
+"""A stop waits for attempts, but a temporary home need not wait for slow receivers."""
 
 
 def main(arguments: list[str]) -> int:
-    """Play until stdin ends; return the exit code."""
-    # Ctrl-C in the terminal is for the process in front; this one ends when that one lets go.
+    """Run until stdin ends; return the exit code."""
+    # Ctrl-C in the terminal is for the parent; this process ends when its stdin is closed.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         asyncio.run(_play(int(arguments[0])))
@@ -102,16 +102,16 @@ async def _play(seed: int) -> None:
             sys.stdout.write(json.dumps({"home": str(home.home)}) + "\n")
             sys.stdout.flush()
             ending = asyncio.create_task(over.wait())
-            telling = asyncio.create_task(_tell(seed, client))
-            await asyncio.wait((ending, telling), return_when=asyncio.FIRST_COMPLETED)
+            sending = asyncio.create_task(_send_events(seed, client))
+            await asyncio.wait((ending, sending), return_when=asyncio.FIRST_COMPLETED)
             ending.cancel()
-            if telling.done():
-                telling.result()
-            telling.cancel()
+            if sending.done():
+                sending.result()
+            sending.cancel()
 
 
-async def _tell(seed: int, client: PlainClient) -> None:
-    """Send the events of the story, each at its time; late ones at once."""
+async def _send_events(seed: int, client: PlainClient) -> None:
+    """Send the events of the scenario, each at its time; late ones immediately."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     for scene in story(seed, now_ms(), PACE):
@@ -121,7 +121,7 @@ async def _tell(seed: int, client: PlainClient) -> None:
 
 @contextmanager
 def _temporary_home() -> Iterator[InstallPaths]:
-    # What a server that had to be killed still leaves behind is no reason to fail.
+    # Files that a killed server leaves are ignored.
     with tempfile.TemporaryDirectory(prefix="hooktui-demo-", ignore_cleanup_errors=True) as home:
         yield places({"HOOKTUI_HOME": home})
 

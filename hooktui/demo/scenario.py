@@ -1,10 +1,10 @@
-"""A made-up account whose clusters and jobs live their lives: an endless, seeded story of events.
+"""An endless, seeded sequence of events of an invented account with clusters and jobs.
 
     cluster: requested → available → (jobs) → idled → terminated, or requested → error
     job:     submitted → started → completed | failed | stopped; some end before they start
 
-Pure: the same seed, start and pace tell the same story, byte by byte; another start changes times
-only.
+Pure: the same seed, start and pace give the same events, byte by byte; another start changes only
+the times.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hooktui.domain.etl_resources import Cluster, Component, Job
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One event of the story: when (seconds after its start), its type, and its body."""
+    """One event of the scenario: its time (seconds after the start), its type, and its body."""
 
     at_s: float
     event_type: str
@@ -31,7 +31,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A kind of cluster that this account runs again and again."""
+    """A kind of cluster that this account runs repeatedly."""
 
     name: str
     description: str | None
@@ -44,7 +44,7 @@ class _Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Package:
-    """A data flow: what its runs are called and where they write."""
+    """A data flow: the names of its runs and their destinations."""
 
     id: int
     table: str
@@ -53,7 +53,7 @@ class _Package:
 
 
 _Life = Iterator[float]
-"""What a thing goes through; yields how long it waits, in seconds of its own life."""
+"""The lifecycle of a cluster or job; yields each wait in seconds of its own time."""
 
 _PLANS = (
     _Plan("Nightly", "Orders and returns", 2, "production",
@@ -102,25 +102,25 @@ _ERRORS = (
 _CLUSTER_ERROR = "Specified cluster is not available and is in erroneous state."
 _OWNER_ID = 11
 _AT_FIRST = 3
-"""Clusters that are asked for soon after one another, so that there is something to see."""
+"""Clusters that are requested soon after the start, so that there is something to see."""
 
 
 def story(seed: int, start_ms: int, pace: float = 1.0) -> Iterator[Scene]:
-    """Tell the events of an account, for ever.
+    """Yield the events of an account, without end.
 
     Args:
-        seed: another seed, another story.
-        start_ms: when it begins, in milliseconds since the epoch; all times in the bodies follow.
-        pace: how many times faster than life. At 1 clusters take minutes to start, at 60 seconds.
+        seed: another seed gives other events.
+        start_ms: the start in milliseconds since the epoch, the base of all times in the bodies.
+        pace: speed-up factor. At 1 clusters take minutes to start, at 60 seconds.
     """
     return _Account(seed, start_ms, pace).tell()
 
 
 class _Account:
-    """The clock of the story, its dice, and the lives that are under way."""
+    """The clock of the scenario, its random numbers, and the running lifecycles."""
 
     def __init__(self, seed: int, start_ms: int, pace: float) -> None:
-        self._dice = random.Random(seed)  # noqa: S311 - a story, not a secret
+        self._dice = random.Random(seed)  # noqa: S311 - a scenario, not a secret
         self._start_ms = start_ms
         self._pace = pace
         self._now_s = 0.0
@@ -131,7 +131,7 @@ class _Account:
         self._happened: list[Scene] = []
 
     def tell(self) -> Iterator[Scene]:
-        """Wake one life after another, in the order of time."""
+        """Resume one lifecycle after another, in the order of time."""
         self._begin(self._arrivals())
         while True:
             self._now_s, _, life = heapq.heappop(self._waiting)
@@ -164,7 +164,7 @@ class _Account:
         self._happens("cluster.terminated", etl_resources.terminated(cluster, self._now_ms))
 
     def _cluster_goes_wrong(self, cluster: Cluster) -> _Life:
-        """Let a job wait for a cluster that never comes: it fails without having started."""
+        """Let a job wait for a cluster that fails: the job fails without having started."""
         job = self._submit(cluster, self._dice.choice(_PACKAGES)) if self._chance(0.5) else None
         yield self._between(20, 90)
         self._happens("cluster.error", etl_resources.in_error(cluster, self._now_ms))

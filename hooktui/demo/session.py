@@ -1,4 +1,4 @@
-"""The demo as the process in front sees it: a server that is there for a while, and then gone."""
+"""A running demo, as seen by the foreground process: a temporary server."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from hooktui.domain.errors import NoServer
 from hooktui.domain.text import visible
 
 CLOSE_S = 15.0
-"""Behind the scenes a stop takes two seconds at most; more means that it hangs."""
+"""The runner stops within two seconds; a longer wait means that it hangs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """A demo that runs.
+    """A running demo.
 
     Attributes:
         home: its temporary home.
-        address: where its server is.
-        environ: an environment in which console and commands mean the demo's server.
+        address: the address of its server.
+        environ: an environment in which console and commands use the demo's server.
     """
 
     home: Path
@@ -38,12 +38,12 @@ class Demo:
 
 @contextmanager
 def running_demo(seed: int, environ: Mapping[str, str]) -> Iterator[Demo]:
-    """Run a throw-away account with its server and receiver until the block ends.
+    """Run a temporary account with its server and receiver until the block ends.
 
     Args:
-        seed: the same seed, the same events and answers.
-        environ: such as ``os.environ``; its ``HOOKTUI_*`` are left out, so that nothing of the
-            user's own installation is read or touched.
+        seed: the same seed gives the same events and responses.
+        environ: such as ``os.environ``; its ``HOOKTUI_*`` are removed, so that the user's own
+            installation is not read or changed.
 
     Raises:
         NoServer: it did not start.
@@ -71,7 +71,7 @@ def _start(seed: int, environ: Mapping[str, str], errors: IO[bytes]) -> subproce
 
 
 def _home_of(process: subprocess.Popen[bytes], errors: IO[bytes]) -> Path:
-    """Wait until everything is there; return the home."""
+    """Wait until the runner is ready; return the home."""
     line = process.stdout.readline() if process.stdout is not None else b""
     if line:
         return Path(json.loads(line)["home"])
@@ -82,7 +82,7 @@ def _home_of(process: subprocess.Popen[bytes], errors: IO[bytes]) -> Path:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Let go: with its stdin closed it stops the server and removes the home."""
+    """Close the runner's stdin: it stops the server and removes the home."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             pipe.close()

@@ -1,4 +1,4 @@
-"""What became of everything that was sent, added up from the lines of the change feed."""
+"""Counts the outcomes of everything that was sent, from the lines of the change feed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from hooktui.domain.wire.feed import FeedLine
 
 
 class Tally:
-    """Counts as the feed goes by; feed it every line from the beginning.
+    """Counts lines of the feed; it needs every line from the beginning.
 
     Attributes:
-        events: how many came in.
-        deliveries: how many they made.
-        skipped: hooks that subscribed and were passed over, over all events.
-        attempts: HTTP tries that are over.
+        events: number of events.
+        deliveries: number of their deliveries.
+        skipped: subscribed hooks that were skipped, over all events.
+        attempts: finished HTTP attempts.
     """
 
     def __init__(self) -> None:
@@ -43,22 +43,22 @@ class Tally:
 
     @property
     def delivered(self) -> int:
-        """Deliveries that arrived."""
+        """Number of delivered deliveries."""
         return self._count(Status.DELIVERED)
 
     @property
     def failed(self) -> int:
-        """Deliveries that were given up."""
+        """Number of failed deliveries."""
         return self._count(Status.FAILED)
 
     @property
     def retried(self) -> int:
-        """Deliveries that took more than one attempt so far."""
+        """Number of deliveries with more than one attempt so far."""
         return len(self._retried)
 
     @property
     def waiting(self) -> int:
-        """Deliveries that are not over."""
+        """Number of deliveries that are not final."""
         return self.deliveries - sum(Status(status).final for status in self._status.values())
 
     def counts(self) -> dict[str, int]:

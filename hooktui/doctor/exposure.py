@@ -1,4 +1,4 @@
-"""What the settings of a server leave open: networks, the TLS key, the way to PostgreSQL."""
+"""Checks the settings of a server for risks: networks, the TLS key, TLS to PostgreSQL."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class NetworkSettings(Protocol):
 
     @property
     def tls_key(self) -> Path | None:
-        """The file of the key of the API's certificate."""
+        """The key file of the API's certificate."""
         ...
 
     @property
     def database_url(self) -> str | None:
-        """Where the database is; None: SQLite in the home."""
+        """The address of the database; None: SQLite in the home."""
         ...
 
 
 def check_exposure(
     settings: NetworkSettings, environ: Mapping[str, str], us: int | None = None
 ) -> Iterator[Check]:
-    """Look at what the settings leave open.
+    """Check the settings for risks.
 
     Args:
         settings: of the server.
@@ -54,12 +54,12 @@ def _check_key(file: Path, us: int) -> Check:
     try:
         status = file.stat()
     except OSError as error:
-        return Check("TLS key", "fail", f"{file}: {error.strerror}", "see that the file is there")
+        return Check("TLS key", "fail", f"{file}: {error.strerror}", "check that the file exists")
     return judge_tls_key(str(file), status.st_mode, status.st_uid, us)
 
 
 def _way_to(url: str, environ: Mapping[str, str]) -> tuple[list[str], str | None]:
-    """Return the hosts of an address that are other machines, and its ``sslmode``."""
+    """Return the remote hosts of an address, and its ``sslmode``."""
     parts = urlsplit(url)
     query = parse_qs(parts.query)
     named = parts.netloc.rpartition("@")[2] or query.get("host", [""])[-1]
@@ -76,7 +76,7 @@ def _without_port(host: str) -> str:
 
 
 def _is_here(host: str) -> bool:
-    """Return whether a host is this machine: nothing named, a socket's folder, loopback."""
+    """Return whether a host is this machine: none named, a socket's folder, or loopback."""
     if not host or host.startswith(("/", "@", "%2f", "%2F")) or host.lower() == "localhost":
         return True
     try:

@@ -30,12 +30,12 @@ from hooktui.store.sqlite.files import NETWORK_FILE_SYSTEMS, file_system
 
 _SYNCS, _PAGE = 100, 4096
 _SYNCING_S = 2.0
-"""A disk that needs more than this for all of them is known well enough by then."""
+"""Maximum duration of the sync measurement; a slow disk is evident by then."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """When a process began, by the clock that may be set and by the one that may not."""
+    """The start time of a process by the wall clock and by the monotonic clock."""
 
     wall_ns: int = field(default_factory=time.time_ns)
     steady_ns: int = field(default_factory=lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME))
@@ -48,7 +48,7 @@ class Started:
 
 
 def check_versions() -> Check:
-    """Name the program, Python, and uvloop, which makes it twice as fast."""
+    """Report the versions of the program, Python, and uvloop, which doubles its speed."""
     value = f"hooktui {__version__}, Python {platform.python_version()}"
     try:
         return Check("versions", "ok", f"{value}, uvloop {version('uvloop')}")
@@ -57,12 +57,12 @@ def check_versions() -> Check:
             "versions",
             "warn",
             f"{value}, no uvloop",
-            "deliveries take half as long with it: pip install uvloop",
+            "deliveries are twice as fast with it: pip install uvloop",
         )
 
 
 def check_open_files() -> Check:
-    """Look at how many files this process may open, and has open."""
+    """Check how many files this process may open, and has open."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         used = sum(1 for _ in Path("/proc/self/fd").iterdir())
@@ -72,7 +72,7 @@ def check_open_files() -> Check:
 
 
 def check_disk(folder: Path, reserve: int) -> list[Check]:
-    """Look at the disk below a folder: its kind, how fast it syncs, and its room."""
+    """Check the disk of a folder: its file system, sync duration, and free space."""
     kind = file_system(folder)
     return [
         judge_file_system(kind, network=kind in NETWORK_FILE_SYSTEMS),
@@ -101,25 +101,25 @@ def _check_fsync(folder: Path) -> Check:
             "fsync",
             "fail",
             f"cannot write in {folder}: {error.strerror}",
-            "see that the server's user may write there, and that the disk has room",
+            "check that the server's user may write there, and that the disk has space",
         )
     took_ms.sort()
     return judge_fsync(took_ms[len(took_ms) // 2], took_ms[len(took_ms) * 99 // 100])
 
 
 _SECRET = re.compile(r"://[^\s/@:]*:[^\s/@]+@|[?&]password=|\bhkt_|\bwhsec_")
-"""A password in an address, a token, the secret of a hook."""
+"""A password in an address, a token, or the secret of a hook."""
 
 
 def check_modes(where: InstallPaths) -> Check:
-    """Look at home, database, key file, socket and settings, as far as they are there."""
+    """Check the modes of existing files: home, database, key file, socket and settings."""
     try:
         found = list(_complaints(where))
     except PermissionError as error:
         return Check(
             "modes",
             "warn",
-            f"{error.filename} may not be seen by you",
+            f"you may not access {error.filename}",
             "run this as the server's user",
         )
     if not found:
@@ -133,7 +133,7 @@ def check_modes(where: InstallPaths) -> Check:
 
 
 def _complaints(where: InstallPaths) -> Iterator[tuple[bool, str, str]]:
-    """Tell what is wrong: whether that is serious, in words, and the command that corrects it."""
+    """Yield each fault: whether it is serious, its description, and the command that fixes it."""
     home = _status(where.home)
     owner = os.geteuid() if home is None else home.st_uid
     for flaw in home_flaws(where, os.geteuid()):
@@ -145,7 +145,7 @@ def _complaints(where: InstallPaths) -> Iterator[tuple[bool, str, str]]:
 
 
 def _complaints_of_service(config: Path, owner: int) -> Iterator[tuple[bool, str, str]]:
-    """Tell whether the service, once taken over, could open private networks to itself."""
+    """Yield faults that let a compromised service allow private networks to itself."""
     for path, right in ((config.parent, "755"), (config, "640")):
         status = _status(path)
         if status is None or owner == 0:
@@ -158,9 +158,9 @@ def _complaints_of_service(config: Path, owner: int) -> Iterator[tuple[bool, str
 
 
 def _complaints_of_settings(config: Path, owner: int) -> Iterator[tuple[bool, str, str]]:
-    """Tell whether others may read settings that hold a secret.
+    """Yield a fault if others can read settings that contain a secret.
 
-    Where the file is not the server's own, its group has to read it: that is the server's.
+    If the file does not belong to the server, its group must be able to read it.
     """
     status = _status(config)
     if status is None:

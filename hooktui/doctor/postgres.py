@@ -1,4 +1,4 @@
-"""A PostgreSQL database that servers share: durability, distance, clock, servers, rows."""
+"""Checks a PostgreSQL database: durability, round trip, clock, servers, rows."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 _ASKED, _COMMITTED = 50, 30
 _FOR_S = 3.0
-"""So long at most for each of the two measurements."""
+"""Maximum seconds for each of the two measurements."""
 _NOW = "SELECT extract(epoch FROM clock_timestamp()) * 1000"
 _WRITE_NOTHING = "SELECT pg_logical_emit_message(true, 'hooktui', 'doctor')"
-"""Writes a record to the log of the database, and no row; its commit is a commit like any other."""
+"""Writes a record to the database's log, and no row; it needs a commit like any other write."""
 _ABOUT = """
 SELECT current_setting('server_version') AS version,
   current_setting('server_version_num')::int AS number,
@@ -58,12 +58,12 @@ SELECT DISTINCT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND clas
 async def check_shared(
     where: InstallPaths, target: DatabaseAddress, started: Started | None
 ) -> list[Check]:
-    """Look at the database and at this server's part of the installation.
+    """Check the database and this server's part of the installation.
 
     Args:
         where: this server's files.
         target: the database.
-        started: when the server began whose process this is; None: none runs here.
+        started: start of the server in this process; None: this process is not a server.
     """
     machine = [check_versions(), check_modes(where)]
     if started is not None:
@@ -74,7 +74,10 @@ async def check_shared(
         plain = explain(error, target)
         if not isinstance(plain, HooktuiError):
             raise
-        return [*machine, Check("database", "fail", plain.detail, "see that PostgreSQL runs")]
+        return [
+            *machine,
+            Check("database", "fail", plain.detail, "check that PostgreSQL is running"),
+        ]
 
 
 async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[Check]:
@@ -114,14 +117,14 @@ async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[
 
 
 def _check_key(conn: Connection, key_file: Path) -> Check:
-    """Open what the first server sealed, and the secrets of all hooks."""
+    """Decrypt the first server's value, and the secrets of all hooks."""
     unused = conn.execute(select(HOOK.c.id).limit(1)).first() is None
     if unused and not keys_are_there(key_file):
         return Check(
             "key file",
             "ok",
             "none here yet",
-            "the first server of a database makes it; copy it to all others",
+            "the first server of a database creates it; copy it to all others",
         )
     try:
         check_vault(conn, Vault(find_keys(key_file).keys))
@@ -132,13 +135,13 @@ def _check_key(conn: Connection, key_file: Path) -> Check:
 
 def _servers(numbers: list[int]) -> Check:
     if not numbers:
-        return Check("servers", "warn", "none works on this database", "start a server")
+        return Check("servers", "warn", "no server uses this database", "start a server")
     named = ", ".join(map(str, numbers[:20])) + (", …" if len(numbers) > 20 else "")
-    return Check("servers", "ok", f"{len(numbers)} at work, with the numbers {named}")
+    return Check("servers", "ok", f"{len(numbers)} running, with the numbers {named}")
 
 
 async def _distance(raw: Raw) -> list[Check]:
-    """Measure round trips, and the clocks against each other by the shortest of them."""
+    """Measure round trips, and the clock difference by the shortest of them."""
     shortest_ms, skew_ms = float("inf"), 0.0
 
     async def ask() -> None:
@@ -154,7 +157,7 @@ async def _distance(raw: Raw) -> list[Check]:
 
 
 async def _times(work: Callable[[], Awaitable[object]], often: int) -> tuple[float, float]:
-    """Return p50 and p99 in milliseconds of doing something some times."""
+    """Return p50 and p99 in milliseconds of repeated runs."""
     took_ms: list[float] = []
     end_s = time.perf_counter() + _FOR_S
     while not took_ms or (len(took_ms) < often and time.perf_counter() < end_s):

@@ -1,4 +1,4 @@
-"""What the rows of a store tell, whichever database holds them."""
+"""Checks the rows of a store in either database."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def check_rows(
     *,
     working: bool,
 ) -> Iterator[Check]:
-    """Look at schema, key file, leases, what waits, and tokens.
+    """Check schema, key file, leases, backlog, and tokens.
 
     Args:
         conn: in a read-only transaction.
-        key: looks at the key file.
-        key_file: where the keys are, unless systemd or the environment gives them.
+        key: checks the key file.
+        key_file: the key file, unless systemd or the environment provides the keys.
         now: the time of the store.
-        working: whether a server is at work on it.
+        working: whether a server is running on it.
     """
     schema = _schema(conn)
     yield schema
@@ -63,13 +63,13 @@ def check_rows(
 
 
 def check_key(conn: Connection, key_file: Path) -> Check:
-    """Open with the keys all that a start would open."""
+    """Decrypt everything that a start would decrypt."""
     try:
         ring = find_keys(key_file)
         hooks = load_live_hooks(conn, Vault(ring.keys), now_ms())
         found = count_by_key(conn)
     except HooktuiError as error:
-        return Check("key file", "fail", error.detail, "put back the key file of this database")
+        return Check("key file", "fail", error.detail, "restore the key file of this database")
     refused = [hook for hook, live in hooks.items() if live and live.refusal]
     if refused:
         named = ", ".join(map(str, refused[:5]))
@@ -83,27 +83,27 @@ def check_key(conn: Connection, key_file: Path) -> Check:
             value,
             "the database was changed outside hooktui: restore a backup, or delete and create them",
         )
-    opens = f"opens the secrets of all {len(hooks):,} hooks"
+    opens = f"decrypts the secrets of all {len(hooks):,} hooks"
     if ring.kind == "environment":
         value = f"{opens}; the keys come from {ring.told}"
-        return Check("key file", "warn", value, "keep them in a file: others see the environment")
+        return Check("key file", "warn", value, "use a file: programs can read the environment")
     older = sum(values for key, values in found.items() if key != ring.keys[0].id)
     if older:
-        value = f"{opens}; {older:,} values are sealed with an older key"
-        return Check("key file", "warn", value, "end the rotation: hooktui keys rotate")
+        value = f"{opens}; {older:,} values are encrypted with an older key"
+        return Check("key file", "warn", value, "finish the rotation: hooktui keys rotate")
     return Check("key file", "ok", opens)
 
 
 def check_trail(conn: Connection, key_file: Path) -> Check:
-    """Look at the end of the audit trail and at what guards it, not at all of its entries."""
+    """Check the end of the audit trail and its guards, not all of its entries."""
     if not keys_are_there(key_file):  # nothing was ever written
         return Check("audit trail", "ok", "empty")
     try:
         state = trail_state(conn, Vault(find_keys(key_file).keys))
     except HooktuiError as error:
-        return Check("audit trail", "fail", error.detail, "put back the key file of this database")
+        return Check("audit trail", "fail", error.detail, "restore the key file of this database")
     if state.wrong is not None:
-        advice = "find out who changed the database; hooktui audit verify says from which entry on"
+        advice = "find out who changed the database; hooktui audit verify names the first bad entry"
         return Check("audit trail", "fail", state.wrong, advice)
     if state.head is None:
         return Check("audit trail", "ok", "empty")

@@ -1,7 +1,7 @@
-"""The rules of ``hooktui doctor``: a measured value becomes one line, with advice.
+"""The rules of ``hooktui doctor``: a measured value becomes one line with advice.
 
-They are pure. ``fail`` stops or endangers deliveries; ``warn`` will, or needs the attention of an
-admin. ``serve`` logs at its start what is not ok of its networks, keys and tokens.
+They are pure. ``fail`` stops or endangers deliveries; ``warn`` will do so later, or needs the
+attention of an admin. ``serve`` logs failed checks of networks, keys and tokens at its start.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FIXED_IN_BRANCH = {(3, 50): 7, (3, 44): 6}
 
 
 def affected(version: tuple[int, int, int]) -> bool:
-    """Return whether a checkpoint on one connection may lose a write on another in this version."""
+    """Return whether in this version a checkpoint may lose a write of another connection."""
     branch_fix = _FIXED_IN_BRANCH.get(version[:2])
     if branch_fix is not None and version[2] >= branch_fix:
         return False
@@ -36,62 +36,62 @@ def version_of(text: str) -> tuple[int, int, int]:
 
 
 SLOW_FSYNC_MS, LATE_FSYNC_MS = 3.0, 100.0
-"""Above the first (p50) commits run in a thread of their own; the second (p99) holds producers."""
-_ROOM_TO_SPARE = 4  # times the reserve: below it somebody should look before events are refused
+"""Above the first (p50) commits run in a separate thread; the second (p99) delays producers."""
+_ROOM_TO_SPARE = 4  # times the reserve: below it an admin should act before events are refused
 _LARGE_WAL_BYTES = 256 << 20
 _JUMP_MS, _FUTURE_MS = 2_000, 5_000
 _SKEW_MS, _BAD_SKEW_MS = 500, 5_000
-"""Times in the database are its own; a skewed server shows odd ages and wakes late."""
+"""Times in the database are its own; a skewed server shows wrong ages and wakes late."""
 _FAR_MS = 5.0
 LONG_HOLD_MS = 100.0
-"""Above this, all requests and deliveries waited for one."""
+"""Above this, all requests and deliveries were blocked noticeably."""
 _OLDEST_POSTGRES = 140_000
 _CONNECTIONS_OF_A_SERVER = 15
 _LATE_S = 300.0
 _FEW_FILES = 4096
 _SHORTAGE_COUNTS_MS = 24 * 3600 * 1000
-"""A connection to a receiver takes one: a hundred hung ones with ten each take a thousand."""
+"""Each connection to a receiver is a file: a hundred hung hooks with ten each take a thousand."""
 _MEMORY_FILE_SYSTEMS = ("tmpfs", "ramfs")
 
 
 def judge_sqlite(version: str) -> Check:
-    """Name the SQLite library, and whether it has the WAL-reset bug."""
+    """Report the SQLite library, and whether it has the WAL-reset bug."""
     if not affected(version_of(version)):
-        return Check("sqlite", "ok", f"{version}, free of the WAL-reset bug")
+        return Check("sqlite", "ok", f"{version}, without the WAL-reset bug")
     return Check(
         "sqlite",
         "ok",
-        f"{version}, has the WAL-reset bug, which one writer never meets",
-        "open the database with no other program while the server runs; fixed in 3.51.3",
+        f"{version}, has the WAL-reset bug, which does not affect a single writer",
+        "do not open the database with other programs while the server is running; fixed in 3.51.3",
     )
 
 
 def judge_fsync(p50_ms: float, p99_ms: float) -> Check:
-    """Judge how long the disk takes to keep a page."""
+    """Assess the sync duration of the disk."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if p99_ms > LATE_FSYNC_MS:
         return Check(
             "fsync",
             "warn",
             value,
-            "a producer waits so long for each 202: a faster disk,"
-            " or less beside it, makes it faster",
+            "a producer waits this long for each 202: a faster disk,"
+            " or less other load on it, would help",
         )
     if p50_ms > SLOW_FSYNC_MS:
         return Check(
             "fsync",
             "warn",
             value,
-            "a slow disk: events come in batches, one after"
-            " another is slow; a disk with its own power reserve would be faster",
+            "a slow disk: batches of events are fast, single"
+            " events are slow; a disk with power-loss protection would be faster",
         )
     return Check("fsync", "ok", value)
 
 
 def judge_disk(free: int, total: int, reserve: int) -> Check:
-    """Judge the room that is left: below the reserve events are refused."""
-    value = f"{in_bytes(free)} of {in_bytes(total)} free, {in_bytes(reserve)} kept in reserve"
-    way_out = "free some room, or drop old events with: hooktui purge --older-than 7d"
+    """Assess the free space: below the reserve events are refused."""
+    value = f"{in_bytes(free)} of {in_bytes(total)} free, {in_bytes(reserve)} reserved"
+    way_out = "free some space, or delete old events with: hooktui purge --older-than 7d"
     if free < reserve:
         return Check("disk", "fail", value, f"events are refused (507): {way_out}")
     if free < _ROOM_TO_SPARE * reserve:
@@ -100,7 +100,7 @@ def judge_disk(free: int, total: int, reserve: int) -> Check:
 
 
 def judge_file_system(kind: str, *, network: bool) -> Check:
-    """Judge where the database lies."""
+    """Assess the file system of the database."""
     if network:
         return Check(
             "file system",
@@ -113,43 +113,45 @@ def judge_file_system(kind: str, *, network: bool) -> Check:
             "file system",
             "warn",
             f"{kind}, in memory",
-            "all is lost with the power: set HOOKTUI_HOME to a folder on a disk",
+            "all data is lost on a power failure: set HOOKTUI_HOME to a folder on a disk",
         )
     return Check("file system", "ok", kind or "unknown")
 
 
 def judge_wal(size: int, *, working: bool) -> Check:
-    """Judge the log of the database; ``working``: a server is at work on it."""
+    """Assess the log of the database; ``working``: a server is running on it."""
     if not working:
-        left = "empty" if not size else f"{in_bytes(size)}, taken in by the next start"
+        left = "empty" if not size else f"{in_bytes(size)}, applied at the next start"
         return Check("wal", "ok", left)
     if size > _LARGE_WAL_BYTES:
         return Check(
             "wal",
             "warn",
             in_bytes(size),
-            "a reader holds it: a backup that runs for"
-            " long, or another program that has the database open; end that",
+            "a reader holds it: a long-running backup,"
+            " or another program that has the database open; stop it",
         )
     return Check("wal", "ok", in_bytes(size))
 
 
 def judge_jump(jump_ms: int, since_s: float) -> Check:
-    """Judge how far the wall clock moved against the steady one since the server started."""
-    value = f"moved {jump_ms / 1000:+.1f} s against the steady clock in {format_duration(since_s)}"
+    """Assess how far the wall clock was set since the server started."""
+    value = (
+        f"moved {jump_ms / 1000:+.1f} s against the monotonic clock in {format_duration(since_s)}"
+    )
     if abs(jump_ms) > _JUMP_MS:
         return Check(
             "clock",
             "warn",
             value,
-            "somebody set it: waits of retries and ages shifted"
-            " by as much; see that one time service keeps it (chronyc tracking)",
+            "it was set: waits of retries and ages shifted"
+            " by as much; let one time service control it (chronyc tracking)",
         )
     return Check("clock", "ok", value)
 
 
 def judge_newest(newest_ms: int | None, now_ms: int) -> Check:
-    """Judge whether the database holds what was stored later than now."""
+    """Assess whether the database contains times in the future."""
     if newest_ms is None:
         return Check("stored times", "ok", "none yet")
     ahead_ms = newest_ms - now_ms
@@ -158,16 +160,16 @@ def judge_newest(newest_ms: int | None, now_ms: int) -> Check:
             "stored times",
             "warn",
             f"the newest event is {format_duration(ahead_ms / 1000)} ahead",
-            "the clock went back: new ids continue from there; set the clock right (timedatectl)",
+            "the clock went back: new ids continue from there; correct the clock (timedatectl)",
         )
     age = format_duration(max(-ahead_ms, 0) / 1000)
     return Check("stored times", "ok", f"the newest event is {age} old")
 
 
 def judge_skew(skew_ms: float, round_trip_ms: float) -> Check:
-    """Judge this machine's clock against the database server's, known to half a round trip."""
+    """Assess the clock difference to the database server, known to half a round trip."""
     value = f"{skew_ms:+.0f} ms against the database server (± {round_trip_ms / 2:.1f} ms)"
-    advice = "keep both machines on one time service; the database's clock is the one that counts"
+    advice = "use one time service for both machines; the database's clock is authoritative"
     sure_ms = abs(skew_ms) - round_trip_ms / 2
     if sure_ms > _BAD_SKEW_MS:
         return Check("clock skew", "fail", value, advice)
@@ -177,36 +179,36 @@ def judge_skew(skew_ms: float, round_trip_ms: float) -> Check:
 
 
 def judge_round_trip(p50_ms: float, p99_ms: float) -> Check:
-    """Judge how long a question to the database takes: each transaction asks several."""
+    """Assess the round trip to the database; each transaction needs several."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if p50_ms > _FAR_MS:
-        return Check("round trip", "warn", value, "the database is far away: put servers near it")
+        return Check("round trip", "warn", value, "the database is far away: run servers near it")
     return Check("round trip", "ok", value)
 
 
 def judge_commit(p50_ms: float, p99_ms: float) -> Check:
-    """Judge how long PostgreSQL takes to keep something."""
+    """Assess the commit duration of PostgreSQL."""
     value = f"p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
     if p99_ms > LATE_FSYNC_MS:
         return Check(
             "commit",
             "warn",
             value,
-            "a producer waits so long for each 202: look at the"
+            "a producer waits this long for each 202: check the"
             " disk of the database, or at its synchronous standby",
         )
     return Check("commit", "ok", value)
 
 
 def judge_durability(synchronous_commit: str, fsync: str, full_page_writes: str) -> Check:
-    """Judge whether what PostgreSQL says is stored survives a power cut."""
+    """Assess whether committed data of PostgreSQL survives a power failure."""
     value = f"synchronous_commit {synchronous_commit}, fsync {fsync}, pages {full_page_writes}"
     if fsync != "on" or full_page_writes != "on":
         return Check(
             "durability",
             "fail",
             value,
-            "a power cut can damage the whole database: set"
+            "a power failure can damage the whole database: set"
             " fsync and full_page_writes on in postgresql.conf",
         )
     if synchronous_commit == "off":
@@ -214,43 +216,43 @@ def judge_durability(synchronous_commit: str, fsync: str, full_page_writes: str)
             "durability",
             "fail",
             value,
-            "a crash loses events that were answered with"
-            " 202: something between (such as a pooler) drops our setting; set it on",
+            "a crash loses events that were accepted with"
+            " 202: an intermediary (such as a pooler) drops our setting; set it on",
         )
     return Check("durability", "ok", value)
 
 
 def judge_postgres(version: str, number: int, where: str, size: int, *, standby: bool) -> Check:
-    """Name the database server, and judge its version (``server_version_num``)."""
+    """Report the database server, and assess its version (``server_version_num``)."""
     value = f"PostgreSQL {version} at {where}, {in_bytes(size)}"
     if standby:
         return Check(
             "database",
             "fail",
             f"{value}, a standby",
-            "it takes no writes: HOOKTUI_DATABASE_URL must lead to the primary",
+            "it rejects writes: HOOKTUI_DATABASE_URL must name the primary",
         )
     if number < _OLDEST_POSTGRES:
-        return Check("database", "warn", value, "this version gets no fixes any more: upgrade it")
+        return Check("database", "warn", value, "this version is no longer maintained: upgrade it")
     return Check("database", "ok", value)
 
 
 def judge_connections(used: int, most: int) -> Check:
-    """Judge how many connections of PostgreSQL are taken; a server of ours takes about ten."""
+    """Assess the used connections of PostgreSQL; one of our servers uses about ten."""
     value = f"{used:,} of {most:,} in use"
     if most - used < _CONNECTIONS_OF_A_SERVER:
         return Check(
             "connections",
             "warn",
             value,
-            "another server may not get in: raise max_connections, or end what else is connected",
+            "another server may fail to connect: raise max_connections, or close other connections",
         )
     return Check("connections", "ok", value)
 
 
 def judge_leases(held: int, expired: int, *, working: bool) -> Check:
-    """Judge the deliveries that are being sent; ``working``: some server is at work."""
-    value = f"{held:,} held, {expired:,} run out"
+    """Assess leased deliveries; ``working``: a server is running."""
+    value = f"{held:,} held, {expired:,} expired"
     if not working:
         return Check(
             "leases",
@@ -263,47 +265,47 @@ def judge_leases(held: int, expired: int, *, working: bool) -> Check:
             "leases",
             "warn",
             value,
-            "a server died or hangs; they are taken over within"
-            " a minute: if they stay, restart the servers",
+            "a server crashed or hangs; they are rescued within"
+            " a minute: if they remain, restart the servers",
         )
     return Check("leases", "ok", value)
 
 
 def judge_waiting(waiting: int, held: int, late_s: float | None, *, working: bool) -> Check:
-    """Judge what waits; ``late_s``: for how long the oldest has been due."""
+    """Assess the backlog; ``late_s``: for how long the oldest delivery has been due."""
     late = "nothing is due" if late_s is None else f"the oldest due for {format_duration(late_s)}"
-    value = f"{waiting:,} wait, {late}" + (f", {held:,} held" if held else "")
+    value = f"{waiting:,} waiting, {late}" + (f", {held:,} held" if held else "")
     if not working and waiting:
-        return Check("waiting", "warn", value, "they are sent once a server runs")
+        return Check("waiting", "warn", value, "they are sent once a server is running")
     if late_s is not None and late_s > _LATE_S:
         return Check(
             "waiting",
             "warn",
             value,
-            "a receiver is down or slower than its events:"
+            "a receiver is down or too slow for its events:"
             " hooktui status names the hooks with most of them",
         )
     return Check("waiting", "ok", value)
 
 
 def judge_hold(longest_ms: float, by: str | None) -> Check:
-    """Judge the longest time in which one thing kept all others waiting."""
+    """Assess the longest time that one task blocked the event loop."""
     if by is None:
-        return Check("event loop", "ok", "nothing held it for over 2 ms in the last minute")
-    value = f"held for {longest_ms:.0f} ms at most in the last minute, by {by}"
+        return Check("event loop", "ok", "not blocked for over 2 ms in the last minute")
+    value = f"blocked for up to {longest_ms:.0f} ms in the last minute, by {by}"
     if longest_ms > LONG_HOLD_MS:
         return Check(
             "event loop",
             "warn",
             value,
-            "all requests and deliveries waited so long; see the server's log for how often,"
-            " and whether other programs take the processor",
+            "all requests and deliveries waited this long; see the server's log for how often,"
+            " and check whether other programs use the processor",
         )
     return Check("event loop", "ok", value)
 
 
 def judge_open_files(limit: int, used: int | None) -> Check:
-    """Judge how many files and connections the process may have open."""
+    """Assess how many files and connections the process may have open."""
     value = f"at most {limit:,}" + ("" if used is None else f", {used:,} now")
     advice = "raise it: LimitNOFILE=65536 in the service, or ulimit -n 65536 before the start"
     if used is not None and used > limit * 0.95:
@@ -314,14 +316,14 @@ def judge_open_files(limit: int, used: int | None) -> Check:
 
 
 def judge_outbound(in_use: int, most: int, wanted: int | None, *, short: bool) -> Check:
-    """Judge how many connections to receivers there may be; ``wanted``: what the settings ask."""
+    """Assess the limit of connections to receivers; ``wanted``: the configured limit."""
     value = f"{in_use:,} of {most:,} connections to receivers in use"
     if wanted is not None and most < wanted:
         return Check(
             "outbound",
             "warn",
             f"{value}; max_outbound is {wanted:,}",
-            "the limit of open files leaves no more: LimitNOFILE=65536 in the service",
+            "the limit of open files allows no more: LimitNOFILE=65536 in the service",
         )
     if short:
         return Check(
@@ -334,9 +336,9 @@ def judge_outbound(in_use: int, most: int, wanted: int | None, *, short: bool) -
 
 
 def judge_shortage(last: Shortage | None, now_ms: int) -> Check:
-    """Judge whether this machine ran out of something while sending, within a day."""
+    """Assess whether this machine had a resource shortage while sending, within a day."""
     if last is None or now_ms - last.at_ms > _SHORTAGE_COUNTS_MS:
-        return Check("shortage", "ok", "this machine lacked nothing for sending")
+        return Check("shortage", "ok", "no resource shortage while sending")
     age = format_duration(max(now_ms - last.at_ms, 0) // 1000)
     times = sum(last.counts.values())
     value = f"this machine {last.condition.words}, {age} ago; {times:,} times since the start"
@@ -357,7 +359,7 @@ _ENCRYPTED: Final = ("require", "verify-ca", "verify-full")
 
 
 def judge_networks(allowed: Sequence[IPv4Network | IPv6Network]) -> Check:
-    """Judge ``HOOKTUI_ALLOW_NETWORKS``: whether hooks reach what hands out credentials."""
+    """Assess ``HOOKTUI_ALLOW_NETWORKS``: whether hooks can reach services with credentials."""
     found = [
         f"{network} opens {what}"
         for network in allowed
@@ -383,13 +385,13 @@ def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -
 
 
 def judge_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
-    """Judge who may read the key of the TCP listener.
+    """Assess who can read the key of the TCP listener.
 
     The rule is PostgreSQL's: a key of root may be readable by its group, which the server is in;
-    every other key by its owner alone.
+    every other key only by its owner.
 
     Args:
-        file: where it is.
+        file: its path.
         mode: of ``stat``.
         owner: the uid that owns it.
         us: the uid of the server.
@@ -400,18 +402,18 @@ def judge_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
         return Check(
             "TLS key",
             "fail",
-            f"{file} has mode {bits:o}: others may read it or change it",
+            f"{file} has mode {bits:o}: others can read or change it",
             f"chmod {right} {file}, and replace the key if others use this machine",
         )
     return Check("TLS key", "ok", f"{file} has mode {bits:o}")
 
 
 def judge_database_tls(hosts: Sequence[str], sslmode: str | None) -> Check:
-    """Judge whether what goes to PostgreSQL can be read on the way.
+    """Assess whether connections to PostgreSQL are encrypted.
 
     Args:
-        hosts: those that are not this machine.
-        sslmode: as the address or ``PGSSLMODE`` says; None: neither does.
+        hosts: the remote hosts.
+        sslmode: of the address or ``PGSSLMODE``; None: neither sets it.
     """
     if not hosts:
         return Check("database TLS", "ok", "not needed: the connection stays on this machine")
@@ -428,7 +430,7 @@ def judge_database_tls(hosts: Sequence[str], sslmode: str | None) -> Check:
 
 
 def judge_tokens(endless: Sequence[tuple[int, str]]) -> Check:
-    """Judge the tokens: list those that never expire, by id and name."""
+    """Assess the tokens: list those that never expire, by id and name."""
     if not endless:
         return Check("tokens", "ok", "every token expires")
     named = ", ".join(f"{number} ({name})" for number, name in endless[:_NAMED])

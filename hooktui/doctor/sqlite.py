@@ -1,7 +1,7 @@
-"""The SQLite database of an installation, read on a connection that changes nothing.
+"""Checks the SQLite database of an installation over a read-only connection.
 
-With a server at work this runs in the server's own process, without one in the command's: never do
-two processes have the file open.
+This runs in the server's process if there is one, else in the command's: two processes never have
+the file open.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from hooktui.store.sqlite.files import opened_by
 from hooktui.store.sqlite.moved_marker import refuse_moved
 from hooktui.store.sqlite.restore import unfinished
 
-_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's virtual machine, some milliseconds
 
 
 def check_installation(
     where: InstallPaths, reserve: int, started: Started | None, look_for_s: float
 ) -> list[Check]:
-    """Look at all of an installation; call it in a thread.
+    """Check a whole installation; call it in a thread.
 
     Args:
         where: its files.
-        reserve: bytes of the disk that events leave.
-        started: when the server began whose process this is; None: no server works on it.
-        look_for_s: how long the look through all pages of the database may take.
+        reserve: bytes of the disk that events leave free.
+        started: start of the server in this process; None: no server is running.
+        look_for_s: time limit of the integrity check of the database.
     """
     machine = [check_versions(), *check_disk(where.database.parent, reserve), check_modes(where)]
-    if started is not None:  # of a command they would say nothing
+    if started is not None:  # meaningless for a command
         machine += [check_open_files(), started.check()]
     return machine + check_database(where.database, where.key_file, started is not None, look_for_s)
 
 
 def check_database(database: Path, key_file: Path, working: bool, look_for_s: float) -> list[Check]:
-    """Look at the database alone; ``working``: a server is at work on it, this process."""
+    """Check only the database; ``working``: this process is a server that runs on it."""
     library = judge_sqlite(sqlite3.sqlite_version)
     if no_file_left():
         return [
@@ -69,29 +69,27 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
     except HooktuiError as error:
         return [
             library,
-            Check("database", "fail", error.detail, "start servers elsewhere, or undo it"),
+            Check("database", "fail", error.detail, "use the new database, or undo the move"),
         ]
     if unfinished(database):
         return [
             library,
-            Check(
-                "database", "warn", "a restore was cut off", "the next start of the server ends it"
-            ),
+            Check("database", "warn", "a restore was interrupted", "the next start completes it"),
         ]
     if not database.exists():
         return [
             library,
-            Check("database", "ok", f"none yet at {database}", "the first start makes it"),
+            Check("database", "ok", f"none yet at {database}", "the first start creates it"),
         ]
     holder = None if working else opened_by(database)
     log = database.with_name(f"{database.name}-wal")
     wal_size = log.stat().st_size if log.exists() else 0
     checks = [library, judge_wal(wal_size, working=working)]
     if holder is not None:
-        has = f"process {holder} has the database open, and is not a server"
-        checks.append(Check("opened", "warn", has, "end it before you start one"))
+        has = f"process {holder} has the database open but is not a server"
+        checks.append(Check("opened", "warn", has, "stop it before you start one"))
     try:
-        # Nobody is at work and there is no log: then not even an index of it is made.
+        # Without a server or a log not even an index of the log is created.
         with closing(open_readonly(database, immutable=not working and not wal_size)) as raw:
             checks += _checks_of(raw, database, key_file, working, look_for_s)
     except (sqlite3.Error, DBAPIError) as error:
@@ -101,10 +99,10 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
     return checks
 
 
-_DAMAGED = "stop the server, keep a copy of the files, and go back with: hooktui restore BACKUP"
+_DAMAGED = "stop the server, keep a copy of the files, and run: hooktui restore BACKUP"
 
 _NOT_OPENED = (
-    "no sign of damage: see the check of open files, and whether the server's user may read the"
+    "no sign of damage: see the check of open files, and whether the server's user can read the"
     " database and its folder"
 )
 
@@ -138,8 +136,8 @@ def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
         return Check(
             "integrity",
             "warn",
-            f"no damage within {look_for_s:g} s, not looked through",
-            "for all of it: stop the server, then run hooktui doctor",
+            f"no damage found in {look_for_s:g} s, check incomplete",
+            "for a complete check, stop the server and run hooktui doctor",
         )
     finally:
         raw.set_progress_handler(None, 0)

@@ -1,8 +1,8 @@
-"""Where a hook may connect: which URLs are taken, and which addresses may be dialled.
+"""Which URLs are accepted, and which addresses hooks may connect to.
 
-A URL is parsed once, here, and the engine only ever uses the resulting `ParsedUrl`: two parsers
-that disagree on a host are how filters are bypassed. Addresses are checked against our own table,
-not ``ipaddress.is_global``, which on Python 3.11 passes multicast, 6to4, NAT64 and site-local.
+A URL is parsed once, here, and the engine uses only the resulting `ParsedUrl`: filters are bypassed
+when two parsers disagree on a host. Addresses are checked against our own table, not
+``ipaddress.is_global``, which on Python 3.11 passes multicast, 6to4, NAT64 and site-local.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from hooktui.domain.errors import Refused
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
 MAX_URL_LENGTH = 2048
-"""Characters, as typed and as sent; what servers commonly take in a request line is 8,000."""
+"""Characters, as typed and as sent; servers commonly accept 8,000 in a request line."""
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)([^#]*)")
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 _OCTET = r"(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _DOTTED_QUAD = re.compile(rf"{_OCTET}(\.{_OCTET}){{3}}")
-# inet_aton takes 127.1, 0x7f.1, 017700000001: what ends in a number is never a name (WHATWG URL).
+# inet_aton accepts 127.1, 0x7f.1, 017700000001: a host ending in a number is never a name (WHATWG).
 _ENDS_IN_A_NUMBER = re.compile(r"(.*\.)?([0-9]+|0x[0-9a-f]*)\.?")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -36,16 +36,16 @@ _FOREIGN_DOTS = "\u3002\uff0e\uff61"
 
 @dataclass(frozen=True, slots=True)
 class ParsedUrl:
-    """A URL that was taken apart once and for all.
+    """A parsed URL.
 
     Attributes:
         scheme: ``http`` or ``https``.
         host: lower-case ASCII (punycode for international names); an IPv6 literal has no brackets.
         port: 1 to 65535.
-        path: path and query as they stand in the request line; ASCII, begins with ``/``.
-        host_header: value of ``Host``; the port only where it is not the scheme's own.
+        path: path and query as in the request line; ASCII, begins with ``/``.
+        host_header: value of ``Host``; with the port only if it is not the scheme's default.
         unicode_host: the host for people; show it beside ``host``, it may look like another one.
-        literal: the address, when the host is one.
+        literal: the address, if the host is one.
     """
 
     scheme: str
@@ -58,7 +58,7 @@ class ParsedUrl:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Scheme, host and port: what a connection can be shared within."""
+        """Scheme, host and port, within which connections can be shared."""
         return self.scheme, self.host, self.port
 
     @property
@@ -72,22 +72,22 @@ def _refused(reason: str) -> Refused:
 
 
 def parse_url(text: str) -> ParsedUrl:
-    """Take a URL apart, strictly.
+    """Parse a URL strictly.
 
     Raises:
-        Refused: it is not a URL that hooktui would connect to; the message says what to change.
+        Refused: hooktui does not connect to this URL; names the fix.
     """
     if len(text) > MAX_URL_LENGTH:
-        raise _refused(f"the URL has {len(text)} characters; at most {MAX_URL_LENGTH} are taken")
+        raise _refused(f"the URL has {len(text)} characters; at most {MAX_URL_LENGTH} are allowed")
     _check_characters(text)
     found = _URL.match(text)
     if not found:
         raise _refused("a URL begins with http:// or https://, such as https://example.com/hook")
     scheme, authority, path = found[1].lower(), found[2], found[3]
     if scheme not in _DEFAULT_PORTS:
-        raise _refused(f"{scheme[:30]} URLs are not taken; use http or https")
+        raise _refused(f"{scheme[:30]} URLs are not supported; use http or https")
     if "@" in authority:
-        raise _refused("a URL holds no user or password; use the hook's basic auth instead")
+        raise _refused("a URL must not contain a user or password; use the hook's basic auth")
     host_text, port = _split_authority(authority, _DEFAULT_PORTS[scheme])
     literal: IPv4Address | IPv6Address | None
     if host_text.startswith("["):
@@ -109,13 +109,13 @@ def parse_url(text: str) -> ParsedUrl:
     if len(target.url) > MAX_URL_LENGTH:
         raise _refused(
             f"the URL has {len(target.url)} characters once its non-ASCII ones are percent-encoded;"
-            f" at most {MAX_URL_LENGTH} are taken"
+            f" at most {MAX_URL_LENGTH} are allowed"
         )
     return target
 
 
 def url_in_words(url: str) -> str:
-    """Return a URL for people; an international host comes with the name that is really dialled."""
+    """Return a URL for people; an international host is followed by its ASCII form."""
     try:
         target = parse_url(url)
     except Refused:
@@ -126,12 +126,14 @@ def url_in_words(url: str) -> str:
 def _check_characters(text: str) -> None:
     for place, letter in enumerate(text, 1):
         if letter == "\\":
-            raise _refused(f"a URL holds no backslash (character {place}); write / or %5C")
+            raise _refused(
+                f"a URL must not contain a backslash (character {place}); write / or %5C"
+            )
         if unicodedata.category(letter) in _UNSAFE_CATEGORIES:
             kind = "space" if letter.isspace() else "control or invisible character"
             raise _refused(
-                f"a URL holds no {kind} (U+{ord(letter):04X}, character {place}); remove it or"
-                " percent-encode it"
+                f"a URL must not contain a {kind} (U+{ord(letter):04X}, character {place}); remove"
+                " it or percent-encode it"
             )
 
 
@@ -150,13 +152,13 @@ def _split_authority(authority: str, default_port: int) -> tuple[str, int]:
     if not colon:
         return host, default_port
     if not _PORT.fullmatch(port_text) or int(port_text) > 65535:
-        raise _refused(f"{port_text!r} is not a port; use 1 to 65535, or leave it and the : out")
+        raise _refused(f"{port_text!r} is not a port; use 1 to 65535, or omit it and the :")
     return host, int(port_text)
 
 
 def _ipv6_literal(text: str) -> IPv6Address:
     if "%" in text:
-        raise _refused("an IPv6 address with a zone (%) reaches only the local network; not taken")
+        raise _refused("an IPv6 address with a zone (%) reaches only the local network")
     try:
         return IPv6Address(text)
     except ValueError:
@@ -164,16 +166,16 @@ def _ipv6_literal(text: str) -> IPv6Address:
 
 
 def _name(text: str) -> tuple[str, str]:
-    """Return a host that is no IPv6 literal as ASCII and as Unicode."""
+    """Return a host other than an IPv6 literal as ASCII and as Unicode."""
     if "%" in text:
-        raise _refused("a host holds no % encoding; write its characters")
+        raise _refused("a host must not be percent-encoded; write its characters")
     if any(dot in text for dot in _FOREIGN_DOTS):
-        raise _refused("separate the parts of the host with . and not with a look-alike")
+        raise _refused("separate the parts of the host with . instead of a look-alike")
     host = text.lower() if text.isascii() else _to_punycode(text)
     if _ENDS_IN_A_NUMBER.fullmatch(host):
         if not _DOTTED_QUAD.fullmatch(host):
             raise _refused(
-                f"{text!r} is an odd way to write an address; use four decimal numbers as in"
+                f"{text!r} is an unusual form of an address; use four decimal numbers as in"
                 " 203.0.113.7"
             )
         return host, host
@@ -189,16 +191,16 @@ def _name(text: str) -> tuple[str, str]:
 
 
 def _to_punycode(host: str) -> str:
-    # Compatibility forms (full-width digits and letters, the Kelvin sign, fi as one letter) turn
-    # into others when encoded: the host that is shown would not be the one that is asked for.
+    # Compatibility forms (full-width digits and letters, the Kelvin sign, fi as one letter) change
+    # when encoded: the displayed host would not be the one that is looked up.
     composed = unicodedata.normalize("NFC", host)
     if composed.isascii() or composed != unicodedata.normalize("NFKC", host):
         raise _refused(
-            f"the host {host!r} holds look-alike forms of other characters; write the plain ones"
+            f"the host {host!r} contains look-alike forms of other characters; write the plain ones"
         )
-    import idna  # here: its tables cost milliseconds, and few hosts need them
+    import idna  # lazy: its tables take milliseconds, and few hosts need them
 
-    # Letter by letter, as browsers do: str.lower makes another sigma at the end of a word.
+    # Letter by letter, as browsers do: str.lower maps a final sigma differently.
     lowered = "".join(map(str.lower, composed))
     try:
         return idna.encode(lowered, std3_rules=True).decode("ascii")
@@ -207,13 +209,13 @@ def _to_punycode(host: str) -> str:
 
 
 def _to_unicode(host: str) -> str:
-    """Return the Unicode form where it is safe to show and leads back to the same name."""
+    """Return the Unicode form if it is safe to show and encodes to the same name."""
     import idna
 
     try:
         shown = idna.decode(host)
         same = idna.encode(shown).decode("ascii") == host
-    except (idna.IDNAError, UnicodeError):  # such as emoji domains: real names, shown as they are
+    except (idna.IDNAError, UnicodeError):  # for example emoji domains, which are shown in ASCII
         return host
     safe = all(unicodedata.category(letter) not in _UNSAFE_CATEGORIES for letter in shown)
     return shown if same and safe else host
@@ -223,14 +225,14 @@ def _path(text: str) -> str:
     bad = _BAD_PERCENT.search(text)
     if bad:
         raise _refused(
-            f"{text[bad.start() : bad.start() + 3]!r} is no percent-encoding; write % itself as %25"
+            f"{text[bad.start() : bad.start() + 3]!r} is not percent-encoding; write % as %25"
         )
     encoded = quote(text, safe=_PATH_SAFE)
     return encoded if encoded.startswith("/") else f"/{encoded}"
 
 
 # The ranges of IANA's special-purpose registries (and Azure's 168.63.129.16, a metadata service)
-# that no public receiver can have, each with what it is.
+# that no public receiver can have, with their descriptions.
 _FORBIDDEN_V4 = tuple(
     (IPv4Network(network), kind)
     for network, kind in (
@@ -275,7 +277,7 @@ def parse_networks(text: str) -> Networks:
     """Return the networks of ``127.0.0.0/8, fd00::/8``; a bare address is a network of one.
 
     Raises:
-        Refused: an entry is not a network, or one that opens nothing.
+        Refused: an entry is not a network, or would have no effect.
     """
     return tuple(_network(part.strip()) for part in text.split(",") if part.strip())
 
@@ -296,16 +298,16 @@ def _network(entry: str) -> IPv4Network | IPv6Network:
         raise Refused(f"{entry!r} has a zone; hooks never reach addresses with one")
     if isinstance(network, IPv6Network) and any(network.subnet_of(one) for one in _V4_INSIDE):
         inside = IPv4Network((int(network.network_address) & 0xFFFF_FFFF, network.prefixlen - 96))
-        raise Refused(f"{entry!r} stands for IPv4 addresses; write them as {inside}")
+        raise Refused(f"{entry!r} contains IPv4 addresses; write them as {inside}")
     return network
 
 
 def judge(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> str | None:
-    """Return None when an address may be connected to, else the reason in words.
+    """Return None if hooks may connect to an address, else the reason in words.
 
     Args:
-        address: one address of a resolver's answer, or a literal from a URL.
-        allowed: networks that the operator opened although they are not public.
+        address: an address from a name look-up, or a literal from a URL.
+        allowed: networks that the operator allows although they are not public.
     """
     try:
         parsed = ip_address(address) if isinstance(address, str) else address
@@ -313,7 +315,7 @@ def judge(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> s
         return f"{str(address)[:100]!r} is not an IP address"
     if isinstance(parsed, IPv6Address) and parsed.scope_id is not None:
         return f"{parsed} has a zone, it reaches only the local network"
-    # Only the IPv4 address inside decides: ::/0 is not meant to open what IPv4 keeps closed.
+    # Only the IPv4 address inside decides: ::/0 must not allow forbidden IPv4 addresses.
     inside = _v4_inside(parsed)
     kind = _kind(inside)
     if kind is None or (_can_be_opened(inside) and any(inside in one for one in allowed)):
@@ -322,20 +324,20 @@ def judge(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> s
 
 
 def how_to_allow(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> str:
-    """Return the sentence that says how the operator can open a forbidden address.
+    """Return a sentence that says how the operator can allow a forbidden address.
 
     Args:
-        address: what was refused.
-        allowed: what is open already; it is to stay open, and is not told to who may not know it.
+        address: the refused address.
+        allowed: the allowed networks; they must stay allowed, but the text does not reveal them.
     """
     try:
         inside = _v4_inside(ip_address(address) if isinstance(address, str) else address)
     except ValueError:
         return "Use a host name that resolves to an IP address."
     if isinstance(inside, IPv6Address) and inside.scope_id is not None:
-        return "It cannot be opened; use an address without a zone."
+        return "It cannot be allowed; use an address without a zone."
     if not _can_be_opened(inside):
-        return "It cannot be opened; use the address of one receiver."
+        return "It cannot be allowed; use the address of one receiver."
     network = ip_network(inside)
     if isinstance(inside, IPv4Address):
         network = next(
@@ -344,7 +346,7 @@ def how_to_allow(address: str | IPv4Address | IPv6Address, allowed: Networks = (
     if allowed:
         return (
             f"If hooks may reach it, add {network} to the server's HOOKTUI_ALLOW_NETWORKS (networks"
-            " separated by commas) and start it again."
+            " separated by commas) and restart it."
         )
     return (
         f"If hooks may reach it, start the server with HOOKTUI_ALLOW_NETWORKS={network} (networks"
@@ -353,23 +355,23 @@ def how_to_allow(address: str | IPv4Address | IPv6Address, allowed: Networks = (
 
 
 def _can_be_opened(address: IPv4Address | IPv6Address) -> bool:
-    """Whether it can be the address of one receiver."""
+    """Return whether it can be the address of one receiver."""
     return not (address.is_unspecified or address.is_multicast)
 
 
-# What an operator usually means to open as a whole; of the rest only the one address is proposed.
+# Kinds that an operator usually allows as a whole range; for others only the address is proposed.
 _OPENED_AS_A_RANGE = frozenset({"a loopback address", "a private address"})
 
 
 def _v4_inside(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    """Return the IPv4 address that a mapped or NAT64 address stands for, else the address."""
+    """Return the IPv4 address inside a mapped or NAT64 address, else the address."""
     if isinstance(address, IPv6Address) and any(address in network for network in _V4_INSIDE):
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address
 
 
 def _kind(address: IPv4Address | IPv6Address) -> str | None:
-    """Return what a forbidden address is, None for a public one."""
+    """Return the kind of a forbidden address, None for a public one."""
     if isinstance(address, IPv4Address):
         return next((kind for network, kind in _FORBIDDEN_V4 if address in network), None)
     kind = next((kind for network, kind in _FORBIDDEN_V6 if address in network), None)

@@ -1,7 +1,7 @@
-"""The event catalogue: which event types exist, in which groups, and what a subscription covers.
+"""The event catalogue: event types, their groups, and the types that a subscription covers.
 
-The ETL catalogue (names and descriptions as in the Service Hooks documentation) is built in; any
-product can bring its own as a TOML file.
+The ETL catalogue (names and descriptions as in the Service Hooks documentation) is built in; other
+products can provide their own as a TOML file.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from hooktui.domain.errors import MAX_ERRORS, FieldError, Refused
 from hooktui.domain.wire.events import Catalogue, EventGroup, EventType
 
 PING = "ping"
-"""The type of a test delivery; beside the catalogue, and nobody can subscribe to it."""
+"""The type of a test delivery; outside of the catalogue, and hooks cannot subscribe to it."""
 
 MAX_HINTS = 3
-"""Unknown types of one call that near ones are looked for: each search takes up to 5 ms."""
+"""Unknown types of one call for which similar ones are proposed: each search takes up to 5 ms."""
 
 MAX_NEAR_NAMES, MAX_NEAR_LETTERS = 50, 40
 
@@ -84,7 +84,7 @@ def type_ids(catalogue: Catalogue) -> tuple[str, ...]:
 
 
 def group_of(event_type: str) -> str:
-    """Return the group that an event type belongs to: what stands before its first dot."""
+    """Return the group of an event type: the part before its first dot."""
     return event_type.partition(".")[0]
 
 
@@ -95,10 +95,10 @@ def subscribes(events: Iterable[str], event_type: str) -> bool:
 
 
 def near(known: Sequence[str], name: str) -> list[str]:
-    """Return up to three of the known names that look like one that is unknown.
+    """Return up to three known names that are similar to an unknown one.
 
-    Only the start of a long name is compared, with names of its group and of its length first: a
-    comparison takes up to 0.1 ms, and the name is the caller's choice.
+    Only the start of a long name is compared, first with names of its group and its length: a
+    comparison takes up to 0.1 ms, and the caller chooses the name.
     """
     name = name[:MAX_NEAR_LETTERS].lower()
     if len(known) > MAX_NEAR_NAMES:
@@ -111,7 +111,7 @@ def near(known: Sequence[str], name: str) -> list[str]:
 
 
 def unknown(catalogue: Catalogue, name: str, *, hint: bool = True) -> str:
-    """Return the message for a name that is no event type; with a hint it names near types."""
+    """Return the message for an unknown event type; with a hint it names similar types."""
     return _unknown(type_ids(catalogue), name, hint=hint)
 
 
@@ -122,10 +122,10 @@ def _unknown(known: Sequence[str], name: str, *, hint: bool = True) -> str:
 
 
 def normalise(catalogue: Catalogue, events: Sequence[str]) -> tuple[str, ...]:
-    """Return a subscription in catalogue order, without doubles; a bare group covers its types.
+    """Return a subscription in catalogue order, without duplicates or types that a group covers.
 
     Raises:
-        Refused: it is empty, or names something that the catalogue does not have.
+        Refused: it is empty, or names an unknown type or group.
     """
     wanted = set(events)
     if not wanted:
@@ -150,7 +150,7 @@ def normalise(catalogue: Catalogue, events: Sequence[str]) -> tuple[str, ...]:
 
 
 def summary(catalogue: Catalogue, events: Iterable[str]) -> str:
-    """Return a subscription in short: ``all job · 2 cluster``."""
+    """Return a summary of a subscription: ``all job · 2 cluster``."""
     wanted = set(events)
     parts = []
     for group in catalogue.groups:
@@ -165,10 +165,10 @@ def summary(catalogue: Catalogue, events: Iterable[str]) -> str:
 
 
 def load(path: Path) -> Catalogue:
-    """Read a catalogue from TOML: ``[[group]]`` with ``id``, ``name`` and ``[[group.type]]`` in it.
+    """Read a catalogue from TOML: ``[[group]]`` with ``id``, ``name`` and ``[[group.type]]``.
 
     Raises:
-        Refused: the file is not a catalogue; the message says where.
+        Refused: the file is not a catalogue; names the position.
     """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -189,7 +189,7 @@ def load(path: Path) -> Catalogue:
             wrong = (
                 "is not of the form group.type (a-z, 0-9, _ and -)"
                 if not isinstance(name, str) or not _NAME.fullmatch(name)
-                else "is there twice"
+                else "is a duplicate"
                 if name in seen
                 else "is reserved"
                 if name == PING

@@ -1,11 +1,11 @@
-"""Wall-clock time as the program uses it: whole milliseconds inside, RFC 3339 UTC on the wire."""
+"""Wall-clock time: integer milliseconds inside the program, RFC 3339 UTC on the wire."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
 
-_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # not every system has the first
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # not all systems have the first
 _UNITS_S = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -15,7 +15,7 @@ def now_ms() -> int:
 
 
 def steady_ms() -> int:
-    """Return milliseconds of a clock that nobody sets; it goes on while the machine sleeps."""
+    """Return milliseconds of a clock that cannot be set; it includes the time of a suspend."""
     return time.clock_gettime_ns(_STEADY) // 1_000_000
 
 
@@ -51,7 +51,7 @@ def parse_duration_s(text: str) -> float:
     """
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
     unit = text[len(digits) :] or "s"
-    # float() alone would also take 1e5, 1_000, +5 and digits of other scripts.
+    # float() would also accept 1e5, 1_000, +5 and digits of other scripts.
     plain = digits.isascii() and digits.replace(".", "", 1).isdecimal()
     number = float(digits) if plain else -1.0
     if unit not in _UNITS_S or not 0 <= number < 1e12:

@@ -1,10 +1,10 @@
-"""The states of a delivery, and the decision what comes after an attempt: pure functions only.
+"""The states of a delivery, and the decision after an attempt: pure functions only.
 
     pending → sending → delivered | failed | pending (again)
     pending → cancelled
     sending → pending (interrupted by a crash or a stop: does not use up the schedule)
 
-"Held" is no state of its own: it is ``pending`` while the hook is disabled.
+"Held" is not a separate state: it is ``pending`` while the hook is disabled.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from hooktui.domain.schedule import (
 
 
 class Status(StrEnum):
-    """Where a delivery stands."""
+    """The state of a delivery."""
 
     PENDING = "pending"
     SENDING = "sending"
@@ -34,7 +34,7 @@ class Status(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether nothing more happens to the delivery by itself."""
+        """Whether the delivery changes no more by itself."""
         return self in _FINAL
 
 
@@ -90,24 +90,24 @@ RETRY_AFTER_STATUSES = frozenset({429, 502, 503, 504})
 
 
 class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What happened on the wire in one attempt: a response, or the error that prevented one.
+    """The result of one attempt on the wire: a response, or the error that prevented one.
 
     Attributes:
-        status_code: of the final response, also when its body did not end.
-        error: None exactly when the event was delivered (2xx, read to its end).
-        error_detail: one plain line; None for a whole response.
+        status_code: of the final response, even if its body was incomplete.
+        error: None only if the event was delivered (2xx, read to its end).
+        error_detail: one plain line; None for a complete response.
         headers: name and value as sent, cut to the limits, Latin-1 (RFC 9110, 5.5).
-        body: the first bytes of the body, raw: never inflated.
-        truncated: ``body`` is not the whole body.
+        body: the first bytes of the body, raw: never decompressed.
+        truncated: whether ``body`` is incomplete.
         size: body bytes that were read.
         retry_after: the raw ``Retry-After`` of a response that is not 2xx.
         dns_ms: name look-up; this and the next three are None for a step that did not happen.
         connect_ms: TCP connect.
         tls_ms: TLS handshake.
         first_byte_ms: from the request's write to the first byte of the response.
-        total_ms: everything, from the call to the last byte of the response.
-        reused_connection: the request used a connection that was open already.
-        address: the address connected to, ``127.0.0.1:9900`` or ``[::1]:9900``.
+        total_ms: from the call to the last byte of the response.
+        reused_connection: the request used an open connection.
+        address: the remote address, ``127.0.0.1:9900`` or ``[::1]:9900``.
     """
 
     status_code: int | None = None
@@ -133,9 +133,10 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class RetryState(msgspec.Struct, frozen=True, gc=False):
-    """What a decision needs to know of a delivery before the attempt it is about.
+    """The counters of a delivery before an attempt, from which its retry is decided.
 
-    ``tries`` counts answered or errored attempts, ``interruptions`` those cut off in a row.
+    ``tries`` counts attempts with a response or an error, ``interruptions`` consecutive interrupted
+    ones.
     """
 
     trigger: Trigger
@@ -146,7 +147,7 @@ class RetryState(msgspec.Struct, frozen=True, gc=False):
 class RetryDecision(msgspec.Struct, frozen=True, gc=False):
     """The new state of a delivery after an attempt.
 
-    ``wait_s`` is set exactly when ``status`` is pending. ``disable`` asks to disable the hook.
+    ``wait_s`` is set only if ``status`` is pending. ``disable`` requests to disable the hook.
     """
 
     outcome: Outcome
@@ -172,14 +173,14 @@ def after_exchange(
     chance: float,
     retry_after_s: int | None = None,
 ) -> RetryDecision:
-    """Decide what follows an attempt that ended with a response or an error.
+    """Decide on a retry after an attempt with a response or an error.
 
     Args:
         state: the delivery before this attempt.
-        exchange: what happened on the wire.
+        exchange: the result of the attempt.
         schedule_s: the hook's waits in seconds.
         chance: a random number in 0..1 for the jitter.
-        retry_after_s: what the response asks for; only some statuses may.
+        retry_after_s: the wait that the response asks for; only some statuses may.
     """
     tries = state.tries + 1
     if exchange.delivered:
@@ -202,10 +203,10 @@ def after_exchange(
 
 
 def after_interruption(state: RetryState) -> RetryDecision:
-    """Decide what follows an attempt that a crash or a stop cut off.
+    """Decide on a retry after an attempt that a crash or a stop interrupted.
 
-    It does not use up the schedule: due at once, and after ten in a row in 5 minutes with a flag,
-    for then the attempt itself may be what kills the server.
+    It does not use up the schedule: due immediately. After ten interruptions in a row it is delayed
+    by 5 minutes and flagged, because the attempt itself may be what kills the server.
     """
     interruptions = state.interruptions + 1
     if state.trigger is Trigger.PING:
@@ -226,12 +227,12 @@ def after_interruption(state: RetryState) -> RetryDecision:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What an engine is doing: attempts under way, and averages over the last minute.
+    """The load of an engine: attempts in flight, and averages over the last minute.
 
-    ``accepted`` (events) and ``outcomes`` (attempts) count since its start. ``outbound`` is how
-    many deliveries hold a connection, of ``most_outbound`` at once; ``idle`` connections are kept
-    for later; ``short`` says that hooks wait for a connection. ``shortage`` is what this machine
-    ran out of last.
+    ``accepted`` (events) and ``outcomes`` (attempts) count since its start. ``outbound`` is the
+    number of deliveries that hold a connection, of ``most_outbound``; ``idle`` connections are kept
+    for reuse; ``short`` says that hooks wait for a connection. ``shortage`` is the last resource
+    shortage of this machine.
     """
 
     in_flight: int

@@ -1,7 +1,7 @@
-"""From what a diagnosis found to one line for each step, the verdict, and what to do about it.
+"""Turns the findings of a diagnosis into one line per step, a verdict and a fix.
 
-Pure: `diagnose` gets what was looked at and the ping's attempt. The verdict is the worst line, the
-first of them in the order in which a delivery goes.
+Pure: `diagnose` gets the findings and the ping's attempt. The verdict is the worst line, the first
+of equals in the order of a delivery's steps.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from hooktui.domain.wire.diagnosis import Check, Diagnosis, Look
 from hooktui.domain.wire.hooks import Hook
 
 TOLERANCE_S = 300
-"""Receivers refuse a ``webhook-timestamp`` that is further off (Standard Webhooks)."""
-_NOTICED_S = 60  # a Date header has whole seconds, and an answer takes its time
+"""Receivers reject a ``webhook-timestamp`` that is further off (Standard Webhooks)."""
+_NOTICED_S = 60  # a Date header has whole seconds, and a response takes time
 _MAY_BE_THE_CLOCK = frozenset({400, 401, 403})
-_SLOW_STEP_MS = 2_000.0  # a look-up or connect that lost one packet takes one second more
+_SLOW_STEP_MS = 2_000.0  # a lost packet costs a look-up or connect one second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """All that a diagnosis has to go by.
+    """The input of a diagnosis.
 
     Attributes:
         hook: as it is after the ping.
-        target: where its URL leads.
-        look: everything up to the request.
+        target: the parsed URL.
+        look: the findings up to the request.
         ping: the ping's attempt, if one was sent.
-        breaker_until_ms: when the next probe may go, while the hook's breaker is open.
-        paused: all sending is paused.
-        started_at: of the diagnosis.
-        now_ms: at its end.
+        breaker_until_ms: when the next probe may be sent, while the hook's breaker is open.
+        paused: whether all sending is paused.
+        started_at: start of the diagnosis.
+        now_ms: end of the diagnosis.
     """
 
     hook: Hook
@@ -62,7 +62,7 @@ def diagnose(found: Found) -> Diagnosis:
         verdict, fix = worst.value, worst.advice
     elif found.ping is not None:
         took = format_duration((found.ping.phases_ms.total or 0) / 1000)
-        verdict = f"all is well: the receiver took a signed ping, {found.ping.status_code}"
+        verdict = f"all is well: the receiver accepted a signed ping, {found.ping.status_code}"
         verdict += f" after {took}"
     return Diagnosis(
         hook=found.hook.id,
@@ -89,7 +89,7 @@ def _worst(checks: Sequence[Check]) -> Check | None:
 
 
 def _phases(looked: Phases, ping: Attempt | None) -> Phases:
-    """Put the steps of look and ping together; the ping may have gone over a kept connection."""
+    """Merge the durations of probe and ping; the ping may have reused a connection."""
     if ping is None:
         steps = (looked.dns, looked.connect, looked.tls)
         return Phases(dns=steps[0], connect=steps[1], tls=steps[2], total=_sum(steps))
@@ -120,11 +120,11 @@ def _checks(found: Found, skew_s: int | None) -> list[Check]:
     return checks
 
 
-# The way there
+# Up to the request
 
 
 def checks_of_look(look: Look, target: ParsedUrl, hook: int, now_ms: int) -> list[Check]:
-    """Return a line for each step that was taken up to the request; more may follow."""
+    """Return a line for each step up to the request; later steps may be missing."""
     checks = [_name(look, target)]
     if look.addresses:
         checks.append(_address(look))
@@ -135,7 +135,7 @@ def checks_of_look(look: Look, target: ParsedUrl, hook: int, now_ms: int) -> lis
         checks.append(judge_handshake(look, target, hook))
     if look.tls is not None:
         checks.append(judge_certificate(look.tls, target.host, hook, now_ms))
-    elif look.error == ErrorClass.TLS_CERTIFICATE:  # and a second look at it failed
+    elif look.error == ErrorClass.TLS_CERTIFICATE:  # and reading it without verification failed
         checks.append(Check("certificate", "fail", look.detail or "", "run it again"))
     return checks
 
@@ -159,7 +159,7 @@ def _name(look: Look, target: ParsedUrl) -> Check:
 def _address(look: Look) -> Check:
     refused = [one for one in look.addresses if one.error == ErrorClass.ADDRESS_REFUSED]
     if refused:
-        # The dialer's sentence: what is forbidden, then how to allow it.
+        # The dialer's text: the forbidden address, then how to allow it.
         what, _, way_out = (refused[0].detail or "").partition(". ")
         return Check("address", "fail", what, way_out)
     number = len(look.addresses)
@@ -169,9 +169,9 @@ def _address(look: Look) -> Check:
 _CONNECT_FIXES = {
     ErrorClass.CONNECT_REFUSED: "start the receiver, or correct the port in the hook's URL",
     ErrorClass.CONNECT_TIMEOUT: (
-        "the machine is down, or a firewall between drops this: let this server reach that port"
+        "the machine is down or a firewall drops the packets: let this server reach that port"
     ),
-    ErrorClass.CONNECT: "the network does not lead there: see this machine's routes and firewall",
+    ErrorClass.CONNECT: "there is no network route: see this machine's routes and firewall",
 }
 
 
@@ -188,7 +188,7 @@ def _connect(look: Look, target: ParsedUrl) -> Check:
     if len(met) > 1:
         slowest = format_duration(max(times) / 1000)
         value = f"{len(met)} addresses, port {target.port}, in {quickest} to {slowest}"
-    # Many machines have no IPv6: a connect there fails at once and costs deliveries nothing.
+    # Many machines have no IPv6: a connect fails immediately there and does not delay deliveries.
     bad = [
         one
         for one in missed
@@ -196,19 +196,19 @@ def _connect(look: Look, target: ParsedUrl) -> Check:
     ]
     if bad:
         said = f"{len(bad)} of {len(look.addresses)} addresses cannot be reached: {bad[0].detail}"
-        advice = "deliveries that meet it lose time: mend it, or take it out of the name's records"
+        advice = "deliveries that try it are delayed: fix it, or remove it from the name's records"
         return Check("connect", "warn", said, advice)
     if min(times) > _SLOW_STEP_MS:
-        advice = "packets are lost on the way, or the receiver is overrun"
+        advice = "packets are lost, or the receiver is overloaded"
         return Check("connect", "warn", f"connecting is slow: {value}", advice)
     return Check("connect", "ok", value)
 
 
-# Clocks, and our side
+# Clocks, and the hook
 
 
 def _skew_s(ping: Attempt | None) -> int | None:
-    """Return how far the receiver's clock is ahead, by the Date of its answer."""
+    """Return how many seconds the receiver's clock is ahead, by the Date of its response."""
     sent = None if ping is None else date_of(ping)
     if ping is None or sent is None:
         return None
@@ -218,12 +218,12 @@ def _skew_s(ping: Attempt | None) -> int | None:
 
 def _clock(skew_s: int, ping: Attempt | None) -> Check:
     if abs(skew_s) < _NOTICED_S:
-        return Check("clock", "ok", "the receiver's is the same as here")
+        return Check("clock", "ok", "the receiver's clock is the same as this machine's")
     way = "ahead of" if skew_s > 0 else "behind"
     value = f"the receiver's clock is {format_duration(abs(skew_s))} {way} this machine's"
-    advice = "set the wrong one right (see timedatectl here)"
+    advice = "correct the wrong one (see timedatectl here)"
     if abs(skew_s) > TOLERANCE_S:
-        advice += "; receivers that check webhook-timestamp refuse over 5 minutes"
+        advice += "; receivers that check webhook-timestamp reject over 5 minutes"
         if ping is not None and ping.status_code in _MAY_BE_THE_CLOCK:
             return Check("clock", "fail", value, advice)
     return Check("clock", "warn", value, advice)
@@ -233,15 +233,15 @@ def _hook(found: Found) -> Check:
     hook, stats = found.hook, found.hook.stats
     if not hook.active:
         held = f", {stats.held:,} deliveries held" if stats.held else ""
-        value = f"the hook is off ({hook.disabled_reason or 'disabled'}){held}: only pings are sent"
-        return Check("hook", "warn", value, f"switch it on: hooktui hooks enable {hook.id}")
+        value = f"the hook is disabled ({hook.disabled_reason or '?'}){held}: only pings are sent"
+        return Check("hook", "warn", value, f"enable it: hooktui hooks enable {hook.id}")
     if found.paused:
-        value = f"all sending is paused, {stats.waiting:,} deliveries of this hook wait"
+        value = f"all sending is paused, {stats.waiting:,} deliveries of this hook are waiting"
         return Check("hook", "warn", value, "resume with: hooktui resume")
-    waits = f", {stats.waiting:,} deliveries wait" if stats.waiting else ", nothing waits"
+    waits = f", {stats.waiting:,} deliveries waiting" if stats.waiting else ", none waiting"
     if found.breaker_until_ms is not None:
         left_s = (found.breaker_until_ms - found.now_ms) / 1000
         when = f"in {format_duration(left_s)}" if left_s > 0 else "now"
-        value = f"the breaker is open after many failures: the next delivery goes {when}{waits}"
-        return Check("hook", "warn", value, "it closes by itself with the first that arrives")
+        value = f"the breaker is open after many failures: the next attempt is {when}{waits}"
+        return Check("hook", "warn", value, "it closes with the first success")
     return Check("hook", "ok", f"active{waits}")

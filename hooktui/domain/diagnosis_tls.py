@@ -1,4 +1,4 @@
-"""What a TLS handshake and the certificates in it say, and what to do about them."""
+"""Assesses a TLS handshake and its certificates, and suggests a fix."""
 
 from __future__ import annotations
 
@@ -16,49 +16,51 @@ _NO_ISSUER = (20, 21)
 _OTHER_NAME = (62, 64)
 
 _SOON_DAYS: Final = 14
-"""Whoever renews by itself has done so by then."""
+"""Automatic renewal has happened by then."""
 _SOON_SHARE: Final = 0.25
-"""Of its life: some certificates live for six days."""
+"""Share of its lifetime: some certificates are valid for six days."""
 _DAY_MS = 86_400_000
 _MOST_NAMES = 4
 _LONGEST = 60
 
 
 def judge_handshake(look: Look, target: ParsedUrl, hook: int) -> Check:
-    """Judge whether there is TLS at all."""
+    """Assess whether TLS works at all."""
     if look.tls is not None:
         took_ms = look.phases_ms.tls or 0.0
         value = f"{look.tls.version}, {look.tls.cipher}, in {took_ms:.0f} ms"
         return Check("tls", "ok", value)
     if look.detail is not None and "wrong version number" in look.detail:
-        advice = f"that port speaks no TLS: use http:// in hook {hook}'s URL, or another port"
+        advice = f"that port does not speak TLS: use http:// in hook {hook}'s URL, or another port"
         return Check("tls", "fail", look.detail, advice)
     advice = "the receiver needs TLS 1.2 or newer and a certificate; see: openssl s_client -connect"
     return Check("tls", "fail", look.detail or "", f"{advice} {target.host}:{target.port}")
 
 
 def judge_certificate(tls: TlsFinding, host: str, hook: int, now_ms: int) -> Check:
-    """Judge what the receiver shows of itself; only a hint where the hook does not verify."""
+    """Assess the receiver's certificates; at most a hint if the hook does not verify."""
     if not tls.verified:
         value, advice = _not_verified(tls, host, hook)
         if tls.demanded:
             return Check("certificate", "fail", value, advice)
-        given = f"not verified, as the hook is set; else: {value}"
-        return Check("certificate", "ok", given, "anybody between could read and answer")
+        given = f"not verified, as set in the hook; otherwise: {value}"
+        return Check(
+            "certificate", "ok", given, "others on the network could read deliveries and respond"
+        )
     shown = tls.chain[0] if tls.chain else None
     if shown is None:
         return Check("certificate", "ok", f"trusted for {host}")
     value = f"trusted for {host}, by {_cut(shown.issuer)}, {_for_days(shown.days_left)}"
     if _ends_soon(shown, now_ms):
         said = f"the certificate of {host} expires {_in_days(shown.days_left)}"
-        advice = "renew it at the receiver, and see why that did not happen by itself"
+        advice = "renew it at the receiver, and check its automatic renewal"
         return Check("certificate", "warn", said, advice)
     advice = "" if tls.demanded else f"verify it: hooktui hooks edit {hook} --verify-tls"
     return Check("certificate", "ok", value, advice)
 
 
 def _not_verified(tls: TlsFinding, host: str, hook: int) -> tuple[str, str]:
-    """Return what is wrong with certificates, and what to do about it."""
+    """Return what is wrong with the certificates, and how to fix it."""
     shown = tls.chain[0] if tls.chain else None
     if shown is None or tls.code is None:
         return f"the certificate of {host} was not accepted: {tls.why_not}", ""
@@ -67,7 +69,7 @@ def _not_verified(tls: TlsFinding, host: str, hook: int) -> tuple[str, str]:
     if tls.code == _NOT_YET:
         return (
             f"the certificate of {host} is valid only from {shown.not_before[:10]} on",
-            "look at the clock of this machine (timedatectl); else have it renewed",
+            "check the clock of this machine (timedatectl); else renew the certificate",
         )
     if tls.code in _OTHER_NAME:
         return (
@@ -76,31 +78,30 @@ def _not_verified(tls: TlsFinding, host: str, hook: int) -> tuple[str, str]:
         )
     more, above = _also(tls, shown), _cut(tls.chain[-1].issuer)
     trust = "add its authority to this machine's (update-ca-certificates), and restart the server"
-    anyhow = f"where the network is trusted: hooktui hooks edit {hook} --no-verify-tls"
+    anyhow = f"if the network is trusted: hooktui hooks edit {hook} --no-verify-tls"
     if tls.code == _SELF_SIGNED:
         return (
-            f"the certificate of {host} is self-signed: no authority stands for it{more}",
-            f"get one of an authority; or {trust}; or, {anyhow}",
+            f"the certificate of {host} is self-signed: no authority vouches for it{more}",
+            f"get one from an authority; or {trust}; or, {anyhow}",
         )
     if tls.code == _SELF_SIGNED_ABOVE:
         return (
-            f"this machine does not trust {above}, who signed for {host}{more}",
+            f"this machine does not trust {above}, which signed for {host}{more}",
             f"{trust}; or, {anyhow}",
         )
     if tls.code in _NO_ISSUER and len(tls.chain) == 1:
         return (
-            f"{host} sends its certificate without the one of {_cut(shown.issuer)}, who signed"
-            f" it{more}",
-            "have the receiver send the whole chain, with intermediate certificates (often"
-            f" fullchain.pem); where the signer is an authority of your own: {trust}",
+            f"{host} sends its certificate without that of its signer {_cut(shown.issuer)}{more}",
+            "let the receiver send the whole chain, with intermediate certificates (often"
+            f" fullchain.pem); if the signer is your own authority: {trust}",
         )
     if tls.code in _NO_ISSUER:
-        return f"this machine does not trust {above}, who signed for {host}{more}", trust
+        return f"this machine does not trust {above}, which signed for {host}{more}", trust
     return f"the certificate of {host} was not accepted: {tls.why_not}", anyhow
 
 
 def _also(tls: TlsFinding, shown: Certificate) -> str:
-    """Return what else is wrong, which a handshake does not come to."""
+    """Return further faults, which a handshake does not reach."""
     found = [] if tls.fits_host else [f"it is for {_names(shown)}"]
     if shown.days_left < 0:
         found.append("it has expired")
@@ -110,11 +111,11 @@ def _also(tls: TlsFinding, shown: Certificate) -> str:
 def _expired(chain: Sequence[Certificate], host: str) -> tuple[str, str]:
     ended = next((one for one in chain if one.days_left < 0), chain[0])
     whose = "" if ended is chain[0] else f" (that of {_cut(ended.subject)}, above it)"
-    days = -ended.days_left - 1  # whole ones
+    days = -ended.days_left - 1  # whole days
     ago = "today" if days < 1 else f"{days} day{'' if days == 1 else 's'} ago"
     return (
         f"the certificate of {host}{whose} expired {ago}, on {ended.not_after[:10]}",
-        "renew it at the receiver, and have that done by itself (ACME)",
+        "renew it at the receiver, and automate the renewal (ACME)",
     )
 
 
@@ -139,5 +140,5 @@ def _names(shown: Certificate) -> str:
 
 
 def _cut(text: str) -> str:
-    """Return a text that leaves room for the rest of a line, whatever somebody put into it."""
+    """Return a text cut so that the rest of a line fits, whatever its content."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

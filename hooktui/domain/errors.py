@@ -1,7 +1,7 @@
-"""The errors of the house: one small tree, each message says what happened and what to do.
+"""The errors of hooktui: a small tree in which each message says what happened and what to do.
 
-Every error carries the HTTP status that the API answers with (RFC 9110); the command line derives
-its exit code from the same number, so that a refusal means the same wherever it is met.
+Every error has the HTTP status with which the API responds (RFC 9110); the command line derives its
+exit code from the same number, so that a refusal has the same meaning everywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import islice
 from typing import ClassVar, Final
 
 MAX_ERRORS: Final = 20
-"""Bad fields that one refusal names: a request may have thousands."""
+"""Bad fields that one refusal names; a request may have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,10 @@ def pointer(parts: Iterable[object]) -> str:
 
 
 class HooktuiError(Exception):
-    """Something went wrong that a person can act on; ``str(error)`` is one clear line.
+    """An error that a person can act on; ``str(error)`` is one clear line.
 
     Attributes:
-        in_doubt: whether what was asked may have been done all the same (client side only).
+        in_doubt: whether the request may have been carried out nevertheless (client side only).
     """
 
     status: ClassVar[int] = 500
@@ -45,7 +45,7 @@ class HooktuiError(Exception):
 
 
 class Malformed(HooktuiError):
-    """The input is not what it claims to be, such as a body that is not JSON."""
+    """The input is not in its declared format, such as a body that is not JSON."""
 
     status = 400
     title = "Malformed request"
@@ -59,7 +59,7 @@ class Unauthenticated(HooktuiError):
 
 
 class NotAllowed(HooktuiError):
-    """The caller is known, and its role does not allow this."""
+    """The role of the caller does not allow this."""
 
     status = 403
     title = "Not allowed"
@@ -72,14 +72,14 @@ class UnsafeHome(NotAllowed):
 
 
 class NotFound(HooktuiError):
-    """No such thing, or not in this account."""
+    """No such object, or not in this account."""
 
     status = 404
     title = "Not found"
 
 
 class Conflict(HooktuiError):
-    """The thing is in a state that does not allow this, or it was changed meanwhile."""
+    """The state of an object does not allow this, or it was changed meanwhile."""
 
     status = 409
     title = "Conflict"
@@ -93,14 +93,14 @@ class TooLarge(HooktuiError):
 
 
 class Unsupported(HooktuiError):
-    """The media type is not one that this call takes."""
+    """The call does not support this media type."""
 
     status = 415
     title = "Unsupported media type"
 
 
 class Refused(HooktuiError):
-    """The input was understood and is not acceptable; ``errors`` names each bad field."""
+    """The input has invalid values; ``errors`` names each bad field."""
 
     status = 422
     title = "Refused input"
@@ -116,9 +116,9 @@ class Refused(HooktuiError):
 
     @classmethod
     def fields(cls, errors: Iterable[FieldError]) -> Refused:
-        """Refuse several fields at once; the summary is their messages in one line.
+        """Refuse several fields at once; the summary joins their messages in one line.
 
-        Of very many only the first are named.
+        Only the first `MAX_ERRORS` are named.
         """
         first = list(islice(errors, MAX_ERRORS + 1))
         named = first[:MAX_ERRORS]
@@ -127,7 +127,7 @@ class Refused(HooktuiError):
 
 
 class TooManyRequests(HooktuiError):
-    """Over a rate limit; ``retry_after_s`` says when to come again."""
+    """A rate limit is exceeded; ``retry_after_s`` says when to try again."""
 
     status = 429
     title = "Too many requests"
@@ -149,14 +149,14 @@ class Unavailable(HooktuiError):
 
 
 class DiskFull(HooktuiError):
-    """There is no room to store more events safely."""
+    """There is not enough space to store more events safely."""
 
     status = 507
     title = "Insufficient storage"
 
 
 class NoServer(HooktuiError):
-    """No server answers where one was looked for (client side only)."""
+    """No server responds at the address (client side only)."""
 
     status = 0
     title = "No server"

@@ -1,7 +1,7 @@
-"""Jobs and clusters as the ETL product's API shows them, and how each step of a life changes them.
+"""Jobs and clusters as the ETL product's API shows them, and the change of each state transition.
 
-Fields, their order, and which times a state sets are those of the public record: a failed job sets
-``failed_at`` and ``completed_at``, a stopped one ``completed_at`` alone and may never have started.
+Fields, their order, and the times that a state sets are those of the public API: a failed job sets
+``failed_at`` and ``completed_at``, a stopped one only ``completed_at`` and may never have started.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ WEB = f"https://xplenty.com/{ACCOUNT}"
 
 
 class Creator(msgspec.Struct, frozen=True):
-    """Who or what asked for a job or a cluster."""
+    """The person or schedule that requested a job or a cluster."""
 
     type: Literal["Schedule", "User"]
     id: int
@@ -36,7 +36,7 @@ class Component(msgspec.Struct, frozen=True):
 
 
 class Output(msgspec.Struct, frozen=True):
-    """What a completed job wrote to one destination."""
+    """The data that a completed job wrote to one destination."""
 
     component: Component
     created_at: str
@@ -109,12 +109,12 @@ class Cluster(msgspec.Struct, frozen=True):
 
 
 def encode(resource: Job | Cluster) -> bytes:
-    """Return the resource as the API answers it."""
+    """Return the resource in the format of the API."""
     return msgspec.json.encode(resource)
 
 
 def api_time(ms: int) -> str:
-    """Return a time as that API writes it, in whole seconds."""
+    """Return a time in the format of that API, in whole seconds."""
     return f"{datetime.fromtimestamp(ms // 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
@@ -148,7 +148,7 @@ def requested_cluster(
     creator: Creator,
     at_ms: int,
 ) -> Cluster:
-    """Return a cluster that was just asked for."""
+    """Return a cluster that was just requested."""
     return Cluster(
         id=identity,
         name=name,
@@ -184,24 +184,24 @@ def requested_cluster(
 
 
 def available(cluster: Cluster, at_ms: int) -> Cluster:
-    """Return a cluster on which jobs can run from now on."""
+    """Return a cluster on which jobs can run."""
     now = api_time(at_ms)
     return replace(cluster, status="available", updated_at=now, available_since=now)
 
 
 def in_error(cluster: Cluster, at_ms: int) -> Cluster:
-    """Return a cluster that came to nothing."""
+    """Return a cluster whose creation failed."""
     return replace(cluster, status="error", updated_at=api_time(at_ms))
 
 
 def idle(cluster: Cluster, at_ms: int) -> Cluster:
-    """Return a cluster that nothing has run on for its ``time_to_idle``."""
+    """Return a cluster on which no job has run for its ``time_to_idle``."""
     now = api_time(at_ms)
     return replace(cluster, status="idle", updated_at=now, idle_since=now)
 
 
 def terminated(cluster: Cluster, at_ms: int) -> Cluster:
-    """Return a cluster that is gone: because it was idle, or by hand."""
+    """Return a terminated cluster: it was idle, or terminated by hand."""
     now = api_time(at_ms)
     return replace(
         cluster,
@@ -222,7 +222,7 @@ def submitted_job(
     creator: Creator,
     at_ms: int,
 ) -> Job:
-    """Return a job that was just asked for."""
+    """Return a job that was just submitted."""
     return Job(
         id=identity,
         status="idle",
@@ -248,7 +248,7 @@ def submitted_job(
 
 
 def started(job: Job, at_ms: int) -> Job:
-    """Return a job that runs; its one output is announced and not there yet."""
+    """Return a running job; its one output is announced but not written yet."""
     now = api_time(at_ms)
     return replace(job, status="running", updated_at=now, started_at=now, outputs_count=1)
 
@@ -279,7 +279,7 @@ def failed(job: Job, at_ms: int, error: str) -> Job:
 
 
 def stopped(job: Job, at_ms: int, progress: float = 0.0) -> Job:
-    """Return a job that somebody stopped, ``progress`` being how far it had come."""
+    """Return a job that was stopped at a ``progress`` of 0 to 1."""
     return replace(_over(job, "stopped", at_ms), progress=progress)
 
 

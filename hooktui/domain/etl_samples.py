@@ -1,4 +1,4 @@
-"""A sample body for each event type of the ETL catalogue: what its API would show just then."""
+"""A sample body for each event type of the ETL catalogue, as its API would show it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from hooktui.domain.etl_resources import Cluster, Component, Job
 _MINUTE_MS: Final = 60_000
 
 EMPTY: Final = "{}"
-"""The sample of a type that nobody knows anything about."""
+"""The sample of an unknown type."""
 
 
 def sample(event_type: str, now_ms: int) -> str | None:
-    """Return the body of an event that happens now, laid out for reading; None: an unknown type."""
+    """Return the indented body of an event that happens now; None: an unknown type."""
     make = _MAKERS.get(event_type)
     if make is None:
         return None

@@ -1,8 +1,8 @@
-"""Why a hook got an event, or did not: from the stored skips, and from the hook as it is now.
+"""Why a hook received an event or did not: from the stored skips and the current hook.
 
 When an event is accepted, only the hooks that subscribe to its type are considered, and only their
-skips are stored. Everything else is computed here, on request; where the hook was changed since, it
-is "as of now". A dry run applies the same rules to past events.
+skips are stored. Everything else is derived here, on request; if the hook has changed since, the
+reason is "as of now". A dry run applies the same rules to past events.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ MOST_NAMED: Final = 5
 """Names of a selection, and terms of a filter, that a reason lists."""
 
 MOST_LETTERS: Final = 60
-"""Of a value out of a body, in a reason."""
+"""Characters of a body's value in a reason."""
 
 
 class Decision(StrEnum):
-    """What an event meant to a hook.
+    """The outcome of an event for a hook.
 
-    ``later``: the hook asks for it now and did not when it came.
+    ``later``: the hook subscribes to it now, but did not when the event was received.
     """
 
     SENT = "sent"
@@ -44,7 +44,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """A decision with its reason in words; ``as_of_now``: the hook may have been another then."""
+    """An outcome with its reason in words; ``as_of_now``: the hook may have been different then."""
 
     decision: Decision
     reason: str
@@ -53,7 +53,7 @@ class Why:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What matters of a hook: its selection, filter, state, and when it was made and changed."""
+    """The relevant part of a hook: selection, filter, state, and times of creation and change."""
 
     events: Sequence[str]
     filter: str | None
@@ -64,10 +64,10 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Happened:
-    """What matters of an event.
+    """The relevant part of an event.
 
-    ``data`` is its parsed body (`UNREADABLE`: it cannot be read), ``purged`` when there is none.
-    ``subject`` is what filters are asked about: one for all hooks, for it remembers.
+    ``data`` is its parsed body (`UNREADABLE`: it cannot be read), ``purged`` if there is none.
+    ``subject`` is the event for filters: one object for all hooks, since it caches.
     """
 
     type: str
@@ -82,35 +82,37 @@ class Happened:
 
 
 def why_skipped_steps(hook: Judged, event: Happened, reason: str) -> Steps[Why]:
-    """Return why a hook that asked for an event was skipped, by the reason that was stored."""
+    """Return why a subscribed hook was skipped, by the stored reason."""
     changed = hook.changed_ms > event.at_ms
     if reason == Decision.DISABLED:
         now = "; it is active now" if hook.active else ""
-        return Why(Decision.DISABLED, f"was disabled when the event came{now}")
+        return Why(Decision.DISABLED, f"was disabled when the event was received{now}")
     if hook.filter is None:
-        return Why(Decision.FILTER, "its filter of then did not fit; it has none now", True)
+        return Why(Decision.FILTER, "its filter at that time did not match; it has none now", True)
     if event.purged:
-        return Why(Decision.FILTER, "its filter did not fit; the body is purged", changed)
+        return Why(Decision.FILTER, "its filter did not match; the body is purged", changed)
     misfits = yield from misfitting_steps(hook.filter, event)
     if not misfits:
-        return Why(Decision.FILTER, "its filter of then did not fit; today's would", True)
-    return Why(Decision.FILTER, f"its filter did not fit: {_listed(misfits, '; ')}", changed)
+        return Why(
+            Decision.FILTER, "its filter at that time did not match; the current one would", True
+        )
+    return Why(Decision.FILTER, f"its filter did not match: {_listed(misfits, '; ')}", changed)
 
 
 def why_not_asked(hook: Judged, event: Happened) -> Why:
     """Return why an event did not concern a hook at all."""
     if event.type == PING:
-        return Why(Decision.NOT_SUBSCRIBED, "a ping goes to the hook alone that was pinged")
+        return Why(Decision.NOT_SUBSCRIBED, "a ping is only sent to the pinged hook")
     if hook.created_ms > event.at_ms:
-        return Why(Decision.LATER, "was made after the event came")
+        return Why(Decision.LATER, "was created after the event was received")
     if subscribes(hook.events, event.type):
-        return Why(Decision.LATER, "asks for it now, and did not when it came", True)
+        return Why(Decision.LATER, "subscribes to it now, but did not when it was received", True)
     asked = _listed(hook.events, ", ")
-    return Why(Decision.NOT_SUBSCRIBED, f"asks for {asked}", hook.changed_ms > event.at_ms)
+    return Why(Decision.NOT_SUBSCRIBED, f"subscribes to {asked}", hook.changed_ms > event.at_ms)
 
 
 def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:
-    """Return the terms of a hook's filter that an event does not fit, each with what is there."""
+    """Return the terms of a hook's filter that an event does not match, with the actual values."""
     try:
         parsed = parse_hook_filter(text)
     except Refused:
@@ -125,7 +127,7 @@ def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:
 
 
 def _written(parsed: Filter, place: int) -> str:
-    """Return a term as it stands in the filter's text."""
+    """Return a term as written in the filter's text."""
     end = parsed.terms[place + 1].column - 1 if place + 1 < len(parsed.terms) else None
     return _cut(parsed.source[parsed.terms[place].column - 1 : end].strip())
 
@@ -146,7 +148,7 @@ def _shown(value: object) -> str:
     if isinstance(value, dict):
         return "an object"
     text = json.dumps(value[:MOST_LETTERS] if isinstance(value, str) else value, ensure_ascii=False)
-    # Half a character is JSON, and no text that can be sent.
+    # A lone surrogate is valid JSON, but cannot be encoded.
     return _cut(text.encode("utf-8", "backslashreplace").decode())
 
 
@@ -160,21 +162,21 @@ def _cut(text: str) -> str:
 
 
 MOST_SHOWN: Final = 20
-"""Events of each kind that the answer names."""
+"""Events of each kind that the result names."""
 
 _ORDER: Final = (Change.MORE, Change.FEWER, Change.SAME)
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a hook asks for: types and groups, and a filter of their bodies."""
+    """A selection of a hook: types and groups, and a filter of bodies."""
 
     events: frozenset[str]
     filter: Filter | None
 
     @property
     def needs_data(self) -> bool:
-        """Whether bodies have to be read to judge."""
+        """Whether the bodies are needed."""
         return self.filter is not None and self.filter.needs_data
 
     def takes_steps(self, event: Subject) -> Steps[bool]:
@@ -186,9 +188,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class PastEvent:
-    """An event to try: its public id, its type, when it came, its body as filters read it.
+    """A past event: its public id, type, time, and body for filters.
 
-    ``purged``: the body is gone.
+    ``purged``: the body is deleted.
     """
 
     id: str
@@ -199,7 +201,7 @@ class PastEvent:
 
 
 def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) -> Steps[DryRun]:
-    """Judge events, newest first, by tried settings and (for a hook that exists) by its own."""
+    """Assess events, newest first, with the tried settings and an existing hook's own."""
     looked = sent = sent_now = unknown = 0
     since: str | None = None
     kinds: dict[Change, list[TriedEvent]] = {change: [] for change in _ORDER}
@@ -239,7 +241,7 @@ def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) ->
 
 
 def _unjudged(wish: Wish | None, event_type: str) -> bool:
-    """Return whether a wish cannot judge an event without its body."""
+    """Return whether an event cannot be assessed without its body."""
     return wish is not None and wish.needs_data and subscribes(wish.events, event_type)
 
 

@@ -1,8 +1,8 @@
-"""How the open files of a server are shared out: who may hold how many descriptors at once.
+"""Distributes the open files of a server: how many descriptors each use may hold.
 
-A process may open so many files and connections and no more (``RLIMIT_NOFILE``). Each use gets a
-share, so that none can take what another needs: the API answers while a thousand receivers hang.
-What is left over is for connections to receivers.
+A process can open a limited number of files and connections (``RLIMIT_NOFILE``). Each use gets a
+share, so that none starves another: the API responds while a thousand receivers hang. The rest is
+for connections to receivers.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Final
 from hooktui.domain.errors import HooktuiError
 
 _PROCESS: Final = 32
-"""Streams, event loop, listening sockets, lock, log, modules that are imported late."""
+"""Streams, event loop, listening sockets, lock, log, lazily imported modules."""
 _STORE: Final = 24
-"""SQLite: a writer (3 files) and 4 readers (2 each), and what ``doctor`` and a backup open;
+"""SQLite: a writer (3 files) and 4 readers (2 each), and the files of ``doctor`` and a backup;
 PostgreSQL: about ten connections in all pools, and those of ``doctor``."""
 _FILES: Final = 16
-"""TLS certificates and authorities, the log, a backup: each opened for a moment."""
+"""TLS certificates and authorities, the log, a backup: each opened briefly."""
 _LOOKUP_FILES: Final = 3
 """One name look-up: a configuration file, and sockets to two name servers."""
 _DIAGNOSIS_FILES: Final = 9
@@ -26,23 +26,23 @@ _DIAGNOSIS_FILES: Final = 9
 _LEAST_API: Final = 24
 _LEAST_RECEIVERS: Final = 8
 DEFAULT_OUTBOUND: Final = 10_000
-"""More are no use on one machine: each connection costs memory, one with TLS 270 KB."""
+"""More are useless on one machine: each connection costs memory, one with TLS 270 KB."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileBudget:
-    """The shares, in descriptors unless said.
+    """The shares, in descriptors unless noted.
 
     Attributes:
-        limit: what the process may have open.
+        limit: maximum of the process.
         store: database files or connections.
         api: connections to the API, over TCP and the Unix socket together.
-        lookup_threads: name look-ups at once (threads).
-        diagnoses: diagnoses at once.
-        pings: test deliveries at once.
-        reserve: never given to anybody, for what is opened unforeseen.
-        receivers: what is left for connections of deliveries.
-        outbound: how many of those are used: the setting, or a default.
+        lookup_threads: concurrent name look-ups (threads).
+        diagnoses: concurrent diagnoses.
+        pings: concurrent test deliveries.
+        reserve: never assigned, for unforeseen files.
+        receivers: available for connections of deliveries.
+        outbound: the used part of those: the setting, or a default.
     """
 
     limit: int
@@ -69,17 +69,17 @@ class TooFewFiles(HooktuiError):
 
 
 def share_files(limit: int, *, connections: int, outbound: int | None = None) -> FileBudget:
-    """Share out the open files of a server.
+    """Distribute the open files of a server.
 
     Args:
         limit: how many the process may open.
-        connections: to the API over TCP, and as many of each user, as the settings have it; all
-            of them together get four times as many, or what a small limit allows.
-        outbound: connections to receivers, as the settings have it; None: what is left, at most
-            ``DEFAULT_OUTBOUND``. More than what is left is not given.
+        connections: the configured maximum over TCP, and for each local user; all of them together
+            get four times as many, or what a small limit allows.
+        outbound: the configured maximum of connections to receivers; None: the rest, at most
+            ``DEFAULT_OUTBOUND``. Never more than the rest.
 
     Raises:
-        TooFewFiles: it cannot work with so few.
+        TooFewFiles: the limit is too low for a server.
     """
     before = FileBudget(
         limit=limit,
@@ -95,7 +95,7 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
     left = limit - _taken(before)
     if left < _LEAST_RECEIVERS:
         raise TooFewFiles(
-            f"the limit of open files is {limit:,}, and a server needs at least"
+            f"the limit of open files is {limit:,}, but a server needs at least"
             f" {least_files():,}; raise it with ulimit -n 65536 before the start, or with"
             " LimitNOFILE=65536 in the service"
         )
@@ -104,7 +104,7 @@ def share_files(limit: int, *, connections: int, outbound: int | None = None) ->
 
 
 def least_files() -> int:
-    """Return the smallest limit that a server with any settings starts with."""
+    """Return the smallest limit with which a server with any settings starts."""
     return (
         _PROCESS + _STORE + _FILES + _LEAST_API + 4 * _LOOKUP_FILES + _DIAGNOSIS_FILES + 4 + 16
         + _LEAST_RECEIVERS
@@ -112,7 +112,7 @@ def least_files() -> int:
 
 
 def _taken(budget: FileBudget) -> int:
-    """Return what everything but the receivers takes."""
+    """Return the sum of all shares except that of receivers."""
     return (
         _PROCESS + _FILES + budget.store + budget.api + budget.lookup_threads * _LOOKUP_FILES
         + budget.diagnoses * _DIAGNOSIS_FILES + budget.pings + budget.reserve

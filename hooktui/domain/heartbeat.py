@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 
 class Heartbeat:
-    """A loop starts it before each step, and sets it idle while there is nothing to do.
+    """The state of a loop, which starts it before each step and sets it idle while it waits.
 
     Args:
         name: of the loop, for messages.
-        clock: seconds, monotonic.
+        clock: monotonic seconds.
 
     Attributes:
-        finished_count: steps that did their work.
-        finished_s: the seconds that those took.
+        finished_count: number of finished steps.
+        finished_s: their total duration in seconds.
     """
 
     def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -30,16 +30,16 @@ class Heartbeat:
         self._since_s = self._clock()
 
     def finish(self) -> None:
-        """Count the current step: it did its work."""
+        """End the current step and count it."""
         self.finished_count += 1
         self.finished_s += self.age_s
 
     def idle(self) -> None:
-        """Wait for something to do."""
+        """Set it idle: the loop waits for work."""
         self._since_s = None
 
     @property
     def age_s(self) -> float:
-        """How long the current step has taken; 0 while idle."""
+        """Return how long the current step has taken; 0 while idle."""
         since_s = self._since_s
         return 0.0 if since_s is None else self._clock() - since_s

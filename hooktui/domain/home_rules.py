@@ -1,7 +1,7 @@
-"""Who may own and write a home: the one set of rules that `serve` keeps and `doctor` reports.
+"""The ownership and permission rules of a home, which `serve` enforces and `doctor` reports.
 
-They follow sshd's StrictModes. Whoever may write a folder on the way to the home can put another
-home in its place, and whoever may write the home can put links and databases into it.
+They follow sshd's StrictModes. A user who can write a folder above the home can replace the home,
+and a user who can write the home can put links and databases into it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Part = Literal["way", "home", "private", "key", "socket"]
-"""What an entry is for: a folder or link above the home, the home, a file that only the server
-reads (database, log, lock), the key file, the socket."""
+"""The purpose of an entry: a folder or link above the home, the home, a private file of the server
+(database, log, lock), the key file, the socket."""
 
 Level = Literal["refused", "mended", "serious", "minor"]
-"""``refused``: no server starts on it. ``mended``: a start corrects the mode. ``serious`` and
-``minor``: only `doctor` says so; a key file is judged by what reads it."""
+"""``refused``: no server starts. ``mended``: a start corrects the mode. ``serious`` and ``minor``:
+only `doctor` reports it; the reader of a key file checks the key file."""
 
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _ROOT = 0
@@ -25,14 +25,14 @@ _ROOT = 0
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name in a file system, itself and not what a link points to.
+    """One name in a file system; a link itself, not its target.
 
     Attributes:
-        path: its name.
-        part: what it is for.
+        path: its path.
+        part: its purpose.
         mode: as ``st_mode``: kind and permissions.
         uid: its owner.
-        shared_group: whether users other than the owner and root are in its group.
+        shared_group: whether its group has members besides the owner and root.
     """
 
     path: str
@@ -44,7 +44,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """What is wrong with an entry, and the command that corrects it."""
+    """A fault of an entry, and the command that corrects it."""
 
     level: Level
     what: str
@@ -52,7 +52,7 @@ class Flaw:
 
 
 def flaws_of(entries: Iterable[Entry], uid: int) -> list[Flaw]:
-    """Return what is wrong with the files of a home whose server runs as a user."""
+    """Return the faults of a home's files for a server that runs as a user."""
     return [flaw for entry in entries for flaw in _flaws(entry, uid)]
 
 
@@ -83,7 +83,7 @@ def _of_home(entry: Entry, uid: int) -> Iterator[Flaw]:
     if entry.uid != uid:
         yield Flaw(
             "refused",
-            f"{entry.path} belongs to uid {entry.uid}, and the server runs as uid {uid}",
+            f"{entry.path} belongs to uid {entry.uid}, but the server runs as uid {uid}",
             f"run it as its owner, or chown -R {uid} {entry.path}",
         )
     writable = list(_writable(entry))
@@ -106,7 +106,7 @@ def _of_file(entry: Entry, uid: int) -> Iterator[Flaw]:
     if stat.S_ISLNK(entry.mode):
         yield Flaw(
             "refused",
-            f"{entry.path} is a link, and links are not followed there",
+            f"{entry.path} is a link, which is not followed there",
             f"replace {entry.path} with the file itself, or set HOOKTUI_HOME or"
             " HOOKTUI_DATABASE_URL to where it is",
         )
@@ -118,7 +118,7 @@ def _of_file(entry: Entry, uid: int) -> Iterator[Flaw]:
         return
     if entry.uid != uid and not (entry.part == "key" and entry.uid == _ROOT):
         level: Level = "refused" if entry.part == "private" else "serious"
-        what = f"{entry.path} belongs to uid {entry.uid}, and the server runs as uid {uid}"
+        what = f"{entry.path} belongs to uid {entry.uid}, but the server runs as uid {uid}"
         yield Flaw(level, what, f"chown {uid} {entry.path}")
     yield from _of_mode(entry)
 

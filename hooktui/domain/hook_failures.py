@@ -7,8 +7,8 @@ of a delivery does not change, and no delivery fails because of it.
 
 The 5-day rule of the contract disables a hook after "no success for 5 days with at least 10 failed
 attempts spread over them". Spread over them means: on at least three of the five days. Not on each,
-for the waits of the default schedule reach 26 hours; and a burst on one or two days, with silence
-before and after it, says nothing about five.
+because the waits of the default schedule reach 26 hours; and a burst on one or two days, with
+silence before and after it, proves nothing about five.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ FAILURES_TO_OPEN = 10
 FIRST_PROBE_AFTER_MS, LONGEST_WAIT_MS = 30_000, 600_000
 
 _ANSWERED = frozenset({None, ErrorClass.STATUS, ErrorClass.REDIRECT})
-# What never left this machine, or was cut off by us, says nothing about the receiver.
+# An attempt that never left this machine, or that we cut off, does not concern the receiver.
 _NO_WORD = frozenset({ErrorClass.ADDRESS_REFUSED, ErrorClass.INTERRUPTED})
 
 
 class BreakerState(StrEnum):
-    """What a breaker lets through: everything, nothing, or one probe."""
+    """The state of a breaker: sends all deliveries, none, or one probe."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -37,13 +37,13 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
-    """Failures in a row (failed probes included), and until when nothing goes out if it is open."""
+    """Failures in a row (failed probes included), and until when an open breaker blocks."""
 
     failures: int = 0
     until_ms: int | None = None
 
     def state(self, now_ms: int) -> BreakerState:
-        """Return its state: half open when a probe may go, or is under way."""
+        """Return its state: half open when a probe may be sent or is in flight."""
         if self.until_ms is None:
             return BreakerState.CLOSED
         return BreakerState.OPEN if now_ms < self.until_ms else BreakerState.HALF_OPEN
@@ -55,8 +55,8 @@ CLOSED = Breaker()
 def receiver_is_down(exchange: Exchange) -> bool | None:
     """Return whether a receiver is down or overloaded; None: the exchange does not show it.
 
-    Network errors, timeouts, 429 and 5xx do. Any other status comes from a receiver that is up,
-    also one that refuses this event.
+    Network errors, timeouts, 429 and 5xx show it. Any other status comes from a receiver that is
+    up, even if it rejects this event.
     """
     if exchange.error in _NO_WORD:
         return None
@@ -69,25 +69,25 @@ def receiver_is_down(exchange: Exchange) -> bool | None:
 def after_attempt(
     breaker: Breaker, exchange: Exchange, started_at_ms: int, finished_at_ms: int
 ) -> Breaker:
-    """Return the breaker after an attempt (never a ping), in the order in which they end."""
+    """Return the breaker after an attempt (never a ping), in the order of their ends."""
     down = receiver_is_down(exchange)
     if down is None:
         return breaker
     if not down:
         return CLOSED
     if breaker.until_ms is not None and started_at_ms < breaker.until_ms:
-        return breaker  # it was under way when the breaker opened: no probe
+        return breaker  # it was in flight when the breaker opened: not a probe
     failures = breaker.failures + 1
     if failures < FAILURES_TO_OPEN:
         return Breaker(failures)
-    # The exponent is bounded, for a receiver may be down for months.
+    # The exponent is bounded, because a receiver may be down for months.
     doublings = min(failures - FAILURES_TO_OPEN, 10)
     wait_ms = min(FIRST_PROBE_AFTER_MS << doublings, LONGEST_WAIT_MS)
     return Breaker(failures, finished_at_ms + wait_ms)
 
 
 def probe_at_ms(until_ms: int, now_ms: int) -> int:
-    """Return when the probe may go: at ``until_ms``, or now if the clock was set back since."""
+    """Return when the probe may be sent: at ``until_ms``, or now if the clock was set back."""
     return until_ms if until_ms - now_ms <= LONGEST_WAIT_MS else now_ms
 
 
@@ -99,13 +99,13 @@ LEAST_DAYS = 3
 
 @dataclass(frozen=True, slots=True)
 class FailureStreak:
-    """Failures since the last success: when the first of them began, and how many."""
+    """Failures since the last success: the time of the first, and their number."""
 
     since_ms: int | None = None
     failed: int = 0
 
     def long_enough(self, now_ms: int) -> bool:
-        """Return whether the rule may hold, so that it is worth counting the days."""
+        """Return whether the rule may apply, so that the days must be counted."""
         return (
             self.since_ms is not None
             and self.since_ms <= now_ms - RULE_MS

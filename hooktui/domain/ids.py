@@ -1,8 +1,8 @@
-"""Public ids: ``evt_``, ``dlv_`` and ``rpl_`` with a time-ordered 63-bit integer behind them.
+"""Public ids: ``evt_``, ``dlv_`` or ``rpl_`` and an encoded, time-ordered 63-bit integer.
 
 42 bits of milliseconds since 1970 (enough until 2109), 9 bits of server number, 12 bits of counter,
-written as 13 Crockford base-32 characters. Inside the program, and in the database, an id is the
-integer; the text form exists only at the edges.
+written as 13 Crockford base-32 characters. The program and the database use the integer; the text
+form exists only at the edges.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ Prefix = Literal["evt", "dlv", "rpl"]
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES = {letter: value for value, letter in enumerate(_ALPHABET)}
-# Crockford: lower case reads as upper case, I and L as 1, O as 0.
+# Crockford: lower case is read as upper case, I and L as 1, O as 0.
 _VALUES |= {letter.lower(): value for letter, value in _VALUES.items()}
 _VALUES |= dict.fromkeys("iIlL", 1) | dict.fromkeys("oO", 0)
 _LENGTH = 13
 _COUNTER_BITS, _SERVER_BITS = 12, 9
 _LAST_MS = (1 << 42) - 1
 MAX_SERVER_NUMBER = (1 << _SERVER_BITS) - 1
-# Two letters at a time: encoding is on the hot path.
+# Two characters at a time: encoding is on the hot path.
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 
 
 class IdClock:
-    """Makes ids that never go backwards, whatever the wall clock does.
+    """Creates increasing ids, whatever the wall clock does.
 
     Args:
         server_number: 0 to 511, unique among servers that share a database.
-        last_id: the highest id already stored, so that a restart continues above it.
+        last_id: the highest stored id, above which a restart continues.
         clock: milliseconds since the epoch.
     """
 
@@ -63,21 +63,21 @@ class IdClock:
         return (self._ms << (_COUNTER_BITS + _SERVER_BITS)) | self._server | self._counter
 
     def go_beyond(self, identity: int) -> None:
-        """Make all further ids greater than one that another server has made."""
+        """Make all further ids greater than one of another server."""
         ms = time_of(identity)
         if ms >= self._ms:
             self._ms, self._counter = ms + 1, -1
 
 
 def time_of(identity: int) -> int:
-    """Return the milliseconds since the epoch at which an id was made."""
+    """Return the milliseconds since the epoch at which an id was created."""
     return identity >> (_COUNTER_BITS + _SERVER_BITS)
 
 
 def floor_at(ms: int) -> int:
-    """Return the smallest id that could be made at or after a time: turns times into id ranges.
+    """Return the smallest id of a time, which turns times into ranges of ids.
 
-    Times out of the range of ids give its ends, which are integers that a database can take.
+    Times out of range give the first or last id, which a database can store.
     """
     return min(max(ms, 0), _LAST_MS) << (_COUNTER_BITS + _SERVER_BITS)
 
@@ -106,7 +106,7 @@ def decode(prefix: Prefix, text: str) -> int:
     for letter in tail:
         value = _VALUES.get(letter)
         if value is None:
-            raise ValueError(f"{text!r} holds {letter!r}, which no id contains")
+            raise ValueError(f"{text!r} contains {letter!r}, which is not used in ids")
         identity = identity << 5 | value
     if identity >= 1 << 63:
         raise ValueError(f"{text!r} is out of range")

@@ -1,8 +1,7 @@
-"""JSON text (RFC 8259) as hooktui takes it: what is JSON, and what a filter reads in it.
+"""JSON text (RFC 8259): the check of accepted JSON, and the parser of filters.
 
-One rule for both: what `check` accepts, `read` can read. All work is linear in the bytes and comes
-in steps, generators that yield after some milliseconds at most, so that whoever runs them can let
-others have a turn.
+What `check` accepts, `read` can read. All work is linear in the bytes and done in steps: generators
+that yield after some milliseconds at most, so that their caller can let other tasks run.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ Steps = Generator[None, None, T]
 """Work that pauses now and then; its return value is the result."""
 
 MAX_DEPTH: Final = 200
-"""Of nested arrays and objects: whoever parses the text later may do so recursively."""
+"""Limit of nested arrays and objects: a later parser may be recursive."""
 
 _DENSE: Final = 16_000
-"""Values of a text that one call of the parser in C reads in some 4 ms."""
+"""Values of a text that one call of the C parser reads in about 4 ms."""
 _TOKENS_A_STEP: Final = 1000
 _BYTES_A_STEP: Final = 32 * 1024
 _LONGEST_INTEGER: Final = 300
-"""Digits: the conversion of an integer is quadratic, so a longer one is compared as it is written;
-a float has at most 309 before its point."""
+"""Digits: the conversion of an integer is quadratic, so a longer one is compared as text; a float
+has at most 309 before its point."""
 
-# Skips over the text and makes no objects: it checks everything but the encoding.
+# Skips over the text without creating objects; checks everything except the encoding.
 _skip = msgspec.json.Decoder(msgspec.Raw).decode
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _PLACE = re.compile(r"(?:JSON is malformed: )?(.*?)(?: \(byte (\d+)\))?")
@@ -45,17 +44,17 @@ _DEPTHS: Final = bytes(1 if i in b"[{" else 255 if i in b"]}" else 0 for i in ra
 
 
 def check(text: bytes, what: str = "the body") -> None:
-    """Refuse bytes that are not one JSON value in UTF-8; duplicate names are fine.
+    """Check that bytes are one JSON value in UTF-8; duplicate names are accepted.
 
     Raises:
-        Malformed: with the place of the first error.
+        Malformed: they are not; names the position of the first error.
     """
     if not is_plain(text):
         finish(check_steps(text, what))
 
 
 def is_plain(text: bytes) -> bool:
-    """Return whether it is JSON at a first look, in ASCII and flat, as nearly all bodies are."""
+    """Return whether it is flat ASCII JSON, as nearly all bodies are; a fast check."""
     try:
         _skip(text)
     except (RecursionError, msgspec.DecodeError):
@@ -64,7 +63,7 @@ def is_plain(text: bytes) -> bool:
 
 
 def finish(steps: Steps[T]) -> T:
-    """Do all steps without a pause, and return the result."""
+    """Run all steps without a pause, and return the result."""
     while True:
         try:
             next(steps)
@@ -90,7 +89,7 @@ def check_steps(text: bytes, what: str) -> Steps[None]:
 
 
 def _check_without_surrogates(text: bytes, what: str, error: msgspec.DecodeError) -> None:
-    r"""Check once more with each ``\ud83d`` replaced: JSON has half characters, msgspec has not."""
+    r"""Check again with each ``\ud83d`` replaced: msgspec rejects what JSON allows."""
     whole, found = _SURROGATE.subn(rb"\\u0020", text)
     if found:
         try:
@@ -141,10 +140,10 @@ def _check_depth(text: bytes, what: str) -> Steps[None]:
 
 
 def _outside_strings(text: bytes) -> Iterator[bytes]:
-    r"""Return the brackets and commas that valid JSON has outside of its strings, in parts.
+    r"""Yield the brackets and commas of valid JSON outside of its strings, in parts.
 
-    Without ``\\`` and ``\"`` each quote begins or ends a string. Two quotes side by side are then
-    an empty string, or the seam of two strings with nothing between: either way they can go.
+    Without ``\\`` and ``\"`` each quote begins or ends a string. Two adjacent quotes are then an
+    empty string, or the border of two strings with nothing between: both can be removed.
     """
     bare = text.replace(b"\\\\", b"").replace(b'\\"', b"").translate(None, _NOT_STRUCTURE)
     bare = bare.replace(b'""', b"")
@@ -157,12 +156,12 @@ def _outside_strings(text: bytes) -> Iterator[bytes]:
 
 
 def most_values(text: bytes) -> int:
-    """Return how many values valid JSON holds at the most: a fast look, into strings as well."""
+    """Return an upper bound of the number of values in valid JSON; a fast check."""
     return text.count(b",") + text.count(b"[") + text.count(b"{")
 
 
 def count_values(text: bytes, most: int) -> int:
-    """Return how many values valid JSON holds, at least; exactly when they may be over ``most``."""
+    """Return a lower bound of the number of values in valid JSON; exact above ``most``."""
     at_most = most_values(text)
     if at_most <= most:
         return at_most
@@ -170,19 +169,19 @@ def count_values(text: bytes, most: int) -> int:
 
 
 def read(text: bytes) -> object:
-    """Return what a JSON text says, all steps at once; see `read_steps`."""
+    """Parse a JSON text in one step; see `read_steps`."""
     return finish(read_steps(text))
 
 
 def read_steps(text: bytes, dense: int = _DENSE) -> Steps[object]:
-    """Return what a JSON text says, as filters compare it.
+    """Parse a JSON text for filters.
 
-    Of a name that stands twice the last value counts. A number that no float or usual integer holds
-    (``1e999``) becomes its text, half a character stays what it is.
+    The last of duplicate names counts. A number out of the range of floats or usual integers
+    (``1e999``) becomes its text; lone surrogates are kept.
 
     Args:
-        text: that `check` accepts.
-        dense: from so many values on, they are read one by one.
+        text: text that `check` accepts.
+        dense: number of values from which they are read one by one.
 
     Raises:
         Malformed: it is not JSON.
@@ -225,7 +224,7 @@ _FLOAT = re.compile(r"[.eE]")
 
 def _read_slowly(text: bytes) -> Steps[object]:
     """Read token by token, with pauses: a text of very many values."""
-    yield from check_steps(text, "the body")  # the tokens are put together without another look
+    yield from check_steps(text, "the body")  # the tokens are combined without another check
     top: list[object] = []
     stack: list[list[object] | dict[str, object]] = [top]
     names: list[str] = []

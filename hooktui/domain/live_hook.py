@@ -15,9 +15,9 @@ from hooktui.domain.signatures import standard_key
 
 @dataclass(frozen=True, slots=True)
 class LiveSecret:
-    """A key that signs; ``expires_at_ms`` is set once a rotation replaced it.
+    """A signing secret; ``expires_at_ms`` is set once a rotation replaced it.
 
-    ``standard_key`` is what signs by Standard Webhooks, if the value is one of theirs.
+    ``standard_key`` is its key for Standard Webhooks, if it has that form.
     """
 
     id: int
@@ -32,12 +32,12 @@ class LiveSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveHook:
-    """A hook as the server holds it in memory: checked, parsed, decrypted.
+    """A hook in memory: checked, parsed, decrypted.
 
-    ``secrets`` stand newest first. ``retry_schedule_s`` and the like are in ``settings``.
-    ``breaker_until_ms`` is when the next probe may go, set exactly while its breaker is open.
-    ``filter_weight`` is about what its filter costs, 0 without one.
-    ``refusal`` says why nothing is sent to it: its encrypted values were not stored for it.
+    ``secrets`` are ordered newest first. ``breaker_until_ms`` is when the next probe may be sent,
+    set only while its breaker is open. ``filter_weight`` is the approximate cost of its filter, 0
+    without one. ``refusal`` says why nothing is sent to it: its encrypted values were not stored
+    for it.
     """
 
     id: HookId
@@ -58,11 +58,11 @@ class LiveHook:
 
     @property
     def active(self) -> bool:
-        """Whether events are sent to it; pings are, always."""
+        """Whether events are sent to it; pings always are."""
         return self.settings.active
 
     def secrets_at(self, at_ms: int) -> list[LiveSecret]:
-        """Return the secrets that sign at a moment, newest first."""
+        """Return the secrets that sign at a time, newest first."""
         return [s for s in self.secrets if s.expires_at_ms is None or s.expires_at_ms > at_ms]
 
 
@@ -74,11 +74,11 @@ class SkipReason:
 
 
 def skip_reason(hook: LiveHook, event: Subject | None) -> str | None:
-    """Return why a hook that subscribes to a type is not sent this event; None: it is.
+    """Return why an event is not sent to a subscribed hook; None: it is sent.
 
     Args:
-        hook: one that subscribes.
-        event: the event as filters see it; None: a filter would have nothing to look at.
+        hook: a subscribed hook.
+        event: the event as filters see it; None if no filter is evaluated.
     """
     if not hook.active:
         return SkipReason.DISABLED
@@ -88,5 +88,5 @@ def skip_reason(hook: LiveHook, event: Subject | None) -> str | None:
 
 
 def wants(hook: LiveHook, event_type: str) -> bool:
-    """Return whether a hook subscribes to a type. Nobody subscribes to pings."""
+    """Return whether a hook subscribes to a type; never to pings."""
     return event_type != PING and subscribes(hook.subscriptions, event_type)

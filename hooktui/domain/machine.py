@@ -1,6 +1,6 @@
-"""What this machine can run out of: conditions that no receiver is to blame for.
+"""Resource shortages of this machine, for which no receiver is to blame.
 
-An attempt that meets one of them was not made: its delivery goes back and uses up nothing.
+An affected attempt does not count: its delivery is returned unchanged.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LONGEST_WAIT_S: Final = 10.0
 
 
 class Condition(StrEnum):
-    """What there is none of."""
+    """The missing resource."""
 
     FILES = "open_files"
     SYSTEM_FILES = "system_open_files"
@@ -27,17 +27,17 @@ class Condition(StrEnum):
 
     @property
     def words(self) -> str:
-        """Return what happened, as the end of "this machine ..."."""
+        """Return the condition as the end of "this machine ..."."""
         return _WORDS[self][0]
 
     @property
     def advice(self) -> str:
-        """Return what to do about it."""
+        """Return how to fix it."""
         return _WORDS[self][1]
 
     @property
     def of_one_hook(self) -> bool:
-        """Whether it concerns one receiver, so that the other hooks need not wait.
+        """Whether it affects only one receiver, so that the other hooks need not wait.
 
         Ports are short for one address at a time, and look-ups for one name server.
         """
@@ -51,7 +51,7 @@ _WORDS: Final = {
     ),
     Condition.SYSTEM_FILES: (
         "has no file descriptor left for any process",
-        "raise fs.file-max (sysctl), or end what holds so many files",
+        "raise fs.file-max (sysctl), or stop the programs that hold so many files",
     ),
     Condition.MEMORY: (
         "has no memory left",
@@ -66,15 +66,15 @@ _WORDS: Final = {
         "widen net.ipv4.ip_local_port_range (sysctl)",
     ),
     Condition.LOOKUPS: (
-        "could not begin the name look-up in time",
-        "see whether the name servers in /etc/resolv.conf answer",
+        "could not start the name look-up in time",
+        "check the name servers in /etc/resolv.conf",
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """What this machine ran out of last, when (ms since the epoch), and how often in all."""
+    """The last shortage of this machine, its time (ms since the epoch), and the total count."""
 
     condition: Condition
     at_ms: int
@@ -91,7 +91,7 @@ _OF_ERRNO: Final = {
 
 
 def condition_of(error: BaseException) -> Condition | None:
-    """Return the condition of this machine that an error stands for; None: it is something else."""
+    """Return the shortage that caused an error; None: another cause."""
     if isinstance(error, MemoryError):
         return Condition.MEMORY
     if isinstance(error, OSError) and error.errno is not None:
@@ -100,11 +100,11 @@ def condition_of(error: BaseException) -> Condition | None:
 
 
 def next_wait_s(last_s: float, since_s: float | None) -> float:
-    """Return how long to wait after a shortage: twice as long when the last is hardly over.
+    """Return how long to wait after a shortage: twice as long if the last wait ended recently.
 
     Args:
         last_s: the wait before this one; 0: there was none.
-        since_s: seconds since that wait was over.
+        since_s: seconds since the end of that wait.
     """
     if not last_s or since_s is None or since_s > 2 * last_s + 1:
         return FIRST_WAIT_S

@@ -1,8 +1,8 @@
-"""Where an installation keeps its things, and where a client looks for its server: paths only.
+"""The file paths of an installation, and the choice of the installation by a client.
 
-``HOOKTUI_HOME`` puts everything into one folder. Without it there are two installations that a
-caller may mean: the system service, where this machine has one, whether it runs or not; else the
-user's own, in the XDG folders. ``HOOKTUI_SOCKET`` names the socket alone and goes before both.
+``HOOKTUI_HOME`` puts everything into one folder. Without it there are two possible installations:
+the system service, if this machine has one, running or not; else the user's own, in the XDG
+folders. ``HOOKTUI_SOCKET`` names only the socket and has priority over both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STOP_SERVICE: Final = "systemctl stop hooktui"
 RESTART_SERVICE: Final = "systemctl restart hooktui"
 
 CONSOLE_TABLES = ("keys", "console")
-"""Tables of ``config.toml`` that the console reads, and a server leaves alone."""
+"""Tables of ``config.toml`` that the console reads and a server ignores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class SystemPaths:
     """The files of the system service.
 
     Attributes:
-        socket: what clients connect to; its folder is there while the service runs.
+        socket: the socket for clients; its folder exists while the service is running.
         home: the folder of the database.
         config: the settings.
-        units: where systemd looks for the unit of the service, first match first.
-        credentials: where it looks for credentials without a path.
+        units: where systemd searches the unit of the service, first match first.
+        credentials: where it searches credentials without a path.
         encrypted_credentials: the same for encrypted ones.
     """
 
@@ -45,9 +45,9 @@ class SystemPaths:
 
     @property
     def evidence(self) -> tuple[Path, ...]:
-        """What tells that this machine has the service: one of these is enough.
+        """Paths of which one proves that this machine has the service.
 
-        Their parents may be searched by everyone, so it takes no rights to see them.
+        All users may search their parents, so this needs no rights.
         """
         return (self.home, self.config.parent, self.socket.parent, *self.units)
 
@@ -77,13 +77,13 @@ class InstallPaths:
     """The files of one installation.
 
     Attributes:
-        home: the folder of the database; made by the server, 0700 or 0750.
+        home: the folder of the database; created by the server, 0700 or 0750.
         database: the SQLite file.
-        socket: what clients connect to.
+        socket: the socket for clients.
         key_file: the key that encrypts secrets in the database.
-        lock: held by the one server of this home.
+        lock: held by the only server of this home.
         config: settings in TOML; need not exist.
-        log: what a server in the background writes.
+        log: the log of a server in the background.
         service: whether this is the system service's installation.
     """
 
@@ -103,22 +103,22 @@ class InstallPaths:
 
     @property
     def stop(self) -> str:
-        """The command that ends its server."""
+        """The command that stops its server."""
         return STOP_SERVICE if self.service else "hooktui stop"
 
 
 def stop_command(home: Path) -> str:
-    """Return the command that ends the server of a home."""
+    """Return the command that stops the server of a home."""
     return STOP_SERVICE if home == SYSTEM.home else "hooktui stop"
 
 
 def places(environ: Mapping[str, str], *, system_installed: bool = False) -> InstallPaths:
-    """Return the places that an environment means; empty variables count as unset.
+    """Return the paths that an environment selects; empty variables count as unset.
 
     Args:
         environ: such as ``os.environ``.
-        system_installed: whether this machine has the system service, running or not.
-            `hooktui.installation.find_places` looks; what means the user's own files says False.
+        system_installed: whether this machine has the system service, running or not, as found by
+            `hooktui.installation.find_places`; False for the user's own installation.
 
     Raises:
         Refused: the environment names no folder at all.
@@ -139,7 +139,7 @@ def places(environ: Mapping[str, str], *, system_installed: bool = False) -> Ins
 
 
 def started_by_systemd(environ: Mapping[str, str]) -> bool:
-    """Return whether this process is the system service: systemd names its folder to it."""
+    """Return whether this process is the system service, to which systemd passes its folder."""
     return environ.get("STATE_DIRECTORY") == str(SYSTEM.home)  # systemd.exec(5)
 
 

@@ -1,7 +1,7 @@
 """Token bucket and throughput meter.
 
-A bucket limits a rate without a timer for each use: that of a hook's attempts, of a caller's calls,
-of its entries in the audit trail. Its times are arguments, in milliseconds; it reads no clock.
+A bucket limits a rate without a timer for each use: of a hook's attempts, of a caller's calls, of
+its entries in the audit trail. Its times are arguments, in milliseconds; it reads no clock.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 from math import ceil
 
 BURST_S = 0.1
-"""The share of a rate that may be used at once: enough to work in batches, little enough that no
-second holds more than a tenth over the rate (or one use, for slow rates)."""
-_ROUNDING = 1e-9  # ten times a tenth of a token is one token
+"""The burst in seconds of the rate: enough to work in batches, and small enough that no second
+exceeds the rate by more than a tenth (or one use, for slow rates)."""
+_ROUNDING = 1e-9  # ten times 0.1 token is one token
 
 
 @dataclass(slots=True)
 class TokenBucket:
-    """Tokens that grow at a rate up to a burst; each use takes one.
+    """Tokens that are added at a rate up to a burst; each use takes one.
 
     Attributes:
-        rate_per_s: tokens that grow in a second.
-        burst: the most that it holds, at least 1.
-        tokens: what it holds; less than 0 after a use that was larger.
+        rate_per_s: tokens added per second.
+        burst: maximum number of tokens, at least 1.
+        tokens: current number; negative after a larger use.
         at_ms: the time of ``tokens``.
     """
 
@@ -35,24 +35,24 @@ class TokenBucket:
 
     @classmethod
     def full(cls, rate_per_s: float, now_ms: int, burst: float | None = None) -> TokenBucket:
-        """Return a full bucket; without a burst, it holds a tenth of a second's tokens."""
+        """Return a full bucket; the default burst is a tenth of a second's tokens."""
         most = _burst(rate_per_s) if burst is None else burst
         return cls(rate_per_s, most, most, now_ms)
 
     def whole(self, now_ms: int) -> int:
-        """Return how many tokens there are at a time; a clock that was set back adds none."""
+        """Return the number of whole tokens at a time; a clock that was set back adds none."""
         elapsed_s = max(now_ms - self.at_ms, 0) / 1000
         self.tokens = min(self.tokens + elapsed_s * self.rate_per_s, self.burst)
         self.at_ms = now_ms
         return int(self.tokens + _ROUNDING)
 
     def is_full(self, now_ms: int) -> bool:
-        """Return whether it has grown to its burst."""
+        """Return whether it holds its burst."""
         self.whole(now_ms)
         return self.tokens >= self.burst
 
     def take(self, count: int) -> None:
-        """Take tokens; more than there are is a debt."""
+        """Take tokens; more than available become a debt."""
         self.tokens -= count
 
     def put_back(self, count: int) -> None:
@@ -60,7 +60,7 @@ class TokenBucket:
         self.tokens = min(self.tokens + count, self.burst)
 
     def next_at_ms(self, now_ms: int) -> int:
-        """Return when a whole token is there: now, or later."""
+        """Return when a whole token is available: now, or later."""
         if self.whole(now_ms) >= 1:
             return now_ms
         return now_ms + max(ceil((1 - self.tokens) * 1000 / self.rate_per_s), 1)
@@ -81,12 +81,12 @@ _SECONDS = 60
 
 
 class ThroughputMeter:
-    """Counts occurrences and says how many there were each second, over the last minute.
+    """Counts occurrences and averages them per second over the last minute.
 
-    A ring of one counter a second: O(1) to count, no timer.
+    A ring of one counter per second: O(1) to count, no timer.
 
     Attributes:
-        total: all that were ever counted.
+        total: all occurrences since the start.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -103,7 +103,7 @@ class ThroughputMeter:
         self._counts[self._second % _SECONDS] += count
 
     def per_second(self) -> float:
-        """Return the average over the last minute, or since the start when that is shorter."""
+        """Return the average over the last minute, or since the start if that is shorter."""
         self._advance()
         age_s = min(max(self._clock() - self._born, 1.0), float(_SECONDS))
         return sum(self._counts) / age_s

@@ -2,9 +2,9 @@
 
 Every route of the API names its need; the console only explains what the server enforces.
 
-``HOOKTUI_RESTRICTED=1`` belongs in a forced command of sshd. The program is then all that its user
-has of the machine: it starts no other program, reads and writes no files, and connects to no other
-server. What the user may do there is decided by the server, as always.
+``HOOKTUI_RESTRICTED=1`` is for a forced command of sshd, where hooktui is the only program that its
+user can run: it starts no other program, reads and writes no files, and connects to no other
+server. The server decides on the user's permissions, as always.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Role(StrEnum):
-    """What a caller is to the server."""
+    """The role of a caller."""
 
     VIEWER = "viewer"
     OPERATOR = "operator"
@@ -30,9 +30,9 @@ class Role(StrEnum):
 
 
 class Need(StrEnum):
-    """What a call asks of its caller.
+    """The permission that a call requires.
 
-    ``operate`` is ping, resend, cancel, and switching a hook on or off (nothing else of it).
+    ``operate`` is ping, resend, cancel, and enabling or disabling a hook (no other edit).
     """
 
     READ = "read"
@@ -45,10 +45,10 @@ ALLOWED: Final[dict[Role, frozenset[Need]]] = {
     Role.VIEWER: frozenset({Need.READ}),
     Role.OPERATOR: frozenset({Need.READ, Need.OPERATE}),
     Role.ADMIN: frozenset(Need),
-    # Beside the others: a program that sends events needs to see nothing.
+    # Separate from the others: a program that sends events need not read.
     Role.PRODUCER: frozenset({Need.PRODUCE}),
 }
-"""The whole table; what is not in it is not allowed."""
+"""The whole table; anything else is not allowed."""
 
 MAY: Final[dict[Role, str]] = {
     Role.VIEWER: "only look",
@@ -56,7 +56,7 @@ MAY: Final[dict[Role, str]] = {
     Role.ADMIN: "do everything",
     Role.PRODUCER: "only send events",
 }
-"""What each role may do, behind the word "may"."""
+"""The permissions of each role, to follow the word "may"."""
 _NEEDED_FOR: Final[dict[Need, str]] = {
     Need.READ: "looking",
     Need.OPERATE: "pinging, resending, cancelling, enabling and disabling",
@@ -72,22 +72,22 @@ def allows(role: Role, need: Need) -> bool:
 
 
 def is_lower(wanted: Role, role: Role) -> bool:
-    """Return whether ``wanted`` may do nothing that ``role`` may not; a role is lower than itself.
+    """Return whether ``wanted`` has no permission that ``role`` lacks; true for equal roles.
 
-    Viewer ≤ operator ≤ admin, producer ≤ admin; producer and operator are beside each other.
+    Viewer ≤ operator ≤ admin, producer ≤ admin; producer and operator are not comparable.
     """
     return ALLOWED[wanted] <= ALLOWED[role]
 
 
 def lower(role: Role, wanted: Role | None) -> Role:
-    """Return the role that a request acts in: the wanted one, when that is no raise.
+    """Return the role in which a request acts: the requested one, unless it is higher.
 
     Args:
-        role: what the caller is.
-        wanted: what the request asked for (``Hooktui-Role``), if anything.
+        role: the role of the caller.
+        wanted: the role that the request asks for (``Hooktui-Role``), if any.
 
     Raises:
-        NotAllowed: the wanted role may do something that the caller may not.
+        NotAllowed: the requested role has a permission that the caller lacks.
     """
     if wanted is None:
         return role
@@ -99,9 +99,9 @@ def lower(role: Role, wanted: Role | None) -> Role:
 
 
 def why_not(role: Role, need: Need) -> str:
-    """Return one line for people: why a role may not do this, and which role may.
+    """Return one line that says why a role lacks a permission, and which role has it.
 
-    Meaningful where `allows` says no.
+    Only meaningful if `allows` is false.
     """
     able = next(one for one in _LEAST_FIRST if allows(one, need))
     roles = able if able is Role.ADMIN else f"{able} or admin"
@@ -109,7 +109,7 @@ def why_not(role: Role, need: Need) -> str:
 
 
 def require(role: Role, need: Need) -> None:
-    """Refuse what a role may not do.
+    """Check that a role has a permission.
 
     Raises:
         NotAllowed: with the line of `why_not`.
@@ -123,18 +123,18 @@ _OFF: Final = ("", "0", "false", "no", "off")
 
 
 def restricted(environ: Mapping[str, str]) -> bool:
-    """Return whether an environment confines its user; whatever does not say "off" does."""
+    """Return whether an environment enables restricted mode; any value except "off" does."""
     return environ.get(VARIABLE, "").strip().lower() not in _OFF
 
 
 def not_here(what: str) -> NotAllowed:
-    """Return the refusal of something, such as "reading a file"."""
+    """Return the refusal of an action, such as "reading a file"."""
     return NotAllowed(f"{what} is not possible here: this is a restricted hooktui ({VARIABLE})")
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does something, for the audit trail: user, role (None: has none), and where from."""
+    """The user behind an action in the audit trail: name, role (None: has none), and origin."""
 
     user: str
     role: Role | None

@@ -1,7 +1,7 @@
-"""When a delivery is tried again.
+"""The retry schedule of deliveries.
 
-The index into a schedule is the number of answered or errored attempts; attempts that a crash or a
-stop cut off do not count. Durations are seconds.
+The index into a schedule is the number of attempts with a response or an error; attempts that a
+crash or a stop cut off do not count. Durations are seconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ DEFAULT_SCHEDULE_S: tuple[float, ...] = (
 """The Standard Webhooks example schedule without its leading 0: 10 attempts in 75 h 35 min 5 s."""
 
 JITTER = 0.1
-"""Waits vary by ±10 %, so that receivers are not hit by many retries at one moment."""
+"""Waits vary by ±10 %, so that a receiver does not get many retries at the same time."""
 
 MAX_ENTRIES = 50
 MAX_WAIT_S = 7 * 86400.0
@@ -70,13 +70,13 @@ def describe_schedule(schedule_s: Sequence[float]) -> str:
 def wait_before_next_s(
     schedule_s: Sequence[float], tries: int, chance: float, retry_after_s: int | None = None
 ) -> float | None:
-    """Return the seconds until the next attempt, or None when the schedule is used up.
+    """Return the seconds until the next attempt, or None if the schedule is used up.
 
     Args:
         schedule_s: the hook's waits.
-        tries: answered or errored attempts so far, at least 1.
-        chance: a random number in 0..1 that picks the jitter.
-        retry_after_s: what the receiver asked for; never makes the next attempt earlier.
+        tries: attempts with a response or an error so far, at least 1.
+        chance: a random number in 0..1 for the jitter.
+        retry_after_s: the wait that the receiver asks for; never shortens the wait.
     """
     if tries > len(schedule_s):
         return None
@@ -95,11 +95,11 @@ def parse_retry_after_s(value: str, now_ms: int) -> int | None:
     if text.isascii() and text.isdigit():
         seconds = int(text[:9])
     else:
-        from email.utils import parsedate_to_datetime  # here: it brings socket and more along
+        from email.utils import parsedate_to_datetime  # lazy: it imports socket and more
 
         try:
             moment = parsedate_to_datetime(text)
-            if moment.tzinfo is None:  # the asctime form, which RFC 9110 (5.6.7) reads as UTC
+            if moment.tzinfo is None:  # the asctime form, which is UTC (RFC 9110, 5.6.7)
                 moment = moment.replace(tzinfo=UTC)
             seconds = round(moment.timestamp() - now_ms / 1000)
         except (ValueError, TypeError, OverflowError):

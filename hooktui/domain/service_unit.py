@@ -1,4 +1,4 @@
-"""What the unit of the service says about its user and its keys (systemd.exec(5))."""
+"""The user and the keys in the systemd unit of the service (systemd.exec(5))."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LOAD: Final = {"LoadCredential": False, "LoadCredentialEncrypted": True}
 
 @dataclass(frozen=True, slots=True)
 class CredentialSource:
-    """Where systemd takes a credential from.
+    """The source of a systemd credential.
 
     Attributes:
         path: absolute, or a name in one of the credential stores.
@@ -25,7 +25,7 @@ class CredentialSource:
 
 @dataclass(frozen=True, slots=True)
 class ServiceUnit:
-    """The user of the service, None where the unit names none, and the sources of its keys."""
+    """The user of the service, None if the unit names none, and the sources of its keys."""
 
     user: str | None = None
     keys: tuple[CredentialSource, ...] = ()
@@ -40,7 +40,7 @@ def read_unit(texts: Iterable[str]) -> ServiceUnit:
             user = value or None
         elif name in _LOAD:
             encrypted = _LOAD[name]
-            if not value:  # an empty assignment takes all before it back
+            if not value:  # an empty assignment resets the list
                 keys[encrypted].clear()
                 continue
             identity, _, path = value.partition(":")

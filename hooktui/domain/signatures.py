@@ -1,8 +1,8 @@
-"""Signing: the seed's hex HMAC of the body, and Standard Webhooks 1.0 (``v1,`` + base64).
+"""Signatures: the hex HMAC of the body, and Standard Webhooks 1.0 (``v1,`` + base64).
 
 Both schemes use the same secret in different ways: the hex HMAC is keyed with the secret as shown
-(its ASCII bytes), the standard one with the bytes behind ``whsec_``. A secret of any other form is
-good for the first scheme only. Signing is on the hot path: one-shot ``hmac.digest``, no objects.
+(its ASCII bytes), the standard one with the bytes after ``whsec_``. A secret of any other form
+works with the first scheme only. Signing is on the hot path: one-shot ``hmac.digest``, no objects.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ MIN_KEY_BYTES, MAX_KEY_BYTES = 24, 64
 MIN_SECRET_LENGTH, MAX_SECRET_LENGTH = 16, 128
 
 TOLERANCE_S: Final = 300.0
-"""Age of a request that a receiver accepts, as the Standard Webhooks libraries have it."""
+"""Maximum age of a request, as in the Standard Webhooks libraries."""
 
 SignatureCheck = Literal["ok", "mismatch", "stale"]
-"""Stale: the signature is right, the timestamp that it covers is too far from now."""
+"""Stale: the signature is valid, but its timestamp is too far from now."""
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
 _PRINTABLE = re.compile(r"[\x20-\x7e]*")
@@ -40,14 +40,14 @@ def make_secret() -> str:
 
 
 def check_secret(text: str) -> str | None:
-    """Return what is wrong with a secret that an admin sets, or None. Never repeats the secret."""
+    """Return what is wrong with an admin's secret, or None. Never repeats the secret."""
     if text.startswith(PREFIX):
         key = standard_key(text)
         if key is None:
-            return f"what follows {PREFIX} is not base64; write it with padding, or drop {PREFIX}"
+            return f"the part after {PREFIX} is not base64; write it with padding, or drop {PREFIX}"
         if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
             return (
-                f"a {PREFIX} secret holds {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes in base64, this"
+                f"a {PREFIX} secret has {MIN_KEY_BYTES} to {MAX_KEY_BYTES} bytes in base64, this"
                 f" one {len(key)}"
             )
         return None
@@ -57,14 +57,14 @@ def check_secret(text: str) -> str | None:
             f" {len(text)}"
         )
     if not _PRINTABLE.fullmatch(text):
-        return "a secret holds printable ASCII characters only; choose another one"
+        return "a secret must have printable ASCII characters only; choose another one"
     if text != text.strip():
-        return "a secret neither begins nor ends with a space; remove it"
+        return "a secret must not begin or end with a space; remove it"
     return None
 
 
 def standard_key(secret: str) -> bytes | None:
-    """Return the key bytes behind a ``whsec_`` secret, or None when the secret is not one."""
+    """Return the key bytes of a ``whsec_`` secret, or None for another form."""
     if not secret.startswith(PREFIX):
         return None
     try:
@@ -93,7 +93,7 @@ def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes)
     """Return one entry of ``webhook-signature``.
 
     Args:
-        key: what `standard_key` returned.
+        key: from `standard_key`.
         message_id: the event's id, as in ``webhook-id``.
         timestamp: Unix seconds of the attempt, as in ``webhook-timestamp``.
         body: the event's bytes.
@@ -105,10 +105,10 @@ def standard_signature(key: bytes, message_id: str, timestamp: int, body: bytes)
 def verify_hook_signature(
     secret: str, body: bytes, signature: str, hash_name: str = HASHES[0]
 ) -> bool:
-    """Return whether a received ``X-Hook-Signature`` is right, in constant time.
+    """Return whether a received ``X-Hook-Signature`` is valid, in constant time.
 
-    Case does not matter, and ``sha256=`` (the name of the hash) may stand before the digits, as
-    GitHub writes it.
+    Case is ignored, and the digits may follow ``sha256=`` (the name of the hash), as in GitHub's
+    signatures.
 
     Raises:
         ValueError: the hash is not one of `HASHES`.
@@ -121,7 +121,7 @@ def verify_hook_signature(
 def verify_standard_signature(
     key: bytes, message_id: str, timestamp: int, body: bytes, signatures: str
 ) -> bool:
-    """Return whether one entry of a received ``webhook-signature`` is right, in constant time."""
+    """Return whether one entry of a received ``webhook-signature`` is valid, in constant time."""
     expected = standard_signature(key, message_id, timestamp, body).encode("ascii")
     matches = [
         hmac.compare_digest(expected, given.encode("utf-8", "replace"))
@@ -131,7 +131,7 @@ def verify_standard_signature(
 
 
 def parse_timestamp(text: str) -> int | None:
-    """Return the Unix seconds of a received ``webhook-timestamp``, or None when it is not one."""
+    """Return the Unix seconds of a received ``webhook-timestamp``, or None if it is invalid."""
     return int(text) if _TIMESTAMP.fullmatch(text) else None
 
 
@@ -145,16 +145,16 @@ def check_standard_signature(
     now_s: float,
     tolerance_s: float = TOLERANCE_S,
 ) -> SignatureCheck:
-    """Return whether a received ``webhook-signature`` is right, and its request recent.
+    """Return whether a received ``webhook-signature`` is valid, and its request recent.
 
     Args:
-        key: what `standard_key` returned.
+        key: from `standard_key`.
         message_id: ``webhook-id`` as received.
         timestamp: ``webhook-timestamp`` as received.
         body: the raw body.
         signatures: ``webhook-signature`` as received.
         now_s: Unix seconds of the receipt.
-        tolerance_s: how far the timestamp may be from that, in either direction.
+        tolerance_s: maximum difference of the timestamp in either direction.
     """
     sent_s = parse_timestamp(timestamp)
     if sent_s is None or str(sent_s) != timestamp or not message_id.isascii():

@@ -1,8 +1,7 @@
-"""Makes untrusted text safe to show: text of a receiver, producer or admin never acts.
+"""Makes untrusted text safe to show: text of receivers, producers and admins has no side effects.
 
-Terminals obey control characters, and people are fooled by invisible ones. All text that leaves the
-program towards a person goes through `visible`: console, command line, logs, CSV and error
-messages.
+Terminals interpret control characters, and invisible ones mislead people. All text for people goes
+through `visible`: console, command line, logs, CSV and error messages.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ MAX_MARKS = 3
 ELLIPSIS = "…"
 
 _LOOKED_AT = 8
-"""Characters that are looked at for each one that may be shown; marks of a stack show nothing."""
+"""Characters that are read for each one that may be shown; excess marks are not shown."""
 
-# Printable text without these (no arrow, box or Latin letter is among them) needs no closer look.
+# Printable text without these (no arrow, box or Latin letter is among them) needs no full check.
 _MAY_STACK_OR_HIDE = re.compile(r"[\u0300-\u1fff\u20d0-\u20ff\u2800\u2c00-\U0010ffff]")
 _NOT_PLAIN = re.compile(r"[^ -~]+")
 _NOT_PLAIN_IN_LINES = re.compile(r"[^ -~\n\t]+")
-# Format characters (bidi, zero-width, tags), surrogates, what Unicode 14 does not know (its width
-# is a guess), the two separators that some programs take for line breaks, and every blank but the
-# usual one: two names that differ in a blank must not look alike.
+# Format characters (bidi, zero-width, tags), surrogates, characters unknown to Unicode 14 (of
+# unknown width), the two separators that some programs treat as line breaks, and every blank except
+# the usual one: two names that differ in a blank must not look alike.
 _ESCAPED = frozenset({"Cf", "Cs", "Cn", "Zl", "Zp", "Zs"})
 # Default_Ignorable_Code_Point of other categories: drawn as nothing, or as a blank.
 _IGNORABLE = frozenset(
@@ -40,26 +39,25 @@ _JOINING_JAMO = (range(0x1160, 0x1200), range(0xD7B0, 0xD800))
 
 
 def visible(text: str | bytes, *, lines: bool = False, limit: int | None = None) -> str:
-    r"""Return text that can be shown anywhere: one look is what is there, and nothing acts.
+    r"""Return text that can be shown anywhere: all of it is visible and none has side effects.
 
     Printable ASCII and ordinary Unicode stay as they are. C0 controls become their pictures
     (``␛``), DEL ``␡``, C1 controls and invalid UTF-8 ``\x9b``; bidi, zero-width, tag and other
     invisible characters, blanks other than U+0020, line and paragraph separators and lone
-    surrogates become ``\u{202e}``. Of
-    more than three combining marks on a character the rest is replaced by ``…``; a mark without a
-    character to stand on becomes ``\u{301}``.
+    surrogates become ``\u{202e}``. More than three combining marks on a character are replaced by
+    ``…``; a mark without a base character becomes ``\u{301}``.
 
-    Applying it again changes nothing. It is not reversible: a backslash stays a backslash.
+    It is idempotent, but not reversible: a backslash stays a backslash.
 
     Args:
-        text: anything; bytes are read as UTF-8.
-        lines: keep line breaks (LF) and tabs, for places that show several lines.
-        limit: characters to show at most (of each line, with ``lines``), the closing ``…`` counted.
+        text: anything; bytes are decoded as UTF-8.
+        lines: keep line breaks (LF) and tabs, for multi-line display.
+        limit: maximum characters (of each line, with ``lines``), including the closing ``…``.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8", "backslashreplace")
     if limit is not None and not lines and len(text) > limit * _LOOKED_AT:
-        # What is cut off costs nothing: somebody else chose how long it is.
+        # The rest is not processed, because its length is the sender's choice.
         text = visible(text[: limit * _LOOKED_AT], limit=limit)
         return text if text.endswith(ELLIPSIS) else _cut(text + ELLIPSIS, limit)
     if not text.isprintable() or (not text.isascii() and _MAY_STACK_OR_HIDE.search(text)):
@@ -100,7 +98,7 @@ def _show_run(found: re.Match[str]) -> str:
 
 
 def _escaped(letter: str) -> str | None:
-    """Return what stands for a character that must not be shown as it is, else None."""
+    """Return the replacement of a character that must not be shown as it is, else None."""
     code = ord(letter)
     if code < 0x20:
         return chr(0x2400 + code)
@@ -108,7 +106,7 @@ def _escaped(letter: str) -> str | None:
         return "\u2421"
     if 0x80 <= code < 0xA0:
         return f"\\x{code:02x}"
-    if 0xDC80 <= code <= 0xDCFF:  # an undecodable byte, as Python's surrogateescape keeps it
+    if 0xDC80 <= code <= 0xDCFF:  # an undecodable byte (surrogateescape)
         return f"\\x{code - 0xDC00:02x}"
     if (
         unicodedata.category(letter) in _ESCAPED
@@ -120,18 +118,18 @@ def _escaped(letter: str) -> str | None:
 
 
 def _is_mark(letter: str) -> bool:
-    # Medial and final jamo are letters to Unicode, but terminals draw them onto the one before.
+    # Unicode treats medial and final jamo as letters; terminals draw them onto the letter before.
     return unicodedata.category(letter).startswith("M") or any(
         ord(letter) in jamo for jamo in _JOINING_JAMO
     )
 
 
 MASK = "***"
-"""Stands for a sensitive value wherever one is shown."""
+"""Replaces a sensitive value wherever one is shown."""
 
 
 def in_bytes(count: int) -> str:
-    """Return a size as people read it, such as 3.1 MB."""
+    """Return a readable size, such as 3.1 MB."""
     size = float(count)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:

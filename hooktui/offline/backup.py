@@ -1,7 +1,7 @@
-"""``hooktui backup``, but for what it prints: writes the copy with the caller's rights.
+"""``hooktui backup`` except its output: writes the copy with the caller's rights.
 
-The file has its name only when it is on disk, has the digest that the server announced, and SQLite
-finds it whole. Until then, and after a failure, nothing is there.
+The file gets its name only when it is on disk, has the digest that the server announced, and passes
+SQLite's check. Until then, and after a failure, there is no file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COUNTS = "SELECT (SELECT COUNT(*) FROM event), (SELECT COUNT(*) FROM delivery)"
 
 
 class CannotWrite(HooktuiError):
-    """The caller may not write where the backup should go."""
+    """The caller may not write the backup to this path."""
 
     title = "Cannot write"
 
@@ -35,8 +35,8 @@ def there_already(target: Path) -> bool:
     """Return whether a backup would replace a file.
 
     Raises:
-        Refused: something else has that name.
-        OSError, ValueError: nothing can have it.
+        Refused: the path is not a regular file.
+        OSError, ValueError: the path is not valid.
     """
     try:
         mode = target.lstat().st_mode
@@ -49,10 +49,10 @@ def there_already(target: Path) -> bool:
 
 @contextmanager
 def draft_for(target: Path) -> Iterator[Path]:
-    """Make an empty file of the caller's alone beside a path; it is gone when the block ends.
+    """Create an empty, private file next to a path; it is removed when the block ends.
 
     Raises:
-        CannotWrite: it cannot be made.
+        CannotWrite: it cannot be created.
     """
     draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -70,12 +70,12 @@ def draft_for(target: Path) -> Iterator[Path]:
 def save(
     download: Download, draft: Path, target: Path, *, replace: bool, progress: Callable[[str], None]
 ) -> Backup:
-    """Write a backup into its draft, check it, and give it its name.
+    """Write a backup to its draft, check it, and rename it.
 
     Raises:
-        CannotWrite: there is no room, or the disk fails.
-        Conflict: something has the name meanwhile.
-        BrokenDownload: it did not arrive as it was sent.
+        CannotWrite: there is no space, or the disk fails.
+        Conflict: the path exists meanwhile.
+        BrokenDownload: it did not arrive intact.
         BadBackup: it is damaged.
     """
     free = free_bytes(draft.parent)
@@ -84,7 +84,7 @@ def save(
             f"the backup needs {download.size >> 20} MiB in {target.parent}; {free >> 20} are free"
         )
     with draft.open("wb") as file:
-        for piece, share in _told(download):
+        for piece, share in _with_progress(download):
             try:
                 file.write(piece)
             except OSError as error:
@@ -108,7 +108,7 @@ def pass_on(download: Download, out: BinaryIO) -> None:
     """Write a backup to a stream.
 
     Raises:
-        BrokenDownload: it did not arrive as it was sent; what was written is not to be used.
+        BrokenDownload: it did not arrive intact; the output must not be used.
         OSError: the stream cannot be written.
     """
     for piece in download.pieces():
@@ -116,8 +116,8 @@ def pass_on(download: Download, out: BinaryIO) -> None:
     out.flush()
 
 
-def _told(download: Download) -> Iterator[tuple[bytes, int]]:
-    """Yield each piece, and the per cent that have arrived with it."""
+def _with_progress(download: Download) -> Iterator[tuple[bytes, int]]:
+    """Yield each piece, and the percentage received with it."""
     arrived = 0
     for piece in download.pieces():
         arrived += len(piece)
@@ -132,18 +132,18 @@ def _name(draft: Path, target: Path, *, replace: bool) -> None:
             _name_a_new_file(draft, target)
         sync_folder(target.parent)
     except FileExistsError:
-        raise Conflict(f"{target} is there already; choose another name") from None
+        raise Conflict(f"{target} already exists; choose another name") from None
     except OSError as error:
         raise CannotWrite(f"cannot write {target}: {error.strerror}") from None
 
 
 def _name_a_new_file(draft: Path, target: Path) -> None:
-    """Give a draft its name, and never the place of a file that came there meanwhile."""
+    """Rename a draft without replacing a file that was created meanwhile."""
     try:
         os.link(draft, target)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links, such as a USB stick's
+    except OSError:  # a file system without hard links, such as that of a USB stick
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:
             draft.replace(target)

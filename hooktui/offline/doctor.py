@@ -1,4 +1,4 @@
-"""``hooktui doctor``, but for what it prints: asks the server, or looks itself where none runs."""
+"""``hooktui doctor`` except its output: asks the server, or checks the files without one."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from hooktui.server.settings import BadSettings, load, split_listen
 from hooktui.store.postgres.connections import parse_database_url
 
 _WHOLE_DAY_S = 86400.0
-"""Without a server nobody waits but the one who asked."""
+"""Without a server only the caller waits."""
 _CONNECT_S = 2.0
 _RESTART = "restart the server with this version of hooktui"
 
 
 def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> Checkup:
-    """Look at an installation.
+    """Check an installation.
 
     Args:
-        environ: says where its files lie.
-        client: of its server, if one runs.
-        here: whether the server is the one of this environment, and not one that was named.
+        environ: the environment, which selects the installation.
+        client: of its server, if one is running.
+        here: whether the server is that of this environment, and was not named explicitly.
 
     Raises:
-        HooktuiError: there is a server, and it does not let the caller ask.
+        HooktuiError: there is a server, and it refuses the caller.
     """
     begun_s = time.perf_counter()
     try:
@@ -54,7 +54,7 @@ def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> C
     try:
         found = client.call(calls.checkup())
     except NotFound:
-        old = Check("server", "warn", "of another version, which cannot be looked into", _RESTART)
+        old = Check("server", "warn", "another version, which this command cannot check", _RESTART)
         return checkup_of([old])
     listens = _listens(environ) if here else []
     return checkup_of([*_server(client, took_ms), *listens, *found.checks])
@@ -64,14 +64,14 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
     try:
         status = client.call(calls.server_status())
     except Unavailable as error:
-        return [Check("server", "fail", error.detail, "see what is said of its database below")]
+        return [Check("server", "fail", error.detail, "see the checks of its database below")]
     said = ", ".join(f"process {one.pid} on {one.name}" for one in status.servers)
-    value = f"{status.version}, {said}, answers in {took_ms:.0f} ms"
+    value = f"{status.version}, {said}, responded in {took_ms:.0f} ms"
     checks = [Check("server", "ok", value)]
     if status.version != __version__:
         checks = [Check("server", "warn", f"{value}; this command is {__version__}", _RESTART)]
     if status.paused is not None:
-        said = f"paused by {status.paused.by} at {status.paused.at}: nothing but pings is sent"
+        said = f"paused by {status.paused.by} at {status.paused.at}: only pings are sent"
         checks.append(Check("delivery", "warn", said, "resume it with: hooktui resume"))
     if status.loop is not None:
         checks.append(judge_hold(status.loop.longest_ms, status.loop.by))
@@ -79,15 +79,15 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
 
 
 def _listens(environ: Mapping[str, str]) -> list[Check]:
-    """Look whether somebody answers where the settings say that the server listens."""
+    """Check whether the server responds at the configured TCP address."""
     try:
         settings = load(find_places(environ).config, environ)
     except BadSettings as bad:
-        return [Check("settings", "fail", bad.detail, "no server starts with them; correct them")]
+        return [Check("settings", "fail", bad.detail, "correct them; no server can start")]
     if settings.listen is None:
         return []
     host, port = split_listen(settings.listen)
-    if port == 0:  # any
+    if port == 0:  # any port
         return []
     try:
         socket.create_connection((host, port), _CONNECT_S).close()
@@ -104,19 +104,19 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
         url = settings.database_url or ""
         target = None if not url or url.startswith("sqlite:") else parse_database_url(url)
     except (BadSettings, Refused) as bad:
-        return [Check("settings", "fail", bad.detail, "no server starts with them; correct them")]
+        return [Check("settings", "fail", bad.detail, "correct them; no server can start")]
     exposed = list(check_exposure(settings, environ))
     reserve = settings.reserve_mb << 20
     holder = _holder(where.database.with_name("hooktui.lock"))
     if holder is not None or isinstance(error, Unavailable):
-        end = f"end it with: kill {holder}" if holder else "end it, and start another"
-        hangs = f"process {holder or 'unknown'} is there and does not respond: {error.detail}"
+        end = f"stop it with: kill {holder}" if holder else "stop it, and start another"
+        hangs = f"process {holder or 'unknown'} is running but does not respond: {error.detail}"
         lost = Check("server", "fail", hangs, f"see {where.log}; {end}")
         if target is None:
             return [lost, *exposed, *_without_database(where, reserve)]
         return [lost, *exposed, *asyncio.run(check_shared(where, target, None))]
     none = Check(
-        "server", "warn", "none runs here: nothing is taken in", f"start it: {where.start}"
+        "server", "warn", "not running: no events are accepted", f"start it: {where.start}"
     )
     if target is not None:
         return [none, *exposed, *asyncio.run(check_shared(where, target, None))]
@@ -127,17 +127,17 @@ def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -
         return [none, *exposed, *check_installation(where, reserve, None, _WHOLE_DAY_S)]
     except PermissionError as denied:
         raise NotAllowed(
-            f"{denied.filename} may not be read by you; run this as the server's user"
+            f"{denied.filename} is not readable; run this as the server's user"
         ) from None
 
 
 def _without_database(where: InstallPaths, reserve: int) -> list[Check]:
-    """Look at what lies around a database that another process has open."""
+    """Check the surroundings of a database that another process has open."""
     return [check_versions(), *check_disk(where.database.parent, reserve), check_modes(where)]
 
 
 def _holder(lock: Path) -> str | None:
-    """Return the process that holds the lock of a home, without a moment in which we hold it."""
+    """Return the process that holds the lock of a home, without taking the lock."""
     try:
         status = lock.stat()
         written = lock.read_text(encoding="ascii", errors="replace").strip()
@@ -149,7 +149,7 @@ def _holder(lock: Path) -> str | None:
         fields = line.split()
         if len(fields) < 6 or fields[1] != "FLOCK":
             continue
-        # Some file systems show another device there than to stat.
+        # On some file systems the device differs from that of stat.
         mine = fields[4] == written and fields[5].endswith(f":{status.st_ino}")
         if fields[5] == device or mine:
             return fields[4]

@@ -1,4 +1,4 @@
-"""Opens an installation without its server: finds the database, makes keys, restores a backup."""
+"""Opens an installation without its server: finds the database, adds keys, restores a backup."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _SQLITE = "sqlite:///"
 def sqlite_home(
     environ: Mapping[str, str], *, any_database: bool = False
 ) -> tuple[InstallPaths, Settings]:
-    """Return the places and the settings of the installation that an environment means.
+    """Return the paths and the settings of the installation of an environment.
 
     Args:
         environ: such as ``os.environ``.
-        any_database: where the settings name another database, its SQLite file is the home's.
+        any_database: if the settings name another database, use the home's SQLite file.
 
     Raises:
         BadSettings: the configuration cannot be used.
-        Refused: it does not store in SQLite.
+        Refused: it does not use SQLite.
     """
     where = find_places(environ)
     settings = load(where.config, environ)
@@ -45,8 +45,8 @@ def sqlite_home(
         database = Path(url.removeprefix(_SQLITE))
     elif url and not any_database:
         raise Refused(
-            "this command works on a SQLite file, and HOOKTUI_DATABASE_URL names none;"
-            " PostgreSQL has tools of its own: pg_dump and pg_restore"
+            "this command works on a SQLite file, but HOOKTUI_DATABASE_URL names none;"
+            " for PostgreSQL use pg_dump and pg_restore"
         )
     found = replace(
         where,
@@ -59,7 +59,7 @@ def sqlite_home(
 
 
 def user_name(uid: int) -> str:
-    """Return the name of a user, or the number where there is none."""
+    """Return the name of a user, or the number if it has none."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -67,7 +67,7 @@ def user_name(uid: int) -> str:
 
 
 def this_user() -> Actor:
-    """Return who runs the command, as the audit trail names it; the files are theirs."""
+    """Return the owner of the files, who runs the command, as an actor of the audit trail."""
     uid = os.geteuid()
     return Actor(
         user_name(uid), Role.ADMIN, origin_of(PeerCredentials(os.getpid(), uid, os.getegid()))
@@ -80,13 +80,13 @@ def key_for_people() -> str:
 
 
 def add_key(file: Path) -> str:
-    """Put a new key on top of a key file, or make the file; return the key's id.
+    """Add a new key at the top of a key file, or create the file; return the key's id.
 
     Raises:
-        KeyProblem: the file is no key file, may be read by others, or cannot be written.
+        KeyProblem: the file is not a key file, is readable by others, or cannot be written.
     """
     key = new_key()
-    if os.path.lexists(file):  # of a name that is too long, `Path.exists` raises
+    if os.path.lexists(file):  # `Path.exists` raises for too long names
         replace_keys(file, [key, *load_keys(file, database_is_new=False)])
     else:
         create_keys(file, [key])
@@ -97,7 +97,7 @@ __all__ = ["BackupSource", "Restored", "database_in_place", "open_backup", "rest
 
 
 def database_in_place(environ: Mapping[str, str]) -> Path | None:
-    """Return the database that a restore would put aside; None: there is none.
+    """Return the database that a restore would replace; None: there is none.
 
     Raises:
         HooktuiError: the settings cannot be used.
@@ -109,14 +109,14 @@ def database_in_place(environ: Mapping[str, str]) -> Path | None:
 def restore_backup(
     environ: Mapping[str, str], source: BackupSource, actor: Actor, progress: Callable[[str], None]
 ) -> Restored:
-    """Put a backup in the place of the database of this installation.
+    """Replace the database of this installation by a backup.
 
     Raises:
-        HooktuiError: it was not done, and nothing has changed; says why.
+        HooktuiError: it was not done, and nothing has changed; names the cause.
     """
     where, _ = sqlite_home(environ)
     try:
         make_home(where.database.parent)
     except OSError as error:
-        raise BadSettings(f"cannot make {where.database.parent}: {error.strerror}") from None
+        raise BadSettings(f"cannot create {where.database.parent}: {error.strerror}") from None
     return restore(where.database, where.key_file, source, actor, progress)

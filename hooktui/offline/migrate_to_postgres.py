@@ -1,7 +1,7 @@
-"""``hooktui move``, but for what it says: the SQLite store of this home goes to PostgreSQL.
+"""``hooktui move`` except its output: migrates the SQLite store of this home to PostgreSQL.
 
-In this order: the file is marked, so that no server starts on it; all rows go over in one
-transaction; the mark says that it is done. Killed in between, the move is run again.
+In this order: a marker keeps servers from starting on the file; one transaction copies all rows;
+the marker is set to done. If it is killed in between, the move is run again.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _NO_DEADLINES = {
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What was moved, from where to where; ``copied`` is empty when it had been done before."""
+    """A completed move; ``copied`` is empty if an earlier run had completed it."""
 
     source: str
     to: str
@@ -60,10 +60,10 @@ class Move:
 
 
 def check_target(url: str) -> None:
-    """See that an address is one of a PostgreSQL database.
+    """Check that an address is one of a PostgreSQL database.
 
     Raises:
-        Refused: it is none.
+        Refused: it is not.
     """
     parse_database_url(url)
 
@@ -74,16 +74,16 @@ def move_store(
     progress: Callable[[str], None],
     actor: Actor | None = None,
 ) -> Move:
-    """Carry the SQLite store of this installation over to an empty PostgreSQL database.
+    """Migrate the SQLite store of this installation to an empty PostgreSQL database.
 
     Args:
-        environ: says which installation.
+        environ: the environment, which selects the installation.
         url: of the PostgreSQL database.
-        progress: is given what is done just now.
-        actor: who asked, for the audit trail; by default the user of this process.
+        progress: called with a line of progress.
+        actor: for the audit trail; by default the user of this process.
 
     Raises:
-        HooktuiError: it was not done, and no server would start on half of it; says why.
+        HooktuiError: it was not done, and no server can start on a part of it; names the cause.
     """
     where, _ = sqlite_home(environ, any_database=True)
     target = parse_database_url(url)
@@ -98,10 +98,10 @@ def move_store(
 async def carry_over(
     where: InstallPaths, target: DatabaseAddress, progress: Callable[[str], None], actor: Actor
 ) -> Move:
-    """Do the move of a store that is there; see `move_store`."""
+    """Migrate an existing store; see `move_store`."""
     before = read_mark(where.database)
     if before is None:
-        progress("bringing the database in order")
+        progress("preparing the database")
         await _settle(where)
     lock = HomeLock(where.database.with_name("hooktui.lock"))
     lock.take()
@@ -112,7 +112,7 @@ async def carry_over(
 
 
 async def _settle(where: InstallPaths) -> None:
-    """Start and stop the store once: it takes the log in, migrates, and gives all leases back."""
+    """Start and stop the store once: it applies the log, migrates, and releases all leases."""
     store = await SqliteStore.open(where.database, key_file=where.key_file)
     await store.close()
 
@@ -129,8 +129,8 @@ async def _move_locked(
         if mark.done:
             refuse_moved(where.database)
         raise Conflict(
-            f"a move of {where.database} to {mark.to} was begun before; end that one, or remove"
-            f" {mark_of(where.database)} to begin anew"
+            f"a move of {where.database} to {mark.to} was started before; finish it, or remove"
+            f" {mark_of(where.database)} to start over"
         )
     progress(f"preparing {target.shown}")
     open_connection = partial(connect, target, **_NO_DEADLINES)
@@ -152,7 +152,7 @@ async def _copy(
     actor: Actor,
     progress: Callable[[str], None],
 ) -> list[Copied]:
-    """Copy all in one transaction; nothing when an earlier run of this move has committed."""
+    """Copy all rows in one transaction; none if an earlier run of this move has committed."""
     one = engine(open_connection, 1, "READ COMMITTED")
     committing = False
     try:
@@ -164,13 +164,13 @@ async def _copy(
             committing = True
             await conn.commit()
             failpoints.hit("after_move_commit")
-            progress("counting for the planner")
+            progress("collecting statistics for the query planner")
             await conn.execute(text("ANALYZE"))
             await conn.commit()
         return copied
     except BaseException as error:
         if not committing:
-            remove_mark(database)  # nothing is there: a server may start here again
+            remove_mark(database)  # nothing was copied: a server may start here again
         if isinstance(error, HooktuiError) or not isinstance(error, Exception):
             raise
         raise explain(error, target) from error

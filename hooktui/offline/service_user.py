@@ -1,8 +1,8 @@
-"""Commands that work on the files of a home do it as the user whom the home belongs to.
+"""Runs commands that change the files of a home as the owner of the home.
 
-Root becomes that user for good: what root made there the server could not use, and what lies there
-may be that user's trick. What only the caller may read is opened before: a backup, the credential
-that holds the keys.
+Root becomes that user permanently: the server could not use files of root, and the user may have
+placed traps in the home. Files that only the caller can read are opened before: a backup, the
+credential that holds the keys.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class CannotBecome(HooktuiError):
 
 
 def act_as_owner(where: InstallPaths, command: Sequence[str], *, judge: bool = True) -> Actor:
-    """Become the user of an installation, or see that this is it; return who asked.
+    """Become the user of an installation, or check that this is it; return the caller.
 
     Args:
-        where: the installation; the service's folder is made where root finds none.
-        command: what the caller should run instead with other rights, without ``hooktui``.
-        judge: whether a home is refused that others may write.
+        where: the installation; root creates the service's folder if it is missing.
+        command: the command to suggest to other callers, without ``hooktui``.
+        judge: whether a home is refused that others can write.
 
     Raises:
         NotAllowed: the caller is neither that user nor root.
-        UnsafeHome: others could change what is there.
+        UnsafeHome: others could change the files.
         CannotBecome: the system refused the change.
         KeyProblem: the credential of the service cannot be used.
     """
@@ -71,13 +71,13 @@ def act_as_owner(where: InstallPaths, command: Sequence[str], *, judge: bool = T
 
 
 def _owner(where: InstallPaths, unit: ServiceUnit) -> int | None:
-    """Return whose the installation is; None: nobody's yet, so the caller's."""
+    """Return the owner of the installation; None: it does not exist, so it is the caller's."""
     if unit.user is not None:
         try:
             return int(unit.user) if unit.user.isdigit() else pwd.getpwnam(unit.user).pw_uid
         except KeyError:
             raise CannotBecome(
-                f"the unit of the service names the user {unit.user}, and there is none; make it"
+                f"the unit of the service names the user {unit.user}, which is missing; create it"
                 " with: useradd --system --home-dir /var/lib/hooktui --shell /usr/sbin/nologin"
                 f" {unit.user}"
             ) from None
@@ -87,7 +87,7 @@ def _owner(where: InstallPaths, unit: ServiceUnit) -> int | None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            raise NotAllowed(f"{folder} may not be seen by you: {error.strerror}") from None
+            raise NotAllowed(f"you may not access {folder}: {error.strerror}") from None
     return None
 
 
@@ -106,18 +106,18 @@ def _instead(where: InstallPaths, owner: int, command: Sequence[str]) -> str:
 
 
 def _make_service_home(home: Path, owner: int) -> None:
-    """Make the folder of a service that never started, as systemd would."""
+    """Create the folder of a service that never started, as systemd would."""
     try:
         home.mkdir(mode=0o750)
     except FileExistsError:
         return
     except OSError as error:
-        raise CannotBecome(f"cannot make {home}: {error.strerror}") from None
+        raise CannotBecome(f"cannot create {home}: {error.strerror}") from None
     os.chown(home, owner, _group(owner, home))
 
 
 def _service_unit() -> ServiceUnit:
-    """Read the unit of the service and its drop-ins: a name in an earlier folder hides a later."""
+    """Read the unit of the service and its drop-ins; earlier folders hide names of later ones."""
     files = [unit for unit in known.SYSTEM.units if unit.is_file()][:1]
     more: dict[str, Path] = {}
     for unit in reversed(known.SYSTEM.units):
@@ -131,7 +131,7 @@ def _service_unit() -> ServiceUnit:
 
 
 def _hold(source: CredentialSource) -> bool:
-    """Hold the keys of a credential, if it is there: the service's user may not read it."""
+    """Load the keys of a credential, if it exists: the service's user may not read it."""
     stores = known.SYSTEM.encrypted_credentials if source.encrypted else known.SYSTEM.credentials
     for file in (
         [Path(source.path)] if source.path[:1] == "/" else [store / source.path for store in stores]
@@ -148,10 +148,10 @@ def _hold(source: CredentialSource) -> bool:
 
 
 def _decrypted(file: Path) -> bytes:
-    """Return what an encrypted credential holds.
+    """Return the content of an encrypted credential.
 
     Raises:
-        OSError: it is not there, or may not be read.
+        OSError: it does not exist, or cannot be read.
         CannotBecome: it cannot be decrypted here.
     """
     with file.open("rb"):
@@ -173,14 +173,14 @@ def _decrypted(file: Path) -> bytes:
 
 
 def become(uid: int, home: Path) -> None:
-    """Give root up for another user, for good; files that are made from now on are theirs alone.
+    """Change from root to another user permanently; new files are readable by that user only.
 
     Raises:
-        CannotBecome: it was refused, or could be taken back, or that user cannot run the program.
+        CannotBecome: it was refused or reversible, or that user cannot run the program.
     """
     gid = _group(uid, home)
     try:
-        # In this order: without root there is no right to change groups.
+        # In this order: without root groups cannot be changed.
         os.setgroups(_groups(uid, gid))
         _check_program(uid, gid)
         os.setresgid(gid, gid, gid)
@@ -193,7 +193,7 @@ def become(uid: int, home: Path) -> None:
 
 
 def _check_program(uid: int, gid: int) -> None:
-    """See that the user can read what is still to be imported, while root can say why not."""
+    """Check that the user can read all later imports, while root can still report it."""
     needed = [Path(one).parent for one in (hooktui.__file__, sqlalchemy.__file__, os.__file__)]
     os.setegid(gid)
     os.seteuid(uid)

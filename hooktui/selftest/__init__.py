@@ -1,1 +1,1 @@
-"""The crash test: servers are killed while events come in, and every event is accounted for."""
+"""The crash test: kills servers while they accept events, and accounts for every event."""

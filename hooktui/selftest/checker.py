@@ -1,7 +1,7 @@
-"""Compares what was accepted, what arrived, and what the store says: lost, doubled, made up.
+"""Compares accepted events, arrivals, and the store: lost, duplicated and invented deliveries.
 
-Pure: three lists in, a verdict out. At least once is the promise, so a second arrival is allowed,
-but only as the same delivery with the same ``webhook-id`` and the same bytes.
+Pure: three lists in, a verdict out. The guarantee is at least once, so a repeated arrival is
+allowed, but only as the same delivery with the same ``webhook-id`` and the same bytes.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from hooktui.selftest.producer import Sent
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the comparison came to; all but the counts must be empty.
+    """The result of the comparison; all except the counts must be empty.
 
     Attributes:
-        accepted: events answered with 202.
-        delivered: deliveries that the receiver took at least once.
-        duplicates: arrivals of a delivery that had been taken already; allowed, and counted.
-        lost: event and hook of what was accepted and never taken.
-        unexpected: arrivals of events that nobody was told of, or with other bytes.
+        accepted: events that got a 202.
+        delivered: deliveries that the receiver accepted at least once.
+        duplicates: repeated arrivals of an accepted delivery; allowed, and counted.
+        lost: event and hook of accepted events that never arrived.
+        unexpected: arrivals of events that were never accepted, or with other bytes.
         altered: deliveries whose arrivals differ in ``webhook-id`` or bytes, and events that came
             to one hook as two deliveries.
-        phantoms: deliveries that the store calls delivered and the receiver never took.
+        phantoms: deliveries that are delivered in the store but never arrived.
         unsettled: deliveries that are not in the state ``delivered`` at the end.
     """
 
@@ -42,7 +42,7 @@ class Verdict:
 
     @property
     def good(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether every guarantee was kept."""
         return not (self.lost or self.unexpected or self.altered or self.phantoms or self.unsettled)
 
 
@@ -55,10 +55,10 @@ def check(
     """Compare.
 
     Args:
-        sent: what the producer was told is accepted.
-        entries: what the ledger received.
+        sent: the events that the server accepted.
+        entries: the requests that the ledger received.
         stored: all deliveries, as the API lists them.
-        hooks: the hook behind each path of the ledger; each takes every event.
+        hooks: the hook of each path of the ledger; each gets every event.
     """
     accepted = {one.event: one for one in sent}
     arrivals: dict[str, list[Entry]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The crash proof: a server under load is killed again and again, and every event still arrives."""
+"""The crash test: a server under load is killed repeatedly, and every event must still arrive."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from hooktui.selftest.ledger import MOODY, STEADY, Ledger, running_ledger
 from hooktui.selftest.producer import KeyedProducer
 
 SETTLE_S = 120.0
-"""Twice a lease: where servers share a database, what a dead one was sending may wait for it."""
+"""Twice a lease: with a shared database, deliveries of a killed server may have to wait for it."""
 IN_FLIGHT = 40
-"""What a kill may cut off: ten attempts of each of the two hooks, and as many that were answered
-already, whose results are just being written."""
+"""Deliveries that a kill may repeat: ten attempts in flight of each of the two hooks, and as many
+with a response whose results are just being written."""
 _SCHEDULE_S = (0.2, 0.5, 1.0)
-"""For the 500s of the moody path. The steady one has no retries: a counted interruption fails it"""
+"""Waits for the 500s of the moody path. The steady one has none: an interruption must not count."""
 _SQLITE = SqliteDatabases()
 _ALIVE_S = (0.05, 0.6)
-"""How long a server is left at work before it is killed."""
+"""How long a server runs before it is killed, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A finished run: the verdict, how often the server was killed, and what else was seen."""
+    """A finished run: the verdict, the number of kills, and further observations."""
 
     verdict: Verdict
     kills: int
@@ -40,19 +40,19 @@ class Proof:
 
     @property
     def most_duplicates(self) -> int:
-        """How many arrivals a second time the kills explain."""
+        """The number of repeated arrivals that the kills explain."""
         return self.kills * IN_FLIGHT
 
     @property
     def good(self) -> bool:
-        """Whether every promise was kept."""
+        """Whether every guarantee was kept."""
         few = self.verdict.duplicates <= self.most_duplicates
         return self.verdict.good and few and not self.refused and self.verdict.accepted > 0
 
 
 @dataclass
 class Scene:
-    """Who takes part: the server, its producer, and the ledger that both hooks send to."""
+    """The participants: the server, its producer, and the ledger of both hooks."""
 
     victim: Victim
     ledger: Ledger
@@ -60,13 +60,13 @@ class Scene:
     hooks: dict[str, int]
 
     def make_hooks(self) -> None:
-        """Make one hook for each path of the ledger."""
+        """Create one hook for each path of the ledger."""
         for path, schedule_s in ((STEADY, ()), (MOODY, _SCHEDULE_S)):
             url = self.ledger.url(path)
             self.hooks[path] = self.victim.create_hook(url, retry_schedule_s=schedule_s)
 
     def verdict(self, settle_s: float = SETTLE_S) -> Verdict:
-        """Stop the producer, let everything arrive, and compare."""
+        """Stop the producer, wait until everything has arrived, and compare."""
         self.producer.stop()
         self.victim.settle(settle_s)
         return check(
@@ -78,7 +78,7 @@ class Scene:
 def scene(
     folder: Path, environ: Mapping[str, str], database_url: str | None = None
 ) -> Iterator[Scene]:
-    """Lay everything out in a folder, nothing started but the ledger; clean up processes after."""
+    """Prepare all parts in a folder and start the ledger; stop all processes at the end."""
     with running_ledger(folder / "ledger.jsonl") as ledger:
         victim = Victim(folder / "home", environ, database_url)
         one = Scene(victim, ledger, KeyedProducer(victim.address), {})
@@ -97,12 +97,12 @@ def prove(
     databases: Databases = _SQLITE,
     progress: Callable[[str], None],
 ) -> Proof:
-    """Run a server in a temporary home under load, kill it so many times, and check all.
+    """Run a server in a temporary home under load, kill it repeatedly, and check all events.
 
     Raises:
         HooktuiError: the server could not be started.
     """
-    chance = random.Random(seed)  # noqa: S311 - moments, not secrets
+    chance = random.Random(seed)  # noqa: S311 - times, not secrets
     begun = time.monotonic()
     with (
         workplace("proof") as folder,

@@ -1,10 +1,10 @@
-"""A receiver that is never killed and writes down each request before it answers: the truth.
+"""A receiver that is never killed and records each request before it responds.
 
     python -m hooktui.selftest.ledger FILE
 
-It prints its port in one line and ends with its stdin. What a request gets depends on its path
-only: ``/steady`` is 200 at once; ``/moody`` refuses the first attempt of every fourth delivery with
-500 and takes its time for others, so that there is always something under way to be cut off.
+It prints its port in one line and ends with its stdin. The response depends on the path only:
+``/steady`` is 200 immediately; ``/moody`` responds 500 to the first attempt of every fourth
+delivery and delays others, so that a kill always interrupts some attempts.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SLOW_S = 0.05
 
 
 class Entry(msgspec.Struct, frozen=True):
-    """One request, and the status that it was answered with."""
+    """One request, and the status of its response."""
 
     path: str
     event: str
@@ -40,23 +40,23 @@ class Entry(msgspec.Struct, frozen=True):
 
     @property
     def taken(self) -> bool:
-        """Whether the receiver took the event."""
+        """Whether the receiver accepted the event."""
         return 200 <= self.status < 300
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A running ledger: where it listens, and the file that it writes."""
+    """A running ledger: its address, and the file that it writes."""
 
     port: int
     file: Path
 
     def url(self, path: str) -> str:
-        """Return the URL of a hook that sends here."""
+        """Return the URL of a path."""
         return f"http://127.0.0.1:{self.port}{path}"
 
     def entries(self) -> list[Entry]:
-        """Return what has been received so far."""
+        """Return all requests so far."""
         written = self.file.read_bytes()
         whole = written[: written.rfind(b"\n") + 1]  # the last line may be half written
         decode = msgspec.json.Decoder(Entry).decode
@@ -65,32 +65,32 @@ class Ledger:
 
 @contextmanager
 def running_ledger(file: Path) -> Iterator[Ledger]:
-    """Run a ledger as a process of its own until the block ends."""
-    process = subprocess.Popen(  # noqa: S603 - this very program
+    """Run a ledger as a separate process until the block ends."""
+    process = subprocess.Popen(  # noqa: S603 - this program
         tied("hooktui.selftest.ledger", str(file)),
         env=own_environment(os.environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        process_group=0,  # ctrl+c is for whoever measures
+        process_group=0,  # ctrl+c is for the calling process
     )
     with process:
         try:
             if process.stdout is None:
-                raise RuntimeError("a process without the pipe that was asked for")
+                raise RuntimeError("the process has no stdout pipe")
             yield Ledger(int(process.stdout.readline()), file)
         finally:
             process.terminate()
 
 
 class _Book:
-    """Answers requests, each after it is written down."""
+    """Responds to requests, each after it is recorded."""
 
     def __init__(self, file: Path) -> None:
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._seen: Counter[str] = Counter()
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one connection until its other side has gone."""
+        """Serve one connection until the client closes it."""
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -101,7 +101,7 @@ class _Book:
                 writer.write(b"HTTP/1.1 %d x\r\nContent-Length: 0\r\n\r\n" % status)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()  # a server that was killed in the middle is what this is for
+            writer.close()  # expected: a server was killed
 
     async def _answer(self, path: str, fields: dict[str, str], body: bytes) -> int:
         event, delivery = fields["webhook-id"], fields["x-hook-delivery"]
@@ -114,7 +114,7 @@ class _Book:
             elif mood == 1:
                 await asyncio.sleep(_SLOW_S)
         entry = Entry(path, event, delivery, hashlib.sha256(body).hexdigest(), status)
-        # One write to a file opened for appending: whole, and in the file before the answer is out.
+        # One write to a file opened for appending: complete, and in the file before the response.
         os.write(self._file, msgspec.json.encode(entry) + b"\n")
         return status
 

@@ -1,7 +1,7 @@
-"""A producer that lets no event go until it is accepted: same key, same bytes, again and again.
+"""A producer that repeats each event, with the same key and bytes, until it is accepted.
 
-What it logs as accepted was answered with 202; what the server took without being able to say so
-comes again under its idempotency key, and must be the same event.
+Events with a 202 are recorded as accepted; an event that the server stored without being able to
+respond is repeated under its idempotency key, and must be the same event.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from hooktui.domain.errors import HooktuiError
 EVENT_TYPE = "job.failed"
 _AGAIN_S = 0.02
 _PAUSE_S = 0.002
-"""Between two events of one thread: the server's work is to be cut off, not the machine filled."""
+"""Pause between two events of one thread: kills should interrupt work, not a full queue."""
 _AGAIN = frozenset({0, 500, 502, 503})
-"""Statuses after which an event comes again; 0 is no answer at all."""
+"""Statuses after which an event is repeated; 0: no response at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An event that was answered with 202; ``body`` is the SHA-256 of its bytes."""
+    """An event that got a 202; ``body`` is the SHA-256 of its bytes."""
 
     event: str
     key: str
@@ -39,13 +39,13 @@ class KeyedProducer:
     """Sends events from several threads until it is stopped.
 
     Attributes:
-        address: the server, which may be gone and come back at any time.
-        account: whose events they are.
+        address: the server, which may be down at times.
+        account: the account of the events.
         name: part of each key.
-        threads: how many send at once.
-        sent: what was accepted.
-        refused: answers that no event of this producer may get.
-        unanswered: how often an event had to come again.
+        threads: number of sending threads.
+        sent: accepted events.
+        refused: responses that no event of this producer may get.
+        unanswered: how often an event had to be repeated.
     """
 
     address: ServerAddress
@@ -60,7 +60,7 @@ class KeyedProducer:
     _workers: list[threading.Thread] = field(default_factory=list)
 
     def start(self) -> None:
-        """Begin to send."""
+        """Start to send."""
         self._workers = [
             threading.Thread(target=self._send, args=(number,), name=f"producer {number}")
             for number in range(self.threads)
@@ -69,13 +69,13 @@ class KeyedProducer:
             worker.start()
 
     def stop(self) -> None:
-        """Begin no more events; return when the last ones are accepted (a server must run)."""
+        """Start no more events; return when all are accepted (a server must be running)."""
         self._stopping.set()
         for worker in self._workers:
             worker.join()
 
     def abandon(self) -> None:
-        """Let everything go, also what is not accepted; for a run that has failed."""
+        """Stop without waiting for acceptance; for a run that has failed."""
         self._stopping.set()
         self._abandoned.set()
         for worker in self._workers:
@@ -87,7 +87,7 @@ class KeyedProducer:
                 if self._stopping.is_set():
                     return
                 key = f"{self.name}-{number}-{count}"
-                # Odd spacing and an escape: whoever parses and writes it again changes the bytes.
+                # Odd spacing and an escape: a parser that re-encodes the body changes its bytes.
                 body = b'{ "key":"%s" ,\t"x": "\\u00e9", "n": %d }' % (key.encode(), count)
                 self._until_accepted(client, key, body)
                 self._stopping.wait(_PAUSE_S)

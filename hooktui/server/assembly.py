@@ -1,7 +1,7 @@
-"""Builds the parts of a server: store, transport, engine, and what the API uses.
+"""Builds the parts of a server: store, transport, engine, and the dependencies of the API.
 
 Modules are imported where they are needed: the engine starts before the API is imported, so that
-after a restart the first waiting delivery does not wait for that.
+after a restart the first due delivery does not wait for that import.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ _log = logging.getLogger(__package__)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _SQLITE = "sqlite:///"
 POSTGRES = ("postgresql://", "postgres://")
-_LOOK_THROUGH_FOR_S = 30.0  # of a large database, when ``doctor`` asks
+_LOOK_THROUGH_FOR_S = 30.0  # limit of the integrity check for ``doctor``
 
 
 def catalogue_of(settings: Settings) -> Catalogue:
-    """Return the configured event types; the ETL product's where no file is named."""
+    """Return the configured event types; by default those of the ETL product."""
     return catalogues.ETL if settings.catalogue is None else catalogues.load(settings.catalogue)
 
 
 def files_of(settings: Settings) -> FileBudget:
-    """Return who may have how many files open.
+    """Distribute the open files.
 
     Raises:
-        TooFewFiles: the limit of the process is too small for a server.
+        TooFewFiles: the limit of the process is too low for a server.
     """
     files = share_files(
         sockets.file_limit(), connections=settings.max_connections, outbound=settings.max_outbound
@@ -77,7 +77,7 @@ def files_of(settings: Settings) -> FileBudget:
 
 
 async def open_store(where: InstallPaths, settings: Settings) -> Store:
-    """Open the database that the settings name; prepare the home first.
+    """Prepare the home, and open the database of the settings.
 
     Raises:
         HooktuiError: it cannot be used, or another server works on this home.
@@ -94,7 +94,7 @@ async def open_store(where: InstallPaths, settings: Settings) -> Store:
         )
     from hooktui.store.sqlite.store import SqliteStore
 
-    # The store takes the lock of its home: a second server ends here.
+    # The store takes the lock of its home: a second server fails here.
     return await SqliteStore.open(
         where.database,
         key_file=where.key_file,
@@ -105,7 +105,7 @@ async def open_store(where: InstallPaths, settings: Settings) -> Store:
 
 
 def _prepare_home(where: InstallPaths) -> None:
-    """Make the home, or see that it is this user's alone.
+    """Create the home, or check that only this user can write it.
 
     Raises:
         BadSettings: it cannot be used.
@@ -114,7 +114,7 @@ def _prepare_home(where: InstallPaths) -> None:
         try:
             make_home(folder)
         except OSError as error:
-            raise BadSettings(f"cannot make the folder {folder}: {error.strerror}") from None
+            raise BadSettings(f"cannot create the folder {folder}: {error.strerror}") from None
     try:
         refuse_unsafe(where)
         mend_modes(where)
@@ -124,16 +124,16 @@ def _prepare_home(where: InstallPaths) -> None:
         raise BadSettings(f"cannot use {error.filename}: {error.strerror}") from None
     for folder in (where.home, where.database.parent):
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise BadSettings(f"{folder} may not be written; set HOOKTUI_HOME to another folder")
+            raise BadSettings(f"{folder} is not writable; set HOOKTUI_HOME to another folder")
 
 
 def _is_shared(settings: Settings) -> bool:
-    """Whether the data lies in PostgreSQL, where other servers may work on it too."""
+    """Return whether the database is PostgreSQL, which other servers may share."""
     return settings.database_url is not None and settings.database_url.startswith(POSTGRES)
 
 
 def resolver_of(files: FileBudget) -> Resolver:
-    """Return the resolver, with as many threads as there are files for."""
+    """Return the resolver, with as many threads as the open files allow."""
     from hooktui.delivery.resolver import Resolver
 
     return Resolver(threads=files.lookup_threads)
@@ -151,7 +151,7 @@ def transport_of(
 
 
 async def start_engine(store: Store, transport: Transport, files: FileBudget) -> Engine:
-    """Start to send what waits."""
+    """Start to send due deliveries."""
     from hooktui.delivery.engine import Engine
 
     engine = Engine(
@@ -171,7 +171,7 @@ def service_of(
     transport: Transport,
     files: FileBudget,
 ) -> Service:
-    """Return all that the API uses."""
+    """Return the dependencies of the API."""
     from hooktui.api.connection_limiter import ConnectionLimiter
     from hooktui.api.service import RoleMap, Service
     from hooktui.delivery.receiver_probe import ReceiverProbe
@@ -221,7 +221,7 @@ def _limits(settings: Settings, connections: int) -> CallLimits:
 def _with_engine(
     checkup: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
 ) -> Callable[[], Awaitable[Sequence[Check]]]:
-    """Return what looks at the installation and at what the engine lacked."""
+    """Return a check of the installation and of the engine's shortages."""
     from hooktui.doctor.exposure import check_exposure
     from hooktui.doctor.rules import judge_outbound, judge_shortage
     from hooktui.domain.wire.diagnosis import Check
@@ -233,8 +233,8 @@ def _with_engine(
             condition = condition_of(error)
             if condition is None:
                 raise
-            engine.shortages.note(condition, "a look at the installation")
-            missing = f"this machine {condition.words}, so most checks could not be made"
+            engine.shortages.note(condition, "a check of the installation")
+            missing = f"this machine {condition.words}, so most checks were not made"
             found = [Check("machine", "fail", missing, condition.advice)]
         load = engine.load()
         return [
@@ -250,7 +250,7 @@ def _with_engine(
 
 
 def _checkup(where: InstallPaths, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
-    """Return what looks at this installation from inside; the clocks are compared from now on."""
+    """Return a check of this installation from inside; the clocks are compared from now on."""
     from hooktui.doctor.machine import Started
 
     started = Started()
@@ -268,7 +268,7 @@ def _checkup(where: InstallPaths, settings: Settings) -> Callable[[], Awaitable[
 
 
 def absolute(where: InstallPaths, settings: Settings) -> InstallPaths:
-    """Return the places as they are whatever the working folder; the database may lie elsewhere."""
+    """Return absolute paths; the settings may name another database."""
     url = settings.database_url
     database = where.database
     if url is not None and not url.startswith(POSTGRES):

@@ -1,4 +1,4 @@
-"""The sockets that a server listens on: one Unix socket always, TCP when it is told to."""
+"""The listening sockets of a server: always a Unix socket, and TCP if configured."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from hooktui.domain.errors import Conflict
 from hooktui.server.settings import BadSettings, Settings, split_listen
 
 SOCKET_MODE = 0o660
-"""The owner and its group may connect; which role they get is asked of the kernel's word."""
+"""The owner and its group may connect; the kernel's credentials decide on their roles."""
 
 
 def tls(settings: Settings) -> tuple[Path, Path] | None:
-    """Return certificate and key of the TCP listeners, tried out; None without TLS.
+    """Return certificate and key of the TCP listeners after loading them; None without TLS.
 
     Raises:
         BadSettings: they cannot be used.
@@ -30,17 +30,17 @@ def tls(settings: Settings) -> tuple[Path, Path] | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_cert_chain(settings.tls_cert, settings.tls_key)
-    except OSError as error:  # ssl.SSLError is one
+    except OSError as error:  # includes ssl.SSLError
         files = f"{settings.tls_cert} and {settings.tls_key}"
         raise BadSettings(f"cannot use {files} for TLS: {error.strerror or error}") from None
     return settings.tls_cert, settings.tls_key
 
 
 async def bind_tcp(settings: Settings) -> list[socket.socket]:
-    """Return listening sockets for the address that is configured, if one is.
+    """Return listening sockets for the configured address, if there is one.
 
     Raises:
-        BadSettings: it cannot be had, or would need TLS.
+        BadSettings: the address cannot be bound, or needs TLS.
     """
     if settings.listen is None:
         return []
@@ -53,7 +53,7 @@ async def bind_tcp(settings: Settings) -> list[socket.socket]:
             loopback = ip_address(str(address[0]).partition("%")[0]).is_loopback
             if not loopback and settings.tls_cert is None:
                 raise BadSettings(
-                    f"listening on {settings.listen} needs TLS, since it is not a loopback address;"
+                    f"listening on {settings.listen} needs TLS: it is not a loopback address;"
                     " set tls_cert and tls_key (--tls-cert, --tls-key)"
                 )
             one = socket.socket(family, socket.SOCK_STREAM)
@@ -82,10 +82,10 @@ def close(listening: Sequence[socket.socket]) -> None:
 
 
 def bind_unix(path: Path) -> socket.socket:
-    """Return the listening Unix socket; the one that a killed server left is replaced.
+    """Return the listening Unix socket; replace one that a killed server left.
 
     Raises:
-        BadSettings: it cannot be had.
+        BadSettings: it cannot be bound.
         Conflict: another server listens there.
     """
     try:
@@ -97,25 +97,23 @@ def bind_unix(path: Path) -> socket.socket:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove the socket that a killed server left. Called under the lock of the home."""
+    """Remove the socket that a killed server left; the caller holds the lock of the home."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise BadSettings(
-            f"{path} is in the way: it is not a socket; move it, or set HOOKTUI_SOCKET"
-        )
+        raise BadSettings(f"{path} exists and is not a socket; move it, or set HOOKTUI_SOCKET")
     try:
         sockets.connect(path, timeout_s=1).close()
     except (ConnectionRefusedError, FileNotFoundError):
         path.unlink(missing_ok=True)
     else:
-        raise Conflict(f"another server listens on {path}; end it first with: hooktui stop")
+        raise Conflict(f"another server listens on {path}; stop it first with: hooktui stop")
 
 
 def unlink(path: Path, inode: int) -> None:
-    """Remove our socket, unless somebody has put another one there."""
+    """Remove our socket, unless it was replaced."""
     with contextlib.suppress(FileNotFoundError):
         if path.lstat().st_ino == inode:
             path.unlink()

@@ -1,4 +1,4 @@
-"""The server's log: one line for each notable thing, on stderr, safe to show in a terminal."""
+"""The server's log: one line for each notable event, on stderr, safe to show in a terminal."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.text import visible
 
 _PRIORITIES = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.DEBUG: 7}
-"""Of syslog, by level."""
+"""Priorities of syslog, by level."""
 
 
 class OneLine(logging.Formatter):
     """``2026-11-25T03:04:05.678Z INFO hooktui.server.run: started version=0.1.0``.
 
-    What is in a line may come from strangers, so it goes through ``visible``; a traceback keeps its
+    The text of a line may be untrusted, so it goes through ``visible``; a traceback keeps its
     lines.
 
     Args:
         journal: whether systemd's journal reads the lines: each begins with its priority
-            (sd-daemon(3)), which the journal takes off.
+            (sd-daemon(3)), which the journal removes.
     """
 
     def __init__(self, *, journal: bool = False) -> None:
@@ -42,13 +42,12 @@ class OneLine(logging.Formatter):
 
 
 class Bounded(logging.Filter):
-    """Lets so many lines through at once, and so many a second in the long run.
+    """Limits the lines of a log to a burst and a rate, because callers can cause lines.
 
-    Strangers cause lines, and a disk is not endless. What is an error always comes through; the
-    next line after some were left out says how many.
+    Errors are never omitted; the next line after omitted ones gives their number.
 
     Args:
-        clock: seconds, monotonic.
+        clock: monotonic seconds.
     """
 
     AT_ONCE = 1000
@@ -71,14 +70,14 @@ class Bounded(logging.Filter):
             return False
         self._left = max(self._left - 1, 0)
         if self._left_out:
-            record.msg = f"{record.getMessage()} ({self._left_out} lines before were left out)"
+            record.msg = f"{record.getMessage()} ({self._left_out} lines before were omitted)"
             record.args = None
             self._left_out = 0
         return True
 
 
 def log_to_stderr(level: int = logging.INFO, *, journal: bool = False) -> None:
-    """Send what the program and its libraries log to stderr; of libraries only what is wrong.
+    """Log to stderr; of libraries only warnings and errors.
 
     Args:
         level: of the program's own lines.

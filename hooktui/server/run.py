@@ -1,4 +1,4 @@
-"""The process of a server: its start, signals, and the order of its end."""
+"""The process of a server: its start, signals, and shutdown order."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__package__)
 
-_COLLECT_AFTER = 50_000  # objects: some megabytes of cycles at the most wait for the collector
+_COLLECT_AFTER = 50_000  # objects: at most some megabytes of uncollected cycles
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers: its Unix socket, and host and port where it listens on TCP."""
+    """A serving server: its Unix socket, and host and port if it listens on TCP."""
 
     socket: Path
     listen: tuple[tuple[str, int], ...]
@@ -67,9 +67,9 @@ def main(
     """Run a server until SIGTERM or SIGINT.
 
     Args:
-        options: settings by field name that go before the environment; None counts as not given.
-        environ: says where things lie; ``os.environ`` by default.
-        ready: called once the server answers.
+        options: settings by field name that override the environment; None counts as absent.
+        environ: the environment, which selects the installation; ``os.environ`` by default.
+        ready: called once the server accepts requests.
 
     Raises:
         HooktuiError: it could not start: bad settings, another server on this home, no permission.
@@ -87,19 +87,19 @@ def main(
         if ready is not None:
             ready(running)
 
-    gc.disable()  # until it answers: imports leave no cycles, and a start takes 0.1 s less
+    gc.disable()  # during the start, which takes 0.1 s less; imports leave no cycles
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            told = notifier_of(environ)
-            runner.run(run(settings, where, ready=answering, notifier=told))
+            notifier = notifier_of(environ)
+            runner.run(run(settings, where, ready=answering, notifier=notifier))
     finally:
         gc.enable()
-        # At its end the interpreter gives handlers up, and leaves what is ignored alone.
+        # On exit the interpreter resets handlers, but not ignored signals.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
-    """Return what makes the event loop: uvloop's where it is installed."""
+    """Return the factory of the event loop: uvloop's if it is installed."""
     try:
         import uvloop
     except ImportError:
@@ -135,10 +135,12 @@ async def run(
         transport = transport_of(settings, resolver, tcp, files)
         stack.callback(transport.close)
         engine = await start_engine(store, transport, files)
-        _tell_of_refused_connections(engine, transport)
+        _log_refused_connections(engine, transport)
         stack.callback(_watching_trail(store).cancel)
         notifier = notifier or Notifier()
-        stack.callback(_telling(notifier, store, engine).cancel)  # still fed while it stops
+        stack.callback(
+            _notifying(notifier, store, engine).cancel
+        )  # still notified during the shutdown
         winding_down = _WindingDown(engine)
         stack.push_async_callback(winding_down)
         unix = listeners.bind_unix(where.socket)
@@ -163,10 +165,10 @@ async def run(
     _log.info("stopped")
 
 
-def _telling(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task[None]:
+def _notifying(notifier: Notifier, store: Store, engine: Engine) -> asyncio.Task[None]:
     def status() -> str:
         load = engine.load()
-        return f"{load.delivered_per_s:.1f} delivered a second, {load.in_flight} under way"
+        return f"{load.delivered_per_s:.1f} delivered a second, {load.in_flight} in flight"
 
     heartbeats = [*store.heartbeats, engine.heartbeat]
     return asyncio.create_task(
@@ -181,7 +183,7 @@ def _watching_trail(store: Store) -> asyncio.Task[None]:
 
 
 class _WindingDown:
-    """The end of engine and listeners, together: attempts may end while requests do."""
+    """Stops engine and listeners together: attempts may end while requests do."""
 
     def __init__(self, engine: Engine) -> None:
         self.stopping = asyncio.Event()
@@ -195,8 +197,8 @@ class _WindingDown:
         tcp: Sequence[socket.socket],
         tls: tuple[Path, Path] | None,
     ) -> None:
-        """Answer on all sockets."""
-        # In a thread: the engine is at work already, and importing this takes most of a second.
+        """Serve on all sockets."""
+        # In a thread: the engine is already running, and this import takes most of a second.
         await asyncio.to_thread(importlib.import_module, "hooktui.api.app")
         from hooktui.api.app import make_app
         from hooktui.api.listener import Listener
@@ -211,7 +213,7 @@ class _WindingDown:
             await listener.start()
 
     async def __call__(self) -> None:
-        """Let long polls end, take nothing more, and wait for what is under way."""
+        """End long polls, accept nothing more, and wait for requests and attempts in flight."""
         self.stopping.set()
         await asyncio.gather(
             self._engine.stop(), *(listener.stop() for listener in self._listeners)
@@ -219,9 +221,9 @@ class _WindingDown:
 
 
 def _collect_seldom() -> None:
-    """Look for reference cycles less often, and never in what a start has built.
+    """Collect reference cycles less often, and never among objects of the start.
 
-    What a delivery leaves has no cycles; looking for some took 17 % of the CPU under full load.
+    Deliveries leave no cycles; searching for them took 17 % of the CPU under full load.
     """
     gc.collect()
     gc.freeze()
@@ -254,7 +256,7 @@ def _stop_on_signals() -> asyncio.Event:
 
 
 def _ignore_hangups(loop: asyncio.AbstractEventLoop) -> None:
-    """Log a SIGHUP and go on, until the process ends: a handler of the loop would end with it."""
+    """Log a SIGHUP and continue until the process ends: a handler of the loop would end earlier."""
 
     def note() -> None:
         _log.warning("SIGHUP is ignored; changed settings take effect at the next start")
@@ -267,7 +269,7 @@ def _ignore_hangups(loop: asyncio.AbstractEventLoop) -> None:
 
 
 def _warn_of_exposure(settings: Settings) -> None:
-    """Log what the settings leave open; ``doctor`` shows the same at any time."""
+    """Log risks of the settings; ``doctor`` shows the same at any time."""
     from hooktui.doctor.exposure import check_exposure
 
     for check in check_exposure(settings, os.environ):
@@ -275,10 +277,10 @@ def _warn_of_exposure(settings: Settings) -> None:
             _log.warning("%s: %s; %s", check.name, visible(check.value), visible(check.advice))
 
 
-def _tell_of_refused_connections(engine: Engine, transport: Transport) -> None:
-    """Log in a line a minute that no file was left for a caller of the API; make room for one.
+def _log_refused_connections(engine: Engine, transport: Transport) -> None:
+    """Log once a minute that no file was left for a caller of the API, and free one.
 
-    The event loop tries again by itself, and would log a traceback each time.
+    The event loop retries by itself, and would log a traceback each time.
     """
 
     def on_error(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

@@ -1,6 +1,7 @@
 """The settings of a server: ``config.toml``, then ``HOOKTUI_*``, then the options of ``serve``.
 
-Later ones win. An error is one line that names the file, variable or option that is wrong.
+Later ones override earlier ones. An error is one line that names the wrong file, variable or
+option.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ class BadSettings(HooktuiError):
 
 
 def _split(value: object) -> object:
-    """Let a list be written as ``a, b`` too."""
+    """Accept a list written as ``a, b``."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 
 def _pairs(value: object) -> object:
-    """Let a table be written as ``ann=admin, bob=viewer`` too."""
+    """Accept a table written as ``ann=admin, bob=viewer``."""
     if not isinstance(value, str):
         return value
     pairs = [part.partition("=") for part in value.split(",") if part.strip()]
@@ -88,19 +89,19 @@ _Roles = Annotated[dict[str, Role], BeforeValidator(_pairs)]
 
 
 class Settings(BaseModel):
-    """What an operator can set: a field is a key of ``config.toml`` and a ``HOOKTUI_`` variable."""
+    """The settings: a field is a key of ``config.toml`` and a ``HOOKTUI_`` variable."""
 
     model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
 
     database_url: str | None = Field(default=None, repr=False)
-    """Where the data lies: ``sqlite:///PATH``, by default ``hooktui.db`` in the home; or
-    ``postgresql://USER:PASSWORD@HOST:PORT/NAME``, which any number of servers share."""
+    """The database: ``sqlite:///PATH``, by default ``hooktui.db`` in the home; or
+    ``postgresql://USER:PASSWORD@HOST:PORT/NAME``, which any number of servers can share."""
 
     listen: Annotated[str, AfterValidator(_listen)] | None = None
-    """``HOST:PORT`` to answer on besides the Unix socket; a token is always needed there."""
+    """``HOST:PORT`` to listen on besides the Unix socket; TCP always requires a token."""
 
     hosts: Annotated[tuple[str, ...], BeforeValidator(_split)] = ()
-    """Names (the ``Host`` header) that the API answers for on TCP, besides the loopback ones."""
+    """Host names (``Host`` header) that the API serves on TCP, besides the loopback ones."""
 
     allow_networks: Annotated[Networks, BeforeValidator(_networks, json_schema_input_type=str)] = ()
     """Networks that hooks may reach although they are not public: ``127.0.0.0/8, fd00::/8``."""
@@ -115,45 +116,45 @@ class Settings(BaseModel):
     """Private key (PEM) of the certificate."""
 
     users: _Roles = Field(default_factory=dict)
-    """Which user of the Unix socket has which role; root and the server's owner are admin."""
+    """Roles of users of the Unix socket; root and the server's owner are admin."""
 
     groups: _Roles = Field(default_factory=dict)
-    """Which group of the Unix socket's users has which role."""
+    """Roles of groups of the Unix socket's users."""
 
     keep_days: Annotated[float, Field(ge=0, le=36500)] = 30
-    """Days that events are kept with their deliveries and attempts; 0: for ever."""
+    """Days that events are kept with their deliveries and attempts; 0: unlimited."""
 
     keep_bodies_days: Annotated[float, Field(ge=0, le=36500)] = 7
     """Days that the body of an event is kept once all of its deliveries are delivered; 0: as long
     as the event."""
 
     reserve_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 64
-    """MiB of the disk that events leave free (then 507), so that tidying still works."""
+    """MiB of the disk that events leave free (then 507), so that deletion still works."""
 
     max_connections: Annotated[int, Field(ge=10, le=100_000)] = 1000
-    """Connections over TCP at once, and of each user of the Unix socket but root and the owner.
-    One token has half of those over TCP at most; a flood without a good token takes half."""
+    """Connections over TCP at once, and of each user of the Unix socket except root and the owner.
+    One token has at most half of those over TCP; connections without a valid token get half."""
 
     max_outbound: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Connections to receivers at once, over all hooks; by default what the limit of open files
-    leaves for them, at most 10,000."""
+    """Connections to receivers at once, over all hooks; by default as many as the limit of open
+    files allows, at most 10,000."""
 
     max_hooks: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
-    """Hooks of one account: each of its events is compared with all that subscribe to its type."""
+    """Hooks of one account; each of its events is compared with all that subscribe to its type."""
 
     max_filter_terms: Annotated[int, Field(ge=1, le=1000)] = 50
-    """Terms of a hook's filter; one with more is refused when the hook is saved."""
+    """Terms of a hook's filter; a hook with more is not saved."""
 
     max_filter_patterns: Annotated[int, Field(ge=0, le=1000)] = 100
-    """Values with a ``*`` in the ``data.`` terms of a hook's filter: each is looked for in each
-    body, at about 0.3 ms for 256 KiB. Values without one cost the same however many there are."""
+    """Values with a ``*`` in the ``data.`` terms of a hook's filter: each is searched in each body,
+    at about 0.3 ms for 256 KiB. All values without one have the cost of one."""
 
     max_filter_length: Annotated[int, Field(ge=1, le=2000)] = 2000
     """Characters of a hook's filter."""
 
     events_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 20_000
-    """Events a second that one token may send, or one user of the Unix socket but root and the
-    owner; two seconds' worth may come at once. 0: any number."""
+    """Events a second that one token may send, or one user of the Unix socket except root and the
+    owner, with a burst of two seconds' worth. 0: unlimited."""
 
     calls_per_s: Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)] = 500
     """The same for all other calls of the API."""
@@ -164,19 +165,19 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
-            raise ValueError("tls_cert and tls_key go together; one of them is missing")
+            raise ValueError("tls_cert and tls_key must both be set; one of them is missing")
         return self
 
 
 def load(
     config: Path, environ: Mapping[str, str], options: Mapping[str, object] | None = None
 ) -> Settings:
-    """Return the settings of a server: of the file (need not exist), the environment, the options.
+    """Load the settings of a server from the file (optional), the environment and the options.
 
     Args:
         config: path of ``config.toml``.
-        environ: such as ``os.environ``; an empty variable counts as not set.
-        options: of ``serve``, by field name; None counts as not given.
+        environ: such as ``os.environ``; an empty variable counts as unset.
+        options: of ``serve``, by field name; None counts as absent.
 
     Raises:
         BadSettings: a value is wrong, or the file cannot be read.

@@ -1,8 +1,8 @@
-"""What the service manager is told: ready, stopping, a line of status, and that all of it moves.
+"""Notifies the service manager: ready, stopping, a status line, and the watchdog.
 
 The protocol of sd_notify(3): one datagram of ``NAME=value`` lines to the socket that systemd named.
-The watchdog is fed only while the event loop turns and every loop moves, so a server that is
-wedged is started again, which loses nothing. `is_journal` tells whether the journal reads the log.
+The watchdog is notified only while the event loop and every heartbeat make progress, so a hung
+server is restarted, without loss. `is_journal` returns whether the journal reads the log.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import Final, TextIO
 from hooktui.domain.heartbeat import Heartbeat
 
 STATUS_EVERY_S: Final = 10.0
-_FEEDS: Final = 3  # in one interval of the watchdog: a late one is no reason to be killed
+_FEEDS: Final = 3  # per watchdog interval, so that one late notice does not kill the server
 
 _log = logging.getLogger(__name__)
 
 
 class Notifier:
-    """Tells the service manager; nothing when nobody asked to be told.
+    """Sends notices to the service manager, if there is one.
 
     Args:
-        address: of a datagram socket; ``@`` begins an abstract one. None: nobody listens.
-        watchdog_s: how long the manager waits for a sign of life; None: it does not.
+        address: of a datagram socket; ``@`` begins an abstract one. None: no service manager.
+        watchdog_s: interval of the watchdog in seconds; None: no watchdog.
     """
 
     def __init__(self, address: str | None = None, watchdog_s: float | None = None) -> None:
@@ -36,7 +36,7 @@ class Notifier:
         self._stopping = False
 
     def tell(self, **news: object) -> None:
-        """Send some news, such as ``READY=1``; that it cannot be sent is logged and no fault."""
+        """Send variables, such as ``READY=1``; a failure is logged and ignored."""
         if self._address is None:
             return
         name = "\0" + self._address[1:] if self._address.startswith("@") else self._address
@@ -49,9 +49,9 @@ class Notifier:
             _log.warning("systemd could not be notified of %s: %s", ", ".join(news), error.strerror)
 
     def stopping(self) -> None:
-        """Tell of the stop; from now on its own deadline holds."""
+        """Announce the stop; from then on the stop timeout applies."""
         self._stopping = True
-        self.tell(STOPPING=1, STATUS="ends what is being sent")
+        self.tell(STOPPING=1, STATUS="finishing attempts in flight")
 
     async def keep_telling(
         self,
@@ -59,7 +59,7 @@ class Notifier:
         working: Callable[[], bool],
         status: Callable[[], str],
     ) -> None:
-        """Feed the watchdog while all moves, and show a status, until cancelled."""
+        """Notify the watchdog while there is progress, and update the status, until cancelled."""
         every_s = STATUS_EVERY_S
         if self.watchdog_s is not None:
             every_s = min(every_s, self.watchdog_s / _FEEDS)
@@ -69,7 +69,7 @@ class Notifier:
             if not wedged:
                 self.tell(WATCHDOG=1) if self._stopping else self.tell(WATCHDOG=1, STATUS=status())
             elif fed:
-                _log.error("the watchdog is not fed: %s", "; ".join(wedged))
+                _log.error("the watchdog is not notified: %s", "; ".join(wedged))
                 self.tell(STATUS=f"wedged: {'; '.join(wedged)}")
             fed = not wedged
             await asyncio.sleep(every_s)
@@ -79,15 +79,15 @@ class Notifier:
             return []
         longest_s = self.watchdog_s
         found = [
-            f"the {heartbeat.name} has been at one step for {heartbeat.age_s:.0f} s"
+            f"the {heartbeat.name} has been in one step for {heartbeat.age_s:.0f} s"
             for heartbeat in heartbeats
             if heartbeat.age_s > longest_s
         ]
-        return found if working() else [*found, "nothing is sent any more"]
+        return found if working() else [*found, "sending has stopped"]
 
 
 def notifier_of(environ: Mapping[str, str]) -> Notifier:
-    """Return what tells whoever the environment names (``NOTIFY_SOCKET``, ``WATCHDOG_USEC``)."""
+    """Return the notifier for the environment (``NOTIFY_SOCKET``, ``WATCHDOG_USEC``)."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return Notifier()
@@ -100,10 +100,10 @@ def notifier_of(environ: Mapping[str, str]) -> Notifier:
 def is_journal(environ: Mapping[str, str], stream: TextIO) -> bool:
     """Return whether the journal reads a stream: ``JOURNAL_STREAM`` is its device and inode.
 
-    The variable alone says nothing: programs of a desktop hand it on to their terminals.
+    The variable alone proves nothing: desktop programs pass it on to their terminals.
     """
     try:
         found = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # closed, or no file
+    except (OSError, ValueError):  # closed, or not a file
         return False
     return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"

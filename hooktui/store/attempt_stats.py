@@ -1,4 +1,4 @@
-"""Counts and durations of attempts in 5-minute buckets, and what lists show of them."""
+"""Counts and durations of attempts in 5-minute buckets, and the figures that lists derive."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY_MS: Final = 24 * HOUR_MS
 BOUNDS_MS: Final = (
     5, 10, 20, 50, 100, 200, 350, 500, 750, 1_000, 2_000, 3_500, 5_000, 10_000, 20_000, 30_000,
 )  # fmt: skip
-"""Upper bounds of the histogram; the last is the longest attempt there is."""
+"""Upper bounds of the histogram; the last is the longest possible attempt."""
 
 COLUMNS: Final = tuple(f"t{place}" for place in range(len(BOUNDS_MS)))
 

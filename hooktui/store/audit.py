@@ -27,15 +27,15 @@ from hooktui.store.tables import AUDIT, inserted_id
 from hooktui.store.vault import Vault
 
 FIRST = bytes(32)
-"""What the first entry names as the hash before it."""
+"""The previous hash of the first entry."""
 
 CHECKED_AT_ONCE = 20_000
-"""Entries that one look takes in: a tenth of a second, and nobody waits behind it."""
+"""Entries checked by one call: about 0.1 s, so other queries are not delayed."""
 
 _NO_KEY = "the key of the trail was removed or changed in the database: nothing can be proved"
 
 SERVER = Actor("hooktui", Role.ADMIN, "the server itself")
-"""Who changed a hook when no person did."""
+"""The actor of changes that no person made."""
 
 _COLUMNS = (
     "at_ms", "account_id", "user", "role", "origin", "action", "target", "before", "after",
@@ -45,7 +45,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One act. ``before`` and ``after`` show what changed, with sensitive values masked."""
+    """One audited action. ``before`` and ``after`` hold the changes, sensitive values masked."""
 
     at_ms: int
     actor: Actor
@@ -71,10 +71,10 @@ def disabled(hook: HookId, account: AccountId, reason: DisabledReason, at_ms: in
 
 
 def append(conn: Connection, entry: Entry, vault: Vault) -> None:
-    """Add an entry to the end of the chain; without a key where that was removed.
+    """Append an entry to the chain, without a hash key if the key was removed.
 
-    It becomes the noted last entry only where the one before it was: a trail that was cut off
-    shows that for good.
+    It is noted as the last entry only if the entry before it was: a truncated trail stays
+    detectable.
     """
     chain = chain_of(conn, vault)
     newest = conn.execute(select(AUDIT.c.id, AUDIT.c.hash).order_by(AUDIT.c.id.desc()).limit(1))
@@ -88,7 +88,7 @@ def append(conn: Connection, entry: Entry, vault: Vault) -> None:
 
 
 def start_keyed_chain(conn: Connection, vault: Vault) -> None:
-    """Make the key of the chain; a trail that has entries says in a further one that it did."""
+    """Create the key of the chain; a trail that has entries records this in a new entry."""
     first = make_chain_key(conn, vault)
     if first > 1:
         entry = Entry(
@@ -99,7 +99,7 @@ def start_keyed_chain(conn: Connection, vault: Vault) -> None:
 
 
 class Row(TypedDict):
-    """An entry as its columns, all but its id."""
+    """The columns of an entry except its id."""
 
     at_ms: int
     account_id: AccountId | None
@@ -116,7 +116,7 @@ class Row(TypedDict):
 
 
 def row_of(entry: Entry, previous: bytes | None, key: ChainKey | None) -> Row:
-    """Return the row of an entry, all but its id, after the hash of the one before it."""
+    """Return the row of an entry except its id, chained to the previous hash."""
     row: Row = {
         "at_ms": entry.at_ms,
         "account_id": entry.account,
@@ -137,7 +137,7 @@ def row_of(entry: Entry, previous: bytes | None, key: ChainKey | None) -> Row:
 
 @dataclass(frozen=True, slots=True)
 class KnownEntry:
-    """An entry as somebody noted it elsewhere: the chain must still have it, as it was."""
+    """An entry as noted outside the database; the chain must still contain it unchanged."""
 
     id: int
     hash: bytes
@@ -150,15 +150,15 @@ def check_chain(
     most: int = CHECKED_AT_ONCE,
     known: KnownEntry | None = None,
 ) -> AuditCheck:
-    """Look whether the entries behind one (0: from the first) continue the chain to its end.
+    """Check whether the entries after one (0: from the first) continue the chain to its end.
 
     Args:
-        conn: reads.
-        vault: opens the key of the chain.
-        after: the entry behind which to look; it was looked at before.
-        most: entries to look at.
-        known: what must be in the chain: a backup of the database that was put back whole, or
-            what somebody with the vault's key wrote, fits together all the same.
+        conn: a read connection.
+        vault: decrypts the key of the chain.
+        after: the last entry that was already checked.
+        most: maximum number of entries to check.
+        known: an entry that the chain must contain. A restored backup, or a trail rewritten with
+            the vault's key, is consistent in itself and found only by this.
     """
     chain = chain_of(conn, vault)
     if chain is None:
@@ -166,7 +166,7 @@ def check_chain(
     key, noted = chain
     last = _link(conn, after)
     if last is None:
-        return _broken(0, None, after, "the entry that was looked at just before is gone")
+        return _broken(0, None, after, "the entry that was checked last is missing")
     entries, head, previous = 0, None, last
     rows = select(AUDIT).where(AUDIT.c.id > after).order_by(AUDIT.c.id).limit(most + 1)
     for row in conn.execute(rows).mappings():
@@ -178,7 +178,7 @@ def check_chain(
         entries, after, previous = entries + 1, int(row["id"]), row["hash"]
         head = AuditHead(after, to_rfc3339(row["at_ms"]), previous.hex())
     if known is not None and known.id > after:
-        return _broken(entries, head, known.id, f"the trail ends with entry {after}: it was cut")
+        return _broken(entries, head, known.id, f"the trail ends at entry {after}: truncated")
     wrong = end_is_wrong(conn, key, noted)
     if wrong is not None:
         return _broken(entries, head, max(after, 1), wrong)
@@ -187,14 +187,14 @@ def check_chain(
 
 @dataclass(frozen=True, slots=True)
 class TrailState:
-    """The last entry as ``ID:HASH``, if there is one, and what is wrong at the end, if anything."""
+    """The last entry as ``ID:HASH`` and the fault at the end of the trail, each None if absent."""
 
     head: str | None
     wrong: str | None
 
 
 def trail_state(conn: Connection, vault: Vault) -> TrailState:
-    """Look at the end of the trail and at its guards; cheap."""
+    """Check the end of the trail and its guards without reading all entries."""
     row = conn.execute(
         select(AUDIT.c.id, AUDIT.c.hash).order_by(AUDIT.c.id.desc()).limit(1)
     ).first()
@@ -204,18 +204,18 @@ def trail_state(conn: Connection, vault: Vault) -> TrailState:
 
 
 def end_is_wrong(conn: Connection, key: ChainKey, noted: LastEntry) -> str | None:
-    """Return what is wrong with the end of the trail or its guards, None: nothing; cheap.
+    """Return the fault at the end of the trail or in its guards; None: no fault. Cheap.
 
-    An entry may have been added behind the noted one since that was read.
+    An entry may have been added after ``noted`` was read.
     """
     newest = conn.execute(select(func.max(AUDIT.c.id))).scalar() or 0
     if newest < noted.id:
-        return f"entry {noted.id} was the last one, and the trail ends with {newest}: it was cut"
+        return f"entry {noted.id} was the last one, but the trail ends at {newest}: truncated"
     last_hash = conn.execute(select(AUDIT.c.hash).where(AUDIT.c.id == noted.id)).scalar()
     if last_hash is None and noted.id:
-        return f"entry {noted.id} was the last one, and is not there any more: the trail was cut"
+        return f"entry {noted.id} was the last one, but is missing: the trail was truncated"
     if not noted.is_entry(noted.id, last_hash, key):
-        return "which entry is the last one was changed in the database"
+        return "the note of the last entry was changed in the database"
     if missing := missing_triggers(conn):
         named = ", ".join(missing)
         return f"entries can be changed in the database: it lacks the trigger {named}"
@@ -231,18 +231,18 @@ def _link(conn: Connection, after: int) -> bytes | None:
 def _wrong(
     row: RowMapping, previous: bytes, before: int, known: KnownEntry | None, key: ChainKey
 ) -> str | None:
-    """Return what is wrong with an entry, None: it continues the chain."""
+    """Return why an entry does not continue the chain; None: it does."""
     values = {name: row[name] for name in _COLUMNS}
     keyed = key if row["id"] >= key.first else None
     if row["hash"] != chain_hash(row["previous"], values, keyed):
-        return "it was changed: its hash does not fit what it says"
+        return "it was changed: its hash does not match its content"
     if row["previous"] != previous:
         place = f"entry {before}" if before else "the beginning"
-        return f"it does not continue {place}: what stood between was removed, or written anew"
+        return f"it does not continue {place}: entries between them were removed or replaced"
     if known is not None and row["id"] == known.id and row["hash"] != known.hash:
-        return "its hash is not the one that was noted: the trail was rewritten up to here"
+        return "its hash differs from the noted one: the trail was rewritten up to here"
     if known is not None and before < known.id < row["id"]:
-        return f"entry {known.id}, whose hash was noted, is not there"
+        return f"entry {known.id}, whose hash was noted, is missing"
     return None
 
 
@@ -251,9 +251,9 @@ def _broken(entries: int, head: AuditHead | None, entry: int, reason: str) -> Au
 
 
 def chain_hash(previous: bytes, values: Mapping[str, object], key: ChainKey | None) -> bytes:
-    """Return the hash of an entry: over the hash before it and all that it says.
+    """Return the hash of an entry over the previous hash and its own content.
 
-    Without a key for entries from before the chain was keyed.
+    ``key`` is None for entries written before the chain was keyed.
     """
     content = previous + msgspec.json.encode([values[name] for name in _COLUMNS])
     return hashlib.sha256(content).digest() if key is None else key.hash(content)

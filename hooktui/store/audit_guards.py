@@ -1,4 +1,4 @@
-"""What guards the audit trail in the database, besides its chain: triggers and numbers."""
+"""Guards of the audit trail besides its chain: triggers and entry numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GIVEN: Final = text(
 
 
 def missing_triggers(conn: Connection) -> list[str]:
-    """Return the triggers that keep entries from being changed and are not as they were made."""
+    """Return the names of triggers that protect entries and are missing or changed."""
     if conn.dialect.name != "sqlite":
         return [] if conn.execute(_TRIGGER).scalar_one() else ["audit_refuses"]
     found = {name.lower(): _plain(sql or "") for name, sql in conn.execute(_TRIGGERS)}
@@ -37,7 +37,7 @@ def missing_triggers(conn: Connection) -> list[str]:
 
 
 def wrong_numbers(conn: Connection, last: int) -> str | None:
-    """Return what the database's own count of entries says against the last one, if anything.
+    """Return why the database's entry counter contradicts the last entry; None: it does not.
 
     SQLite gives each number once; PostgreSQL skips those of transactions that were rolled back.
     """
@@ -48,7 +48,7 @@ def wrong_numbers(conn: Connection, last: int) -> str | None:
         given = conn.execute(_GIVEN).scalar() or 0
         wrong = given < last
     return (
-        f"numbers up to {given} were given to entries, and the last one is {last}"
+        f"numbers up to {given} were given to entries, but the last one is {last}"
         if wrong
         else None
     )

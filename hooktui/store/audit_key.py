@@ -1,9 +1,9 @@
 """The key of the audit trail's chain, and the authenticated note of its last entry.
 
 The key is random, encrypted by the vault, and stays the same when the vault's keys are rotated, so
-that old entries stay verifiable. With it is kept from which entry on the chain is keyed; entries
-before were hashed without a key. Database access without the vault's key is not enough to append an
-entry, to change one, or to make another one the last.
+old entries stay verifiable. The id of the first keyed entry is stored with it; earlier entries were
+hashed without a key. Database access without the vault's key is not enough to append an entry, to
+change one, or to make another one the last.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _KEY_BYTES: Final = 32
 
 
 class _Content(msgspec.Struct):
-    """What is encrypted."""
+    """The encrypted content."""
 
     key: str
     first: int
@@ -32,7 +32,7 @@ class _Content(msgspec.Struct):
 
 @dataclass(frozen=True, slots=True)
 class ChainKey:
-    """The key, and the first entry that was hashed with it."""
+    """The key and the id of the first entry that was hashed with it."""
 
     value: bytes = field(repr=False)
     first: int
@@ -42,24 +42,24 @@ class ChainKey:
         return hmac.digest(self.value, b"entry" + content, "sha256")
 
     def mark(self, last: int, last_hash: bytes) -> bytes:
-        """Return what proves that an entry is the last one."""
+        """Return the proof that an entry is the last one."""
         return hmac.digest(self.value, b"last%d:" % last + last_hash, "sha256")
 
 
 @dataclass(frozen=True, slots=True)
 class LastEntry:
-    """Which entry is the last one, as was noted when it was written."""
+    """The last entry as noted when it was written."""
 
     id: int
     mark: bytes
 
     def is_entry(self, entry: int, hashed: bytes | None, key: ChainKey) -> bool:
-        """Return whether the note is of this entry, 0 for none, and was made with the key."""
+        """Return whether the note names this entry (0: none) and was made with the key."""
         return entry == self.id and hmac.compare_digest(self.mark, key.mark(entry, hashed or b""))
 
 
 def make_chain_key(conn: Connection, vault: Vault) -> int:
-    """Make the key of a trail, empty or not; return the first entry that it will hash."""
+    """Create the key of a trail, empty or not; return the first entry that it will hash."""
     last = conn.execute(select(func.max(AUDIT.c.id))).scalar() or 0
     key = ChainKey(secrets.token_bytes(_KEY_BYTES), last + 1)
     last_hash = conn.execute(select(AUDIT.c.hash).where(AUDIT.c.id == last)).scalar() or b""
@@ -69,10 +69,10 @@ def make_chain_key(conn: Connection, vault: Vault) -> int:
 
 
 def chain_of(conn: Connection, vault: Vault) -> tuple[ChainKey, LastEntry] | None:
-    """Return the key and the note; None: they were removed, or the key was changed.
+    """Return the key and the note; None if they were removed or the key was changed.
 
     Raises:
-        KeyProblem: the vault lacks the key that it is encrypted with.
+        KeyProblem: the vault lacks the key that encrypted the chain's key.
     """
     columns = select(AUDIT_CHAIN.c.last, AUDIT_CHAIN.c.mark, AUDIT_CHAIN.c.sealed)
     row = conn.execute(columns).first()
@@ -81,7 +81,7 @@ def chain_of(conn: Connection, vault: Vault) -> tuple[ChainKey, LastEntry] | Non
 
 
 def opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:
-    """Return the key from its column; None: it was changed."""
+    """Return the key from its column; None if it was changed."""
     try:
         content = msgspec.json.decode(vault.open(sealed, *_PLACE), type=_Content)
     except ValueMoved:
@@ -90,7 +90,7 @@ def opened_key(sealed: bytes, vault: Vault) -> ChainKey | None:
 
 
 def encrypt_key_again(conn: Connection, vault: Vault) -> None:
-    """Encrypt the key with the vault's newest key; one that does not open stays as it is."""
+    """Encrypt the key with the vault's newest key; an unreadable key stays as it is."""
     sealed = conn.execute(select(AUDIT_CHAIN.c.sealed)).scalar()
     key = None if sealed is None else opened_key(sealed, vault)
     if key is not None:

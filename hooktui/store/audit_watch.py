@@ -1,7 +1,7 @@
-"""Logs the last entry of the audit trail at the start and once a day, and what is wrong with it.
+"""Logs the last entry of the audit trail, and any fault of it, at the start and once a day.
 
-The log is kept elsewhere (the journal, another machine): a trail that somebody with the vault's key
-wrote again, or a database that was put back, does not have the entries that the log names.
+The log is kept elsewhere (the journal, another machine). A trail that was rewritten with the
+vault's key, or a restored database, lacks the entries that the log names.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 async def watch_trail(store: Store) -> None:
-    """Look at the trail now and once a day, until cancelled."""
+    """Check the trail now and once a day, until cancelled."""
     while True:
         try:
             state = await store.read(trail_state, store.vault)

@@ -1,4 +1,4 @@
-"""What both stores do in the same way: the hot calls, live hooks, the change feed, notices."""
+"""The part that both stores share: the hot calls, live hooks, the change feed, notices."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RESCUED_AT_ONCE = 250
 
 @dataclass(frozen=True, slots=True)
 class Operations:
-    """The operations of a database behind the hot calls; see the calls of `BaseStore`.
+    """The database operations behind the hot calls; see the calls of `BaseStore`.
 
     ``next_due`` is a query: it takes hooks, each with whether it is ordered.
     """
@@ -67,17 +67,17 @@ class BaseStore(ABC):
         live: the live hooks, updated by the subclass after each commit.
 
     Attributes:
-        number: of this server among those that share the store.
+        number: this server's number among those that share the store.
         vault: encrypts and decrypts secrets.
     """
 
     OPERATIONS: ClassVar[Operations]
 
     _accepting: WriteQueue
-    """The queue of events; the subclass sets all three, which may be the same."""
+    """The queue of events; the subclass sets all three queues, which may be the same."""
     _claiming: WriteQueue
     _recording: WriteQueue
-    """The queue of results and of everything else."""
+    """The queue of results and all other changes."""
 
     def __init__(self, vault: Vault, live: LiveHooks) -> None:
         self.number = 0
@@ -112,7 +112,7 @@ class BaseStore(ABC):
 
     @abstractmethod
     def check_room(self, size_bytes: int = 0) -> None:
-        """Refuse when there is no room for more events."""
+        """Raise DiskFull if there is no room for more events."""
 
     async def accept(
         self, offers: Sequence[NewEvent], reserve: Reserve | None = None
@@ -132,7 +132,7 @@ class BaseStore(ABC):
     async def claim(
         self, hook: HookId, most: int, *, by_age: bool = False
     ) -> list[ClaimedDelivery]:
-        """Lease up to ``most`` due deliveries of an active hook: first tries, then retries."""
+        """Lease up to ``most`` due deliveries of an active hook: first attempts, then retries."""
         operation = self.OPERATIONS.claim(hook, most, by_age)
         return await self._claiming.submit(operation, bounded=False)
 
@@ -181,7 +181,7 @@ class BaseStore(ABC):
         return self._live.paused
 
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
-        """Return those of a hook's secrets that still exist, also expired ones, newest first."""
+        """Return the given secrets of a hook that still exist, even expired ones, newest first."""
         return await self.read(engine.signing_secrets, self.vault, hook, ids)
 
     # Reading
@@ -195,7 +195,7 @@ class BaseStore(ABC):
     async def _read_own(
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
-        """Run a query of the store itself, which no queries of callers delay."""
+        """Run a query of the store itself; queries of callers do not delay it."""
         return await self.read(query, *args, **kwargs)
 
     async def feed(
@@ -223,7 +223,7 @@ class BaseStore(ABC):
         return str(self._feed_end)
 
     async def wait_for_change(self, after: str, timeout_s: float) -> None:
-        """Return once there may be changes after a position, or the time is up, or on close."""
+        """Return when there may be changes after a position, on timeout, or on close."""
         position = feed.parse_position(after)
         try:
             async with asyncio.timeout(timeout_s):

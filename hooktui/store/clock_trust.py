@@ -1,4 +1,4 @@
-"""A clock that jumped far ahead may be wrong: for a while nothing is dropped for its age."""
+"""Suspends deletion by age for a while after the clock jumped far ahead, as it may be wrong."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from hooktui.store.attempt_stats import DAY_MS
 _log = logging.getLogger(__name__)
 
 DOUBTED_FOR_MS = 2 * 3600 * 1000
-"""Time to set a wrong clock right."""
+"""Time for an operator to correct a wrong clock."""
 DOUBTFUL_MS = DAY_MS
-"""A smaller jump makes little difference to what is kept for days."""
+"""A smaller jump hardly matters to data that is kept for days."""
 
 
 class ClockTrust:
-    """Whether a clock may be trusted with what is dropped for its age.
+    """Whether a clock may be trusted for deletion by age.
 
     Args:
-        steady: milliseconds since whenever, by a clock that nobody sets.
+        steady: monotonic clock in milliseconds.
     """
 
     def __init__(self, steady: Callable[[], int]) -> None:
@@ -29,20 +29,20 @@ class ClockTrust:
 
     @property
     def trusted(self) -> bool:
-        """Whether the clock did not jump far ahead lately."""
+        """Whether the clock has not jumped far ahead recently."""
         return self._since_ms is None or self._steady() - self._since_ms >= DOUBTED_FOR_MS
 
     def moved(self, by_ms: int) -> None:
-        """Take note that the clock was set."""
+        """Record that the clock was set."""
         if by_ms > DOUBTFUL_MS:
             self._begin("the clock was set forward")
 
     def away(self, for_ms: int) -> None:
-        """Take note of how long, by this clock, nothing was written before this start."""
+        """Record how long, by this clock, nothing was written before this start."""
         if for_ms > DOUBTFUL_MS:
             self._begin(f"no server has written here for {format_duration(for_ms / 1000)}")
 
     def _begin(self, why: str) -> None:
         self._since_ms = self._steady()
         wait = format_duration(DOUBTED_FOR_MS / 1000)
-        _log.warning("%s; nothing is dropped for its age for %s, in case it is wrong", why, wait)
+        _log.warning("%s; deletion by age is suspended for %s, as it may be wrong", why, wait)

@@ -1,19 +1,18 @@
-"""The store as the rest of the server sees it, and what it promises.
+"""The interface and the guarantees of a store.
 
-Promises, each held by SQLite and PostgreSQL alike:
+SQLite and PostgreSQL give the same guarantees:
 
 * ``accept`` returns only after event, deliveries and idempotency key are on disk, in one
-  transaction; nothing of a refused or failed call is stored.
+  transaction; a refused or failed call stores nothing.
 * ``claim`` gives a delivery to one caller at a time, under a lease with a random token; the attempt
   is numbered at the claim.
 * ``record`` changes a delivery only if id, state, attempt number and lease token still match; a
   stale worker changes nothing (its result comes back False).
 * Every change that people can see enters the change feed in the same transaction.
 
-The hot calls (accept, claim, record, release, rescue) are driver SQL in batches. Everything that is
-not per delivery is a plain function over a SQLAlchemy connection (``queries``, ``changes``), run by
-``read`` in a short read-only transaction off the event loop, or by ``write`` in the writer's next
-transaction.
+The hot calls (accept, claim, record, release, rescue) are driver SQL in batches. All other access
+is a plain function over a SQLAlchemy connection (``queries``, ``changes``), run by ``read`` in a
+short read-only transaction off the event loop, or by ``write`` in the writer's next transaction.
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LEASE_S = 60
-"""A lease outlives the longest legal attempt (30 s) twice; after it, anybody may rescue the row."""
+"""Twice the longest legal attempt (30 s); any server may rescue the delivery after it."""
 
 
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event that a producer offers: checked, and its bytes exactly as they will be sent."""
+    """An event of a producer: validated, with the exact bytes that will be sent."""
 
     account: AccountId
     type: str
@@ -58,7 +57,7 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Acceptance(msgspec.Struct, frozen=True, gc=False):
-    """What became of an offer; counts, and whether the key had been seen before."""
+    """The outcome of a new event: counts, and whether its key had been used before."""
 
     id: EventId
     type: str
@@ -69,7 +68,7 @@ class Acceptance(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClaimedDelivery(msgspec.Struct, frozen=True, gc=False):
-    """A claimed delivery: all that an attempt needs besides the hook itself."""
+    """A claimed delivery with everything that an attempt needs except the hook."""
 
     delivery: DeliveryId
     event: EventId
@@ -83,15 +82,15 @@ class ClaimedDelivery(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
     def __repr__(self) -> str:
-        """Leave out the body: it is somebody's data."""
+        """Leave out the body: it is customer data."""
         return f"ClaimedDelivery(delivery={self.delivery}, hook={self.hook}, number={self.number})"
 
 
 class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A finished attempt and the decision on its delivery; ``record`` stores both.
 
-    Times are milliseconds since the epoch. ``retry_after_s`` is what the response asks for,
-    ``secret_ids`` are the secrets that signed, newest first.
+    Times are milliseconds since the epoch. ``retry_after_s`` is the wait that the response asks
+    for, ``secret_ids`` are the secrets that signed, newest first.
     """
 
     job: ClaimedDelivery
@@ -105,10 +104,10 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class CommitNotice:
-    """What a commit changed that the engine or a waiting reader wants to know.
+    """Changes of a commit that concern the engine or a waiting reader.
 
-    ``due`` names hooks that have a pending delivery, with the time (ms) when it is due; ``paused``
-    says that all sending stops (True) or goes on (False) from now on.
+    ``due`` maps hooks with a pending delivery to the time (ms) when it is due; ``paused`` says that
+    all sending stops (True) or resumes (False).
     """
 
     hooks_changed: frozenset[HookId] = frozenset()
@@ -117,9 +116,9 @@ class CommitNotice:
 
 
 Reserve = Callable[[HookId], bool]
-"""Asked for each new delivery: may it be handed over in memory, leased in its insert?
+"""Called for each new delivery: may it be handed over in memory, leased in its insert?
 
-True takes one free slot of the hook; the engine gives slots back itself when the commit fails.
+True takes one free slot of the hook; the engine releases the slots when the commit fails.
 """
 
 Listener = Callable[[CommitNotice], None]
@@ -127,11 +126,11 @@ Listener = Callable[[CommitNotice], None]
 
 @dataclass(frozen=True, slots=True)
 class FeedItem:
-    """One line of the change feed: its kind and the object as it goes over the wire.
+    """One line of the change feed: its kind and its object in wire format.
 
     ``at_ms`` is when the change was committed, ``behind`` the position after it. Attempts come with
-    the delivery they belong to. ``change`` is what happened to a hook, whatever it is now, with the
-    ``reason`` where it was disabled; None in a line that an older version wrote.
+    the delivery they belong to. ``change`` is what happened to a hook at that time, with the
+    ``reason`` if it was disabled; None in a line that an older version wrote.
     """
 
     kind: str
@@ -145,7 +144,7 @@ class FeedItem:
 
 
 Sieve = Callable[["Connection", Sequence[FeedItem]], Iterator[tuple[FeedItem, bool] | None]]
-"""Yields some changes in their order, each with whether it fits a filter, and None for a pause.
+"""Yields changes in their order, each with whether it passes a filter, and None for a pause.
 
 It runs inside the query that reads them.
 """
@@ -153,7 +152,7 @@ It runs inside the query that reads them.
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Changes after a position; ``reset`` when that position is older than what is kept."""
+    """Changes after a position; ``reset`` if that position is older than the oldest change."""
 
     items: tuple[FeedItem, ...]
     next: str
@@ -162,7 +161,7 @@ class FeedPage:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What a purge dropped; ``after`` is where the next one goes on, None when nothing is left."""
+    """The counts of a purge; ``after`` is where to continue, None when complete."""
 
     events: int = 0
     deliveries: int = 0
@@ -172,12 +171,12 @@ class Purged:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseCopy:
-    """A checked copy of a database, on disk under no name.
+    """A checked copy of a database in an unnamed file.
 
     Attributes:
-        file: its descriptor, open for reading; the holder of the copy closes it.
-        size: its bytes.
-        sha256: of all of them.
+        file: descriptor, open for reading; the holder of the copy closes it.
+        size: length in bytes.
+        sha256: hash of all bytes.
     """
 
     file: int
@@ -186,12 +185,12 @@ class DatabaseCopy:
 
 
 class Store(Protocol):
-    """One store; see the module's docstring for its promises."""
+    """One store; the module's docstring lists its guarantees."""
 
     async def accept(
         self, offers: Sequence[NewEvent], reserve: Reserve | None = None
     ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
-        """Store events with their deliveries, all or nothing; return answers and handed-over jobs.
+        """Store events with their deliveries, all or nothing; return acceptances and claimed jobs.
 
         Raises:
             Refused: a key was used before with another type or body (names which).
@@ -206,33 +205,33 @@ class Store(Protocol):
 
     @property
     def clock(self) -> Callable[[], int]:
-        """What tells the time of this store, in milliseconds since the epoch."""
+        """The clock of this store, in milliseconds since the epoch."""
         ...
 
     @property
     def heartbeats(self) -> Sequence[Heartbeat]:
-        """What tells whether transactions move."""
+        """The heartbeats of the write transactions."""
         ...
 
     @property
     def vault(self) -> Vault:
-        """What seals and opens secrets."""
+        """The vault that encrypts and decrypts secrets."""
         ...
 
     def check_room(self, size_bytes: int = 0) -> None:
-        """Refuse when there is no room for more events, of so many bytes.
+        """Check that there is room for more events of this size.
 
         Raises:
-            DiskFull: says how much there is.
+            DiskFull: there is not; the text names the free space.
         """
         ...
 
     async def claim(
         self, hook: HookId, most: int, *, by_age: bool = False
     ) -> list[ClaimedDelivery]:
-        """Lease up to ``most`` due deliveries of an active hook: first tries, then retries.
+        """Lease up to ``most`` due deliveries of an active hook: first attempts, then retries.
 
-        Among each of them the oldest due goes first; ``by_age``: the oldest due of all.
+        Each group is ordered by due time; ``by_age`` ignores the groups and takes the oldest due.
         """
         ...
 
@@ -249,11 +248,11 @@ class Store(Protocol):
         ...
 
     async def release(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        """Give unsent jobs back, uncounted and due at once."""
+        """Return unsent jobs to the queue, uncounted and due at once."""
         ...
 
     async def rescue(self) -> int:
-        """Record attempts whose lease has run out as interrupted; return how many."""
+        """Record attempts whose lease has expired as interrupted; return how many."""
         ...
 
     async def next_due(self, hooks: Sequence[HookId] | None = None) -> dict[HookId, int]:
@@ -261,7 +260,7 @@ class Store(Protocol):
         ...
 
     def hooks(self) -> Mapping[HookId, LiveHook]:
-        """Return the live hooks (not the deleted ones), as of the last commit seen."""
+        """Return the live hooks (deleted ones excluded), as of the last commit seen."""
         ...
 
     def count_hooks(self, account: AccountId) -> int:
@@ -270,11 +269,11 @@ class Store(Protocol):
 
     @property
     def paused(self) -> bool:
-        """Whether people paused all sending, so that nothing is claimed."""
+        """Whether all sending is paused, so that nothing is claimed."""
         ...
 
     async def signing_secrets(self, hook: HookId, ids: Sequence[int]) -> list[LiveSecret]:
-        """Return those of a hook's secrets that still exist, also expired ones, newest first."""
+        """Return the given secrets of a hook that still exist, even expired ones, newest first."""
         ...
 
     def listen(self, listener: Listener) -> None:
@@ -300,9 +299,9 @@ class Store(Protocol):
         account: AccountId | None = None,
         sieve: Sieve | None = None,
     ) -> FeedPage:
-        """Return up to ``limit`` changes after a position (None: from the oldest that is kept).
+        """Return up to ``limit`` changes after a position (None: from the oldest stored one).
 
-        A page ends at 1 MiB; with a sieve, after a search of 2 s as well.
+        A page ends at 1 MiB; with a sieve, also after a search of 2 s.
 
         Raises:
             Refused: the position is not one of this store's.
@@ -323,34 +322,34 @@ class Store(Protocol):
         ...
 
     async def wait_for_change(self, after: str, timeout_s: float) -> None:
-        """Return once there may be changes after a position, or the time is up, or on close."""
+        """Return when there may be changes after a position, on timeout, or on close."""
         ...
 
     async def purge(
         self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
     ) -> Purged:
-        """Drop events from before a time with all that belongs to them, for so long at most.
+        """Delete events from before a time with all that belongs to them, for ``within_s`` at most.
 
-        An event stays while one of its deliveries waits, or ended at or after that time.
+        An event stays while one of its deliveries is not final or ended at or after that time.
         """
         ...
 
     def backup(self, stopped: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
-        """Copy the database, checked; the copy is gone when the block ends.
+        """Copy and check the database; the copy is deleted when the block ends.
 
         Args:
-            stopped: asked in a thread, now and then, whether to give up.
+            stopped: polled in a thread; True cancels the copy.
 
         Raises:
-            Refused: the data lies where another program copies it.
-            Conflict: another backup is at work.
+            Refused: the data is in a database that is backed up by other means.
+            Conflict: another backup is running.
             DiskFull: there is no room.
-            Unavailable: it was given up.
+            Unavailable: the copy was cancelled.
         """
         ...
 
     async def info(self) -> DatabaseInfo:
-        """Return what the database is, and how big."""
+        """Return the kind, place and size of the database."""
         ...
 
     async def others(self) -> list[ServerInfo]:
@@ -358,13 +357,13 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what was taken, release the files, and wake whoever waits for changes."""
+        """Finish accepted operations, release the files, and wake waiting readers of the feed."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RetentionPeriods:
-    """How long things are kept, in days; 0: for ever."""
+    """Retention periods in days; 0: unlimited."""
 
     days: float = 30
     bodies_days: float = 7

@@ -1,4 +1,4 @@
-"""Files that survive a crash: the lock of a home, synced writes, drafts beside their target."""
+"""Files that survive a crash: the lock of a home, synced writes, drafts next to their target."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hooktui.domain.paths import stop_command
 
 @contextmanager
 def draft_beside(target: Path) -> Iterator[Path]:
-    """Make an empty file of the owner's beside a path; it is gone when the block ends.
+    """Create an empty, private file next to a path; it is removed when the block ends.
 
     Raises:
-        Refused: it cannot be made.
+        Refused: it cannot be created.
     """
     draft = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}")
     try:
@@ -32,7 +32,7 @@ def draft_beside(target: Path) -> Iterator[Path]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the names in a folder reach the disk."""
+    """Sync a folder, so that the names in it are on disk."""
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(opened)
@@ -41,7 +41,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_file(file: Path) -> None:
-    """Have the content of a file reach the disk."""
+    """Sync a file, so that its content is on disk."""
     opened = os.open(file, os.O_RDWR | os.O_CLOEXEC)
     try:
         os.fsync(opened)
@@ -50,14 +50,14 @@ def sync_file(file: Path) -> None:
 
 
 class HomeLock:
-    """The lock that makes a server the only one on a home; it lives as long as the store."""
+    """The lock that makes a server the only one on a home; the store holds it while open."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: int | None = None
 
     def take(self) -> None:
-        """Take the lock at once.
+        """Take the lock without waiting.
 
         Raises:
             Conflict: another process holds it; names its pid.
@@ -75,7 +75,7 @@ class HomeLock:
             os.close(file)
             raise Conflict(
                 f"another server (pid {holder or 'unknown'}) works on {self._path.parent}; "
-                f"use that one, or end it first with: {stop_command(self._path.parent)}"
+                f"use that one, or stop it first with: {stop_command(self._path.parent)}"
             ) from None
         except OSError:
             os.close(file)
@@ -85,7 +85,7 @@ class HomeLock:
         self._file = file
 
     def drop(self) -> None:
-        """Give the lock back; the file stays, since removing it would let two hold "the" lock."""
+        """Release the lock and keep the file: removing it would let two processes hold the lock."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

@@ -1,8 +1,7 @@
-"""Reads the change feed: positions, pages, and the objects that its items stand for.
+"""Reads the change feed: positions, pages, and the objects that its items refer to.
 
-A position is ``row.offset``: the next item to read. It is opaque to everybody else. Rows are only
-added behind the newest and taken away before the oldest, so a page sees nothing twice, and leaves
-nothing out that is there.
+A position is ``row.offset``, the next item to read; it is opaque outside this module. Rows are only
+added after the newest and removed before the oldest, so pages neither repeat nor skip an item.
 """
 
 from __future__ import annotations
@@ -31,18 +30,18 @@ from hooktui.store.queries.pace import Pace
 
 _ROWS_AT_ONCE = 50
 _MOST_SCANNED = 20_000
-"""Items of other accounts, or that a filter drops, before a page ends short."""
+"""Items of other accounts or rejected by a filter before a page ends short."""
 
 SEARCH_S = 2.0
-"""With a filter that fits seldom, a page ends after so long a search; the next one goes on."""
+"""A filter that rarely matches ends its page after this time; the next page continues."""
 MOST_PAGE_BYTES = 1 << 20
-"""Of a page: what receivers sent can be 16 KiB a line."""
+"""Upper bound of a page: text that receivers sent can be 16 KiB a line."""
 _LINES_AT_ONCE = 100
 _BYTES_OF_A_LINE = 500
 
 
 class Position(NamedTuple):
-    """The next item to read: its row, and its place in there."""
+    """The next item to read: its row, and its index in the row."""
 
     row: int
     offset: int
@@ -52,7 +51,7 @@ class Position(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """An item with where it stands and when it was committed."""
+    """An item with its position and the time of its commit."""
 
     at: Position
     at_ms: int
@@ -68,7 +67,7 @@ def parse_position(after: str) -> Position:
     """Return a position from its text.
 
     Raises:
-        Refused: it is not one.
+        Refused: the text is not a position.
     """
     row, dot, offset = after.partition(".")
     if not (dot and row.isdecimal() and offset.isdecimal() and after.isascii() and len(after) < 40):
@@ -85,9 +84,9 @@ def read_feed(
     account: AccountId | None,
     sieve: Sieve | None = None,
 ) -> FeedPage:
-    """Return up to ``limit`` changes after a position; a reset when some of them are gone.
+    """Return up to ``limit`` changes after a position; a reset if some of them were deleted.
 
-    With a sieve, it looks for those that pass it, for `SEARCH_S` at the most.
+    With a sieve, search for changes that pass it, for `SEARCH_S` at most.
     """
     oldest, end = _bounds(conn)
     if after is None:
@@ -98,7 +97,7 @@ def read_feed(
     scanned, position = 0, after
     while position.row < end and scanned < _MOST_SCANNED and not page.is_full():
         if page.pace.rests and position.row < _bounds(conn)[0]:
-            break  # the oldest went meanwhile; what goes on from here says so
+            break  # the oldest row was trimmed meanwhile; the next page reports the reset
         rows = _rows(conn, "pos >= :row ORDER BY pos", position.row)
         if not rows:
             break
@@ -120,7 +119,7 @@ def read_feed(
 def read_tail(
     conn: Connection, limit: int, account: AccountId | None, sieve: Sieve | None
 ) -> FeedPage:
-    """Return the newest ``limit`` changes that fit, oldest first, and where the feed goes on."""
+    """Return the newest ``limit`` changes that pass, oldest first, and the position after them."""
     _, end = _bounds(conn)
     page = _Collected(conn, limit, sieve)
     scanned, row = 0, end - 1
@@ -142,7 +141,7 @@ def read_tail(
 
 @dataclass(slots=True)
 class _Collected:
-    """The changes of a page, as far as they are read."""
+    """The changes collected for a page so far."""
 
     conn: Connection
     limit: int
@@ -157,12 +156,12 @@ class _Collected:
         self.pace = Pace(self.conn)
 
     def is_full(self) -> bool:
-        """Whether it takes no more, or has looked for long enough."""
+        """Whether the page is full or the search has used its time."""
         late = self.sieve is not None and self.looked and time.monotonic() > self.give_up_s
         return late or len(self.items) >= self.limit or self.size >= MOST_PAGE_BYTES
 
     def take(self, lines: Sequence[_Line]) -> str | None:
-        """Take what passes, in this order; return the position to go on from when that is full."""
+        """Collect changes that pass, in order; return the next position once the page is full."""
         found = list(_objects(self.conn, lines))
         sifted = ((item, True) for item in found)
         before: FeedItem | None = None
@@ -182,7 +181,7 @@ class _Collected:
 
 
 def _size(item: FeedItem) -> int:
-    """Return how much of a page a change takes, about: only what receivers sent is long."""
+    """Return the approximate size of a change; only text that receivers sent is long."""
     response = item.object.response if isinstance(item.object, Attempt) else None
     return _BYTES_OF_A_LINE + (len(response.body) if response is not None else 0)
 
@@ -192,7 +191,7 @@ def _concerns(line: _Line, account: AccountId | None) -> bool:
 
 
 def _bounds(conn: Connection) -> tuple[int, int]:
-    """Return the first row that is kept, and the row that will be written next."""
+    """Return the oldest stored row and the row that will be written next."""
     oldest, newest = conn.execute(text("SELECT MIN(pos), MAX(pos) FROM feed")).one()
     return (1, 1) if newest is None else (oldest, newest + 1)
 
@@ -211,7 +210,7 @@ def _lines(rows: Iterable[tuple[int, int, bytes]]) -> Iterable[_Line]:
 
 @dataclass(slots=True)
 class _Joined:
-    """What the items of a page stand for, read in bulk."""
+    """The objects that the items of a page refer to, read in bulk."""
 
     deliveries: dict[int, Delivery]
     attempts: dict[tuple[int, int], Attempt]
@@ -220,7 +219,7 @@ class _Joined:
 
 
 def _objects(conn: Connection, lines: Sequence[_Line]) -> Iterable[FeedItem]:
-    """Return the items as objects; what was purged meanwhile is left out."""
+    """Return the items as objects, without those that were purged meanwhile."""
     by_kind: dict[object, list[Sequence[object]]] = {}
     for line in lines:
         by_kind.setdefault(line.item[0], []).append(line.item)
@@ -263,7 +262,7 @@ def _object(line: _Line, joined: _Joined) -> FeedItem | None:
 
 
 def _as_it_was(delivery: Delivery, state: items.DeliveryState) -> Delivery:
-    """Return a delivery with the state that it had when the item was written."""
+    """Return a delivery in the state that it had when the item was written."""
     return replace(
         delivery,
         status=state.status,

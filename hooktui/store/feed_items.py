@@ -1,13 +1,13 @@
-"""What a row of the change feed holds: a JSON array of short items.
+"""The content of a row of the change feed: a JSON array of short items.
 
     ["e", account, event]                       an event was accepted
     ["d", account, hook, delivery, …state]      a delivery changed
-    ["a", account, hook, delivery, …state, number]   an attempt is over
+    ["a", account, hook, delivery, …state, number]   an attempt ended
     ["h", account, hook, change, reason]        a hook was created, changed or deleted
-    ["g", account, data]                        news of the engine (account 0: of all)
+    ["g", account, data]                        an event of the engine (account 0: for all)
 
-The state of a delivery at that moment travels along, and how a hook changed: their rows may have
-moved on when the feed is read. Everything that never changes is joined from the tables.
+An item holds the state of the delivery at that moment, or how the hook changed, because their rows
+may have changed again when the feed is read. Immutable columns are joined from the tables.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Item = tuple[object, ...]
 EVENT, DELIVERY, ATTEMPT, HOOK, ENGINE = "e", "d", "a", "h", "g"
 
 MOST_PER_ROW: Final = 1000
-"""A reader decodes a whole row even when it wants a few items of it, so rows stay this short."""
+"""A reader decodes a whole row even for a few of its items, so rows stay this short."""
 
 _STATUSES: Final = tuple(Status)
 _CODES: Final = {status.value: code for code, status in enumerate(_STATUSES)}
 
 
 class DeliveryState(NamedTuple):
-    """The part of a delivery that changes, at one moment."""
+    """The mutable part of a delivery at one moment."""
 
     status: str
     attempts: int
@@ -58,7 +58,7 @@ def delivery_item(
 def attempt_item(
     account: AccountId, hook: HookId, delivery: DeliveryId, number: int, state: DeliveryState
 ) -> Item:
-    """Return the item of an attempt that is over, with its delivery's state after it."""
+    """Return the item of an attempt that ended, with its delivery's state after it."""
     return (ATTEMPT, account, hook, delivery, _CODES[state[0]], *state[1:], number)
 
 
@@ -76,12 +76,12 @@ class HookEdit(StrEnum):
 
 
 def hook_item(account: AccountId, hook: HookId, edit: HookEdit, reason: str | None = None) -> Item:
-    """Return the item of a hook that changed; ``reason`` says why it was disabled."""
+    """Return the item of a hook that changed; ``reason`` is why it was disabled."""
     return (HOOK, account, hook, edit.value, reason)
 
 
 def engine_item(account: AccountId, data: Mapping[str, object]) -> Item:
-    """Return the item of the engine's own news, such as a breaker that opened."""
+    """Return the item of an event of the engine, such as a breaker that opened."""
     return (ENGINE, account, dict(data))
 
 

@@ -1,4 +1,4 @@
-"""A hook's settings as columns, and back: what is write-only goes into one sealed column."""
+"""Converts a hook's settings to columns and back; write-only values share one encrypted column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLE, COLUMN = "hook", "sealed"
 
 
 class _Sealed(msgspec.Struct):
-    """The content of the sealed column."""
+    """The content of the encrypted column."""
 
     headers: dict[str, str] = {}
     password: str | None = None
@@ -50,10 +50,7 @@ def _masked(settings: HookSettings, marks: Sequence[str]) -> dict[str, Any]:
 
 
 def seal(settings: HookSettings, vault: Vault, hook: int, account: int) -> bytes | None:
-    """Return what settings hold that is write-only, sealed for a hook of an account and its URL.
-
-    None: there is nothing.
-    """
+    """Return the write-only values encrypted for a hook, its account and URL; None if none."""
     headers = {name: settings.headers[name] for name in settings.sensitive_headers}
     password = settings.basic_auth.password if settings.basic_auth else None
     if not headers and password is None:
@@ -63,10 +60,10 @@ def seal(settings: HookSettings, vault: Vault, hook: int, account: int) -> bytes
 
 
 def settings_of(row: RowMapping, vault: Vault) -> HookSettings:
-    """Return the settings of a hook's row, with everything opened.
+    """Return the settings of a hook's row with write-only values decrypted.
 
     Raises:
-        ValueMoved: what is write-only was not stored for this hook's account and URL.
+        ValueMoved: the write-only values were not stored for this hook's account and URL.
     """
     sealed = _Sealed()
     if row["sealed"] is not None:
@@ -99,11 +96,12 @@ def _settings(row: RowMapping, sealed: _Sealed) -> HookSettings:
 
 
 def shown(settings: HookSettings, other: HookSettings | None = None) -> dict[str, object]:
-    """Return settings as the audit trail shows them: everything that is write-only masked.
+    """Return settings for the audit trail, with write-only values masked.
 
     Args:
-        settings: what is shown.
-        other: the settings before or after; what is write-only in either is masked in both.
+        settings: the settings to show.
+        other: the settings before or after; values that are write-only in either are masked in
+            both.
     """
     marks = settings.sensitive_headers + (other.sensitive_headers if other else ())
     readable = _masked(settings, marks)
@@ -116,13 +114,13 @@ def shown(settings: HookSettings, other: HookSettings | None = None) -> dict[str
 def difference(
     before: Mapping[str, object], after: Mapping[str, object]
 ) -> tuple[dict[str, object], dict[str, object]]:
-    """Return only those entries of two mappings that differ."""
+    """Return the entries that differ between two mappings."""
     names = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in names}, {name: after[name] for name in names}
 
 
 def texts(column: str) -> tuple[str, ...]:
-    """Return a JSON column that holds a list of texts."""
+    """Return the strings of a JSON column."""
     return msgspec.json.decode(column, type=tuple[str, ...])
 
 

@@ -1,7 +1,7 @@
-"""Where the keys of an installation come from, and how they are changed there.
+"""The keys of an installation: where they are read from, and how they are replaced.
 
-A systemd credential goes first, then the key file, then the environment; a key file is made with a
-new database. Only the key file can be changed by the server itself.
+A systemd credential has priority, then the key file, then the environment. A key file is created
+with a new database. The server can change only the key file.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Kind = Literal["credential", "file", "environment"]
 
 _log = logging.getLogger(__name__)
 _HELD: Final[list[KeyRing]] = []
-"""What a command read as root, before it became the service's user, who may not read it."""
+"""Read by a command as root before it became the service's user, who cannot read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys of an installation, the newest first.
+    """The keys of an installation, newest first.
 
     Attributes:
-        kind: what holds them.
-        place: a path, or the name of a variable.
-        keys: the first seals, all of them open.
+        kind: ``credential``, ``file`` or ``variable``.
+        place: a path or the name of a variable.
+        keys: the first encrypts, all decrypt.
     """
 
     kind: Kind
@@ -48,23 +48,23 @@ class KeyRing:
         return self.kind == "file"
 
     def with_new(self) -> KeyRing:
-        """Return the ring with a new key on top, which is on disk then.
+        """Return the ring with a new key in front, already on disk.
 
         Raises:
-            Conflict: the keys are kept where only an operator changes them.
+            Conflict: only an operator can change the keys.
             KeyProblem: the file cannot be written.
         """
         if not self.changeable:
             raise Conflict(
-                f"the keys come from {self.told}, which the server cannot change: put a new key on"
-                " top of them (hooktui keys new makes one), start the server again, and repeat this"
+                f"the keys come from {self.told}, which the server cannot change: add a new key on"
+                " top of them (hooktui keys new creates one), restart the server, and repeat this"
             )
         ring = self._replaced((new_key(), *self.keys))
         failpoints.hit("after_new_key_is_kept")
         return ring
 
     def only(self, key: bytes) -> KeyRing:
-        """Return the ring with one key alone, in its file as well.
+        """Return the ring with one key alone, already on disk.
 
         Raises:
             KeyProblem: the file cannot be written.
@@ -79,17 +79,17 @@ class KeyRing:
 
     @property
     def told(self) -> str:
-        """Return what holds the keys, for people."""
+        """Return a readable name of the keys' place."""
         what = {"credential": "the systemd credential", "file": "the key file"}
         return f"{what.get(self.kind, 'the variable')} {self.place}"
 
 
 def find_keys(key_file: Path, *, database_is_new: bool = False) -> KeyRing:
-    """Return the keys of this installation; make a key file when the database is new as well.
+    """Return the keys of this installation; create a key file if the database is new, too.
 
     Raises:
-        KeyProblem: there are none beside a database that is in use, they are readable by others,
-            or what is there is no key.
+        KeyProblem: there are none beside a database in use, others can read them, or the content is
+            not a key.
     """
     if _HELD:
         return _HELD[-1]
@@ -103,7 +103,7 @@ def find_keys(key_file: Path, *, database_is_new: bool = False) -> KeyRing:
         return KeyRing("credential", str(credential), tuple(keys))
     if not os.path.lexists(key_file) and os.environ.get(VARIABLE):
         _log.warning(
-            "the keys come from the environment (%s), which more programs and people can read than"
+            "the keys come from the environment (%s), which more programs can read than"
             " a file: write them into %s (mode 600)", VARIABLE, key_file,
         )  # fmt: skip
         text = os.environ[VARIABLE].replace(",", "\n")
@@ -123,7 +123,7 @@ def hold_credential(text: str, place: str) -> None:
 
 
 def keys_are_there(key_file: Path) -> bool:
-    """Whether there are keys, whatever they are."""
+    """Return whether any keys exist, valid or not."""
     found = bool(_HELD) or _credential() is not None or bool(os.environ.get(VARIABLE))
     return found or os.path.lexists(key_file)
 

@@ -1,8 +1,8 @@
-"""The rotation of keys: a new one seals, every value is sealed anew, old keys go when unused.
+"""Key rotation: a new key encrypts, every value is encrypted again, unused old keys are removed.
 
-Each step leaves something that works, so a rotation that is killed is ended by the next one: the
-new key is on disk before it seals; old keys open until nothing is sealed with them. Batches are
-ordinary changes, so the server works on meanwhile.
+Each step leaves a working installation, and the next rotation completes one that was killed: the
+new key is on disk before it encrypts; old keys decrypt until no value uses them. Batches are
+ordinary changes, so the server keeps working.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from hooktui.store.vault import ID_BYTES, KeyProblem
 SEALED: Final = (SECRET, HOOK)
 """The tables with encrypted values of hooks; each installation has one or two values more."""
 _AT_ONCE: Final = 200
-"""Values of a transaction: some 10 ms in which nothing else is written."""
+"""Values per transaction: about 10 ms in which nothing else is written."""
 
 
 async def keys_in_use(store: Store, key_file: Path) -> Keys:
-    """Return which keys there are, and what they have sealed.
+    """Return the keys and how many values each has encrypted.
 
     Raises:
         KeyProblem: they cannot be read.
@@ -64,11 +64,11 @@ async def keys_in_use(store: Store, key_file: Path) -> Keys:
 async def rotate_keys(
     store: Store, key_file: Path, actor: Actor, *, keep_old: bool, within_s: float
 ) -> KeyRotation:
-    """Seal everything with a new key, for so long at most; go on where one was cut off.
+    """Encrypt all values with a new key, for ``within_s`` at most; continue an unfinished rotation.
 
     Raises:
-        Conflict: the keys are changed by an operator alone, or other servers lack the new one.
-        KeyProblem: a value was sealed with a key that is not here, or the file cannot be written.
+        Conflict: only an operator can change the keys, or other servers lack the new one.
+        KeyProblem: a value's key is missing, or the file cannot be written.
     """
     end_s = time.monotonic() + within_s
     ring = find_keys(key_file)
@@ -92,7 +92,7 @@ async def rotate_keys(
     unused = tuple(key.id.hex() for key in ring.keys if key.id not in {newest, *found})
     dropped: tuple[str, ...] = ()
     if not left and unused and ring.changeable and not keep_old:
-        await store.write(_tell_drop, actor, unused)
+        await store.write(_audit_drop, actor, unused)
         ring.only(newest)
         dropped, unused = unused, ()
     return KeyRotation(
@@ -107,7 +107,7 @@ async def rotate_keys(
 
 
 def count_by_key(conn: Connection) -> dict[bytes, int]:
-    """Return how many values each key has sealed."""
+    """Return how many values each key has encrypted."""
     found: dict[bytes, int] = {}
     tables = (*SEALED, AUDIT_CHAIN, *([INSTALLATION] if is_shared(conn) else []))
     for table in tables:
@@ -125,15 +125,15 @@ def _key_of(table: Table) -> ColumnElement[bytes]:
 def _refuse_missing(ring: KeyRing, found: Mapping[bytes, int]) -> None:
     for key in sorted(set(found) - {one.id for one in ring.keys}):
         raise KeyProblem(
-            f"{found[key]} values are sealed with key {key.hex()}, which is not in {ring.told};"
-            " put it back from a backup of the keys, below the newest one"
+            f"{found[key]} values are encrypted with key {key.hex()}, which is not in {ring.told};"
+            " restore it from a backup of the keys, below the newest one"
         )
 
 
 def _begin_to_seal(
     tx: Tx, actor: Actor, newest: bytes, found: Mapping[bytes, int], place: str, server: int
 ) -> None:
-    """Seal with the newest key from this transaction on, in all servers."""
+    """Encrypt with the newest key from this transaction on, in all servers."""
     if is_shared(tx.conn) and key_of_installation(tx.conn) != newest:
         switch_installation(tx, newest, place, server)
     tx.vault.seal_with(newest)
@@ -147,7 +147,7 @@ def _begin_to_seal(
 
 
 def _seal_anew(tx: Tx, table: Table, after: int) -> tuple[int, int]:
-    """Seal some values with the newest key; return how many, and where to go on (-1: the end)."""
+    """Encrypt a batch with the newest key; return the count and where to continue (-1: the end)."""
     wanted = sealed_values(table).where(table.c.id > after, _key_of(table) != tx.vault.sealer)
     rows = tx.conn.execute(wanted.order_by(table.c.id).limit(_AT_ONCE)).mappings().all()
     for row in rows:
@@ -158,7 +158,7 @@ def _seal_anew(tx: Tx, table: Table, after: int) -> tuple[int, int]:
     return len(rows), rows[-1]["id"] if len(rows) == _AT_ONCE else -1
 
 
-def _tell_drop(tx: Tx, actor: Actor, keys: tuple[str, ...]) -> None:
-    """Tell that keys go, before they do."""
+def _audit_drop(tx: Tx, actor: Actor, keys: tuple[str, ...]) -> None:
+    """Record in the audit trail that keys will be removed."""
     tx.audit(actor, "keys.drop", f"key {keys[0]}", before={"keys": list(keys)})
     failpoints.hit("before_old_keys_are_dropped")

@@ -1,7 +1,7 @@
-"""The live hooks: those that are not deleted, as the server holds them in memory.
+"""The live hooks: those that are not deleted, held in the server's memory.
 
-Rows become `LiveHook` inside the transaction that changed them, and stand in the collection only
-after its commit.
+Rows become `LiveHook` inside the transaction that changed them, and enter the collection only after
+its commit.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Subscribers:
 
 
 class LiveHooks:
-    """All live hooks, and who subscribes to what. Belongs to the event loop's thread.
+    """All live hooks and their subscriptions. Belongs to the event loop's thread.
 
-    A change of one hook costs little, however many others there are: an account may have 100,000.
+    The cost of changing one hook does not grow with their number: an account may have 100,000.
 
     Attributes:
         view: the hooks by their ids.
-        paused: whether people paused all sending.
-        filtered: how many of them have a filter.
+        paused: whether all sending is paused.
+        filtered: the number of hooks with a filter.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class LiveHooks:
         self.view: Mapping[HookId, LiveHook] = MappingProxyType(self._hooks)
 
     def put(self, changed: Mapping[HookId, LiveHook | None]) -> None:
-        """Take hooks that changed; None stands for one that was deleted."""
+        """Apply changed hooks; None deletes one."""
         for hook, live in sorted(changed.items()):
             old = self._hooks.get(hook)
             if old is not None:
@@ -110,7 +110,7 @@ _weight = attrgetter("filter_weight")
 
 
 def _names(hook: LiveHook) -> Sequence[str]:
-    """Return what a hook subscribes to, each type once: a group covers its types."""
+    """Return the types and groups that a hook subscribes to, without types that a group covers."""
     asked = hook.subscriptions
     return [name for name in asked if name == group_of(name) or group_of(name) not in asked]
 
@@ -154,7 +154,7 @@ def load_live_hooks(
 
 
 def live_secret(row: RowMapping, vault: Vault) -> LiveSecret:
-    """Return a secret from its row and its hook's account, opened.
+    """Return the decrypted secret of a row that is joined with its hook's account.
 
     Raises:
         ValueMoved: it was not stored for this hook.
@@ -196,5 +196,5 @@ def _live_hook(
     except Refused as error:
         raise HooktuiError(
             f"this version cannot use the stored hook {row['id']}: {error.detail}; "
-            "change it with the version that made it"
+            "change it with the version that created it"
         ) from error

@@ -1,10 +1,10 @@
-"""Carries all rows of a SQLite store into an empty PostgreSQL database, in one transaction.
+"""Copies all rows of a SQLite store to an empty PostgreSQL database in one transaction.
 
-Tables go in the order of their references, rows in the order of their keys, straight from one
-snapshot into COPY. Before the commit every table is read back and compared by count and hash.
+Tables are copied in the order of their references and rows in the order of their keys, from one
+snapshot into COPY. Before the commit, every table is read back and compared by count and hash.
 """
 
-# ruff: noqa: S608 - statements are put together from the names of our own tables
+# ruff: noqa: S608 - statements are built from the names of our own tables
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from hooktui.store.postgres.connections import DatabaseAddress, Raw
 
 _Row: TypeAlias = tuple[Any, ...]
-"""As the drivers give them."""
+"""A row as the drivers return it."""
 ACTION = "move"
-"""How the audit trail of the new database calls it."""
+"""The action's name in the audit trail of the new database."""
 _TOLD_EVERY_ROWS = 2000
 _READ_AT_ONCE = 200  # an event may hold 256 KiB
 _WITHIN_S = 86400.0
@@ -51,14 +51,14 @@ _MOVED = text(
 
 
 class NotTheSame(HooktuiError):
-    """What was copied is not what was there; nothing of it was kept."""
+    """The copy differs from the source; it was rolled back."""
 
     title = "Copy differs"
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """One table: how many rows, and the hash over all of them, equal on both sides."""
+    """One table: its row count and the hash of all rows, equal on both sides."""
 
     table: str
     rows: int
@@ -67,23 +67,23 @@ class Copied:
 
 @dataclass(slots=True)
 class _Sum:
-    """Counts and hashes rows as they pass."""
+    """Counts and hashes rows as they are copied."""
 
     rows: int = 0
     _hash: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def add(self, row: _Row) -> None:
-        """Take a row in."""
+        """Add a row."""
         self.rows += 1
         self._hash.update(_ENCODER.encode(row))
 
     def copied(self, table: Table) -> Copied:
-        """Return what it came to."""
+        """Return the total."""
         return Copied(table.name, self.rows, self._hash.hexdigest())
 
 
 def all_tables() -> list[Table]:
-    """Return the tables, each after those that it refers to."""
+    """Return the tables, each after the tables that it references."""
     return SQLModel.metadata.sorted_tables
 
 
@@ -96,32 +96,32 @@ async def move_rows(
     vault: Vault,
     progress: Callable[[str], None],
 ) -> list[Copied]:
-    """Copy everything over a connection in a transaction, which the caller commits.
+    """Copy all rows over a connection in a transaction; the caller commits.
 
     Args:
-        conn: to a migrated database; in its transaction nobody else can touch the tables.
-        database: the SQLite file; nobody writes to it.
-        move: what the audit trail names it by.
-        actor: who does it.
-        target: what ``conn`` leads to.
-        vault: that of both sides.
-        progress: is told how far it is.
+        conn: to a migrated database; its transaction locks the tables for all others.
+        database: the SQLite file; no process writes to it.
+        move: the target of the audit entry.
+        actor: the actor of the audit entry.
+        target: the address of ``conn``.
+        vault: the vault of both sides.
+        progress: called with a line of progress.
 
     Raises:
         Conflict: the database is not empty, a server works on it, or the file's schema is older.
-        NotTheSame: it does not hold what was copied.
+        NotTheSame: the target does not hold the copied rows.
     """
     await _reserve(conn, target)
     raw: Raw | None = (await conn.get_raw_connection()).driver_connection
     if raw is None:
-        raise Unavailable(f"the connection to {target.shown} is gone; run it again")
+        raise Unavailable(f"the connection to {target.shown} was lost; run the command again")
     done = []
     with closing(open_readonly(database)) as source:
         source.execute("BEGIN")
         if not at_head(sqlalchemy_over(source)):
             raise Conflict(
-                f"{database} has an older schema: another version of hooktui began this move; end"
-                f" it with that one, or remove {mark_of(database)} to begin again"
+                f"{database} has an older schema: another version began this move; finish it"
+                f" with that one, or remove {mark_of(database)} to start over"
             )
         for table in all_tables():
             done.append(await _copy(raw, source, table, progress))
@@ -138,22 +138,22 @@ async def move_rows(
 
 
 async def was_moved(conn: AsyncConnection, move: str) -> bool:
-    """Return whether a move was committed: its name is in the audit trail."""
+    """Return whether a move was committed: the audit trail contains it."""
     found = await conn.execute(_MOVED, {"action": ACTION, "move": move})
     return bool(found.scalar_one())
 
 
 async def _reserve(conn: AsyncConnection, target: DatabaseAddress) -> None:
-    """Keep all others out of the tables until the commit, and see that they are empty."""
+    """Lock the tables until the commit, and check that they are empty."""
     servers = await conn.execute(text(locks.SERVERS_AT_WORK))
     if servers.scalar_one():
-        raise Conflict(f"a server of hooktui works on {target.shown} already; stop it first")
+        raise Conflict(f"a server of hooktui already uses {target.shown}; stop it first")
     names = ", ".join(_quoted(table.name) for table in all_tables())
     await conn.execute(text(f"LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE"))
     for table in all_tables():
         if table.name in _FILLED_BY_A_MIGRATION:
             await conn.execute(text(f"DELETE FROM {_quoted(table.name)} WHERE id = 1"))
-        if table.name == "feed":  # the start of a server leaves an empty line
+        if table.name == "feed":  # a starting server writes an empty row
             await conn.execute(text("DELETE FROM feed WHERE items = 0"))
         if table.name == tables.AUDIT_CHAIN.name:  # the key comes with the entries
             await conn.execute(text("DELETE FROM audit_chain WHERE last = 0"))
@@ -205,12 +205,12 @@ async def _compare(
     if found.copied(table) != copied:
         raise NotTheSame(
             f"{target.shown} holds {found.rows:,} rows of {table.name} that are not the"
-            f" {copied.rows:,} which were copied; nothing was kept, and nothing has changed here"
+            f" {copied.rows:,} copied; the copy was rolled back, the source is unchanged"
         )
 
 
 async def _set_sequence(conn: AsyncConnection, source: sqlite3.Connection, table: Table) -> None:
-    """Let the next id be one that was never given: SQLite remembers also those of deleted rows."""
+    """Set the next id to one that was never used: SQLite also remembers ids of deleted rows."""
     (key, *more) = table.primary_key.columns
     if more or key.autoincrement is False:
         return
@@ -225,7 +225,7 @@ async def _set_sequence(conn: AsyncConnection, source: sqlite3.Connection, table
 
 
 def _converter(table: Table) -> Callable[[_Row], _Row]:
-    """Return what makes the values of a row as PostgreSQL has them."""
+    """Return a function that converts the values of a row to PostgreSQL's types."""
     kinds: tuple[tuple[type, Callable[[Any], object]], ...] = (
         (Boolean, bool),
         (Float, float),
@@ -249,12 +249,12 @@ def _converter(table: Table) -> Callable[[_Row], _Row]:
 
 
 def _without_nul(value: str) -> str:
-    """Return a text as PostgreSQL can hold it: a NUL, such as of a receiver's, is replaced."""
+    """Return a text without NUL, which PostgreSQL cannot store; receivers may send it."""
     return value.replace("\0", "\ufffd")
 
 
 def _key(table: Table, collation: str = "") -> str:
-    """Return the columns to order by; texts by their bytes, as SQLite does."""
+    """Return the columns to order by; texts are ordered by their bytes, as in SQLite."""
     return ", ".join(
         _quoted(column.name) + (collation if isinstance(column.type, Text) else "")
         for column in table.primary_key.columns

@@ -1,7 +1,7 @@
-"""What an encrypted value is bound to, besides its row: whose it is and where it may be sent.
+"""Binds an encrypted value to its owner and destination, besides its row.
 
-The binding is part of the value's associated data. Who changes rows of the database without the key
-cannot make a secret sign for another hook, nor have a header or password sent to another server.
+The binding is part of the value's associated data. Database access without the key is therefore not
+enough to sign with the secret of another hook, or to send a header or password to another server.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def bound_to_hook(account: int, hook: int) -> str:
 
 
 def bound_to_url(account: int, url: str) -> str:
-    """Return the binding of a hook's header values and password: the origin of its URL."""
+    """Return the binding of a hook's header values and password, which names its URL's origin."""
     try:
         scheme, host, port = parse_url(url).origin
     except Refused:  # nothing is sent there
@@ -36,13 +36,13 @@ def bound_to_url(account: int, url: str) -> str:
 
 
 def sealed_values(table: Table) -> Select[tuple[int, bytes]]:
-    """Return the query for rows of a table with encrypted values, and what `binding` reads."""
+    """Return the query for rows with encrypted values and the columns that `binding` reads."""
     wanted = _OF_SECRETS if table is SECRET else _OF_HOOKS if table is HOOK else select(table)
     return wanted.where(table.c.sealed.is_not(None))
 
 
 def binding(table: Table, row: RowMapping) -> str:
-    """Return what the value in a row of `sealed_values` is bound to."""
+    """Return the binding of the value in a row of `sealed_values`."""
     if table is SECRET:
         return bound_to_hook(row["account_id"], row["hook_id"])
     if table is HOOK:
@@ -51,16 +51,16 @@ def binding(table: Table, row: RowMapping) -> str:
 
 
 def bind_values(conn: Connection, open_vault: Callable[[], Vault]) -> Sequence[str]:
-    """Encrypt values anew that were bound to their rows only (schema 0004 and before).
+    """Encrypt values again that were bound only to their rows (schema 0004 and before).
 
-    A value that does not open stays as it is, and will not open later either.
+    A value that cannot be decrypted stays as it is and remains unusable.
 
     Args:
         conn: in the transaction that also changes the version of the schema.
-        open_vault: returns the vault; called only where there is a value.
+        open_vault: returns the vault; called only if there is a value.
 
     Returns:
-        The places of values that do not open.
+        The places of values that cannot be decrypted.
 
     Raises:
         KeyProblem: a key is missing; nothing was changed.

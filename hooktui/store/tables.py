@@ -1,9 +1,9 @@
-"""The tables, for SQLite and PostgreSQL alike.
+"""The tables of both databases.
 
 Times are integer milliseconds since the epoch; ids are 64-bit integers; JSON columns are text that
-this package alone reads. SQLModel declares them. Changes and lists of people
-use its rows, hot paths and joins the Core tables at the bottom. Big
-blobs stand last in a row, so that a scan of the columns before them never reads overflow pages.
+only this package reads. SQLModel declares the tables. Changes and lists for people use the models,
+hot paths and joins the Core tables at the bottom. Big blobs are the last columns, so that a scan of
+the columns before them never reads overflow pages.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from sqlmodel import Field, SQLModel
 
 
 class Big(TypeDecorator[int]):
-    """A 64-bit integer; INTEGER on SQLite: only so a primary key is the rowid."""
+    """A 64-bit integer; INTEGER on SQLite, where only that makes a primary key the rowid."""
 
     impl = BigInteger
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[int]:
-        """Return the type that a database knows."""
+        """Return the type for a database."""
         return dialect.type_descriptor(Integer() if dialect.name == "sqlite" else BigInteger())
 
 
 LONGEST_SHORT_TARGET = 200
 SHORT_TARGET = f"length(target) <= {LONGEST_SHORT_TARGET}"
-"""What the index of the audit trail holds; to be asked for in the same words."""
+"""The condition of the audit trail's partial index; a query must repeat it literally."""
 
 
 def _partial(name: str, *columns: str, where: str) -> Index:
@@ -58,7 +58,7 @@ class AccountRow(SQLModel, table=True):
 
 
 class HookRow(SQLModel, table=True):
-    """A hook. ``sealed`` holds what is write-only: sensitive header values and the password."""
+    """A hook. ``sealed`` holds encrypted write-only values: sensitive headers and the password."""
 
     __tablename__ = "hook"
     __table_args__ = (Index("hook_by_account", "account_id"), {"sqlite_autoincrement": True})
@@ -92,11 +92,11 @@ class HookRow(SQLModel, table=True):
 
 
 class HookStateRow(SQLModel, table=True):
-    """How a hook stands now; kept by the transactions that accept, record and cancel.
+    """The current state of a hook, updated when events are accepted, recorded or cancelled.
 
     ``waiting`` counts deliveries that are not final. ``failing_since`` and ``failed_since_success``
-    serve the 5-day rule, ``failures_in_a_row`` and ``breaker…`` the breaker; both start anew when
-    the hook is enabled or gets another URL; pings count for neither.
+    serve the 5-day rule, ``failures_in_a_row`` and ``breaker…`` the breaker; both are reset when
+    the hook is enabled or its URL changes. Pings count for neither.
     """
 
     __tablename__ = "hook_state"
@@ -148,7 +148,7 @@ class HookStatsRow(SQLModel, table=True):
 
 
 class SecretRow(SQLModel, table=True):
-    """A secret of a hook, sealed; ``expires_at`` is set once a rotation replaced it."""
+    """An encrypted secret of a hook; ``expires_at`` is set once a rotation replaced it."""
 
     __tablename__ = "secret"
     __table_args__ = (Index("secret_by_hook", "hook_id"), {"sqlite_autoincrement": True})
@@ -179,15 +179,15 @@ class EventRow(SQLModel, table=True):
 
 
 class DeliveryRow(SQLModel, table=True):
-    """One event for one hook; the partial indexes are what claims and rescues live on.
+    """One event for one hook; claims and rescues read its partial indexes.
 
-    ``attempts`` is the number of the newest attempt, ``tries`` how much of the schedule is used up,
-    ``next_attempt_at`` is set exactly while pending, the lease exactly while sending.
+    ``attempts`` is the number of the newest attempt, ``tries`` the used part of the schedule.
+    ``next_attempt_at`` is set only while pending, the lease only while sending.
     """
 
     __tablename__ = "delivery"
     __table_args__ = (
-        # Two, and each row in one of them at most: first tries are claimed before late retries.
+        # Each row is in at most one of these two: first tries are claimed before late retries.
         _partial(
             "delivery_due_first",
             "hook_id",
@@ -230,7 +230,7 @@ class DeliveryRow(SQLModel, table=True):
 
 
 class AttemptRow(SQLModel, table=True):
-    """One HTTP try of a delivery; ``headers`` and ``body`` are the receiver's, bounded."""
+    """One HTTP attempt of a delivery; ``headers`` and ``body`` are the receiver's, bounded."""
 
     __tablename__ = "attempt"
     __table_args__ = ({"sqlite_with_rowid": False},)
@@ -260,7 +260,7 @@ class AttemptRow(SQLModel, table=True):
 
 
 class FeedRow(SQLModel, table=True):
-    """What one transaction changed, as a JSON array of items (``feed_items``)."""
+    """The changes of one transaction as a JSON array of items (``feed_items``)."""
 
     __tablename__ = "feed"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -272,7 +272,7 @@ class FeedRow(SQLModel, table=True):
 
 
 class AuditRow(SQLModel, table=True):
-    """Who did what; append-only by triggers, each entry holds the hash of the one before."""
+    """An audited action; append-only by triggers, each entry holds the hash of the one before."""
 
     __tablename__ = "audit"
     __table_args__ = (
@@ -296,7 +296,7 @@ class AuditRow(SQLModel, table=True):
 
 
 class AuditChainRow(SQLModel, table=True):
-    """The one row about the trail: its last entry, the proof of that, and the encrypted key."""
+    """The only row about the trail: its last entry, the proof of that, and the encrypted key."""
 
     __tablename__ = "audit_chain"
 
@@ -309,7 +309,7 @@ class AuditChainRow(SQLModel, table=True):
 
 
 class TokenRow(SQLModel, table=True):
-    """A bearer token; only the SHA-256 of its text is kept."""
+    """A bearer token; only the SHA-256 of its text is stored."""
 
     __tablename__ = "token"
     __table_args__ = ({"sqlite_autoincrement": True},)
@@ -325,7 +325,7 @@ class TokenRow(SQLModel, table=True):
 
 
 class IdempotencyKeyRow(SQLModel, table=True):
-    """A key that a producer gave, and the answer it got; kept for 24 hours."""
+    """A producer's idempotency key and the response to its first use; kept for 24 hours."""
 
     __tablename__ = "idempotency_key"
     __table_args__ = (
@@ -344,7 +344,7 @@ class IdempotencyKeyRow(SQLModel, table=True):
 
 
 class PauseRow(SQLModel, table=True):
-    """That people paused all sending; there is one row, or none while deliveries go out."""
+    """The pause of all sending: one row while paused, otherwise none."""
 
     __tablename__ = "pause"
 
@@ -376,12 +376,12 @@ PAUSE = _table(PauseRow)
 
 
 def in_account(table: Table, account: int | None) -> ColumnElement[bool]:
-    """Return the condition that a row belongs to an account; None: to any."""
+    """Return the condition that a row belongs to an account; None: to any account."""
     return true() if account is None else table.c.account_id == account
 
 
 def inserted_id(made: CursorResult[Any]) -> int:
-    """Return the id that the database gave to the row of an insert."""
+    """Return the id that the database assigned to an inserted row."""
     key = made.inserted_primary_key
     if key is None or not isinstance(key[0], int):
         raise TypeError(f"expected one integer key from the database, got {key!r}")

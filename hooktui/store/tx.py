@@ -1,7 +1,7 @@
-"""What a change works with: the transaction it runs in, and what it notes for after the commit.
+"""The transaction that a change runs in, and the side effects that follow its commit.
 
-Changes are plain functions ``change(tx, …)``, one file for each noun; ``changes`` names them all.
-They know nothing of SQLite or PostgreSQL and never commit: the store runs each in a savepoint of
+Changes are plain functions ``change(tx, …)``, one file for each noun; ``changes`` exports them all.
+They do not depend on SQLite or PostgreSQL and never commit: the store runs each in a savepoint of
 its next write transaction.
 """
 
@@ -23,9 +23,9 @@ from hooktui.store.vault import Vault
 
 @dataclass(slots=True)
 class SideEffects:
-    """What a transaction leaves to do: feed items to write, and news to tell after the commit.
+    """The side effects of a transaction: feed items to write, and notices to send after the commit.
 
-    ``paused`` is set where the transaction paused all sending, or let it go on.
+    ``paused`` is set if the transaction paused (True) or resumed (False) all sending.
     """
 
     feed: list[Item] = field(default_factory=list)
@@ -35,13 +35,13 @@ class SideEffects:
     follow_ups: list[Callable[[Tx], None]] = field(default_factory=list)
 
     def mark_due(self, hook: HookId, due_ms: int) -> None:
-        """Remember that a hook has a pending delivery that is due at a time."""
+        """Note that a hook has a pending delivery that is due at a time."""
         known = self.due.get(hook)
         if known is None or due_ms < known:
             self.due[hook] = due_ms
 
     def take(self, other: SideEffects) -> None:
-        """Add the notes of a part that succeeded."""
+        """Merge the side effects of a part that succeeded."""
         self.feed += other.feed
         self.hooks_changed |= other.hooks_changed
         if other.paused is not None:
@@ -60,9 +60,9 @@ class Tx:
     Attributes:
         conn: the writer's connection.
         now_ms: the transaction's time.
-        vault: seals and opens secrets.
-        ids: makes ids of events and deliveries.
-        notes: what is to be done at and after the commit.
+        vault: encrypts and decrypts secrets.
+        ids: creates ids of events and deliveries.
+        notes: side effects at and after the commit.
     """
 
     def __init__(self, conn: Connection, now_ms: int, vault: Vault, ids: IdClock) -> None:
@@ -74,7 +74,7 @@ class Tx:
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Work with rows as objects of their models; the end of the block writes their changes."""
+        """Open a session for rows as model objects; the end of the block writes their changes."""
         with Session(
             self.conn, join_transaction_mode="create_savepoint", expire_on_commit=False
         ) as session:
@@ -86,19 +86,19 @@ class Tx:
         self.notes.feed.append(item)
 
     def hook_changed(self, hook: HookId) -> None:
-        """Have the live form of a hook loaded anew after the commit."""
+        """Reload the live form of a hook after the commit."""
         self.notes.hooks_changed.add(hook)
 
     def pause(self, *, paused: bool) -> None:
-        """Have sending stop after the commit, or go on."""
+        """Stop or resume all sending after the commit."""
         self.notes.paused = paused
 
     def due(self, hook: HookId, due_ms: int) -> None:
-        """Tell the engine after the commit that a hook has a delivery that is due at a time."""
+        """Notify the engine after the commit that a delivery of a hook is due at a time."""
         self.notes.mark_due(hook, due_ms)
 
     def follow_up(self, change: Callable[[Tx], None]) -> None:
-        """Have a change run in a later transaction: the rest of what is too much for one."""
+        """Run a change in a later transaction: the rest of work that is too much for one."""
         self.notes.follow_ups.append(change)
 
     def audit(
@@ -112,7 +112,7 @@ class Tx:
         after: Mapping[str, object] | None = None,
         result: str = "done",
     ) -> None:
-        """Write to the audit trail."""
+        """Add an entry to the audit trail."""
         audit.append(
             self.conn,
             audit.Entry(

@@ -1,9 +1,9 @@
-"""The vault: what the store keeps secret is sealed with AES-256-GCM before it reaches a row.
+"""The vault encrypts the store's secrets with AES-256-GCM before they reach a row.
 
-A sealed value is key id (4 bytes), nonce (12 bytes), ciphertext; its associated data names the
-table, column and row and what the value is bound to (``sealed_places``), so that a sealed value
-copied elsewhere does not open. A key file holds one key a line (``<id> <base64>``), the newest
-first: it seals, all of them open.
+An encrypted value is key id (4 bytes), nonce (12 bytes), ciphertext. Its associated data names the
+table, column and row and the binding of the value (``sealed_places``), so a value that was copied
+elsewhere cannot be decrypted. A key file holds one key a line (``<id> <base64>``), newest first:
+the first encrypts, all decrypt.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from hooktui.store.durable_files import sync_folder
 ID_BYTES = 4
 _NONCE_BYTES, _KEY_BYTES = 12, 32
 _HEADER = """\
-# The keys that hooktui seals its secrets with; the first seals, all of them open.
-# Without this file the secrets in the database are lost: keep a copy apart from it.
+# The keys that encrypt hooktui's secrets; the first encrypts, all decrypt. Without this file the
+# secrets in the database are lost: keep a copy apart from it.
 """
 
 
@@ -39,7 +39,7 @@ class KeyProblem(HooktuiError):
 
 
 class ValueMoved(KeyProblem):
-    """An encrypted value is not the one that was encrypted for its place."""
+    """An encrypted value does not belong to its place: it was changed or moved."""
 
     status = 409
     title = "Encrypted value was changed or moved"
@@ -47,20 +47,20 @@ class ValueMoved(KeyProblem):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key with the id that sealed values name it by."""
+    """A key and the id that encrypted values name it by."""
 
     id: bytes
     value: bytes = field(repr=False)
 
 
 class Vault:
-    """Seals and opens values.
+    """Encrypts and decrypts values.
 
     Args:
-        keys: the first one seals, all of them open.
+        keys: the first encrypts, all decrypt.
 
     Attributes:
-        sealer: the id of the key that seals.
+        sealer: the id of the key that encrypts.
     """
 
     def __init__(self, keys: Sequence[Key]) -> None:
@@ -69,56 +69,56 @@ class Vault:
 
     @property
     def ids(self) -> frozenset[bytes]:
-        """The keys that open."""
+        """The ids of the keys that decrypt."""
         return frozenset(self._ciphers)
 
     def take(self, keys: Sequence[Key]) -> None:
-        """Open with these keys, too.
+        """Add keys that decrypt.
 
-        None is forgotten while the process lives: a reader may still hold an old row.
+        No key is removed while the process runs: a reader may still hold an old row.
         """
         self._ciphers = {**self._ciphers, **{key.id: AESGCM(key.value) for key in keys}}
 
     def seal_with(self, key: bytes) -> None:
-        """Seal with another of the keys from now on.
+        """Encrypt with another of the keys from now on.
 
         Raises:
-            KeyProblem: it is not here.
+            KeyProblem: the key is not in this vault.
         """
         if key not in self._ciphers:
             raise KeyProblem(
-                f"the installation seals with key {key.hex()} now, which this server does not have;"
-                " copy the key file of the server that rotated the keys, and start again"
+                f"the installation now encrypts with key {key.hex()}, which this server lacks;"
+                " copy the key file of the server that rotated the keys, and restart"
             )
         self.sealer = key
 
     def seal(self, text: str, table: str, column: str, row: int, bound: str = "") -> bytes:
-        """Return a text in the form that may be stored in that place, and nowhere else.
+        """Return a text encrypted for one place.
 
         Args:
-            text: what is kept secret.
-            table: where it is stored.
-            column: where it is stored.
-            row: where it is stored.
-            bound: what else must be the same when it is opened.
+            text: the secret.
+            table: the table of the place.
+            column: the column of the place.
+            row: the id of the row.
+            bound: a binding that must be the same for decryption.
         """
         nonce, sealer = os.urandom(_NONCE_BYTES), self.sealer
         place = _place(table, column, row, bound)
         return sealer + nonce + self._ciphers[sealer].encrypt(nonce, text.encode(), place)
 
     def open(self, sealed: bytes, table: str, column: str, row: int, bound: str = "") -> str:
-        """Return the text of a sealed value.
+        """Return the text of an encrypted value.
 
         Raises:
-            KeyProblem: no key fits.
-            ValueMoved: the value is not the one that was sealed for this place.
+            KeyProblem: the key is missing.
+            ValueMoved: the value was not encrypted for this place.
         """
         key_id, rest = sealed[:ID_BYTES], sealed[ID_BYTES:]
         where = f"{table} {row}"
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise KeyProblem(
-                f"{where} was sealed with key {key_id.hex()}, which is not in the key file; "
+                f"{where} was encrypted with key {key_id.hex()}, which is not in the key file; "
                 "restore the key file that belongs to this database"
             )
         try:
@@ -137,7 +137,7 @@ def _place(table: str, column: str, row: int, bound: str) -> bytes:
 
 
 def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:
-    """Read the key file; make it when the database is new as well.
+    """Read the key file; create it if the database is new, too.
 
     Raises:
         KeyProblem: it is missing beside an existing database, readable by others, or not a key
@@ -148,8 +148,8 @@ def load_keys(path: Path, *, database_is_new: bool) -> list[Key]:
     except FileNotFoundError:
         if not database_is_new:
             raise KeyProblem(
-                f"the key file {path} is missing, and the database was sealed with it; "
-                "put it back from a backup (nothing is ever stored unencrypted)"
+                f"the key file {path} is missing, and the database was encrypted with it; "
+                "restore it from a backup (nothing is ever stored unencrypted)"
             ) from None
         key = new_key()
         create_keys(path, [key])
@@ -179,7 +179,7 @@ def parse_keys(text: str, where: str) -> list[Key]:
         where: what it was read from, for messages.
 
     Raises:
-        KeyProblem: a line is no key, two keys share an id, or there is none.
+        KeyProblem: a line is not a key, two keys share an id, or there is none.
     """
     keys: list[Key] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -194,15 +194,15 @@ def parse_keys(text: str, where: str) -> list[Key]:
         if len(key.id) != ID_BYTES or len(key.value) != _KEY_BYTES:
             raise KeyProblem(f"{where}, line {number} is not a key (8 hex digits, 32 bytes base64)")
         if any(key.id == other.id for other in keys):
-            raise KeyProblem(f"{where} has two keys {key.id.hex()}; take out the wrong one")
+            raise KeyProblem(f"{where} has two keys {key.id.hex()}; remove the wrong one")
         keys.append(key)
     if not keys:
-        raise KeyProblem(f"{where} holds no key; put it back from a backup")
+        raise KeyProblem(f"{where} holds no key; restore it from a backup")
     return keys
 
 
 def new_key() -> Key:
-    """Make a key."""
+    """Return a new random key."""
     return Key(secrets.token_bytes(ID_BYTES), secrets.token_bytes(_KEY_BYTES))
 
 
@@ -212,15 +212,15 @@ def key_line(key: Key) -> str:
 
 
 def create_keys(path: Path, keys: Sequence[Key]) -> None:
-    """Write a key file whole or not at all: what it seals is lost without it.
+    """Write a key file atomically: secrets are lost without it.
 
     Raises:
-        KeyProblem: it cannot be written, or somebody else has just made one.
+        KeyProblem: it cannot be written, or the file already exists.
     """
     try:
         draft = _draft(path, keys)
         try:
-            os.link(draft, path)  # unlike a rename, it never replaces what somebody else made
+            os.link(draft, path)  # unlike a rename, it never replaces a file
         finally:
             draft.unlink()
         sync_folder(path.parent)
@@ -229,13 +229,13 @@ def create_keys(path: Path, keys: Sequence[Key]) -> None:
 
 
 def replace_keys(path: Path, keys: Sequence[Key]) -> None:
-    """Put other keys into a key file: a kill leaves the old or the new ones, whole.
+    """Replace the keys in a key file atomically: a kill leaves the old or the new ones.
 
     Raises:
         KeyProblem: it cannot be written.
     """
     try:
-        for left in path.parent.glob(f".{path.name}.*"):  # of one that was killed
+        for left in path.parent.glob(f".{path.name}.*"):  # left by a killed process
             left.unlink()
         draft = _draft(path, keys)
         failpoints.hit("before_keys_are_replaced")
@@ -246,7 +246,7 @@ def replace_keys(path: Path, keys: Sequence[Key]) -> None:
 
 
 def _draft(path: Path, keys: Sequence[Key]) -> Path:
-    """Write keys into a new file beside a key file, synced, for the owner alone; return it."""
+    """Write keys to a new, synced, private file next to a key file; return its path."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with os.fdopen(file, "w", encoding="ascii") as out:

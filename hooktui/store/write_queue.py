@@ -1,6 +1,6 @@
-"""Operations that wait for a write transaction: batches, limits, cancellation and results.
+"""Operations waiting for a write transaction: batches, limits, cancellation and results.
 
-Both databases use it; each has its own way to run a batch and to commit it.
+Both databases use it; each runs a batch and commits it in its own way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 TARGET_ROWS = 500
-"""Rows of a transaction, as a target: more gain nothing and hold the event loop for too long."""
+"""Target of rows in a transaction: more gain nothing and block the event loop for too long."""
 MOST_WAITING_ROWS = 50_000
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 
@@ -29,11 +29,11 @@ class Operation(Generic[R]):
     Attributes:
         turn: operations of a batch run in ascending order of it. Acceptance comes first: it is
             planned with the hooks as of the last commit, so a change of hooks runs after it.
-        weight: about how many rows it writes.
+        weight: approximate number of rows it writes.
         size_bytes: the memory that it holds while it waits.
-        future: receives the result; None when no caller waits for it.
+        future: receives the result; None if no caller waits for it.
         result: set by the transaction, delivered after its commit.
-        error: set when this operation alone failed.
+        error: set if only this operation failed.
     """
 
     order = 1
@@ -54,7 +54,7 @@ class WriteQueue:
     """Collects operations into batches and gives each its result after the commit.
 
     Args:
-        name: of the task and of its heartbeat.
+        name: the name of the task and its heartbeat.
         run_batch: runs a batch in one transaction, then calls `complete` or `fail`. It must not
             raise.
 
@@ -80,14 +80,14 @@ class WriteQueue:
         return bool(self._waiting)
 
     def start(self) -> None:
-        """Start to run batches."""
+        """Start the task that runs batches."""
         self._task = asyncio.create_task(self._run(), name=self._name)
 
     async def submit(self, operation: Operation[R], *, bounded: bool) -> R:
         """Run an operation in the next transaction; return its result after the commit.
 
         Args:
-            operation: runs once; a caller that is cancelled before the commit takes it back.
+            operation: runs once; cancelling the caller before the commit withdraws it.
             bounded: whether it is refused while too many others wait.
 
         Raises:
@@ -144,7 +144,7 @@ class WriteQueue:
             if self._waiting:
                 self.heartbeat.start()
                 await self._run_batch(self._next_batch())
-                await asyncio.sleep(0)  # callers that have their result go first
+                await asyncio.sleep(0)  # callers with a result run first
             elif self.closing:
                 self.heartbeat.idle()
                 return

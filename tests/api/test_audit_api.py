@@ -90,9 +90,7 @@ def test_a_token_that_is_worth_nothing_is_told_of_without_showing_it(api, tcp):
     url = tcp.base_url.join("/v1/deliveries")
     answer = httpx.get(url, headers=headers, trust_env=False)
     assert answer.status_code == 401
-    assert answer.json()["detail"] == (
-        "this token is not known here, or was revoked; ask an admin for a new one"
-    )
+    assert answer.json()["detail"] == ("unknown or revoked token; ask an admin for a new one")
     (entry,) = entries(api, user=f"claimed token {made['id']}")
     assert (entry["role"], entry["result"]) == ("none", "refused")
     assert made["token"] not in json.dumps(entry)

@@ -86,7 +86,7 @@ def test_it_is_in_the_audit_trail_as_one_act(api, account, receiver):
 def test_an_inactive_hook_is_looked_at_as_well(api, account, receiver):
     found = diagnosed(api, made(api, account, receiver.url, active=False))
     assert found["state"] == "warn"
-    assert "the hook is off" in found["verdict"]
+    assert "the hook is disabled" in found["verdict"]
     assert len(receiver.requests) == 1
 
 
@@ -105,7 +105,7 @@ def test_a_410_switches_the_hook_off_as_a_ping_does(api, account, receiver):
     assert "410 (Gone)" in found["verdict"]
     assert not api.get(f"/v1/hooks/{hook}").json()["active"]
     # Red when the hook is not read again after the ping.
-    assert "the hook is off" in found["checks"][-1]["value"]
+    assert "the hook is disabled" in found["checks"][-1]["value"]
 
 
 def test_who_asks_meanwhile_gets_the_same_result_and_the_receiver_one_ping(api, account, receiver):

@@ -313,11 +313,11 @@ def test_each_hook_has_a_decision_and_its_reason(api, account, make_hook):
     page = decided(sort="id")
     found = {one["hook"]: (one["decision"], one["reason"]) for one in page["data"]}
     assert found == {
-        asked: ("sent", "asks for it"),
-        narrow: ("filter", "its filter did not fit: data.n:1 (it is 2)"),
-        off: ("disabled", "was disabled when the event came"),
-        other: ("not_subscribed", "asks for cluster"),
-        late: ("later", "was made after the event came"),
+        asked: ("sent", "subscribes to it"),
+        narrow: ("filter", "its filter did not match: data.n:1 (it is 2)"),
+        off: ("disabled", "was disabled when the event was received"),
+        other: ("not_subscribed", "subscribes to cluster"),
+        late: ("later", "was created after the event was received"),
     }
     first = page["data"][0]
     assert (first["deleted"], first["deliveries"]) == (True, 1)

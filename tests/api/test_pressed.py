@@ -74,7 +74,7 @@ def test_who_asks_for_too_much_is_told_when_to_come_again(slow, method, path, bo
     with _client(slow) as client:
         assert client.request(method, path, content=body).status_code == ok
         answer = client.request(method, path, content=body)
-        assert "a second; come again in" in _refusal(answer, 429)["detail"]
+        assert "a second; try again in" in _refusal(answer, 429)["detail"]
         assert 1 <= int(answer.headers["Retry-After"]) <= 60
     with _client(slow) as another:
         assert another.request(method, path, content=body).status_code == ok
@@ -169,7 +169,7 @@ def test_what_is_too_large_is_refused_before_the_rest_comes(server, target, way)
             )
         answer = next_answer(client)
     assert answer.status == 413
-    assert "which is the most" in answer.problem()["detail"]
+    assert "the limit of this call" in answer.problem()["detail"]
 
 
 # Red when an answer is made from what was raised.
@@ -187,6 +187,6 @@ def test_a_fault_of_ours_is_told_without_its_inside(server, api, monkeypatch, ca
         api.post(MANY, content=LINE),
     ):
         detail = _refusal(answer, 500)["detail"]
-        assert detail == "the server met an error of its own; its log says which"
+        assert detail == "internal server error; see the server log"
         assert "inside" not in json.dumps(dict(answer.headers)) + answer.text
     assert caplog.text.count("RuntimeError: a secret of the inside") >= 4

@@ -30,7 +30,7 @@ def test_a_path_that_can_be_read_in_two_ways_is_refused(server, path):
         raw.say(client, f"GET {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n".encode())
         [answer] = raw.answers_in(raw.hear(client))
     assert answer.status == 400, path
-    assert str(answer.problem()["detail"]).startswith("the path is not taken: ")
+    assert str(answer.problem()["detail"]).startswith("the path is not accepted: ")
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,7 @@ FOREIGN = "is not a hooktui server"
         (HEADERS, BODY, None),
         (HEADERS, BODY[:-1], "299,999 of"),
         (HEADERS, b"", "sent 0 of"),
-        (HEADERS, b"y" + BODY[1:], "arrived changed"),
+        (HEADERS, b"y" + BODY[1:], "was altered"),
         ({"Content-Length": "300000"}, BODY, FOREIGN),
         ({"Repr-Digest": RIGHT}, BODY, FOREIGN),
         ({"Content-Length": "300000", "Repr-Digest": "sha-256=:AAAA:"}, BODY, FOREIGN),

@@ -64,14 +64,14 @@ def test_an_event_shows_its_deliveries_and_skips(run, server):
     }  # fmt: skip
     decision = {
         "hook": 7, "name": "narrow", "deleted": False, "decision": "filter", "as_of_now": True,
-        "reason": "its filter did not fit: data.a:2", "deliveries": 0, "delivery": None,
+        "reason": "its filter did not match: data.a:2", "deliveries": 0, "delivery": None,
     }  # fmt: skip
     sent = {**decision, "hook": 1, "decision": "sent", "deliveries": 1, "delivery": DELIVERY}
     pages = [answer({"data": rows, "total": 1}) for rows in ([sent], [decision])]
     server.will(answer(event), *pages)
     out = run("events", "show", "evt_1").out
     assert DELIVERY["id"] in out
-    assert "   7  narrow  filter    its filter did not fit: data.a:2 (as of now)" in out
+    assert "   7  narrow  filter    its filter did not match: data.a:2 (as of now)" in out
     asked = [one.path for one in server.asked[1:]]
     assert ["concerned=true" in path for path in asked] == [True, False]
     server.will(answer(event), *pages)

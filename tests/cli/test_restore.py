@@ -46,7 +46,7 @@ def backup_of(installation: LocalInstallation) -> str:
 def test_a_running_server_is_not_robbed_of_its_database(running: LocalInstallation) -> None:
     refused = running.run("restore", backup_of(running))
     assert refused.returncode == 1
-    assert b"end it first with: hooktui stop" in refused.stderr
+    assert b"stop it first with: hooktui stop" in refused.stderr
     assert len(running.json("events", "list")) == 2
 
 

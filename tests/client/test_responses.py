@@ -86,7 +86,7 @@ async def test_a_connection_that_ends_early_is_no_server(ask, server):
     assert len(server.asked) == 1, "a call that may have been done is not sent again"
 
 
-DOUBT = "whether it did what was asked is not known"
+DOUBT = "it may have carried out the request"
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def test_two_that_start_at_once_end_up_with_one_server(here, environ):
 def test_a_server_that_cannot_start_says_why(here, environ):
     here.home.mkdir()
     here.config.write_text("listen = 'nonsense'\n")
-    with pytest.raises(NoServer, match=r"ended at its start: .*nonsense"):
+    with pytest.raises(NoServer, match=r"ended during its start: .*nonsense"):
         start_server(here, environ)
 
 

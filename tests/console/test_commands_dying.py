@@ -32,7 +32,7 @@ RELOADED = (
 )  # fmt: skip
 """The screens that show things of the server, which ctrl+r reads again."""
 
-IN_DOUBT = "whether it did what was asked is not known"
+IN_DOUBT = "it may have carried out the request"
 
 
 @dataclass(frozen=True)

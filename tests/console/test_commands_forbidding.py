@@ -79,7 +79,7 @@ async def test_after_a_refusal_the_commands_that_the_role_does_not_allow_are_dim
 async def test_a_token_that_is_revoked_meanwhile_is_told_and_looked_at_again(
     place: Place, receiver: Receiver
 ):
-    reason = "this token is not known here, or was revoked; ask an admin for a new one"
+    reason = "unknown or revoked token; ask an admin for a new one"
     async with staged(place, receiver) as scene:
         await scene.open(HooksScreen)
         scene.gate.spoil(".*", says(401, reason))

@@ -88,7 +88,7 @@ def test_a_server_leaves_the_consoles_tables_alone(tmp_path):
     """Red when the tables are unknown settings: a server of one's own would not start."""
     config = tmp_path / "config.toml"
     config.write_text('keep_days = 3\n[keys]\nping = "P"\n[console]\nascii = true\n')
-    assert load(config).keep_days == 3
+    assert load(config, {}).keep_days == 3
 
 
 def test_a_theme_is_read_by_the_name_of_its_file(theme):

@@ -18,7 +18,7 @@ async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
     async with open_console(size=(80, 24)) as console:
         await console.shows("billing")
         await console.press("x")
-        await console.shows("all is well: the receiver took a signed ping, 200", "✓ ok", "Time")
+        await console.shows("all is well: the receiver accepted a signed ping, 200", "✓ ok", "Time")
         assert len(receiver.got) == 1
         await console.press("escape")
         await console.shows("Hooks")
@@ -26,7 +26,7 @@ async def test_x_on_the_list_and_on_the_hook_says_what_is_wrong(
         await console.press("enter")
         await console.shows("Deliveries")
         await console.press("x")
-        await console.shows("the receiver answers 404", "To do: there is nothing at this path")
+        await console.shows("the receiver responded 404", "To do: there is nothing at this path")
         assert "diagnose" in console.lines[-1]
         # Red when the bars take the room of what was seen.
         assert not console.app.screen.query_one(PhaseBars).display
@@ -41,23 +41,23 @@ async def test_x_runs_it_again_and_y_copies_the_verdict(
         sent: list[str] = []
         console.app.copy_to_clipboard = sent.append
         await console.app.push_screen(DiagnosisScreen(hook))
-        await console.shows("the receiver answers 500", "first byte", "in all")
+        await console.shows("the receiver responded 500", "first byte", "in all")
         assert console.app.screen.query_one(PhaseBars).display
         await console.press("y")
         await console.shows("the verdict sent to the terminal")
         assert sent == [
-            f"hook {hook.id}, {receiver.url}: the receiver answers 500\n"
-            "it failed at this request: its own log says why"
+            f"hook {hook.id}, {receiver.url}: the receiver responded 500\n"
+            "it failed at this request: see its log"
         ]
         await console.press("Y")
         await console.shows("Copy as", "JSON, as the API gives it")
         await console.press("j")
         await console.shows("the diagnosis as json sent to the terminal")
-        assert json.loads(sent[1])["verdict"] == "the receiver answers 500"
+        assert json.loads(sent[1])["verdict"] == "the receiver responded 500"
         receiver.status = 200
         await console.press("x")
         await console.shows("all is well")
-        await console.hides("the receiver answers 500")
+        await console.hides("the receiver responded 500")
         assert len(receiver.got) == 2
 
 
@@ -95,14 +95,16 @@ async def test_a_cancelled_run_leaves_what_the_one_before_found(
     hook = place.hook(receiver.url, timeout_s=30)
     async with open_console() as console:
         await console.app.push_screen(DiagnosisScreen(hook))
-        await console.shows("the receiver answers 404", "To do:", "Answer to the ping")
+        await console.shows("the receiver responded 404", "To do:", "Answer to the ping")
         receiver.held.clear()
         await console.press("x")
         await console.shows("Looking at the receiver", "→ …     ping")
         await console.hides("To do:")
         await console.hides("Answer to the ping")
         await console.press("escape")
-        await console.shows("cancelled; this is what the run before found", "answers 404", "To do:")
+        await console.shows(
+            "cancelled; this is what the run before found", "responded 404", "To do:"
+        )
         await console.shows("Answer to the ping")
         receiver.held.set()
 

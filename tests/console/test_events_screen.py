@@ -52,8 +52,8 @@ async def test_an_event_says_of_every_hook_why(open_console, make_hook, place, r
             "1 delivery, skipped 2 hooks",
             "arrived at",
             "data.id:8 (it is 7)",
-            "was disabled when the event came",
-            "asks for cluster",
+            "was disabled when the event was received",
+            "subscribes to cluster",
             '"id": 7',
         )
         await console.press("enter")
@@ -102,7 +102,7 @@ async def test_a_sample_is_sent_and_the_answer_says_where_it_went(
         await console.press("backspace", "ctrl+s")
         await console.shows("1 delivery, 1 skipped", "job.failed is in.")
         await console.press("enter")
-        await console.shows("was disabled when the event came")
+        await console.shows("was disabled when the event was received")
         assert isinstance(console.app.screen, EventScreen)
     (got,) = receiver.got
     assert b'"status": "failed"' in got[1]

@@ -82,7 +82,7 @@ async def test_a_server_that_cannot_start_is_told_in_one_line(tmp_path: Path):
     app = ConsoleApp(environ=environ_of(tmp_path))
     async with app.run_test(size=(150, 30)) as pilot:
         console = Console(app, pilot)
-        await console.shows("the server ended at its start")
+        await console.shows("the server ended during its start")
         await still_answers(console, pilot)
 
 

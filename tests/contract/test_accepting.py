@@ -100,7 +100,7 @@ async def test_a_negated_filter_sees_all_that_is_accepted(opened: Opened, more: 
     assert [(one.hook, one.reason) for one in detail.skips] == [(outside.id, "filter")]
     page = await store.read(queries.list_decisions, DEFAULT, accepted.id, PageRequest(), True)
     why = {one.hook: one.reason for one in page.data}
-    assert why[outside.id] == "its filter did not fit: -data.internal:true (it is true)"
+    assert why[outside.id] == "its filter did not match: -data.internal:true (it is true)"
     for q, count in (("data.internal:true", 1), ("-data.internal:true", 0)):
         found = await store.read(queries.list_events, DEFAULT, PageRequest(), None, q)
         assert len(found.data) == count, q

@@ -58,11 +58,11 @@ def sequence_of(tx: Tx, last: int) -> None:
 ATTACKS = {
     "the end is cut off": (
         lambda tx: tx.conn.execute(text("DELETE FROM audit WHERE id > 3")),
-        "entry 5 was the last one, and the trail ends with 3: it was cut",
+        "entry 5 was the last one, but the trail ends at 3: truncated",
     ),
     "the end and its number": (
         lambda tx: (tx.conn.execute(text("DELETE FROM audit WHERE id > 3")), sequence_of(tx, 3)),
-        "it was cut",
+        "truncated",
     ),
     "the end, its number and the note": (
         lambda tx: (
@@ -70,11 +70,11 @@ ATTACKS = {
             sequence_of(tx, 3),
             tx.conn.execute(text("UPDATE audit_chain SET last = 3")),
         ),
-        "which entry is the last one was changed",
+        "the note of the last entry was changed",
     ),
     "all entries": (
         lambda tx: tx.conn.execute(text("DELETE FROM audit")),
-        "the trail ends with 0: it was cut",
+        "the trail ends at 0: truncated",
     ),
     "the key": (
         lambda tx: tx.conn.execute(text("DELETE FROM audit_chain")),
@@ -89,11 +89,11 @@ ATTACKS = {
     ),
     "an entry and all hashes behind it": (
         lambda tx: written_again(tx, 3, 5),
-        "it was changed: its hash does not fit what it says",
+        "it was changed: its hash does not match its content",
     ),
     "the same with another key": (
         lambda tx: written_again(tx, 3, 5, ChainKey(b"", 1)),
-        "it was changed: its hash does not fit what it says",
+        "it was changed: its hash does not match its content",
     ),
     "a further entry": (
         lambda tx: tx.conn.execute(
@@ -104,7 +104,7 @@ ATTACKS = {
                 " result, hash, hash FROM audit WHERE id = 5"
             )
         ),
-        "its hash does not fit what it says",
+        "its hash does not match its content",
     ),
 }
 
@@ -138,7 +138,7 @@ async def test_numbers_that_do_not_fit_the_last_entry_are_seen(opened: Opened) -
     await acts(opened)
     await opened.store.write(lambda tx: sequence_of(tx, 3))
     found = await check(opened)
-    assert found.broken.reason == "numbers up to 3 were given to entries, and the last one is 5"
+    assert found.broken.reason == "numbers up to 3 were given to entries, but the last one is 5"
 
 
 async def test_an_installation_without_hooks_does_not_start_with_another_key(

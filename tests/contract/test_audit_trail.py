@@ -81,7 +81,7 @@ async def test_a_whole_trail_is_walked_in_parts(opened: Opened) -> None:
     assert (last.entries, last.head, last.next) == (1, whole.head, None)
 
 
-CHANGED = "it was changed: its hash does not fit what it says"
+CHANGED = "it was changed: its hash does not match its content"
 
 
 CHANGES = (
@@ -174,7 +174,7 @@ async def test_a_trail_that_was_cut_off_is_known_by_what_was_noted(opened: Opene
     await behind_its_back(opened, "DELETE FROM audit WHERE id > 3")
     assert (await check(opened)).broken.id == 3, "seen without a note, too"
     assert (await check(opened, known=noted)).broken.id == 5
-    assert "cut" in (await check(opened, known=noted)).broken.reason
+    assert "truncated" in (await check(opened, known=noted)).broken.reason
 
 
 async def test_a_trail_that_was_written_anew_is_known_by_what_was_noted(opened: Opened) -> None:

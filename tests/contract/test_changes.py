@@ -411,7 +411,7 @@ async def test_the_audit_trail_refuses_changes_and_shows_them(opened: Opened) ->
 
     await store.write(forge)
     broken = (await store.read(audit.check_chain, store.vault)).broken
-    assert broken == AuditBreak(2, "it was changed: its hash does not fit what it says")
+    assert broken == AuditBreak(2, "it was changed: its hash does not match its content")
 
 
 async def test_the_backlog_counts_what_waits_and_what_is_held(opened: Opened) -> None:

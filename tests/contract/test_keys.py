@@ -165,7 +165,7 @@ async def test_a_key_that_is_not_here_is_named_before_anything_changes(
     key_file = tmp_path / "hooktui.key"
     kept = key_file.read_text()
     key_file.write_text(f"0a0b0c0d {'A' * 43}=\n")
-    with pytest.raises(KeyProblem, match=f"sealed with key {old}, which is not in the key file"):
+    with pytest.raises(KeyProblem, match=f"encrypted with key {old}, which is not in the key file"):
         await rotate(opened.store, tmp_path)
     assert "0a0b0c0d" in key_file.read_text()
     key_file.write_text(kept)
@@ -224,7 +224,7 @@ async def test_keys_in_the_environment_work_and_are_warned_of(
     key_file.rename(tmp_path / "away")
     store = await opened.again()
     assert await opens(store, hook)
-    assert "more programs and people can read" in caplog.text
+    assert "more programs can read" in caplog.text
     assert lines[0].split()[1] not in caplog.text
     assert not key_file.exists()
 

@@ -289,7 +289,7 @@ for _name, _chunk in {
 # Breaking off, at each moment
 
 _CUTS = {
-    "before any answer": b"",
+    "before any response": b"",
     "in the status line": b"HTTP/1.1 20",
     "in the head": OK + b"X: y\r\n",
     "in the body": OK + b"Content-Length: 10\r\n\r\nhello",

@@ -158,7 +158,7 @@ async def test_who_answers_must_be_who_was_dialled(clients, receivers):
     loop.sock_connect = lambda sock, _: connect(sock, ("127.0.0.90", elsewhere.target.port))
     exchange = await clients.with_(allowed=ALLOWED).post(receiver.target)
     assert exchange.error is ErrorClass.ADDRESS_REFUSED
-    assert exchange.error_detail == "dialled 127.0.0.2, and 127.0.0.90 answered"
+    assert exchange.error_detail == "dialled 127.0.0.2, but 127.0.0.90 accepted"
     assert elsewhere.requests == []
 
 

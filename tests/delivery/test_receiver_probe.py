@@ -139,7 +139,7 @@ async def test_a_self_signed_certificate_and_what_else_is_wrong_with_it(
     receiver, _ = await serving(receivers, context_of(authority._key, [certificate], tmp_path))
     one = await looked(receiver.target)
     assert one.said.verdict == (
-        "the certificate of 127.0.0.1 is self-signed: no authority stands for it; and it is for"
+        "the certificate of 127.0.0.1 is self-signed: no authority vouches for it; and it is for"
         " other.test, and it has expired"
     )
     assert "--no-verify-tls" in one.said.fix
@@ -150,7 +150,7 @@ async def test_an_authority_that_is_not_trusted_is_named(authority, receivers, t
     root = authority._sign(authority._name, authority._key.public_key(), authority=True)
     alone, _ = await serving(receivers, context)
     one = await looked(alone.target)
-    assert "without the one of Test authority" in one.said.verdict
+    assert "without that of its signer Test authority" in one.said.verdict
     assert "fullchain.pem" in one.said.fix
     key, leaf = (tmp_path / "server1.pem"), root.public_bytes(serialization.Encoding.PEM)
     (tmp_path / "both.pem").write_bytes(key.read_bytes() + leaf)
@@ -160,7 +160,7 @@ async def test_an_authority_that_is_not_trusted_is_named(authority, receivers, t
     two = await looked(sent_whole.target)
     assert [c.subject for c in two.look.tls.chain] == ["receiver", "Test authority"]
     assert (
-        two.said.verdict == "this machine does not trust Test authority, who signed for 127.0.0.1"
+        two.said.verdict == "this machine does not trust Test authority, which signed for 127.0.0.1"
     )
 
 

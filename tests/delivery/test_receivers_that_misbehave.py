@@ -91,7 +91,7 @@ async def test_a_receiver_that_never_answers_times_out_at_the_first_byte_limit(c
     exchange = await client.post(receiver.target, timeout_s=5)
     assert time.monotonic() - began > 0.25
     assert (exchange.status_code, exchange.error) == (None, ErrorClass.TIMEOUT)
-    assert exchange.error_detail == "no answer within 0.3 s"
+    assert exchange.error_detail == "no response within 0.3 s"
     assert exchange.first_byte_ms is None
 
 
@@ -113,7 +113,7 @@ async def test_a_slow_drip_ends_at_the_total_deadline(client, receivers):
     exchange = await client.post(receiver.target, timeout_s=0.5)
     assert 0.45 < time.monotonic() - began < 1.5
     assert (exchange.status_code, exchange.error) == (200, ErrorClass.TIMEOUT)
-    assert exchange.error_detail == "the answer was not complete within 0.5 s"
+    assert exchange.error_detail == "the response was not complete within 0.5 s"
     assert exchange.size > 5
     assert exchange.truncated is False
 
@@ -222,13 +222,16 @@ async def test_a_gzip_bomb_is_stored_as_it_came(client, receivers):
 @pytest.mark.parametrize(
     ("answer", "where"),
     [
-        (b"", "before any answer"),
-        (OK + b"X: y\r\n", "in the middle of the answer's head"),
-        (OK + b"Content-Length: 10\r\n\r\nhello", "in the middle of the answer's body"),
-        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel", "in the middle of the answer's body"),
+        (b"", "before any response"),
+        (OK + b"X: y\r\n", "in the middle of the response's head"),
+        (OK + b"Content-Length: 10\r\n\r\nhello", "in the middle of the response's body"),
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhel",
+            "in the middle of the response's body",
+        ),
         (
             OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-            "in the middle of the answer's body",
+            "in the middle of the response's body",
         ),
     ],
 )

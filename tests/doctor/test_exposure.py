@@ -62,7 +62,7 @@ def test_a_server_says_at_its_start_what_it_leaves_open(tmp_path: Path, caplog):
         caplog.at_level(logging.WARNING),
         running_server(tmp_path / "home", allow_networks="0.0.0.0/0", **given) as server,
     ):
-        assert f"{key} has mode 644: others may read it" in caplog.text
+        assert f"{key} has mode 644: others can read or" in caplog.text
         assert "0.0.0.0/0 opens 169.254.169.254" in caplog.text
         with server.client() as api:
             api.post("/v1/tokens", json={"name": "for ever", "role": "viewer"})

@@ -50,10 +50,10 @@ async def test_a_database_in_use_is_described(where: InstallPaths, url: str) -> 
     await store.claim(HookId(1), 3)
     found = await look(where, url, Started())
     await store.close()
-    assert found["servers"].value == "1 at work, with the numbers 0"
-    assert found["leases"].value == "3 held, 0 run out"
+    assert found["servers"].value == "1 running, with the numbers 0"
+    assert found["leases"].value == "3 held, 0 expired"
     assert found["waiting"].value.startswith("20 wait")
-    assert found["key file"].value == "opens the secrets of all 1 hooks"
+    assert found["key file"].value == "decrypts the secrets of all 1 hooks"
     assert {"round trip", "commit", "clock skew", "clock", "connections"} <= set(found)
     # The servers of these tests do without fsync, which is what doctor is there to say.
     assert {name for name, check in found.items() if check.state == "fail"} == {"durability"}
@@ -82,7 +82,7 @@ async def test_leases_that_ran_out_are_told(where: InstallPaths, url: str) -> No
     await execute(url, "UPDATE delivery SET lease_until = 1 WHERE status = 'sending'")
     check = (await look(where, url))["leases"]
     await store.close()
-    assert (check.state, check.value) == ("warn", "3 held, 3 run out")
+    assert (check.state, check.value) == ("warn", "3 held, 3 expired")
 
 
 async def test_a_newer_schema_is_a_failure(where: InstallPaths, url: str) -> None:

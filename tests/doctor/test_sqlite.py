@@ -58,8 +58,8 @@ def test_a_good_home_has_only_what_waits_and_is_left_as_it_was(where: InstallPat
     before = {one.name: one.read_bytes() for one in where.home.iterdir()}
     found = look(where)
     assert bad(found) == {"waiting": "warn"}
-    assert found["waiting"].value.startswith("2,000 wait, the oldest due for")
-    assert found["key file"].value == "opens the secrets of all 1 hooks"
+    assert found["waiting"].value.startswith("2,000 waiting, the oldest due for")
+    assert found["key file"].value == "decrypts the secrets of all 1 hooks"
     assert {one.name: one.read_bytes() for one in where.home.iterdir()} == before
 
 
@@ -67,7 +67,7 @@ async def test_a_home_in_use_is_looked_at_beside_its_writer(where: InstallPaths)
     store = await open_in(where.home)
     await store.claim(next(iter(store.hooks())), 7)
     found = look(where, Started())
-    assert found["leases"].value == "7 held, 0 run out"
+    assert found["leases"].value == "7 held, 0 expired"
     assert found["waiting"].state == "ok"
     assert {"open files", "clock"} <= set(found)
     assert len(await emit(store, 5)) == 5
@@ -77,7 +77,7 @@ async def test_a_home_in_use_is_looked_at_beside_its_writer(where: InstallPaths)
 def test_what_a_killed_server_left_is_told(where: InstallPaths) -> None:
     killed_home(where.home)
     found = look(where)
-    assert "taken in by the next start" in found["wal"].value
+    assert "applied at the next start" in found["wal"].value
     assert found["waiting"].value.startswith("2,020 wait")
 
 
@@ -189,7 +189,7 @@ def test_events_of_the_future_are_told(where: InstallPaths) -> None:
 def test_a_restore_that_was_cut_off_is_told(where: InstallPaths) -> None:
     where.database.rename(where.database.with_name("hooktui.db.restored-x"))
     check = look(where)["database"]
-    assert (check.state, check.value) == ("warn", "a restore was cut off")
+    assert (check.state, check.value) == ("warn", "a restore was interrupted")
 
 
 def test_an_empty_home_is_no_failure(where: InstallPaths) -> None:

@@ -83,7 +83,7 @@ def test_a_literal_is_refused_and_opened_by_what_the_advice_says(
     assert reason in (judge(literal) or "")
     advice = how_to_allow(literal)
     if opened_by is None:
-        assert advice.startswith("It cannot be opened")
+        assert advice.startswith("It cannot be allowed")
     else:
         assert f"HOOKTUI_ALLOW_NETWORKS={ip_network(opened_by)} " in advice
         assert judge(literal, parse_networks(opened_by)) is None
@@ -132,7 +132,7 @@ def test_an_ipv6_network_opens_no_ipv4_address(networks: str, prefix: str) -> No
 def test_what_is_no_receiver_cannot_be_opened(address: str) -> None:
     everything = parse_networks("0.0.0.0/0, ::/0")
     assert judge(address, everything) is not None
-    assert "cannot be opened" in how_to_allow(address, everything)
+    assert "cannot be allowed" in how_to_allow(address, everything)
     assert judge("10.0.0.1", everything) is judge("fd00::1", everything) is None
 
 
@@ -143,7 +143,7 @@ def test_the_reason_names_the_address() -> None:
 @pytest.mark.parametrize("address", ["fe80::1%eth0", "2606:4700::1%1", IPv6Address("fe80::1%2")])
 def test_a_zone_is_refused_even_in_an_allowed_network(address: str | IPv6Address) -> None:
     assert "zone" in (judge(address, parse_networks("::/0")) or "")
-    assert "cannot be opened" in how_to_allow(address)
+    assert "cannot be allowed" in how_to_allow(address)
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "127.1", "0x7f.0.0.1", "\uff11.1.1.1", "/run/x"])

@@ -150,7 +150,7 @@ def test_any_product_can_bring_its_own_catalogue(tmp_path: Path) -> None:
         (TOML.replace("invoice.paid", "order.paid"), "does not start with its group"),
         (TOML.replace("invoice.paid", "Invoice Paid"), "not of the form"),
         (TOML.replace("invoice", "ping"), "is reserved"),
-        (TOML + TOML, "is there twice"),
+        (TOML + TOML, "is a duplicate"),
         (TOML.replace('id = "invoice.paid"', "id = 5"), "not of the form"),
         (TOML.replace("invoice.paid", "invoice\\u001b.paid"), "not of the form"),
     ],

@@ -84,7 +84,7 @@ def test_a_value_is_judged_and_a_complaint_says_what_to_do(check: Check, state: 
 
 def test_the_wal_reset_bug_is_named_exactly_where_it_is() -> None:
     assert "has the WAL-reset bug" in rules.judge_sqlite("3.50.6").value
-    assert "free of the WAL-reset bug" in rules.judge_sqlite("3.50.7").value
+    assert "without the WAL-reset bug" in rules.judge_sqlite("3.50.7").value
 
 
 def test_a_checkup_is_as_bad_as_its_worst_line() -> None:

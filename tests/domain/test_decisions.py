@@ -33,7 +33,10 @@ EVENT = Happened("job.failed", THEN, {"cluster_id": 7, "tags": ["a", "b"], "erro
 
 def test_a_disabled_hook_says_whether_it_is_active_now():
     why = why_skipped(replace(HOOK, active=False), EVENT, "disabled")
-    assert (why.decision, why.reason) == (Decision.DISABLED, "was disabled when the event came")
+    assert (why.decision, why.reason) == (
+        Decision.DISABLED,
+        "was disabled when the event was received",
+    )
     assert why_skipped(HOOK, EVENT, "disabled").reason.endswith("; it is active now")
 
 
@@ -65,9 +68,9 @@ def test_a_long_value_is_cut():
 @pytest.mark.parametrize(
     ("hook", "event", "reason", "as_of_now"),
     [
-        ({"filter": "data.cluster_id:8"}, {}, "did not fit: data.cluster_id:8 (it is 7)", False),
+        ({"filter": "data.cluster_id:8"}, {}, "did not match: data.cluster_id:8 (it is 7)", False),
         ({"filter": "data.cluster_id:8", "changed_ms": AFTER}, {}, "(it is 7)", True),
-        ({"filter": "data.cluster_id:7", "changed_ms": AFTER}, {}, "today's would", True),
+        ({"filter": "data.cluster_id:7", "changed_ms": AFTER}, {}, "the current one would", True),
         ({"changed_ms": AFTER}, {}, "it has none now", True),
         ({"filter": "data.a:1"}, {"purged": True}, "the body is purged", False),
     ],
@@ -83,11 +86,11 @@ def test_a_filter_that_changed_since_is_told_as_of_now(hook, event, reason, as_o
 @pytest.mark.parametrize(
     ("hook", "kind", "decision", "reason", "as_of_now"),
     [
-        ({}, "job.started", Decision.NOT_SUBSCRIBED, "asks for job.failed, cluster", False),
-        ({"changed_ms": AFTER}, "job.started", Decision.NOT_SUBSCRIBED, "asks for", True),
-        ({"created_ms": AFTER}, "job.failed", Decision.LATER, "made after", False),
-        ({"changed_ms": AFTER}, "job.failed", Decision.LATER, "asks for it now", True),
-        ({}, "ping", Decision.NOT_SUBSCRIBED, "a ping goes to the hook alone", False),
+        ({}, "job.started", Decision.NOT_SUBSCRIBED, "subscribes to job.failed, cluster", False),
+        ({"changed_ms": AFTER}, "job.started", Decision.NOT_SUBSCRIBED, "subscribes to", True),
+        ({"created_ms": AFTER}, "job.failed", Decision.LATER, "created after", False),
+        ({"changed_ms": AFTER}, "job.failed", Decision.LATER, "subscribes to it now", True),
+        ({}, "ping", Decision.NOT_SUBSCRIBED, "a ping is only sent to", False),
     ],
 )
 def test_a_hook_that_was_not_asked_says_what_it_asks_for(hook, kind, decision, reason, as_of_now):

@@ -47,7 +47,7 @@ def said(ping=None, *, look=LOOK, url=URL, breaker_until_ms=None, paused=False, 
 def test_all_is_well_has_no_fix():
     found = said(answered())
     assert (found.state, found.fix) == ("ok", "")
-    assert found.verdict == "all is well: the receiver took a signed ping, 200 after 80ms"
+    assert found.verdict == "all is well: the receiver accepted a signed ping, 200 after 80ms"
     assert [check.name for check in found.checks] == [
         "name", "address", "connect", "tls", "certificate", "ping", "hook",
     ]  # fmt: skip
@@ -73,21 +73,21 @@ def test_a_receiver_that_requires_a_client_certificate_is_named(status, body, wa
 
 @pytest.mark.parametrize(
     ("status", "fix"),
-    [(400, "does not take the body"), (401, "who calls"), (403, "allow this server's address"),
-     (404, "path"), (405, "takes no POST"), (410, "hooktui hooks delete 12"), (413, "limit"),
-     (415, "application/json"), (422, "ignore events"), (429, "--rate"), (500, "its own log"),
-     (502, "behind it is not"), (503, "overrun"), (504, "in time"), (418, "log"), (599, "log")],
+    [(400, "rejects the body"), (401, "authentication"), (403, "allow this server's address"),
+     (404, "path"), (405, "does not accept POST"), (410, "hooktui hooks delete 12"), (413, "limit"),
+     (415, "application/json"), (422, "unknown events"), (429, "--rate"), (500, "see its log"),
+     (502, "upstream is down"), (503, "overloaded"), (504, "too slow"), (418, "log"), (599, "log")],
 )  # fmt: skip
 def test_each_status_has_a_fix_of_its_own(status, fix):
     found = said(answered(status))
     assert found.state == "fail"
-    assert found.verdict.startswith(f"the receiver answers {status}")
+    assert found.verdict.startswith(f"the receiver responded {status}")
     assert fix in found.fix
 
 
 def test_how_long_a_receiver_asks_to_wait_is_told():
     found = said(answered(429, headers=[("retry-after", "60")], retry_after_s=60))
-    assert found.verdict == "the receiver answers 429, and asks to wait 60 s"
+    assert found.verdict == "the receiver responded 429 and asks to wait 60 s"
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_how_long_a_receiver_asks_to_wait_is_told():
     [("/new", "set the hook's URL to https://example.com/new"),
      ("https://example.com/in/", "set the hook's URL to https://example.com/in/"),
      ("//other.test/x", "set the hook's URL to https://other.test/x (other.test is another host"),
-     ("javascript:alert(1)", "use a URL that answers by itself"),
-     ("http://a b/\x1b[2J", "use a URL that answers by itself"),
-     ("https://[bad", "use a URL that answers by itself"),
-     (None, "use a URL that answers by itself")],
+     ("javascript:alert(1)", "use a URL that responds directly"),
+     ("http://a b/\x1b[2J", "use a URL that responds directly"),
+     ("https://[bad", "use a URL that responds directly"),
+     (None, "use a URL that responds directly")],
 )  # fmt: skip
 def test_a_redirect_names_its_target_where_that_is_a_url(location, fix):
     headers = [] if location is None else [("location", location)]
@@ -119,7 +119,7 @@ def test_no_http_on_a_plain_port_asks_whether_it_wants_tls():
     ping = answered(200, error="protocol", error_detail="not valid HTTP/1.1")
     look = replace(LOOK, tls=None)
     found = said(replace(ping, status_code=None), look=look, url="http://example.com/in")
-    assert found.fix.endswith("or does it want https:// there?")
+    assert found.fix.endswith("or does it require https://?")
 
 
 def test_a_web_page_is_a_warning_and_json_that_looks_like_one_is_none():
@@ -161,8 +161,8 @@ def test_a_wrong_clock_is_the_verdict_where_it_explains_the_refusal():
     # Red when the clock is judged after the answer.
     assert "clock" in said(dated(-600, 401)).verdict
     assert said(dated(-600, 401)).state == "fail"
-    assert "answers 401" in said(dated(-120, 401)).verdict
-    assert "answers 500" in said(dated(-600, 500)).verdict
+    assert "responded 401" in said(dated(-120, 401)).verdict
+    assert "responded 500" in said(dated(-600, 500)).verdict
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Wed, 99 Nov 2026 99:00:00 GMT", "\x1b[2J"])
@@ -174,14 +174,14 @@ def test_our_side_is_the_verdict_when_the_receiver_is_well():
     off = said(answered(), active=False, disabled_reason="disabled by hand",
                stats=HookStats(held=3))  # fmt: skip
     assert off.verdict == (
-        "the hook is off (disabled by hand), 3 deliveries held: only pings are sent"
+        "the hook is disabled (disabled by hand), 3 deliveries held: only pings are sent"
     )
-    assert off.fix == "switch it on: hooktui hooks enable 12"
+    assert off.fix == "enable it: hooktui hooks enable 12"
     broken = said(answered(), breaker_until_ms=AT_MS + 30_000, stats=HookStats(waiting=7))
-    assert "the next delivery goes in 30s, 7 deliveries wait" in broken.verdict
+    assert "the next attempt is in 30s, 7 deliveries waiting" in broken.verdict
     paused = said(answered(), paused=True, stats=HookStats(waiting=7))
-    assert paused.verdict == "all sending is paused, 7 deliveries of this hook wait"
-    assert said(answered(500), active=False).verdict == "the receiver answers 500"
+    assert paused.verdict == "all sending is paused, 7 deliveries of this hook are waiting"
+    assert said(answered(500), active=False).verdict == "the receiver responded 500"
 
 
 def test_a_refused_connection_names_the_others_too():
@@ -221,7 +221,7 @@ def test_a_certificate_is_renewed_by_its_own_measure():
 @pytest.mark.parametrize(
     ("code", "words"),
     [(9, "valid only from 2026-10-01 on"), (10, "expired"), (18, "self-signed"),
-     (19, "does not trust"), (20, "without the one of Some authority"), (62, "not for"),
+     (19, "does not trust"), (20, "without that of its signer Some authority"), (62, "not for"),
      (64, "not for"), (1, "was not accepted: odd"), (None, "was not accepted: odd")],
 )  # fmt: skip
 def test_each_reason_of_openssl_has_its_words(code, words):

@@ -276,7 +276,7 @@ def test_an_error_of_our_own_is_logged_and_shown_without_its_inside(tmp_path, ca
     assert answer.status_code == 500
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert "JSON is malformed" not in answer.text
-    assert "error while answering GET /v1/hooks" in caplog.text
+    assert "error while handling GET /v1/hooks" in caplog.text
     assert "JSON is malformed" in caplog.text
 
 

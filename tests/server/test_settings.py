@@ -74,7 +74,7 @@ def test_tables_of_the_file_map_users_and_groups_to_roles(config):
         ("listen = 8080", "config.toml: listen"),
         ('[users]\nann = "boss"', "config.toml: users.ann"),
         ('allow_networks = "10.0.0.1/8"', "config.toml: allow_networks: '10.0.0.1/8' is not"),
-        ('tls_cert = "c.pem"', "tls_cert and tls_key go together"),
+        ('tls_cert = "c.pem"', "tls_cert and tls_key must both be set"),
     ],
 )
 def test_an_error_of_the_file_names_file_and_key(config, text, message):

@@ -97,7 +97,7 @@ def serve(tmp_path: Path, manager: Manager) -> Iterator[Callable[..., subprocess
 def test_a_server_tells_that_it_is_ready_lives_and_stops(manager: Manager, serve) -> None:
     process = serve()
     manager.wait_for("READY=1")
-    manager.wait_for("WATCHDOG=1\nSTATUS=0.0 delivered a second, 0 under way")
+    manager.wait_for("WATCHDOG=1\nSTATUS=0.0 delivered a second, 0 in flight")
     assert manager.is_fed(2)
     process.send_signal(signal.SIGTERM)
     manager.wait_for("STOPPING=1")
@@ -153,7 +153,7 @@ async def test_a_writer_that_stands_still_is_told_although_the_loop_turns(
     try:
         accepting = asyncio.create_task(store.accept([NewEvent(DEFAULT, "job.failed", b"{}")]))
         await asyncio.wait_for(held.wait(), 10)
-        await asyncio.to_thread(manager.wait_for, "STATUS=wedged: the writer has been at one step")
+        await asyncio.to_thread(manager.wait_for, "STATUS=wedged: the writer has been in one step")
         assert not await asyncio.to_thread(manager.is_fed, 0.5)
     finally:
         released.set()
@@ -175,11 +175,11 @@ async def test_a_dispatcher_that_is_stuck_or_gone_is_fed_no_more(manager: Manage
     heartbeat.start()
     assert await asyncio.to_thread(manager.is_fed, 2)
     now[0] += 0.4
-    await asyncio.to_thread(manager.wait_for, "wedged: the dispatcher has been at one step")
+    await asyncio.to_thread(manager.wait_for, "wedged: the dispatcher has been in one step")
     heartbeat.idle()
     assert await asyncio.to_thread(manager.is_fed, 2)
     working[0] = False
-    await asyncio.to_thread(manager.wait_for, "wedged: nothing is sent any more")
+    await asyncio.to_thread(manager.wait_for, "wedged: sending has stopped")
     assert not await asyncio.to_thread(manager.is_fed, 0.5)
     notifier.stopping()  # a stop has a deadline of its own
     assert await asyncio.to_thread(manager.is_fed, 2)

@@ -103,7 +103,7 @@ async def test_a_stop_ends_a_backup_and_leaves_nothing(store, tmp_path, monkeypa
     monkeypatch.setattr(backup, "_STEPS_BETWEEN_LOOKS", 10)
     await emit(store, 2000)
     database = tmp_path / "hooktui.db"
-    with pytest.raises(Unavailable, match="given up"):
+    with pytest.raises(Unavailable, match="cancelled"):
         await asyncio.to_thread(copy_database, database, 0, lambda: True)
     assert drafts(tmp_path) == []
 

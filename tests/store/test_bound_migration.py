@@ -135,7 +135,7 @@ async def test_a_move_that_an_older_version_began_is_not_ended_by_this_one(
     async with database(postgres) as url:
         target = parse_database_url(url)
         write_mark(where.database, new_mark("0" * 32, target.shown))
-        with pytest.raises(Conflict, match="another version of hooktui began this move"):
+        with pytest.raises(Conflict, match="another version began this move"):
             await carry_over(where, target, lambda _: None, ADA)
         async with connected(url) as raw:
             assert await raw.fetchval("SELECT count(*) FROM hook") == 0

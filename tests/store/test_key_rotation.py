@@ -119,7 +119,7 @@ async def test_another_server_is_never_shut_out(tmp_path: Path, postgres) -> Non
         copy_keys(one_home, other_home)
         other = await open_store(url, other_home)
         hook = await make_hook(one)
-        with pytest.raises(Conflict, match=f"servers {other.number} do not have it: copy"):
+        with pytest.raises(Conflict, match=f"servers {other.number} lack it: copy"):
             await rotate(one, one_home)
         assert await secret_of(other, hook) == SECRET
         hidden = await make_hook(other)  # still sealed with what both have
@@ -142,7 +142,7 @@ async def test_another_server_is_never_shut_out(tmp_path: Path, postgres) -> Non
         late.mkdir()
         (late / "hooktui.key").touch(0o600)
         (late / "hooktui.key").write_text((other_home / "hooktui.key").read_text().splitlines()[-1])
-        with pytest.raises(KeyProblem, match="all servers of a database have the same key file"):
+        with pytest.raises(KeyProblem, match="all servers of a database share one key file"):
             await open_store(url, late)
         await asyncio.gather(one.close(), other.close())
 

@@ -43,14 +43,14 @@ async def test_a_server_with_another_key_file_is_refused_and_told_what_to_do(
     await servers.another()
     home = tmp_path / "stranger"
     home.mkdir()
-    with pytest.raises(KeyProblem, match="all servers of a database have the same key file"):
+    with pytest.raises(KeyProblem, match="all servers of a database share one key file"):
         await open_store(servers.url, home)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     load_keys(elsewhere / "hooktui.key", database_is_new=True)
     (home / "hooktui.key").write_bytes((elsewhere / "hooktui.key").read_bytes())
     (home / "hooktui.key").chmod(0o600)
-    with pytest.raises(KeyProblem, match="does not open"):
+    with pytest.raises(KeyProblem, match="does not decrypt"):
         await open_store(servers.url, home)
 
 
@@ -69,7 +69,7 @@ async def test_what_is_wrong_with_an_address_is_said_in_one_line(
     wrong = await refusal(postgres.tcp_url(password="p4ssno"), tmp_path)
     assert "password authentication failed" in wrong
     assert "check user and password" in wrong
-    assert "make it first" in await refusal(postgres.tcp_url("nothere"), tmp_path)
+    assert "create it first" in await refusal(postgres.tcp_url("nothere"), tmp_path)
     gone = postgres.tcp_url().replace(str(postgres.port), "9")
     assert "cannot reach postgresql://127.0.0.1:9/postgres: Connection refused" in await refusal(
         gone, tmp_path

@@ -47,8 +47,8 @@ def test_a_trail_that_was_changed_while_the_server_was_down_is_found(home: Insta
     broken = home.run("audit", "verify")
     assert broken.returncode == 1
     assert broken.stdout.decode().splitlines() == [
-        "the audit trail is broken at entry 4: it does not continue entry 2: what stood between was"
-        " removed, or written anew",
+        "the audit trail is broken at entry 4: it does not continue entry 2: entries between"
+        " them were removed or replaced",
         "entries before it that fit together: 2",
     ]
     as_json = home.run("audit", "verify", "--json")
@@ -61,9 +61,9 @@ def test_a_trail_that_was_changed_while_the_server_was_down_is_found(home: Insta
     home.start()
     unaided = home.run("audit", "verify")
     assert unaided.returncode == 1
-    assert b"entry 5 was the last one, and the trail ends with 2: it was cut" in unaided.stdout
+    assert b"entry 5 was the last one, but the trail ends at 2: truncated" in unaided.stdout
     cut = home.run("audit", "verify", "--known", noted)
     assert cut.returncode == 1
-    assert b"the trail ends with entry 2: it was cut" in cut.stdout
+    assert b"the trail ends at entry 2: truncated" in cut.stdout
     assert home.run("--role", "viewer", "audit", "verify").returncode == 4
     assert home.run("audit", "verify", "--known", "x").returncode == 6

@@ -78,8 +78,8 @@ def test_a_moved_hook_reaches_no_closed_network(
 
 
 WRONG = {
-    "http://user:pw@127.0.0.1/": b"no user or password",
-    "http://2130706433/": b"odd way",
+    "http://user:pw@127.0.0.1/": b"not contain a user or password",
+    "http://2130706433/": b"unusual form",
     "unix:///run/x.sock": b"unix URLs",
 }
 """URLs that nobody may save, and what is said of each."""

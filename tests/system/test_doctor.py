@@ -27,7 +27,7 @@ def home(tmp_path_factory):
 
 def test_with_a_server_it_tells_what_the_server_sees(home: Installation) -> None:
     text = home.ok("doctor")
-    assert "answers in" in text
+    assert "responded in" in text
     assert "p50" in text
     found = home.json("doctor")
     assert states(found)["server"] == "ok"
@@ -86,7 +86,7 @@ def test_a_process_that_holds_the_home_and_does_not_answer_is_named(idle_home) -
         assert holder.stdout.readline() == b"held\n"
         result = idle_home.run("doctor")
         assert result.returncode == 1
-        assert f"process {holder.pid} is there and does not respond".encode() in result.stdout
+        assert f"process {holder.pid} is running but does not respond".encode() in result.stdout
         assert b"integrity" not in result.stdout
     finally:
         holder.send_signal(signal.SIGKILL)

@@ -73,7 +73,7 @@ def test_a_server_whose_keys_are_gone_does_not_start_and_says_what_to_do(
     assert refused.returncode == 1
     line = refused.stderr.decode()
     assert "the key file" in line
-    assert "is missing, and the database was sealed with it; put it back from a backup" in line
+    assert "is missing, and the database was encrypted with it; restore it from a backup" in line
     assert "Traceback" not in line
     assert not key_file.exists()
     (home.home / "away").rename(key_file)

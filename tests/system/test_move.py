@@ -33,7 +33,7 @@ def test_a_delivery_that_waits_is_sent_from_there(
     (waiting,) = wait_for(lambda: idle_home.deliveries("status:pending"))
     refused = move(idle_home, url)
     assert refused.returncode == 1
-    assert b"end it first with: hooktui stop" in refused.stderr
+    assert b"stop it first with: hooktui stop" in refused.stderr
     idle_home.stop()
 
     moved = move(idle_home, url)
@@ -54,7 +54,7 @@ def test_a_delivery_that_waits_is_sent_from_there(
     for header in ("webhook-id", "X-Hook-Delivery", "X-Hook-Signature"):
         assert second.headers[header] == first.headers[header]
     looked = {check["name"]: check for check in looked_into(idle_home)}
-    assert looked["servers"]["value"].startswith("1 at work")
+    assert looked["servers"]["value"].startswith("1 running")
     assert looked["server"]["state"] == looked["clock skew"]["state"] == "ok"
 
 

@@ -31,7 +31,7 @@ class AccountBody(BaseModel):
 
 
 class TokenBody(BaseModel):
-    """A new token; without ``account`` it may touch all accounts."""
+    """A new token; without ``account`` it may access all accounts."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -43,7 +43,7 @@ class TokenBody(BaseModel):
 
 @router.get("/v1/accounts", response_model=Page[Account])
 async def list_accounts(request: Request, window: Window) -> Response:
-    """List accounts; a token that is bound to one sees that one."""
+    """List accounts; a token that is bound to one sees only that one."""
     service, caller = service_of(request), caller_of(request)
     if caller.bound_to is not None:
         one = await service.store.read(queries.get_account, caller.bound_to)
@@ -53,7 +53,7 @@ async def list_accounts(request: Request, window: Window) -> Response:
 
 @router.post("/v1/accounts", status_code=201, response_model=Account)
 async def create_account(request: Request, body: AccountBody) -> Response:
-    """Make an account."""
+    """Create an account."""
     name = body.name.strip()
     wrong = check_name(name) or (None if name else "an account needs a name")
     if wrong:
@@ -68,7 +68,7 @@ async def create_account(request: Request, body: AccountBody) -> Response:
 async def list_tokens(
     request: Request, window: Window, account: AccountParameter = None
 ) -> Response:
-    """List tokens, without what they are; with ``account`` those bound to it."""
+    """List tokens without their texts; with ``account`` those bound to it."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
     if owner is None:
@@ -80,7 +80,7 @@ async def list_tokens(
 async def create_token(
     request: Request, body: TokenBody, account: AccountParameter = None
 ) -> Response:
-    """Make a token; it is shown in this answer and never again."""
+    """Create a token; its text is shown only in this response."""
     service, caller = service_of(request), caller_of(request)
     role, expires_at_ms = _checked(body)
     owner = caller.account_or_any(account if body.account is None else body.account)
@@ -114,7 +114,7 @@ def _checked(body: TokenBody) -> tuple[Role, int | None]:
             errors.append(FieldError("/expires_at", detail))
         else:
             if expires_at_ms <= now_ms():
-                errors.append(FieldError("/expires_at", "expires_at lies in the past"))
+                errors.append(FieldError("/expires_at", "expires_at is in the past"))
     if errors:
         raise Refused.fields(errors)
     return Role(body.role), expires_at_ms
@@ -122,7 +122,7 @@ def _checked(body: TokenBody) -> tuple[Role, int | None]:
 
 @router.delete("/v1/tokens/{token}", status_code=204)
 async def revoke_token(request: Request, token: TokenParameter) -> Response:
-    """Make a token worthless."""
+    """Revoke a token."""
     service, caller = service_of(request), caller_of(request)
     await service.store.write(changes.revoke_token, caller.actor, caller.bound_to, token)
     service.tokens_version += 1

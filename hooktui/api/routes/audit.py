@@ -1,4 +1,4 @@
-"""The audit trail: who did what, and whether the trail still fits together."""
+"""The audit trail: its entries and the verification of its chain."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ async def list_audit(
     since: Moment = None,
     until: Moment = None,
 ) -> Response:
-    """List what was done, the newest first; a ``*`` at the end of a text stands for the rest.
+    """List audit entries, newest first; a trailing ``*`` in a text matches any rest.
 
-    Without ``account`` all of it is listed, for much of it belongs to no account.
+    Without ``account`` all entries are listed, because many belong to no account.
     """
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
@@ -64,9 +64,9 @@ async def verify_audit(
     after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
     known: Text = None,
 ) -> Response:
-    """Walk a part of the chain, behind an entry; again with ``next`` until that is null.
+    """Verify a part of the chain after an entry; repeat with ``next`` until it is null.
 
-    ``known`` is an entry that somebody noted before, as ``ID:HASH``: it must still be there.
+    ``known`` is an entry that was noted before, as ``ID:HASH``; the chain must still contain it.
     """
     store = service_of(request).store
     noted = None if known is None else _known(known)

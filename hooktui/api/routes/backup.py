@@ -1,7 +1,7 @@
-"""A copy of the database for the caller: made beside the database, then sent.
+"""A copy of the database for the caller: created beside the database, then sent.
 
-The server writes no file that a caller names. The copy is finished before the response begins, so
-its size and digest stand in the head: a client knows a copy that was cut off or changed.
+The server writes no file that a caller names. The copy is complete before the response starts, so
+its head contains size and digest: a client detects a copy that was cut off or changed.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from hooktui.store.contract import DatabaseCopy
 
 MEDIA_TYPE: Final = "application/vnd.sqlite3"
 IDLE_S: Final = 60.0
-"""A caller that takes nothing for so long is gone; a disk that writes may well pause for some."""
+"""Time without progress after which a caller is considered gone; its disk may pause for a while."""
 PIECE_BYTES: Final = 256 * 1024
-"""Held in memory at once, besides what the socket takes."""
+"""Bytes in memory at once, besides the socket's buffer."""
 
 _DOCUMENTED: Final[dict[int | str, dict[str, Any]]] = {
     201: {
@@ -64,7 +64,7 @@ async def backup(request: Request) -> Response:
 
 
 def _refuse_fields(body: bytes) -> None:
-    """Refuse what an older client sends: the path of a file that the server should write."""
+    """Refuse the field of an older client: the path of a file that the server should write."""
     content = json.loads(body) if body else {}
     if content == {}:
         return
@@ -78,7 +78,7 @@ def _refuse_fields(body: bytes) -> None:
 
 @contextlib.asynccontextmanager
 async def _watched(request: Request) -> AsyncIterator[Callable[[], bool]]:
-    """Watch for the end of the caller's connection; gives what says whether it has ended."""
+    """Watch for the end of the caller's connection; yields a function that reports it."""
 
     async def disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":
@@ -92,7 +92,7 @@ async def _watched(request: Request) -> AsyncIterator[Callable[[], bool]]:
 
 
 class _CopyResponse(Response):
-    """Sends a copy piece by piece, and lets it go with the last one or with its caller."""
+    """Sends a copy in pieces, and deletes it after the last one or when the caller leaves."""
 
     def __init__(self, copy: DatabaseCopy, gone: Callable[[], bool], held: AsyncExitStack) -> None:
         super().__init__(
@@ -110,7 +110,7 @@ class _CopyResponse(Response):
         self._held = held
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the copy."""
         scope["state"][UNREAD_DEADLINE] = IDLE_S
         async with self._held:
             head = {"status": self.status_code, "headers": self.raw_headers}

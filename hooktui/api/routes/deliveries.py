@@ -1,6 +1,6 @@
 """Deliveries: list, show, resend, cancel.
 
-A delivery is shown with its attempts, its request rebuilt, and the exact string signed.
+A delivery is shown with its attempts, its rebuilt request, and the exact string signed.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ if TYPE_CHECKING:
 
 
 async def detail_of(service: Service, record: DeliveryRecord) -> DeliveryDetail:
-    """Return what is shown of a delivery.
+    """Return a delivery with its details.
 
-    The request is the one of the latest attempt, or of the next when there was none; it is left out
+    The request is that of the latest attempt, or of the next one if there was none; it is omitted
     once the body has been purged or the hook deleted.
     """
     delivery = record.delivery
@@ -164,7 +164,7 @@ async def get_delivery(
 async def resend(
     request: Request, delivery: DeliveryParameter, account: AccountParameter = None
 ) -> Response:
-    """Send again: a final one as a new delivery (201), a waiting one now (200)."""
+    """Send again: a final delivery as a new one (201), a pending or held one now (200)."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     sent, created = await service.store.write(changes.resend, caller.actor, owner, delivery)
@@ -175,7 +175,7 @@ async def resend(
 async def cancel(
     request: Request, delivery: DeliveryParameter, account: AccountParameter = None
 ) -> Response:
-    """Cancel a delivery that waits."""
+    """Cancel a pending or held delivery."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     cancelled = await service.store.write(changes.cancel, caller.actor, owner, delivery)

@@ -1,4 +1,4 @@
-"""Diagnosing a hook: looks at its receiver step by step, pings it, and says what is wrong."""
+"""Diagnoses of hooks: check the receiver step by step, ping it, and return a verdict."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ router = APIRouter()
 _LINES = "application/x-ndjson"
 _AS_LINES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "What was found; asked for as lines, each step as soon as it has ended.",
+        "description": "The findings; requested as lines, each step as soon as it has ended.",
         "content": {_LINES: {"schema": {"$ref": "#/components/schemas/DiagnosisLine"}}},
     }
 }
@@ -44,11 +44,11 @@ _AS_LINES: Final[dict[int | str, dict[str, Any]]] = {
 async def diagnose_hook(
     request: Request, hook: HookParameter, account: AccountParameter = None
 ) -> Response:
-    """Look at a hook's receiver and ping it; 200 whatever was found, with a verdict and a fix.
+    """Check a hook's receiver and ping it; 200 whatever was found, with a verdict and a fix.
 
-    Takes up to 50 s. Whoever asks while one runs for the hook gets the result of that one. With
+    Takes up to 50 s. Callers during a running diagnosis of the hook share its result. With
     `Accept: application/x-ndjson` each step is a line as soon as it has ended, and the last line
-    has the whole; who goes away then ends it, unless others wait for it.
+    has the whole; the diagnosis ends when its last caller disconnects.
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
@@ -63,7 +63,7 @@ async def diagnose_hook(
     if _wants_lines(request):
         return _Lines(service.diagnosing, key, run)
     try:
-        return answer(await run.result())  # to the end: nobody tells us that this client has gone
+        return answer(await run.result())  # to the end: a disconnect is not detected here
     finally:
         service.diagnosing.leave(key, run)
 
@@ -74,7 +74,7 @@ def _wants_lines(request: Request) -> bool:
 
 
 class _Lines(StreamingResponse):
-    """The lines of a diagnosis; when it ends or the client goes away, the run is left."""
+    """The lines of a diagnosis; leaves the run when it ends or the client disconnects."""
 
     def __init__(self, diagnoses: Diagnoses, key: Key, run: Run) -> None:
         super().__init__((encode(line) + b"\n" async for line in run.follow()), media_type=_LINES)
@@ -88,26 +88,26 @@ class _Lines(StreamingResponse):
 
 
 async def _diagnose(
-    service: Service, shown: Hook, live: LiveHook, tell: Callable[[DiagnosisLine], None]
+    service: Service, shown: Hook, live: LiveHook, notify: Callable[[DiagnosisLine], None]
 ) -> Diagnosis:
     started_ms = now_ms()
-    told = 0
+    sent = 0
 
-    def tell_step(look: Look, running: Step) -> None:
-        nonlocal told
+    def notify_step(look: Look, running: Step) -> None:
+        nonlocal sent
         checks = checks_of_look(look, live.target, live.id, now_ms())
-        tell(DiagnosisLine(checks=tuple(checks[told:]), running=running))
-        told = len(checks)
+        notify(DiagnosisLine(checks=tuple(checks[sent:]), running=running))
+        sent = len(checks)
 
-    tell(DiagnosisLine(running="name"))
-    look = await service.look(live, tell_step)
+    notify(DiagnosisLine(running="name"))
+    look = await service.look(live, notify_step)
     if service.stopping.is_set():
-        raise Unavailable("the server is stopping; it sends no ping any more")
+        raise Unavailable("the server is stopping; it sends no more pings")
     ping = None
     if look.error is None:
-        tell_step(look, "ping")
+        notify_step(look, "ping")
         ping = await _ping(service, shown, live.id)
-    # Read again: a 410 has switched it off, and what waits may have gone out meanwhile.
+    # Read again: a 410 has disabled it, and the backlog may have been sent meanwhile.
     after = await service.store.read(queries.get_hook, None, live.id)
     still = service.store.hooks().get(live.id, live)
     return diagnose(

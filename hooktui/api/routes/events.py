@@ -1,4 +1,4 @@
-"""Events as they can be looked at once they are in, and the types that there are."""
+"""Events, their outcomes per hook, and the catalogue of types."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hooktui.store import queries
 router = APIRouter()
 
 _FEW = 500
-"""An event of so many deliveries at the most is read like any page."""
+"""An event with at most this many deliveries is read like any page."""
 
 
 @router.get("/v1/events", response_model=Page[Event])
@@ -48,7 +48,7 @@ async def get_event(
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
     found = await service.store.read(queries.get_event, owner, event, _FEW)
-    if found is None:  # it takes as long as a search, and has its bounds
+    if found is None:  # as slow as a search, so with its limits
         async with service.searches.search(caller_of(request)):
             found = await service.store.read(queries.get_event, owner, event)
     return answer_in_parts(found, "deliveries")
@@ -60,9 +60,9 @@ async def event_decisions(
     event: EventParameter,
     window: Window,
     account: AccountParameter = None,
-    concerned: Annotated[bool | None, Query(description="Only hooks that asked for it.")] = None,
+    concerned: Annotated[bool | None, Query(description="Only subscribed hooks.")] = None,
 ) -> Response:
-    """List what an event meant to each hook of its account, and why."""
+    """List the outcome of an event for each hook of its account, with the reason."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
     async with service.searches.search(caller_of(request)):
@@ -72,5 +72,5 @@ async def event_decisions(
 
 @router.get("/v1/event-types", response_model=Catalogue)
 async def event_types(request: Request) -> Response:
-    """List the groups and types of events that this installation knows."""
+    """List the groups and types of events of this installation."""
     return answer(service_of(request).catalogue)

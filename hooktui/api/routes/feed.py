@@ -1,6 +1,6 @@
 """The change feed: consoles and ``log -f`` follow it by long polls instead of polling tables.
 
-A filter over it reads the bodies of events only where a term asks for them.
+A filter reads the bodies of events only if a term needs them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _BODIES_AT_ONCE: Final = 20
 
 
 def sieve_of(wanted: Filter | None) -> Sieve | None:
-    """Return what passes the changes that fit a filter; None: it passes all."""
+    """Return a sieve of the changes that match a filter; None: all changes."""
     if wanted is None or not wanted.terms:
         return None
     quick = Filter(tuple(term for term in wanted.terms if term.key not in _IN_BODIES))
@@ -91,10 +91,10 @@ async def feed(
     q: Text = None,
     from_end: Annotated[bool, Query()] = False,
 ) -> Response:
-    """Show changes after a position; wait for one when there is none.
+    """Show changes after a position; wait for one if there is none.
 
-    ``from_end`` shows the newest changes instead, oldest first. ``next`` is the position to go on
-    from. ``reset`` says that what lay after the position is not all kept any more.
+    ``from_end`` shows the newest changes instead, oldest first. ``next`` is the position to
+    continue from. ``reset`` says that some changes after the position were deleted.
     """
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
@@ -111,7 +111,7 @@ async def feed(
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """What is looked for, for whom; with a filter it takes one of the caller's turns."""
+    """The search of a caller; with a filter it takes one of the caller's slots."""
 
     service: Service
     caller: Caller
@@ -120,13 +120,13 @@ class _Search:
     sieve: Sieve | None
 
     async def after(self, position: str | None) -> FeedPage:
-        """Return the next changes that fit."""
+        """Return the next changes that match."""
         async with self._turn():
             store = self.service.store
             return await store.feed(position, self.limit, self.account, self.sieve)
 
     async def tail(self) -> FeedPage:
-        """Return the newest changes that fit."""
+        """Return the newest changes that match."""
         async with self._turn():
             return await self.service.store.feed_tail(self.limit, self.account, self.sieve)
 
@@ -137,7 +137,7 @@ class _Search:
 async def _follow(
     request: Request, service: Service, search: _Search, after: str | None, wait_s: float
 ) -> FeedPage:
-    """Return the next changes that fit, or none when the time is up, or on disconnect or stop."""
+    """Return the next matching changes, or none on timeout, disconnect or stop."""
     loop = asyncio.get_running_loop()
     end = loop.time() + wait_s
     page = await search.after(after)
@@ -152,7 +152,7 @@ async def _follow(
 
 
 class _Interrupted:
-    """An event that is set when the client is gone or the server stops."""
+    """An event that is set when the client disconnects or the server stops."""
 
     def __init__(self, request: Request, service: Service) -> None:
         self._request = request
@@ -183,7 +183,7 @@ class _Interrupted:
 
 
 async def _first_of(*waits: Coroutine[object, object, object]) -> None:
-    """Return once one of several is over; the others are cancelled."""
+    """Return once one of several coroutines has ended; cancel the others."""
     tasks = [asyncio.create_task(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -199,7 +199,7 @@ async def _answer(page: FeedPage) -> Response:
 
 
 def _written(page: FeedPage) -> Steps[bytes]:
-    """Write a page line by line; it ends at `MOST_PAGE_BYTES` as they are written."""
+    """Encode a page line by line; it ends at `MOST_PAGE_BYTES` of encoded bytes."""
     lines: list[bytes] = []
     size, after = 0, page.next
     for item in page.items:
@@ -217,7 +217,7 @@ def _written(page: FeedPage) -> Steps[bytes]:
 
 
 def _line(item: FeedItem) -> dict[str, object]:
-    """Return a change as it goes over the wire; a log needs no second call for an attempt."""
+    """Return the wire form of a change; a log needs no second call for an attempt."""
     line: dict[str, object] = {"kind": item.kind, "at": to_rfc3339(item.at_ms)}
     line |= msgspec.to_builtins(item.object)
     if item.change is not None:
@@ -236,7 +236,7 @@ def _line(item: FeedItem) -> dict[str, object]:
 
 
 def event_of(item: FeedItem) -> EventId | None:
-    """Return the event that a change is about, if it is about one."""
+    """Return the event of a change, if it has one."""
     match item.object:
         case Attempt():
             return None if item.delivery is None else _event(item.delivery.event)
@@ -247,11 +247,11 @@ def event_of(item: FeedItem) -> EventId | None:
 
 
 def subject_of(item: FeedItem, body: bytes | None = None) -> Subject:
-    """Return a change as a filter sees it; what a kind does not have fits no term about it.
+    """Return a change as the subject of a filter; fields that its kind lacks match no term.
 
     Args:
         item: the change.
-        body: of the event that it is about, where it was read.
+        body: the body of its event, if it was read.
     """
     shown, delivery = item.object, item.delivery
     match shown:
@@ -328,7 +328,7 @@ def _delivery(delivery: Delivery) -> tuple[str | None, ...]:
 
 
 def _text(parts: Iterable[str | bytes | None]) -> str:
-    # Joined by a character that nobody can type into a filter, so no word spans two parts.
+    # Joined by a character that a filter cannot contain, so no word spans two parts.
     return "\0".join(
         part.decode("utf-8", "replace") if isinstance(part, bytes) else part
         for part in parts

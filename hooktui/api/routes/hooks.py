@@ -59,7 +59,7 @@ class RotateBody(BaseModel):
 
 
 def check_room_for_hook(service: Service, account: AccountId) -> None:
-    """Refuse a hook beyond those that an account may have.
+    """Check that an account may have one more hook.
 
     Raises:
         Refused: names the limit and its setting.
@@ -67,13 +67,13 @@ def check_room_for_hook(service: Service, account: AccountId) -> None:
     most = service.limits.hooks
     if service.store.count_hooks(account) >= most:
         raise Refused(
-            f"account {account} has {most:,} hooks, and may have no more; delete some, or have an"
+            f"account {account} has {most:,} hooks, the limit; delete some, or have an"
             " admin raise HOOKTUI_MAX_HOOKS"
         )
 
 
 def check_hook_filter(text: str | None, limits: FilterLimits) -> None:
-    """Refuse a filter that is too dear.
+    """Check that a filter is not too expensive.
 
     Raises:
         Refused: names the limit and its setting.
@@ -102,7 +102,7 @@ async def list_hooks(
 async def create_hook(
     request: Request, body: JsonObject, account: AccountParameter = None
 ) -> Response:
-    """Make a hook; its secret is in this answer and in no other of its kind."""
+    """Create a hook; its secret is in this response only."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account(account)
     hook_edits.check_fields(body, hook_edits.CREATE_TYPES, hook_edits.CREATE_REQUIRED)
@@ -133,7 +133,7 @@ async def get_hook(
 async def change_hook(
     request: Request, hook: HookParameter, body: JsonObject, account: AccountParameter = None
 ) -> Response:
-    """Change the fields that are given; with ``version`` only if nobody else did meanwhile."""
+    """Edit the given fields; with ``version`` only if the hook is still at that version."""
     service, caller = service_of(request), caller_of(request)
     hook_edits.check_fields(body, hook_edits.EDIT_TYPES)
     version = body.pop("version", None)
@@ -162,7 +162,7 @@ async def change_hook(
 async def delete_hook(
     request: Request, hook: HookParameter, account: AccountParameter = None
 ) -> Response:
-    """Delete a hook; deliveries that wait are cancelled."""
+    """Delete a hook; pending deliveries are cancelled."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     await service.store.write(changes.delete_hook, caller.actor, owner, hook)
@@ -176,7 +176,7 @@ async def hook_health(
     hours: Annotated[int, Query(ge=1, le=MOST_HOURS)] = 24,
     account: AccountParameter = None,
 ) -> Response:
-    """Show how a hook did over the last hours: attempts, how long they took, what waited."""
+    """Show a hook's health over the last hours: attempts, durations, backlog."""
     service = service_of(request)
     owner = caller_of(request).account_or_any(account)
     return answer(await service.store.read(queries.hook_health, owner, hook, hours, now_ms()))
@@ -186,7 +186,7 @@ async def hook_health(
 async def ping_hook(
     request: Request, hook: HookParameter, account: AccountParameter = None
 ) -> Response:
-    """Send the hook's own object as a test delivery, and wait for what the receiver says."""
+    """Send the hook's own object as a test delivery, and wait for the response."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     shown = await service.store.read(queries.get_hook, owner, hook)
@@ -241,7 +241,7 @@ async def finish_rotation(
 
 
 class DryRunBody(BaseModel):
-    """What to try: ``hook`` as it would be after a change of the fields given, or a new hook."""
+    """The dry run: ``hook`` with the given fields changed, or a new hook."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -254,7 +254,7 @@ class DryRunBody(BaseModel):
 async def dry_run_hook(
     request: Request, body: DryRunBody, account: AccountParameter = None
 ) -> Response:
-    """Say which of the latest 1,000 events a hook would have got; nothing is sent or saved."""
+    """Dry-run a hook on the latest 1,000 events; nothing is sent or saved."""
     service, caller = service_of(request), caller_of(request)
     if body.events is not None or body.hook is None:
         normalise(service.catalogue, body.events or ())

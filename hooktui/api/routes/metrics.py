@@ -61,7 +61,7 @@ def by(
 
 
 def exposition(metrics: Iterable[Metric]) -> str:
-    """Return metrics as Prometheus reads them."""
+    """Return metrics in the text format."""
     lines = []
     for metric in metrics:
         lines.append(f"# HELP {metric.name} {metric.help}")
@@ -73,7 +73,7 @@ def exposition(metrics: Iterable[Metric]) -> str:
 def _line(name: str, sample: Sample) -> str:
     labels = ",".join(f'{key}="{value.translate(_ESCAPED)}"' for key, value in sample.labels)
     inside = f"{{{labels}}}" if labels else ""
-    # repr keeps every digit of a float; whole numbers stay whole.
+    # repr keeps every digit of a float and writes integers without a point.
     return f"{name}{sample.suffix}{inside} {sample.value!r}"
 
 
@@ -82,7 +82,7 @@ router = APIRouter()
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    """Show what is counted and measured, of all accounts, in the text format of Prometheus."""
+    """Show counters and gauges of all accounts in the text format of Prometheus."""
     service = service_of(request)
     now = now_ms()
     found = [
@@ -90,7 +90,7 @@ async def metrics(request: Request) -> Response:
         *_of_engine(service.engine.load()),
         *_of_clients(client_connections(service)),
         *_of_backlog(await service.store.read(queries.backlog, None, now), now),
-        by("state", "hooktui_hooks", "gauge", "Hooks, by what goes out to them.",
+        by("state", "hooktui_hooks", "gauge", "Hooks, by sending state.",
            await service.store.read(queries.hooks_by_state)),
         _commits(service),
         *_of_disk(await disk_of(service)),
@@ -105,10 +105,10 @@ def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
         Metric("hooktui_build_info", "gauge", "The program, always 1.", (Sample(1, labels),)),
         one("process_start_time_seconds", "gauge", "When the server started, Unix time.",
             from_rfc3339(service.started_at) / 1000),
-        one("hooktui_dispatcher_up", "gauge", "Whether what is due is sent.",
+        one("hooktui_dispatcher_up", "gauge", "Whether due deliveries are being sent.",
             int(service.engine.working)),
         one("hooktui_loop_longest_hold_seconds", "gauge",
-            "The longest time of the last minute in which one thing kept all others waiting.",
+            "The longest time in the last minute that one task blocked the event loop.",
             0.0 if hold is None else hold.seconds),
         one("hooktui_paused", "gauge", "Whether all sending is paused.",
             int(service.store.paused)),
@@ -123,16 +123,16 @@ def _of_server(service: Service, database: DatabaseInfo) -> list[Metric]:
 
 def _of_engine(load: Load) -> list[Metric]:
     return [
-        one("hooktui_events_accepted_total", "counter", "Events taken in.", load.accepted),
-        by("outcome", "hooktui_attempts_total", "counter", "Attempts that ended, by how.",
+        one("hooktui_events_accepted_total", "counter", "Events accepted.", load.accepted),
+        by("outcome", "hooktui_attempts_total", "counter", "Finished attempts, by outcome.",
            {outcome.value: number for outcome, number in load.outcomes.items()}),
         one("hooktui_attempts_in_flight", "gauge", "Attempts in progress.", load.in_flight),
         by("state", "hooktui_outbound_connections", "gauge", "Connections to receivers.",
            {"in_use": load.outbound, "idle": load.idle}),
         one("hooktui_outbound_connections_limit", "gauge",
-            "Deliveries that may hold a connection at once.", load.most_outbound),
+            "Maximum number of connections to receivers.", load.most_outbound),
         by("condition", "hooktui_shortages_total", "counter",
-           "Attempts that were not made because this machine had run out of something.",
+           "Attempts that were not made because this machine lacked a resource.",
            {name: _met(load, name) for name in Condition}),
     ]  # fmt: skip
 
@@ -141,17 +141,17 @@ def _of_clients(clients: ClientConnections) -> list[Metric]:
     closed = {"refused": clients.refused, "evicted": clients.evicted, "unread": clients.reset}
     return [
         by("kind", "hooktui_client_connections", "gauge",
-           "Connections of clients: over TCP with a good token (known) or without, or local.",
+           "Connections of clients: over TCP with a valid token (known) or without, or local.",
            {"known": clients.known, "unknown": clients.unknown, "local": clients.local}),
-        one("hooktui_client_connections_limit", "gauge", "The bound of those over TCP.",
+        one("hooktui_client_connections_limit", "gauge", "The limit of those over TCP.",
             clients.most),
         by("reason", "hooktui_client_connections_closed_total", "counter",
-           "Connections of clients that were closed because a bound was reached.", closed),
+           "Connections of clients that were closed because of a limit.", closed),
         one("hooktui_unsent_response_bytes", "gauge",
-            "Bytes of responses that wait for clients to read.", clients.unsent_bytes),
+            "Bytes of responses that clients have not read.", clients.unsent_bytes),
         one("hooktui_held_bytes", "gauge",
             "Bytes of request bodies and unread responses in memory.", clients.held_bytes),
-        one("hooktui_held_bytes_limit", "gauge", "The bound of those.", clients.held_most),
+        one("hooktui_held_bytes_limit", "gauge", "The limit of those bytes.", clients.held_most),
     ]  # fmt: skip
 
 
@@ -163,10 +163,10 @@ def _of_backlog(backlog: Backlog, now: int) -> list[Metric]:
     due = backlog.oldest_due_at
     late_s = 0.0 if due is None else max(0, now - from_rfc3339(due)) / 1000
     return [
-        one("hooktui_deliveries_waiting", "gauge", "Deliveries to be sent.", backlog.count),
+        one("hooktui_deliveries_waiting", "gauge", "Deliveries waiting to be sent.", backlog.count),
         one("hooktui_deliveries_held", "gauge", "Deliveries of disabled hooks.", backlog.held),
         one("hooktui_oldest_due_seconds", "gauge",
-            "For how long the oldest due delivery has been due; 0: nothing is due.", late_s),
+            "How long the oldest due delivery has been due; 0: nothing is due.", late_s),
     ]  # fmt: skip
 
 
@@ -176,7 +176,7 @@ def _commits(service: Service) -> Metric:
         labels = (("writer", heartbeat.name),)
         samples.append(Sample(heartbeat.finished_s, labels, "_sum"))
         samples.append(Sample(heartbeat.finished_count, labels, "_count"))
-    words = "Transactions that were committed, from their begin to the disk."
+    words = "Committed transactions, from their start until on disk."
     return Metric("hooktui_commit_seconds", "summary", words, tuple(samples))
 
 
@@ -184,7 +184,7 @@ def _of_disk(disk: Disk | None) -> list[Metric]:
     if disk is None:
         return []
     return [
-        one("hooktui_disk_free_bytes", "gauge", "Room where the database lies.", disk.free),
+        one("hooktui_disk_free_bytes", "gauge", "Free space for the database.", disk.free),
         one("hooktui_disk_total_bytes", "gauge", "Size of that file system.", disk.total),
         one("hooktui_disk_reserve_bytes", "gauge", "Below this, events are refused (507).",
             disk.reserve),

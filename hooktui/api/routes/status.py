@@ -1,4 +1,4 @@
-"""How the server is: alive, ready, and in figures."""
+"""The state of the server: liveness, readiness, and figures."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ router = APIRouter()
 
 @router.get("/healthz")
 async def healthz() -> Response:
-    """Say that the process answers."""
+    """Report liveness: the process responds."""
     return answer({"status": "ok"})
 
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """Say whether all is at work: the database answers, deliveries go out, there is room."""
+    """Report readiness: the database responds, deliveries are sent, there is disk space."""
     service = service_of(request)
     if service.stopping.is_set():
         raise Unavailable("the server is stopping")
@@ -53,7 +53,7 @@ async def readyz(request: Request) -> Response:
     except TimeoutError:
         raise Unavailable(f"the database did not respond within {READY_WITHIN_S:g} s") from None
     if not service.engine.working:
-        raise Unavailable("nothing is sent any more; the log says why: start the server again")
+        raise Unavailable("sending has stopped; see the log for the cause, and restart the server")
     try:
         service.store.check_room()
     except DiskFull as error:
@@ -63,7 +63,7 @@ async def readyz(request: Request) -> Response:
 
 @router.get("/v1/status", response_model=Status)
 async def status(request: Request, account: AccountParameter = None) -> Response:
-    """Show version, database, role, servers, what waits, rates and room."""
+    """Show version, database, role, servers, backlog, rates and disk space."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
     if owner is not None:
@@ -88,7 +88,7 @@ async def status(request: Request, account: AccountParameter = None) -> Response
 
 
 async def _with_installation(service: Service, status: Status) -> Status:
-    """Add what concerns all accounts and the machine: not for tokens bound to one account."""
+    """Add facts of all accounts and the machine, which tokens bound to one account may not see."""
     load = service.engine.load()
     this = ServerInfo(
         number=service.store.number,
@@ -120,7 +120,7 @@ def _loop_hold(service: Service) -> LoopHold:
 
 
 def client_connections(service: Service) -> ClientConnections:
-    """Return how many clients are connected, and what is held in memory for them."""
+    """Return the number of client connections and the memory held for them."""
     connections, unsent = service.connections, service.unsent
     counts = connections.counts()
     return ClientConnections(
@@ -158,7 +158,7 @@ def _connections(service: Service, load: Load) -> Connections:
 
 
 async def disk_of(service: Service) -> Disk | None:
-    """Return how much room there is where the database lies; None: that is elsewhere."""
+    """Return the free space on the database's disk; None if the database is remote."""
     if service.disk is None:
         return None
     usage = await asyncio.to_thread(shutil.disk_usage, service.disk)

@@ -1,7 +1,7 @@
-"""How hooks are searched: by words, and by how they do, as in ``billing -test status:failing``.
+"""The search for hooks by words and state, as in ``billing -test status:failing``.
 
 A part of the filter language: words match name, URL or events, terms are joined by *and*, commas in
-a value by *or*, ``-`` negates. A URL is a word, colon and all.
+a value by *or*, ``-`` negates. A URL is one word, including its colon.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from hooktui.domain.filters.parser import MAX_LENGTH, FilterError
 from hooktui.domain.filters.terms import Key
 
 HINT: Final = "words in name, URL or events, and status:failing,disabled,waiting"
-"""What can be typed; for where it is typed."""
+"""The help text of search inputs."""
 
 _TERM = re.compile(r"\S+")
 _OTHER_KEYS: Final = frozenset(key.value for key in Key if key not in (Key.WORD, Key.STATUS))
 
 
 class HookState(StrEnum):
-    """How a hook does: what ``status:`` takes. ``waiting`` is active and has something to send."""
+    """The values of ``status:``. ``waiting`` is an active hook with waiting deliveries."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
@@ -33,7 +33,7 @@ class HookState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HookTerm:
-    """A word, or the states of which one must hold; none of them when negated."""
+    """A word, or states of which one must hold; if negated, none of them."""
 
     word: str = ""
     states: tuple[HookState, ...] = ()
@@ -41,10 +41,10 @@ class HookTerm:
 
 
 def parse_hook_search(text: str) -> tuple[HookTerm, ...]:
-    """Return the terms of a search for hooks; none fit all hooks.
+    """Return the terms of a search for hooks; an empty search matches all hooks.
 
     Raises:
-        FilterError: it is too long, or a term means nothing for hooks; names the column.
+        FilterError: it is too long, or hooks do not have a key; names the column.
     """
     if len(text) > MAX_LENGTH:
         raise FilterError(

@@ -1,4 +1,4 @@
-"""How dear a hook's filter may be: each event of its account is compared with it."""
+"""Limits the cost of a hook's filter, which is compared with each event of its account."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hooktui.domain.filters.terms import Filter, Key
 
 @dataclass(frozen=True, slots=True)
 class FilterLimits:
-    """What a filter may have; one that has more is refused when its hook is saved.
+    """The limits of a filter; one that exceeds them is refused when its hook is saved.
 
     Attributes:
-        terms: all of them.
-        patterns: values of ``data.`` terms with a ``*``, each of which is looked for in the body;
-            however many values without one there are, they cost one look.
+        terms: the number of terms.
+        patterns: values of ``data.`` terms with a ``*``, each of which is searched in the body;
+            values without one cost one look-up together.
         length: characters.
     """
 
@@ -26,10 +26,10 @@ class FilterLimits:
 
 
 def check_filter(parsed: Filter, limits: FilterLimits) -> None:
-    """Refuse a filter that is too dear for each event of an account.
+    """Check that a filter is not too expensive for each event of an account.
 
     Raises:
-        Refused: says what it has, how much is taken, and which setting says so.
+        Refused: it is; names its size, the limit and the setting.
     """
     patterns = sum(
         isinstance(value, Pattern) and len(value.parts) > 1

@@ -1,9 +1,8 @@
 """The filter language: ``status:failed hook:12 -event:job.* data.errors:"*disk full*"``.
 
 Words match anywhere; terms are joined by *and*, commas in a value by *or*; ``-`` before a term
-negates it; quotes keep spaces and commas, and inside them a backslash takes the meaning from a
-quote, a star and itself. Everything that is wrong is a `FilterError` that names the column and what
-is expected.
+negates it; quotes keep spaces and commas, and inside them a backslash escapes a quote, a star and
+itself. Every error is a `FilterError` that names the column and the expected input.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ __all__ = [
 ]  # fmt: skip
 
 MAX_LENGTH = 2000
-"""Characters of a filter; what a person types, and what fits into a query string."""
+"""Characters of a filter; enough for people, and it fits into a query string."""
 
 STATUSES: Final = tuple(dict.fromkeys([*Status, *Outcome, HELD]))
-"""What ``status:`` takes: states of a delivery, outcomes of an attempt, and held."""
+"""The values of ``status:``: states of a delivery, outcomes of an attempt, and held."""
 
 _EXPECTED: Final[dict[Key, str]] = {
     Key.STATUS: f"one of {', '.join(STATUSES)}",
@@ -65,12 +64,12 @@ _HOOK = re.compile(r"[0-9]{1,18}")  # fits a 64-bit column
 _COMPARED = re.compile(r"(<=|>=|<|>)(.+)")
 _CODE = re.compile(r"[1-9](xx|[0-9]x|[0-9][0-9])")
 _LOWEST_CODE, _HIGHEST_CODE = 100, 999
-# 3,000 years: any longer span means "ever", and its milliseconds would overflow a 64-bit column.
+# 3,000 years: a longer span has no limit in practice, and would overflow a 64-bit column.
 _LONGEST_S = 3000 * 366 * 86400.0
 
 
 class FilterError(Refused):
-    """A filter that cannot be read. ``column`` counts characters from 1."""
+    """The text is not a filter. ``column`` counts characters from 1."""
 
     def __init__(self, column: int, what: str) -> None:
         super().__init__(f"filter, column {column}: {what}")
@@ -79,7 +78,7 @@ class FilterError(Refused):
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """One value as written: its characters, its pattern, and where it begins."""
+    """One value as written: its characters, its pattern, and its column."""
 
     text: str
     pattern: Pattern
@@ -88,7 +87,7 @@ class _Piece:
 
 
 def parse(text: str) -> Filter:
-    """Return the filter that a text means; an empty one fits everything.
+    """Parse a filter; an empty one matches everything.
 
     Raises:
         FilterError: the text is not a filter.
@@ -103,7 +102,7 @@ def parse(text: str) -> Filter:
 
 
 def parse_hook_filter(text: str) -> Filter:
-    """Return the filter of a hook, which sees an event and no delivery yet.
+    """Parse the filter of a hook, which applies to events before deliveries exist.
 
     Raises:
         FilterError: the text is not a filter, or has terms other than ``data.`` and ``event:``.
@@ -114,17 +113,17 @@ def parse_hook_filter(text: str) -> Filter:
             what = "words" if term.key is Key.WORD else f"{term.key}:"
             raise FilterError(
                 term.column,
-                f"a hook's filter cannot use {what}; it takes event: and data. terms, as in"
+                f"a hook's filter cannot use {what}; it can use event: and data. terms, as in"
                 " data.errors:*disk*",
             )
     return parsed
 
 
 def parse_event_filter(text: str) -> Filter:
-    """Return a filter of events: what became of them lies with their deliveries.
+    """Parse a filter of events, which has no terms of deliveries.
 
     Raises:
-        FilterError: the text is not a filter, or has terms that only deliveries can fit.
+        FilterError: the text is not a filter, or has terms that only deliveries can match.
     """
     parsed = parse(text)
     for term in parsed.terms:
@@ -143,10 +142,10 @@ def _check(text: str) -> None:
             MAX_LENGTH + 1, f"a filter has at most {MAX_LENGTH} characters, this one {len(text)}"
         )
     for place, letter in enumerate(text):
-        # PostgreSQL stores no NUL, and nothing encodes a lone surrogate.
+        # PostgreSQL cannot store NUL, and lone surrogates cannot be encoded.
         if unicodedata.category(letter) in ("Cc", "Cs") and not letter.isspace():
             raise FilterError(
-                place + 1, f"a filter holds no control characters (U+{ord(letter):04X}); remove it"
+                place + 1, f"a filter must not have control characters (U+{ord(letter):04X})"
             )
 
 
@@ -160,7 +159,7 @@ def _term(text: str, start: int) -> tuple[Term, int]:
     negated = text[start] == "-"
     place = start + negated
     if place == len(text) or text[place].isspace():
-        raise FilterError(start + 1, 'a - stands directly before what it negates; or write "-"')
+        raise FilterError(start + 1, 'write - directly before a term to negate it, or write "-"')
     found = _KEY.match(text, place)
     if not found:
         piece, place = _piece(text, place, "")
@@ -200,7 +199,7 @@ def _key(name: str, column: int) -> tuple[Key, tuple[str, ...]]:
 
 
 def _near(name: str, known: Sequence[str]) -> str:
-    import difflib  # here: it is needed only for an error
+    import difflib  # lazy: needed only for an error
 
     close = difflib.get_close_matches(name[:50], known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(close)}?" if close else f"expected one of {', '.join(known)}"
@@ -209,7 +208,7 @@ def _near(name: str, known: Sequence[str]) -> str:
 def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
     """Read up to a space or a stop character outside quotes."""
     written: list[str] = []
-    letters: list[list[str]] = [[]]  # a string that grows is copied for each letter
+    letters: list[list[str]] = [[]]  # a growing string would be copied for each letter
     place, quote = start, -1
     quoted = False
     while place < len(text):
@@ -233,7 +232,7 @@ def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
     if quote >= 0:
         raise FilterError(quote, 'the quote is not closed; expected another " after it')
     parts = ["".join(some) for some in letters]
-    # Two stars in a row mean what one does.
+    # Two adjacent stars are equal to one.
     inner = (part for part in parts[1:-1] if part)
     folded = (parts[0], *inner, *parts[-1:]) if len(parts) > 1 else (parts[0],)
     pattern = Pattern(tuple(part.casefold() for part in folded))
@@ -248,7 +247,7 @@ def _name(key: Key, known: Sequence[str], piece: _Piece) -> list[Value]:
     name = piece.text.lower()
     if name not in known:
         raise FilterError(
-            piece.column, f"{piece.text[:50]!r} is no {key.value}; {_near(name, known)}"
+            piece.column, f"{piece.text[:50]!r} is not a value of {key.value}; {_near(name, known)}"
         )
     return [str(name)]
 
@@ -262,7 +261,7 @@ def _trigger(piece: _Piece) -> list[Value]:
 
 
 def _error(piece: _Piece) -> list[Value]:
-    """Return all error classes that are meant: ``tls`` covers ``tls_certificate``."""
+    """Return all matching error classes: ``tls`` covers ``tls_certificate``."""
     name = piece.text.lower()
     meant: list[Value] = [
         str(known)

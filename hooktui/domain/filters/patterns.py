@@ -1,6 +1,6 @@
-"""Text with wildcards, as the values of a filter are written, and how they are compared.
+"""Text with wildcards, as in the values of a filter, and its comparison.
 
-Text is compared without regard to case, numbers by their value: ``1`` fits ``1.0`` as well.
+Text is compared without regard to case, numbers by their value: ``1`` also matches ``1.0``.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ _NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?(e[+-]?[0-9]{1,4})?")
 _INTEGER = re.compile(r"-?[0-9]+")
 
 ANYTHING: Final = ("", "")
-"""The parts of ``*``, which fits an object too."""
+"""The parts of ``*``, which also matches an object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """Text with wildcards: what stands between the ``*``, case-folded.
+    """Text with wildcards: the case-folded parts between the ``*``.
 
     ``52`` is ``("52",)`` and ``*disk*`` is ``("", "disk", "")``; in SQL, join the escaped parts
     with ``%``.
@@ -29,11 +29,11 @@ class Pattern:
     parts: tuple[str, ...]
 
     def matches(self, text: str) -> bool:
-        """Return whether the whole text fits. Linear: no regular expression to blow up."""
+        """Return whether the whole text matches, in linear time (no regular expression)."""
         return self.fits(text.casefold())
 
     def fits(self, folded: str) -> bool:
-        """Return whether the whole of a text fits that is case-folded already."""
+        """Return whether the whole of a case-folded text matches."""
         first, last = self.parts[0], self.parts[-1]
         if len(self.parts) == 1:
             return folded == first
@@ -43,11 +43,11 @@ class Pattern:
         return folded.endswith(last) and _in_order(self.parts[1:-1], folded, len(first), end)
 
     def found_in(self, text: str) -> bool:
-        """Return whether any piece of the text fits."""
+        """Return whether any part of the text matches."""
         return self.found_in_folded(text.casefold())
 
     def found_in_folded(self, folded: str) -> bool:
-        """Return whether any piece of a text fits that is case-folded already."""
+        """Return whether any part of a case-folded text matches."""
         return _in_order(self.parts, folded, 0, len(folded))
 
 
@@ -62,9 +62,9 @@ def _in_order(parts: tuple[str, ...], text: str, start: int, end: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Patterns:
-    """Some patterns by how they are compared: ``texts`` and ``numbers`` exactly, the others not.
+    """Patterns by kind of comparison: ``texts`` and ``numbers`` are compared exactly.
 
-    However many exact ones there are, comparing a value with them costs one look.
+    Comparing a value with all exact ones costs one look-up.
     """
 
     texts: frozenset[str]
@@ -73,7 +73,7 @@ class Patterns:
 
 
 def sort_patterns(patterns: Iterable[Pattern]) -> Patterns:
-    """Return patterns by how they are compared."""
+    """Return patterns by kind of comparison."""
     texts: list[str] = []
     wild: list[Pattern] = []
     for pattern in patterns:
@@ -90,7 +90,7 @@ def sort_patterns(patterns: Iterable[Pattern]) -> Patterns:
 def _number_in(text: str) -> str | None:
     if not _NUMBER.fullmatch(text):
         return None
-    # int where it is one: large ids would lose their last digits as floats.
+    # An int if possible: large ids would lose their last digits as floats.
     value = int(text) if _INTEGER.fullmatch(text) else float(text)
     return number_text(value) if isfinite(value) else None
 
@@ -98,7 +98,7 @@ def _number_in(text: str) -> str | None:
 def number_text(value: float) -> str:
     """Return the text that all equal numbers share: ``1`` for ``1.0``.
 
-    Sets of texts are safe: whoever chooses numbers can make them collide in a set of numbers.
+    Sets of texts are safe, whereas a sender could make numbers collide in a set of numbers.
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -1,7 +1,7 @@
-"""The terms of a filter, and how they match.
+"""The terms of a filter and their matching.
 
-The tree is small and public: the store turns its terms into SQL, the console and the log match what
-they receive. Text is compared without regard to case. `hooktui.domain.filters.parser` parses.
+The tree is small and public: the store translates its terms to SQL, console and log match received
+objects. Text is compared without regard to case. `hooktui.domain.filters.parser` parses.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from hooktui.domain.filters.patterns import Pattern, Patterns, sort_patterns
 from hooktui.domain.json_text import Steps, finish
 
 HELD = "held"
-"""A word of ``status:`` beside the statuses and outcomes: pending while its hook is disabled."""
+"""A value of ``status:`` besides statuses and outcomes: pending while its hook is disabled."""
 
 _MOST_PATHS: Final = 16
-"""Of a body that are remembered; each may hold all of it."""
+"""Cached paths of a body; each may hold all of it."""
 _LONG_TEXT: Final = 50_000
-"""Letters that a word is searched in at once, some 0.1 ms, or 3 ms for the nastiest of words."""
+"""Letters that a word is searched in at once, about 0.1 ms, or 3 ms for the worst words."""
 
 
 class Key(StrEnum):
-    """What a term is about; a term without a key is a `WORD`."""
+    """The property that a term tests; a term without a key is a `WORD`."""
 
     WORD = "word"
     STATUS = "status"
@@ -59,7 +59,7 @@ class Took:
 
 @dataclass(frozen=True, slots=True)
 class Ago:
-    """So many milliseconds ago: ``since:10m`` is not older than that, ``until:10m`` not newer."""
+    """A time this many milliseconds ago: the bound of ``since:10m`` or ``until:10m``."""
 
     ms: int
 
@@ -78,7 +78,7 @@ code ranges; took comparisons; since and until an `Ago` or an `At`."""
 
 @dataclass(slots=True)
 class _Seen:
-    """What terms have asked for of one subject, so that the next one finds it done."""
+    """Cached values of one subject."""
 
     words: str | None = None
     data: object = None
@@ -89,10 +89,10 @@ class _Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What a filter is asked about: a delivery, an attempt or a line of the log.
+    """The object that a filter is matched with: a delivery, an attempt or a line of the log.
 
-    ``words`` and ``data`` are called only when a term needs them, and once: the text in which words
-    are searched, and the event's body, parsed or as a `Stored` one.
+    ``words`` (the text in which words are searched) and ``data`` (the event's body, parsed or
+    `Stored`) are called at most once, when a term needs them.
     """
 
     at_ms: int
@@ -136,7 +136,7 @@ class Subject:
         return found
 
     def forget_steps(self) -> Steps[None]:
-        """Give up what was read; it is read again if another term asks for it."""
+        """Free the cached body; another term reads it again."""
         seen = self._seen
         data, nested = seen.data, seen.nested
         seen.data, seen.has_data, seen.nested = None, False, False
@@ -146,14 +146,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One condition: it holds when any of its values fits, or none of them when negated.
+    """One condition: it holds if any of its values matches, or if negated, none of them.
 
     Attributes:
-        key: what it is about.
-        values: at least one; their type goes with the key, see `Value`.
-        negated: whether a ``-`` stood before it.
-        column: where it begins in the filter's text, from 1.
-        path: the fields to walk, for `Key.DATA` only.
+        key: the tested property.
+        values: at least one; their type depends on the key, see `Value`.
+        negated: whether it was written with a ``-``.
+        column: its column in the filter's text, from 1.
+        path: the fields to follow, for `Key.DATA` only.
     """
 
     key: Key
@@ -174,7 +174,7 @@ class Term:
     def match_steps(self, subject: Subject, now_ms: int) -> Steps[bool]:
         """Return in steps whether the term holds for a subject.
 
-        A ``data.`` term holds for no body that cannot be read: what it says is not known.
+        No ``data.`` term holds for a body that cannot be read, because its content is unknown.
         """
         if self.key is Key.DATA:
             leaves = yield from subject.leaves_steps(self.path)
@@ -192,13 +192,13 @@ class Term:
         return any(_fits(self.key, value, subject, now_ms) for value in self.values) != self.negated
 
     def matches_data(self, data: object) -> bool:
-        """Return whether a `Key.DATA` term holds; a missing field fits no value."""
+        """Return whether a `Key.DATA` term holds; a missing field matches no value."""
         return self.matches(Subject(at_ms=0, data=lambda: data), now_ms=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """A parsed filter; ``str()`` gives the text as it was written. Without terms it fits all."""
+    """A parsed filter; ``str()`` returns its source text. Without terms it matches everything."""
 
     terms: tuple[Term, ...]
     source: str = field(default="", compare=False)
@@ -208,20 +208,20 @@ class Filter:
 
     @property
     def needs_data(self) -> bool:
-        """Whether a term looks into the event's body."""
+        """Whether a term needs the event's body."""
         return any(term.key is Key.DATA for term in self.terms)
 
     @property
     def weight(self) -> int:
-        """About what it costs to look into a body: the values that it is compared with."""
+        """The approximate cost of matching a body: the number of its values."""
         return sum(len(term.values) for term in self.terms if term.key is Key.DATA)
 
     def matches(self, subject: Subject, now_ms: int) -> bool:
-        """Return whether all terms hold; ``now_ms`` is what ``since:10m`` counts from."""
+        """Return whether all terms hold; ``since:10m`` counts from ``now_ms``."""
         return finish(self.match_steps(subject, now_ms))
 
     def match_once_steps(self, subject: Subject, now_ms: int) -> Steps[bool]:
-        """Return in steps whether all terms hold, of a subject that nobody else asks about."""
+        """Return in steps whether all terms hold for a subject that is used only once."""
         fits = yield from self.match_steps(subject, now_ms)
         yield from subject.forget_steps()
         return fits
@@ -234,7 +234,7 @@ class Filter:
         return True
 
     def matches_event(self, event_type: str, data: object) -> bool:
-        """Return whether a hook with this filter wants an event.
+        """Return whether a hook with this filter gets an event.
 
         Args:
             event_type: such as ``job.failed``.
@@ -266,7 +266,7 @@ def _fits_time(key: Key, border_ms: int, at_ms: int) -> bool:
 
 
 def _fits_event(pattern: Pattern, event_type: str) -> bool:
-    # A bare group means all of its types, as it does in a subscription.
+    # A bare group covers all of its types, as in a subscription.
     return pattern.matches(event_type) or (
         len(pattern.parts) == 1 and pattern.matches(group_of(event_type))
     )

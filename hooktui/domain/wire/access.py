@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The owner of hooks, events and tokens; ``waiting`` counts deliveries that are to be sent."""
+    """The owner of hooks, events and tokens; ``waiting`` counts its waiting deliveries."""
 
     id: int
     name: str
@@ -19,7 +19,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """A bearer token; ``token`` is present only in the answer that made it."""
+    """A bearer token; ``token`` is present only in the response that created it."""
 
     id: int
     name: str
@@ -33,10 +33,10 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """One act of the audit trail: who did what to what, in which role and from where.
+    """One entry of the audit trail: actor, action and target, with role and origin.
 
-    ``before`` and ``after`` hold what changed, with what is write-only masked; ``hash`` is the
-    link that the next entry holds on to.
+    ``before`` and ``after`` hold the changes, with write-only values masked; ``hash`` links the
+    next entry to this one.
     """
 
     id: int
@@ -55,7 +55,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditHead:
-    """The newest entry that was looked at: its id, when it was written, and its hash."""
+    """The newest checked entry: its id, its time, and its hash."""
 
     id: int
     at: str
@@ -64,7 +64,7 @@ class AuditHead:
 
 @dataclass(frozen=True, slots=True)
 class AuditBreak:
-    """The first entry that does not fit, and in words what is wrong with it."""
+    """The first entry that breaks the chain, and the fault in words."""
 
     id: int
     reason: str
@@ -72,11 +72,11 @@ class AuditBreak:
 
 @dataclass(frozen=True, slots=True)
 class AuditCheck:
-    """What a look at a part of the audit trail found.
+    """The result of checking a part of the audit trail.
 
-    ``entries`` were looked at and fit together, up to ``head``; ``next`` is where the next look
-    goes on, null at the end or behind a break. Entries from ``keyed_from`` on were hashed with the
-    key of the trail; it is null where that is gone, and behind a break.
+    ``entries`` were checked and form a chain up to ``head``; ``next`` is where the next check
+    continues, null at the end or after a break. Entries from ``keyed_from`` on were hashed with the
+    trail's key; it is null if the key is gone, and after a break.
     """
 
     entries: int

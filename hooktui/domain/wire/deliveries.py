@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event for one hook. ``attempts`` counts the tries so far."""
+    """One event for one hook. ``attempts`` is the number of attempts so far."""
 
     id: str
     event: str
@@ -27,7 +27,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phases:
-    """How long each part of an attempt took, in milliseconds; None for one that did not happen."""
+    """The duration of each step of an attempt in milliseconds; None if it did not happen."""
 
     dns: float | None = None
     connect: float | None = None
@@ -38,7 +38,7 @@ class Phases:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """What a receiver answered, bounded; ``size`` counts the body bytes that were read."""
+    """The response of a receiver, bounded; ``size`` is the number of body bytes read."""
 
     headers: tuple[tuple[str, str], ...] = ()
     body: str = ""
@@ -48,7 +48,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One HTTP try of a delivery."""
+    """One HTTP attempt of a delivery."""
 
     delivery: str
     number: int
@@ -109,13 +109,13 @@ class PingDelivery(DeliveryDetail):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pinged:
-    """Answer to a ping."""
+    """The response to a ping."""
 
     delivery: PingDelivery
 
     @classmethod
     def of(cls, detail: DeliveryDetail) -> Pinged:
-        """Return the answer that shows a ping's delivery."""
+        """Return the response for a ping's delivery."""
         known = {field.name: getattr(detail, field.name) for field in fields(DeliveryDetail)}
         attempt = detail.attempts[-1] if detail.attempts else None
         return cls(delivery=PingDelivery(**known, attempt=attempt))

@@ -1,6 +1,6 @@
 """Checks of an installation, and the findings of a diagnosis of a receiver, step by step.
 
-Texts of certificates and responses are the receiver's own; they are cut, and shown through
+Texts of certificates and responses come from the receiver; they are cut, and shown through
 `visible`.
 """
 
@@ -17,9 +17,9 @@ State = Literal["ok", "warn", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line: what was looked at, how it is, what was measured, and what to do about it.
+    """One line: what was checked, its state, the measured value, and the fix.
 
-    ``state`` is a `State`; a newer server may send another word.
+    ``state`` is a `State`; a newer server may send other values.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """All lines, and the worst state of them."""
+    """All checks and the worst state of them."""
 
     state: str
     checks: tuple[Check, ...]
@@ -45,10 +45,10 @@ def checkup_of(checks: Sequence[Check]) -> Checkup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AddressFinding:
-    """One address that the URL leads to.
+    """One address of the URL's host.
 
-    ``error`` is an error class of the contract, and None for an address that took the connection
-    (then ``connect_ms`` is set) or was not tried, because another one is forbidden.
+    ``error`` is an error class of the contract. It is None for an address that accepted the
+    connection (then ``connect_ms`` is set) or was not tried because another one is forbidden.
     """
 
     address: str
@@ -59,7 +59,7 @@ class AddressFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """One certificate that the receiver shows; ``days_left`` is below 0 once it has expired."""
+    """One certificate of the receiver; ``days_left`` is negative once it has expired."""
 
     subject: str
     issuer: str
@@ -71,11 +71,11 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFinding:
-    """What the TLS handshake came to.
+    """The result of the TLS handshake.
 
     ``chain`` is what the receiver sends, its own certificate first. ``fits_host`` says whether that
-    one names the URL's host, ``verified`` whether a hook that verifies takes it; ``why_not`` and
-    ``code`` (OpenSSL's X509_V_ERR_*) say why not. ``demanded``: the hook verifies.
+    one names the URL's host, ``verified`` whether a hook that verifies accepts it; ``why_not`` and
+    ``code`` (OpenSSL's X509_V_ERR_*) give the reason. ``demanded``: the hook verifies.
     """
 
     demanded: bool
@@ -90,9 +90,9 @@ class TlsFinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """Everything up to the request: name, addresses, connections, TLS. Nothing was sent.
+    """The findings up to the request: name, addresses, connections, TLS. Nothing was sent.
 
-    ``error`` and ``detail`` name the step that keeps deliveries from the receiver; None: none does.
+    ``error`` and ``detail`` describe the step that blocks deliveries; None: none does.
     """
 
     addresses: tuple[AddressFinding, ...] = ()
@@ -104,11 +104,11 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What ``POST /v1/hooks/{id}/diagnose`` answers.
+    """The response of ``POST /v1/hooks/{id}/diagnose``.
 
-    ``verdict`` says in one line what is wrong, or that all is well, and ``fix`` what to do about it
-    (empty: nothing). ``ping`` is the attempt of the ping that was sent; None where the steps before
-    it show that none would arrive. ``clock_skew_s`` is how far the receiver's clock is ahead.
+    ``verdict`` says in one line what is wrong, or that all is well, and ``fix`` how to fix it
+    (empty: nothing). ``ping`` is the attempt of the ping that was sent; None if the steps before it
+    show that it would not arrive. ``clock_skew_s`` is how far the receiver's clock is ahead.
     """
 
     hook: int
@@ -126,15 +126,15 @@ class Diagnosis:
 
 
 Step = Literal["name", "connect", "TLS", "ping"]
-"""What a diagnosis does one after another; each ends in one line of checks or in two."""
+"""The steps of a diagnosis in their order; each ends in one or two checks."""
 
 Tell = Callable[[Look, Step], None]
-"""Takes what is known so far and the step that begins; called only while nothing is wrong."""
+"""Called with the findings so far and the step that begins, as long as nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DiagnosisLine:
-    """One line of a diagnosis that is told while it runs.
+    """One line of a running diagnosis.
 
     ``checks`` are those of the step that has ended, ``running`` is the step that begins. The last
     line has the whole ``diagnosis`` instead, or the ``problem`` (RFC 9457) that ended it.

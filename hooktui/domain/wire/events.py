@@ -1,4 +1,4 @@
-"""Event types, events, and what each hook got of an event."""
+"""Event types, events, and the outcome of an event for each hook."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class EventType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventGroup:
-    """A group of event types; subscribing to its bare id means all of them, also future ones."""
+    """A group of event types; its bare id subscribes to all of them, also future ones."""
 
     id: str
     name: str
@@ -27,7 +27,7 @@ class EventGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
-    """All groups of event types that this installation knows."""
+    """All groups of event types of this installation."""
 
     groups: tuple[EventGroup, ...]
 
@@ -42,7 +42,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventCounts:
-    """How many deliveries of an event stand how; ``waiting`` are those that have not ended."""
+    """Deliveries of an event by state; ``waiting`` are those that have not ended."""
 
     delivered: int = 0
     failed: int = 0
@@ -52,9 +52,9 @@ class EventCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One occurrence; ``deliveries`` and ``skipped`` are counts of the moment when it came in.
+    """One occurrence; ``deliveries`` and ``skipped`` are counts at the time of its acceptance.
 
-    ``counts`` says how its deliveries stand now, resends among them; None where nobody counted.
+    ``counts`` are the deliveries by current state, resends included; None if not counted.
     """
 
     id: str
@@ -83,11 +83,11 @@ class EventDetail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookDecision:
-    """What an event meant to a hook, and why.
+    """The outcome of an event for a hook, and the reason.
 
     ``decision`` is one of `hooktui.domain.event_outcomes.Decision`, ``reason`` the same in words.
-    ``as_of_now`` tells that the reason was worked out from the hook as it is now, and that it has
-    been changed since the event came. ``delivery`` is the latest of ``deliveries``, a count.
+    ``as_of_now`` says that the reason was derived from the current hook, which has changed since
+    the event was received. ``delivery`` is the latest of ``deliveries``, a count.
     """
 
     hook: int
@@ -102,7 +102,7 @@ class HookDecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedEvent:
-    """Answer to sending an event; ``deliveries`` and ``skipped`` are counts."""
+    """The response to sending an event; ``deliveries`` and ``skipped`` are counts."""
 
     id: str
     type: str
@@ -114,7 +114,7 @@ class AcceptedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedEvents:
-    """Answer to sending many events."""
+    """The response to sending many events."""
 
     accepted: int
     data: tuple[AcceptedEvent, ...]

@@ -16,13 +16,13 @@ from hooktui.domain.wire.hooks import Hook
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedAnswer:
-    """Changes in their order, and the position to go on from.
+    """Changes in their order, and the position to continue from.
 
     Each line has ``kind`` (delivery, attempt, event, hook, engine), ``at``, and the fields of the
     object; an attempt also has ``hook, account, event, event_type, trigger`` of its delivery and
-    its ``status`` afterwards. A hook is as it is now, and ``change`` (created, changed, enabled,
-    disabled, deleted, …) with ``reason`` says what happened. ``reset`` is there, and true, when
-    some changes are no longer kept.
+    its ``status`` afterwards. A hook is in its current state, and ``change`` (created, changed,
+    enabled, disabled, deleted, …) with ``reason`` says what happened. ``reset`` is present, and
+    true, if some changes were deleted.
     """
 
     data: list[dict[str, Any]]
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptLine(Attempt):
-    """An attempt in the feed: it comes with what a log line shows of its delivery.
+    """An attempt in the feed, with the fields of its delivery that a log line shows.
 
     ``status`` is the delivery's after this attempt.
     """
@@ -50,10 +50,10 @@ class AttemptLine(Attempt):
 
 @dataclass(frozen=True, slots=True)
 class FeedLine:
-    """One change: its kind, when it was committed (RFC 3339), and the object as it came.
+    """One change: its kind, the time of its commit (RFC 3339), and the object as received.
 
-    Kinds are ``delivery``, ``attempt``, ``event``, ``hook`` and ``engine``; a client passes over
-    kinds that it does not know. ``fields`` holds the whole line, ``kind`` and ``at`` included.
+    Kinds are ``delivery``, ``attempt``, ``event``, ``hook`` and ``engine``; a client ignores
+    unknown kinds. ``fields`` holds the whole line, ``kind`` and ``at`` included.
     """
 
     kind: str
@@ -73,7 +73,7 @@ class FeedLine:
         return self._object(Event)
 
     def hook(self) -> Hook:
-        """Return the object of a ``hook`` line that is no deletion."""
+        """Return the object of a ``hook`` line that is not a deletion."""
         return self._object(Hook)
 
     def _object(self, kind: type[T]) -> T:
@@ -87,7 +87,7 @@ class FeedLine:
 
 @dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Changes after a position. ``reset``: that position is gone, read everything anew."""
+    """Changes after a position. ``reset``: the position was deleted; read everything again."""
 
     data: tuple[FeedLine, ...]
     next: str
@@ -101,10 +101,10 @@ class _Page(msgspec.Struct):
 
 
 def decode_page(answer: object) -> FeedPage:
-    """Return the page in an answer of ``GET /v1/feed``.
+    """Decode the response of ``GET /v1/feed``.
 
     Raises:
-        msgspec.ValidationError: it is none.
+        msgspec.ValidationError: it is not a page of the feed.
     """
     page = msgspec.convert(answer, _Page)
     lines = (

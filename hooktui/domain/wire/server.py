@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """What a call of ``POST /v1/purge`` dropped; ``next`` is null when nothing older is left."""
+    """The counts of one ``POST /v1/purge``; ``next`` is null when it is complete."""
 
     before: str
     events: int
@@ -22,7 +22,7 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy of the database in a file: its size in bytes, its digest, and what it holds."""
+    """A copy of the database in a file: its size in bytes, its digest, and its content."""
 
     file: str
     size: int
@@ -33,7 +33,7 @@ class Backup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyUse:
-    """One key: whether it seals, whether it is here, and how many values it has sealed."""
+    """One key: whether it encrypts, whether it is present, and how many values it encrypted."""
 
     id: str
     seals: bool
@@ -43,7 +43,7 @@ class KeyUse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keys:
-    """All keys, the newest first; ``place`` is what holds them."""
+    """All keys, the newest first; ``place`` says where they are stored."""
 
     place: str
     keys: tuple[KeyUse, ...]
@@ -51,16 +51,16 @@ class Keys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRotation:
-    """What one call of a rotation did.
+    """The result of one call of a rotation.
 
     Attributes:
-        key: the key that seals now.
-        made: whether it is new; False: a rotation that was begun before went on.
-        sealed: how many values were sealed anew.
-        left: how many are still sealed with other keys; call again.
-        dropped: keys that nothing uses any more, and that are gone.
-        kept: keys that nothing uses any more, and that are still there.
-        place: what holds the keys.
+        key: the key that encrypts now.
+        made: whether it is new; False: an earlier rotation was continued.
+        sealed: how many values were encrypted again.
+        left: how many are still encrypted with other keys; call again.
+        dropped: unused keys that were removed.
+        kept: unused keys that were kept.
+        place: where the keys are stored.
     """
 
     key: str
@@ -74,7 +74,7 @@ class KeyRotation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerInfo:
-    """One server that works on the store."""
+    """One server that uses the store."""
 
     number: int
     name: str
@@ -96,7 +96,7 @@ class DatabaseInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HookBacklog:
-    """Deliveries of one hook that wait."""
+    """Waiting deliveries of one hook."""
 
     hook: int
     count: int
@@ -105,7 +105,7 @@ class HookBacklog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenBreaker:
-    """A hook that is left alone because ``failures`` tries in a row failed, until its probe."""
+    """A hook that gets no deliveries until its probe, after ``failures`` failures in a row."""
 
     hook: int
     name: str
@@ -115,7 +115,7 @@ class OpenBreaker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """Deliveries that wait: all of them, the oldest due one, and the hooks with most of them."""
+    """Waiting deliveries: their number, the oldest due one, and the hooks with most of them."""
 
     count: int
     held: int
@@ -125,7 +125,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """Averages over the last minute, each second."""
+    """Averages per second over the last minute."""
 
     accepted_per_s: float
     delivered_per_s: float
@@ -135,9 +135,9 @@ class Rates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShortageInfo:
-    """What this machine ran out of last (``condition``), and how often each since the start.
+    """The last resource shortage of this machine (``condition``), and counts since the start.
 
-    Deliveries that meet a shortage go back unsent and uncounted, and are tried again.
+    Affected deliveries are returned unsent and uncounted, and tried again.
     """
 
     condition: str
@@ -151,8 +151,8 @@ class ShortageInfo:
 class Connections:
     """Connections of this server to receivers: ``in_use`` of ``most``, and ``idle`` ones.
 
-    ``waiting`` says that hooks wait for one now. ``files_limit`` is how many files and connections
-    the process may have open.
+    ``waiting`` says that hooks are waiting for one. ``files_limit`` is how many files and
+    connections the process may have open.
     """
 
     most: int
@@ -165,11 +165,11 @@ class Connections:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientConnections:
-    """Connections of clients to this server, and what it holds in memory for them.
+    """Connections of clients to this server, and the memory held for them.
 
-    ``known`` and ``unknown`` ones are over TCP, with a good token and without, at most ``most``
-    together; ``local`` ones are over the Unix socket. ``refused``, ``evicted`` (to make room) and
-    ``reset`` (unread responses over their bound) count since the start. ``held_bytes``, of
+    ``known`` and ``unknown`` ones are over TCP, with a valid token and without, at most ``most``
+    together; ``local`` ones are over the Unix socket. ``refused``, ``evicted`` (for new ones) and
+    ``reset`` (unread responses over their limit) count since the start. ``held_bytes``, of
     ``held_most``, are request bodies and responses; ``unsent_bytes`` of them are responses.
     """
 
@@ -187,7 +187,7 @@ class ClientConnections:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """Room where the database lies, in bytes; below ``reserve`` no events are taken in."""
+    """Space on the database's disk in bytes; below ``reserve`` no events are accepted."""
 
     free: int
     total: int
@@ -196,7 +196,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """For how many days events are kept, and their bodies; 0: for ever."""
+    """For how many days events and their bodies are kept; 0: unlimited."""
 
     days: float
     bodies_days: float
@@ -204,7 +204,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """All sending is paused: since when, and who did it."""
+    """The pause of all sending: its start and its actor."""
 
     at: str
     by: str
@@ -212,14 +212,14 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineState:
-    """Whether deliveries go out: ``paused`` is None while they do."""
+    """Whether deliveries are sent: ``paused`` is None while they are."""
 
     paused: Pause | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopHold:
-    """The longest time of the last minute in which one thing kept all others waiting.
+    """The longest time in the last minute that one task blocked the event loop.
 
     ``by`` is a route, such as ``GET /v1/feed``, or other work of the server; None: nothing took
     over 2 ms.
@@ -231,11 +231,11 @@ class LoopHold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What ``GET /v1/status`` answers; ``paused`` is None while deliveries go out.
+    """The response of ``GET /v1/status``; ``paused`` is None while deliveries are sent.
 
-    ``bound_to`` is the one account that the caller's token may touch; None: all. Such a token gets
-    nothing about the installation: no ``servers``, and None for ``database``, ``rates``, ``disk``,
-    ``connections`` and ``clients``.
+    ``bound_to`` is the only account that the caller's token may access; None: all. Such a token
+    gets nothing about the installation: no ``servers``, and None for ``database``, ``rates``,
+    ``disk``, ``connections`` and ``clients``.
     """
 
     version: str

@@ -1,4 +1,4 @@
-"""Accounts, tokens, and what the audit trail keeps beside changes."""
+"""Accounts, tokens, and audit entries of actions that change no row."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def create_account(tx: Tx, actor: Actor, name: str) -> Account:
     """Create an account.
 
     Raises:
-        Conflict: another one has this name.
+        Conflict: an account of this name exists.
     """
     with tx.session() as session:
         same = session.exec(select(AccountRow).where(AccountRow.name == name)).first()
@@ -47,7 +47,7 @@ def create_token(
     account: AccountId | None = None,
     expires_at_ms: int | None = None,
 ) -> Token:
-    """Create a token, for one account or (None) for all; only this result holds its text.
+    """Create a token, for one account or (None) for all; only this result contains its text.
 
     Raises:
         NotFound: there is no such account.
@@ -64,7 +64,7 @@ def create_token(
             sha256=b"",
         )
         session.add(row)
-        session.flush()  # the database gives it its id, which is part of the text
+        session.flush()  # assigns the id, which is part of the text
         text = f"hkt_{row.id}_{_random()}"
         row.sha256 = hashlib.sha256(text.encode()).digest()
     after = {"name": name, "role": role.value, "account_id": account, "expires_at": expires_at_ms}
@@ -90,36 +90,36 @@ def revoke_token(tx: Tx, actor: Actor, account: AccountId | None, token: int) ->
 
 
 def touch_token(tx: Tx, token: int) -> None:
-    """Note that a token was used."""
+    """Store the time of a token's last use."""
     tx.conn.execute(update(TOKEN).where(TOKEN.c.id == token).values(last_used_at=tx.now_ms))
 
 
 def audit_refusal(
     tx: Tx, actor: Actor, action: str, target: str, more: Mapping[str, object] | None = None
 ) -> None:
-    """Note that somebody tried what their role does not allow, and what else there is to tell."""
+    """Record an attempt to do what the actor's role does not allow, with more details if given."""
     tx.audit(actor, action, target, after=more, result="refused")
 
 
 def audit_ping(tx: Tx, actor: Actor, account: AccountId, hook: HookId) -> None:
-    """Note that a test delivery is sent: something leaves this machine in somebody's name."""
+    """Record a test delivery: it is sent on behalf of the actor."""
     tx.audit(actor, "hook.ping", f"hook {hook}", account=account)
 
 
 def audit_diagnosis(tx: Tx, actor: Actor, account: AccountId, hook: HookId) -> None:
-    """Note that a receiver is looked at, and that a test delivery is sent if one can arrive."""
+    """Record a diagnosis of a receiver, which may include a test delivery."""
     tx.audit(actor, "hook.diagnose", f"hook {hook}", account=account)
 
 
 def audit_purge(
     tx: Tx, actor: Actor, account: AccountId | None, what: Mapping[str, object]
 ) -> None:
-    """Note what is to be dropped, or was."""
+    """Record the scope or the result of a purge."""
     tx.audit(actor, "events.purge", "events", account=account, after=what)
 
 
 def audit_backup(tx: Tx, actor: Actor, what: str) -> None:
-    """Note that somebody gets a copy of everything."""
+    """Record that the actor receives a copy of all data."""
     tx.audit(actor, "backup", what)
 
 

@@ -1,4 +1,4 @@
-"""What people do to deliveries: send again, cancel; and what deleting a hook does to its own."""
+"""Resending and cancelling of deliveries, also of those of a deleted hook."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from hooktui.store.tx import Tx
 
 _CANCELLED_AT_ONCE = 1000
 """Deliveries cancelled in one transaction; the rest of a long backlog follows in later ones."""
-_PENDING = DELIVERY.c.status == literal_column("'pending'")  # in the text: partial indexes need it
+_PENDING = DELIVERY.c.status == literal_column("'pending'")  # literal, for partial indexes
 
 
 def resend(
     tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
 ) -> tuple[Delivery, bool]:
-    """Send again: a final delivery as a new one (True), a pending or held one is due now (False).
+    """Send again: a final delivery as a new one (True); a pending or held one becomes due (False).
 
     Raises:
         NotFound: there is no such delivery in the account (None: in any).
@@ -34,7 +34,7 @@ def resend(
     row = _find(tx, account, delivery)
     status, name = Status(row["status"]), encode("dlv", delivery)
     if status is Status.SENDING:
-        raise Conflict(f"{name} is being sent right now; wait for how it ends")
+        raise Conflict(f"{name} is being sent; wait until the attempt has ended")
     if row["hook_deleted_at"] is not None:
         raise Conflict(f"hook {row['hook_id']} of {name} was deleted; it cannot be sent again")
     if row["body"] is None:
@@ -51,17 +51,17 @@ def cancel(tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
 
     Raises:
         NotFound: there is no such delivery in the account (None: in any).
-        Conflict: it is being sent, or has ended.
+        Conflict: it is being sent or has ended.
     """
     row = _find(tx, account, delivery)
     name = encode("dlv", delivery)
     if row["status"] == Status.SENDING:
-        raise Conflict(f"{name} is being sent right now; wait for how it ends")
+        raise Conflict(f"{name} is being sent; wait until the attempt has ended")
     if row["status"] != Status.PENDING:
         raise Conflict(f"{name} is {row['status']} already; there is nothing to cancel")
     _cancel(tx, [row], f"cancelled by {actor.user}")
     _count_waiting(tx, HookId(row["hook_id"]), -1)
-    # The next of an ordered hook, or what was due after this one.
+    # The next delivery of an ordered hook, or the one due after this.
     tx.due(HookId(row["hook_id"]), tx.now_ms)
     owner = AccountId(row["account_id"])
     tx.audit(actor, "delivery.cancel", f"delivery {name}", account=owner)
@@ -69,7 +69,7 @@ def cancel(tx: Tx, actor: Actor, account: AccountId | None, delivery: DeliveryId
 
 
 def cancel_waiting(tx: Tx, hook: HookId) -> None:
-    """Cancel what waits of a deleted hook, some now and the rest in later transactions."""
+    """Cancel the open deliveries of a deleted hook, some now and the rest in later transactions."""
     waiting = select(DELIVERY).where(DELIVERY.c.hook_id == hook, _PENDING)
     rows = tx.conn.execute(waiting.limit(_CANCELLED_AT_ONCE)).mappings().all()
     _cancel(tx, rows, HOOK_DELETED)

@@ -1,4 +1,4 @@
-"""The pause of all sending: accepts and pings go on, and nothing else leaves until the resume."""
+"""The pause of all sending: events are still accepted, nothing except pings is sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ALL_ACCOUNTS = AccountId(0)
 
 
 def pause(tx: Tx, actor: Actor) -> EngineState:
-    """Pause all sending; what is paused already stays as it is."""
+    """Pause all sending; no effect if it is paused."""
     before = engine_state(tx.conn)
     if before.paused is not None:
         return before
@@ -25,7 +25,7 @@ def pause(tx: Tx, actor: Actor) -> EngineState:
 
 
 def resume(tx: Tx, actor: Actor) -> EngineState:
-    """Let sending go on; what waits is due at once."""
+    """Resume sending; pending deliveries are due immediately."""
     before = engine_state(tx.conn)
     if before.paused is None:
         return before
@@ -36,7 +36,7 @@ def resume(tx: Tx, actor: Actor) -> EngineState:
 def _changed(tx: Tx, actor: Actor, action: str, *, paused: bool) -> EngineState:
     state = engine_state(tx.conn)
     tx.audit(actor, action, "engine", before={"paused": not paused}, after={"paused": paused})
-    told = None if state.paused is None else {"at": state.paused.at, "by": state.paused.by}
-    tx.feed(engine_item(_ALL_ACCOUNTS, {"paused": told}))
+    pause_fields = None if state.paused is None else {"at": state.paused.at, "by": state.paused.by}
+    tx.feed(engine_item(_ALL_ACCOUNTS, {"paused": pause_fields}))
     tx.pause(paused=paused)
     return state

@@ -27,7 +27,7 @@ from hooktui.store.tx import Tx
 def create_hook(
     tx: Tx, actor: Actor, account: AccountId, settings: HookSettings, secret: str
 ) -> Hook:
-    """Make a hook with its first secret; the settings are already checked.
+    """Create a hook with its first secret; the settings are already checked.
 
     Raises:
         NotFound: there is no such account.
@@ -62,13 +62,13 @@ def change_hook(
     edit: Callable[[HookSettings], HookSettings],
     version: int | None = None,
 ) -> Hook:
-    """Change a hook's settings; ``edit`` gets them with everything opened, and returns new ones.
+    """Change a hook's settings; ``edit`` maps the decrypted settings to new ones.
 
     Raises:
         NotFound: there is no such hook in the account (None: in any).
-        Conflict: it is not at the version that was read.
-        Refused: whatever ``edit`` refuses.
-        ValueMoved: what is write-only was not stored for this hook's account and URL.
+        Conflict: the hook is not at the version that was read.
+        Refused: ``edit`` refused.
+        ValueMoved: the write-only values were not stored for this hook's account and URL.
     """
     row = find_hook(tx, account, hook)
     if version is not None and version != row["version"]:
@@ -104,7 +104,7 @@ def change_hook(
 
 
 def delete_hook(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -> None:
-    """Delete a hook: its secrets go, waiting deliveries are cancelled, history stays.
+    """Delete a hook and its secrets, cancel its open deliveries, and keep its history.
 
     Raises:
         NotFound: there is no such hook in the account (None: in any).
@@ -138,7 +138,7 @@ def _activity(active: bool, now_ms: int) -> dict[str, object]:
 
 
 def _start_anew(tx: Tx, hook: HookId) -> None:
-    """Let a hook that was enabled or moved begin without its old failures, with what waits."""
+    """Reset the failures of a hook that was enabled or moved, and mark its backlog due."""
     tx.conn.execute(
         update(HOOK_STATE)
         .where(HOOK_STATE.c.hook_id == hook)

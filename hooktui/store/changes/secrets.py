@@ -1,4 +1,4 @@
-"""The secrets of a hook: showing them, rotating with an overlap, ending a rotation."""
+"""The secrets of a hook: reveal them, rotate with an overlap, end a rotation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hooktui.store.tx import Tx
 
 _TABLE, _COLUMN = "secret", "sealed"
 _KEPT_EXPIRED_MS = 30 * 24 * 3600 * 1000
-"""So long an expired secret can still show what an old attempt was signed with."""
+"""How long an expired secret stays, to show which secret signed an old attempt."""
 
 
 def reveal_secrets(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId) -> Secrets:
@@ -37,15 +37,15 @@ def reveal_secrets(tx: Tx, actor: Actor, account: AccountId | None, hook: HookId
 def rotate_secret(
     tx: Tx, actor: Actor, account: AccountId | None, hook: HookId, secret: str, overlap_s: float
 ) -> Secrets:
-    """Give a hook a new secret; those before stay valid for the overlap at most.
+    """Give a hook a new secret; earlier ones stay valid for the overlap at most.
 
     Raises:
         NotFound: there is no such hook in the account (None: in any).
-        Conflict: the secret is the one that the hook has already.
+        Conflict: the hook already has this secret.
     """
     owner = AccountId(find_hook(tx, account, hook)["account_id"])
     if any(secret == _open(tx, owner, row) for row in _live(tx, hook)):
-        raise Conflict(f"hook {hook} has this secret already; give another one, or none to get one")
+        raise Conflict(f"hook {hook} already has this secret; pass another one or none")
     until_ms = tx.now_ms + round(overlap_s * 1000)
     _expire(tx, hook, until_ms)
     _drop_long_expired(tx, hook)
@@ -74,11 +74,11 @@ def finish_rotation(tx: Tx, actor: Actor, account: AccountId | None, hook: HookI
 
 
 def add_secret(tx: Tx, account: AccountId, hook: HookId, secret: str) -> None:
-    """Store a secret, sealed for its own row and hook."""
+    """Store a secret, encrypted for its own row and hook."""
     with tx.session() as session:
         row = SecretRow(hook_id=hook, created_at=tx.now_ms)
         session.add(row)
-        session.flush()  # the database gives it its id, which the encryption is bound to
+        session.flush()  # assigns the id, to which the encryption is bound
         bound = bound_to_hook(account, hook)
         row.sealed = tx.vault.seal(secret, _TABLE, _COLUMN, row.id, bound)
 

@@ -1,7 +1,7 @@
-"""The history of the schema: brings a database to this version's, and refuses a newer one.
+"""The history of the schema: upgrades a database to this version's and refuses a newer one.
 
-One plain query decides whether there is something to do, so that a normal start never imports
-alembic (a good quarter of a second).
+One plain query decides whether an upgrade is needed, so that a normal start never imports alembic,
+which takes more than 250 ms.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hooktui.domain.errors import HooktuiError
 from hooktui.store.vault import Vault
 
 REVISIONS = ("0001", "0002", "0003", "0004", "0005", "0006")
-"""All revisions, oldest first; a test holds them to the scripts in ``versions``."""
+"""All revisions, oldest first; a test compares them with the scripts in ``versions``."""
 
 HEAD = REVISIONS[-1]
 
@@ -34,7 +34,7 @@ def at_head(connection: Connection) -> bool:
     """Return whether the schema is this version's.
 
     Raises:
-        SchemaTooNew: it is one that this version does not know.
+        SchemaTooNew: this version does not know the schema.
     """
     found = _revision(connection)
     if found is not None and found not in REVISIONS:
@@ -57,12 +57,12 @@ def upgrade(connection: Connection, open_vault: Callable[[], Vault]) -> None:
 
     Args:
         connection: in a transaction.
-        open_vault: returns what encrypted values open with; called only where a step needs it.
+        open_vault: returns the vault; called only if a step needs it.
 
     Raises:
-        KeyProblem: a step needs a key that is not there.
+        KeyProblem: a step needs a key that is missing.
     """
-    from alembic import command  # slow to import, and seldom needed
+    from alembic import command  # slow to import and rarely needed
     from alembic.config import Config
 
     config = Config()
@@ -71,4 +71,4 @@ def upgrade(connection: Connection, open_vault: Callable[[], Vault]) -> None:
     config.attributes["open_vault"] = open_vault
     before = _revision(connection) or "nothing"
     command.upgrade(config, "head")
-    _log.info("the schema of the database was brought from %s to %s", before, HEAD)
+    _log.info("the schema of the database was upgraded from %s to %s", before, HEAD)

@@ -1,4 +1,4 @@
-"""Run by alembic: applies the scripts on the connection that ``migrate`` hands over."""
+"""Run by alembic: applies the scripts on the connection that ``migrate`` passes."""
 
 from __future__ import annotations
 

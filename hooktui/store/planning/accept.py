@@ -1,6 +1,7 @@
-"""What an accepted event becomes: its row, its deliveries, its skips. Pure, for every store.
+"""Plans the acceptance of events: rows, deliveries and skips. Pure, for both databases.
 
-Ids are made in the order of the offers, so on one writer the order of ids is the order of commits.
+Ids are created in the order of the events, so on one writer the order of ids is the order of
+commits.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from hooktui.store.tx import SideEffects
 
 KEY_KEPT_MS = 24 * 3600 * 1000
 MAX_KEY = 256
-"""Characters of an idempotency key; what producers use is a UUID or a name of about that length."""
+"""Characters of an idempotency key; producers use a UUID or a name of about that length."""
 
 KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
 
-# Looked up once: an enum's value costs more than the row that it goes into.
+# Bound once: a look-up of an enum's value costs more than the row that it goes into.
 _NOTHING: Mapping[HookId, tuple[int, bool]] = {}
 _PENDING = Status.PENDING.value
 _LEASED = DeliveryState(Status.SENDING.value, 1)
@@ -36,7 +37,7 @@ _LEASED = DeliveryState(Status.SENDING.value, 1)
 
 @dataclass(frozen=True, slots=True)
 class KnownKey:
-    """What an idempotency key was used for, and the answer that was given."""
+    """The earlier use of an idempotency key and the response to it."""
 
     event: EventId
     type: str
@@ -47,24 +48,24 @@ class KnownKey:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who holds what is claimed now, and until when."""
+    """The lease of claimed deliveries: its token and its end."""
 
     token: int
     until_ms: int
 
 
 def lease_from(token: int, now_ms: int) -> Lease:
-    """Return the lease of what is claimed at a time."""
+    """Return the lease of deliveries that are claimed at a time."""
     return Lease(token, now_ms + LEASE_S * 1000)
 
 
 _HOOKS_PER_STEP, _EVENTS_PER_STEP = 100, 20
-"""What one step plans, in about 0.5 ms."""
+"""The amount of work in one step, about 0.5 ms."""
 
 
 @dataclass(slots=True)
 class Plan:
-    """The rows of a call, ready to insert, and its answer.
+    """The rows of a call, ready to insert, and its result.
 
     ``events`` are (id, account, type, created, size, deliveries, skipped, skips, body);
     ``pending`` deliveries (id, account, hook, event, type, created, due), ``leased`` ones (id,
@@ -84,10 +85,10 @@ class Plan:
 
 
 def check_keys(offers: Sequence[NewEvent]) -> None:
-    """Refuse idempotency keys that cannot be stored.
+    """Check that idempotency keys can be stored.
 
     Raises:
-        Refused: a key is empty, too long, or holds what no database stores.
+        Refused: a key is empty, too long, or contains characters that a database cannot store.
     """
     for place, offer in enumerate(offers):
         key = offer.key
@@ -98,7 +99,7 @@ def check_keys(offers: Sequence[NewEvent]) -> None:
 
 
 def repeated(offers: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey | None]:
-    """Return the offers (by place) that repeat an earlier one; None: one of the same call.
+    """Return the index of each repeated event with the earlier use; None: in the same call.
 
     Raises:
         Refused: a key was used before with another type or body; names each.
@@ -133,7 +134,7 @@ def repeated(offers: Sequence[NewEvent], known: KnownKeys) -> dict[int, KnownKey
 
 
 def body_hash(body: bytes) -> bytes:
-    """Return what is kept of a body to recognise it."""
+    """Return the hash that recognises a body."""
     return hashlib.sha256(body).digest()
 
 
@@ -148,12 +149,12 @@ def plan_accept(
     lease: Lease,
     now_ms: int,
 ) -> Steps[Plan]:
-    """Work out the rows and the answer of a call; ``matches`` is what is known of its filters.
+    """Plan the rows and the result of a call; ``matches`` holds the filters evaluated so far.
 
-    Who subscribes is settled with the first step: hooks may change between any two.
+    The subscribers are determined in the first step: hooks may change between two steps.
 
     Raises:
-        Outdated: hooks with dear filters were changed since these were matched.
+        Outdated: hooks with expensive filters changed since they were matched.
         Refused: an idempotency key was used before with another type or body.
     """
     if live.filtered:

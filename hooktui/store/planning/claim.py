@@ -1,4 +1,4 @@
-"""What claims, pings and releases become: jobs, rows, new states. Pure, for every store."""
+"""Plans claims, pings and releases: jobs, rows, new states. Pure, for both databases."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TRIGGERS = {trigger.value: trigger for trigger in Trigger}
 
 
 def may_claim(live: LiveHooks, hook: HookId) -> LiveHook | None:
-    """Return a hook if its deliveries may be claimed now: it is active, and sending not paused."""
+    """Return a hook if its deliveries may be claimed: it is active and sending is not paused."""
     found = live.view.get(hook)
     return found if found is not None and found.active and not live.paused else None
 
@@ -34,8 +34,8 @@ def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> ClaimedD
     Args:
         row: delivery, event, event type, hook, account, trigger, number of the last attempt, tries,
             interruptions.
-        number: of the attempt.
-        body: of the event; None once retention has dropped it.
+        number: number of the new attempt.
+        body: the event's body; None if retention has deleted it.
     """
     delivery, event, event_type, hook, account, trigger, _, tries, interruptions = row[:9]
     return ClaimedDelivery(
@@ -45,7 +45,7 @@ def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> ClaimedD
 
 
 def note_claimed(notes: SideEffects, jobs: Iterable[ClaimedDelivery]) -> None:
-    """Put claimed deliveries into the change feed."""
+    """Add claimed deliveries to the change feed."""
     for job in jobs:
         state = DeliveryState(Status.SENDING.value, job.number)
         notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
@@ -53,7 +53,7 @@ def note_claimed(notes: SideEffects, jobs: Iterable[ClaimedDelivery]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class PingPlan:
-    """The rows of a ping, and its job.
+    """The rows of a ping and its job.
 
     ``event`` is (id, account, type, created, size, deliveries, skipped, skips, body), ``delivery``
     (id, account, hook, event, type, created, token, until).
@@ -96,7 +96,7 @@ def plan_ping(
 def state_after_release(job: ClaimedDelivery, live: LiveHooks, now_ms: int) -> DeliveryState:
     """Return the state of a delivery whose attempt did not begin.
 
-    It is due at once; a ping, or a delivery of a deleted hook, is cancelled.
+    It is due immediately; a ping, or a delivery of a deleted hook, is cancelled.
     """
     number = job.number - 1
     if job.hook not in live.view:
@@ -109,7 +109,7 @@ def state_after_release(job: ClaimedDelivery, live: LiveHooks, now_ms: int) -> D
 
 
 def note_released(notes: SideEffects, job: ClaimedDelivery, state: DeliveryState) -> bool:
-    """Put a released delivery into the feed, mark it due; return whether it waits."""
+    """Add a released delivery to the feed and mark it due; return whether it is pending."""
     notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
     if state.next_attempt_at is None:
         return False

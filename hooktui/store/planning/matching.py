@@ -1,8 +1,8 @@
-"""Which hooks an event fits, worked out before the write transaction where that takes long.
+"""Matches events with the filters of hooks before the write transaction if that takes long.
 
-Most events are matched inside it: a few filters on a small body take microseconds. Where bodies are
-large, or filters many, they are matched in slices of the event loop first; in the transaction only
-the hooks that were changed since are matched again.
+Most events are matched inside it: a few filters on a small body take microseconds. Large bodies or
+many filters are matched beforehand in slices of the event loop; the transaction then matches only
+hooks that have changed since.
 """
 
 from __future__ import annotations
@@ -24,46 +24,46 @@ from hooktui.store.live_hooks import LiveHooks, Subscribers
 R = TypeVar("R")
 
 CHEAP: Final = 500_000
-"""Values of filters times bytes of bodies: about 1 ms."""
+"""Filter values times bytes of bodies: about 1 ms."""
 _LEAST_BYTES: Final = 500
-"""What the smallest body costs: a value is compared in about 1 µs."""
+"""The cost of the smallest body: comparing a value takes about 1 µs."""
 _SMALL_BYTES: Final = 8000
 _BYTES_OF_A_VALUE: Final = 100
-"""A body of very many values is read in 0.3 to 0.6 µs a value, however few bytes they have."""
+"""A body of very many values takes 0.3 to 0.6 µs a value to parse, however short they are."""
 MOST_DELIVERIES: Final = 100_000
-"""Of a batch: all of it is one transaction. A single event may have any number."""
+"""Limit of a batch, which is one transaction. A single event may have any number."""
 
 Matches = Mapping[int, Mapping[HookId, tuple[int, bool]]]
-"""By the place of an event in its call, and by hook: the hook's version, and whether it fits."""
+"""By index of an event in its call and by hook: the hook's version, and whether it matches."""
 
 NO_MATCHES: Final[Matches] = {}
 
 
 class Outdated(Unavailable):
-    """Hooks with many or dear filters were changed while an event was matched: match it again."""
+    """Hooks with many or expensive filters changed while an event was matched: match it again."""
 
     def __init__(self) -> None:
-        super().__init__("hooks were changed at this moment; send it again")
+        super().__init__("hooks changed meanwhile; send the event again")
 
 
 def check_fan_out(offers: Sequence[NewEvent], live: LiveHooks) -> None:
-    """Refuse a batch that would make very many deliveries.
+    """Check that a batch does not create too many deliveries.
 
     Raises:
-        TooLarge: says how many there would be.
+        TooLarge: it does; names the number.
     """
     if len(offers) == 1 or len(offers) * len(live.view) <= MOST_DELIVERIES:
         return
     count = sum(len(live.subscribers(one.account, one.type).hooks) for one in offers)
     if count > MOST_DELIVERIES:
         raise TooLarge(
-            f"these {len(offers):,} events would make up to {count:,} deliveries; at most"
-            f" {MOST_DELIVERIES:,} are made for one request: send fewer events at once"
+            f"these {len(offers):,} events would create up to {count:,} deliveries; at most"
+            f" {MOST_DELIVERIES:,} are allowed for one request: send fewer events at once"
         )
 
 
 def is_quick(offers: Sequence[NewEvent], live: LiveHooks) -> bool:
-    """Return whether there is nothing to match, nor too much to deliver: as nearly always."""
+    """Return whether there are no filters to match and few deliveries, as in nearly all calls."""
     return not live.filtered and (
         len(offers) == 1 or len(offers) * len(live.view) <= MOST_DELIVERIES
     )
@@ -72,7 +72,7 @@ def is_quick(offers: Sequence[NewEvent], live: LiveHooks) -> bool:
 async def accept_matched(
     offers: Sequence[NewEvent], live: LiveHooks, submit: Callable[[Matches], Awaitable[R]]
 ) -> R:
-    """Match events as far as that takes long, and submit them; again when hooks changed meanwhile.
+    """Match events first if that takes long, then submit them; repeat if hooks changed meanwhile.
 
     Raises:
         TooLarge: there would be too many deliveries.
@@ -86,24 +86,24 @@ async def accept_matched(
 
 
 async def match_ahead(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) -> Matches:
-    """Return how events fit the filters of hooks, if that takes long; else what is known."""
+    """Return the matches of events if matching takes long; else the known ones."""
     if _cost(offers, live, known, CHEAP) <= CHEAP:
         return known
     return await in_slices(_match_steps(offers, live, known))
 
 
 def check_current(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) -> None:
-    """Look whether what is left to match in the transaction is little.
+    """Check that little is left to match in the transaction.
 
     Raises:
-        Outdated: it is much.
+        Outdated: too much is left.
     """
     if _cost(offers, live, known, 2 * CHEAP) > 2 * CHEAP:
         raise Outdated
 
 
 def _cost(offers: Sequence[NewEvent], live: LiveHooks, known: Matches, most: int) -> int:
-    """Return what matching would cost, or something over ``most``."""
+    """Return the cost of matching, or any figure over ``most``."""
     cost = 0
     if not live.filtered:
         return cost
@@ -122,7 +122,7 @@ def _cost(offers: Sequence[NewEvent], live: LiveHooks, known: Matches, most: int
 
 
 def _size(body: bytes) -> int:
-    """Return about what it costs to look into a body, in bytes of usual ones."""
+    """Return the approximate cost of parsing a body, in bytes of a usual body."""
     size = len(body) + _LEAST_BYTES
     if len(body) > _SMALL_BYTES:
         size += _BYTES_OF_A_VALUE * most_values(body)
@@ -144,7 +144,7 @@ def _match_steps(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) ->
     found: dict[int, dict[HookId, tuple[int, bool]]] = {}
     for place, offer in enumerate(offers):
         yield
-        # Taken now: hooks may be changed between two slices.
+        # Captured now: hooks may change between two slices.
         subscribers = live.subscribers(offer.account, offer.type)
         before = known.get(place, {})
         here: dict[HookId, tuple[int, bool]] = {}
@@ -165,5 +165,5 @@ def _match_steps(offers: Sequence[NewEvent], live: LiveHooks, known: Matches) ->
 
 
 def subject_of(offer: NewEvent) -> Subject:
-    """Return an event as filters see it: one for all hooks, for it remembers."""
+    """Return an event as filters read it: one object for all hooks, since it caches."""
     return Subject(at_ms=0, event_type=offer.type, data=partial(Stored, offer.body))

@@ -1,4 +1,4 @@
-"""What a batch of results becomes: states, attempt rows, counters. Pure, for every store."""
+"""Plans the recording of results: states, attempt rows, counters. Pure, for both databases."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def state_after(result: AttemptResult, *, deleted: bool, now_ms: int) -> DeliveryState:
-    """Return the state of a delivery after an attempt; a deleted hook is not tried again.
+    """Return the state of a delivery after an attempt; a deleted hook is not retried.
 
-    A wait begins with the transaction that stores it, by the store's own clock: the end of the
-    attempt is a date of another one, which may have been set since.
+    The wait begins with the transaction that stores it, by the store's clock: the end of the
+    attempt was read from another clock, which may have been set since.
     """
     decision, number = result.decision, result.job.number
     duration_ms = None if result.exchange.total_ms is None else round(result.exchange.total_ms)
@@ -57,11 +57,11 @@ def state_after(result: AttemptResult, *, deleted: bool, now_ms: int) -> Deliver
 
 
 def interrupted(row: Sequence[Any], now_ms: int) -> AttemptResult:
-    """Return the result of an attempt whose lease has expired: it began with the lease.
+    """Return the result of an attempt whose lease has expired; it started with the lease.
 
     Args:
         row: the columns of `claimed_job`, then the lease's token and its end.
-        now_ms: when it is recorded.
+        now_ms: time of the recording.
     """
     job = claimed_job(row, row[6], None)
     return AttemptResult(
@@ -94,11 +94,11 @@ def attempt_row(result: AttemptResult, server: str) -> tuple[object, ...]:
 
 @dataclass(slots=True)
 class HookChange:
-    """What a batch changes in one hook's counters.
+    """The change of one hook's counters by a batch.
 
     ``failed_after`` counts failures after the last success of the batch, ``failing_since`` is when
-    the first of them began. Pings and interrupted attempts move neither these nor the statistics;
-    ``counted`` are the others, in the order in which they ended.
+    the first of them started. Pings and interrupted attempts affect neither these nor the
+    statistics; ``counted`` are the other results in the order of their ends.
     """
 
     finished: int = 0
@@ -114,7 +114,7 @@ class HookChange:
     counted: list[AttemptResult] = field(default_factory=list)
 
     def breaker_after(self, breaker: Breaker) -> Breaker:
-        """Return a hook's breaker after the batch."""
+        """Return the hook's breaker after the batch."""
         for result in self.counted:
             breaker = after_attempt(
                 breaker, result.exchange, result.started_at_ms, result.finished_at_ms
@@ -122,7 +122,7 @@ class HookChange:
         return breaker
 
     def failing_after(self, failing: FailureStreak) -> FailureStreak:
-        """Return a hook's failures since its last success, after the batch."""
+        """Return the hook's failures since its last success, after the batch."""
         if self.last_success_at is not None:
             return FailureStreak(self.failing_since, self.failed_after)
         since_ms = self.failing_since if failing.since_ms is None else failing.since_ms
@@ -132,7 +132,7 @@ class HookChange:
 def hook_changes(
     results: Iterable[AttemptResult], final: Callable[[AttemptResult], bool]
 ) -> dict[HookId, HookChange]:
-    """Add up results per hook; ``final`` says whether a delivery has ended."""
+    """Sum up results per hook; ``final`` says whether a delivery has ended."""
     changes: dict[HookId, HookChange] = {}
     for result in results:
         change = changes.setdefault(result.job.hook, HookChange())
@@ -172,7 +172,7 @@ def note_recorded(
     live: LiveHooks,
     now_ms: int,
 ) -> dict[HookId, HookChange]:
-    """Put recorded attempts into the change feed, mark hooks due; return the changes per hook."""
+    """Add recorded attempts to the change feed, mark hooks due; return the changes per hook."""
     finished: set[tuple[DeliveryId, int]] = set()
     for result, state in recorded:
         job = result.job
@@ -182,7 +182,8 @@ def note_recorded(
             finished.add((job.delivery, job.number))
             hook = live.view.get(job.hook)
             if hook is not None and hook.settings.ordered:
-                # Its slot was free before this commit; a claim in between found the line held.
+                # Its slot was free before this commit, when a claim found the ordered queue
+                # blocked.
                 notes.mark_due(job.hook, now_ms)
         notes.feed.append(attempt_item(job.account, job.hook, job.delivery, job.number, state))
         notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
@@ -198,9 +199,9 @@ def secrets_to_note(
     """Return the secrets whose last use must be stored, with the time (ms), in order.
 
     Args:
-        results: of attempts that they signed.
-        noted: the last use that is stored of each. It is kept to the minute: one more row written
-            with each batch would cost too much.
+        results: attempts that they signed.
+        noted: the stored last use of each. It is stored once a minute: one more row in each batch
+            would cost too much.
     """
     used: dict[int, int] = {}
     for result in results:
@@ -214,7 +215,7 @@ def secrets_to_note(
 
 
 def needs_failures_by_day(change: HookChange, failing: FailureStreak, now_ms: int) -> bool:
-    """Whether the 5-day rule may disable a hook, so that its failures by day must be read."""
+    """Return whether the 5-day rule may disable a hook, so that its failures by day are needed."""
     return change.decision is None and change.failed_after > 0 and failing.long_enough(now_ms)
 
 
@@ -224,8 +225,8 @@ def disable_reason(
     """Return why and as of when (ms) a batch disables a hook; None: it does not.
 
     Args:
-        change: of the hook.
-        failures_by_day: failed attempts by age in days, where `needs_failures_by_day`.
+        change: the hook's change.
+        failures_by_day: failed attempts by age in days if `needs_failures_by_day`.
         now_ms: the time of the transaction.
     """
     if change.decision is not None and change.decision.disable is not None:
@@ -236,7 +237,7 @@ def disable_reason(
 
 
 def edit_of(disabled: DisabledReason | None, breaker: Breaker) -> HookEdit:
-    """Return how a batch changed a hook that it disabled, or whose breaker it moved."""
+    """Return the edit of a hook that a batch disabled or whose breaker it changed."""
     if disabled is not None:
         return HookEdit.DISABLED
     return HookEdit.BREAKER_CLOSED if breaker.until_ms is None else HookEdit.BREAKER_OPENED
@@ -245,7 +246,7 @@ def edit_of(disabled: DisabledReason | None, breaker: Breaker) -> HookEdit:
 def add_failures(
     failures_by_day: Mapping[int, int], change: HookChange, now_ms: int
 ) -> dict[int, int]:
-    """Return failures by day with those of a batch whose statistics are not written yet."""
+    """Return failures by day including those of a batch whose statistics are not written yet."""
     total = dict(failures_by_day)
     for bucket, counts in change.buckets.items():
         if bucket > now_ms - RULE_MS:

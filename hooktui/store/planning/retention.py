@@ -1,8 +1,8 @@
-"""One pass over old rows, for both databases: scan, drop a little, rest, until nothing is left.
+"""One retention pass for both databases: scan, delete a batch, pause, repeat.
 
-An event is dropped with its deliveries and attempts once it is older than the retention period,
-none of its deliveries waits, and none ended since. The body of an event is dropped earlier, when
-all of its deliveries were delivered: nothing is left to send again.
+An event is deleted with its deliveries and attempts once it is older than the retention period and
+all of its deliveries ended before that. The body of an event is deleted earlier, when all of its
+deliveries were delivered, because it will not be sent again.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 SCANNED_AT_ONCE = 1000
-"""Events that one scan reads: some milliseconds."""
+"""Events read by one scan: some milliseconds."""
 REST, REST_WHEN_BUSY, REST_OF_PURGE = 4, 20, 1
-"""Pauses, in times of what the last step took: a share of 20 %, 5 % and 50 %."""
+"""Pauses as multiples of the last step's duration: a share of 20 %, 5 % and 50 %."""
 _MIN_PAUSE_S = 0.002
 MOST_FEED_ROWS = 100_000
 MOST_FEED_ITEMS = 1_000_000
-"""Of the change feed. At full load a row holds hundreds of items; this many take some 80 MB."""
+"""Limit of the change feed. At full load a row holds hundreds of items; this is about 80 MB."""
 
 
 class OldEvent(NamedTuple):
-    """An event that may be dropped, and the size of its body where dropping takes time by it."""
+    """An event that may be deleted, and the size of its body if that affects the duration."""
 
     id: int
     size_bytes: int = 0
@@ -57,7 +57,7 @@ class RetentionHost(Protocol):
 
     @property
     def clock_is_trusted(self) -> bool:
-        """Whether rows may be dropped for their age."""
+        """Whether rows may be deleted by age."""
         ...
 
     @property
@@ -77,18 +77,18 @@ class RetentionHost(Protocol):
 
 
 class RetentionStore(Protocol):
-    """How a database scans and drops old rows.
+    """The scans and deletions of a database.
 
-    A drop handles some of the events that it is given and returns the others; those that are in use
-    again since the scan are skipped.
+    A deletion handles some of the given events and returns the others; it skips those that are in
+    use again since the scan.
     """
 
     async def prepare(self) -> None:
-        """Get ready for a pass."""
+        """Prepare a pass."""
         ...
 
     async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
-        """Find events from before a time of which nothing waits or ended since."""
+        """Find events from before a time whose deliveries all ended before it."""
         ...
 
     async def scan_bodies(self, after: int, before_ms: int) -> Scan:
@@ -98,26 +98,26 @@ class RetentionStore(Protocol):
     async def drop_events(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[Purged, Sequence[OldEvent]]:
-        """Drop events with their deliveries and attempts."""
+        """Delete events with their deliveries and attempts."""
         ...
 
     async def drop_bodies(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[int, Sequence[OldEvent]]:
-        """Drop the bodies of events; count them."""
+        """Delete the bodies of events; return how many."""
         ...
 
     async def drop_stats(self, before_ms: int) -> int:
-        """Drop some statistics from before a time; count them, 0 when none is left."""
+        """Delete some statistics from before a time; return how many, 0 when none is left."""
         ...
 
 
 class RetentionPass:
-    """Drops what is old, from the oldest on.
+    """Deletes old rows, oldest first.
 
     Args:
-        store: scans and drops.
-        rest: how long to pause after each second of work, so that others have their turn.
+        store: scans and deletes.
+        rest: pause in seconds per second of work, to leave time to other work.
     """
 
     def __init__(self, store: RetentionStore, rest: Callable[[], float]) -> None:
@@ -125,12 +125,12 @@ class RetentionPass:
         self._rest = rest
 
     async def apply(self, keep: RetentionPeriods, now_ms: int) -> tuple[int, int]:
-        """Drop all that is older than the retention periods; count events and bodies."""
+        """Delete everything older than the retention periods; return the events and bodies."""
         bodies = events = 0
         if keep.days:
             before_ms = now_ms - round(keep.days * DAY_MS)
             events = (await self.drop_events(before_ms)).events
-            # The 5-day rule reads these statistics, however little else is kept.
+            # The 5-day rule needs these statistics even if the retention periods are shorter.
             while await self._paced(self._store.drop_stats(min(before_ms, now_ms - RULE_MS))):
                 pass
         if keep.bodies_days and (not keep.days or keep.bodies_days < keep.days):
@@ -144,7 +144,7 @@ class RetentionPass:
         after: int = 0,
         time_is_up: Callable[[], bool] = lambda: False,
     ) -> Purged:
-        """Drop old events after a place until the time is up; the result says where to resume."""
+        """Delete old events after an id until the time is up; the result says where to resume."""
         await self._store.prepare()
         total = Purged()
         while True:
@@ -179,7 +179,7 @@ class RetentionPass:
 
 
 async def paced(work: Awaitable[R], rest: Callable[[], float]) -> R:
-    """Do a step, then pause for as many times as long as it took."""
+    """Run a step, then pause for a multiple of its duration."""
     loop = asyncio.get_running_loop()
     start_s = loop.time()
     result = await work

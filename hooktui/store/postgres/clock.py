@@ -1,4 +1,4 @@
-"""The one clock of all servers: the database's, carried on by this process's monotonic time."""
+"""The clock of all servers: the database's time, advanced by this process's monotonic clock."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from hooktui.store.clock_trust import ClockTrust
 
 
 class DatabaseClock:
-    """Tells the database's time without asking it each time.
+    """Returns the database's time without a query each time.
 
     Args:
-        fixed: milliseconds since the epoch from elsewhere, for tests that turn a clock.
+        fixed: milliseconds since the epoch, for tests that set the clock.
 
     Attributes:
-        doubt: whether it may be trusted with what is dropped for its age.
+        doubt: whether the clock may be trusted for deletion by age.
     """
 
     def __init__(self, fixed: Callable[[], int] | None = None) -> None:
@@ -31,11 +31,11 @@ class DatabaseClock:
         return (time.monotonic_ns() + self._ahead_ns) // 1_000_000
 
     def heard(self, database_ms: int, asked_ns: int) -> int:
-        """Take what the database said its time was, asked at a monotonic time; return the time."""
+        """Set the clock from the database's time, requested at a monotonic time; return it."""
         if self._fixed is not None:
             return self._fixed()
         heard_ns = time.monotonic_ns()
-        # It answered somewhere between question and answer: take the middle.
+        # The database read its clock between request and response; assume the middle.
         ahead_ns = database_ms * 1_000_000 - (asked_ns + heard_ns) // 2
         if self._has_heard:
             self.doubt.moved((ahead_ns - self._ahead_ns) // 1_000_000)

@@ -1,11 +1,10 @@
-"""Connections to PostgreSQL: deadlines on everything, and clear words for what goes wrong.
+"""Connections to PostgreSQL: deadlines for every call, and readable errors.
 
 A connection that writes rows of the feed first skips the numbers that a crash took back. Claims are
-committed before they are on disk, and readers of the feed see them at once. A crash of the database
-forgets the last of them, and what the sequence knew of their numbers. The next rows would get those
-numbers again, and a reader that is past them would see none of these rows (measured: 38 of 80). A
-dump that is restored does the same, with more of them. After either, every server needs a new
-connection to write.
+committed before they are on disk, and readers of the feed see them immediately. A crash of the
+database loses the last of them and the sequence's last numbers. The next rows would reuse those
+numbers, and a reader that is past them would miss these rows (measured: 38 of 80). A restored dump
+does the same with more rows. After either, every server needs a new connection to write.
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ if TYPE_CHECKING:
 
 CONNECT_S: Final = 5.0
 STATEMENT_S: Final = 10.0
-"""What a statement may take."""
+"""Maximum duration of a statement."""
 LOCK_S: Final = 5.0
 IDLE_IN_TRANSACTION_S: Final = 4.0
-"""After it PostgreSQL drops who holds locks and says nothing, such as a stopped process: before
-others have waited for those locks for too long."""
+"""After this PostgreSQL drops a session that holds locks and is silent, such as a stopped process,
+before others have waited for those locks for too long."""
 MIGRATION: Final = {
     "statement_timeout": "0", "lock_timeout": "0", "idle_in_transaction_session_timeout": "0",
 }  # fmt: skip
-"""A large table takes as long as it takes, and who comes second waits for who came first."""
+"""A large table takes long, and the second migration waits for the first."""
 
 _DEADLINES: Final = {
     "statement_timeout": f"{STATEMENT_S * 1000:.0f}",
@@ -49,10 +48,10 @@ SETTINGS: Final[dict[str, str]] = {
     "application_name": "hooktui",
     "timezone": "UTC",
     "default_transaction_isolation": "read committed",
-    "synchronous_commit": "on",  # off loses acknowledged rows at a crash
+    "synchronous_commit": "on",  # off loses acknowledged rows in a crash
     "jit": "off",
     "standard_conforming_strings": "on",
-    # So that a silent connection is not forgotten on the way, and a dead one is noticed.
+    # Keeps a silent connection open in firewalls, and detects a dead one.
     "tcp_keepalives_idle": "60",
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
@@ -62,12 +61,12 @@ HOT: Final = {
     "enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off",
     "plan_cache_mode": "force_generic_plan",
 }  # fmt: skip
-"""The hot statements live on their indexes, also while the statistics of a young table lie."""
+"""The hot statements depend on their indexes even if the statistics of a young table are wrong."""
 
 _RETRY_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 
 FAULTS: Final = (pg.PostgresError, pg.InterfaceError, pg.InternalClientError, OSError)
-"""What the driver raises; a time that was exceeded is an OSError."""
+"""Errors of the driver; an exceeded time is an OSError."""
 _LOST = (
     pg.PostgresConnectionError, pg.AdminShutdownError, pg.CrashShutdownError,
     pg.CannotConnectNowError, pg.InterfaceError, pg.InternalClientError,
@@ -79,23 +78,23 @@ _AGAIN = (pg.DeadlockDetectedError, pg.SerializationError)
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAddress:
-    """A database's address; ``shown`` is what may be shown of it: no password."""
+    """A database's address; ``shown`` omits the password."""
 
     url: str = field(repr=False)
     shown: str
 
 
 def parse_database_url(url: str) -> DatabaseAddress:
-    """Read an address as ``postgresql://user:password@host:port/name?sslmode=verify-full``.
+    """Parse an address such as ``postgresql://user:password@host:port/name?sslmode=verify-full``.
 
     Raises:
-        Refused: it is none.
+        Refused: it is not an address.
     """
     try:
         parts = urlsplit(url)
         query = parse_qs(parts.query)
         host, port = parts.hostname or query.get("host", [""])[-1], parts.port
-    except ValueError:  # its words may quote the password
+    except ValueError:  # its text may quote the password
         raise Refused(
             "the address of the database cannot be read; in user and password write : / ? # [ ] @"
             " as %3A %2F %3F %23 %5B %5D %40"
@@ -114,7 +113,7 @@ async def connect(target: DatabaseAddress, **settings: str) -> Raw:
     """Open a connection; ``settings`` are those of its session, before our own.
 
     Raises:
-        HooktuiError: PostgreSQL cannot be reached, or does not let us in; says what to do.
+        HooktuiError: PostgreSQL cannot be reached or rejects the login; names the fix.
     """
     try:
         return await asyncpg.connect(
@@ -128,13 +127,13 @@ async def connect(target: DatabaseAddress, **settings: str) -> Raw:
 
 
 def _patience_s(settings: Mapping[str, str]) -> float | None:
-    """Return how long to wait for an answer: a little longer than the server works on it."""
+    """Return how long to wait for a response: a little longer than the server's own limit."""
     limit_ms = int(settings.get("statement_timeout", SETTINGS["statement_timeout"]))
     return limit_ms / 1000 + 2 if limit_ms else None
 
 
 def waits() -> Iterator[float]:
-    """Return how long to wait before each further try to connect: longer and longer, and uneven."""
+    """Return the waits before further attempts to connect: increasing, with jitter."""
     place = 0
     while True:
         yield _RETRY_S[min(place, len(_RETRY_S) - 1)] * random.uniform(0.75, 1.25)  # noqa: S311 - jitter
@@ -142,7 +141,7 @@ def waits() -> Iterator[float]:
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """Return the driver's error behind what SQLAlchemy made of it."""
+    """Return the driver's error that SQLAlchemy wrapped."""
     original = getattr(error, "orig", None)
     if not isinstance(original, BaseException):
         return error
@@ -150,24 +149,24 @@ def cause_of(error: BaseException) -> BaseException:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Return whether the connection is gone, or cannot be trusted any more."""
+    """Return whether the connection was lost, or cannot be trusted any more."""
     return isinstance(cause_of(error), _LOST)
 
 
 def may_repeat(error: BaseException) -> bool:
-    """Return whether the same transaction may well succeed when it is run again."""
+    """Return whether repeating the same transaction may succeed."""
     return isinstance(cause_of(error), _AGAIN)
 
 
 def explain(error: Exception, target: DatabaseAddress) -> Exception:
-    """Return an error in the words of the house; what is not PostgreSQL's stays as it is."""
+    """Return an error of ours for an error of PostgreSQL; others are returned unchanged."""
     cause = cause_of(error)
     if not isinstance(cause, FAULTS):
         return error
     where = target.shown
     if isinstance(cause, pg.DiskFullError):
         return DiskFull(
-            f"the disk of {where} is full; nothing was stored. Free some room there and try again"
+            f"the disk of {where} is full; nothing was stored. Free some space there and try again"
         )
     if isinstance(cause, pg.LockNotAvailableError):
         return Unavailable(
@@ -176,10 +175,10 @@ def explain(error: Exception, target: DatabaseAddress) -> Exception:
     if isinstance(cause, pg.QueryCanceledError):
         return Unavailable(f"{where} took over {STATEMENT_S:g} s and was stopped")
     if isinstance(cause, pg.ReadOnlySQLTransactionError):
-        return Unavailable(f"{where} takes no writes: it is a standby, or was set read-only")
+        return Unavailable(f"{where} rejects writes: it is a standby or read-only")
     if is_lost(cause):
         return Unavailable(f"the connection to {where} was lost ({_words(cause)}); try again")
-    return Unavailable(f"{where} answered: {_words(cause)}")
+    return Unavailable(f"{where} reported an error: {_words(cause)}")
 
 
 def _not_let_in(target: DatabaseAddress, error: Exception) -> HooktuiError:
@@ -187,9 +186,9 @@ def _not_let_in(target: DatabaseAddress, error: Exception) -> HooktuiError:
     if isinstance(error, pg.InvalidPasswordError | pg.InvalidAuthorizationSpecificationError):
         return HooktuiError(f"{where} rejected the login: {words}; check user and password")
     if isinstance(error, pg.InvalidCatalogNameError):
-        return HooktuiError(f"{where}: {words}; make it first, with: createdb")
+        return HooktuiError(f"{where}: {words}; create it first with: createdb")
     if isinstance(error, pg.TooManyConnectionsError):
-        return Unavailable(f"{where} has no connection left for us: {words}")
+        return Unavailable(f"{where} has no free connection: {words}")
     if isinstance(error, pg.CannotConnectNowError):
         return Unavailable(f"{where} is not ready: {words}")
     if isinstance(error, asyncio.TimeoutError):
@@ -204,14 +203,14 @@ def _words(error: BaseException) -> str:
 
 
 _SKIPPED: Final = 20_000
-"""More lines than are written in the 0.6 s that a crash takes back, should the clock go back too.
+"""More rows than are written in the 0.6 s that a crash takes back, if the clock goes back, too.
 
-Far more would have several connections in a row run ahead of the time.
+Many more would let several connections in a row get ahead of the time.
 """
 
-# The time in µs runs ahead of the numbers, so one dump may be put back twice. On disk before the
-# first line, also where claims need not be: else a second crash takes it back. The empty line keeps
-# who read an empty feed from being told of a gap where there is none.
+# The time in µs is ahead of the numbers, so one dump may be restored twice. Synced before the first
+# row, even if claims are not, or a second crash takes it back. The empty row prevents a reset of
+# readers that have read an empty feed.
 _SKIP: Final = f"""
 BEGIN;
 SET LOCAL synchronous_commit = on;
@@ -223,10 +222,10 @@ COMMIT"""  # noqa: S608 - our own constants
 
 
 async def connect_to_write(target: DatabaseAddress, **settings: str) -> Raw:
-    """Open a connection that may write lines; ``settings`` are those of its session.
+    """Open a connection that may write feed rows; ``settings`` are those of its session.
 
     Raises:
-        HooktuiError: PostgreSQL cannot be reached, or does not let us in or write.
+        HooktuiError: PostgreSQL cannot be reached, or rejects the login or writes.
     """
     raw = await connect(target, **settings)
     try:

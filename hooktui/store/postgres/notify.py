@@ -1,7 +1,7 @@
-"""How the servers of a database learn of each other's changes: the feed, hooks, the key, the time.
+"""Hints between the servers of a database about changes: the feed, hooks, the key, the time.
 
-NOTIFY takes a global lock at its commit, so hints are gathered and sent by a connection of their
-own, a few times a second. They only save time: every server queries for changes each second anyway.
+NOTIFY takes a global lock at its commit, so hints are collected and sent by a separate connection,
+a few times a second. They only save time: every server queries for changes each second anyway.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ CHANNEL: Final = "hooktui"
 GATHER_S: Final = 0.02
 LOOK_EVERY_S: Final = 1.0
 DUE_EVERY_S: Final = 10.0
-"""Whoever dies between a commit and its hint leaves something due that nobody was told of."""
+"""A server that dies between a commit and its hint leaves due deliveries unannounced."""
 _MOST_HOOKS: Final = 200
 """A payload holds 8,000 bytes."""
 
 
 class Hint(msgspec.Struct, array_like=True):
-    """What one server tells the others.
+    """A message of one server to the others.
 
     Attributes:
-        server: its lease token, so that it knows its own.
+        server: its lease token, by which a server ignores its own.
         due: hooks that have a pending delivery, and when; None: too many to name.
     """
 
@@ -54,13 +54,13 @@ class Hint(msgspec.Struct, array_like=True):
 
 
 class Hints:
-    """Sends and hears hints, and has the store look by itself now and then.
+    """Sends and receives hints, and polls the store.
 
     Args:
         connect: opens the connection for both.
         server: the lease token of this server.
-        look: finds out what changed; called at each hint that is heard, and every second.
-        heard_due: told which hooks have something due; None: any may.
+        look: reads changes; called at each received hint, and every second.
+        heard_due: called with the hooks that have due deliveries; None: any may.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class Hints:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin."""
+        """Start the task."""
         self._tasks = [asyncio.create_task(self._run(), name="hints")]
 
     def tell(self, due: Mapping[HookId, int]) -> None:
-        """Have the others told that there was a commit, and what is due since."""
+        """Announce a commit and its due deliveries to the other servers."""
         for hook, due_ms in due.items():
             self._due[hook] = min(due_ms, self._due.get(hook, due_ms))
         if not self._something:
@@ -92,7 +92,7 @@ class Hints:
             self._wake.set()
 
     async def close(self) -> None:
-        """End."""
+        """Stop the task."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -107,9 +107,9 @@ class Hints:
                 try:
                     await self._follow(raw)
                 except (HooktuiError, *FAULTS) as error:
-                    _log.warning("looking what other servers do failed: %s", error)
-                except Exception:  # whatever it is: without looking, work would wait for ever
-                    _log.exception("looking what other servers do failed")
+                    _log.warning("reading the changes of other servers failed: %s", error)
+                except Exception:  # keep polling after any error
+                    _log.exception("reading the changes of other servers failed")
                 finally:
                     with contextlib.suppress(*FAULTS):
                         await raw.close(timeout=2)
@@ -155,14 +155,14 @@ def _decoded(payload: object) -> Hint | None:
     try:
         return msgspec.json.decode(str(payload), type=Hint)
     except msgspec.MsgspecError:
-        return None  # somebody else's: a hint only ever saves time
+        return None  # not one of ours; hints only save time
 
 
 _INSTALLATION = text("SELECT live_version, sealed FROM installation")
 
 
 class News(NamedTuple):
-    """What people changed: the version of that, the key that seals, the pause, and the hooks."""
+    """Changes of people: their version, the encrypting key, the pause, and the hooks."""
 
     version: int
     key: bytes
@@ -171,7 +171,7 @@ class News(NamedTuple):
 
 
 def changed_hooks(conn: Connection, vault: Vault, known: int, now_ms: int) -> News:
-    """Return what people changed since a version; below 0: all hooks."""
+    """Return the changes of people since a version; below 0: all hooks."""
     version, sealed = conn.execute(_INSTALLATION).one()
     if known < 0:
         hooks = load_live_hooks(conn, vault, now_ms)
@@ -183,7 +183,7 @@ def changed_hooks(conn: Connection, vault: Vault, known: int, now_ms: int) -> Ne
 
 
 def look(conn: Connection, clock: DatabaseClock) -> tuple[int, int]:
-    """Return the newest line of the feed and the version of the hooks; the clock hears the time."""
+    """Return the newest feed row and the version of the hooks; set the clock."""
     asked_ns = time.monotonic_ns()
     newest, version, database_ms = conn.execute(text(sql.NEWEST)).one()
     clock.heard(database_ms, asked_ns)

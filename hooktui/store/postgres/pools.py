@@ -1,4 +1,4 @@
-"""What runs the functions over SQLAlchemy connections: queries and changes, on pools of their own.
+"""Runs the functions over SQLAlchemy connections, queries and changes, in pools of their own.
 
 The functions are synchronous; SQLAlchemy runs each in a greenlet that waits in the event loop.
 """
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 READERS = 4
-"""Connections for what people look at."""
+"""Connections for queries of people."""
 OWN = 2
-"""Connections for what the server itself looks up: no list that somebody scrolls holds it up."""
+"""Connections for the server's own queries, which lists of people do not delay."""
 CHANGERS = 2
 PATIENCE_S = 5.0
-"""So long a read waits for a database that is away, such as one that is restarted."""
+"""Seconds that a read waits for a database that is unreachable, such as during a restart."""
 _TRIES = 4
 
 
 def engine(connect: Callable[[], Awaitable[Raw]], size: int, isolation: str) -> AsyncEngine:
-    """Return a pool of connections; each is checked by its use, not before."""
+    """Return a pool of connections; a connection is checked by its use, not before."""
     return create_async_engine(
         "postgresql+asyncpg://",
         async_creator=connect,
@@ -50,7 +50,7 @@ def engine(connect: Callable[[], Awaitable[Raw]], size: int, isolation: str) -> 
         max_overflow=0,
         pool_timeout=STATEMENT_S,
         isolation_level=isolation,
-        hide_parameters=True,  # an error tells the statement, not what was in it
+        hide_parameters=True,  # an error names the statement, not its values
     )
 
 
@@ -66,10 +66,10 @@ class Queries:
         self._target = target
 
     async def run(self, query: Callable[[Connection], R]) -> R:
-        """Run a query; again on another connection when its own broke.
+        """Run a query; repeat it on another connection if its own broke.
 
         Raises:
-            Unavailable: the database is away, or took too long.
+            Unavailable: the database is unreachable, or took too long.
         """
         give_up_s = asyncio.get_running_loop().time() + PATIENCE_S
         results: list[R] = []
@@ -78,7 +78,7 @@ class Queries:
                 async with self._engine.connect() as conn:
                     results.append(await conn.run_sync(query))
             except Exception as error:
-                if results:  # it was read; only the end of its transaction failed
+                if results:  # only the end of its transaction failed
                     return results[0]
                 late = asyncio.get_running_loop().time() > give_up_s
                 if late or not (is_lost(error) or isinstance(error, Unavailable)):
@@ -99,7 +99,7 @@ class Changes:
     def __init__(
         self, connect: Callable[[], Awaitable[Raw]], shared: Shared, target: DatabaseAddress
     ) -> None:
-        # BEGIN and COMMIT are ours, as on the hot path.
+        # We issue BEGIN and COMMIT ourselves, as on the hot path.
         self._engine = engine(connect, CHANGERS, "AUTOCOMMIT")
         self._shared = shared
         self._target = target
@@ -107,7 +107,7 @@ class Changes:
     async def run(
         self, change: Callable[[Connection, WriteTransaction], R]
     ) -> tuple[R, WriteTransaction]:
-        """Run a change in a transaction; again after a deadlock, or when its connection broke.
+        """Run a change in a transaction; repeat it after a deadlock or a broken connection.
 
         Raises:
             HooktuiError: the change refused, or the database could not store it.
@@ -121,8 +121,8 @@ class Changes:
             except Exception as error:
                 if committing and is_lost(error):
                     raise Unavailable(
-                        "the connection to the database was lost during the commit; look whether "
-                        "it was stored before you do it again"
+                        "the connection to the database was lost during the commit; check whether "
+                        "it was stored before you repeat it"
                     ) from error
                 late = asyncio.get_running_loop().time() > give_up_s
                 again = is_lost(error) or (may_repeat(error) and tries < _TRIES)
@@ -139,7 +139,7 @@ class Changes:
     ) -> tuple[R, WriteTransaction]:
         raw: Raw | None = (await conn.get_raw_connection()).driver_connection
         if raw is None:
-            raise Unavailable("the connection to the database is gone; try again")
+            raise Unavailable("the connection to the database was lost; try again")
         try:
             work = await begin(raw, self._shared, alone=True)
             self._shared.ids.go_beyond(await raw.fetchval(sql.HIGHEST_IDS))
@@ -162,8 +162,8 @@ class Changes:
 
 def _plain(error: Exception, target: DatabaseAddress) -> Exception:
     if isinstance(error, PoolTimeout):
-        return Unavailable("too many ask the database at once; try again")
+        return Unavailable("too many queries at the same time; try again")
     plain = explain(error, target)
     if isinstance(plain, DBAPIError):
-        return HooktuiError(f"the database refused a statement of ours: {plain.orig}")
+        return HooktuiError(f"the database rejected a statement of hooktui: {plain.orig}")
     return plain

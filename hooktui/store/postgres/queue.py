@@ -1,4 +1,4 @@
-"""The life of a delivery as operations on PostgreSQL: accept, claim, ping, give back."""
+"""The operations of deliveries on PostgreSQL: accept, claim, ping, release."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _Rows = list[tuple[object, ...]]
 
 _held = partial(WATCH.note, by="a write transaction")
 _ROWS_PER_STEP = 1_000
-"""Of each kind; making them ready for the database takes some 2 ms of the event loop."""
+"""Rows of each kind; preparing them for the database takes about 2 ms of the event loop."""
 
 
 class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
@@ -92,12 +92,12 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     async def planned(
         self, work: WriteTransaction, known: Mapping[_Name, KnownKey], lines: Mapping[HookId, int]
     ) -> Plan | None:
-        """Match, and ask which deliveries may be handed over: once; None when it is refused."""
+        """Match, and reserve slots for deliveries that are handed over, once; None if refused."""
         mine = {name: known[name] for name in self.names() if name in known}
         planned_with = (work.shared.live_version, mine, lines)
         if self._planned_with not in (None, planned_with):
-            # Slots were taken for what is not true any more; whoever asked gives them back.
-            self.error = Unavailable("hooks or keys were changed at this moment; send it again")
+            # Slots were reserved for outdated hooks or keys; the caller releases them.
+            self.error = Unavailable("hooks or keys changed meanwhile; send the event again")
             return None
         plan = self._plan
         if plan is None:
@@ -113,7 +113,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
                     now_ms=work.now_ms,
                 )
                 plan = self._plan = await share_loop(steps, _held)
-            except HooktuiError as error:  # a refusal of this one alone: it wrote nothing
+            except HooktuiError as error:  # this operation alone is refused; it wrote nothing
                 self.error = error
                 return None
             self._planned_with = planned_with
@@ -122,7 +122,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         return plan
 
     def compensate(self) -> Operation[None] | None:
-        """Give back what was handed over; the events stay accepted."""
+        """Release the deliveries that were handed over; the events stay accepted."""
         return Release(self._plan.jobs) if self._plan is not None and self._plan.jobs else None
 
 
@@ -138,10 +138,10 @@ async def _insert(work: WriteTransaction, events: _Rows, pending: _Rows, leased:
 
 
 async def _join_lines(work: WriteTransaction, hooks: set[HookId]) -> dict[HookId, int]:
-    """Wait for our turn behind what other servers accept for ordered hooks; return their ends.
+    """Wait until other servers have accepted for ordered hooks; return the ends of the queues.
 
-    Until our commit nobody else joins, and all our ids are greater: the order of commits is the
-    order of ids, whatever the clocks of the servers say.
+    Until our commit no other server joins, and all our ids are greater: the order of commits is the
+    order of ids, whatever the clocks of the servers are.
     """
     ends: dict[HookId, int] = {}
     for hook in sorted(hooks):
@@ -152,9 +152,9 @@ async def _join_lines(work: WriteTransaction, hooks: set[HookId]) -> dict[HookId
 
 
 async def _take_keys(work: WriteTransaction, names: Sequence[_Name]) -> dict[_Name, KnownKey]:
-    """Take the keys that nobody used, and return what the others were used for.
+    """Take unused keys, and return the earlier uses of the others.
 
-    Whoever comes with the same key at the same time, at any server, waits here for our commit.
+    A call with the same key at the same time, at any server, waits here for our commit.
     """
     accounts, keys = columns(names, 2)
     oldest = work.now_ms - KEY_KEPT_MS
@@ -169,7 +169,7 @@ async def _keep_keys(
     known: Mapping[_Name, KnownKey],
     rows: Sequence[tuple[object, ...]],
 ) -> None:
-    """Store what the keys were used for; those of refused offers are free again."""
+    """Store the uses of the keys; those of refused events are free again."""
     if rows:
         await work.raw.execute(sql.INSERT_KEYS, *columns(rows, 8))
     used = {(row[0], row[1]) for row in rows}
@@ -179,7 +179,7 @@ async def _keep_keys(
 
 
 class Claim(Operation[list[ClaimedDelivery]]):
-    """Lease due deliveries of one hook; see the contract for which go first."""
+    """Lease due deliveries of one hook; the contract defines their order."""
 
     def __init__(self, hook: HookId, most: int, by_age: bool = False) -> None:
         super().__init__(most)
@@ -190,10 +190,10 @@ class Claim(Operation[list[ClaimedDelivery]]):
 
     @classmethod
     async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
-        """Lease for all hooks; an ordered hook only gets the first in line."""
+        """Lease for all hooks; an ordered hook gets only the first of its queue."""
         left = sorted(some, key=lambda one: one.hook)
         while left:
-            # A second claim for a hook must not find what the first has just locked.
+            # A second claim for a hook must not find the rows that the first has just locked.
             now = list({one.hook: one for one in reversed(left)}.values())
             left = [one for one in left if one not in now]
             await cls._lease(work, now)
@@ -229,15 +229,15 @@ class Claim(Operation[list[ClaimedDelivery]]):
 
     @property
     def room(self) -> int:
-        """How many more it may get."""
+        """How many more deliveries it may get."""
         return self.most - len(self._jobs)
 
     def take(self, row: Sequence[Any]) -> None:
-        """Take a row that is leased now."""
+        """Add a row that is leased now."""
         self._jobs.append(claimed_job(row, row[6], row[11]))
 
     def compensate(self) -> Operation[None] | None:
-        """Give back what was leased."""
+        """Release the leased deliveries."""
         return Release(self._jobs) if self._jobs else None
 
 
@@ -284,7 +284,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
 
     @classmethod
     async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
-        """Insert them; each hook must be there."""
+        """Insert them; each hook must exist."""
         for one in some:
             try:
                 one.result = await one.run(work)
@@ -292,7 +292,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
                 one.error = error
 
     async def run(self, work: WriteTransaction) -> ClaimedDelivery:
-        """Insert both."""
+        """Insert the rows."""
         plan = plan_ping(
             self._hook, self._body, live=work.live, ids=work.shared.ids, lease=work.lease,
             now_ms=work.now_ms, notes=work.notes,
@@ -303,7 +303,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
         return plan.job
 
     def compensate(self) -> Operation[None] | None:
-        """Cancel the ping, for its caller is gone."""
+        """Cancel the ping, because its caller is gone."""
         return Release([self.result]) if self.result else None
 
 
@@ -336,7 +336,7 @@ class Release(Operation[None]):
 
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
-    """Return when (ms) the next delivery of hooks is due; each comes with whether it is ordered."""
+    """Return when (ms) the next delivery of each hook is due; hooks are (id, ordered)."""
     found: dict[HookId, int] = {}
     for statement, ordered in ((sql.NEXT_DUE, False), (sql.FIRST_IN_LINE_DUE, True)):
         some = [hook for hook, is_ordered in hooks if is_ordered is ordered]

@@ -1,4 +1,4 @@
-"""What comes back: results and rescued leases as operations on PostgreSQL, behind their fence."""
+"""The operations of results and expired leases on PostgreSQL, each with its fence."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _Key = tuple[int, int]
 
 
 class Record(Operation[list[bool]]):
-    """Store results, each behind its fence."""
+    """Store results, each only if its fence holds."""
 
     def __init__(self, results: Sequence[AttemptResult]) -> None:
         super().__init__(2 * len(results), sum(len(result.exchange.body) for result in results))
@@ -63,11 +63,11 @@ class Record(Operation[list[bool]]):
 
 
 class Rescue(Operation[int]):
-    """Record attempts as interrupted whose lease has run out, oldest first.
+    """Record attempts whose lease has expired as interrupted, oldest first.
 
     Args:
-        most: how many in one transaction.
-        token: those of this lease, however long it still runs: whoever held it is dead.
+        most: maximum number in one transaction.
+        token: those of this lease, expired or not: its holder has ended.
     """
 
     def __init__(self, most: int, token: int | None = None) -> None:
@@ -76,7 +76,7 @@ class Rescue(Operation[int]):
         self._token = token
 
     async def run(self, work: WriteTransaction) -> int:
-        """Record them; return how many. What another server rescues now is left to it."""
+        """Record them; return how many. Skip those that another server is rescuing."""
         if self._token is None:
             rows = await work.raw.fetch(sql.FIND_LEASED, work.now_ms, self._most)
         else:
@@ -102,7 +102,7 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
     ]
     if not rows:
         return []
-    # By number, too: a batch may hold the late result of a worker whose delivery another one has.
+    # By number, too: a batch may hold the late result of a worker whose delivery was reassigned.
     moved = await work.raw.fetch(sql.RECORD, _SENDING, *columns(rows, len(rows[0])))
     finished = {(row[0], row[1]) for row in moved}
     done = [(one[0], one[2]) for key, one in first.items() if key in finished]
@@ -128,14 +128,14 @@ def _finish_row(result: AttemptResult, token: int, state: DeliveryState) -> tupl
 def _attempt_row(result: AttemptResult, server: str) -> tuple[object, ...]:
     row = attempt_row(result, server)
     detail = row[_DETAIL]
-    if isinstance(detail, str):  # no text of PostgreSQL holds NUL or half a surrogate pair
+    if isinstance(detail, str):  # PostgreSQL's text cannot hold NUL or a lone surrogate
         text = detail.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
         row = (*row[:_DETAIL], text, *row[_DETAIL + 1 :])
     return row
 
 
 async def _stored(work: WriteTransaction, keys: Sequence[_Key]) -> dict[_Key, tuple[object, ...]]:
-    """Return what is stored of attempts whose fence did not hold."""
+    """Return the stored attempts of results whose fence did not hold."""
     if not keys:
         return {}
     rows = await work.raw.fetch(sql.FIND_SAME_ATTEMPTS, *columns(keys, 2))
@@ -147,7 +147,7 @@ def _same(
     before: Mapping[_Key, AttemptResult],
     stored: Mapping[_Key, tuple[object, ...]],
 ) -> bool:
-    """Whether this very result is stored: now, or before, by a commit whose answer was lost."""
+    """Return whether this result is stored, now or by a commit whose outcome was unknown."""
     first = before.get(_key(result))
     if first is not None:
         return first is result or _traits(first) == _traits(result)
@@ -171,7 +171,7 @@ async def _change_hooks(work: WriteTransaction, changes: Mapping[HookId, HookCha
 
 
 def _ends_well(change: HookChange) -> bool:
-    """Whether the last attempt that counts was a success: then nothing before it matters."""
+    """Return whether the last counted attempt was a success: then earlier ones do not matter."""
     return bool(change.counted) and not change.failed_after
 
 
@@ -179,7 +179,7 @@ async def _change_hook(
     work: WriteTransaction, hook: HookId, change: HookChange, state: Sequence[Any] | None
 ) -> None:
     live = work.live.view.get(hook)
-    # What a success ends is what this server knew; another one may have seen more.
+    # A success ends the failures that this server knew; another server may have seen more.
     before = Breaker(until_ms=None if live is None else live.breaker_until_ms)
     failing = FailureStreak()
     earlier = work.states.get(hook)  # of this transaction, not written yet

@@ -1,4 +1,4 @@
-"""Retention on PostgreSQL: small drops of old rows, by one of the servers of a database."""
+"""Retention on PostgreSQL: small deletions of old rows, by one of the servers of a database."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ _log = logging.getLogger(__name__)
 
 TIDIED_EVERY_S: Final = 30.0
 SWEPT_EVERY: Final = 120
-"""Times of that: once an hour."""
+"""Runs between two passes: one pass an hour."""
 DROPPED_AT_ONCE: Final = 200
 DELIVERIES_AT_ONCE: Final = 1000
 _ROWS_AT_ONCE: Final = 2000
 
 
 class DropEvents(Operation[tuple[Purged, list[int]]]):
-    """Drop events with all that belongs to them; also returns those that are not gone entirely."""
+    """Delete events with all that belongs to them; also returns those that are incomplete."""
 
     def __init__(self, events: Sequence[int], before_ms: int) -> None:
         super().__init__(len(events) * 3)
@@ -55,7 +55,7 @@ class DropEvents(Operation[tuple[Purged, list[int]]]):
         self._before_ms = before_ms
 
     async def run(self, work: WriteTransaction) -> tuple[Purged, list[int]]:
-        """Drop them, unless they are sent again since they were looked at."""
+        """Delete them, unless they were sent again since the scan."""
         locked = [row[0] for row in await work.raw.fetch(sql.LOCK_EVENTS, self._events)]
         rows = await work.raw.fetch(sql.UNUSED_EVENTS, locked, self._before_ms)
         unused = [row[0] for row in rows]
@@ -68,7 +68,7 @@ class DropEvents(Operation[tuple[Purged, list[int]]]):
 
 
 class DropBodies(Operation[int]):
-    """Drop the bytes of events; returns how many went."""
+    """Delete the bodies of events; returns how many."""
 
     def __init__(self, events: Sequence[int], before_ms: int) -> None:
         super().__init__(len(events))
@@ -76,13 +76,13 @@ class DropBodies(Operation[int]):
         self._before_ms = before_ms
 
     async def run(self, work: WriteTransaction) -> int:
-        """Drop them, unless they are sent again since they were looked at."""
+        """Delete them, unless they were sent again since the scan."""
         locked = [row[0] for row in await work.raw.fetch(sql.LOCK_EVENTS, self._events)]
         return len(await work.raw.fetch(sql.DROP_BODIES, locked, self._before_ms))
 
 
 class Drop(Operation[int]):
-    """Run a statement that drops some old rows; returns how many."""
+    """Run a statement that deletes some old rows; returns how many."""
 
     def __init__(self, statement: str, *values: int) -> None:
         super().__init__(_ROWS_AT_ONCE)
@@ -90,13 +90,13 @@ class Drop(Operation[int]):
         self._values = values
 
     async def run(self, work: WriteTransaction) -> int:
-        """Drop them."""
+        """Delete them."""
         done = await work.raw.execute(self._statement, *self._values)
         return int(done.split()[-1])
 
 
 class Retention:
-    """Scans and drops old rows of PostgreSQL; see `planning.retention.RetentionStore`."""
+    """Scans and deletes old rows of PostgreSQL; see `planning.retention.RetentionStore`."""
 
     def __init__(self, store: RetentionHost) -> None:
         self._store = store
@@ -117,7 +117,7 @@ class Retention:
     async def drop_events(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[Purged, Sequence[OldEvent]]:
-        """Drop some events; those with too many deliveries for one transaction come back."""
+        """Delete some events; return those with too many deliveries for one transaction."""
         some = [event.id for event in events[:DROPPED_AT_ONCE]]
         dropped, unfinished = await self._store.submit(DropEvents(some, before_ms))
         return dropped, [*map(OldEvent, unfinished), *events[DROPPED_AT_ONCE:]]
@@ -125,17 +125,17 @@ class Retention:
     async def drop_bodies(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[int, Sequence[OldEvent]]:
-        """Drop the bodies of some events."""
+        """Delete the bodies of some events."""
         some = [event.id for event in events[:DROPPED_AT_ONCE]]
         return await self._store.submit(DropBodies(some, before_ms)), events[DROPPED_AT_ONCE:]
 
     async def drop_stats(self, before_ms: int) -> int:
-        """Drop some statistics."""
+        """Delete some statistics."""
         return await self._store.submit(Drop(sql.DROP_STATS, before_ms, _ROWS_AT_ONCE))
 
 
 class RetentionWorker:
-    """Drops old rows at one of the servers of a database: the one that holds the lock.
+    """Deletes old rows at the server that holds the retention lock.
 
     Args:
         store: the store.
@@ -153,11 +153,11 @@ class RetentionWorker:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin; a start has better things to do than to tidy, so it waits at first."""
+        """Start the task; its first run is delayed because a start has more urgent work."""
         self._task = asyncio.create_task(self._run(), name="house")
 
     async def close(self) -> None:
-        """End."""
+        """Stop the task."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -165,7 +165,7 @@ class RetentionWorker:
     async def purge(
         self, before_ms: int, within_s: float, account: AccountId | None, after: int
     ) -> Purged:
-        """Drop old events for so long at most; says where to go on."""
+        """Delete old events for ``within_s`` at most; the result says where to continue."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
         purge = RetentionPass(self._retention, lambda: REST_OF_PURGE)
@@ -182,7 +182,7 @@ class RetentionWorker:
             try:
                 await self._tidy_while_locked(raw)
             except (HooktuiError, *FAULTS) as error:
-                _log.warning("tidying stopped early: %s", error)
+                _log.warning("trimming stopped early: %s", error)
             finally:
                 with contextlib.suppress(*FAULTS):
                     await raw.close(timeout=2)
@@ -190,7 +190,7 @@ class RetentionWorker:
     async def _tidy_while_locked(self, raw: Raw) -> None:
         rounds = 0
         while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.HOUSE):
-            # Taken again each round, which shows that the session still lives.
+            # Taken again each round, which shows that the session is still alive.
             await self.tidy()
             if rounds % SWEPT_EVERY == 1:
                 await self.sweep()
@@ -198,7 +198,7 @@ class RetentionWorker:
             await asyncio.sleep(TIDIED_EVERY_S)
 
     async def tidy(self) -> None:
-        """Trim the feed and the idempotency keys to what is kept."""
+        """Trim the feed and the idempotency keys to their limits."""
         rows, items = await self._store.read(_count_feed)
         while rows > MOST_FEED_ROWS or items > MOST_FEED_ITEMS:
             oldest = await self._store.read(_oldest_feed)
@@ -214,7 +214,7 @@ class RetentionWorker:
         return await paced(self._store.submit(operation), self._rest)
 
     async def sweep(self) -> None:
-        """Drop all that is older than the retention periods, unless the clock may be wrong."""
+        """Delete everything older than the retention periods, unless the clock may be wrong."""
         if not self._store.clock_is_trusted:
             return
         events, bodies = await RetentionPass(self._retention, self._rest).apply(

@@ -1,4 +1,4 @@
-"""The schema of a PostgreSQL database, brought up to date by the first server that comes."""
+"""Creates or upgrades the schema of a PostgreSQL database at the first server's start."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 async def prepare(
     connect: Callable[[], Awaitable[Raw]], key_file: Path, target: DatabaseAddress
 ) -> Vault:
-    """Migrate a database, and return the vault that its secrets are sealed with.
+    """Migrate a database, and return the vault that encrypts its secrets.
 
     Raises:
         SchemaTooNew: a newer version wrote it.
@@ -49,12 +49,12 @@ async def prepare(
 
 
 def migrate(conn: Connection, key_file: Path) -> None:
-    """Bring the schema up to date; another server that does the same waits.
+    """Upgrade the schema; another server that does the same waits.
 
     Raises:
         Conflict: servers of an older version work on it.
         SchemaTooNew: a newer version wrote it.
-        KeyProblem: encrypted values must be encrypted again, and their key is missing.
+        KeyProblem: values must be encrypted again, and their key is missing.
     """
     conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))
     if at_head(conn):
@@ -69,7 +69,7 @@ def migrate(conn: Connection, key_file: Path) -> None:
 
 
 def check_vault(conn: Connection, vault: Vault) -> None:
-    """See that keys open what the first server of a database sealed, if there was one.
+    """Check that keys decrypt the value of the first server of a database, if there was one.
 
     Raises:
         KeyProblem: they do not.
@@ -78,21 +78,21 @@ def check_vault(conn: Connection, vault: Vault) -> None:
 
 
 def _vault_in_use(conn: Connection, key_file: Path) -> Vault:
-    """Return the vault of a database that servers have worked on."""
+    """Return the vault of a database that servers have used."""
     vault = Vault(find_keys(key_file).keys)
     open_installation(conn, vault)
     return vault
 
 
 def _open_vault(conn: Connection, key_file: Path, target: DatabaseAddress) -> Vault:
-    """Load the keys, and see that they open what the first server of this database sealed."""
+    """Load the keys, and check that they decrypt the value of this database's first server."""
     conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))
     in_use = key_of_installation(conn) is not None
     is_new = not in_use and conn.execute(select(HOOK.c.id).limit(1)).first() is None
     if not is_new and not keys_are_there(key_file):
         raise KeyProblem(
-            f"the key file {key_file} is missing, and {target.shown} is in use already: all "
-            "servers of a database have the same key file. Copy it from another server's home, "
+            f"the key file {key_file} is missing, and {target.shown} is already in use: all "
+            "servers of a database share one key file. Copy it from another server's home, "
             "or from a backup"
         )
     ring = find_keys(key_file, database_is_new=is_new)
@@ -103,7 +103,7 @@ def _open_vault(conn: Connection, key_file: Path, target: DatabaseAddress) -> Va
             make_chain_key(conn, vault)
     except KeyProblem as error:
         raise KeyProblem(
-            f"{ring.told} does not open {target.shown}: all servers of a database have "
-            "the same key file. Copy it from another server's home"
+            f"{ring.told} does not decrypt {target.shown}: all servers of a database share "
+            "one key file. Copy it from another server's home"
         ) from error
     return vault

@@ -1,7 +1,7 @@
-"""Which servers work on the database, and the lock of a server's own home.
+"""The servers that are connected to the database, and the lock of a server's own home.
 
-A server's name is that of the session that holds its number, so it goes with the session, however
-the server ends.
+The name of a session describes the server that holds its number, so it disappears with the session,
+however the server ends.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ NAME_SESSION: Final = "SELECT set_config('application_name', $1, false)"
 
 _MARK: Final = "hooktui server"
 _LONGEST: Final = 63
-"""Bytes of a session's name; the rest is cut off, so what may be long stands last."""
+"""Bytes of a session's name; the rest is cut off, so the longest part comes last."""
 _SERVERS: Final = """
 SELECT application_name FROM pg_stat_activity
 WHERE datname = current_database() AND starts_with(application_name, :mark)"""
 
 
 def this_server(number: int) -> ServerInfo:
-    """Return what this process tells of itself."""
+    """Return the description of this process."""
     return ServerInfo(
         number=number,
         name=socket.gethostname(),
@@ -54,7 +54,7 @@ def servers(conn: Connection) -> list[ServerInfo]:
 
 
 def server_of(name: str) -> ServerInfo | None:
-    """Return the server that a session is named after; None: somebody else took such a name."""
+    """Return the server that a session is named after; None: the name is not one of ours."""
     number, pid, started_s, version, host = ([*name.removeprefix(_MARK).split(), *[""] * 5])[:5]
     if not (number.isdecimal() and pid.isdecimal() and started_s.isdecimal()):
         return None
@@ -71,13 +71,13 @@ _FILE = "hooktui.lease"
 
 
 class Home:
-    """A home, locked.
+    """The locked home of a server.
 
-    The lock proves that the server which held this home before is dead, so its leases may be taken
-    over at once; the file says which ones those are.
+    The lock proves that the server which held this home before has ended, so its leases may be
+    taken over immediately; the file names them.
 
     Attributes:
-        token_before: the lease token of the server before, if there was one.
+        token_before: the lease token of the previous server, if there was one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,7 +99,7 @@ class Home:
         self.token_before = int(text) if text.isdecimal() else None
 
     def keep_token(self, token: int) -> None:
-        """Remember the lease token of this server, for the one after it."""
+        """Store the lease token of this server for its successor."""
         draft = self._file.with_suffix(".new")
         file = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with os.fdopen(file, "w", encoding="ascii") as out:
@@ -109,5 +109,5 @@ class Home:
         draft.replace(self._file)
 
     def drop(self) -> None:
-        """Give the home back."""
+        """Unlock the home."""
         self._lock.drop()

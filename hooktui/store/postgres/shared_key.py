@@ -1,8 +1,8 @@
-"""Which key seals in a database that several servers share.
+"""The encrypting key of a database that several servers share.
 
-The database says it: the value in ``installation`` is sealed with that key, so each server knows as
-of the last change of any of them. A session that works for a server holds a lock for each key that
-the server has; so it is known who would be shut out before another key seals.
+The value in ``installation`` is encrypted with that key, so each server knows it as of the last
+change of any of them. A session of a server holds a lock for each key that the server has; so a
+rotation detects servers that lack the new key.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ INSTALLATION: Final = Table(
     Column("live_version", BigInteger),
     Column("sealed", LargeBinary),
 )
-"""What the servers of one database share; it has one row, and SQLite does without it."""
+"""Values that the servers of one database share; one row. SQLite has no such table."""
 _CONTENT, _PLACE = "hooktui", ("installation", "sealed", 1)
 
 _WITHOUT: Final = text(f"""
@@ -50,18 +50,18 @@ ORDER BY 1""")  # noqa: S608 - integers of ours
 
 
 def is_shared(conn: Connection) -> bool:
-    """Whether this is a database that several servers work on."""
+    """Return whether several servers may share this database."""
     return conn.dialect.name == "postgresql"
 
 
 def key_of_installation(conn: Connection) -> bytes | None:
-    """Return the key that seals for all servers; None: no server has been here yet."""
+    """Return the key that encrypts for all servers; None before the first server's start."""
     sealed = conn.execute(select(INSTALLATION.c.sealed)).scalar_one()
     return None if sealed is None else sealed[:ID_BYTES]
 
 
 def open_installation(conn: Connection, vault: Vault) -> bool:
-    """See that keys open what the first server sealed, and seal as it does; False: nobody was here.
+    """Check that keys decrypt the first server's value, and use its key; False: no server yet.
 
     Raises:
         KeyProblem: they do not.
@@ -75,15 +75,15 @@ def open_installation(conn: Connection, vault: Vault) -> bool:
 
 
 def seal_installation(conn: Connection, vault: Vault) -> None:
-    """Keep a value in the database by which every server tells whether its keys fit."""
+    """Store a value by which every server checks its keys."""
     conn.execute(update(INSTALLATION).values(sealed=vault.seal(_CONTENT, *_PLACE)))
 
 
 def switch_installation(tx: Tx, key: bytes, place: str, server: int) -> None:
-    """Have another key, of this server's number and place, seal for all from this transaction on.
+    """Encrypt with another key of a server from this transaction on, in all servers.
 
     Raises:
-        Conflict: a server at work does not have it, and could open nothing any more.
+        Conflict: a running server lacks the key and could decrypt nothing any more.
     """
     tx.conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))  # no start meanwhile
     found = tx.conn.execute(_WITHOUT, {"key": int.from_bytes(key)}).scalars().all()
@@ -91,12 +91,12 @@ def switch_installation(tx: Tx, key: bytes, place: str, server: int) -> None:
     if others:
         named = ", ".join(map(str, others))
         raise Conflict(
-            f"key {key.hex()} is made, and does not seal yet, for the servers {named} do not have"
-            f" it: copy {place} into their homes, start them again, and repeat this"
+            f"key {key.hex()} exists but does not encrypt yet, because the servers {named} lack"
+            f" it: copy {place} into their homes, restart them, and repeat this"
         )
     tx.vault.seal_with(key)
     seal_installation(tx.conn, tx.vault)
-    # Every server looks at this number at each transaction, and at the key when it has changed.
+    # Every server reads this number in each transaction, and the key when the number has changed.
     tx.conn.execute(text("UPDATE installation SET live_version = live_version + 1"))
 
 

@@ -1,6 +1,6 @@
-"""The hot statements for PostgreSQL, by name: many rows in one round trip, as arrays of columns."""
+"""The hot statements of PostgreSQL, by name: many rows in one round trip, as column arrays."""
 
-# ruff: noqa: S608 - statements are put together from our own constants only
+# ruff: noqa: S608 - statements are built from our own constants only
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hooktui.store.tables import ATTEMPT, AUDIT, EVENT, IDEMPOTENCY_KEY, Big
 
 BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock_shared({locks.HOOKS})"
 BEGIN_ALONE: Final = f"BEGIN; SELECT pg_advisory_xact_lock({locks.HOOKS})"
-"""The lock is a statement of its own: only what comes after it sees all that was committed."""
+"""The lock is a separate statement: only the statements after it see all commits."""
 
 NOW: Final = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
@@ -85,7 +85,7 @@ FROM {_arrays("bigint", "text")} AS want (account, name)
 ORDER BY account, name
 ON CONFLICT (account_id, "key") DO UPDATE SET event_id = 0, created_at = excluded.created_at
 WHERE idempotency_key.created_at <= $4"""
-"""Takes keys that are free or too old to count; waits for whoever is about to take the same."""
+"""Takes keys that are free or expired; waits for others that are taking the same."""
 
 FIND_KEYS: Final = f"""
 SELECT account_id, "key", event_id, type, body_sha256, deliveries, skipped
@@ -152,12 +152,12 @@ SELECT first.id, first.next_attempt_at FROM (
 WHERE first.status = 'pending' AND first.next_attempt_at <= $2
   AND NOT EXISTS (SELECT 1 FROM delivery s
     WHERE s.status = 'sending' AND s.hook_id = $1 AND s."trigger" <> 'ping')"""
-"""Under the lock of the hook's order, so nobody else takes what it finds."""
+"""Under the lock of the hook's order, so no other claim takes the same row."""
 
 _FENCE = """d.id = n.id AND d.status = $1 AND d.attempts = n.number
     AND d.lease_token = n.token"""
-# The status is a parameter, always 'sending': a constant would let the planner walk the index of
-# all that is leased for each row, instead of finding the row by its id.
+# The status is a parameter, always 'sending': a constant would let the planner scan the index of
+# all leases for each row, instead of finding the row by its id.
 
 _FINISH = {
     "id": "bigint", "number": "integer", "token": "bigint", "status": "text", "tries": "integer",
@@ -178,7 +178,7 @@ WITH finished AS (
     RETURNING {", ".join(f"n.a_{name}" for name in _ATTEMPT)}),
 attempts AS (INSERT INTO attempt ({", ".join(_ATTEMPT)}) SELECT * FROM finished)
 SELECT a_delivery_id, a_number FROM finished"""
-"""Ends deliveries behind their fences, and stores the attempts of those whose fence held."""
+"""Ends deliveries with their fences, and stores the attempts of those whose fence held."""
 
 GIVE_BACK: Final = f"""
 UPDATE delivery d SET status = n.status, attempts = d.attempts - 1, next_attempt_at = n.next_at,

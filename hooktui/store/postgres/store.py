@@ -69,10 +69,10 @@ _KEEP = RetentionPeriods()
 
 
 class PostgresStore(BaseStore):
-    """See ``contract.Store`` for what it promises; made by `open`.
+    """See ``contract.Store`` for its guarantees; created by `open`.
 
     Attributes:
-        number: this server's number, free until now; its ids carry it.
+        number: this server's number, unique among the connected servers; its ids contain it.
     """
 
     OPERATIONS = Operations(
@@ -117,10 +117,10 @@ class PostgresStore(BaseStore):
         self._own = Queries(cold, OWN, target)
         self._changes = Changes(partial(connect_to_write, target), self._shared, target)
         hot = partial(connect_to_write, target, **HOT)
-        # The fence of a claim that a crash of the database forgets no longer holds, and the claim
-        # is made again: so it need not be on disk.
+        # Claims need not be on disk: the fence of a claim that a crash of the database loses does
+        # not hold, and the claim is repeated.
         hasty = partial(hot, synchronous_commit="off")
-        # What frees slots must not wait behind what fills them.
+        # Operations that free slots must not wait behind those that fill them.
         self._writers = [
             Writer(name, connection, self._shared, self._committed, target)
             for name, connection in (
@@ -143,20 +143,20 @@ class PostgresStore(BaseStore):
         clock: Callable[[], int] | None = None,
         keep: RetentionPeriods = _KEEP,
     ) -> Self:
-        """Connect to a database, make its schema or bring it up to date, and take part in it.
+        """Connect to a database, create or upgrade its schema, and register as a server.
 
         Args:
             url: ``postgresql://…``.
             home: the folder of this server; only one server works in it.
             key_file: the keys, the same for all servers of the database.
             clock: milliseconds since the epoch; by default the database's time.
-            keep: how long things are kept.
+            keep: the retention periods.
 
         Raises:
             Conflict: another process works in this home.
             KeyProblem: the key file is missing or not the one of this database.
             SchemaTooNew: a newer version wrote the database.
-            HooktuiError: the database cannot be reached, or does not let us in.
+            HooktuiError: the database cannot be reached or rejects the login.
         """
         target = parse_database_url(url)
         place = Home(home)
@@ -182,8 +182,8 @@ class PostgresStore(BaseStore):
         await self._catch_up()
         for writer in self._writers:
             await writer.start()
-        await self._look()  # where the feed goes on: those who write have skipped numbers
-        # Whoever held this home before is dead: what it was sending need not wait for its lease.
+        await self._look()  # the end of the feed: writers have skipped numbers
+        # The previous server of this home has ended: its attempts need not wait for their leases.
         before = self._home.token_before
         if before is not None:
             await self._rescue(partial(Rescue, RESCUED_AT_ONCE, before))
@@ -195,16 +195,16 @@ class PostgresStore(BaseStore):
 
     @property
     def clock(self) -> Callable[[], int]:
-        """What tells the time: the database's clock, the same for all servers."""
+        """The clock of the database, the same for all servers."""
         return self._clock.now_ms
 
     @property
     def clock_is_trusted(self) -> bool:
-        """Whether what is old by the clock may be dropped."""
+        """Whether rows may be deleted by age."""
         return self._clock.doubt.trusted
 
     def check_room(self, size_bytes: int = 0) -> None:
-        """Do nothing: the disk is another machine's; when it is full, its answer is a DiskFull."""
+        """Do nothing: the disk is another machine's; the database reports when it is full."""
 
     async def read(
         self, query: Callable[Concatenate[Connection, P], R], /, *args: P.args, **kwargs: P.kwargs
@@ -240,18 +240,18 @@ class PostgresStore(BaseStore):
     async def purge(
         self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
     ) -> Purged:
-        """Drop events from before a time with all that belongs to them, for so long at most."""
+        """Delete events from before a time and their dependents, for ``within_s`` at most."""
         return await self._retention.purge(before_ms, within_s, account, after)
 
     def backup(self, _: Callable[[], bool], /) -> AbstractAsyncContextManager[DatabaseCopy]:
-        """Refuse: a copy of a PostgreSQL database is made by PostgreSQL's own program."""
+        """Refuse: PostgreSQL's own tools make copies of its databases."""
         raise Refused(
-            f"the data lies in {self._target.shown}: copy it with pg_dump, or as your other"
+            f"the data is in {self._target.shown}: copy it with pg_dump, or as your other"
             " databases are backed up, and keep a copy of the key file apart from it"
         )
 
     async def info(self) -> DatabaseInfo:
-        """Return what the database is, and how big."""
+        """Return the kind, place and size of the database."""
         version, size = await self.read(_about)
         return DatabaseInfo(
             kind="postgresql", version=version, location=self._target.shown, size=size
@@ -262,7 +262,7 @@ class PostgresStore(BaseStore):
         return [one for one in await self.read(servers) if one.number != self.number]
 
     async def close(self) -> None:
-        """Finish what was taken, give up what is left, and wake whoever waits for changes."""
+        """Finish accepted operations, cancel the rest, and wake waiting readers of the feed."""
         if self._closed:
             return
         self._closed = True
@@ -284,13 +284,13 @@ class PostgresStore(BaseStore):
         number = await raw.fetchval(sql.TAKE_NUMBER)
         if number is None:
             await raw.close()
-            raise Unavailable(f"{self._target.shown} has its 512 servers already; stop one first")
+            raise Unavailable(f"{self._target.shown} already has 512 servers; stop one first")
         await raw.execute(NAME_SESSION, session_name(replace(self._about, number=number)))
         await raw.execute(sql.TELL_KEYS, key_locks(self.vault.ids))
         last_id = await raw.fetchval(sql.HIGHEST_IDS)
         self.number = number
         self._shared.server = str(number)
-        # Above all that is stored, and above what this process has made and not stored yet.
+        # Above all stored ids, and above those that this process has created and not stored yet.
         if self._numbered:
             last_id = max(last_id, self._shared.ids.next())
         self._numbered = True
@@ -313,7 +313,7 @@ class PostgresStore(BaseStore):
     async def _follow_up(self, change: Callable[[Tx], None]) -> None:
         try:
             await self.write(change)
-        except Exception:  # a start looks for what was left
+        except Exception:  # the next start completes it
             _log.exception("the rest of a change failed")
 
     async def _cancel_left(self, hook: HookId) -> None:
@@ -325,7 +325,7 @@ class PostgresStore(BaseStore):
         task.add_done_callback(self._tasks.discard)
 
     async def _catch_up(self) -> None:
-        """Load what any server changed since, hooks and the pause, and tell of it."""
+        """Load the hooks and the pause that any server changed since, and notify listeners."""
         async with self._catching_up:
             known, now = self._shared.live_version, self._clock.now_ms()
             load = partial(changed_hooks, vault=self._shared.vault, known=known, now_ms=now)
@@ -339,7 +339,7 @@ class PostgresStore(BaseStore):
             self._signal(CommitNotice(hooks_changed=frozenset(news.hooks), paused=turned))
 
     async def _look(self) -> None:
-        """Look what other servers did: the feed, the hooks, the time."""
+        """Read the changes of other servers: the feed, the hooks, the time."""
         newest, version = await self._own.run(partial(look, clock=self._clock))
         self._feed_reached(newest)
         if self._shared.live_version >= 0 and version != self._shared.live_version:

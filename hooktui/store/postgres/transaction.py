@@ -1,8 +1,8 @@
-"""One write transaction on PostgreSQL: begin, gather, commit; operations of one kind run together.
+"""One write transaction on PostgreSQL: begin, collect, commit; operations of one kind run together.
 
 Rows that several servers write (the state of a hook, its statistics, the feed) are written by the
-very message that commits: between their locks and the commit there is no round trip, so that a slow
-or stopped server delays no other.
+same message that commits: there is no round trip between their locks and the commit, so a slow or
+stopped server delays no other.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class StateChange:
-    """What the record of attempts makes of a hook's state, as read under its lock."""
+    """The change of a hook's state by recorded attempts, as read under its lock."""
 
     last_code: int | None
     last_error: str | None
@@ -43,11 +43,11 @@ class StateChange:
 
 @dataclass(slots=True)
 class Shared:
-    """What all transactions of a server share.
+    """The state that all transactions of a server share.
 
-    ``live_version`` is the version of the hooks that ``live`` shows, ``secrets_used`` when each
-    secret's last use was last stored. ``catch_up`` loads the hooks that changed since, ``saw_feed``
-    is told of the newest line of the feed.
+    ``live_version`` is the version of the hooks in ``live``, ``secrets_used`` when each secret's
+    last use was last stored. ``catch_up`` loads the hooks that changed since, ``saw_feed`` gets the
+    newest row of the feed.
     """
 
     vault: Vault
@@ -64,10 +64,10 @@ class Shared:
 
 @dataclass(slots=True)
 class WriteTransaction:
-    """What the operations of one transaction share.
+    """The state that the operations of one transaction share.
 
-    ``waiting`` is by how many the deliveries that wait change per hook, ``states`` and ``stats``
-    what else changes in it.
+    ``waiting`` is the change of the number of waiting deliveries per hook, ``states`` and ``stats``
+    are the other changes of its state.
     """
 
     raw: Raw
@@ -87,23 +87,23 @@ class WriteTransaction:
         return self.shared.live
 
     def count_waiting(self, hook: HookId, more: int) -> None:
-        """Note that so many more deliveries of a hook wait."""
+        """Add to the number of waiting deliveries of a hook."""
         self.waiting[hook] = self.waiting.get(hook, 0) + more
 
     async def commit(self) -> None:
-        """Write what was gathered, and commit."""
+        """Write the collected changes and commit."""
         statements = [*self._hook_statements(), *self._feed_statements(), "COMMIT"]
         await self.raw.execute("; ".join(statements))
 
     async def find_feed_end(self) -> None:
-        """Ask for the place of our last line; under load the next transaction tells it anyway."""
+        """Query the position of our last row; under load the next transaction reads it anyway."""
         if self.notes.feed:
             self.feed_end = await self.raw.fetchval(sql.LAST_LINE)
 
     def _hook_statements(self) -> list[str]:
         hooks = sorted({*self.waiting, *self.states})
         found = []
-        if len(hooks) > 1:  # in one order, so that no two servers wait for each other
+        if len(hooks) > 1:  # in one order, so that no deadlock arises
             which = ", ".join(map(str, hooks))
             found.append(
                 f"SELECT 1 FROM hook_state WHERE hook_id IN ({which}) ORDER BY hook_id FOR UPDATE"  # noqa: S608 - integers
@@ -161,8 +161,8 @@ async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> WriteTransa
 
     Args:
         raw: the connection.
-        shared: what all transactions share.
-        alone: for a change of people: no other change, and nothing hot, at the same time.
+        shared: the state of this server's transactions.
+        alone: for a change of people: excludes other changes and hot transactions.
     """
     await raw.execute(sql.BEGIN_ALONE if alone else sql.BEGIN)
     asked_ns = time.monotonic_ns()
@@ -176,11 +176,11 @@ async def begin(raw: Raw, shared: Shared, *, alone: bool = False) -> WriteTransa
 
 
 NEW_VERSION = "UPDATE installation SET live_version = live_version + 1"
-"""Has every server look what people changed, before its next transaction."""
+"""Makes every server read the changes of people before its next transaction."""
 
 
 def mark_changed(hooks: set[HookId]) -> str:
-    """Return the statements that tell every server to load hooks anew."""
+    """Return the statements that make every server reload hooks."""
     rows = ", ".join(f"({hook:d})" for hook in sorted(hooks))
     return (
         f"{NEW_VERSION}; "  # noqa: S608 - integers
@@ -204,11 +204,11 @@ R = TypeVar("R")
 class Operation(write_queue.Operation[R]):
     """An operation on PostgreSQL; operations of one kind run together.
 
-    A transaction may be run again (deadlock, lost connection), so `run_all` starts from nothing
-    each time; only what concerns the outside world, such as slots that were taken, is kept.
+    A transaction may be repeated (deadlock, lost connection), so `run_all` starts from nothing each
+    time and keeps only external effects, such as reserved slots.
 
     Attributes:
-        since_s: since when it waits, monotonic.
+        since_s: monotonic time since which it waits.
     """
 
     def __init__(self, weight: int = 1, size_bytes: int = 0) -> None:
@@ -217,15 +217,15 @@ class Operation(write_queue.Operation[R]):
 
     @classmethod
     async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
-        """Run some operations of this kind; set the result or the error of each."""
+        """Run operations of this kind; set the result or the error of each."""
         for operation in some:
             operation.result = await operation.run(work)
 
     async def run(self, work: WriteTransaction) -> R:
-        """Run this one alone."""
+        """Run this operation alone."""
         raise NotImplementedError
 
 
 def columns(rows: Sequence[Sequence[object]], count: int) -> Iterable[Sequence[Any]]:
-    """Return rows as so many columns, the form in which they travel."""
+    """Return rows as this many columns, the form in which they are sent."""
     return list(zip(*rows, strict=True)) if rows else [()] * count

@@ -1,8 +1,8 @@
-"""The writers of PostgreSQL: operations that wait share the next transaction of a connection.
+"""The writers of PostgreSQL: waiting operations share the next transaction of a connection.
 
-Acceptance has a connection of its own, so that it overlaps with claims and results. A transaction
-that met a deadlock, or whose connection broke before it was committed, is run again; one whose
-commit got no answer is told as failed, for nobody knows.
+Acceptance has a separate connection, so that it overlaps with claims and results. A transaction is
+repeated after a deadlock, or if its connection broke before the commit; if the connection broke
+during the commit, the operations fail because the outcome is unknown.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0
-"""So long an operation waits for a database that is away, such as one that is restarted."""
+"""Seconds that an operation waits for a database that is unreachable, such as during a restart."""
 _TRIES = 4
 _OWN_FAULT = (pg.DataError, ValueError, TypeError)
-"""What cannot be stored, whatever else is in the transaction."""
+"""Values that cannot be stored, whatever else is in the transaction."""
 
 
 class Writer:
@@ -48,13 +48,13 @@ class Writer:
     Args:
         name: for the log.
         connect: opens the connection.
-        shared: what transactions share.
-        committed: notified of each commit before any caller has its result.
+        shared: the state of this server's transactions.
+        committed: called for each commit before any caller has its result.
         target: for messages.
 
     Attributes:
-        queue: the operations that wait. Each try is a step of its heartbeat: a database that is
-            away is no deadlock.
+        queue: the waiting operations. Each attempt is a step of its heartbeat, so an unreachable
+            database does not look like a deadlock.
     """
 
     def __init__(
@@ -77,18 +77,18 @@ class Writer:
         """Connect, and start to run batches.
 
         Raises:
-            HooktuiError: there is no connection.
+            HooktuiError: the connection failed.
         """
         self._raw = await self._connect()
         self.queue.start()
 
     async def close(self) -> None:
-        """Run the operations that wait, then disconnect."""
+        """Run the waiting operations, then disconnect."""
         await self.queue.close()
         await self._drop()
 
     async def _transact(self, batch: Sequence[Operation[Any]]) -> None:
-        """Run a batch: all of its operations are in one commit, or have an error each."""
+        """Run a batch: all of its operations are in one commit, or each has an error."""
         tries = 0
         while batch:
             for operation in batch:
@@ -108,7 +108,7 @@ class Writer:
                 await self._clean(error)
                 if committing and is_lost(error):
                     failure: Exception = Unavailable(
-                        "the connection to the database was lost during a commit: nobody knows "
+                        "the connection to the database was lost during a commit; check "
                         "whether it was stored"
                     )
                 elif (is_lost(error) or isinstance(error, Unavailable)) and not self.queue.closing:
@@ -117,7 +117,7 @@ class Writer:
                 elif may_repeat(error) and tries < _TRIES:
                     continue
                 elif len(batch) > 1 and isinstance(cause_of(error), _OWN_FAULT):
-                    for operation in batch:  # what one of them holds is no fault of the others
+                    for operation in batch:  # the error may be of one of them
                         await self._transact([operation])
                     return
                 else:
@@ -132,8 +132,8 @@ class Writer:
     async def _answer_all(self, work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
         try:
             await self._committed(work)
-        except Exception:  # it is stored; what else follows from it is found by looking again
-            _log.exception("telling of a commit failed")
+        except Exception:  # it is stored; polling finds the side effects
+            _log.exception("the side effects of a commit failed")
         self.queue.complete(batch)
 
     async def _connected(self) -> Raw:
@@ -143,7 +143,7 @@ class Writer:
         return self._raw
 
     async def _clean(self, error: Exception) -> None:
-        """Roll back; drop a connection that is lost, or that cannot do even that."""
+        """Roll back; drop a connection that is lost or cannot roll back."""
         raw = self._raw
         if raw is None or raw.is_closed():
             self._raw = None
@@ -164,7 +164,7 @@ class Writer:
     async def _after_a_pause(
         self, batch: Sequence[Operation[Any]], failure: Exception
     ) -> list[Operation[Any]]:
-        """Fail what has waited for too long, and wait a little with the rest."""
+        """Fail operations that have waited for too long; return the others after a pause."""
         too_old = time.monotonic() - PATIENCE_S
         late = [operation for operation in batch if operation.since_s < too_old]
         self._fail(late, failure)
@@ -183,6 +183,6 @@ async def _run_all(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> N
     kinds: dict[type[Operation[Any]], list[Operation[Any]]] = {}
     for operation in batch:
         kinds.setdefault(type(operation), []).append(operation)
-    # In the same order at every server, so that no two wait for each other.
+    # In the same order at every server, so that no deadlock arises.
     for kind in sorted(kinds, key=lambda kind: (kind.order, kind.__name__)):
         await kind.run_all(work, kinds[kind])

@@ -31,7 +31,7 @@ def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
 
 
 def _counted(conn: Connection, accounts: Sequence[AccountRow]) -> list[Account]:
-    """Return accounts with their hooks and backlog: from the counters, never by a scan."""
+    """Return accounts with their hooks and backlog, read from counters without a scan."""
     waiting = func.coalesce(func.sum(HOOK_STATE.c.waiting), 0)
     wanted = select(HOOK.c.account_id, func.count(), waiting).outerjoin(
         HOOK_STATE, (HOOK_STATE.c.hook_id == HOOK.c.id) & HOOK.c.active
@@ -72,7 +72,7 @@ def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) 
 
 @dataclass(frozen=True, slots=True)
 class TokenRecord:
-    """The part of a token that decides on a request."""
+    """The properties of a token that authorization needs."""
 
     id: int
     name: str
@@ -82,7 +82,7 @@ class TokenRecord:
 
 
 def token_by_hash(conn: Connection, token: int, sha256: bytes) -> TokenRecord | None:
-    """Return a token by the id in its text and the SHA-256 of all its text; None: not valid."""
+    """Return a token by the id in its text and the SHA-256 of the whole text; None: invalid."""
     found = conn.execute(select(TOKEN).where(TOKEN.c.id == token)).mappings().first()
     if found is None:
         return None
@@ -94,7 +94,7 @@ def token_by_hash(conn: Connection, token: int, sha256: bytes) -> TokenRecord | 
 
 
 def token_of(row: TokenRow, text: str | None = None) -> Token:
-    """Return a token from its row; its text is known only when it is created."""
+    """Return a token from its row; its text is known only at creation."""
     return Token(
         id=row.id,
         name=row.name,

@@ -20,9 +20,9 @@ _JSON = msgspec.json.Decoder(dict[str, object])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditQuery:
-    """Which entries: all that is given must fit; a ``*`` at the end of a text stands for the rest.
+    """Conditions that all must hold; a trailing ``*`` in a text matches any rest.
 
-    ``since_ms`` and ``until_ms`` bound when an entry was written, the second one not included.
+    ``since_ms`` (inclusive) and ``until_ms`` (exclusive) bound the time of an entry.
     """
 
     account: AccountId | None = None
@@ -53,7 +53,7 @@ def list_audit(conn: Connection, wanted: AuditQuery, page: PageRequest) -> Page[
 
 
 def _about(target: str | None) -> list[ColumnElement[bool]]:
-    """Return the conditions that one index serves; a target may be too long for it."""
+    """Return conditions that use the index of targets; a target may be too long for it."""
     if target is None or _is_pattern(target):
         return []
     found: list[ColumnElement[bool]] = [AUDIT.c.target == target]
@@ -107,7 +107,5 @@ def _entry(row: RowMapping) -> AuditEntry:
 def _values(text: str | None) -> Mapping[str, object] | None:
     try:
         return None if text is None else _JSON.decode(text)
-    except (
-        msgspec.DecodeError
-    ):  # somebody changed it behind our back; the list shows it all the same
+    except msgspec.DecodeError:  # changed in the database; shown nevertheless
         return {"unreadable": text}

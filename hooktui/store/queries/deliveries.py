@@ -38,7 +38,7 @@ _EVERYTHING = DeliveryQuery()
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRecord:
-    """A delivery with all that is stored of it.
+    """A delivery with all of its stored data.
 
     ``body`` is None once purged; ``last_started_at_ms`` and ``last_secret_ids`` are those of the
     newest attempt.
@@ -101,7 +101,7 @@ def get_delivery(
 
 
 def no_delivery(delivery: DeliveryId) -> NotFound:
-    """Return the error for a delivery that is not there, or not in this account."""
+    """Return the error for a delivery that does not exist in this account."""
     return NotFound(
         f"there is no delivery {encode('dlv', delivery)} here; see: hooktui deliveries list"
     )
@@ -110,16 +110,16 @@ def no_delivery(delivery: DeliveryId) -> NotFound:
 def deliveries_of_event(
     conn: Connection, event: EventId, hooks: Sequence[int] | None = None
 ) -> tuple[Delivery, ...]:
-    """Return all deliveries of an event (those to some hooks only), oldest first."""
+    """Return all deliveries of an event (to the given hooks only), oldest first."""
     wanted = _deliveries().where(DELIVERY.c.event_id == event).order_by(DELIVERY.c.id)
     if hooks is not None:
-        # The plus: an event has fewer deliveries than a hook.
+        # The plus disables the hook's index: an event has fewer deliveries than a hook.
         wanted = wanted.where(literal_column("+delivery.hook_id", Big).in_(hooks))
     return tuple(delivery_of(row) for row in conn.execute(wanted).mappings())
 
 
 def deliveries_by_id(conn: Connection, deliveries: Iterable[int]) -> dict[int, Delivery]:
-    """Return deliveries that exist, by id."""
+    """Return the existing deliveries among ids, by id."""
     wanted = _deliveries().where(DELIVERY.c.id.in_(list(deliveries)))
     return {row["id"]: delivery_of(row) for row in conn.execute(wanted).mappings()}
 
@@ -127,7 +127,7 @@ def deliveries_by_id(conn: Connection, deliveries: Iterable[int]) -> dict[int, D
 def attempts_by_key(
     conn: Connection, attempts: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int], Attempt]:
-    """Return attempts that exist, by delivery and number."""
+    """Return the existing attempts among keys, by delivery and number."""
     keys = list(attempts)
     wanted = select(ATTEMPT).where(tuple_(ATTEMPT.c.delivery_id, ATTEMPT.c.number).in_(keys))
     return {
@@ -137,7 +137,7 @@ def attempts_by_key(
 
 
 def delivery_of(row: RowMapping) -> Delivery:
-    """Return a delivery from its row, joined with its hook's."""
+    """Return a delivery from its row, joined with its hook."""
     held = row["status"] == Status.PENDING and not row["hook_active"]
     return Delivery(
         id=encode("dlv", row["id"]),
@@ -165,7 +165,7 @@ def _deliveries() -> Select[Any]:
 def _conditions(query: DeliveryQuery) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if query.hook is not None:
-        # The plus: the index to walk along is chosen already.
+        # The plus disables the hook's index: another one is already chosen.
         found.append(literal_column("+delivery.hook_id", Big) == literal(query.hook))
     if query.event_type is not None:
         found.append(filter_sql.has_event_type(query.event_type))
@@ -177,7 +177,7 @@ def _conditions(query: DeliveryQuery) -> list[ColumnElement[bool]]:
 
 
 def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
-    """Add the columns in which words and ``data.`` are searched."""
+    """Add the columns that words and ``data.`` search."""
     rows = rows.add_columns(EVENT.c.body.label("event_body"))
     rows = rows.join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
     if not any(term.key is Key.WORD for term in outside.terms):

@@ -1,8 +1,8 @@
-"""Which index a list of deliveries walks along, so that no list gets slower with the store.
+"""Chooses the index that serves a list of deliveries, so that its cost is independent of the store.
 
-Whatever is asked for, the keys come from one index in their order: of an event, of a hook, of what
-failed, of what waits, or of the account. What else a filter says is looked up row by row, a bounded
-number of them for each page (``queries.pages.WINDOW``).
+Every list reads keys from one index in their order: of an event, of a hook, of failed or waiting
+deliveries, or of the account. The other conditions of a filter are checked row by row, for a
+bounded number of rows per page (``queries.pages.WINDOW``).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _FEW = 20_000  # sorted in some 10 ms
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryQuery:
-    """Which deliveries; all that is given must hold. ``status`` may also be ``held``."""
+    """Conditions on deliveries that all must hold. ``status`` may also be ``held``."""
 
     hook: HookId | None = None
     event: EventId | None = None
@@ -49,13 +49,13 @@ class DeliveryQuery:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """How a list goes along an index.
+    """The scan of an index for a list.
 
     Attributes:
-        conditions: which keys; the index holds all their columns.
-        keys: selects them; None where they are so few that nobody needs to count.
-        query: what is left to ask of each row.
-        wanted: the same, of the filter.
+        conditions: selects the keys; the index holds all their columns.
+        keys: the keys to count; None if they are few enough to skip counting.
+        query: the remaining conditions on each row.
+        wanted: the remaining filter on each row.
     """
 
     conditions: Sequence[Condition]
@@ -67,7 +67,7 @@ class Walk:
 def walk_of(
     conn: Connection, account: AccountId, query: DeliveryQuery, wanted: Filter, now_ms: int
 ) -> Walk:
-    """Choose the index for a query, whose filter is ``wanted``."""
+    """Choose the index for a query and its filter."""
     query, wanted = _told_apart(query, wanted, now_ms)
     if query.event is not None:
         chosen = [DELIVERY.c.event_id == query.event, _plus_account(account), *_times(query)]
@@ -78,7 +78,7 @@ def walk_of(
         chosen = [_plus_account(account), waiting, of_hooks, *_times(query)]
         return Walk(chosen, None, query, wanted)
     left = replace(query, since_ms=None, until_ms=None)
-    if query.status == Status.FAILED:  # few, so the hook is looked at row by row
+    if query.status == Status.FAILED:  # few, so the hook is checked row by row
         chosen = [DELIVERY.c.account_id == account, filter_sql.has_status(Status.FAILED)]
         left = replace(left, status=None)
     elif query.hook is not None:
@@ -91,7 +91,7 @@ def walk_of(
 
 
 def _told_apart(query: DeliveryQuery, wanted: Filter, now_ms: int) -> tuple[DeliveryQuery, Filter]:
-    """Return a query with what a filter says that an index could serve, and the rest of it."""
+    """Return a query extended by the parts of a filter that an index can serve, and the rest."""
     rest: list[Term] = []
     for term in wanted.terms:
         value = term.values[0]
@@ -122,7 +122,7 @@ def _times(query: DeliveryQuery) -> list[Condition]:
 
 
 def _hooks(account: AccountId, hook: HookId | None) -> Select[Any]:
-    """Select the hooks of an account, or one if it is of that account."""
+    """Select the hooks of an account, or one hook if it belongs to that account."""
     hooks = HOOK.alias("of_account")
     wanted = select(hooks.c.id).where(hooks.c.account_id == account)
     return wanted if hook is None else wanted.where(hooks.c.id == hook)
@@ -136,9 +136,9 @@ def _few_wait(conn: Connection, account: AccountId) -> bool:
 
 
 def _plus_account(account: AccountId) -> Condition:
-    """Return that a delivery is of an account.
+    """Return the condition that a delivery belongs to an account.
 
-    The plus keeps SQLite from walking all of the account's history instead of the few rows that
-    are asked for (280 ms with a million rows, this way 1 ms).
+    The plus keeps SQLite from scanning the account's whole history instead of the few rows that are
+    requested (280 ms with a million rows, 1 ms with the plus).
     """
     return literal_column("+delivery.account_id", Big) == literal(account)

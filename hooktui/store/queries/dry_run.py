@@ -1,4 +1,4 @@
-"""A hook's settings tried on the latest events of its account; reads only."""
+"""Dry run of a hook's settings on the latest events of its account; reads only."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def try_hook(
     *,
     filter_given: bool = True,
 ) -> DryRun:
-    """Return what a hook would have got of the latest events with other settings.
+    """Return which of the latest events a hook would have received with other settings.
 
     Args:
-        conn: where to read.
-        account: whose hook and events; None: the hook's, whichever it is in.
+        conn: a read connection.
+        account: the account of the hook and events; None: that of the hook.
         hook: the hook that would be changed; None: a new one, of ``account``.
         events: the selection to try; None: the hook's.
-        filter_text: the filter to try, in use when ``filter_given``; else the hook's.
+        filter_text: the filter to try if ``filter_given``; else the hook's applies.
         filter_given: whether there is a filter to try (None is one: no filter).
 
     Raises:
         NotFound: there is no such hook there.
-        Refused: the filter is none of a hook.
+        Refused: the filter is not valid for a hook.
     """
     now: Wish | None = None
     if hook is not None:
@@ -75,7 +75,7 @@ def _filter(text: str | None) -> Filter | None:
 def _latest(
     conn: Connection, account: AccountId | None, *, needs_bodies: bool
 ) -> Iterator[PastEvent]:
-    """Return the latest events, newest first; fewer where their bodies are many bytes."""
+    """Return the latest events, newest first; fewer if their bodies are large."""
     latest = (
         select(*_HEAD)
         .where(EVENT.c.account_id == account)

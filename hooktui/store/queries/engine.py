@@ -1,4 +1,4 @@
-"""What status and engine look up: pause, breakers, due times, secrets that signed."""
+"""Queries of status and engine: pause, breakers, due times, secrets of an attempt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hooktui.store.vault import Vault
 
 
 def engine_state(conn: Connection) -> EngineState:
-    """Return whether all sending is paused, since when and by whom."""
+    """Return whether all sending is paused, since when and by which actor."""
     row = conn.execute(select(PAUSE)).mappings().first()
     if row is None:
         return EngineState(paused=None)
@@ -29,7 +29,7 @@ def is_paused(conn: Connection) -> bool:
 
 
 def hooks_by_state(conn: Connection) -> dict[str, int]:
-    """Return how many hooks are active, disabled, or left alone for a while (breaker open)."""
+    """Return how many hooks are active, disabled, or have an open breaker."""
     is_open = HOOK_STATE.c.breaker_until.is_not(None).label("is_open")
     counted = select(HOOK.c.active, is_open, func.count().label("number"))
     counted = counted.join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
@@ -45,7 +45,7 @@ _MOST = 20
 
 
 def open_breakers(conn: Connection, account: AccountId | None) -> tuple[OpenBreaker, ...]:
-    """Return the open breakers of an account, or (None) of all, whose probe is next first."""
+    """Return the open breakers of an account, or (None) of all, ordered by their next probe."""
     columns = (HOOK.c.id, HOOK.c.name, HOOK_STATE.c.breaker_until, HOOK_STATE.c.failures_in_a_row)
     wanted = select(*columns).join(HOOK_STATE, HOOK_STATE.c.hook_id == HOOK.c.id)
     wanted = wanted.where(HOOK_STATE.c.breaker_until.is_not(None), HOOK.c.deleted_at.is_(None))
@@ -65,7 +65,7 @@ def open_breakers(conn: Connection, account: AccountId | None) -> tuple[OpenBrea
 def signing_secrets(
     conn: Connection, vault: Vault, hook: HookId, ids: Sequence[int]
 ) -> list[LiveSecret]:
-    """Return those of a hook's secrets that still exist, newest first."""
+    """Return the given secrets of a hook that still exist, newest first."""
     wanted = select(SECRET, HOOK.c.account_id).join(HOOK, HOOK.c.id == SECRET.c.hook_id)
     wanted = wanted.where(SECRET.c.hook_id == hook, SECRET.c.id.in_(list(ids)))
     rows = conn.execute(wanted.order_by(SECRET.c.id.desc())).mappings()

@@ -1,4 +1,4 @@
-"""What an event meant to each hook: from deliveries, skips, and the hooks as they are now."""
+"""The outcome of an event for each hook, from deliveries, skips and the current hooks."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def list_decisions(
     page: PageRequest,
     concerned: bool | None = None,
 ) -> Page[HookDecision]:
-    """Return what an event meant to each hook of its account.
+    """Return the outcome of an event for each hook of its account.
 
     Args:
-        conn: where to read.
-        account: whose event it must be; None: anybody's.
+        conn: a read connection.
+        account: the account of the event; None: any.
         event: its id.
         page: which hooks, by their ids.
-        concerned: only hooks that asked for it (a deleted one, too), or only the others.
+        concerned: True: only hooks that subscribed to it (deleted ones, too); False: the others.
 
     Raises:
         NotFound: there is no such event there.
@@ -96,10 +96,10 @@ def list_decisions(
 
 
 def _numbers(conn: Connection, some: Sequence[int]) -> Select[tuple[int]]:
-    """Return numbers as rows, from one parameter.
+    """Return numbers as rows from one parameter.
 
-    An event may skip more hooks than a statement takes parameters, and 50,000 numbers in its text
-    took as long to write and read as all the rest.
+    An event may skip more hooks than a statement accepts parameters, and writing and parsing 50,000
+    numbers in its text took as long as all the rest.
     """
     given = literal(msgspec.json.encode(some).decode())
     if conn.dialect.name == "sqlite":
@@ -147,7 +147,7 @@ def _decision_steps(
 
 
 def _sent(deliveries: Sequence[Delivery]) -> str:
-    """Return by what the event went to the hook."""
+    """Return the trigger of the event's delivery to the hook in words."""
     latest = deliveries[-1]
-    words = {"event": "asks for it", "ping": "was pinged"}.get(latest.trigger, latest.trigger)
+    words = {"event": "subscribes to it", "ping": "was pinged"}.get(latest.trigger, latest.trigger)
     return words if len(deliveries) == 1 else f"{words}; {len(deliveries)} deliveries in all"

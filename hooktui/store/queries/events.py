@@ -21,7 +21,7 @@ from hooktui.store.tables import DELIVERY, EVENT, in_account
 
 _SHOWN = [column for column in EVENT.c if column.name not in ("body", "skips")]
 _MOST_COUNTED = 200
-"""Deliveries of an event that a list counts by how they stand."""
+"""Maximum number of deliveries of an event whose statuses a list counts."""
 
 
 def list_events(
@@ -31,7 +31,7 @@ def list_events(
     event_type: str | None = None,
     q: Filter | str | None = None,
 ) -> Page[Event]:
-    """Return a page of an account's events, of one type or group, that fit a filter.
+    """Return a page of an account's events, of one type or group, that match a filter.
 
     Raises:
         Refused: the page request or the filter is not acceptable.
@@ -64,7 +64,7 @@ def get_event(
     """Return an event with its deliveries and skips, in an account or (None) in any.
 
     Returns:
-        None when it was delivered to more than ``most`` hooks: reading that takes long.
+        None if it was sent to more than ``most`` hooks, because reading takes long.
 
     Raises:
         NotFound: there is no such event there.
@@ -88,22 +88,22 @@ def get_event(
 
 
 def events_by_id(conn: Connection, events: Iterable[int]) -> dict[int, Event]:
-    """Return events that exist, by id."""
+    """Return the existing events among ids, by id."""
     wanted = select(*_SHOWN).where(EVENT.c.id.in_(list(events)))
     return {row["id"]: _event(row) for row in conn.execute(wanted).mappings()}
 
 
 def bodies_by_id(conn: Connection, events: Iterable[int]) -> dict[int, bytes]:
-    """Return the bodies of events, by id; those that were purged are left out."""
+    """Return the bodies of events, by id, without purged ones."""
     wanted = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_(list(events)))
     return {row.id: row.body for row in conn.execute(wanted) if row.body is not None}
 
 
 def _counted(conn: Connection, rows: Sequence[RowMapping]) -> list[Event]:
-    """Return events with how their deliveries stand.
+    """Return events with the counts of their deliveries by status.
 
-    That is counted from the deliveries' rows: a page of usual events costs under a millisecond. An
-    event that went to very many hooks is left out, for its rows are read one by one.
+    The deliveries' rows are counted: under a millisecond for a page of usual events. Events with
+    very many deliveries have no counts, because the rows are read one by one.
     """
     few = [row["id"] for row in rows if row["deliveries"] <= _MOST_COUNTED]
     per_event: dict[int, dict[str, int]] = {identity: {} for identity in few}
@@ -139,12 +139,12 @@ def _event(row: RowMapping, counts: EventCounts | None = None) -> Event:
 
 
 def _since_ms(wanted: Filter) -> int:
-    """Return the time (ms) before which no event fits a filter, as far as its ``since:`` say."""
+    """Return the time (ms) before which no event matches the ``since:`` terms of a filter."""
     return max([0, *_borders(wanted, Key.SINCE)])
 
 
 def _until_ms(wanted: Filter) -> int | None:
-    """Return the time (ms) after which no event fits a filter, as far as its ``until:`` say."""
+    """Return the time (ms) after which no event matches the ``until:`` terms of a filter."""
     return min(_borders(wanted, Key.UNTIL), default=None)
 
 
@@ -183,10 +183,10 @@ def skips_of(column: str | None) -> tuple[Skip, ...]:
 
 
 def reasons_of(column: str | None) -> dict[int, str]:
-    """Return by hook why it was skipped, from an event's column.
+    """Return the skip reasons by hook, from an event's column.
 
-    Numbers and texts alone: as many objects would have the collector look through all live hooks,
-    which takes half a second where there are 100,000.
+    Plain numbers and strings: as many objects would trigger a garbage collection of all live hooks,
+    which takes half a second with 100,000.
     """
     if column is None:
         return {}

@@ -1,8 +1,8 @@
-"""Conditions of many parts, in a form that every database takes.
+"""Conditions of many parts, in a form that every database accepts.
 
-SQLite refuses an expression that is over 1,000 deep, and a chain of 1,000 ``OR`` or ``AND`` is that
-deep. So a long chain is built of short ones; what is short stays as it is, for the planner uses
-indexes there.
+SQLite rejects an expression of depth over 1,000, which a chain of 1,000 ``OR`` or ``AND`` has. So a
+long chain is built of short ones. A short chain stays as it is, so that the planner can use
+indexes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, and_, false, func, or_
 Condition = ColumnElement[bool]
 
 _SHORT: Final = 50
-"""Parts of one chain; two levels of chains hold 2,500, more than a filter has characters."""
+"""Parts of one chain; two levels hold 2,500, more than a filter has characters."""
 
 
 def any_of(parts: Sequence[Condition]) -> Condition:
@@ -24,7 +24,7 @@ def any_of(parts: Sequence[Condition]) -> Condition:
 
 
 def all_of(parts: Sequence[Condition]) -> list[Condition]:
-    """Return the same conditions as not many more than `_SHORT`: for a ``WHERE``."""
+    """Return equivalent conditions for a ``WHERE``, not many more than `_SHORT`."""
     if len(parts) <= _SHORT:
         return list(parts)
     return [*parts[:_SHORT], _chained(and_, parts[_SHORT:])]
@@ -34,5 +34,5 @@ def _chained(join: Callable[..., Condition], parts: Sequence[Condition]) -> Cond
     if len(parts) <= _SHORT:
         return join(*parts)
     groups = [join(*parts[at : at + _SHORT]) for at in range(0, len(parts), _SHORT)]
-    # A plain group would become part of the chain again. Without a value a part does not hold.
+    # The call keeps a group from being merged into the chain; a NULL condition does not hold.
     return _chained(join, [func.coalesce(group, false()) for group in groups])

@@ -1,4 +1,4 @@
-"""The filter language over deliveries: what SQL can say, and what is left over."""
+"""Translates filters of deliveries to SQL, as far as SQL can express them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OUTSIDE_SQL = (Key.WORD, Key.DATA)
 
 
 def conditions(wanted: Filter, now_ms: int) -> tuple[list[Condition], Filter | None]:
-    """Return what SQL can say of a filter, and the filter of what it cannot (None: nothing)."""
+    """Return the SQL conditions of a filter, and the filter of the remaining terms (None: none)."""
     inside = [_condition(term, now_ms) for term in wanted.terms if term.key not in _OUTSIDE_SQL]
     outside = tuple(term for term in wanted.terms if term.key in _OUTSIDE_SQL)
     return all_of(inside), Filter(outside) if outside else None
@@ -44,7 +44,7 @@ def only_waiting(status: str | None, wanted: Filter | None) -> bool:
 
 
 def has_status(name: str) -> Condition:
-    """Return the condition of ``status:``; statuses stand in the text, as partial indexes need."""
+    """Return the condition of ``status:``, with literal statuses so that partial indexes apply."""
     if name == HELD:
         held = and_(not_(HOOK.c.active), HOOK.c.deleted_at.is_(None))
         return and_(_status(Status.PENDING), held)
@@ -54,7 +54,7 @@ def has_status(name: str) -> Condition:
 
 
 def has_any_status(*statuses: Status) -> Condition:
-    """Return the condition of the statuses of a partial index, as that has it in its text."""
+    """Return the condition of the statuses of a partial index, written as in the index."""
     return DELIVERY.c.status.in_([literal_column(f"'{one.value}'") for one in statuses])
 
 
@@ -67,12 +67,12 @@ def has_event_type(name: str) -> Condition:
 
 
 def since(ms: int) -> Condition:
-    """Return the condition that a delivery was made at or after a time: a range of ids."""
+    """Return the condition that a delivery was created at or after a time, as a range of ids."""
     return DELIVERY.c.id >= floor_at(ms)
 
 
 def until(ms: int) -> Condition:
-    """Return the condition that a delivery was made at or before a time: a range of ids."""
+    """Return the condition that a delivery was created at or before a time, as a range of ids."""
     return DELIVERY.c.id < floor_at(ms + 1)
 
 
@@ -87,7 +87,7 @@ def _condition(term: Term, now_ms: int) -> Condition:
         fits: Condition = DELIVERY.c.hook_id.in_(hooks)
     else:
         fits = any_of([_fits(term.key, value, now_ms) for value in values])
-    # A column without a value fits nothing, so its negation fits.
+    # A NULL column matches nothing, so its negation matches.
     return not_(func.coalesce(fits, false())) if term.negated else fits
 
 

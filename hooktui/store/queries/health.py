@@ -1,4 +1,4 @@
-"""How a hook has been doing over time: attempts by their statistics, the backlog by deliveries."""
+"""The health of a hook over time: attempts from statistics, the backlog from deliveries."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from hooktui.store.queries.hooks import no_hook, waiting_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATS, in_account
 
 MOST_COUNTED: Final = 50_000
-"""Deliveries that one look takes in, so that it takes a tenth of a second whatever there is."""
+"""Maximum number of deliveries in one query, which bounds it to about 0.1 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Steps:
-    """Steps of time that end with the one that now is in."""
+    """Equal time steps; the last one contains the current time."""
 
     first: int
     last: int
@@ -41,7 +41,7 @@ class _Steps:
 
 @dataclass(slots=True)
 class _Counted:
-    """What a look at the newest deliveries found; steps are those in which it happened."""
+    """Counts of the newest deliveries, by the step in which they were created or ended."""
 
     created: Counter[int] = field(default_factory=Counter)
     finished: Counter[int] = field(default_factory=Counter)
@@ -52,7 +52,7 @@ class _Counted:
 def hook_health(
     conn: Connection, account: AccountId | None, hook: HookId, hours: int, at_ms: int
 ) -> HookHealth:
-    """Return how a hook did in the hours before a moment.
+    """Return a hook's health in the hours before a time.
 
     Raises:
         NotFound: there is no such hook in the account, or (None) in any.
@@ -78,7 +78,7 @@ def hook_health(
 
 
 def _attempts(conn: Connection, hook: HookId, steps: _Steps) -> Mapping[int, Sequence[int]]:
-    """Return by step: delivered, failed, and the histogram."""
+    """Return delivered, failed, and the histogram, by step."""
     step = (HOOK_STATS.c.bucket // steps.ms).label("step")
     sums = [func.sum(HOOK_STATS.c[name]) for name in ("delivered", "failed", *COLUMNS)]
     rows = (
@@ -90,7 +90,7 @@ def _attempts(conn: Connection, hook: HookId, steps: _Steps) -> Mapping[int, Seq
 
 
 def _deliveries(conn: Connection, hook: HookId, steps: _Steps) -> _Counted:
-    """Count the newest deliveries by when they came and ended, by type and by status."""
+    """Count the newest deliveries by creation and end, by type and by status."""
     newest = (
         select(
             DELIVERY.c.created_at, DELIVERY.c.finished_at, DELIVERY.c.event_type, DELIVERY.c.status
@@ -124,11 +124,11 @@ def _deliveries(conn: Connection, hook: HookId, steps: _Steps) -> _Counted:
 
 
 def _backlog(steps: _Steps, counted: _Counted, waiting: int) -> dict[int, int | None]:
-    """Go back from what waits now: what came later did not wait yet, what ended later still did."""
+    """Derive past backlogs from the current one, minus later arrivals plus later ends."""
     found: dict[int, int | None] = {}
     for step in reversed(range(steps.first, steps.last + 1)):
         known = counted.since_ms is None or (step + 1) * steps.ms > counted.since_ms
-        # Several servers' clocks differ a little, so that something may have ended before it came.
+        # The clocks of servers differ a little, so a delivery may have ended before it was created.
         found[step] = max(waiting, 0) if known else None
         waiting += counted.finished[step] - counted.created[step]
     return found

@@ -1,11 +1,11 @@
-"""Rests of a query that computes for long: whatever else the server does goes on meanwhile.
+"""Pauses of long queries, which let the rest of the server run.
 
-Queries are plain functions. On SQLite they run in a thread, where a busy one would have the event
+Queries are plain functions. On SQLite they run in a thread, where a busy one would make the event
 loop wait for the interpreter again and again; on PostgreSQL in the loop itself, in a greenlet.
 
-A query of SQLite ends its read transaction while it rests: no checkpoint gets past what a reader
-sees, and seconds of rest would have the log grow by all that is stored meanwhile. So what it reads
-next may be newer than what it has read.
+A query of SQLite ends its read transaction while it pauses: no checkpoint gets past the snapshot of
+a reader, so seconds of pauses would let the log grow by everything stored meanwhile. The rows it
+reads next may therefore be newer than those it has read.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ T = TypeVar("T")
 
 
 class Pace:
-    """Runs the steps of one query, with a rest after each slice.
+    """Runs the steps of one query with a pause after each slice.
 
     Args:
-        conn: what it reads from, in a transaction; a rest may come between two of its statements.
+        conn: the connection of the query, in a transaction; a pause may come between statements.
 
     Attributes:
-        rests: how many there were.
+        rests: the number of pauses.
     """
 
     def __init__(self, conn: Connection) -> None:
@@ -39,7 +39,7 @@ class Pace:
         self._begun_s = time.perf_counter()
 
     def run(self, steps: Steps[T]) -> T:
-        """Do all steps, and return their result."""
+        """Run all steps and return their result."""
         while True:
             try:
                 next(steps)
@@ -50,13 +50,13 @@ class Pace:
             self.rest_when_due()
 
     def rest_when_due(self) -> None:
-        """Rest if a slice is over."""
+        """Pause if a slice is over."""
         took_s = time.perf_counter() - self._begun_s
         if took_s < SLICE_S:
             return
         if in_greenlet():
             await_only(_rest(took_s))
-        elif not _in_loop():  # a change runs in the loop, and cannot rest
+        elif not _in_loop():  # a change runs in the loop and cannot pause
             self._conn.exec_driver_sql("COMMIT")
             time.sleep(REST * took_s)
             self._conn.exec_driver_sql("BEGIN")

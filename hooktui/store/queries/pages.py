@@ -23,24 +23,24 @@ RowCheck = Callable[[RowMapping], Steps[bool]]
 
 DEFAULT_LIMIT, MAX_LIMIT = 50, 500
 MAX_PAGE_BYTES = 1024 * 1024
-"""Of the texts in a page's rows: it ends before a row that would make it larger. One row may be."""
+"""Texts in a page's rows: the page ends before a row that exceeds this. A single row may."""
 _FIRST_ROWS = DEFAULT_LIMIT + 1
 EXACT_TOTAL = 10_000
-"""A total is counted up to here; beyond, it is an estimate."""
+"""A total is exact up to here; beyond, it is an estimate."""
 _MOST_COUNTED = 1_000_000  # entries of an index, some 30 ms
-_MOST_SCANNED = 5_000  # rows that a filter outside SQL looks at for one page
+_MOST_SCANNED = 5_000  # rows that a filter outside SQL reads for one page
 SEARCH_S = 2.0
-"""For so long a filter outside SQL looks for one page."""
+"""Maximum duration of a filter outside SQL for one page."""
 WINDOW = 100_000
-"""Rows that a filter in SQL looks at for one page, some 25 ms: what it has not found there, the
-next page goes on to look for. So no page takes longer because a store is large."""
+"""Rows that a filter in SQL reads for one page, about 25 ms; the next page continues there. So the
+duration of a page does not depend on the size of the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """Which page of a list: ``cursor`` is the ``next`` or ``prev`` of another one.
+    """The request of a page: ``cursor`` is the ``next`` or ``prev`` of another page.
 
-    ``from_end`` asks for the last page. Without a sort, the newest come first; with one, the
+    ``from_end`` requests the last page. Without a sort, the newest come first; with one, the
     smallest.
     """
 
@@ -56,15 +56,15 @@ class Listing:
     """A list that can be paged.
 
     Attributes:
-        rows: selects what is in it, without order and limit.
-        key: its unique column, which decides among equals.
-        sorts: by name, expressions that are never NULL; None stands for the key itself.
-        keep: a condition that SQL cannot express; the query rests between rows, and sees what is
-            stored meanwhile, so such a list is only sorted by what never changes.
-        walk: selects only the keys that one index holds: ``rows`` without the conditions that
-            need the rows themselves, and counted cheaply also for a million. None: a short list.
-        narrowed: whether ``rows`` has conditions that ``walk`` has not.
-        counted: selects as many rows as ``rows``, with less to join: counted exactly to a million.
+        rows: selects its rows, without order and limit.
+        key: its unique column, the tie-breaker among equals.
+        sorts: by name, expressions that are never NULL; None: the key itself.
+        keep: a condition outside SQL; the query pauses between rows and sees rows stored meanwhile,
+            so such a list is only sorted by immutable columns.
+        walk: selects only the keys, from one index: ``rows`` without the conditions that need the
+            rows themselves, cheap to count even for a million. None: a short list.
+        narrowed: whether ``rows`` has conditions that ``walk`` lacks.
+        counted: selects as many rows as ``rows`` with fewer joins: counted exactly to a million.
     """
 
     rows: Select[Any]
@@ -78,7 +78,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class _Cursor:
-    """Where a page begins: behind a row, or at an end of the list when ``key`` is None."""
+    """Where a page begins: after a row, or at an end of the list if ``key`` is None."""
 
     sort: str
     order: Order
@@ -97,7 +97,7 @@ def page_of(
     listing: Listing,
     build: Callable[[Sequence[RowMapping]], Sequence[T]],
 ) -> Page[T]:
-    """Return one page; ``build`` makes its objects from their rows, in bulk.
+    """Return one page; ``build`` creates its objects from their rows, in bulk.
 
     Raises:
         Refused: unknown sort, bad cursor, or a limit out of range.
@@ -108,7 +108,7 @@ def page_of(
     behind = None
     if start.key is not None:
         first = _at(rows[0], start, listing) if rows else ahead
-        # Behind an empty page lies the end of the list that it was to continue.
+        # An empty page is followed by the end of the list that it was to continue.
         behind = replace(
             first or replace(start, key=None, value=None), backwards=not start.backwards
         )
@@ -141,14 +141,14 @@ def _start(request: PageRequest, listing: Listing) -> _Cursor:
     if cursor.sort not in listing.sorts or (cursor.key is not None) != (cursor.value is not None):
         raise _bad_cursor()
     if request.sort not in (None, cursor.sort) or request.order not in (None, cursor.order):
-        raise Refused.field("/cursor", "the cursor belongs to another sort; begin a new list")
+        raise Refused.field("/cursor", "the cursor belongs to another sort; start a new list")
     return cursor
 
 
 def _walk(
     conn: Connection, listing: Listing, start: _Cursor, limit: int
 ) -> tuple[list[RowMapping], _Cursor | None, int]:
-    """Return rows in walking order, where the walk can go on (None: nowhere), and rows seen."""
+    """Return rows in scan order, where the scan can continue (None: nowhere), and rows seen."""
     rows: list[RowMapping] = []
     at, scanned, size_bytes, pace = start, 0, 0, Pace(conn)
     give_up_s = time.monotonic() + SEARCH_S
@@ -181,19 +181,19 @@ def _walk(
 
 
 def _rows_to_read(read: int, size_bytes: int) -> int:
-    """Return how many rows to read next, so that large ones do not all lie in memory at once."""
+    """Return how many rows to read next, so that memory never holds many large ones."""
     if read == 0:
         return _FIRST_ROWS
     return max(0, MAX_PAGE_BYTES - size_bytes) * read // size_bytes + 1
 
 
 def _size_bytes(row: RowMapping) -> int:
-    """Return about how large a row is: its texts, and 8 bytes for each other value."""
+    """Return the approximate size of a row: its texts, and 8 bytes for each other value."""
     return sum(len(value) if isinstance(value, (str, bytes)) else 8 for value in row.values())
 
 
 def _edge(conn: Connection, listing: Listing, cursor: _Cursor) -> int | None:
-    """Return the key that a page looks as far as; None: to the end of the list."""
+    """Return the last key that a page may scan; None: to the end of the list."""
     if listing.walk is None or not listing.narrowed:
         return None
     keys = replace(listing, rows=listing.walk)
@@ -209,7 +209,7 @@ def _falls(cursor: _Cursor) -> bool:
 
 
 def _behind(listing: Listing, cursor: _Cursor) -> Select[Any]:
-    """Return the list as it goes on behind a cursor, in walking order."""
+    """Return the rows after a cursor, in scan order."""
     value = listing.sorts[cursor.sort]
     keys = [listing.key] if value is None else [value, listing.key]
     falling = _falls(cursor)
@@ -225,14 +225,14 @@ def _behind(listing: Listing, cursor: _Cursor) -> Select[Any]:
 
 
 def _at(row: RowMapping, start: _Cursor, listing: Listing) -> _Cursor:
-    """Return the cursor behind a row, in the direction of the walk."""
+    """Return the cursor after a row, in the direction of the scan."""
     key = row[listing.key.key or "id"]
     value = key if listing.sorts[start.sort] is None else row["sort_value"]
     return replace(start, key=key, value=value)
 
 
 def _total(conn: Connection, listing: Listing) -> tuple[int, bool]:
-    """Return how many there are, and whether that is an estimate."""
+    """Return the total, and whether it is an estimate."""
 
     def count(rows: Select[Any], most: int) -> int:
         some = rows.with_only_columns(listing.key).limit(most).subquery()
@@ -244,7 +244,7 @@ def _total(conn: Connection, listing: Listing) -> tuple[int, bool]:
     rows = listing.rows if listing.walk is None or listing.narrowed else listing.walk
     newest = _Cursor("id", "desc", backwards=False)
     edge = _edge(conn, listing, newest)
-    if listing.walk is not None and edge is not None:  # the share of the newest stands for all
+    if listing.walk is not None and edge is not None:  # extrapolate from the newest
         share = count(rows.where(_until(listing, newest, edge)), WINDOW) / WINDOW
         return round(share * count(listing.walk, _MOST_COUNTED)), True
     total = count(rows, EXACT_TOTAL + 1)
@@ -254,7 +254,7 @@ def _total(conn: Connection, listing: Listing) -> tuple[int, bool]:
 
 
 def _write(cursor: _Cursor | None, key: str) -> str | None:
-    """Return a cursor's text; a list is told from the others by its key, such as ``hook.id``."""
+    """Return a cursor's text; it names the key, such as ``hook.id``, to identify the list."""
     if cursor is None:
         return None
     values = [key, *astuple(cursor)]

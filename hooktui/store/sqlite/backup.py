@@ -1,8 +1,8 @@
-"""A copy of the database that is whole, checked and private, made while the server works.
+"""Creates a complete, checked and private copy of the database while the server is running.
 
-``VACUUM INTO`` reads one snapshot over a connection of its own and writes a compact file beside the
-database. Once it is checked it loses its name and lives as an open file: whatever ends the server
-or its caller, nothing is left.
+``VACUUM INTO`` reads one snapshot over a separate connection and writes a compact file beside the
+database. After the check the file is unlinked and stays open: no copy is left, however the server
+or its caller ends.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from hooktui.store.sqlite.files import file_size, free_bytes
 
 _log = logging.getLogger(__name__)
 
-_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's machine, some milliseconds
+_STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's virtual machine, some milliseconds
 _PIECE_BYTES = 1 << 20
 _NEWEST = "SELECT COALESCE(MAX(id), 0) FROM audit"  # append-only: it can only grow
 
 
 class BadBackup(HooktuiError):
-    """A copy is not what it should be; it is not to be relied on."""
+    """A copy is damaged or incomplete and must not be used."""
 
     title = "Backup is damaged"
 
 
 def never() -> bool:
-    """Return False: nothing stops the work."""
+    """Return False: never stop."""
     return False
 
 
 class Backups:
-    """The copies of one database: one at a time.
+    """The copies of one database, one at a time.
 
     Args:
-        database: what is copied.
+        database: the database file.
         reserve: bytes of the disk that a copy leaves free.
-        pool: threads to copy in.
+        pool: threads for copying.
         reading: counts as a reader of the database while its block runs.
     """
 
@@ -69,14 +69,14 @@ class Backups:
 
     @asynccontextmanager
     async def copy(self, stopped: Callable[[], bool]) -> AsyncIterator[DatabaseCopy]:
-        """Make a copy; it is gone when the block ends.
+        """Create a copy; it is deleted when the block ends.
 
         Raises:
-            Conflict: another one is being made or sent.
+            Conflict: another copy is being created or sent.
             HooktuiError: as `copy_database`.
         """
         if self._busy:
-            raise Conflict("another backup is in progress; wait for its end")
+            raise Conflict("another backup is in progress; wait until it has ended")
         self._busy = True
         try:
             with self._reading():
@@ -96,7 +96,7 @@ class Backups:
         try:
             return await asyncio.shield(copying)
         except asyncio.CancelledError:
-            abandoned = True  # a thread cannot be cancelled: it looks at this within milliseconds
+            abandoned = True  # a thread cannot be cancelled; it polls this
             copying.add_done_callback(_let_go)
             raise
 
@@ -112,14 +112,14 @@ def copy_database(
     """Copy a database; call it in a thread.
 
     Args:
-        database: what to copy; a server may be at work on it.
+        database: the file; a server may be using it.
         reserve: bytes of the disk that the copy leaves free.
-        stopped: asked now and then whether to give up.
+        stopped: polled; True cancels the copy.
 
     Raises:
         DiskFull: there is no room.
-        Unavailable: it was stopped, or the database could not be read.
-        BadBackup: the copy does not hold what the database does.
+        Unavailable: it was cancelled, or the database could not be read.
+        BadBackup: the copy differs from the database.
     """
     draft = database.with_name(f"{_draft_begin(database)}{secrets.token_hex(4)}")
     log = database.with_name(f"{database.name}-wal")
@@ -127,7 +127,7 @@ def copy_database(
     if free < need + reserve:
         raise DiskFull(
             f"a copy of the database needs {need >> 20} MiB beside it in {database.parent} and"
-            f" {reserve >> 20} MiB must stay free; {free >> 20} MiB are free. Free some room first"
+            f" {reserve >> 20} MiB must stay free; {free >> 20} MiB are free. Free some space first"
         )
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
@@ -148,7 +148,7 @@ def copy_database(
 
 
 def remove_drafts(database: Path) -> None:
-    """Remove the copies that a killed server left; call it with the lock of the home.
+    """Remove the copies that a killed server left; the caller holds the lock of the home.
 
     Raises:
         OSError: one cannot be removed.
@@ -156,7 +156,7 @@ def remove_drafts(database: Path) -> None:
     begin = _draft_begin(database)
     for left in [one for one in database.parent.iterdir() if one.name.startswith(begin)]:
         left.unlink(missing_ok=True)
-        _log.info("removed %s, which a backup that was cut off had left", left)
+        _log.info("removed %s, left by an interrupted backup", left)
 
 
 def _draft_begin(database: Path) -> str:
@@ -167,18 +167,18 @@ def _digest(file: int, stopped: Callable[[], bool]) -> bytes:
     digest, offset = hashlib.sha256(), 0
     while piece := os.pread(file, _PIECE_BYTES, offset):
         if stopped():
-            raise Unavailable("the copy was given up")
+            raise Unavailable("the copy was cancelled")
         digest.update(piece)
         offset += len(piece)
     return digest.digest()
 
 
 def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> None:
-    """Copy a database into an empty file, to the disk, and check it.
+    """Copy a database into an empty file, sync it, and check it.
 
     Raises:
-        Unavailable: it was stopped, or the database could not be read.
-        BadBackup: the copy does not hold what the database does.
+        Unavailable: it was cancelled, or the database could not be read.
+        BadBackup: the copy differs from the database.
     """
     try:
         with closing(open_readonly(database)) as source:
@@ -192,20 +192,20 @@ def copy_into(database: Path, draft: Path, stopped: Callable[[], bool]) -> None:
             (after,) = copy.execute(_NEWEST).fetchone()
     except sqlite3.Error as error:
         if stopped():
-            raise Unavailable("the copy was given up") from None
+            raise Unavailable("the copy was cancelled") from None
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
-            raise DiskFull(f"there is no room left in {draft.parent} for a copy") from None
+            raise DiskFull(f"there is no space left in {draft.parent} for a copy") from None
         raise Unavailable(f"{database} could not be copied: {error}") from None
     if after < before:
-        raise BadBackup(f"the copy of {database} lacks what was there when it began")
+        raise BadBackup(f"the copy of {database} lacks data that existed when it began")
 
 
 def open_readonly(database: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """Open a database to read it; this connection can neither write nor checkpoint.
+    """Open a database for reading; the connection can neither write nor checkpoint.
 
     Args:
         database: its file.
-        immutable: nobody changes it, and it has no log: nothing is made beside it.
+        immutable: no process changes it and it has no log: no file is created beside it.
     """
     how = "mode=ro&immutable=1" if immutable else "mode=ro"
     raw = sqlite3.connect(
@@ -218,7 +218,7 @@ def open_readonly(database: Path, *, immutable: bool = False) -> sqlite3.Connect
 
 
 def check_whole(copy: sqlite3.Connection, file: Path) -> None:
-    """Look through all of a database.
+    """Check the integrity of a whole database.
 
     Raises:
         BadBackup: it is damaged.

@@ -1,7 +1,7 @@
-"""A backup that is to be restored, opened with the rights of whoever named it.
+"""A backup to restore, opened with the rights of the calling user.
 
-It is read as bytes until it lies in the home: nobody parses a foreign file before the rights of the
-caller are given up, and nothing is made beside it.
+It is copied as bytes into the home: a foreign file is parsed only after the rights of the caller
+are dropped, and no file is created beside it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hooktui.store.sqlite.files import make_database_file, refuse_opened
 
 _MAGIC: Final = b"SQLite format 3\0"
 _LOGS: Final = ("-wal", "-journal")
-"""What belongs to a database besides its file, and may hold rows that the file does not yet."""
+"""Files of a database besides the main one; they may hold rows that it does not have yet."""
 _PIECE_BYTES: Final = 8 << 20
 
 
@@ -42,17 +42,17 @@ class BackupSource:
         return sum(os.fstat(file).st_size for file in self.files.values())
 
     def is_file(self, path: Path) -> bool:
-        """Return whether a path names this very file."""
+        """Return whether a path names this same file."""
         try:
             return os.path.samestat(path.stat(), os.fstat(self.files[""]))
         except FileNotFoundError:
             return False
 
     def check_kind(self) -> None:
-        """Refuse what is no SQLite database, before SQLite looks at it.
+        """Check the header before SQLite opens the file.
 
         Raises:
-            Refused: it is none.
+            Refused: it is not a SQLite database.
         """
         if os.pread(self.files[""], len(_MAGIC), 0) != _MAGIC:
             raise Refused(
@@ -60,7 +60,7 @@ class BackupSource:
             )
 
     def copy_to(self, draft: Path, progress: Callable[[str], None]) -> None:
-        """Copy the database and its logs to a path, for this process's user alone.
+        """Copy the database and its logs to a path, readable by this process's user only.
 
         Raises:
             OSError: it cannot be read or written.

@@ -1,10 +1,9 @@
-"""A wall clock that is set: what waits moves along, so that it waits as long as it was to.
+"""Moves due times and leases when the wall clock is set, so that all waits keep their length.
 
-Times in the database are the wall clock's, for people read them. Were it set back by three hours, a
-retry that is due in 5 seconds would wait three hours longer; were it set forward, all leases would
-have run out and all waits would be over. A second clock that nobody can set tells how far the first
-one was moved, and the next transaction moves all due times and leases by as much before it does
-anything else.
+Times in the database are the wall clock's because people read them. If it were set back by three
+hours, a retry due in 5 seconds would wait three hours longer; if it were set forward, all leases
+and waits would be over. A monotonic clock shows how far the wall clock was set, and the next
+transaction first moves all due times and leases by as much.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from hooktui.store.sqlite.transaction import WriteTransaction
 _log = logging.getLogger(__name__)
 
 TOLERATED_MS = 1000
-"""Time services bend a clock by 7 ms between two looks (500 ppm for 15 s); a leap second is 1 s."""
-_UNSURE_MS = 50  # a process that was stopped between two looks at clocks would see a jump
-_MOST_TOLD = 10_000  # deliveries in the feed; of a longer backlog the lists tell
+"""Time services slew a clock by 7 ms between checks (500 ppm for 15 s); a leap second is 1 s."""
+_UNSURE_MS = 50  # a process stopped between reading both clocks would see a jump
+_MOST_REPORTED = 10_000  # deliveries reported in the feed; lists show a longer backlog
 
 
 class ClockJumps:
-    """Watches a wall clock by a steady one.
+    """Compares a wall clock with a monotonic one.
 
     Args:
         wall: milliseconds since the epoch, by a clock that may be set.
-        steady: milliseconds since whenever, by one that may not; None: nobody sets the first.
-        last_seen_ms: what the wall clock said when the store was written last, 0: never written.
+        steady: monotonic milliseconds; None: the wall clock is never set.
+        last_seen_ms: the wall clock's time when the store was last written, 0: never written.
 
     Attributes:
-        moved_ms: how far the clock was set, as far as nothing has moved along yet.
-        doubt: whether it may be trusted with what is dropped for its age.
+        moved_ms: how far the clock was set and the due times were not moved yet.
+        doubt: whether the clock may be trusted for deletion by age.
     """
 
     def __init__(
@@ -48,13 +47,13 @@ class ClockJumps:
         self._steady = steady or wall
         self._ahead_ms = wall() - self._steady()
         self.doubt = ClockTrust(self._steady)
-        # While no server ran, time may have passed; but it never went back.
+        # Time may have passed while no server was running, but it never went back.
         away_ms = wall() - last_seen_ms if last_seen_ms else 0
         self.moved_ms = away_ms if away_ms <= -TOLERATED_MS else 0
         self.doubt.away(away_ms)
 
     def now_ms(self) -> int:
-        """Return the wall clock's time, and note whether it was set since the last look."""
+        """Return the wall clock's time, and detect whether it was set since the last call."""
         before = self._steady()
         now = self._wall()
         after = self._steady()
@@ -68,13 +67,13 @@ class ClockJumps:
         self.moved_ms += moved_ms
         way = "forward" if moved_ms > 0 else "back"
         by = format_duration(abs(moved_ms) / 1000)
-        _log.warning("the clock was set %s by %s; what waits moves along", way, by)
+        _log.warning("the clock was set %s by %s; due times move along", way, by)
         self.doubt.moved(moved_ms)
 
 
 def move_along(work: WriteTransaction) -> None:
     """Move all due times and leases by as much as the clock was set."""
-    moved_ms, told = work.clock_moved_ms, 0
+    moved_ms, reported = work.clock_moved_ms, 0
     work.raw.execute(sql.MOVE_LEASES, (moved_ms,))
     for hook in work.live.view:
         for move, find in (
@@ -83,8 +82,8 @@ def move_along(work: WriteTransaction) -> None:
         ):
             if not work.raw.execute(move, (moved_ms, hook)).rowcount:
                 continue
-            for row in work.raw.execute(find, (hook, max(_MOST_TOLD - told, 1))):
-                told += 1
+            for row in work.raw.execute(find, (hook, max(_MOST_REPORTED - reported, 1))):
+                reported += 1
                 work.notes.mark_due(hook, row[3])
                 state = DeliveryState(Status.PENDING.value, row[2], row[3], None, row[4], row[5])
                 work.notes.feed.append(

@@ -4,9 +4,9 @@ SQLite 3.7.0 to 3.51.2 can lose committed rows when a checkpoint on one connecti
 on another (fixed in 3.51.3, 3.50.7 and 3.44.6). Here only the writer makes checkpoints, so it
 cannot.
 
-A checkpoint copies the log (WAL) into the database. In normal running the writer's own PASSIVE
-checkpoints do it after a commit. They cannot shorten a log that grew while a reader held it; that
-is done here, between transactions and only while nobody reads, since TRUNCATE would wait for
+A checkpoint copies the log (WAL) into the database. Normally the writer's own PASSIVE checkpoints
+do it after a commit. They cannot truncate a log that grew while a reader held it. This module
+truncates it between transactions and only while there is no reader, since TRUNCATE would wait for
 readers.
 """
 
@@ -35,15 +35,15 @@ from hooktui.domain.errors import Unavailable
 R = TypeVar("R")
 
 READERS = 4
-"""Readers at most: each read is short, and the machine's cores are the engine's."""
+"""Maximum number of readers: each read is short, and the engine needs the cores."""
 READ_DEADLINE_S = 10.0
 _CHECK_EVERY_STEPS = 200_000
-"""Of SQLite's machine, some 5 ms: for each check a reader waits for the interpreter, which a busy
-event loop may keep as long."""
-_AUTOCHECKPOINT_PAGES = 4000  # 16 MB: fewer syncs than the default 4 MB, and bounded all the same
+"""Instructions of SQLite's virtual machine, about 5 ms. For each check a reader waits for the
+interpreter, which a busy event loop may hold as long."""
+_AUTOCHECKPOINT_PAGES = 4000  # 16 MB: fewer syncs than the default 4 MB, but bounded
 
 _COMMON = (
-    "PRAGMA synchronous = FULL",  # NORMAL loses acknowledged rows at a power cut
+    "PRAGMA synchronous = FULL",  # NORMAL loses acknowledged rows on a power failure
     "PRAGMA foreign_keys = ON",
     "PRAGMA journal_size_limit = 67108864",
     "PRAGMA trusted_schema = OFF",
@@ -76,14 +76,14 @@ def open_writer(database: Path) -> sqlite3.Connection:
 def sqlalchemy_over(raw: sqlite3.Connection) -> Connection:
     """Return a SQLAlchemy connection over the writer's.
 
-    Its own transaction begins once and never ends: BEGIN and COMMIT are the writer's.
+    Its own transaction begins once and never ends; the writer issues BEGIN and COMMIT.
     """
     engine = create_engine(
         "sqlite://",
         creator=lambda: raw,
         poolclass=StaticPool,
         pool_reset_on_return=None,
-        hide_parameters=True,  # an error tells the statement, not what was in it
+        hide_parameters=True,  # an error names the statement, not its values
     )
     connection = engine.connect()
     connection.begin()
@@ -126,7 +126,7 @@ class Readers:
         return raw
 
     def open_all(self) -> None:
-        """Open all connections now: later there may be no file left for them."""
+        """Open all connections now: file descriptors may run out later."""
         with ExitStack() as stack:
             for _ in range(READERS):
                 conn = stack.enter_context(self._engine.connect())
@@ -134,12 +134,12 @@ class Readers:
 
     @property
     def in_use(self) -> bool:
-        """Whether somebody reads now."""
+        """Whether there is an active reader."""
         return self._reading > 0
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Count as a reader: no checkpoint waits for what this one holds."""
+        """Count as a reader, so that no checkpoint waits for this one."""
         with self._counting:
             self._reading += 1
         try:
@@ -149,10 +149,10 @@ class Readers:
                 self._reading -= 1
 
     def run(self, query: Callable[[Connection], R], abandoned: Callable[[], bool]) -> R:
-        """Run a query in one read transaction; stop it when it is late or nobody waits for it.
+        """Run a query in one read transaction; stop it when it is late or was abandoned.
 
         Raises:
-            Unavailable: it took too long, or there is no connection to be had.
+            Unavailable: it took too long, or no connection is free.
         """
         deadline_s = time.monotonic() + READ_DEADLINE_S
 
@@ -180,8 +180,8 @@ class Readers:
         try:
             return self._engine.connect()
         except PoolTimeout:
-            raise Unavailable("too many ask the database at once; try again") from None
-        except DBAPIError as error:  # such as for want of files
+            raise Unavailable("too many queries at the same time; try again") from None
+        except DBAPIError as error:  # for example out of file descriptors
             raise Unavailable(f"the database could not be opened ({error.orig})") from error
 
     def close(self) -> None:
@@ -192,26 +192,26 @@ class Readers:
 _log = logging.getLogger(__name__)
 
 LARGE_WAL_BYTES = 32 * 1024 * 1024
-"""Twice what the automatic checkpoints let it grow to."""
+"""Twice the size that automatic checkpoints allow."""
 READERS_END_WITHIN_S = 10.0
 """Reads of people end within seconds; a backup may take longer."""
 _READERS_POLL_S = 0.02
 SMALL_WAL_BYTES = 1024 * 1024
 HUGE_WAL_BYTES = 256 * 1024 * 1024
-"""From here on somebody should know: a reader holds it, and it takes the room of events."""
+"""The size that is logged as a warning: a reader holds the log, which uses space for events."""
 
 
 def truncate(raw: sqlite3.Connection) -> bool:
-    """Bring all of the log into the database and cut it; False when a reader was in the way.
+    """Copy the whole log into the database and truncate it; False if a reader prevented it.
 
-    For the writer, outside of a transaction. Its ``busy_timeout`` is 0, so this waits for nobody.
+    For the writer, outside of a transaction. Its ``busy_timeout`` is 0, so this does not wait.
     """
     blocked, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not blocked
 
 
 def copy_log(raw: sqlite3.Connection) -> None:
-    """Bring into the database what no reader is in the way of, without waiting for any.
+    """Copy the part of the log that no reader holds into the database, without waiting.
 
     For the writer, outside of a transaction.
     """
@@ -219,11 +219,11 @@ def copy_log(raw: sqlite3.Connection) -> None:
 
 
 class ReaderCount(Protocol):
-    """Knows whether somebody reads."""
+    """Reports whether there are readers."""
 
     @property
     def in_use(self) -> bool:
-        """Whether somebody reads now."""
+        """Whether there is an active reader."""
         ...
 
 
@@ -231,14 +231,14 @@ class BetweenTransactions(Protocol):
     """Runs functions between two transactions of the writer."""
 
     async def between(self, function: Callable[[], R]) -> R:
-        """Run one."""
+        """Run a function."""
         ...
 
 
 async def truncate_between_reads(
     writer: BetweenTransactions, raw: sqlite3.Connection, readers: ReaderCount
 ) -> bool:
-    """Cut the log as soon as nobody reads; False when there was always a reader, for 10 s."""
+    """Truncate the log as soon as there is no reader; False if there was one for 10 s."""
     give_up_s = time.monotonic() + READERS_END_WITHIN_S
     while readers.in_use or not await writer.between(partial(truncate, raw)):
         if time.monotonic() > give_up_s:
@@ -249,12 +249,12 @@ async def truncate_between_reads(
 
 @dataclass(slots=True)
 class WalWatch:
-    """Decides what to do about the size of the log, and warns when it grows out of hand.
+    """Decides when to truncate the log, and warns when it grows too large.
 
     Attributes:
-        read: whether somebody reads now.
+        read: whether there is a reader now.
         busy: whether the writer has work.
-        short: whether the disk is: then even a small log is better cut.
+        short: whether the disk is nearly full: then a small log is truncated, too.
     """
 
     read: Callable[[], bool]
@@ -263,7 +263,7 @@ class WalWatch:
     _warned_at: int = HUGE_WAL_BYTES // 2
 
     def wants_truncate(self, size: int) -> bool:
-        """Return whether the log should be cut now."""
+        """Return whether the log should be truncated now."""
         if size >= 2 * self._warned_at:
             self._warned_at = size
             _log.warning(

@@ -1,7 +1,7 @@
-"""Refuses events while there is still room to purge and to checkpoint: a full disk cannot delete.
+"""Refuses events while there is still space to purge and to checkpoint: a full disk cannot delete.
 
-What counts is the disk, and the pages that a purge left free inside the database. Half of the
-reserve must be free on the disk itself: the log is written there before anything else.
+The free space is that of the disk and of the pages that a purge freed inside the database. Half of
+the reserve must be free on the disk itself, because the log is written there first.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from collections.abc import Callable
 from hooktui.domain.errors import DiskFull
 
 RESERVE_BYTES = 64 * 1024 * 1024
-"""Room for the log of a purge and for the checkpoint that brings it into the database."""
+"""Space for the log of a purge and for the checkpoint that copies it into the database."""
 _MEASURED_FOR_S = 0.2
 _SHARE_UNMEASURED = 16
-"""An answer is good for so long, and for so small a share of the reserve: a fast disk fills at
-hundreds of MB a second, and what comes in is written twice, to the log and to the database."""
+"""A measurement is valid for this long, and for this share of the reserve: a fast disk fills at
+hundreds of MB a second, and each event is written twice, to the log and to the database."""
 
 
 class DiskGuard:
-    """Knows whether events may still be taken in.
+    """Decides whether there is room for more events.
 
     Args:
-        reserve: bytes that accepting leaves.
-        free_on_disk: bytes that are left on the disk, once all that was taken lies there.
-        free_inside: bytes that are free inside the database; asked only when the disk is short.
+        reserve: bytes that accepting leaves free.
+        free_on_disk: bytes free on the disk once the log is copied into the database.
+        free_inside: bytes free inside the database; called only if the disk is nearly full.
         monotonic: seconds.
     """
 
@@ -46,14 +46,14 @@ class DiskGuard:
 
     @property
     def short(self) -> bool:
-        """Whether there was no room when it was looked at last."""
+        """Whether there was no room at the last measurement."""
         return not self._room
 
     def check(self, size: int = 0) -> None:
-        """Refuse when there is no room for more events, of ``size`` bytes.
+        """Check that there is room for more events of ``size`` bytes.
 
         Raises:
-            DiskFull: says how much is free and how much must stay.
+            DiskFull: there is not; names the free and the reserved space.
         """
         now = self._monotonic()
         self._come_in += size
@@ -69,7 +69,7 @@ class DiskGuard:
             )
         if not self._room:
             raise DiskFull(
-                f"the disk is nearly full ({self._free >> 20} MiB are left, "
-                f"{self._reserve >> 20} MiB are kept for tidying); nothing was stored. Free some "
-                "room, or drop old events with: hooktui purge --older-than 7d"
+                f"the disk is nearly full ({self._free >> 20} MiB are free, "
+                f"{self._reserve >> 20} MiB are reserved); nothing was stored. Free some "
+                "space, or delete old events with: hooktui purge --older-than 7d"
             )

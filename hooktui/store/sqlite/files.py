@@ -1,7 +1,7 @@
-"""The files of a SQLite store: who may open them, how they are made, and how fast the disk syncs.
+"""The files of a SQLite store: their permissions, creation and sync duration.
 
-The database file itself is never opened by other means than SQLite once SQLite has it: closing any
-other descriptor of it would drop the process's POSIX locks.
+Only SQLite opens the database file once SQLite has it open: closing any other descriptor of it
+would drop the process's POSIX locks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hooktui.domain.errors import Conflict, Refused
 
-# Locks and mmap over these are not what SQLite's WAL needs.
+# SQLite's WAL needs locks and mmap that do not work over these.
 NETWORK_FILE_SYSTEMS = frozenset({
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "glusterfs", "lustre", "beegfs",
     "gpfs", "davfs", "fuse.sshfs", "fuse.glusterfs", "fuse.cephfs", "fuse.s3fs", "fuse.rclone",
@@ -28,7 +28,7 @@ _FLOCK = "hhqqi4x"  # struct flock of 64-bit Linux
 
 
 def make_database_file(path: Path) -> bool:
-    """Make an empty database file that only its owner can read; return whether it was made."""
+    """Create an empty database file that only its owner can read; return whether it was created."""
     try:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
@@ -38,7 +38,7 @@ def make_database_file(path: Path) -> bool:
 
 
 def opened_by(database: Path) -> int | None:
-    """Return another process that has a database open, such as a sqlite3 shell; None: none has.
+    """Return another process that has a database open, such as a sqlite3 shell; None: none.
 
     Each connection in WAL mode holds a lock on one byte of the index (``-shm``). Do not call it
     while this process has the database open itself.
@@ -56,38 +56,36 @@ def opened_by(database: Path) -> int | None:
 
 
 def refuse_opened(database: Path) -> None:
-    """Refuse a database that another process has open: its end would remove files by their names.
+    """Check that no other process has a database open: on exit it would remove files by name.
 
     Raises:
         Conflict: names the process.
     """
     pid = opened_by(database)
     if pid is not None:
-        raise Conflict(
-            f"process {pid} has {database} open (a sqlite3 shell, perhaps); end that first"
-        )
+        raise Conflict(f"process {pid} has {database} open (perhaps a sqlite3 shell); end it first")
 
 
 def refuse_network_file_system(folder: Path) -> None:
-    """Refuse a folder on a file system that several machines share.
+    """Check that a folder is not on a network file system.
 
     Raises:
-        Refused: its type is one of those.
+        Refused: it is.
     """
     kind = file_system(folder)
     if kind in NETWORK_FILE_SYSTEMS:
         raise Refused(
-            f"{folder} lies on a network file system ({kind}), where SQLite loses data; "
+            f"{folder} is on a network file system ({kind}), where SQLite loses data; "
             "choose a local folder, or use PostgreSQL"
         )
 
 
 def file_system(folder: Path) -> str:
-    """Return the type of the file system that holds a folder; "" where nothing tells."""
+    """Return the type of the file system that holds a folder; "" if unknown."""
     try:
         mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
-        return ""  # no Linux: nothing to ask
+        return ""  # not Linux
     return file_system_of(folder.resolve(), mounts)
 
 
@@ -111,7 +109,7 @@ def _unescape(field: str) -> str:
 
 
 def measure_fsync_ms(folder: Path) -> float:
-    """Return the median milliseconds that a write of one page needs to reach the disk."""
+    """Return the median duration in milliseconds of writing and syncing one page."""
     times_s = []
     with tempfile.TemporaryFile(dir=folder) as scratch:
         for _ in range(_SYNCS):
@@ -123,7 +121,7 @@ def measure_fsync_ms(folder: Path) -> float:
 
 
 def file_size(path: Path) -> int | None:
-    """Return the bytes of a file; None: there is none."""
+    """Return the bytes of a file; None if it does not exist."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -131,6 +129,6 @@ def file_size(path: Path) -> int | None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return the room that is left for this user where a folder lies."""
+    """Return the free bytes for this user on the disk of a folder."""
     room = os.statvfs(folder)
     return room.f_bavail * room.f_frsize

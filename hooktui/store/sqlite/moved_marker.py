@@ -1,7 +1,7 @@
-"""The mark of a SQLite database whose content goes to PostgreSQL: no server starts on it.
+"""The marker of a SQLite database that is migrated to PostgreSQL: no server starts on it.
 
-It lies beside the database as ``hooktui.db.moved`` from before the first row is copied: there is
-no moment at which servers could start on both, and a move that is killed is seen.
+The file ``hooktui.db.moved`` exists beside the database from before the first row is copied:
+servers can never start on both databases, and an interrupted move is detected.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from hooktui.store.durable_files import draft_beside, sync_folder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """Where a database goes.
+    """The destination and state of a move.
 
     Attributes:
-        move: names the move, here and in the audit trail of what it made.
+        move: the id of the move, also in the audit trail of the new database.
         to: the other database, without a password.
-        at: when it was begun.
-        done: whether all is there.
+        at: when it began.
+        done: whether it is complete.
     """
 
     move: str
@@ -35,21 +35,21 @@ class Mark:
 
 
 class Moved(Conflict):
-    """The content of this database is elsewhere, or on its way."""
+    """The content of this database was moved, or is being moved."""
 
     title = "Database was moved"
 
 
 def mark_of(database: Path) -> Path:
-    """Return where the mark of a database lies."""
+    """Return the path of a database's marker."""
     return database.with_name(f"{database.name}.moved")
 
 
 def read_mark(database: Path) -> Mark | None:
-    """Return the mark of a database, if it has one.
+    """Return the marker of a database, if it has one.
 
     Raises:
-        HooktuiError: there is one that cannot be read.
+        HooktuiError: it cannot be read.
     """
     file = mark_of(database)
     try:
@@ -63,7 +63,7 @@ def read_mark(database: Path) -> Mark | None:
 
 
 def write_mark(database: Path, mark: Mark) -> None:
-    """Put a mark on a database, or another in its place; it is on disk when this returns."""
+    """Write or replace the marker of a database; it is on disk when this returns."""
     file = mark_of(database)
     with draft_beside(file) as draft:
         with draft.open("wb") as out:
@@ -75,21 +75,21 @@ def write_mark(database: Path, mark: Mark) -> None:
 
 
 def remove_mark(database: Path) -> None:
-    """Take the mark away: servers may start on the database again."""
+    """Remove the marker: servers may start on the database again."""
     mark_of(database).unlink(missing_ok=True)
     sync_folder(database.parent)
 
 
 def new_mark(move: str, to: str) -> Mark:
-    """Return the mark of a move that begins now."""
+    """Return the marker of a move that begins now."""
     return Mark(move=move, to=to, at=to_rfc3339(now_ms()))
 
 
 def refuse_moved(database: Path) -> None:
-    """Refuse a database whose content is elsewhere.
+    """Check that a database was not moved.
 
     Raises:
-        Moved: says where it is, and how to go back.
+        Moved: names the new database and how to go back.
     """
     mark = read_mark(database)
     if mark is None:
@@ -98,10 +98,10 @@ def refuse_moved(database: Path) -> None:
     if mark.done:
         raise Moved(
             f"this database was moved to {mark.to} ({mark.at}): set HOOKTUI_DATABASE_URL to that."
-            f" To go back to what {database} held then, without all that came since, remove {file}"
+            f" To use {database} as it was then, without all later events, remove {file}"
         )
     raise Moved(
-        f"a move of this database to {mark.to} was begun ({mark.at}) and not finished: run"
-        f" hooktui move again, or, to stay with {database}, drop the other database and remove"
+        f"a move of this database to {mark.to} was started ({mark.at}) and not finished: run"
+        f" hooktui move again, or, to keep {database}, drop the other database and remove"
         f" {file}"
     )

@@ -1,4 +1,4 @@
-"""The life of a delivery as operations on SQLite: accept, claim, record, give back, rescue."""
+"""The operations of deliveries on SQLite: accept, claim, ping, release."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         self._plan = Plan()
 
     def load(self, work: WriteTransaction) -> None:
-        """Find the idempotency keys that are known."""
+        """Look up the idempotency keys."""
         oldest = work.now_ms - KEY_KEPT_MS
         for offer in self._offers:
             if offer.key is None:
@@ -65,7 +65,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
                 self._known[offer.account, offer.key] = KnownKey(EventId(row[0]), *row[1:])
 
     def plan(self, work: WriteTransaction) -> Steps[None]:
-        """Match, and ask which deliveries may be handed over."""
+        """Match the events and reserve slots for deliveries that are handed over."""
         self._plan = yield from plan_accept(
             self._offers,
             {**self._known, **work.new_keys} if work.new_keys else self._known,
@@ -79,7 +79,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         work.new_keys |= self._plan.new_keys
 
     def run(self, work: WriteTransaction) -> Steps[None] | None:
-        """Insert what was planned."""
+        """Insert the planned rows."""
         plan = self._plan
         rows = len(plan.events) + len(plan.pending) + len(plan.leased)
         if rows > _ROWS_PER_STEP:
@@ -113,12 +113,12 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         self.result = self._plan.accepted, self._plan.jobs
 
     def compensate(self) -> Operation[None] | None:
-        """Give back what was handed over; the events stay accepted."""
+        """Release the deliveries that were handed over; the events stay accepted."""
         return Release(self._plan.jobs) if self._plan.jobs else None
 
 
 class Claim(Operation[list[ClaimedDelivery]]):
-    """Lease due deliveries of one hook; see the contract for which go first."""
+    """Lease due deliveries of one hook; the contract defines their order."""
 
     def __init__(self, hook: HookId, most: int, by_age: bool = False) -> None:
         super().__init__(most)
@@ -127,7 +127,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
         self._by_age = by_age
 
     def execute(self, work: WriteTransaction) -> list[ClaimedDelivery]:
-        """Lease and return them; an ordered hook only gets the first in line."""
+        """Lease and return them; an ordered hook gets only the first of its queue."""
         live = may_claim(work.live, self._hook)
         if live is None or self._most < 1:
             return []
@@ -156,7 +156,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
         return rows[: self._most]
 
     def compensate(self) -> Operation[None] | None:
-        """Give back what was leased."""
+        """Release the leased deliveries."""
         return Release(self.result) if self.result else None
 
 
@@ -170,14 +170,14 @@ class ClaimPing(Operation[ClaimedDelivery]):
         self._plan: PingPlan  # set by `plan`
 
     def plan(self, work: WriteTransaction) -> None:
-        """Make its rows."""
+        """Plan its rows."""
         self._plan = plan_ping(
             self._hook, self._body, live=work.live, ids=work.ids, lease=work.lease,
             now_ms=work.now_ms, notes=work.notes,
         )  # fmt: skip
 
     def execute(self, work: WriteTransaction) -> ClaimedDelivery:
-        """Insert both."""
+        """Insert the rows."""
         plan = self._plan
         work.raw.execute(sql.INSERT_EVENT, plan.event)
         work.raw.execute(sql.INSERT_LEASED_PING, plan.delivery)
@@ -185,7 +185,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
         return plan.job
 
     def compensate(self) -> Operation[None] | None:
-        """Cancel the ping, for its caller is gone."""
+        """Cancel the ping, because its caller is gone."""
         return Release([self.result]) if self.result else None
 
 
@@ -210,7 +210,7 @@ class Release(Operation[None]):
 
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
-    """Return when (ms) the next delivery of hooks is due; each comes with whether it is ordered."""
+    """Return when (ms) the next delivery of each hook is due; hooks are (id, ordered)."""
     found: dict[HookId, int] = {}
     for hook, ordered in hooks:
         statements = (sql.FIRST_IN_LINE_DUE,) if ordered else (sql.NEXT_FIRST_TRY, sql.NEXT_RETRY)

@@ -1,9 +1,9 @@
-"""Puts a backup in the place of the database, so that no kill at any moment loses either of them.
+"""Replaces the database by a backup, so that a kill at any moment loses neither of them.
 
-The copy is made beside the database, checked, migrated, and opened with the key file as a start
-would; nothing else has changed until then. Then it gets the name ``hooktui.db.restored-<time>``:
-from that moment on the restore is decided, and `finish_restore` ends it, now or, after a kill, when
-the home is opened next. The old database keeps all of its bytes as ``hooktui.db.before-<time>``.
+The copy is created beside the database, checked, migrated, and opened with the key file as on a
+start; nothing else has changed until then. Then it is renamed to ``hooktui.db.restored-<time>``:
+from that moment on the restore is decided, and `finish_restore` completes it, now or, after a kill,
+when the home is opened next. The old database is kept completely as ``hooktui.db.before-<time>``.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from hooktui.store.vault import Vault
 
 _TABLES = frozenset({"alembic_version", "account", "hook", "event", "delivery", "audit"})
 _LOGS = ("-wal", "-journal")
-"""What belongs to a database besides its file, and may hold rows that the file does not yet."""
+"""Files of a database besides the main one; they may hold rows that it does not have yet."""
 _COUNTS = """
 SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery),
   (SELECT count(*) FROM delivery WHERE status IN ('pending', 'sending')),
@@ -52,17 +52,17 @@ _GO_ON = text(
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did, and what the store holds now.
+    """The result of a restore and the content of the store.
 
     Attributes:
         file: the backup.
-        database: where its content lies now.
-        kept: where the database that was there lies now; None: there was none.
-        migrated_from: the schema of the backup where it was older than this version's.
-        events: how many it holds.
-        deliveries: how many it holds.
-        waiting: how many of these are still to be sent.
-        hooks: how many it holds.
+        database: the path of the restored database.
+        kept: the path of the previous database; None: there was none.
+        migrated_from: the schema of the backup if it was older than this version's.
+        events: number of events.
+        deliveries: number of deliveries.
+        waiting: number of deliveries that are not final.
+        hooks: number of hooks.
         newest_event_at: when the newest event was accepted.
     """
 
@@ -84,13 +84,13 @@ def restore(
     actor: Actor,
     progress: Callable[[str], None],
 ) -> Restored:
-    """Put the content of a backup in the place of a database; no server may be at work on it.
+    """Replace a database by a backup; no server may be running on it.
 
     Raises:
         Conflict: a server works on this home, or another program has the database open.
-        Refused: the file is no whole hooktui database, or this is no place for one.
+        Refused: the file is not a complete hooktui database, or the home cannot hold one.
         SchemaTooNew: a newer version wrote it.
-        KeyProblem: the key file is missing, or not the one that its secrets were sealed with.
+        KeyProblem: the key file is missing, or did not encrypt its secrets.
         DiskFull: there is no room for another copy.
     """
     refuse_network_file_system(database.parent)
@@ -116,7 +116,7 @@ def restore(
 
 
 def unfinished(database: Path) -> list[Path]:
-    """Return the copies that wait to take the place of a database, oldest first."""
+    """Return the prepared copies that will replace a database, oldest first."""
     if not database.parent.is_dir():
         return []
     begin = f"{database.name}.restored-"
@@ -124,10 +124,10 @@ def unfinished(database: Path) -> list[Path]:
 
 
 def finish_restore(database: Path) -> Path | None:
-    """End a restore that is decided, if there is one; return where the old database is kept.
+    """Complete a decided restore, if there is one; return where the old database is kept.
 
-    To be called with the lock of the home, before the database is opened. Each step may have been
-    done before a kill, and none of them removes anything but the index of the log (``-shm``).
+    The caller holds the lock of the home and has not opened the database. A kill may have come
+    after any step; no step removes anything except the index of the log (``-shm``).
     """
     kept = None
     for ready in unfinished(database):
@@ -141,7 +141,7 @@ def finish_restore(database: Path) -> Path | None:
                 old.rename(place)
                 failpoints.hit("while_restore_keeps_the_old")
         _beside(database, "-shm").unlink(missing_ok=True)
-        sync_folder(database.parent)  # no log of the old database beside the new one, ever
+        sync_folder(database.parent)  # the old log is never beside the new database
         failpoints.hit("before_restore_ends")
         ready.rename(database)
         sync_folder(database.parent)
@@ -167,12 +167,14 @@ def _switch(database: Path, draft: Path) -> Path | None:
 def _prepare(
     draft: Path, source: BackupSource, vault: Vault, actor: Actor, progress: Callable[[str], None]
 ) -> tuple[str | None, int, int, int, int, str | None]:
-    """Make the draft; return the schema it had, if that was older, and what it holds."""
+    """Create the draft; return the schema it had, if that was older, and its counts."""
     source.check_kind()
     file = source.name
     room, need = free_bytes(draft.parent), source.size + RESERVE_BYTES
     if room < need:
-        raise DiskFull(f"the restored copy needs {need >> 20} MiB in {draft.parent}; there is less")
+        raise DiskFull(
+            f"the restored copy needs {need >> 20} MiB in {draft.parent}; free some space"
+        )
     try:
         source.copy_to(draft, progress)
         with closing(_open_draft(draft)) as copy:
@@ -181,7 +183,7 @@ def _prepare(
             _check(copy, file)
             with sqlalchemy_over(copy) as conn:
                 migrated_from = _migrate(conn, vault, progress)
-                load_live_hooks(conn, vault, now_ms())  # as a start does: the key fits
+                load_live_hooks(conn, vault, now_ms())  # as on a start: the key fits
                 _note(conn, vault, actor, file)
                 _skip_lines(conn)
             events, deliveries, waiting, hooks, newest = copy.execute(_COUNTS).fetchone()
@@ -195,7 +197,7 @@ def _check_ours(copy: sqlite3.Connection, file: str) -> None:
     names = {name for (name,) in copy.execute("SELECT name FROM sqlite_schema")}
     if missing := sorted(_TABLES - names):
         raise Refused(f"{file} is not a database of hooktui: it has no table {missing[0]}")
-    at_head(sqlalchemy_over(copy))  # raises for what a newer version wrote
+    at_head(sqlalchemy_over(copy))  # raises SchemaTooNew
 
 
 def _open_draft(draft: Path) -> sqlite3.Connection:
@@ -203,7 +205,7 @@ def _open_draft(draft: Path) -> sqlite3.Connection:
     for pragma in (
         "PRAGMA trusted_schema = OFF",
         "PRAGMA cell_size_check = ON",
-        "PRAGMA journal_mode = DELETE",  # one file: its name can be changed in one step
+        "PRAGMA journal_mode = DELETE",  # one file, which can be renamed atomically
         "PRAGMA synchronous = FULL",
         "PRAGMA secure_delete = ON",
     ):
@@ -231,7 +233,7 @@ def _migrate(conn: Connection, vault: Vault, progress: Callable[[str], None]) ->
 
 
 def _note(conn: Connection, vault: Vault, actor: Actor, file: str) -> None:
-    """Write into the copy's own audit trail where it comes from."""
+    """Record the origin of the data in the audit trail of the copy."""
     conn.exec_driver_sql("BEGIN IMMEDIATE")
     entry = audit.Entry(at_ms=now_ms(), actor=actor, action="restore", target=file)
     audit.append(conn, entry, vault)
@@ -239,10 +241,10 @@ def _note(conn: Connection, vault: Vault, actor: Actor, file: str) -> None:
 
 
 def _skip_lines(conn: Connection) -> None:
-    """Have the feed go on with numbers that it never gave: readers are past those of the backup.
+    """Continue the feed with unused numbers: readers are past those of the backup.
 
-    They would miss the next lines, which would get the numbers of lines that are gone. The time in
-    ms runs ahead of the numbers, for less than a thousand lines a second are written.
+    They would miss the next rows, which would reuse numbers. The time in ms is ahead of all numbers
+    because fewer than a thousand rows a second are written.
     """
     conn.exec_driver_sql("BEGIN IMMEDIATE")
     conn.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = 'feed'")

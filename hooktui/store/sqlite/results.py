@@ -1,4 +1,4 @@
-"""What comes back: results and rescued leases as operations on SQLite, each behind its fence."""
+"""The operations of results and expired leases on SQLite, each with its fence."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _varying_values = itemgetter(*(_PLACES[name] for name in _PLACES if name not in 
 
 
 class Record(Operation[list[bool]]):
-    """Store results, each behind its fence."""
+    """Store results, each only if its fence holds."""
 
     def __init__(self, results: Sequence[AttemptResult]) -> None:
         super().__init__(2 * len(results), sum(len(result.exchange.body) for result in results))
@@ -59,12 +59,12 @@ class Record(Operation[list[bool]]):
 
 
 class Rescue(Operation[int]):
-    """Record attempts as interrupted whose lease has run out, oldest first.
+    """Record attempts whose lease has expired as interrupted, oldest first.
 
     Args:
-        most: how many in one transaction.
-        everything: also those whose lease still runs; at the start of a server that alone has the
-            file, for then whoever held them is dead.
+        most: maximum number in one transaction.
+        everything: also those with a valid lease; only at the start of a server, which has locked
+            the file, so that their former holder has ended.
     """
 
     def __init__(self, most: int, *, everything: bool = False) -> None:
@@ -116,9 +116,9 @@ def _finish(
     states: Sequence[DeliveryState],
     token: int,
 ) -> list[bool]:
-    """Give deliveries their new states; return where the fence held.
+    """Store the new states of deliveries; return where the fence held.
 
-    Those that were delivered go into one statement, which tells only how many of them held.
+    Delivered ones share one statement, which returns only how many of them held.
     """
     held = [False] * len(results)
     rows: list[tuple[object, ...]] = []
@@ -147,7 +147,7 @@ def _finish(
 
 
 def _finished_just_now(raw: sqlite3.Connection, result: AttemptResult) -> bool:
-    """Whether this transaction set the state: then its attempt is not stored yet."""
+    """Return whether this transaction set the state: then its attempt is not stored yet."""
     job = result.job
     key = (job.delivery, job.number, result.finished_at_ms)
     return raw.execute(sql.FINISHED_JUST_NOW, key).fetchone() is not None
@@ -192,7 +192,7 @@ def _finish_one(
 
 
 def _same_attempt(raw: sqlite3.Connection, result: AttemptResult) -> bool:
-    """Whether this very result is stored already: a commit whose answer was lost is retried."""
+    """Return whether this result is stored: a commit without a known outcome is repeated."""
     job = result.job
     found = raw.execute(
         sql.FIND_SAME_ATTEMPT,

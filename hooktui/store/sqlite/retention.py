@@ -1,6 +1,6 @@
-"""Retention on SQLite: small drops of old rows, of the feed and of idempotency keys.
+"""Retention on SQLite: small deletions of old rows, of the feed and of idempotency keys.
 
-Readers scan for old rows; the writer only drops them, in transactions of about the usual size.
+Readers scan for old rows; the writer only deletes them, in transactions of the usual size.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from hooktui.store.sqlite.transaction import Operation, WriteTransaction
 OperationT = TypeVar("OperationT", bound=Operation[Any])
 
 ROWS_AT_ONCE = 500
-"""Rows that one transaction drops; what accepting takes as its target too."""
+"""Rows that one transaction deletes, the same as the target of accepting."""
 BYTES_AT_ONCE = 1024 * 1024
-"""``secure_delete`` writes zeros over what goes, so bytes cost as much as rows."""
+"""``secure_delete`` overwrites deleted bytes with zeros, so bytes cost as much as rows."""
 _STATS_AT_ONCE = 2000
 
 
 def old_events(conn: Connection, after: int, before_ms: int, account: AccountId | None) -> Scan:
-    """Find events from before a time of which nothing waits or ended since."""
+    """Find events from before a time whose deliveries all ended before it."""
     values = (before_ms, after, floor_at(before_ms), account, account, SCANNED_AT_ONCE)
     return _scan(conn, sql.SCAN_OLD_EVENTS, values)
 
@@ -48,10 +48,10 @@ def _scan(conn: Connection, statement: str, values: tuple[object, ...]) -> Scan:
 
 
 class DropEvents(Operation[Purged]):
-    """Drop events with all that belongs to them, until a transaction has enough.
+    """Delete events with all that belongs to them, up to the size of a transaction.
 
     Attributes:
-        left: the events that had no turn, or are not gone entirely.
+        left: the events that are not, or not completely, deleted.
     """
 
     def __init__(self, events: Sequence[OldEvent], before_ms: int) -> None:
@@ -61,18 +61,18 @@ class DropEvents(Operation[Purged]):
         self._rows = self._bytes = 0
 
     def execute(self, work: WriteTransaction) -> Purged:
-        """Drop them."""
+        """Delete them."""
         events = deliveries = attempts = 0
         while self.left and not self._enough():
             event, size = self.left[0]
             if work.raw.execute(sql.EVENT_IN_USE, (event, self._before_ms)).fetchone():
-                self.left.popleft()  # sent again since it was looked at
+                self.left.popleft()  # sent again since the scan
                 continue
             gone = self._drop_deliveries(work, event)
             deliveries += gone[0]
             attempts += gone[1]
             if work.raw.execute(sql.DELIVERY_OF_EVENT, (event,)).fetchone():
-                break  # too many for one transaction; the next goes on with this event
+                break  # too many for one transaction; the next continues here
             self._rows += 1
             self._bytes += size
             events += work.raw.execute(sql.DROP_EVENT, (event,)).rowcount
@@ -99,10 +99,10 @@ class DropEvents(Operation[Purged]):
 
 
 class DropBodies(Operation[int]):
-    """Drop the bytes of events, until a transaction has enough; returns how many went.
+    """Delete the bodies of events, up to the size of a transaction; returns how many.
 
     Attributes:
-        left: the events that had no turn.
+        left: the remaining events.
     """
 
     def __init__(self, events: Sequence[OldEvent], before_ms: int) -> None:
@@ -111,7 +111,7 @@ class DropBodies(Operation[int]):
         self._before_ms = before_ms
 
     def execute(self, work: WriteTransaction) -> int:
-        """Drop them."""
+        """Delete them."""
         rows = size = 0
         while self.left and rows < ROWS_AT_ONCE and size < BYTES_AT_ONCE:
             event = self.left.popleft()
@@ -121,14 +121,14 @@ class DropBodies(Operation[int]):
 
 
 class DropStats(Operation[int]):
-    """Drop the counts of attempts from before a time, some at once; returns how many rows went."""
+    """Delete some statistics of attempts from before a time; returns how many rows."""
 
     def __init__(self, before_ms: int) -> None:
         super().__init__(ROWS_AT_ONCE)
         self._before_ms = before_ms
 
     def execute(self, work: WriteTransaction) -> int:
-        """Drop them."""
+        """Delete them."""
         return work.raw.execute(sql.DROP_STATS, (self._before_ms, _STATS_AT_ONCE)).rowcount
 
 
@@ -136,22 +136,22 @@ class LogHost(RetentionHost, Protocol):
     """The calls of an SQLite store that retention uses."""
 
     async def copy_log(self) -> None:
-        """Copy the log into the database, as far as no reader is in the way."""
+        """Copy the log into the database, as far as no reader holds it."""
         ...
 
     async def cut_log(self) -> bool:
-        """Free the room that the log takes; False when a reader holds it for too long."""
+        """Truncate the log; False if a reader holds it for too long."""
         ...
 
 
 class Retention:
-    """Scans and drops old rows of an SQLite store; see `planning.retention.RetentionStore`."""
+    """Scans and deletes old rows of an SQLite store; see `planning.retention.RetentionStore`."""
 
     def __init__(self, store: LogHost) -> None:
         self._store = store
 
     async def prepare(self) -> None:
-        """Copy the log into the database: on a disk that drops fill later, it could not grow."""
+        """Copy the log into the database: it could not grow on a disk that the deletions fill."""
         await self._store.copy_log()
 
     async def scan_events(self, after: int, before_ms: int, account: AccountId | None) -> Scan:
@@ -165,27 +165,27 @@ class Retention:
     async def drop_events(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[Purged, Sequence[OldEvent]]:
-        """Drop as many events as one transaction should."""
+        """Delete as many events as fit in one transaction."""
         operation, dropped = await self._run(partial(DropEvents, events, before_ms))
         return dropped, list(operation.left)
 
     async def drop_bodies(
         self, events: Sequence[OldEvent], before_ms: int
     ) -> tuple[int, Sequence[OldEvent]]:
-        """Drop as many bodies as one transaction should."""
+        """Delete as many bodies as fit in one transaction."""
         operation, dropped = await self._run(partial(DropBodies, events, before_ms))
         return dropped, list(operation.left)
 
     async def drop_stats(self, before_ms: int) -> int:
-        """Drop some statistics."""
+        """Delete some statistics."""
         _, dropped = await self._run(partial(DropStats, before_ms))
         return int(dropped)
 
     async def _run(self, make: Callable[[], OperationT]) -> tuple[OperationT, Any]:
-        """Run an operation; on a full disk once more after the log was cut.
+        """Run an operation; if the disk is full, truncate the log and run it once more.
 
-        Dropped pages go through the log first, and a reader may keep the log from being used again:
-        then the log fills a disk that has room enough for each transaction.
+        Deleted pages go through the log first, and a reader may keep the log from being reused.
+        Then the log fills a disk that has enough space for each transaction.
         """
         operation = make()
         try:
@@ -193,7 +193,7 @@ class Retention:
         except DiskFull:
             if not await self._store.cut_log():
                 raise
-        operation = make()  # the first one has counted what it did not drop
+        operation = make()  # the first one has counted rows it did not delete
         return operation, await self._store.submit(operation)
 
 
@@ -201,7 +201,7 @@ _AT_ONCE = 500
 
 
 class TrimFeed(Operation[tuple[int, int]]):
-    """Drop the oldest feed rows over a limit, a few at a time; returns rows and items dropped."""
+    """Delete the oldest feed rows over a limit, a few at a time; returns rows and items deleted."""
 
     def __init__(self, rows_over: int, items_over: int) -> None:
         super().__init__()
@@ -209,7 +209,7 @@ class TrimFeed(Operation[tuple[int, int]]):
         self._items_over = items_over
 
     def execute(self, work: WriteTransaction) -> tuple[int, int]:
-        """Drop them."""
+        """Delete them."""
         rows = items = last = 0
         for pos, count in work.raw.execute(sql.OLDEST_FEED, (_AT_ONCE,)):
             if rows >= self._rows_over and items >= self._items_over:
@@ -222,9 +222,9 @@ class TrimFeed(Operation[tuple[int, int]]):
 
 
 class ForgetKeys(Operation[int]):
-    """Drop idempotency keys that are too old to count, a few at a time; returns how many."""
+    """Delete expired idempotency keys, a few at a time; returns how many."""
 
     def execute(self, work: WriteTransaction) -> int:
-        """Drop them."""
+        """Delete them."""
         oldest = work.now_ms - KEY_KEPT_MS
         return work.raw.execute(sql.FORGET_KEYS, (oldest, _AT_ONCE)).rowcount

@@ -1,4 +1,4 @@
-"""The schema of an SQLite database, created or brought up to date when a server opens it."""
+"""Creates or upgrades the schema of an SQLite database when a server opens it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hooktui.store.vault import Vault
 
 
 def prepare(database: Path, key_file: Path) -> tuple[sqlite3.Connection, Connection, Vault]:
-    """Open a database, or create it, and migrate it; the caller holds its lock.
+    """Open or create a database and migrate it; the caller holds its lock.
 
     Returns:
         The writer's connection, SQLAlchemy's form of it, and the vault.

@@ -1,6 +1,6 @@
-"""The hot statements, by name. SQLite's stand here; those of PostgreSQL join them side by side."""
+"""The hot statements of SQLite, by name."""
 
-# ruff: noqa: S105, S608 - statements are put together from our own constants only
+# ruff: noqa: S105, S608 - statements are built from our own constants only
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INSERT_EVENT = """
 INSERT INTO event (id, account_id, type, created_at, size, deliveries, skipped, skips, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
-# What is the same in every row stands in the statement: binding a NULL costs more than a number.
+# Constant values are literals in the statement: binding a NULL costs more than a number.
 
 _NEW_DELIVERY = """
 INSERT INTO delivery (id, account_id, hook_id, event_id, event_type, created_at, "trigger", status,
@@ -103,7 +103,7 @@ PLAIN_ATTEMPT: Final[dict[str, object]] = {
     "outcome": "delivered", "error": None, "error_detail": None, "dns_ms": None, "connect_ms": None,
     "tls_ms": None, "reused_connection": True, "retry_after_s": None, "truncated": False,
 }  # fmt: skip
-"""What nearly every attempt has in common: delivered, over a connection that was kept."""
+"""The usual values of an attempt: delivered, over a reused connection."""
 
 
 def _insert_attempt(constants: Mapping[str, object]) -> str:

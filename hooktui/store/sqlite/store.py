@@ -81,7 +81,7 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 SLOW_FSYNC_MS = 3.0  # of the median; above it, waiting for the disk would hold the event loop
-FIRST_SWEEP_S = 60.0  # a start has better things to do
+FIRST_SWEEP_S = 60.0  # a start has more urgent work
 SWEEP_EVERY_S = 3600.0
 WAL_LOOKED_AT_EVERY_S = 2.0
 _KEEP = RetentionPeriods()
@@ -89,11 +89,11 @@ _KEYS_EVERY_MS = 10 * 60 * 1000
 
 
 class SqliteStore(BaseStore):
-    """See ``contract.Store`` for what it promises; made by `open`.
+    """See ``contract.Store`` for its guarantees; created by `open`.
 
     Attributes:
-        fsync_ms: the median time of a sync, measured when the store was opened.
-        number: 0, for there is no other server.
+        fsync_ms: the median duration of a sync, measured when the store was opened.
+        number: 0, as there is no other server.
     """
 
     OPERATIONS = Operations(
@@ -158,13 +158,13 @@ class SqliteStore(BaseStore):
         reserve: int = RESERVE_BYTES,
         steady: Callable[[], int] | None = None,
     ) -> Self:
-        """Open a database, or make it; take its lock, migrate it, and rescue what was being sent.
+        """Open or create a database; take its lock, migrate it, and rescue interrupted attempts.
 
-        ``steady`` is a clock that nobody sets: by it the store sees that ``clock`` was.
+        ``steady`` is a monotonic clock; by it the store detects that ``clock`` was set.
 
         Raises:
             Conflict: another process works on it.
-            Refused: it lies on a network file system.
+            Refused: it is on a network file system.
             KeyProblem: the key file is missing, readable by others, or not the right one.
             SchemaTooNew: a newer version wrote it.
         """
@@ -188,7 +188,7 @@ class SqliteStore(BaseStore):
         return store
 
     async def _start(self) -> None:
-        """Take up what the server before left: the lock proves that it is dead."""
+        """Rescue what the previous server left: the lock proves that it has ended."""
         while await self._writer.run_now(Rescue(RESCUED_AT_ONCE, everything=True)):
             pass
         for hook in engine.deleted_hooks_with_backlog(self._conn):
@@ -201,16 +201,16 @@ class SqliteStore(BaseStore):
 
     @property
     def clock(self) -> Callable[[], int]:
-        """What tells the time: this machine's clock."""
+        """The clock of this machine."""
         return self._clock
 
     @property
     def clock_is_trusted(self) -> bool:
-        """Whether rows may be dropped for their age."""
+        """Whether rows may be deleted by age."""
         return self._jumps.doubt.trusted
 
     def check_room(self, size_bytes: int = 0) -> None:
-        """Refuse when the disk has no room for more events."""
+        """Raise DiskFull if the disk has no room for more events."""
         self._guard.check(size_bytes)
 
     async def read(
@@ -228,7 +228,7 @@ class SqliteStore(BaseStore):
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, run)
         except asyncio.CancelledError:
-            gone.set()  # the thread notices within a millisecond
+            gone.set()  # the thread polls it
             raise
 
     async def write(
@@ -241,7 +241,7 @@ class SqliteStore(BaseStore):
     async def purge(
         self, before_ms: int, *, within_s: float, account: AccountId | None = None, after: int = 0
     ) -> Purged:
-        """Drop events from before a time with all that belongs to them, for so long at most."""
+        """Delete events from before a time and their dependents, for ``within_s`` at most."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
         purge = RetentionPass(Retention(self), lambda: REST_OF_PURGE)
@@ -250,21 +250,21 @@ class SqliteStore(BaseStore):
     def backup(
         self, stopped: Callable[[], bool] = never
     ) -> AbstractAsyncContextManager[DatabaseCopy]:
-        """Copy the database, from one snapshot, while everything goes on."""
+        """Copy the database from one snapshot while the server is running."""
         if self._closed:
             raise closed()
         return self._backups.copy(lambda: self._closed or stopped())
 
     async def copy_log(self) -> None:
-        """Bring the log into the database, as far as no reader is in the way."""
+        """Copy the log into the database, as far as no reader holds it."""
         await self._writer.between(partial(copy_log, self._raw))
 
     async def cut_log(self) -> bool:
-        """Free the room that the log takes; False when a reader holds it for too long."""
+        """Truncate the log; False if a reader holds it for too long."""
         return await truncate_between_reads(self._writer, self._raw, self._readers)
 
     async def info(self) -> DatabaseInfo:
-        """Return what the database is, and how big."""
+        """Return the kind, place and size of the database."""
         return DatabaseInfo(
             kind="sqlite",
             version=sqlite3.sqlite_version,
@@ -274,11 +274,11 @@ class SqliteStore(BaseStore):
         )
 
     async def others(self) -> list[ServerInfo]:
-        """Return none: the lock of the home keeps them out."""
+        """Return none: the lock of the home excludes other servers."""
         return []
 
     async def close(self) -> None:
-        """Finish what was taken, release the files, and wake whoever waits for changes."""
+        """Finish accepted operations, release the files, and wake waiting readers of the feed."""
         if self._closed:
             return
         self._closed = True
@@ -294,10 +294,7 @@ class SqliteStore(BaseStore):
         self._lock.drop()
 
     def _free_on_disk(self) -> int:
-        """Return what is left once all that was taken is where it belongs.
-
-        A checkpoint copies the log into the database, which may grow by as much.
-        """
+        """Return the free bytes less the log, which a checkpoint copies into the database."""
         taken = self._recording.waiting_bytes + (file_size(self._wal) or 0)
         return max(free_bytes(self._database.parent) - taken, 0)
 
@@ -306,14 +303,14 @@ class SqliteStore(BaseStore):
         return int(pages * self._raw.execute("PRAGMA page_size").fetchone()[0])
 
     async def _keep_house(self) -> None:
-        """Drop what is older than what is kept, now and then."""
+        """Delete rows older than the retention periods, once an hour."""
         retention = RetentionPass(Retention(self), lambda: REST_WHEN_BUSY if self.busy else REST)
         await asyncio.sleep(FIRST_SWEEP_S)
         while True:
             try:
                 keep = self._keep if self.clock_is_trusted else RetentionPeriods(0, 0)
                 events, bodies = await retention.apply(keep, self._clock())
-            except HooktuiError as error:  # such as a shell that holds the database; next time
+            except HooktuiError as error:  # for example a shell that locks the database
                 _log.warning("retention stopped early: %s", error)
             else:
                 if events or bodies:
@@ -321,7 +318,7 @@ class SqliteStore(BaseStore):
             await asyncio.sleep(SWEEP_EVERY_S)
 
     async def _watch_wal(self) -> None:
-        """Cut the log of the database after it grew."""
+        """Truncate the log of the database after it grew."""
         watch = WalWatch(lambda: self._readers.in_use, lambda: self.busy, lambda: self._guard.short)
         while True:
             await asyncio.sleep(WAL_LOOKED_AT_EVERY_S)
@@ -329,7 +326,7 @@ class SqliteStore(BaseStore):
                 try:
                     await self._writer.between(partial(truncate, self._raw))
                 except HooktuiError as error:
-                    _log.warning("the log of the database was not cut: %s", error)
+                    _log.warning("the log of the database was not truncated: %s", error)
 
     # The writer's two callbacks
 

@@ -1,4 +1,4 @@
-"""One write transaction: what runs in it, and what it leaves for after the commit."""
+"""One write transaction on SQLite: its shared state, its operations, and its side effects."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 @dataclass(slots=True)
 class WriteTransaction:
-    """What the operations of one transaction share.
+    """The state that the operations of one transaction share.
 
     ``raw`` and ``conn`` are the same connection, for hot statements and for changes.
     ``secrets_used`` is when each secret's last use was last stored, ``clock_moved_ms`` how far the
@@ -51,11 +51,11 @@ class WriteTransaction:
 class Operation(write_queue.Operation[R]):
     """An operation on SQLite.
 
-    The steps are apart so that the same code serves a writer in the event loop and one in a thread:
-    `load` and `execute` touch the database, `plan` touches what belongs to the event loop.
+    The steps are separate so that the same code serves a writer in the event loop and one in a
+    thread: `load` and `execute` access the database, `plan` accesses objects of the event loop.
 
     Attributes:
-        long_bytes: of ``size_bytes``, those in values longer than a page of the database.
+        long_bytes: the part of ``size_bytes`` in values longer than a page of the database.
     """
 
     def __init__(self, weight: int = 1, size_bytes: int = 0, long_bytes: int = 0) -> None:
@@ -63,27 +63,27 @@ class Operation(write_queue.Operation[R]):
         self.long_bytes = long_bytes
 
     def load(self, work: WriteTransaction) -> None:
-        """Read what `plan` needs; inside the transaction."""
+        """Read the data for `plan`, inside the transaction."""
 
     def plan(self, work: WriteTransaction) -> Steps[None] | None:
         """Decide what to write; in the event loop's thread, between `load` and `execute`.
 
         Returns:
-            the steps to take, where it may take long.
+            the steps to run if it may take long.
         """
 
     def execute(self, work: WriteTransaction) -> R:
-        """Write, and return the answer that is given after the commit."""
+        """Write, and return the result that is delivered after the commit."""
         raise NotImplementedError
 
     def run(self, work: WriteTransaction) -> Steps[None] | None:
-        """Apply, and keep the answer; return the steps to take instead, where it may take long."""
+        """Execute and store the result; return the steps to run instead if it may take long."""
         self.result = self.execute(work)
         return None
 
 
 class Change(Operation[R]):
-    """A change of ``hooktui.store.changes``, in a savepoint: its failure spoils no other."""
+    """A change of ``hooktui.store.changes`` in a savepoint: its failure affects no other."""
 
     order = 2
 
@@ -92,7 +92,7 @@ class Change(Operation[R]):
         self._change = change
 
     def run(self, work: WriteTransaction) -> None:
-        """Apply; an error stays with this operation as long as the transaction lives."""
+        """Execute; an error affects only this operation as long as the transaction lives."""
         work.raw.execute("SAVEPOINT one_change")
         try:
             self.result = self.execute(work)

@@ -1,7 +1,7 @@
-"""The one writer of SQLite: operations that wait share the next transaction.
+"""The only writer of SQLite: waiting operations share the next transaction.
 
 It runs in the event loop (a writer thread beside a busy loop starves on the GIL: transactions of up
-to 1.8 s were measured). Where the disk syncs slowly, the same steps run in a thread.
+to 1.8 s were measured). If the disk syncs slowly, the same steps run in a thread.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ R = TypeVar("R")
 _log = logging.getLogger(__name__)
 
 LARGE_BYTES = 512 * 1024
-"""A commit of 8 MiB takes 7 to 18 ms, in one piece and without Python: so it goes to a thread."""
+"""A commit of 8 MiB blocks for 7 to 18 ms without running Python, so it runs in a thread."""
 CHECKPOINT_BYTES = 4 * 1024 * 1024
-"""Of values longer than a page that the log may hold. A checkpoint copies each page once: of short
-rows the same few again, of long values all. The 16 MB after which SQLite makes one by itself then
-take 25 ms instead of 10, in one piece and in the event loop."""
+"""Limit of values longer than a page in the log. A checkpoint copies each page once: of short rows
+the same few again, of long values all. The 16 MB of an automatic checkpoint would then block the
+event loop for 25 ms instead of 10."""
 LOCKED_FOR_S = 10.0
 _LOCKED_POLL_S = 0.005
 _held = partial(WATCH.note, by="a write transaction")
 
 
 class Writer:
-    """Runs batches of operations in transactions, on the one connection that writes.
+    """Runs batches of operations in transactions, on the only connection that writes.
 
     Args:
         begin: creates the shared state of a new transaction.
-        committed: notified of each commit, in the event loop, before any caller has its result.
+        committed: called for each commit in the event loop, before any caller has its result.
         threaded: whether database calls run in a thread.
 
     Attributes:
-        queue: the operations that wait.
+        queue: the waiting operations.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Writer:
         self._begin = begin
         self._committed = committed
         self._threaded = threaded
-        # Its own: the event loop's threads may all wait for a name service or a network disk.
+        # A pool of its own: the default threads may all wait for a name server or a network disk.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hooktui-write")
         self._connection = asyncio.Lock()
         self._long_bytes = 0
@@ -74,7 +74,7 @@ class Writer:
         """Run a function outside of any transaction, such as a checkpoint.
 
         Raises:
-            Unavailable: the database could not do it, or the store is closed.
+            Unavailable: the database failed, or the store is closed.
         """
         if self.queue.closing:
             raise closed()
@@ -85,7 +85,7 @@ class Writer:
                 raise _explain(error) from error
 
     async def close(self) -> None:
-        """Run the operations that wait, then stop."""
+        """Run the waiting operations, then stop."""
         await self.queue.close()
         async with self._connection:
             self._thread.shutdown()
@@ -102,7 +102,7 @@ class Writer:
         return future.result()
 
     async def _transact(self, batch: Sequence[Operation[Any]]) -> None:
-        """Run a batch: all of its operations are in one commit, or have an error each."""
+        """Run a batch: all of its operations are in one commit, or each has an error."""
         if not batch:
             return
         async with self._connection:
@@ -122,10 +122,10 @@ class Writer:
                 await self._checkpoint(work.raw)
 
     async def _checkpoint(self, raw: sqlite3.Connection) -> None:
-        """Make one in a thread: it computes without Python, so the event loop goes on."""
+        """Make a checkpoint in a thread: it runs no Python, so the event loop is not blocked."""
         try:
             await self._in_thread(copy_log, raw)
-        except sqlite3.Error as error:  # nothing is lost: the log still has it
+        except sqlite3.Error as error:  # no data is lost: the log still has it
             _log.error("a checkpoint of the database failed: %s", error)
 
     async def _steps(self, work: WriteTransaction, batch: Sequence[Operation[Any]]) -> None:
@@ -189,7 +189,7 @@ def _plan(work: WriteTransaction, batch: Sequence[Operation[Any]]) -> Steps[None
                 steps = operation.plan(work)
                 if steps is not None:
                     yield from steps
-            except HooktuiError as error:  # a refusal of this one alone: it wrote nothing
+            except HooktuiError as error:  # this operation alone is refused; it wrote nothing
                 operation.error = error
 
 
@@ -218,7 +218,7 @@ def _execute_and_commit(work: WriteTransaction, batch: Sequence[Operation[Any]])
 
 def _roll_back(raw: sqlite3.Connection) -> None:
     if raw.in_transaction:
-        with contextlib.suppress(sqlite3.Error):  # the error that led here is the one to tell
+        with contextlib.suppress(sqlite3.Error):  # the first error is the one to report
             raw.execute("ROLLBACK")
 
 
@@ -229,7 +229,7 @@ def _explain(error: Exception) -> Exception:
     _log.error("a write transaction failed: %s", cause)
     code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL:
-        return DiskFull("the disk is full; nothing was stored. Free some room and try again")
+        return DiskFull("the disk is full; nothing was stored. Free some space and try again")
     if code == sqlite3.SQLITE_BUSY:
         return Unavailable(
             f"another program has held the database for over {LOCKED_FOR_S:g} s (an open sqlite3 "

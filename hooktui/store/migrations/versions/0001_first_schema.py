@@ -1,4 +1,4 @@
-"""The first schema: everything of the main job, and the account that every installation has."""
+"""The first schema, and the default account of every installation."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ _ONLY_ON_POSTGRESQL = (
     $$ BEGIN RAISE EXCEPTION 'the audit trail is append-only'; END $$""",
     """CREATE TRIGGER audit_refuses BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     FOR EACH STATEMENT EXECUTE FUNCTION audit_refuses()""",
-    # What is updated in place stays on its page; dead entries are taken out of the indexes that
-    # claims walk before they are many.
+    # In-place updates stay on their page, and dead entries are removed early from the indexes that
+    # claims read.
     """ALTER TABLE delivery SET (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_threshold = 5000, autovacuum_analyze_scale_factor = 0.05)""",
     "ALTER TABLE hook_state SET (fillfactor = 50)",
-    # Each insert on the hot path would look these up and lock the rows that they name. Hooks are
-    # never deleted, and what drops events and deliveries drops what belongs to them.
+    # Each insert on the hot path would check these and lock the referenced rows. Hooks are never
+    # deleted, and a purge of events and deliveries deletes their dependents.
     "ALTER TABLE delivery DROP CONSTRAINT delivery_hook_id_fkey",
     "ALTER TABLE delivery DROP CONSTRAINT delivery_event_id_fkey",
     "ALTER TABLE attempt DROP CONSTRAINT attempt_delivery_id_fkey",
     "ALTER TABLE hook_stats DROP CONSTRAINT hook_stats_hook_id_fkey",
-    # Which hooks changed, for the servers that did not change them; and what shows whether a
-    # server has the right key file.
+    # Which hooks changed, for the other servers; and a proof that a server has the right key file.
     """CREATE TABLE installation (id integer PRIMARY KEY CHECK (id = 1),
     live_version bigint NOT NULL,
     sealed bytea)""",

@@ -1,4 +1,4 @@
-"""All sending can be paused; a row says since when, and who did it."""
+"""All sending can be paused; a row holds the time and the actor."""
 
 from __future__ import annotations
 

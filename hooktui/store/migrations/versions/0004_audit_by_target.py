@@ -1,4 +1,4 @@
-"""The entries of the audit trail about one thing are found without looking at all of them.
+"""An index finds the entries of the audit trail for one target.
 
 Long targets, such as paths of backups, are left out: PostgreSQL refuses index entries over 2.7 kB.
 """

@@ -1,6 +1,6 @@
 """Encrypted values are bound to account, hook and the origin of the hook's URL.
 
-An older version could open none of them; the version of the schema has it refuse the database.
+An older version could decrypt none of them; the version of the schema makes it refuse the database.
 """
 
 from __future__ import annotations
@@ -21,4 +21,4 @@ _log = logging.getLogger("hooktui.store.migrations")
 
 def upgrade() -> None:
     for place in bind_values(op.get_bind(), context.config.attributes["open_vault"]):
-        _log.warning("%s does not open: it was changed or moved in the database", place)
+        _log.warning("%s cannot be decrypted: it was changed or moved in the database", place)

@@ -1,6 +1,7 @@
-"""The audit trail's chain is keyed from here on, and says which entry is its last one.
+"""The audit trail's chain is keyed from here on and identifies its last entry.
 
-On PostgreSQL the first server of a new database makes the key, for only a server has the vault.
+On PostgreSQL the first server of a new database creates the key, because only a server has the
+vault.
 """
 
 from __future__ import annotations
