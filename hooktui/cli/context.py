@@ -126,7 +126,7 @@ class CommandContext:
         """Ask before an action that cannot be undone.
 
         Raises:
-            UsageError: stdin is no terminal, and ``--yes`` was not given.
+            UsageError: stdin is not a terminal, and ``--yes`` was not given.
             Declined: the user did not answer yes.
         """
         if yes:

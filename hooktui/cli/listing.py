@@ -116,7 +116,7 @@ def for_each(
     context: CommandContext,
     ids: Sequence[Any],
     call: Callable[[Any], Call[T]],
-    told: Callable[[T], None],
+    show: Callable[[T], None],
     *,
     also_as_json: bool = False,
 ) -> int:
@@ -128,7 +128,7 @@ def for_each(
         context: the run.
         ids: the ids.
         call: makes the call of an id.
-        told: shows a result as text.
+        show: writes a result as text.
         also_as_json: call it as well where results are written as JSON.
 
     Returns:
@@ -146,7 +146,7 @@ def for_each(
             continue
         raws.append(answer)
         if also_as_json or not context.json:
-            told(decoded(one, context.address, answer))
+            show(decoded(one, context.address, answer))
     if context.json and raws:
         context.out.json(raws[0] if len(ids) == 1 else raws)
     return code

@@ -148,7 +148,7 @@ def _run(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _report_bug(error: Exception, environ: Mapping[str, str]) -> int:
-    """Tell of an error that nobody foresaw; its words may be anybody's."""
+    """Report an unexpected error; its text is not trusted."""
     if environ.get("HOOKTUI_DEBUG") and not restricted(environ):
         import traceback
 

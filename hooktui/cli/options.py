@@ -1,4 +1,4 @@
-"""The options that every command takes, wherever they stand on the command line."""
+"""The options of all commands, at any place of the command line."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class GlobalOptions:
 def split_options(arguments: Sequence[str]) -> tuple[GlobalOptions, list[str]]:
     """Return the global options, and the other arguments in their order.
 
-    What follows ``--`` is left alone.
+    Arguments after ``--`` are not parsed.
 
     Raises:
         UsageError: a value is missing or wrong.

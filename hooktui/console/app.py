@@ -199,8 +199,7 @@ class ConsoleApp(RestrictedMode):
                 self.notice(f"there is no account {number} here", "bad")
         if self.connection.started:
             self.notice(
-                "started a server; it stays and goes on delivering when you quit"
-                " (`hooktui stop` ends it)"
+                "started a server; it keeps delivering when you quit (`hooktui stop` ends it)"
             )
             self._show_problems()  # which matter more
         self._pass_on(FeedChanges(everything=True))

@@ -78,7 +78,7 @@ def parse(line: str, themes: Iterable[str] = ()) -> ParsedCommand:
         return ParsedCommand(word, about, _COMMANDS[word])
     if word in _COMMANDS:
         if about:
-            raise Refused(f"column {column}: {word} stands alone; nothing goes behind it")
+            raise Refused(f"column {column}: {word} takes no argument")
         return ParsedCommand(word, "", _COMMANDS[word])
     near = get_close_matches(word, WORDS, 3, 0.5)
     hint = f"did you mean {_either(near)}?" if near else f"there are {', '.join(WORDS)}"
@@ -140,7 +140,7 @@ def _judged(word: str, about: str, column: int, themes: Sequence[str]) -> str:
         number = about.removeprefix("#")
         if not (number.isascii() and number.isdigit() and len(number) < 19):
             raise Refused(
-                f"column {column}: {about[:40]!r} is no number; {word} needs {_ABOUT[word]}"
+                f"column {column}: {about[:40]!r} is not a number; {word} needs {_ABOUT[word]}"
             )
         return str(int(number))
     if word in ("delivery", "event"):

@@ -166,7 +166,7 @@ def _of_character(character: str) -> str:
     try:
         name = unicodedata.name(character).lower().replace("-", "_").replace(" ", "_")
     except ValueError:
-        raise ValueError("a control character is no key; write its name") from None
+        raise ValueError("a control character is not a key; write its name") from None
     return _UNICODE_ELSE.get(name, name)
 
 

@@ -116,10 +116,10 @@ COMMANDS: Final = (
     Command("new", "n", "new", "New hook", _ADMIN),
     Command("edit", "e", "edit", "Edit the hook", _ADMIN),
     Command("delete", "d", "delete", "Delete the hook; asks first", _ADMIN),
-    Command("activate", "a", "on/off", "Activate or deactivate the hook", _OPERATE),
-    Command("undo", "u", "undo", "Undo the last activate or deactivate", _OPERATE),
-    Command("ping", "p", "ping", "Send a test delivery and show the answer", _OPERATE),
-    Command("diagnose", "x", "diagnose", "Say what is wrong with the receiver", _OPERATE),
+    Command("activate", "a", "on/off", "Enable or disable the hook", _OPERATE),
+    Command("undo", "u", "undo", "Undo the last enable or disable", _OPERATE),
+    Command("ping", "p", "ping", "Send a test delivery and show the response", _OPERATE),
+    Command("diagnose", "x", "diagnose", "Diagnose the receiver", _OPERATE),
     Command("secret", "s", "secret", "The hook's secret, and how to verify with it", _ADMIN),
     Command("reveal", "v", "reveal", "Show the secret for 30 seconds; audited", _ADMIN),
     Command("rotate", "t", "rotate", "Rotate the secret, or finish the rotation", _ADMIN),
@@ -129,31 +129,31 @@ COMMANDS: Final = (
     Command("follow", "f", "follow", "Follow the log, or stop following"),
     Command("log_pane", "l", "log", "Show or hide the log pane"),
     Command("zoom", "z", "zoom", "Zoom the log pane, or back"),
-    Command("larger", "plus", "larger", "A larger log pane, a longer time of plots", shown="+"),
+    Command("larger", "plus", "larger", "Enlarge the log pane or the plots' time range", shown="+"),
     Command(
-        "smaller", "minus", "smaller", "A smaller log pane, a shorter time of plots", shown="-"
+        "smaller", "minus", "smaller", "Shrink the log pane or the plots' time range", shown="-"
     ),
     Command("filter", "slash", "filter", "Filter what is shown", shown="/", blocking=True),
     Command("search", "ctrl+f", "search", "Search in this text or log", shown="^f", blocking=True),
-    Command("match_before", "N", "match before", "Go to the match before this one"),
+    Command("match_before", "N", "match before", "Go to the previous match"),
     Command("sort", "o", "sort", "Sort by the next column"),
-    Command("order", "O", "order", "Turn the order round"),
+    Command("order", "O", "order", "Reverse the sort order"),
     Command("copy", "y", "copy", "Copy the thing under the cursor"),
     Command("copy_as", "Y", "copy as", "Copy as curl, verify or JSON"),
     Command("wrap", "w", "wrap", "Wrap long lines, or cut them"),
     Command("raw", "b", "raw/hex", "Show bodies as trees, as they were sent, or in hex"),
-    Command("compare", "D", "compare", "What differs between two attempts, or back"),
+    Command("compare", "D", "compare", "Compare two attempts, or go back"),
     Command("previous", "left_square_bracket", "previous", "Previous attempt or tab", shown="["),
     Command("next", "right_square_bracket", "next", "Next attempt or tab", shown="]"),
     Command("save", "ctrl+s", "save", "Save", _ADMIN, shown="^s"),
     *(Command(place.command, place.key, place.label, place.help) for place in TOP_SCREENS),
-    Command("help", "question_mark", "help", "The keys of this place", shown="?"),
+    Command("help", "question_mark", "help", "Show the keys of this screen", shown="?"),
     Command(
         "palette", "ctrl+p", "palette", "Find a screen, a hook, a command or a theme", shown="^p"
     ),
     Command("command", "colon", "command", "Type what to do: hook 12", shown=":", blocking=True),
     Command("reload", "ctrl+r", "reload", "Load what is shown again", shown="^r"),
-    Command("quit", "q", "quit", "Quit; the server goes on delivering, only a demo ends"),
+    Command("quit", "q", "quit", "Quit; the server keeps delivering, only a demo ends"),
 )
 """Every command of the console, in the order in which help lists them."""
 

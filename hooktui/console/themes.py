@@ -171,7 +171,7 @@ def _colour(name: str, value: object) -> str:
     try:
         Color.parse(value)
     except ColorParseError:
-        raise ValueError(f"{name}: {value!r} is no colour; write one such as #6cb6d9") from None
+        raise ValueError(f"{name}: {value!r} is not a colour; write one such as #6cb6d9") from None
     return value
 
 
@@ -189,7 +189,7 @@ TEXT: Final = 4.5
 """What WCAG asks of text (1.4.3)."""
 
 QUIET: Final = 3.0
-"""What it asks of glyphs and large letters; what stands back need not have more."""
+"""What it asks of glyphs and large letters; quiet text needs no more."""
 
 _STEPS: Final = 20
 _CALM: Final = 0.8

@@ -1,9 +1,9 @@
 """Edits of a hook: the JSON fields of a request, checked and applied to its settings.
 
 Sensitive header values and the basic-auth password are write-only. A stored write-only value is
-sent to the receiver that it was given for and is shown to nobody. An edit that would show it or
-send it to another server needs the value again in the same request. A signing secret is no such
-value: it never leaves the server, and a signature does not reveal it.
+sent only to the receiver that it was given for, and is never shown. An edit that would show it or
+send it to another server needs the value again in the same request. A signing secret is different:
+it never leaves the server, and a signature does not reveal it.
 """
 
 from __future__ import annotations

@@ -250,7 +250,7 @@ async def _delivery(scene: Scene) -> None:
     scene.app.navigation.open_delivery(scene.waiting.id)
     screen = await scene.on(DeliveryScreen)
     await scene.console.until(lambda: screen.delivery is not None and screen.timeline.loaded)
-    await scene.console.shows("Answer to attempt")
+    await scene.console.shows("Response to attempt")
 
 
 async def _event(scene: Scene) -> None:

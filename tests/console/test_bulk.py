@@ -39,9 +39,9 @@ async def test_one_that_fails_is_named_and_the_others_go_on(open_console, make_h
 
         console.app.connection.send = refuse_one
         await console.press("a")
-        await console.shows("2 hooks deactivated", f"hook {hooks[1]['id']} (hook b): ", "u undoes")
+        await console.shows("2 hooks disabled", f"hook {hooks[1]['id']} (hook b): ", "u undoes")
         await console.press("u")
-        await console.shows("undone: 2 hooks activated again")
+        await console.shows("undone: 2 hooks enabled again")
         assert place.ask(calls.get_hook(hooks[2]["id"])).active
 
 
@@ -66,7 +66,7 @@ async def test_undo_works_on_another_screen_and_what_failed_can_be_undone_again(
         await console.open_hook(hook["id"])
         await console.shows(f"Hook {hook['id']}", "active")
         await console.press("a")
-        await console.shows("(billing) deactivated")
+        await console.shows("(billing) disabled")
         await console.press("1")
         await console.shows("disabled")
         ask = console.app.connection.send
@@ -81,7 +81,7 @@ async def test_undo_works_on_another_screen_and_what_failed_can_be_undone_again(
         await console.shows(f"hook {hook['id']} (billing): the database is busy")
         console.app.connection.send = ask
         await console.press("u")
-        await console.shows("undone: 1 hook activated again")
+        await console.shows("undone: 1 hook enabled again")
         assert place.ask(calls.get_hook(hook["id"])).active
 
 

@@ -42,7 +42,7 @@ async def test_marked_hooks_that_a_filter_hides_are_counted_and_not_acted_on(
         await console.press("a")
         await console.shows("1 of 1 marked hook is hidden by the filter; Esc unmarks all")
         await console.press("slash", "escape", "a")
-        await console.shows("(billing) deactivated")
+        await console.shows("(billing) disabled")
         assert [place.ask(calls.get_hook(one["id"])).active for one in hooks] == [False, True]
 
 
@@ -60,7 +60,7 @@ async def test_a_command_does_not_hit_the_neighbour_of_a_hook_that_is_gone(
         await console.press("a")
         await console.shows("the cursor is on another hook; look, press a again")
         await console.press("a")
-        await console.shows("(hook c) deactivated")
+        await console.shows("(hook c) disabled")
         assert place.ask(calls.get_hook(hooks[0]["id"])).active
 
 
@@ -113,7 +113,7 @@ async def test_undo_does_not_reach_into_another_account(place: Place, receiver: 
     async with staged(place, receiver) as scene:
         await scene.open(HooksScreen)
         await scene.console.press("a")
-        await scene.console.until(lambda: "(billing) deactivated" in scene.notice)
+        await scene.console.until(lambda: "(billing) disabled" in scene.notice)
         other = scene.ask(calls.create_account(f"undo {place.id}"))
         assert await scene.app.use_account(other.id)
         await scene.console.press("u")
@@ -130,14 +130,14 @@ async def test_undo_turns_round_nothing_older_than_what_is_under_way(
         await scene.console.shows("other")
         await scene.open(HooksScreen)
         await scene.console.press("a")
-        await scene.console.until(lambda: "(billing) deactivated" in scene.notice)
+        await scene.console.until(lambda: "(billing) disabled" in scene.notice)
         held = scene.gate.hold_answer("PATCH .*")
         await scene.console.press("down", "a")
         await scene.console.until(lambda: held.arrived == 1)
         await scene.console.press("u")
         await scene.console.until(lambda: "still deactivating" in scene.notice)
         held.release()
-        await scene.console.until(lambda: "(other) deactivated" in scene.notice)
+        await scene.console.until(lambda: "(other) disabled" in scene.notice)
         assert not scene.ask(calls.get_hook(scene.hook.id)).active
         await scene.console.press("u")
         await scene.console.until(lambda: scene.ask(calls.get_hook(other.id)).active)
@@ -151,13 +151,13 @@ async def test_undo_turns_round_what_was_done_before_a_refusal(place: Place, rec
         await scene.console.shows("other")
         await scene.open(HooksScreen)
         await scene.console.press("a")
-        await scene.console.until(lambda: "(billing) deactivated" in scene.notice)
+        await scene.console.until(lambda: "(billing) disabled" in scene.notice)
         scene.gate.spoil("PATCH .*", says(409, "somebody changed it"))
         await scene.console.press("down", "a")
         await scene.console.until(lambda: "somebody changed it" in scene.notice)
         scene.gate.mend()
         await scene.console.press("u")
-        await scene.console.until(lambda: "undone: 1 hook activated again" in scene.notice)
+        await scene.console.until(lambda: "undone: 1 hook enabled again" in scene.notice)
         assert scene.ask(calls.get_hook(scene.hook.id)).active
 
 

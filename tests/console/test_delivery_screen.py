@@ -34,7 +34,7 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
     async with app.run_test(size=(80, 24)) as pilot:
         screen = DeliveryScreen(one.id)
         await app.push_screen(screen)
-        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
         await pilot.press("D")
         await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
         await until(pilot, lambda: "-status: 500" in seen(pilot))
@@ -44,7 +44,7 @@ async def test_two_attempts_are_compared_and_bodies_are_shown_in_hex(
         await screen.changed(FeedChanges(everything=True))
         assert "Attempt 2 against attempt 1" in screen.document.text()[0]
         await pilot.press("escape")
-        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
         await pilot.press("b", "b")
         await until(pilot, lambda: "000000  7b 22 6f 6b 22" in seen(pilot))
         assert "in hex" in seen(pilot)
@@ -57,11 +57,11 @@ async def test_marks_choose_the_attempts_and_moving_shows_the_attempt_again(
     app = place.console()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(DeliveryScreen(one.id))
-        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
         await pilot.press("home", "space", "D")
         await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))
         await pilot.press("left_square_bracket")
-        await until(pilot, lambda: "Answer to attempt 1" in seen(pilot))
+        await until(pilot, lambda: "Response to attempt 1" in seen(pilot))
 
 
 async def test_a_resend_says_what_it_is_a_resend_of_and_enter_opens_that(
@@ -107,7 +107,7 @@ async def test_a_viewer_compares_and_is_told_why_it_does_not_resend(
     app = place.console(role="viewer")
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(DeliveryScreen(one.id))
-        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
         await pilot.press("r")
         await until(pilot, lambda: "your role viewer may only look" in seen(pilot))
         await pilot.press("D")
@@ -132,6 +132,6 @@ async def test_what_is_read_besides_may_fail_and_the_delivery_stays(
 
         monkeypatch.setattr(screen, "send", ask)
         await app.push_screen(screen)
-        await until(pilot, lambda: "Answer to attempt 2" in seen(pilot))
+        await until(pilot, lambda: "Response to attempt 2" in seen(pilot))
         await pilot.press("ctrl+r", "D")
         await until(pilot, lambda: "Attempt 2 against attempt 1" in seen(pilot))

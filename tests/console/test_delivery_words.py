@@ -45,7 +45,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "next attempt at 12:05:00, in 5m",
         ),
         ({"held": True}, "held", "until its hook is active again"),
-        ({"status": "sending"}, "sending", "under way"),
+        ({"status": "sending"}, "sending", "in flight"),
         (
             {"status": "delivered", "finished_at": to_rfc3339(AT_MS + 2000), "duration_ms": 15},
             "delivered",
@@ -117,7 +117,7 @@ def test_an_attempt_without_an_answer_says_why() -> None:
         status_code=None, error="connect_refused", error_detail="127.0.0.1:9", response=None
     )
     shown = shown_of(detail(), failed)
-    assert "No answer: connection refused (127.0.0.1:9)" in shown
+    assert "No response: connection refused (127.0.0.1:9)" in shown
 
 
 def test_a_cut_answer_says_so_and_a_purged_body_too() -> None:

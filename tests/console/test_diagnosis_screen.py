@@ -95,17 +95,17 @@ async def test_a_cancelled_run_leaves_what_the_one_before_found(
     hook = place.hook(receiver.url, timeout_s=30)
     async with open_console() as console:
         await console.app.push_screen(DiagnosisScreen(hook))
-        await console.shows("the receiver responded 404", "To do:", "Answer to the ping")
+        await console.shows("the receiver responded 404", "To do:", "Response to the ping")
         receiver.held.clear()
         await console.press("x")
         await console.shows("Looking at the receiver", "→ …     ping")
         await console.hides("To do:")
-        await console.hides("Answer to the ping")
+        await console.hides("Response to the ping")
         await console.press("escape")
         await console.shows(
             "cancelled; this is what the run before found", "responded 404", "To do:"
         )
-        await console.shows("Answer to the ping")
+        await console.shows("Response to the ping")
         receiver.held.set()
 
 

@@ -36,7 +36,7 @@ def test_each_step_says_its_state_by_sign_and_word():
         " ✗ fail  certificate   it expired",
     ]
     assert text(step_lines(FOUND.checks[:1], UNICODE, 80, "ping"))[1:] == [
-        " → …     ping          sent, waiting for the answer",
+        " → …     ping          sent, waiting for the response",
     ]
     assert text(step_lines(FOUND.checks, ASCII, 80))[2].startswith(" x fail")
 
@@ -75,7 +75,7 @@ def test_a_phase_that_did_not_happen_has_no_line_and_nothing_at_all_draws_nothin
 def test_what_the_head_says_already_is_not_said_again():
     [todo, *rest] = sections_of(FOUND, times=False)
     assert todo.pairs == (("clock", "set it"),)
-    assert [one.title for one in rest] == ["Answer to the ping", "Answer headers"]
+    assert [one.title for one in rest] == ["Response to the ping", "Response headers"]
     times = sections_of(FOUND, times=True)[1]
     assert times.pairs[-1] == ("in all", "200ms")
 

@@ -84,7 +84,7 @@ def test_the_columns_fit_and_the_state_is_never_dropped(room):
         ({"delivery": None, "decision": "disabled", "reason": "x"}, "○ disabled", "x"),
         (
             {"delivery": None, "decision": "not_subscribed", "reason": "x", "as_of_now": True},
-            "  not asked",
+            "  not subscribed",
             "x (as of now)",
         ),
         ({"delivery": None, "decision": "later", "reason": "x"}, "  later", "x"),

@@ -51,7 +51,7 @@ async def test_what_is_wrong_is_shown_at_its_field_and_the_first_one_gets_the_ke
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(HookForm(None))
         await pilot.press(*"ftp://x", "tab", "tab", "ctrl+s")
-        await until(pilot, lambda: "2 fields to mend" in seen(pilot))
+        await until(pilot, lambda: "2 fields to correct" in seen(pilot))
         assert "use http or https" in seen(pilot)
         assert "choose at least one event" in seen(pilot)
         assert app.focused is not None
@@ -81,12 +81,12 @@ async def test_an_address_that_policy_forbids_is_said_at_the_url(place: Place) -
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(HookForm(None))
         await pilot.press(*"http://10.1.2.3/", "tab", "tab", "tab", "space", "ctrl+s")
-        await until(pilot, lambda: "1 field to mend" in seen(pilot))
+        await until(pilot, lambda: "1 field to correct" in seen(pilot))
         assert "10.1.2.3" in seen(pilot)
         assert app.focused is not None
         assert app.focused.id == "url"
         await pilot.press("end", "4")
-        await until(pilot, lambda: "to mend" not in seen(pilot))
+        await until(pilot, lambda: "to correct" not in seen(pilot))
 
 
 async def test_esc_asks_only_when_something_typed_would_be_lost(place: Place) -> None:

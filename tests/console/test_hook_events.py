@@ -34,7 +34,7 @@ def test_every_type_stands_there_and_whether_the_group_or_the_hook_itself_ticks_
     assert {one.id for group in ETL.groups for one in group.types} <= {n[4:] for n in told}
     assert told["[x] job.failed"] == "by the group, none came"
     assert told["[x] cluster.error"] == "by itself, none came"
-    assert told["[ ] cluster.idled"] == "not asked for"
+    assert told["[ ] cluster.idled"] == "not subscribed"
 
 
 def test_counts_are_told_with_what_is_not_well():
@@ -42,7 +42,7 @@ def test_counts_are_told_with_what_is_not_well():
     before = TypeCount(type="cluster.idled", deliveries=1, delivered=1, failed=0, waiting=0)
     told = pairs(sections(("job",), health(failed, before)))
     assert told["[x] job.failed"] == "by the group, 9 deliveries, 2 failed, 1 waiting"
-    assert told["[ ] cluster.idled"] == "not asked for, 1 delivery"
+    assert told["[ ] cluster.idled"] == "not subscribed, 1 delivery"
 
 
 # Red when "none came" is said before anything was counted.

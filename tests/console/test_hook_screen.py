@@ -131,7 +131,7 @@ async def test_a_delivery_that_waits_says_when_it_is_tried_again_and_shows_what_
         await console.open_hook(hook.id)
         await console.shows("↻ retrying")
         await console.press("enter")
-        await console.shows("next attempt at", "✗ 503", "◌ next attempt", "Answer to attempt 1")
+        await console.shows("next attempt at", "✗ 503", "◌ next attempt", "Response to attempt 1")
         await console.shows('"detail": "[/b]\\u001b[31m disk full"', "HTTP 503")
         await console.press("tab", "G", "up")
         await console.shows("What webhook-signature signs", "What X-Hook-Signature signs")
@@ -177,11 +177,11 @@ async def test_brackets_go_through_the_attempts_and_the_answer_follows(
     place.wait_for(lambda: place.deliveries(hook.id, "failed"))
     async with open_console() as console:
         console.app.navigation.open_delivery(place.deliveries(hook.id)[0].id)
-        await console.shows("✗ failed", "gave up", "Answer to attempt 2")
+        await console.shows("✗ failed", "gave up", "Response to attempt 2")
         await console.press("left_square_bracket")
-        await console.shows("Answer to attempt 1")
+        await console.shows("Response to attempt 1")
         await console.press("right_square_bracket")
-        await console.shows("Answer to attempt 2")
+        await console.shows("Response to attempt 2")
 
 
 async def test_a_delivery_is_copied_as_curl_and_in_pieces(
@@ -255,5 +255,5 @@ async def test_an_open_delivery_follows_its_attempts_by_itself(
         console.app.navigation.open_delivery(place.deliveries(hook.id)[0].id)
         await console.shows("✗ 500", "◌ next attempt")
         receiver.status = 200
-        await console.shows("✓ delivered", "✓ 200", "Answer to attempt 2")
+        await console.shows("✓ delivered", "✓ 200", "Response to attempt 2")
         await console.hides("next attempt")

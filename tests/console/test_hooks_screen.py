@@ -63,7 +63,7 @@ async def test_a_turns_a_hook_off_and_u_on_again(open_console, make_hook, place)
         await console.shows("○ disabled", "its new events are skipped; u undoes it")
         assert place.ask(calls.get_hook(hook["id"])).active is False
         await console.press("u")
-        await console.shows("● active", "undone: 1 hook activated again")
+        await console.shows("● active", "undone: 1 hook enabled again")
 
 
 async def test_marked_hooks_are_turned_off_together_and_narrow_the_log(open_console, make_hook):
@@ -75,9 +75,9 @@ async def test_marked_hooks_are_turned_off_together_and_narrow_the_log(open_cons
         await console.press("e")
         await console.shows("this works on one hook, and 2 are marked; Esc unmarks")
         await console.press("a")
-        await console.shows("2 hooks deactivated", "2 disabled")
+        await console.shows("2 hooks disabled", "2 disabled")
         await console.press("u")
-        await console.shows("undone: 2 hooks activated again")  # before that Esc stops it
+        await console.shows("undone: 2 hooks enabled again")  # before that Esc stops it
         await console.press("escape")
         await console.hides("marked")
         await console.hides("disabled")
@@ -243,7 +243,7 @@ async def test_ascii_signs_draw_nothing_but_ascii(open_console, make_hook, place
             assert console.text.isascii(), console.text
         await console.shows("+ delivered")
         await console.press("enter")
-        await console.shows("Answer to attempt 1", "Request body")
+        await console.shows("Response to attempt 1", "Request body")
         assert console.text.isascii(), console.text
 
 

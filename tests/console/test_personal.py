@@ -43,7 +43,7 @@ async def test_a_mapped_key_works_and_is_shown_in_line_help_and_palette(own, mak
         await console.shows("Enter runs one", "Send a test delivery")
         assert any("P " in line and "Send a test delivery" in line for line in console.lines)
         await console.press("escape", "ctrl+p")
-        await console.shows("Send a test delivery and show the answer  P")
+        await console.shows("Send a test delivery and show the response  P")
         await console.press("escape")
         assert "arrived" not in console.text
         await console.press("P")

@@ -106,7 +106,7 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         await console.app.push_screen(SecretScreen(hook))
         await console.shows("masked")
         await console.press("t")
-        await console.shows("the old one goes on for 24 hours", "cancel")
+        await console.shows("the old one stays valid for 24 hours", "cancel")
         await console.press("d")
         await console.shows("newest", "previous", "keys X-Hook-Signature until")
         await console.press("v")
@@ -117,7 +117,7 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         headers, body = receiver.got[-1]
         assert headers["X-Hook-Signature"] == hook_signature(hook.secret, body)
         await console.press("t")
-        await console.shows("finish the rotation under way")
+        await console.shows("finish: only the newest")
         await console.press("f")
         await console.shows("only the newest secret is valid now")
         await console.hides("keys X-Hook-Signature")

@@ -25,7 +25,11 @@ async def test_what_is_long_does_not_push_out_what_is_below_it(
         await console.shows("Live log", "failing")
         for way, kind, text in (
             (lambda: app.navigation.open_event(event), EventScreen, "Body"),
-            (lambda: app.navigation.open_delivery(delivery), DeliveryScreen, "Answer to attempt 9"),
+            (
+                lambda: app.navigation.open_delivery(delivery),
+                DeliveryScreen,
+                "Response to attempt 9",
+            ),
             (
                 lambda: app.navigation.open_diagnosis(hooks[0]),
                 DiagnosisScreen,

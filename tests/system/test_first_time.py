@@ -34,7 +34,7 @@ def test_a_hook_is_made_pinged_and_its_failed_delivery_understood_and_resent_by_
     press(console, "n", " makes the first one")
     console.wait_for("Choose where the new hook sends its events", "Webhook")
     press(console, "Enter", "open")
-    console.wait_for("New webhook", "Type a URL; Tab goes on to the events")
+    console.wait_for("New webhook", "Type a URL; Tab moves to the events")
     console.press(receiver.url(PATH))
     console.wait_for(PATH, "not encrypted")
     press(console, "Tab", times=3)

@@ -62,7 +62,7 @@ class AuditScreen(ListScreen[AuditEntry]):
     EMPTY = (
         (("  Nothing was done yet.", "strong"),),
         (),
-        (("  Whatever people change here is written down, and cannot be taken back.", "quiet"),),
+        (("  Each change by a person is recorded here; entries cannot be removed.", "quiet"),),
     )
 
     def __init__(self) -> None:

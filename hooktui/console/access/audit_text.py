@@ -69,7 +69,7 @@ def entry_lines(entry: AuditEntry, now_ms: int, arrow: str) -> list[StyledLine]:
         lines += [((f"   - {was}", "bad"),)] if was else []
         lines += [((f"   + {now}", "good"),)] if now else []
     if not changes:
-        lines.append((("   nothing else is told of it", "quiet"),))
+        lines.append((("   no further details were recorded", "quiet"),))
     return lines
 
 

@@ -34,7 +34,7 @@ class TokenForm(ConsoleScreen):
 
     HEADING = "New token"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
-    COMMAND_LABELS = (relabel("save", "make it", "Make the token, and show it this once"),)
+    COMMAND_LABELS = (relabel("save", "make it", "Create the token; it is shown only once"),)
     DEFAULT_CSS = """
     TokenForm { padding: 0; }
     TokenForm .row { height: 1; padding: 0 1; margin-top: 1; }
@@ -123,7 +123,7 @@ class TokenForm(ConsoleScreen):
             if "account" in fields
             else "also those that are made later"
         )
-        words = f"{self.shell.key('save')} makes it; the token is shown this once."
+        words = f"{self.shell.key('save')} creates it; the token is shown only once."
         self.query_one("#summary", Note).show(words, "quiet")
 
     async def save(self) -> None:

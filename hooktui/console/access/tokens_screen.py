@@ -95,7 +95,7 @@ class TokensScreen(ListScreen[Token]):
         what = f"token {token.id} ({token.name}, {token.role})"
         question = Question(
             f"Revoke {what}?",
-            "Whoever uses it is refused from now on. A token cannot be brought back.",
+            "Programs that use it are refused immediately. A revoked token cannot be restored.",
             [DialogOption("n", "Cancel", "cancel"), DialogOption("y", f"Revoke {what}", "revoke")],
         )
         if await self.app.push_screen_wait(question) != "revoke":

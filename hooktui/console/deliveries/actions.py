@@ -127,7 +127,7 @@ def _resent_words(selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[
 def resend_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:
     """Return why none of some deliveries can be sent again, or None."""
     if all(one.status == Status.SENDING for one in selected):
-        return "an attempt is under way; wait for its result"
+        return "an attempt is in progress; wait for its result"
     return None
 
 

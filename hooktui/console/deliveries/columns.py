@@ -160,7 +160,7 @@ def step_columns(
         if attempt is None:
             held = steps.delivery is not None and steps.delivery.held
             sending = steps.delivery is not None and steps.delivery.status == Status.SENDING
-            words = "under way" if sending else "held" if held else "next attempt"
+            words = "in flight" if sending else "held" if held else "next attempt"
             return ((f"{glyphs.sending if sending else glyphs.waiting} {words}", "warn"),)
         known: dict[str, str] = {Outcome.DELIVERED: glyphs.delivered, Outcome.FAILED: glyphs.failed}
         sign = known.get(attempt.outcome, glyphs.retry)

@@ -50,8 +50,8 @@ def difference_of(older: Attempt, newer: Attempt) -> list[Section]:
             text=_unified(_facts(older), _facts(newer), context=20),
             kind="difference",
         ),
-        _part("Answer headers", _headers(older), _headers(newer)),
-        _part("Answer body", _body(older), _body(newer)),
+        _part("Response headers", _headers(older), _headers(newer)),
+        _part("Response body", _body(older), _body(newer)),
         Section(
             "Request",
             text="The same body. webhook-timestamp, and what is signed with it: "

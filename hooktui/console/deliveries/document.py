@@ -176,7 +176,7 @@ def _family(delivery: DeliveryDetail, around: RelatedData) -> list[Section]:
 
 
 def _answer(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
-    title = f"Answer to attempt {attempt.number}"
+    title = f"Response to attempt {attempt.number}"
     notes = []
     if attempt.status_code is not None:
         notes.append(f"HTTP {attempt.status_code}")
@@ -189,7 +189,7 @@ def _answer(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
     time = _time(attempt.phases_ms, glyphs)
     response = attempt.response
     if response is None:
-        words = f"No answer: {why}" if why else "No answer was kept."
+        words = f"No response: {why}" if why else "The response was not stored."
         return [Section(title, note, text=words, kind="words"), *time]
     kept = f"{size(response.size)} read"
     if response.truncated:
@@ -206,7 +206,7 @@ def _answer(attempt: Attempt, glyphs: Glyphs) -> list[Section]:
         count = str(len(response.headers))
         if len(response.headers) >= MOST_HEADERS_KEPT:
             count = f"the first {count}; more are not kept"
-        sections.append(Section("Answer headers", count, pairs=response.headers, opened=False))
+        sections.append(Section("Response headers", count, pairs=response.headers, opened=False))
     return [*sections, *time]
 
 

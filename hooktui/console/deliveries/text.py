@@ -41,10 +41,10 @@ _ERRORS: Final[dict[str, str]] = {
     ErrorClass.CONNECT: "no connection",
     ErrorClass.TLS: "TLS failed",
     ErrorClass.TLS_CERTIFICATE: "certificate not trusted",
-    ErrorClass.TIMEOUT: "no answer in time",
+    ErrorClass.TIMEOUT: "no response in time",
     ErrorClass.RESET: "connection broken off",
-    ErrorClass.PROTOCOL: "not an HTTP answer",
-    ErrorClass.RESPONSE_TOO_LARGE: "answer too large",
+    ErrorClass.PROTOCOL: "not an HTTP response",
+    ErrorClass.RESPONSE_TOO_LARGE: "response too large",
     ErrorClass.REDIRECT: "redirects are never followed",
     ErrorClass.STATUS: "not a 2xx status",
     ErrorClass.INTERRUPTED: "cut off by a stop or crash",
@@ -97,7 +97,7 @@ def what_next(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
         case Status.PENDING:
             return f"next attempt {_due(delivery.next_attempt_at, now_ms)}{reason}"
         case Status.SENDING:
-            return "an attempt is under way"
+            return "an attempt is in progress"
         case Status.DELIVERED:
             return f"arrived {_ended(delivery, now_ms)}; nothing more happens"
         case Status.FAILED:
@@ -108,7 +108,7 @@ def what_next(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
 
 
 def again(delivery: str, family: Sequence[Delivery]) -> str:
-    """Return where a delivery stands among those of its event to its hook, if it is not alone.
+    """Return the place of a delivery among those of its event to its hook, if there are several.
 
     Args:
         delivery: its id.
@@ -162,7 +162,7 @@ def answer_words(attempt: Attempt) -> str:
     if attempt.status_code is not None:
         reason = "" if attempt.error in (None, ErrorClass.STATUS) else error_words(attempt.error)
         return f"{attempt.status_code} {reason}".rstrip()
-    return error_words(attempt.error) or "under way"
+    return error_words(attempt.error) or "in flight"
 
 
 def phases_words(phases: Phases) -> str:

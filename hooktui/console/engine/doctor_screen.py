@@ -62,7 +62,7 @@ class CheckupScreen(ConsoleScreen):
         if self._found.state == "ok":
             return (f"  all is well: {counted(len(states), 'check')}", "good")
         mend, know = states.count("fail"), states.count("warn")
-        parts = [f"{mend} to mend"] * bool(mend) + [f"{know} to know of"] * bool(know)
+        parts = [f"{mend} to fix"] * bool(mend) + [f"{know} to know of"] * bool(know)
         return (f"  {', '.join(parts)}", "bad" if mend else "warn")
 
     def _tick(self) -> None:

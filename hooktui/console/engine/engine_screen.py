@@ -31,8 +31,8 @@ _RESUME = relabel("activate", "resume", "Let deliveries go out again", Need.OPER
 
 def _empty(key: KeyOf) -> tuple[StyledLine, ...]:
     return (
-        (("  Nothing waits, and no receiver is being left alone.", "plain"),),
-        ((f"  {key('diagnose')}", "accent"), ("  looks whether the installation is well", "plain")),
+        (("  No pending deliveries; no open breaker.", "plain"),),
+        ((f"  {key('diagnose')}", "accent"), ("  checks the installation", "plain")),
     )
 
 
@@ -156,20 +156,19 @@ class EngineScreen(ConsoleScreen):
         if pause:
             status = self.shell.status.latest
             waiting = 0 if status is None else status.backlog.count
-            as_now = f", as {counted(waiting, 'delivery')} do now" if waiting else ""
+            as_now = f" ({counted(waiting, 'delivery')} now)" if waiting else ""
             question = Question(
                 "Pause all delivery?",
-                "Nothing but pings is sent any more, to no hook of any account and by no server,"
-                " until somebody resumes; a restart changes nothing. Events are taken in and"
-                f" wait{as_now}."
-                " Nothing is lost, and everybody's status line says it.",
+                "No server sends anything but pings, for all hooks of all accounts, until someone"
+                " resumes it; a restart does not. Events are still accepted and queued"
+                f"{as_now}. Nothing is lost, and every console's status line shows the pause.",
                 [
                     DialogOption("n", "Cancel", "cancel"),
                     DialogOption("y", "Pause all delivery", "pause"),
                 ],
             )
             if await self.app.push_screen_wait(question) != "pause":
-                self.notice("delivery goes on")
+                self.notice("delivery was not paused")
                 return
         call, doing = calls.resume(), "resuming delivery"
         if pause:
@@ -177,9 +176,9 @@ class EngineScreen(ConsoleScreen):
         state = await self.call(call, doing)
         if state is not None:
             await self._ask()
-            paused = "delivery is paused; a lets it go on. What is under way just now still ends"
+            paused = "delivery paused; a resumes it, attempts in flight finish"
             self.notice(
-                paused if state.paused else "delivery goes on; what is due goes out", "good"
+                paused if state.paused else "delivery resumed; sending due deliveries", "good"
             )
 
     def diagnose(self) -> None:

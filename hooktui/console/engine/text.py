@@ -170,7 +170,7 @@ def forecast(status: Status, trend: Trend) -> str:
     if not status.backlog.count:
         return "nothing to send"
     if status.paused is not None:
-        return "goes on after the resume"
+        return "continues after the resume"
     if status.backlog.oldest_due_at is None:
         return "nothing due, the next tries come later"
     per_s = trend.per_s
@@ -199,7 +199,7 @@ def _disk(status: Status, free: Trend, dot: str) -> StyledLine:
 
 
 def _days(days: float) -> str:
-    return f"{days:g} days" if days else "for ever"
+    return f"{days:g} days" if days else "no limit"
 
 
 def _since(at: str, now_ms: int) -> str:

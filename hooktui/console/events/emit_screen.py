@@ -96,7 +96,7 @@ def wrong_json(text: str) -> str | None:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON; null stands for a number that is not there")
+    raise ValueError(f"{name} is not JSON; use null for a missing number")
 
 
 def _place(text: str, at: int) -> str:
@@ -351,10 +351,10 @@ class EmitScreen(ConsoleScreen):
             super().back()
 
     async def _ask_and_leave(self) -> None:
-        title, details = "Leave without sending?", "The body that you typed is lost then."
+        title, details = "Leave without sending?", "The body that you typed will be lost."
         if self._sending:
             title = "Leave while it is being sent?"
-            details = "Whether it came in is told then; if it did not, what you typed is lost."
+            details = "A notice will say whether it was accepted; if not, your text is lost."
         question = Question(
             title,
             details,

@@ -96,7 +96,7 @@ def decision_state(one: HookDecision, glyphs: Glyphs) -> StyledLine:
         case Decision.LATER:
             return (("  later", "quiet"),)
         case _:
-            return (("  not asked", "quiet"),)
+            return (("  not subscribed", "quiet"),)
 
 
 def decision_reason(one: HookDecision, now_ms: int, key: KeyOf) -> StyledLine:

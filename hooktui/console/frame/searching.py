@@ -64,7 +64,7 @@ class SearchPart(ScreenPart):
         if self._bar is None:
             key = self._screen.shell.key
             on, before = key("new"), key("match_before")
-            hint = f"what to look for; Enter keeps it, then {on} and {before} go on"
+            hint = f"search text; Enter keeps it, then {on} and {before} move between matches"
             self._bar = PromptBar(" search", self.text, hint, self._find, self._leave)
             await self._bar.open(self._screen)
 

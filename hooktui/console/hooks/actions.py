@@ -137,7 +137,7 @@ class HookActions(ScreenPart):
         words = "no hook"
         if toggled:
             words = named(toggled[0]) if len(toggled) == 1 else counted(len(toggled), "hook")
-        words += " activated" if active else " deactivated"
+        words += " enabled" if active else " disabled"
         if toggled and not active:
             whose = "its" if len(toggled) == 1 else "their"
             words += f"; {whose} new events are skipped"
@@ -154,7 +154,7 @@ class HookActions(ScreenPart):
         done = {hook.id for hook, _ in outcome.done}
         gone = {hook.id for hook, why in outcome.failed if why.startswith("no ")}
         shown.last_toggled = [one for one in toggled if one[0].id not in done | gone]
-        word = "activated" if active else "deactivated"
+        word = "enabled" if active else "disabled"
         words = f"undone: {counted(len(done), 'hook')} {word} again"
         self._screen.notice(outcome.message(words, named), outcome.severity)
         self._screen.refresh_frame()
@@ -204,7 +204,7 @@ class HookActions(ScreenPart):
 
 def nothing_to_undo(key: str) -> str:
     """Return why there is nothing to undo, and what the key would do."""
-    return f"there is nothing to undo; {key} turns round the last activate or deactivate"
+    return f"there is nothing to undo; {key} reverts the last enable or disable"
 
 
 def named(hook: Hook) -> str:
@@ -244,6 +244,6 @@ def _loss(hooks: Sequence[Hook]) -> str:
         still = "still waits is" if waiting == 1 else "still wait are"
         lines.append(f"{counted(waiting, 'delivery')} that {still} cancelled.")
     one = len(hooks) == 1
-    lines.append(f"Settings and {'secret are' if one else 'secrets are'} gone for good.")
+    lines.append(f"Settings and {'secret are' if one else 'secrets are'} deleted permanently.")
     lines.append("Past deliveries stay in the log.")
     return "\n".join(lines)

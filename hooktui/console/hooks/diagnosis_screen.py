@@ -268,7 +268,7 @@ class DiagnosisScreen(ConsoleScreen):
         answer = await self.app.push_screen_wait(
             Question(
                 "Copy as …",
-                "The answer of the receiver is in the JSON alone.",
+                "The receiver's response is only in the JSON.",
                 [
                     DialogOption("t", "text: the verdict and every step", "text"),
                     DialogOption("j", "JSON, as the API gives it", "json"),

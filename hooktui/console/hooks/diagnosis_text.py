@@ -28,7 +28,7 @@ _NOW: Final[dict[str, str]] = {
     "name": "looking it up",
     "connect": "connecting to each address",
     "TLS": "shaking hands, reading the certificate",
-    "ping": "sent, waiting for the answer",
+    "ping": "sent, waiting for the response",
 }
 _NAME: Final = 14
 _BEFORE: Final = 9 + _NAME
@@ -138,9 +138,9 @@ def sections_of(found: Diagnosis, *, times: bool) -> list[Section]:
     answer = None if found.ping is None else found.ping.response
     if found.ping is not None and answer is not None:
         note = f"HTTP {found.ping.status_code}, {size(answer.size)} read"
-        sections.append(Section("Answer to the ping", note, text=answer.body or "(empty)"))
+        sections.append(Section("Response to the ping", note, text=answer.body or "(empty)"))
         number = str(len(answer.headers))
-        sections.append(Section("Answer headers", number, pairs=answer.headers, opened=False))
+        sections.append(Section("Response headers", number, pairs=answer.headers, opened=False))
     return sections
 
 

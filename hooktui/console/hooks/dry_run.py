@@ -97,12 +97,12 @@ def some_of(run: DryRun) -> list[TriedEvent]:
 
 
 def tried_row(one: TriedEvent, now_ms: int, width: int) -> ShortRow:
-    """Return the line of an event: what becomes of it, its type, when it came.
+    """Return the line of an event: its result, its type, when it was received.
 
     Args:
         one: the event.
         now_ms: now, for its time.
-        width: cells of the longest type, so that what follows stands in columns.
+        width: cells of the longest type, so that the next column is aligned.
     """
     came = f"{moment(from_rfc3339(one.created_at), now_ms):<{_MOMENT}}"
     words = f"{set_cell_size(one.type, width)}  {came}  {one.id}"

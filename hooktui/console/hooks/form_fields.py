@@ -104,7 +104,7 @@ class FormFields(VerticalScroll):
         return Input(placeholder=placeholder, password=password, id=name, compact=True)
 
     def on_mount(self) -> None:
-        """Keep cursors still: blinking writes to the terminal for ever."""
+        """Stop cursors from blinking, which writes to the terminal all the time."""
         for field in self.query(Input):
             field.cursor_blink = False
         self.query_one(TextArea).cursor_blink = False
@@ -159,7 +159,7 @@ class FormFields(VerticalScroll):
             field.refresh()
 
     def values(self) -> FormValues:
-        """Return what stands in the fields now."""
+        """Return the values of the fields."""
         return FormValues({name: _content(self.query_one(f"#{name}")) for name in FIELDS})
 
     # -- notes

@@ -84,7 +84,7 @@ class HookForm(FormDryRun):
         return self.query_one(FormFields)
 
     def values(self) -> FormValues:
-        """Return what stands in the fields now."""
+        """Return the values of the fields."""
         return self.fields.values()
 
     def _fill(self, values: FormValues) -> None:
@@ -114,7 +114,7 @@ class HookForm(FormDryRun):
         self._judge()
 
     def on_input_submitted(self) -> None:
-        """Go on to the next field on Enter."""
+        """Move to the next field on Enter."""
         self.focus_next()
 
     def _judge(self) -> None:
@@ -171,11 +171,11 @@ class HookForm(FormDryRun):
         words = f"Webhook to {host} for {events}, {state}"
         if not values["url"].strip() and not values["events"]:
             keys = f"{key('mark')} ticks; {key('save')} saves"
-            return f"Type a URL; Tab goes on to the events, {keys}.", "quiet"
+            return f"Type a URL; Tab moves to the events, {keys}.", "quiet"
         if self.hook is not None and values == self.before:
             return f"Nothing changed yet. {words}.", "quiet"
         if wrong and self._tried:
-            return f"{words}. Not saved: {counted(wrong, 'field')} to mend above.", "bad"
+            return f"{words}. Not saved: {counted(wrong, 'field')} to correct above.", "bad"
         return f"{words}.", "plain"
 
     def mark(self) -> None:
@@ -251,7 +251,7 @@ class HookForm(FormDryRun):
         """Send a call; what the server refuses is shown at the fields.
 
         Raises:
-            Conflict: somebody else saved meanwhile.
+            Conflict: someone else saved in the meantime.
         """
         try:
             return await self.change(call, doing, told)
@@ -298,7 +298,7 @@ class HookForm(FormDryRun):
         )
         answer = await self.app.push_screen_wait(
             Question(
-                "Somebody else saved this hook meanwhile",
+                "Someone else changed this hook while you were editing",
                 details,
                 (
                     DialogOption(
@@ -353,7 +353,7 @@ class HookForm(FormDryRun):
         title, details = "Leave without saving?", f"What you typed for {what} would be lost."
         if self._saving:
             title = "Leave while it is being saved?"
-            details = "Whether it was saved is told then; if it was not, what you typed is lost."
+            details = "A notice will say whether it was saved; if not, your text is lost."
         self.app.push_screen(
             Question(
                 title,

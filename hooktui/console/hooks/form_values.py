@@ -69,7 +69,7 @@ def values_of(hook: HookFields) -> FormValues:
 def read(values: FormValues, catalogue: Catalogue) -> tuple[HookSettings, list[FieldError]]:
     """Return the settings that are typed and everything that is wrong with them.
 
-    Where a text cannot be read its default stands in the settings, and an error says so.
+    A text that cannot be parsed leaves the default, with an error.
     """
     errors: list[FieldError] = []
     headers, sensitive = _read_headers(values["headers"], errors)
@@ -107,7 +107,7 @@ def _read_headers(text: str, errors: list[FieldError]) -> tuple[dict[str, str], 
             # The line itself is not repeated: it may hold a secret.
             errors.append(FieldError("/headers", f"line {number} has no colon; write Name: value"))
         elif name in headers:
-            errors.append(FieldError("/headers", f"line {number}: {name[:100]!r} stands twice"))
+            errors.append(FieldError("/headers", f"line {number}: {name[:100]!r} is given twice"))
         else:
             headers[name] = value.strip()
     return headers, tuple(sensitive)

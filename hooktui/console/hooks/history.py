@@ -141,7 +141,7 @@ def history_columns(clock: Callable[[], int]) -> tuple[Column[AuditEntry], ...]:
 
 
 _EMPTY: Final[tuple[StyledLine, ...]] = (
-    (("  Nothing was done to this hook that the audit trail tells of.", "plain"),),
+    (("  The audit trail has no entry for this hook.", "plain"),),
 )
 
 

@@ -188,12 +188,14 @@ class SecretScreen(ConsoleScreen):
 
     async def rotate(self) -> None:
         """Make a new secret, or finish the rotation in progress."""
-        finish = DialogOption("f", "finish the rotation under way: only the newest stays", "finish")
+        finish = DialogOption(
+            "f", "finish the rotation: only the newest secret stays valid", "finish"
+        )
         answers = [
             DialogOption("c", "cancel", "cancel"),
-            DialogOption("d", "a new secret; the old one goes on for 24 hours", "day"),
-            DialogOption("h", "a new secret; the old one goes on for 1 hour", "hour"),
-            DialogOption("w", "a new secret; the old one goes on for 7 days", "week"),
+            DialogOption("d", "a new secret; the old one stays valid for 24 hours", "day"),
+            DialogOption("h", "a new secret; the old one stays valid for 1 hour", "hour"),
+            DialogOption("w", "a new secret; the old one stays valid for 7 days", "week"),
             DialogOption("l", "the old one leaked: a new secret, valid at once and alone", "leak"),
         ]
         if self.lines.rotating is not False:

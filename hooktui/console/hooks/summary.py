@@ -151,7 +151,7 @@ def _group(
     pairs = []
     for one in group.types:
         ticks = selection.ticked(one.id)
-        why = "not asked for" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
+        why = "not subscribed" if not ticks else "by the group" if tick is Tick.ALL else "by itself"
         none = "none came" if ticks and known else ""
         words = _words(counts.get(one.id), none)
         pairs.append((f"{_box(ticks, glyphs)} {one.id}", ", ".join(w for w in (why, words) if w)))

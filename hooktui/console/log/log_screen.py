@@ -164,7 +164,7 @@ def _log_filter(text: str) -> Filter | None:
     """Return the filter of a text; None for an empty one.
 
     Raises:
-        Refused: it is no filter, or asks for what log lines do not hold.
+        Refused: it is not a filter, or tests a field that log lines do not have.
     """
     if not text.strip():
         return None

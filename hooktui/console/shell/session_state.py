@@ -120,7 +120,7 @@ def _read(file: Path) -> object:
     try:
         found: object = json.loads(content)
     except (ValueError, RecursionError):
-        raise ValueError("it is no JSON") from None
+        raise ValueError("it is not JSON") from None
     return found
 
 
@@ -131,7 +131,7 @@ def _fill(state: SessionState, content: object) -> None:
         ValueError: something is not.
     """
     if not isinstance(content, dict):
-        raise ValueError("it is no object")
+        raise ValueError("it is not an object")
     place, theme = content.get("place", ""), content.get("theme")
     commands, kept = content.get("commands", []), content.get("kept", {})
     good = (

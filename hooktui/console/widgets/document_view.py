@@ -44,7 +44,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
     JsonView {
         height: 1fr;
         overflow: auto auto;
-        scrollbar-size: 0 1;  /* a line that goes on ends with a sign */
+        scrollbar-size: 0 1;  /* a cut line ends with a sign */
     }
     """
 

@@ -149,9 +149,9 @@ class Window(Generic[T]):
     ) -> bool:
         """Load the part of the list that holds a row; return whether it was found.
 
-        The API has no position of an id. So pages are read from both ends of the list, for what
-        stood near one end stands near one of them in another order, too; after ``pages`` pages from
-        each end the search gives up, and this window stays as it was.
+        The API has no position of an id. So pages are read from both ends of the list: a row near
+        one end is near one of them in the reverse order, too. After ``pages`` pages from each end
+        the search gives up and leaves this window unchanged.
 
         Args:
             identity: of the row.

@@ -79,14 +79,14 @@ def _shown(hook: Hook) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedHook(Hook):
-    """A new hook, its secret this once, and warnings about it."""
+    """A new hook with its secret, which only this response has, and warnings."""
 
     secret: str = field(repr=False)
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, hook: Hook, secret: str, warnings: Sequence[str]) -> CreatedHook:
-        """Return a hook with what is told at its creation."""
+        """Return a hook with the secret and warnings of its creation."""
         return cls(**_shown(hook), secret=secret, warnings=tuple(warnings))
 
 
@@ -103,7 +103,7 @@ class ChangedHook(Hook):
 
 
 MOST_HOURS: Final = 31 * 24
-"""As far back as counts are kept, unless somebody configures more."""
+"""The statistics are kept for as long by default."""
 
 _STEPS_MIN: Final = (5, 10, 15, 30, 60, 120, 180, 360)
 """All of them multiples of the five minutes in which attempts are counted."""
