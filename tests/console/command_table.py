@@ -247,7 +247,7 @@ ASKING: tuple[Asking, ...] = (
            working="sending job.failed", late="job.failed is in as evt_", done=_emitted,
            typed=True),
     Asking(EngineScreen, "open", "GET /v1/hooks/{hook}", ("Deliveries", "Health")),
-    Asking(EngineScreen, "activate", "POST /v1/engine/pause", ("delivery is paused; a lets",),
+    Asking(EngineScreen, "activate", "POST /v1/engine/pause", ("delivery paused; a resumes",),
            then=("y",), working="pausing", done=_paused, name="pause"),
     Asking(EngineScreen, "activate", "POST /v1/engine/resume", ("delivery resumed; sending due",),
            working="resuming", done=lambda scene: not _paused(scene), setup=_pause, name="resume"),

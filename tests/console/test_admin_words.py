@@ -169,7 +169,7 @@ def test_an_entry_shows_what_was_and_what_became_of_it():
     assert "unix pid=1" in told
     assert (("   - yes", "bad"),) in lines
     bare = text(entry_lines(replace(ENTRY, before=None, after=None), AT_MS, "→"))
-    assert "nothing else is told" in bare
+    assert "no further details" in bare
 
 
 def test_the_filter_of_the_trail():

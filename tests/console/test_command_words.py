@@ -53,7 +53,7 @@ def test_a_line_is_a_word_and_what_it_is_about(line, order):
         (f"delivery {EVENT}", "is not an id of the form dlv_"),
         ("theme nrd", "column 7: there is no theme 'nrd'; did you mean nord?"),
         ("theme plaid", "there are hooktui-dark, nord"),
-        ("ping 12", "column 6: ping stands alone"),
+        ("ping 12", "column 6: ping takes no argument"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_column_with_what_is_near(line, words):

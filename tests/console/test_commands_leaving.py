@@ -48,7 +48,9 @@ async def test_a_form_that_is_saved_while_it_asks_whether_to_leave_is_left_and_t
         await scene.console.until(lambda: held.arrived == 1)
         await scene.console.press("escape")
         await scene.on_dialog(Question)
-        await scene.console.shows("Leave while it is being saved?", "Whether it was saved is told")
+        await scene.console.shows(
+            "Leave while it is being saved?", "A notice will say whether it was saved"
+        )
         held.release()
         await scene.on(HooksScreen)
         await scene.console.until(lambda: "is saved" in scene.notice)

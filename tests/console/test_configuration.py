@@ -104,13 +104,13 @@ def test_a_theme_is_read_by_the_name_of_its_file(theme):
     [
         ("primary", "themes/mine.toml"),
         ("dark = true\n", 'needs primary = "#rrggbb"'),
-        ('primary = "#33669"\n', "primary: '#33669' is no colour"),
+        ('primary = "#33669"\n', "primary: '#33669' is not a colour"),
         ("primary = 3\n", "primary is a colour"),
         (f'primry = "#336699"\n{GOOD}', "unknown 'primry'; did you mean 'primary'?"),
         ('primary = "red"\ndark = "no"\n', "dark is true or false"),
         ('primary = "red"\nvariables = 3\n', "[variables] is a table"),
         (f'{GOOD}scrollbr = "red"\n', "unknown variable 'scrollbr'; did you mean 'scrollbar'?"),
-        (f'{GOOD}scrollbar = "rd"\n', "scrollbar: 'rd' is no colour"),
+        (f'{GOOD}scrollbar = "rd"\n', "scrollbar: 'rd' is not a colour"),
         (f'{GOOD}block-cursor-text-style = "fat"\n', "is one or more of none, bold"),
     ],
 )

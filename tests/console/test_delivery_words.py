@@ -45,7 +45,7 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "next attempt at 12:05:00, in 5m",
         ),
         ({"held": True}, "held", "until its hook is active again"),
-        ({"status": "sending"}, "sending", "in flight"),
+        ({"status": "sending"}, "sending", "in progress"),
         (
             {"status": "delivered", "finished_at": to_rfc3339(AT_MS + 2000), "duration_ms": 15},
             "delivered",

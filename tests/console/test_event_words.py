@@ -129,7 +129,7 @@ def test_types_are_found_by_words_and_a_group_is_named_once():
         ("7", None),
         ("", "an event has a body"),
         ('{"a": 1\n "b": 2}', "line 2, column 2: expecting ',' delimiter"),
-        ('{"a": NaN}', "NaN is no JSON"),
+        ('{"a": NaN}', "NaN is not JSON"),
         ('"\ud800"', "line 1, column 2: half of a character"),
         ('"' + "x" * MOST_BYTES + '"', "at most"),
         ("[" * 100_000, ""),

@@ -88,7 +88,9 @@ async def test_deleting_asks_and_starts_on_cancel(open_console, make_hook, place
     async with open_console() as console:
         await console.shows("billing")
         await console.press("d")
-        await console.shows(f"Delete hook {hook['id']} (billing)?", "secret are gone for good")
+        await console.shows(
+            f"Delete hook {hook['id']} (billing)?", "secret are deleted permanently"
+        )
         await console.press("enter")
         await console.shows("nothing was deleted")
         assert place.ask(calls.get_hook(hook["id"])).name == "billing"

@@ -35,7 +35,7 @@ FIXED = {
     "ctrl+q quits; unsaved text is lost": "the same",
     ", and so does ctrl+q": "the same",
     "ctrl+c": "answers how to quit, and cannot be mapped",
-    "what to look for; Enter keeps it, then ": "in a field Enter is the field's",
+    "search text; Enter keeps it, then ": "in a field Enter is the field's",
     "- was, + is": "the signs of a comparison, no keys",
     " Enter makes it, ": "the same",
     "nothing begins like this; Enter says what there is": "the same",
@@ -137,7 +137,7 @@ async def test_every_screen_names_the_keys_that_somebody_has(
         app.navigation.open_emit()
         await _look(console, "Send an event", "sends it")
         await app.push_screen(TokenForm())
-        await _look(console, "makes it; the token is shown this once")
+        await _look(console, "creates it; the token is shown only once")
         app.navigation.open_help()
         await _look(console, "runs one")
 

@@ -70,7 +70,7 @@ def test_a_move_clashes_like_every_command():
         ("ctrl+q", "quits from everywhere"),
         ("ctrl+z", "suspends the console"),
         ("left", "moves in fields"),
-        ("\x01", "a control character is no key"),
+        ("\x01", "a control character is not a key"),
     ],
 )
 def test_a_key_that_cannot_hold_says_why(key, words):

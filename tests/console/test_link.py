@@ -68,7 +68,7 @@ async def test_a_console_that_finds_no_server_starts_one_and_says_that_it_stays(
     async with app.run_test(size=(120, 30)) as pilot:
         console = Console(app, pilot)
         await console.shows("Hooks", "starting the server…")
-        await console.shows("it stays and goes on delivering", "No hooks yet")
+        await console.shows("it keeps delivering", "No hooks yet")
     # The console is gone, the server is not.
     place = Place(environ, 1)
     pid = place._client.server_pid()

@@ -71,7 +71,7 @@ async def test_a_command_goes_to_a_place_with_a_filter(own, make_hook, place):
         await console.shows(f"Hook {hook['id']}", "billing")
         assert isinstance(app.screen, HookScreen)
         await console.press("colon", *"filter status:x", "enter")
-        await console.shows("filter, column 8", "'x' is no status")
+        await console.shows("filter, column 8", "'x' is not a value of status")
         await console.press("colon", *"audit result:refused", "enter")
         await console.shows("Audit", "filter: result:refused")
         await console.press("colon", *"accounts x", "enter")

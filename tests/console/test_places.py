@@ -134,13 +134,13 @@ async def test_the_palette_runs_what_was_typed_however_fast(open_console):
         await console.until(lambda: console.app.theme == "hooktui-light")
 
 
-# Red when a hook counts the same however well it fits: "A larger log pane, a longer …" came first.
+# Red when a hook counts the same however well it fits: "Enlarge the log pane or …" came first.
 async def test_the_palette_puts_the_very_letters_first(open_console, make_hook):
-    made = make_hook(name="Ops pager")
+    made = make_hook(name="Ops lager")
     async with open_console() as console:
-        await console.shows("Ops pager")
-        await console.press("ctrl+p", *"pager")
-        await console.shows(f"Hook {made['id']} Ops pager", "A larger log pane")
+        await console.shows("Ops lager")
+        await console.press("ctrl+p", *"lager")
+        await console.shows(f"Hook {made['id']} Ops lager", "Enlarge the log pane")
         await console.press("enter")
         await console.shows(f"Hook {made['id']}", "[Deliveries]")
 

@@ -117,7 +117,7 @@ async def test_a_rotation_shows_both_secrets_until_it_is_finished(
         headers, body = receiver.got[-1]
         assert headers["X-Hook-Signature"] == hook_signature(hook.secret, body)
         await console.press("t")
-        await console.shows("finish: only the newest")
+        await console.shows("finish the rotation: only")
         await console.press("f")
         await console.shows("only the newest secret is valid now")
         await console.hides("keys X-Hook-Signature")

@@ -33,7 +33,7 @@ async def test_what_is_long_does_not_push_out_what_is_below_it(
             (
                 lambda: app.navigation.open_diagnosis(hooks[0]),
                 DiagnosisScreen,
-                "the receiver answers 500",
+                "the receiver responded 500",
             ),
         ):
             way()

@@ -53,11 +53,12 @@ FAULTS = "before_send:error@2,before_record_commit:error@2,before_key_switch_com
 FAULTY_CONSOLE = """
 import sys
 from hooktui.cli.main import main
-from hooktui.console.hooks.secret_screen import SecretScreen
-def tick(screen):
+from hooktui.console.frame.revealing import RevealTimer
+def tick(timer):
+    screen = timer._screen
     screen.app.save_screenshot("picture.svg", path=sys.argv[1])
     raise RuntimeError(f"{screen.lines.value_under_cursor()} {screen.lines._known!r}")
-SecretScreen._tick = tick
+RevealTimer._tick = tick
 sys.exit(main([]))
 """
 LEFT = b"\x1b[?1049l"

@@ -104,7 +104,7 @@ def test_no_line_that_is_followed_acts(hostile_home: Installation):
             new = ("hooks", "create", "--url", "http://127.0.0.1:9/", "--events", "job")
             for name in ("\u202e[b]%s", "a\x9b31m"):
                 hostile_home.ok(*new, "--name", name)
-            terminal.wait_for("created: ")
+            terminal.wait_for("hook 1 ")
             judge(terminal, 130)
 
 
