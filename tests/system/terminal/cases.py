@@ -222,7 +222,7 @@ def _streamed(ready: Stand, session: Session) -> Iterator[None]:
 def _in_log(session: Session, text: str, least: int) -> int:
     """Return how many lines of a paused log hold a text, once they are ``least``: it searches."""
     deadline = time.monotonic() + WAIT_S
-    session.do([_SEARCH], "hat to look for")  # the first letter stands under the cursor
+    session.do([_SEARCH], "earch text")  # the first letter stands under the cursor
     since = len(session.raw)
     session.press(f"{text}\r")
     while True:
