@@ -38,7 +38,7 @@ DENIED = (
     r"in clear",
     r"mend(?:s|ed)?",
     r"turn(?:s|ed)? round",
-    r"(?<!there )(?:is|are) no (?!longer)\w+",
+    r"(?<!there )(?:is|are) no (?!longer)[\w-]+",
     r"this once",
     r"left alone",
     r"under way",

@@ -130,7 +130,7 @@ def read_theme(file: Path) -> Theme:
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError("is no UTF-8 text") from None
+        raise ValueError("is not UTF-8 text") from None
     for name in written:
         if name not in _KNOWN:
             raise ValueError(f"unknown {name!r}; {_near(name, _KNOWN)}")

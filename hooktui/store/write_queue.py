@@ -55,8 +55,7 @@ class WriteQueue:
 
     Args:
         name: the name of the task and its heartbeat.
-        run_batch: runs a batch in one transaction, then calls `complete` or `fail`. It must not
-            raise.
+        run_batch: runs a batch in one transaction, then calls `complete` or `fail`.
 
     Attributes:
         closing: whether no more operations are accepted.
@@ -143,7 +142,12 @@ class WriteQueue:
         while True:
             if self._waiting:
                 self.heartbeat.start()
-                await self._run_batch(self._next_batch())
+                batch = self._next_batch()
+                try:
+                    await self._run_batch(batch)
+                except Exception:  # a defect in this batch must not stop those after it
+                    _log.exception("the %s failed", self._name)
+                    self.fail(batch, Unavailable("the store failed; see the log of the server"))
                 await asyncio.sleep(0)  # callers with a result run first
             elif self.closing:
                 self.heartbeat.idle()

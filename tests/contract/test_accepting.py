@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from hooktui.domain.deliveries import Trigger
@@ -9,7 +11,7 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import HookId
 from hooktui.store import changes, queries
-from hooktui.store.contract import NewEvent
+from hooktui.store.contract import CommitNotice, NewEvent
 from hooktui.store.queries.pages import PageRequest
 from tests.contract.given import (
     ADA,
@@ -207,3 +209,16 @@ async def test_live_hooks_hold_what_is_write_only(opened: Opened) -> None:
     live = (await opened.again()).hooks()[hook.id]
     assert live.settings.headers == {"X-Api-Key": "s3cret", "X-Other": "shown"}
     assert live.settings.basic_auth == Credentials("user", "passw0rd")
+
+
+# Red when an error after the commit ends the writer: every later call waited without end.
+async def test_a_listener_that_fails_costs_no_event_and_stops_no_writer(opened: Opened) -> None:
+    def fail(_: CommitNotice) -> None:
+        raise RuntimeError("a listener failed")
+
+    await make_hook(opened.store)
+    opened.store.listen(fail)
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            (accepted,) = await emit(opened.store)
+            assert accepted.deliveries == 1

@@ -114,7 +114,10 @@ class Writer:
                 self.queue.fail(batch, _explain(error))
                 return
             self.queue.heartbeat.finish()
-            self._committed(work)
+            try:
+                self._committed(work)
+            except Exception:  # it is stored, so its callers get their results all the same
+                _log.exception("the side effects of a commit failed")
             self.queue.complete(batch)
             self._long_bytes += sum(operation.long_bytes for operation in batch)
             if self._long_bytes > CHECKPOINT_BYTES:
