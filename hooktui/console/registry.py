@@ -167,6 +167,21 @@ MOVES: Final = (
 )
 """What moves the cursor in every list; the lists themselves do it."""
 
+
+def cursor_after(move: str, cursor: int, *, count: int, page: int) -> int:
+    """Return the cursor after a move, in a list of so many lines that shows ``page`` of them."""
+    last = max(0, count - 1)
+    target = {
+        "up": cursor - 1,
+        "down": cursor + 1,
+        "page_up": cursor - page,
+        "page_down": cursor + page,
+        "first": 0,
+        "last": last,
+    }[move]
+    return max(0, min(last, target))
+
+
 BY_NAME: Final = {command.name: command for command in (*COMMANDS, *MOVES)}
 
 EVERYWHERE: Final = (

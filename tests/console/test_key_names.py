@@ -24,8 +24,9 @@ TABLES = {"registry.py", "keymap.py"}
 NAMED = re.compile(r"(?<![\w+])(Esc|Space|Enter|PgUp|PgDn|\^[a-z]|ctrl\+[a-z])(?!\w)")
 DOES = re.compile(
     r"(?:^|(?<!\d)[\s,;.(])([b-zB-HJ-Z?/+\[\]-])\s+(?:[a-z]+s|longer|shorter|or|and)\b"
+    r"|[,;(]\s+a\s+(?!\w*ss\b|status\b)[a-z]+s\b"  # not the article
 )
-"""``r sends``, ``+ longer``, ``[ or``: a single character that does something."""
+"""``r sends``, ``; a resumes``, ``+ longer``, ``[ or``: a single character that does something."""
 ALONE = re.compile(r"  [\w?/+-]")
 """A key in a line of its own tone, as empty lists have it."""
 

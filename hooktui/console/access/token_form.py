@@ -34,7 +34,7 @@ class TokenForm(ConsoleScreen):
 
     HEADING = "New token"
     COMMAND_NAMES: ClassVar[tuple[str, ...]] = ("save", "back")
-    COMMAND_LABELS = (relabel("save", "make it", "Create the token; it is shown only once"),)
+    COMMAND_LABELS = (relabel("save", "create", "Create the token; it is shown only once"),)
     DEFAULT_CSS = """
     TokenForm { padding: 0; }
     TokenForm .row { height: 1; padding: 0 1; margin-top: 1; }

@@ -176,7 +176,8 @@ class EngineScreen(ConsoleScreen):
         state = await self.call(call, doing)
         if state is not None:
             await self._ask()
-            paused = "delivery paused; a resumes it, attempts in flight finish"
+            key = self.shell.key("activate")
+            paused = f"delivery paused; {key} resumes it, attempts in flight finish"
             self.notice(
                 paused if state.paused else "delivery resumed; sending due deliveries", "good"
             )

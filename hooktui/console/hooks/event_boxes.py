@@ -20,7 +20,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from hooktui.console.registry import BY_NAME, move_bindings
+from hooktui.console.registry import BY_NAME, cursor_after, move_bindings
 from hooktui.console.widgets.styled import LineWidget, StyleName
 from hooktui.domain.text import visible
 from hooktui.domain.wire.events import Catalogue, EventGroup
@@ -231,17 +231,8 @@ class EventBoxes(LineWidget, can_focus=True):
 
     def action_move(self, name: str) -> None:
         """Move the cursor by one of the list's moves; the form scrolls along."""
-        last = max(0, len(self._shown_rows) - 1)
         page = max(1, self._form_height() - 1)
-        target = {
-            "up": self.cursor - 1,
-            "down": self.cursor + 1,
-            "page_up": self.cursor - page,
-            "page_down": self.cursor + page,
-            "first": 0,
-            "last": last,
-        }[name]
-        self._move_to(max(0, min(last, target)))
+        self._move_to(cursor_after(name, self.cursor, count=len(self._shown_rows), page=page))
 
     def action_open(self) -> None:
         """Tick or untick the box under the cursor."""

@@ -18,7 +18,7 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
 
-from hooktui.console.registry import BY_NAME, move_bindings
+from hooktui.console.registry import BY_NAME, cursor_after, move_bindings
 from hooktui.console.widgets.styled import LineWidget, StyledText, StyleName
 from hooktui.domain.text import visible
 
@@ -271,9 +271,8 @@ class ShortList(LineWidget, can_focus=True):
 
     def action_move(self, name: str) -> None:
         """Move the cursor by one of the list's moves."""
-        last = max(0, len(self.rows) - 1)
-        steps = {"up": -1, "down": 1, "page_up": -last, "page_down": last, "first": -last}
-        self._move_to(max(0, min(last, self.cursor + steps.get(name, last))))
+        count = len(self.rows)
+        self._move_to(cursor_after(name, self.cursor, count=count, page=count))
 
     def action_open(self) -> None:
         """Choose the line under the cursor."""

@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from hooktui.console.registry import move_bindings
+from hooktui.console.registry import cursor_after, move_bindings
 from hooktui.console.widgets.document_lines import Form, Kind, Line, Section, Span, document_lines
 from hooktui.console.widgets.styled import LineWidget, StyleName
 from hooktui.console.widgets.text_search import Found, folded, highlighted, places_in, step
@@ -136,16 +136,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
     def action_move(self, name: str) -> None:
         """Move the cursor by one of the list's moves."""
         page = max(1, self.scrollable_content_region.height - 1)
-        last = max(0, len(self._rows) - 1)
-        target = {
-            "up": self.cursor - 1,
-            "down": self.cursor + 1,
-            "page_up": self.cursor - page,
-            "page_down": self.cursor + page,
-            "first": 0,
-            "last": last,
-        }[name]
-        self._move_to(max(0, min(last, target)))
+        self._move_to(cursor_after(name, self.cursor, count=len(self._rows), page=page))
 
     def action_open(self) -> None:
         """Fold or unfold the line under the cursor."""
