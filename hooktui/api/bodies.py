@@ -13,14 +13,7 @@ from starlette.types import Message, Receive, Scope
 
 from hooktui.api.responses import TooSlow
 from hooktui.domain import json_text
-from hooktui.domain.errors import (
-    FieldError,
-    Refused,
-    TooLarge,
-    Unavailable,
-    Unsupported,
-    pointer,
-)
+from hooktui.domain.errors import FieldError, Refused, TooLarge, Unavailable, Unsupported, pointer
 from hooktui.slices import Started, in_slices
 
 if TYPE_CHECKING:

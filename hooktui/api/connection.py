@@ -26,12 +26,7 @@ from hooktui.api.responses import HeadTooLarge, TargetTooLong, TooSlow, problem
 from hooktui.domain.errors import HooktuiError, Malformed, Unavailable, Unsupported
 
 if TYPE_CHECKING:
-    from uvicorn._types import (
-        ASGI3Application,
-        ASGIReceiveCallable,
-        ASGISendCallable,
-        Scope,
-    )
+    from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, Scope
 
 HEAD_DEADLINE_S = 10.0
 """From the first byte of a head (or the start of the connection) to its end."""

@@ -13,11 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from hooktui.domain.signatures import (
-    standard_key,
-    verify_hook_signature,
-    verify_standard_signature,
-)
+from hooktui.domain.signatures import standard_key, verify_hook_signature, verify_standard_signature
 
 RawArrival = tuple[int, int, bytes]
 """The arrival time (monotonic nanoseconds), the status of the response, and the request."""

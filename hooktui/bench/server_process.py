@@ -12,12 +12,7 @@ from pathlib import Path
 from hooktui import failpoints
 from hooktui.bench.processes import tied
 from hooktui.client.address import ServerAddress
-from hooktui.client.calls import (
-    create_hook,
-    healthy,
-    list_deliveries,
-    server_status,
-)
+from hooktui.client.calls import create_hook, healthy, list_deliveries, server_status
 from hooktui.client.start import own_environment
 from hooktui.client.sync_client import PlainClient
 from hooktui.domain.errors import HooktuiError, NoServer

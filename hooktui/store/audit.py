@@ -16,13 +16,7 @@ from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.roles import Actor, Role
 from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditHead
 from hooktui.store.audit_guards import missing_triggers, wrong_numbers
-from hooktui.store.audit_key import (
-    ChainKey,
-    LastEntry,
-    chain_of,
-    make_chain_key,
-    note_last,
-)
+from hooktui.store.audit_key import ChainKey, LastEntry, chain_of, make_chain_key, note_last
 from hooktui.store.tables import AUDIT, inserted_id
 from hooktui.store.vault import Vault
 

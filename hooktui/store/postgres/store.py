@@ -19,12 +19,7 @@ from hooktui.domain.ids import AccountId, HookId, IdClock
 from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
-from hooktui.store.contract import (
-    CommitNotice,
-    DatabaseCopy,
-    Purged,
-    RetentionPeriods,
-)
+from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
 from hooktui.store.live_hooks import LiveHooks
 from hooktui.store.postgres import sql
 from hooktui.store.postgres.clock import DatabaseClock

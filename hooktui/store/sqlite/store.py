@@ -23,12 +23,7 @@ from hooktui.domain.wire.server import DatabaseInfo, ServerInfo
 from hooktui.store import feed
 from hooktui.store.base import RESCUED_AT_ONCE, BaseStore, Operations
 from hooktui.store.changes.deliveries import cancel_waiting
-from hooktui.store.contract import (
-    CommitNotice,
-    DatabaseCopy,
-    Purged,
-    RetentionPeriods,
-)
+from hooktui.store.contract import CommitNotice, DatabaseCopy, Purged, RetentionPeriods
 from hooktui.store.durable_files import HomeLock
 from hooktui.store.live_hooks import LiveHooks, load_live_hooks
 from hooktui.store.planning.accept import lease_from
@@ -61,11 +56,7 @@ from hooktui.store.sqlite.files import (
 )
 from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_due
 from hooktui.store.sqlite.results import Record, Rescue
-from hooktui.store.sqlite.retention import (
-    ForgetKeys,
-    Retention,
-    TrimFeed,
-)
+from hooktui.store.sqlite.retention import ForgetKeys, Retention, TrimFeed
 from hooktui.store.sqlite.schema import prepare
 from hooktui.store.sqlite.transaction import Change, WriteTransaction
 from hooktui.store.sqlite.writer import Writer
