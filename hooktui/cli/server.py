@@ -21,8 +21,8 @@ from hooktui.domain.wire.server import (
     Connections,
     DatabaseInfo,
     Rates,
+    ServerStatus,
     ShortageInfo,
-    Status,
 )
 
 STOP_TIMEOUT_S = 30.0
@@ -150,7 +150,7 @@ def status(*, context: Context) -> None:
         _write(context.out, context.client.call(call), str(context.address))
 
 
-def _write(out: Output, status: Status, where: str) -> None:
+def _write(out: Output, status: ServerStatus, where: str) -> None:
     facts = [
         ("server", f"hooktui {status.version} at {where}"),
         *(

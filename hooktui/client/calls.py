@@ -25,7 +25,7 @@ from hooktui.domain.wire.hooks import ChangedHook as ChangedHook
 from hooktui.domain.wire.hooks import CreatedHook as CreatedHook
 from hooktui.domain.wire.hooks import DryRun, Hook, HookHealth, Secrets
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, Status
+from hooktui.domain.wire.server import EngineState, KeyRotation, Keys, Purge, ServerStatus
 
 T = TypeVar("T")
 
@@ -357,9 +357,9 @@ def verify_audit(after: int = 0, known: str | None = None) -> Call[AuditCheck]:
     return _get(AuditCheck, "audit", "verify", after=after, known=known)
 
 
-def server_status(account: int | None = None) -> Call[Status]:
+def server_status(account: int | None = None) -> Call[ServerStatus]:
     """Read the status of the server."""
-    return _get(Status, "status", account=account)
+    return _get(ServerStatus, "status", account=account)
 
 
 def pause() -> Call[EngineState]:

@@ -12,12 +12,12 @@ from hooktui.delivery import redaction
 from hooktui.delivery.transport import Transport
 from hooktui.domain.clock import now_ms
 from hooktui.domain.deliveries import (
+    DeliveryStatus,
     ErrorClass,
     Exchange,
     Outcome,
     RetryDecision,
     RetryState,
-    Status,
     after_exchange,
     after_interruption,
 )
@@ -116,7 +116,11 @@ class Sender:
     def deleted(self, job: ClaimedDelivery) -> AttemptResult:
         """Return the result of a claimed job whose hook was deleted before the attempt."""
         decision = RetryDecision(
-            Outcome.INTERRUPTED, Status.CANCELLED, job.tries, job.interruptions, "hook deleted"
+            Outcome.INTERRUPTED,
+            DeliveryStatus.CANCELLED,
+            job.tries,
+            job.interruptions,
+            "hook deleted",
         )
         return self._without_response(job, decision, self._clock(), "the hook was deleted")
 

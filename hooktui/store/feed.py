@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from hooktui.domain.clock import optional_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Refused
 from hooktui.domain.ids import AccountId
 from hooktui.domain.wire.deliveries import Attempt, Delivery
@@ -266,7 +266,7 @@ def _as_it_was(delivery: Delivery, state: items.DeliveryState) -> Delivery:
     return replace(
         delivery,
         status=state.status,
-        held=delivery.held and state.status == Status.PENDING,
+        held=delivery.held and state.status == DeliveryStatus.PENDING,
         reason=state.reason,
         attempts=state.attempts,
         next_attempt_at=optional_rfc3339(state.next_attempt_at),

@@ -27,16 +27,16 @@ from hooktui.domain.wire.server import (
     Pause,
     Rates,
     ServerInfo,
+    ServerStatus,
     ShortageInfo,
-    Status,
 )
 from tests.console.things import AT, AT_MS
 
 GB = 1 << 30
 
 
-def status(**fields: Any) -> Status:
-    made = Status(
+def status(**fields: Any) -> ServerStatus:
+    made = ServerStatus(
         version="1", database=DatabaseInfo(kind="sqlite", version="3", location="/db"),
         role="admin", user="ada",
         servers=(ServerInfo(number=0, name="one", pid=7, started_at=AT, version="1"),),

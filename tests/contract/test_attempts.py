@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from sqlalchemy import select
 
 from hooktui.domain.clock import from_rfc3339, now_ms
-from hooktui.domain.deliveries import ErrorClass, Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import HookId, decode
 from hooktui.domain.wire.hooks import Hook
@@ -419,4 +419,4 @@ async def test_a_delivery_shows_the_id_that_its_job_has(opened: Opened) -> None:
     job = await claimed(opened)
     delivery = await the_delivery(opened.store)
     assert decode("dlv", delivery.id) == job.delivery
-    assert delivery.status == Status.SENDING
+    assert delivery.status == DeliveryStatus.SENDING

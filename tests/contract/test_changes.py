@@ -8,7 +8,7 @@ import hashlib
 import pytest
 from sqlalchemy import text
 
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.hook_settings import Credentials
 from hooktui.domain.ids import AccountId, HookId, decode
@@ -300,7 +300,7 @@ async def test_a_cancelled_delivery_is_never_claimed(opened: Opened) -> None:
     await emit(store)
     delivery = decode("dlv", (await the_delivery(store)).id)
     cancelled = await store.write(changes.cancel, BOB, DEFAULT, delivery)
-    assert (cancelled.status, cancelled.reason) == (Status.CANCELLED, "cancelled by bob")
+    assert (cancelled.status, cancelled.reason) == (DeliveryStatus.CANCELLED, "cancelled by bob")
     assert await store.claim(HookId(hook.id), 10) == []
     assert (await the_hook(store, hook)).stats.waiting == 0
     with pytest.raises(Conflict, match="nothing to cancel"):

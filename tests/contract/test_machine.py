@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from hooktui.domain.deliveries import RetryState, Status, Trigger, after_interruption
+from hooktui.domain.deliveries import DeliveryStatus, RetryState, Trigger, after_interruption
 from hooktui.domain.errors import Conflict, NotFound, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, HookId, decode
 from hooktui.domain.wire.deliveries import Delivery
@@ -267,19 +267,21 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.deliveries)
     @rule(place=places)
     def cancel(self, place: int) -> None:
-        waiting = [one for one in self.model.deliveries.values() if one.status is Status.PENDING]
+        waiting = [
+            one for one in self.model.deliveries.values() if one.status is DeliveryStatus.PENDING
+        ]
         among = waiting if waiting and place % 4 else list(self.model.deliveries.values())
         one = pick(among, place)
         call = self.store.write(changes.cancel, ADA, self.account, DeliveryId(one.id))
-        if not self.fails_with(None if one.status is Status.PENDING else Conflict, call):
-            self.model.end(one, Status.CANCELLED, "cancelled by ada", self.clock.ms)
+        if not self.fails_with(None if one.status is DeliveryStatus.PENDING else Conflict, call):
+            self.model.end(one, DeliveryStatus.CANCELLED, "cancelled by ada", self.clock.ms)
 
     @precondition(lambda self: self.model.deliveries)
     @rule(place=places)
     def resend(self, place: int) -> None:
         one = pick(list(self.model.deliveries.values()), place)
         call = self.store.write(changes.resend, ADA, self.account, DeliveryId(one.id))
-        if one.status is Status.SENDING or self.model.hooks[one.hook].deleted:
+        if one.status is DeliveryStatus.SENDING or self.model.hooks[one.hook].deleted:
             assert self.fails_with(Conflict, call)
             return
         shown, is_new = self.run(call)
@@ -356,7 +358,7 @@ class Machine(RuleBasedStateMachine):
         for one in self.model.deliveries.values():
             stored = attempts.get(one.id, [])
             assert stored == one.attempts
-            ended = one.number - (one.status is Status.SENDING)
+            ended = one.number - (one.status is DeliveryStatus.SENDING)
             assert [number for number, *_ in stored] == list(range(1, ended + 1))
         assert waiting == {
             hook: sum(one.open for one in self.model.of_hook(hook)) for hook in self.model.hooks

@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.ids import HookId
 from hooktui.store import changes
@@ -210,7 +210,7 @@ async def sent_long_ago(store: SqliteStore, clock: Clocks) -> None:
     hook = await make_hook(store)
     await emit(store, 3)
     await attempt(store, clock, hook)
-    assert {one.status for one in await deliveries(store)} == {Status.DELIVERED}
+    assert {one.status for one in await deliveries(store)} == {DeliveryStatus.DELIVERED}
 
 
 @pytest.fixture

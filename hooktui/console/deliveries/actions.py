@@ -8,7 +8,7 @@ from hooktui.console.formatting import counted
 from hooktui.console.frame.bulk import BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 
 
@@ -58,7 +58,9 @@ class DeliveryActions(ScreenPart):
 
     def resend(self) -> Coroutine[None, None, None]:
         """Send each delivery again: a final one as a new delivery, a waiting one now."""
-        return self._resend([one for one in self._selected() if one.status != Status.SENDING])
+        return self._resend(
+            [one for one in self._selected() if one.status != DeliveryStatus.SENDING]
+        )
 
     async def _resend(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
@@ -83,7 +85,7 @@ class DeliveryActions(ScreenPart):
         from hooktui.console.frame.dialogs import DialogOption, Question
 
         what = counted(len(selected), "delivery")
-        delivered = sum(one.status == Status.DELIVERED for one in selected)
+        delivered = sum(one.status == DeliveryStatus.DELIVERED for one in selected)
         details = "None of them has been delivered yet."
         if delivered:
             has = "have" if delivered > 1 else "has"
@@ -98,7 +100,9 @@ class DeliveryActions(ScreenPart):
 
     def cancel(self) -> Coroutine[None, None, None]:
         """Cancel each delivery that still waits."""
-        return self._cancel([one for one in self._selected() if one.status == Status.PENDING])
+        return self._cancel(
+            [one for one in self._selected() if one.status == DeliveryStatus.PENDING]
+        )
 
     async def _cancel(self, selected: Sequence[Delivery | DeliveryDetail]) -> None:
         from hooktui.client import calls
@@ -126,13 +130,13 @@ def _resent_words(selected: Sequence[Delivery | DeliveryDetail], sent: Sequence[
 
 def resend_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:
     """Return why none of some deliveries can be sent again, or None."""
-    if all(one.status == Status.SENDING for one in selected):
+    if all(one.status == DeliveryStatus.SENDING for one in selected):
         return "an attempt is in progress; wait for its result"
     return None
 
 
 def cancel_disabled_reason(selected: Sequence[Delivery | DeliveryDetail]) -> str | None:
     """Return why none of some deliveries can be cancelled, or None."""
-    if any(one.status == Status.PENDING for one in selected):
+    if any(one.status == DeliveryStatus.PENDING for one in selected):
         return None
     return f"only a delivery that waits can be cancelled; this one is {selected[0].status}"

@@ -35,7 +35,7 @@ from hooktui.console.widgets.document_view import JsonView
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
 from hooktui.domain.wire.hooks import Hook
@@ -205,7 +205,7 @@ class DeliveryScreen(ConsoleScreen):
         now_ms = self.shell.clock()
         dot = f" {self.shell.glyphs.dot} "
         came = moment(from_rfc3339(one.created_at), now_ms)
-        failed = one.status == Status.FAILED
+        failed = one.status == DeliveryStatus.FAILED
         lines: list[StyledLine] = [
             (
                 (" ", "plain"),
@@ -213,7 +213,7 @@ class DeliveryScreen(ConsoleScreen):
                 (dot, "quiet"),
                 (
                     what_next(one, now_ms, self.shell.key),
-                    STATUS_TONES[Status.FAILED] if failed else "plain",
+                    STATUS_TONES[DeliveryStatus.FAILED] if failed else "plain",
                 ),
             )
         ]

@@ -13,18 +13,18 @@ from hooktui.console.formatting import counted, took
 from hooktui.console.registry import KeyOf
 from hooktui.console.widgets.styled import StyleName
 from hooktui.domain.clock import format_duration, from_rfc3339
-from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, ErrorClass, Outcome, Status
+from hooktui.domain.deliveries import RETRY_AFTER_STATUSES, DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.schedule import JITTER
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail, Phases
 from hooktui.domain.wire.hooks import Hook
-from hooktui.domain.wire.server import Status as ServerStatus
+from hooktui.domain.wire.server import ServerStatus
 
 STATUS_TONES: Final[dict[str, StyleName]] = {
-    Status.PENDING: "warn",
-    Status.SENDING: "accent",
-    Status.DELIVERED: "good",
-    Status.FAILED: "bad",
-    Status.CANCELLED: "quiet",
+    DeliveryStatus.PENDING: "warn",
+    DeliveryStatus.SENDING: "accent",
+    DeliveryStatus.DELIVERED: "good",
+    DeliveryStatus.FAILED: "bad",
+    DeliveryStatus.CANCELLED: "quiet",
 }
 
 OUTCOME_TONES: Final[dict[str, StyleName]] = {
@@ -78,9 +78,9 @@ def planned(schedule_s: Sequence[float], now_ms: int) -> list[str]:
 
 def standing(delivery: Delivery | DeliveryDetail) -> str:
     """Return the status in one word, as lists show it; a held delivery is ``held``."""
-    if delivery.held and delivery.status == Status.PENDING:
+    if delivery.held and delivery.status == DeliveryStatus.PENDING:
         return "held"
-    if delivery.status == Status.PENDING:
+    if delivery.status == DeliveryStatus.PENDING:
         tries = delivery.attempts
         count = tries if isinstance(tries, int) else len(tries)
         return "retrying" if count else "waiting"
@@ -91,16 +91,16 @@ def what_next(delivery: Delivery | DeliveryDetail, now_ms: int, key: KeyOf) -> s
     """Return what happens to a delivery next, or how it ended."""
     reason = f": {delivery.reason}" if delivery.reason else ""
     match delivery.status:
-        case Status.PENDING if delivery.held:
+        case DeliveryStatus.PENDING if delivery.held:
             sends = f"{key('resend')} sends it then at once"
             return f"waits until its hook is active again; {sends}"
-        case Status.PENDING:
+        case DeliveryStatus.PENDING:
             return f"next attempt {_due(delivery.next_attempt_at, now_ms)}{reason}"
-        case Status.SENDING:
+        case DeliveryStatus.SENDING:
             return "an attempt is in progress"
-        case Status.DELIVERED:
+        case DeliveryStatus.DELIVERED:
             return f"arrived {_ended(delivery, now_ms)}; nothing more happens"
-        case Status.FAILED:
+        case DeliveryStatus.FAILED:
             return f"gave up {_ended(delivery, now_ms)}{reason}; {key('resend')} sends it again"
         case _:
             again = f"{key('resend')} sends it again"
@@ -183,7 +183,11 @@ def tries_of(delivery: DeliveryDetail) -> int:
 
 def to_come(delivery: DeliveryDetail, schedule_s: Sequence[float]) -> list[tuple[int, int]]:
     """Return number and time (ms, without jitter) of each attempt to come if all of them fail."""
-    if delivery.status != Status.PENDING or delivery.held or delivery.next_attempt_at is None:
+    if (
+        delivery.status != DeliveryStatus.PENDING
+        or delivery.held
+        or delivery.next_attempt_at is None
+    ):
         return []
     number = delivery.attempts[-1].number + 1 if delivery.attempts else 1
     at_ms = from_rfc3339(delivery.next_attempt_at)
@@ -221,7 +225,7 @@ def why_then(
         server: how the server was last time.
         now_ms: now.
     """
-    if delivery.status != Status.PENDING:
+    if delivery.status != DeliveryStatus.PENDING:
         return ""
     if server is not None and server.paused is not None:
         since = moment(from_rfc3339(server.paused.at), now_ms)

@@ -23,7 +23,7 @@ from hooktui.console.widgets.windowed_list import WindowedList
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.roles import Need
 from hooktui.domain.wire.pages import Page
-from hooktui.domain.wire.server import Status
+from hooktui.domain.wire.server import ServerStatus
 
 _PAUSE = relabel("activate", "pause", "Pause all delivery; asks first", Need.OPERATE)
 _RESUME = relabel("activate", "resume", "Let deliveries go out again", Need.OPERATE)
@@ -52,7 +52,7 @@ class EngineScreen(ConsoleScreen):
     def __init__(self) -> None:
         super().__init__()
         self.handlers.update(open=self.open, activate=self.activate, diagnose=self.diagnose)
-        self._shown: Status | None = None
+        self._shown: ServerStatus | None = None
 
     def compose_body(self) -> ComposeResult:
         """The facts above, the hooks below."""

@@ -15,7 +15,7 @@ from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.text import in_bytes
 from hooktui.domain.wire.diagnosis import Checkup
-from hooktui.domain.wire.server import DatabaseInfo, Rates, Status
+from hooktui.domain.wire.server import DatabaseInfo, Rates, ServerStatus
 
 _STILL_PER_S: Final = 0.05
 """A backlog that changes less is not going anywhere."""
@@ -35,7 +35,7 @@ class EngineHook:
     failures: int = 0
 
 
-def engine_hooks(status: Status) -> list[EngineHook]:
+def engine_hooks(status: ServerStatus) -> list[EngineHook]:
     """Return the hooks with most waiting deliveries, then those with an open breaker only."""
     breakers = {one.hook: one for one in status.breakers}
     found = []
@@ -81,7 +81,7 @@ def engine_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[Eng
 
 
 def engine_lines(
-    status: Status, backlog: Trend, free: Trend, now_ms: int, dot: str
+    status: ServerStatus, backlog: Trend, free: Trend, now_ms: int, dot: str
 ) -> list[StyledLine]:
     """Return the facts above the list, one line each."""
     lines = [_delivery(status, now_ms, dot)]
@@ -108,7 +108,7 @@ def _fact(label: str, *pieces: StyledText) -> StyledLine:
     return ((f" {label:<10}", "quiet"), *pieces)
 
 
-def _delivery(status: Status, now_ms: int, dot: str) -> StyledLine:
+def _delivery(status: ServerStatus, now_ms: int, dot: str) -> StyledLine:
     if status.paused is None:
         return _fact("delivery", ("going out", "good"))
     at_ms = from_rfc3339(status.paused.at)
@@ -135,7 +135,7 @@ def _rates(rates: Rates, dot: str) -> StyledLine:
     return _fact("rates", (said, "plain"))
 
 
-def _connections(status: Status, now_ms: int, dot: str) -> list[StyledLine]:
+def _connections(status: ServerStatus, now_ms: int, dot: str) -> list[StyledLine]:
     """Return lines only where connections or something of this machine are short."""
     found = status.connections
     if found is None:
@@ -154,7 +154,7 @@ def _connections(status: Status, now_ms: int, dot: str) -> list[StyledLine]:
     return lines
 
 
-def _waiting(status: Status, trend: Trend, now_ms: int, dot: str) -> StyledLine:
+def _waiting(status: ServerStatus, trend: Trend, now_ms: int, dot: str) -> StyledLine:
     backlog = status.backlog
     pieces: list[StyledText] = [(f"{backlog.count:,}", "plain" if backlog.count else "quiet")]
     if backlog.oldest_due_at is not None:
@@ -165,7 +165,7 @@ def _waiting(status: Status, trend: Trend, now_ms: int, dot: str) -> StyledLine:
     return _fact("waiting", *pieces)
 
 
-def forecast(status: Status, trend: Trend) -> str:
+def forecast(status: ServerStatus, trend: Trend) -> str:
     """Return when nothing will wait any more, as it goes now."""
     if not status.backlog.count:
         return "nothing to send"
@@ -184,7 +184,7 @@ def forecast(status: Status, trend: Trend) -> str:
     return f"empty in about {_roughly(left_s)}"
 
 
-def _disk(status: Status, free: Trend, dot: str) -> StyledLine:
+def _disk(status: ServerStatus, free: Trend, dot: str) -> StyledLine:
     disk = status.disk
     if disk is None:
         return ()

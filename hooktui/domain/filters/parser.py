@@ -15,7 +15,7 @@ from functools import partial
 from typing import Final, Literal
 
 from hooktui.domain.clock import from_rfc3339, parse_duration_s
-from hooktui.domain.deliveries import ErrorClass, Outcome, Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome, Trigger
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.patterns import Pattern
 from hooktui.domain.filters.terms import (
@@ -39,7 +39,7 @@ __all__ = [
 MAX_LENGTH = 2000
 """Characters of a filter; enough for people, and it fits into a query string."""
 
-STATUSES: Final = tuple(dict.fromkeys([*Status, *Outcome, HELD]))
+STATUSES: Final = tuple(dict.fromkeys([*DeliveryStatus, *Outcome, HELD]))
 """The values of ``status:``: states of a delivery, outcomes of an attempt, and held."""
 
 _EXPECTED: Final[dict[Key, str]] = {

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import FieldError, Refused
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.domain.json_text import Steps
@@ -31,8 +31,8 @@ KnownKeys = Mapping[tuple[AccountId, str], "KnownKey"]
 
 # Bound once: a look-up of an enum's value costs more than the row that it goes into.
 _NOTHING: Mapping[HookId, tuple[int, bool]] = {}
-_PENDING = Status.PENDING.value
-_LEASED = DeliveryState(Status.SENDING.value, 1)
+_PENDING = DeliveryStatus.PENDING.value
+_LEASED = DeliveryState(DeliveryStatus.SENDING.value, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hooktui.domain.catalogue import PING
-from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.errors import NotFound
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, HookId, IdClock
 from hooktui.domain.live_hook import LiveHook
@@ -47,7 +47,7 @@ def claimed_job(row: Sequence[Any], number: int, body: bytes | None) -> ClaimedD
 def note_claimed(notes: SideEffects, jobs: Iterable[ClaimedDelivery]) -> None:
     """Add claimed deliveries to the change feed."""
     for job in jobs:
-        state = DeliveryState(Status.SENDING.value, job.number)
+        state = DeliveryState(DeliveryStatus.SENDING.value, job.number)
         notes.feed.append(delivery_item(job.account, job.hook, job.delivery, state))
 
 
@@ -104,8 +104,8 @@ def state_after_release(job: ClaimedDelivery, live: LiveHooks, now_ms: int) -> D
     elif job.trigger is Trigger.PING:
         reason = "the ping was not sent"
     else:
-        return DeliveryState(Status.PENDING.value, number, now_ms)
-    return DeliveryState(Status.CANCELLED.value, number, None, now_ms, None, reason)
+        return DeliveryState(DeliveryStatus.PENDING.value, number, now_ms)
+    return DeliveryState(DeliveryStatus.CANCELLED.value, number, None, now_ms, None, reason)
 
 
 def note_released(notes: SideEffects, job: ClaimedDelivery, state: DeliveryState) -> bool:

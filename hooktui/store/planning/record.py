@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from hooktui.domain.deliveries import (
+    DeliveryStatus,
     DisabledReason,
     ErrorClass,
     Exchange,
     Outcome,
     RetryDecision,
     RetryState,
-    Status,
     Trigger,
     after_interruption,
 )
@@ -48,11 +48,11 @@ def state_after(result: AttemptResult, *, deleted: bool, now_ms: int) -> Deliver
     decision, number = result.decision, result.job.number
     duration_ms = None if result.exchange.total_ms is None else round(result.exchange.total_ms)
     status, reason, finished_at = decision.status, decision.reason, result.finished_at_ms
-    if status is Status.PENDING and not deleted:
+    if status is DeliveryStatus.PENDING and not deleted:
         next_at = now_ms + round((decision.wait_s or 0) * 1000)
         return DeliveryState(status.value, number, next_at, None, duration_ms, reason)
-    if status is Status.PENDING:
-        status, reason = Status.CANCELLED, HOOK_DELETED
+    if status is DeliveryStatus.PENDING:
+        status, reason = DeliveryStatus.CANCELLED, HOOK_DELETED
     return DeliveryState(status.value, number, None, finished_at, duration_ms, reason)
 
 

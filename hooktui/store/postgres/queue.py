@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from hooktui import failpoints
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import HooktuiError, NotFound, Unavailable
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.loop_watch import WATCH
@@ -324,7 +324,9 @@ class Release(Operation[None]):
         ]  # fmt: skip
         held = {
             tuple(row)
-            for row in await work.raw.fetch(sql.GIVE_BACK, Status.SENDING.value, *columns(rows, 7))
+            for row in await work.raw.fetch(
+                sql.GIVE_BACK, DeliveryStatus.SENDING.value, *columns(rows, 7)
+            )
         }
         for job, state in released:
             if (job.delivery, job.number) not in held:

@@ -6,16 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from hooktui import failpoints
-from hooktui.domain.deliveries import (
-    DisabledReason,
-    Status,
-)
-from hooktui.domain.hook_failures import (
-    RULE_MS,
-    Breaker,
-    BreakerState,
-    FailureStreak,
-)
+from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
+from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
@@ -38,7 +30,7 @@ from hooktui.store.postgres import sql
 from hooktui.store.postgres.transaction import Operation, StateChange, WriteTransaction, columns
 from hooktui.store.tables import ATTEMPT
 
-_SENDING = Status.SENDING.value
+_SENDING = DeliveryStatus.SENDING.value
 _CLOSED, _OPEN = BreakerState.CLOSED.value, BreakerState.OPEN.value
 _DETAIL = [column.name for column in ATTEMPT.columns].index("error_detail")
 

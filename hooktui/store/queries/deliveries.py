@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.parser import Filter, Key, Subject, parse
@@ -138,7 +138,7 @@ def attempts_by_key(
 
 def delivery_of(row: RowMapping) -> Delivery:
     """Return a delivery from its row, joined with its hook."""
-    held = row["status"] == Status.PENDING and not row["hook_active"]
+    held = row["status"] == DeliveryStatus.PENDING and not row["hook_active"]
     return Delivery(
         id=encode("dlv", row["id"]),
         event=encode("evt", row["event_id"]),

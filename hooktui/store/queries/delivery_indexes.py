@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from hooktui.domain.deliveries import Status, Trigger
+from hooktui.domain.deliveries import DeliveryStatus, Trigger
 from hooktui.domain.filters.parser import Ago, At, Filter, Key, Term
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.store.queries import filter_sql
@@ -73,13 +73,13 @@ def walk_of(
         chosen = [DELIVERY.c.event_id == query.event, _plus_account(account), *_times(query)]
         return Walk(chosen, None, query, wanted)
     if filter_sql.only_waiting(query.status, wanted) and _few_wait(conn, account):
-        waiting = filter_sql.has_any_status(Status.PENDING, Status.SENDING)
+        waiting = filter_sql.has_any_status(DeliveryStatus.PENDING, DeliveryStatus.SENDING)
         of_hooks = DELIVERY.c.hook_id.in_(_hooks(account, query.hook))
         chosen = [_plus_account(account), waiting, of_hooks, *_times(query)]
         return Walk(chosen, None, query, wanted)
     left = replace(query, since_ms=None, until_ms=None)
-    if query.status == Status.FAILED:  # few, so the hook is checked row by row
-        chosen = [DELIVERY.c.account_id == account, filter_sql.has_status(Status.FAILED)]
+    if query.status == DeliveryStatus.FAILED:  # few, so the hook is checked row by row
+        chosen = [DELIVERY.c.account_id == account, filter_sql.has_status(DeliveryStatus.FAILED)]
         left = replace(left, status=None)
     elif query.hook is not None:
         chosen = [DELIVERY.c.hook_id == _hooks(account, query.hook).scalar_subquery()]

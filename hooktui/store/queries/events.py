@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, select
 
 from hooktui.domain.clock import now_ms, to_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
 from hooktui.domain.filters.parser import Ago, At, Filter, Key, Subject, parse
@@ -118,10 +118,10 @@ def _counts(found: Mapping[str, int] | None) -> EventCounts | None:
     if found is None:
         return None
     return EventCounts(
-        delivered=found.get(Status.DELIVERED, 0),
-        failed=found.get(Status.FAILED, 0),
-        waiting=found.get(Status.PENDING, 0) + found.get(Status.SENDING, 0),
-        cancelled=found.get(Status.CANCELLED, 0),
+        delivered=found.get(DeliveryStatus.DELIVERED, 0),
+        failed=found.get(DeliveryStatus.FAILED, 0),
+        waiting=found.get(DeliveryStatus.PENDING, 0) + found.get(DeliveryStatus.SENDING, 0),
+        cancelled=found.get(DeliveryStatus.CANCELLED, 0),
     )
 
 

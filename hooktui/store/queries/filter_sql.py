@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, false, func, literal_column, not_, or_
 
-from hooktui.domain.deliveries import ErrorClass, Outcome, Status
+from hooktui.domain.deliveries import DeliveryStatus, ErrorClass, Outcome
 from hooktui.domain.filters.parser import (
     Ago,
     At,
@@ -25,7 +25,7 @@ from hooktui.store.queries.expressions import Condition, all_of, any_of
 from hooktui.store.tables import DELIVERY, HOOK
 
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
-_WAITING = frozenset({Status.PENDING.value, Status.SENDING.value, HELD})
+_WAITING = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.SENDING.value, HELD})
 _OUTSIDE_SQL = (Key.WORD, Key.DATA)
 
 
@@ -47,13 +47,13 @@ def has_status(name: str) -> Condition:
     """Return the condition of ``status:``, with literal statuses so that partial indexes apply."""
     if name == HELD:
         held = and_(not_(HOOK.c.active), HOOK.c.deleted_at.is_(None))
-        return and_(_status(Status.PENDING), held)
+        return and_(_status(DeliveryStatus.PENDING), held)
     if name == Outcome.INTERRUPTED:
         return DELIVERY.c.last_error == ErrorClass.INTERRUPTED.value
-    return _status(Status(name))
+    return _status(DeliveryStatus(name))
 
 
-def has_any_status(*statuses: Status) -> Condition:
+def has_any_status(*statuses: DeliveryStatus) -> Condition:
     """Return the condition of the statuses of a partial index, written as in the index."""
     return DELIVERY.c.status.in_([literal_column(f"'{one.value}'") for one in statuses])
 
@@ -76,7 +76,7 @@ def until(ms: int) -> Condition:
     return DELIVERY.c.id < floor_at(ms + 1)
 
 
-def _status(status: Status) -> Condition:
+def _status(status: DeliveryStatus) -> Condition:
     return DELIVERY.c.status == literal_column(f"'{status.value}'")
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, func, select
 
 from hooktui.domain.clock import to_rfc3339
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, HookId
 from hooktui.domain.wire.hooks import HealthPoint, HookHealth, TypeCount, step_s
 from hooktui.store.attempt_stats import COLUMNS, percentile_ms
@@ -152,7 +152,7 @@ def _type_count(name: str, by_status: Counter[str]) -> TypeCount:
     return TypeCount(
         type=name,
         deliveries=by_status.total(),
-        delivered=by_status[Status.DELIVERED],
-        failed=by_status[Status.FAILED],
-        waiting=by_status[Status.PENDING] + by_status[Status.SENDING],
+        delivered=by_status[DeliveryStatus.DELIVERED],
+        failed=by_status[DeliveryStatus.FAILED],
+        waiting=by_status[DeliveryStatus.PENDING] + by_status[DeliveryStatus.SENDING],
     )

@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from hooktui.domain.clock import format_duration
-from hooktui.domain.deliveries import Status
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, DeliveryId
 from hooktui.store.clock_trust import ClockTrust
 from hooktui.store.feed_items import DeliveryState, delivery_item
@@ -85,7 +85,9 @@ def move_along(work: WriteTransaction) -> None:
             for row in work.raw.execute(find, (hook, max(_MOST_REPORTED - reported, 1))):
                 reported += 1
                 work.notes.mark_due(hook, row[3])
-                state = DeliveryState(Status.PENDING.value, row[2], row[3], None, row[4], row[5])
+                state = DeliveryState(
+                    DeliveryStatus.PENDING.value, row[2], row[3], None, row[4], row[5]
+                )
                 work.notes.feed.append(
                     delivery_item(AccountId(row[1]), hook, DeliveryId(row[0]), state)
                 )

@@ -8,9 +8,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hooktui import failpoints
-from hooktui.domain.deliveries import (
-    Status,
-)
+from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.domain.json_text import Steps
 from hooktui.store.contract import Acceptance, ClaimedDelivery, NewEvent, Reserve
@@ -133,7 +131,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
             return []
         if live.settings.ordered:
             row = work.raw.execute(sql.FIND_FIRST_IN_LINE, (self._hook,)).fetchone()
-            free = row is not None and row[-2] == Status.PENDING and row[-1] <= work.now_ms
+            free = row is not None and row[-2] == DeliveryStatus.PENDING and row[-1] <= work.now_ms
             rows = [row[:-2]] if free else []
         else:
             rows = self._find_due(work)

@@ -7,16 +7,8 @@ from collections.abc import Sequence
 from operator import itemgetter
 
 from hooktui import failpoints
-from hooktui.domain.deliveries import (
-    DisabledReason,
-    Status,
-)
-from hooktui.domain.hook_failures import (
-    RULE_MS,
-    Breaker,
-    BreakerState,
-    FailureStreak,
-)
+from hooktui.domain.deliveries import DeliveryStatus, DisabledReason
+from hooktui.domain.hook_failures import RULE_MS, Breaker, BreakerState, FailureStreak
 from hooktui.domain.ids import HookId
 from hooktui.store import audit
 from hooktui.store.attempt_stats import DAY_MS
@@ -124,7 +116,7 @@ def _finish(
     rows: list[tuple[object, ...]] = []
     places: list[int] = []
     for place, (result, state) in enumerate(zip(results, states, strict=True)):
-        if state.status != Status.DELIVERED:
+        if state.status != DeliveryStatus.DELIVERED:
             held[place] = _finish_one(raw, result, state, token)
             continue
         job = result.job
