@@ -29,7 +29,7 @@ MOST_LETTERS: Final = 60
 """Characters of a body's value in a reason."""
 
 
-class Decision(StrEnum):
+class HookOutcome(StrEnum):
     """The outcome of an event for a hook.
 
     ``later``: the hook subscribes to it now, but did not when the event was received.
@@ -46,7 +46,7 @@ class Decision(StrEnum):
 class Why:
     """An outcome with its reason in words; ``as_of_now``: the hook may have been different then."""
 
-    decision: Decision
+    outcome: HookOutcome
     reason: str
     as_of_now: bool = False
 
@@ -84,31 +84,37 @@ class Happened:
 def why_skipped_steps(hook: Judged, event: Happened, reason: str) -> Steps[Why]:
     """Return why a subscribed hook was skipped, by the stored reason."""
     changed = hook.changed_ms > event.at_ms
-    if reason == Decision.DISABLED:
+    if reason == HookOutcome.DISABLED:
         now = "; it is active now" if hook.active else ""
-        return Why(Decision.DISABLED, f"was disabled when the event was received{now}")
+        return Why(HookOutcome.DISABLED, f"was disabled when the event was received{now}")
     if hook.filter is None:
-        return Why(Decision.FILTER, "its filter at that time did not match; it has none now", True)
+        return Why(
+            HookOutcome.FILTER, "its filter at that time did not match; it has none now", True
+        )
     if event.purged:
-        return Why(Decision.FILTER, "its filter did not match; the body is purged", changed)
+        return Why(HookOutcome.FILTER, "its filter did not match; the body is purged", changed)
     misfits = yield from misfitting_steps(hook.filter, event)
     if not misfits:
         return Why(
-            Decision.FILTER, "its filter at that time did not match; the current one would", True
+            HookOutcome.FILTER, "its filter at that time did not match; the current one would", True
         )
-    return Why(Decision.FILTER, f"its filter did not match: {_listed(misfits, '; ')}", changed)
+    return Why(HookOutcome.FILTER, f"its filter did not match: {_listed(misfits, '; ')}", changed)
 
 
-def why_not_asked(hook: Judged, event: Happened) -> Why:
+def why_not_subscribed(hook: Judged, event: Happened) -> Why:
     """Return why an event did not concern a hook at all."""
     if event.type == PING:
-        return Why(Decision.NOT_SUBSCRIBED, "a ping is only sent to the pinged hook")
+        return Why(HookOutcome.NOT_SUBSCRIBED, "a ping is only sent to the pinged hook")
     if hook.created_ms > event.at_ms:
-        return Why(Decision.LATER, "was created after the event was received")
+        return Why(HookOutcome.LATER, "was created after the event was received")
     if subscribes(hook.events, event.type):
-        return Why(Decision.LATER, "subscribes to it now, but did not when it was received", True)
-    asked = _listed(hook.events, ", ")
-    return Why(Decision.NOT_SUBSCRIBED, f"subscribes to {asked}", hook.changed_ms > event.at_ms)
+        return Why(
+            HookOutcome.LATER, "subscribes to it now, but did not when it was received", True
+        )
+    selection = _listed(hook.events, ", ")
+    return Why(
+        HookOutcome.NOT_SUBSCRIBED, f"subscribes to {selection}", hook.changed_ms > event.at_ms
+    )
 
 
 def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:

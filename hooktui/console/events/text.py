@@ -21,7 +21,7 @@ from hooktui.console.widgets.page_window import PageQuery
 from hooktui.console.widgets.styled import StyledLine, StyledText, StyleName
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import from_rfc3339
-from hooktui.domain.event_outcomes import Decision
+from hooktui.domain.event_outcomes import HookOutcome
 from hooktui.domain.wire.events import AcceptedEvent, Event, EventDetail, HookDecision
 from hooktui.domain.wire.pages import Page
 
@@ -89,11 +89,11 @@ def decision_state(one: HookDecision, glyphs: Glyphs) -> StyledLine:
     if one.delivery is not None:
         return delivery_state(one.delivery, glyphs)
     match one.decision:
-        case Decision.FILTER:
+        case HookOutcome.FILTER:
             return ((f"{glyphs.disabled} filtered", "warn"),)
-        case Decision.DISABLED:
+        case HookOutcome.DISABLED:
             return ((f"{glyphs.disabled} disabled", "warn"),)
-        case Decision.LATER:
+        case HookOutcome.LATER:
             return (("  later", "quiet"),)
         case _:
             return (("  not subscribed", "quiet"),)
@@ -103,7 +103,7 @@ def decision_reason(one: HookDecision, now_ms: int, key: KeyOf) -> StyledLine:
     """Return why a hook got the event, or did not, and what happens next."""
     as_of_now: StyledLine = ((" (as of now)", "quiet"),) if one.as_of_now else ()
     if one.delivery is None:
-        quiet = one.decision in (Decision.NOT_SUBSCRIBED, Decision.LATER)
+        quiet = one.decision in (HookOutcome.NOT_SUBSCRIBED, HookOutcome.LATER)
         return ((one.reason, "quiet" if quiet else "plain"), *as_of_now)
     pieces: list[StyledText] = [(what_next(one.delivery, now_ms, key), "plain")]
     if one.deliveries > 1:

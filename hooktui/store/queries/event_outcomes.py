@@ -23,11 +23,11 @@ from sqlalchemy import (
 
 from hooktui.domain.errors import NotFound
 from hooktui.domain.event_outcomes import (
-    Decision,
     Happened,
+    HookOutcome,
     Judged,
     Why,
-    why_not_asked,
+    why_not_subscribed,
     why_skipped_steps,
 )
 from hooktui.domain.filters.data import Stored
@@ -129,16 +129,16 @@ def _decision_steps(
         changed_ms=hook["updated_at"],
     )
     if deliveries:
-        why = Why(Decision.SENT, _sent(deliveries))
+        why = Why(HookOutcome.SENT, _sent(deliveries))
     elif hook["id"] in skips:
         why = yield from why_skipped_steps(judged, event, skips[hook["id"]])
     else:
-        why = why_not_asked(judged, event)
+        why = why_not_subscribed(judged, event)
     return HookDecision(
         hook=hook["id"],
         name=hook["name"],
         deleted=hook["deleted_at"] is not None,
-        decision=why.decision,
+        decision=why.outcome,
         reason=why.reason,
         as_of_now=why.as_of_now,
         deliveries=len(deliveries),
