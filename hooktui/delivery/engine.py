@@ -112,7 +112,7 @@ class Engine:
 
     async def start(self) -> None:
         """Load the backlog of the store and start."""
-        self._store.listen(self._on_signals)
+        self._store.subscribe(self._on_signals)
         self._recorder.start()
         self._refresh_queues(self._store.hooks().keys())
         await self._look_up_due(None)

@@ -234,7 +234,7 @@ class BaseStore(ABC):
 
     # Notices after commits
 
-    def listen(self, listener: Listener) -> None:
+    def subscribe(self, listener: Listener) -> None:
         """Call a listener after each commit that concerns it."""
         self._listeners.append(listener)
 

@@ -276,7 +276,7 @@ class Store(Protocol):
         """Return the given secrets of a hook that still exist, even expired ones, newest first."""
         ...
 
-    def listen(self, listener: Listener) -> None:
+    def subscribe(self, listener: Listener) -> None:
         """Call a listener after each commit that concerns it, in the event loop's thread."""
         ...
 

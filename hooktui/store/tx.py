@@ -40,7 +40,7 @@ class SideEffects:
         if known is None or due_ms < known:
             self.due[hook] = due_ms
 
-    def take(self, other: SideEffects) -> None:
+    def merge(self, other: SideEffects) -> None:
         """Merge the side effects of a part that succeeded."""
         self.feed += other.feed
         self.hooks_changed |= other.hooks_changed

@@ -137,7 +137,7 @@ class Heard:
 
     def __init__(self, store: Store) -> None:
         self.signals: list[CommitNotice] = []
-        store.listen(self.signals.append)
+        store.subscribe(self.signals.append)
 
     @property
     def due(self) -> dict[HookId, int]:

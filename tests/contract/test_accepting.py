@@ -217,7 +217,7 @@ async def test_a_listener_that_fails_costs_no_event_and_stops_no_writer(opened: 
         raise RuntimeError("a listener failed")
 
     await make_hook(opened.store)
-    opened.store.listen(fail)
+    opened.store.subscribe(fail)
     async with asyncio.timeout(10):
         for _ in range(3):
             (accepted,) = await emit(opened.store)

@@ -69,7 +69,7 @@ async def test_a_pause_at_one_server_stops_all_of_them(servers: Servers) -> None
     hook = HookId((await make_hook(one)).id)
     await emit(one, 3)
     turned: list[bool] = []
-    two.listen(lambda s: None if s.paused is None else turned.append(s.paused))
+    two.subscribe(lambda s: None if s.paused is None else turned.append(s.paused))
     await one.write(changes.pause, ADA)
     assert await two.claim(hook, 3) == []
     await until(lambda: turned == [True])

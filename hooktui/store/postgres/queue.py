@@ -70,7 +70,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         if names:
             await _keep_keys(work, names, known, [row for plan in plans for row in plan.keys])
         for plan in plans:
-            work.notes.take(plan.notes)
+            work.notes.merge(plan.notes)
             for hook, count in plan.waiting.items():
                 work.count_waiting(hook, count)
         failpoints.hit("before_accept_commit")

@@ -225,7 +225,7 @@ class PostgresStore(BaseStore):
         def run(conn: Connection, work: WriteTransaction) -> R:
             tx = Tx(conn, work.now_ms, self._shared.vault, self._shared.ids)
             result = change(tx, *args, **kwargs)
-            work.notes.take(tx.notes)
+            work.notes.merge(tx.notes)
             return result
 
         result, work = await self._changes.run(run)

@@ -106,7 +106,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         self._inserted(work)
 
     def _inserted(self, work: WriteTransaction) -> None:
-        work.notes.take(self._plan.notes)
+        work.notes.merge(self._plan.notes)
         failpoints.hit("before_accept_commit")
         self.result = self._plan.accepted, self._plan.jobs
 

@@ -107,5 +107,5 @@ class Change(Operation[R]):
         """Run the change."""
         tx = Tx(work.conn, work.now_ms, work.vault, work.ids)
         result = self._change(tx)
-        work.notes.take(tx.notes)
+        work.notes.merge(tx.notes)
         return result
