@@ -78,13 +78,13 @@ async def rotate_keys(
     if made:
         ring = ring.with_new()
     newest = ring.keys[0].id
-    store.vault.take(ring.keys)
-    await store.write(_begin_to_seal, actor, newest, found, ring.place, store.number)
+    store.vault.add_keys(ring.keys)
+    await store.write(_switch_key, actor, newest, found, ring.place, store.number)
     sealed = 0
     for table in SEALED:
         after = 0
         while after >= 0 and time.monotonic() < end_s:
-            some, after = await store.write(_seal_anew, table, after)
+            some, after = await store.write(_encrypt_again, table, after)
             sealed += some
             failpoints.hit("after_reseal_commit")
     found = await store.read(count_by_key)
@@ -130,13 +130,13 @@ def _refuse_missing(ring: KeyRing, found: Mapping[bytes, int]) -> None:
         )
 
 
-def _begin_to_seal(
+def _switch_key(
     tx: Tx, actor: Actor, newest: bytes, found: Mapping[bytes, int], place: str, server: int
 ) -> None:
     """Encrypt with the newest key from this transaction on, in all servers."""
     if is_shared(tx.conn) and key_of_installation(tx.conn) != newest:
         switch_installation(tx, newest, place, server)
-    tx.vault.seal_with(newest)
+    tx.vault.encrypt_with(newest)
     encrypt_key_again(tx.conn, tx.vault)
     before = {key.hex(): values for key, values in sorted(found.items())}
     tx.audit(
@@ -146,13 +146,13 @@ def _begin_to_seal(
     failpoints.hit("before_key_switch_commit")
 
 
-def _seal_anew(tx: Tx, table: Table, after: int) -> tuple[int, int]:
+def _encrypt_again(tx: Tx, table: Table, after: int) -> tuple[int, int]:
     """Encrypt a batch with the newest key; return the count and where to continue (-1: the end)."""
     wanted = sealed_values(table).where(table.c.id > after, _key_of(table) != tx.vault.sealer)
     rows = tx.conn.execute(wanted.order_by(table.c.id).limit(_AT_ONCE)).mappings().all()
     for row in rows:
         place = (table.name, "sealed", row["id"], binding(table, row))
-        anew = tx.vault.seal(tx.vault.open(row["sealed"], *place), *place)
+        anew = tx.vault.encrypt(tx.vault.decrypt(row["sealed"], *place), *place)
         tx.conn.execute(update(table).where(table.c.id == row["id"]).values(sealed=anew))
     failpoints.hit("before_reseal_commit")
     return len(rows), rows[-1]["id"] if len(rows) == _AT_ONCE else -1

@@ -161,7 +161,7 @@ def live_secret(row: RowMapping, vault: Vault) -> LiveSecret:
     """
     return LiveSecret(
         id=row["id"],
-        value=vault.open(
+        value=vault.decrypt(
             row["sealed"],
             "secret",
             "sealed",

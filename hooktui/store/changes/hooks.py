@@ -156,7 +156,7 @@ def _start_anew(tx: Tx, hook: HookId) -> None:
 
 
 def _seal(tx: Tx, hook: HookId, account: AccountId, settings: HookSettings) -> None:
-    sealed = hook_rows.seal(settings, tx.vault, hook, account)
+    sealed = hook_rows.encrypt(settings, tx.vault, hook, account)
     tx.conn.execute(update(HOOK).where(HOOK.c.id == hook).values(sealed=sealed))
 
 

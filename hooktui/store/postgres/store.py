@@ -325,7 +325,7 @@ class PostgresStore(BaseStore):
             known, now = self._shared.live_version, self._clock.now_ms()
             load = partial(changed_hooks, vault=self._shared.vault, known=known, now_ms=now)
             news = await self._own.run(load)
-            self.vault.seal_with(news.key)
+            self.vault.encrypt_with(news.key)
             self._shared.live_version = news.version
             self._live.put(news.hooks)
             turned = news.paused if news.paused != self._live.paused else None
