@@ -111,7 +111,7 @@ class RecordedDay:
                 await self._store.record([what])
                 wait_s = what.decision.wait_s
                 if wait_s is not None:
-                    self._plan(at_ms + round(wait_s * 1000) + 1, _Due(what.job.hook))
+                    self._plan(at_ms + round(wait_s * 1000) + 1, _Due(what.claim.hook))
             else:
                 self._try(await self._store.claim(what.hook, 100))
 
@@ -162,7 +162,7 @@ class RecordedDay:
         state = RetryState(job.trigger, job.tries, job.interruptions)
         schedule_s = hook.settings.retry_schedule_s
         return AttemptResult(
-            job=job,
+            claim=job,
             exchange=exchange,
             decision=after_exchange(state, exchange, schedule_s, chance, retry_after_s),
             started_at_ms=now_ms,

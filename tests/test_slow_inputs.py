@@ -42,7 +42,7 @@ from hooktui.api.bodies import (
 )
 from hooktui.api.connection_limiter import ConnectionLimiter
 from hooktui.api.identity import claimed_token
-from hooktui.api.ingest import _check_key, _key, _offers
+from hooktui.api.ingest import _check_key, _key, _parse_events
 from hooktui.api.parameters import (
     account_number,
     event_filter_of,
@@ -434,7 +434,7 @@ def _lines(text: bytes) -> None:
         b'{"type":%b,"key":%b,"data":%b}' % (shown, shown, shown),
     ):
         with suppress(HooktuiError):
-            json_text.finish(_offers(lines, AccountId(1), _TYPES))
+            json_text.finish(_parse_events(lines, AccountId(1), _TYPES))
 
 
 def _why(text: str) -> None:

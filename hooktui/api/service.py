@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Engine(Protocol):
     """The methods of the delivery engine that the API uses."""
 
-    async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events and start to send them; return once they are on disk."""
         ...
 

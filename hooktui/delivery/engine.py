@@ -141,7 +141,7 @@ class Engine:
         failpoints.hit("while_stopping")
         await self._recorder.stop(within_s=STOP_IN_FLIGHT_S)
 
-    async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events and start to send them; return once they are on disk.
 
         Raises:
@@ -164,15 +164,15 @@ class Engine:
 
         self._recorder.hurry()
         try:
-            accepted, jobs = await self._store.accept(offers, reserve)
+            accepted, claims = await self._store.accept(events, reserve)
         except BaseException:
             for hook in taken:
                 self._queues.unreserve(hook, self._clock())
             raise
-        if self._stopping and jobs:  # the stop began meanwhile and ignores new ones
-            await self._unsent.give_back(jobs)
+        if self._stopping and claims:  # the stop began meanwhile and ignores new ones
+            await self._unsent.give_back(claims)
         else:
-            self._begin(jobs)
+            self._begin(claims)
         self._accepted.add(sum(not one.duplicate for one in accepted))
         failpoints.hit("after_accept_commit")
         return accepted
@@ -198,10 +198,10 @@ class Engine:
     async def _ping(self, hook: HookId, body: bytes) -> DeliveryId:
         if self._stopping:
             raise Unavailable("the server is stopping; it sends no more pings")
-        job = await self._store.claim_ping(hook, body)
+        claim = await self._store.claim_ping(hook, body)
         # A separate task, so that a stop waits for it as for other attempts, and its result is
         # recorded even if the caller is gone.
-        attempt = asyncio.create_task(self._send_ping(job), name=f"ping {job.delivery}")
+        attempt = asyncio.create_task(self._send_ping(claim), name=f"ping {claim.delivery}")
         self._attempts.add(attempt)
         attempt.add_done_callback(self._attempts.discard)
         try:
@@ -210,26 +210,26 @@ class Engine:
             if attempt.cancelled():
                 raise Unavailable("the server is stopping; the ping was cut off") from None
             raise
-        return job.delivery
+        return claim.delivery
 
-    async def _send_ping(self, job: ClaimedDelivery) -> None:
-        live = self._store.hooks().get(job.hook)
+    async def _send_ping(self, claim: ClaimedDelivery) -> None:
+        live = self._store.hooks().get(claim.hook)
         started_at_ms = self._clock()
         if live is None:
-            result = self._sender.deleted(job)
+            result = self._sender.deleted(claim)
         else:
             try:
-                result = await self._sender.attempt(live, job, started_at_ms)
+                result = await self._sender.attempt(live, claim, started_at_ms)
             except asyncio.CancelledError:
-                self._recorder.add(self._sender.interrupted(job, started_at_ms, "cut off"))
+                self._recorder.add(self._sender.interrupted(claim, started_at_ms, "cut off"))
                 raise
             except Exception as error:
                 missing = _missing(error)
                 if missing is not None:
                     self.shortages.note(missing.condition, "a ping")
-                    await self._unsent.give_back([job])
+                    await self._unsent.give_back([claim])
                     raise Unavailable(f"{missing}; the ping was not sent") from None
-                result = self._failed_inside(job, started_at_ms, error)
+                result = self._failed_inside(claim, started_at_ms, error)
         await self._recorder.add_and_wait(result)
 
     @property
@@ -293,23 +293,23 @@ class Engine:
             return
 
     async def _claim(self, queue: HookQueue, count: int) -> None:
-        jobs: list[ClaimedDelivery] = []
+        claims: list[ClaimedDelivery] = []
         begun = 0
         try:
-            jobs = await self._store.claim(queue.hook, count, by_age=queue.by_age)
-            if jobs:
+            claims = await self._store.claim(queue.hook, count, by_age=queue.by_age)
+            if claims:
                 failpoints.hit("after_claim_commit")
-                self._begin(jobs)
-                begun = len(jobs)
-            if self._queues.claimed(queue, count, len(jobs), self._clock()):
+                self._begin(claims)
+                begun = len(claims)
+            if self._queues.claimed(queue, count, len(claims), self._clock()):
                 await self._look_up_due([queue.hook])
         except Exception as error:  # the rows are still there, so retry
             _log_failure(error, f"claiming for hook {queue.hook}", _CLAIM_RETRY_S)
             now = self._clock()
             if queue.claiming:
                 self._queues.claimed(queue, count, begun, now)
-            if begun < len(jobs):
-                await self._unsent.give_back(jobs[begun:])
+            if begun < len(claims):
+                await self._unsent.give_back(claims[begun:])
             self._queues.hint(queue.hook, now + round(_CLAIM_RETRY_S * 1000), now)
 
     async def _look_up_due(self, hooks: Sequence[HookId] | None) -> None:
@@ -331,9 +331,9 @@ class Engine:
 
     # Send
 
-    def _begin(self, jobs: Sequence[ClaimedDelivery]) -> None:
+    def _begin(self, claims: Sequence[ClaimedDelivery]) -> None:
         idle = not self._next
-        self._next.extend(jobs)
+        self._next.extend(claims)
         if idle:
             self._begin_some()
 
@@ -350,58 +350,58 @@ class Engine:
     def _give_back_next(self) -> None:
         unsent = list(self._next)
         self._next.clear()
-        for job in unsent:
-            self._queues.unreserve(job.hook, self._clock())
+        for claim in unsent:
+            self._queues.unreserve(claim.hook, self._clock())
         giving = asyncio.create_task(self._unsent.give_back(unsent), name="return unsent")
         self._returns.add(giving)
         giving.add_done_callback(self._returns.discard)
 
-    async def _attempt(self, job: ClaimedDelivery) -> None:
-        hook = self._store.hooks().get(job.hook)
+    async def _attempt(self, claim: ClaimedDelivery) -> None:
+        hook = self._store.hooks().get(claim.hook)
         started_at_ms = self._clock()
         try:
             if hook is None:
-                result = self._sender.deleted(job)
+                result = self._sender.deleted(claim)
             else:
-                result = await self._sender.attempt(hook, job, started_at_ms)
+                result = await self._sender.attempt(hook, claim, started_at_ms)
         except asyncio.CancelledError:
-            result = self._sender.interrupted(job, started_at_ms, "cut off by a stop")
+            result = self._sender.interrupted(claim, started_at_ms, "cut off by a stop")
         except Exception as error:
             missing = _missing(error)
             if missing is not None:
-                self._not_made(job, missing)
+                self._not_made(claim, missing)
                 return
-            result = self._failed_inside(job, started_at_ms, error)
+            result = self._failed_inside(claim, started_at_ms, error)
         if self._next_needs(result):
             await self._recorder.add_and_wait(result)
         else:
             self._recorder.add(result)
-        self._queues.give_back(job.hook, self._clock(), result.exchange.total_ms)
+        self._queues.give_back(claim.hook, self._clock(), result.exchange.total_ms)
         if self._queues.any_ready:
             self._wake.set()
 
-    def _not_made(self, job: ClaimedDelivery, missing: MachineShort) -> None:
+    def _not_made(self, claim: ClaimedDelivery, missing: MachineShort) -> None:
         """Return a delivery that this machine could not send, and wait a little."""
-        self.shortages.note(missing.condition, f"a delivery of hook {job.hook}")
+        self.shortages.note(missing.condition, f"a delivery of hook {claim.hook}")
         if missing.condition.of_one_hook:
-            self._queues.hold(job.hook, self._clock())
+            self._queues.hold(claim.hook, self._clock())
         else:
             self.shortages.wait()
             self._transport.close_idle()
-        self._unsent.add(job)
+        self._unsent.add(claim)
 
-    def _on_returned(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        for job in jobs:
-            self._queues.unreserve(job.hook, self._clock())
+    def _on_returned(self, claims: Sequence[ClaimedDelivery]) -> None:
+        for claim in claims:
+            self._queues.unreserve(claim.hook, self._clock())
         self._wake.set()
 
     def _failed_inside(
-        self, job: ClaimedDelivery, started_at_ms: int, error: Exception
+        self, claim: ClaimedDelivery, started_at_ms: int, error: Exception
     ) -> AttemptResult:
         """Return the result of an attempt that failed inside: it does not count as a retry."""
-        _log.exception("attempt of delivery %d failed inside", job.delivery)
+        _log.exception("attempt of delivery %d failed inside", claim.delivery)
         return self._sender.interrupted(
-            job, started_at_ms, f"internal error: {type(error).__name__}"
+            claim, started_at_ms, f"internal error: {type(error).__name__}"
         )
 
     def _next_needs(self, result: AttemptResult) -> bool:
@@ -412,7 +412,7 @@ class Engine:
         """
         if result.decision.disable is not None:
             return True
-        hook = self._store.hooks().get(result.job.hook)
+        hook = self._store.hooks().get(result.claim.hook)
         if hook is None or self._stopping:
             return False
         return hook.breaker_until_ms is not None or hook.settings.ordered

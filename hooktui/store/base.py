@@ -115,19 +115,19 @@ class BaseStore(ABC):
         """Raise DiskFull if there is no room for more events."""
 
     async def accept(
-        self, offers: Sequence[NewEvent], reserve: Reserve | None = None
+        self, events: Sequence[NewEvent], reserve: Reserve | None = None
     ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
         """Store events with their deliveries, all or nothing."""
-        check_keys(offers)
-        self.check_room(sum(len(offer.body) for offer in offers))
+        check_keys(events)
+        self.check_room(sum(len(event.body) for event in events))
 
         def submit(matches: Matches) -> Awaitable[tuple[list[Acceptance], list[ClaimedDelivery]]]:
-            operation = self.OPERATIONS.accept(offers, reserve, matches)
+            operation = self.OPERATIONS.accept(events, reserve, matches)
             return self._accepting.submit(operation, bounded=True)
 
-        if is_quick(offers, self._live):
+        if is_quick(events, self._live):
             return await submit(NO_MATCHES)
-        return await accept_matched(offers, self._live, submit)
+        return await accept_matched(events, self._live, submit)
 
     async def claim(
         self, hook: HookId, most: int, *, by_age: bool = False
@@ -144,9 +144,9 @@ class BaseStore(ABC):
         """Store attempts and new states in one transaction; False where the fence did not hold."""
         return await self.submit(self.OPERATIONS.record(results))
 
-    async def release(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        """Make unsent jobs due at once; their attempts are not counted."""
-        await self.submit(self.OPERATIONS.release(jobs))
+    async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
+        """Make unsent deliveries due at once; their attempts are not counted."""
+        await self.submit(self.OPERATIONS.release(claims))
 
     async def rescue(self) -> int:
         """Record attempts whose lease has expired as interrupted; return how many."""

@@ -93,7 +93,7 @@ class AttemptResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     for, ``secret_ids`` are the secrets that signed, newest first.
     """
 
-    job: ClaimedDelivery
+    claim: ClaimedDelivery
     exchange: Exchange
     decision: RetryDecision
     started_at_ms: int
@@ -188,9 +188,9 @@ class Store(Protocol):
     """One store; the module's docstring lists its guarantees."""
 
     async def accept(
-        self, offers: Sequence[NewEvent], reserve: Reserve | None = None
+        self, events: Sequence[NewEvent], reserve: Reserve | None = None
     ) -> tuple[list[Acceptance], list[ClaimedDelivery]]:
-        """Store events with their deliveries, all or nothing; return acceptances and claimed jobs.
+        """Store events with their deliveries, all or nothing; return acceptances and claims.
 
         Raises:
             Refused: a key was used before with another type or body (names which).
@@ -247,8 +247,8 @@ class Store(Protocol):
         """Store attempts and new states in one transaction; False where the fence did not hold."""
         ...
 
-    async def release(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        """Return unsent jobs to the queue, uncounted and due at once."""
+    async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
+        """Return unsent claims to the queue, uncounted and due at once."""
         ...
 
     async def rescue(self) -> int:

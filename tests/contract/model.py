@@ -146,10 +146,12 @@ class Model:
                 due[hook.id] = min(times)
         return due
 
-    def holds(self, job: ClaimedDelivery) -> bool:
-        """Whether the fence lets a worker with this job through."""
-        one = self.deliveries.get(job.delivery)
-        return one is not None and one.status is DeliveryStatus.SENDING and one.number == job.number
+    def holds(self, claim: ClaimedDelivery) -> bool:
+        """Whether the fence lets a worker with this claim through."""
+        one = self.deliveries.get(claim.delivery)
+        return (
+            one is not None and one.status is DeliveryStatus.SENDING and one.number == claim.number
+        )
 
     def of_hook(self, hook_id: int) -> list[ModelDelivery]:
         return [one for one in self.deliveries.values() if one.hook == hook_id]
@@ -170,12 +172,12 @@ class Model:
 
     def record(self, result: AttemptResult, now_ms: int) -> bool:
         """Take a result; False when its worker holds nothing any more."""
-        one = self.deliveries.get(result.job.delivery)
+        one = self.deliveries.get(result.claim.delivery)
         attempt = (
-            result.job.number, result.started_at_ms, result.finished_at_ms,
+            result.claim.number, result.started_at_ms, result.finished_at_ms,
             result.decision.outcome.value,
         )  # fmt: skip
-        if one is None or not self.holds(result.job):
+        if one is None or not self.holds(result.claim):
             return one is not None and attempt in one.attempts
         self._end_attempt(one, result.decision, attempt, now_ms)
         return True
@@ -194,10 +196,10 @@ class Model:
         leased = [one for one in self.deliveries.values() if one.lease_until_ms is not None]
         return [one for one in leased if (one.lease_until_ms or 0) <= now_ms]
 
-    def release(self, job: ClaimedDelivery, now_ms: int) -> None:
-        if not self.holds(job):
+    def release(self, claim: ClaimedDelivery, now_ms: int) -> None:
+        if not self.holds(claim):
             return
-        one = self.deliveries[job.delivery]
+        one = self.deliveries[claim.delivery]
         one.number -= 1
         if self.hooks[one.hook].deleted:
             self.end(one, DeliveryStatus.CANCELLED, "hook deleted", now_ms)

@@ -52,8 +52,8 @@ async def test_changes_of_hooks_reach_the_engine_of_another_server(servers: Serv
     await until(lambda: not two.hooks()[hook].active)
     await one.write(changes.change_hook, ADA, DEFAULT, hook, lambda _: settings())
     await emit(one, 10)
-    jobs = await one.claim(hook, 10)
-    await one.record([result_of(job, servers.clock, 500) for job in jobs])
+    claims = await one.claim(hook, 10)
+    await one.record([result_of(claim, servers.clock, 500) for claim in claims])
     await until(lambda: two.hooks()[hook].breaker_until_ms is not None)
     assert two.hooks()[hook] == one.hooks()[hook]
     assert heard.changed == {hook}

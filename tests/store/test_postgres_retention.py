@@ -59,8 +59,8 @@ async def home(postgres: PostgresServer, tmp_path: Path) -> AsyncIterator[Home]:
 
 
 async def send_all(home: Home, hook: HookId, status_code: int = 200) -> None:
-    while jobs := await home.store.claim(hook, 500):
-        results = [result_of(job, home.clock, status_code) for job in jobs]
+    while claims := await home.store.claim(hook, 500):
+        results = [result_of(claim, home.clock, status_code) for claim in claims]
         await home.store.record(results)
 
 
@@ -149,8 +149,8 @@ async def test_what_is_sent_again_between_look_and_drop_stays(home: Home) -> Non
     purged, left = await home.store.submit(DropEvents(events, before_ms))
     assert (purged.events, left) == (2, [])
     assert await home.count("event") == 1
-    (job,) = await home.store.claim(hook, 10)
-    assert job.body == b"{}"
+    (claim,) = await home.store.claim(hook, 10)
+    assert claim.body == b"{}"
 
 
 async def test_a_purge_ends_in_time_and_says_where_to_go_on(home: Home) -> None:

@@ -44,10 +44,10 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
     order = 0
 
     def __init__(
-        self, offers: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
+        self, events: Sequence[NewEvent], reserve: Reserve | None, matches: Matches = NO_MATCHES
     ) -> None:
-        super().__init__(2 * len(offers), sum(len(offer.body) for offer in offers))
-        self._offers = offers
+        super().__init__(2 * len(events), sum(len(event.body) for event in events))
+        self._events = events
         self._reserve = reserve
         self._matches = matches
         self._plan: Plan | None = None
@@ -76,12 +76,12 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         failpoints.hit("before_accept_commit")
 
     def names(self) -> list[_Name]:
-        """Return the idempotency keys of all offers."""
-        return [(offer.account, offer.key) for offer in self._offers if offer.key is not None]
+        """Return the idempotency keys of all events."""
+        return [(event.account, event.key) for event in self._events if event.key is not None]
 
     def ordered(self, work: WriteTransaction) -> set[HookId]:
         """Return the ordered hooks that may get a delivery."""
-        kinds = {(offer.account, offer.type) for offer in self._offers}
+        kinds = {(event.account, event.type) for event in self._events}
         return {
             hook.id
             for account, event_type in kinds
@@ -103,7 +103,7 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         if plan is None:
             try:
                 steps = plan_accept(
-                    self._offers,
+                    self._events,
                     {**mine, **work.new_keys} if work.new_keys else mine,
                     live=work.live,
                     matches=self._matches,
@@ -118,12 +118,12 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
                 return None
             self._planned_with = planned_with
         work.new_keys |= plan.new_keys
-        self.result = plan.accepted, plan.jobs
+        self.result = plan.accepted, plan.claims
         return plan
 
     def compensate(self) -> Operation[None] | None:
         """Release the deliveries that were handed over; the events stay accepted."""
-        return Release(self._plan.jobs) if self._plan is not None and self._plan.jobs else None
+        return Release(self._plan.claims) if self._plan is not None and self._plan.claims else None
 
 
 async def _insert(work: WriteTransaction, events: _Rows, pending: _Rows, leased: _Rows) -> None:
@@ -186,7 +186,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
         self.hook = hook
         self.most = most
         self._by_age = by_age
-        self._jobs: list[ClaimedDelivery] = []
+        self._claimed: list[ClaimedDelivery] = []
 
     @classmethod
     async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
@@ -205,7 +205,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
         chosen: list[tuple[Claim, Sequence[Any]]] = []
         by_age: list[Self] = []
         for one in some:
-            one._jobs = one.result = []
+            one._claimed = one.result = []
             live = may_claim(work.live, one.hook)
             if live is None or one.most < 1:
                 continue
@@ -221,7 +221,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
             chosen += await _oldest_due(work, by_age)
         if chosen:
             await _claim_these(work, chosen)
-        note_claimed(work.notes, (job for one in some for job in one._jobs))
+        note_claimed(work.notes, (claim for one in some for claim in one._claimed))
 
     async def _first_in_line(self, work: WriteTransaction) -> list[Any]:
         await work.raw.execute(sql.LOCK_ORDER, locks.order_of(self.hook))
@@ -230,15 +230,15 @@ class Claim(Operation[list[ClaimedDelivery]]):
     @property
     def room(self) -> int:
         """How many more deliveries it may get."""
-        return self.most - len(self._jobs)
+        return self.most - len(self._claimed)
 
     def take(self, row: Sequence[Any]) -> None:
         """Add a row that is leased now."""
-        self._jobs.append(claimed_job(row, row[6], row[11]))
+        self._claimed.append(claimed_job(row, row[6], row[11]))
 
     def compensate(self) -> Operation[None] | None:
         """Release the leased deliveries."""
-        return Release(self._jobs) if self._jobs else None
+        return Release(self._claimed) if self._claimed else None
 
 
 async def _claim(work: WriteTransaction, statement: str, claims: Sequence[Claim]) -> None:
@@ -300,7 +300,7 @@ class ClaimPing(Operation[ClaimedDelivery]):
         rows = (*columns([plan.event], 9), *columns([plan.delivery], 8))
         await work.raw.execute(sql.INSERT_PING, *rows)
         work.count_waiting(self._hook, 1)
-        return plan.job
+        return plan.claim
 
     def compensate(self) -> Operation[None] | None:
         """Cancel the ping, because its caller is gone."""
@@ -308,19 +308,21 @@ class ClaimPing(Operation[ClaimedDelivery]):
 
 
 class Release(Operation[None]):
-    """Make unsent jobs due again; their attempts are not counted."""
+    """Make unsent deliveries due again; their attempts are not counted."""
 
-    def __init__(self, jobs: Sequence[ClaimedDelivery]) -> None:
-        super().__init__(len(jobs))
-        self._jobs = jobs
+    def __init__(self, claims: Sequence[ClaimedDelivery]) -> None:
+        super().__init__(len(claims))
+        self._claims = claims
 
     async def run(self, work: WriteTransaction) -> None:
         """Store the states of those that this server still holds."""
-        released = [(job, state_after_release(job, work.live, work.now_ms)) for job in self._jobs]
+        released = [
+            (claim, state_after_release(claim, work.live, work.now_ms)) for claim in self._claims
+        ]
         rows = [
-            (job.delivery, job.number, work.lease.token, s.status, s.next_attempt_at, s.finished_at,
-             s.reason)
-            for job, s in released
+            (claim.delivery, claim.number, work.lease.token, s.status, s.next_attempt_at,
+             s.finished_at, s.reason)
+            for claim, s in released
         ]  # fmt: skip
         held = {
             tuple(row)
@@ -328,12 +330,12 @@ class Release(Operation[None]):
                 sql.GIVE_BACK, DeliveryStatus.SENDING.value, *columns(rows, 7)
             )
         }
-        for job, state in released:
-            if (job.delivery, job.number) not in held:
+        for claim, state in released:
+            if (claim.delivery, claim.number) not in held:
                 continue
-            held.discard((job.delivery, job.number))  # one job may be named twice
-            if not note_released(work.notes, job, state):
-                work.count_waiting(job.hook, -1)
+            held.discard((claim.delivery, claim.number))  # one claim may be named twice
+            if not note_released(work.notes, claim, state):
+                work.count_waiting(claim.hook, -1)
         failpoints.hit("before_give_back_commit")
 
 

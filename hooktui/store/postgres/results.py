@@ -84,7 +84,7 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
     """Store results with the tokens of their leases; False where the fence did not hold."""
     first: dict[_Key, tuple[AttemptResult, int, DeliveryState]] = {}
     for result, token in leased:
-        deleted = result.job.hook not in work.live.view
+        deleted = result.claim.hook not in work.live.view
         state = state_after(result, deleted=deleted, now_ms=work.now_ms)
         first.setdefault(_key(result), (result, token, state))
     server = work.shared.server
@@ -108,10 +108,10 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
 
 
 def _finish_row(result: AttemptResult, token: int, state: DeliveryState) -> tuple[object, ...]:
-    decision, exchange, job = result.decision, result.exchange, result.job
+    decision, exchange, claim = result.decision, result.exchange, result.claim
     error = None if exchange.error is None else exchange.error.value
     return (
-        job.delivery, job.number, token, state.status, decision.tries, decision.interruptions,
+        claim.delivery, claim.number, token, state.status, decision.tries, decision.interruptions,
         state.next_attempt_at, state.finished_at, state.duration_ms, exchange.status_code, error,
         state.reason,
     )  # fmt: skip
@@ -151,7 +151,7 @@ def _traits(result: AttemptResult) -> tuple[object, ...]:
 
 
 def _key(result: AttemptResult) -> _Key:
-    return result.job.delivery, result.job.number
+    return result.claim.delivery, result.claim.number
 
 
 async def _change_hooks(work: WriteTransaction, changes: Mapping[HookId, HookChange]) -> None:
