@@ -124,7 +124,7 @@ class Transport:
                 stale = fault is not None and fault.error in _BROKEN
                 if not stale or connection.first_byte_at is not None:
                     exchange = self._exchange_of(connection, fault, started)
-                    pool.give_back(connection)
+                    pool.put_back(connection)
                     return exchange
             if self._in_flight + len(self._kept.by_age) > self._most:
                 await self._make_room()
@@ -143,7 +143,7 @@ class Transport:
             fault = await _converse(connection, request, deadline, timeout_s)
             _raise_if_lacking(connection)
             exchange = self._exchange_of(connection, fault, started, phases)
-            pool.give_back(connection)
+            pool.put_back(connection)
             return exchange
         finally:
             pool.in_flight -= 1
@@ -266,7 +266,7 @@ class _ConnectionPool:
             connection.close()  # the hook's URL has changed
         return None
 
-    def give_back(self, connection: ReceiverConnection) -> None:
+    def put_back(self, connection: ReceiverConnection) -> None:
         connection.let_go()
         if connection.closed or not connection.reusable:
             connection.abort()

@@ -39,7 +39,7 @@ class Unsent:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="return unsent")
 
-    async def give_back(self, claims: Sequence[ClaimedDelivery]) -> None:
+    async def release(self, claims: Sequence[ClaimedDelivery]) -> None:
         """Return deliveries now."""
         for wait_s in _RETRY_S:
             try:
@@ -65,6 +65,6 @@ class Unsent:
         await asyncio.sleep(0)  # collects failures of the same turn
         while self._waiting:
             claims, self._waiting = self._waiting, []
-            await self.give_back(claims)
+            await self.release(claims)
             self._on_returned(claims)
         self._task = None

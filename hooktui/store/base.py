@@ -238,10 +238,10 @@ class BaseStore(ABC):
         """Call a listener after each commit that concerns it."""
         self._listeners.append(listener)
 
-    def _signal(self, signals: CommitNotice) -> None:
-        if signals.hooks_changed or signals.due or signals.paused is not None:
+    def _notify(self, notice: CommitNotice) -> None:
+        if notice.hooks_changed or notice.due or notice.paused is not None:
             for listener in self._listeners:
-                listener(signals)
+                listener(notice)
 
     def _feed_reached(self, newest: int) -> None:
         """Wake readers when the feed has a newer row than they know."""

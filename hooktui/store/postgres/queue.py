@@ -327,7 +327,7 @@ class Release(Operation[None]):
         held = {
             tuple(row)
             for row in await work.raw.fetch(
-                sql.GIVE_BACK, DeliveryStatus.SENDING.value, *columns(rows, 7)
+                sql.RELEASE, DeliveryStatus.SENDING.value, *columns(rows, 7)
             )
         }
         for claim, state in released:

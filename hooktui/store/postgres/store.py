@@ -299,7 +299,7 @@ class PostgresStore(BaseStore):
         if notes.hooks_changed or notes.paused is not None:
             await self._catch_up()
         if notes.due:
-            self._signal(CommitNotice(due=notes.due))
+            self._notify(CommitNotice(due=notes.due))
         if notes.feed:
             self._hints.tell(notes.due)
         for change in notes.follow_ups:
@@ -331,7 +331,7 @@ class PostgresStore(BaseStore):
             turned = news.paused if news.paused != self._live.paused else None
             self._live.paused = news.paused
         if known >= 0:
-            self._signal(CommitNotice(hooks_changed=frozenset(news.hooks), paused=turned))
+            self._notify(CommitNotice(hooks_changed=frozenset(news.hooks), paused=turned))
 
     async def _look(self) -> None:
         """Read the changes of other servers: the feed, the hooks, the time."""
@@ -343,13 +343,13 @@ class PostgresStore(BaseStore):
     def _heard_due(self, due: Mapping[HookId, int] | None) -> None:
         if due is not None:
             known = {hook: ms for hook, ms in due.items() if hook in self._live.view}
-            self._signal(CommitNotice(due=known))
+            self._notify(CommitNotice(due=known))
         else:
             self._later(self._look_up_due())
 
     async def _look_up_due(self) -> None:
         try:
-            self._signal(CommitNotice(due=await self.next_due()))
+            self._notify(CommitNotice(due=await self.next_due()))
         except Unavailable as error:
             _log.warning("looking up what is due failed: %s", error)
 

@@ -200,7 +200,7 @@ class Release(Operation[None]):
             state = state_after_release(claim, work.live, work.now_ms)
             values = (state.status, state.next_attempt_at, state.finished_at, state.reason)
             fence = (claim.delivery, claim.number, work.lease.token)
-            if not work.raw.execute(sql.GIVE_BACK, (*values, *fence)).rowcount:
+            if not work.raw.execute(sql.RELEASE, (*values, *fence)).rowcount:
                 continue
             if not note_released(work.notes, claim, state):
                 work.raw.execute(sql.ADD_WAITING, (-1, claim.hook))

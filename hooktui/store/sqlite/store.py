@@ -339,7 +339,7 @@ class SqliteStore(BaseStore):
         notes = work.notes
         if notes.paused is not None:
             self._live.paused = notes.paused
-        self._signal(CommitNotice(frozenset(notes.hooks_changed), notes.due, notes.paused))
+        self._notify(CommitNotice(frozenset(notes.hooks_changed), notes.due, notes.paused))
         if not self._recording.closing:
             for change in notes.follow_ups:
                 self._recording.add(Change(change))
