@@ -43,8 +43,8 @@ class NameLookupError(Exception):
 
 def system_lookup(host: str, port: int) -> list[str]:
     """Ask the operating system; return each address once, in the order of RFC 6724."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+    entries = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 class Resolver:

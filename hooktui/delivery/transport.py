@@ -249,13 +249,13 @@ class _IdleConnections:
 class _ConnectionPool:
     """The connections of one hook; the most recently used one is reused first."""
 
-    __slots__ = ("_kept", "_limits", "_retired", "idle", "in_flight")
+    __slots__ = ("_all_idle", "_limits", "_retired", "idle", "in_flight")
 
-    def __init__(self, limits: ExchangeLimits, kept: _IdleConnections) -> None:
+    def __init__(self, limits: ExchangeLimits, idle: _IdleConnections) -> None:
         self.idle: list[ReceiverConnection] = []
         self.in_flight = 0
         self._limits = limits
-        self._kept = kept
+        self._all_idle = idle
         self._retired = False
 
     def take(self, origin: tuple[str, str, int, bool]) -> ReceiverConnection | None:
@@ -274,8 +274,8 @@ class _ConnectionPool:
             connection.close()
         else:
             connection.idle_since = connection.finished_at
-            self._kept.tls += connection.is_tls
-            self._kept.by_age[connection] = self
+            self._all_idle.tls += connection.is_tls
+            self._all_idle.by_age[connection] = self
             self.idle.append(connection)
 
     def drop(self, connection: ReceiverConnection) -> None:
@@ -294,11 +294,11 @@ class _ConnectionPool:
     def _is_full(self, connection: ReceiverConnection) -> bool:
         if len(self.idle) >= self._limits.idle_connections:
             return True
-        return connection.is_tls and self._kept.tls >= self._limits.idle_tls_connections
+        return connection.is_tls and self._all_idle.tls >= self._limits.idle_tls_connections
 
     def _leaves(self, connection: ReceiverConnection) -> ReceiverConnection:
-        self._kept.tls -= connection.is_tls
-        del self._kept.by_age[connection]
+        self._all_idle.tls -= connection.is_tls
+        del self._all_idle.by_age[connection]
         return connection
 
 
