@@ -122,8 +122,8 @@ class Refused(HooktuiError):
         """
         first = list(islice(errors, MAX_ERRORS + 1))
         named = first[:MAX_ERRORS]
-        more = ["there are more errors like these"] if len(first) > MAX_ERRORS else []
-        return cls("; ".join([*(error.detail for error in named), *more]), named)
+        note = ["there are more errors like these"] if len(first) > MAX_ERRORS else []
+        return cls("; ".join([*(error.detail for error in named), *note]), named)
 
 
 class TooManyRequests(HooktuiError):

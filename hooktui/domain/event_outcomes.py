@@ -127,8 +127,8 @@ def misfitting_steps(text: str, event: Happened) -> Steps[list[str]]:
     for place, term in enumerate(parsed.terms):
         yield
         if not (yield from term.match_steps(event.subject, event.at_ms)):
-            found = yield from _found_steps(term, event)
-            misfits.append(f"{_written(parsed, place)} ({found})")
+            actual = yield from _actual_steps(term, event)
+            misfits.append(f"{_written(parsed, place)} ({actual})")
     return misfits
 
 
@@ -138,7 +138,7 @@ def _written(parsed: Filter, place: int) -> str:
     return _cut(parsed.source[parsed.terms[place].column - 1 : end].strip())
 
 
-def _found_steps(term: Term, event: Happened) -> Steps[str]:
+def _actual_steps(term: Term, event: Happened) -> Steps[str]:
     if term.key is not Key.DATA:
         return f"it is {event.type}"
     if event.data is UNREADABLE:
@@ -159,8 +159,8 @@ def _shown(value: object) -> str:
 
 
 def _listed(names: Sequence[str], between: str) -> str:
-    more = len(names) - MOST_NAMED
-    return between.join(names[:MOST_NAMED]) + (f"{between}{more} more" if more > 0 else "")
+    rest = len(names) - MOST_NAMED
+    return between.join(names[:MOST_NAMED]) + (f"{between}{rest} more" if rest > 0 else "")
 
 
 def _cut(text: str) -> str:
@@ -242,7 +242,7 @@ def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) ->
         more=counts[Change.MORE],
         fewer=counts[Change.FEWER],
         unknown=unknown,
-        data=tuple(one for change in _ORDER for one in kinds[change]),
+        data=tuple(tried_event for change in _ORDER for tried_event in kinds[change]),
     )
 
 

@@ -104,14 +104,16 @@ def settings_of(declaration: type) -> dict[str, Setting]:
     Its annotations must not be strings: no ``from __future__ import annotations`` there.
     """
     settings = {}
-    for one in fields(declaration):
-        value_type, setting = get_args(one.type)
+    for declared in fields(declaration):
+        value_type, setting = get_args(declared.type)
         optional = NoneType in get_args(value_type)
-        default = one.default if one.default_factory is MISSING else one.default_factory()
-        settings[one.name] = replace(
+        default = (
+            declared.default if declared.default_factory is MISSING else declared.default_factory()
+        )
+        settings[declared.name] = replace(
             setting,
-            name=one.name,
-            option=setting.option or one.name.replace("_", "-"),
+            name=declared.name,
+            option=setting.option or declared.name.replace("_", "-"),
             type=value_type,
             kind=get_args(value_type)[0] if optional else value_type,
             optional=optional,

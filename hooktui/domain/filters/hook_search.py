@@ -50,7 +50,7 @@ def parse_hook_search(text: str) -> tuple[HookTerm, ...]:
         raise FilterError(
             MAX_LENGTH + 1, f"a search has at most {MAX_LENGTH} characters, this one {len(text)}"
         )
-    return tuple(_term(found[0], found.start() + 1) for found in _TERM.finditer(text))
+    return tuple(_term(match[0], match.start() + 1) for match in _TERM.finditer(text))
 
 
 def _term(text: str, column: int) -> HookTerm:

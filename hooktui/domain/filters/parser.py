@@ -160,15 +160,15 @@ def _term(text: str, start: int) -> tuple[Term, int]:
     place = start + negated
     if place == len(text) or text[place].isspace():
         raise FilterError(start + 1, 'write - directly before a term to negate it, or write "-"')
-    found = _KEY.match(text, place)
-    if not found:
+    match = _KEY.match(text, place)
+    if not match:
         piece, place = _piece(text, place, "")
         if not piece.text:
             raise FilterError(piece.column, "empty quotes search for nothing; write a word in them")
         return Term(Key.WORD, (piece.pattern,), negated, start + 1), place
-    key, path = _key(found[1], place + 1)
+    key, path = _key(match[1], place + 1)
     pieces: list[_Piece] = []
-    place = found.end() - 1  # at the colon, which the values follow as they follow a comma
+    place = match.end() - 1  # at the colon, which the values follow as they follow a comma
     while True:
         piece, place = _piece(text, place + 1, ",")
         if not piece.text and not (piece.quoted and key is Key.DATA):
@@ -231,7 +231,7 @@ def _piece(text: str, start: int, stops: str) -> tuple[_Piece, int]:
             letters[-1].append(letter)
     if quote >= 0:
         raise FilterError(quote, 'the quote is not closed; expected another " after it')
-    parts = ["".join(some) for some in letters]
+    parts = ["".join(run) for run in letters]
     # Two adjacent stars are equal to one.
     inner = (part for part in parts[1:-1] if part)
     folded = (parts[0], *inner, *parts[-1:]) if len(parts) > 1 else (parts[0],)

@@ -127,13 +127,13 @@ class Subject:
             seen.has_data = True
         if seen.data is UNREADABLE:
             return None
-        found = seen.leaves.get(path)
-        if found is None:
-            found = yield from leaves_steps(seen.data, path)
+        leaves = seen.leaves.get(path)
+        if leaves is None:
+            leaves = yield from leaves_steps(seen.data, path)
             if len(seen.leaves) >= _MOST_PATHS:
                 seen.leaves.clear()
-            seen.leaves[path] = found
-        return found
+            seen.leaves[path] = leaves
+        return leaves
 
     def forget_steps(self) -> Steps[None]:
         """Free the cached body; another term reads it again."""
