@@ -38,7 +38,7 @@ _DECODERS = {
 def columns_of(settings: HookSettings) -> dict[str, object]:
     """Return all columns that settings fill, except the sealed one."""
     readable = _masked(settings, settings.sensitive_headers)
-    return {name: _json(one) if name in _DECODERS else one for name, one in readable.items()}
+    return {name: _json(value) if name in _DECODERS else value for name, value in readable.items()}
 
 
 def _masked(settings: HookSettings, marks: Sequence[str]) -> dict[str, Any]:
@@ -106,7 +106,10 @@ def shown(settings: HookSettings, other: HookSettings | None = None) -> dict[str
     marks = settings.sensitive_headers + (other.sensitive_headers if other else ())
     readable = _masked(settings, marks)
     return {
-        **{name: list(one) if isinstance(one, tuple) else one for name, one in readable.items()},
+        **{
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in readable.items()
+        },
         "basic_auth_password": None if settings.basic_auth is None else MASK,
     }
 

@@ -69,7 +69,7 @@ class KeyRing:
         Raises:
             KeyProblem: the file cannot be written.
         """
-        ring = self._replaced(tuple(one for one in self.keys if one.id == key))
+        ring = self._replaced(tuple(kept for kept in self.keys if kept.id == key))
         failpoints.hit("after_old_keys_are_dropped")
         return ring
 
@@ -124,8 +124,8 @@ def hold_credential(text: str, place: str) -> None:
 
 def keys_are_there(key_file: Path) -> bool:
     """Return whether any keys exist, valid or not."""
-    found = bool(_HELD) or _credential() is not None or bool(os.environ.get(VARIABLE))
-    return found or os.path.lexists(key_file)
+    given = bool(_HELD) or _credential() is not None or bool(os.environ.get(VARIABLE))
+    return given or os.path.lexists(key_file)
 
 
 def _credential() -> Path | None:

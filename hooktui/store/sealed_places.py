@@ -37,8 +37,8 @@ def bound_to_url(account: int, url: str) -> str:
 
 def sealed_values(table: Table) -> Select[tuple[int, bytes]]:
     """Return the query for rows with encrypted values and the columns that `binding` reads."""
-    wanted = _OF_SECRETS if table is SECRET else _OF_HOOKS if table is HOOK else select(table)
-    return wanted.where(table.c.sealed.is_not(None))
+    query = _OF_SECRETS if table is SECRET else _OF_HOOKS if table is HOOK else select(table)
+    return query.where(table.c.sealed.is_not(None))
 
 
 def binding(table: Table, row: RowMapping) -> str:

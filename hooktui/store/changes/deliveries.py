@@ -79,13 +79,13 @@ def cancel_waiting(tx: Tx, hook: HookId) -> None:
 
 
 def _find(tx: Tx, account: AccountId | None, delivery: DeliveryId) -> RowMapping:
-    wanted = (
+    query = (
         select(*DELIVERY.c, HOOK.c.deleted_at.label("hook_deleted_at"), EVENT.c.body)
         .join(HOOK, HOOK.c.id == DELIVERY.c.hook_id)
         .join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
         .where(DELIVERY.c.id == delivery, in_account(DELIVERY, account))
     )
-    row = tx.conn.execute(wanted).mappings().first()
+    row = tx.conn.execute(query).mappings().first()
     if row is None:
         raise no_delivery(delivery)
     return row
@@ -141,6 +141,6 @@ def _feed(tx: Tx, row: RowMapping, state: DeliveryState) -> None:
     tx.feed(delivery_item(row["account_id"], row["hook_id"], row["id"], state))
 
 
-def _count_waiting(tx: Tx, hook: HookId, more: int) -> None:
+def _count_waiting(tx: Tx, hook: HookId, change: int) -> None:
     of_hook = update(HOOK_STATE).where(HOOK_STATE.c.hook_id == hook)
-    tx.conn.execute(of_hook.values(waiting=HOOK_STATE.c.waiting + more))
+    tx.conn.execute(of_hook.values(waiting=HOOK_STATE.c.waiting + change))

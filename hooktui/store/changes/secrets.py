@@ -104,8 +104,8 @@ def _drop_long_expired(tx: Tx, hook: HookId) -> None:
 def _live(tx: Tx, hook: HookId) -> Sequence[SecretRow]:
     live = SECRET.c.expires_at.is_(None) | (SECRET.c.expires_at > tx.now_ms)
     with tx.session() as session:
-        wanted = select(SecretRow).where(SecretRow.hook_id == hook, live)
-        return session.exec(wanted.order_by(SECRET.c.id.desc())).all()
+        query = select(SecretRow).where(SecretRow.hook_id == hook, live)
+        return session.exec(query.order_by(SECRET.c.id.desc())).all()
 
 
 def _secrets(tx: Tx, account: AccountId, hook: HookId) -> Secrets:

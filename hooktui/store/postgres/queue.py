@@ -54,12 +54,14 @@ class Accept(Operation[tuple[list[Acceptance], list[ClaimedDelivery]]]):
         self._planned_with: tuple[object, ...] | None = None
 
     @classmethod
-    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Match all, then insert all."""
-        names = sorted({name for operation in some for name in operation.names()})
+        names = sorted({name for operation in operations for name in operation.names()})
         known = await _take_keys(work, names) if names else {}
-        lines = await _join_lines(work, {hook for one in some for hook in one.ordered(work)})
-        planned = [await operation.planned(work, known, lines) for operation in some]
+        lines = await _join_lines(
+            work, {hook for operation in operations for hook in operation.ordered(work)}
+        )
+        planned = [await operation.planned(work, known, lines) for operation in operations]
         plans = [plan for plan in planned if plan is not None]
         await _insert(
             work,
@@ -189,39 +191,43 @@ class Claim(Operation[list[ClaimedDelivery]]):
         self._claimed: list[ClaimedDelivery] = []
 
     @classmethod
-    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Lease for all hooks; an ordered hook gets only the first of its queue."""
-        left = sorted(some, key=lambda one: one.hook)
+        left = sorted(operations, key=lambda operation: operation.hook)
         while left:
             # A second claim for a hook must not find the rows that the first has just locked.
-            now = list({one.hook: one for one in reversed(left)}.values())
-            left = [one for one in left if one not in now]
+            now = list({operation.hook: operation for operation in reversed(left)}.values())
+            left = [operation for operation in left if operation not in now]
             await cls._lease(work, now)
         failpoints.hit("before_claim_commit")
 
     @classmethod
-    async def _lease(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def _lease(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         by_tries: list[Self] = []
         chosen: list[tuple[Claim, Sequence[Any]]] = []
         by_age: list[Self] = []
-        for one in some:
-            one._claimed = one.result = []
-            live = may_claim(work.live, one.hook)
-            if live is None or one.most < 1:
+        for operation in operations:
+            operation._claimed = operation.result = []
+            live = may_claim(work.live, operation.hook)
+            if live is None or operation.most < 1:
                 continue
             if live.settings.ordered:
-                chosen += [(one, row) for row in await one._first_in_line(work)]
-            elif one._by_age:
-                by_age.append(one)
+                chosen += [(operation, row) for row in await operation._first_in_line(work)]
+            elif operation._by_age:
+                by_age.append(operation)
             else:
-                by_tries.append(one)
+                by_tries.append(operation)
         await _claim(work, sql.CLAIM_FIRST_TRIES, by_tries)
-        await _claim(work, sql.CLAIM_RETRIES, [one for one in by_tries if one.room])
+        await _claim(
+            work, sql.CLAIM_RETRIES, [operation for operation in by_tries if operation.room]
+        )
         if by_age:
             chosen += await _oldest_due(work, by_age)
         if chosen:
             await _claim_these(work, chosen)
-        note_claimed(work.notes, (claim for one in some for claim in one._claimed))
+        note_claimed(
+            work.notes, (claim for operation in operations for claim in operation._claimed)
+        )
 
     async def _first_in_line(self, work: WriteTransaction) -> list[Any]:
         await work.raw.execute(sql.LOCK_ORDER, locks.order_of(self.hook))
@@ -232,7 +238,7 @@ class Claim(Operation[list[ClaimedDelivery]]):
         """How many more deliveries it may get."""
         return self.most - len(self._claimed)
 
-    def take(self, row: Sequence[Any]) -> None:
+    def add(self, row: Sequence[Any]) -> None:
         """Add a row that is leased now."""
         self._claimed.append(claimed_job(row, row[6], row[11]))
 
@@ -255,11 +261,11 @@ async def _oldest_due(
 ) -> list[tuple[Claim, Sequence[Any]]]:
     """Return the rows that are due first, with the claims that get them."""
     hooks, most = columns([(claim.hook, claim.most) for claim in claims], 2)
-    found: list[list[Any]] = [[] for _ in claims]
+    rows_by_claim: list[list[Any]] = [[] for _ in claims]
     for row in await work.raw.fetch(sql.FIND_DUE, hooks, most, work.now_ms):
-        found[row[2] - 1].append(row)
+        rows_by_claim[row[2] - 1].append(row)
     chosen = []
-    for claim, rows in zip(claims, found, strict=True):
+    for claim, rows in zip(claims, rows_by_claim, strict=True):
         rows.sort(key=lambda row: (row[1], row[0]))
         chosen += [(claim, row) for row in rows[: claim.most]]
     return chosen
@@ -283,13 +289,13 @@ class ClaimPing(Operation[ClaimedDelivery]):
         self._body = body
 
     @classmethod
-    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Insert them; each hook must exist."""
-        for one in some:
+        for operation in operations:
             try:
-                one.result = await one.run(work)
+                operation.result = await operation.run(work)
             except NotFound as error:
-                one.error = error
+                operation.error = error
 
     async def run(self, work: WriteTransaction) -> ClaimedDelivery:
         """Insert the rows."""
@@ -341,11 +347,11 @@ class Release(Operation[None]):
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
     """Return when (ms) the next delivery of each hook is due; hooks are (id, ordered)."""
-    found: dict[HookId, int] = {}
+    due: dict[HookId, int] = {}
     for statement, ordered in ((sql.NEXT_DUE, False), (sql.FIRST_IN_LINE_DUE, True)):
-        some = [hook for hook, is_ordered in hooks if is_ordered is ordered]
-        if some:
-            wanted = text(statement).bindparams(bindparam("hooks", type_=ARRAY(Big)))
-            rows = conn.execute(wanted, {"hooks": some})
-            found |= {HookId(hook): due_ms for hook, due_ms in rows if due_ms is not None}
-    return found
+        ids = [hook for hook, is_ordered in hooks if is_ordered is ordered]
+        if ids:
+            query = text(statement).bindparams(bindparam("hooks", type_=ARRAY(Big)))
+            rows = conn.execute(query, {"hooks": ids})
+            due |= {HookId(hook): due_ms for hook, due_ms in rows if due_ms is not None}
+    return due

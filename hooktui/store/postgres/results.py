@@ -45,12 +45,12 @@ class Record(Operation[list[bool]]):
         self._results = results
 
     @classmethod
-    async def run_all(cls, work: WriteTransaction, some: Sequence[Self]) -> None:
+    async def run_all(cls, work: WriteTransaction, operations: Sequence[Self]) -> None:
         """Store attempts and new states of all; False where the fence did not hold."""
-        results = [result for one in some for result in one._results]
+        results = [result for operation in operations for result in operation._results]
         held = iter(await record(work, [(result, work.lease.token) for result in results]))
-        for one in some:
-            one.result = [next(held) for _ in one._results]
+        for operation in operations:
+            operation.result = [next(held) for _ in operation._results]
         failpoints.hit("before_record_commit")
 
 
@@ -97,8 +97,8 @@ async def record(work: WriteTransaction, leased: Sequence[tuple[AttemptResult, i
     # By number, too: a batch may hold the late result of a worker whose delivery was reassigned.
     moved = await work.raw.fetch(sql.RECORD, _SENDING, *columns(rows, len(rows[0])))
     finished = {(row[0], row[1]) for row in moved}
-    done = [(one[0], one[2]) for key, one in first.items() if key in finished]
-    before = {key: one[0] for key, one in first.items() if key in finished}
+    done = [(entry[0], entry[2]) for key, entry in first.items() if key in finished]
+    before = {key: entry[0] for key, entry in first.items() if key in finished}
     stored = await _stored(work, [key for key in first if key not in before])
     held = [_same(result, before, stored) for result, _ in leased]
     if done:
@@ -239,7 +239,7 @@ async def _append(work: WriteTransaction, entry: audit.Entry) -> None:
     key = None if chain is None else opened_key(chain[2], work.shared.vault)
     row = audit.row_of(entry, previous, key)
     values = {**row}
-    made = await work.raw.fetchval(sql.INSERT_AUDIT, *(values[one] for one in sql.AUDIT_COLUMNS))
+    made = await work.raw.fetchval(sql.INSERT_AUDIT, *(values[name] for name in sql.AUDIT_COLUMNS))
     if (
         chain is None
         or key is None

@@ -49,8 +49,8 @@ def session_name(server: ServerInfo) -> str:
 def servers(conn: Connection) -> list[ServerInfo]:
     """Return all servers that are connected, by number."""
     names = conn.execute(text(_SERVERS), {"mark": f"{_MARK} "}).scalars()
-    found = [one for one in map(server_of, names) if one is not None]
-    return sorted(found, key=lambda one: one.number)
+    known = [server for server in map(server_of, names) if server is not None]
+    return sorted(known, key=lambda server: server.number)
 
 
 def server_of(name: str) -> ServerInfo | None:

@@ -86,8 +86,8 @@ def switch_installation(tx: Tx, key: bytes, place: str, server: int) -> None:
         Conflict: a running server lacks the key and could decrypt nothing any more.
     """
     tx.conn.execute(text(f"SELECT pg_advisory_xact_lock({locks.MIGRATION})"))  # no start meanwhile
-    found = tx.conn.execute(_WITHOUT, {"key": int.from_bytes(key)}).scalars().all()
-    others = [number for number in found if number != server]
+    lacking = tx.conn.execute(_WITHOUT, {"key": int.from_bytes(key)}).scalars().all()
+    others = [number for number in lacking if number != server]
     if others:
         named = ", ".join(map(str, others))
         raise Conflict(

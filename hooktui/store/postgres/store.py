@@ -124,7 +124,9 @@ class PostgresStore(BaseStore):
                 ("results", hot),
             )
         ]
-        self._accepting, self._claiming, self._recording = (one.queue for one in self._writers)
+        self._accepting, self._claiming, self._recording = (
+            writer.queue for writer in self._writers
+        )
         self._retention = RetentionWorker(self, cold, keep)
         self._hints = Hints(cold, self._shared.token, self._look, self._heard_due)
 
@@ -254,7 +256,7 @@ class PostgresStore(BaseStore):
 
     async def others(self) -> list[ServerInfo]:
         """Return the other servers that are connected to this database."""
-        return [one for one in await self.read(servers) if one.number != self.number]
+        return [server for server in await self.read(servers) if server.number != self.number]
 
     async def close(self) -> None:
         """Finish accepted operations, cancel the rest, and wake waiting readers of the feed."""

@@ -62,17 +62,17 @@ def list_deliveries(
     Raises:
         Refused: the page request or the filter is not acceptable.
     """
-    wanted = parse(query.q) if isinstance(query.q, str) else query.q
+    parsed = parse(query.q) if isinstance(query.q, str) else query.q
     now = now_ms()
-    walk = walk_of(conn, account, query, wanted or Filter(()), now)
-    inside, outside = filter_sql.conditions(walk.wanted, now)
+    walk = walk_of(conn, account, query, parsed or Filter(()), now)
+    inside, outside = filter_sql.conditions(walk.filter, now)
     inside += _conditions(walk.query)
     rows = _deliveries().where(*walk.conditions, *inside)
     keep: RowCheck | None = None
     if outside is not None:
         rows, keep = _with_text(rows, outside), _fits(outside, now)
     listing = Listing(rows, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside))
-    return page_of(conn, page, listing, lambda some: [delivery_of(row) for row in some])
+    return page_of(conn, page, listing, lambda page_rows: [delivery_of(row) for row in page_rows])
 
 
 def get_delivery(
@@ -83,9 +83,9 @@ def get_delivery(
     Raises:
         NotFound: there is no such delivery there.
     """
-    wanted = _deliveries().add_columns(EVENT.c.body).join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
-    wanted = wanted.where(DELIVERY.c.id == delivery, in_account(DELIVERY, account))
-    row = conn.execute(wanted).mappings().first()
+    query = _deliveries().add_columns(EVENT.c.body).join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
+    query = query.where(DELIVERY.c.id == delivery, in_account(DELIVERY, account))
+    row = conn.execute(query).mappings().first()
     if row is None:
         raise no_delivery(delivery)
     made = select(ATTEMPT).where(ATTEMPT.c.delivery_id == delivery).order_by(ATTEMPT.c.number)
@@ -111,17 +111,17 @@ def deliveries_of_event(
     conn: Connection, event: EventId, hooks: Sequence[int] | None = None
 ) -> tuple[Delivery, ...]:
     """Return all deliveries of an event (to the given hooks only), oldest first."""
-    wanted = _deliveries().where(DELIVERY.c.event_id == event).order_by(DELIVERY.c.id)
+    query = _deliveries().where(DELIVERY.c.event_id == event).order_by(DELIVERY.c.id)
     if hooks is not None:
         # The plus disables the hook's index: an event has fewer deliveries than a hook.
-        wanted = wanted.where(literal_column("+delivery.hook_id", Big).in_(hooks))
-    return tuple(delivery_of(row) for row in conn.execute(wanted).mappings())
+        query = query.where(literal_column("+delivery.hook_id", Big).in_(hooks))
+    return tuple(delivery_of(row) for row in conn.execute(query).mappings())
 
 
 def deliveries_by_id(conn: Connection, deliveries: Iterable[int]) -> dict[int, Delivery]:
     """Return the existing deliveries among ids, by id."""
-    wanted = _deliveries().where(DELIVERY.c.id.in_(list(deliveries)))
-    return {row["id"]: delivery_of(row) for row in conn.execute(wanted).mappings()}
+    query = _deliveries().where(DELIVERY.c.id.in_(list(deliveries)))
+    return {row["id"]: delivery_of(row) for row in conn.execute(query).mappings()}
 
 
 def attempts_by_key(
@@ -129,10 +129,9 @@ def attempts_by_key(
 ) -> dict[tuple[int, int], Attempt]:
     """Return the existing attempts among keys, by delivery and number."""
     keys = list(attempts)
-    wanted = select(ATTEMPT).where(tuple_(ATTEMPT.c.delivery_id, ATTEMPT.c.number).in_(keys))
+    query = select(ATTEMPT).where(tuple_(ATTEMPT.c.delivery_id, ATTEMPT.c.number).in_(keys))
     return {
-        (row["delivery_id"], row["number"]): _attempt(row)
-        for row in conn.execute(wanted).mappings()
+        (row["delivery_id"], row["number"]): _attempt(row) for row in conn.execute(query).mappings()
     }
 
 
@@ -163,17 +162,17 @@ def _deliveries() -> Select[Any]:
 
 
 def _conditions(query: DeliveryQuery) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     if query.hook is not None:
         # The plus disables the hook's index: another one is already chosen.
-        found.append(literal_column("+delivery.hook_id", Big) == literal(query.hook))
+        conditions.append(literal_column("+delivery.hook_id", Big) == literal(query.hook))
     if query.event_type is not None:
-        found.append(filter_sql.has_event_type(query.event_type))
+        conditions.append(filter_sql.has_event_type(query.event_type))
     if query.status is not None:
-        found.append(filter_sql.has_status(query.status))
+        conditions.append(filter_sql.has_status(query.status))
     if query.trigger is not None:
-        found.append(DELIVERY.c.trigger == query.trigger.value)
-    return found
+        conditions.append(DELIVERY.c.trigger == query.trigger.value)
+    return conditions
 
 
 def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:

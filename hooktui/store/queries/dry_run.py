@@ -58,10 +58,10 @@ def try_hook(
 
 
 def _hook(conn: Connection, account: AccountId | None, hook: HookId) -> tuple[AccountId, Wish]:
-    wanted = select(HOOK.c.account_id, HOOK.c.events, HOOK.c.filter).where(
+    query = select(HOOK.c.account_id, HOOK.c.events, HOOK.c.filter).where(
         HOOK.c.id == hook, HOOK.c.deleted_at.is_(None), in_account(HOOK, account)
     )
-    row = conn.execute(wanted).mappings().first()
+    row = conn.execute(query).mappings().first()
     if row is None:
         raise no_hook(hook)
     wish = Wish(frozenset(hook_rows.texts(row["events"])), _filter(row["filter"]))
@@ -85,12 +85,12 @@ def _latest(
     heads = [row for row in conn.execute(latest) if row[1] != PING]
     read = 0
     for start in range(0, len(heads), _BODIES):
-        some = heads[start : start + _BODIES]
+        batch = heads[start : start + _BODIES]
         bodies: dict[int, bytes] = {}
         if needs_bodies:
-            wanted = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_([h[0] for h in some]))
-            bodies = {row.id: row.body for row in conn.execute(wanted) if row.body is not None}
-        for identity, event_type, created_ms, size, purged in some:
+            query = select(EVENT.c.id, EVENT.c.body).where(EVENT.c.id.in_([h[0] for h in batch]))
+            bodies = {row.id: row.body for row in conn.execute(query) if row.body is not None}
+        for identity, event_type, created_ms, size, purged in batch:
             if needs_bodies and read + size > MOST_BYTES:
                 return
             read += size

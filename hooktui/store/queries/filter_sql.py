@@ -29,16 +29,16 @@ _WAITING = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.SENDING.value
 _OUTSIDE_SQL = (Key.WORD, Key.DATA)
 
 
-def conditions(wanted: Filter, now_ms: int) -> tuple[list[Condition], Filter | None]:
+def conditions(parsed: Filter, now_ms: int) -> tuple[list[Condition], Filter | None]:
     """Return the SQL conditions of a filter, and the filter of the remaining terms (None: none)."""
-    inside = [_condition(term, now_ms) for term in wanted.terms if term.key not in _OUTSIDE_SQL]
-    outside = tuple(term for term in wanted.terms if term.key in _OUTSIDE_SQL)
+    inside = [_condition(term, now_ms) for term in parsed.terms if term.key not in _OUTSIDE_SQL]
+    outside = tuple(term for term in parsed.terms if term.key in _OUTSIDE_SQL)
     return all_of(inside), Filter(outside) if outside else None
 
 
-def only_waiting(status: str | None, wanted: Filter | None) -> bool:
+def only_waiting(status: str | None, parsed: Filter | None) -> bool:
     """Return whether conditions leave only deliveries that have not ended."""
-    terms = wanted.terms if wanted is not None else ()
+    terms = parsed.terms if parsed is not None else ()
     named = [term.values for term in terms if term.key is Key.STATUS and not term.negated]
     return any(all(name in _WAITING for name in names) for names in (*named, (status,)))
 
@@ -55,7 +55,7 @@ def has_status(name: str) -> Condition:
 
 def has_any_status(*statuses: DeliveryStatus) -> Condition:
     """Return the condition of the statuses of a partial index, written as in the index."""
-    return DELIVERY.c.status.in_([literal_column(f"'{one.value}'") for one in statuses])
+    return DELIVERY.c.status.in_([literal_column(f"'{status.value}'") for status in statuses])
 
 
 def has_event_type(name: str) -> Condition:

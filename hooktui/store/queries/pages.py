@@ -162,12 +162,12 @@ def _walk(
             behind = behind.where(_until(listing, start, edge))
         chunk = conn.execute(behind.limit(most)).mappings().all()
         for place, row in enumerate(chunk):
-            kept = listing.keep is None or pace.run(listing.keep(row))
-            row_bytes = _size_bytes(row) if kept else 0
+            fits = listing.keep is None or pace.run(listing.keep(row))
+            row_bytes = _size_bytes(row) if fits else 0
             full = len(rows) == limit or size_bytes + row_bytes > MAX_PAGE_BYTES
-            if kept and rows and full:
+            if fits and rows and full:
                 return rows, at, scanned + place
-            if kept:
+            if fits:
                 rows.append(row)
                 size_bytes += row_bytes
             at = _at(row, start, listing)
@@ -235,8 +235,8 @@ def _total(conn: Connection, listing: Listing) -> tuple[int, bool]:
     """Return the total, and whether it is an estimate."""
 
     def count(rows: Select[Any], most: int) -> int:
-        some = rows.with_only_columns(listing.key).limit(most).subquery()
-        return conn.execute(select(func.count()).select_from(some)).scalar_one()
+        limited = rows.with_only_columns(listing.key).limit(most).subquery()
+        return conn.execute(select(func.count()).select_from(limited)).scalar_one()
 
     if listing.counted is not None:
         total = count(listing.counted, _MOST_COUNTED)

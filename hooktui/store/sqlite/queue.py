@@ -209,11 +209,11 @@ class Release(Operation[None]):
 
 def next_due(conn: Connection, hooks: Sequence[tuple[HookId, bool]]) -> dict[HookId, int]:
     """Return when (ms) the next delivery of each hook is due; hooks are (id, ordered)."""
-    found: dict[HookId, int] = {}
+    earliest_ms: dict[HookId, int] = {}
     for hook, ordered in hooks:
         statements = (sql.FIRST_IN_LINE_DUE,) if ordered else (sql.NEXT_FIRST_TRY, sql.NEXT_RETRY)
         times = [conn.exec_driver_sql(each, (hook,)).scalar() for each in statements]
         due = [due_ms for due_ms in times if due_ms is not None]
         if due:
-            found[hook] = min(due)
-    return found
+            earliest_ms[hook] = min(due)
+    return earliest_ms

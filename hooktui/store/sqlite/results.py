@@ -201,10 +201,10 @@ def _same_attempt(raw: sqlite3.Connection, result: AttemptResult) -> bool:
 
 def _change_hook(work: WriteTransaction, hook: HookId, change: HookChange) -> None:
     raw = work.raw
-    found = raw.execute(sql.FIND_STATE, (hook,)).fetchone()
+    row = raw.execute(sql.FIND_STATE, (hook,)).fetchone()
     before, failing = Breaker(), FailureStreak()
-    if found is not None:
-        before, failing = Breaker(*found[:2]), FailureStreak(*found[2:])
+    if row is not None:
+        before, failing = Breaker(*row[:2]), FailureStreak(*row[2:])
     breaker, failing = change.breaker_after(before), change.failing_after(failing)
     raw.execute(
         sql.CHANGE_STATE,

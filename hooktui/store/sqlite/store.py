@@ -286,8 +286,8 @@ class SqliteStore(BaseStore):
 
     def _free_on_disk(self) -> int:
         """Return the free bytes less the log, which a checkpoint copies into the database."""
-        taken = self._recording.waiting_bytes + (file_size(self._wal) or 0)
-        return max(free_bytes(self._database.parent) - taken, 0)
+        reserved = self._recording.waiting_bytes + (file_size(self._wal) or 0)
+        return max(free_bytes(self._database.parent) - reserved, 0)
 
     def _free_inside(self) -> int:
         pages = self._raw.execute("PRAGMA freelist_count").fetchone()[0]
