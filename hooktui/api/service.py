@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
-class Engine(Protocol):
+class EngineControl(Protocol):
     """The methods of the delivery engine that the API uses."""
 
     async def accept(self, events: Sequence[NewEvent]) -> list[Acceptance]:
@@ -126,7 +126,7 @@ class Service:
     """
 
     store: Store
-    engine: Engine
+    engine: EngineControl
     catalogue: Catalogue
     event_types: frozenset[str]
     judge_url: JudgeUrl

@@ -11,7 +11,7 @@ from cyclopts import App
 from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import DONE, FAILED
 from hooktui.cli.listing import All, Limit, Listing, show_list
-from hooktui.cli.output import Column, Piece, Styled
+from hooktui.cli.output import Piece, Styled, TextColumn
 from hooktui.cli.time_format import clock
 from hooktui.client import calls
 from hooktui.domain.wire.access import AuditCheck, AuditEntry
@@ -20,15 +20,15 @@ app = App(name="audit", help="Show and verify the audit trail.")
 
 _ENTRIES = Listing(
     (
-        Column("ID", right=True),
-        Column("TIME"),
-        Column("USER"),
-        Column("ROLE"),
-        Column("ACTION"),
-        Column("TARGET"),
-        Column("RESULT"),
-        Column("CHANGE"),
-        Column("FROM"),
+        TextColumn("ID", right=True),
+        TextColumn("TIME"),
+        TextColumn("USER"),
+        TextColumn("ROLE"),
+        TextColumn("ACTION"),
+        TextColumn("TARGET"),
+        TextColumn("RESULT"),
+        TextColumn("CHANGE"),
+        TextColumn("FROM"),
     ),
     "nothing that fits is in the audit trail",
 )

@@ -8,7 +8,7 @@ from cyclopts import App
 
 from hooktui.cli.context import CommandContext, Context
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
-from hooktui.cli.output import Column, Output, Piece, Style, Styled
+from hooktui.cli.output import Output, Piece, Style, Styled, TextColumn
 from hooktui.cli.time_format import ago, clock, took
 from hooktui.client import calls
 from hooktui.domain.wire.deliveries import Attempt, Delivery, DeliveryDetail
@@ -17,15 +17,15 @@ app = App(name="deliveries", help="List, show, resend and cancel deliveries.")
 
 DELIVERIES = Listing(
     (
-        Column("ID"),
-        Column("STATUS"),
-        Column("HOOK", right=True),
-        Column("EVENT TYPE"),
-        Column("TRIGGER"),
-        Column("TRIES", right=True),
-        Column("CREATED"),
-        Column("NEXT TRY"),
-        Column("REASON"),
+        TextColumn("ID"),
+        TextColumn("STATUS"),
+        TextColumn("HOOK", right=True),
+        TextColumn("EVENT TYPE"),
+        TextColumn("TRIGGER"),
+        TextColumn("TRIES", right=True),
+        TextColumn("CREATED"),
+        TextColumn("NEXT TRY"),
+        TextColumn("REASON"),
     ),
     "no deliveries; each event makes one for every hook that subscribes to it: hooktui emit TYPE",
 )

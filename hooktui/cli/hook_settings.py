@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.exit_codes import UsageError
 from hooktui.cli.hooks import write_hook
-from hooktui.cli.output import Column, Styled
+from hooktui.cli.output import Styled, TextColumn
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -20,7 +20,12 @@ from hooktui.domain.hook_fields import HOOK_SETTINGS
 from hooktui.domain.setting import Setting
 from hooktui.domain.wire.hooks import CHANGE_WORDS, in_words
 
-_COLUMNS: Final = (Column("EVENT"), Column("TYPE"), Column("CREATED"), Column("WOULD BE"))
+_COLUMNS: Final = (
+    TextColumn("EVENT"),
+    TextColumn("TYPE"),
+    TextColumn("CREATED"),
+    TextColumn("WOULD BE"),
+)
 
 
 def show_dry_run(context: CommandContext, fields: Mapping[str, object]) -> None:

@@ -10,7 +10,7 @@ from hooktui.cli.context import CommandContext, Context, Text
 from hooktui.cli.deliveries import show_attempt
 from hooktui.cli.exit_codes import DONE, FAILED, UsageError
 from hooktui.cli.listing import All, FilterTerms, Limit, Listing, for_each, joined, show_list
-from hooktui.cli.output import Column, Piece, Styled
+from hooktui.cli.output import Piece, Styled, TextColumn
 from hooktui.cli.time_format import ago, duration_s, took
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -32,14 +32,14 @@ for name, target, text in (
 
 _HOOKS = Listing(
     (
-        Column("ID", right=True),
-        Column("STATE"),
-        Column("NAME"),
-        Column("URL"),
-        Column("EVENTS"),
-        Column("LAST"),
-        Column("24 H", right=True),
-        Column("WAITING", right=True),
+        TextColumn("ID", right=True),
+        TextColumn("STATE"),
+        TextColumn("NAME"),
+        TextColumn("URL"),
+        TextColumn("EVENTS"),
+        TextColumn("LAST"),
+        TextColumn("24 H", right=True),
+        TextColumn("WAITING", right=True),
     ),
     "no hooks; create one: hooktui hooks create --url https://… --events job",
 )

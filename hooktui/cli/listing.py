@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from hooktui.cli.context import CommandContext
 from hooktui.cli.exit_codes import UsageError, report
-from hooktui.cli.output import Column, Piece
+from hooktui.cli.output import Piece, TextColumn
 from hooktui.client.calls import Call, Window
 from hooktui.client.sync_client import decoded
 from hooktui.domain.errors import HooktuiError
@@ -38,7 +38,7 @@ FilterTerms = Annotated[
 class Listing:
     """How objects of a kind are listed: the table, and the note for an empty list."""
 
-    columns: Sequence[Column]
+    columns: Sequence[TextColumn]
     empty: str
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hooktui.cli.context import Context, Text
 from hooktui.cli.exit_codes import Failed, UsageError, leaving_orderly
-from hooktui.cli.output import Column, Output
+from hooktui.cli.output import Output, TextColumn
 from hooktui.cli.time_format import ago
 from hooktui.client import calls
 from hooktui.client.sync_client import decoded
@@ -178,7 +178,11 @@ def _write_moved(out: Output, moved: Move, where: InstallPaths) -> None:
         out.line(f"{moved.source} had been moved to {moved.to} already")
     else:
         out.table(
-            [Column("table"), Column("rows", right=True), Column("sha256, the same on both sides")],
+            [
+                TextColumn("table"),
+                TextColumn("rows", right=True),
+                TextColumn("sha256, the same on both sides"),
+            ],
             [(one.table, f"{one.rows:,}", one.sha256[:_SHOWN_OF_A_HASH]) for one in moved.copied],
         )
         out.line(f"moved {moved.source} to {moved.to}")

@@ -19,7 +19,14 @@ from hooktui.domain.errors import Refused
 from hooktui.domain.wire.access import Account, AuditCheck, AuditEntry, Token
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
 from hooktui.domain.wire.diagnosis import Checkup, Diagnosis, DiagnosisLine
-from hooktui.domain.wire.events import AcceptedEvent, Catalogue, Event, EventDetail, HookDecision
+from hooktui.domain.wire.events import (
+    AcceptedEvent,
+    AcceptedEvents,
+    Catalogue,
+    Event,
+    EventDetail,
+    HookDecision,
+)
 from hooktui.domain.wire.feed import FeedPage, decode_page
 from hooktui.domain.wire.hooks import ChangedHook as ChangedHook
 from hooktui.domain.wire.hooks import CreatedHook as CreatedHook
@@ -208,14 +215,6 @@ def finish_rotation(hook: int, *, account: int | None = None) -> Call[Secrets]:
 
 
 # Events
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedEvents:
-    """The response to sending many events: their number, and each in the order sent."""
-
-    accepted: int
-    data: tuple[AcceptedEvent, ...]
 
 
 def send_event(

@@ -84,7 +84,7 @@ class ReceiverProbe:
 
     async def _look(self, hook: LiveHook, notify: Tell) -> Look:
         target, deadline = hook.target, monotonic() + LOOK_S
-        phases = exchange.Phases()
+        phases = exchange.ConnectPhases()
         try:
             addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
         except ConnectError as failure:
@@ -168,7 +168,7 @@ class ReceiverProbe:
         sock: socket.socket,
         address: Address,
         deadline: float,
-        phases: exchange.Phases,
+        phases: exchange.ConnectPhases,
     ) -> Look:
         """Do the TLS handshake as the hook does, and then with the opposite verification."""
         demanded = hook.settings.verify_tls
@@ -273,9 +273,9 @@ def _chain_of(tls: ssl.SSLObject) -> tuple[bytes, ...]:
     return tuple(ssl.PEM_cert_to_DER_cert(certificate.public_bytes()) for certificate in sent)
 
 
-def _stopped(fault: ExchangeFailure, phases: exchange.Phases) -> Look:
+def _stopped(fault: ExchangeFailure, phases: exchange.ConnectPhases) -> Look:
     return Look(phases_ms=_wire(phases), error=fault.error, detail=fault.detail)
 
 
-def _wire(phases: exchange.Phases) -> Phases:
+def _wire(phases: exchange.ConnectPhases) -> Phases:
     return Phases(dns=phases.dns_ms, connect=phases.connect_ms, tls=phases.tls_ms)

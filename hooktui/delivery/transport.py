@@ -21,7 +21,7 @@ from time import monotonic
 
 from hooktui.delivery.connection import ReceiverConnection
 from hooktui.delivery.dial import ConnectError, Dialer
-from hooktui.delivery.limits import ExchangeFailure, ExchangeLimits, Phases
+from hooktui.delivery.limits import ConnectPhases, ExchangeFailure, ExchangeLimits
 from hooktui.delivery.resolver import Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.domain.addresses import Networks, ParsedUrl
@@ -32,7 +32,7 @@ __all__ = ["Exchange", "ExchangeLimits", "Transport"]
 
 _SWEEP_S = 5.0
 _BROKEN = frozenset({ErrorClass.RESET, ErrorClass.TLS})
-_NO_PHASES = Phases()
+_NO_PHASES = ConnectPhases()
 
 
 class Transport:
@@ -128,7 +128,7 @@ class Transport:
                     return exchange
             if self._in_flight + len(self._kept.by_age) > self._most:
                 await self._make_room()
-            phases = Phases()
+            phases = ConnectPhases()
             try:
                 connection = await self._dialer.dial(
                     pool_key,
@@ -194,7 +194,7 @@ class Transport:
         connection: ReceiverConnection,
         fault: ExchangeFailure | None,
         started: float,
-        phases: Phases = _NO_PHASES,
+        phases: ConnectPhases = _NO_PHASES,
     ) -> Exchange:
         """Return the exchange of a connection; a reused connection has no phases."""
         limits = self._limits
@@ -318,7 +318,7 @@ def _raise_if_lacking(connection: ReceiverConnection) -> None:
         raise MachineShort(connection.lacked)
 
 
-def _not_dialled(fault: ExchangeFailure, started: float, phases: Phases) -> Exchange:
+def _not_dialled(fault: ExchangeFailure, started: float, phases: ConnectPhases) -> Exchange:
     return Exchange(
         status_code=None,
         error=fault.error,

@@ -34,7 +34,7 @@ _SYNCING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartTime:
     """The start time of a process by the wall clock and by the monotonic clock."""
 
     wall_ns: int = field(default_factory=time.time_ns)

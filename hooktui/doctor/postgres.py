@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
-from hooktui.doctor.machine import Started, check_modes, check_open_files, check_versions
+from hooktui.doctor.machine import StartTime, check_modes, check_open_files, check_versions
 from hooktui.doctor.rows import check_key, check_rows
 from hooktui.doctor.rules import (
     judge_commit,
@@ -56,7 +56,7 @@ SELECT DISTINCT objid::bigint FROM pg_locks WHERE locktype = 'advisory' AND clas
 
 
 async def check_shared(
-    where: InstallPaths, target: DatabaseAddress, started: Started | None
+    where: InstallPaths, target: DatabaseAddress, started: StartTime | None
 ) -> list[Check]:
     """Check the database and this server's part of the installation.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from hooktui.doctor.machine import (
-    Started,
+    StartTime,
     check_disk,
     check_modes,
     check_open_files,
@@ -40,7 +40,7 @@ _STEPS_BETWEEN_LOOKS = 100_000  # of SQLite's virtual machine, some milliseconds
 
 
 def check_installation(
-    where: InstallPaths, reserve: int, started: Started | None, look_for_s: float
+    where: InstallPaths, reserve: int, started: StartTime | None, look_for_s: float
 ) -> list[Check]:
     """Check a whole installation; call it in a thread.
 

@@ -27,7 +27,7 @@ _SLOW_STEP_MS = 2_000.0  # a lost packet costs a look-up or connect one second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class DiagnosisInput:
     """The input of a diagnosis.
 
     Attributes:
@@ -51,7 +51,7 @@ class Found:
     now_ms: int
 
 
-def diagnose(given: Found) -> Diagnosis:
+def diagnose(given: DiagnosisInput) -> Diagnosis:
     """Return lines, verdict and fix."""
     skew_s = _skew_s(given.ping)
     checks = tuple(_checks(given, skew_s))
@@ -109,7 +109,7 @@ def _sum(steps: Sequence[float | None]) -> float:
     return sum(step or 0.0 for step in steps)
 
 
-def _checks(given: Found, skew_s: int | None) -> list[Check]:
+def _checks(given: DiagnosisInput, skew_s: int | None) -> list[Check]:
     target = given.target
     checks = checks_of_look(given.look, target, given.hook.id, given.now_ms)
     if skew_s is not None:
@@ -233,7 +233,7 @@ def _clock(skew_s: int, ping: Attempt | None) -> Check:
     return Check("clock", "warn", value, advice)
 
 
-def _hook(given: Found) -> Check:
+def _hook(given: DiagnosisInput) -> Check:
     hook, stats = given.hook, given.hook.stats
     if not hook.active:
         held = f", {stats.held:,} deliveries held" if stats.held else ""

@@ -18,7 +18,7 @@ from hooktui.domain.catalogue import PING, subscribes
 from hooktui.domain.errors import Refused
 from hooktui.domain.filters.data import UNREADABLE, first_steps
 from hooktui.domain.filters.parser import parse_hook_filter
-from hooktui.domain.filters.terms import Filter, Key, Subject, Term
+from hooktui.domain.filters.terms import Filter, FilterKey, Subject, Term
 from hooktui.domain.json_text import Steps
 from hooktui.domain.wire.hooks import Change, DryRun, TriedEvent
 
@@ -139,7 +139,7 @@ def _written(parsed: Filter, place: int) -> str:
 
 
 def _actual_steps(term: Term, event: Happened) -> Steps[str]:
-    if term.key is not Key.DATA:
+    if term.key is not FilterKey.DATA:
         return f"it is {event.type}"
     if event.data is UNREADABLE:
         return "the body cannot be read"

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hooktui.domain.wire.deliveries import Delivery
-from hooktui.selftest.ledger import Entry
+from hooktui.selftest.ledger import ReceivedRequest
 from hooktui.selftest.producer import Sent
 
 
@@ -48,7 +48,7 @@ class Verdict:
 
 def check(
     sent: Iterable[Sent],
-    entries: Iterable[Entry],
+    entries: Iterable[ReceivedRequest],
     stored: Iterable[Delivery],
     hooks: dict[str, int],
 ) -> Verdict:
@@ -61,11 +61,11 @@ def check(
         hooks: the hook of each path of the ledger; each gets every event.
     """
     accepted = {one.event: one for one in sent}
-    arrivals: dict[str, list[Entry]] = defaultdict(list)
+    arrivals: dict[str, list[ReceivedRequest]] = defaultdict(list)
     for entry in entries:
         arrivals[entry.delivery].append(entry)
     taken = {
-        delivery: n for delivery, all_ in arrivals.items() if (n := sum(e.taken for e in all_))
+        delivery: n for delivery, all_ in arrivals.items() if (n := sum(e.accepted for e in all_))
     }
     arrived = {(all_[0].event, hooks[all_[0].path]) for d, all_ in arrivals.items() if d in taken}
     stored = list(stored)
@@ -104,7 +104,7 @@ def check(
     )
 
 
-def _unexpected(entry: Entry, accepted: dict[str, Sent]) -> str:
+def _unexpected(entry: ReceivedRequest, accepted: dict[str, Sent]) -> str:
     sent = accepted.get(entry.event)
     if sent is None:
         return f"{entry.event} was never accepted"

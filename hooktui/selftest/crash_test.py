@@ -51,7 +51,7 @@ class Proof:
 
 
 @dataclass
-class Scene:
+class Scenario:
     """The participants: the server, its producer, and the ledger of both hooks."""
 
     victim: Victim
@@ -77,11 +77,11 @@ class Scene:
 @contextmanager
 def scene(
     folder: Path, environ: Mapping[str, str], database_url: str | None = None
-) -> Iterator[Scene]:
+) -> Iterator[Scenario]:
     """Prepare all parts in a folder and start the ledger; stop all processes at the end."""
     with running_ledger(folder / "ledger.jsonl") as ledger:
         victim = Victim(folder / "home", environ, database_url)
-        one = Scene(victim, ledger, KeyedProducer(victim.address), {})
+        one = Scenario(victim, ledger, KeyedProducer(victim.address), {})
         try:
             yield one
         finally:

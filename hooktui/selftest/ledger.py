@@ -29,7 +29,7 @@ STEADY, MOODY = "/steady", "/moody"
 _SLOW_S = 0.05
 
 
-class Entry(msgspec.Struct, frozen=True):
+class ReceivedRequest(msgspec.Struct, frozen=True):
     """One request, and the status of its response."""
 
     path: str
@@ -39,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True):
     status: int
 
     @property
-    def taken(self) -> bool:
+    def accepted(self) -> bool:
         """Whether the receiver accepted the event."""
         return 200 <= self.status < 300
 
@@ -55,11 +55,11 @@ class Ledger:
         """Return the URL of a path."""
         return f"http://127.0.0.1:{self.port}{path}"
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[ReceivedRequest]:
         """Return all requests so far."""
         written = self.file.read_bytes()
         whole = written[: written.rfind(b"\n") + 1]  # the last line may be half written
-        decode = msgspec.json.Decoder(Entry).decode
+        decode = msgspec.json.Decoder(ReceivedRequest).decode
         return [decode(line) for line in whole.splitlines()]
 
 
@@ -113,7 +113,7 @@ class _Book:
                 status = 500
             elif mood == 1:
                 await asyncio.sleep(_SLOW_S)
-        entry = Entry(path, event, delivery, hashlib.sha256(body).hexdigest(), status)
+        entry = ReceivedRequest(path, event, delivery, hashlib.sha256(body).hexdigest(), status)
         # One write to a file opened for appending: complete, and in the file before the response.
         os.write(self._file, msgspec.json.encode(entry) + b"\n")
         return status

@@ -251,9 +251,9 @@ def _with_engine(
 
 def _checkup(where: InstallPaths, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return a check of this installation from inside; the clocks are compared from now on."""
-    from hooktui.doctor.machine import Started
+    from hooktui.doctor.machine import StartTime
 
-    started = Started()
+    started = StartTime()
     if settings.database_url is not None and not settings.database_url.startswith(_SQLITE):
         from hooktui.doctor.postgres import check_shared
         from hooktui.store.postgres.connections import parse_database_url

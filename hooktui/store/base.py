@@ -20,7 +20,7 @@ from hooktui.store.contract import (
     AttemptResult,
     ClaimedDelivery,
     CommitNotice,
-    FeedPage,
+    FeedItemPage,
     Listener,
     NewEvent,
     Reserve,
@@ -204,7 +204,7 @@ class BaseStore(ABC):
         limit: int,
         account: AccountId | None = None,
         sieve: Sieve | None = None,
-    ) -> FeedPage:
+    ) -> FeedItemPage:
         """Return up to ``limit`` changes after a position (that pass the sieve)."""
         position = None if after is None else feed.parse_position(after)
         return await self.read(feed.read_feed, position, limit, account, sieve)
@@ -214,7 +214,7 @@ class BaseStore(ABC):
         limit: int,
         account: AccountId | None = None,
         sieve: Sieve | None = None,
-    ) -> FeedPage:
+    ) -> FeedItemPage:
         """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
         return await self.read(feed.read_tail, limit, account, sieve)
 

@@ -151,7 +151,7 @@ It runs inside the query that reads them.
 
 
 @dataclass(frozen=True, slots=True)
-class FeedPage:
+class FeedItemPage:
     """Changes after a position; ``reset`` if that position is older than the oldest change."""
 
     items: tuple[FeedItem, ...]
@@ -298,7 +298,7 @@ class Store(Protocol):
         limit: int,
         account: AccountId | None = None,
         sieve: Sieve | None = None,
-    ) -> FeedPage:
+    ) -> FeedItemPage:
         """Return up to ``limit`` changes after a position (None: from the oldest stored one).
 
         A page ends at 1 MiB; with a sieve, also after a search of 2 s.
@@ -313,7 +313,7 @@ class Store(Protocol):
         limit: int,
         account: AccountId | None = None,
         sieve: Sieve | None = None,
-    ) -> FeedPage:
+    ) -> FeedItemPage:
         """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
         ...
 

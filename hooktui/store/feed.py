@@ -22,7 +22,7 @@ from hooktui.domain.wire.deliveries import Attempt, Delivery
 from hooktui.domain.wire.events import Event
 from hooktui.domain.wire.hooks import Hook
 from hooktui.store import feed_items as items
-from hooktui.store.contract import FeedItem, FeedPage, Sieve
+from hooktui.store.contract import FeedItem, FeedItemPage, Sieve
 from hooktui.store.queries.deliveries import attempts_by_key, deliveries_by_id
 from hooktui.store.queries.events import events_by_id
 from hooktui.store.queries.hooks import hooks_by_id
@@ -83,7 +83,7 @@ def read_feed(
     limit: int,
     account: AccountId | None,
     sieve: Sieve | None = None,
-) -> FeedPage:
+) -> FeedItemPage:
     """Return up to ``limit`` changes after a position; a reset if some of them were deleted.
 
     With a sieve, search for changes that pass it, for `SEARCH_S` at most.
@@ -92,7 +92,7 @@ def read_feed(
     if after is None:
         after = Position(oldest, 0)
     elif not Position(oldest, 0) <= after <= Position(end, 0):
-        return FeedPage((), str(Position(end, 0)), reset=True)
+        return FeedItemPage((), str(Position(end, 0)), reset=True)
     page = _Collected(conn, limit, sieve)
     scanned, position = 0, after
     while position.row < end and scanned < _MOST_SCANNED and not page.is_full():
@@ -107,18 +107,18 @@ def read_feed(
             scanned += len(part)
             cut = page.add([line for line in part if _concerns(line, account)])
             if cut is not None:
-                return FeedPage(tuple(page.items), cut)
+                return FeedItemPage(tuple(page.items), cut)
             position = part[-1].behind
             if page.is_full():
                 break
         else:
             position = Position(rows[-1][0] + 1, 0)
-    return FeedPage(tuple(page.items), str(position))
+    return FeedItemPage(tuple(page.items), str(position))
 
 
 def read_tail(
     conn: Connection, limit: int, account: AccountId | None, sieve: Sieve | None
-) -> FeedPage:
+) -> FeedItemPage:
     """Return the newest ``limit`` changes that pass, oldest first, and the position after them."""
     _, end = _bounds(conn)
     page = _Collected(conn, limit, sieve)
@@ -136,7 +136,7 @@ def read_tail(
             page.add([line for line in part if _concerns(line, account)])
             if page.is_full():
                 break
-    return FeedPage(tuple(reversed(page.items)), str(Position(end, 0)))
+    return FeedItemPage(tuple(reversed(page.items)), str(Position(end, 0)))
 
 
 @dataclass(slots=True)

@@ -115,7 +115,7 @@ class Tx:
         """Add an entry to the audit trail."""
         audit.append(
             self.conn,
-            audit.Entry(
+            audit.NewAuditEntry(
                 at_ms=self.now_ms,
                 actor=actor,
                 action=action,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooktui.demo.scenario import Scene, story
+from hooktui.demo.scenario import ScenarioEvent, story
 from hooktui.domain.catalogue import ETL, type_ids
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -42,16 +42,16 @@ ALLOWED_LIVES = {
 }
 
 
-def told(seed: int, pace: float, *, natural_s: float = 4 * 3600) -> list[Scene]:
+def told(seed: int, pace: float, *, natural_s: float = 4 * 3600) -> list[ScenarioEvent]:
     """Return the scenes of some hours of the account's own time."""
     return list(takewhile(lambda scene: scene.at_s * pace < natural_s, story(seed, START_MS, pace)))
 
 
-def body(scene: Scene) -> dict:
+def body(scene: ScenarioEvent) -> dict:
     return json.loads(scene.body)
 
 
-def lives(scenes: list[Scene]) -> dict[tuple[str, int], list[Scene]]:
+def lives(scenes: list[ScenarioEvent]) -> dict[tuple[str, int], list[ScenarioEvent]]:
     by_thing = defaultdict(list)
     for scene in scenes:
         by_thing[scene.event_type.partition(".")[0], body(scene)["id"]].append(scene)
@@ -172,7 +172,7 @@ def test_the_same_seed_tells_the_same_story_byte_by_byte(seed):
 
 
 def test_another_start_changes_nothing_but_times():
-    def without_times(scenes: list[Scene]) -> list[tuple[float, str, str]]:
+    def without_times(scenes: list[ScenarioEvent]) -> list[tuple[float, str, str]]:
         dated = re.compile(r"20\d\d-\d\d-\d\d(T\d\d:\d\d:\d\dZ)?")
         return [(s.at_s, s.event_type, dated.sub("then", s.body.decode())) for s in scenes]
 

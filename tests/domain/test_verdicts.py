@@ -7,7 +7,7 @@ import pytest
 from hooktui.domain.addresses import parse_url
 from hooktui.domain.clock import from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.diagnosis import Found, diagnose
+from hooktui.domain.diagnosis import DiagnosisInput, diagnose
 from hooktui.domain.diagnosis_tls import judge_certificate
 from hooktui.domain.wire.deliveries import Phases, Response
 from hooktui.domain.wire.diagnosis import AddressFinding, Certificate, Look, TlsFinding
@@ -37,7 +37,7 @@ def answered(status=200, *, headers=(), body="ok", error=None, total=80.0, **mor
 
 def said(ping=None, *, look=LOOK, url=URL, breaker_until_ms=None, paused=False, **fields):
     return diagnose(
-        Found(
+        DiagnosisInput(
             hook=hook(url=url, **fields), target=parse_url(url), look=look, ping=ping,
             breaker_until_ms=breaker_until_ms, paused=paused, started_at=AT, now_ms=AT_MS,
         )

@@ -15,7 +15,7 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.failpoints import POINTS
-from hooktui.selftest.crash_test import Scene, prove, scene
+from hooktui.selftest.crash_test import Scenario, prove, scene
 from hooktui.selftest.ledger import STEADY
 from tests.support.waiting import wait_for
 
@@ -62,13 +62,13 @@ def databases(request: pytest.FixtureRequest) -> Databases:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, databases: Databases) -> Iterator[Scene]:
+def stage(tmp_path: Path, databases: Databases) -> Iterator[Scenario]:
     """A ledger, and a server that is not started yet, on either store."""
     with databases.fresh() as url, scene(tmp_path, os.environ, url) as one:
         yield one
 
 
-def assert_all_arrived(stage: Scene) -> None:
+def assert_all_arrived(stage: Scenario) -> None:
     verdict = stage.verdict()
     assert verdict.good, verdict
     assert stage.producer.refused == []
@@ -76,7 +76,7 @@ def assert_all_arrived(stage: Scene) -> None:
     assert verdict.delivered == 2 * verdict.accepted
 
 
-def accepted(stage: Scene, count: int) -> None:
+def accepted(stage: Scenario, count: int) -> None:
     wait_for(lambda: len(stage.producer.sent) >= count, what=f"{count} events are accepted")
 
 
@@ -96,7 +96,7 @@ def test_kill_9_at_random_moments_loses_nothing(kills: int, databases: Databases
 
 @at_each_boundary
 def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(
-    stage: Scene, points: Sequence[str]
+    stage: Scenario, points: Sequence[str]
 ):
     stage.victim.start(f"{points[0]}:kill@20")
     stage.make_hooks()
@@ -111,7 +111,7 @@ def test_a_server_that_dies_at_a_boundary_delivers_all_after_a_restart(
 
 
 @at_each_boundary
-def test_a_fault_at_a_boundary_costs_no_event(stage: Scene, points: Sequence[str]):
+def test_a_fault_at_a_boundary_costs_no_event(stage: Scenario, points: Sequence[str]):
     points = [point for point in points if point != "after_claim_commit"]
     if not points:
         pytest.skip("what it leases is free again after a minute: held by the next test")
@@ -126,7 +126,9 @@ def test_a_fault_at_a_boundary_costs_no_event(stage: Scene, points: Sequence[str
 
 @pytest.mark.soak  # a minute of waiting
 @pytest.mark.timeout(180)
-def test_a_working_server_takes_its_own_lost_claims_up_when_their_lease_has_run_out(stage: Scene):
+def test_a_working_server_takes_its_own_lost_claims_up_when_their_lease_has_run_out(
+    stage: Scenario,
+):
     stage.victim.start("after_claim_commit:error@2")
     stage.make_hooks()
     stage.producer.start()
@@ -136,7 +138,7 @@ def test_a_working_server_takes_its_own_lost_claims_up_when_their_lease_has_run_
     assert "had an expired lease" in stage.victim.places.log.read_text()
 
 
-def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(stage: Scene):
+def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start(stage: Scenario):
     stage.victim.start("before_migration_commit:kill")
     assert stage.victim.died(within_s=20)
     stage.victim.start()
@@ -146,7 +148,7 @@ def test_a_server_that_dies_while_it_makes_its_schema_makes_it_at_the_next_start
     assert_all_arrived(stage)
 
 
-def test_a_server_that_dies_while_it_rescues_rescues_at_the_next_start(stage: Scene):
+def test_a_server_that_dies_while_it_rescues_rescues_at_the_next_start(stage: Scenario):
     stage.victim.start("after_send_before_record:kill@30")
     stage.make_hooks()
     stage.producer.start()
@@ -157,7 +159,7 @@ def test_a_server_that_dies_while_it_rescues_rescues_at_the_next_start(stage: Sc
     assert_all_arrived(stage)
 
 
-def test_a_server_that_dies_while_it_stops_loses_nothing(stage: Scene):
+def test_a_server_that_dies_while_it_stops_loses_nothing(stage: Scenario):
     stage.victim.start("while_stopping:kill")
     stage.make_hooks()
     stage.producer.start()
@@ -169,7 +171,7 @@ def test_a_server_that_dies_while_it_stops_loses_nothing(stage: Scene):
     assert_all_arrived(stage)
 
 
-def test_a_stop_under_load_ends_in_time_and_loses_nothing(stage: Scene):
+def test_a_stop_under_load_ends_in_time_and_loses_nothing(stage: Scenario):
     stage.victim.start()
     stage.make_hooks()
     stage.producer.start()
@@ -204,7 +206,7 @@ def test_a_stop_cuts_off_a_receiver_that_hangs_and_sends_again_after_the_start(
     assert first.headers["webhook-id"] == second.headers["webhook-id"]
 
 
-def test_an_interrupted_attempt_is_told_and_uses_up_no_schedule(stage: Scene):
+def test_an_interrupted_attempt_is_told_and_uses_up_no_schedule(stage: Scenario):
     """The steady hook has no retries at all: one counted interruption would give up."""
     stage.victim.start("after_send_before_record:kill@10")
     stage.make_hooks()
@@ -219,7 +221,7 @@ def test_an_interrupted_attempt_is_told_and_uses_up_no_schedule(stage: Scene):
     assert ("interrupted", "delivered") in outcomes
 
 
-def test_a_second_server_on_the_same_home_is_refused_while_the_first_works_on(stage: Scene):
+def test_a_second_server_on_the_same_home_is_refused_while_the_first_works_on(stage: Scenario):
     stage.victim.start()
     stage.make_hooks()
     stage.producer.start()
@@ -234,7 +236,7 @@ def test_a_second_server_on_the_same_home_is_refused_while_the_first_works_on(st
     assert_all_arrived(stage)
 
 
-def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: Scene):
+def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: Scenario):
     """A lease runs for 60 s; the lock proves that its owner is dead (1 s when measured)."""
     stage.victim.start("after_send_before_record:kill@40")
     stage.make_hooks()
@@ -253,7 +255,7 @@ def test_a_restart_does_not_wait_for_the_leases_of_the_server_that_died(stage: S
     ["sqlite", pytest.param("postgres", marks=pytest.mark.soak)],
     indirect=True,
 )
-def test_a_delivery_that_kills_its_server_each_time_waits_and_gives_nothing_up(stage: Scene):
+def test_a_delivery_that_kills_its_server_each_time_waits_and_gives_nothing_up(stage: Scenario):
     """Ten crashes in a row; the hook has no retries, so a counted one would end the delivery."""
     victim = stage.victim
     victim.start("before_send:kill")

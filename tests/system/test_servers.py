@@ -25,7 +25,7 @@ from hooktui import failpoints
 from hooktui.bench.databases import databases_of
 from hooktui.bench.server_process import Victim
 from hooktui.selftest.checker import check
-from hooktui.selftest.crash_test import Scene, scene
+from hooktui.selftest.crash_test import Scenario, scene
 from hooktui.selftest.producer import KeyedProducer
 from tests.postgres import PostgresServer
 from tests.support.waiting import wait_for
@@ -164,7 +164,7 @@ def test_a_server_that_stops_inside_a_transaction_holds_up_the_others_for_second
     assert [s.headers["webhook-id"] for s in receiver.seen[1:]] == [event, event]
 
 
-def victims(stage: Scene, url: str) -> tuple[Victim, Victim]:
+def victims(stage: Scenario, url: str) -> tuple[Victim, Victim]:
     """Start two servers: the one of the scene, and another with a copy of its key."""
     stage.victim.start()
     home = stage.victim.places.home.with_name("other")

@@ -13,7 +13,7 @@ from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.registry import Command, relabel
 from hooktui.console.widgets.chrome import Offer
 from hooktui.console.widgets.prompt_bars import PromptBar
-from hooktui.console.widgets.text_search import Found, Searchable
+from hooktui.console.widgets.text_search import Searchable, SearchMatch
 from hooktui.domain.roles import Need
 
 _NEXT: Final = relabel("new", "next match", "Go to the next match", Need.READ)
@@ -101,7 +101,7 @@ class SearchPart(ScreenPart):
         """Go to the previous match."""
         self._show(self._searched().search_on(forward=False))
 
-    def _show(self, found: Found | None) -> None:
+    def _show(self, found: SearchMatch | None) -> None:
         """Show which of how many matches this is."""
         self._screen.refresh_frame()
         if found is None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from hooktui.console.formatting import counted, took
-from hooktui.console.frame.bulk import BulkRunner, Outcome
+from hooktui.console.frame.bulk import BulkResult, BulkRunner
 from hooktui.console.frame.parts import Handler, ScreenPart
 from hooktui.console.frame.screen import ConsoleScreen
 from hooktui.console.shell.server_calls import Severity
@@ -159,7 +159,9 @@ class HookActions(ScreenPart):
         self._screen.notice(outcome.message(words, named), outcome.severity)
         self._screen.refresh_frame()
 
-    async def _toggle(self, hooks: Sequence[Hook], *, active: bool) -> Outcome[Hook, ChangedHook]:
+    async def _toggle(
+        self, hooks: Sequence[Hook], *, active: bool
+    ) -> BulkResult[Hook, ChangedHook]:
         from hooktui.client import calls
 
         doing = "activating" if active else "deactivating"

@@ -25,7 +25,7 @@ from hooktui.console.registry import KeyOf, move_bindings
 from hooktui.console.shell.log_buffer import LogBuffer, LogLine
 from hooktui.console.shell.reliable_timers import set_reliable_timer
 from hooktui.console.widgets.styled import StyledLine, StyledText
-from hooktui.console.widgets.text_search import Found
+from hooktui.console.widgets.text_search import SearchMatch
 from hooktui.domain.filters.parser import Filter
 
 REPAINT_S: Final = 0.25
@@ -347,7 +347,7 @@ class LiveLog(LogTable, inherit_bindings=False):
         lines = marked or ([] if line is None else [line])
         return len(lines), "\n".join(line_text(one, self._names) for one in lines)
 
-    def search(self, text: str) -> Found | None:
+    def search(self, text: str) -> SearchMatch | None:
         """Search from the cursor backwards, for the newest is what matters; empty: end it."""
         numbers = (*self._shown, *self._waiting)
         there = ((number, self._at(number)) for number in numbers)
@@ -355,16 +355,16 @@ class LiveLog(LogTable, inherit_bindings=False):
         self.refresh()
         return self._go_to_match(forward=False, stay=True) if text else None
 
-    def search_on(self, *, forward: bool) -> Found | None:
+    def search_on(self, *, forward: bool) -> SearchMatch | None:
         """Go to the next match, which is a newer line, or to the one before."""
         return self._go_to_match(forward=forward) if self._search.needle else None
 
-    def _go_to_match(self, *, forward: bool, stay: bool = False) -> Found | None:
+    def _go_to_match(self, *, forward: bool, stay: bool = False) -> SearchMatch | None:
         newest = self._newest
         here = self._cursor if self._cursor is not None else newest
         gone = self._search.go(-1 if here is None else here, forward=forward, stay=stay)
         if gone is None:
-            return Found(0, 0)
+            return SearchMatch(0, 0)
         number, found = gone
         self.follow(False)
         if newest is not None and number > newest:

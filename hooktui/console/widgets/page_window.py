@@ -61,7 +61,7 @@ class _Loaded(Generic[T]):
     next: str | None
 
 
-class Window(Generic[T]):
+class PageWindow(Generic[T]):
     """Pages of a list that lie side by side.
 
     Attributes:
@@ -82,9 +82,9 @@ class Window(Generic[T]):
         self.sort: str | None = None
         self.descending = False
 
-    def copy(self) -> Window[T]:
+    def copy(self) -> PageWindow[T]:
         """Return a window of its own with the same pages, to change it apart from this one."""
-        copied = Window(self._source, self._row_id)
+        copied = PageWindow(self._source, self._row_id)
         copied._pages = [replace(page) for page in self._pages]
         copied.first, copied.total, copied.estimated = self.first, self.total, self.estimated
         copied.sort, copied.descending = self.sort, self.descending
@@ -185,7 +185,7 @@ class Window(Generic[T]):
             rows, following = rows + page.rows, page.next
         return rows[:most]
 
-    def _adopt(self, other: Window[T]) -> bool:
+    def _adopt(self, other: PageWindow[T]) -> bool:
         self._pages, self.first = other._pages, other.first
         self.total, self.estimated = other.total, other.estimated
         return True

@@ -114,7 +114,7 @@ class AcceptedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceptedEvents:
-    """The response to sending many events."""
+    """The response to sending many events: their number, and each in the order sent."""
 
     accepted: int
     data: tuple[AcceptedEvent, ...]

@@ -231,7 +231,7 @@ async def _disable(
     return reason
 
 
-async def _append(work: WriteTransaction, entry: audit.Entry) -> None:
+async def _append(work: WriteTransaction, entry: audit.NewAuditEntry) -> None:
     """Add an entry to the audit trail, whose lock is held; see `audit.append`."""
     chain = await work.raw.fetchrow(sql.AUDIT_CHAIN)
     newest = await work.raw.fetchrow(sql.LAST_AUDIT)

@@ -14,7 +14,7 @@ from hooktui.domain.ids import AccountId
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import Account, Token
 from hooktui.domain.wire.pages import Page
-from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import ACCOUNT, HOOK, HOOK_STATE, TOKEN, AccountRow, TokenRow
 
 
@@ -24,7 +24,7 @@ def list_accounts(conn: Connection, page: PageRequest) -> Page[Account]:
     Raises:
         Refused: the page request is not acceptable.
     """
-    listing = Listing(select(ACCOUNT), ACCOUNT.c.id, {"id": None, "name": ACCOUNT.c.name})
+    listing = PagedQuery(select(ACCOUNT), ACCOUNT.c.id, {"id": None, "name": ACCOUNT.c.name})
     return page_of(
         conn, page, listing, lambda rows: _counted(conn, [AccountRow(**row) for row in rows])
     )
@@ -66,7 +66,7 @@ def list_tokens(conn: Connection, account: AccountId | None, page: PageRequest) 
     rows = select(TOKEN)
     if account is not None:
         rows = rows.where(TOKEN.c.account_id == account)
-    listing = Listing(rows, TOKEN.c.id, {"id": None, "name": TOKEN.c.name})
+    listing = PagedQuery(rows, TOKEN.c.id, {"id": None, "name": TOKEN.c.name})
     return page_of(conn, page, listing, lambda rows: [token_of(TokenRow(**row)) for row in rows])
 
 

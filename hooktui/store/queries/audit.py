@@ -12,7 +12,7 @@ from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.ids import AccountId
 from hooktui.domain.wire.access import AuditEntry
 from hooktui.domain.wire.pages import Page
-from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import AUDIT, LONGEST_SHORT_TARGET, SHORT_TARGET
 
 _JSON = msgspec.json.Decoder(dict[str, object])
@@ -42,7 +42,7 @@ def list_audit(conn: Connection, query: AuditQuery, page: PageRequest) -> Page[A
         Refused: the page request is not acceptable.
     """
     about, conditions = _about(query.target), _conditions(query)
-    listing = Listing(
+    listing = PagedQuery(
         select(AUDIT).where(*about, *conditions),
         AUDIT.c.id,
         {"id": None},

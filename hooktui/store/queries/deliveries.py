@@ -23,13 +23,13 @@ from hooktui.domain.clock import now_ms, optional_rfc3339, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Filter, Key, Subject, parse
+from hooktui.domain.filters.parser import Filter, FilterKey, Subject, parse
 from hooktui.domain.ids import AccountId, DeliveryId, EventId, encode
 from hooktui.domain.wire.deliveries import Attempt, Delivery, Phases, Response
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries import filter_sql
 from hooktui.store.queries.delivery_indexes import DeliveryQuery, walk_of
-from hooktui.store.queries.pages import Listing, PageRequest, RowCheck, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import ATTEMPT, DELIVERY, EVENT, HOOK, Big, in_account
 
 _SORTS: dict[str, ColumnElement[Any] | None] = {"id": None, "created_at": None}
@@ -71,7 +71,7 @@ def list_deliveries(
     keep: RowCheck | None = None
     if outside is not None:
         rows, keep = _with_text(rows, outside), _fits(outside, now)
-    listing = Listing(rows, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside))
+    listing = PagedQuery(rows, DELIVERY.c.id, _SORTS, keep, walk.keys, narrowed=bool(inside))
     return page_of(conn, page, listing, lambda page_rows: [delivery_of(row) for row in page_rows])
 
 
@@ -179,7 +179,7 @@ def _with_text(rows: Select[Any], outside: Filter) -> Select[Any]:
     """Add the columns that words and ``data.`` search."""
     rows = rows.add_columns(EVENT.c.body.label("event_body"))
     rows = rows.join(EVENT, EVENT.c.id == DELIVERY.c.event_id)
-    if not any(term.key is Key.WORD for term in outside.terms):
+    if not any(term.key is FilterKey.WORD for term in outside.terms):
         return rows
     newest = and_(ATTEMPT.c.delivery_id == DELIVERY.c.id, ATTEMPT.c.number == DELIVERY.c.attempts)
     rows = rows.add_columns(

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from hooktui.domain.deliveries import DeliveryStatus, Trigger
-from hooktui.domain.filters.parser import Ago, At, Filter, Key, Term
+from hooktui.domain.filters.parser import Ago, At, Filter, FilterKey, Term
 from hooktui.domain.ids import AccountId, EventId, HookId
 from hooktui.store.queries import filter_sql
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, Big
@@ -98,13 +98,13 @@ def _split_filter(
     for term in parsed.terms:
         value = term.values[0]
         alone = len(term.values) == 1 and not term.negated
-        if alone and term.key is Key.HOOK and isinstance(value, int) and query.hook is None:
+        if alone and term.key is FilterKey.HOOK and isinstance(value, int) and query.hook is None:
             query = replace(query, hook=HookId(value))
-        elif alone and term.key is Key.STATUS and query.status is None:
+        elif alone and term.key is FilterKey.STATUS and query.status is None:
             query = replace(query, status=str(value))
         elif alone and isinstance(value, Ago | At):
             ms = now_ms - value.ms if isinstance(value, Ago) else value.ms
-            if term.key is Key.SINCE:
+            if term.key is FilterKey.SINCE:
                 query = replace(query, since_ms=max(ms, query.since_ms or 0))
             else:
                 until_ms = ms if query.until_ms is None else min(ms, query.until_ms)

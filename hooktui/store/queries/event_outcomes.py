@@ -40,7 +40,7 @@ from hooktui.store import hook_rows
 from hooktui.store.queries.deliveries import deliveries_of_event
 from hooktui.store.queries.events import reasons_of
 from hooktui.store.queries.pace import Pace
-from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, EVENT, HOOK, in_account
 
 _SHOWN = (
@@ -92,7 +92,7 @@ def list_decisions(
             for hook in rows
         ]
 
-    return page_of(conn, page, Listing(hooks, HOOK.c.id, {"id": None}), build)
+    return page_of(conn, page, PagedQuery(hooks, HOOK.c.id, {"id": None}), build)
 
 
 def _numbers(conn: Connection, numbers: Sequence[int]) -> Select[tuple[int]]:

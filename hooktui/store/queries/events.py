@@ -11,12 +11,12 @@ from hooktui.domain.clock import now_ms, to_rfc3339
 from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.errors import NotFound
 from hooktui.domain.filters.data import Stored
-from hooktui.domain.filters.parser import Ago, At, Filter, Key, Subject, parse
+from hooktui.domain.filters.parser import Ago, At, Filter, FilterKey, Subject, parse
 from hooktui.domain.ids import AccountId, EventId, encode, floor_at
 from hooktui.domain.wire.events import Event, EventCounts, EventDetail, Skip
 from hooktui.domain.wire.pages import Page
 from hooktui.store.queries.deliveries import deliveries_of_event
-from hooktui.store.queries.pages import Listing, PageRequest, RowCheck, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, RowCheck, page_of
 from hooktui.store.tables import DELIVERY, EVENT, in_account
 
 _SHOWN = [column for column in EVENT.c if column.name not in ("body", "skips")]
@@ -50,11 +50,11 @@ def list_events(
         if newest is not None:
             before = EVENT.c.id < floor_at(newest + 1)
             rows, walk = rows.where(before), walk.where(before)
-        if any(term.key in (Key.DATA, Key.WORD) for term in parsed.terms):
+        if any(term.key in (FilterKey.DATA, FilterKey.WORD) for term in parsed.terms):
             rows = rows.add_columns(EVENT.c.body)
         keep = _fits(parsed)
     sorts: dict[str, ColumnElement[int] | None] = {"id": None, "created_at": None}
-    listing = Listing(rows, EVENT.c.id, sorts, keep, walk, narrowed=event_type is not None)
+    listing = PagedQuery(rows, EVENT.c.id, sorts, keep, walk, narrowed=event_type is not None)
     return page_of(conn, page, listing, lambda page_rows: _counted(conn, page_rows))
 
 
@@ -140,15 +140,15 @@ def _event(row: RowMapping, counts: EventCounts | None = None) -> Event:
 
 def _since_ms(parsed: Filter) -> int:
     """Return the time (ms) before which no event matches the ``since:`` terms of a filter."""
-    return max([0, *_borders(parsed, Key.SINCE)])
+    return max([0, *_borders(parsed, FilterKey.SINCE)])
 
 
 def _until_ms(parsed: Filter) -> int | None:
     """Return the time (ms) after which no event matches the ``until:`` terms of a filter."""
-    return min(_borders(parsed, Key.UNTIL), default=None)
+    return min(_borders(parsed, FilterKey.UNTIL), default=None)
 
 
-def _borders(parsed: Filter, key: Key) -> list[int]:
+def _borders(parsed: Filter, key: FilterKey) -> list[int]:
     times_ms = []
     for term in parsed.terms:
         value = term.values[0]

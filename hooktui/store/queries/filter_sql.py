@@ -13,7 +13,7 @@ from hooktui.domain.filters.parser import (
     At,
     CodeRange,
     Filter,
-    Key,
+    FilterKey,
     Pattern,
     Term,
     Took,
@@ -26,7 +26,7 @@ from hooktui.store.tables import DELIVERY, HOOK
 
 _OPERATORS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 _WAITING = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.SENDING.value, HELD})
-_OUTSIDE_SQL = (Key.WORD, Key.DATA)
+_OUTSIDE_SQL = (FilterKey.WORD, FilterKey.DATA)
 
 
 def conditions(parsed: Filter, now_ms: int) -> tuple[list[Condition], Filter | None]:
@@ -39,7 +39,7 @@ def conditions(parsed: Filter, now_ms: int) -> tuple[list[Condition], Filter | N
 def only_waiting(status: str | None, parsed: Filter | None) -> bool:
     """Return whether conditions leave only deliveries that have not ended."""
     terms = parsed.terms if parsed is not None else ()
-    named = [term.values for term in terms if term.key is Key.STATUS and not term.negated]
+    named = [term.values for term in terms if term.key is FilterKey.STATUS and not term.negated]
     return any(all(name in _WAITING for name in names) for names in (*named, (status,)))
 
 
@@ -91,7 +91,7 @@ def _condition(term: Term, now_ms: int) -> Condition:
     return not_(func.coalesce(fits, false())) if term.negated else fits
 
 
-def _fits(key: Key, value: Value, now_ms: int) -> Condition:
+def _fits(key: FilterKey, value: Value, now_ms: int) -> Condition:
     match value:
         case Pattern():
             return _fits_event(value.parts)
@@ -101,19 +101,19 @@ def _fits(key: Key, value: Value, now_ms: int) -> Condition:
             compared: Condition = _OPERATORS[value.operator](DELIVERY.c.duration_ms, value.ms)
             return compared
         case Ago(ms):
-            return until(now_ms - ms) if key is Key.UNTIL else since(now_ms - ms)
+            return until(now_ms - ms) if key is FilterKey.UNTIL else since(now_ms - ms)
         case At(ms):
-            return until(ms) if key is Key.UNTIL else since(ms)
+            return until(ms) if key is FilterKey.UNTIL else since(ms)
         case int():
             return DELIVERY.c.hook_id == value
         case _:
             return _fits_name(key, value)
 
 
-def _fits_name(key: Key, name: str) -> Condition:
-    if key is Key.STATUS:
+def _fits_name(key: FilterKey, name: str) -> Condition:
+    if key is FilterKey.STATUS:
         return has_status(name)
-    column = DELIVERY.c.last_error if key is Key.ERROR else DELIVERY.c.trigger
+    column = DELIVERY.c.last_error if key is FilterKey.ERROR else DELIVERY.c.trigger
     return column == name
 
 

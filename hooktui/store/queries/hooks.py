@@ -33,7 +33,7 @@ from hooktui.domain.wire.server import Backlog, HookBacklog
 from hooktui.store import hook_rows
 from hooktui.store.attempt_stats import BUCKET_MS, COLUMNS, DAY_MS, HOUR_MS, percentile_ms
 from hooktui.store.queries.expressions import all_of
-from hooktui.store.queries.pages import Listing, PageRequest, page_of
+from hooktui.store.queries.pages import PagedQuery, PageRequest, page_of
 from hooktui.store.tables import DELIVERY, HOOK, HOOK_STATE, HOOK_STATS, in_account
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def list_hooks(
     rows = _hooks().where(HOOK.c.account_id == account, *fitting)
     # Counting 100,000 hooks takes 15 ms without their states, three times as long with them.
     all_of_it = select(HOOK.c.id).where(HOOK.c.account_id == account, HOOK.c.deleted_at.is_(None))
-    listing = Listing(rows, HOOK.c.id, _SORTS, counted=rows if fitting else all_of_it)
+    listing = PagedQuery(rows, HOOK.c.id, _SORTS, counted=rows if fitting else all_of_it)
     return page_of(conn, page, listing, lambda page_rows: _build(conn, page_rows))
 
 

@@ -237,7 +237,7 @@ def _migrate(conn: Connection, vault: Vault, progress: Callable[[str], None]) ->
 def _note(conn: Connection, vault: Vault, actor: Actor, file: str) -> None:
     """Record the origin of the data in the audit trail of the copy."""
     conn.exec_driver_sql("BEGIN IMMEDIATE")
-    entry = audit.Entry(at_ms=now_ms(), actor=actor, action="restore", target=file)
+    entry = audit.NewAuditEntry(at_ms=now_ms(), actor=actor, action="restore", target=file)
     audit.append(conn, entry, vault)
     conn.exec_driver_sql("COMMIT")
 

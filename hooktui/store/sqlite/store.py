@@ -58,7 +58,7 @@ from hooktui.store.sqlite.queue import Accept, Claim, ClaimPing, Release, next_d
 from hooktui.store.sqlite.results import Record, Rescue
 from hooktui.store.sqlite.retention import ForgetKeys, Retention, TrimFeed
 from hooktui.store.sqlite.schema import prepare
-from hooktui.store.sqlite.transaction import Change, WriteTransaction
+from hooktui.store.sqlite.transaction import ChangeOperation, WriteTransaction
 from hooktui.store.sqlite.writer import Writer
 from hooktui.store.vault import Vault
 from hooktui.store.write_queue import closed
@@ -183,7 +183,7 @@ class SqliteStore(BaseStore):
         while await self._writer.run_now(Rescue(RESCUED_AT_ONCE, everything=True)):
             pass
         for hook in engine.deleted_hooks_with_backlog(self._conn):
-            self._recording.add(Change(partial(cancel_waiting, hook=hook)))
+            self._recording.add(ChangeOperation(partial(cancel_waiting, hook=hook)))
         self._recording.start()
         self._housekeepers = [
             asyncio.create_task(self._keep_house(), name="retention"),
@@ -226,7 +226,7 @@ class SqliteStore(BaseStore):
         self, change: Callable[Concatenate[Tx, P], R], /, *args: P.args, **kwargs: P.kwargs
     ) -> R:
         """Run a change in the writer's next transaction."""
-        operation = Change(lambda tx: change(tx, *args, **kwargs))
+        operation = ChangeOperation(lambda tx: change(tx, *args, **kwargs))
         return await self._recording.submit(operation, bounded=True)
 
     async def purge(
@@ -342,7 +342,7 @@ class SqliteStore(BaseStore):
         self._notify(CommitNotice(frozenset(notes.hooks_changed), notes.due, notes.paused))
         if not self._recording.closing:
             for change in notes.follow_ups:
-                self._recording.add(Change(change))
+                self._recording.add(ChangeOperation(change))
             self._tidy(work.now_ms)
 
     def _tidy(self, now: int) -> None:

@@ -82,7 +82,7 @@ class Operation(write_queue.Operation[R]):
         return None
 
 
-class Change(Operation[R]):
+class ChangeOperation(Operation[R]):
     """A change of ``hooktui.store.changes`` in a savepoint: its failure affects no other."""
 
     order = 2
