@@ -98,7 +98,7 @@ async def recorded_server(
         engine=StillEngine(store, day),
         catalogue=ETL,
         event_types=frozenset(type_ids(ETL)),
-        judge_url=nothing_to_say,
+        check_url=nothing_to_say,
         version="0.1.0",
         started_at=to_rfc3339(clock()),
         name="etl-01",

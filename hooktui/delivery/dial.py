@@ -25,7 +25,7 @@ from hooktui.delivery.limits import ConnectPhases, ExchangeFailure, ExchangeLimi
 from hooktui.delivery.resolver import Address, NameLookupError, Resolver
 from hooktui.delivery.shortage import MachineShort
 from hooktui.delivery.tls import unverified_context, verified_context
-from hooktui.domain.addresses import Networks, ParsedUrl, how_to_allow, judge
+from hooktui.domain.addresses import Networks, ParsedUrl, how_to_allow, refusal_reason
 from hooktui.domain.deliveries import ErrorClass
 from hooktui.domain.machine import Condition, condition_of
 from hooktui.sockets import no_file_left
@@ -176,7 +176,7 @@ class Dialer:
         Raises:
             ConnectError: they may not; names the reason and how to allow it.
         """
-        reason = judge(address, self._allowed)
+        reason = refusal_reason(address, self._allowed)
         if reason is not None:
             leads = "" if target.literal is not None else f"{target.host} leads to an address "
             leads += "that hooks may not reach: " if leads else ""

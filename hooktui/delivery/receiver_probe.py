@@ -25,7 +25,7 @@ from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import Unavailable
 from hooktui.domain.live_hook import LiveHook
 from hooktui.domain.wire.deliveries import Phases
-from hooktui.domain.wire.diagnosis import AddressFinding, Look, Tell, TlsFinding
+from hooktui.domain.wire.diagnosis import AddressFinding, Look, ProgressCallback, TlsFinding
 
 LOOK_S = 20.0
 """Time for all steps together; each step also has its limit of a delivery."""
@@ -57,7 +57,7 @@ class ReceiverProbe:
         self._limits = limits or ExchangeLimits()
         self._clock = clock
 
-    async def __call__(self, hook: LiveHook, notify: Tell) -> Look:
+    async def __call__(self, hook: LiveHook, notify: ProgressCallback) -> Look:
         """Return the findings about a hook's receiver; takes 20 s at most.
 
         Args:
@@ -82,26 +82,26 @@ class ReceiverProbe:
         finally:
             self._turns.release()
 
-    async def _look(self, hook: LiveHook, notify: Tell) -> Look:
+    async def _look(self, hook: LiveHook, notify: ProgressCallback) -> Look:
         target, deadline = hook.target, monotonic() + LOOK_S
         phases = exchange.ConnectPhases()
         try:
             addresses = await self._dialer.resolve(("diagnose", hook.id), target, deadline, phases)
         except ConnectError as failure:
             return _stopped(failure.fault, phases)
-        judged = [self._judged(target, address) for address in addresses]
-        refused = next((finding for finding in judged if finding.error is not None), None)
+        checked = [self._check_address(target, address) for address in addresses]
+        refused = next((finding for finding in checked if finding.error is not None), None)
         if refused is not None:
             return Look(
-                addresses=tuple(judged),
+                addresses=tuple(checked),
                 phases_ms=_wire(phases),
                 error=refused.error,
                 detail=refused.detail,
             )
-        notify(Look(addresses=tuple(judged), phases_ms=_wire(phases)), "connect")
+        notify(Look(addresses=tuple(checked), phases_ms=_wire(phases)), "connect")
         began = monotonic()
         met, sock, address = await self._connect_all(target, addresses, deadline)
-        rest = tuple(judged[len(met) :])
+        rest = tuple(checked[len(met) :])
         look = Look(addresses=(*met, *rest))
         if sock is None or address is None:
             first = met[0]
@@ -118,7 +118,7 @@ class ReceiverProbe:
 
     # Step 1: may it be reached
 
-    def _judged(self, target: ParsedUrl, address: Address) -> AddressFinding:
+    def _check_address(self, target: ParsedUrl, address: Address) -> AddressFinding:
         try:
             self._dialer.check(target, address)
         except ConnectError as failure:

@@ -21,7 +21,7 @@ from queue import Empty, SimpleQueue
 
 from hooktui.delivery.limits import one_line
 from hooktui.delivery.shortage import MachineShort
-from hooktui.domain.addresses import Networks, how_to_allow, judge, parse_url
+from hooktui.domain.addresses import Networks, how_to_allow, parse_url, refusal_reason
 from hooktui.domain.errors import Refused
 from hooktui.domain.machine import Condition, condition_of
 from hooktui.sockets import no_file_left
@@ -237,7 +237,7 @@ class UrlCheck:
             except (NameLookupError, MachineShort) as error:
                 return f"{error}; the hook is saved; each delivery looks it up again"
         for address in addresses:
-            reason = judge(address, self._allowed)
+            reason = refusal_reason(address, self._allowed)
             if reason is not None:
                 way_out = how_to_allow(address, self._allowed)
                 detail = f"hooks may not connect to {target.host}: {reason}. {way_out}"

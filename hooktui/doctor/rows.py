@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from hooktui.doctor.rules import judge_leases, judge_newest, judge_tokens, judge_waiting
+from hooktui.doctor.rules import assess_leases, assess_newest, assess_tokens, assess_waiting
 from hooktui.domain.clock import from_rfc3339, now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.wire.diagnosis import Check
@@ -53,13 +53,13 @@ def check_rows(
     if opens.state != "fail":
         yield check_trail(conn, key_file)
     held, expired = conn.execute(_LEASES, {"now": now}).one()
-    yield judge_leases(held, expired, working=working)
+    yield assess_leases(held, expired, working=working)
     backlog = queries.backlog(conn, None, now)
     due = backlog.oldest_due_at
     late_s = None if due is None else (now - from_rfc3339(due)) / 1000
-    yield judge_waiting(backlog.count, backlog.held, late_s, working=working)
-    yield judge_newest(conn.execute(_NEWEST).scalar(), now)
-    yield judge_tokens([(row.id, row.name) for row in conn.execute(_ENDLESS)])
+    yield assess_waiting(backlog.count, backlog.held, late_s, working=working)
+    yield assess_newest(conn.execute(_NEWEST).scalar(), now)
+    yield assess_tokens([(row.id, row.name) for row in conn.execute(_ENDLESS)])
 
 
 def check_key(conn: Connection, key_file: Path) -> Check:

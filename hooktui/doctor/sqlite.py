@@ -23,7 +23,7 @@ from hooktui.doctor.machine import (
     check_versions,
 )
 from hooktui.doctor.rows import check_key, check_rows
-from hooktui.doctor.rules import judge_sqlite, judge_wal
+from hooktui.doctor.rules import assess_sqlite, assess_wal
 from hooktui.domain.clock import now_ms
 from hooktui.domain.errors import HooktuiError
 from hooktui.domain.paths import InstallPaths
@@ -58,7 +58,7 @@ def check_installation(
 
 def check_database(database: Path, key_file: Path, working: bool, look_for_s: float) -> list[Check]:
     """Check only the database; ``working``: this process is a server that runs on it."""
-    library = judge_sqlite(sqlite3.sqlite_version)
+    library = assess_sqlite(sqlite3.sqlite_version)
     if no_file_left():
         return [
             library,
@@ -84,7 +84,7 @@ def check_database(database: Path, key_file: Path, working: bool, look_for_s: fl
     holder = None if working else opened_by(database)
     log = database.with_name(f"{database.name}-wal")
     wal_size = log.stat().st_size if log.exists() else 0
-    checks = [library, judge_wal(wal_size, working=working)]
+    checks = [library, assess_wal(wal_size, working=working)]
     if holder is not None:
         has = f"process {holder} has the database open but is not a server"
         checks.append(Check("opened", "warn", has, "stop it before you start one"))

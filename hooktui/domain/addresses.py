@@ -302,7 +302,7 @@ def _network(entry: str) -> IPv4Network | IPv6Network:
     return network
 
 
-def judge(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> str | None:
+def refusal_reason(address: str | IPv4Address | IPv6Address, allowed: Networks = ()) -> str | None:
     """Return None if hooks may connect to an address, else the reason in words.
 
     Args:

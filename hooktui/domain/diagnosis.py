@@ -13,8 +13,8 @@ from ipaddress import ip_address
 from hooktui.domain.addresses import ParsedUrl
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.deliveries import ErrorClass
-from hooktui.domain.diagnosis_responses import date_of, judge_answer
-from hooktui.domain.diagnosis_tls import judge_certificate, judge_handshake
+from hooktui.domain.diagnosis_responses import assess_response, date_of
+from hooktui.domain.diagnosis_tls import assess_certificate, assess_handshake
 from hooktui.domain.wire.deliveries import Attempt, Phases
 from hooktui.domain.wire.diagnosis import Check, Diagnosis, Look
 from hooktui.domain.wire.hooks import Hook
@@ -115,7 +115,7 @@ def _checks(given: DiagnosisInput, skew_s: int | None) -> list[Check]:
     if skew_s is not None:
         checks.append(_clock(skew_s, given.ping))
     if given.ping is not None:
-        checks.append(judge_answer(given.ping, given.hook, target))
+        checks.append(assess_response(given.ping, given.hook, target))
     checks.append(_hook(given))
     return checks
 
@@ -134,9 +134,9 @@ def checks_of_look(look: Look, target: ParsedUrl, hook: int, now_ms: int) -> lis
     if tried and look.error != ErrorClass.ADDRESS_REFUSED:
         checks.append(_connect(look, target))
     if look.tls is not None or look.error in (ErrorClass.TLS, ErrorClass.TIMEOUT):
-        checks.append(judge_handshake(look, target, hook))
+        checks.append(assess_handshake(look, target, hook))
     if look.tls is not None:
-        checks.append(judge_certificate(look.tls, target.host, hook, now_ms))
+        checks.append(assess_certificate(look.tls, target.host, hook, now_ms))
     elif look.error == ErrorClass.TLS_CERTIFICATE:  # and reading it without verification failed
         checks.append(Check("certificate", "fail", look.detail or "", "run it again"))
     return checks

@@ -24,7 +24,7 @@ _MOST_NAMES = 4
 _LONGEST = 60
 
 
-def judge_handshake(look: Look, target: ParsedUrl, hook: int) -> Check:
+def assess_handshake(look: Look, target: ParsedUrl, hook: int) -> Check:
     """Assess whether TLS works at all."""
     if look.tls is not None:
         took_ms = look.phases_ms.tls or 0.0
@@ -37,7 +37,7 @@ def judge_handshake(look: Look, target: ParsedUrl, hook: int) -> Check:
     return Check("tls", "fail", look.detail or "", f"{advice} {target.host}:{target.port}")
 
 
-def judge_certificate(tls: TlsFinding, host: str, hook: int, now_ms: int) -> Check:
+def assess_certificate(tls: TlsFinding, host: str, hook: int, now_ms: int) -> Check:
     """Assess the receiver's certificates; at most a hint if the hook does not verify."""
     if not tls.verified:
         value, advice = _not_verified(tls, host, hook)

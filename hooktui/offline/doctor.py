@@ -15,7 +15,7 @@ from hooktui.client.sync_client import PlainClient
 from hooktui.doctor.exposure import check_exposure
 from hooktui.doctor.machine import check_disk, check_modes, check_versions
 from hooktui.doctor.postgres import check_shared
-from hooktui.doctor.rules import judge_hold
+from hooktui.doctor.rules import assess_hold
 from hooktui.doctor.sqlite import check_installation
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
 from hooktui.domain.paths import InstallPaths
@@ -74,7 +74,7 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
         said = f"paused by {status.paused.by} at {status.paused.at}: only pings are sent"
         checks.append(Check("delivery", "warn", said, "resume it with: hooktui resume"))
     if status.loop is not None:
-        checks.append(judge_hold(status.loop.longest_ms, status.loop.by))
+        checks.append(assess_hold(status.loop.longest_ms, status.loop.by))
     return checks
 
 
@@ -98,7 +98,7 @@ def _listens(environ: Mapping[str, str]) -> list[Check]:
 
 
 def _without_server(environ: Mapping[str, str], error: NoServer | Unavailable) -> list[Check]:
-    act_as_owner(find_places(environ), ["doctor"], judge=False)
+    act_as_owner(find_places(environ), ["doctor"], check_home=False)
     try:
         where, settings = sqlite_home(environ, any_database=True)
         url = settings.database_url or ""

@@ -36,13 +36,13 @@ class CannotBecome(HooktuiError):
     title = "Cannot change the user"
 
 
-def act_as_owner(where: InstallPaths, command: Sequence[str], *, judge: bool = True) -> Actor:
+def act_as_owner(where: InstallPaths, command: Sequence[str], *, check_home: bool = True) -> Actor:
     """Become the user of an installation, or check that this is it; return the caller.
 
     Args:
         where: the installation; root creates the service's folder if it is missing.
         command: the command to suggest to other callers, without ``hooktui``.
-        judge: whether a home is refused that others can write.
+        check_home: whether a home is refused that others can write.
 
     Raises:
         NotAllowed: the caller is neither that user nor root.
@@ -54,14 +54,14 @@ def act_as_owner(where: InstallPaths, command: Sequence[str], *, judge: bool = T
     unit = _service_unit() if where.service else ServiceUnit()
     owner = _owner(where, unit)
     if owner is None or owner == me:
-        if judge:
+        if check_home:
             refuse_unsafe(where)
         return actor
     if me != 0:
         raise NotAllowed(_instead(where, owner, command))
-    if where.service and judge:
+    if where.service and check_home:
         _make_service_home(where.home, owner)
-    if judge:
+    if check_home:
         refuse_unsafe(where, owner)
     for source in unit.keys:
         if _hold(source):

@@ -184,7 +184,7 @@ def service_of(
         engine=engine,
         catalogue=catalogue,
         event_types=frozenset(catalogues.type_ids(catalogue)),
-        judge_url=UrlCheck(settings.allow_networks, resolver),
+        check_url=UrlCheck(settings.allow_networks, resolver),
         version=__version__,
         started_at=to_rfc3339(now_ms()),
         name=socket.gethostname(),
@@ -223,7 +223,7 @@ def _with_engine(
 ) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return a check of the installation and of the engine's shortages."""
     from hooktui.doctor.exposure import check_exposure
-    from hooktui.doctor.rules import judge_outbound, judge_shortage
+    from hooktui.doctor.rules import assess_outbound, assess_shortage
     from hooktui.domain.wire.diagnosis import Check
 
     async def check() -> Sequence[Check]:
@@ -240,10 +240,10 @@ def _with_engine(
         return [
             *found,
             *check_exposure(settings, os.environ),
-            judge_outbound(
+            assess_outbound(
                 load.outbound, load.most_outbound, settings.max_outbound, short=load.short
             ),
-            judge_shortage(load.shortage, now_ms()),
+            assess_shortage(load.shortage, now_ms()),
         ]
 
     return check

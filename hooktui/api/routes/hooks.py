@@ -112,7 +112,7 @@ async def create_hook(
     check_hook_filter(settings.filter, service.limits.filters)
     await check_account(service, owner)
     check_room_for_hook(service, owner)
-    warning = await service.judge_url(settings.url)
+    warning = await service.check_url(settings.url)
     secret = make_secret() if secret is None else secret
     hook = await service.store.write(changes.create_hook, caller.actor, owner, settings, secret)
     warnings = [*([] if warning is None else [warning]), *short]
@@ -141,7 +141,7 @@ async def change_hook(
         caller.require(Need.ADMINISTER)
     owner = caller.account_or_any(account)
 
-    warning = await service.judge_url(body["url"]) if "url" in body else None
+    warning = await service.check_url(body["url"]) if "url" in body else None
     short: list[str] = []
 
     def edit(before: HookSettings) -> HookSettings:

@@ -128,7 +128,7 @@ class Diagnosis:
 Step = Literal["name", "connect", "TLS", "ping"]
 """The steps of a diagnosis in their order; each ends in one or two checks."""
 
-Tell = Callable[[Look, Step], None]
+ProgressCallback = Callable[[Look, Step], None]
 """Called with the findings so far and the step that begins, as long as nothing is wrong."""
 
 
