@@ -15,7 +15,7 @@ from hooktui.cli.time_format import took
 from hooktui.client import calls
 from hooktui.client.responses import broken_off
 from hooktui.client.sync_client import decoded
-from hooktui.domain.wire.diagnosis import Check, Checkup, Diagnosis
+from hooktui.domain.wire.diagnosis import Check, Diagnosis, DoctorReport
 
 STYLES: Final[dict[str, Style]] = {"ok": "good", "warn": "warn", "fail": "bad"}
 _NAME_WIDTH = 14
@@ -31,13 +31,13 @@ def doctor(*, context: Context) -> int:
 
     context.out.progress("looking; a large database takes a while")
     here = context.options.connect is None
-    checkup = examine(context.environ, context.client, here=here)
+    report = examine(context.environ, context.client, here=here)
     context.out.progress("")
     if context.json:
-        context.out.json(asdict(checkup))
+        context.out.json(asdict(report))
     else:
-        _write(context.out, checkup)
-    return FAILED if checkup.state == "fail" else DONE
+        _write(context.out, report)
+    return FAILED if report.state == "fail" else DONE
 
 
 def write_checks(out: Output, checks: Iterable[Check]) -> None:
@@ -49,15 +49,15 @@ def write_checks(out: Output, checks: Iterable[Check]) -> None:
             out.line(" " * (_NAME_WIDTH + 6), Styled(check.advice, "dim"))
 
 
-def _write(out: Output, checkup: Checkup) -> None:
-    write_checks(out, checkup.checks)
-    counts = Counter(check.state for check in checkup.checks)
-    if checkup.state == "ok":
+def _write(out: Output, report: DoctorReport) -> None:
+    write_checks(out, report.checks)
+    counts = Counter(check.state for check in report.checks)
+    if report.state == "ok":
         out.line(Styled("all is well", "good"))
     else:
         said = [f"{counts['fail']} to fix", f"{counts['warn']} to know of"]
         shown = [part for part in said if not part.startswith("0 ")]
-        out.line(Styled(", ".join(shown), STYLES.get(checkup.state, "warn")))
+        out.line(Styled(", ".join(shown), STYLES.get(report.state, "warn")))
 
 
 _PHASES = (

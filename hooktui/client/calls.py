@@ -18,7 +18,7 @@ from hooktui.client.responses import LINES
 from hooktui.domain.errors import Refused
 from hooktui.domain.wire.access import Account, AuditCheck, AuditEntry, Token
 from hooktui.domain.wire.deliveries import Delivery, DeliveryDetail
-from hooktui.domain.wire.diagnosis import Checkup, Diagnosis, DiagnosisLine
+from hooktui.domain.wire.diagnosis import Diagnosis, DiagnosisLine, DoctorReport
 from hooktui.domain.wire.events import (
     AcceptedEvent,
     AcceptedEvents,
@@ -383,9 +383,9 @@ def backup() -> Call[None]:
     return Call("POST", "/v1/backup", _nothing, None, accept, BACKUP_TIMEOUT_S)
 
 
-def checkup() -> Call[Checkup]:
+def checkup() -> Call[DoctorReport]:
     """Check disk, database, clock and files at the server."""
-    return Call("GET", "/v1/doctor", _to(Checkup), timeout_s=CHECKUP_TIMEOUT_S)
+    return Call("GET", "/v1/doctor", _to(DoctorReport), timeout_s=CHECKUP_TIMEOUT_S)
 
 
 def list_keys() -> Call[Keys]:

@@ -19,7 +19,7 @@ from hooktui.doctor.rules import assess_hold
 from hooktui.doctor.sqlite import check_installation
 from hooktui.domain.errors import NoServer, NotAllowed, NotFound, Refused, Unavailable
 from hooktui.domain.paths import InstallPaths
-from hooktui.domain.wire.diagnosis import Check, Checkup, checkup_of
+from hooktui.domain.wire.diagnosis import Check, DoctorReport, report_of
 from hooktui.installation import find_places
 from hooktui.offline.installation import sqlite_home
 from hooktui.offline.service_user import act_as_owner
@@ -32,7 +32,7 @@ _CONNECT_S = 2.0
 _RESTART = "restart the server with this version of hooktui"
 
 
-def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> Checkup:
+def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> DoctorReport:
     """Check an installation.
 
     Args:
@@ -49,15 +49,15 @@ def examine(environ: Mapping[str, str], client: PlainClient, *, here: bool) -> C
     except (NoServer, Unavailable) as error:
         if not here:
             raise
-        return checkup_of(_without_server(environ, error))
+        return report_of(_without_server(environ, error))
     took_ms = (time.perf_counter() - begun_s) * 1000
     try:
-        found = client.call(calls.checkup())
+        report = client.call(calls.checkup())
     except NotFound:
         old = Check("server", "warn", "another version, which this command cannot check", _RESTART)
-        return checkup_of([old])
+        return report_of([old])
     listens = _listens(environ) if here else []
-    return checkup_of([*_server(client, took_ms), *listens, *found.checks])
+    return report_of([*_server(client, took_ms), *listens, *report.checks])
 
 
 def _server(client: PlainClient, took_ms: float) -> list[Check]:

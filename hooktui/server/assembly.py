@@ -197,7 +197,7 @@ def service_of(
         connections=ConnectionLimiter(connections, in_all=files.api),
         limits=_limits(settings, connections),
         files_limit=files.limit,
-        check=_with_engine(_checkup(where, settings), engine, settings),
+        check=_with_engine(_local_checks(where, settings), engine, settings),
         key_file=where.key_file,
         look=ReceiverProbe(transport.dialer, at_once=files.diagnoses, shortages=engine.shortages),
     )
@@ -219,7 +219,7 @@ def _limits(settings: Settings, connections: int) -> CallLimits:
 
 
 def _with_engine(
-    checkup: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
+    local_checks: Callable[[], Awaitable[Sequence[Check]]], engine: Engine, settings: Settings
 ) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return a check of the installation and of the engine's shortages."""
     from hooktui.doctor.exposure import check_exposure
@@ -228,17 +228,17 @@ def _with_engine(
 
     async def check() -> Sequence[Check]:
         try:
-            found = await checkup()
+            checks = await local_checks()
         except OSError as error:
             condition = condition_of(error)
             if condition is None:
                 raise
             engine.shortages.note(condition, "a check of the installation")
             missing = f"this machine {condition.words}, so most checks were not made"
-            found = [Check("machine", "fail", missing, condition.advice)]
+            checks = [Check("machine", "fail", missing, condition.advice)]
         load = engine.load()
         return [
-            *found,
+            *checks,
             *check_exposure(settings, os.environ),
             assess_outbound(
                 load.outbound, load.most_outbound, settings.max_outbound, short=load.short
@@ -249,7 +249,9 @@ def _with_engine(
     return check
 
 
-def _checkup(where: InstallPaths, settings: Settings) -> Callable[[], Awaitable[Sequence[Check]]]:
+def _local_checks(
+    where: InstallPaths, settings: Settings
+) -> Callable[[], Awaitable[Sequence[Check]]]:
     """Return a check of this installation from inside; the clocks are compared from now on."""
     from hooktui.doctor.machine import StartTime
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from hooktui.console.access.audit_text import checked_words, entry_lines, parse_filter
 from hooktui.console.access.token_text import read_token
-from hooktui.console.engine.text import checkup_lines, engine_hooks, engine_lines, forecast
+from hooktui.console.engine.text import engine_hooks, engine_lines, forecast, report_lines
 from hooktui.console.shell.status import Trend
 from hooktui.console.widgets.styled import StyledLine
 from hooktui.domain.clock import to_rfc3339
 from hooktui.domain.errors import Refused
 from hooktui.domain.roles import Role
 from hooktui.domain.wire.access import AuditBreak, AuditCheck, AuditEntry, AuditHead
-from hooktui.domain.wire.diagnosis import Check, checkup_of
+from hooktui.domain.wire.diagnosis import Check, report_of
 from hooktui.domain.wire.server import (
     Backlog,
     Connections,
@@ -151,7 +151,7 @@ def test_hooks_that_wait_and_hooks_that_are_left_alone_are_one_list():
 
 def test_what_is_to_mend_comes_first():
     checks = [Check("a", "ok", "1"), Check("b", "warn", "2"), Check("c", "fail", "3", "mend it")]
-    told = text(checkup_lines(checkup_of(checks))).split("\n")
+    told = text(report_lines(report_of(checks))).split("\n")
     assert [line.split()[0] for line in told] == ["fail", "mend", "warn", "ok"]
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from hooktui.doctor import rules
 from hooktui.domain.machine import Condition, Shortage
-from hooktui.domain.wire.diagnosis import Check, checkup_of
+from hooktui.domain.wire.diagnosis import Check, report_of
 
 MB = 1 << 20
 SHORTAGE = Shortage(Condition.FILES, at_ms=0, counts={Condition.FILES: 3})
@@ -87,8 +87,8 @@ def test_the_wal_reset_bug_is_named_exactly_where_it_is() -> None:
     assert "without the WAL-reset bug" in rules.assess_sqlite("3.50.7").value
 
 
-def test_a_checkup_is_as_bad_as_its_worst_line() -> None:
+def test_a_report_is_as_bad_as_its_worst_check() -> None:
     good, odd, bad = (Check("x", state, "y") for state in ("ok", "warn", "fail"))
-    assert checkup_of([]).state == "ok"
-    assert checkup_of([good, odd]).state == "warn"
-    assert checkup_of([odd, bad, good]).state == "fail"
+    assert report_of([]).state == "ok"
+    assert report_of([good, odd]).state == "warn"
+    assert report_of([odd, bad, good]).state == "fail"

@@ -184,6 +184,6 @@ class EngineScreen(ConsoleScreen):
 
     def diagnose(self) -> None:
         """Look at the installation, as `hooktui doctor` does."""
-        from hooktui.console.engine.doctor_screen import CheckupScreen
+        from hooktui.console.engine.doctor_screen import DoctorScreen
 
-        self.app.push_screen(CheckupScreen())
+        self.app.push_screen(DoctorScreen())

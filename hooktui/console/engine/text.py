@@ -14,7 +14,7 @@ from hooktui.console.widgets.styled import StyledLine, StyledText
 from hooktui.console.widgets.table import Column
 from hooktui.domain.clock import format_duration, from_rfc3339
 from hooktui.domain.text import in_bytes
-from hooktui.domain.wire.diagnosis import Checkup
+from hooktui.domain.wire.diagnosis import DoctorReport
 from hooktui.domain.wire.server import DatabaseInfo, Rates, ServerStatus
 
 _STILL_PER_S: Final = 0.05
@@ -220,11 +220,11 @@ _CHECK_TONES: Final[dict[str, StyledText]] = {
 }  # fmt: skip
 
 
-def checkup_lines(checkup: Checkup) -> list[StyledLine]:
+def report_lines(report: DoctorReport) -> list[StyledLine]:
     """Return the checks of the installation, failed ones first."""
     worst_first = {"fail": 0, "ok": 2}  # a warning, or a word of a newer server, is between
     lines: list[StyledLine] = []
-    for check in sorted(checkup.checks, key=lambda one: worst_first.get(one.state, 1)):
+    for check in sorted(report.checks, key=lambda entry: worst_first.get(entry.state, 1)):
         name: StyledText = (f"  {check.name:<14}", "quiet")
         state = _CHECK_TONES.get(check.state, (f"{check.state:<4}", "warn"))
         lines.append(((" ", "plain"), state, name, (check.value, "plain")))
