@@ -174,7 +174,7 @@ _ORDER: Final = (Change.MORE, Change.FEWER, Change.SAME)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Selection:
     """A selection of a hook: types and groups, and a filter of bodies."""
 
     events: frozenset[str]
@@ -185,7 +185,7 @@ class Wish:
         """Whether the bodies are needed."""
         return self.filter is not None and self.filter.needs_data
 
-    def takes_steps(self, event: Subject) -> Steps[bool]:
+    def matches_steps(self, event: Subject) -> Steps[bool]:
         """Return whether an event would be sent."""
         if not subscribes(self.events, event.event_type or ""):
             return False
@@ -206,7 +206,9 @@ class PastEvent:
     purged: bool = False
 
 
-def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) -> Steps[DryRun]:
+def dry_run_steps(
+    events: Iterable[PastEvent], tried: Selection, now: Selection | None
+) -> Steps[DryRun]:
     """Assess events, newest first, with the tried settings and an existing hook's own."""
     looked = sent = sent_now = unknown = 0
     since: str | None = None
@@ -214,14 +216,14 @@ def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) ->
     counts = dict.fromkeys(_ORDER, 0)
     for event in events:
         since = event.created_at
-        if event.purged and any(_unjudged(wish, event.type) for wish in (tried, now)):
+        if event.purged and any(_needs_body(selection, event.type) for selection in (tried, now)):
             unknown += 1
             continue
         looked += 1
         yield
         subject = Subject(at_ms=0, event_type=event.type, data=partial(_data, event))
-        takes = yield from tried.takes_steps(subject)
-        took = takes if now is None else (yield from now.takes_steps(subject))
+        takes = yield from tried.matches_steps(subject)
+        took = takes if now is None else (yield from now.matches_steps(subject))
         yield from subject.forget_steps()
         sent += takes
         sent_now += took
@@ -246,9 +248,11 @@ def dry_run_steps(events: Iterable[PastEvent], tried: Wish, now: Wish | None) ->
     )
 
 
-def _unjudged(wish: Wish | None, event_type: str) -> bool:
+def _needs_body(selection: Selection | None, event_type: str) -> bool:
     """Return whether an event cannot be assessed without its body."""
-    return wish is not None and wish.needs_data and subscribes(wish.events, event_type)
+    return (
+        selection is not None and selection.needs_data and subscribes(selection.events, event_type)
+    )
 
 
 def _data(event: PastEvent) -> object:
