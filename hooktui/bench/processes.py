@@ -29,7 +29,7 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 
 
-def tied(module: str, *arguments: str) -> list[str]:
+def child_command(module: str, *arguments: str) -> list[str]:
     """Return the command that runs a module of ours, tied to this process."""
     own = [sys.executable, "-P", "-m", "hooktui.bench.processes", str(os.getpid())]
     return [*own, module, *arguments]
@@ -51,7 +51,7 @@ _YOUNG_S = 60.0
 
 
 @contextmanager
-def workplace(kind: str) -> Iterator[Path]:
+def temp_workspace(kind: str) -> Iterator[Path]:
     """Create a folder that is removed when the block ends; ``kind`` is a part of its name."""
     prefix = f"hooktui-{kind}-"
     _remove_dead(prefix)

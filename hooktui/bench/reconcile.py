@@ -104,7 +104,7 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
+class Reconciliation:
     """The result of the comparison; all except ``counted`` should be 0 in a run without kills.
 
     Attributes:
@@ -127,12 +127,12 @@ class Balance:
         return not (self.lost or self.duplicates or self.altered or self.unsigned)
 
 
-def balance(
+def reconcile(
     offered: Iterable[Offered],
     arrivals: Iterable[Arrival],
     delivered: Collection[str],
     hooks: Collection[int],
-) -> Balance:
+) -> Reconciliation:
     """Compare.
 
     Args:
@@ -157,7 +157,7 @@ def balance(
             taken[owed] += 1
             if arrival.delivery in delivered:
                 whole.add(owed)
-    return Balance(
+    return Reconciliation(
         counted=len(whole),
         lost=len(bodies) * len(hooks) - len(whole),
         duplicates=sum(taken.values()) - len(taken),

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hooktui import failpoints
-from hooktui.bench.processes import tied
+from hooktui.bench.processes import child_command
 from hooktui.client.address import ServerAddress
 from hooktui.client.calls import create_hook, healthy, list_deliveries, server_status
 from hooktui.client.start import own_environment
@@ -24,7 +24,7 @@ _POLL_S = 0.02
 _PAGE = 500
 
 
-class Victim:
+class ServerProcess:
     """A home and the server that runs on it, if there is one.
 
     Args:
@@ -57,7 +57,7 @@ class Victim:
         log = os.open(self.places.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             self.process = subprocess.Popen(  # noqa: S603 - this program
-                tied("hooktui", "serve"),
+                child_command("hooktui", "serve"),
                 env=self._environ | (failpoints.environment(failpoint) if failpoint else {}),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hooktui.bench.databases import Databases, SqliteDatabases
-from hooktui.bench.processes import workplace
-from hooktui.bench.server_process import Victim
+from hooktui.bench.processes import temp_workspace
+from hooktui.bench.server_process import ServerProcess
 from hooktui.selftest.checker import Verdict, check
 from hooktui.selftest.ledger import MOODY, STEADY, Ledger, running_ledger
 from hooktui.selftest.producer import KeyedProducer
@@ -54,7 +54,7 @@ class Proof:
 class Scenario:
     """The participants: the server, its producer, and the ledger of both hooks."""
 
-    victim: Victim
+    victim: ServerProcess
     ledger: Ledger
     producer: KeyedProducer
     hooks: dict[str, int]
@@ -80,7 +80,7 @@ def scene(
 ) -> Iterator[Scenario]:
     """Prepare all parts in a folder and start the ledger; stop all processes at the end."""
     with running_ledger(folder / "ledger.jsonl") as ledger:
-        victim = Victim(folder / "home", environ, database_url)
+        victim = ServerProcess(folder / "home", environ, database_url)
         one = Scenario(victim, ledger, KeyedProducer(victim.address), {})
         try:
             yield one
@@ -105,7 +105,7 @@ def prove(
     chance = random.Random(seed)  # noqa: S311 - times, not secrets
     begun = time.monotonic()
     with (
-        workplace("proof") as folder,
+        temp_workspace("proof") as folder,
         databases.fresh() as url,
         scene(folder, environ, url) as stage,
     ):

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import msgspec
 
-from hooktui.bench.processes import tied
+from hooktui.bench.processes import child_command
 from hooktui.client.start import own_environment
 
 STEADY, MOODY = "/steady", "/moody"
@@ -67,7 +67,7 @@ class Ledger:
 def running_ledger(file: Path) -> Iterator[Ledger]:
     """Run a ledger as a separate process until the block ends."""
     process = subprocess.Popen(  # noqa: S603 - this program
-        tied("hooktui.selftest.ledger", str(file)),
+        child_command("hooktui.selftest.ledger", str(file)),
         env=own_environment(os.environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hooktui.bench.databases import databases_of
-from hooktui.bench.server_process import Victim
+from hooktui.bench.server_process import ServerProcess
 from hooktui.client.calls import get_delivery
 from hooktui.client.sync_client import PlainClient
 from hooktui.console.app import ConsoleApp
@@ -35,7 +35,7 @@ Line = tuple[str, int]
 class Storm:
     """Servers that share a database, and a producer for each; the console is at the first."""
 
-    victims: list[Victim]
+    victims: list[ServerProcess]
     producers: list[KeyedProducer]
 
     @property
@@ -62,7 +62,7 @@ def storm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storm]:
         stage.victim.start()
         stage.make_hooks()
         if not on_file:
-            other = Victim(tmp_path / "other", os.environ, url)
+            other = ServerProcess(tmp_path / "other", os.environ, url)
             stack.callback(other.kill)
             shutil.copy2(stage.victim.places.key_file, other.places.key_file)
             other.start()

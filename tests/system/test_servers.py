@@ -23,7 +23,7 @@ import pytest
 
 from hooktui import failpoints
 from hooktui.bench.databases import databases_of
-from hooktui.bench.server_process import Victim
+from hooktui.bench.server_process import ServerProcess
 from hooktui.selftest.checker import check
 from hooktui.selftest.crash_test import Scenario, scene
 from hooktui.selftest.producer import KeyedProducer
@@ -164,11 +164,11 @@ def test_a_server_that_stops_inside_a_transaction_holds_up_the_others_for_second
     assert [s.headers["webhook-id"] for s in receiver.seen[1:]] == [event, event]
 
 
-def victims(stage: Scenario, url: str) -> tuple[Victim, Victim]:
+def victims(stage: Scenario, url: str) -> tuple[ServerProcess, ServerProcess]:
     """Start two servers: the one of the scene, and another with a copy of its key."""
     stage.victim.start()
     home = stage.victim.places.home.with_name("other")
-    other = Victim(home, os.environ, url)
+    other = ServerProcess(home, os.environ, url)
     shutil.copy2(stage.victim.places.key_file, other.places.key_file)
     other.start()
     return stage.victim, other
