@@ -42,7 +42,7 @@ class ServerProcess:
         keep = {name: text for name, text in environ.items() if not name.startswith("HOOKTUI_")}
         self._environ = own_environment(keep) | {
             "HOOKTUI_HOME": str(home),
-            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",  # the address of the ledger
+            "HOOKTUI_ALLOW_NETWORKS": "127.0.0.0/8",  # the address of the receiver
         }
         if database_url is not None:
             self._environ["HOOKTUI_DATABASE_URL"] = database_url

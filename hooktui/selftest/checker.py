@@ -56,9 +56,9 @@ def check(
 
     Args:
         sent: the events that the server accepted.
-        entries: the requests that the ledger received.
+        entries: the requests that the receiver recorded.
         stored: all deliveries, as the API lists them.
-        hooks: the hook of each path of the ledger; each gets every event.
+        hooks: the hook of each path of the receiver; each gets every event.
     """
     accepted = {one.event: one for one in sent}
     arrivals: dict[str, list[ReceivedRequest]] = defaultdict(list)

@@ -45,8 +45,8 @@ class ReceivedRequest(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """A running ledger: its address, and the file that it writes."""
+class RecordingReceiver:
+    """A running receiver: its address, and the file that it writes."""
 
     port: int
     file: Path
@@ -64,8 +64,8 @@ class Ledger:
 
 
 @contextmanager
-def running_ledger(file: Path) -> Iterator[Ledger]:
-    """Run a ledger as a separate process until the block ends."""
+def recording_receiver(file: Path) -> Iterator[RecordingReceiver]:
+    """Run a receiver as a separate process until the block ends."""
     process = subprocess.Popen(  # noqa: S603 - this program
         child_command("hooktui.selftest.ledger", str(file)),
         env=own_environment(os.environ),
@@ -77,7 +77,7 @@ def running_ledger(file: Path) -> Iterator[Ledger]:
         try:
             if process.stdout is None:
                 raise RuntimeError("the process has no stdout pipe")
-            yield Ledger(int(process.stdout.readline()), file)
+            yield RecordingReceiver(int(process.stdout.readline()), file)
         finally:
             process.terminate()
 
