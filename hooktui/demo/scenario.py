@@ -105,7 +105,7 @@ _AT_FIRST = 3
 """Clusters that are requested soon after the start, so that there is something to see."""
 
 
-def story(seed: int, start_ms: int, pace: float = 1.0) -> Iterator[ScenarioEvent]:
+def scenario_events(seed: int, start_ms: int, pace: float = 1.0) -> Iterator[ScenarioEvent]:
     """Yield the events of an account, without end.
 
     Args:
@@ -113,7 +113,7 @@ def story(seed: int, start_ms: int, pace: float = 1.0) -> Iterator[ScenarioEvent
         start_ms: the start in milliseconds since the epoch, the base of all times in the bodies.
         pace: speed-up factor. At 1 clusters take minutes to start, at 60 seconds.
     """
-    return _Account(seed, start_ms, pace).tell()
+    return _Account(seed, start_ms, pace).events()
 
 
 class _Account:
@@ -130,7 +130,7 @@ class _Account:
         self._waiting: list[tuple[float, int, _Life]] = []
         self._happened: list[ScenarioEvent] = []
 
-    def tell(self) -> Iterator[ScenarioEvent]:
+    def events(self) -> Iterator[ScenarioEvent]:
         """Resume one lifecycle after another, in the order of time."""
         self._begin(self._arrivals())
         while True:

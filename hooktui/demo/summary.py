@@ -6,7 +6,7 @@ from hooktui.domain.deliveries import DeliveryStatus
 from hooktui.domain.wire.feed import FeedLine
 
 
-class Tally:
+class Summary:
     """Counts lines of the feed; it needs every line from the beginning.
 
     Attributes:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hooktui.demo.scenario import ScenarioEvent, story
+from hooktui.demo.scenario import ScenarioEvent, scenario_events
 from hooktui.domain.catalogue import ETL, type_ids
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -44,7 +44,11 @@ ALLOWED_LIVES = {
 
 def told(seed: int, pace: float, *, natural_s: float = 4 * 3600) -> list[ScenarioEvent]:
     """Return the scenes of some hours of the account's own time."""
-    return list(takewhile(lambda scene: scene.at_s * pace < natural_s, story(seed, START_MS, pace)))
+    return list(
+        takewhile(
+            lambda scene: scene.at_s * pace < natural_s, scenario_events(seed, START_MS, pace)
+        )
+    )
 
 
 def body(scene: ScenarioEvent) -> dict:
@@ -177,7 +181,7 @@ def test_another_start_changes_nothing_but_times():
         return [(s.at_s, s.event_type, dated.sub("then", s.body.decode())) for s in scenes]
 
     first, later = (
-        list(takewhile(lambda scene: scene.at_s < 60, story(7, start_ms, 60)))
+        list(takewhile(lambda scene: scene.at_s < 60, scenario_events(7, start_ms, 60)))
         for start_ms in (START_MS, START_MS + 3 * 24 * 3600 * 1000)
     )
     assert first != later
@@ -197,7 +201,7 @@ def test_a_day_of_the_account_shows_every_event_type_and_every_way_a_job_can_end
 
 @pytest.mark.parametrize("seed", range(1, 30))
 def test_a_story_begins_at_once_and_is_soon_busy(seed):
-    scenes = list(takewhile(lambda scene: scene.at_s < 15, story(seed, START_MS, 60)))
-    assert scenes[0] == next(story(seed, START_MS, 60))
+    scenes = list(takewhile(lambda scene: scene.at_s < 15, scenario_events(seed, START_MS, 60)))
+    assert scenes[0] == next(scenario_events(seed, START_MS, 60))
     assert scenes[0].at_s == 0
     assert len(scenes) >= 10
