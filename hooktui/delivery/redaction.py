@@ -157,9 +157,7 @@ def _find(text: bytes, secrets: SecretForms, nested: int, *, cut: bool) -> Steps
             )
             for start, end in _places(text, form)
         ]
-    if cut and (
-        begun := max(_overlap(text, secret) for secret in (*secrets.plain, *secrets.encoded))
-    ):
+    if cut and (begun := max(_overlap(text, own) for own in (*secrets.plain, *secrets.encoded))):
         spans.append((len(text) - begun, len(text)))
     for spelling in SPELLINGS if nested else ():
         decoded = spelling.decoded(text)

@@ -248,11 +248,9 @@ def dry_run_steps(
     )
 
 
-def _needs_body(selection: Selection | None, event_type: str) -> bool:
+def _needs_body(tried: Selection | None, event_type: str) -> bool:
     """Return whether an event cannot be assessed without its body."""
-    return (
-        selection is not None and selection.needs_data and subscribes(selection.events, event_type)
-    )
+    return tried is not None and tried.needs_data and subscribes(tried.events, event_type)
 
 
 def _data(event: PastEvent) -> object:
