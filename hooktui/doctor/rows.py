@@ -85,7 +85,7 @@ def check_key(conn: Connection, key_file: Path) -> Check:
         )
     opens = f"decrypts the secrets of all {len(hooks):,} hooks"
     if ring.kind == "environment":
-        value = f"{opens}; the keys come from {ring.told}"
+        value = f"{opens}; the keys come from {ring.source}"
         return Check("key file", "warn", value, "use a file: programs can read the environment")
     older = sum(values for key, values in found.items() if key != ring.keys[0].id)
     if older:

@@ -104,11 +104,11 @@ async def carry_over(
         progress("preparing the database")
         await _settle(where)
     lock = HomeLock(where.database.with_name("hooktui.lock"))
-    lock.take()
+    lock.acquire()
     try:
         return await _move_locked(where, target, before, actor, progress)
     finally:
-        lock.drop()
+        lock.release()
 
 
 async def _settle(where: InstallPaths) -> None:

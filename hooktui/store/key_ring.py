@@ -56,8 +56,8 @@ class KeyRing:
         """
         if not self.changeable:
             raise Conflict(
-                f"the keys come from {self.told}, which the server cannot change: add a new key on"
-                " top of them (hooktui keys new creates one), restart the server, and repeat this"
+                f"the keys come from {self.source}, which the server cannot change: add a new key"
+                " on top of them (hooktui keys new creates one), restart the server, and repeat this"
             )
         ring = self._replaced((new_key(), *self.keys))
         failpoints.hit("after_new_key_is_kept")
@@ -78,7 +78,7 @@ class KeyRing:
         return KeyRing(self.kind, self.place, keys)
 
     @property
-    def told(self) -> str:
+    def source(self) -> str:
         """Return a readable name of the keys' place."""
         what = {"credential": "the systemd credential", "file": "the key file"}
         return f"{what.get(self.kind, 'the variable')} {self.place}"

@@ -48,7 +48,7 @@ async def keys_in_use(store: Store, key_file: Path) -> Keys:
     here = [key.id for key in ring.keys]
     gone = sorted(set(counts) - set(here))
     return Keys(
-        place=ring.told,
+        place=ring.source,
         keys=tuple(
             KeyUse(
                 id=key.hex(),
@@ -102,7 +102,7 @@ async def rotate_keys(
         left=left,
         dropped=dropped,
         kept=() if left else unused,
-        place=ring.told,
+        place=ring.source,
     )
 
 
@@ -125,8 +125,8 @@ def _key_of(table: Table) -> ColumnElement[bytes]:
 def _refuse_missing(ring: KeyRing, counts: Mapping[bytes, int]) -> None:
     for key in sorted(set(counts) - {known.id for known in ring.keys}):
         raise KeyProblem(
-            f"{counts[key]} values are encrypted with key {key.hex()}, which is not in {ring.told};"
-            " restore it from a backup of the keys, below the newest one"
+            f"{counts[key]} values are encrypted with key {key.hex()}, which is not in"
+            f" {ring.source}; restore it from a backup of the keys, below the newest one"
         )
 
 

@@ -97,7 +97,7 @@ def test_a_database_clock_that_jumps_days_ahead_is_doubted() -> None:
     now_ms = clock.now_ms() - 400 * DAY_S * 1000  # what it is at first is no jump
     for ahead_ms, trusted in ((0, True), (3_600_000, True), (2 * DAY_S * 1000, False)):
         clock.heard(now_ms + ahead_ms, time.monotonic_ns())
-        assert clock.doubt.trusted is trusted
+        assert clock.trust.trusted is trusted
 
 
 async def test_an_old_event_of_which_something_waits_or_just_ended_stays(home: Home) -> None:

@@ -189,7 +189,7 @@ class RetentionWorker:
 
     async def _tidy_while_locked(self, raw: Raw) -> None:
         rounds = 0
-        while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.HOUSE):
+        while await raw.fetchval("SELECT pg_try_advisory_lock($1)", locks.RETENTION):
             # Taken again each round, which shows that the session is still alive.
             await self.tidy()
             if rounds % SWEPT_EVERY == 1:

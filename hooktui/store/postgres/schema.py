@@ -103,7 +103,7 @@ def _open_vault(conn: Connection, key_file: Path, target: DatabaseAddress) -> Va
             make_chain_key(conn, vault)
     except KeyProblem as error:
         raise KeyProblem(
-            f"{ring.told} does not decrypt {target.shown}: all servers of a database share "
+            f"{ring.source} does not decrypt {target.shown}: all servers of a database share "
             "one key file. Copy it from another server's home"
         ) from error
     return vault

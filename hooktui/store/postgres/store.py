@@ -157,7 +157,7 @@ class PostgresStore(BaseStore):
         """
         target = parse_database_url(url)
         place = Home(home)
-        place.take()
+        place.acquire()
         store: Self | None = None
         try:
             patient = partial(connect, target, **MIGRATION)
@@ -167,7 +167,7 @@ class PostgresStore(BaseStore):
         except BaseException:
             if store is not None:
                 await store.close()
-            place.drop()
+            place.release()
             raise
         return store
 
@@ -175,7 +175,7 @@ class PostgresStore(BaseStore):
         await self._look()
         written_ms = await self._own.run(_last_written_ms)
         if written_ms is not None:
-            self._clock.doubt.away(self._clock.now_ms() - written_ms)
+            self._clock.trust.gap_observed(self._clock.now_ms() - written_ms)
         await self._catch_up()
         for writer in self._writers:
             await writer.start()
@@ -198,7 +198,7 @@ class PostgresStore(BaseStore):
     @property
     def clock_is_trusted(self) -> bool:
         """Whether rows may be deleted by age."""
-        return self._clock.doubt.trusted
+        return self._clock.trust.trusted
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Do nothing: the disk is another machine's; the database reports when it is full."""
@@ -271,7 +271,7 @@ class PostgresStore(BaseStore):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(writer.close() for writer in self._writers))
         await asyncio.gather(self._readers.close(), self._own.close(), self._changes.close())
-        self._home.drop()
+        self._home.release()
 
     # What happens at and after commits
 

@@ -95,7 +95,7 @@ def restore(
     """
     refuse_network_file_system(database.parent)
     lock = HomeLock(database.with_name("hooktui.lock"))
-    lock.take()
+    lock.acquire()
     try:
         refuse_moved(database)
         refuse_opened(database)
@@ -111,7 +111,7 @@ def restore(
         finally:
             _remove(draft)
     finally:
-        lock.drop()
+        lock.release()
     return Restored(
         source.name, str(database), None if previous is None else str(previous), *counts
     )

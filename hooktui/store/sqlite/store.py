@@ -162,7 +162,7 @@ class SqliteStore(BaseStore):
         folder = database.parent
         refuse_network_file_system(folder)
         lock = HomeLock(folder / "hooktui.lock")
-        lock.take()
+        lock.acquire()
         raw: sqlite3.Connection | None = None
         try:
             raw, conn, vault = prepare(database, key_file)
@@ -186,7 +186,7 @@ class SqliteStore(BaseStore):
             self._recording.add(ChangeOperation(partial(cancel_waiting, hook=hook)))
         self._recording.start()
         self._housekeepers = [
-            asyncio.create_task(self._keep_house(), name="retention"),
+            asyncio.create_task(self._run_retention(), name="retention"),
             asyncio.create_task(self._watch_wal(), name="wal watch"),
         ]
 
@@ -198,7 +198,7 @@ class SqliteStore(BaseStore):
     @property
     def clock_is_trusted(self) -> bool:
         """Whether rows may be deleted by age."""
-        return self._jumps.doubt.trusted
+        return self._jumps.trust.trusted
 
     def check_room(self, size_bytes: int = 0) -> None:
         """Raise DiskFull if the disk has no room for more events."""
@@ -282,7 +282,7 @@ class SqliteStore(BaseStore):
         self._readers.close()
         self._conn.close()
         self._raw.close()
-        self._lock.drop()
+        self._lock.release()
 
     def _free_on_disk(self) -> int:
         """Return the free bytes less the log, which a checkpoint copies into the database."""
@@ -293,7 +293,7 @@ class SqliteStore(BaseStore):
         pages = self._raw.execute("PRAGMA freelist_count").fetchone()[0]
         return int(pages * self._raw.execute("PRAGMA page_size").fetchone()[0])
 
-    async def _keep_house(self) -> None:
+    async def _run_retention(self) -> None:
         """Delete rows older than the retention periods, once an hour."""
         retention = RetentionPass(Retention(self), lambda: REST_WHEN_BUSY if self.busy else REST)
         await asyncio.sleep(FIRST_SWEEP_S)
@@ -357,7 +357,7 @@ class SqliteStore(BaseStore):
 def _abandon(raw: sqlite3.Connection | None, lock: HomeLock) -> None:
     if raw is not None:
         raw.close()
-    lock.drop()
+    lock.release()
 
 
 if TYPE_CHECKING:
