@@ -57,7 +57,8 @@ class KeyRing:
         if not self.changeable:
             raise Conflict(
                 f"the keys come from {self.source}, which the server cannot change: add a new key"
-                " on top of them (hooktui keys new creates one), restart the server, and repeat this"
+                " on top of them (hooktui keys new creates one), restart the server,"
+                " and repeat this"
             )
         ring = self._replaced((new_key(), *self.keys))
         failpoints.hit("after_new_key_is_kept")
