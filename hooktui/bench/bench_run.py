@@ -203,14 +203,14 @@ class BenchRun:
 
     def _await_end(self, expected: int) -> None:
         """Return the time of the last commit; query the store only once the sink has everything."""
-        taken, changed = 0, time.monotonic()
+        accepted, changed = 0, time.monotonic()
         stalled_s = STALLED_KILLED_S if self.case.killed else STALLED_S
         while time.monotonic() - changed < stalled_s:
             now_taken = self.sink.taken()
             if now_taken >= expected and not self._waiting():
                 return
-            if now_taken != taken:
-                taken, changed = now_taken, time.monotonic()
+            if now_taken != accepted:
+                accepted, changed = now_taken, time.monotonic()
             time.sleep(_POLL_S)
 
     def _waiting(self) -> int:

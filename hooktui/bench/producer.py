@@ -86,8 +86,8 @@ class _Connection:
         answer = json.loads(body)
         accepted = answer.get("data", [answer])
         return [
-            Offered(one["id"], body_hash, due_ns)
-            for one, body_hash in zip(accepted, request.bodies, strict=True)
+            Offered(event["id"], body_hash, due_ns)
+            for event, body_hash in zip(accepted, request.bodies, strict=True)
         ]
 
     def close(self) -> None:

@@ -56,7 +56,7 @@ def read_arrivals(raw: Iterable[RawArrival], secrets: Mapping[int, str]) -> list
         secrets: of each hook, by its number.
     """
     keys = {hook: standard_key(secret) for hook, secret in secrets.items()}
-    return [_read(arrived_ns, status, one, secrets, keys) for arrived_ns, status, one in raw]
+    return [_read(arrived_ns, status, data, secrets, keys) for arrived_ns, status, data in raw]
 
 
 def _read(
@@ -141,8 +141,8 @@ def reconcile(
         delivered: the deliveries that are delivered in the store.
         hooks: the counted hooks.
     """
-    bodies = {one.event: one.body for one in offered}
-    taken: Counter[tuple[str, int]] = Counter()
+    bodies = {event.event: event.body for event in offered}
+    counts: Counter[tuple[str, int]] = Counter()
     whole: set[tuple[str, int]] = set()
     altered = unsigned = 0
     for arrival in arrivals:
@@ -154,13 +154,13 @@ def reconcile(
             continue
         if arrival.taken:
             owed = (arrival.event, arrival.hook)
-            taken[owed] += 1
+            counts[owed] += 1
             if arrival.delivery in delivered:
                 whole.add(owed)
     return Reconciliation(
         counted=len(whole),
         lost=len(bodies) * len(hooks) - len(whole),
-        duplicates=sum(taken.values()) - len(taken),
+        duplicates=sum(counts.values()) - len(counts),
         altered=altered,
         unsigned=unsigned,
     )
@@ -170,7 +170,7 @@ def percentiles_ms(
     offered: Iterable[Offered], arrivals: Iterable[Arrival]
 ) -> tuple[float, float, float] | None:
     """Return p50, p99 and the longest time from an event's due time to its receipt, in ms."""
-    due = {one.event: one.due_ns for one in offered}
+    due = {event.event: event.due_ns for event in offered}
     waits = sorted(
         (arrival.arrived_ns - due[arrival.event]) / 1e6
         for arrival in arrivals

@@ -142,7 +142,7 @@ def report_case(
     latencies = [run.latency_ms for run in own if run.latency_ms is not None]
     latency_ms = None
     if latencies:
-        p50, p99, longest = (round(float(median(one)), 3) for one in zip(*latencies, strict=True))
+        p50, p99, longest = (round(float(median(ms)), 3) for ms in zip(*latencies, strict=True))
         latency_ms = (p50, p99, longest)
     database_us = [run.database_us for run in own if run.database_us is not None]
     restarts = [run.restart_s for run in own if run.restart_s is not None]

@@ -35,8 +35,8 @@ def chosen_cases(names: Sequence[str], *, shared: bool) -> tuple[Case, ...]:
     for name in names:
         if name in needs and not shared:
             raise Refused(f"--case {name} needs PostgreSQL: --database postgresql://…")
-    wanted = {*names, *(BY_NAME[name].against for name in names)}
-    return tuple(case for case in CASES if case.name in wanted)
+    chosen = {*names, *(BY_NAME[name].against for name in names)}
+    return tuple(case for case in CASES if case.name in chosen)
 
 
 def bench(
@@ -92,8 +92,8 @@ def bench(
         machine=machine,
         database=databases.kind,
         rounds=rounds,
-        sink_per_s=spread([one.sink_per_s for one in limits]),
-        floor_per_s=spread([one.floor_per_s for one in limits]),
-        transport_per_s=spread([one.transport_per_s for one in limits]),
+        sink_per_s=spread([limit.sink_per_s for limit in limits]),
+        floor_per_s=spread([limit.floor_per_s for limit in limits]),
+        transport_per_s=spread([limit.transport_per_s for limit in limits]),
         cases=tuple(report_case(case, runs, limits) for case in cases),
     )

@@ -140,12 +140,12 @@ class ServerProcess:
 
     def deliveries(self) -> list[Delivery]:
         """Return all deliveries, as the API lists them."""
-        found: list[Delivery] = []
+        deliveries: list[Delivery] = []
         cursor: str | None = None
         with PlainClient(self.address) as client:
             while True:
                 page = client.call(list_deliveries(1, limit=_PAGE, cursor=cursor))
-                found += page.data
+                deliveries += page.data
                 cursor = page.next
                 if cursor is None:
-                    return found
+                    return deliveries

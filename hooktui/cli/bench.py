@@ -59,8 +59,8 @@ def bench(
             progress=context.out.progress,
         )
     if context.json:
-        told = [asdict(one) | {"met": one.met, "aim_met": one.aim_met} for one in goals(report)]
-        context.out.json(report.fields() | {"goals": told})
+        rows = [asdict(goal) | {"met": goal.met, "aim_met": goal.aim_met} for goal in goals(report)]
+        context.out.json(report.fields() | {"goals": rows})
     else:
         _write(context, report)
     return DONE if report.good else FAILED
@@ -109,8 +109,8 @@ def _write(context: CommandContext, report: Report) -> None:
         if case.void is not None:
             out.line(Styled(f"void: {case.title}: {case.void}", "warn"))
         if case.altered or case.unsigned:
-            found = f"{case.altered:,} altered, {case.unsigned:,} with a wrong signature"
-            out.line(Styled(f"{case.title}: {found}", "bad"))
+            faults = f"{case.altered:,} altered, {case.unsigned:,} with a wrong signature"
+            out.line(Styled(f"{case.title}: {faults}", "bad"))
     good = Styled("nothing lost, nothing twice, every signature right", "good")
     out.line(good if report.good else Styled("NOT GOOD", "bad"), f"; rounds: {report.rounds}")
 

@@ -208,7 +208,7 @@ def resend(delivery: str, /, *more: str, context: Context) -> int:
     return for_each(
         context,
         [delivery, *more],
-        lambda one: calls.resend_delivery(one, account=context.account),
+        lambda identity: calls.resend_delivery(identity, account=context.account),
         lambda sent: context.out.line(sent.id),
     )
 
@@ -225,6 +225,6 @@ def cancel(delivery: str, /, *more: str, context: Context) -> int:
     return for_each(
         context,
         [delivery, *more],
-        lambda one: calls.cancel_delivery(one, account=context.account),
+        lambda identity: calls.cancel_delivery(identity, account=context.account),
         lambda done: context.out.note(f"{done.id} is cancelled"),
     )

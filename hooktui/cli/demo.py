@@ -153,13 +153,13 @@ class _Log:
         hook = self._hooks.get(attempt.hook)
         name = hook.name if hook else f"hook {attempt.hook}"
         answered = str(attempt.status_code or attempt.error or "")
-        asked = attempt.retry_after_s
+        retry_after_s = attempt.retry_after_s
         self._context.out.line(
             at,
             f"  sent   {attempt.event_type:<20}  {name:<22.22}  #{attempt.number} {answered:<4}"
             f"{took(attempt.phases_ms.total):>7}  ",
             status("retried" if attempt.status == "pending" else attempt.status),
-            "" if asked is None else f"  asked to wait {asked} s",
+            "" if retry_after_s is None else f"  asked to wait {retry_after_s} s",
         )
 
     def _hook(self, at: Styled, hook: Hook) -> None:

@@ -102,10 +102,10 @@ def _write(context: CommandContext, event: EventDetail) -> None:
     else:
         write_body(out, event.body)
     if event.deliveries:
-        out.table(DELIVERIES.columns, [delivery_row(one) for one in event.deliveries])
+        out.table(DELIVERIES.columns, [delivery_row(delivery) for delivery in event.deliveries])
     reasons = list(islice(_not_sent(context, event.id), MOST_REASONS + 1))
     if reasons:
-        out.table(_REASONS, [_reason(one) for one in reasons[:MOST_REASONS]])
+        out.table(_REASONS, [_reason(outcome) for outcome in reasons[:MOST_REASONS]])
     if len(reasons) > MOST_REASONS:
         out.note("there are more hooks; --json has them all")
     if not event.deliveries and not reasons:
@@ -115,7 +115,7 @@ def _write(context: CommandContext, event: EventDetail) -> None:
 def _not_sent(context: CommandContext, event: str) -> Iterator[HookDecision]:
     """Yield the hooks that did not get an event, with the reason; subscribed ones first."""
     for _, page in _decisions(context, event):
-        yield from (one for one in page.data if one.delivery is None)
+        yield from (outcome for outcome in page.data if outcome.delivery is None)
 
 
 def _decisions(
@@ -130,10 +130,10 @@ def _decisions(
     yield from pages_of(context, of(False))
 
 
-def _reason(one: HookDecision) -> list[Piece]:
-    gone = " (deleted)" if one.deleted else ""
-    as_of_now = " (as of now)" if one.as_of_now else ""
-    return [str(one.hook), f"{one.name}{gone}", one.decision, f"{one.reason}{as_of_now}"]
+def _reason(row: HookDecision) -> list[Piece]:
+    gone = " (deleted)" if row.deleted else ""
+    as_of_now = " (as of now)" if row.as_of_now else ""
+    return [str(row.hook), f"{row.name}{gone}", row.decision, f"{row.reason}{as_of_now}"]
 
 
 @app.command

@@ -137,16 +137,16 @@ def for_each(
     code = 0
     raws: list[object] = []
     for identity in dict.fromkeys(ids):
-        one = call(identity)
+        request = call(identity)
         try:
-            answer = context.client.answer(one)
+            answer = context.client.answer(request)
         except HooktuiError as error:
             told_code = report(error, sys.stderr, as_json=context.json)
             code = code or told_code
             continue
         raws.append(answer)
         if also_as_json or not context.json:
-            show(decoded(one, context.address, answer))
+            show(decoded(request, context.address, answer))
     if context.json and raws:
         context.out.json(raws[0] if len(ids) == 1 else raws)
     return code

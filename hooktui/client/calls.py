@@ -264,9 +264,9 @@ def event_decisions(
 
     ``concerned``: True: only hooks that subscribed to it; False: only others; None: all.
     """
-    asked = None if concerned is None else str(concerned).lower()
+    concerned_text = None if concerned is None else str(concerned).lower()
     parts = ("events", event, "decisions")
-    return _get(Page[HookDecision], *parts, account=account, concerned=asked, **window)
+    return _get(Page[HookDecision], *parts, account=account, concerned=concerned_text, **window)
 
 
 def event_types() -> Call[Catalogue]:

@@ -114,7 +114,7 @@ _SECRET = re.compile(r"://[^\s/@:]*:[^\s/@]+@|[?&]password=|\bhkt_|\bwhsec_")
 def check_modes(where: InstallPaths) -> Check:
     """Check the modes of existing files: home, database, key file, socket and settings."""
     try:
-        found = list(_complaints(where))
+        complaints = list(_complaints(where))
     except PermissionError as error:
         return Check(
             "modes",
@@ -122,13 +122,13 @@ def check_modes(where: InstallPaths) -> Check:
             f"you may not access {error.filename}",
             "run this as the server's user",
         )
-    if not found:
+    if not complaints:
         return Check("modes", "ok", "home, database, key file, socket and settings are safe")
     return Check(
         "modes",
-        "fail" if any(serious for serious, _, _ in found) else "warn",
-        "; ".join(what for _, what, _ in found),
-        "; ".join(dict.fromkeys(fix for _, _, fix in found)),
+        "fail" if any(serious for serious, _, _ in complaints) else "warn",
+        "; ".join(what for _, what, _ in complaints),
+        "; ".join(dict.fromkeys(fix for _, _, fix in complaints)),
     )
 
 

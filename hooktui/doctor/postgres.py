@@ -104,15 +104,15 @@ async def _check_database(where: InstallPaths, target: DatabaseAddress) -> list[
             )
     finally:
         await raw.close()
-    one = engine(partial(connect, target), 1, "REPEATABLE READ")
+    pool = engine(partial(connect, target), 1, "REPEATABLE READ")
     try:
-        async with one.connect() as conn:
+        async with pool.connect() as conn:
             key = partial(_check_key, key_file=where.key_file)
             rows = await conn.run_sync(
                 lambda sync: list(check_rows(sync, key, where.key_file, now, working=bool(numbers)))
             )
     finally:
-        await one.dispose()
+        await pool.dispose()
     return checks + rows
 
 

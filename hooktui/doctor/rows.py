@@ -67,7 +67,7 @@ def check_key(conn: Connection, key_file: Path) -> Check:
     try:
         ring = find_keys(key_file)
         hooks = load_live_hooks(conn, Vault(ring.keys), now_ms())
-        found = count_by_key(conn)
+        counts = count_by_key(conn)
     except HooktuiError as error:
         return Check("key file", "fail", error.detail, "restore the key file of this database")
     refused = [hook for hook, live in hooks.items() if live and live.refusal]
@@ -87,7 +87,7 @@ def check_key(conn: Connection, key_file: Path) -> Check:
     if ring.kind == "environment":
         value = f"{opens}; the keys come from {ring.source}"
         return Check("key file", "warn", value, "use a file: programs can read the environment")
-    older = sum(values for key, values in found.items() if key != ring.keys[0].id)
+    older = sum(values for key, values in counts.items() if key != ring.keys[0].id)
     if older:
         value = f"{opens}; {older:,} values are encrypted with an older key"
         return Check("key file", "warn", value, "finish the rotation: hooktui keys rotate")

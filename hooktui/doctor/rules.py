@@ -315,14 +315,14 @@ def assess_open_files(limit: int, used: int | None) -> Check:
     return Check("open files", "ok", value)
 
 
-def assess_outbound(in_use: int, most: int, wanted: int | None, *, short: bool) -> Check:
+def assess_outbound(in_use: int, most: int, configured: int | None, *, short: bool) -> Check:
     """Assess the limit of connections to receivers; ``wanted``: the configured limit."""
     value = f"{in_use:,} of {most:,} connections to receivers in use"
-    if wanted is not None and most < wanted:
+    if configured is not None and most < configured:
         return Check(
             "outbound",
             "warn",
-            f"{value}; max_outbound is {wanted:,}",
+            f"{value}; max_outbound is {configured:,}",
             "the limit of open files allows no more: LimitNOFILE=65536 in the service",
         )
     if short:
@@ -360,28 +360,28 @@ _ENCRYPTED: Final = ("require", "verify-ca", "verify-full")
 
 def assess_networks(allowed: Sequence[IPv4Network | IPv6Network]) -> Check:
     """Assess ``HOOKTUI_ALLOW_NETWORKS``: whether hooks can reach services with credentials."""
-    found = [
+    overlaps = [
         f"{network} opens {what}"
         for network in allowed
         for sensitive, what in _SENSITIVE
         if _overlap(network, sensitive)
     ]
-    if not found:
+    if not overlaps:
         listed = ", ".join(map(str, allowed)) or "public addresses only"
         return Check("networks", "ok", listed)
     return Check(
         "networks",
         "warn",
-        "; ".join(found),
+        "; ".join(overlaps),
         "a hook can send requests there: allow only the networks of receivers in"
         " HOOKTUI_ALLOW_NETWORKS",
     )
 
 
-def _overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
-    if isinstance(one, IPv4Network):
-        return isinstance(other, IPv4Network) and one.overlaps(other)
-    return isinstance(other, IPv6Network) and one.overlaps(other)
+def _overlap(network: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(other, IPv4Network) and network.overlaps(other)
+    return isinstance(other, IPv6Network) and network.overlaps(other)
 
 
 def assess_tls_key(file: str, mode: int, owner: int, us: int) -> Check:
@@ -434,11 +434,11 @@ def assess_tokens(endless: Sequence[tuple[int, str]]) -> Check:
     if not endless:
         return Check("tokens", "ok", "every token expires")
     named = ", ".join(f"{number} ({name})" for number, name in endless[:_NAMED])
-    more = f", and {len(endless) - _NAMED:,} more" if len(endless) > _NAMED else ""
+    others = f", and {len(endless) - _NAMED:,} more" if len(endless) > _NAMED else ""
     verb = "token never expires" if len(endless) == 1 else "tokens never expire"
     return Check(
         "tokens",
         "warn",
-        f"{len(endless):,} {verb}: {named}{more}",
+        f"{len(endless):,} {verb}: {named}{others}",
         "replace them: hooktui tokens create NAME --role ROLE --expires 90d, then revoke the old",
     )

@@ -129,7 +129,7 @@ def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
     raw.set_progress_handler(late, _STEPS_BETWEEN_LOOKS)
     begun_s = time.monotonic()
     try:
-        found = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
+        result = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.OperationalError:
         if not late():
             raise
@@ -141,6 +141,6 @@ def _integrity(raw: sqlite3.Connection, look_for_s: float) -> Check:
         )
     finally:
         raw.set_progress_handler(None, 0)
-    if found != "ok":
-        return Check("integrity", "fail", f"damaged: {found}", _DAMAGED)
+    if result != "ok":
+        return Check("integrity", "fail", f"damaged: {result}", _DAMAGED)
     return Check("integrity", "ok", f"no damage (quick_check, {time.monotonic() - begun_s:.1f} s)")

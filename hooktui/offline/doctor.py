@@ -65,7 +65,7 @@ def _server(client: PlainClient, took_ms: float) -> list[Check]:
         status = client.call(calls.server_status())
     except Unavailable as error:
         return [Check("server", "fail", error.detail, "see the checks of its database below")]
-    said = ", ".join(f"process {one.pid} on {one.name}" for one in status.servers)
+    said = ", ".join(f"process {server.pid} on {server.name}" for server in status.servers)
     value = f"{status.version}, {said}, responded in {took_ms:.0f} ms"
     checks = [Check("server", "ok", value)]
     if status.version != __version__:

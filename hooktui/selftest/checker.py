@@ -60,14 +60,14 @@ def check(
         stored: all deliveries, as the API lists them.
         hooks: the hook of each path of the receiver; each gets every event.
     """
-    accepted = {one.event: one for one in sent}
+    accepted = {event.event: event for event in sent}
     arrivals: dict[str, list[ReceivedRequest]] = defaultdict(list)
     for entry in entries:
         arrivals[entry.delivery].append(entry)
-    taken = {
+    counts = {
         delivery: n for delivery, all_ in arrivals.items() if (n := sum(e.accepted for e in all_))
     }
-    arrived = {(all_[0].event, hooks[all_[0].path]) for d, all_ in arrivals.items() if d in taken}
+    arrived = {(all_[0].event, hooks[all_[0].path]) for d, all_ in arrivals.items() if d in counts}
     stored = list(stored)
     by_pair: dict[tuple[str, int], set[str]] = defaultdict(set)
     for delivery, all_ in arrivals.items():
@@ -81,8 +81,8 @@ def check(
     ]
     return Verdict(
         accepted=len(accepted),
-        delivered=len(taken),
-        duplicates=sum(count - 1 for count in taken.values()),
+        delivered=len(counts),
+        duplicates=sum(count - 1 for count in counts.values()),
         lost=tuple(
             f"{event} to hook {hook}"
             for event in accepted
@@ -94,12 +94,12 @@ def check(
         ),
         altered=tuple(altered),
         phantoms=tuple(
-            one.id for one in stored if one.status == "delivered" and one.id not in taken
+            row.id for row in stored if row.status == "delivered" and row.id not in counts
         ),
         unsettled=tuple(
-            f"{one.id} {one.status}" + (f" ({one.reason})" if one.reason else "")
-            for one in stored
-            if one.status != "delivered"
+            f"{row.id} {row.status}" + (f" ({row.reason})" if row.reason else "")
+            for row in stored
+            if row.status != "delivered"
         ),
     )
 

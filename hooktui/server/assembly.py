@@ -146,7 +146,7 @@ def transport_of(
     from hooktui.delivery.transport import Transport
 
     transport = Transport(settings.allow_networks, resolver, most=files.outbound + files.pings)
-    transport.refuse_own_listeners(one.getsockname()[:2] for one in tcp)
+    transport.refuse_own_listeners(listening.getsockname()[:2] for listening in tcp)
     return transport
 
 
