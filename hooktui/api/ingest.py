@@ -112,9 +112,9 @@ class Ingest:
         body = await read_body(scope, receive, MAX_LINES_BYTES, self._holding)
         events = await in_slices(_parse_events(body, await self._account(scope), self._service))
         self._admit(scope, len(events))
-        accepted = await self._service.engine.accept(events)
-        inside = b",".join([_encode(one) for one in accepted])
-        return b'{"accepted":%d,"data":[%b]}' % (len(accepted), inside)
+        results = await self._service.engine.accept(events)
+        inside = b",".join([_encode(result) for result in results])
+        return b'{"accepted":%d,"data":[%b]}' % (len(results), inside)
 
     def _admit(self, scope: Scope, count: int) -> None:
         """Check that there is room, and that the caller's rate allows so many events."""
@@ -123,13 +123,13 @@ class Ingest:
 
     async def _account(self, scope: Scope) -> AccountId:
         """Return the account of the events; only the first call reads the store."""
-        asked = None
+        requested = None
         if scope["query_string"]:
             given = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
             refuse_unknown(given, ("account",))
-            asked = account_number(given["account"][-1] if "account" in given else None)
+            requested = account_number(given["account"][-1] if "account" in given else None)
         caller: Caller = scope["caller"]
-        account = caller.account(asked)
+        account = caller.account(requested)
         if account not in self._service.accounts:
             await check_account(self._service, account)
             self._service.accounts.add(account)

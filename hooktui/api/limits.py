@@ -243,9 +243,9 @@ class Searches:
                 self._callers.pop(caller.user, None)
 
 
-def searching(request: Request, wanted: object | None) -> AbstractAsyncContextManager[None]:
+def searching(request: Request, parsed: object | None) -> AbstractAsyncContextManager[None]:
     """Return a context that holds a slot if a list is searched; None: it is not."""
-    if wanted is None:
+    if parsed is None:
         return nullcontext()
     searches: Searches = request.app.state.service.searches
     return searches.search(caller_of(request))

@@ -69,8 +69,8 @@ async def diagnose_hook(
 
 
 def _wants_lines(request: Request) -> bool:
-    wanted = request.headers.get("accept", "").lower().split(",")
-    return any(one.partition(";")[0].strip() == _LINES for one in wanted)
+    accepted = request.headers.get("accept", "").lower().split(",")
+    return any(media_type.partition(";")[0].strip() == _LINES for media_type in accepted)
 
 
 class _Lines(StreamingResponse):

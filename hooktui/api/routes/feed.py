@@ -44,33 +44,33 @@ _BODIES_AT_ONCE: Final = 20
 """Bodies have up to 256 KiB, so few of them are held at a time."""
 
 
-def sieve_of(wanted: Filter | None) -> Sieve | None:
+def sieve_of(parsed: Filter | None) -> Sieve | None:
     """Return a sieve of the changes that match a filter; None: all changes."""
-    if wanted is None or not wanted.terms:
+    if parsed is None or not parsed.terms:
         return None
-    quick = Filter(tuple(term for term in wanted.terms if term.key not in _IN_BODIES))
-    needs_bodies = len(quick.terms) < len(wanted.terms)
+    quick = Filter(tuple(term for term in parsed.terms if term.key not in _IN_BODIES))
+    needs_bodies = len(quick.terms) < len(parsed.terms)
 
     def sieve(
         conn: Connection, items: Sequence[FeedItem]
     ) -> Iterator[tuple[FeedItem, bool] | None]:
         now = now_ms()
         for start in range(0, len(items), _BODIES_AT_ONCE):
-            some = items[start : start + _BODIES_AT_ONCE]
-            found = set()
-            for place, item in enumerate(some):
+            part = items[start : start + _BODIES_AT_ONCE]
+            hits = set()
+            for place, item in enumerate(part):
                 yield None
                 if (yield from quick.match_steps(subject_of(item), now)):
-                    found.add(place)
+                    hits.add(place)
             bodies: dict[int, bytes] = {}
-            if needs_bodies and found:
-                events = {event for place in found if (event := event_of(some[place])) is not None}
+            if needs_bodies and hits:
+                events = {event for place in hits if (event := event_of(part[place])) is not None}
                 bodies = queries.bodies_by_id(conn, events)
-            for place, item in enumerate(some):
-                fits = place in found
+            for place, item in enumerate(part):
+                fits = place in hits
                 if fits and needs_bodies:
                     subject = subject_of(item, bodies.get(event_of(item) or 0))
-                    fits = yield from wanted.match_once_steps(subject, now)
+                    fits = yield from parsed.match_once_steps(subject, now)
                 yield item, fits
 
     return sieve

@@ -218,11 +218,11 @@ async def rotate_secret(
     """Give a hook a new secret; the old one stays valid for the overlap."""
     service, caller = service_of(request), caller_of(request)
     owner = caller.account_or_any(account)
-    wanted = body or RotateBody()
-    check_new_secret(wanted.secret)
-    overlap_s = DEFAULT_OVERLAP_S if wanted.overlap_s is None else wanted.overlap_s
+    request_body = body or RotateBody()
+    check_new_secret(request_body.secret)
+    overlap_s = DEFAULT_OVERLAP_S if request_body.overlap_s is None else request_body.overlap_s
     check_overlap(overlap_s)
-    secret = make_secret() if wanted.secret is None else wanted.secret
+    secret = make_secret() if request_body.secret is None else request_body.secret
     secrets = await service.store.write(
         changes.rotate_secret, caller.actor, owner, hook, secret, overlap_s
     )
