@@ -51,11 +51,7 @@ class RateLimiter:
     """
 
     def __init__(
-        self,
-        per_s: float,
-        what: str,
-        setting: str,
-        clock: Callable[[], float] = time.monotonic,
+        self, per_s: float, what: str, setting: str, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._per_s = per_s
         self._burst = max(per_s * BURST_S, 1.0)

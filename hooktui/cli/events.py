@@ -147,12 +147,7 @@ def types(*, context: Context) -> None:
     rows = [(group, kind) for group in catalogue.groups for kind in group.types]
     if context.json:
         context.out.json_array(
-            {
-                "id": kind.id,
-                "name": kind.name,
-                "description": kind.description,
-                "group": group.id,
-            }
+            {"id": kind.id, "name": kind.name, "description": kind.description, "group": group.id}
             for group, kind in rows
         )
         return

@@ -27,8 +27,7 @@ All = Annotated[bool, Parameter(name="--all", negative=(), help="All of them.")]
 FilterTerms = Annotated[
     str,
     Parameter(
-        allow_leading_hyphen=True,
-        help="Such as status:failed hook:12 since:10m -event:job.*",
+        allow_leading_hyphen=True, help="Such as status:failed hook:12 since:10m -event:job.*"
     ),
 ]
 """Annotates ``*terms``: a leading ``-`` negates a term."""
@@ -91,9 +90,7 @@ def show_list(
 
 
 def pages_of(
-    context: CommandContext,
-    make: Callable[[Window], Call[Page[T]]],
-    limit: int | None = None,
+    context: CommandContext, make: Callable[[Window], Call[Page[T]]], limit: int | None = None
 ) -> Iterator[tuple[list[object], Page[T]]]:
     """Yield pages as raw JSON and as values, up to ``limit`` objects (None: all)."""
     left = limit

@@ -117,10 +117,7 @@ def check_modes(where: InstallPaths) -> Check:
         complaints = list(_complaints(where))
     except PermissionError as error:
         return Check(
-            "modes",
-            "warn",
-            f"you may not access {error.filename}",
-            "run this as the server's user",
+            "modes", "warn", f"you may not access {error.filename}", "run this as the server's user"
         )
     if not complaints:
         return Check("modes", "ok", "home, database, key file, socket and settings are safe")

@@ -28,12 +28,7 @@ _NEWEST = text("SELECT created_at FROM event ORDER BY id DESC LIMIT 1")
 
 
 def check_rows(
-    conn: Connection,
-    key: Callable[[Connection], Check],
-    key_file: Path,
-    now: int,
-    *,
-    working: bool,
+    conn: Connection, key: Callable[[Connection], Check], key_file: Path, now: int, *, working: bool
 ) -> Iterator[Check]:
     """Check schema, key file, leases, backlog, and tokens.
 

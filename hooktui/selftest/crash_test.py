@@ -123,9 +123,5 @@ def prove(
     progress("")
     producer = stage.producer
     return Proof(
-        verdict,
-        kills,
-        producer.unanswered,
-        tuple(producer.refused),
-        time.monotonic() - begun,
+        verdict, kills, producer.unanswered, tuple(producer.refused), time.monotonic() - begun
     )

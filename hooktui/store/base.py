@@ -210,10 +210,7 @@ class BaseStore(ABC):
         return await self.read(feed.read_feed, position, limit, account, sieve)
 
     async def feed_tail(
-        self,
-        limit: int,
-        account: AccountId | None = None,
-        sieve: Sieve | None = None,
+        self, limit: int, account: AccountId | None = None, sieve: Sieve | None = None
     ) -> FeedItemPage:
         """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
         return await self.read(feed.read_tail, limit, account, sieve)

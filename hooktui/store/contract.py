@@ -309,10 +309,7 @@ class Store(Protocol):
         ...
 
     async def feed_tail(
-        self,
-        limit: int,
-        account: AccountId | None = None,
-        sieve: Sieve | None = None,
+        self, limit: int, account: AccountId | None = None, sieve: Sieve | None = None
     ) -> FeedItemPage:
         """Return the newest ``limit`` changes (that pass the sieve), oldest first."""
         ...

@@ -60,9 +60,7 @@ async def list_audit(
 
 @router.get("/v1/audit/verify", response_model=AuditCheck)
 async def verify_audit(
-    request: Request,
-    after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0,
-    known: Text = None,
+    request: Request, after: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0, known: Text = None
 ) -> Response:
     """Verify a part of the chain after an entry; repeat with ``next`` until it is null.
 

@@ -52,10 +52,7 @@ class DeliveryRecord:
 
 
 def list_deliveries(
-    conn: Connection,
-    account: AccountId,
-    page: PageRequest,
-    query: DeliveryQuery = _EVERYTHING,
+    conn: Connection, account: AccountId, page: PageRequest, query: DeliveryQuery = _EVERYTHING
 ) -> Page[Delivery]:
     """Return a page of an account's deliveries.
 

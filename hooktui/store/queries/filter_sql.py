@@ -61,8 +61,7 @@ def has_any_status(*statuses: DeliveryStatus) -> Condition:
 def has_event_type(name: str) -> Condition:
     """Return the condition that a delivery's event has a type, or a type of a group."""
     return or_(
-        DELIVERY.c.event_type == name,
-        DELIVERY.c.event_type.startswith(f"{name}.", autoescape=True),
+        DELIVERY.c.event_type == name, DELIVERY.c.event_type.startswith(f"{name}.", autoescape=True)
     )
 
 
