@@ -151,8 +151,8 @@ class Receiver:
         requested = _REQUEST.match(head)
         if requested is None:
             return False
-        found = _LENGTH.search(head)
-        await reader.readexactly(int(found[1]) if found else 0)
+        match = _LENGTH.search(head)
+        await reader.readexactly(int(match[1]) if match else 0)
         answer = self._reply(requested[1].decode("latin-1"))
         await asyncio.sleep(answer.delay_s)
         writer.write(_response(answer))

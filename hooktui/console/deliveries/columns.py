@@ -123,7 +123,7 @@ class AttemptTimeline:
         attempts = self.delivery.attempts if self.delivery is not None else ()
         return max((a.phases_ms.total or 0.0 for a in attempts), default=0.0)
 
-    async def page(self, wanted: PageQuery) -> Page[Step]:
+    async def page(self, query: PageQuery) -> Page[Step]:
         """Return all steps: at most some dozens."""
         steps = [] if self.delivery is None else steps_of(self.delivery)
         return Page(data=steps, total=len(steps))
@@ -176,8 +176,8 @@ def step_columns(
                 return ()
             value: float | None = getattr(step.attempt.phases_ms, name)
             if value is None:
-                kept = name == "connect" and step.attempt.reused_connection
-                return (("kept" if kept else "-", "quiet"),)
+                reused = name == "connect" and step.attempt.reused_connection
+                return (("kept" if reused else "-", "quiet"),)
             return ((took(value), "strong" if name == "total" else "plain"),)
 
         return cell

@@ -114,7 +114,7 @@ def again(delivery: str, family: Sequence[Delivery]) -> str:
         delivery: its id.
         family: all of them, oldest first.
     """
-    ids = [one.id for one in family]
+    ids = [member.id for member in family]
     if delivery not in ids or len(ids) < 2:
         return ""
     place = ids.index(delivery)
@@ -178,7 +178,7 @@ def phases_words(phases: Phases) -> str:
 
 def tries_of(delivery: DeliveryDetail) -> int:
     """Return how much of the schedule is used up: attempts that were cut off do not count."""
-    return sum(one.outcome != Outcome.INTERRUPTED for one in delivery.attempts)
+    return sum(attempt.outcome != Outcome.INTERRUPTED for attempt in delivery.attempts)
 
 
 def to_come(delivery: DeliveryDetail, schedule_s: Sequence[float]) -> list[tuple[int, int]]:
@@ -255,12 +255,12 @@ def _breaker(hook: Hook, server: ServerStatus | None, due_ms: int, now_ms: int) 
     """Return that a breaker holds up what is due then; empty where it does not."""
     if hook.stats.breaker == "closed":
         return ""
-    for one in () if server is None else server.breakers:
-        if one.hook == hook.id:
-            probe_ms = from_rfc3339(one.probe_at)
+    for breaker in () if server is None else server.breakers:
+        if breaker.hook == hook.id:
+            probe_ms = from_rfc3339(breaker.probe_at)
             if due_ms > max(probe_ms, now_ms):
                 return ""
-            failures = counted(one.failures, "failure")
+            failures = counted(breaker.failures, "failure")
             at = moment(probe_ms, now_ms)
             return f"its breaker is open ({failures} in a row); it is probed at {at}"
     if due_ms > now_ms:
@@ -284,9 +284,9 @@ def _schedule(last: Attempt, tries: int, hook: Hook) -> str:
     if not 0 < tries <= len(hook.retry_schedule_s):
         return ""
     wait_s = hook.retry_schedule_s[tries - 1]
-    asked = last.retry_after_s
-    if asked is not None and last.status_code in RETRY_AFTER_STATUSES and asked > wait_s:
-        return f"the receiver asked for {format_duration(asked)} (Retry-After)"
+    asked_s = last.retry_after_s
+    if asked_s is not None and last.status_code in RETRY_AFTER_STATUSES and asked_s > wait_s:
+        return f"the receiver asked for {format_duration(asked_s)} (Retry-After)"
     return (
         f"the schedule says {format_duration(wait_s)} after attempt {last.number} (±{JITTER:.0%})"
     )

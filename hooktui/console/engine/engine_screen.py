@@ -62,7 +62,7 @@ class EngineScreen(ConsoleScreen):
         self._listing = WindowedList(
             engine_columns(shell.glyphs, shell.clock),
             self,
-            lambda one: one.hook,
+            lambda row: row.hook,
             empty=_empty(shell.key),
             markable=False,
             glyphs=shell.glyphs,
@@ -88,7 +88,7 @@ class EngineScreen(ConsoleScreen):
         if changes.everything:
             await self._ask()
 
-    async def page(self, wanted: PageQuery) -> Page[EngineHook]:
+    async def page(self, query: PageQuery) -> Page[EngineHook]:
         """Return the hooks of the status: there are fewer than a page holds."""
         await self.shell.status.known()
         status = self.shell.status.latest

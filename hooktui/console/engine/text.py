@@ -37,36 +37,36 @@ class EngineHook:
 
 def engine_hooks(status: ServerStatus) -> list[EngineHook]:
     """Return the hooks with most waiting deliveries, then those with an open breaker only."""
-    breakers = {one.hook: one for one in status.breakers}
-    found = []
-    for one in status.backlog.hooks:
-        breaker = breakers.pop(one.hook, None)
-        found.append(
+    breakers = {breaker.hook: breaker for breaker in status.breakers}
+    hooks = []
+    for waiting in status.backlog.hooks:
+        breaker = breakers.pop(waiting.hook, None)
+        hooks.append(
             EngineHook(
-                hook=one.hook,
-                name=one.name,
-                waiting=one.count,
+                hook=waiting.hook,
+                name=waiting.name,
+                waiting=waiting.count,
                 probe_at=None if breaker is None else breaker.probe_at,
                 failures=0 if breaker is None else breaker.failures,
             )
         )
-    found += [
+    hooks += [
         EngineHook(hook=b.hook, name=b.name, probe_at=b.probe_at, failures=b.failures)
         for b in breakers.values()
     ]
-    return found
+    return hooks
 
 
 def engine_columns(glyphs: Glyphs, clock: Callable[[], int]) -> tuple[Column[EngineHook], ...]:
     """Return the columns of those hooks."""
 
-    def breaker(one: EngineHook) -> StyledLine:
-        if one.probe_at is None:
+    def breaker(row: EngineHook) -> StyledLine:
+        if row.probe_at is None:
             return (("closed", "quiet"),)
-        at_ms = from_rfc3339(one.probe_at)
+        at_ms = from_rfc3339(row.probe_at)
         when = "now" if at_ms <= clock() else f"at {moment(at_ms, clock())}"
         said = f"{glyphs.failing} open, next try {when}"
-        return ((said, "bad"), (f" after {counted(one.failures, 'failure')} in a row", "quiet"))
+        return ((said, "bad"), (f" after {counted(row.failures, 'failure')} in a row", "quiet"))
 
     return (
         Column(name="id", title="id", cell=lambda o: ((str(o.hook), "quiet"),), width=6,
@@ -89,18 +89,18 @@ def engine_lines(
         lines.append(_rates(status.rates, dot))
     lines.append(_waiting(status, backlog, now_ms, dot))
     lines += _connections(status, now_ms, dot)
-    for one in status.servers:
-        since = moment(from_rfc3339(one.started_at), now_ms)
-        words = f"{one.name}{dot}{one.version}{dot}process {one.pid}{dot}since {since}"
-        words += f"{dot}number {one.number}" if len(status.servers) > 1 else ""
+    for server in status.servers:
+        since = moment(from_rfc3339(server.started_at), now_ms)
+        words = f"{server.name}{dot}{server.version}{dot}process {server.pid}{dot}since {since}"
+        words += f"{dot}number {server.number}" if len(status.servers) > 1 else ""
         lines.append(_fact("server", (words, "plain")))
     if status.database is not None:
         lines.append(_database(status.database, dot))
     if status.disk is not None:
         lines.append(_disk(status, free, dot))
     if status.keep is not None:
-        kept = f"events {_days(status.keep.days)}, bodies {_days(status.keep.bodies_days)}"
-        lines.append(_fact("kept", (kept, "plain")))
+        periods = f"events {_days(status.keep.days)}, bodies {_days(status.keep.bodies_days)}"
+        lines.append(_fact("kept", (periods, "plain")))
     return lines
 
 
@@ -137,14 +137,14 @@ def _rates(rates: Rates, dot: str) -> StyledLine:
 
 def _connections(status: ServerStatus, now_ms: int, dot: str) -> list[StyledLine]:
     """Return lines only where connections or something of this machine are short."""
-    found = status.connections
-    if found is None:
+    connections = status.connections
+    if connections is None:
         return []
     lines: list[StyledLine] = []
-    if found.waiting:
-        in_use = f"{found.in_use:,} of {found.most:,} outbound connections in use"
+    if connections.waiting:
+        in_use = f"{connections.in_use:,} of {connections.most:,} outbound connections in use"
         lines.append(_fact("outbound", (f"{in_use}{dot}hooks take turns", "warn")))
-    last = found.shortage
+    last = connections.shortage
     if last is not None and now_ms - from_rfc3339(last.at) < _SHORTAGE_SHOWN_MS:
         times = counted(sum(last.counts.values()), "delivery") + " returned unsent"
         lines.append(

@@ -69,7 +69,7 @@ class BulkResult(Generic[T, A]):
             words.append(f"{len(self.failed) - _NAMED:,} more failed")
         if self.left:
             words.append(f"stopped, {len(self.left):,} not begun")
-        return "".join(f"; {one}" for one in words)
+        return "".join(f"; {part}" for part in words)
 
 
 class BulkRunner(ScreenPart):

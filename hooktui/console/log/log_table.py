@@ -57,9 +57,9 @@ class LogSearch:
         if not self._found:
             return None
         # A copy: reaching into the middle of a deque takes as long as walking there.
-        found = list(self._found)
-        at, wrapped = step(found, here, forward=forward, stay=stay)
-        return found[at], SearchMatch(at + 1, len(found), wrapped)
+        matches = list(self._found)
+        at, wrapped = step(matches, here, forward=forward, stay=stay)
+        return matches[at], SearchMatch(at + 1, len(matches), wrapped)
 
 
 class LogTable(Table, inherit_bindings=False):
@@ -262,7 +262,7 @@ def continuation(
 ) -> list[str]:
     """Return what of a line did not fit into its columns, in pieces of the width that is left."""
     room = max(width - INDENT, 10)
-    widths = {one.column.name: one.width for one in placed}
+    widths = {cell.column.name: cell.width for cell in placed}
     cut = []
     for column in columns:
         text = "".join(piece for piece, _ in pieces_of(column.cell(line)))

@@ -185,7 +185,7 @@ class JsonView(LineWidget, ScrollView, can_focus=True):
     def _section_of(self, number: int) -> str:
         """Return the title of the section that a line is in."""
         headings = self._headings()
-        place = max((one for one in headings if one <= number), default=number)
+        place = max((heading for heading in headings if heading <= number), default=number)
         return headings.get(place, "text")
 
     def _headings(self) -> dict[int, str]:

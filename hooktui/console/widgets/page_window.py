@@ -39,7 +39,7 @@ class PageQuery(TypedDict):
 class PageSource(Protocol[T]):
     """Where rows come from: one page of a list, by cursor."""
 
-    async def page(self, wanted: PageQuery) -> Page[T]:
+    async def page(self, query: PageQuery) -> Page[T]:
         """Return the page at a cursor; None: the first one, or the last with ``from_end``.
 
         Raises:
@@ -239,10 +239,10 @@ class PageWindow(Generic[T]):
             fresh.append(await self._fetch(fresh[-1].next))
             end += len(fresh[-1].rows)
         # A page that was fetched backwards has a fixed end, not a fixed start.
-        kept = [] if page.backward or page.from_end else self._pages[:at]
-        if not kept:
+        pages = [] if page.backward or page.from_end else self._pages[:at]
+        if not pages:
             self.first = start
-        self._pages = kept + fresh
+        self._pages = pages + fresh
         if page.from_end:
             self.first = max(self.total - len(page.rows), 0)
         self._settle()

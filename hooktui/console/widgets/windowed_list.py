@@ -240,9 +240,9 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         Raises:
             HooktuiError: the server does not give them; the marks stay as they were.
         """
-        asked = self._asked
+        request = self._asked
         rows = await self.window.all_rows(most)
-        if asked == self._asked:  # else another list is shown by now
+        if request == self._asked:  # else another list is shown by now
             self.marks.update({self.row_id(row): row for row in rows})
             self.refresh()
             self.post_message(self.MarksChanged(self))
@@ -287,20 +287,20 @@ class WindowedList(Table, Generic[T], inherit_bindings=False):
         seen, and that commands act on, stays whole.
         """
         async with self._loading:
-            asked, fresh = self._asked, self.window.copy()
+            request, fresh = self._asked, self.window.copy()
             try:
                 await fetch(fresh)
                 if self._follows(load):
                     await search_chosen(self.choice, fresh, load)
             except HooktuiError as error:
-                self._arrived, self._is_another = asked, False
+                self._arrived, self._is_another = request, False
                 self.post_message(self.Failed(self, error))
                 return False
-            if self._asked != (self._arrived if load in ("reload", "page") else asked):
+            if self._asked != (self._arrived if load in ("reload", "page") else request):
                 return True  # another list is asked for by now: these rows are not in it
             self._take_over(fresh, load)
             if load in ("filter", "sort"):
-                self._arrived, self._is_another = asked, False
+                self._arrived, self._is_another = request, False
             self._refresh_differences()
         self.post_message(self.Moved(self))
         self.call_later(self._fetch_near)
