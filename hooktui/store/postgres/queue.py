@@ -253,7 +253,7 @@ async def _claim(work: WriteTransaction, statement: str, claims: Sequence[Claim]
     hooks, most = columns([(claim.hook, claim.room) for claim in claims], 2)
     lease = (work.lease.token, work.lease.until_ms)
     for row in await work.raw.fetch(statement, hooks, most, work.now_ms, *lease):
-        claims[row[10] - 1].take(row)
+        claims[row[10] - 1].add(row)
 
 
 async def _oldest_due(
@@ -277,7 +277,7 @@ async def _claim_these(
     rows = [(row[0], row[1], place) for place, (_, row) in enumerate(chosen)]
     lease = (work.lease.token, work.lease.until_ms)
     for row in await work.raw.fetch(sql.CLAIM_THESE, *columns(rows, 3), *lease):
-        chosen[row[10]][0].take(row)
+        chosen[row[10]][0].add(row)
 
 
 class ClaimPing(Operation[ClaimedDelivery]):
