@@ -49,9 +49,9 @@ class StillEngine:
         self._store = store
         self._day = day
 
-    async def accept(self, offers: Sequence[NewEvent]) -> list[Acceptance]:
+    async def accept(self, events: Sequence[NewEvent]) -> list[Acceptance]:
         """Store events; nobody sends them."""
-        accepted, _ = await self._store.accept(offers)
+        accepted, _ = await self._store.accept(events)
         return accepted
 
     async def ping(self, hook: HookId, body: bytes) -> DeliveryId:
