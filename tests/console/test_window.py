@@ -119,7 +119,7 @@ class Searched:
         self.fitting = fitting
 
     async def page(self, query) -> Page[Row]:
-        cursor, from_end = query["cursor"], wanted["from_end"]
+        cursor, from_end = query["cursor"], query["from_end"]
         place = self.count - 1 if from_end else int(cursor or 0)
         rows = [Row(place, "fits")] if place in self.fitting else []
         following = str(place + 1) if place + 1 < self.count else None
